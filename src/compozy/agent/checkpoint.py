@@ -1,0 +1,128 @@
+"""A model whose every request is a durable step: what was answered once is never bought again."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, cast
+
+from pydantic import JsonValue, TypeAdapter, ValidationError
+from pydantic_ai.direct import model_request
+from pydantic_ai.messages import ModelMessage, ModelResponse
+from pydantic_ai.models import Model, ModelRequestParameters
+from pydantic_ai.profiles import ModelProfile
+from pydantic_ai.settings import ModelSettings
+
+from compozy.errors import InternalError
+from compozy.model.call import CallPosition, at_position
+from compozy.model.catalog import ResolvedModel
+
+_RESPONSE: TypeAdapter[ModelResponse] = TypeAdapter(ModelResponse)
+
+
+class Checkpoint(Protocol):
+    """A durable step: returns what `call` returns, or, on a replay, what it returned the first time."""
+
+    async def __call__(self, name: str, call: Callable[[], Awaitable[JsonValue]], /) -> JsonValue:
+        """Run the step `name`."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedAnswer:
+    """What one model request left behind: the answer, and who gave it, whatever the environment is by now."""
+
+    response: ModelResponse
+    provider: str
+    model: str
+    fell_back_from: str | None
+    reason: str | None
+
+
+class CheckpointedModel(Model):
+    """Sends each request through a checkpoint, and keeps what was answered in `answers`.
+
+    The model behind it is chosen inside the step. A replay therefore needs no key, no package and no model file.
+
+    Args:
+        resolve: chooses the model; called once per request that is really made.
+        checkpoint: the durable step.
+        position: where the first request stands; the following ones count on from it.
+    """
+
+    def __init__(self, *, resolve: Callable[[], ResolvedModel], checkpoint: Checkpoint, position: CallPosition) -> None:
+        # The real model is not known on a replay, so this one promises everything and each request is fitted to the
+        # real one inside the step.
+        super().__init__(profile=ModelProfile(supports_json_schema_output=True, supports_json_object_output=True))
+        self.answers: list[RecordedAnswer] = []
+        self._resolve = resolve
+        self._checkpoint = checkpoint
+        self._next = position
+
+    @property
+    def model_name(self) -> str:
+        """Return the name of the model that answered last, "" before the first answer."""
+        return self.answers[-1].model if self.answers else ""
+
+    @property
+    def system(self) -> str:
+        """Return the provider that answered last, "" before the first answer."""
+        return self.answers[-1].provider if self.answers else ""
+
+    async def request(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+    ) -> ModelResponse:
+        """Return the model's answer, from the journal when it is there.
+
+        Raises:
+            ModelError: the provider refused, broke or is not set up.
+        """
+        position = self._next
+        self._next = replace(position, run_index=position.run_index + 1, task_index=position.task_index + 1)
+
+        async def call() -> JsonValue:
+            resolved = self._resolve()
+            parameters = _fit_parameters(resolved.model, model_request_parameters)
+            with at_position(position):
+                response = await model_request(
+                    resolved.model, messages, model_settings=model_settings, model_request_parameters=parameters
+                )
+            return _to_json(resolved, response)
+
+        answer = _from_json(await self._checkpoint(f"{position.task_id}.model.request", call))
+        self.answers.append(answer)
+        return answer.response
+
+
+def _fit_parameters(model: Model, parameters: ModelRequestParameters) -> ModelRequestParameters:
+    """Return `parameters` with the schema in words, where the model cannot be held to a schema."""
+    if parameters.output_mode == "native" and not model.profile.get("supports_json_schema_output", False):
+        return replace(parameters, output_mode="prompted")
+    return parameters
+
+
+def _to_json(resolved: ResolvedModel, response: ModelResponse) -> JsonValue:
+    return {
+        "provider": resolved.provider_id,
+        "model": resolved.model_name,
+        "fell_back_from": resolved.fell_back_from,
+        "reason": resolved.reason,
+        "response": _RESPONSE.dump_python(response, mode="json", exclude_none=True),
+    }
+
+
+def _from_json(recorded: JsonValue) -> RecordedAnswer:
+    fields = cast("dict[str, Any]", recorded)
+    try:
+        return RecordedAnswer(
+            response=_RESPONSE.validate_python(fields["response"]),
+            provider=fields["provider"],
+            model=fields["model"],
+            fell_back_from=fields["fell_back_from"],
+            reason=fields["reason"],
+        )
+    except (KeyError, TypeError, ValidationError) as error:
+        raise InternalError("the journal holds a model answer that this version cannot read") from error

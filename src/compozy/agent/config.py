@@ -1,0 +1,21 @@
+"""`agent:` of a task, as it is written in a workflow file."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from compozy.config.settings import Section
+
+
+class AgentConfig(Section):
+    """Which model answers the task's prompt, and how."""
+
+    llm: str | None = Field(
+        default=None, min_length=1, description="Provider id; default is the first of `llm.providers`."
+    )
+    model: str | None = Field(default=None, min_length=1, description="Model name; default is the provider's.")
+    instructions: str | None = Field(
+        default=None, description="What the model is told to be, before the prompt; a template."
+    )
+    temperature: float | None = Field(default=None, ge=0, le=2, description="Sampling temperature.")
+    max_tokens: int | None = Field(default=None, ge=1, description="Limit on the length of the answer, in tokens.")

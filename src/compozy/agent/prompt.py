@@ -1,0 +1,40 @@
+"""What a model is told: the first messages of a task, and the words that ask for a better answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, UserPromptPart
+
+
+def first_messages(prompt: str, instructions: str | None) -> list[ModelMessage]:
+    """Return the conversation that asks `prompt` of a model that was told `instructions`."""
+    return [ModelRequest(parts=[UserPromptPart(prompt)], instructions=instructions or None)]
+
+
+def repair_messages(
+    messages: Sequence[ModelMessage],
+    response: ModelResponse,
+    problems: Sequence[str],
+    *,
+    schema: Mapping[str, Any],
+    instructions: str | None,
+) -> list[ModelMessage]:
+    """Return the conversation that goes on from an answer which does not fit its schema.
+
+    An answer without text stays out: providers refuse an empty turn.
+    """
+    told = [*messages, response] if response.text else list(messages)
+    words = _repair_words(problems, schema, cut=response.finish_reason == "length")
+    return [*told, ModelRequest(parts=[UserPromptPart(words)], instructions=instructions or None)]
+
+
+def _repair_words(problems: Sequence[str], schema: Mapping[str, Any], *, cut: bool) -> str:
+    listed = "\n".join(f"- {problem}" for problem in problems)
+    short = "Your answer was cut off; answer shorter.\n" if cut else ""
+    return (
+        f"Your answer does not fit the JSON Schema that it must follow.\n{short}Problems:\n{listed}\n"
+        f"Answer again with JSON alone that fits this schema:\n{json.dumps(schema, ensure_ascii=False)}"
+    )

@@ -1,0 +1,186 @@
+"""One task's conversation with a model: ask, check the answer, ask for a better one, done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from compozy.agent.answer import Answer, AnswerSchema
+from compozy.agent.checkpoint import Checkpoint, CheckpointedModel, RecordedAnswer
+from compozy.agent.config import AgentConfig
+from compozy.agent.prompt import first_messages, repair_messages
+from compozy.errors import ModelError
+from compozy.model.call import CallPosition
+from compozy.model.catalog import ModelCatalog, ResolvedModel
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+    from pydantic_ai.messages import ModelResponse
+    from pydantic_ai.models import ModelRequestParameters
+    from pydantic_ai.settings import ModelSettings
+
+MAX_REPAIRS = 2
+"""How often a model is asked again when its answer does not fit the schema."""
+_MAX_EXCERPT = 300
+
+
+class AgentUsage(TypedDict):
+    """What a task cost: tokens of all its requests, and who answered."""
+
+    input_tokens: int
+    output_tokens: int
+    requests: int
+    provider: str
+    model: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentRequest:
+    """What an agent is asked.
+
+    Attributes:
+        first_run_index: how many model requests the run has made before this task; see `AgentUsage.requests`.
+        config: which model answers and how; None for the defaults of the first provider.
+        prompt: rendered text; it is sent as it is.
+        instructions: rendered text, or None.
+        output_schema: JSON Schema that the answer must fit, None for free text.
+    """
+
+    execution_id: str
+    task_id: str
+    first_run_index: int
+    config: AgentConfig | None
+    prompt: str
+    instructions: str | None = None
+    output_schema: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentResult:
+    """What an agent answered.
+
+    Attributes:
+        text: the last answer as the model wrote it.
+        output: the value that fits `output_schema`; without one, `{"text": text, "response": text}`.
+        fell_back_from: id of the provider that was asked for, when another one answered.
+        reason: why that provider did not answer.
+    """
+
+    text: str
+    output: JsonValue
+    usage: AgentUsage
+    fell_back_from: str | None = None
+    reason: str | None = None
+
+
+async def run_agent(request: AgentRequest, catalog: ModelCatalog, *, checkpoint: Checkpoint) -> AgentResult:
+    """Return the agent's answer to `request`. Every model request is one step of `checkpoint`.
+
+    Raises:
+        ModelError: the provider refused, broke or is not set up, or no answer fitted the schema.
+    """
+    model = _checkpointed_model(request, catalog, checkpoint)
+    if request.output_schema is None:
+        text = await _ask_for_text(request, model)
+        return _result(text, {"text": text, "response": text}, model.answers)
+    text, value = await _ask_for_value(request, AnswerSchema(request.output_schema), model)
+    return _result(text, value, model.answers)
+
+
+def _checkpointed_model(request: AgentRequest, catalog: ModelCatalog, checkpoint: Checkpoint) -> CheckpointedModel:
+    def resolve() -> ResolvedModel:
+        config = request.config
+        return catalog.resolve(config.llm if config else None, config.model if config else None)
+
+    position = CallPosition(
+        execution_id=request.execution_id, task_id=request.task_id, run_index=request.first_run_index, task_index=0
+    )
+    return CheckpointedModel(resolve=resolve, checkpoint=checkpoint, position=position)
+
+
+async def _ask_for_text(request: AgentRequest, model: CheckpointedModel) -> str:
+    from pydantic_ai.models import ModelRequestParameters
+
+    messages = first_messages(request.prompt, request.instructions)
+    response = await model.request(messages, _settings(request.config), ModelRequestParameters())
+    _refuse_blocked(response, model)
+    text = response.text or ""
+    if not text and response.finish_reason == "length":
+        raise _error(model, "spent all its tokens before it wrote an answer", hint="raise `max_tokens`")
+    return text
+
+
+async def _ask_for_value(
+    request: AgentRequest, schema: AnswerSchema, model: CheckpointedModel
+) -> tuple[str, JsonValue]:
+    messages = first_messages(request.prompt, request.instructions)
+    parameters = _schema_parameters(schema)
+    for repairs_left in range(MAX_REPAIRS, -1, -1):
+        response = await model.request(messages, _settings(request.config), parameters)
+        _refuse_blocked(response, model)
+        text = response.text or ""
+        answer = schema.read(text)
+        if not answer.problems:
+            return text, answer.value
+        if not repairs_left:
+            raise _unfit(model, response, answer)
+        messages = repair_messages(
+            messages, response, answer.problems, schema=schema.request_schema, instructions=request.instructions
+        )
+    raise AssertionError("unreachable: the last turn of the loop returns or raises")
+
+
+def _settings(config: AgentConfig | None) -> ModelSettings:
+    settings: ModelSettings = {}
+    if config is not None and config.temperature is not None:
+        settings["temperature"] = config.temperature
+    if config is not None and config.max_tokens is not None:
+        settings["max_tokens"] = config.max_tokens
+    return settings
+
+
+def _schema_parameters(schema: AnswerSchema) -> ModelRequestParameters:
+    from pydantic_ai.models import ModelRequestParameters
+    from pydantic_ai.output import OutputObjectDefinition
+
+    output = OutputObjectDefinition(json_schema=schema.request_schema, name="answer")
+    return ModelRequestParameters(output_mode="native", output_object=output)
+
+
+def _refuse_blocked(response: ModelResponse, model: CheckpointedModel) -> None:
+    if response.finish_reason == "content_filter" and not response.text:
+        refusal = (response.provider_details or {}).get("refusal")
+        raise _error(model, "refused to answer" + (f": {str(refusal)[:_MAX_EXCERPT]}" if refusal else ""))
+
+
+def _unfit(model: CheckpointedModel, response: ModelResponse, answer: Answer) -> ModelError:
+    text = (response.text or "")[:_MAX_EXCERPT]
+    cut = response.finish_reason == "length"
+    return _error(
+        model,
+        f"gave no answer that fits the task's `output` schema in {MAX_REPAIRS + 1} tries; the last one: "
+        f"{'; '.join(answer.problems)}; it began {text!r}",
+        hint="its answers were cut off: raise `max_tokens`" if cut else "simplify the schema or take a larger model",
+        problems=answer.problems,
+    )
+
+
+def _error(model: CheckpointedModel, words: str, *, hint: str = "", problems: Sequence[str] = ()) -> ModelError:
+    last = model.answers[-1]
+    details: dict[str, Any] = {"provider": last.provider, "model": last.model}
+    if problems:
+        details["problems"] = list(problems)
+    return ModelError(f"model {last.model!r} of provider {last.provider!r} {words}", hint=hint, details=details)
+
+
+def _result(text: str, output: JsonValue, answers: Sequence[RecordedAnswer]) -> AgentResult:
+    last = answers[-1]
+    usage = AgentUsage(
+        input_tokens=sum(answer.response.usage.input_tokens for answer in answers),
+        output_tokens=sum(answer.response.usage.output_tokens for answer in answers),
+        requests=len(answers),
+        provider=last.provider,
+        model=last.model,
+    )
+    return AgentResult(text=text, output=output, usage=usage, fell_back_from=last.fell_back_from, reason=last.reason)

@@ -1,0 +1,228 @@
+"""The composition root: from a checked project to a database, a runtime and models that work together."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from compozy.database.database import Database, open_database, open_for_reading
+from compozy.database.facts import claim_for_project, get_project
+from compozy.database.migrate import (
+    NO_DATABASE,
+    Loss,
+    MigrationStatus,
+    measure_down,
+    migrate_down,
+    migrate_up,
+    read_status,
+)
+from compozy.database.sqlite import MEMORY
+from compozy.durable.runtime import Runtime
+from compozy.errors import DatabaseError, DatabaseOwnedError
+from compozy.model.catalog import ModelCatalog
+from compozy.project.loaded import LoadedProject
+from compozy.workflow.execute import WorkflowExecutor
+from compozy.workflow.report import Report
+
+# Runs at one time where the project does not say; on SQLite they share one writer.
+DEFAULT_CONCURRENCY = {"sqlite": 10, "postgres": 100}
+# How long a process waits for the owner of a SQLite file before it says whom it waits for.
+_PATIENCE_S = 0.3
+
+
+@dataclass(frozen=True, kw_only=True)
+class App:
+    """Everything that executes runs of one project."""
+
+    project: LoadedProject
+    database: Database
+    runtime: Runtime
+    catalog: ModelCatalog
+    left_unfinished: int
+
+
+def open_storage(
+    project: LoadedProject, *, wait_for_lock_s: float, on_wait: Callable[[str], None] | None = None
+) -> Database:
+    """Open the project's database to execute runs on it: owned, migrated, and this project's.
+
+    Args:
+        project: names the database.
+        wait_for_lock_s: how long to wait for another process that executes runs on the same SQLite file.
+        on_wait: told whom this process waits for.
+
+    Raises:
+        DatabaseError: it cannot be used; nothing was changed.
+    """
+    database = open_database(project.database, location=display_location(project))
+    try:
+        _own(database, wait_for_lock_s, on_wait)
+        prepare(database, project)
+    except BaseException:
+        close_storage(database)
+        raise
+    return database
+
+
+def prepare(database: Database, project: LoadedProject) -> None:
+    """Bring the tables up to date and give a new database to the project.
+
+    Raises:
+        DatabaseError: it is another project's, a newer Compozy's, or out of date while `auto_migrate` is off.
+    """
+    pending = read_status(database).pending
+    if pending and not project.database.auto_migrate:
+        raise DatabaseError(
+            f"the database {database.location} lacks {len(pending)} migration(s) and database.auto_migrate is off",
+            hint="run `compozy migrate up`",
+        )
+    migrate_up(database)
+    with database.write() as connection:
+        claim_for_project(connection, project.name, database.location)
+
+
+def open_reading(project: LoadedProject) -> Database | None:
+    """Open the project's database for queries; None while there is none.
+
+    Raises:
+        DatabaseError: it is there and cannot be used.
+    """
+    database = open_for_reading(project.database, location=display_location(project))
+    if database is None:
+        return None
+    status = read_status(database)
+    if status.current == "base":
+        database.close()
+        return None
+    if status.pending:
+        database.close()
+        raise DatabaseError(
+            f"the database {database.location} lacks {len(status.pending)} migration(s)",
+            hint="run `compozy migrate up`",
+        )
+    with database.read() as connection:
+        owner = get_project(connection)
+    if owner not in {None, project.name}:
+        database.close()
+        raise DatabaseError(
+            f"the database {database.location} belongs to the project {owner!r}, not to {project.name!r}",
+            hint=f"set another database.path, or `name: {owner}` in compozy.yaml if this is that project",
+        )
+    return database
+
+
+def close_storage(database: Database) -> None:
+    """Close the database and let go of its lock."""
+    database.close()
+    if database.owner_lock is not None:
+        database.owner_lock.release()
+
+
+@asynccontextmanager
+async def open_app(project: LoadedProject, database: Database, *, role: str, report: Report) -> AsyncIterator[App]:
+    """Execute runs of `project` on `database` for as long as the block lasts.
+
+    Raises:
+        DatabaseError: the database refused.
+    """
+    catalog = ModelCatalog(
+        project.providers, missing_keys=project.missing_keys, environ=project.environ, base_dir=project.root
+    )
+    executor = WorkflowExecutor(database=database, catalog=catalog, project=project.name, report=report)
+    runtime = Runtime(database, execute=executor.execute, max_concurrent=concurrency_of(project), role=role)
+    left = await runtime.start()
+    try:
+        yield App(project=project, database=database, runtime=runtime, catalog=catalog, left_unfinished=left)
+    finally:
+        await runtime.stop()
+        await catalog.aclose()
+
+
+def concurrency_of(project: LoadedProject) -> int:
+    """Return how many runs the project executes at one time."""
+    return project.runtime.max_concurrent_workflows or DEFAULT_CONCURRENCY[project.database.driver]
+
+
+def display_location(project: LoadedProject) -> str:
+    """Return the database as a user in the current folder would write it."""
+    path = project.database.path
+    if path is None or path == MEMORY:
+        return path or project.database.driver
+    relative = os.path.relpath(path, Path.cwd())
+    return path if relative.startswith("..") else f"./{relative}"
+
+
+def _own(database: Database, wait_s: float, on_wait: Callable[[str], None] | None) -> None:
+    lock = database.owner_lock
+    if lock is None:
+        return
+    holder = {"pid": os.getpid(), "command": " ".join(["compozy", *sys.argv[1:3]])}
+    try:
+        lock.acquire(holder, wait_s=min(wait_s, _PATIENCE_S))
+    except DatabaseOwnedError as error:
+        if wait_s <= _PATIENCE_S:
+            raise
+        if on_wait is not None:
+            on_wait(error.who)
+        lock.acquire(holder, wait_s=wait_s - _PATIENCE_S)
+
+
+def migrate_storage_up(project: LoadedProject) -> tuple[str, tuple[str, ...]]:
+    """Apply what the project's database lacks; return its location and the revisions.
+
+    Raises:
+        DatabaseError: it cannot be used, or another process executes runs on it.
+    """
+    database = open_database(project.database, location=display_location(project))
+    try:
+        _own(database, 0.0, None)
+        return database.location, migrate_up(database)
+    finally:
+        close_storage(database)
+
+
+def migrate_storage_down(
+    project: LoadedProject, target: str | None, confirm: Callable[[Loss], None]
+) -> tuple[str, str | None]:
+    """Undo migrations down to `target`, default one; return the location and the revision, None when at the base.
+
+    Args:
+        project: names the database.
+        target: a revision, or `base`.
+        confirm: told what will be deleted; raises to keep it.
+
+    Raises:
+        DatabaseError: it cannot be used, or another process executes runs on it.
+        UsageError: there is no such revision below.
+    """
+    database = open_database(project.database, location=display_location(project))
+    try:
+        _own(database, 0.0, None)
+        loss = measure_down(database, target)
+        if loss is None:
+            return database.location, None
+        confirm(loss)
+        migrate_down(database, loss.target)
+        return database.location, loss.target
+    finally:
+        close_storage(database)
+
+
+def read_storage_status(project: LoadedProject) -> tuple[str, MigrationStatus]:
+    """Return the location of the project's database and where it stands, changing nothing.
+
+    Raises:
+        DatabaseError: it cannot be read.
+    """
+    location = display_location(project)
+    database = open_for_reading(project.database, location=location)
+    if database is None:
+        return location, NO_DATABASE
+    try:
+        return location, read_status(database)
+    finally:
+        close_storage(database)

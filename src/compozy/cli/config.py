@@ -1,0 +1,57 @@
+"""`compozy config validate | show`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from compozy.cli.options import ConfigOption, DriverOption, Format, FormatOption, PathOption, database_overrides
+from compozy.cli.output import print_json, print_line, print_table
+
+config_app = typer.Typer(help="Check the project's files and show its settings.", no_args_is_help=True)
+
+
+@config_app.command("validate")
+def validate_command(
+    context: typer.Context,
+    output: FormatOption = Format.text,
+    config: ConfigOption = None,
+    db_driver: DriverOption = None,
+    db_path: PathOption = None,
+) -> None:
+    """Check every file of the project and tell all problems at once; exit status 5 when there are any."""
+    from compozy.cli.context import open_project
+
+    project = open_project(context, config, database_overrides(db_driver, db_path))
+    if output is Format.json:
+        print_json({"valid": True, "project": project.name, "workflows": list(project.workflows)})
+        return
+    count = len(project.workflows)
+    print_line(f"{project.file.name} is valid: project {project.name!r}, {count} workflow{'s' if count != 1 else ''}")
+
+
+@config_app.command("show")
+def show_command(
+    context: typer.Context,
+    sources: Annotated[bool, typer.Option("--sources", help="Show where each value comes from.")] = False,
+    output: FormatOption = Format.text,
+    config: ConfigOption = None,
+    db_driver: DriverOption = None,
+    db_path: PathOption = None,
+) -> None:
+    """Show the settings in force, secrets masked."""
+    from compozy.project.show import show_settings
+
+    from compozy.cli.context import open_project
+
+    project = open_project(context, config, database_overrides(db_driver, db_path))
+    shown = show_settings(project)
+    if output is Format.json:
+        print_json(shown.document(sources=sources))
+        return
+    headings = ("KEY", "VALUE", "SOURCE") if sources else ("KEY", "VALUE")
+    print_table(headings, [row[: len(headings)] for row in shown.rows])
+    if shown.providers:
+        print_line()
+        print_table(("PROVIDER", "TYPE", "MODEL", "KEY", "FALLBACK"), shown.providers)

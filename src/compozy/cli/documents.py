@@ -1,0 +1,73 @@
+"""Stored rows as the JSON documents that commands print."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from compozy.database.executions import Execution
+from compozy.database.tasks import TaskState
+
+
+def execution_document(run: Execution, tasks: Sequence[TaskState] | None = None) -> dict[str, Any]:
+    """Return a run as JSON; with `tasks`, its tasks and who answered instead of whom."""
+    document: dict[str, Any] = {
+        "execution_id": run.workflow_exec_id,
+        "workflow_id": run.workflow_id,
+        "status": run.status.value,
+        "input": run.input,
+        "output": run.output,
+        "error": run.error,
+        "usage": run.usage or [],
+        **_times(run),
+    }
+    if tasks is not None:
+        document["fallbacks"] = _fallbacks(tasks)
+        document["tasks"] = [_task_document(task) for task in tasks]
+    return document
+
+
+def format_time(milliseconds: int | None) -> str | None:
+    """Return a time as RFC 3339 in UTC with milliseconds: `2026-01-31T12:00:00.000Z`."""
+    if milliseconds is None:
+        return None
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _task_document(task: TaskState) -> dict[str, Any]:
+    return {
+        "task_id": task.task_id,
+        "type": task.execution_type,
+        "status": task.status.value,
+        "attempts": task.attempts,
+        "input": task.input,
+        "output": task.output,
+        "error": task.error,
+        "usage": task.usage or [],
+        **_times(task),
+    }
+
+
+def _times(row: Execution | TaskState) -> dict[str, Any]:
+    return {
+        "created_at": format_time(row.created_ms),
+        "started_at": format_time(row.started_ms),
+        "finished_at": format_time(row.finished_ms),
+    }
+
+
+def _fallbacks(tasks: Sequence[TaskState]) -> list[dict[str, Any]]:
+    return [
+        {
+            "task_id": task.task_id,
+            "provider": usage["fell_back_from"],
+            "answered_by": usage["provider"],
+            "model": usage["model"],
+            "reason": usage["reason"],
+        }
+        for task in tasks
+        for usage in task.usage or ()
+        if usage.get("fell_back_from")
+    ]

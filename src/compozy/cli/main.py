@@ -1,0 +1,118 @@
+"""The entry point: the tree of commands, and the one place that turns errors into words and exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+
+from compozy.cli.config import config_app
+from compozy.cli.migrate import migrate_app
+from compozy.cli.options import ConfigOption, Globals, LogFormat, LogLevel
+from compozy.cli.output import print_error
+from compozy.cli.project import completion_command, init_command, schema_command, version_command
+from compozy.cli.workflow import workflow_app
+from compozy.errors import CompozyError, InternalError
+
+_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="compozy",
+    help="AI workflows written in YAML, every step durable in one database.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(workflow_app, name="workflow")
+app.add_typer(migrate_app, name="migrate")
+app.add_typer(config_app, name="config")
+app.command("init")(init_command)
+app.command("schema")(schema_command)
+app.command("completion")(completion_command)
+app.command("version")(version_command)
+
+
+@app.callback()
+def common_options(
+    context: typer.Context,
+    config: ConfigOption = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only results and errors.")] = False,
+    log_level: Annotated[
+        LogLevel | None, typer.Option("--log-level", help="Least severe log line shown.", show_default=False)
+    ] = None,
+    log_format: Annotated[LogFormat, typer.Option("--log-format", help="How log lines are written.")] = LogFormat.text,
+    no_color: Annotated[bool, typer.Option("--no-color", help="No colors; NO_COLOR does the same.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """AI workflows written in YAML, every step durable in one database."""
+    if no_color:
+        os.environ["NO_COLOR"] = "1"
+    if version:
+        version_command()
+        raise typer.Exit
+    context.obj = Globals(config=config, quiet=quiet, log_level=log_level, log_format=log_format)
+
+
+def main() -> None:
+    """Run one command and exit with its status."""
+    # A name that no terminal command has ends here, before anything heavy is imported.
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit status: 0 ok, 1 the run failed, 2 command line, 4 database, 5 files."""
+    command: Any = typer.main.get_command(app)
+    as_json = _wants_json(arguments)
+    try:
+        outcome = command.main(args=arguments, prog_name="compozy", standalone_mode=False)
+        status = outcome if isinstance(outcome, int) else 0
+        sys.stdout.flush()
+    except CompozyError as error:
+        print_error(error, as_json=as_json)
+        return error.exit_status
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        print("Interrupted.", file=sys.stderr)  # noqa: T201 - stderr is what this module writes to
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # The reader, `head` say, has what it wanted. Nothing more can be written, not even by Python's own exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # noqa: BLE001 - the outermost edge: no traceback reaches a user
+        print_error(_defect(error), as_json=as_json)
+        return InternalError.exit_status
+    return status
+
+
+def _wants_json(arguments: list[str]) -> bool:
+    if {"--format=json", "-fjson"} & set(arguments):
+        return True
+    pairs = zip(arguments, arguments[1:], strict=False)
+    return any(flag in {"--format", "-f"} and value == "json" for flag, value in pairs)
+
+
+def _defect(error: Exception) -> InternalError:
+    if os.environ.get("COMPOZY_DEBUG"):
+        import traceback
+
+        traceback.print_exception(error)
+    place = ""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is not None:
+        place = f" at {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+    return InternalError(
+        f"Compozy broke: {type(error).__name__}: {error}{place}",
+        hint="this is a defect; please report it. COMPOZY_DEBUG=1 shows where it happened",
+    )

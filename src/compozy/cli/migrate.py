@@ -1,0 +1,91 @@
+"""`compozy migrate up | down | status`: the tables of the configured database."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from compozy.cli.options import ConfigOption, DriverOption, Format, FormatOption, PathOption, database_overrides
+from compozy.cli.output import print_json, print_line
+
+migrate_app = typer.Typer(help="Bring the database's tables up to date, or back.", no_args_is_help=True)
+
+
+@migrate_app.command("up")
+def up_command(
+    context: typer.Context,
+    config: ConfigOption = None,
+    db_driver: DriverOption = None,
+    db_path: PathOption = None,
+) -> None:
+    """Apply the migrations that are missing; every start does so too, unless database.auto_migrate is off."""
+    from compozy.app import migrate_storage_up
+    from compozy.cli.context import open_project
+
+    project = open_project(context, config, database_overrides(db_driver, db_path))
+    location, applied = migrate_storage_up(project)
+    if not applied:
+        print_line(f"{location} is up to date")
+    for revision in applied:
+        print_line(f"applied {revision} to {location}")
+
+
+@migrate_app.command("down")
+def down_command(
+    context: typer.Context,
+    target: Annotated[
+        str | None, typer.Option("--to", help="Revision to go back to; default is one step.", show_default=False)
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before rows are deleted.")] = False,
+    config: ConfigOption = None,
+    db_driver: DriverOption = None,
+    db_path: PathOption = None,
+) -> None:
+    """Undo the last migration. What this deletes is told, and asked about."""
+    from compozy.app import migrate_storage_down
+    from compozy.cli.context import open_project
+    from compozy.database.migrate import Loss
+    from compozy.errors import UsageError
+
+    def confirm(loss: Loss) -> None:
+        for table, count in loss.rows.items():
+            print_line(f"deletes {count} row(s) of {table}")
+        if loss.journal_rows:
+            print_line(f"deletes the journal with {loss.journal_rows} row(s): unfinished runs cannot go on afterwards")
+        if loss.total and not yes and not typer.confirm("Delete them?"):
+            raise UsageError("nothing was changed", hint="answer y, or pass --yes")
+
+    project = open_project(context, config, database_overrides(db_driver, db_path))
+    location, target_revision = migrate_storage_down(project, target, confirm)
+    print_line(f"{location} is at {target_revision}" if target_revision else f"{location} has nothing to undo")
+
+
+@migrate_app.command("status")
+def status_command(
+    context: typer.Context,
+    output: FormatOption = Format.text,
+    config: ConfigOption = None,
+    db_driver: DriverOption = None,
+    db_path: PathOption = None,
+) -> None:
+    """Show where the database stands."""
+    from compozy.app import read_storage_status
+    from compozy.cli.context import open_project
+
+    project = open_project(context, config, database_overrides(db_driver, db_path))
+    location, status = read_storage_status(project)
+    document = {
+        "database": location,
+        "driver": project.database.driver,
+        "current": status.current,
+        "latest": status.latest,
+        "pending": list(status.pending),
+    }
+    if output is Format.json:
+        print_json(document)
+        return
+    print_line(f"Database: driver={project.database.driver} path={location}")
+    print_line(f"Current:  {status.current}")
+    print_line(f"Latest:   {status.latest}")
+    print_line(f"Pending:  {', '.join(status.pending) or 'none'}")

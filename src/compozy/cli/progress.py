@@ -1,0 +1,62 @@
+"""What a person sees on a terminal while a run goes on: a line per task, with time and tokens."""
+
+from __future__ import annotations
+
+import sys
+
+from compozy.cli.output import paint, print_note
+from compozy.config.duration import format_duration
+from compozy.database.status import Status
+from compozy.database.tasks import TaskEnd
+
+
+class Progress:
+    """Prints the tasks of one run to stderr as they end; notices are printed even where there is no terminal.
+
+    Args:
+        execution_id: the run whose tasks are shown; those of other runs, resumed beside it, are not.
+        quiet: print nothing.
+    """
+
+    def __init__(self, execution_id: str, *, quiet: bool) -> None:
+        self._execution_id = execution_id
+        self._quiet = quiet
+        self._is_terminal = sys.stderr.isatty()
+        self._said: set[str] = set()
+
+    def task_began(self, execution_id: str, task_id: str, position: int, count: int) -> None:
+        """Show which task is at work, on a line that its end replaces."""
+        if self._shows(execution_id):
+            sys.stderr.write(f"\r\x1b[K  {paint('…', 'dim')} {task_id} ({position + 1}/{count})")
+            sys.stderr.flush()
+
+    def task_ended(self, execution_id: str, task_id: str, end: TaskEnd, *, replayed: bool, seconds: float) -> None:
+        """Show how it ended, and say when another provider answered than was asked."""
+        if self._shows(execution_id):
+            sys.stderr.write(f"\r\x1b[K{_line(task_id, end, replayed=replayed, seconds=seconds)}\n")
+            sys.stderr.flush()
+        if execution_id == self._execution_id and not self._quiet:
+            self._tell_fallbacks(end)
+
+    def _shows(self, execution_id: str) -> bool:
+        return self._is_terminal and not self._quiet and execution_id == self._execution_id
+
+    def _tell_fallbacks(self, end: TaskEnd) -> None:
+        for usage in end.usage or ():
+            if usage.get("fell_back_from") and usage["fell_back_from"] not in self._said:
+                self._said.add(usage["fell_back_from"])
+                print_note(
+                    f"note: {usage['provider']!r} ({usage['model']}) answered instead of "
+                    f"{usage['fell_back_from']!r}: {usage['reason']}"
+                )
+
+
+def _line(task_id: str, end: TaskEnd, *, replayed: bool, seconds: float) -> str:
+    mark = paint("✓", "green") if end.status is Status.SUCCESS else paint("✗", "red")
+    if replayed:
+        return f"  {mark} {task_id}  {paint('recorded before', 'dim')}"
+    details = [format_duration(seconds)]
+    for usage in end.usage or ():
+        details.append(f"{usage['input_tokens']} + {usage['output_tokens']} tokens")
+        details.append(f"{usage['provider']}/{usage['model']}")
+    return f"  {mark} {task_id}  {paint('  '.join(details), 'dim')}"

@@ -1,0 +1,66 @@
+"""`compozy init | schema | completion | version`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from compozy.cli.output import print_json, print_line
+
+
+class SchemaKind(StrEnum):
+    """Which file a schema describes."""
+
+    project = "project"
+    workflow = "workflow"
+
+
+class Shell(StrEnum):
+    """A shell that can complete commands."""
+
+    bash = "bash"
+    zsh = "zsh"
+    fish = "fish"
+
+
+def init_command(
+    folder: Annotated[Path, typer.Argument(help="Folder of the new project; made when it is not there.")] = Path(),
+    name: Annotated[str | None, typer.Option("--name", "-n", help="Default: the folder's.", show_default=False)] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+) -> None:
+    """Make a small project of your own to go on from."""
+    from compozy.project.scaffold import scaffold
+
+    for path in scaffold(folder, name=name, force=force):
+        print_line(f"created {path}")
+    print_line()
+    print_line("Next:")
+    if folder != Path():
+        print_line(f"  cd {folder}")
+    print_line("  compozy workflow run hello")
+
+
+def schema_command(
+    kind: Annotated[SchemaKind, typer.Argument(help="File to describe.")] = SchemaKind.project,
+) -> None:
+    """Print the JSON Schema of compozy.yaml or of a workflow file."""
+    from compozy.project.jsonschema import project_schema, workflow_schema
+
+    print_json(project_schema() if kind is SchemaKind.project else workflow_schema())
+
+
+def completion_command(shell: Annotated[Shell, typer.Argument(help="Shell to complete commands in.")]) -> None:
+    """Print a script that completes commands: `source <(compozy completion bash)`."""
+    from typer.completion import get_completion_script
+
+    print_line(get_completion_script(prog_name="compozy", complete_var="_COMPOZY_COMPLETE", shell=shell.value))
+
+
+def version_command() -> None:
+    """Print the version."""
+    from importlib.metadata import version
+
+    print_line(f"compozy {version('compozy')}")

@@ -1,0 +1,247 @@
+"""`compozy workflow run`: one run in this process, from its acceptance to its result."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from compozy.project.definition import snapshot
+
+from compozy.app import App, close_storage, open_app, open_storage
+from compozy.cli.documents import execution_document
+from compozy.cli.output import paint, print_json, print_line, print_note
+from compozy.cli.progress import Progress
+from compozy.config.duration import parse_duration_s
+from compozy.database.database import Database
+from compozy.database.executions import Execution, NewExecution, get_execution
+from compozy.database.status import Status
+from compozy.database.tasks import list_tasks
+from compozy.errors import RunCanceledError, UsageError
+from compozy.project.loaded import LoadedProject
+from compozy.workflow.start import prepare_run, start_run
+
+_MAX_INPUT_BYTES = 10 * 1024 * 1024
+_INTERRUPTED = 130
+_TERMINATED = 143
+# A run that another process executes is looked at this often.
+_POLL_S = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRequest:
+    """What `workflow run` was asked for."""
+
+    workflow_id: str
+    given: Any
+    execution_id: str | None
+    timeout_s: float | None
+    wait_for_lock_s: float
+    quiet: bool
+    as_json: bool
+
+
+def read_input(text: str | None) -> Any:
+    """Return the JSON that `--input` names: itself, `@FILE`, or `-` for stdin.
+
+    Raises:
+        UsageError: the file cannot be read, is larger than 10 MiB, or holds no JSON.
+    """
+    if text is None:
+        return None
+    source, content = "--input", text
+    if text == "-":
+        source, content = "stdin", sys.stdin.read(_MAX_INPUT_BYTES + 1)
+    elif text.startswith("@"):
+        source = text[1:]
+        content = _read_file(Path(source))
+    if len(content) > _MAX_INPUT_BYTES:
+        raise UsageError(f"the input from {source} is larger than 10 MiB")
+    try:
+        return json.loads(content, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        reason = getattr(error, "msg", str(error))
+        raise UsageError(
+            f"the input from {source} is not JSON: {reason}",
+            hint="""quote it for the shell, as in --input='{"name": "Ada"}'""",
+        ) from error
+
+
+def duration_flag(flag: str, text: str) -> float:
+    """Return a duration flag in seconds.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        return parse_duration_s(text)
+    except ValueError as error:
+        raise UsageError(f"{flag}: {error}") from error
+
+
+def run_workflow(project: LoadedProject, request: RunRequest) -> int:
+    """Run a workflow, print its result, and return the exit status.
+
+    Raises:
+        CompozyError: it could not be run.
+    """
+    loaded = project.workflow(request.workflow_id)
+    new = prepare_run(
+        loaded.config,
+        snapshot(project, request.workflow_id),
+        request.given,
+        execution_id=request.execution_id,
+        timeout_s=request.timeout_s,
+    )
+    database = open_storage(
+        project,
+        wait_for_lock_s=request.wait_for_lock_s,
+        on_wait=None if request.quiet else lambda who: print_note(f"waiting: {who}"),
+    )
+    try:
+        return asyncio.run(_run(project, database, request, new))
+    finally:
+        close_storage(database)
+
+
+async def _run(project: LoadedProject, database: Database, request: RunRequest, new: NewExecution) -> int:
+    return await _Runner(project, database, request).run(new)
+
+
+class _Runner:
+    """One run in this process, and what signals do to it."""
+
+    def __init__(self, project: LoadedProject, database: Database, request: RunRequest) -> None:
+        self._project = project
+        self._database = database
+        self._request = request
+        # Made where the loop runs, because a future belongs to one.
+        self._signal: asyncio.Future[int] = asyncio.Future(loop=asyncio.get_running_loop())
+
+    async def run(self, new: NewExecution) -> int:
+        run_id = new.workflow_exec_id
+        self._listen_for_signals()
+        progress = Progress(run_id, quiet=self._request.quiet)
+        async with open_app(self._project, self._database, role="run", report=progress) as app:
+            self._tell_left_unfinished(app)
+            created = await start_run(app.runtime, self._project.workflow(new.workflow_id).config, new)
+            if not created:
+                await self._join(app, new)
+            received = await self._wait(app, run_id)
+            if received == signal.SIGTERM:
+                print_note(f"stopped; execution {run_id} goes on with the next `compozy workflow run` or `get --wait`")
+                return _TERMINATED
+            if received is not None:
+                await app.runtime.cancel(run_id, Status.CANCELED, _canceled().to_json())
+            run = await self._database.read_async(lambda c: get_execution(c, run_id))
+            self._tell_others_left(app, run_id)
+            return self._print(run)
+
+    async def _join(self, app: App, new: NewExecution) -> None:
+        """The id is known: show that run, and go on with it when nobody does."""
+        known = await self._database.read_async(lambda c: get_execution(c, new.workflow_exec_id))
+        if known.workflow_id != new.workflow_id:
+            raise UsageError(
+                f"execution {new.workflow_exec_id!r} is a run of workflow {known.workflow_id!r}",
+                hint="choose another --id",
+            )
+        if self._request.given is not None and known.input != new.input:
+            raise UsageError(
+                f"execution {new.workflow_exec_id!r} began with another input",
+                hint="leave out --input to see that run, or choose another --id",
+            )
+        await app.runtime.adopt(new.workflow_exec_id)
+
+    async def _wait(self, app: App, run_id: str) -> int | None:
+        """Wait until the run has ended or a signal came, and return the signal."""
+        ended = asyncio.create_task(_until_ended(app, run_id))
+        await asyncio.wait({ended, self._signal}, return_when=asyncio.FIRST_COMPLETED)
+        if not ended.done():
+            ended.cancel()
+            return self._signal.result()
+        await ended
+        return None
+
+    def _listen_for_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._receive, number)
+
+    def _receive(self, number: int) -> None:
+        if self._signal.done():
+            # Asked twice: leave at once. The journal is safe at any moment, and the run can be gone on with.
+            os._exit(_INTERRUPTED)
+        self._signal.set_result(number)
+        if number == signal.SIGINT and not self._request.quiet:
+            print_note("\ncanceling the run ... (Ctrl-C again leaves at once)")
+
+    def _tell_left_unfinished(self, app: App) -> None:
+        if app.left_unfinished and not self._request.quiet:
+            print_note(f"note: going on with {app.left_unfinished} unfinished run(s) of a process that ended early")
+
+    def _tell_others_left(self, app: App, run_id: str) -> None:
+        others = app.runtime.in_hand() - {run_id}
+        if others and not self._request.quiet:
+            print_note(f"note: {len(others)} other run(s) are not finished; `compozy workflow get ID --wait` ends them")
+
+    def _print(self, run: Execution) -> int:
+        with self._database.read() as connection:
+            tasks = list_tasks(connection, run.workflow_exec_id)
+        if self._request.as_json:
+            print_json(execution_document(run, tasks))
+        elif run.status is Status.SUCCESS:
+            print_line(f"Workflow {run.workflow_id!r} completed successfully")
+            print_line(f"Result: {json.dumps(run.output, ensure_ascii=False)}")
+        else:
+            print_failure(run)
+        if run.status is Status.CANCELED:
+            return _INTERRUPTED
+        return 0 if run.status is Status.SUCCESS else 1
+
+
+def print_failure(run: Execution) -> None:
+    """Print why a run failed: its task, the cause, and what to do."""
+    error = run.error or {}
+    details = error.get("details", {})
+    ends = {Status.FAILED: "failed", Status.CANCELED: "was canceled", Status.TIMED_OUT: "timed out"}
+    task = f" in task {details['task']!r}" if "task" in details else ""
+    print_note(f"{paint('Error:', 'red')} workflow {run.workflow_id!r} {ends.get(run.status, run.status)}{task}")
+    if error.get("message"):
+        place = f"{details['place']}: " if "place" in details else ""
+        print_note(f"  {place}{error['message']}")
+    if details.get("hint"):
+        print_note(f"  {details['hint']}")
+    print_note(f"  execution {run.workflow_exec_id}")
+
+
+async def _until_ended(app: App, run_id: str) -> None:
+    while True:
+        await app.runtime.wait(run_id)
+        run = await app.database.read_async(lambda c: get_execution(c, run_id))
+        if run.status.is_final:
+            return
+        await asyncio.sleep(_POLL_S)
+
+
+def _canceled() -> RunCanceledError:
+    return RunCanceledError("canceled with Ctrl-C")
+
+
+def _read_file(path: Path) -> str:
+    try:
+        if path.stat().st_size > _MAX_INPUT_BYTES:
+            raise UsageError(f"the input file {str(path)!r} is larger than 10 MiB")
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot read the input file {str(path)!r}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"the input file {str(path)!r} is not UTF-8 text") from error
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON value")

@@ -1,0 +1,1 @@
+"""Settings, and YAML files whose every value knows its place."""

@@ -1,0 +1,62 @@
+"""Keys of the 2025 edition that this version does not have yet, and what to write instead where there is something.
+
+They are unknown keys like any other; only the hint is better. A key leaves the table when its feature arrives.
+"""
+
+from __future__ import annotations
+
+_FEATURES = {
+    "tools": ("tool", "tools", "native_tools", "tool_execution_timeout", "max_iterations", "permissions", "entrypoint"),
+    "MCP servers": ("mcps", "mcp", "mcp_proxy"),
+    "memory": ("memory", "memories"),
+    "triggers": ("triggers", "trigger", "webhooks"),
+    "schedules": ("schedule",),
+    "attachments": ("attachments",),
+    "knowledge bases": ("knowledge_bases", "embedders"),
+    "conditions": ("condition", "routes", "filter"),
+    "pauses": ("sleep", "wait_for"),
+    "container tasks": ("strategy", "items", "max_workers", "batch", "mode"),
+    "environment maps": ("env",),
+    "monitoring": ("monitoring",),
+    "sign-in": ("auth", "cors", "cors_enabled", "ratelimit"),
+    "shared schemas": ("schemas",),
+    "watching for changes": ("watch", "watch_enabled", "watch_interval"),
+    "limits of its own": ("limits", "migration_timeout"),
+}
+
+_INSTEAD = {
+    "$ref": "directives are not in this version; write the value out, or repeat it with a YAML anchor",
+    "$use": "directives are not in this version; write the value out, or repeat it with a YAML anchor",
+    "$merge": "directives are not in this version; write the value out, or merge it with `<<`",
+    "on_success": "transitions are not in this version; tasks run in the order of the list",
+    "on_error": "transitions are not in this version; a task that fails ends the run",
+    "next": "transitions are not in this version; tasks run in the order of the list",
+    "final": "transitions are not in this version; the last task of the list is the last",
+    "retries": "tasks are not retried in this version; `max_attempts` of a provider retries its requests",
+    "retry_policy": "tasks are not retried in this version; `max_attempts` of a provider retries its requests",
+    "timeout": "this version limits requests, not tasks: write `timeout` at the provider",
+    "agents": "shared agents are not in this version; write `agent:` in the task",
+    "action": "actions are not in this version; write the `prompt` in the task",
+    "actions": "actions are not in this version; write the `prompt` in the task",
+    "knowledge": "agents cannot use knowledge in this version",
+    "models": "write the models as `llm.providers`",
+    "model_config": "write `llm`, `model` and `temperature` under `agent`",
+    "params": "write `temperature` and `max_tokens` directly",
+    "provider": "the kind of a provider is its `type`; an agent names its provider as `llm`",
+    "api_url": "the key is `base_url`",
+    "organization": "organizations are not in this version",
+    "rate_limit": "write `max_concurrent` and `requests_per_minute`",
+    "vector_dbs": "write it under `knowledge`",
+    "temporal": "this version needs no Temporal; leave it out",
+    "redis": "this version needs no Redis; leave it out",
+    "cache": "this version needs no cache; leave it out",
+    "worker": "write `runtime.max_concurrent_workflows`",
+    "strict": "a faulty file is always an error; leave it out",
+    "environment": "leave it out",
+    "cli": "give these as flags, or in the environment",
+}
+
+ABSENT = {
+    **{key: f"this version does not have {feature} yet" for feature, keys in _FEATURES.items() for key in keys},
+    **_INSTEAD,
+}

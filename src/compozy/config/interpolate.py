@@ -1,0 +1,118 @@
+"""`${VAR}`, `${VAR:-default}` and `$${` in the values of compozy.yaml.
+
+It works on parsed nodes, value by value, so a variable can hold anything and never becomes YAML structure. An unquoted
+value is read as a number, true, false or null again afterwards (`port: ${PORT:-8080}`); a quoted one stays text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from compozy.config.nodes import Entry, MappingNode, Node, NodePath, ScalarNode, SequenceNode
+from compozy.config.scalars import Scalar, resolve_plain
+from compozy.errors import Fault
+
+KEYS_THAT_MAY_BE_MISSING = frozenset({"api_key"})
+
+_MARK = re.compile(r"\$\$\{|\$\{")
+_EXPRESSION = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Interpolated:
+    """The nodes with their variables filled in; `missing` says which variable each absent key would have needed."""
+
+    node: Node
+    faults: tuple[Fault, ...]
+    missing: Mapping[NodePath, str]
+
+
+def interpolate(node: Node, environ: Mapping[str, str]) -> Interpolated:
+    """Fill the variables of `environ` into every value below `node`.
+
+    A variable that is unset or empty and has no default is a fault, except in an `api_key`: that becomes null, and
+    `missing` names the variable.
+    """
+    work = _Work(environ=environ)
+    filled = work.fill(node, ())
+    return Interpolated(node=filled, faults=tuple(dict.fromkeys(work.faults)), missing=work.missing)
+
+
+class _UnsetError(Exception):
+    """A variable has no value."""
+
+
+@dataclass(kw_only=True)
+class _Work:
+    environ: Mapping[str, str]
+    faults: list[Fault] = field(default_factory=list[Fault])
+    missing: dict[NodePath, str] = field(default_factory=dict[NodePath, str])
+
+    def fill(self, node: Node, path: NodePath) -> Node:
+        if isinstance(node, MappingNode):
+            entries = (replace(entry, value=self.fill(entry.value, (*path, entry.key))) for entry in node.entries)
+            return MappingNode(entries=tuple[Entry, ...](entries), place=node.place)
+        if isinstance(node, SequenceNode):
+            items = (self.fill(item, (*path, index)) for index, item in enumerate(node.items))
+            return SequenceNode(items=tuple[Node, ...](items), place=node.place)
+        return self._fill_scalar(node, path) if "${" in node.text else node
+
+    def _fill_scalar(self, node: ScalarNode, path: NodePath) -> ScalarNode:
+        may_be_missing = bool(path) and path[-1] in KEYS_THAT_MAY_BE_MISSING
+        variables: list[str] = []
+        try:
+            text = self._fill_text(node, variables, may_be_missing=may_be_missing)
+        except _UnsetError:
+            self.missing[path] = variables[-1]
+            return ScalarNode(value=None, text="", place=node.place, variables=tuple(variables))
+        is_read_again = node.is_plain and bool(variables)
+        value = _read_again(text) if is_read_again else text
+        return ScalarNode(value=value, text=text, place=node.place, variables=tuple(variables))
+
+    def _fill_text(self, node: ScalarNode, variables: list[str], *, may_be_missing: bool) -> str:
+        parts: list[str] = []
+        at = 0
+        while found := _MARK.search(node.text, at):
+            parts.append(node.text[at : found.start()])
+            if found[0] == "$${":
+                parts.append("${")
+                at = found.end()
+                continue
+            expression = _EXPRESSION.match(node.text, found.start())
+            if expression is None or "${" in (expression[2] or ""):
+                at = self._refuse(node, found.start())
+                continue
+            variables.append(expression[1])
+            parts.append(self._lookup(node, expression, may_be_missing=may_be_missing))
+            at = expression.end()
+        return "".join([*parts, node.text[at:]])
+
+    def _lookup(self, node: ScalarNode, expression: re.Match[str], *, may_be_missing: bool) -> str:
+        name, default = expression[1], expression[2]
+        value = self.environ.get(name) or default
+        if value is not None:
+            return value
+        if may_be_missing:
+            raise _UnsetError(name)
+        hint = f"set it in the environment or in .env, or write `${{{name}:-default}}`"
+        state = "empty" if name in self.environ else "not set"
+        self._fault(node, expression.start(), f"the variable {name} is {state}", hint)
+        return ""
+
+    def _refuse(self, node: ScalarNode, at: int) -> int:
+        end = node.text.find("}", at) + 1 or len(node.text)
+        hint = "write `${NAME}` or `${NAME:-default}`; a literal `${` is written `$${`"
+        self._fault(node, at, f"`{node.text[at:end][:60]}` names no variable", hint)
+        return end
+
+    def _fault(self, node: ScalarNode, offset: int, message: str, hint: str) -> None:
+        self.faults.append(Fault(place=node.locate(offset), message=message, hint=hint, code="variable"))
+
+
+def _read_again(text: str) -> Scalar:
+    try:
+        return resolve_plain(text)
+    except ValueError:
+        return text

@@ -1,0 +1,107 @@
+"""The sections of compozy.yaml that set up the program itself; one class per section."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr
+
+from compozy.config.duration import DurationS
+
+
+class Section(BaseModel):
+    """Base of everything that is read from a file: unknown keys are errors, values don't change afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True)
+
+
+class DatabaseSettings(Section):
+    """`database:`, where every step is stored."""
+
+    driver: Literal["postgres", "sqlite"] = Field(default="postgres", description="Which database holds the runs.")
+    path: str | None = Field(default=None, min_length=1, description="SQLite: a file, or `:memory:`.")
+    busy_timeout: DurationS = Field(default=5.0, description="SQLite: how long to wait for another program's lock.")
+    synchronous: Literal["full", "normal"] = Field(
+        default="full", description="SQLite: `full` survives a power cut, `normal` only a killed process."
+    )
+    auto_migrate: bool = Field(default=True, description="Bring the tables up to date on start.")
+    conn_string: SecretStr | None = Field(
+        default=None, description="PostgreSQL: the whole address; wins over its parts."
+    )
+    host: str | None = Field(
+        default=None, min_length=1, description="PostgreSQL: the server's name, or its socket's folder."
+    )
+    port: int = Field(default=5432, ge=1, le=65535, description="PostgreSQL: the server's port.")
+    user: str | None = Field(default=None, min_length=1, description="PostgreSQL: who connects.")
+    password: SecretStr | None = Field(
+        default=None, description="PostgreSQL: the user's password, best as `${DB_PASSWORD}`."
+    )
+    dbname: str | None = Field(
+        default=None,
+        min_length=1,
+        validation_alias=AliasChoices("dbname", "name"),
+        description="PostgreSQL: the database. `name` is a synonym.",
+    )
+    sslmode: Literal["disable", "require", "verify-ca", "verify-full"] | None = Field(
+        default=None,
+        validation_alias=AliasChoices("sslmode", "ssl_mode"),
+        description="PostgreSQL: how the connection is encrypted. Default: encrypted if the server can. "
+        "`ssl_mode` is a synonym.",
+    )
+    sslrootcert: str | None = Field(
+        default=None, min_length=1, description="PostgreSQL: file of the trusted authorities."
+    )
+    sslcert: str | None = Field(default=None, min_length=1, description="PostgreSQL: file of the client's certificate.")
+    sslkey: str | None = Field(default=None, min_length=1, description="PostgreSQL: file of the client's key.")
+    max_open_conns: int = Field(default=25, ge=1, le=10_000, description="PostgreSQL: connections at one time.")
+    max_idle_conns: int = Field(default=5, ge=0, le=10_000, description="PostgreSQL: connections kept open when idle.")
+    conn_max_lifetime: DurationS = Field(
+        default=1800.0, description="PostgreSQL: age at which a connection is replaced."
+    )
+    conn_max_idle_time: DurationS = Field(default=300.0, description="PostgreSQL: idle time after which one is closed.")
+
+
+class ServerSettings(Section):
+    """`server:`, the address of `compozy start`."""
+
+    host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
+    port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+
+
+class RuntimeSettings(Section):
+    """`runtime:`, how runs are executed."""
+
+    max_concurrent_workflows: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000,
+        description="Runs at one time; the rest waits. Default 10 on SQLite, 100 on PostgreSQL.",
+    )
+    log_level: Literal["debug", "info", "warn", "error"] = Field(
+        default="warn", description="Least severe log line shown."
+    )
+
+
+class VectorDBSettings(Section):
+    """One entry of `knowledge.vector_dbs`."""
+
+    id: str = Field(min_length=1, description="The name that knowledge bases use.")
+    provider: Literal["pgvector", "qdrant", "redis", "filesystem"] = Field(description="Kind of vector store.")
+    url: str | None = Field(default=None, description="Address of the store.")
+    path: str | None = Field(default=None, description="Folder of a filesystem store.")
+    api_key: SecretStr | None = Field(default=None, description="Key of the store.")
+    dimension: int | None = Field(default=None, ge=1, le=16_384, description="Length of the vectors.")
+
+
+class KnowledgeSettings(Section):
+    """`knowledge:`, the stores that documents are kept in."""
+
+    vector_dbs: tuple[VectorDBSettings, ...] = Field(default=(), description="Vector stores, by id.")
+
+
+class AutoloadSettings(Section):
+    """`autoload:`, further workflow files by pattern."""
+
+    enabled: bool = Field(default=True, description="Read the files that `include` names.")
+    include: tuple[str, ...] = Field(default=(), description="Patterns of files, from the project's folder.")
+    exclude: tuple[str, ...] = Field(default=(), description="Patterns of files to leave out.")

@@ -1,0 +1,136 @@
+"""What the YAML parser objects to, said in words that tell what to change.
+
+libyaml and PyYAML's own parser word the same problems a little differently; the patterns fit both.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import yaml
+
+from compozy.config.text import SourceText
+from compozy.errors import Fault
+
+_Words = tuple[str, str]  # message, hint
+
+
+def syntax_fault(source: SourceText, error: yaml.MarkedYAMLError) -> Fault:
+    """Return the fault that `error` is, at the place where the reader has to look."""
+    problem = str(error.problem or "")
+    at = _index(error.problem_mark)
+    opened = _index(error.context_mark) if error.context_mark else None
+    for pattern, at_opening, say in _PROBLEMS:
+        if re.search(pattern, f"{error.context or ''}: {problem}"):
+            message, hint = say(source, at, opened)
+            place = source.place(opened if at_opening and opened is not None else at)
+            return Fault(place=place, message=message, hint=hint, code="yaml")
+    return Fault(place=source.place(at), message=f"not YAML from here on: {problem}", code="yaml")
+
+
+def _index(mark: yaml.Mark | None) -> int:
+    return mark.index if mark else 0
+
+
+def _char(source: SourceText, at: int) -> str:
+    return source.text[at : at + 1]
+
+
+def _bad_start(source: SourceText, at: int, _: int | None) -> _Words:
+    char = _char(source, at)
+    if char == "\t":
+        return "a tab cannot indent YAML", "use spaces"
+    return f"an unquoted value cannot start with `{char}`", "put it in quotes"
+
+
+def _tab(_source: SourceText, _at: int, _: int | None) -> _Words:
+    return "a tab cannot indent YAML", "use spaces"
+
+
+def _second_colon(_source: SourceText, _at: int, _: int | None) -> _Words:
+    return "a `:` inside an unquoted value", "put the value in quotes, or start a new line for a new key"
+
+
+def _no_colon(_source: SourceText, _at: int, _: int | None) -> _Words:
+    return "expected `key: value`, found no `:`", "text over several lines needs `|` after its key"
+
+
+def _open_list(source: SourceText, _at: int, opened: int | None) -> _Words:
+    return _not_closed(source, opened, "list", "[", "]")
+
+
+def _open_map(source: SourceText, _at: int, opened: int | None) -> _Words:
+    message, hint = _not_closed(source, opened, "map", "{", "}")
+    if opened is not None and source.text[opened : opened + 2] == "{{":
+        return "an unquoted value cannot be a template", 'put it in quotes: "{{ ... }}"'
+    return message, hint
+
+
+def _not_closed(source: SourceText, opened: int | None, what: str, left: str, right: str) -> _Words:
+    line = source.place(opened or 0).line
+    return f"expected `,` or `{right}` in the {what} that `{left}` opens in line {line}", ""
+
+
+def _open_quote(_source: SourceText, _at: int, _: int | None) -> _Words:
+    return "the quote that opens here is never closed", ""
+
+
+def _escape(source: SourceText, at: int, _: int | None) -> _Words:
+    # libyaml points at the backslash, PyYAML's own parser behind it.
+    start = at if _char(source, at) == "\\" else at - 1
+    escape = source.text[start : start + 2]
+    return f"`{escape}` is no escape in double quotes", f"use single quotes, or write `\\{escape}`"
+
+
+def _bad_code(_source: SourceText, _at: int, _: int | None) -> _Words:
+    return "an escape names a character that does not exist", ""
+
+
+def _anchor(source: SourceText, _at: int, opened: int | None) -> _Words:
+    char = _char(source, opened or 0)
+    return f"an unquoted value cannot start with `{char}`", "put it in quotes"
+
+
+def _indent_key(_source: SourceText, _at: int, opened: int | None) -> _Words:
+    line = _source.place(opened or 0).line
+    return f"expected a key of the map that starts in line {line}", "check the indentation of this line"
+
+
+def _indent_item(_source: SourceText, _at: int, opened: int | None) -> _Words:
+    line = _source.place(opened or 0).line
+    return f"expected a `- ` of the list that starts in line {line}", "check the indentation of this line"
+
+
+def _list_in_line(_source: SourceText, _at: int, _: int | None) -> _Words:
+    return "a list cannot start in the line of its key", "start it in the next line, or put the value in quotes"
+
+
+def _block_header(_source: SourceText, _at: int, _: int | None) -> _Words:
+    return "text cannot follow `|` or `>` in the same line", "start it in the next line"
+
+
+def _after_end(_source: SourceText, _at: int, _: int | None) -> _Words:
+    return "expected the end of the file", "check the indentation of this line"
+
+
+_Say = Callable[[SourceText, int, int | None], _Words]
+
+# What the parser says, whether the place is where the construct opens (else where reading stopped), what we say.
+_PROBLEMS: tuple[tuple[str, bool, _Say], ...] = (
+    (r"tab character (that violates|where an indentation)", False, _tab),
+    (r"cannot start any token", False, _bad_start),
+    (r"mapping values are not allowed", False, _second_colon),
+    (r"could not find expected ':'", True, _no_colon),
+    (r"flow sequence.*expected ',' or '\]'", False, _open_list),
+    (r"flow mapping.*expected ',' or '\}'", False, _open_map),
+    (r"quoted scalar: found unexpected (end of stream|document)", True, _open_quote),
+    (r"unknown escape character", False, _escape),
+    (r"escape code|escape sequence of", False, _bad_code),
+    (r"(anchor|alias).*expected alphabetic or numeric", True, _anchor),
+    (r"block mapping.*(expected key|expected <block end>)", False, _indent_key),
+    (r"block (collection|sequence).*(expected '-' indicator|expected <block end>)", False, _indent_item),
+    (r"(block )?sequence entries are not allowed", False, _list_in_line),
+    (r"block scalar.*expected (a )?comment or", False, _block_header),
+    (r"expected '?<document start>", False, _after_end),
+)

@@ -1,0 +1,182 @@
+"""Nodes of a file become a checked model; every fault is placed and worded for the file's author.
+
+Validation is strict, so that `port: true` is no number. Two things are forgiven: a number where text is meant (an
+unquoted `version: 1.0`, a password of digits) is taken as it is written, and text that reads as a number where a number
+is meant (a quoted `"${PORT}"`, a value from the environment) is read as one.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from compozy.config.absent import ABSENT
+from compozy.config.nearest import suggest
+from compozy.config.nodes import (
+    MappingNode,
+    Node,
+    NodePath,
+    ScalarNode,
+    SequenceNode,
+    key_place_at,
+    node_at,
+    place_at,
+    to_value,
+)
+from compozy.config.scalars import Scalar, resolve_plain
+from compozy.config.shape import fields_by_key, is_secret_at, keys_of_field, model_at
+from compozy.config.words import describe
+from compozy.errors import Fault
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_MAX_ROUNDS = 4  # a forgiven value can uncover another one behind it, in a model that was not looked into before
+_SINGULAR = {
+    "tasks": "task",
+    "providers": "provider",
+    "vector_dbs": "vector store",
+    "responses": "response",
+    "workflows": "workflow source",
+}
+_SWITCH_WORDS = {
+    "1": True,
+    "true": True,
+    "yes": True,
+    "on": True,
+    "0": False,
+    "false": False,
+    "no": False,
+    "off": False,
+}
+
+
+def validate(model: type[Model], node: Node, *, label: str) -> tuple[Model | None, list[Fault]]:
+    """Return the model of `node`, or None and its faults, in the order of the file.
+
+    Args:
+        model: the Pydantic model of the file, or of a part of it.
+        node: the root of that part.
+        label: what to call the root in messages (`the workflow`).
+    """
+    value = to_value(node)
+    errors: list[ErrorDetails] = []
+    for _ in range(_MAX_ROUNDS):
+        try:
+            return model.model_validate_json(json.dumps(value), strict=True, by_alias=True, by_name=False), []
+        except ValidationError as error:
+            errors = error.errors(include_url=False)
+        forgiven = [_forgive(value, node, error) for error in errors if error["type"] in _FORGIVABLE]
+        if not any(forgiven):
+            break
+    faults = {_fault(model, node, error, label): None for error in errors if not _is_echo(node, error)}
+    return None, sorted(faults)
+
+
+def _path(error: ErrorDetails) -> NodePath:
+    """Return where in the file an error is; Pydantic also counts the branches of a union as steps."""
+    return tuple(step for step in error["loc"] if isinstance(step, int) or not step.startswith("<"))
+
+
+_FORGIVABLE = frozenset({"string_type", "int_type", "float_type", "bool_type"})
+
+
+def _is_echo(node: Node, error: ErrorDetails) -> bool:
+    """Return whether a list is only called too short because its items are wrong."""
+    value = node_at(node, _path(error))
+    return error["type"] == "too_short" and isinstance(value, SequenceNode) and bool(value.items)
+
+
+def _forgive(value: Any, node: Node, error: ErrorDetails) -> bool:
+    """Replace the scalar that `error` is about by another reading of it; False when there is none."""
+    path = _path(error)
+    scalar = node_at(node, path)
+    if not path or not isinstance(scalar, ScalarNode) or scalar.value is None:
+        return False
+    above = value
+    for step in path[:-1]:
+        above = above[step]
+    now = above[path[-1]]
+    reading = _read_otherwise(scalar, now, is_switch=error["type"] == "bool_type")
+    if reading is None or type(reading) is type(now):
+        return False
+    above[path[-1]] = reading
+    return True
+
+
+def _read_otherwise(scalar: ScalarNode, now: Scalar, *, is_switch: bool) -> Scalar:
+    if not isinstance(now, str):
+        return scalar.text
+    if scalar.is_plain:
+        return None  # written without quotes it would be a number already
+    if is_switch and scalar.span is None and now.lower() in _SWITCH_WORDS:
+        return _SWITCH_WORDS[now.lower()]
+    try:
+        return resolve_plain(now.strip())
+    except ValueError:
+        return None
+
+
+def _fault(model: type[BaseModel], node: Node, error: ErrorDetails, label: str) -> Fault:
+    path = _path(error)
+    if error["type"] == "extra_forbidden":
+        return _unknown_key(model, node, path, label)
+    if error["type"] == "missing":
+        message = f"missing key {path[-1]!r} in {_name_of(node, path[:-1], label)}"
+        return Fault(place=place_at(node, path[:-1]), message=message, code="missing_key")
+    secret = is_secret_at(model, path)
+    message, hint = describe(error["type"], error.get("ctx", {}), node_at(node, path), is_secret=secret)
+    prefix = f"{_dotted_end(path)}: " if path else f"{label}: "
+    return Fault(place=place_at(node, path), message=prefix + message, hint=hint, code="value")
+
+
+def _unknown_key(model: type[BaseModel], node: Node, path: NodePath, label: str) -> Fault:
+    key = str(path[-1])
+    place = key_place_at(node, path)
+    owner = model_at(model, path[:-1])
+    name = _name_of(node, path[:-1], label)
+    synonym = _written_synonym(owner, key)
+    if synonym:
+        message = f"{key!r} and {synonym!r} mean the same"
+        return Fault(place=place, message=message, hint="write one of them", code="duplicate_key")
+    return Fault(place=place, message=f"unknown key {key!r} in {name}", hint=_hint(owner, key), code="unknown_key")
+
+
+def _written_synonym(owner: type[BaseModel] | None, key: str) -> str:
+    """Return the usual key of the field that `key` is a synonym of: both were written, or `key` would be known."""
+    for name, info in owner.model_fields.items() if owner else ():
+        first, *others = keys_of_field(name, info)
+        if key in others:
+            return first
+    return ""
+
+
+def _hint(owner: type[BaseModel] | None, key: str) -> str:
+    known = list(fields_by_key(owner)) if owner else []
+    for section in known:
+        below = model_at(owner, (section,)) if owner else None
+        if below and key not in ABSENT and key in fields_by_key(below):
+            return f"it belongs under `{section}`"
+    return ABSENT.get(key) or suggest(key, known)
+
+
+def _name_of(node: Node, path: NodePath, label: str) -> str:
+    """Return what to call the map at `path`: `task 'greet'`, `agent`, or `label` for the root."""
+    if not path:
+        return label
+    if isinstance(path[-1], str):
+        return path[-1]
+    *_, above, index = ("item", *path)
+    word = _SINGULAR.get(str(above), f"item of {above}")
+    item = node_at(node, path)
+    entry = item.entry("id") if isinstance(item, MappingNode) else None
+    named = entry.value if entry else None
+    return f"{word} {named.text!r}" if isinstance(named, ScalarNode) and named.text else f"{word} {int(index) + 1}"
+
+
+def _dotted_end(path: NodePath) -> str:
+    """Return the last key of `path` with the indexes behind it: `port`, `include[0]`."""
+    last = max((index for index, step in enumerate(path) if isinstance(step, str)), default=0)
+    return str(path[last]) + "".join(f"[{step}]" for step in path[last + 1 :])

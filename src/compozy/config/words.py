@@ -1,0 +1,118 @@
+"""What Pydantic finds wrong, said in the words of the file's author."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from compozy.config.nearest import suggest
+from compozy.config.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+_LONGEST_SHOWN = 60
+_PATTERNS = {
+    r"^[A-Za-z_][A-Za-z0-9_-]{0,127}$": "letters, digits, `_` and `-`, at most 128, the first a letter or `_`",
+}
+
+Words = tuple[str, str]
+_Context = Mapping[str, Any]
+
+_EXPECTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_parsing_size": "a smaller number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "a map",
+    "model_type": "a map",
+    "model_attributes_type": "a map",
+}
+
+
+def describe(kind: str, context: _Context, node: Node | None, *, is_secret: bool) -> Words:
+    """Return message and hint for an error of Pydantic's type `kind` in the value `node`.
+
+    Args:
+        kind: the error's `type`, see docs.pydantic.dev/latest/errors/validation_errors.
+        context: the error's `ctx`.
+        node: the value.
+        is_secret: the value must not be shown.
+    """
+    got = show_value(node, is_secret=is_secret)
+    if kind == "literal_error":
+        return _describe_choice(context, node, got)
+    if kind in _EXPECTED:
+        return f"expected {_EXPECTED[kind]}, got {got}", ""
+    if kind in _SPECIAL:
+        return _SPECIAL[kind](context, got), ""
+    return f"not a valid value, got {got}", ""
+
+
+def show_value(node: Node | None, *, is_secret: bool = False) -> str:
+    """Return the value for a message: short, a secret only by its kind."""
+    if isinstance(node, MappingNode):
+        return "a map"
+    if isinstance(node, SequenceNode):
+        return "a list"
+    if node is None or node.value is None:
+        return "nothing"
+    if is_secret or any(_is_secret_name(name) for name in node.variables):
+        return "another value"
+    if isinstance(node.value, str):
+        text = node.value if len(node.value) <= _LONGEST_SHOWN else node.value[: _LONGEST_SHOWN - 3] + "..."
+        return repr(text)
+    return node.text[:_LONGEST_SHOWN]
+
+
+def join_choices(choices: list[str]) -> str:
+    """Return `a, b or c`."""
+    return " or ".join([", ".join(choices[:-1]), choices[-1]]) if len(choices) > 1 else "".join(choices)
+
+
+def _is_secret_name(name: str) -> bool:
+    return any(word in name.upper() for word in ("KEY", "SECRET", "TOKEN", "PASS", "CONN"))
+
+
+def _describe_choice(context: _Context, node: Node | None, got: str) -> Words:
+    choices = [word.strip("'") for word in str(context.get("expected", "")).replace(" or ", ", ").split(", ")]
+    text = node.text if isinstance(node, ScalarNode) else ""
+    return f"expected {join_choices(choices)}, got {got}", suggest(text, choices)
+
+
+def _count(number: Any, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _too_short_text(context: _Context, got: str) -> str:
+    least = context["min_length"]
+    return "must not be empty" if least == 1 else f"expected at least {_count(least, 'character')}, got {got}"
+
+
+def _too_short_list(context: _Context, _: str) -> str:
+    least = context["min_length"]
+    return "must not be empty" if least == 1 else f"expected at least {_count(least, 'item')}"
+
+
+def _pattern(context: _Context, got: str) -> str:
+    pattern = str(context["pattern"])
+    return f"expected {_PATTERNS.get(pattern, f'text that matches {pattern}')}, got {got}"
+
+
+_SPECIAL: dict[str, Callable[[_Context, str], str]] = {
+    "string_too_short": _too_short_text,
+    "string_too_long": lambda context, _: f"expected at most {_count(context['max_length'], 'character')}",
+    "too_short": _too_short_list,
+    "too_long": lambda context, _: f"expected at most {_count(context['max_length'], 'item')}",
+    "string_pattern_mismatch": _pattern,
+    "greater_than_equal": lambda context, got: f"expected at least {context['ge']:g}, got {got}",
+    "greater_than": lambda context, got: f"expected more than {context['gt']:g}, got {got}",
+    "less_than_equal": lambda context, got: f"expected at most {context['le']:g}, got {got}",
+    "less_than": lambda context, got: f"expected less than {context['lt']:g}, got {got}",
+    "value_error": lambda context, _: str(context["error"]),
+}

@@ -1,0 +1,268 @@
+"""Rows of `workflow_states`: accept, claim, finish, list. Every change of state is one guarded UPDATE."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from compozy.clock import now_ms
+from compozy.database.status import OPEN, Status, sources_of
+from compozy.database.tables import task_states, workflow_states
+from compozy.errors import InternalError, NotFoundError, UsageError
+
+_ID_MAX = 128
+_CLAIMABLE = (Status.PENDING, Status.RUNNING, Status.WAITING)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """One run of a workflow, as stored. Times are milliseconds since 1970 UTC."""
+
+    workflow_exec_id: str
+    workflow_id: str
+    status: Status
+    owner: str | None
+    journal_format: int
+    parent_exec_id: str | None
+    input: Any
+    output: Any
+    error: dict[str, Any] | None
+    usage: list[dict[str, Any]] | None
+    definition: dict[str, Any]
+    created_ms: int
+    started_ms: int | None
+    finished_ms: int | None
+    deadline_ms: int | None
+    updated_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewExecution:
+    """What is known of a run when it is accepted. `definition` is the workflow as it then was."""
+
+    workflow_exec_id: str
+    workflow_id: str
+    input: Any
+    definition: dict[str, Any]
+    journal_format: int
+    deadline_ms: int | None = None
+
+
+def insert_execution(connection: sa.Connection, new: NewExecution, *, owner: str | None) -> bool:
+    """Store an accepted run: RUNNING when `owner` executes it at once, else PENDING until someone claims it.
+
+    Returns:
+        False when a run of this id exists already; nothing is changed then.
+    """
+    now = now_ms()
+    values: dict[str, Any] = {
+        "workflow_exec_id": new.workflow_exec_id,
+        "workflow_id": new.workflow_id,
+        "status": Status.RUNNING if owner else Status.PENDING,
+        "owner": owner,
+        "journal_format": new.journal_format,
+        "input": new.input,
+        "definition": new.definition,
+        "deadline_ms": new.deadline_ms,
+        "created_ms": now,
+        "started_ms": now if owner else None,
+        "updated_ms": now,
+    }
+    known = sa.select(sa.literal(1)).where(workflow_states.c.workflow_exec_id == new.workflow_exec_id)
+    if connection.execute(known).first() is not None:
+        return False
+    connection.execute(sa.insert(workflow_states).values(values))
+    return True
+
+
+def finish_execution(
+    connection: sa.Connection,
+    workflow_exec_id: str,
+    status: Status,
+    *,
+    output: Any = None,
+    error: dict[str, Any] | None = None,
+    usage: list[dict[str, Any]] | None = None,
+) -> bool:
+    """Write the end of a run, from any state that may lead there.
+
+    Returns:
+        False when the run had already ended; what is stored then stays.
+    """
+    now = now_ms()
+    values: dict[str, Any] = {"status": status, "output": output, "error": error, "usage": usage, "owner": None}
+    changed = connection.execute(
+        sa.update(workflow_states)
+        .where(workflow_states.c.workflow_exec_id == workflow_exec_id)
+        .where(workflow_states.c.status.in_(sources_of(status)))
+        .values(**values, finished_ms=now, updated_ms=now)
+    )
+    return changed.rowcount == 1
+
+
+def claim_pending(connection: sa.Connection, owner: str, *, journal_format: int, limit: int) -> list[str]:
+    """Give up to `limit` runs that wait for a process to `owner`, the oldest first, and return their ids.
+
+    The second condition on `owner` decides between processes that choose the same rows at the same time.
+    """
+    waiting = (
+        sa.select(workflow_states.c.workflow_exec_id)
+        .where(workflow_states.c.owner.is_(None))
+        .where(workflow_states.c.status.in_(_CLAIMABLE))
+        .where(workflow_states.c.journal_format == journal_format)
+        .order_by(workflow_states.c.created_ms, workflow_states.c.workflow_exec_id)
+        .limit(limit)
+    )
+    now = now_ms()
+    claimed = connection.execute(
+        sa.update(workflow_states)
+        .where(workflow_states.c.workflow_exec_id.in_(waiting.scalar_subquery()))
+        .where(workflow_states.c.owner.is_(None))
+        .values(
+            owner=owner,
+            status=sa.case(
+                (workflow_states.c.status == Status.PENDING, Status.RUNNING), else_=workflow_states.c.status
+            ),
+            started_ms=sa.func.coalesce(workflow_states.c.started_ms, now),
+            updated_ms=now,
+        )
+        .returning(workflow_states.c.workflow_exec_id)
+    )
+    ids = sorted(claimed.scalars())
+    if ids:
+        # The first task of a run that waited was stored with it; it begins now.
+        connection.execute(
+            sa.update(task_states)
+            .where(task_states.c.workflow_exec_id.in_(ids))
+            .where(task_states.c.status == Status.PENDING)
+            .values(status=Status.RUNNING, started_ms=now, updated_ms=now)
+        )
+    return ids
+
+
+def claim_one(connection: sa.Connection, workflow_exec_id: str, owner: str, *, journal_format: int) -> bool:
+    """Give one run that nobody executes to `owner`; False when it has an owner, has ended, or has another format."""
+    now = now_ms()
+    changed = connection.execute(
+        sa.update(workflow_states)
+        .where(workflow_states.c.workflow_exec_id == workflow_exec_id)
+        .where(workflow_states.c.owner.is_(None))
+        .where(workflow_states.c.status.in_(_CLAIMABLE))
+        .where(workflow_states.c.journal_format == journal_format)
+        .values(owner=owner, status=Status.RUNNING, updated_ms=now)
+    )
+    return changed.rowcount == 1
+
+
+def has_claimable(connection: sa.Connection, *, journal_format: int) -> bool:
+    """Return whether any run waits for a process."""
+    waiting = (
+        sa.select(sa.literal(1))
+        .where(workflow_states.c.owner.is_(None))
+        .where(workflow_states.c.status.in_(_CLAIMABLE))
+        .where(workflow_states.c.journal_format == journal_format)
+        .limit(1)
+    )
+    return connection.execute(waiting).first() is not None
+
+
+def release_run(connection: sa.Connection, workflow_exec_id: str, owner: str) -> None:
+    """Let go of one open run of `owner`."""
+    connection.execute(
+        sa.update(workflow_states)
+        .where(workflow_states.c.workflow_exec_id == workflow_exec_id)
+        .where(workflow_states.c.owner == owner)
+        .where(workflow_states.c.status.in_(OPEN))
+        .values(owner=None, updated_ms=now_ms())
+    )
+
+
+def release_runs(connection: sa.Connection, owner: str) -> int:
+    """Let go of all open runs of `owner`, so that any process may take them; return how many."""
+    changed = connection.execute(
+        sa.update(workflow_states)
+        .where(workflow_states.c.owner == owner)
+        .where(workflow_states.c.status.in_(OPEN))
+        .values(owner=None, updated_ms=now_ms())
+    )
+    return changed.rowcount
+
+
+def get_execution(connection: sa.Connection, workflow_exec_id: str) -> Execution:
+    """Return one run.
+
+    Raises:
+        NotFoundError: there is none of this id.
+    """
+    row = connection.execute(
+        sa.select(workflow_states).where(workflow_states.c.workflow_exec_id == workflow_exec_id)
+    ).first()
+    if row is None:
+        raise NotFoundError(
+            f"no execution {workflow_exec_id!r} in this database", hint="list them with `compozy workflow list`"
+        )
+    return _execution(row)
+
+
+def get_status(connection: sa.Connection, workflow_exec_id: str) -> Status | None:
+    """Return the state of one run, None when there is none of this id."""
+    query = sa.select(workflow_states.c.status).where(workflow_states.c.workflow_exec_id == workflow_exec_id)
+    status = connection.execute(query).scalar()
+    return None if status is None else Status(status)
+
+
+def list_executions(
+    connection: sa.Connection, *, limit: int, workflow_id: str | None = None, statuses: Sequence[Status] = ()
+) -> list[Execution]:
+    """Return the latest `limit` runs, newest first, of one workflow or state where given."""
+    query = sa.select(workflow_states).order_by(
+        workflow_states.c.created_ms.desc(), workflow_states.c.workflow_exec_id.desc()
+    )
+    if workflow_id is not None:
+        query = query.where(workflow_states.c.workflow_id == workflow_id)
+    if statuses:
+        query = query.where(workflow_states.c.status.in_(statuses))
+    return [_execution(row) for row in connection.execute(query.limit(limit))]
+
+
+def list_foreign_format(connection: sa.Connection, *, journal_format: int, limit: int) -> list[Execution]:
+    """Return open runs whose journal was written in a format other than `journal_format`."""
+    query = (
+        sa.select(workflow_states)
+        .where(workflow_states.c.status.in_(OPEN))
+        .where(workflow_states.c.journal_format != journal_format)
+        .order_by(workflow_states.c.created_ms)
+        .limit(limit)
+    )
+    return [_execution(row) for row in connection.execute(query)]
+
+
+def count_by_status(connection: sa.Connection) -> dict[Status, int]:
+    """Return how many runs are in each state; states without runs are left out."""
+    query = sa.select(workflow_states.c.status, sa.func.count()).group_by(workflow_states.c.status)
+    return {Status(status): count for status, count in connection.execute(query)}
+
+
+def check_execution_id(text: str) -> str:
+    """Return `text` when it may name a run.
+
+    Raises:
+        UsageError: it is empty, longer than 128 characters, or holds other than letters, digits and `._:-`.
+    """
+    allowed = bool(text) and text.isascii() and all(sign.isalnum() or sign in "._:-" for sign in text)
+    if not allowed or len(text) > _ID_MAX:
+        raise UsageError(
+            f"an execution id has 1 to {_ID_MAX} letters, digits and the signs . _ : -, got {text!r}",
+        )
+    return text
+
+
+def _execution(row: sa.Row[Any]) -> Execution:
+    values = dict(row._mapping)
+    try:
+        return Execution(**{**values, "status": Status(values["status"])})
+    except (TypeError, ValueError) as error:
+        raise InternalError(f"the row of execution {values.get('workflow_exec_id')!r} is not readable") from error

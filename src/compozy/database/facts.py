@@ -1,0 +1,31 @@
+"""Rows of `compozy_facts`: which project a database belongs to."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from compozy.database.tables import facts
+from compozy.errors import DatabaseError
+
+_PROJECT = "project"
+
+
+def claim_for_project(connection: sa.Connection, project: str, location: str) -> None:
+    """Give a new database to `project`; a database has one project for its life.
+
+    Raises:
+        DatabaseError: it belongs to another one.
+    """
+    owner = get_project(connection)
+    if owner is None:
+        connection.execute(sa.insert(facts).values(name=_PROJECT, value=project))
+    elif owner != project:
+        raise DatabaseError(
+            f"the database {location} belongs to the project {owner!r}, not to {project!r}",
+            hint=f"set another database.path, or `name: {owner}` in compozy.yaml if this is that project",
+        )
+
+
+def get_project(connection: sa.Connection) -> str | None:
+    """Return the name of the project that this database belongs to, None while it is new."""
+    return connection.execute(sa.select(facts.c.value).where(facts.c.name == _PROJECT)).scalar()

@@ -1,0 +1,165 @@
+"""Bringing the tables up to date, or one step back: automatic on start, or by `compozy migrate`.
+
+The revisions run by Alembic, each `up` or `down` in one transaction that holds the write lock, so that a killed
+process leaves either the old tables or the new ones. The version is read without Alembic, which takes long to import.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from compozy.database.database import Database, journal_tables
+from compozy.errors import DatabaseError, UsageError
+
+VERSION_TABLE = "compozy_version"
+# Every revision in order. A test compares this with the folders.
+REVISIONS = ("0001",)
+BASE = "base"
+_version = sa.table(VERSION_TABLE, sa.column("version_num"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MigrationStatus:
+    """Where a database stands: its revision ("base" when empty), and the revisions it lacks."""
+
+    current: str
+    latest: str
+    pending: tuple[str, ...]
+
+
+# Where a database stands that nobody has made yet.
+NO_DATABASE = MigrationStatus(current=BASE, latest=REVISIONS[-1], pending=REVISIONS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """What a step down deletes: rows by table, and the journal's rows where it goes too."""
+
+    target: str
+    rows: dict[str, int]
+    journal_rows: int
+
+    @property
+    def total(self) -> int:
+        """Number of rows."""
+        return sum(self.rows.values()) + self.journal_rows
+
+
+def read_status(database: Database) -> MigrationStatus:
+    """Return where `database` stands, changing nothing.
+
+    Raises:
+        DatabaseError: it was made by a newer Compozy, or belongs to another program.
+    """
+    with database.read() as connection:
+        tables = set(sa.inspect(connection).get_table_names())
+        if VERSION_TABLE not in tables:
+            _refuse_foreign(tables, database.location)
+            return NO_DATABASE
+        current = connection.execute(sa.select(_version.c.version_num)).scalar() or BASE
+    if current != BASE and current not in REVISIONS:
+        raise DatabaseError(
+            f"the database {database.location} was made by a newer Compozy (revision {current}; this one knows "
+            f"{REVISIONS[-1]})",
+            hint="install that version again; nothing was changed",
+        )
+    done = REVISIONS.index(current) + 1 if current != BASE else 0
+    return MigrationStatus(current=current, latest=REVISIONS[-1], pending=REVISIONS[done:])
+
+
+def migrate_up(database: Database) -> tuple[str, ...]:
+    """Apply the revisions that are missing and return them.
+
+    Raises:
+        DatabaseError: as `read_status`, or the database refused.
+    """
+    pending = read_status(database).pending
+    if pending:
+        with database.write() as connection:
+            _run_alembic(database, connection, "upgrade", REVISIONS[-1])
+    return pending
+
+
+def measure_down(database: Database, target: str | None) -> Loss | None:
+    """Return what going down to `target` (default one revision) deletes; None when there is nothing to undo.
+
+    Raises:
+        UsageError: `target` is not a revision below the current one.
+        DatabaseError: as `read_status`.
+    """
+    current = read_status(database).current
+    if current == BASE:
+        return None
+    undone = _revisions_to_undo(current, target)
+    modules = [_revision_module(database.driver, revision) for revision in undone]
+    names = [table for module in modules for table in getattr(module, "deletes", ())]
+    with database.read() as connection:
+        rows = {name: _count(connection, name) for name in names}
+        takes_journal = any(getattr(module, "deletes_journal", False) for module in modules)
+        journal = sum(_count(connection, name) for name in journal_tables(connection)) if takes_journal else 0
+    below = REVISIONS.index(undone[0]) - 1
+    return Loss(target=REVISIONS[below] if below >= 0 else BASE, rows=rows, journal_rows=journal)
+
+
+def migrate_down(database: Database, target: str) -> None:
+    """Undo the revisions above `target`, deleting what `measure_down` counted.
+
+    Raises:
+        DatabaseError: the database refused; it is as it was.
+    """
+    current = read_status(database).current
+    modules = [_revision_module(database.driver, revision) for revision in _revisions_to_undo(current, target)]
+    with database.write() as connection:
+        if any(getattr(module, "deletes_journal", False) for module in modules):
+            connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
+            for table in journal_tables(connection):
+                connection.exec_driver_sql(f'DROP TABLE "{table}"')
+        _run_alembic(database, connection, "downgrade", target)
+
+
+def _revisions_to_undo(current: str, target: str | None) -> tuple[str, ...]:
+    position = REVISIONS.index(current)
+    if target is None:
+        return (current,)
+    if target == BASE:
+        return REVISIONS[: position + 1]
+    if target not in REVISIONS[:position]:
+        known = ", ".join((BASE, *REVISIONS[:position]))
+        raise UsageError(f"cannot go down to {target!r} from {current}", hint=f"possible: {known}")
+    return REVISIONS[REVISIONS.index(target) + 1 : position + 1]
+
+
+def _run_alembic(database: Database, connection: sa.Connection, direction: str, target: str) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_folder(database.driver)))
+    config.attributes["connection"] = connection
+    (command.upgrade if direction == "upgrade" else command.downgrade)(config, target)
+
+
+def _revision_module(driver: str, revision: str) -> Any:
+    (file,) = (_folder(driver) / "versions").glob(f"{revision}_*.py")
+    return importlib.import_module(f"compozy.database.migrations.{driver}.versions.{file.stem}")
+
+
+def _folder(driver: str) -> Path:
+    return Path(__file__).parent / "migrations" / driver
+
+
+def _count(connection: sa.Connection, table: str) -> int:
+    return int(connection.exec_driver_sql(f'SELECT count(*) FROM "{table}"').scalar() or 0)  # noqa: S608 - own names
+
+
+def _refuse_foreign(tables: set[str], location: str) -> None:
+    if tables:
+        raise DatabaseError(
+            f"the database {location} belongs to another program (it has a table {min(tables)!r})",
+            hint="name another file in database.path; nothing was changed",
+        )

@@ -1,0 +1,1 @@
+"""Alembic revisions: one folder per dialect, the same revision ids in each."""

@@ -1,0 +1,106 @@
+"""Which process executes runs on a SQLite file: a lock that the kernel releases when its holder dies."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from compozy.clock import monotonic_s
+from compozy.errors import DatabaseError, DatabaseOwnedError
+
+_POLL_S = 0.05
+
+
+class OwnerLock:
+    """Exclusive right to execute runs on one file, held from `acquire` to `release` or the end of the process."""
+
+    def __init__(self, database_path: Path) -> None:
+        self._database_path = database_path
+        self._path = database_path.with_name(database_path.name + ".owner")
+        self._file: int | None = None
+
+    def acquire(self, holder: dict[str, Any], *, wait_s: float) -> None:
+        """Take the lock and write into it who holds it.
+
+        Args:
+            holder: JSON for those who find the lock taken: `pid`, `command`.
+            wait_s: how long to wait for another process.
+
+        Raises:
+            DatabaseOwnedError: another process still holds it after `wait_s`.
+            DatabaseError: the lock file cannot be written.
+        """
+        deadline = monotonic_s() + wait_s
+        file = self._open()
+        while not _try_lock(file):
+            if monotonic_s() >= deadline:
+                os.close(file)
+                raise self._owned_error(wait_s)
+            time.sleep(_POLL_S)
+        os.ftruncate(file, 0)
+        os.pwrite(file, json.dumps(holder).encode(), 0)
+        self._file = file
+
+    def release(self) -> None:
+        """Give the lock back; harmless when it is not held."""
+        if self._file is not None:
+            # Cleared, not removed: removing it would let two later processes lock two different files.
+            os.ftruncate(self._file, 0)
+            os.close(self._file)
+            self._file = None
+
+    def holder(self) -> dict[str, Any] | None:
+        """Return what the process that holds the lock wrote, {} when that is unreadable, None when it is free."""
+        try:
+            file = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            if _try_lock(file):
+                return None
+            return _read_holder(file)
+        finally:
+            os.close(file)
+
+    def _open(self) -> int:
+        try:
+            return os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise DatabaseError(
+                f"cannot write {str(self._path)!r}: {error.strerror}",
+                hint="SQLite needs to write files beside the database; change the folder's owner or mode",
+            ) from error
+
+    def _owned_error(self, wait_s: float) -> DatabaseOwnedError:
+        holder = self.holder() or {}
+        who = f"process {holder['pid']} ({holder.get('command', 'compozy')})" if "pid" in holder else "another process"
+        waited = f" and did not let go within {wait_s:g} s" if wait_s else ""
+        return DatabaseOwnedError(
+            f"{who} executes runs on {str(self._database_path)!r}{waited}",
+            who=f"for {who} to end its runs on {str(self._database_path)!r}",
+            hint="wait longer with --wait-for-lock, end that process, or use another database.path",
+            details={"holder": holder},
+        )
+
+
+def _try_lock(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in {errno.EWOULDBLOCK, errno.EACCES}:
+            return False
+        raise DatabaseError(f"the file system cannot lock files: {error.strerror}") from error
+    return True
+
+
+def _read_holder(file: int) -> dict[str, Any]:
+    try:
+        holder = json.loads(os.pread(file, 4096, 0) or b"{}")
+    except ValueError:
+        return {}
+    return holder if isinstance(holder, dict) else {}

@@ -1,0 +1,156 @@
+"""SQLite, set up for production: checks on the file, and the same pragmas on every connection."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.pool import QueuePool
+
+from compozy.config.settings import DatabaseSettings
+from compozy.database.commits import watch_commits
+from compozy.errors import DatabaseError
+
+MEMORY = ":memory:"
+_HEADER = b"SQLite format 3\x00"
+# File systems whose locks or shared memory SQLite cannot trust (sqlite.org/wal.html, sqlite.org/faq.html#q5).
+_NETWORK_FILE_SYSTEMS = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "fuse.sshfs", "fuse.glusterfs", "glusterfs", "fuse.rclone", "ncpfs"}
+)
+_READERS = 4
+
+
+def prepare_file(path: Path) -> None:
+    """Make the folders and the file (mode 0600) that `path` names.
+
+    Raises:
+        DatabaseError: it is a folder, no SQLite database, on a network file system, or cannot be written.
+    """
+    if path.is_dir():
+        raise DatabaseError(
+            f"the database path {str(path)!r} is a directory", hint="name a file in it, such as compozy.db"
+        )
+    _refuse_network_file_system(path)
+    if path.exists():
+        check_header(path)
+        _require_writable(path)
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, stat.S_IRUSR | stat.S_IWUSR))
+    except OSError as error:
+        raise DatabaseError(
+            f"cannot create the database {str(path)!r}: {error.strerror}",
+            hint="choose a folder that you may write to: database.path or --db-path",
+        ) from error
+
+
+def check_header(path: Path) -> None:
+    """Refuse a file that is not a SQLite database, without changing it.
+
+    Raises:
+        DatabaseError: the first bytes are those of something else, or the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(_HEADER))
+    except OSError as error:
+        raise DatabaseError(f"cannot read the database {str(path)!r}: {error.strerror}") from error
+    if head and head != _HEADER:
+        raise DatabaseError(
+            f"{str(path)!r} is not a SQLite database; it was left as it is",
+            hint="name another file, or restore this one from a backup",
+        )
+
+
+def make_engine(settings: DatabaseSettings, path: str) -> sa.Engine:
+    """Return the engine through which everything is written, the journal included.
+
+    Its pool has one connection: SQLite has one writer anyway, and waiting in a queue is fair where its busy
+    handler is not (ten runs at once, p99: 156 ms instead of 765 ms).
+    """
+    return _engine(settings, path, pool_size=1)
+
+
+def make_reader_engine(settings: DatabaseSettings, path: str, *, read_only: bool) -> sa.Engine:
+    """Return the engine for queries that change nothing; in WAL mode they never wait for the writer."""
+    return _engine(settings, path, pool_size=_READERS, read_only=read_only)
+
+
+def begin_immediate(connection: sa.Connection) -> None:
+    """Take the write lock now, so that what is read next cannot change before it is written."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _engine(settings: DatabaseSettings, path: str, *, pool_size: int, read_only: bool = False) -> sa.Engine:
+    def connect() -> sqlite3.Connection:
+        # Legacy transaction control on purpose: DBOS relies on an implicit BEGIN IMMEDIATE before the first write.
+        connection = sqlite3.connect(
+            path, timeout=settings.busy_timeout, isolation_level="IMMEDIATE", check_same_thread=False
+        )
+        _apply_pragmas(connection, settings, memory=path == MEMORY, read_only=read_only)
+        return connection
+
+    engine = sa.create_engine(
+        sa.URL.create("sqlite", database=path),
+        creator=connect,
+        poolclass=QueuePool,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=60.0,
+        pool_use_lifo=True,
+    )
+    watch_commits(engine)
+    return engine
+
+
+def _apply_pragmas(connection: Any, settings: DatabaseSettings, *, memory: bool, read_only: bool) -> None:
+    run = connection.execute
+    run(f"PRAGMA busy_timeout = {int(settings.busy_timeout * 1000)}")
+    run("PRAGMA foreign_keys = ON")
+    if read_only:
+        run("PRAGMA query_only = ON")
+    elif not memory:
+        run("PRAGMA journal_mode = WAL")
+        # After a burst the log is cut back to this, instead of keeping its largest size for ever.
+        run("PRAGMA journal_size_limit = 67108864")
+    run(f"PRAGMA synchronous = {settings.synchronous.upper()}")
+
+
+def _require_writable(path: Path) -> None:
+    for place in (path, path.parent):
+        if not os.access(place, os.W_OK):
+            raise DatabaseError(
+                f"the database {str(path)!r} cannot be written: no permission to write {str(place)!r}",
+                hint="SQLite needs to write the file and its folder; change their owner or mode, or use another path",
+            )
+
+
+def _refuse_network_file_system(path: Path) -> None:
+    kind = file_system_of(path)
+    if kind in _NETWORK_FILE_SYSTEMS:
+        raise DatabaseError(
+            f"the database {str(path)!r} lies on a network file system ({kind}), where SQLite cannot lock safely",
+            hint="put database.path on a local disk, or use PostgreSQL to share a database between machines",
+        )
+
+
+def file_system_of(path: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
+    """Return the type of the file system that holds `path`, such as `ext4`; "" where the system does not tell."""
+    try:
+        lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    best, kind = "", ""
+    target = str(path.absolute())
+    for line in lines:
+        fields = line.split(" ")
+        point = fields[1].replace("\\040", " ") if len(fields) > 2 else ""
+        inside = target == point or target.startswith(point.rstrip("/") + "/")
+        if point and inside and len(point) >= len(best):
+            best, kind = point, fields[2]
+    return kind

@@ -1,0 +1,75 @@
+"""The tables, once; the migrations create them, and a test compares the two."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from compozy.database.jsontext import JsonText
+
+metadata = sa.MetaData()
+
+# Facts about the database itself: which project it belongs to, which Compozy made it.
+facts = sa.Table(
+    "compozy_facts",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+
+# Processes that execute runs. One whose lease ran out is dead, and its runs are free to be taken.
+executors = sa.Table(
+    "executors",
+    metadata,
+    sa.Column("executor_id", sa.Text, primary_key=True),
+    sa.Column("role", sa.Text, nullable=False),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("pid", sa.BigInteger, nullable=False),
+    sa.Column("started_ms", sa.BigInteger, nullable=False),
+    sa.Column("lease_until_ms", sa.BigInteger, nullable=False),
+)
+
+workflow_states = sa.Table(
+    "workflow_states",
+    metadata,
+    sa.Column("workflow_exec_id", sa.Text, primary_key=True),
+    sa.Column("workflow_id", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    # The process that executes it; NULL waits for one.
+    sa.Column("owner", sa.Text),
+    sa.Column("journal_format", sa.BigInteger, nullable=False),
+    sa.Column("parent_exec_id", sa.Text),
+    sa.Column("input", JsonText),
+    sa.Column("output", JsonText),
+    sa.Column("error", JsonText),
+    sa.Column("usage", JsonText),
+    # The workflow and its providers as they were when the run was accepted.
+    sa.Column("definition", JsonText, nullable=False),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Column("started_ms", sa.BigInteger),
+    sa.Column("finished_ms", sa.BigInteger),
+    sa.Column("deadline_ms", sa.BigInteger),
+    sa.Column("updated_ms", sa.BigInteger, nullable=False),
+)
+
+task_states = sa.Table(
+    "task_states",
+    metadata,
+    sa.Column("task_exec_id", sa.Text, primary_key=True),
+    sa.Column("workflow_exec_id", sa.Text, nullable=False),
+    sa.Column("workflow_id", sa.Text, nullable=False),
+    sa.Column("task_id", sa.Text, nullable=False),
+    # Order in which the tasks of a run began, from 0.
+    sa.Column("position", sa.BigInteger, nullable=False),
+    sa.Column("execution_type", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("parent_state_id", sa.Text),
+    sa.Column("attempts", sa.BigInteger, nullable=False),
+    sa.Column("input", JsonText),
+    sa.Column("output", JsonText),
+    sa.Column("error", JsonText),
+    sa.Column("usage", JsonText),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Column("started_ms", sa.BigInteger),
+    sa.Column("finished_ms", sa.BigInteger),
+    sa.Column("updated_ms", sa.BigInteger, nullable=False),
+)

@@ -1,0 +1,128 @@
+"""Rows of `task_states`: one for each task of a run, written in the same transactions as the journal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from compozy.clock import now_ms
+from compozy.database.status import OPEN, Status, sources_of
+from compozy.database.tables import task_states
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskState:
+    """One task of one run, as stored. Times are milliseconds since 1970 UTC."""
+
+    task_exec_id: str
+    workflow_exec_id: str
+    workflow_id: str
+    task_id: str
+    position: int
+    execution_type: str
+    status: Status
+    parent_state_id: str | None
+    attempts: int
+    input: Any
+    output: Any
+    error: dict[str, Any] | None
+    usage: list[dict[str, Any]] | None
+    created_ms: int
+    started_ms: int | None
+    finished_ms: int | None
+    updated_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewTask:
+    """A task that begins. `position` counts the tasks of the run from 0."""
+
+    workflow_exec_id: str
+    workflow_id: str
+    task_id: str
+    position: int
+    execution_type: str = "basic"
+
+    @property
+    def task_exec_id(self) -> str:
+        """The key of its row; a replay derives the same one."""
+        return f"{self.workflow_exec_id}/{self.position}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskEnd:
+    """How a task ended."""
+
+    status: Status
+    attempts: int
+    input: Any = None
+    output: Any = None
+    error: dict[str, Any] | None = None
+    usage: list[dict[str, Any]] | None = None
+
+
+def insert_task(connection: sa.Connection, new: NewTask, status: Status) -> None:
+    """Store a task that is RUNNING, or PENDING while its run waits for a process."""
+    now = now_ms()
+    values: dict[str, Any] = {
+        "task_exec_id": new.task_exec_id,
+        "workflow_exec_id": new.workflow_exec_id,
+        "workflow_id": new.workflow_id,
+        "task_id": new.task_id,
+        "position": new.position,
+        "execution_type": new.execution_type,
+        "status": status,
+        "attempts": 0,
+        "created_ms": now,
+        "started_ms": now if status == Status.RUNNING else None,
+        "updated_ms": now,
+    }
+    connection.execute(sa.insert(task_states).values(values))
+
+
+def finish_task(connection: sa.Connection, task_exec_id: str, end: TaskEnd) -> bool:
+    """Write the end of a task; False when it had already ended."""
+    now = now_ms()
+    values: dict[str, Any] = {
+        "status": end.status,
+        "attempts": end.attempts,
+        "input": end.input,
+        "output": end.output,
+        "error": end.error,
+        "usage": end.usage,
+    }
+    changed = connection.execute(
+        sa.update(task_states)
+        .where(task_states.c.task_exec_id == task_exec_id)
+        .where(task_states.c.status.in_(sources_of(end.status)))
+        .values(
+            **values,
+            started_ms=sa.func.coalesce(task_states.c.started_ms, now),
+            finished_ms=now,
+            updated_ms=now,
+        )
+    )
+    return changed.rowcount == 1
+
+
+def end_open_tasks(connection: sa.Connection, workflow_exec_id: str, status: Status) -> None:
+    """End what was still open in a run that ends: CANCELED or TIMED_OUT."""
+    now = now_ms()
+    connection.execute(
+        sa.update(task_states)
+        .where(task_states.c.workflow_exec_id == workflow_exec_id)
+        .where(task_states.c.status.in_(OPEN))
+        .values(status=status, finished_ms=now, updated_ms=now)
+    )
+
+
+def list_tasks(connection: sa.Connection, workflow_exec_id: str) -> list[TaskState]:
+    """Return the tasks of a run in the order in which they began."""
+    query = (
+        sa.select(task_states)
+        .where(task_states.c.workflow_exec_id == workflow_exec_id)
+        .order_by(task_states.c.position)
+    )
+    return [TaskState(**{**row._mapping, "status": Status(row.status)}) for row in connection.execute(query)]

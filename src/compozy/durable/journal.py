@@ -1,0 +1,85 @@
+"""The engine's journal: how it is set up, started and ended."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from dbos import DBOS, DBOSConfig
+from dbos._serialization import Serializer
+
+from compozy.database.database import Database
+from compozy.database.jsontext import dump_json, load_json
+
+# The order and names of the steps that a run records. Raised by hand when a change here or in a task kind makes
+# older journals unreadable; never DBOS's own default, a hash of the source, which orphans open runs at each upgrade.
+JOURNAL_FORMAT = 1
+# One name for every project and release: rows of another application would not be seen.
+_APPLICATION = "compozy"
+# How soon a process sees rows that another one wrote for it.
+_POLL_S = 0.05
+
+
+class JournalSerializer(Serializer):
+    """Writes what the journal stores as JSON, with the serializer of the tables; never pickles."""
+
+    def name(self) -> str:
+        """Return the name that DBOS stores beside each value."""
+        return "compozy_json"
+
+    def serialize(self, data: Any) -> str:
+        """Return `data` as JSON; an exception, which only a defect lets through, becomes its text."""
+        if isinstance(data, BaseException):
+            return dump_json({"exception": type(data).__name__, "message": str(data)})
+        return dump_json(data)
+
+    def deserialize(cls, serialized_data: str) -> Any:  # noqa: N805 - DBOS's own spelling of the parameter
+        """Return the value; an exception comes back as a plain one with its text."""
+        value = load_json(serialized_data)
+        if isinstance(value, dict) and set(value) == {"exception", "message"}:
+            return RuntimeError(f"{value['exception']}: {value['message']}")
+        return value
+
+
+def launch_journal(database: Database, executor_id: str) -> None:
+    """Start the engine on `database`. Call it on the thread of the event loop that shall run everything.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: the database refused.
+    """
+    _route_logs()
+    config: DBOSConfig = {
+        "name": _APPLICATION,
+        "system_database_url": database.engine.url.render_as_string(hide_password=False),
+        "system_database_engine": database.engine,
+        "application_version": str(JOURNAL_FORMAT),
+        "executor_id": executor_id,
+        "serializer": JournalSerializer(),
+        "notification_listener_polling_interval_sec": _POLL_S,
+        "enable_otlp": False,
+    }
+    DBOS(config=config)
+    # No queue but our own: those of other processes are theirs.
+    DBOS.listen_queues([resume_queue_name(executor_id)])
+    DBOS.launch()
+
+
+def destroy_journal() -> None:
+    """End the engine of this process; what was running stays in the journal, to be resumed."""
+    DBOS.destroy()
+
+
+def resume_queue_name(executor_id: str) -> str:
+    """Return the name of the queue through which a process resumes runs that it took over."""
+    return f"resume-{executor_id}"
+
+
+def _route_logs() -> None:
+    """Let the engine's log lines go where ours go, instead of straight to the terminal."""
+    logger = logging.getLogger("dbos")
+    if not any(isinstance(handler, logging.NullHandler) for handler in logger.handlers):
+        # DBOS adds a terminal handler of its own only to a logger that has none.
+        logger.addHandler(logging.NullHandler())
+    logger.propagate = True
+    # What the engine tells about every start is of use to those who look for a defect only.
+    logger.setLevel(logging.DEBUG if logging.getLogger().isEnabledFor(logging.DEBUG) else logging.WARNING)

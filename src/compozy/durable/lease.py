@@ -1,0 +1,62 @@
+"""The lease by which a process shows that it lives, renewed from a thread that no busy event loop can delay."""
+
+from __future__ import annotations
+
+import threading
+
+import structlog
+
+from compozy.database.database import Database
+from compozy.database.executions import release_runs
+from compozy.database.executors import delete_executor, insert_executor, renew_lease
+from compozy.errors import DatabaseError
+
+_log = structlog.get_logger(__name__)
+
+LEASE_S = 10.0
+# Three renewals may fail before others take this process for dead.
+_RENEW_S = LEASE_S / 4
+
+
+class Lease:
+    """This process among those that execute runs, from `take` to `give_back`."""
+
+    def __init__(self, database: Database, executor_id: str, role: str) -> None:
+        self.executor_id = executor_id
+        self._database = database
+        self._role = role
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="compozy-lease", daemon=True)
+
+    def take(self) -> None:
+        """Store this process and keep it alive."""
+        with self._database.write() as connection:
+            insert_executor(connection, self.executor_id, role=self._role, lease_ms=_ms(LEASE_S))
+        self._thread.start()
+
+    def give_back(self) -> None:
+        """Free the runs that are still open, and forget this process."""
+        self._stopping.set()
+        self._thread.join()
+        with self._database.write() as connection:
+            release_runs(connection, self.executor_id)
+            delete_executor(connection, self.executor_id)
+
+    def _keep(self) -> None:
+        while not self._stopping.wait(_RENEW_S):
+            try:
+                with self._database.write() as connection:
+                    alive = renew_lease(connection, self.executor_id, lease_ms=_ms(LEASE_S))
+            except DatabaseError as error:
+                _log.warning("the lease could not be renewed", cause=error.message)
+                continue
+            if not alive:
+                # Taken for dead, after a long standstill. What it ran belongs to others, whose journal entries fence
+                # its own off; it goes on with what it is given from here.
+                _log.warning("this process was taken for dead; its runs went to others")
+                with self._database.write() as connection:
+                    insert_executor(connection, self.executor_id, role=self._role, lease_ms=_ms(LEASE_S))
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)

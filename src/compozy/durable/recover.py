@@ -1,0 +1,83 @@
+"""Going on with what other processes left: where a run stands in the journal, and how it is taken up again.
+
+The journal's own recovery only knows one executor id, and `DBOS._recover_pending_workflows` is private. A run that this
+process has claimed in the tables is put on a queue that only this process reads; the engine then hands it over with a
+new owner token, and whatever the former owner still tries to record is refused.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from dbos import DBOS, WorkflowHandleAsync
+
+from compozy.database.database import Database
+from compozy.database.executions import get_status
+from compozy.database.executors import list_executor_ids
+from compozy.database.status import Status
+from compozy.durable.journal import resume_queue_name
+
+_QUEUE_POLL_S = 0.05
+_OPEN_IN_JOURNAL = ["PENDING", "ENQUEUED", "DELAYED"]
+
+
+class RunStart(Enum):
+    """How a claimed run begins, by what the journal knows of it."""
+
+    FRESH = "fresh"
+    RESUME = "resume"
+    CANCELED = "canceled"
+    ENDED = "ended"
+
+
+async def find_start(run_id: str) -> RunStart:
+    """Return how a run is to be begun."""
+    known = await DBOS.get_workflow_status_async(run_id)
+    if known is None:
+        return RunStart.FRESH
+    if known.status in _OPEN_IN_JOURNAL:
+        return RunStart.RESUME
+    return RunStart.CANCELED if known.status == "CANCELLED" else RunStart.ENDED
+
+
+async def resume(run_id: str, executor_id: str) -> WorkflowHandleAsync[None]:
+    """Have the engine call the run again in this process, at once and with its recorded steps."""
+    queue = resume_queue_name(executor_id)
+    if await DBOS.retrieve_queue_async(queue) is None:
+        # Only now: most processes never resume anything, and each queue costs a poll.
+        await DBOS.register_queue_async(queue, polling_interval_sec=_QUEUE_POLL_S, on_conflict="always_update")
+    return await DBOS.resume_workflow_async(run_id, queue_name=queue)
+
+
+async def reconcile(database: Database, executor_id: str) -> list[str]:
+    """Make the journal agree with the tables about runs that ended just before their process died.
+
+    Returns:
+        Runs whose end is recorded and whose journal entry is open: replaying them closes it, and does nothing else.
+    """
+    alive = set(await database.read_async(list_executor_ids))
+    await _delete_queues_of_dead(alive)
+    to_replay: list[str] = []
+    for entry in await DBOS.list_workflows_async(status=_OPEN_IN_JOURNAL, load_input=False, load_output=False):
+        if entry.executor_id in alive - {executor_id}:
+            continue
+        status = await database.read_async(lambda c, run_id=entry.workflow_id: get_status(c, run_id))
+        if status in {Status.CANCELED, Status.TIMED_OUT}:
+            await DBOS.cancel_workflow_async(entry.workflow_id)
+        elif status in {Status.SUCCESS, Status.FAILED}:
+            to_replay.append(entry.workflow_id)
+    return to_replay
+
+
+async def forget_queue(executor_id: str) -> None:
+    """Delete the queue of this process, where it ever needed one."""
+    queue = resume_queue_name(executor_id)
+    if await DBOS.retrieve_queue_async(queue) is not None:
+        await DBOS.delete_queue_async(queue)
+
+
+async def _delete_queues_of_dead(alive: set[str]) -> None:
+    living = {resume_queue_name(executor_id) for executor_id in alive}
+    for queue in await DBOS.list_queues_async():
+        if queue.name.startswith(resume_queue_name("")) and queue.name not in living:
+            await DBOS.delete_queue_async(queue.name)

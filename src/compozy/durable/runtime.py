@@ -1,0 +1,311 @@
+"""Executes runs: takes them, starts or resumes them in the journal, and lets go of them in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from enum import Enum
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+import structlog
+from dbos import DBOS, SetWorkflowID
+from sqlalchemy.exc import DBAPIError
+
+from compozy.database.database import Database
+from compozy.database.executions import (
+    NewExecution,
+    claim_one,
+    claim_pending,
+    finish_execution,
+    has_claimable,
+    insert_execution,
+    release_run,
+)
+from compozy.database.executors import bury_dead
+from compozy.database.failures import explain_failure, explain_failures
+from compozy.database.status import Status
+from compozy.database.tasks import NewTask, end_open_tasks, insert_task
+from compozy.durable.journal import JOURNAL_FORMAT, destroy_journal, launch_journal
+from compozy.durable.lease import Lease
+from compozy.durable.recover import RunStart, find_start, forget_queue, reconcile, resume
+from compozy.errors import DatabaseError, InternalError, RunTimeoutError
+from compozy.ids import new_executor_id
+
+_log = structlog.get_logger(__name__)
+
+Execute = Callable[[str], Awaitable[None]]
+# How often a process with free places looks for runs that nobody executes.
+_POLL_S = 1.0
+# How long an orderly stop waits for the journal's last words.
+_STOP_S = 5.0
+# How soon a process notices that the journal closed a run whose body has ended.
+_JOURNAL_POLL_S = 0.01
+
+
+class _BodyEnd(Enum):
+    """How the execution of a run came back."""
+
+    DONE = "done"
+    INTERRUPTED = "interrupted"
+    TIMED_OUT = "timed out"
+
+
+class RunInterruptedError(BaseException):
+    """A run stops here without having ended. No Exception, so that the journal records nothing and it stays open."""
+
+
+class Runtime:
+    """The executor of this process; there is one at a time, because the engine is one per process.
+
+    Args:
+        database: migrated, and held by this process where only one may execute.
+        execute: runs one execution from its first task to its end; called again for a run that is resumed.
+        max_concurrent: runs at one time; the rest waits, the oldest first.
+        role: what this process is to others: `run`, `server`, `worker`, `bench`.
+    """
+
+    def __init__(self, database: Database, *, execute: Execute, max_concurrent: int, role: str) -> None:
+        self.executor_id = new_executor_id()
+        self._database = database
+        self._execute = execute
+        self._max_concurrent = max_concurrent
+        self._lease = Lease(database, self.executor_id, role)
+        # Places taken by runs that are being stored, runs from claim to end, and the bodies that execute them.
+        self._reserved = 0
+        self._carried: dict[str, asyncio.Task[None]] = {}
+        self._bodies: dict[str, asyncio.Task[None]] = {}
+        self._body_ends: dict[str, asyncio.Future[_BodyEnd]] = {}
+        self._failures: dict[str, DatabaseError] = {}
+        self._timeouts: dict[str, RunTimeoutError] = {}
+        self._poller: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+
+    async def start(self) -> int:
+        """Start executing, first the runs that dead processes left.
+
+        Returns:
+            How many runs were left unfinished by processes that died or ended.
+        """
+        global _active_runtime  # noqa: PLW0603 - DBOS is one per process, and so is what it calls
+        self._lease.take()
+        left = await self._database.write_async(self._bury_dead)
+        _active_runtime = self
+        with explain_failures(self._database.location):
+            launch_journal(self._database, self.executor_id)
+            for run_id in await reconcile(self._database, self.executor_id):
+                self._begin(run_id)
+        self._poller = asyncio.create_task(self._poll())
+        return left
+
+    async def stop(self) -> None:
+        """Stop in order: what runs is left as recorded, for the next process to go on with."""
+        if self._poller is not None:
+            self._poller.cancel()
+        for body in self._bodies.values():
+            body.cancel()
+        for run_id, task in self._carried.items():
+            if run_id not in self._bodies and not self._body_ends[run_id].done():
+                # Claimed, and not yet called by the journal: the next process begins it.
+                task.cancel()
+        if self._carried:
+            _, late = await asyncio.wait(self._carried.values(), timeout=_STOP_S)
+            for task in late:
+                task.cancel()
+        with suppress(DBAPIError):
+            await forget_queue(self.executor_id)
+        destroy_journal()
+        self._lease.give_back()
+
+    async def submit(self, new: NewExecution, first_task: str) -> bool:
+        """Accept a run: once this returns it is never lost.
+
+        Args:
+            new: the run.
+            first_task: id of the task that begins with it.
+
+        Returns:
+            False when a run of this id exists already; it is left as it is.
+        """
+        owner = self.executor_id if self._free_places() > 0 else None
+        # The place is taken before the first await, so that a burst cannot take it twice.
+        self._reserved += 1 if owner else 0
+        try:
+            created = await self._database.write_async(partial(_insert, new=new, first_task=first_task, owner=owner))
+            if owner and created:
+                self._begin(new.workflow_exec_id, RunStart.FRESH)
+        finally:
+            self._reserved -= 1 if owner else 0
+        return created
+
+    async def adopt(self, run_id: str) -> bool:
+        """Go on with one run that nobody executes; False when somebody does, or it has ended."""
+        claim = partial(claim_one, workflow_exec_id=run_id, owner=self.executor_id, journal_format=JOURNAL_FORMAT)
+        claimed = await self._database.write_async(claim)
+        if claimed:
+            self._begin(run_id)
+        return claimed
+
+    def in_hand(self) -> set[str]:
+        """Return the runs that this process executes."""
+        return set(self._carried)
+
+    async def wait(self, run_id: str) -> None:
+        """Wait until this process has nothing more to do for a run.
+
+        Raises:
+            DatabaseError: the run could not go on here; it is unfinished, and resumed by the next start.
+        """
+        while (task := self._carried.get(run_id)) is not None:
+            # Shielded: whoever waits may give up without stopping the run.
+            await asyncio.shield(task)
+        if run_id in self._failures:
+            raise self._failures.pop(run_id)
+
+    async def cancel(self, run_id: str, status: Status = Status.CANCELED, error: dict[str, Any] | None = None) -> bool:
+        """End a run before it is done: CANCELED, or TIMED_OUT.
+
+        Returns:
+            False when it had already ended.
+        """
+        body = self._bodies.get(run_id)
+        if body is not None:
+            body.cancel()
+            await asyncio.gather(self._carried[run_id], return_exceptions=True)
+        return await self._end_early(run_id, status, error)
+
+    async def _end_early(self, run_id: str, status: Status, error: dict[str, Any] | None) -> bool:
+        # The journal first: whoever finds it canceled there, after this process died between the two, ends it here.
+        if await find_start(run_id) is RunStart.RESUME:
+            await DBOS.cancel_workflow_async(run_id)
+        return await self._database.write_async(partial(_end_early, run_id=run_id, status=status, error=error))
+
+    def _free_places(self) -> int:
+        return self._max_concurrent - len(self._carried) - self._reserved
+
+    def _bury_dead(self, connection: sa.Connection) -> int:
+        # Who holds the file's lock is alone: all others are dead, whatever their leases say.
+        alone = self._database.is_exclusive
+        return bury_dead(connection, except_id=self.executor_id if alone else None)
+
+    async def _poll(self) -> None:
+        while True:
+            try:
+                await self._let_go_of_failed()
+                if self._free_places() > 0:
+                    await self._claim()
+            except DatabaseError as error:
+                _log.warning("cannot look for waiting runs", cause=error.message)
+            self._wake.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), _POLL_S)
+
+    async def _claim(self) -> None:
+        if not await self._database.read_async(partial(has_claimable, journal_format=JOURNAL_FORMAT)):
+            return
+        limit = self._free_places()
+        self._reserved += limit
+        try:
+            claim = partial(claim_pending, owner=self.executor_id, journal_format=JOURNAL_FORMAT, limit=limit)
+            for run_id in await self._database.write_async(claim):
+                self._begin(run_id)
+        finally:
+            self._reserved -= limit
+
+    async def _let_go_of_failed(self) -> None:
+        for run_id in tuple(self._failures):
+            await self._database.write_async(partial(release_run, workflow_exec_id=run_id, owner=self.executor_id))
+            del self._failures[run_id]
+
+    def _begin(self, run_id: str, start: RunStart | None = None) -> None:
+        self._failures.pop(run_id, None)
+        self._carried[run_id] = asyncio.create_task(self._carry(run_id, start), name=f"run {run_id}")
+
+    async def _carry(self, run_id: str, start: RunStart | None) -> None:
+        """See one run through, from its claim to the journal's last word on it."""
+        end = self._body_ends[run_id] = asyncio.get_running_loop().create_future()
+        try:
+            start = start or await find_start(run_id)
+            if start is RunStart.FRESH:
+                with SetWorkflowID(run_id):
+                    handle = await DBOS.start_workflow_async(run_journaled, run_id)
+            elif start is RunStart.RESUME:
+                handle = await resume(run_id, self.executor_id)
+            else:
+                await self._database.write_async(partial(_end_unknown, run_id=run_id, start=start))
+                return
+            if await end is _BodyEnd.DONE:
+                await handle.get_result(polling_interval_sec=_JOURNAL_POLL_S)
+            elif run_id in self._timeouts:
+                await self._end_early(run_id, Status.TIMED_OUT, self._timeouts.pop(run_id).to_json())
+        except DBAPIError as error:
+            self._failures[run_id] = explain_failure(error, self._database.location)
+        except DatabaseError as error:
+            self._failures[run_id] = error
+        except Exception as error:  # noqa: BLE001 - the worker's edge: one run must not end the others
+            _log.exception("a run could not be carried to its end", execution_id=run_id)
+            self._failures[run_id] = DatabaseError(f"the journal failed: {type(error).__name__}: {error}")
+        finally:
+            del self._body_ends[run_id]
+            del self._carried[run_id]
+            self._wake.set()
+
+    async def run_body(self, run_id: str) -> None:
+        """What the journal calls for a run; only `run_journaled` does."""
+        body = self._bodies[run_id] = asyncio.ensure_future(self._execute(run_id))
+        how = _BodyEnd.INTERRUPTED
+        try:
+            await body
+            how = _BodyEnd.DONE
+        except asyncio.CancelledError as error:
+            raise RunInterruptedError from error
+        except RunTimeoutError as error:
+            how = _BodyEnd.TIMED_OUT
+            self._timeouts[run_id] = error
+            raise RunInterruptedError from error
+        except (DBAPIError, DatabaseError) as error:
+            # The database is away, which is no fault of the run: nothing is recorded, and the run stays open.
+            failure = error if isinstance(error, DatabaseError) else explain_failure(error, self._database.location)
+            self._failures[run_id] = failure
+            raise RunInterruptedError from error
+        finally:
+            del self._bodies[run_id]
+            end = self._body_ends.get(run_id)
+            if end is not None and not end.done():
+                end.set_result(how)
+
+
+@DBOS.workflow(name="compozy.run", max_recovery_attempts=None)
+async def run_journaled(run_id: str) -> None:
+    """The one kind of workflow in the journal; what it does is read from the tables."""
+    if _active_runtime is None:
+        raise InternalError("the journal called a run while no runtime was active")
+    await _active_runtime.run_body(run_id)
+
+
+_active_runtime: Runtime | None = None
+
+
+def _insert(connection: sa.Connection, new: NewExecution, first_task: str, owner: str | None) -> bool:
+    if not insert_execution(connection, new, owner=owner):
+        return False
+    task = NewTask(workflow_exec_id=new.workflow_exec_id, workflow_id=new.workflow_id, task_id=first_task, position=0)
+    insert_task(connection, task, Status.RUNNING if owner else Status.PENDING)
+    return True
+
+
+def _end_early(connection: sa.Connection, run_id: str, status: Status, error: dict[str, Any] | None) -> bool:
+    end_open_tasks(connection, run_id, status)
+    return finish_execution(connection, run_id, status, error=error)
+
+
+def _end_unknown(connection: sa.Connection, run_id: str, start: RunStart) -> None:
+    """End a run that the journal closed while the tables have it open."""
+    if start is RunStart.CANCELED:
+        _end_early(connection, run_id, Status.CANCELED, None)
+        return
+    error = InternalError("the journal of this run ended without a result")
+    end_open_tasks(connection, run_id, Status.FAILED)
+    finish_execution(connection, run_id, Status.FAILED, error=error.to_json())

@@ -1,0 +1,202 @@
+"""Every error that Compozy raises on purpose, in one tree.
+
+CompozyError                 code                exit  http
+├── UsageError               usage                  2   400   wrong on the command line or in a request
+│   └── NotFoundError        not_found              2   404   no such workflow, execution, task, ...
+├── ProjectError             invalid_project        5   422   faults in files, each with its place
+├── TemplateError            template               1   422
+│   ├── TemplateSyntaxError  template_syntax        5   422   the text is not a template
+│   └── TemplateRenderError  template_render        1   422   the template cannot be rendered with this data
+├── SchemaMismatchError      schema_mismatch        2   422   a value does not fit its JSON Schema
+├── DatabaseError            database               4   503
+│   ├── DatabaseLockedError  database_locked        4   503   another program holds the file
+│   └── DatabaseOwnedError   database_owned         4   409   another process runs workflows on this file
+├── RunError                 run_failed             1   500   a workflow or one of its tasks failed
+│   ├── ModelError           model                  1   502   a model provider refused or broke
+│   ├── RunTimeoutError      timeout                1   504   a deadline passed
+│   └── RunCanceledError     canceled               1   409
+└── InternalError            internal               1   500   a defect in Compozy itself
+
+The command line and the server each translate this tree in one place. Stored errors are
+`{"code": str, "message": str, "details": object}`, never pickles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Place:
+    """A position in a text file: `line` and `col` count from 1; 0 stands for the file as a whole."""
+
+    file: str
+    line: int = 0
+    col: int = 0
+
+    def __str__(self) -> str:
+        """Return `file:line:col`, or only `file` when the fault is not at a line."""
+        return f"{self.file}:{self.line}:{self.col}" if self.line else self.file
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Fault:
+    """One thing that is wrong in one file. `hint` says what to do about it, "" when there is nothing to say."""
+
+    place: Place
+    message: str
+    hint: str = ""
+    code: str = "invalid"
+
+    def __str__(self) -> str:
+        """Return `file:line:col: message (hint)`."""
+        return f"{self.place}: {self.message}" + (f" ({self.hint})" if self.hint else "")
+
+
+class CompozyError(Exception):
+    """Base of the tree. `message` is complete without `hint`; `hint` tells the way out, "" for none."""
+
+    code: ClassVar[str] = "error"
+    exit_status: ClassVar[int] = 1
+    http_status: ClassVar[int] = 500
+
+    def __init__(self, message: str, *, hint: str = "", details: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.details: dict[str, Any] = details or {}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the stored form: `{"code", "message", "details"}`; the hint is one of the details."""
+        details = {**self.details, "hint": self.hint} if self.hint else dict(self.details)
+        return {"code": self.code, "message": self.message, "details": details}
+
+
+class UsageError(CompozyError):
+    """Wrong on the command line or in a request: a flag, an argument, an input."""
+
+    code, exit_status, http_status = "usage", 2, 400
+
+
+class NotFoundError(UsageError):
+    """The named workflow, execution or task does not exist."""
+
+    code, exit_status, http_status = "not_found", 2, 404
+
+
+class ProjectError(CompozyError):
+    """The project's files are wrong. `faults` holds every fault of every file, sorted by place."""
+
+    code, exit_status, http_status = "invalid_project", 5, 422
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults = tuple(sorted(faults))
+        super().__init__("\n".join(str(fault) for fault in self.faults))
+
+
+class TemplateError(CompozyError):
+    """A template is wrong or cannot be rendered. `line` and `col` count from 1 within the template."""
+
+    code, exit_status, http_status = "template", 1, 422
+
+    def __init__(
+        self, message: str, *, name: str, line: int = 0, col: int = 0, place: Place | None = None, hint: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint, details={"place": str(place)} if place else None)
+        self.name = name
+        self.line = line
+        self.col = col
+        self.place = place
+
+
+class TemplateSyntaxError(TemplateError):
+    """The text is not a template."""
+
+    code, exit_status = "template_syntax", 5
+
+
+class TemplateRenderError(TemplateError):
+    """The template cannot be rendered with this data."""
+
+    code, exit_status = "template_render", 1
+
+
+class SchemaMismatchError(CompozyError):
+    """A value does not fit its JSON Schema. `details["problems"]` lists every `{path, message}`."""
+
+    code, exit_status, http_status = "schema_mismatch", 2, 422
+
+
+class DatabaseError(CompozyError):
+    """The database cannot be reached, read, written or understood."""
+
+    code, exit_status, http_status = "database", 4, 503
+
+
+class DatabaseLockedError(DatabaseError):
+    """Another program held the database file for longer than `busy_timeout`."""
+
+    code = "database_locked"
+
+
+class DatabaseOwnedError(DatabaseError):
+    """Another process runs workflows on this SQLite file; `who` names it for people."""
+
+    code, http_status = "database_owned", 409
+
+    def __init__(self, message: str, *, who: str = "", hint: str = "", details: dict[str, Any] | None = None) -> None:
+        super().__init__(message, hint=hint, details=details)
+        self.who = who
+
+
+class RunError(CompozyError):
+    """A workflow, or one of its tasks, failed."""
+
+    code, exit_status, http_status = "run_failed", 1, 500
+
+
+class ModelError(RunError):
+    """A model provider refused, broke, or is not set up."""
+
+    code, http_status = "model", 502
+
+
+class RunTimeoutError(RunError):
+    """A deadline passed before the run finished."""
+
+    code, http_status = "timeout", 504
+
+
+class RunCanceledError(RunError):
+    """The run was canceled."""
+
+    code, http_status = "canceled", 409
+
+
+class InternalError(CompozyError):
+    """A defect in Compozy itself; the message asks for a report."""
+
+    code = "internal"
+
+
+def restore_error(stored: dict[str, Any]) -> CompozyError:
+    """Return the error that `to_json` stored, of the class that its code names; an unknown code gives a RunError."""
+    kinds = {
+        kind.code: kind
+        for kind in (
+            RunError,
+            ModelError,
+            RunTimeoutError,
+            RunCanceledError,
+            InternalError,
+            UsageError,
+            NotFoundError,
+            SchemaMismatchError,
+        )
+    }
+    details = dict(stored.get("details") or {})
+    hint = str(details.pop("hint", ""))
+    kind = kinds.get(str(stored.get("code")), RunError)
+    return kind(str(stored.get("message", "")), hint=hint, details=details)

@@ -1,0 +1,1 @@
+"""Model providers: which model answers, how it is reached, and what happens when it does not answer."""

@@ -1,0 +1,176 @@
+"""The providers of a project, and the choice of the model that answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from compozy.errors import ModelError
+from compozy.model.config import DEFAULT_MODELS, ProviderConfig, ProviderType
+from compozy.model.provider import KEY_VARIABLES, BuiltModel, ModelSpec, build_model, read_key
+
+if TYPE_CHECKING:
+    from pydantic_ai.models import Model
+
+    from compozy.model.limits import Pace, ProviderLimits
+
+OPENAI_BASE_URL = "https://api.openai.com/v1"
+OLLAMA_BASE_URL = "http://localhost:11434/v1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolvedModel:
+    """The model that answers a request.
+
+    Attributes:
+        fell_back_from: id of the provider that was asked for, when another one answers.
+        reason: why the provider that was asked for does not answer.
+    """
+
+    model: Model
+    provider_id: str
+    provider_type: ProviderType
+    model_name: str
+    fell_back_from: str | None = None
+    reason: str | None = None
+
+
+class ModelCatalog:
+    """The providers of one project. Models are built when they are first asked, and kept.
+
+    A catalog belongs to one event loop: limits and connections are shared by everything that asks through it.
+
+    Args:
+        providers: `llm.providers`, in the order of the file; the first one is the default.
+        missing_keys: provider id -> name of the variable in `api_key` that is unset or empty.
+        environ: the environment, with `.env` merged in.
+        base_dir: the project's folder, from which relative paths count.
+        pace: time and chance for limits and retries; tests hold them.
+    """
+
+    def __init__(
+        self,
+        providers: Sequence[ProviderConfig],
+        *,
+        missing_keys: Mapping[str, str],
+        environ: Mapping[str, str],
+        base_dir: Path,
+        pace: Pace | None = None,
+    ) -> None:
+        self._providers = {provider.id: provider for provider in providers}
+        self._missing_keys = dict(missing_keys)
+        self._environ = environ
+        self._base_dir = base_dir
+        self._pace = pace
+        self._built: dict[tuple[str, str], BuiltModel] = {}
+        self._limits: dict[str, ProviderLimits] = {}
+
+    def resolve(self, llm: str | None, model: str | None) -> ResolvedModel:
+        """Return the model of provider `llm`, or of the one that stands in for it when it has no key.
+
+        Args:
+            llm: provider id, None for the first provider.
+            model: model name, None for the provider's own. A provider that stands in takes its own model: the name
+                means nothing to it.
+
+        Raises:
+            ModelError: no such provider, no key and nothing to fall back to, or a package or file is missing.
+        """
+        asked = self._find(llm)
+        chosen, reasons = self._follow_fallback(asked)
+        name = model if model and chosen is asked else self._default_model(chosen)
+        return ResolvedModel(
+            model=self._model(chosen, name),
+            provider_id=chosen.id,
+            provider_type=chosen.type,
+            model_name=name,
+            fell_back_from=None if chosen is asked else asked.id,
+            reason="; ".join(reasons) or None,
+        )
+
+    async def aclose(self) -> None:
+        """Close the connections to all providers. The catalog builds new ones when it is asked again."""
+        built, self._built = list(self._built.values()), {}
+        for item in built:
+            if item.close is not None:
+                await item.close()
+
+    def _find(self, llm: str | None) -> ProviderConfig:
+        if not self._providers:
+            raise ModelError(
+                "the project has no model provider",
+                hint="add one to `llm.providers` in compozy.yaml, e.g. `type: local`",
+            )
+        if llm is None:
+            return next(iter(self._providers.values()))
+        if llm not in self._providers:
+            known = ", ".join(repr(provider_id) for provider_id in self._providers)
+            raise ModelError(f"there is no provider {llm!r}", hint=f"`llm.providers` has: {known}")
+        return self._providers[llm]
+
+    def _follow_fallback(self, asked: ProviderConfig) -> tuple[ProviderConfig, list[str]]:
+        reasons: list[str] = []
+        chosen, seen = asked, {asked.id}
+        while (reason := self._why_no_key(chosen)) is not None:
+            reasons.append(reason)
+            if chosen.fallback is None or chosen.fallback in seen:
+                raise self._no_key(asked, chosen, reasons)
+            chosen = self._find(chosen.fallback)
+            seen.add(chosen.id)
+        return chosen, reasons
+
+    def _why_no_key(self, provider: ProviderConfig) -> str | None:
+        variable = KEY_VARIABLES.get(provider.type)
+        if variable is None or read_key(provider) is not None:
+            return None
+        if provider.type == "openai" and self._base_url(provider) != OPENAI_BASE_URL:
+            return None  # another server than OpenAI's own; many take no key
+        missing = self._missing_keys.get(provider.id)
+        return f"{missing} is not set" if missing else f"provider {provider.id!r} has no `api_key`"
+
+    def _no_key(self, asked: ProviderConfig, last: ProviderConfig, reasons: list[str]) -> ModelError:
+        variable = self._missing_keys.get(last.id)
+        way = (
+            f"set {variable} in the environment or in .env"
+            if variable
+            else f"add `api_key: ${{{KEY_VARIABLES[last.type]}}}` to it"
+        )
+        return ModelError(
+            f"provider {asked.id!r} cannot be used: {'; '.join(reasons)}",
+            hint=f"{way}, or add `fallback: <provider>` to provider {last.id!r}",
+            details={"provider": asked.id, **({"variable": variable} if variable else {})},
+        )
+
+    def _default_model(self, provider: ProviderConfig) -> str:
+        if provider.model:
+            return provider.model
+        return Path(provider.path).stem if provider.path else DEFAULT_MODELS[provider.type]
+
+    def _base_url(self, provider: ProviderConfig) -> str | None:
+        if provider.base_url:
+            return provider.base_url
+        if provider.type == "openai":
+            return self._environ.get("OPENAI_BASE_URL") or OPENAI_BASE_URL
+        return OLLAMA_BASE_URL if provider.type == "ollama" else None
+
+    def _model(self, provider: ProviderConfig, name: str) -> Model:
+        if (provider.id, name) not in self._built:
+            self._built[provider.id, name] = self._build(provider, name)
+        return self._built[provider.id, name].model
+
+    def _build(self, provider: ProviderConfig, name: str) -> BuiltModel:
+        from compozy.model.limits import LimitedModel, Pace, ProviderLimits
+
+        spec = ModelSpec(
+            config=provider,
+            model_name=name,
+            base_url=self._base_url(provider),
+            base_dir=self._base_dir,
+            environ=self._environ,
+        )
+        built = build_model(spec)
+        pace = self._pace or Pace()
+        limits = self._limits.setdefault(provider.id, ProviderLimits(provider, pace))
+        return BuiltModel(model=LimitedModel(built.model, spec, limits, pace), close=built.close)

@@ -1,0 +1,73 @@
+"""`llm.providers`: the model providers as they are written in compozy.yaml."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, SecretStr, Tag
+
+from compozy.config.duration import DurationS
+from compozy.config.settings import Section
+
+ProviderType = Literal["openai", "anthropic", "google", "groq", "ollama", "local", "scripted"]
+
+DEFAULT_MODELS: dict[ProviderType, str] = {
+    "openai": "gpt-5-mini",
+    "anthropic": "claude-sonnet-4-5",
+    "google": "gemini-2.5-flash",
+    "groq": "llama-3.3-70b-versatile",
+    "ollama": "llama3.2",
+    "local": "smollm2-135m-instruct",
+    "scripted": "scripted",
+}
+"""The model of a provider that names none; `compozy config show` prints this table."""
+
+
+class ScriptedUsage(Section):
+    """Token counts that a scripted answer reports."""
+
+    input_tokens: int = Field(default=0, ge=0)
+    output_tokens: int = Field(default=0, ge=0)
+
+
+class ScriptedResponse(Section):
+    """One answer of a `scripted` provider: `text` or `json`, or an `error`."""
+
+    text: str | None = Field(default=None, description="The answer as text.")
+    json_: Any = Field(default=None, alias="json", description="The answer as a JSON value.")
+    error: str | None = Field(default=None, description="Fail the request with this message instead of answering.")
+    delay_ms: int = Field(default=0, ge=0, le=3_600_000, description="Time to think before answering.")
+    usage: ScriptedUsage | None = Field(default=None, description="Token counts to report.")
+
+
+def _form(value: Any) -> str:
+    return "<list>" if isinstance(value, (list, tuple)) else "<map>"
+
+
+# The form decides which branch of a union is meant, so that a fault is told once, for that branch.
+_InTurn = Annotated[tuple[ScriptedResponse, ...], Tag("<list>")]
+_ForTask = Annotated[Annotated[ScriptedResponse, Tag("<map>")] | _InTurn, Discriminator(_form)]
+_ByTask = Annotated[dict[str, _ForTask], Tag("<map>")]
+
+
+class ProviderConfig(Section):
+    """One entry of `llm.providers`."""
+
+    id: str = Field(min_length=1, description="The name that `agent.llm` uses.")
+    type: ProviderType = Field(description="Kind of provider.")
+    model: str | None = Field(default=None, min_length=1, description="Default model of this provider.")
+    api_key: SecretStr | None = Field(default=None, description="Key of the provider, best as `${VAR}`.")
+    base_url: str | None = Field(default=None, description="Address of an OpenAI-compatible or Ollama server.")
+    path: str | None = Field(default=None, description="local: a GGUF model file.")
+    fallback: str | None = Field(default=None, description="Provider to use when this one has no key.")
+    max_concurrent: int | None = Field(default=None, ge=1, le=10_000, description="Requests at one time.")
+    requests_per_minute: int | None = Field(default=None, ge=1, description="Requests that start within any minute.")
+    timeout: DurationS = Field(default=300.0, description="Longest time for one request.")
+    max_attempts: int = Field(default=3, ge=1, le=20, description="Tries of one request before the task fails.")
+    temperature: float | None = Field(default=None, ge=0, le=2, description="Default sampling temperature.")
+    max_tokens: int | None = Field(
+        default=None, ge=1, description="Default limit on the length of an answer, in tokens."
+    )
+    responses: Annotated[_InTurn | _ByTask, Discriminator(_form)] | None = Field(
+        default=None, description="scripted: answers in turn (a list) or by task id (a map)."
+    )

@@ -1,0 +1,195 @@
+"""What a provider's failure means: whether to try again, when, and what to tell the user."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, cast
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic_ai.exceptions import (
+    AgentRunError,
+    ModelAPIError,
+    ModelConnectionError,
+    ModelContextWindowExceededError,
+    ModelHTTPError,
+    ModelQuotaExceededError,
+    ModelTimeoutError,
+    UserError,
+)
+
+from compozy.config.duration import format_duration
+from compozy.errors import ModelError
+from compozy.model.http import AnswerTooLargeError
+from compozy.model.provider import KEY_VARIABLES, ModelSpec
+
+MAX_EXCERPT = 300
+"""Characters of a provider's answer that an error shows."""
+_RETRIED_STATUSES = frozenset({408, 409, 425, 429})
+_WAITING_STATUSES = frozenset({429, 503})
+_TOKEN = re.compile(r"\b(?:sk|gsk|pk|rk|xai|AIza)[-_]?[A-Za-z0-9_\-*]{12,}|(?i:bearer)\s+[^\s\"']{8,}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """One failed request.
+
+    Attributes:
+        words: what happened, following `model 'x' of provider 'y' `.
+        hint: what to do.
+        retried: whether the same request may succeed later.
+        retry_after_s: how long the provider asks to wait, None when it does not say.
+    """
+
+    words: str
+    hint: str = ""
+    status: int | None = None
+    body: str = ""
+    retried: bool = False
+    retry_after_s: float | None = None
+
+
+def classify(error: Exception, spec: ModelSpec) -> Failure:
+    """Return what `error`, raised by a request to the model of `spec`, means."""
+    if isinstance(error, ModelHTTPError):
+        return _http_failure(error, spec)
+    if isinstance(error, (TimeoutError, ModelTimeoutError)):
+        return Failure(
+            words=f"did not answer within {_duration(spec.config.timeout)}",
+            hint=f"raise `timeout` of provider {spec.config.id!r}",
+            retried=True,
+        )
+    causes = list(_causes(error))
+    if any(isinstance(cause, AnswerTooLargeError) for cause in causes):
+        hint = "check `base_url`: is it the address of a model server?"
+        return Failure(words=f"sent too much: {_cut(causes[-1], spec)}", hint=hint)
+    if isinstance(error, ModelConnectionError):
+        return _connection_failure(error, causes[-1], spec)
+    if isinstance(error, UserError):
+        return Failure(words=f"cannot be asked this way: {_cut(error, spec)}")
+    if isinstance(error, (ModelAPIError, AgentRunError)):
+        return Failure(words=f"answered something that is no model answer: {mask(error.message, spec)[:MAX_EXCERPT]}")
+    return Failure(words=f"answered in a shape that is not understood ({type(error).__name__}: {_cut(error, spec)})")
+
+
+def to_model_error(failure: Failure, spec: ModelSpec, *, attempts: int) -> ModelError:
+    """Return the error that the run fails with after `attempts` tries."""
+    tries = f" (tried {attempts} times)" if attempts > 1 else ""
+    details: dict[str, Any] = {"provider": spec.config.id, "model": spec.model_name, "attempts": attempts}
+    if failure.status is not None:
+        details["status"] = failure.status
+    if failure.body:
+        details["body"] = failure.body
+    words = f"model {spec.model_name!r} of provider {spec.config.id!r} {failure.words}{tries}"
+    return ModelError(words, hint=failure.hint, details=details)
+
+
+def mask(text: str, spec: ModelSpec) -> str:
+    """Return `text` without the provider's key, or anything else that looks like one."""
+    if spec.api_key:
+        text = text.replace(spec.api_key, "***")
+    return _TOKEN.sub("***", text)
+
+
+def _http_failure(error: ModelHTTPError, spec: ModelSpec) -> Failure:
+    status = error.status_code
+    body = _excerpt(error.body, spec)
+    exhausted = isinstance(error, ModelQuotaExceededError)
+    too_long = isinstance(error, ModelContextWindowExceededError)
+    return Failure(
+        words=f"answered {status} {_phrase(status)}".rstrip() + (f": {body}" if body else ""),
+        hint=_exhausted_hint(spec) if exhausted else _too_long_hint() if too_long else _status_hint(status, spec),
+        status=status,
+        body=body,
+        retried=not exhausted and not too_long and (status in _RETRIED_STATUSES or status >= 500),
+        retry_after_s=error.retry_after if status in _WAITING_STATUSES else None,
+    )
+
+
+def _connection_failure(error: ModelConnectionError, root: BaseException, spec: ModelSpec) -> Failure:
+    cause = _cut(root, spec) or type(root).__name__
+    if error.phase == "read":
+        return Failure(words=f"broke off its answer: {cause}", hint=_server_hint(spec), retried=True)
+    return Failure(words=f"cannot be reached: {cause}", hint=_server_hint(spec), retried=True)
+
+
+def _duration(seconds: float) -> str:
+    return format_duration(seconds) if seconds >= 1 else f"{seconds * 1000:g}ms"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield `error` and what caused it, the root last."""
+    seen: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in seen:
+        seen.append(current)
+        yield current
+        current = current.__cause__
+
+
+def _status_hint(status: int, spec: ModelSpec) -> str:
+    if status == 401:
+        return _key_hint(spec)
+    if status == 403:
+        return f"the key of provider {spec.config.id!r} may not use model {spec.model_name!r}"
+    if status == 404:
+        return f"check `model` ({spec.model_name!r}) and `base_url` of provider {spec.config.id!r}"
+    if status == 429:
+        return f"lower `requests_per_minute` or `max_concurrent` of provider {spec.config.id!r}, or wait"
+    return "the provider has trouble; run again later" if status >= 500 else ""
+
+
+def _key_hint(spec: ModelSpec) -> str:
+    usual = KEY_VARIABLES.get(spec.config.type)
+    where = f"`api_key` of provider {spec.config.id!r} in compozy.yaml" + (f", usually ${{{usual}}}" if usual else "")
+    return f"check {where}" if spec.api_key else f"the server wants a key: add {where}"
+
+
+def _server_hint(spec: ModelSpec) -> str:
+    return f"is the server running? check `base_url` ({_safe_url(spec.base_url)})" if spec.base_url else ""
+
+
+def _exhausted_hint(spec: ModelSpec) -> str:
+    return f"the account of provider {spec.config.id!r} has no credit left; waiting does not help"
+
+
+def _too_long_hint() -> str:
+    return "the prompt is longer than the model's context: shorten it or take a larger model"
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
+
+
+def _excerpt(body: object, spec: ModelSpec) -> str:
+    """Return what the body of an error says, in one masked line."""
+    told = _message_in(body)
+    text = told if isinstance(told, str) else "" if told is None else json.dumps(told, ensure_ascii=False, default=str)
+    return mask(" ".join(text.split()), spec)[:MAX_EXCERPT]
+
+
+def _message_in(body: object) -> object:
+    if not isinstance(body, dict):
+        return body
+    fields = cast("dict[str, object]", body)
+    if "error" in fields:
+        return _message_in(fields["error"])
+    return fields.get("message") or fields
+
+
+def _cut(error: BaseException, spec: ModelSpec) -> str:
+    return mask(" ".join(str(error).split()), spec)[:MAX_EXCERPT]
+
+
+def _safe_url(url: str | None) -> str:
+    """Return `url` without a user, a password or a query in it."""
+    parts = urlsplit(url or "")
+    host = parts.hostname or ""
+    port = f":{parts.port}" if parts.port else ""
+    return urlunsplit((parts.scheme, host + port, parts.path, "", ""))

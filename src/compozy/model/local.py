@@ -1,0 +1,139 @@
+"""The local model: llama.cpp in this process, no server, no key, nothing downloaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from typing import Any, cast
+
+from pydantic_ai.messages import (
+    FinishReason,
+    ModelMessage,
+    ModelRequest,
+    ModelResponse,
+    SystemPromptPart,
+    TextPart,
+    UserPromptPart,
+)
+from pydantic_ai.models import Model, ModelRequestParameters
+from pydantic_ai.profiles import ModelProfile
+from pydantic_ai.settings import ModelSettings
+from pydantic_ai.usage import RequestUsage
+
+from compozy.errors import ModelError
+from compozy.model.gguf import engine_missing, find_model_file
+from compozy.model.grammar import to_grammar_schema
+from compozy.model.llama import CONTEXT_TOKENS, LlamaEngine, LlamaError, shared_engine
+from compozy.model.provider import BuiltModel, ModelSpec
+
+DEFAULT_MAX_TOKENS = 256
+"""The length of an answer when nobody says: a small model that has lost its way does not stop by itself."""
+_FINISH_REASONS: dict[str | None, FinishReason] = {"stop": "stop", "length": "length"}
+
+
+def build_model(spec: ModelSpec) -> BuiltModel:
+    """Return the model in the provider's file; it is loaded when it is first asked.
+
+    Raises:
+        ModelError: llama.cpp or the model is not installed, or the file is no model.
+    """
+    if find_spec("xllamacpp") is None:
+        raise engine_missing(spec)
+    return BuiltModel(model=LocalModel(spec, shared_engine(find_model_file(spec))))
+
+
+class LocalModel(Model):
+    """A GGUF model on llama.cpp. Its answers are repeatable unless `temperature` is set."""
+
+    def __init__(self, spec: ModelSpec, engine: LlamaEngine) -> None:
+        profile = ModelProfile(supports_tools=False, supports_json_schema_output=True)
+        super().__init__(settings=spec.default_settings(), profile=profile)
+        self._spec = spec
+        self._engine = engine
+
+    @property
+    def model_name(self) -> str:
+        """Return the name of the model."""
+        return self._spec.model_name
+
+    @property
+    def system(self) -> str:
+        """Return the kind of provider."""
+        return "local"
+
+    async def request(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+    ) -> ModelResponse:
+        """Return the model's answer.
+
+        Raises:
+            ModelError: the prompt does not fit the window, the schema cannot be followed, or the file is broken.
+        """
+        settings, parameters = self.prepare_request(model_settings, model_request_parameters)
+        try:
+            completion = await self._engine.chat(_body(messages, settings or {}, parameters))
+        except LlamaError as error:
+            raise self._refused(error) from error
+        return self._response(completion)
+
+    def _response(self, completion: Mapping[str, Any]) -> ModelResponse:
+        usage = cast("Mapping[str, int]", completion["usage"])
+        return ModelResponse(
+            parts=[TextPart(completion["text"])],
+            usage=RequestUsage(
+                input_tokens=usage.get("prompt_tokens", 0), output_tokens=usage.get("completion_tokens", 0)
+            ),
+            model_name=self.model_name,
+            finish_reason=_FINISH_REASONS.get(completion["finish_reason"]),
+        )
+
+    def _refused(self, error: LlamaError) -> ModelError:
+        details: dict[str, Any] = {"provider": self._spec.config.id, "model": self.model_name}
+        if error.context is None:
+            return ModelError(f"the local model {self.model_name!r} cannot answer: {error}", details=details)
+        prompt, window = error.context
+        return ModelError(
+            f"the prompt has {prompt} tokens, and the local model {self.model_name!r} takes {window} with its answer",
+            hint="shorten the prompt, or ask a provider with a larger window",
+            details={**details, "prompt_tokens": prompt, "context_tokens": window},
+        )
+
+
+def _body(
+    messages: Sequence[ModelMessage], settings: ModelSettings, parameters: ModelRequestParameters
+) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "messages": _chat(messages),
+        "temperature": settings.get("temperature", 0.0),
+        "max_tokens": min(settings.get("max_tokens", DEFAULT_MAX_TOKENS), CONTEXT_TOKENS),
+        # What is cached depends on what was asked before; without it the same prompt gives the same answer.
+        "cache_prompt": False,
+    }
+    if parameters.output_mode == "native" and parameters.output_object is not None:
+        schema = to_grammar_schema(parameters.output_object.json_schema)
+        body["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+    return body
+
+
+def _chat(messages: Sequence[ModelMessage]) -> list[dict[str, str]]:
+    """Return the conversation in OpenAI's format: what the model is told first, then the turns."""
+    system: list[str] = []
+    turns: list[dict[str, str]] = []
+    for message in messages:
+        if isinstance(message, ModelResponse):
+            turns.append({"role": "assistant", "content": message.text or ""})
+            continue
+        turns.extend({"role": "user", "content": text} for text in _user_texts(message))
+        system.extend(part.content for part in message.parts if isinstance(part, SystemPromptPart))
+    instructions = next((m.instructions for m in reversed(messages) if isinstance(m, ModelRequest)), None)
+    told = "\n\n".join([*system, *([instructions] if instructions else [])])
+    return [{"role": "system", "content": told}, *turns] if told else turns
+
+
+def _user_texts(message: ModelRequest) -> list[str]:
+    return [
+        part.content for part in message.parts if isinstance(part, UserPromptPart) and isinstance(part.content, str)
+    ]

@@ -1,0 +1,122 @@
+"""What one model is built from, and the table of the kinds of provider."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+from urllib.parse import urlsplit
+
+from compozy.errors import ModelError
+from compozy.model.config import ProviderConfig, ProviderType
+
+if TYPE_CHECKING:
+    from pydantic_ai.models import Model
+    from pydantic_ai.settings import ModelSettings
+
+# Each module has a function `build_model(spec)`; it is imported when the first model of its kind is asked.
+_BUILDERS: dict[ProviderType, str] = {
+    "openai": "compozy.model.openai_chat",
+    "ollama": "compozy.model.openai_chat",
+    "anthropic": "compozy.model.anthropic",
+    "google": "compozy.model.google",
+    "groq": "compozy.model.groq",
+    "local": "compozy.model.local",
+    "scripted": "compozy.model.scripted",
+}
+# The extra of this package that installs what a kind of provider needs, where it is not installed anyway.
+_EXTRAS: dict[ProviderType, str] = {"anthropic": "anthropic", "google": "google", "groq": "groq"}
+
+KEY_VARIABLES: dict[ProviderType, str] = {
+    "openai": "OPENAI_API_KEY",
+    "anthropic": "ANTHROPIC_API_KEY",
+    "google": "GOOGLE_API_KEY",
+    "groq": "GROQ_API_KEY",
+}
+"""Kinds of provider that need a key, with the variable that people keep it in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """One model of one provider, ready to be built. The key stays out of its repr."""
+
+    config: ProviderConfig
+    model_name: str
+    base_url: str | None
+    base_dir: Path
+    environ: Mapping[str, str] = field(repr=False)
+
+    @property
+    def api_key(self) -> str | None:
+        """Return the provider's key, or None."""
+        return read_key(self.config)
+
+    def default_settings(self) -> ModelSettings:
+        """Return the provider's own temperature and limit, where it has any."""
+        settings: ModelSettings = {}
+        if self.config.temperature is not None:
+            settings["temperature"] = self.config.temperature
+        if self.config.max_tokens is not None:
+            settings["max_tokens"] = self.config.max_tokens
+        return settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuiltModel:
+    """A model, and how to let go of its connections when the program ends (None when it has none)."""
+
+    model: Model
+    close: Callable[[], Awaitable[None]] | None = None
+
+
+class _Builder(Protocol):
+    def __call__(self, spec: ModelSpec, /) -> BuiltModel: ...
+
+
+def build_model(spec: ModelSpec) -> BuiltModel:
+    """Return the model that `spec` describes; nothing is sent yet.
+
+    Raises:
+        ModelError: a package that the kind of provider needs is not installed, its file is missing, or its
+            `base_url` is no address.
+    """
+    _check_address(spec)
+    kind = spec.config.type
+    try:
+        module = import_module(_BUILDERS[kind])
+    except ImportError as error:
+        raise _missing_package(spec, error) from error
+    return cast("_Builder", module.build_model)(spec)
+
+
+def read_key(config: ProviderConfig) -> str | None:
+    """Return the key of a provider, or None when it has none (an empty key is none)."""
+    return (config.api_key.get_secret_value().strip() or None) if config.api_key else None
+
+
+def _check_address(spec: ModelSpec) -> None:
+    if spec.base_url is None:
+        return
+    try:
+        parts = urlsplit(spec.base_url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ModelError(
+            f"`base_url` of provider {spec.config.id!r} is no address of a server",
+            hint="write it like `http://localhost:8000/v1`",
+            details={"provider": spec.config.id, "model": spec.model_name},
+        )
+
+
+def _missing_package(spec: ModelSpec, error: ImportError) -> ModelError:
+    extra = _EXTRAS.get(spec.config.type)
+    command = f"pip install 'compozy[{extra}]'" if extra else "pip install compozy"
+    return ModelError(
+        f"provider {spec.config.id!r} is of type {spec.config.type!r}, whose package is not installed ({error.name})",
+        hint=f"run `{command}`; in a checkout `pip install -e '.[{extra}]'`" if extra else f"run `{command}`",
+        details={"provider": spec.config.id, "model": spec.model_name},
+    )

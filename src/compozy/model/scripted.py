@@ -1,0 +1,108 @@
+"""The scripted model: answers that are written in compozy.yaml, for tests, examples and dry runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+
+from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart
+from pydantic_ai.models import Model, ModelRequestParameters
+from pydantic_ai.profiles import ModelProfile
+from pydantic_ai.settings import ModelSettings
+from pydantic_ai.usage import RequestUsage
+
+from compozy.errors import ModelError
+from compozy.model.call import CallPosition, current_position
+from compozy.model.config import ProviderConfig, ScriptedResponse
+from compozy.model.provider import BuiltModel, ModelSpec
+
+
+def build_model(spec: ModelSpec) -> BuiltModel:
+    """Return the scripted model that the provider's `responses` describe."""
+    return BuiltModel(model=ScriptedModel(spec.config, spec.model_name))
+
+
+class ScriptedModel(Model):
+    """Answers by the position of the request alone, so that a replay finds the same answer again.
+
+    A list of responses is read in turn over a whole run, a map by task id in turn over each task; every run starts
+    from the beginning.
+    """
+
+    def __init__(self, config: ProviderConfig, model_name: str) -> None:
+        super().__init__(profile=ModelProfile(supports_json_schema_output=True, supports_json_object_output=True))
+        self._config = config
+        self._model_name = model_name
+
+    @property
+    def model_name(self) -> str:
+        """Return the name of the model."""
+        return self._model_name
+
+    @property
+    def system(self) -> str:
+        """Return the kind of provider."""
+        return "scripted"
+
+    async def request(
+        self,
+        messages: list[ModelMessage],  # noqa: ARG002 - the script does not listen
+        model_settings: ModelSettings | None,  # noqa: ARG002 - the script does not listen
+        model_request_parameters: ModelRequestParameters,  # noqa: ARG002 - the script does not listen
+    ) -> ModelResponse:
+        """Return the scripted answer of the current position.
+
+        Raises:
+            ModelError: the script has no answer left, or the answer is an `error`.
+        """
+        scripted = self._find_response(current_position())
+        if scripted.delay_ms:
+            await asyncio.sleep(scripted.delay_ms / 1000)
+        if scripted.error is not None:
+            raise ModelError(
+                f"provider {self._config.id!r} answered with its scripted error: {scripted.error}",
+                details={"provider": self._config.id, "model": self._model_name},
+            )
+        return _to_response(scripted, self._model_name)
+
+    def _find_response(self, position: CallPosition) -> ScriptedResponse:
+        responses = self._config.responses
+        if isinstance(responses, dict):
+            entry = responses.get(position.task_id)
+            if entry is None:
+                raise self._no_entry(position, sorted(responses))
+            turns, turn = _as_sequence(entry), position.task_index
+        else:
+            turns, turn = responses or (), position.run_index
+        if turn >= len(turns):
+            raise self._used_up(position, turn, len(turns), by_task=isinstance(responses, dict))
+        return turns[turn]
+
+    def _no_entry(self, position: CallPosition, known: Sequence[str]) -> ModelError:
+        named = ", ".join(repr(task_id) for task_id in known) or "none"
+        return self._fault(position, f"has no response for task {position.task_id!r}; its `responses` name: {named}")
+
+    def _used_up(self, position: CallPosition, turn: int, count: int, *, by_task: bool) -> ModelError:
+        what = f"for task {position.task_id!r}" if by_task else "in all"
+        words = f"has {count} response{'' if count == 1 else 's'} {what}"
+        return self._fault(position, f"{words}, and task {position.task_id!r} asked for number {turn + 1}")
+
+    def _fault(self, position: CallPosition, words: str) -> ModelError:
+        return ModelError(
+            f"the scripted provider {self._config.id!r} {words}",
+            hint="add a response to `responses`",
+            details={"provider": self._config.id, "model": self._model_name, "task": position.task_id},
+        )
+
+
+def _as_sequence(entry: ScriptedResponse | tuple[ScriptedResponse, ...]) -> tuple[ScriptedResponse, ...]:
+    return entry if isinstance(entry, tuple) else (entry,)
+
+
+def _to_response(scripted: ScriptedResponse, model_name: str) -> ModelResponse:
+    text = scripted.text if scripted.text is not None else json.dumps(scripted.json_, ensure_ascii=False)
+    usage = RequestUsage()
+    if scripted.usage is not None:
+        usage = RequestUsage(input_tokens=scripted.usage.input_tokens, output_tokens=scripted.usage.output_tokens)
+    return ModelResponse(parts=[TextPart(text)], usage=usage, model_name=model_name, finish_reason="stop")

@@ -1,0 +1,22 @@
+"""Everything that only the whole project shows: references, duplicates, cycles, templates, schemas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from compozy.config.database_rules import check_database
+from compozy.errors import Fault
+from compozy.project.check_providers import check_providers
+from compozy.project.check_templates import check_templates
+from compozy.project.check_workflows import check_workflows
+from compozy.project.outline import outline_project
+from compozy.project.sources import ProjectSources
+
+
+def check_project(read: ProjectSources) -> Iterator[Fault]:
+    """Yield every fault that is not one of a single value."""
+    project = outline_project(read)
+    yield from check_database(read.node, read.sources)
+    yield from check_providers(project, read.root)
+    yield from check_workflows(project)
+    yield from check_templates(project)

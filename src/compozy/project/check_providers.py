@@ -1,0 +1,147 @@
+"""Checks of `llm.providers`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from compozy.config.nearest import suggest
+from compozy.config.nodes import MappingNode, Node, ScalarNode, SequenceNode, key_place_at, place_at
+from compozy.errors import Fault, Place
+from compozy.project.outline import ProjectOutline, ProviderOutline, id_place, text_at
+from compozy.project.paths import absolute
+
+_ANSWERS = ("text", "json", "error")
+# A key that only some kinds of providers have.
+_KINDS = {
+    "responses": frozenset({"scripted"}),
+    "path": frozenset({"local"}),
+    "base_url": frozenset({"openai", "anthropic", "google", "groq", "ollama"}),
+    "api_key": frozenset({"openai", "anthropic", "google", "groq", "ollama"}),
+}
+
+
+def check_providers(project: ProjectOutline, root: Path) -> Iterator[Fault]:
+    """Yield what is wrong with the providers; `root` is the project's folder."""
+    yield from _check_ids(project.providers)
+    yield from _check_fallbacks(project.providers)
+    task_ids = {task.id for workflow in project.workflows for task in workflow.tasks}
+    for provider in project.providers:
+        yield from _check_kind(provider)
+        if provider.type == "scripted":
+            yield from _check_script(provider, task_ids)
+        yield from _check_path(provider, root)
+        yield from _check_address(provider)
+
+
+def _check_ids(providers: tuple[ProviderOutline, ...]) -> Iterator[Fault]:
+    first: dict[str, Place] = {}
+    for provider in providers:
+        place = id_place(provider.node)
+        if provider.id and provider.id in first:
+            message = f"duplicate provider id {provider.id!r}, first in line {first[provider.id].line}"
+            yield Fault(place=place, message=message, code="duplicate_id")
+        first.setdefault(provider.id, place)
+
+
+def _check_fallbacks(providers: tuple[ProviderOutline, ...]) -> Iterator[Fault]:
+    by_id = {provider.id: provider for provider in reversed(providers) if provider.id}
+    reported: set[str] = set()
+    for provider in providers:
+        if not provider.fallback:
+            continue
+        place = place_at(provider.node, ("fallback",))
+        if provider.fallback not in by_id:
+            hint = suggest(provider.fallback, by_id) or f"the providers are {', '.join(by_id)}"
+            message = f"fallback: there is no provider {provider.fallback!r}"
+            yield Fault(place=place, message=message, hint=hint, code="reference")
+            continue
+        circle = _circle(provider.id, by_id)
+        if circle and not reported & set(circle):
+            reported |= set(circle)
+            message = f"fallback goes in a circle: {' -> '.join([*circle, circle[0]])}"
+            yield Fault(place=place, message=message, code="cycle")
+
+
+def _circle(start: str, by_id: dict[str, ProviderOutline]) -> list[str]:
+    """Return the ids of the circle that leads back to `start`, [] when there is none."""
+    seen = [start]
+    following = by_id[start].fallback if start in by_id else ""
+    while following in by_id and following not in seen:
+        seen.append(following)
+        following = by_id[following].fallback
+    return seen if following == start else []
+
+
+def _check_kind(provider: ProviderOutline) -> Iterator[Fault]:
+    known_kinds = frozenset[str]().union(*_KINDS.values())
+    for entry in provider.node.entries:
+        kinds = _KINDS.get(entry.key)
+        if kinds is None or provider.type in kinds or provider.type not in known_kinds:
+            continue
+        message = f"{entry.key!r} means nothing to a provider of type {provider.type}"
+        hint = f"it is for {', '.join(sorted(kinds))}"
+        yield Fault(place=entry.key_place, message=message, hint=hint, code="provider")
+
+
+def _check_script(provider: ProviderOutline, task_ids: set[str]) -> Iterator[Fault]:
+    entry = provider.node.entry("responses")
+    responses = entry.value if entry else None
+    if responses is None or _is_empty(responses):
+        place = entry.key_place if entry else id_place(provider.node)
+        hint = "write `responses:` with a list of answers, such as `- text: Hello`"
+        yield Fault(place=place, message="a scripted provider needs responses", hint=hint, code="provider")
+    if isinstance(responses, MappingNode):
+        for each in responses.entries:
+            if each.key not in task_ids:
+                message = f"responses: no workflow has a task {each.key!r}"
+                yield Fault(place=each.key_place, message=message, hint=suggest(each.key, task_ids), code="reference")
+            yield from _check_answers(each.value)
+    elif isinstance(responses, SequenceNode):
+        yield from _check_answers(responses)
+
+
+def _is_empty(node: Node) -> bool:
+    if isinstance(node, ScalarNode):
+        return node.value is None
+    return not (node.entries if isinstance(node, MappingNode) else node.items)
+
+
+def _check_answers(node: Node) -> Iterator[Fault]:
+    for answer in node.items if isinstance(node, SequenceNode) else (node,):
+        if not isinstance(answer, MappingNode):
+            continue
+        written = [entry.key for entry in answer.entries if entry.key in _ANSWERS]
+        if len(written) != 1:
+            found = " and ".join(written) or "none of them"
+            message = f"a response has one of text, json or error, this one has {found}"
+            yield Fault(place=answer.place, message=message, code="provider")
+
+
+def _check_path(provider: ProviderOutline, root: Path) -> Iterator[Fault]:
+    path = text_at(provider.node, "path")
+    if not path or provider.type != "local":
+        return
+    place = place_at(provider.node, ("path",))
+    if "\0" in path or not Path(absolute(path, root)).is_file():
+        message = f"path: there is no file {path!r}"
+        hint = f"a relative path counts from {root}; leave `path` out for the model that is installed"
+        yield Fault(place=place, message=message, hint=hint, code="reference")
+    elif not path.lower().endswith(".gguf"):
+        yield Fault(place=place, message=f"path: {path!r} is no GGUF file", code="provider")
+
+
+def _check_address(provider: ProviderOutline) -> Iterator[Fault]:
+    address = text_at(provider.node, "base_url")
+    if not address:
+        return
+    try:
+        parts = urlsplit(address)
+        is_valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or True)
+    except ValueError:
+        is_valid = False
+    if not is_valid:
+        place = key_place_at(provider.node, ("base_url",))
+        message = f"base_url: expected an address such as https://host/v1, got {address!r}"
+        yield Fault(place=place, message=message, code="value")

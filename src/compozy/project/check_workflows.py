@@ -1,0 +1,87 @@
+"""Checks of ids and references of workflows, and of the JSON Schemas in them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from compozy.config.nearest import suggest
+from compozy.config.nodes import MappingNode, NodePath, key_place_at, node_at, place_at, to_value
+from compozy.errors import Fault, Place
+from compozy.project.outline import ProjectOutline, TaskOutline, WorkflowOutline, id_place, text_at
+from compozy.schema import check_schema
+
+
+def check_workflows(project: ProjectOutline) -> Iterator[Fault]:
+    """Yield what is wrong with ids, providers and schemas of the workflows."""
+    yield from _check_workflow_ids(project.workflows)
+    provider_ids = [provider.id for provider in project.providers if provider.id]
+    for workflow in project.workflows:
+        yield from _check_task_ids(workflow)
+        yield from _check_input(workflow)
+        for task in workflow.tasks:
+            yield from _check_agent(task, provider_ids)
+            yield from _check_schema(workflow.node, (*task.path, "output"))
+
+
+def _check_workflow_ids(workflows: tuple[WorkflowOutline, ...]) -> Iterator[Fault]:
+    places: defaultdict[str, list[Place]] = defaultdict(list)
+    for workflow in workflows:
+        if workflow.id:
+            places[workflow.id].append(id_place(workflow.node))
+    for workflow_id, found in places.items():
+        for place in found if len(found) > 1 else ():
+            others = ", ".join(str(other) for other in found if other != place)
+            message = f"duplicate workflow id {workflow_id!r}, also in {others}"
+            yield Fault(place=place, message=message, code="duplicate_id")
+
+
+def _check_task_ids(workflow: WorkflowOutline) -> Iterator[Fault]:
+    first: dict[str, Place] = {}
+    for task in workflow.tasks:
+        place = id_place(task.node)
+        if task.id and task.id in first:
+            message = f"duplicate task id {task.id!r}, first in line {first[task.id].line}"
+            yield Fault(place=place, message=message, code="duplicate_id")
+        first.setdefault(task.id, place)
+
+
+def _check_input(workflow: WorkflowOutline) -> Iterator[Fault]:
+    paths: list[NodePath] = [("input",), ("config", "input")]
+    written = [path for path in paths if isinstance(node_at(workflow.node, path), MappingNode)]
+    if len(written) > 1:
+        place = key_place_at(workflow.node, ("config", "input"))
+        message = "'config.input' and 'input' mean the same"
+        yield Fault(place=place, message=message, hint="write one of them", code="duplicate_key")
+    for path in written:
+        yield from _check_schema(workflow.node, path)
+        kind = text_at(workflow.node, *path, "type")
+        if kind and kind != "object":
+            place = place_at(workflow.node, (*path, "type"))
+            yield Fault(place=place, message=f"the input is a map: expected type object, got {kind}", code="schema")
+
+
+def _check_agent(task: TaskOutline, provider_ids: list[str]) -> Iterator[Fault]:
+    agent = node_at(task.node, ("agent",))
+    if isinstance(agent, MappingNode) and not task.has_prompt:
+        message = f"task {task.id!r} has an agent, but no prompt"
+        yield Fault(place=key_place_at(task.node, ("agent",)), message=message, hint="add a `prompt`", code="task")
+    llm = text_at(task.node, "agent", "llm")
+    if llm and llm not in provider_ids:
+        known = f"the providers are {', '.join(provider_ids)}" if provider_ids else "add it under `llm.providers`"
+        place = place_at(task.node, ("agent", "llm"))
+        message = f"llm: there is no provider {llm!r}"
+        yield Fault(place=place, message=message, hint=suggest(llm, provider_ids) or known, code="reference")
+    elif task.has_prompt and not provider_ids:
+        place = key_place_at(task.node, ("prompt",))
+        message = f"task {task.id!r} has a prompt, but the project has no model provider"
+        yield Fault(place=place, message=message, hint="add one under `llm.providers`", code="reference")
+
+
+def _check_schema(node: MappingNode, path: NodePath) -> Iterator[Fault]:
+    found = node_at(node, path)
+    if not isinstance(found, MappingNode):
+        return
+    for problem in check_schema(to_value(found)):
+        message = f"{path[-1]} schema: {problem.message}"
+        yield Fault(place=place_at(found, problem.path), message=message, code="schema")

@@ -1,0 +1,142 @@
+"""Which files of a project's folder are its workflow files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from compozy.config.nodes import MappingNode, Node, ScalarNode, SequenceNode, child, node_at
+from compozy.errors import Fault, Place
+
+MAX_FILES = 1000
+SUFFIXES = frozenset({".yaml", ".yml"})
+
+_WILDCARDS = frozenset("*?[")
+_SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__"})
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Discovered:
+    """Workflow files in the order of their names, and what is wrong with how they are named."""
+
+    files: tuple[Path, ...]
+    faults: tuple[Fault, ...]
+
+
+def discover_workflow_files(node: MappingNode, *, config_file: Path, cwd: Path) -> Discovered:
+    """Find `workflows/*.yaml`, what `autoload` adds and leaves out, and what `workflows` names one by one.
+
+    Args:
+        node: the root of compozy.yaml.
+        config_file: the absolute path of compozy.yaml.
+        cwd: the folder from which places name files.
+    """
+    search = _Search(root=config_file.parent, cwd=cwd, config_file=config_file)
+    for pattern in ("workflows/*.yaml", "workflows/*.yml"):
+        search.add_matches(pattern, Place(file=pattern))
+    for scalar in _texts(node, "include") if _is_autoload_enabled(node) else ():
+        search.include(scalar)
+    for scalar in _texts(node, "exclude"):
+        search.exclude(scalar)
+    for source in _sources(node):
+        search.add_named(source)
+    files = sorted(search.found)
+    if len(files) > MAX_FILES:
+        message = f"the project has more than {MAX_FILES} workflow files"
+        search.faults.append(Fault(place=Place(file=shown(config_file, cwd)), message=message, code="files"))
+    return Discovered(files=tuple(files[:MAX_FILES]), faults=tuple(search.faults))
+
+
+def shown(path: Path, cwd: Path) -> str:
+    """Return how places name the file at `path`: from `cwd` if it is below it, else in full."""
+    return path.relative_to(cwd).as_posix() if path.is_relative_to(cwd) else str(path)
+
+
+@dataclass(kw_only=True)
+class _Search:
+    root: Path
+    cwd: Path
+    config_file: Path
+    found: dict[Path, None] = field(default_factory=dict[Path, None])
+    faults: list[Fault] = field(default_factory=list[Fault])
+
+    def include(self, scalar: ScalarNode) -> None:
+        if not self._is_inside(scalar):
+            return
+        if not _WILDCARDS & set(scalar.text):
+            self.add_named(scalar)
+        else:
+            self.add_matches(scalar.text, scalar.place)
+
+    def exclude(self, scalar: ScalarNode) -> None:
+        if self._is_inside(scalar):
+            for path in self._glob(scalar.text, scalar.place):
+                self.found.pop(path, None)
+
+    def add_matches(self, pattern: str, place: Place) -> None:
+        for path in self._glob(pattern, place):
+            if path.suffix in SUFFIXES and not path.samefile(self.config_file):
+                self._add(path, Place(file=shown(path, self.cwd)))
+
+    def add_named(self, scalar: ScalarNode) -> None:
+        if not self._is_inside(scalar):
+            return
+        path = self.root / PurePosixPath(scalar.text)
+        if not path.is_file():
+            self._fault(scalar.place, f"there is no file {scalar.text!r} in the project's folder")
+        elif path.suffix not in SUFFIXES:
+            self._fault(scalar.place, f"{scalar.text!r} is no YAML file", "its name ends in .yaml or .yml")
+        else:
+            self._add(path, scalar.place)
+
+    def _add(self, path: Path, place: Place) -> None:
+        if path.resolve().is_relative_to(self.root.resolve()):
+            self.found[path] = None
+        else:
+            self._fault(place, "the file is a link that leads out of the project's folder", "copy it into the folder")
+
+    def _is_inside(self, scalar: ScalarNode) -> bool:
+        parts = PurePosixPath(scalar.text).parts
+        is_inside = ".." not in parts and not PurePosixPath(scalar.text).is_absolute() and "\0" not in scalar.text
+        if not is_inside:
+            self._fault(scalar.place, f"{scalar.text!r} leads out of the project's folder", "name files inside of it")
+        return is_inside and bool(parts)
+
+    def _glob(self, pattern: str, place: Place) -> list[Path]:
+        pattern = str(PurePosixPath(pattern))
+        patterns = [pattern, f"{pattern}/*"] if pattern.endswith("**") else [pattern]
+        try:
+            return list(dict.fromkeys(path for each in patterns for path in self._files(each)))
+        except (ValueError, NotImplementedError, OSError) as error:
+            self._fault(place, f"{pattern!r} is no pattern of files: {error}")
+            return []
+
+    def _files(self, pattern: str) -> Iterator[Path]:
+        names_hidden = pattern.startswith(".") or "/." in pattern
+        for path in self.root.glob(pattern):
+            parts = path.relative_to(self.root).parts
+            is_hidden = any(part.startswith(".") for part in parts) and not names_hidden
+            if not is_hidden and not _SKIPPED_FOLDERS & set(parts) and path.is_file():
+                yield path
+
+    def _fault(self, place: Place, message: str, hint: str = "") -> None:
+        self.faults.append(Fault(place=place, message=message, hint=hint, code="files"))
+
+
+def _is_autoload_enabled(node: MappingNode) -> bool:
+    enabled = node_at(node, ("autoload", "enabled"))
+    return not (isinstance(enabled, ScalarNode) and enabled.value is False)
+
+
+def _texts(node: MappingNode, key: str) -> list[ScalarNode]:
+    return [item for item in _items(node_at(node, ("autoload", key))) if isinstance(item, ScalarNode)]
+
+
+def _sources(node: MappingNode) -> list[ScalarNode]:
+    sources = [child(item, "source") for item in _items(child(node, "workflows"))]
+    return [source for source in sources if isinstance(source, ScalarNode) and source.text]
+
+
+def _items(node: Node | None) -> tuple[Node, ...]:
+    return node.items if isinstance(node, SequenceNode) else ()

@@ -1,0 +1,56 @@
+"""compozy.yaml, as it is written."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from compozy.config.settings import (
+    AutoloadSettings,
+    DatabaseSettings,
+    KnowledgeSettings,
+    RuntimeSettings,
+    Section,
+    ServerSettings,
+)
+from compozy.model.config import ProviderConfig
+
+NAME_PATTERN = r"^[^\x00-\x1f\x7f]{1,128}$"
+
+
+class Author(Section):
+    """`author:`, for people."""
+
+    name: str | None = Field(default=None, description="Who wrote the project.")
+    email: str | None = Field(default=None, description="Where to write to.")
+    organization: str | None = Field(default=None, description="For whom.")
+    url: str | None = Field(default=None, description="Where to read more.")
+
+
+class LlmSettings(Section):
+    """`llm:`, the models that agents use."""
+
+    providers: tuple[ProviderConfig, ...] = Field(default=(), description="Model providers; the first is the default.")
+
+
+class WorkflowSource(Section):
+    """One entry of `workflows`: a workflow file outside `workflows/`."""
+
+    source: str = Field(min_length=1, description="The file, from the project's folder.")
+
+
+class ProjectFile(Section):
+    """A Compozy project. Workflows are read from `workflows/*.yaml` beside this file."""
+
+    version: str | None = Field(default=None, description="Version of the project, any text.")
+    name: str | None = Field(
+        default=None, pattern=NAME_PATTERN, description="Name of the project; default is the folder's."
+    )
+    description: str | None = Field(default=None, description="For people.")
+    author: Author | None = Field(default=None, description="For people.")
+    database: DatabaseSettings = Field(default=DatabaseSettings(), description="Where every step is stored.")
+    llm: LlmSettings = Field(default=LlmSettings(), description="The models that agents use.")
+    knowledge: KnowledgeSettings = Field(default=KnowledgeSettings(), description="Where documents are kept.")
+    server: ServerSettings = Field(default=ServerSettings(), description="The address of `compozy start`.")
+    runtime: RuntimeSettings = Field(default=RuntimeSettings(), description="How runs are executed.")
+    autoload: AutoloadSettings = Field(default=AutoloadSettings(), description="Further workflow files.")
+    workflows: tuple[WorkflowSource, ...] = Field(default=(), description="Workflow files that are named one by one.")

@@ -1,0 +1,77 @@
+"""A checked project in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from compozy.config.nearest import suggest
+from compozy.config.nodes import MappingNode, NodePath, ScalarNode, node_at, place_at
+from compozy.config.settings import DatabaseSettings, KnowledgeSettings, RuntimeSettings, ServerSettings
+from compozy.errors import NotFoundError, Place
+from compozy.model.config import ProviderConfig
+from compozy.workflow.config import WorkflowConfig
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LoadedWorkflow:
+    """A workflow, the file it is written in, and where in it each value stands."""
+
+    config: WorkflowConfig
+    file: Path
+    node: MappingNode = field(repr=False)
+
+    def locate(self, path: NodePath) -> Place:
+        """Return the place of the value at `path`, such as `("tasks", 0, "prompt")`, in the words of the file."""
+        return place_at(self.node, self._written(path))
+
+    def text_locator(self, path: NodePath) -> Callable[[int], Place]:
+        """Return what maps an offset in the text at `path` to its place in the file."""
+        found = node_at(self.node, self._written(path))
+        if isinstance(found, ScalarNode):
+            return found.locate
+        place = self.locate(path)
+        return lambda _: place
+
+    def _written(self, path: NodePath) -> NodePath:
+        """Return `path` with the synonym that the file uses."""
+        uses_synonym = path[:1] == ("output",) and self.node.entry("output") is None
+        return ("outputs", *path[1:]) if uses_synonym else path
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LoadedProject:
+    """A folder of YAML, checked: everything that a run needs to know.
+
+    `sources` tells by dotted key (`database.path`) where a setting came from; what it does not name is a default.
+    `missing_keys` names the variable that the key of a provider would have come from. `environ` is the process's
+    environment with `.env` under it.
+    """
+
+    name: str
+    version: str | None
+    root: Path
+    file: Path
+    database: DatabaseSettings
+    server: ServerSettings
+    runtime: RuntimeSettings
+    knowledge: KnowledgeSettings
+    providers: tuple[ProviderConfig, ...]
+    workflows: Mapping[str, LoadedWorkflow]
+    missing_keys: Mapping[str, str]
+    sources: Mapping[str, str]
+    environ: Mapping[str, str] = field(repr=False)
+
+    def workflow(self, workflow_id: str) -> LoadedWorkflow:
+        """Return one workflow.
+
+        Raises:
+            NotFoundError: the project has none of this id.
+        """
+        found = self.workflows.get(workflow_id)
+        if found is None:
+            known = ", ".join(self.workflows) or "none"
+            hint = suggest(workflow_id, self.workflows) or f"this project has: {known}"
+            raise NotFoundError(f"no workflow {workflow_id!r} in project {self.name!r}", hint=hint)
+        return found

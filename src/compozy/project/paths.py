@@ -1,0 +1,45 @@
+"""Paths in settings: in a file they count from its folder, in flags and variables from the caller's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from compozy.config.layers import DEFAULT, Layer
+from compozy.project.file import ProjectFile
+from compozy.project.sources import ProjectSources
+
+MEMORY = ":memory:"
+
+_DATABASE_PATHS = ("path", "sslrootcert", "sslcert", "sslkey")
+
+
+def resolve_paths(settings: ProjectFile, read: ProjectSources, *, cwd: Path) -> ProjectFile:
+    """Return `settings` with absolute paths."""
+    changed: dict[str, str] = {}
+    for key in _DATABASE_PATHS:
+        value = getattr(settings.database, key)
+        if value is not None and value != MEMORY:
+            layer = read.sources.get(f"database.{key}", DEFAULT).layer
+            base = cwd if layer in {Layer.FLAG, Layer.ENVIRONMENT} else read.root
+            changed[key] = absolute(value, base)
+    providers = tuple(
+        provider.model_copy(update={"path": absolute(provider.path, read.root)}) if provider.path else provider
+        for provider in settings.llm.providers
+    )
+    stores = tuple(
+        store.model_copy(update={"path": absolute(store.path, read.root)}) if store.path else store
+        for store in settings.knowledge.vector_dbs
+    )
+    return settings.model_copy(
+        update={
+            "database": settings.database.model_copy(update=changed),
+            "llm": settings.llm.model_copy(update={"providers": providers}),
+            "knowledge": settings.knowledge.model_copy(update={"vector_dbs": stores}),
+        }
+    )
+
+
+def absolute(path: str, base: Path) -> str:
+    """Return `path` in full: from `base`, `~` being the user's home."""
+    expanded = Path(path).expanduser() if path.startswith("~") else Path(path)
+    return str(base / expanded)

@@ -1,0 +1,132 @@
+"""The small project that `compozy init` makes, to be changed into one's own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from compozy.errors import UsageError
+from compozy.project.jsonschema import PROJECT_SCHEMA_NAME, WORKFLOW_SCHEMA_NAME, project_schema, workflow_schema
+
+_SCHEMA_FOLDER = ".compozy"
+
+_PROJECT = """\
+# yaml-language-server: $schema={folder}/{schema}
+version: "1.0"
+{name}
+database:
+  driver: sqlite
+  path: ./data/compozy.db
+
+llm:
+  providers:
+    # Without a key in .env the small local model answers.
+    - id: openai
+      type: openai
+      api_key: ${{OPENAI_API_KEY}}
+      fallback: local
+    - id: local
+      type: local
+"""
+
+_WORKFLOW = """\
+# yaml-language-server: $schema=../{folder}/{schema}
+id: hello
+name: Hello
+
+input:
+  type: object
+  properties:
+    name:
+      type: string
+      default: World
+
+tasks:
+  - id: greet
+    prompt: "Say hello to {{{{ .input.name }}}} in one sentence."
+    agent:
+      llm: openai
+      max_tokens: 60
+
+  - id: reply
+    prompt: "Answer this greeting in one sentence: {{{{ .tasks.greet.output.text }}}}"
+    agent:
+      llm: openai
+      max_tokens: 60
+
+output:
+  greeting: "{{{{ .tasks.greet.output.text }}}}"
+  reply: "{{{{ .tasks.reply.output.text }}}}"
+"""
+
+_ENV_EXAMPLE = """\
+# Copy this file to .env. Variables that are set outside win over those in .env.
+OPENAI_API_KEY=
+"""
+
+_GITIGNORE = """\
+.env
+data/
+"""
+
+_README = """\
+# {title}
+
+A [Compozy](https://github.com/compozy/compozy) project.
+
+```bash
+cp .env.example .env   # put your OpenAI key in; without one the local model answers
+compozy config validate
+compozy workflow run hello --input='{{"name": "Ada"}}'
+compozy workflow list
+```
+
+- `compozy.yaml` sets up the database and the model providers.
+- `workflows/` holds one file per workflow.
+- `{folder}/` holds the JSON Schemas that editors check the files with.
+- `data/compozy.db` is made by the first run; every step of every run is stored in it.
+"""
+
+
+def scaffold(folder: Path, *, name: str | None = None, force: bool = False) -> list[Path]:
+    """Write a project into `folder` and return the paths of its files.
+
+    Args:
+        folder: made when it is not there.
+        name: the project's name; None leaves it to be the folder's.
+        force: write over files that are there.
+
+    Raises:
+        UsageError: files are there already, or the folder cannot be written; nothing was written over.
+    """
+    files = {folder / path: text for path, text in _files(folder, name).items()}
+    present = [path for path in files if path.exists()]
+    if present and not force:
+        listed = ", ".join(str(path.relative_to(folder)) for path in present)
+        raise UsageError(f"{folder} already has {listed}", hint="choose another folder, or replace them with --force")
+    try:
+        for path, text in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {error.filename}: {error.strerror}") from error
+    return list(files)
+
+
+def _files(folder: Path, name: str | None) -> dict[str, str]:
+    title = name or folder.resolve().name or "Compozy project"
+    # JSON is YAML: so any name is quoted as it has to be.
+    name_line = f"name: {json.dumps(name, ensure_ascii=False)}\n" if name else ""
+    return {
+        "compozy.yaml": _PROJECT.format(folder=_SCHEMA_FOLDER, schema=PROJECT_SCHEMA_NAME, name=name_line),
+        "workflows/hello.yaml": _WORKFLOW.format(folder=_SCHEMA_FOLDER, schema=WORKFLOW_SCHEMA_NAME),
+        ".env.example": _ENV_EXAMPLE,
+        ".gitignore": _GITIGNORE,
+        "README.md": _README.format(title=title, folder=_SCHEMA_FOLDER),
+        f"{_SCHEMA_FOLDER}/{PROJECT_SCHEMA_NAME}": _json(project_schema()),
+        f"{_SCHEMA_FOLDER}/{WORKFLOW_SCHEMA_NAME}": _json(workflow_schema()),
+    }
+
+
+def _json(schema: object) -> str:
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,114 @@
+"""The settings in force and where each came from, for `compozy config show`; secrets are hidden."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, SecretStr
+
+from compozy.config.database_rules import POSTGRES_KEYS, SQLITE_KEYS
+from compozy.config.layers import DEFAULT
+from compozy.model.config import DEFAULT_MODELS, ProviderConfig
+from compozy.model.provider import KEY_VARIABLES
+from compozy.project.loaded import LoadedProject
+from compozy.project.masks import MASK, mask_address
+
+_ADDRESSES = frozenset({"conn_string", "url"})
+_FOREIGN = {"sqlite": frozenset(POSTGRES_KEYS), "postgres": frozenset(SQLITE_KEYS)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One value in force: a JSON scalar, hidden already if it is a secret."""
+
+    key: str
+    value: str | int | float | bool | None
+    source: str
+
+    @property
+    def text(self) -> str:
+        """Return the value for people."""
+        if self.value is None:
+            return "-"
+        if isinstance(self.value, bool):
+            return "true" if self.value else "false"
+        # Among settings, numbers with a fraction are seconds.
+        return f"{self.value:g}s" if isinstance(self.value, float) else str(self.value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownSettings:
+    """Everything that `config show` prints. `providers`: id, type, model, state of the key, fallback."""
+
+    settings: tuple[Setting, ...]
+    providers: list[tuple[str, str, str, str, str]]
+
+    @property
+    def rows(self) -> list[tuple[str, str, str]]:
+        """Return key, value and source as text."""
+        return [(setting.key, setting.text, setting.source) for setting in self.settings]
+
+    def document(self, *, sources: bool) -> dict[str, Any]:
+        """Return the same as JSON."""
+        values = {each.key: {"value": each.value, "source": each.source} for each in self.settings}
+        columns = ("id", "type", "model", "key", "fallback")
+        return {
+            "settings": values if sources else {each.key: each.value for each in self.settings},
+            "providers": [dict(zip(columns, row, strict=True)) for row in self.providers],
+        }
+
+
+def show_settings(project: LoadedProject) -> ShownSettings:
+    """Return the settings and the providers of `project`."""
+    providers = [_provider_row(provider, project) for provider in project.providers]
+    return ShownSettings(settings=tuple(_settings(project)), providers=providers)
+
+
+def default_model(provider: ProviderConfig) -> str:
+    """Return the model that answers when an agent names none."""
+    if provider.model:
+        return provider.model
+    return Path(provider.path).stem if provider.path else DEFAULT_MODELS[provider.type]
+
+
+def _settings(project: LoadedProject) -> Iterator[Setting]:
+    yield Setting(key="name", value=project.name, source=project.sources.get("name", "the folder's name"))
+    yield Setting(key="version", value=project.version, source=project.sources.get("version", str(DEFAULT)))
+    foreign = _FOREIGN[project.database.driver]
+    for setting in _section_settings(project, "database", project.database):
+        if setting.key.removeprefix("database.") not in foreign:
+            yield setting
+    yield from _section_settings(project, "server", project.server)
+    yield from _section_settings(project, "runtime", project.runtime)
+    for index, store in enumerate(project.knowledge.vector_dbs):
+        yield from _section_settings(project, f"knowledge.vector_dbs.{index}", store)
+
+
+def _section_settings(project: LoadedProject, prefix: str, section: BaseModel) -> Iterator[Setting]:
+    for name in type(section).model_fields:
+        key = f"{prefix}.{name}"
+        value = _shown(name, getattr(section, name))
+        yield Setting(key=key, value=value, source=project.sources.get(key, str(DEFAULT)))
+
+
+def _shown(name: str, value: Any) -> str | int | float | bool | None:
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    if name in _ADDRESSES and isinstance(text, str):
+        return mask_address(text)
+    return MASK if isinstance(value, SecretStr) else value
+
+
+def _provider_row(provider: ProviderConfig, project: LoadedProject) -> tuple[str, str, str, str, str]:
+    missing = project.missing_keys.get(provider.id)
+    if provider.api_key is not None:
+        key = "set"
+    elif missing:
+        key = f"missing {missing}"
+    elif provider.type in KEY_VARIABLES:
+        key = "missing"
+    else:
+        key = "not needed"
+    return provider.id, provider.type, default_model(provider), key, provider.fallback or "-"

@@ -1,0 +1,132 @@
+"""The files of a project, read and parsed, before anything in them is checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from compozy.config.database_rules import drop_foreign_variables
+from compozy.config.envfile import read_env_file
+from compozy.config.interpolate import interpolate
+from compozy.config.layers import Outside, Source, lay_over
+from compozy.config.nodes import MappingNode, NodePath, ScalarNode
+from compozy.config.parse import ParsedFile, read_yaml
+from compozy.errors import Fault, Place, UsageError
+from compozy.project.discover import discover_workflow_files, shown
+
+CONFIG_NAME = "compozy.yaml"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class WorkflowSourceFile:
+    """One workflow file; `node` is None when it is no YAML map."""
+
+    path: Path
+    shown: str
+    node: MappingNode | None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ProjectSources:
+    """Everything that was read. `node` is compozy.yaml with variables, environment and flags in it."""
+
+    config_file: Path
+    shown: str
+    node: MappingNode
+    workflows: tuple[WorkflowSourceFile, ...]
+    missing: Mapping[NodePath, str]
+    sources: Mapping[str, Source]
+    environ: Mapping[str, str] = field(repr=False)
+    faults: tuple[Fault, ...] = ()
+
+    @property
+    def root(self) -> Path:
+        """Return the project's folder."""
+        return self.config_file.parent
+
+
+def find_config_file(config_file: Path | None, *, cwd: Path, environ: Mapping[str, str]) -> Path:
+    """Return the absolute path of compozy.yaml.
+
+    Args:
+        config_file: what `--config` says; a folder means the compozy.yaml in it.
+        cwd: the folder that relative paths count from.
+        environ: `COMPOZY_CONFIG_FILE` is used when there is no flag.
+
+    Raises:
+        UsageError: there is no such file.
+    """
+    named = config_file or (Path(environ["COMPOZY_CONFIG_FILE"]) if environ.get("COMPOZY_CONFIG_FILE") else None)
+    path = (cwd / named if named else cwd / CONFIG_NAME).absolute()
+    if path.is_dir():
+        path /= CONFIG_NAME
+    if path.is_file():
+        return Path(*path.parts)
+    hint = "make a project with `compozy init`, or name its file with `--config`"
+    if named and path.name != CONFIG_NAME:
+        raise UsageError(f"there is no file {path}", hint=hint)
+    raise UsageError(f"no {CONFIG_NAME} in {path.parent}", hint=hint)
+
+
+def read_sources(
+    config_file: Path, *, cwd: Path, flags: Mapping[str, tuple[Any, str]], environ: Mapping[str, str]
+) -> ProjectSources:
+    """Read compozy.yaml, `.env` and the workflow files of the project of `config_file`."""
+    name = shown(config_file, cwd)
+    env_path = config_file.parent / ".env"
+    env_file = read_env_file(env_path, file=shown(env_path, cwd))
+    parsed = read_yaml(config_file, file=name)
+    root, faults = _root_map(parsed, name, "a map with keys such as `database` and `llm`")
+    merged = env_file.merged_under(environ)
+    filled = interpolate(root, merged)
+    assert isinstance(filled.node, MappingNode)  # noqa: S101 - filling keeps the shape
+    outside = Outside(flags=flags, environ=environ, env_file=env_file.values, env_file_places=env_file.places)
+    layered = lay_over(_without_empty(filled.node), outside)
+    layered = drop_foreign_variables(layered)
+    discovered = discover_workflow_files(layered.node, config_file=config_file, cwd=cwd)
+    workflows, workflow_faults = _read_workflows(discovered.files, cwd)
+    return ProjectSources(
+        config_file=config_file,
+        shown=name,
+        node=layered.node,
+        workflows=workflows,
+        missing=filled.missing,
+        sources=layered.sources,
+        environ=merged,
+        faults=(*faults, *env_file.faults, *filled.faults, *discovered.faults, *workflow_faults),
+    )
+
+
+def _root_map(parsed: ParsedFile, file: str, expected: str) -> tuple[MappingNode, list[Fault]]:
+    """Return the root of a file; an empty map and a fault if it is none."""
+    if isinstance(parsed.node, MappingNode):
+        return parsed.node, list(parsed.faults)
+    faults = list(parsed.faults)
+    if not faults:
+        place = parsed.node.place if parsed.node else Place(file=file)
+        message = f"expected {expected}" if parsed.node else f"the file is empty, expected {expected}"
+        faults.append(Fault(place=place, message=message, code="yaml"))
+    return MappingNode(entries=(), place=Place(file=file)), faults
+
+
+def _without_empty(node: MappingNode) -> MappingNode:
+    """Leave out top-level keys with nothing behind them: a section whose lines are all commented out."""
+    kept = tuple(
+        entry for entry in node.entries if not (isinstance(entry.value, ScalarNode) and entry.value.value is None)
+    )
+    return MappingNode(entries=kept, place=node.place)
+
+
+def _read_workflows(files: tuple[Path, ...], cwd: Path) -> tuple[tuple[WorkflowSourceFile, ...], list[Fault]]:
+    workflows: list[WorkflowSourceFile] = []
+    faults: list[Fault] = []
+    for path in files:
+        name = shown(path, cwd)
+        parsed = read_yaml(path, file=name)
+        root, found = _root_map(parsed, name, "a map with keys such as `id` and `tasks`")
+        faults += found
+        is_map = isinstance(parsed.node, MappingNode)
+        workflows.append(WorkflowSourceFile(path=path, shown=name, node=root if is_map else None))
+    return tuple(workflows), faults

@@ -1,0 +1,10 @@
+"""JSON Schema 2020-12: whether a schema is one, defaults, and what in a value does not fit."""
+
+from __future__ import annotations
+
+from compozy.schema.check import check_schema
+from compozy.schema.keys import is_closed, listed_keys
+from compozy.schema.problem import Problem
+from compozy.schema.validate import apply_defaults, validate_value
+
+__all__ = ["Problem", "apply_defaults", "check_schema", "is_closed", "listed_keys", "validate_value"]

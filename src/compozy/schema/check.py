@@ -1,0 +1,108 @@
+"""Whether a JSON Schema (2020-12) is one, and one that can be used without the network and without end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from compozy.schema.json_kinds import is_map
+from compozy.schema.problem import Problem
+from compozy.schema.walk import in_place_schemas, resolve_pointer, walk_schemas
+from compozy.schema.words import TYPES, describe_error, show
+
+_NOT_SUPPORTED = ("$dynamicRef", "$dynamicAnchor", "$anchor", "$recursiveRef", "$vocabulary")
+
+
+def check_schema(schema: Any) -> list[Problem]:
+    """Return what is wrong with `schema`, in the order of its paths."""
+    from jsonschema import Draft202012Validator
+
+    meta: Any = Draft202012Validator(Draft202012Validator.META_SCHEMA)
+    problems = [_say_type(schema, describe_error(error)) for error in meta.iter_errors(schema)]
+    if not problems:
+        problems = list(_check_content(schema))
+    return sorted(set(problems), key=lambda problem: (str(problem.path), problem.message))
+
+
+def _say_type(root: Any, problem: Problem) -> Problem:
+    """Name the types there are: the meta-schema only knows that a word fits none of its forms."""
+    if not problem.path or problem.path[-1] != "type" or problem.path[-2:-1] == ("properties",):
+        return problem
+    found: Any = root
+    for step in problem.path:
+        found = found[step]
+    return Problem(path=problem.path, message=f"{show(found)} is no type; the types are {', '.join(TYPES)}")
+
+
+def _check_content(root: Any) -> Iterator[Problem]:
+    for path, schema in walk_schemas(root):
+        for keyword in _NOT_SUPPORTED:
+            if keyword in schema:
+                yield Problem(path=(*path, keyword), message=f"{keyword} is not supported, use $ref with a local path")
+        if path and "$id" in schema:
+            yield Problem(path=(*path, "$id"), message="$id is not supported inside a schema")
+        if "$ref" in schema:
+            yield from _check_reference(root, schema["$ref"], (*path, "$ref"))
+        yield from _check_patterns(schema, path)
+    yield from _check_endless(root)
+
+
+def _check_reference(root: Any, reference: str, path: tuple[str | int, ...]) -> Iterator[Problem]:
+    if not reference.startswith("#"):
+        yield Problem(path=path, message=f"$ref {reference!r} leads out of the file; copy the schema into `$defs`")
+        return
+    try:
+        found = resolve_pointer(root, reference)
+    except LookupError:
+        found = None
+    if not isinstance(found, (dict, bool)) or reference[1:2] not in {"", "/"}:
+        yield Problem(path=path, message=f"$ref {reference!r} leads to no schema")
+
+
+def _check_patterns(schema: dict[str, Any], path: tuple[str | int, ...]) -> Iterator[Problem]:
+    patterns: list[tuple[tuple[str | int, ...], str]] = []
+    if "pattern" in schema:
+        patterns.append(((*path, "pattern"), schema["pattern"]))
+    patterns += [((*path, "patternProperties", name), name) for name in schema.get("patternProperties", {})]
+    for place, pattern in patterns:
+        try:
+            re.compile(pattern)
+        except (re.error, OverflowError, RecursionError) as error:
+            yield Problem(path=place, message=f"{pattern!r} is no regular expression: {error}")
+
+
+def _check_endless(root: Any) -> Iterator[Problem]:
+    """Find schemas that come back to themselves without going into a part of the value."""
+    done: set[int] = set()
+    for path, schema in walk_schemas(root):
+        if id(schema) not in done and _comes_back(root, schema, done):
+            yield Problem(path=path, message="the schema refers to itself without end")
+            return
+
+
+def _comes_back(root: Any, start: dict[str, Any], done: set[int]) -> bool:
+    """Search depth first from `start`, without recursion; `done` collects what leads to no circle."""
+    on_path: set[int] = set()
+    stack: list[tuple[dict[str, Any], bool]] = [(start, False)]
+    while stack:
+        schema, is_left = stack.pop()
+        if is_left:
+            on_path.discard(id(schema))
+            done.add(id(schema))
+        elif id(schema) in on_path:
+            return True
+        elif id(schema) not in done:
+            on_path.add(id(schema))
+            stack.append((schema, True))
+            stack.extend((below, False) for below in _next_in_place(root, schema))
+    return False
+
+
+def _next_in_place(root: Any, schema: dict[str, Any]) -> list[dict[str, Any]]:
+    below = in_place_schemas(schema)
+    try:
+        target = resolve_pointer(root, schema["$ref"]) if str(schema.get("$ref", "")).startswith("#") else None
+    except LookupError:
+        target = None
+    return [*below, target] if is_map(target) else below

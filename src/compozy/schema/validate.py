@@ -1,0 +1,64 @@
+"""Values against a JSON Schema: defaults are filled in, what does not fit is told in plain words."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from compozy.schema.json_kinds import is_list, is_map
+from compozy.schema.walk import resolve_pointer
+from compozy.schema.words import describe_error
+
+_MAX_DEPTH = 100
+
+
+def apply_defaults(schema: Any, value: Any) -> Any:
+    """Return a copy of `value` in which absent keys have the `default` that `schema` names for them.
+
+    Defaults are found in `properties`, also behind `items`, `allOf` and a local `$ref`. A default is taken as it is
+    written; whether it fits is for `validate_value` to say.
+    """
+    return _fill(schema, schema, copy.deepcopy(value), _MAX_DEPTH)
+
+
+def validate_value(schema: Any, value: Any) -> list[tuple[str, str]]:
+    """Return what in `value` does not fit `schema`, which `check_schema` has found nothing wrong with.
+
+    Returns:
+        Pairs of a path (`items[0].name`, "" for the whole value) and a message in plain words, sorted.
+    """
+    from jsonschema import Draft202012Validator
+    from referencing import Registry
+
+    # A registry of its own: nothing is ever fetched.
+    validator: Any = Draft202012Validator(schema, registry=Registry())
+    problems = {describe_error(error) for error in validator.iter_errors(value)}
+    return sorted((problem.dotted, problem.message) for problem in problems)
+
+
+def _fill(root: Any, schema: Any, value: Any, depth: int) -> Any:
+    if not is_map(schema) or depth == 0:
+        return value
+    for below in _same_value_schemas(root, schema):
+        value = _fill(root, below, value, depth - 1)
+    if is_map(value):
+        return _fill_object(root, schema, value, depth)
+    if is_list(value) and "items" in schema:
+        return [_fill(root, schema["items"], item, depth - 1) for item in value]
+    return value
+
+
+def _fill_object(root: Any, schema: dict[str, Any], value: dict[str, Any], depth: int) -> dict[str, Any]:
+    for name, below in schema.get("properties", {}).items():
+        if name not in value and is_map(below) and "default" in below:
+            value[name] = copy.deepcopy(below["default"])
+        if name in value:
+            value[name] = _fill(root, below, value[name], depth - 1)
+    return value
+
+
+def _same_value_schemas(root: Any, schema: dict[str, Any]) -> list[Any]:
+    found: list[Any] = list(schema.get("allOf", []))
+    if str(schema.get("$ref", "")).startswith("#"):
+        found.append(resolve_pointer(root, schema["$ref"]))
+    return found

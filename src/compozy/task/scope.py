@@ -1,0 +1,78 @@
+"""What the templates of a run may read, and how they are rendered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from compozy import template
+from compozy.errors import Place
+
+# Path of a template in its workflow, such as ("tasks", 0, "prompt").
+TemplatePath = tuple[str | int, ...]
+Locate = Callable[[TemplatePath], Callable[[int], Place] | None]
+
+
+def _nowhere(path: TemplatePath) -> None:  # noqa: ARG001 - the default of `locate`
+    return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scope:
+    """The data of one run as its templates see it; `tasks` grows while the run goes on.
+
+    Args:
+        workflow: `id`, `exec_id`, `input`.
+        locate: gives the place in the workflow file of each character of a template, where it is known.
+    """
+
+    workflow: Mapping[str, Any]
+    project: Mapping[str, Any]
+    input: Any
+    tasks: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    locate: Locate = _nowhere
+
+    def roots(self, task_input: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return the root of the templates; a task's `with` lies over the input of the run."""
+        data = self.input
+        if task_input:
+            data = {**data, **task_input} if isinstance(data, dict) else dict(task_input)
+        return {
+            "input": data,
+            "tasks": self.tasks,
+            "workflow": dict(self.workflow),
+            "project": dict(self.project),
+            "env": {},
+        }
+
+
+def render_text(text: str, path: TemplatePath, scope: Scope, task_input: Mapping[str, Any] | None = None) -> str:
+    """Return `text` rendered to text.
+
+    Raises:
+        TemplateError: with its place in the workflow file.
+    """
+    if not template.has_actions(text):
+        return text
+    return _compile(text, path, scope).render(scope.roots(task_input), missing_key="error")
+
+
+def render_value(value: Any, path: TemplatePath, scope: Scope) -> Any:
+    """Return `value` with every template in it rendered; a text that is one single action keeps the value's type.
+
+    Raises:
+        TemplateError: with its place in the workflow file.
+    """
+    if isinstance(value, str):
+        return _compile(value, path, scope).evaluate(scope.roots()) if template.has_actions(value) else value
+    if isinstance(value, Mapping):
+        return {str(key): render_value(item, (*path, str(key)), scope) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [render_value(item, (*path, index), scope) for index, item in enumerate(value)]
+    return value
+
+
+def _compile(text: str, path: TemplatePath, scope: Scope) -> template.Template:
+    name = ".".join(str(part) for part in path)
+    return template.compile(text, name=name, dialect="compozy", locate=scope.locate(path))

@@ -1,0 +1,190 @@
+"""Compiles pipelines, commands and operands to closures over the state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from compozy.template.calls import (
+    compile_call,
+    compile_checked,
+    compile_constant,
+    constant_value,
+    count_error,
+    is_constant,
+)
+from compozy.template.fields import Path, compile_chain, compile_field, compile_variable, is_boxed, no_method
+from compozy.template.functions.registry import Function, Param
+from compozy.template.grace import Grace, grace_of_arguments
+from compozy.template.machine import Fault, Frame, State, Value, last_node
+from compozy.template.nodes import Chain, Command, Dot, Field, Identifier, Nil, Operand, Pipe, Variable
+from compozy.template.values import INVALID, GoError, GoValue, type_name
+
+
+class ExpressionCompiler:
+    """Compiles the expressions of one unit; `functions` are those of the dialect."""
+
+    def __init__(self, frame: Frame, functions: dict[str, Function]) -> None:
+        self.frame = frame
+        self.functions = functions
+        self.unit = frame.unit.name
+
+    def pipe(self, pipe: Pipe, grace: Grace = Grace.STRICT) -> Value:
+        """Compile a pipeline. Null may come out as None: see `unwrapped`."""
+        value: Value | None = None
+        for index, command in enumerate(pipe.commands):
+            behind = pipe.commands[index + 1].args[0] if index + 1 < len(pipe.commands) else None
+            use = grace_of_arguments(behind.name, grace) if isinstance(behind, Identifier) else Grace.STRICT
+            value = self.command(command, value, grace if behind is None else use)
+        if value is None:
+            raise TypeError("a pipeline without commands")
+        return self.declared(pipe, value) if pipe.declared else value
+
+    def unwrapped(self, pipe: Pipe, grace: Grace = Grace.STRICT) -> Value:
+        """Compile a pipeline of which null is no value at all, as in Go."""
+        value = self.pipe(pipe, grace)
+        return lambda state: INVALID if (result := value(state)) is None else result
+
+    def declared(self, pipe: Pipe, value: Value) -> Value:
+        """Compile what a pipeline does with the variables in front of it."""
+        slots: list[int] = []
+        for variable in pipe.declared:
+            slot = self.frame.find(variable.name) if pipe.assigns else self.frame.declare(variable.name)
+            if slot is None:
+                return self.refusal(Fault(self.unit, last_node(pipe, {}), f"undefined variable: {variable.name}"))
+            slots.append(slot.index)
+
+        def declare(state: State) -> Any:
+            result = value(state)
+            if result is None:
+                result = INVALID
+            for slot in slots:
+                state.slots[slot] = result
+            return result
+
+        return declare
+
+    def refusal(self, fault: Fault) -> Value:
+        """Compile an expression that always fails."""
+
+        def refuse(_: State) -> Any:
+            raise Fault(fault.unit, fault.node, fault.message)
+
+        return refuse
+
+    def command(self, command: Command, final: Value | None, grace: Grace) -> Value:
+        """Compile one stage; `final` is the stage before it."""
+        first = command.args[0]
+        if isinstance(first, Identifier):
+            return self.function(first.name, command, command.args[1:], final, grace)
+        if len(command.args) == 1 and final is None:
+            return self.operand_value(first, grace)
+        if isinstance(first, Field | Chain) or (isinstance(first, Variable) and first.keys):
+            return self.method(first, command, final)
+        fault = Fault(self.unit, first, f"can't give argument to non-function {first}")
+        return self.refusal(fault)
+
+    def operand_value(self, node: Operand, grace: Grace) -> Value:
+        """Compile an operand that stands alone."""
+        forgiving = grace is not Grace.STRICT
+        if isinstance(node, Field):
+            return compile_field(self.frame, node, forgiving=forgiving)
+        if isinstance(node, Variable):
+            return compile_variable(self.frame, node, forgiving=forgiving)
+        if isinstance(node, Chain):
+            return self.chain(node, grace)
+        if isinstance(node, Pipe):
+            return self.pipe(node, grace)
+        if isinstance(node, Dot):
+            return lambda state: state.dot
+        if isinstance(node, Identifier):
+            return self.function(node.name, node, [], None, grace)
+        if isinstance(node, Nil):
+            return self.refusal(Fault(self.unit, node, "nil is not a command"))
+        value = constant_value(self.unit, node)
+        return self.refusal(value) if isinstance(value, Fault) else lambda _: value
+
+    def chain(self, node: Chain, grace: Grace) -> Value:
+        """Compile `(pipeline).a.b`."""
+        if isinstance(node.node, Nil):
+            return self.refusal(Fault(self.unit, node, f"indirection through explicit nil in {node}"))
+        head = self.unwrapped(node.node, grace) if isinstance(node.node, Pipe) else self.operand_value(node.node, grace)
+        return compile_chain(self.frame, node, head, forgiving=grace is not Grace.STRICT)
+
+    def argument(self, param: Param, node: Operand, grace: Grace) -> Value:
+        """Compile an argument of a function, with the check of its type."""
+        if isinstance(node, Nil):
+            try:
+                value = param.check_nil()
+            except GoError as error:
+                return self.refusal(Fault(self.unit, node, error.message))
+            return lambda _: value
+        if is_constant(node):
+            return compile_constant(self.unit, param, node)
+        get = self.operand_value(node, grace)
+        return compile_checked(self.unit, param, node, get, unwraps=isinstance(node, Pipe))
+
+    def function(
+        self, name: str, node: Command | Identifier, args: list[Operand], final: Value | None, grace: Grace
+    ) -> Value:
+        """Compile the call of a function."""
+        function = self.functions[name]
+        self.frame.mutates |= function.mutates
+        use = grace_of_arguments(name, grace)
+        if count_error(function, len(args), piped=final is not None):
+            return compile_call(self.unit, function, node, [lambda _: None] * len(args), final)
+        getters = [self.argument(param, arg, use) for index, arg in enumerate(args) if (param := function.param(index))]
+        if name in {"and", "or"}:
+            return self.logic(getters, node, final, stop_on=name == "or")
+        return compile_call(self.unit, function, node, getters, final)
+
+    def logic(self, getters: list[Value], node: Command | Identifier, final: Value | None, *, stop_on: bool) -> Value:
+        """Compile `and` or `or`: the value of the first argument that decides, else of the last."""
+        mark = id(node)
+
+        def decide(state: State) -> Any:
+            last = final(state) if final else None
+            value: Any = None
+            for index, get in enumerate(getters, 1):
+                value = get(state)
+                if bool(value) is stop_on:
+                    state.stops[mark] = index
+                    return value
+            state.stops.pop(mark, None)
+            return last if final else value
+
+        return decide
+
+    def method(self, node: Field | Chain | Variable, command: Command, final: Value | None) -> Value:
+        """Compile a field that is given arguments: only the methods of Go's own values take some."""
+        path = Path(self.frame, node, forgiving=False)
+        head, boxed_of = self.head(node)
+        getters = [self.operand_value(arg, Grace.STRICT) for arg in command.args[1:]]
+        unit, key, count = self.unit, node.keys[-1], len(node.keys) - 1
+
+        def call(state: State) -> Any:
+            last = final(state) if final else None
+            receiver = head(state)
+            owner = path.walk(state, receiver, boxed=boxed_of(state), count=count)
+            if isinstance(owner, GoValue):
+                args = [get(state) for get in getters]
+                return path.call(state, owner, key, (*args, last) if final else tuple(args))
+            if isinstance(owner, dict):
+                raise no_method(unit, last_node(node, state.stops), key)
+            return path.step(state, owner, count, boxed=boxed_of(state) or count > 0)
+
+        return call
+
+    def head(self, node: Field | Chain | Variable) -> tuple[Value, Any]:
+        """Compile what a chain of fields starts from, and whether Go knows its type."""
+        if isinstance(node, Field):
+            return (lambda state: state.dot), (lambda state: state.boxed)
+        if isinstance(node, Chain):
+            inner = node.node
+            return self.unwrapped(inner) if isinstance(inner, Pipe) else self.operand_value(
+                inner, Grace.STRICT
+            ), lambda _: False
+        slot = self.frame.find(node.name)
+        head = compile_variable(self.frame, Variable(node.pos, node.name, ()), forgiving=False)
+        return head, (lambda state: slot is not None and is_boxed(state, slot))
+
+

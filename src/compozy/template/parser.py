@@ -1,0 +1,453 @@
+"""Builds the tree of a template, with the grammar and the error messages of Go's parser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import NoReturn
+
+from compozy.template.lexer import Kind, Token, split_tokens
+from compozy.template.literals import LiteralError, quote, unquote
+from compozy.template.nodes import (
+    Action,
+    Body,
+    Bool,
+    Branch,
+    Call,
+    Chain,
+    Command,
+    Dot,
+    End,
+    Field,
+    Identifier,
+    Jump,
+    Nil,
+    Node,
+    Number,
+    Operand,
+    Pipe,
+    String,
+    Text,
+    Variable,
+    is_blank,
+)
+from compozy.template.numbers import read_number
+
+MAX_PARENTHESES = 100  # Go allows 10000; each costs several frames of the Python stack here and when it runs.
+MAX_BLOCKS = 60
+
+_TERMS = frozenset(
+    {
+        Kind.BOOL, Kind.CHAR_CONSTANT, Kind.COMPLEX, Kind.DOT, Kind.FIELD, Kind.IDENTIFIER, Kind.NUMBER,
+        Kind.NIL, Kind.RAW_STRING, Kind.STRING, Kind.VARIABLE, Kind.LEFT_PAREN,
+    }
+)  # fmt: skip
+_STRINGS = (Kind.STRING, Kind.RAW_STRING)
+
+
+class ParseError(Exception):
+    """The text is no template: Go's message without its place, the offset, and the name of an unknown function."""
+
+    def __init__(self, message: str, *, pos: int, line_pos: int, function: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.pos = pos
+        self.line_pos = line_pos
+        self.function = function
+
+
+class Parser:
+    """Parses one text; `functions` are the names that may be called."""
+
+    def __init__(self, text: str, name: str, functions: Collection[str], *, hyphens: bool = False) -> None:
+        self.text = text
+        self.name = name
+        self.functions = functions
+        self.tokens = split_tokens(text, hyphens=hyphens)
+        self.at = 0
+        self.seen = 0
+        self.variables = ["$"]
+        self.range_depth = 0
+        self.paren_depth = 0
+        self.block_depth = 0
+        self.action_pos = -1
+        self.defined: dict[str, Body] = {}
+
+    def parse(self) -> Body:
+        """Return the main body; the templates that it defines are in `defined`."""
+        body = Body(0)
+        while self.peek().kind is not Kind.EOF:
+            if not self.parse_definition():
+                node = self.text_or_action()
+                if isinstance(node, End):
+                    self.fail(f"unexpected {node}")
+                body.nodes.append(node)
+        self.define(self.name, body)
+        return self.defined[self.name]
+
+    # Tokens
+
+    def next(self) -> Token:
+        """Return the next token and step over it."""
+        token = self.peek()
+        if self.at < len(self.tokens) - 1:
+            self.at += 1
+        return token
+
+    def peek(self) -> Token:
+        """Return the next token."""
+        self.seen = max(self.seen, self.at)
+        return self.tokens[self.at]
+
+    def next_solid(self) -> Token:
+        """Return the next token that is no white space and step over it."""
+        self.skip_space()
+        return self.next()
+
+    def peek_solid(self) -> Token:
+        """Step over white space and return the token behind it."""
+        self.skip_space()
+        return self.peek()
+
+    def skip_space(self) -> None:
+        """Step over white space."""
+        while self.tokens[self.at].kind is Kind.SPACE:
+            self.at += 1
+
+    def expect(self, kinds: tuple[Kind, ...], context: str) -> Token:
+        """Return the next token, which must be of one of the kinds."""
+        token = self.next_solid()
+        if token.kind not in kinds:
+            self.unexpected(token, context)
+        return token
+
+    # Errors
+
+    def fail(self, message: str, *, pos: int | None = None, function: str = "") -> NoReturn:
+        """Raise a ParseError. Go counts the line of the token that was looked at last."""
+        last = self.tokens[self.seen].pos
+        raise ParseError(message, pos=last if pos is None else pos, line_pos=last, function=function)
+
+    def unexpected(self, token: Token, context: str) -> NoReturn:
+        """Raise a ParseError for a token in the wrong place, or for the lexer's own error."""
+        if token.kind is not Kind.ERROR:
+            self.fail(f"unexpected {_show_token(token)} in {context}", pos=token.pos)
+        extra = ""
+        if self.action_pos >= 0 and self.line_of(self.action_pos) != self.line_of(token.pos):
+            extra = f" in action started at {self.name}:{self.line_of(self.action_pos)}"
+            if token.text.endswith(" action"):
+                extra = extra.removeprefix(" in action")
+        self.fail(token.text + extra, pos=token.pos)
+
+    def line_of(self, pos: int) -> int:
+        """Return the line of an offset, counted from 1."""
+        return 1 + self.text.count("\n", 0, pos)
+
+    # Structure
+
+    def parse_definition(self) -> bool:
+        """Parse `{{define "name"}} ... {{end}}` when it comes next; such a definition stands only at the top."""
+        start = self.at
+        if self.peek().kind is Kind.LEFT_DELIM:
+            self.next()
+            if self.peek_solid().kind is Kind.DEFINE:
+                self.next()
+                self.define_body(self.template_name("define clause", _STRINGS), "define clause")
+                return True
+            self.at = start
+        return False
+
+    def define_body(self, name: str, context: str, *, closed: bool = False) -> None:
+        """Parse the body of a template with its own variables up to its `end`, and define it."""
+        if not closed:
+            self.expect((Kind.RIGHT_DELIM,), context)
+        outer = self.variables, self.range_depth, self.action_pos
+        self.variables, self.range_depth, self.action_pos = ["$"], 0, -1
+        body, end = self.item_list()
+        if end.word != "end":
+            self.fail(f"unexpected {end} in {context}")
+        self.variables, self.range_depth, self.action_pos = outer
+        self.define(name, body)
+
+    def define(self, name: str, body: Body) -> None:
+        """Keep a template's body. A body of white space alone may be replaced and replaces nothing."""
+        known = self.defined.get(name)
+        if known is None or is_blank(known):
+            self.defined[name] = body
+        elif not is_blank(body):
+            self.fail(f"template: multiple definition of template {quote(name)}")
+
+    def item_list(self) -> tuple[Body, End]:
+        """Parse nodes up to `end` or `else`; return them and what ended them."""
+        self.block_depth += 1
+        if self.block_depth > MAX_BLOCKS:
+            self.fail("max block depth exceeded")
+        body = Body(self.peek_solid().pos)
+        while self.peek_solid().kind is not Kind.EOF:
+            node = self.text_or_action()
+            if isinstance(node, End):
+                self.block_depth -= 1
+                return body, node
+            body.nodes.append(node)
+        self.fail("unexpected EOF")
+
+    def text_or_action(self) -> Node:
+        """Parse a piece of text or an action."""
+        token = self.next_solid()
+        if token.kind is Kind.TEXT:
+            return Text(token.pos, token.text)
+        if token.kind is not Kind.LEFT_DELIM:
+            self.unexpected(token, "input")
+        self.action_pos = token.pos
+        node = self.action()
+        self.action_pos = -1
+        return node
+
+    def action(self) -> Node:
+        """Parse the inside of an action."""
+        token = self.peek_solid()
+        parse = _ACTIONS.get(token.kind)
+        if parse is None:
+            return Action(token.pos, self.pipeline("command", Kind.RIGHT_DELIM))
+        self.next()
+        return parse(self, token)
+
+    def jump(self, token: Token) -> Node:
+        """Parse `break` or `continue`."""
+        shown = f"{{{{{token.text}}}}}"
+        after = self.next_solid()
+        if after.kind is not Kind.RIGHT_DELIM:
+            self.unexpected(after, shown)
+        if not self.range_depth:
+            self.fail(f"{shown} outside {{{{range}}}}", pos=token.pos)
+        return Jump(token.pos, token.text)
+
+    def end(self, _: Token) -> Node:
+        """Parse `end`."""
+        return End(self.expect((Kind.RIGHT_DELIM,), "end").pos, "end")
+
+    def otherwise(self, _: Token) -> Node:
+        """Parse `else`, which may be followed by `if` or `with`."""
+        token = self.peek_solid()
+        if token.kind not in (Kind.IF, Kind.WITH):
+            self.expect((Kind.RIGHT_DELIM,), "else")
+        return End(token.pos, "else")
+
+    def branch(self, token: Token) -> Branch:
+        """Parse `if`, `with` or `range` with all that belongs to it."""
+        word, mark = token.text, len(self.variables)
+        pipe = self.pipeline(word, Kind.RIGHT_DELIM)
+        self.range_depth += word == "range"
+        body, end = self.item_list()
+        self.range_depth -= word == "range"
+        otherwise: Body | None = None
+        if end.word == "else":
+            otherwise = self.else_body(token, end)
+        del self.variables[mark:]
+        return Branch(pipe.pos, word, pipe, body, otherwise)
+
+    def else_body(self, token: Token, end: End) -> Body:
+        """Parse what follows an `else`."""
+        if token.kind is not Kind.RANGE and self.peek().kind is token.kind:
+            self.block_depth += 1
+            nested = self.branch(self.next())
+            self.block_depth -= 1
+            return Body(end.pos, [nested])
+        body, last = self.item_list()
+        if last.word != "end":
+            self.fail(f"expected end; found {last}")
+        return body
+
+    def block(self, _: Token) -> Node:
+        """Parse `block`: a definition that is called where it stands."""
+        pos = self.peek_solid().pos
+        name = self.template_name("block clause")
+        pipe = self.pipeline("block clause", Kind.RIGHT_DELIM)
+        self.define_body(name, "block clause", closed=True)
+        return Call(pos, name, quote(name), pipe)
+
+    def template(self, _: Token) -> Node:
+        """Parse `template`."""
+        pos = self.peek_solid().pos
+        name = self.template_name("template clause")
+        pipe = None
+        if self.peek_solid().kind is not Kind.RIGHT_DELIM:
+            pipe = self.pipeline("template clause", Kind.RIGHT_DELIM)
+        else:
+            self.next()
+        return Call(pos, name, quote(name), pipe)
+
+    def template_name(self, context: str, kinds: tuple[Kind, ...] = _STRINGS) -> str:
+        """Parse the name of a template."""
+        return self.unquote(self.expect(kinds, context))
+
+    def unquote(self, token: Token) -> str:
+        """Return the text of a string token."""
+        try:
+            return unquote(token.text)
+        except LiteralError as error:
+            self.fail(str(error), pos=token.pos)
+
+    # Pipelines
+
+    def pipeline(self, context: str, end: Kind) -> Pipe:
+        """Parse a pipeline up to and over the token `end`."""
+        pipe = Pipe(self.peek_solid().pos)
+        self.declarations(pipe, context)
+        while True:
+            token = self.peek_solid()
+            if token.kind is end:
+                self.next()
+                self.check_pipeline(pipe, context)
+                return pipe
+            if token.kind not in _TERMS:
+                self.next()
+                self.unexpected(token, context)
+            pipe.commands.append(self.command())
+
+    def declarations(self, pipe: Pipe, context: str) -> None:
+        """Parse `$x :=`, `$x =` and, for range, `$i, $x :=` at the start of a pipeline."""
+        while self.peek_solid().kind is Kind.VARIABLE:
+            start = self.at
+            variable = self.next()
+            sign = self.peek_solid()
+            if sign.kind in (Kind.ASSIGN, Kind.DECLARE):
+                self.next()
+                pipe.assigns = sign.kind is Kind.ASSIGN
+                self.declare(pipe, variable)
+                return
+            if sign.kind is not Kind.CHAR or sign.text != ",":
+                self.at = start
+                return
+            self.next()
+            self.declare(pipe, variable)
+            if context != "range" or len(pipe.declared) >= 2:
+                self.fail(f"too many declarations in {context}", pos=sign.pos)
+            if self.peek_solid().kind not in (Kind.VARIABLE, Kind.RIGHT_DELIM, Kind.RIGHT_PAREN):
+                self.fail("range can only initialize variables")
+
+    def declare(self, pipe: Pipe, token: Token) -> None:
+        """Make a variable known."""
+        pipe.declared.append(Variable(token.pos, token.text, ()))
+        self.variables.append(token.text)
+
+    def check_pipeline(self, pipe: Pipe, context: str) -> None:
+        """Refuse an empty pipeline, and constants behind a `|`."""
+        if not pipe.commands:
+            self.fail(f"missing value for {context}")
+        for stage, command in enumerate(pipe.commands[1:], 2):
+            if isinstance(command.args[0], Bool | Dot | Nil | Number | String):
+                self.fail(f"non executable command in pipeline stage {stage}", pos=command.pos)
+
+    def command(self) -> Command:
+        """Parse one stage of a pipeline."""
+        command = Command(self.peek_solid().pos)
+        while True:
+            self.skip_space()
+            operand = self.operand()
+            if operand is not None:
+                command.args.append(operand)
+            token = self.peek()
+            if token.kind in (Kind.RIGHT_DELIM, Kind.RIGHT_PAREN):
+                break
+            self.next()
+            if token.kind is Kind.PIPE:
+                break
+            if token.kind is not Kind.SPACE:
+                self.unexpected(token, "operand")
+        if not command.args:
+            self.fail("empty command")
+        return command
+
+    def operand(self) -> Operand | None:
+        """Parse a term and the fields behind it; None when no term comes next."""
+        node = self.term()
+        token = self.peek()
+        if node is None or token.kind is not Kind.FIELD:
+            return node
+        keys: list[str] = []
+        while self.peek().kind is Kind.FIELD:
+            keys.append(self.next().text[1:])
+        if isinstance(node, Field):
+            return Field(token.pos, (*node.keys, *keys))
+        if isinstance(node, Variable):
+            return Variable(token.pos, node.name, (*node.keys, *keys))
+        if isinstance(node, Bool | String | Number | Nil | Dot):
+            self.fail(f"unexpected . after term {quote(str(node))}", pos=token.pos)
+        return Chain(token.pos, node, tuple(keys))
+
+    def term(self) -> Operand | None:
+        """Parse a constant, field, variable, function name or parenthesised pipeline; None when none comes next."""
+        token = self.peek_solid()
+        parse = _PARSE_TERM.get(token.kind)
+        if parse is None:
+            return None
+        self.next()
+        return parse(self, token)
+
+    def identifier(self, token: Token) -> Operand:
+        """Return a function's node; the function must be known."""
+        if token.text not in self.functions:
+            self.fail(f"function {quote(token.text)} not defined", function=token.text)
+        return Identifier(token.pos, token.text)
+
+    def variable(self, token: Token) -> Operand:
+        """Return a variable's node; the variable must be declared."""
+        if token.text not in self.variables:
+            self.fail(f"undefined variable {quote(token.text)}")
+        return Variable(token.pos, token.text, ())
+
+    def number(self, token: Token) -> Operand:
+        """Return a number's node."""
+        try:
+            return read_number(token)
+        except LiteralError as error:
+            self.fail(str(error), pos=token.pos)
+
+    def parenthesis(self, _: Token) -> Operand:
+        """Return the pipeline between two parentheses."""
+        if self.paren_depth >= MAX_PARENTHESES:
+            self.fail("max expression depth exceeded")
+        self.paren_depth += 1
+        pipe = self.pipeline("parenthesized pipeline", Kind.RIGHT_PAREN)
+        self.paren_depth -= 1
+        return pipe
+
+    def string(self, token: Token) -> Operand:
+        """Return a string's node."""
+        return String(token.pos, token.text, self.unquote(token))
+
+
+_ACTIONS: dict[Kind, Callable[[Parser, Token], Node]] = {
+    Kind.BLOCK: Parser.block,
+    Kind.BREAK: Parser.jump,
+    Kind.CONTINUE: Parser.jump,
+    Kind.ELSE: Parser.otherwise,
+    Kind.END: Parser.end,
+    Kind.IF: Parser.branch,
+    Kind.RANGE: Parser.branch,
+    Kind.TEMPLATE: Parser.template,
+    Kind.WITH: Parser.branch,
+}
+_PARSE_TERM: dict[Kind, Callable[[Parser, Token], Operand]] = {
+    Kind.IDENTIFIER: Parser.identifier,
+    Kind.DOT: lambda _, token: Dot(token.pos),
+    Kind.NIL: lambda _, token: Nil(token.pos),
+    Kind.VARIABLE: Parser.variable,
+    Kind.FIELD: lambda _, token: Field(token.pos, (token.text[1:],)),
+    Kind.BOOL: lambda _, token: Bool(token.pos, token.text == "true"),
+    Kind.CHAR_CONSTANT: Parser.number,
+    Kind.COMPLEX: Parser.number,
+    Kind.NUMBER: Parser.number,
+    Kind.LEFT_PAREN: Parser.parenthesis,
+    Kind.STRING: Parser.string,
+    Kind.RAW_STRING: Parser.string,
+}
+
+
+def _show_token(token: Token) -> str:
+    """Return a token as Go's messages show it."""
+    if token.kind is Kind.EOF:
+        return "EOF"
+    if token.kind >= Kind.DOT:
+        return f"<{token.text}>"
+    return quote(token.text[:10]) + "..." if len(token.text.encode("utf-8", "replace")) > 10 else quote(token.text)

@@ -1,0 +1,185 @@
+"""Compiles the text of a template to a program, and keeps the programs of late."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from compozy.template.functions import FUNCTIONS, LEFT_OUT
+from compozy.template.limits import Budget, Limits
+from compozy.template.literals import quote, to_bytes
+from compozy.template.machine import Dialect, Fault, Frame, MissingKey, State, Unit, Value
+from compozy.template.nearby import suggest
+from compozy.template.nodes import Action, Body, Field, Node, Variable
+from compozy.template.parser import ParseError, Parser
+from compozy.template.statements import StatementCompiler
+from compozy.template.values import INVALID, GoError, LimitError, copy_data
+
+CACHED_PROGRAMS = 1024
+MAX_CACHED_TEXT = 64 * 1024
+
+
+class ProgramError(Exception):
+    """The text is no template, or it cannot be rendered: message, hint, and the offset at fault (-1: none)."""
+
+    def __init__(self, message: str, *, go_place: str, offset: int, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.go_place = go_place
+        self.offset = offset
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Program:
+    """A compiled text: `value` is set when it is one single action and nothing else."""
+
+    name: str
+    text: str
+    dialect: Dialect
+    main: Unit
+    bodies: dict[str, Body] = field(repr=False)
+    mutates: bool
+    value: Value | None
+
+    def run(self, data: Any, missing: MissingKey, limits: Limits) -> str:
+        """Return the rendered text; raises ProgramError."""
+        state = self.start(data, missing, limits)
+        try:
+            if self.main.body:
+                self.main.body(state)
+            state.measure()
+        except _STOPS as error:
+            raise self.translate(error) from error
+        return _clean("".join(state.out))
+
+    def evaluate(self, data: Any, missing: MissingKey, limits: Limits) -> Any:
+        """Return the value of a single action; raises ProgramError."""
+        state = self.start(data, missing, limits)
+        try:
+            return self.value(state) if self.value else None
+        except _STOPS as error:
+            raise self.translate(error) from error
+
+    def start(self, data: Any, missing: MissingKey, limits: Limits) -> State:
+        """Return a fresh state. What the template may change is a copy."""
+        if data is None:
+            data = INVALID
+        elif self.mutates:
+            try:
+                data = copy_data(data)
+            except RecursionError as error:
+                raise self.translate(error) from error
+        state = State(data, missing, Budget(limits))
+        state.slots = [data] + [INVALID] * (self.main.slot_count - 1)
+        return state
+
+    def translate(self, error: Exception) -> ProgramError:
+        """Return the error of a rendering with Go's account of the place."""
+        if not isinstance(error, Fault):
+            return ProgramError(_describe(error), go_place=f"template: {self.name}: ", offset=-1)
+        if error.node is None:
+            return ProgramError(error.message, go_place=f"template: {self.name}: ", offset=-1, hint=error.hint)
+        line, col = go_position(self.text, error.node.pos)
+        where = f"template: {self.name}:{line}:{col}: executing {quote(error.unit)} at <{error.node}>: "
+        return ProgramError(error.message, go_place=where, offset=start_offset(error.node), hint=error.hint)
+
+
+_STOPS = (Fault, GoError, LimitError, RecursionError, OverflowError, MemoryError)
+
+
+def _describe(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "the template or its data is nested too deeply"
+    return getattr(error, "message", "") or str(error) or type(error).__name__
+
+
+def _clean(text: str) -> str:
+    """Return the text with U+FFFD for each byte that is no UTF-8 and could not be put together again."""
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        joined = to_bytes(text).decode("utf-8", "surrogateescape")
+        return "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in joined)
+    return text
+
+
+def go_position(text: str, offset: int) -> tuple[int, int]:
+    """Return line and column as Go counts them: lines from 1, columns in bytes from 0."""
+    start = text.rfind("\n", 0, offset) + 1
+    return 1 + text.count("\n", 0, offset), len(to_bytes(text[start:offset]))
+
+
+def start_offset(node: Node) -> int:
+    """Return where a node begins. Go lets chains of fields point at their second element."""
+    if isinstance(node, Field) and len(node.keys) > 1:
+        return node.pos - len(node.keys[0]) - 1
+    if isinstance(node, Variable) and node.keys:
+        return node.pos - len(node.name)
+    return node.pos
+
+
+def compile_program(text: str, name: str, dialect: Dialect) -> Program:
+    """Return the program of a text, from the cache when it is there; raises ProgramError."""
+    return (_compile_cached if len(text) <= MAX_CACHED_TEXT else _compile)(text, name, dialect)
+
+
+def _compile(text: str, name: str, dialect: Dialect) -> Program:
+    functions = FUNCTIONS[dialect]
+    try:
+        parser = Parser(text, name, functions, hyphens=dialect == "compozy")
+        parser.parse()
+        return _build(parser, dialect)
+    except ParseError as error:
+        message, hint = _explain(error, functions if dialect == "compozy" else ())
+        where = f"template: {name}:{parser_line(text, error.line_pos)}: "
+        raise ProgramError(message, go_place=where, offset=error.pos, hint=hint) from error
+    except RecursionError as error:
+        raise ProgramError("the template is nested too deeply", go_place=f"template: {name}: ", offset=0) from error
+
+
+_compile_cached = lru_cache(maxsize=CACHED_PROGRAMS)(_compile)
+
+
+def parser_line(text: str, offset: int) -> int:
+    """Return the line of an offset."""
+    return 1 + text.count("\n", 0, offset)
+
+
+def _explain(error: ParseError, known: Sequence[str] | dict[str, Any]) -> tuple[str, str]:
+    """Return the message and the hint for a text that is no template."""
+    if error.function in LEFT_OUT:
+        return f"function {quote(error.function)} is left out on purpose: {LEFT_OUT[error.function]}", ""
+    return error.message, suggest(error.function, known) if error.function and known else ""
+
+
+def _build(parser: Parser, dialect: Dialect) -> Program:
+    """Compile each body of a parsed text."""
+    units = {name: Unit(name) for name in parser.defined}
+    mutates = False
+    value: Value | None = None
+    for name, body in parser.defined.items():
+        frame = Frame(units[name], dialect)
+        compiler = StatementCompiler(frame, FUNCTIONS[dialect], units)
+        units[name].body = compiler.body(body, scoped=False)
+        action = body.nodes[0] if len(body.nodes) == 1 else None
+        if name == parser.name and isinstance(action, Action) and not action.pipe.declared:
+            value = ExpressionValue(compiler, action).compile()
+        mutates |= frame.mutates
+    return Program(parser.name, parser.text, dialect, units[parser.name], parser.defined, mutates, value)
+
+
+class ExpressionValue:
+    """The value of a single action, for `evaluate`."""
+
+    def __init__(self, compiler: StatementCompiler, action: Action) -> None:
+        self.compiler = compiler
+        self.action = action
+
+    def compile(self) -> Value:
+        """Return the compiled pipeline."""
+        return self.compiler.expressions.pipe(self.action.pipe)

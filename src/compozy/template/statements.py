@@ -1,0 +1,290 @@
+"""Compiles the statements of a template: text, actions, branches, loops and calls of other templates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import count
+from typing import Any, cast
+
+from compozy.template.expressions import ExpressionCompiler
+from compozy.template.functions.registry import Function
+from compozy.template.grace import Grace
+from compozy.template.machine import Fault, Frame, State, Step, Unit, last_node
+from compozy.template.nodes import Action, Body, Branch, Call, Jump, Node, Pipe, Text
+from compozy.template.printing import show
+from compozy.template.values import INVALID, Invalid, Ints, LimitError, Lists, StringMap, Strings, is_int
+
+LARGE = 4096
+"""A piece of output longer than this is measured at once, shorter ones now and then."""
+
+_TICK = 64
+
+
+class StatementCompiler:
+    """Compiles one unit. `units` holds all units of the text, for `template` to find when it runs."""
+
+    def __init__(self, frame: Frame, functions: dict[str, Function], units: dict[str, Unit]) -> None:
+        self.frame = frame
+        self.units = units
+        self.expressions = ExpressionCompiler(frame, functions)
+        self.unit = frame.unit.name
+
+    def body(self, body: Body, *, scoped: bool = True) -> Step:
+        """Compile a sequence of nodes, with a scope of its own for variables."""
+        if scoped:
+            self.frame.scopes.append({})
+        steps = [node.text if isinstance(node, Text) else self.statement(node) for node in body.nodes]
+        if scoped:
+            self.frame.scopes.pop()
+        if len(steps) == 1 and not isinstance(steps[0], str):
+            return steps[0]
+
+        def run(state: State) -> str | None:
+            write = state.write
+            for step in steps:
+                if step.__class__ is str:
+                    write(cast("str", step))
+                elif signal := cast("Step", step)(state):
+                    return signal
+            return None
+
+        return run
+
+    def statement(self, node: Node) -> Step:
+        """Compile one node."""
+        if isinstance(node, Action):
+            return self.action(node)
+        if isinstance(node, Branch):
+            return self.branch(node)
+        if isinstance(node, Call):
+            return self.call(node)
+        if isinstance(node, Jump):
+            word = node.word
+            return lambda _: word
+        raise TypeError(f"{type(node).__name__} is no statement")
+
+    def action(self, node: Action) -> Step:
+        """Compile an action: its value is printed, unless it declares a variable."""
+        value = self.expressions.pipe(node.pipe)
+        if node.pipe.declared:
+
+            def declare(state: State) -> None:
+                value(state)
+
+            return declare
+        strict, unit = self.frame.dialect == "compozy", self.unit
+
+        def run(state: State) -> None:
+            result = value(state)
+            if result.__class__ is not str:
+                if result is None or result is INVALID:
+                    if strict:
+                        raise null_fault(unit, node.pipe)
+                    result = INVALID
+                result = _show(unit, node, result)
+            state.write(result)
+            if len(result) > LARGE:
+                _measure(unit, node, state)
+
+        return run
+
+    def branch(self, node: Branch) -> Step:
+        """Compile `if`, `with` and `range`."""
+        self.frame.scopes.append({})
+        if node.word == "if":
+            step = self.condition(node)
+        elif node.word == "with":
+            step = self.focus(node)
+        else:
+            step = self.loop(node)
+        self.frame.scopes.pop()
+        return step
+
+    def condition(self, node: Branch) -> Step:
+        """Compile `if`."""
+        test = self.expressions.pipe(node.pipe, Grace.CONDITION)
+        body = self.body(node.body)
+        if node.otherwise is None:
+            return lambda state: body(state) if test(state) else None
+        otherwise = self.body(node.otherwise)
+        return lambda state: body(state) if test(state) else otherwise(state)
+
+    def focus(self, node: Branch) -> Step:
+        """Compile `with`: the value becomes the cursor."""
+        value = self.expressions.unwrapped(node.pipe, Grace.CONDITION)
+        body = self.body(node.body)
+        otherwise = self.body(node.otherwise) if node.otherwise else None
+
+        def run(state: State) -> str | None:
+            result = value(state)
+            if not result:
+                return otherwise(state) if otherwise else None
+            saved = state.dot, state.boxed
+            state.dot, state.boxed = result, False
+            signal = body(state)
+            state.dot, state.boxed = saved
+            return signal
+
+        return run
+
+    def loop(self, node: Branch) -> Step:
+        """Compile `range`."""
+        value = self.expressions.unwrapped(node.pipe)
+        key_slot, item_slot = self.loop_slots(node.pipe)
+        body = self.body(node.body)
+        otherwise = self.body(node.otherwise) if node.otherwise else None
+        items_of = _Items(self.unit, node.pipe, wants_keys=len(node.pipe.declared) > 1)
+
+        def run(state: State) -> str | None:
+            sequence = value(state)
+            if not sequence and sequence.__class__ in _EMPTY:
+                return otherwise(state) if otherwise else None
+            pairs = items_of(state, sequence)
+            if pairs is None:
+                return otherwise(state) if otherwise else None
+            saved = state.dot, state.boxed
+            state.boxed = boxed = isinstance(sequence, list | dict) and not isinstance(sequence, _TYPED)
+            if item_slot >= 0:
+                (state.typed.discard if boxed else state.typed.add)(item_slot)
+            slots = state.slots
+            for key, item in pairs:
+                state.dot = item
+                if item_slot >= 0:
+                    slots[item_slot] = item
+                    if key_slot >= 0:
+                        slots[key_slot] = key
+                if body(state) == "break":
+                    break
+            state.dot, state.boxed = saved
+            return None
+
+        return run
+
+    def loop_slots(self, pipe: Pipe) -> tuple[int, int]:
+        """Return the slots of a range's key and item, -1 for one that is not declared."""
+        found = [self.frame.find(variable.name) for variable in pipe.declared]
+        indexes = [slot.index if slot else -1 for slot in found]
+        if found and (item := found[-1]):
+            item.boxed = True
+        if not indexes:
+            return -1, -1
+        return (indexes[0], indexes[1]) if len(indexes) == 2 else (-1, indexes[0])
+
+    def call(self, node: Call) -> Step:
+        """Compile `template`: the other unit gets variables of its own."""
+        argument = self.expressions.unwrapped(node.pipe) if node.pipe else _no_value
+        unit, units, name = self.unit, self.units, node.name
+        go = self.frame.dialect == "go"
+
+        def run(state: State) -> None:
+            called = units.get(name)
+            if called is None or called.body is None:
+                raise Fault(unit, node, f"template {node.quoted} not defined")
+            if state.depth >= state.budget.limits.depth:
+                raise Fault(unit, node, depth_message(state.budget.limits.depth, go=go))
+            _count(unit, node, state)
+            saved = state.dot, state.boxed, state.slots, state.typed
+            state.dot, state.boxed = argument(state), False
+            state.slots, state.typed = [state.dot] + [INVALID] * (called.slot_count - 1), set()
+            state.depth += 1
+            called.body(state)
+            state.depth -= 1
+            state.dot, state.boxed, state.slots, state.typed = saved
+
+        return run
+
+
+_EMPTY = (list, dict, Invalid, type(None))
+_TYPED = (Strings, Ints, Lists, StringMap)
+
+
+def _no_value(_: State) -> Any:
+    return INVALID
+
+
+def depth_message(depth: int, *, go: bool) -> str:
+    """Return the message of templates that call each other without end.
+
+    Dialect go tells Go's own bound, since its messages are Go's; the bound here is lower.
+    """
+    return f"exceeded maximum template depth ({100000 if go else depth})"
+
+
+def null_fault(unit: str, pipe: Pipe) -> Fault:
+    """Return the fault of dialect compozy for printing null."""
+    return Fault(
+        unit, pipe, f"the value of {pipe} is null, which has no text", hint=f"give it one: {{{{ {pipe} | default ... }}}}"
+    )
+
+
+def _show(unit: str, node: Action, value: Any) -> str:
+    try:
+        return show(value)
+    except LimitError as error:
+        raise Fault(unit, node, str(error)) from error
+
+
+def _measure(unit: str, node: Node, state: State) -> None:
+    try:
+        state.measure()
+    except LimitError as error:
+        raise Fault(unit, node, str(error)) from error
+
+
+def _count(unit: str, node: Node, state: State) -> None:
+    """Count one round of a loop or one call of a template."""
+    try:
+        state.budget.count_iterations(1)
+        if not state.budget.iterations % _TICK:
+            state.measure()
+    except LimitError as error:
+        raise Fault(unit, node, str(error)) from error
+
+
+class _Items:
+    """Gives the pairs of key and item that a range runs over, counting the rounds."""
+
+    def __init__(self, unit: str, pipe: Pipe, *, wants_keys: bool) -> None:
+        self.unit = unit
+        self.pipe = pipe
+        self.wants_keys = wants_keys
+
+    def __call__(self, state: State, value: Any) -> Iterator[tuple[Any, Any]] | None:
+        """Return the pairs; None when there are none."""
+        if isinstance(value, list):
+            return self.counted(state, enumerate(cast("list[Any]", value))) if value else None
+        if isinstance(value, dict):
+            table = cast("dict[str, Any]", value)
+            return self.counted(state, [(key, table[key]) for key in sorted(table)]) if value else None
+        if value is INVALID:
+            return None
+        if not is_int(value):
+            raise self.fault(state, f"range can't iterate over {show(value)}")
+        if self.wants_keys:
+            raise self.fault(state, f"can't use {show(value)} to iterate over more than one variable")
+        kind: type[int] = type(value) if type(value) is not int else int
+        numbers = range(value) if kind is int else map(kind, range(value))
+        return self.counted(state, zip(count(), numbers, strict=False)) if value > 0 else None
+
+    def counted(self, state: State, pairs: Iterable[tuple[Any, Any]]) -> Iterator[tuple[Any, Any]]:
+        """Yield the pairs, and look every so often whether the rendering may go on."""
+        rounds = 0
+        for rounds, pair in enumerate(pairs, 1):
+            if not rounds % _TICK:
+                self.tick(state, _TICK)
+            yield pair
+        self.tick(state, rounds % _TICK)
+
+    def tick(self, state: State, rounds: int) -> None:
+        """Count rounds."""
+        try:
+            state.budget.count_iterations(rounds)
+            state.measure()
+        except LimitError as error:
+            raise self.fault(state, str(error)) from error
+
+    def fault(self, state: State, message: str) -> Fault:
+        """Return a fault at the range's pipeline."""
+        return Fault(self.unit, last_node(self.pipe, state.stops), message)
+
+

@@ -1,0 +1,208 @@
+"""Go's view of the values of a template: types, kinds, equality, and what to hand back to Python.
+
+JSON data stands for itself: a dict is a `map[string]interface {}`, a list a `[]interface {}`, an int a Go `int`. The
+classes here are the few other Go types that functions return. Nothing here ever reads an attribute of the data.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from compozy.template.literals import MAX_INT, MAX_UINT, MIN_INT, quote
+
+
+class GoError(Exception):
+    """A function refuses its arguments. `message` is Go's; `hint` is for dialect compozy."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class LimitError(Exception):
+    """The template asks for more than it may have: output, loops, time or depth."""
+
+
+class Invalid:
+    """No value at all: what a missing key gives. Null, which is a value, is None."""
+
+    __slots__ = ()
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        return "<no value>"
+
+
+INVALID = Invalid()
+
+
+class Int64(int):
+    """Go's int64, the result of the integer functions of Sprig."""
+
+
+class Uint8(int):
+    """Go's uint8, a byte of a string."""
+
+
+class Strings(list[Any]):
+    """Go's []string."""
+
+
+class Ints(list[Any]):
+    """Go's []int."""
+
+
+class Lists(list[Any]):
+    """Go's [][]interface {}."""
+
+
+class NilList(list[Any]):
+    """A []interface {} that is nil: prints as an empty list, and is null in JSON."""
+
+
+class NilStrings(Strings):
+    """A []string that is nil."""
+
+
+class StringMap(dict[str, Any]):
+    """Go's map[string]string."""
+
+
+class NilMap(dict[str, Any]):
+    """A map[string]interface {} that is nil."""
+
+
+class GoValue:
+    """A Go struct, such as a time or a version, which JSON does not have."""
+
+    go_type = "struct"
+    go_kind = "struct"
+
+    def show(self) -> str:
+        """Return the text that Go prints for the value."""
+        raise NotImplementedError
+
+    def to_json(self) -> Any:
+        """Return the value for `toJson`."""
+        return self.show()
+
+    def call_method(self, name: str, args: tuple[Any, ...]) -> Any:
+        """Return what the method gives; raises LookupError when the type has no such method."""
+        raise LookupError(name)
+
+
+_TYPES: dict[type, tuple[str, str]] = {
+    type(None): ("<nil>", "invalid"),
+    Invalid: ("<nil>", "invalid"),
+    str: ("string", "string"),
+    bool: ("bool", "bool"),
+    int: ("int", "int"),
+    float: ("float64", "float64"),
+    complex: ("complex128", "complex128"),
+    dict: ("map[string]interface {}", "map"),
+    list: ("[]interface {}", "slice"),
+    Int64: ("int64", "int64"),
+    Uint8: ("uint8", "uint8"),
+    Strings: ("[]string", "slice"),
+    Ints: ("[]int", "slice"),
+    Lists: ("[][]interface {}", "slice"),
+    NilList: ("[]interface {}", "slice"),
+    NilStrings: ("[]string", "slice"),
+    StringMap: ("map[string]string", "map"),
+    NilMap: ("map[string]interface {}", "map"),
+}
+
+
+def type_name(value: Any) -> str:
+    """Return the name of the value's Go type, as `%T` prints it."""
+    return "float64" if _is_huge(value) else _type_of(value)[0]
+
+
+def kind_name(value: Any) -> str:
+    """Return the name of the value's Go kind."""
+    return "float64" if _is_huge(value) else _type_of(value)[1]
+
+
+def _is_huge(value: Any) -> bool:
+    """Tell whether a whole number of the data does not fit into 64 bits: it counts as a float64."""
+    return type(value) is int and not MIN_INT <= value <= MAX_INT
+
+
+def _type_of(value: Any) -> tuple[str, str]:
+    known = _TYPES.get(type(value))
+    if known:
+        return known
+    if isinstance(value, GoValue):
+        return value.go_type, value.go_kind
+    for base in (bool, int, float, str, dict, list):
+        if isinstance(value, base):
+            return _TYPES[base]
+    raise GoError(f"the data holds a Python {type(value).__name__}, which is no JSON value")
+
+
+def is_nil_collection(value: Any) -> bool:
+    """Tell whether the value is a nil slice or a nil map."""
+    return isinstance(value, NilList | NilStrings | NilMap)
+
+
+def is_int(value: Any) -> bool:
+    """Tell whether Go has the value as one of its integer types."""
+    return isinstance(value, int) and not isinstance(value, bool) and MIN_INT <= value <= MAX_UINT
+
+
+def deep_equal(left: Any, right: Any) -> bool:
+    """Tell whether `reflect.DeepEqual` holds: same type and same content."""
+    if type_name(left) != type_name(right) or is_nil_collection(left) != is_nil_collection(right):
+        return False
+    if isinstance(left, dict):
+        return len(left) == len(right) and all(
+            key in right and deep_equal(value, right[key]) for key, value in left.items()
+        )
+    if isinstance(left, list):
+        return len(left) == len(right) and all(map(deep_equal, left, right))
+    return bool(left == right)
+
+
+def wrap_int(number: int) -> Int64:
+    """Return the number cut to 64 bits with a sign, as Go's arithmetic does."""
+    if MIN_INT <= number <= MAX_INT:
+        return Int64(number)
+    return Int64((number - MIN_INT) % (MAX_UINT + 1) + MIN_INT)
+
+
+def to_python(value: Any) -> Any:
+    """Return the value as plain JSON data, for whoever evaluates a template."""
+    if value is None or value is INVALID:
+        return None
+    kind = type(value)
+    if kind in (str, bool, int, float):
+        return value
+    if isinstance(value, dict):
+        return {key: to_python(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [to_python(item) for item in value]
+    if isinstance(value, int):
+        return int(value)
+    return value.to_json() if isinstance(value, GoValue) else str(value)
+
+
+def copy_data(value: Any) -> Any:
+    """Return a copy of the data of which the template may change each map and list."""
+    if isinstance(value, dict):
+        return type(value)((key, copy_data(item)) for key, item in value.items())
+    if isinstance(value, list):
+        return type(value)(copy_data(item) for item in value)
+    return value
+
+
+def describe_key_type(value: Any) -> str:
+    """Return the message of a map that is indexed with something else than a string."""
+    return f"value has type {type_name(value)}; should be string"
+
+
+def quote_key(key: str) -> str:
+    """Return a key as messages quote it."""
+    return quote(key)

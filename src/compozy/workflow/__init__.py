@@ -1,0 +1,1 @@
+"""What runs next: a workflow from its start over each task to its output."""

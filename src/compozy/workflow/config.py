@@ -1,0 +1,45 @@
+"""A workflow file, as it is written."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import AliasChoices, Field
+
+from compozy.config.settings import Section
+from compozy.task.config import TaskConfig
+
+WORKFLOW_ID_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]{0,127}$"
+
+
+class WorkflowOptions(Section):
+    """`config:` of a workflow."""
+
+    input: dict[str, Any] | None = Field(default=None, description="JSON Schema of the input; same as `input` above.")
+
+
+class WorkflowConfig(Section):
+    """One workflow: tasks that run in the order of the list, and the templates of its output."""
+
+    resource: Literal["workflow"] = Field(
+        default="workflow", description="Kind of file, for files that `autoload` finds."
+    )
+    id: str = Field(pattern=WORKFLOW_ID_PATTERN, description="Name of the workflow, unique in the project.")
+    name: str | None = Field(default=None, description="Title, for people.")
+    description: str | None = Field(default=None, description="For people.")
+    version: str | None = Field(default=None, description="Version of the workflow, any text.")
+    input: dict[str, Any] | None = Field(
+        default=None, description="JSON Schema of the input; its defaults are filled in."
+    )
+    config: WorkflowOptions | None = Field(default=None, description="Options in the words of earlier editions.")
+    tasks: tuple[TaskConfig, ...] = Field(min_length=1, description="What is done, in this order.")
+    output: dict[str, Any] | None = Field(
+        default=None,
+        validation_alias=AliasChoices("output", "outputs"),
+        description="What the run results in: a map of templates. `outputs` is a synonym.",
+    )
+
+    @property
+    def input_schema(self) -> dict[str, Any] | None:
+        """JSON Schema of the input, under whichever of its two names it is written."""
+        return self.input if self.input is not None else (self.config.input if self.config else None)

@@ -1,0 +1,50 @@
+"""Where each character of a template stands in its file, kept with a run so that its errors can point there."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from compozy.errors import Place
+from compozy.task.scope import Locate, TemplatePath
+
+# [offset, line, col]: from this offset on, columns count up by one until the next entry.
+Breaks = list[list[int]]
+
+
+def compress_places(length: int, locate: Callable[[int], Place]) -> Breaks:
+    """Return the places of a text of `length` characters as the few offsets at which they jump."""
+    breaks: Breaks = []
+    expected = (0, 0)
+    for offset in range(max(length, 1)):
+        place = locate(offset)
+        if (place.line, place.col) != expected:
+            breaks.append([offset, place.line, place.col])
+        expected = (place.line, place.col + 1)
+    return breaks
+
+
+def locate_from(definition: Mapping[str, Any]) -> Locate:
+    """Return the lookup of the places in `definition["source"]`: `{"file": str, "places": {path: Breaks}}`."""
+    source: Mapping[str, Any] = definition.get("source") or {}
+    places: Mapping[str, Breaks] = source.get("places") or {}
+
+    def locate(path: TemplatePath) -> Callable[[int], Place] | None:
+        breaks = places.get(path_key(path))
+        if not breaks:
+            return None
+        return lambda offset: _place(str(source.get("file", "")), breaks, offset)
+
+    return locate
+
+
+def path_key(path: TemplatePath) -> str:
+    """Return `path` as text: `tasks/0/prompt`."""
+    return "/".join(str(part) for part in path)
+
+
+def _place(file: str, breaks: Breaks, offset: int) -> Place:
+    index = bisect_right(breaks, [offset, 1 << 62, 0]) - 1
+    start, line, col = breaks[max(index, 0)]
+    return Place(file=file, line=line, col=col + offset - start)

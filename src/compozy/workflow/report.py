@@ -1,0 +1,29 @@
+"""What a run tells those who watch it."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from compozy.database.tasks import TaskEnd
+
+
+class Report(Protocol):
+    """Hears of each task as it begins and ends. It is told after the fact was stored, and must not raise."""
+
+    def task_began(self, execution_id: str, task_id: str, position: int, count: int) -> None:
+        """A task began; `count` tasks are known of."""
+        ...
+
+    def task_ended(self, execution_id: str, task_id: str, end: TaskEnd, *, replayed: bool, seconds: float) -> None:
+        """A task ended; `replayed` when its result was recorded by an earlier process."""
+        ...
+
+
+class Silence:
+    """A report that nobody reads."""
+
+    def task_began(self, *_: Any) -> None:
+        """Say nothing."""
+
+    def task_ended(self, *_: Any, **__: Any) -> None:
+        """Say nothing."""

@@ -1,0 +1,76 @@
+"""How a run begins: its input is checked, and it is accepted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from compozy.schema.validate import apply_defaults, validate_value
+
+from compozy.clock import now_ms
+from compozy.database.executions import NewExecution, check_execution_id
+from compozy.durable.journal import JOURNAL_FORMAT
+from compozy.durable.runtime import Runtime
+from compozy.errors import SchemaMismatchError, UsageError
+from compozy.ids import new_execution_id
+from compozy.workflow.config import WorkflowConfig
+
+
+def prepare_run(
+    workflow: WorkflowConfig,
+    definition: dict[str, Any],
+    given: Any,
+    *,
+    execution_id: str | None = None,
+    timeout_s: float | None = None,
+) -> NewExecution:
+    """Return the run to be accepted.
+
+    Args:
+        workflow: what shall run.
+        definition: the same, in the form in which the run keeps it.
+        given: the input, None for none.
+        execution_id: chosen by the caller, so that asking twice runs once; None makes a new one.
+        timeout_s: time from now until the run is ended as TIMED_OUT.
+
+    Raises:
+        UsageError: the id or the input is no good.
+        SchemaMismatchError: the input does not fit the workflow's schema.
+    """
+    return NewExecution(
+        workflow_exec_id=check_execution_id(execution_id) if execution_id else new_execution_id(),
+        workflow_id=workflow.id,
+        input=check_input(workflow, given),
+        definition=definition,
+        journal_format=JOURNAL_FORMAT,
+        deadline_ms=None if timeout_s is None else now_ms() + int(timeout_s * 1000),
+    )
+
+
+async def start_run(runtime: Runtime, workflow: WorkflowConfig, new: NewExecution) -> bool:
+    """Accept `new`; False when a run of this id exists already, which is left as it is."""
+    return await runtime.submit(new, first_task=workflow.tasks[0].id)
+
+
+def check_input(workflow: WorkflowConfig, given: Any) -> Any:
+    """Return the input with the defaults of the workflow's schema filled in.
+
+    Raises:
+        SchemaMismatchError: it does not fit the schema.
+        UsageError: there is no schema, and it is not an object.
+    """
+    schema = workflow.input_schema
+    value = {} if given is None else given
+    if schema is None:
+        if not isinstance(value, dict):
+            raise UsageError(f"the input of a workflow is a JSON object, got {value!r:.80}")
+        return value
+    value = apply_defaults(schema, value)
+    problems = validate_value(schema, value)
+    if problems:
+        lines = "".join(f"\n  {path or 'input'}: {message}" for path, message in problems)
+        raise SchemaMismatchError(
+            f"the input does not fit the schema of workflow {workflow.id!r}:{lines}",
+            hint="pass it with --input='{...}', --input=@file.json or --input=-",
+            details={"problems": [{"path": path, "message": message} for path, message in problems]},
+        )
+    return value

@@ -1,0 +1,120 @@
+"""A server on a free port that answers OpenAI's chat format with what each test tells it to."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """One answer: a status, headers, a body; `cut` promises more bytes than it sends, `hang` sends nothing."""
+
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+    body: bytes = b""
+    cut: bool = False
+    hang: bool = False
+
+
+def chat_reply(text: str, *, finish_reason: str = "stop", usage: tuple[int, int] = (7, 3)) -> Reply:
+    """Return the reply of a model that said `text`."""
+    message = {"role": "assistant", "content": text}
+    document = {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1_700_000_000,
+        "model": "test-model",
+        "choices": [{"index": 0, "finish_reason": finish_reason, "message": message}],
+        "usage": {"prompt_tokens": usage[0], "completion_tokens": usage[1], "total_tokens": sum(usage)},
+    }
+    return json_reply(document)
+
+
+def error_reply(status: int, message: str, *, headers: dict[str, str] | None = None, code: str | None = None) -> Reply:
+    """Return an error in OpenAI's shape."""
+    return json_reply({"error": {"message": message, "code": code}}, status=status, headers=headers)
+
+
+def json_reply(document: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> Reply:
+    """Return any JSON document."""
+    return Reply(status=status, headers=headers or {}, body=json.dumps(document).encode())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """One request as the server saw it."""
+
+    path: str
+    headers: dict[str, str]
+    body: dict[str, Any]
+
+
+class ChatServer:
+    """Gives its replies in turn; the last one is repeated."""
+
+    def __init__(self) -> None:
+        self.replies: list[Reply] = []
+        self.seen: list[Seen] = []
+        self.release = threading.Event()
+        self.url = ""
+
+    def next_reply(self, seen: Seen) -> Reply:
+        self.seen.append(seen)
+        return self.replies[min(len(self.seen), len(self.replies)) - 1]
+
+
+@contextmanager
+def serve_chat() -> Iterator[ChatServer]:
+    """Run a server; `release` ends the replies that hang."""
+    chat = ChatServer()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            reply = chat.next_reply(
+                Seen(path=self.path, headers={name.lower(): value for name, value in self.headers.items()}, body=body)
+            )
+            if reply.hang:
+                chat.release.wait(30)
+                self.close_connection = True
+                return
+            self._send(reply)
+
+        def _send(self, reply: Reply) -> None:
+            self.send_response(reply.status)
+            self.send_header("Content-Type", reply.headers.get("Content-Type", "application/json"))
+            for name, value in reply.headers.items():
+                if name != "Content-Type":
+                    self.send_header(name, value)
+            self.send_header("Content-Length", str(len(reply.body) + (100 if reply.cut else 0)))
+            self.end_headers()
+            try:
+                self.wfile.write(reply.body)
+            except OSError:
+                self.close_connection = True  # the client had enough
+            if reply.cut:
+                self.close_connection = True
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    chat.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
+    try:
+        yield chat
+    finally:
+        chat.release.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
