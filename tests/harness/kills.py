@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ import sqlite3
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -66,7 +68,7 @@ def main() -> None:
     folder: Path = arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
     ledger = folder / "ledger.txt"
-    server = _fork(lambda: serve_ledger(ledger, folder / "port"))
+    server = _fork(serve_ledger, ledger, folder / "port")
     try:
         port = _wait_for_file(folder / "port")
         import_program()
@@ -79,29 +81,28 @@ def main() -> None:
 
 def import_program() -> None:
     """Import everything that a run needs, so that each child starts at once."""
-    import alembic.command
-    import openai
-    import pydantic_ai.models.openai
+    for name in (
+        "alembic.command",
+        "openai",
+        "pydantic_ai.models.openai",
+        "compozy.cli.executions",
+        "compozy.cli.main",
+        "compozy.cli.run",
+        "compozy.durable.runtime",
+        "compozy.project.load",
+        "compozy.workflow.execute",
+    ):
+        importlib.import_module(name)
 
-    import compozy.cli.executions
-    import compozy.cli.main
-    import compozy.cli.run
-    import compozy.project.load
 
-    assert alembic.command
-    assert openai
-    assert pydantic_ai.models.openai
-    assert compozy
-
-
-def _kill_everywhere(folder: Path, ledger: Path, port: str, first: int, every: int):
+def _kill_everywhere(folder: Path, ledger: Path, port: str, first: int, every: int) -> Iterator[Kill]:
     number = first
     while True:
         kill = Kill(number=number, when="before" if number % 2 else "after")
         home = folder / f"kill-{number}"
         _write_project(home, port)
         ledger.write_text("")
-        status = os.waitpid(_fork(lambda: _run(home, number)), 0)[1]
+        status = os.waitpid(_fork(_run, home, number), 0)[1]
         kill.killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
         if not kill.killed:
             # It came to its end before that many commits: every place was tried.
@@ -112,7 +113,7 @@ def _kill_everywhere(folder: Path, ledger: Path, port: str, first: int, every: i
         kill.steps_before = _recorded_steps(home)
         counted = Counter(ledger.read_text().splitlines())
         began_s = time.monotonic()
-        status = os.waitpid(_fork(lambda: _run(home, 0)), 0)[1]
+        status = os.waitpid(_fork(_run, home, 0), 0)[1]
         kill.resumed_s = time.monotonic() - began_s
         if status != 0:
             kill.faults.append(f"the next process ended with status {status}: {(home / 'err').read_text()[-500:]}")
@@ -165,7 +166,7 @@ def _check(home: Path, ledger: Path, kill: Kill) -> None:
         queues = connection.execute("SELECT count(*) FROM queues").fetchone()[0]
         integrity = connection.execute("PRAGMA integrity_check").fetchone()[0]
     expected = [("one", "SUCCESS"), ("two", "SUCCESS"), ("three", "SUCCESS")]
-    checks = {
+    checks: dict[str, tuple[object, object]] = {
         "workflow_states": (tables, [("SUCCESS", None)]),
         "task_states": (tasks, expected),
         "journal": (journal, [(RUN_ID, "SUCCESS")]),
@@ -211,11 +212,11 @@ def _wait_for_file(path: Path) -> str:
     raise TimeoutError(f"{path} did not appear")
 
 
-def _fork(body) -> int:
+def _fork(body: Callable[..., None], *arguments: object) -> int:
     child = os.fork()
     if child == 0:
         try:
-            body()
+            body(*arguments)
         finally:
             os._exit(70)
     return child

@@ -39,7 +39,7 @@ def serve_ledger(ledger: Path, port_file: Path) -> None:
             self.end_headers()
             self.wfile.write(payload)
 
-        def log_message(self, format: str, *args: Any) -> None:
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name in the base class
             """Say nothing on stderr."""
 
     server = HTTPServer(("127.0.0.1", 0), Handler)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, cast
 
-from jsonschema import Draft202012Validator, ValidationError
 from pydantic import JsonValue
-from referencing import Registry
+
+from compozy.schema import validate_value
 
 _WRAPPER = "value"
 _FENCE = re.compile(r"```[a-zA-Z]*\s*\n(.*?)```", re.DOTALL)
@@ -37,8 +37,7 @@ class AnswerSchema:
     """
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
-        # An empty registry: a reference to another document is never fetched.
-        self._validator = Draft202012Validator(dict(schema), registry=Registry())
+        self._schema = dict(schema)
         self._wrapped = not _is_object_schema(schema)
         self.request_schema: dict[str, Any] = _wrap(schema) if self._wrapped else dict(schema)
 
@@ -67,13 +66,11 @@ class AnswerSchema:
 
     def _allows_wrapper(self) -> bool:
         # A schema that names the wrapper's property means it, e.g. one choice of an `anyOf`.
-        return f'"{_WRAPPER}"' in json.dumps(self._validator.schema)
+        return f'"{_WRAPPER}"' in json.dumps(self._schema)
 
     def _problems(self, value: JsonValue) -> tuple[str, ...]:
-        # The stubs of jsonschema leave its errors untyped.
-        errors = cast("Iterable[ValidationError]", self._validator.iter_errors(value))  # pyright: ignore[reportUnknownMemberType] - see above
-        found = sorted(errors, key=lambda error: error.json_path)
-        return tuple(f"{error.json_path}: {error.message}" for error in found[:_MAX_PROBLEMS])
+        found = validate_value(self._schema, value)
+        return tuple(f"{path}: {message}" if path else message for path, message in found[:_MAX_PROBLEMS])
 
 
 def _is_object_schema(schema: Mapping[str, Any]) -> bool:

@@ -108,6 +108,8 @@ async def _ask_for_text(request: AgentRequest, model: CheckpointedModel) -> str:
     text = response.text or ""
     if not text and response.finish_reason == "length":
         raise _error(model, "spent all its tokens before it wrote an answer", hint="raise `max_tokens`")
+    if not text and response.finish_reason != "stop":
+        raise _error(model, "answered nothing")
     return text
 
 

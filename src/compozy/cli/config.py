@@ -41,9 +41,8 @@ def show_command(
     db_path: PathOption = None,
 ) -> None:
     """Show the settings in force, secrets masked."""
-    from compozy.project.show import show_settings
-
     from compozy.cli.context import open_project
+    from compozy.project.show import show_settings
 
     project = open_project(context, config, database_overrides(db_driver, db_path))
     shown = show_settings(project)

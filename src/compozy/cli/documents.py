@@ -1,4 +1,4 @@
-"""Stored rows as the JSON documents that commands print."""
+"""Stored rows as what commands print: JSON documents, and the words for a run that failed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from compozy.cli.output import paint, print_note
 from compozy.database.executions import Execution
+from compozy.database.status import Status
 from compozy.database.tasks import TaskState
 
 
@@ -26,6 +28,21 @@ def execution_document(run: Execution, tasks: Sequence[TaskState] | None = None)
         document["fallbacks"] = _fallbacks(tasks)
         document["tasks"] = [_task_document(task) for task in tasks]
     return document
+
+
+def print_failure(run: Execution) -> None:
+    """Print why a run failed: its task, the cause, and what to do."""
+    error = run.error or {}
+    details = error.get("details", {})
+    ends = {Status.FAILED: "failed", Status.CANCELED: "was canceled", Status.TIMED_OUT: "timed out"}
+    task = f" in task {details['task']!r}" if "task" in details else ""
+    print_note(f"{paint('Error:', 'red')} workflow {run.workflow_id!r} {ends.get(run.status, run.status)}{task}")
+    if error.get("message"):
+        place = f"{details['place']}: " if "place" in details else ""
+        print_note(f"  {place}{error['message']}")
+    if details.get("hint"):
+        print_note(f"  {details['hint']}")
+    print_note(f"  execution {run.workflow_exec_id}")
 
 
 def format_time(milliseconds: int | None) -> str | None:

@@ -8,16 +8,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from compozy.app import close_storage, display_location, open_app, open_reading, open_storage
-from compozy.cli.documents import execution_document, format_time
+from compozy.cli.documents import execution_document, format_time, print_failure
 from compozy.cli.output import print_json, print_line, print_note, print_table
 from compozy.cli.progress import Progress
-from compozy.cli.run import print_failure
 from compozy.config.duration import format_duration
 from compozy.database.database import Database
 from compozy.database.executions import Execution, get_execution, list_executions
 from compozy.database.status import Status
 from compozy.database.tasks import TaskState, list_tasks
-from compozy.durable.journal import JOURNAL_FORMAT
+from compozy.durable.format import JOURNAL_FORMAT
 from compozy.errors import DatabaseOwnedError, NotFoundError
 from compozy.project.loaded import LoadedProject
 

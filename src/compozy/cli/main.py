@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
+from typer.exceptions import Abort, Exit, TyperException
 
 from compozy.cli.config import config_app
 from compozy.cli.migrate import migrate_app
 from compozy.cli.options import ConfigOption, Globals, LogFormat, LogLevel
-from compozy.cli.output import print_error
+from compozy.cli.output import print_error, print_note
 from compozy.cli.project import completion_command, init_command, schema_command, version_command
 from compozy.cli.workflow import workflow_app
-from compozy.errors import CompozyError, InternalError
+from compozy.errors import CompozyError, InternalError, UsageError
 
 _INTERRUPTED = 130
+_GLOBAL_FLAGS = frozenset({"-q", "--quiet", "--no-color"})
+_GLOBAL_VALUES = frozenset({"--log-level", "--log-format"})
 
 app = typer.Typer(
     name="compozy",
@@ -61,7 +64,6 @@ def common_options(
 
 def main() -> None:
     """Run one command and exit with its status."""
-    # A name that no terminal command has ends here, before anything heavy is imported.
     sys.exit(run(sys.argv[1:]))
 
 
@@ -70,19 +72,20 @@ def run(arguments: list[str]) -> int:
     command: Any = typer.main.get_command(app)
     as_json = _wants_json(arguments)
     try:
-        outcome = command.main(args=arguments, prog_name="compozy", standalone_mode=False)
+        outcome = command.main(args=hoist_globals(arguments), prog_name="compozy", standalone_mode=False)
         status = outcome if isinstance(outcome, int) else 0
         sys.stdout.flush()
     except CompozyError as error:
         print_error(error, as_json=as_json)
         return error.exit_status
-    except click.exceptions.Exit as end:
+    except Exit as end:
         return end.exit_code
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        print("Interrupted.", file=sys.stderr)  # noqa: T201 - stderr is what this module writes to
+    except TyperException as error:
+        usage = _usage_error(error)
+        print_error(usage, as_json=as_json)
+        return usage.exit_status
+    except (KeyboardInterrupt, Abort):
+        print_note("Interrupted.")
         return _INTERRUPTED
     except BrokenPipeError:
         # The reader, `head` say, has what it wanted. Nothing more can be written, not even by Python's own exit.
@@ -94,10 +97,33 @@ def run(arguments: list[str]) -> int:
     return status
 
 
+def hoist_globals(arguments: list[str]) -> list[str]:
+    """Return `arguments` with the options of every command in front of the command, wherever they were written."""
+    hoisted: list[str] = []
+    rest: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        if word == "--":
+            rest += [word, *words]
+        elif word in _GLOBAL_FLAGS or (word.split("=")[0] in _GLOBAL_VALUES and "=" in word):
+            hoisted.append(word)
+        elif word in _GLOBAL_VALUES:
+            hoisted += [word, *((value,) if (value := next(words, None)) is not None else ())]
+        else:
+            rest.append(word)
+    return [*hoisted, *rest]
+
+
+def _usage_error(error: TyperException) -> UsageError:
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "compozy"
+    return UsageError(error.format_message(), hint=f"see `{command} --help`")
+
+
 def _wants_json(arguments: list[str]) -> bool:
     if {"--format=json", "-fjson"} & set(arguments):
         return True
-    pairs = zip(arguments, arguments[1:], strict=False)
+    pairs = itertools.pairwise(arguments)
     return any(flag in {"--format", "-f"} and value == "json" for flag, value in pairs)
 
 

@@ -54,7 +54,7 @@ def schema_command(
 
 def completion_command(shell: Annotated[Shell, typer.Argument(help="Shell to complete commands in.")]) -> None:
     """Print a script that completes commands: `source <(compozy completion bash)`."""
-    from typer.completion import get_completion_script
+    from typer._completion_shared import get_completion_script  # pyright: ignore[reportPrivateImportUsage]
 
     print_line(get_completion_script(prog_name="compozy", complete_var="_COMPOZY_COMPLETE", shell=shell.value))
 

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compozy.project.definition import snapshot
-
 from compozy.app import App, close_storage, open_app, open_storage
-from compozy.cli.documents import execution_document
-from compozy.cli.output import paint, print_json, print_line, print_note
+from compozy.cli.documents import execution_document, print_failure
+from compozy.cli.output import print_json, print_line, print_note
 from compozy.cli.progress import Progress
 from compozy.config.duration import parse_duration_s
 from compozy.database.database import Database
@@ -23,6 +21,7 @@ from compozy.database.executions import Execution, NewExecution, get_execution
 from compozy.database.status import Status
 from compozy.database.tasks import list_tasks
 from compozy.errors import RunCanceledError, UsageError
+from compozy.project.definition import snapshot
 from compozy.project.loaded import LoadedProject
 from compozy.workflow.start import prepare_run, start_run
 
@@ -202,21 +201,6 @@ class _Runner:
         if run.status is Status.CANCELED:
             return _INTERRUPTED
         return 0 if run.status is Status.SUCCESS else 1
-
-
-def print_failure(run: Execution) -> None:
-    """Print why a run failed: its task, the cause, and what to do."""
-    error = run.error or {}
-    details = error.get("details", {})
-    ends = {Status.FAILED: "failed", Status.CANCELED: "was canceled", Status.TIMED_OUT: "timed out"}
-    task = f" in task {details['task']!r}" if "task" in details else ""
-    print_note(f"{paint('Error:', 'red')} workflow {run.workflow_id!r} {ends.get(run.status, run.status)}{task}")
-    if error.get("message"):
-        place = f"{details['place']}: " if "place" in details else ""
-        print_note(f"  {place}{error['message']}")
-    if details.get("hint"):
-        print_note(f"  {details['hint']}")
-    print_note(f"  execution {run.workflow_exec_id}")
 
 
 async def _until_ended(app: App, run_id: str) -> None:

@@ -194,7 +194,7 @@ class Composer:
         try:
             value = resolve_plain(text)
         except ValueError:
-            self._fault(event, f"{text} is no number that can be stored", "put it in quotes if it is text")
+            self._fault(event, f"{text[:40]} is no number that can be stored", "put it in quotes if it is text")
             return text
         if tag is not None:
             self._check_scalar_tag(event, value)

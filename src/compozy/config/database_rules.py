@@ -24,8 +24,8 @@ def check_database(node: MappingNode, sources: Mapping[str, Source]) -> Iterator
     driver = _text(node, "database", "driver") or "postgres"
     if driver not in _TITLES:
         return  # said already where its value was checked
-    yield from _check_needed(node, driver)
-    yield from _check_foreign_keys(node, driver, sources)
+    foreign = list(_check_foreign_keys(node, driver, sources))
+    yield from foreign or _check_needed(node, driver)
     if driver == "sqlite":
         yield from _check_vector_stores(node)
 
@@ -51,7 +51,9 @@ def drop_foreign_variables(layered: Layered) -> Layered:
 
 
 def _check_needed(node: MappingNode, driver: str) -> Iterator[Fault]:
-    place = key_place_at(node, ("database",)) if child(node, "database") else Place(file=node.place.file)
+    place = key_place_at(node, ("database",)) if child(node, "database") else node.place
+    if not place.line or not child(node, "database"):
+        place = Place(file=node.place.file)  # the section is from outside: what it lacks, the whole file lacks
     if driver == "sqlite" and _is_absent(node, "path"):
         hint = "set `path` under `database`, such as `path: ./data/compozy.db`, or `:memory:`"
         yield Fault(place=place, message="sqlite driver requires path", hint=hint, code="database")

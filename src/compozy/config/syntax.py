@@ -41,7 +41,7 @@ def _bad_start(source: SourceText, at: int, _: int | None) -> _Words:
     char = _char(source, at)
     if char == "\t":
         return "a tab cannot indent YAML", "use spaces"
-    return f"an unquoted value cannot start with `{char}`", "put it in quotes"
+    return f"an unquoted value cannot start with {char!r}", "put it in quotes"
 
 
 def _tab(_source: SourceText, _at: int, _: int | None) -> _Words:
@@ -89,7 +89,7 @@ def _bad_code(_source: SourceText, _at: int, _: int | None) -> _Words:
 
 def _anchor(source: SourceText, _at: int, opened: int | None) -> _Words:
     char = _char(source, opened or 0)
-    return f"an unquoted value cannot start with `{char}`", "put it in quotes"
+    return f"an unquoted value cannot start with {char!r}", "put it in quotes"
 
 
 def _indent_key(_source: SourceText, _at: int, opened: int | None) -> _Words:
@@ -114,6 +114,10 @@ def _after_end(_source: SourceText, _at: int, _: int | None) -> _Words:
     return "expected the end of the file", "check the indentation of this line"
 
 
+def _no_value(_source: SourceText, _at: int, _: int | None) -> _Words:
+    return "expected a value, or the `]` or `}` that closes what is open", ""
+
+
 _Say = Callable[[SourceText, int, int | None], _Words]
 
 # What the parser says, whether the place is where the construct opens (else where reading stopped), what we say.
@@ -132,5 +136,6 @@ _PROBLEMS: tuple[tuple[str, bool, _Say], ...] = (
     (r"block (collection|sequence).*(expected '-' indicator|expected <block end>)", False, _indent_item),
     (r"(block )?sequence entries are not allowed", False, _list_in_line),
     (r"block scalar.*expected (a )?comment or", False, _block_header),
+    (r"expected (the )?node content", False, _no_value),
     (r"expected '?<document start>", False, _after_end),
 )

@@ -9,7 +9,9 @@ from compozy.config.nearest import suggest
 from compozy.config.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 _LONGEST_SHOWN = 60
+_SWITCHES = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 _PATTERNS = {
+    r"^[^\x00-\x1f\x7f]{1,128}$": "1 to 128 characters that can be seen",
     r"^[A-Za-z_][A-Za-z0-9_-]{0,127}$": "letters, digits, `_` and `-`, at most 128, the first a letter or `_`",
 }
 
@@ -32,6 +34,7 @@ _EXPECTED = {
     "dict_type": "a map",
     "model_type": "a map",
     "model_attributes_type": "a map",
+    "union_tag_not_found": "a list or a map",
 }
 
 
@@ -48,7 +51,7 @@ def describe(kind: str, context: _Context, node: Node | None, *, is_secret: bool
     if kind == "literal_error":
         return _describe_choice(context, node, got)
     if kind in _EXPECTED:
-        return f"expected {_EXPECTED[kind]}, got {got}", ""
+        return f"expected {_EXPECTED[kind]}, got {got}", _hint_of_switch(kind, node)
     if kind in _SPECIAL:
         return _SPECIAL[kind](context, got), ""
     return f"not a valid value, got {got}", ""
@@ -62,17 +65,24 @@ def show_value(node: Node | None, *, is_secret: bool = False) -> str:
         return "a list"
     if node is None or node.value is None:
         return "nothing"
+    variables = " and ".join(node.variables)
     if is_secret or any(_is_secret_name(name) for name in node.variables):
-        return "another value"
-    if isinstance(node.value, str):
-        text = node.value if len(node.value) <= _LONGEST_SHOWN else node.value[: _LONGEST_SHOWN - 3] + "..."
-        return repr(text)
-    return node.text[:_LONGEST_SHOWN]
+        return f"what {variables} holds" if variables else "something else"
+    text = node.text if len(node.text) <= _LONGEST_SHOWN else node.text[: _LONGEST_SHOWN - 3] + "..."
+    shown = repr(text) if isinstance(node.value, str) else text
+    is_named = not variables or node.place.file.endswith(f" {variables}")
+    return shown if is_named else f"{shown} from {variables}"
 
 
 def join_choices(choices: list[str]) -> str:
     """Return `a, b or c`."""
     return " or ".join([", ".join(choices[:-1]), choices[-1]]) if len(choices) > 1 else "".join(choices)
+
+
+def _hint_of_switch(kind: str, node: Node | None) -> str:
+    """Return a hint for who writes YAML 1.1, in which `no` was false."""
+    word = _SWITCHES.get(node.text.lower()) if isinstance(node, ScalarNode) and kind == "bool_type" else None
+    return f"write {word}" if word else ""
 
 
 def _is_secret_name(name: str) -> bool:

@@ -36,7 +36,8 @@ def watch_commits(engine: sa.Engine) -> None:
         for hook in _hooks:
             hook("after")
 
-    engine.dialect.do_commit = do_commit
+    # An instance attribute: other engines of the process keep their own.
+    vars(engine.dialect)["do_commit"] = do_commit
 
 
 def _writes(connection: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +36,7 @@ class Database:
         return self.driver == "sqlite"
 
     @contextmanager
-    def write(self) -> Iterator[sa.Connection]:
+    def write(self) -> Generator[sa.Connection, None, None]:
         """Open a transaction that holds the write lock from its first line on, and commit it at the end.
 
         Raises:
@@ -47,7 +47,7 @@ class Database:
             yield connection
 
     @contextmanager
-    def read(self) -> Iterator[sa.Connection]:
+    def read(self) -> Generator[sa.Connection, None, None]:
         """Open a connection for queries.
 
         Raises:
@@ -131,7 +131,7 @@ def _sqlite_path(settings: DatabaseSettings) -> str:
     if settings.driver != "sqlite":
         raise DatabaseError(
             f"this version cannot use the database driver {settings.driver!r} yet",
-            hint="under `database:` set `driver: sqlite` and a `path`; or --db-driver=sqlite --db-path=./data/compozy.db",
+            hint="set `driver: sqlite` and a `path` there, or pass --db-driver=sqlite --db-path=FILE",
         )
     if settings.path is None:
         raise DatabaseError("sqlite driver requires path", hint="set database.path or --db-path")

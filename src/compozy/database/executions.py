@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from compozy.clock import now_ms
 from compozy.database.status import OPEN, Status, sources_of
 from compozy.database.tables import task_states, workflow_states
-from compozy.errors import InternalError, NotFoundError, UsageError
+from compozy.errors import NotFoundError, UsageError
 
 _ID_MAX = 128
 _CLAIMABLE = (Status.PENDING, Status.RUNNING, Status.WAITING)
@@ -197,9 +197,8 @@ def get_execution(connection: sa.Connection, workflow_exec_id: str) -> Execution
     Raises:
         NotFoundError: there is none of this id.
     """
-    row = connection.execute(
-        sa.select(workflow_states).where(workflow_states.c.workflow_exec_id == workflow_exec_id)
-    ).first()
+    query = sa.select(workflow_states).where(workflow_states.c.workflow_exec_id == workflow_exec_id)
+    row = connection.execute(query).mappings().first()
     if row is None:
         raise NotFoundError(
             f"no execution {workflow_exec_id!r} in this database", hint="list them with `compozy workflow list`"
@@ -225,7 +224,7 @@ def list_executions(
         query = query.where(workflow_states.c.workflow_id == workflow_id)
     if statuses:
         query = query.where(workflow_states.c.status.in_(statuses))
-    return [_execution(row) for row in connection.execute(query.limit(limit))]
+    return [_execution(row) for row in connection.execute(query.limit(limit)).mappings()]
 
 
 def list_foreign_format(connection: sa.Connection, *, journal_format: int, limit: int) -> list[Execution]:
@@ -237,7 +236,7 @@ def list_foreign_format(connection: sa.Connection, *, journal_format: int, limit
         .order_by(workflow_states.c.created_ms)
         .limit(limit)
     )
-    return [_execution(row) for row in connection.execute(query)]
+    return [_execution(row) for row in connection.execute(query).mappings()]
 
 
 def count_by_status(connection: sa.Connection) -> dict[Status, int]:
@@ -260,9 +259,7 @@ def check_execution_id(text: str) -> str:
     return text
 
 
-def _execution(row: sa.Row[Any]) -> Execution:
-    values = dict(row._mapping)
-    try:
-        return Execution(**{**values, "status": Status(values["status"])})
-    except (TypeError, ValueError) as error:
-        raise InternalError(f"the row of execution {values.get('workflow_exec_id')!r} is not readable") from error
+def _execution(row: sa.RowMapping) -> Execution:
+    values: dict[str, Any] = dict(row)
+    values["status"] = Status(values["status"])
+    return Execution(**values)

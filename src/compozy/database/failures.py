@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from sqlalchemy.exc import DBAPIError
@@ -51,7 +51,7 @@ _MEANINGS: tuple[tuple[tuple[str, ...], type[DatabaseError], str, str], ...] = (
 
 
 @contextmanager
-def explain_failures(location: str) -> Iterator[None]:
+def explain_failures(location: str) -> Generator[None, None, None]:
     """Turn a driver's exception into a DatabaseError that says what to do.
 
     Args:

@@ -8,7 +8,7 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from compozy.clock import monotonic_s
 from compozy.errors import DatabaseError, DatabaseOwnedError
@@ -100,7 +100,7 @@ def _try_lock(file: int) -> bool:
 
 def _read_holder(file: int) -> dict[str, Any]:
     try:
-        holder = json.loads(os.pread(file, 4096, 0) or b"{}")
+        holder: Any = json.loads(os.pread(file, 4096, 0) or b"{}")
     except ValueError:
         return {}
-    return holder if isinstance(holder, dict) else {}
+    return cast("dict[str, Any]", holder) if isinstance(holder, dict) else {}

@@ -53,7 +53,7 @@ class NewTask:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskEnd:
-    """How a task ended."""
+    """How a task ended; as JSON, what the journal keeps of it."""
 
     status: Status
     attempts: int
@@ -61,6 +61,13 @@ class TaskEnd:
     output: Any = None
     error: dict[str, Any] | None = None
     usage: list[dict[str, Any]] | None = None
+
+
+def restore_task_end(stored: dict[str, Any]) -> TaskEnd:
+    """Return the end that `dataclasses.asdict` made JSON of."""
+    values = dict(stored)
+    values["status"] = Status(values["status"])
+    return TaskEnd(**values)
 
 
 def insert_task(connection: sa.Connection, new: NewTask, status: Status) -> None:
@@ -125,4 +132,10 @@ def list_tasks(connection: sa.Connection, workflow_exec_id: str) -> list[TaskSta
         .where(task_states.c.workflow_exec_id == workflow_exec_id)
         .order_by(task_states.c.position)
     )
-    return [TaskState(**{**row._mapping, "status": Status(row.status)}) for row in connection.execute(query)]
+    return [_task_state(row) for row in connection.execute(query).mappings()]
+
+
+def _task_state(row: sa.RowMapping) -> TaskState:
+    values: dict[str, Any] = dict(row)
+    values["status"] = Status(values["status"])
+    return TaskState(**values)

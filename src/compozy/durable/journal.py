@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, cast
 
 from dbos import DBOS, DBOSConfig
 from dbos._serialization import Serializer
 
 from compozy.database.database import Database
 from compozy.database.jsontext import dump_json, load_json
+from compozy.durable.format import JOURNAL_FORMAT
 
-# The order and names of the steps that a run records. Raised by hand when a change here or in a task kind makes
-# older journals unreadable; never DBOS's own default, a hash of the source, which orphans open runs at each upgrade.
-JOURNAL_FORMAT = 1
+# Key of the object that stands for an exception; no value of ours has it.
+_EXCEPTION = "compozy_exception"
 # One name for every project and release: rows of another application would not be seen.
 _APPLICATION = "compozy"
 # How soon a process sees rows that another one wrote for it.
@@ -30,15 +30,15 @@ class JournalSerializer(Serializer):
     def serialize(self, data: Any) -> str:
         """Return `data` as JSON; an exception, which only a defect lets through, becomes its text."""
         if isinstance(data, BaseException):
-            return dump_json({"exception": type(data).__name__, "message": str(data)})
+            return dump_json({_EXCEPTION: f"{type(data).__name__}: {data}"})
         return dump_json(data)
 
-    def deserialize(cls, serialized_data: str) -> Any:  # noqa: N805 - DBOS's own spelling of the parameter
+    def deserialize(self, serialized_data: str) -> Any:
         """Return the value; an exception comes back as a plain one with its text."""
-        value = load_json(serialized_data)
-        if isinstance(value, dict) and set(value) == {"exception", "message"}:
-            return RuntimeError(f"{value['exception']}: {value['message']}")
-        return value
+        value: Any = load_json(serialized_data)
+        if isinstance(value, dict) and _EXCEPTION in value:
+            return RuntimeError(str(cast("dict[str, Any]", value)[_EXCEPTION]))
+        return cast("Any", value)
 
 
 def launch_journal(database: Database, executor_id: str) -> None:
@@ -57,6 +57,8 @@ def launch_journal(database: Database, executor_id: str) -> None:
         "serializer": JournalSerializer(),
         "notification_listener_polling_interval_sec": _POLL_S,
         "enable_otlp": False,
+        # What it tells about every start is of use to those who look for a defect only.
+        "log_level": "DEBUG" if logging.getLogger().isEnabledFor(logging.DEBUG) else "WARNING",
     }
     DBOS(config=config)
     # No queue but our own: those of other processes are theirs.
@@ -81,5 +83,3 @@ def _route_logs() -> None:
         # DBOS adds a terminal handler of its own only to a logger that has none.
         logger.addHandler(logging.NullHandler())
     logger.propagate = True
-    # What the engine tells about every start is of use to those who look for a defect only.
-    logger.setLevel(logging.DEBUG if logging.getLogger().isEnabledFor(logging.DEBUG) else logging.WARNING)

@@ -28,7 +28,8 @@ from compozy.database.executors import bury_dead
 from compozy.database.failures import explain_failure, explain_failures
 from compozy.database.status import Status
 from compozy.database.tasks import NewTask, end_open_tasks, insert_task
-from compozy.durable.journal import JOURNAL_FORMAT, destroy_journal, launch_journal
+from compozy.durable.format import JOURNAL_FORMAT
+from compozy.durable.journal import destroy_journal, launch_journal
 from compozy.durable.lease import Lease
 from compozy.durable.recover import RunStart, find_start, forget_queue, reconcile, resume
 from compozy.errors import DatabaseError, InternalError, RunTimeoutError

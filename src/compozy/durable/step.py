@@ -10,7 +10,7 @@ import sqlalchemy as sa
 import structlog
 from dbos import DBOS
 from dbos._context import EnterDBOSStepCtx, snapshot_step_context
-from dbos._dbos import _get_dbos_instance
+from dbos._dbos import _get_dbos_instance  # pyright: ignore[reportPrivateUsage] - see `transact`
 
 from compozy.errors import CompozyError, DatabaseError, InternalError, restore_error
 

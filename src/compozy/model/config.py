@@ -12,10 +12,10 @@ from compozy.config.settings import Section
 ProviderType = Literal["openai", "anthropic", "google", "groq", "ollama", "local", "scripted"]
 
 DEFAULT_MODELS: dict[ProviderType, str] = {
-    "openai": "gpt-5-mini",
-    "anthropic": "claude-sonnet-4-5",
-    "google": "gemini-2.5-flash",
-    "groq": "llama-3.3-70b-versatile",
+    "openai": "gpt-6-luna",
+    "anthropic": "claude-sonnet-5-5",
+    "google": "gemini-3.8-flash",
+    "groq": "openai/gpt-oss-120b",
     "ollama": "llama3.2",
     "local": "smollm2-135m-instruct",
     "scripted": "scripted",
@@ -40,8 +40,10 @@ class ScriptedResponse(Section):
     usage: ScriptedUsage | None = Field(default=None, description="Token counts to report.")
 
 
-def _form(value: Any) -> str:
-    return "<list>" if isinstance(value, (list, tuple)) else "<map>"
+def _form(value: Any) -> str | None:
+    if isinstance(value, (list, tuple)):
+        return "<list>"
+    return "<map>" if isinstance(value, (dict, ScriptedResponse)) else None
 
 
 # The form decides which branch of a union is meant, so that a fault is told once, for that branch.

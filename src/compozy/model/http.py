@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
+import httpx
 import httpx2
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
@@ -36,7 +37,7 @@ async def limit_answer(response: Any) -> None:
     response.stream = _LimitedStream(response.stream)
 
 
-class _LimitedStream(httpx2.AsyncByteStream):
+class _LimitedStream(httpx.AsyncByteStream, httpx2.AsyncByteStream):
     def __init__(self, stream: Any) -> None:
         self._stream = stream
 

@@ -135,13 +135,16 @@ def _parameters(xllamacpp: Any, path: Path, address: str) -> Any:
     parameters.hostnames = [address]
     parameters.n_ctx = CONTEXT_TOKENS
     parameters.n_parallel = 1
-    parameters.cpuparams.n_threads = min(_MAX_THREADS, _usable_cpus())
+    parameters.cpuparams.n_threads = _thread_count()
     parameters.use_jinja = True
     parameters.warmup = False
     parameters.verbosity = _QUIET
     return parameters
 
 
-def _usable_cpus() -> int:
+def _thread_count() -> int:
+    # llama.cpp's threads spin while they wait for each other. Where something else needs the processors too, as many
+    # threads as processors are a hundred times slower than one (98 s instead of 1 s, seen on two busy cores).
     # A container may use fewer processors than the machine has; macOS cannot tell.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(_MAX_THREADS, usable // 2))

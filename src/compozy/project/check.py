@@ -16,7 +16,8 @@ from compozy.project.sources import ProjectSources
 def check_project(read: ProjectSources) -> Iterator[Fault]:
     """Yield every fault that is not one of a single value."""
     project = outline_project(read)
-    yield from check_database(read.node, read.sources)
-    yield from check_providers(project, read.root)
+    if read.is_readable:
+        yield from check_database(read.node, read.sources)
+        yield from check_providers(project, read.root)
     yield from check_workflows(project)
     yield from check_templates(project)

@@ -20,7 +20,8 @@ def check_workflows(project: ProjectOutline) -> Iterator[Fault]:
         yield from _check_task_ids(workflow)
         yield from _check_input(workflow)
         for task in workflow.tasks:
-            yield from _check_agent(task, provider_ids)
+            yield from _check_agent(task)
+            yield from _check_provider(task, provider_ids) if project.knows_providers else ()
             yield from _check_schema(workflow.node, (*task.path, "output"))
 
 
@@ -61,11 +62,14 @@ def _check_input(workflow: WorkflowOutline) -> Iterator[Fault]:
             yield Fault(place=place, message=f"the input is a map: expected type object, got {kind}", code="schema")
 
 
-def _check_agent(task: TaskOutline, provider_ids: list[str]) -> Iterator[Fault]:
+def _check_agent(task: TaskOutline) -> Iterator[Fault]:
     agent = node_at(task.node, ("agent",))
     if isinstance(agent, MappingNode) and not task.has_prompt:
         message = f"task {task.id!r} has an agent, but no prompt"
         yield Fault(place=key_place_at(task.node, ("agent",)), message=message, hint="add a `prompt`", code="task")
+
+
+def _check_provider(task: TaskOutline, provider_ids: list[str]) -> Iterator[Fault]:
     llm = text_at(task.node, "agent", "llm")
     if llm and llm not in provider_ids:
         known = f"the providers are {', '.join(provider_ids)}" if provider_ids else "add it under `llm.providers`"

@@ -98,18 +98,24 @@ class _Search:
 
     def _is_inside(self, scalar: ScalarNode) -> bool:
         parts = PurePosixPath(scalar.text).parts
+        if not parts:
+            self._fault(scalar.place, "a pattern of files must not be empty")
+            return False
         is_inside = ".." not in parts and not PurePosixPath(scalar.text).is_absolute() and "\0" not in scalar.text
         if not is_inside:
             self._fault(scalar.place, f"{scalar.text!r} leads out of the project's folder", "name files inside of it")
-        return is_inside and bool(parts)
+        return is_inside
 
     def _glob(self, pattern: str, place: Place) -> list[Path]:
         pattern = str(PurePosixPath(pattern))
+        if any("**" in part and part != "**" for part in PurePosixPath(pattern).parts):
+            self._fault(place, f"{pattern!r} is no pattern of files", "`**` stands alone between slashes")
+            return []
         patterns = [pattern, f"{pattern}/*"] if pattern.endswith("**") else [pattern]
         try:
             return list(dict.fromkeys(path for each in patterns for path in self._files(each)))
-        except (ValueError, NotImplementedError, OSError) as error:
-            self._fault(place, f"{pattern!r} is no pattern of files: {error}")
+        except (ValueError, NotImplementedError, OSError):
+            self._fault(place, f"{pattern!r} is no pattern of files")
             return []
 
     def _files(self, pattern: str) -> Iterator[Path]:

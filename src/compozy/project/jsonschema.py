@@ -64,9 +64,11 @@ def _all_models(model: type[BaseModel]) -> list[type[BaseModel]]:
 
 
 def _tidy(definition: dict[str, Any]) -> None:
-    """Drop titles that only repeat the key; tolerate a number as `version`."""
+    """Drop titles that only repeat the key, and defaults that say nothing; tolerate a number as `version`."""
     for key, value in definition.get("properties", {}).items():
         value.pop("title", None)
+        if value.get("default") in (None, []) or isinstance(value["default"], dict):
+            value.pop("default", None)
         if key == "version":
             value["anyOf"] = [*value["anyOf"], {"type": "number"}]
 

@@ -57,9 +57,9 @@ class WorkflowOutline:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ProjectOutline:
-    """All files."""
+    """All files. `knows_providers` is false when compozy.yaml is too faulty to tell which providers there are."""
 
-    node: MappingNode
+    knows_providers: bool
     providers: tuple[ProviderOutline, ...]
     workflows: tuple[WorkflowOutline, ...]
 
@@ -71,7 +71,12 @@ def outline_project(read: ProjectSources) -> ProjectOutline:
         for file in read.workflows
         if file.node is not None and text_at(file.node, "resource") in {"", "workflow"}
     ]
-    return ProjectOutline(node=read.node, providers=tuple(_providers(read.node)), workflows=tuple(workflows))
+    listed = node_at(read.node, ("llm", "providers"))
+    return ProjectOutline(
+        knows_providers=read.is_readable and (read.node.entry("llm") is None or isinstance(listed, SequenceNode)),
+        providers=tuple(_providers(read.node)),
+        workflows=tuple(workflows),
+    )
 
 
 def text_at(node: Node, *path: str | int) -> str:

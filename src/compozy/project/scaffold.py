@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from pathlib import Path
 
 from compozy.errors import UsageError
+from compozy.project.file import NAME_PATTERN
 from compozy.project.jsonschema import PROJECT_SCHEMA_NAME, WORKFLOW_SCHEMA_NAME, project_schema, workflow_schema
 
 _SCHEMA_FOLDER = ".compozy"
@@ -72,7 +75,7 @@ data/
 _README = """\
 # {title}
 
-A [Compozy](https://github.com/compozy/compozy) project.
+A Compozy project.
 
 ```bash
 cp .env.example .env   # put your OpenAI key in; without one the local model answers
@@ -97,10 +100,13 @@ def scaffold(folder: Path, *, name: str | None = None, force: bool = False) -> l
         force: write over files that are there.
 
     Raises:
-        UsageError: files are there already, or the folder cannot be written; nothing was written over.
+        UsageError: the name is no good, files are there already, or the folder cannot be written; nothing was
+            written over.
     """
+    if name is not None and not re.match(NAME_PATTERN, name):
+        raise UsageError(f"{name!r} cannot be a project's name", hint="it has 1 to 128 printable characters")
     files = {folder / path: text for path, text in _files(folder, name).items()}
-    present = [path for path in files if path.exists()]
+    present = [path for path in files if os.path.lexists(path)]
     if present and not force:
         listed = ", ".join(str(path.relative_to(folder)) for path in present)
         raise UsageError(f"{folder} already has {listed}", hint="choose another folder, or replace them with --force")

@@ -30,7 +30,10 @@ class WorkflowSourceFile:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ProjectSources:
-    """Everything that was read. `node` is compozy.yaml with variables, environment and flags in it."""
+    """Everything that was read. `node` is compozy.yaml with variables, environment and flags in it.
+
+    `is_readable` is false when compozy.yaml is no YAML map: `node` then is empty, and what it lacks says nothing.
+    """
 
     config_file: Path
     shown: str
@@ -39,6 +42,7 @@ class ProjectSources:
     missing: Mapping[NodePath, str]
     sources: Mapping[str, Source]
     environ: Mapping[str, str] = field(repr=False)
+    is_readable: bool = True
     faults: tuple[Fault, ...] = ()
 
     @property
@@ -95,6 +99,7 @@ def read_sources(
         missing=filled.missing,
         sources=layered.sources,
         environ=merged,
+        is_readable=isinstance(parsed.node, MappingNode),
         faults=(*faults, *env_file.faults, *filled.faults, *discovered.faults, *workflow_faults),
     )
 

@@ -39,6 +39,8 @@ def resolve_pointer(root: Any, reference: str) -> Any:
     Raises:
         LookupError: there is none.
     """
+    if reference != "#" and not reference.startswith("#/"):
+        raise LookupError(reference)
     found = root
     for step in reference.removeprefix("#").split("/")[1:]:
         key = step.replace("~1", "/").replace("~0", "~")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from compozy import template
 from compozy.errors import Place
@@ -35,9 +35,10 @@ class Scope:
 
     def roots(self, task_input: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return the root of the templates; a task's `with` lies over the input of the run."""
-        data = self.input
+        data: Any = self.input
         if task_input:
-            data = {**data, **task_input} if isinstance(data, dict) else dict(task_input)
+            below = cast("dict[str, Any]", data) if isinstance(data, dict) else {}
+            data = {**below, **task_input}
         return {
             "input": data,
             "tasks": self.tasks,
@@ -67,9 +68,10 @@ def render_value(value: Any, path: TemplatePath, scope: Scope) -> Any:
     if isinstance(value, str):
         return _compile(value, path, scope).evaluate(scope.roots()) if template.has_actions(value) else value
     if isinstance(value, Mapping):
-        return {str(key): render_value(item, (*path, str(key)), scope) for key, item in value.items()}
+        items = cast("Mapping[str, Any]", value).items()
+        return {key: render_value(item, (*path, key), scope) for key, item in items}
     if isinstance(value, (list, tuple)):
-        return [render_value(item, (*path, index), scope) for index, item in enumerate(value)]
+        return [render_value(item, (*path, index), scope) for index, item in enumerate(cast("list[Any]", value))]
     return value
 
 

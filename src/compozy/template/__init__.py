@@ -2,7 +2,17 @@
 
 from compozy.template.functions import FUNCTION_NAMES
 from compozy.template.limits import Limits
+from compozy.template.machine import Dialect, MissingKey
 from compozy.template.references import Reference
 from compozy.template.template import Template, compile, has_actions  # noqa: A004 - as re.compile
 
-__all__ = ["FUNCTION_NAMES", "Limits", "Reference", "Template", "compile", "has_actions"]
+__all__ = [
+    "FUNCTION_NAMES",
+    "Dialect",
+    "Limits",
+    "MissingKey",
+    "Reference",
+    "Template",
+    "compile",
+    "has_actions",
+]

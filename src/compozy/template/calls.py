@@ -7,8 +7,8 @@ from typing import Any
 
 from compozy.template.functions.registry import Function, Param
 from compozy.template.machine import Fault, State, Value, last_node
-from compozy.template.nodes import Command, Identifier, Node, Number, Operand, String
 from compozy.template.nodes import Bool as BoolNode
+from compozy.template.nodes import Command, Identifier, Node, Number, Operand, String
 from compozy.template.values import INVALID, GoError, LimitError
 
 Convert = Callable[[State, Any], Any]

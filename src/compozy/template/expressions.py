@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from compozy.template.calls import (
@@ -17,7 +18,7 @@ from compozy.template.functions.registry import Function, Param
 from compozy.template.grace import Grace, grace_of_arguments
 from compozy.template.machine import Fault, Frame, State, Value, last_node
 from compozy.template.nodes import Chain, Command, Dot, Field, Identifier, Nil, Operand, Pipe, Variable
-from compozy.template.values import INVALID, GoError, GoValue, type_name
+from compozy.template.values import INVALID, GoError, GoValue, is_map
 
 
 class ExpressionCompiler:
@@ -95,7 +96,7 @@ class ExpressionCompiler:
         if isinstance(node, Pipe):
             return self.pipe(node, grace)
         if isinstance(node, Dot):
-            return lambda state: state.dot
+            return _read_dot
         if isinstance(node, Identifier):
             return self.function(node.name, node, [], None, grace)
         if isinstance(node, Nil):
@@ -107,8 +108,12 @@ class ExpressionCompiler:
         """Compile `(pipeline).a.b`."""
         if isinstance(node.node, Nil):
             return self.refusal(Fault(self.unit, node, f"indirection through explicit nil in {node}"))
-        head = self.unwrapped(node.node, grace) if isinstance(node.node, Pipe) else self.operand_value(node.node, grace)
-        return compile_chain(self.frame, node, head, forgiving=grace is not Grace.STRICT)
+        return compile_chain(self.frame, node, self.chain_head(node, grace), forgiving=grace is not Grace.STRICT)
+
+    def chain_head(self, node: Chain, grace: Grace) -> Value:
+        """Compile what stands before the fields of a chain."""
+        inner = node.node
+        return self.unwrapped(inner, grace) if isinstance(inner, Pipe) else self.operand_value(inner, grace)
 
     def argument(self, param: Param, node: Operand, grace: Grace) -> Value:
         """Compile an argument of a function, with the check of its type."""
@@ -168,23 +173,34 @@ class ExpressionCompiler:
             if isinstance(owner, GoValue):
                 args = [get(state) for get in getters]
                 return path.call(state, owner, key, (*args, last) if final else tuple(args))
-            if isinstance(owner, dict):
+            if is_map(owner):
                 raise no_method(unit, last_node(node, state.stops), key)
             return path.step(state, owner, count, boxed=boxed_of(state) or count > 0)
 
         return call
 
-    def head(self, node: Field | Chain | Variable) -> tuple[Value, Any]:
-        """Compile what a chain of fields starts from, and whether Go knows its type."""
+    def head(self, node: Field | Chain | Variable) -> tuple[Value, Callable[[State], bool]]:
+        """Compile what a chain of fields starts from, and whether Go knows its type only as `interface {}`."""
         if isinstance(node, Field):
-            return (lambda state: state.dot), (lambda state: state.boxed)
+            return _read_dot, _is_dot_boxed
         if isinstance(node, Chain):
-            inner = node.node
-            return self.unwrapped(inner) if isinstance(inner, Pipe) else self.operand_value(
-                inner, Grace.STRICT
-            ), lambda _: False
+            return self.chain_head(node, Grace.STRICT), _is_never_boxed
         slot = self.frame.find(node.name)
         head = compile_variable(self.frame, Variable(node.pos, node.name, ()), forgiving=False)
-        return head, (lambda state: slot is not None and is_boxed(state, slot))
+
+        def is_slot_boxed(state: State) -> bool:
+            return slot is not None and is_boxed(state, slot)
+
+        return head, is_slot_boxed
 
 
+def _read_dot(state: State) -> Any:
+    return state.dot
+
+
+def _is_dot_boxed(state: State) -> bool:
+    return state.boxed
+
+
+def _is_never_boxed(_: State) -> bool:
+    return False

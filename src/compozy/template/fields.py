@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from compozy.template.machine import Fault, Frame, Slot, State, Value, last_node
 from compozy.template.nearby import suggest
 from compozy.template.nodes import Chain, Field, Node, Variable
-from compozy.template.values import INVALID, GoError, GoValue, StringMap, quote_key, type_name
+from compozy.template.values import INVALID, GoError, GoValue, StringMap, is_map, quote_key, type_name
 
 _LOOKUP_FAILS = (KeyError, TypeError)
 
@@ -25,10 +26,10 @@ class Path:
     def walk(self, state: State, value: Any, *, boxed: bool, count: int | None = None) -> Any:
         """Follow the keys, or the first `count`, and return what is there."""
         for index, key in enumerate(self.keys[:count]):
-            if isinstance(value, dict) and key in value:
+            if is_map(value) and key in value:
                 boxed = not isinstance(value, StringMap)
                 value = value[key]
-            elif self.forgiving and self.strict and (value is None or value is INVALID or isinstance(value, dict)):
+            elif self.forgiving and self.strict and (value is None or value is INVALID or is_map(value)):
                 return INVALID
             else:
                 value = self.step(state, value, index, boxed=boxed)
@@ -42,13 +43,17 @@ class Path:
             return self.call(state, value, key, ())
         if self.strict:
             raise self.refuse(state, value, index)
+        return self.miss(state, value, key, boxed=boxed)
+
+    def miss(self, state: State, value: Any, key: str, *, boxed: bool) -> Any:
+        """Return what Go gives for a key that is not there, which its option decides."""
         if value is INVALID:
             if state.missing == "error":
                 raise self.fault(state, f"nil data; no entry for key {quote_key(key)}")
             return INVALID
         if value is None:
             raise self.fault(state, f"nil pointer evaluating interface {{}}.{key}")
-        if not isinstance(value, dict):
+        if not is_map(value):
             name = "interface {}" if boxed else type_name(value)
             raise self.fault(state, f"can't evaluate field {key} in type {name}")
         if state.missing == "error":
@@ -73,7 +78,7 @@ class Path:
     def refuse(self, state: State, value: Any, index: int) -> Fault:
         """Return the fault of dialect compozy for a key that is not there."""
         key, owner = self.keys[index], self.show_owner(index)
-        if isinstance(value, dict):
+        if is_map(value):
             known = sorted(str(name) for name in value)
             return self.fault(state, f"{owner} has no key {quote_key(key)}", hint=suggest(key, known))
         if value is None or value is INVALID:
@@ -82,7 +87,9 @@ class Path:
                 f"{owner} is null, so it has no key {quote_key(key)}",
                 hint="guard it with {{ with }}, or give a value with `default`",
             )
-        return self.fault(state, f"{owner} is no map but a {_PLAIN.get(type(value), 'value')}: no key {quote_key(key)}")
+        return self.fault(
+            state, f"{owner} is no map but a {_PLAIN.get(_class_of(value), 'value')}: no key {quote_key(key)}"
+        )
 
     def show_owner(self, index: int) -> str:
         """Return the part of the chain before the key at `index`, as the user wrote it."""
@@ -95,6 +102,10 @@ class Path:
         return ".".join((head, *keys))
 
 
+def _class_of(value: object) -> type:
+    return type(value)
+
+
 _PLAIN: dict[type, str] = {str: "string", int: "number", float: "number", bool: "boolean", list: "list"}
 
 
@@ -102,27 +113,11 @@ def compile_field(frame: Frame, node: Field, *, forgiving: bool) -> Value:
     """Compile `.a.b`."""
     walk, keys = Path(frame, node, forgiving=forgiving).walk, node.keys
     if len(keys) == 1:
-        (only,) = keys
-
-        def read_one(state: State) -> Any:
-            try:
-                return state.dot[only]
-            except _LOOKUP_FAILS:
-                return walk(state, state.dot, boxed=state.boxed)
-
-        return read_one
+        return _compile_one(walk, keys[0])
     if len(keys) == 2:
-        first, second = keys
+        return _compile_two(walk, keys[0], keys[1])
 
-        def read_two(state: State) -> Any:
-            try:
-                return state.dot[first][second]
-            except _LOOKUP_FAILS:
-                return walk(state, state.dot, boxed=state.boxed)
-
-        return read_two
-
-    def read_many(state: State) -> Any:
+    def read(state: State) -> Any:
         value = state.dot
         try:
             for key in keys:
@@ -131,7 +126,27 @@ def compile_field(frame: Frame, node: Field, *, forgiving: bool) -> Value:
             return walk(state, state.dot, boxed=state.boxed)
         return value
 
-    return read_many
+    return read
+
+
+def _compile_one(walk: Callable[..., Any], key: str) -> Value:
+    def read(state: State) -> Any:
+        try:
+            return state.dot[key]
+        except _LOOKUP_FAILS:
+            return walk(state, state.dot, boxed=state.boxed)
+
+    return read
+
+
+def _compile_two(walk: Callable[..., Any], first: str, second: str) -> Value:
+    def read(state: State) -> Any:
+        try:
+            return state.dot[first][second]
+        except _LOOKUP_FAILS:
+            return walk(state, state.dot, boxed=state.boxed)
+
+    return read
 
 
 def compile_variable(frame: Frame, node: Variable, *, forgiving: bool) -> Value:

@@ -11,11 +11,11 @@ from typing import Any, NoReturn, cast
 
 from compozy.template.literals import MAX_INT, MIN_INT
 from compozy.template.printing import MAX_DEPTH, show_float
-from compozy.template.values import INVALID, GoError, GoValue, LimitError, is_nil_collection, type_name
+from compozy.template.values import INVALID, GoError, GoValue, LimitError, is_list, is_map, is_nil_collection, type_name
 
 _SHORT = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
-_SPECIAL = re.compile("[\"\\\\\x00-\x1f\u2028\u2029\ud800-\udfff]")
-_SPECIAL_HTML = re.compile("[\"\\\\\x00-\x1f\u2028\u2029\ud800-\udfff<>&]")
+_SPECIAL = re.compile('["\\\\\x00-\x1f\u2028\u2029\ud800-\udfff]')
+_SPECIAL_HTML = re.compile('["\\\\\x00-\x1f\u2028\u2029\ud800-\udfff<>&]')
 
 
 def write_json(value: Any, *, indent: str = "", html: bool = True) -> str:
@@ -26,7 +26,7 @@ def write_json(value: Any, *, indent: str = "", html: bool = True) -> str:
 def _write(value: Any, line: str, indent: str, special: re.Pattern[str], depth: int) -> Iterator[str]:
     if depth > MAX_DEPTH:
         raise LimitError(f"a value is nested more than {MAX_DEPTH} levels deep")
-    if isinstance(value, dict | list) and not is_nil_collection(value):
+    if (is_map(value) or is_list(value)) and not is_nil_collection(value):
         yield from _write_collection(cast("Any", value), line, indent, special, depth)
     elif isinstance(value, str):
         yield f'"{special.sub(_escape, value)}"'
@@ -37,19 +37,19 @@ def _write(value: Any, line: str, indent: str, special: re.Pattern[str], depth: 
 
 
 def _write_collection(value: Any, line: str, indent: str, special: re.Pattern[str], depth: int) -> Iterator[str]:
-    is_map = isinstance(value, dict)
-    opening, closing = "{}" if is_map else "[]"
+    keyed = is_map(value)
+    opening, closing = "{}" if keyed else "[]"
     if not value:
         yield opening + closing
         return
     inner = line + indent
     colon = ": " if indent else ":"
     lead = opening + inner
-    for key in sorted(value) if is_map else value:
+    for key in sorted(value) if keyed else value:
         yield lead
-        if is_map:
+        if keyed:
             yield f'"{special.sub(_escape, key)}"{colon}'
-        yield from _write(value[key] if is_map else key, inner, indent, special, depth + 1)
+        yield from _write(value[key] if keyed else key, inner, indent, special, depth + 1)
         lead = "," + inner
     yield line + closing
 
@@ -109,11 +109,10 @@ def _refuse(text: str) -> NoReturn:
 def _replace_surrogates(value: Any) -> Any:
     if isinstance(value, str):
         return value if value.isascii() else re.sub("[\ud800-\udfff]", "\ufffd", value)
-    if isinstance(value, dict):
-        table = cast("dict[str, Any]", value)
-        return {_replace_surrogates(key): _replace_surrogates(item) for key, item in table.items()}
-    if isinstance(value, list):
-        return [_replace_surrogates(item) for item in cast("list[Any]", value)]
+    if is_map(value):
+        return {_replace_surrogates(key): _replace_surrogates(item) for key, item in value.items()}
+    if is_list(value):
+        return [_replace_surrogates(item) for item in value]
     return value
 
 
@@ -145,10 +144,7 @@ def find_fault(text: str) -> str:
     """Return Go's message for a text that is no JSON, "" when it is."""
     scanner = _Scanner(text)
     try:
-        scanner.value(0)
-        scanner.space()
-        if scanner.at < len(text):
-            raise _Faulty(scanner.at, "after top-level value")
+        scanner.whole()
     except _Faulty as fault:
         offset, context = fault.args
         if offset >= len(text):
@@ -171,6 +167,12 @@ class _Scanner:
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
+
+    def whole(self) -> None:
+        """Step over the one value of the text."""
+        self.value(0)
+        if self.space():
+            raise _Faulty(self.at, "after top-level value")
 
     def space(self) -> str:
         """Step over white space and return the next character."""

@@ -17,7 +17,7 @@ class Limits:
     items: int = 1_000_000
     iterations: int = 250_000
     depth: int = 100
-    time_s: float = 5.0
+    time_s: float = 2.0
     regex_s: float = 0.5
 
 

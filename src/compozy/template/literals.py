@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 
 MAX_INT = (1 << 63) - 1
 MIN_INT = -(1 << 63)
@@ -164,9 +165,9 @@ def read_float(text: str) -> float | None:
     return None
 
 
-def _finite(convert: type[float] | object, text: str) -> float | None:
+def _finite(convert: Callable[[str], float], text: str) -> float | None:
     try:
-        number = convert(text) if callable(convert) else math.nan
+        number = convert(text)
     except OverflowError:
         return None
     return number if math.isfinite(number) else None

@@ -12,5 +12,5 @@ def suggest(name: str, known: Iterable[str]) -> str:
     """Return `did you mean "x"?` for the known name that is nearest, "" when none is near."""
     names = [each for each, _ in zip(known, range(MAX_NAMES), strict=False)]
     folded = {each.casefold().replace("-", "_"): each for each in names}
-    found = get_close_matches(name.casefold().replace("-", "_")[:200], folded, n=1, cutoff=0.6)
+    found = get_close_matches(name.casefold().replace("-", "_")[:200], folded, n=1, cutoff=0.78)
     return f'did you mean "{folded[found[0]]}"?' if found else ""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import NoReturn
 
-from compozy.template.lexer import Kind, Token, split_tokens
+from compozy.template.cursor import Cursor
+from compozy.template.lexer import Kind, Token
 from compozy.template.literals import LiteralError, quote, unquote
 from compozy.template.nodes import (
     Action,
@@ -44,32 +44,16 @@ _TERMS = frozenset(
 _STRINGS = (Kind.STRING, Kind.RAW_STRING)
 
 
-class ParseError(Exception):
-    """The text is no template: Go's message without its place, the offset, and the name of an unknown function."""
-
-    def __init__(self, message: str, *, pos: int, line_pos: int, function: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.pos = pos
-        self.line_pos = line_pos
-        self.function = function
-
-
-class Parser:
+class Parser(Cursor):
     """Parses one text; `functions` are the names that may be called."""
 
     def __init__(self, text: str, name: str, functions: Collection[str], *, hyphens: bool = False) -> None:
-        self.text = text
-        self.name = name
+        super().__init__(text, name, hyphens=hyphens)
         self.functions = functions
-        self.tokens = split_tokens(text, hyphens=hyphens)
-        self.at = 0
-        self.seen = 0
         self.variables = ["$"]
-        self.range_depth = 0
+        self.range_depth: int = 0
         self.paren_depth = 0
         self.block_depth = 0
-        self.action_pos = -1
         self.defined: dict[str, Body] = {}
 
     def parse(self) -> Body:
@@ -83,64 +67,6 @@ class Parser:
                 body.nodes.append(node)
         self.define(self.name, body)
         return self.defined[self.name]
-
-    # Tokens
-
-    def next(self) -> Token:
-        """Return the next token and step over it."""
-        token = self.peek()
-        if self.at < len(self.tokens) - 1:
-            self.at += 1
-        return token
-
-    def peek(self) -> Token:
-        """Return the next token."""
-        self.seen = max(self.seen, self.at)
-        return self.tokens[self.at]
-
-    def next_solid(self) -> Token:
-        """Return the next token that is no white space and step over it."""
-        self.skip_space()
-        return self.next()
-
-    def peek_solid(self) -> Token:
-        """Step over white space and return the token behind it."""
-        self.skip_space()
-        return self.peek()
-
-    def skip_space(self) -> None:
-        """Step over white space."""
-        while self.tokens[self.at].kind is Kind.SPACE:
-            self.at += 1
-
-    def expect(self, kinds: tuple[Kind, ...], context: str) -> Token:
-        """Return the next token, which must be of one of the kinds."""
-        token = self.next_solid()
-        if token.kind not in kinds:
-            self.unexpected(token, context)
-        return token
-
-    # Errors
-
-    def fail(self, message: str, *, pos: int | None = None, function: str = "") -> NoReturn:
-        """Raise a ParseError. Go counts the line of the token that was looked at last."""
-        last = self.tokens[self.seen].pos
-        raise ParseError(message, pos=last if pos is None else pos, line_pos=last, function=function)
-
-    def unexpected(self, token: Token, context: str) -> NoReturn:
-        """Raise a ParseError for a token in the wrong place, or for the lexer's own error."""
-        if token.kind is not Kind.ERROR:
-            self.fail(f"unexpected {_show_token(token)} in {context}", pos=token.pos)
-        extra = ""
-        if self.action_pos >= 0 and self.line_of(self.action_pos) != self.line_of(token.pos):
-            extra = f" in action started at {self.name}:{self.line_of(self.action_pos)}"
-            if token.text.endswith(" action"):
-                extra = extra.removeprefix(" in action")
-        self.fail(token.text + extra, pos=token.pos)
-
-    def line_of(self, pos: int) -> int:
-        """Return the line of an offset, counted from 1."""
-        return 1 + self.text.count("\n", 0, pos)
 
     # Structure
 
@@ -182,13 +108,14 @@ class Parser:
         if self.block_depth > MAX_BLOCKS:
             self.fail("max block depth exceeded")
         body = Body(self.peek_solid().pos)
-        while self.peek_solid().kind is not Kind.EOF:
+        while True:
+            if self.peek_solid().kind is Kind.EOF:
+                self.fail("unexpected EOF")
             node = self.text_or_action()
             if isinstance(node, End):
                 self.block_depth -= 1
                 return body, node
             body.nodes.append(node)
-        self.fail("unexpected EOF")
 
     def text_or_action(self) -> Node:
         """Parse a piece of text or an action."""
@@ -442,12 +369,3 @@ _PARSE_TERM: dict[Kind, Callable[[Parser, Token], Operand]] = {
     Kind.STRING: Parser.string,
     Kind.RAW_STRING: Parser.string,
 }
-
-
-def _show_token(token: Token) -> str:
-    """Return a token as Go's messages show it."""
-    if token.kind is Kind.EOF:
-        return "EOF"
-    if token.kind >= Kind.DOT:
-        return f"<{token.text}>"
-    return quote(token.text[:10]) + "..." if len(token.text.encode("utf-8", "replace")) > 10 else quote(token.text)

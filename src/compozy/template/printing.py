@@ -16,12 +16,14 @@ from compozy.template.values import (
     LimitError,
     Strings,
     Uint8,
+    is_list,
+    is_map,
 )
 
 MAX_DEPTH = 100  # A template can put a map into itself with `set`.
 
 
-def show(value: Any) -> str:
+def show(value: object) -> str:
     """Return the text of a value, as `%v` gives it."""
     printer = _PRINTERS.get(type(value))
     return printer(value) if printer else _show_deep(value, 0)
@@ -65,17 +67,17 @@ def _show_deep(value: Any, depth: int) -> str:
     """Return the text of a value inside of `depth` others."""
     if depth > MAX_DEPTH:
         raise LimitError(f"a value is nested more than {MAX_DEPTH} levels deep")
-    if isinstance(value, dict):
+    if is_map(value):
         items = (f"{key}:{_show_item(value[key], depth)}" for key in sorted(value))
         return f"map[{' '.join(items)}]"
-    if isinstance(value, list):
+    if is_list(value):
         return f"[{' '.join(_show_item(item, depth) for item in value)}]"
     if isinstance(value, GoValue):
         return value.show()
     return _show_subclass(value)
 
 
-def _show_item(value: Any, depth: int) -> str:
+def _show_item(value: object, depth: int) -> str:
     printer = _PRINTERS.get(type(value))
     return printer(value) if printer else _show_deep(value, depth + 1)
 
@@ -123,6 +125,6 @@ def to_strings(value: Any) -> list[str]:
     """Return the items of a list as text without the nulls; anything else is the one item."""
     if type(value) is Strings:
         return value
-    if isinstance(value, list):
+    if is_list(value):
         return [to_text(item) for item in value if item is not None]
     return [] if value is None or value is INVALID else [to_text(value)]

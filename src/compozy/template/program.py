@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from compozy.template.cursor import ParseError
 from compozy.template.functions import FUNCTIONS, LEFT_OUT
 from compozy.template.limits import Budget, Limits
 from compozy.template.literals import quote, to_bytes
 from compozy.template.machine import Dialect, Fault, Frame, MissingKey, State, Unit, Value
 from compozy.template.nearby import suggest
 from compozy.template.nodes import Action, Body, Field, Node, Variable
-from compozy.template.parser import ParseError, Parser
+from compozy.template.parser import Parser
 from compozy.template.statements import StatementCompiler
 from compozy.template.values import INVALID, GoError, LimitError, copy_data
 

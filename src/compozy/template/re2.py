@@ -1,12 +1,14 @@
-"""Translates a regular expression of Go's syntax (RE2) to that of Python's `regex`, or tells Go's error.
+r"""Translates a regular expression of Go's syntax (RE2) to that of Python's `regex`, or tells Go's error.
 
 RE2 has no look-around and no back-references; what it has means the same in both, but for what is translated here:
-`$` and `\\z`, `\\Q...\\E`, `\\C`, and `\\s`, which does not match a vertical tab in Go.
+`$` and `\z`, `\Q...\E`, `\C`, and `\s`, which does not match a vertical tab in Go.
 """
 
 from __future__ import annotations
 
 import re
+
+import regex
 
 MAX_PATTERN = 10_000
 MAX_REPEAT = 1000
@@ -136,7 +138,9 @@ class _Translator:
         lazy = self.pattern.startswith("?", start + width)
         whole = operator + ("?" if lazy else "")
         if self.repeat_from >= 0:
-            raise PatternError("invalid nested repetition operator", self.pattern[self.repeat_from : start + len(whole)])
+            raise PatternError(
+                "invalid nested repetition operator", self.pattern[self.repeat_from : start + len(whole)]
+            )
         self.repeat_from = start
         self.emit(operator + ("?" if lazy != self.lazy else ""), len(whole))
 
@@ -230,7 +234,7 @@ class _Translator:
             self.emit(text, width)
 
     def quoted(self) -> None:
-        """Translate `\\Q...\\E`."""
+        r"""Translate `\Q...\E`."""
         end = self.pattern.find(r"\E", self.at)
         text = self.pattern[self.at + 2 : end if end >= 0 else None]
         self.repeatable = bool(text)
@@ -263,7 +267,7 @@ class _Translator:
         return f"\\U{code:08x}", found.end() - found.start()
 
     def unicode_class(self, found: re.Match[str]) -> tuple[str, int]:
-        """Return a class of Unicode such as `\\pL` or `\\p{Greek}`."""
+        r"""Return a class of Unicode such as `\pL` or `\p{Greek}`."""
         name = found.group(3) or found.group(4)
         if not _knows_class(name):
             raise PatternError("invalid character class range", found.group())
@@ -293,10 +297,9 @@ class _Translator:
         if posix:
             return self.posix_class(posix)
         escaped = pattern[self.at + 1 : self.at + 2] if pattern[self.at] == "\\" else ""
-        if escaped in _PERL_SETS or escaped in _PERL_REST:
-            if escaped:
-                self.at += 2
-                return _PERL_SETS.get(escaped) or _PERL_REST[escaped]
+        if escaped and escaped in "dswDSW":
+            self.at += 2
+            return _PERL_SETS.get(escaped) or _PERL_REST[escaped]
         if escaped in ("p", "P") and escaped:
             text, width = self.escaped()
             self.at += width
@@ -335,8 +338,6 @@ class _Translator:
 
 def _knows_class(name: str) -> bool:
     try:
-        import regex
-
         regex.compile(rf"\p{{{name}}}")
     except regex.error:
         return False
@@ -349,7 +350,7 @@ def _code_of(text: str) -> int:
     if text in controls:
         return controls[text]
     if text[:2] in (r"\x", r"\U"):
-        return int(text[2:], 16)
+        return int(f"0x{text[2:]}", 0)
     return ord(text[-1])
 
 

@@ -42,7 +42,9 @@ class Reference:
 def find_references(program: Program, locate: Callable[[int], Place] | None) -> tuple[Reference, ...]:
     """Return the references of a program in the order of its text."""
     finder = _Finder(program.bodies)
-    found = {(path, offset): optional for path, offset, optional in finder.body(program.bodies[program.name], rooted=True)}
+    found = {
+        (path, offset): optional for path, offset, optional in finder.body(program.bodies[program.name], rooted=True)
+    }
     return tuple(
         Reference(path=path, offset=offset, place=locate(offset) if locate else None, optional=optional)
         for (path, offset), optional in sorted(found.items(), key=lambda item: item[0][1])

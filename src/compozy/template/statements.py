@@ -12,7 +12,19 @@ from compozy.template.grace import Grace
 from compozy.template.machine import Fault, Frame, State, Step, Unit, last_node
 from compozy.template.nodes import Action, Body, Branch, Call, Jump, Node, Pipe, Text
 from compozy.template.printing import show
-from compozy.template.values import INVALID, Invalid, Ints, LimitError, Lists, StringMap, Strings, is_int
+from compozy.template.values import (
+    INVALID,
+    Int64,
+    Ints,
+    LimitError,
+    Lists,
+    StringMap,
+    Strings,
+    Uint8,
+    is_int,
+    is_list,
+    is_map,
+)
 
 LARGE = 4096
 """A piece of output longer than this is measured at once, shorter ones now and then."""
@@ -130,29 +142,22 @@ class StatementCompiler:
     def loop(self, node: Branch) -> Step:
         """Compile `range`."""
         value = self.expressions.unwrapped(node.pipe)
-        key_slot, item_slot = self.loop_slots(node.pipe)
+        bind = _Binder(*self.loop_slots(node.pipe))
         body = self.body(node.body)
         otherwise = self.body(node.otherwise) if node.otherwise else None
         items_of = _Items(self.unit, node.pipe, wants_keys=len(node.pipe.declared) > 1)
 
         def run(state: State) -> str | None:
             sequence = value(state)
-            if not sequence and sequence.__class__ in _EMPTY:
-                return otherwise(state) if otherwise else None
             pairs = items_of(state, sequence)
             if pairs is None:
                 return otherwise(state) if otherwise else None
             saved = state.dot, state.boxed
-            state.boxed = boxed = isinstance(sequence, list | dict) and not isinstance(sequence, _TYPED)
-            if item_slot >= 0:
-                (state.typed.discard if boxed else state.typed.add)(item_slot)
-            slots = state.slots
+            state.boxed = (is_map(sequence) or is_list(sequence)) and not isinstance(sequence, _TYPED)
+            bind.start(state)
             for key, item in pairs:
                 state.dot = item
-                if item_slot >= 0:
-                    slots[item_slot] = item
-                    if key_slot >= 0:
-                        slots[key_slot] = key
+                bind.assign(state.slots, key, item)
                 if body(state) == "break":
                     break
             state.dot, state.boxed = saved
@@ -194,7 +199,6 @@ class StatementCompiler:
         return run
 
 
-_EMPTY = (list, dict, Invalid, type(None))
 _TYPED = (Strings, Ints, Lists, StringMap)
 
 
@@ -213,7 +217,7 @@ def depth_message(depth: int, *, go: bool) -> str:
 def null_fault(unit: str, pipe: Pipe) -> Fault:
     """Return the fault of dialect compozy for printing null."""
     return Fault(
-        unit, pipe, f"the value of {pipe} is null, which has no text", hint=f"give it one: {{{{ {pipe} | default ... }}}}"
+        unit, pipe, f"the value at {pipe} is null and cannot be printed", hint=f'write {{{{ {pipe} | default "..." }}}}'
     )
 
 
@@ -241,6 +245,36 @@ def _count(unit: str, node: Node, state: State) -> None:
         raise Fault(unit, node, str(error)) from error
 
 
+def _int_type(value: object) -> type[int]:
+    """Return the Go type of a whole number, which the numbers up to it have too."""
+    return next((kind for kind in (Int64, Uint8) if isinstance(value, kind)), int)
+
+
+class _Binder:
+    """Puts key and item of each round into the variables of a range; a slot of -1 is not declared."""
+
+    def __init__(self, key_slot: int, item_slot: int) -> None:
+        self.key_slot = key_slot
+        self.item_slot = item_slot
+        self.assign = self._assign_both if key_slot >= 0 else self._assign_item if item_slot >= 0 else _assign_none
+
+    def start(self, state: State) -> None:
+        """Note whether the items come out of a list of one Go type."""
+        if self.item_slot >= 0:
+            (state.typed.discard if state.boxed else state.typed.add)(self.item_slot)
+
+    def _assign_both(self, slots: list[Any], key: Any, item: Any) -> None:
+        slots[self.item_slot] = item
+        slots[self.key_slot] = key
+
+    def _assign_item(self, slots: list[Any], _: Any, item: Any) -> None:
+        slots[self.item_slot] = item
+
+
+def _assign_none(_: list[Any], __: Any, ___: Any) -> None:
+    pass
+
+
 class _Items:
     """Gives the pairs of key and item that a range runs over, counting the rounds."""
 
@@ -251,18 +285,17 @@ class _Items:
 
     def __call__(self, state: State, value: Any) -> Iterator[tuple[Any, Any]] | None:
         """Return the pairs; None when there are none."""
-        if isinstance(value, list):
-            return self.counted(state, enumerate(cast("list[Any]", value))) if value else None
-        if isinstance(value, dict):
-            table = cast("dict[str, Any]", value)
-            return self.counted(state, [(key, table[key]) for key in sorted(table)]) if value else None
+        if is_list(value):
+            return self.counted(state, enumerate(value)) if value else None
+        if is_map(value):
+            return self.counted(state, [(key, value[key]) for key in sorted(value)]) if value else None
         if value is INVALID:
             return None
         if not is_int(value):
             raise self.fault(state, f"range can't iterate over {show(value)}")
         if self.wants_keys:
             raise self.fault(state, f"can't use {show(value)} to iterate over more than one variable")
-        kind: type[int] = type(value) if type(value) is not int else int
+        kind = _int_type(value)
         numbers = range(value) if kind is int else map(kind, range(value))
         return self.counted(state, zip(count(), numbers, strict=False)) if value > 0 else None
 
@@ -286,5 +319,3 @@ class _Items:
     def fault(self, state: State, message: str) -> Fault:
         """Return a fault at the range's pipeline."""
         return Fault(self.unit, last_node(self.pipe, state.stops), message)
-
-

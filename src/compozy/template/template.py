@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from compozy.errors import Place, TemplateError, TemplateRenderError, TemplateSyntaxError
 from compozy.template.limits import DEFAULT_LIMITS, Limits
@@ -13,6 +13,7 @@ from compozy.template.references import Reference, find_references
 from compozy.template.values import to_python
 
 Locate = Callable[[int], Place]
+_Error = TypeVar("_Error", bound=TemplateError)
 
 
 class Template:
@@ -59,12 +60,8 @@ class Template:
             raise self._render_error(error) from error.__cause__
 
     def _render_error(self, error: ProgramError) -> TemplateRenderError:
-        made = _make_error(TemplateRenderError, error, self._program.name, self.text, self._locate, go=self._is_go())
-        assert isinstance(made, TemplateRenderError)
-        return made
-
-    def _is_go(self) -> bool:
-        return self._program.dialect == "go"
+        go = self._program.dialect == "go"
+        return _make_error(TemplateRenderError, error, self._program.name, self.text, self._locate, go=go)
 
 
 def compile(  # noqa: A001 - as re.compile: called as template.compile
@@ -88,8 +85,8 @@ def has_actions(text: str) -> bool:
 
 
 def _make_error(
-    kind: type[TemplateError], error: ProgramError, name: str, text: str, locate: Locate | None, *, go: bool
-) -> TemplateError:
+    kind: type[_Error], error: ProgramError, name: str, text: str, locate: Locate | None, *, go: bool
+) -> _Error:
     """Return the public error: with Go's prefix in dialect go, or where no place tells the position."""
     line = col = 0
     place = None

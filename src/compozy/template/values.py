@@ -6,7 +6,7 @@ classes here are the few other Go types that functions return. Nothing here ever
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 from compozy.template.literals import MAX_INT, MAX_UINT, MIN_INT, quote
 
@@ -22,6 +22,16 @@ class GoError(Exception):
 
 class LimitError(Exception):
     """The template asks for more than it may have: output, loops, time or depth."""
+
+
+def is_map(value: Any) -> TypeGuard[dict[str, Any]]:
+    """Tell whether the value is a map of any kind."""
+    return isinstance(value, dict)
+
+
+def is_list(value: Any) -> TypeGuard[list[Any]]:
+    """Tell whether the value is a list of any kind."""
+    return isinstance(value, list)
 
 
 class Invalid:
@@ -91,7 +101,7 @@ class GoValue:
 
     def call_method(self, name: str, args: tuple[Any, ...]) -> Any:
         """Return what the method gives; raises LookupError when the type has no such method."""
-        raise LookupError(name)
+        raise LookupError(name, args)
 
 
 _TYPES: dict[type, tuple[str, str]] = {
@@ -131,7 +141,11 @@ def _is_huge(value: Any) -> bool:
     return type(value) is int and not MIN_INT <= value <= MAX_INT
 
 
-def _type_of(value: Any) -> tuple[str, str]:
+def _class_of(value: object) -> type:
+    return type(value)
+
+
+def _type_of(value: object) -> tuple[str, str]:
     known = _TYPES.get(type(value))
     if known:
         return known
@@ -155,15 +169,21 @@ def is_int(value: Any) -> bool:
 
 def deep_equal(left: Any, right: Any) -> bool:
     """Tell whether `reflect.DeepEqual` holds: same type and same content."""
+    kind = _class_of(left)
+    if kind in _SCALARS and kind is type(right):
+        return bool(left == right)
     if type_name(left) != type_name(right) or is_nil_collection(left) != is_nil_collection(right):
         return False
-    if isinstance(left, dict):
+    if is_map(left):
         return len(left) == len(right) and all(
             key in right and deep_equal(value, right[key]) for key, value in left.items()
         )
-    if isinstance(left, list):
+    if is_list(left):
         return len(left) == len(right) and all(map(deep_equal, left, right))
     return bool(left == right)
+
+
+_SCALARS = (str, int, bool, float, Int64)
 
 
 def wrap_int(number: int) -> Int64:
@@ -177,12 +197,12 @@ def to_python(value: Any) -> Any:
     """Return the value as plain JSON data, for whoever evaluates a template."""
     if value is None or value is INVALID:
         return None
-    kind = type(value)
+    kind = _class_of(value)
     if kind in (str, bool, int, float):
         return value
-    if isinstance(value, dict):
+    if is_map(value):
         return {key: to_python(item) for key, item in value.items()}
-    if isinstance(value, list):
+    if is_list(value):
         return [to_python(item) for item in value]
     if isinstance(value, int):
         return int(value)
@@ -191,9 +211,9 @@ def to_python(value: Any) -> Any:
 
 def copy_data(value: Any) -> Any:
     """Return a copy of the data of which the template may change each map and list."""
-    if isinstance(value, dict):
+    if is_map(value):
         return type(value)((key, copy_data(item)) for key, item in value.items())
-    if isinstance(value, list):
+    if is_list(value):
         return type(value)(copy_data(item) for item in value)
     return value
 

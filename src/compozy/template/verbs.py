@@ -9,7 +9,7 @@ from typing import Any
 
 from compozy.template.literals import MAX_INT, MIN_INT, quote, to_bytes
 from compozy.template.printing import MAX_DEPTH, show_float
-from compozy.template.values import INVALID, GoValue, LimitError, is_nil_collection, type_name
+from compozy.template.values import INVALID, GoValue, LimitError, is_list, is_map, is_nil_collection, type_name
 
 NIL = "<nil>"
 
@@ -51,7 +51,7 @@ def _format_value(value: Any, verb: str, spec: Spec, depth: int) -> str:
         raise LimitError(f"a value is nested more than {MAX_DEPTH} levels deep")
     if value is None or value is INVALID:
         return "interface {}(nil)" if spec.sharp_v else NIL
-    if isinstance(value, dict | list):
+    if is_map(value) or is_list(value):
         return _format_collection(value, verb, spec, depth)
     if isinstance(value, GoValue):
         return _format_string(value.show(), verb, spec) if verb in "vsxXq" else _bad_verb(value, verb)
@@ -72,7 +72,7 @@ def _bad_verb(value: Any, verb: str) -> str:
 def _format_collection(value: dict[str, Any] | list[Any], verb: str, spec: Spec, depth: int) -> str:
     if verb == "w":
         return _bad_verb(value, verb)
-    if isinstance(value, dict):
+    if is_map(value):
         items = [
             f"{_format_value(key, verb, spec, depth + 1)}:{_format_value(value[key], verb, spec, depth + 1)}"
             for key in sorted(value)
@@ -80,7 +80,7 @@ def _format_collection(value: dict[str, Any] | list[Any], verb: str, spec: Spec,
     else:
         items = [_format_value(item, verb, spec, depth + 1) for item in value]
     if not spec.sharp_v:
-        return f"{'map' if isinstance(value, dict) else ''}[{' '.join(items)}]"
+        return f"{'map' if is_map(value) else ''}[{' '.join(items)}]"
     name = type_name(value)
     return f"{name}(nil)" if is_nil_collection(value) else f"{name}{{{', '.join(items)}}}"
 
@@ -112,10 +112,7 @@ def _format_bytes(data: bytes, verb: str, spec: Spec) -> str:
     if not data:
         return " " * (spec.wid or 0) if not spec.zero else "0" * (spec.wid or 0)
     prefix = f"0{verb}" if spec.sharp else ""
-    if spec.space:
-        text = " ".join(f"{prefix}{byte:02x}" for byte in data)
-    else:
-        text = prefix + data.hex()
+    text = " ".join(f"{prefix}{byte:02x}" for byte in data) if spec.space else prefix + data.hex()
     return spec.pad(text.upper() if verb == "X" else text)
 
 
@@ -176,13 +173,17 @@ def _format_float(value: float, verb: str, spec: Spec) -> str:
     if spec.space and text[0] == "+" and not spec.plus:
         text = " " + text[1:]
     if not math.isfinite(value):
-        if math.isnan(value) and not spec.space and not spec.plus:
-            text = text[1:]
-        return spec.pad(text if spec.plus or text[0] != "+" else text[1:], zero=False)
+        plain = math.isnan(value) and not spec.space
+        return spec.pad(text[1:] if not spec.plus and (plain or text[0] == "+") else text, zero=False)
     if spec.sharp and verb != "b":
         text = _keep_zeros(text, verb, spec)
-    if not spec.plus and text[0] == "+":
-        return spec.pad(text[1:])
+    return _pad_signed(text[1:] if not spec.plus and text[0] == "+" else text, spec)
+
+
+def _pad_signed(text: str, spec: Spec) -> str:
+    """Return a number filled up to the width; zeros stand behind its sign."""
+    if text[0] not in "+- ":
+        return spec.pad(text)
     if spec.zero and not spec.minus and spec.wid is not None and spec.wid > len(text):
         return text[0] + text[1:].rjust(spec.wid - 1, "0")
     return spec.pad(text)

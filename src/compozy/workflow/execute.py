@@ -13,7 +13,7 @@ from compozy.clock import monotonic_s, now_ms
 from compozy.database.database import Database
 from compozy.database.executions import Execution, finish_execution, get_execution
 from compozy.database.status import Status
-from compozy.database.tasks import NewTask, TaskEnd, finish_task, insert_task
+from compozy.database.tasks import NewTask, TaskEnd, finish_task, insert_task, restore_task_end
 from compozy.durable.step import transact
 from compozy.errors import CompozyError, RunTimeoutError
 from compozy.model.catalog import ModelCatalog
@@ -95,7 +95,7 @@ class WorkflowExecutor:
         )
         stored = await transact(f"{call.task.id}.end", recorder.record)
         # What was recorded counts, not what this replay came to: templates may read the time of day.
-        end = TaskEnd(**{**stored, "status": Status(stored["status"])})
+        end = restore_task_end(stored)
         scope.tasks[call.task.id] = _as_templates_see(call.task.id, end)
         self.report.task_ended(
             call.execution_id, call.task.id, end, replayed=not recorder.recorded, seconds=monotonic_s() - began_s

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from compozy.schema.validate import apply_defaults, validate_value
+from typing import Any, cast
 
 from compozy.clock import now_ms
 from compozy.database.executions import NewExecution, check_execution_id
-from compozy.durable.journal import JOURNAL_FORMAT
+from compozy.durable.format import JOURNAL_FORMAT
 from compozy.durable.runtime import Runtime
 from compozy.errors import SchemaMismatchError, UsageError
 from compozy.ids import new_execution_id
+from compozy.schema.validate import apply_defaults, validate_value
 from compozy.workflow.config import WorkflowConfig
 
 
@@ -59,11 +58,11 @@ def check_input(workflow: WorkflowConfig, given: Any) -> Any:
         UsageError: there is no schema, and it is not an object.
     """
     schema = workflow.input_schema
-    value = {} if given is None else given
+    value: Any = {} if given is None else given
     if schema is None:
         if not isinstance(value, dict):
             raise UsageError(f"the input of a workflow is a JSON object, got {value!r:.80}")
-        return value
+        return cast("dict[str, Any]", value)
     value = apply_defaults(schema, value)
     problems = validate_value(schema, value)
     if problems:

@@ -47,9 +47,9 @@ def model_file() -> Path:
 
 
 @pytest.fixture
-async def local_models(model_file: Path) -> AsyncIterator[ModelCatalog]:
+def local_models(model_file: Path) -> ModelCatalog:
     """Return a project with the local model alone."""
-    yield _catalog({"id": "local", "type": "local"})
+    return _catalog({"id": "local", "type": "local"})
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +64,7 @@ def llama_url(model_file: Path) -> Iterator[str]:
     parameters.port = 0
     parameters.n_ctx = 4096
     parameters.n_parallel = 1
-    parameters.cpuparams.n_threads = 2
+    parameters.cpuparams.n_threads = 1
     parameters.use_jinja = True
     parameters.warmup = False
     parameters.verbosity = -1

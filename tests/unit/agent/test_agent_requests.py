@@ -34,7 +34,14 @@ class OneModelCatalog(ModelCatalog):
 
 
 async def run(reply: Reply, profile: ModelProfile | None = None, **fields: Any) -> Any:
-    request = {"execution_id": "e", "task_id": "t", "first_run_index": 5, "config": None, "prompt": "Ask", **fields}
+    request: dict[str, Any] = {
+        "execution_id": "e",
+        "task_id": "t",
+        "first_run_index": 5,
+        "config": None,
+        "prompt": "Ask",
+        **fields,
+    }
     return await run_agent(AgentRequest(**request), OneModelCatalog(reply, profile), checkpoint=Journal())
 
 
@@ -79,7 +86,7 @@ async def test_a_repair_shows_the_problems_and_goes_on_in_the_run() -> None:
 
     assert [(position.run_index, position.task_index) for position in positions] == [(5, 0), (6, 1)]
     assert len(asked[1]) == 2
-    assert "$.n: 'four' is not of type 'integer'" in asked[1][1]
+    assert "n: expected a whole number, got 'four'" in asked[1][1]
     assert json.dumps(schema) in asked[1][1]
 
 
@@ -156,6 +163,18 @@ async def test_tokens_that_ran_out_before_the_answer_are_an_error() -> None:
     with pytest.raises(ModelError, match="spent all its tokens") as caught:
         await run(reply)
     assert caught.value.hint == "raise `max_tokens`"
+
+
+async def test_an_answer_without_a_text_is_an_error_unless_the_model_meant_it() -> None:
+    def nothing(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        return ModelResponse(parts=[])
+
+    def silence(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        return ModelResponse(parts=[TextPart("")], finish_reason="stop")
+
+    with pytest.raises(ModelError, match="answered nothing"):
+        await run(nothing)
+    assert (await run(silence)).text == ""
 
 
 async def test_an_answer_that_was_cut_off_says_so() -> None:

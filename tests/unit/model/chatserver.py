@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -70,7 +70,7 @@ class ChatServer:
 
 
 @contextmanager
-def serve_chat() -> Iterator[ChatServer]:
+def serve_chat() -> Generator[ChatServer]:
     """Run a server; `release` ends the replies that hang."""
     chat = ChatServer()
 
@@ -103,7 +103,7 @@ def serve_chat() -> Iterator[ChatServer]:
             if reply.cut:
                 self.close_connection = True
 
-        def log_message(self, format: str, *args: Any) -> None:
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name that is overridden
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

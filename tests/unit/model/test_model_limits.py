@@ -40,6 +40,13 @@ class Puppet(Model):
     def system(self) -> str:
         return "puppet"
 
+    async def wait_until_inside(self, count: int) -> None:
+        for _ in range(1000):
+            if self.inside >= count:
+                return
+            await asyncio.sleep(0)
+        raise AssertionError(f"{self.inside} requests are inside, expected {count}")
+
     async def request(
         self,
         messages: list[ModelMessage],
@@ -200,8 +207,7 @@ async def test_only_so_many_requests_at_once() -> None:
     puppet.gate = asyncio.Event()
     model = limited(puppet, HeldTime(), max_concurrent=3)
     asking = [asyncio.create_task(ask(model)) for _ in range(10)]
-    while puppet.inside < 3:
-        await asyncio.sleep(0)
+    await puppet.wait_until_inside(3)
     for _ in range(50):
         await asyncio.sleep(0)
 
@@ -216,8 +222,7 @@ async def test_without_a_limit_all_go_at_once() -> None:
     puppet.gate = asyncio.Event()
     model = limited(puppet, HeldTime())
     asking = [asyncio.create_task(ask(model)) for _ in range(10)]
-    while puppet.inside < 10:
-        await asyncio.sleep(0)
+    await puppet.wait_until_inside(10)
 
     puppet.gate.set()
     assert await asyncio.gather(*asking) == ["done"] * 10
@@ -286,8 +291,7 @@ async def test_cancelling_is_not_swallowed() -> None:
     puppet = Puppet()
     puppet.gate = asyncio.Event()
     task = asyncio.create_task(ask(limited(puppet, HeldTime())))
-    while not puppet.inside:
-        await asyncio.sleep(0)
+    await puppet.wait_until_inside(1)
 
     task.cancel()
 

@@ -10,7 +10,7 @@ from compozy.template.limits import Budget
 from compozy.template.literals import is_print, to_bytes
 from compozy.template.printf import sprintf
 from compozy.template.printing import print_values, show
-from compozy.template.values import INVALID, GoError, Uint8, describe_key_type, is_int, type_name
+from compozy.template.values import INVALID, GoError, Uint8, describe_key_type, is_int, is_list, is_map, type_name
 
 _HTML = str.maketrans({"\0": "\ufffd", '"': "&#34;", "'": "&#39;", "&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _JS = {"\\": "\\\\", "'": "\\'", '"': '\\"', "<": "\\u003C", ">": "\\u003E", "&": "\\u0026", "=": "\\u003D"}
@@ -35,9 +35,9 @@ def index(item: Any, *keys: Any) -> Any:
 def _index_one(item: Any, key: Any) -> Any:
     if item is None:
         raise GoError("index of nil pointer")
-    if isinstance(item, dict):
+    if is_map(item):
         return _index_map(item, key)
-    if isinstance(item, list):
+    if is_list(item):
         return item[_position(key, len(item), "slice")]
     if isinstance(item, str):
         data = to_bytes(item)
@@ -70,7 +70,7 @@ def length(item: Any) -> int:
     """Return the number of items of a list or map, or of bytes of a string."""
     if isinstance(item, str):
         return len(item) if item.isascii() else len(to_bytes(item))
-    if isinstance(item, list | dict):
+    if is_map(item) or is_list(item):
         return len(item)
     if item is INVALID:
         raise GoError("reflect: call of reflect.Value.Type on zero Value")

@@ -95,6 +95,11 @@ class _Joiner:
         """Go to the next piece."""
         self.kind, self.word, self.at = _next_word(self.text, self.at)
 
+    def next_kind(self) -> _Word:
+        """Go to the next piece and return its kind."""
+        self.step()
+        return self.kind
+
     def write(self, kind: _Word, word: str) -> None:
         """Add a piece in lower case."""
         if kind not in (_Word.UPPER, _Word.CONNECTOR):
@@ -138,8 +143,7 @@ class _Joiner:
         if self.at >= len(self.text):
             return
         digits = self.word
-        self.step()
-        if self.kind is not _Word.LETTERS:
+        if self.next_kind() is not _Word.LETTERS:
             self.write(_Word.NUMBER, digits)
             self.connect(_Word.CONNECTOR, _Word.PUNCTUATION)
             return

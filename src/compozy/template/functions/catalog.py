@@ -22,6 +22,8 @@ GROUPS = (
     "semver",
     "casing",
     "regexes",
+    "dates",
+    "urls",
 )
 
 for _group in GROUPS:
@@ -32,7 +34,7 @@ _CONFIGURATION = "configuration reads environment variables with ${NAME}; templa
 
 LEFT_OUT = MappingProxyType(
     {
-        **dict.fromkeys(("bcrypt", "derivePassword", "htpasswd", "randBytes"), _SECRETS),
+        **dict.fromkeys(("bcrypt", "derivePassword", "genPassword", "htpasswd"), _SECRETS),
         **dict.fromkeys(
             (
                 "buildCustomCert", "genCA", "genCAWithKey", "genPrivateKey", "genSelfSignedCert",
@@ -50,5 +52,5 @@ LEFT_OUT = MappingProxyType(
 FUNCTIONS: dict[str, dict[str, Function]] = {"go": dict(REGISTRY), "compozy": {**REGISTRY, **LENIENT}}
 """The functions of each dialect by name."""
 
-FUNCTION_NAMES: frozenset[str] = frozenset(REGISTRY)
+FUNCTION_NAMES: frozenset[str] = frozenset(REGISTRY) | frozenset(LENIENT)
 """The names of all functions."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import string
 
 from compozy.template.functions.registry import function
@@ -41,6 +42,15 @@ def random_digits(budget: Budget, count: int) -> str:
 def random_ascii(budget: Budget, count: int) -> str:
     """Return random printable characters of ASCII."""
     return _pick(budget, count, _PRINTABLE)
+
+
+@function("randBytes", "int", counted=True)
+def random_bytes(budget: Budget, count: int) -> str:
+    """Return random bytes in base64."""
+    if count < 0:
+        raise GoError("runtime error: makeslice: len out of range")
+    budget.build(2 * count)
+    return base64.b64encode(SOURCES.chance.randbytes(count)).decode()
 
 
 @function("randInt", "int int")

@@ -14,6 +14,8 @@ from compozy.template.values import (
     StringMap,
     Strings,
     copy_data,
+    deep_equal,
+    is_map,
     kind_name,
     type_name,
 )
@@ -110,24 +112,18 @@ def _merge(
     budget.build_items(len(source))
     for key, value in source.items():
         old = target.get(key)
-        if value is None:
-            if overwrites:
-                target[key] = None
-        elif isinstance(value, dict) and isinstance(old, dict):
+        if is_map(value) and is_map(old) and old:
             _merge(budget, cast("Any", old), cast("Any", value), overwrites=overwrites, depth=depth + 1)
-            if not old:
-                target[key] = value
-        elif overwrites or not old:
-            _put_merged(target, key, value, old, overwrites=overwrites)
+        elif _is_taken(value, old, overwrites=overwrites):
+            target[key] = value
     return target
 
 
-def _put_merged(target: dict[str, Any], key: str, value: Any, old: Any, *, overwrites: bool) -> None:
-    """Put a value that is no map over an old one. Lists and maps never replace something that is not empty."""
-    if isinstance(value, list) and overwrites:
-        target[key] = value
-    elif not isinstance(value, list | dict) or not old:
-        target[key] = value
+def _is_taken(value: Any, old: Any, *, overwrites: bool) -> bool:
+    """Tell whether a value of a source goes over the old one: a map never replaces one that is not empty."""
+    if value is None:
+        return overwrites
+    return not old or (overwrites and not is_map(value))
 
 
 @function("deepCopy mustDeepCopy", "any")
@@ -156,7 +152,7 @@ def dig(*args: Any) -> Any:
 
 
 def _need_map(value: Any) -> None:
-    if not isinstance(value, dict) or isinstance(value, StringMap):
+    if not is_map(value) or isinstance(value, StringMap):
         raise GoError(f"interface conversion: interface {{}} is {_shown_type(value)}, not map[string]interface {{}}")
 
 
@@ -239,6 +235,4 @@ def kind_is(name: str, value: Any) -> bool:
 @function("deepEqual", "any any")
 def are_equal(left: Any, right: Any) -> bool:
     """Return whether two values have the same type and content."""
-    from compozy.template.values import deep_equal
-
     return deep_equal(left, right)

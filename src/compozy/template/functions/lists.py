@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, cast
+from typing import Any
 
 from compozy.template.functions.conversions import as_int
 from compozy.template.functions.registry import function
@@ -18,6 +18,7 @@ from compozy.template.values import (
     StringMap,
     Strings,
     deep_equal,
+    is_list,
     kind_name,
 )
 
@@ -26,8 +27,8 @@ _NIL = "runtime error: invalid memory address or nil pointer dereference"
 
 def _need_list(value: Any, message: str) -> list[Any]:
     """Return the list; raises GoError with Go's message for anything else."""
-    if isinstance(value, list):
-        return cast("list[Any]", value)
+    if is_list(value):
+        return value
     if value is None or value is INVALID:
         raise GoError(_NIL)
     raise GoError(message.format(kind_name(value)))
@@ -123,10 +124,14 @@ def without(budget: Budget, items: Any, *omitted: Any) -> list[Any]:
     return [item for item in found if not _holds(list(omitted), item)]
 
 
-@function("has mustHas", "any any")
-def has(item: Any, items: Any) -> bool:
+@function("has mustHas", "any any", counted=True)
+def has(budget: Budget, item: Any, items: Any) -> bool:
     """Return whether the list has the item, of the same type."""
-    return items is not None and _holds(_need_list(items, "Cannot find has on type {}"), item)
+    if items is None:
+        return False
+    found = _need_list(items, "Cannot find has on type {}")
+    budget.build_items(len(found))
+    return _holds(found, item)
 
 
 @function("compact mustCompact", "any")
@@ -165,9 +170,9 @@ def chunk(budget: Budget, size: int, items: Any) -> Lists:
 @function("sortAlpha", "any")
 def sort_alpha(items: Any) -> Strings:
     """Return the items as text, in the order of their bytes."""
-    if not isinstance(items, list):
+    if not is_list(items):
         return Strings([to_text(items)])
-    return Strings(sorted(to_strings(cast("list[Any]", items)), key=to_bytes))
+    return Strings(sorted(to_strings(items), key=to_bytes))
 
 
 @function("join", "string any", counted=True)

@@ -191,10 +191,10 @@ def sequence(budget: Budget, *bounds: int) -> str:
     """Return numbers as text, like the command of that name: last, or first and last, or first, step and last."""
     if not bounds or len(bounds) > 3:
         return ""
-    first, last = (1, bounds[0]) if len(bounds) == 1 else (bounds[0], bounds[-1])
+    numbers = list(bounds)
+    first, last = (1, numbers[0]) if len(numbers) == 1 else (numbers[0], numbers[-1])
     down = last < first
-    step = bounds[1] if len(bounds) == 3 else (-1 if down else 1)
-    if len(bounds) == 3 and down and step > 0:
+    step = numbers[1] if len(numbers) == 3 else (-1 if down else 1)
+    if len(numbers) == 3 and down and step > 0:
         return ""
-    numbers = until_step(budget, first, last + (-1 if down else 1), step)
-    return " ".join(map(str, numbers))
+    return " ".join(map(str, until_step(budget, first, last + (-1 if down else 1), step)))

@@ -129,7 +129,7 @@ def _replace(budget: Budget, source: str, text: str, replacement: str, *, expand
             budget.build(len(new))
             parts.append(new)
         last = end
-        start = end if start + 1 <= end else start + 1
+        start = max(end, start + 1)
     return "".join(parts) + text[last:]
 
 

@@ -6,7 +6,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
@@ -14,7 +14,7 @@ class Sources:
     """The clock in nanoseconds since 1970, random numbers, and new ids."""
 
     now_ns: Callable[[], int] = time.time_ns
-    chance: random.Random = random.SystemRandom()
+    chance: random.Random = field(default_factory=random.SystemRandom)
     new_uuid: Callable[[], uuid.UUID] = uuid.uuid4
 
 

@@ -1,0 +1,211 @@
+"""What is made of a loaded project: schemas for editors, the scaffold, `config show`, the definition of a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from tests.unit.project.test_load import HELLO, POSTGRES, QDRANT, QUICKSTART, load, write
+
+from compozy.config.nodes import to_value
+from compozy.config.parse import parse_yaml
+from compozy.errors import UsageError
+from compozy.model.config import DEFAULT_MODELS
+from compozy.project import load_project
+from compozy.project.definition import restore_workflow, snapshot
+from compozy.project.jsonschema import project_schema, workflow_schema
+from compozy.project.masks import mask_address
+from compozy.project.scaffold import scaffold
+from compozy.project.show import show_settings
+from compozy.workflow.places import locate_from
+
+SCHEMAS = Path(__file__).parents[3] / "schemas"
+
+
+def problems(schema: dict[str, Any], text: str) -> list[str]:
+    node = parse_yaml(text.encode(), file="f").node
+    assert node is not None
+    validator: Any = Draft202012Validator(schema)
+    return [str(error.message) for error in validator.iter_errors(to_value(node))]
+
+
+@pytest.mark.parametrize(("name", "schema"), [("compozy", project_schema()), ("workflow", workflow_schema())])
+def test_checked_in_schemas_are_those_of_the_models(name: str, schema: dict[str, Any]) -> None:
+    Draft202012Validator.check_schema(schema)
+    stored = json.loads((SCHEMAS / f"{name}.schema.json").read_text())
+    assert stored == schema, f"write the output of `compozy schema` to schemas/{name}.schema.json"
+
+
+@pytest.mark.parametrize(
+    "text", [QUICKSTART, QDRANT, POSTGRES, "version: 1.0\n", "database: {name: x, ssl_mode: require}\n"]
+)
+def test_the_seeds_projects_fit_the_schema(text: str) -> None:
+    assert problems(project_schema(), text) == []
+
+
+def test_the_seeds_workflow_fits_the_schema() -> None:
+    assert problems(workflow_schema(), HELLO) == []
+    assert problems(workflow_schema(), HELLO.replace("output:", "outputs:", 1)) == []
+
+
+def test_variables_stand_where_numbers_do() -> None:
+    text = "server: {port: '${PORT:-8080}'}\ndatabase: {driver: '${D}', auto_migrate: '${M}', busy_timeout: '${T}'}\n"
+    assert problems(project_schema(), text) == []
+    assert problems(project_schema(), "server: {port: abc}\n")
+    assert problems(workflow_schema(), HELLO + "version: 1\ntask: []\n")
+
+
+@pytest.mark.parametrize(
+    "text", ["databse: {}", "database: {driver: mysql}", "llm: {providers: [{id: a}]}", "server: 5"]
+)
+def test_faults_do_not_fit_the_schema(text: str) -> None:
+    assert problems(project_schema(), text)
+
+
+def test_schemas_describe_every_key() -> None:
+    for schema in (project_schema(), workflow_schema()):
+        for definition in [schema, *schema["$defs"].values()]:
+            assert definition["additionalProperties"] is False
+            for key, value in definition["properties"].items():
+                assert value.get("description") or key in {"input_tokens", "output_tokens"}, key
+
+
+def test_scaffold_loads_without_faults(tmp_path: Path) -> None:
+    written = scaffold(tmp_path / "new", name='It\'s: "new" 🎉')
+    assert sorted(str(path.relative_to(tmp_path / "new")) for path in written) == [
+        ".compozy/compozy.schema.json",
+        ".compozy/workflow.schema.json",
+        ".env.example",
+        ".gitignore",
+        "README.md",
+        "compozy.yaml",
+        "workflows/hello.yaml",
+    ]
+    project = load_project(tmp_path / "new", cwd=tmp_path, environ={})
+    assert project.name == 'It\'s: "new" 🎉'
+    assert [(provider.id, provider.fallback) for provider in project.providers] == [
+        ("openai", "local"),
+        ("local", None),
+    ]
+    assert [task.id for task in project.workflow("hello").config.tasks] == ["greet", "reply"]
+    for path, schema in (("compozy.yaml", project_schema()), ("workflows/hello.yaml", workflow_schema())):
+        text = (tmp_path / "new" / path).read_text()
+        assert problems(schema, text) == []
+        first = text.splitlines()[0]
+        assert first.startswith("# yaml-language-server: $schema=")
+        assert (tmp_path / "new" / path).parent.joinpath(first.partition("=")[2]).is_file()
+
+
+def test_scaffold_without_a_name_takes_the_folders(tmp_path: Path) -> None:
+    scaffold(tmp_path / "demo", name=None)
+    assert load_project(tmp_path / "demo", cwd=tmp_path, environ={}).name == "demo"
+
+
+def test_scaffold_never_overwrites(tmp_path: Path) -> None:
+    write(tmp_path, {"README.md": "mine", ".gitignore": "mine"})
+    with pytest.raises(UsageError) as caught:
+        scaffold(tmp_path, name=None)
+    assert caught.value.message == f"{tmp_path} already has .gitignore, README.md"
+    assert [path.name for path in sorted(tmp_path.iterdir())] == [".gitignore", "README.md"]
+    scaffold(tmp_path, name=None, force=True)
+    assert (tmp_path / "README.md").read_text() != "mine"
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "x" * 129])
+def test_scaffold_refuses_odd_names(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="cannot be a project's name"):
+        scaffold(tmp_path, name=name)
+
+
+def test_scaffold_in_a_file(tmp_path: Path) -> None:
+    write(tmp_path, {"file": ""})
+    with pytest.raises(UsageError, match="cannot write"):
+        scaffold(tmp_path / "file", name=None)
+
+
+PROVIDERS = """
+llm:
+  providers:
+    - {id: a, type: openai, api_key: "${KEY}", fallback: c}
+    - {id: b, type: anthropic, api_key: sk-hidden-1, model: claude}
+    - {id: c, type: local}
+    - {id: d, type: groq}
+"""
+
+
+def test_show(tmp_path: Path) -> None:
+    write(tmp_path, {"compozy.yaml": POSTGRES + PROVIDERS})
+    shown = show_settings(load(tmp_path, DB_PASSWORD="hunter2", SERVER_PORT="9"))
+    rows = {key: (value, source) for key, value, source in shown.rows}
+    assert rows["name"] == (tmp_path.name, "the folder's name")
+    assert rows["database.driver"] == ("postgres", "compozy.yaml:4:3")
+    assert rows["database.password"] == ("********", "environment DB_PASSWORD")
+    assert rows["database.conn_string"] == ("-", "default")
+    assert rows["database.auto_migrate"] == ("true", "default")
+    assert rows["database.conn_max_idle_time"] == ("300s", "default")
+    assert rows["server.port"] == ("9", "environment SERVER_PORT")
+    assert rows["knowledge.vector_dbs.0.dimension"] == ("1536", "compozy.yaml:16:7")
+    assert "database.path" not in rows
+    assert "database.host" in rows
+    assert shown.providers == [
+        ("a", "openai", DEFAULT_MODELS["openai"], "missing KEY", "c"),
+        ("b", "anthropic", "claude", "set", "-"),
+        ("c", "local", DEFAULT_MODELS["local"], "not needed", "-"),
+        ("d", "groq", DEFAULT_MODELS["groq"], "missing", "-"),
+    ]
+    assert "hunter2" not in str(shown)
+    assert "sk-hidden" not in str(shown)
+    document = shown.document(sources=True)
+    assert document["settings"]["server.port"] == {"value": 9, "source": "environment SERVER_PORT"}
+    assert shown.document(sources=False)["settings"]["server.port"] == 9
+    assert document["providers"][2]["key"] == "not needed"
+    assert json.loads(json.dumps(document)) == document
+
+
+def test_show_of_sqlite_has_no_keys_of_postgres(tmp_path: Path) -> None:
+    write(tmp_path, {"compozy.yaml": QUICKSTART})
+    keys = [key for key, _, _ in show_settings(load(tmp_path)).rows if key.startswith("database.")]
+    assert keys == [f"database.{key}" for key in ("driver", "path", "busy_timeout", "synchronous", "auto_migrate")]
+
+
+@pytest.mark.parametrize(
+    ("address", "masked"),
+    [
+        ("postgres://u:hunter2@h:5432/db?sslmode=require", "postgres://u:********@h:5432/db"),
+        ("postgres://u:a@b:c@h/db", "postgres://u:********@h/db"),
+        ("postgres://u@h/db?password=hunter2", "postgres://u@h/db"),
+        ("postgres://[::1]:5432/db", "postgres://[::1]:5432/db"),
+        ("host=h password=hunter2", "********"),
+        ("postgres://u:p@[h/db", "********"),
+        ("http://localhost:6333", "http://localhost:6333"),
+    ],
+)
+def test_masked_addresses(address: str, masked: str) -> None:
+    assert mask_address(address) == masked
+
+
+def test_definition_of_a_run(tmp_path: Path) -> None:
+    secret = 'api_key: "${KEY}", base_url: "http://u:hunter2@h/v1"'
+    config = QDRANT + PROVIDERS.replace('api_key: "${KEY}"', secret)
+    text = HELLO.replace("llm: openai", "llm: a") + "input:\n  properties:\n    name: {default: null}\n"
+    write(tmp_path, {"compozy.yaml": config, "workflows/a.yaml": text})
+    project = load(tmp_path, KEY="sk-hidden-2")
+    definition = snapshot(project, "hello-world")
+    assert json.loads(json.dumps(definition)) == definition
+    assert restore_workflow(definition) == project.workflow("hello-world").config
+    assert [provider["id"] for provider in definition["providers"]] == ["a", "c"]
+    assert "hidden" not in str(definition)
+    assert "hunter2" not in str(definition)
+    locate = locate_from(definition)(("tasks", 0, "prompt"))
+    assert locate is not None
+    assert str(locate(13)) == "workflows/a.yaml:6:27"
+    assert locate_from(definition)(("output", "greeting")) is not None
+
+
+def test_definition_uses_the_default_provider(tmp_path: Path) -> None:
+    text = HELLO.replace("    agent:\n      llm: openai\n", "")
+    write(tmp_path, {"compozy.yaml": QDRANT + PROVIDERS, "workflows/a.yaml": text})
+    assert [each["id"] for each in snapshot(load(tmp_path), "hello-world")["providers"]] == ["a", "c"]

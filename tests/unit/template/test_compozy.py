@@ -1,0 +1,166 @@
+"""The dialect of workflow files: hyphens in paths, and missing keys that are errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from compozy import template
+from compozy.errors import Place, TemplateRenderError, TemplateSyntaxError
+
+DATA: dict[str, Any] = {
+    "input": {"name": "Ada", "nothing": None, "count": 3, "my-key": "dash"},
+    "tasks": {
+        "fetch-data": {"output": {"items": [{"my-id": 1}, {"my-id": 2}], "a-b-c": "deep"}},
+        "greet": {"output": {"text": "Hello", "status": "done"}},
+    },
+}
+
+
+def render(text: str, data: Any = DATA) -> str:
+    return template.compile(text, name="t", dialect="compozy").render(data)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{{ .tasks.fetch-data.output.a-b-c }}", "deep"),
+        ("{{ $.input.my-key }}", "dash"),
+        ("{{ $t := .tasks }}{{ $t.fetch-data.output.a-b-c }}", "deep"),
+        ("{{ (.tasks).fetch-data.output.a-b-c }}", "deep"),
+        ("{{ range .tasks.fetch-data.output.items }}{{ .my-id }},{{ end }}", "1,2,"),
+        ("{{ range $i, $x := .tasks.fetch-data.output.items }}{{ $x.my-id }}{{ $.input.my-key }}{{ end }}", "1dash2dash"),
+        ("{{ with .tasks.fetch-data }}{{ .output.a-b-c }}{{ end }}", "deep"),
+        ("a {{- .input.name -}} b", "aAdab"),
+        ("{{.input.name -}} b", "Adab"),
+        ("{{ sub .input.count 1 }}{{ -1 }}", "2-1"),
+        ("{{ .input.my-key | upper }}", "DASH"),
+    ],
+)
+def test_hyphens_in_paths(text: str, expected: str) -> None:
+    assert render(text) == expected
+
+
+def test_hyphen_is_go_error_in_dialect_go() -> None:
+    with pytest.raises(TemplateSyntaxError, match="bad character U\\+002D"):
+        template.compile("{{ .my-key }}")
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("{{ .tasks.greet.ouput.text }}", '.tasks.greet has no key "ouput"', 'did you mean "output"?'),
+        ("{{ .tasks.fetch_data.output }}", '.tasks has no key "fetch_data"', 'did you mean "fetch-data"?'),
+        ("{{ .inputs }}", 'the data has no key "inputs"', 'did you mean "input"?'),
+        ("{{ $.tasks.nope }}", '$.tasks has no key "nope"', ""),
+        ("{{ .input.nothing.x }}", '.input.nothing is null, so it has no key "x"', "guard it"),
+        ("{{ .input.name.x }}", '.input.name is no map but a string, so it has no key "x"', ""),
+        ("{{ .input.nothing }}", "the value at .input.nothing is null and cannot be printed", "| default"),
+        ("{{ or .input.a .input.b }}", "is null and cannot be printed", "| default"),
+        ("{{ upper .input.nam }}", '.input has no key "nam"', 'did you mean "name"?'),
+        ("{{ range .input.items }}{{ end }}", '.input has no key "items"', ""),
+        ("{{ $x := .input.nme }}", '.input has no key "nme"', 'did you mean "name"?'),
+        ("{{ range .tasks.fetch-data.output.items }}{{ .id }}{{ end }}", 'the data has no key "id"', ""),
+        ("{{ html .input.nothing }}", "the value is null", "default"),
+        ("{{ urlquery .input.nothing }}", "the value is null", "default"),
+    ],
+)
+def test_missing_key_is_error(text: str, message: str, hint: str) -> None:
+    with pytest.raises(TemplateRenderError) as caught:
+        render(text)
+    assert message in caught.value.message
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{{ .a.b.c | default "d" }}', "d"),
+        ('{{ default "d" .a.b.c }}', "d"),
+        ('{{ .input.nothing.deep | default "d" }}', "d"),
+        ('{{ default .a.b .c | default "z" }}', "z"),
+        ('{{ coalesce .a .b.c .input.name "x" }}', "Ada"),
+        ("{{ empty .a.b }}", "true"),
+        ('{{ hasKey .a "b" }}{{ hasKey .input "name" }}{{ hasKey .input.nothing "x" }}', "falsetruefalse"),
+        ('{{ dig "a" "b" "none" .input }}{{ dig "a" "none" .nope }}', "nonenone"),
+        ('{{ dig "name" "x" "none" .input }}', "none"),
+        ('{{ ternary "yes" "no" .nope }}', "no"),
+        ("{{ if .a.b }}x{{ else }}y{{ end }}", "y"),
+        ("{{ if and .a .b.c }}x{{ else }}y{{ end }}", "y"),
+        ("{{ if not .a.b }}x{{ end }}", "x"),
+        ("{{ if or .a .input.name }}x{{ end }}", "x"),
+        ('{{ if eq .input.mode "fast" }}x{{ else }}y{{ end }}', "y"),
+        ('{{ if and (ne .input.mode "fast") .input.name }}x{{ end }}', "x"),
+        ("{{ with .a.b }}x{{ else }}y{{ end }}", "y"),
+        ("{{ if false }}{{ else if .a }}x{{ else }}y{{ end }}", "y"),
+        ("{{ not .a }}", "true"),
+        ("{{ .input.nothing | toJson }}", "null"),
+        ('{{ print (default "q" .a) }}', "q"),
+    ],
+)
+def test_missing_key_is_forgiven(text: str, expected: str) -> None:
+    assert render(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ .input.missing }}",
+        "{{ .input.nothing }}",
+        "{{ and .a .b }}",
+        '{{ index .input "missing" }}',
+        "{{ html .input.nothing }}",
+        "{{ (dict).a }}",
+        '{{ fromJson "bad" }}',
+        '{{ define "x" }}{{ . }}{{ end }}{{ template "x" }}',
+        "{{ first (list) }}",
+    ],
+)
+def test_no_value_is_never_printed(text: str) -> None:
+    with pytest.raises(TemplateRenderError):
+        render(text)
+
+
+def test_unknown_function_names_the_near_one() -> None:
+    with pytest.raises(TemplateSyntaxError) as caught:
+        template.compile("{{ uper .x }}", dialect="compozy")
+    assert 'function "uper" not defined' in caught.value.message
+    assert caught.value.hint == 'did you mean "upper"?'
+
+
+@pytest.mark.parametrize("name", ["env", "expandenv", "genPassword", "htpasswd", "genCA", "encryptAES", "getHostByName"])
+def test_left_out_function_says_why(name: str) -> None:
+    with pytest.raises(TemplateSyntaxError, match=f'function "{name}" is left out on purpose: '):
+        template.compile(f"{{{{ {name} }}}}", dialect="compozy")
+
+
+def test_escape_functions_of_the_reference() -> None:
+    assert render('{{ htmlEscape "<b>" }}{{ htmlAttrEscape "\\"" }}{{ jsEscape "\'" }}') == "&lt;b&gt;&#34;\\'"
+
+
+def _locate(offset: int) -> Place:
+    return Place(file="flow.yaml", line=10, col=5 + offset)
+
+
+@pytest.mark.parametrize(
+    ("text", "col"),
+    [
+        ("{{ .input.nam }}", 8),
+        ("é {{ $.input.nam }}", 10),
+        ("{{ .input.name | upper | nope }}", 30),
+        ("{{ .a -}} {{ if }}", 20),
+    ],
+)
+def test_error_carries_the_place_in_the_file(text: str, col: int) -> None:
+    with pytest.raises((TemplateRenderError, TemplateSyntaxError)) as caught:
+        template.compile(text, dialect="compozy", locate=_locate).render(DATA)
+    assert caught.value.place == Place(file="flow.yaml", line=10, col=col)
+    assert "template" not in caught.value.message
+
+
+def test_error_without_file_tells_line_and_column() -> None:
+    with pytest.raises(TemplateRenderError) as caught:
+        render("one\n  {{ .input.nam }}")
+    assert (caught.value.line, caught.value.col, caught.value.name) == (2, 6, "t")
+    assert caught.value.message.startswith("template: t:2:")
