@@ -170,19 +170,23 @@ def _unfit(model: CheckpointedModel, response: ModelResponse, answer: Answer) ->
 
 def _error(model: CheckpointedModel, words: str, *, hint: str = "", problems: Sequence[str] = ()) -> ModelError:
     last = model.answers[-1]
-    details: dict[str, Any] = {"provider": last.provider, "model": last.model}
+    # What was asked is paid for, also when the task fails.
+    details: dict[str, Any] = {"provider": last.provider, "model": last.model, "usage": _usage(model.answers)}
     if problems:
         details["problems"] = list(problems)
     return ModelError(f"model {last.model!r} of provider {last.provider!r} {words}", hint=hint, details=details)
 
 
 def _result(text: str, output: JsonValue, answers: Sequence[RecordedAnswer]) -> AgentResult:
-    last = answers[-1]
-    usage = AgentUsage(
+    last, usage = answers[-1], _usage(answers)
+    return AgentResult(text=text, output=output, usage=usage, fell_back_from=last.fell_back_from, reason=last.reason)
+
+
+def _usage(answers: Sequence[RecordedAnswer]) -> AgentUsage:
+    return AgentUsage(
         input_tokens=sum(answer.response.usage.input_tokens for answer in answers),
         output_tokens=sum(answer.response.usage.output_tokens for answer in answers),
         requests=len(answers),
-        provider=last.provider,
-        model=last.model,
+        provider=answers[-1].provider,
+        model=answers[-1].model,
     )
-    return AgentResult(text=text, output=output, usage=usage, fell_back_from=last.fell_back_from, reason=last.reason)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from compozy.app import close_storage, display_location, open_app, open_reading, open_storage
 from compozy.cli.documents import execution_document, format_time, print_failure
-from compozy.cli.output import print_json, print_line, print_note, print_table
+from compozy.cli.output import json_text, print_json, print_line, print_note, print_table
 from compozy.cli.progress import Progress
 from compozy.config.duration import format_duration
 from compozy.database.database import Database
@@ -121,7 +120,7 @@ def _print_execution(run: Execution, tasks: Sequence[TaskState]) -> None:
     print_table(("TASK", "STATUS", "ATTEMPTS", "TIME", "TOKENS", "MODEL"), [_task_row(task) for task in tasks])
     print_line()
     if run.status is Status.SUCCESS:
-        print_line(f"Result: {json.dumps(run.output, ensure_ascii=False)}")
+        print_line(f"Result: {json_text(run.output)}")
     elif run.status.is_final:
         print_failure(run)
 

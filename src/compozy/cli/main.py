@@ -14,7 +14,7 @@ from typer.exceptions import Abort, Exit, TyperException
 from compozy.cli.config import config_app
 from compozy.cli.migrate import migrate_app
 from compozy.cli.options import ConfigOption, Globals, LogFormat, LogLevel
-from compozy.cli.output import print_error, print_note
+from compozy.cli.output import OutputError, close_output, open_streams, print_error, print_note
 from compozy.cli.project import completion_command, init_command, schema_command, version_command
 from compozy.cli.workflow import workflow_app
 from compozy.errors import CompozyError, InternalError, UsageError
@@ -64,37 +64,48 @@ def common_options(
 
 def main() -> None:
     """Run one command and exit with its status."""
+    open_streams()
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit status: 0 ok, 1 the run failed, 2 command line, 4 database, 5 files."""
+    try:
+        status = _run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader, `head` say, has what it wanted.
+        close_output()
+        return 0
+    except (OutputError, OSError) as error:
+        close_output()
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        print_error(UsageError(f"cannot write to stdout: {reason}"), as_json=False)
+        return UsageError.exit_status
+    return status
+
+
+def _run(arguments: list[str]) -> int:
     command: Any = typer.main.get_command(app)
     as_json = _wants_json(arguments)
     try:
         outcome = command.main(args=hoist_globals(arguments), prog_name="compozy", standalone_mode=False)
-        status = outcome if isinstance(outcome, int) else 0
-        sys.stdout.flush()
     except CompozyError as error:
         print_error(error, as_json=as_json)
         return error.exit_status
     except Exit as end:
         return end.exit_code
     except TyperException as error:
-        usage = _usage_error(error)
-        print_error(usage, as_json=as_json)
-        return usage.exit_status
+        return _refuse(error, as_json=as_json)
     except (KeyboardInterrupt, Abort):
         print_note("Interrupted.")
         return _INTERRUPTED
-    except BrokenPipeError:
-        # The reader, `head` say, has what it wanted. Nothing more can be written, not even by Python's own exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except (BrokenPipeError, OutputError):
+        raise
     except Exception as error:  # noqa: BLE001 - the outermost edge: no traceback reaches a user
         print_error(_defect(error), as_json=as_json)
         return InternalError.exit_status
-    return status
+    return outcome if isinstance(outcome, int) else 0
 
 
 def hoist_globals(arguments: list[str]) -> list[str]:
@@ -114,10 +125,15 @@ def hoist_globals(arguments: list[str]) -> list[str]:
     return [*hoisted, *rest]
 
 
-def _usage_error(error: TyperException) -> UsageError:
+def _refuse(error: TyperException, *, as_json: bool) -> int:
     context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError" and context is not None:
+        # A group without a command: what is missing is what its help lists.
+        print_note(context.get_help())
+        return UsageError.exit_status
     command = context.command_path if context is not None else "compozy"
-    return UsageError(error.format_message(), hint=f"see `{command} --help`")
+    print_error(UsageError(error.format_message(), hint=f"see `{command} --help`"), as_json=as_json)
+    return UsageError.exit_status
 
 
 def _wants_json(arguments: list[str]) -> bool:

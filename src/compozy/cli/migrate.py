@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from compozy.cli.options import ConfigOption, DriverOption, Format, FormatOption, PathOption, database_overrides
-from compozy.cli.output import print_json, print_line
+from compozy.cli.output import ask, print_json, print_line, print_note
 
 migrate_app = typer.Typer(help="Bring the database's tables up to date, or back.", no_args_is_help=True)
 
@@ -50,10 +50,10 @@ def down_command(
 
     def confirm(loss: Loss) -> None:
         for table, count in loss.rows.items():
-            print_line(f"deletes {count} row(s) of {table}")
+            print_note(f"deletes {count} row(s) of {table}")
         if loss.journal_rows:
-            print_line(f"deletes the journal with {loss.journal_rows} row(s): unfinished runs cannot go on afterwards")
-        if loss.total and not yes and not typer.confirm("Delete them?"):
+            print_note(f"deletes the journal with {loss.journal_rows} row(s): unfinished runs cannot go on afterwards")
+        if loss.total and not yes and not ask("Delete them?"):
             raise UsageError("nothing was changed", hint="answer y, or pass --yes")
 
     project = open_project(context, config, database_overrides(db_driver, db_path))

@@ -6,24 +6,78 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from compozy.errors import CompozyError, ProjectError
 
 
+class OutputError(Exception):
+    """The result cannot be written to stdout, on a full disk for example."""
+
+
+def open_streams() -> None:
+    """Open what the caller closed, lest a file of ours become a standard stream, and let every character pass."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        stream = getattr(sys, name)
+        if stream is None:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False))
+        elif number:
+            stream.reconfigure(errors="backslashreplace")
+
+
+def close_output() -> None:
+    """Throw away what could not be written to stdout, so that not even Python's own exit tries again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def print_line(text: str = "") -> None:
-    """Print one line of a result."""
-    print(text)  # noqa: T201 - stdout is what this module writes to
+    """Print one line of a result.
+
+    Raises:
+        BrokenPipeError: nobody reads on.
+        OutputError: it cannot be written.
+    """
+    try:
+        print(text)  # noqa: T201 - stdout is what this module writes to
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(error.strerror) from error
 
 
 def print_json(document: Any) -> None:
     """Print a result as one JSON document."""
-    print_line(json.dumps(document, ensure_ascii=False, indent=2))
+    print_line(json_text(document, indent=2))
+
+
+def json_text(document: Any, *, indent: int | None = None) -> str:
+    """Return JSON that stdout can write: with escapes for what its encoding lacks, and for halves of characters."""
+    text = json.dumps(document, ensure_ascii=False, indent=indent)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(document, indent=indent)
+    return text
 
 
 def print_note(text: str) -> None:
     """Tell something that is not the result."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 - stderr is what this module writes to
+    write_note(f"{text}\n")
+
+
+def write_note(text: str) -> None:
+    """Write to stderr. Where nobody listens any more nothing is lost, least of all the run that it tells of."""
+    with suppress(OSError):
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
+def ask(question: str) -> bool:
+    """Ask on stderr, and return whether the answer from stdin is yes."""
+    write_note(f"{question} [y/N] ")
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 def print_error(error: CompozyError, *, as_json: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from compozy.cli.output import paint, print_note
+from compozy.cli.output import paint, print_note, write_note
 from compozy.config.duration import format_duration
 from compozy.database.status import Status
 from compozy.database.tasks import TaskEnd
@@ -27,14 +27,12 @@ class Progress:
     def task_began(self, execution_id: str, task_id: str, position: int, count: int) -> None:
         """Show which task is at work, on a line that its end replaces."""
         if self._shows(execution_id):
-            sys.stderr.write(f"\r\x1b[K  {paint('…', 'dim')} {task_id} ({position + 1}/{count})")
-            sys.stderr.flush()
+            write_note(f"\r\x1b[K  {paint('…', 'dim')} {task_id} ({position + 1}/{count})")
 
     def task_ended(self, execution_id: str, task_id: str, end: TaskEnd, *, replayed: bool, seconds: float) -> None:
         """Show how it ended, and say when another provider answered than was asked."""
         if self._shows(execution_id):
-            sys.stderr.write(f"\r\x1b[K{_line(task_id, end, replayed=replayed, seconds=seconds)}\n")
-            sys.stderr.flush()
+            write_note(f"\r\x1b[K{_line(task_id, end, replayed=replayed, seconds=seconds)}\n")
         if execution_id == self._execution_id and not self._quiet:
             self._tell_fallbacks(end)
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from compozy.app import App, close_storage, open_app, open_storage
 from compozy.cli.documents import execution_document, print_failure
-from compozy.cli.output import print_json, print_line, print_note
+from compozy.cli.output import json_text, print_json, print_line, print_note
 from compozy.cli.progress import Progress
 from compozy.config.duration import parse_duration_s
 from compozy.database.database import Database
@@ -26,6 +27,8 @@ from compozy.project.loaded import LoadedProject
 from compozy.workflow.start import prepare_run, start_run
 
 _MAX_INPUT_BYTES = 10 * 1024 * 1024
+# As deep as YAML files may be.
+_MAX_INPUT_DEPTH = 100
 _INTERRUPTED = 130
 _TERMINATED = 143
 # A run that another process executes is looked at this often.
@@ -49,22 +52,19 @@ def read_input(text: str | None) -> Any:
     """Return the JSON that `--input` names: itself, `@FILE`, or `-` for stdin.
 
     Raises:
-        UsageError: the file cannot be read, is larger than 10 MiB, or holds no JSON.
+        UsageError: the file cannot be read, is larger than 10 MiB, holds no JSON, or JSON nested over 100 levels.
     """
     if text is None:
         return None
-    source, content = "--input", text
-    if text == "-":
-        source, content = "stdin", sys.stdin.read(_MAX_INPUT_BYTES + 1)
-    elif text.startswith("@"):
-        source = text[1:]
-        content = _read_file(Path(source))
-    if len(content) > _MAX_INPUT_BYTES:
+    source, data = _read_source(text)
+    if len(data) > _MAX_INPUT_BYTES:
         raise UsageError(f"the input from {source} is larger than 10 MiB")
+    content = _decode(source, data)
     try:
-        return json.loads(content, parse_constant=_refuse_constant)
+        value = json.loads(content, parse_constant=_refuse_constant, parse_float=_parse_float)
+        _check_depth(value)
     except (ValueError, RecursionError) as error:
-        reason = getattr(error, "msg", str(error))
+        reason = "nested too deeply" if isinstance(error, RecursionError) else getattr(error, "msg", str(error))
         raise UsageError(
             f"the input from {source} is not JSON: {reason}",
             hint="""quote it for the shell, as in --input='{"name": "Ada"}'""",
@@ -195,7 +195,7 @@ class _Runner:
             print_json(execution_document(run, tasks))
         elif run.status is Status.SUCCESS:
             print_line(f"Workflow {run.workflow_id!r} completed successfully")
-            print_line(f"Result: {json.dumps(run.output, ensure_ascii=False)}")
+            print_line(f"Result: {json_text(run.output)}")
         else:
             print_failure(run)
         if run.status is Status.CANCELED:
@@ -216,16 +216,49 @@ def _canceled() -> RunCanceledError:
     return RunCanceledError("canceled with Ctrl-C")
 
 
-def _read_file(path: Path) -> str:
+def _read_source(text: str) -> tuple[str, bytes]:
+    """Return where the input comes from, and as much of it as may be accepted and one byte more."""
+    if text == "-":
+        return "stdin", sys.stdin.buffer.read(_MAX_INPUT_BYTES + 1)
+    if not text.startswith("@"):
+        return "--input", os.fsencode(text)
+    path = Path(text[1:])
     try:
-        if path.stat().st_size > _MAX_INPUT_BYTES:
-            raise UsageError(f"the input file {str(path)!r} is larger than 10 MiB")
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot read the input file {str(path)!r}: {error.strerror}") from error
+        with path.open("rb") as file:
+            return text[1:], file.read(_MAX_INPUT_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UsageError(f"cannot read the input file {str(path)!r}: {reason}") from error
+
+
+def _decode(source: str, content: bytes) -> str:
+    try:
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UsageError(f"the input file {str(path)!r} is not UTF-8 text") from error
+        raise UsageError(f"the input from {source} is not UTF-8 text") from error
 
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON value")
+
+
+def _parse_float(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"the number {text} is too large")
+    return number
+
+
+def _check_depth(value: Any) -> None:
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > _MAX_INPUT_DEPTH:
+            raise ValueError(f"nested deeper than {_MAX_INPUT_DEPTH} levels")
+        level = [item for found in level for item in _items(found)]
+
+
+def _items(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(cast("dict[str, Any]", value).values())
+    return cast("list[Any]", value) if isinstance(value, list) else []

@@ -14,7 +14,15 @@ import sqlalchemy as sa
 from compozy.config.settings import DatabaseSettings
 from compozy.database.failures import explain_failures
 from compozy.database.owner import OwnerLock
-from compozy.database.sqlite import MEMORY, begin_immediate, check_header, make_engine, make_reader_engine, prepare_file
+from compozy.database.sqlite import (
+    MEMORY,
+    begin_immediate,
+    check_header,
+    file_exists,
+    make_engine,
+    make_reader_engine,
+    prepare_file,
+)
 from compozy.errors import DatabaseError
 
 T = TypeVar("T")
@@ -98,7 +106,7 @@ def open_database(settings: DatabaseSettings, *, location: str | None = None) ->
         driver="sqlite",
         location=location or path,
         engine=make_engine(settings, path),
-        readers=make_reader_engine(settings, path, read_only=False),
+        readers=make_reader_engine(settings, path),
         owner_lock=OwnerLock(file),
     )
     _probe(database)
@@ -112,10 +120,10 @@ def open_for_reading(settings: DatabaseSettings, *, location: str | None = None)
         DatabaseError: it is there and cannot be read.
     """
     path = _sqlite_path(settings)
-    if path == MEMORY or not Path(path).exists():
+    if path == MEMORY or not file_exists(Path(path)):
         return None
     check_header(Path(path))
-    readers = make_reader_engine(settings, path, read_only=True)
+    readers = make_reader_engine(settings, path)
     database = Database(
         driver="sqlite",
         location=location or path,

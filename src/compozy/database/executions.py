@@ -104,68 +104,29 @@ def finish_execution(
 
 
 def claim_pending(connection: sa.Connection, owner: str, *, journal_format: int, limit: int) -> list[str]:
-    """Give up to `limit` runs that wait for a process to `owner`, the oldest first, and return their ids.
-
-    The second condition on `owner` decides between processes that choose the same rows at the same time.
-    """
+    """Give up to `limit` runs that wait for a process to `owner`, and return their ids, the oldest first."""
     waiting = (
         sa.select(workflow_states.c.workflow_exec_id)
-        .where(workflow_states.c.owner.is_(None))
-        .where(workflow_states.c.status.in_(_CLAIMABLE))
-        .where(workflow_states.c.journal_format == journal_format)
+        .where(*_is_claimable(journal_format))
         .order_by(workflow_states.c.created_ms, workflow_states.c.workflow_exec_id)
         .limit(limit)
     )
-    now = now_ms()
-    claimed = connection.execute(
-        sa.update(workflow_states)
-        .where(workflow_states.c.workflow_exec_id.in_(waiting.scalar_subquery()))
-        .where(workflow_states.c.owner.is_(None))
-        .values(
-            owner=owner,
-            status=sa.case(
-                (workflow_states.c.status == Status.PENDING, Status.RUNNING), else_=workflow_states.c.status
-            ),
-            started_ms=sa.func.coalesce(workflow_states.c.started_ms, now),
-            updated_ms=now,
-        )
-        .returning(workflow_states.c.workflow_exec_id)
-    )
-    ids = sorted(claimed.scalars())
-    if ids:
-        # The first task of a run that waited was stored with it; it begins now.
-        connection.execute(
-            sa.update(task_states)
-            .where(task_states.c.workflow_exec_id.in_(ids))
-            .where(task_states.c.status == Status.PENDING)
-            .values(status=Status.RUNNING, started_ms=now, updated_ms=now)
-        )
-    return ids
+    return _claim(connection, waiting, owner)
 
 
 def claim_one(connection: sa.Connection, workflow_exec_id: str, owner: str, *, journal_format: int) -> bool:
     """Give one run that nobody executes to `owner`; False when it has an owner, has ended, or has another format."""
-    now = now_ms()
-    changed = connection.execute(
-        sa.update(workflow_states)
+    wanted = (
+        sa.select(workflow_states.c.workflow_exec_id)
         .where(workflow_states.c.workflow_exec_id == workflow_exec_id)
-        .where(workflow_states.c.owner.is_(None))
-        .where(workflow_states.c.status.in_(_CLAIMABLE))
-        .where(workflow_states.c.journal_format == journal_format)
-        .values(owner=owner, status=Status.RUNNING, updated_ms=now)
+        .where(*_is_claimable(journal_format))
     )
-    return changed.rowcount == 1
+    return bool(_claim(connection, wanted, owner))
 
 
 def has_claimable(connection: sa.Connection, *, journal_format: int) -> bool:
     """Return whether any run waits for a process."""
-    waiting = (
-        sa.select(sa.literal(1))
-        .where(workflow_states.c.owner.is_(None))
-        .where(workflow_states.c.status.in_(_CLAIMABLE))
-        .where(workflow_states.c.journal_format == journal_format)
-        .limit(1)
-    )
+    waiting = sa.select(sa.literal(1)).where(*_is_claimable(journal_format)).limit(1)
     return connection.execute(waiting).first() is not None
 
 
@@ -257,6 +218,43 @@ def check_execution_id(text: str) -> str:
             f"an execution id has 1 to {_ID_MAX} letters, digits and the signs . _ : -, got {text!r}",
         )
     return text
+
+
+def _is_claimable(journal_format: int) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
+        workflow_states.c.owner.is_(None),
+        workflow_states.c.status.in_(_CLAIMABLE),
+        workflow_states.c.journal_format == journal_format,
+    )
+
+
+def _claim(connection: sa.Connection, chosen: sa.Select[str], owner: str) -> list[str]:
+    """Give the `chosen` runs to `owner`; the second look at the owner decides between processes that choose alike."""
+    now = now_ms()
+    claimed = connection.execute(
+        sa.update(workflow_states)
+        .where(workflow_states.c.workflow_exec_id.in_(chosen.scalar_subquery()))
+        .where(workflow_states.c.owner.is_(None))
+        .values(
+            owner=owner,
+            status=sa.case(
+                (workflow_states.c.status == Status.PENDING, Status.RUNNING), else_=workflow_states.c.status
+            ),
+            started_ms=sa.func.coalesce(workflow_states.c.started_ms, now),
+            updated_ms=now,
+        )
+        .returning(workflow_states.c.created_ms, workflow_states.c.workflow_exec_id)
+    )
+    ids = [run_id for _, run_id in sorted(tuple(row) for row in claimed)]
+    if ids:
+        # The first task of a run that waited was stored with it; it begins now.
+        connection.execute(
+            sa.update(task_states)
+            .where(task_states.c.workflow_exec_id.in_(ids))
+            .where(task_states.c.status == Status.PENDING)
+            .values(status=Status.RUNNING, started_ms=now, updated_ms=now)
+        )
+    return ids
 
 
 def _execution(row: sa.RowMapping) -> Execution:

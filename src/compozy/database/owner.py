@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -39,12 +40,15 @@ class OwnerLock:
         file = self._open()
         while not _try_lock(file):
             if monotonic_s() >= deadline:
+                holder = _read_holder(file)
                 os.close(file)
-                raise self._owned_error(wait_s)
+                raise self._owned_error(holder, wait_s)
             time.sleep(_POLL_S)
-        os.ftruncate(file, 0)
-        os.pwrite(file, json.dumps(holder).encode(), 0)
         self._file = file
+        # Without room for it on the disk, others are told less; the lock holds all the same.
+        with suppress(OSError):
+            os.ftruncate(file, 0)
+            os.pwrite(file, json.dumps(holder).encode(), 0)
 
     def release(self) -> None:
         """Give the lock back; harmless when it is not held."""
@@ -53,19 +57,6 @@ class OwnerLock:
             os.ftruncate(self._file, 0)
             os.close(self._file)
             self._file = None
-
-    def holder(self) -> dict[str, Any] | None:
-        """Return what the process that holds the lock wrote, {} when that is unreadable, None when it is free."""
-        try:
-            file = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
-        except OSError:
-            return None
-        try:
-            if _try_lock(file):
-                return None
-            return _read_holder(file)
-        finally:
-            os.close(file)
 
     def _open(self) -> int:
         try:
@@ -76,8 +67,7 @@ class OwnerLock:
                 hint="SQLite needs to write files beside the database; change the folder's owner or mode",
             ) from error
 
-    def _owned_error(self, wait_s: float) -> DatabaseOwnedError:
-        holder = self.holder() or {}
+    def _owned_error(self, holder: dict[str, Any], wait_s: float) -> DatabaseOwnedError:
         who = f"process {holder['pid']} ({holder.get('command', 'compozy')})" if "pid" in holder else "another process"
         waited = f" and did not let go within {wait_s:g} s" if wait_s else ""
         return DatabaseOwnedError(
@@ -99,6 +89,7 @@ def _try_lock(file: int) -> bool:
 
 
 def _read_holder(file: int) -> dict[str, Any]:
+    """Return what the process that holds the lock wrote, {} when that is unreadable."""
     try:
         holder: Any = json.loads(os.pread(file, 4096, 0) or b"{}")
     except ValueError:

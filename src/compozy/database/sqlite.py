@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import stat
 from pathlib import Path
@@ -22,6 +23,8 @@ _NETWORK_FILE_SYSTEMS = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "fuse.sshfs", "fuse.glusterfs", "glusterfs", "fuse.rclone", "ncpfs"}
 )
 _READERS = 4
+# How blanks and backslashes stand in the list of mounts: `\040`.
+_OCTAL = re.compile(r"\\([0-7]{3})")
 
 
 def prepare_file(path: Path) -> None:
@@ -30,12 +33,9 @@ def prepare_file(path: Path) -> None:
     Raises:
         DatabaseError: it is a folder, no SQLite database, on a network file system, or cannot be written.
     """
-    if path.is_dir():
-        raise DatabaseError(
-            f"the database path {str(path)!r} is a directory", hint="name a file in it, such as compozy.db"
-        )
+    is_there = file_exists(path)
     _refuse_network_file_system(path)
-    if path.exists():
+    if is_there:
         check_header(path)
         _require_writable(path)
         return
@@ -47,6 +47,31 @@ def prepare_file(path: Path) -> None:
             f"cannot create the database {str(path)!r}: {error.strerror}",
             hint="choose a folder that you may write to: database.path or --db-path",
         ) from error
+
+
+def file_exists(path: Path) -> bool:
+    """Return whether there is a file at `path`.
+
+    Raises:
+        DatabaseError: it is a folder, no name for a file, or in a place that this user may not look into.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise DatabaseError(
+            f"the database path {str(path)!r} cannot be used: {reason}",
+            hint="choose a file that you may read and write: database.path or --db-path",
+        ) from error
+    if stat.S_ISDIR(mode):
+        raise DatabaseError(
+            f"the database path {str(path)!r} is a directory", hint="name a file in it, such as compozy.db"
+        )
+    if not stat.S_ISREG(mode):
+        raise DatabaseError(f"the database path {str(path)!r} is no ordinary file", hint="name another file")
+    return True
 
 
 def check_header(path: Path) -> None:
@@ -76,9 +101,12 @@ def make_engine(settings: DatabaseSettings, path: str) -> sa.Engine:
     return _engine(settings, path, pool_size=1)
 
 
-def make_reader_engine(settings: DatabaseSettings, path: str, *, read_only: bool) -> sa.Engine:
-    """Return the engine for queries that change nothing; in WAL mode they never wait for the writer."""
-    return _engine(settings, path, pool_size=_READERS, read_only=read_only)
+def make_reader_engine(settings: DatabaseSettings, path: str) -> sa.Engine:
+    """Return the engine for queries; in WAL mode they never wait for the writer.
+
+    It changes nothing, not even the journal mode, so that a file may be looked at before it is known whose it is.
+    """
+    return _engine(settings, path, pool_size=_READERS, read_only=True)
 
 
 def begin_immediate(connection: sa.Connection) -> None:
@@ -146,10 +174,11 @@ def file_system_of(path: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
     except OSError:
         return ""
     best, kind = "", ""
-    target = str(path.absolute())
+    # Links lead to where the file really lies.
+    target = str(path.resolve())
     for line in lines:
         fields = line.split(" ")
-        point = fields[1].replace("\\040", " ") if len(fields) > 2 else ""
+        point = _OCTAL.sub(lambda escape: chr(int(escape[1], 8)), fields[1]) if len(fields) > 2 else ""
         inside = target == point or target.startswith(point.rstrip("/") + "/")
         if point and inside and len(point) >= len(best):
             best, kind = point, fields[2]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 from dbos import DBOS, DBOSConfig
@@ -69,6 +71,8 @@ def launch_journal(database: Database, executor_id: str) -> None:
 def destroy_journal() -> None:
     """End the engine of this process; what was running stays in the journal, to be resumed."""
     DBOS.destroy()
+    # The engine made its own threads those of the event loop, and has just ended them; the loop needs others.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
 
 
 def resume_queue_name(executor_id: str) -> str:

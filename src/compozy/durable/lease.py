@@ -38,9 +38,13 @@ class Lease:
         """Free the runs that are still open, and forget this process."""
         self._stopping.set()
         self._thread.join()
-        with self._database.write() as connection:
-            release_runs(connection, self.executor_id)
-            delete_executor(connection, self.executor_id)
+        try:
+            with self._database.write() as connection:
+                release_runs(connection, self.executor_id)
+                delete_executor(connection, self.executor_id)
+        except DatabaseError as error:
+            # Nothing is lost: the lease runs out by itself, and others take the runs then.
+            _log.warning("could not sign off", cause=error.message)
 
     def _keep(self) -> None:
         while not self._stopping.wait(_RENEW_S):

@@ -20,6 +20,7 @@ from compozy.database.executions import (
     claim_one,
     claim_pending,
     finish_execution,
+    get_status,
     has_claimable,
     insert_execution,
     release_run,
@@ -32,6 +33,7 @@ from compozy.durable.format import JOURNAL_FORMAT
 from compozy.durable.journal import destroy_journal, launch_journal
 from compozy.durable.lease import Lease
 from compozy.durable.recover import RunStart, find_start, forget_queue, reconcile, resume
+from compozy.durable.step import database_location
 from compozy.errors import DatabaseError, InternalError, RunTimeoutError
 from compozy.ids import new_executor_id
 
@@ -52,6 +54,7 @@ class _BodyEnd(Enum):
     DONE = "done"
     INTERRUPTED = "interrupted"
     TIMED_OUT = "timed out"
+    BROKEN = "broken"
 
 
 class RunInterruptedError(BaseException):
@@ -92,12 +95,17 @@ class Runtime:
         """
         global _active_runtime  # noqa: PLW0603 - DBOS is one per process, and so is what it calls
         self._lease.take()
-        left = await self._database.write_async(self._bury_dead)
         _active_runtime = self
-        with explain_failures(self._database.location):
-            launch_journal(self._database, self.executor_id)
-            for run_id in await reconcile(self._database, self.executor_id):
-                self._begin(run_id)
+        try:
+            left = await self._database.write_async(self._bury_dead)
+            with explain_failures(self._database.location):
+                launch_journal(self._database, self.executor_id)
+                for run_id in await reconcile(self._database, self.executor_id):
+                    self._begin(run_id)
+        except BaseException:
+            destroy_journal()
+            self._lease.give_back()
+            raise
         self._poller = asyncio.create_task(self._poll())
         return left
 
@@ -175,6 +183,13 @@ class Runtime:
         if body is not None:
             body.cancel()
             await asyncio.gather(self._carried[run_id], return_exceptions=True)
+        known = await self._database.read_async(partial(get_status, workflow_exec_id=run_id))
+        if known is not None and known.is_final:
+            # It came to its end while it was being stopped; what the journal still lacks is its last word.
+            if body is not None and await find_start(run_id) is RunStart.RESUME:
+                self._begin(run_id, RunStart.RESUME)
+                await self.wait(run_id)
+            return False
         return await self._end_early(run_id, status, error)
 
     async def _end_early(self, run_id: str, status: Status, error: dict[str, Any] | None) -> bool:
@@ -225,22 +240,10 @@ class Runtime:
         self._carried[run_id] = asyncio.create_task(self._carry(run_id, start), name=f"run {run_id}")
 
     async def _carry(self, run_id: str, start: RunStart | None) -> None:
-        """See one run through, from its claim to the journal's last word on it."""
-        end = self._body_ends[run_id] = asyncio.get_running_loop().create_future()
+        """Have a run from its claim to the journal's last word on it."""
+        self._body_ends[run_id] = asyncio.get_running_loop().create_future()
         try:
-            start = start or await find_start(run_id)
-            if start is RunStart.FRESH:
-                with SetWorkflowID(run_id):
-                    handle = await DBOS.start_workflow_async(run_journaled, run_id)
-            elif start is RunStart.RESUME:
-                handle = await resume(run_id, self.executor_id)
-            else:
-                await self._database.write_async(partial(_end_unknown, run_id=run_id, start=start))
-                return
-            if await end is _BodyEnd.DONE:
-                await handle.get_result(polling_interval_sec=_JOURNAL_POLL_S)
-            elif run_id in self._timeouts:
-                await self._end_early(run_id, Status.TIMED_OUT, self._timeouts.pop(run_id).to_json())
+            await self._see_through(run_id, start or await find_start(run_id))
         except DBAPIError as error:
             self._failures[run_id] = explain_failure(error, self._database.location)
         except DatabaseError as error:
@@ -253,8 +256,26 @@ class Runtime:
             del self._carried[run_id]
             self._wake.set()
 
+    async def _see_through(self, run_id: str, start: RunStart) -> None:
+        if start in {RunStart.CANCELED, RunStart.ENDED}:
+            await self._database.write_async(partial(_end_unknown, run_id=run_id, start=start))
+            return
+        if start is RunStart.FRESH:
+            with SetWorkflowID(run_id):
+                handle = await DBOS.start_workflow_async(run_journaled, run_id)
+        else:
+            handle = await resume(run_id, self.executor_id)
+        how = await self._body_ends[run_id]
+        if how is _BodyEnd.DONE:
+            await handle.get_result(polling_interval_sec=_JOURNAL_POLL_S)
+        elif how is _BodyEnd.TIMED_OUT:
+            await self._end_early(run_id, Status.TIMED_OUT, self._timeouts.pop(run_id).to_json())
+        elif how is _BodyEnd.BROKEN:
+            await self._database.write_async(partial(_end_unknown, run_id=run_id, start=RunStart.ENDED))
+
     async def run_body(self, run_id: str) -> None:
         """What the journal calls for a run; only `run_journaled` does."""
+        database_location.set(self._database.location)
         body = self._bodies[run_id] = asyncio.ensure_future(self._execute(run_id))
         how = _BodyEnd.INTERRUPTED
         try:
@@ -266,11 +287,14 @@ class Runtime:
             how = _BodyEnd.TIMED_OUT
             self._timeouts[run_id] = error
             raise RunInterruptedError from error
-        except (DBAPIError, DatabaseError) as error:
+        except DatabaseError as error:
             # The database is away, which is no fault of the run: nothing is recorded, and the run stays open.
-            failure = error if isinstance(error, DatabaseError) else explain_failure(error, self._database.location)
-            self._failures[run_id] = failure
+            self._failures[run_id] = error
             raise RunInterruptedError from error
+        except Exception:
+            _log.exception("a run broke", execution_id=run_id)
+            how = _BodyEnd.BROKEN
+            raise
         finally:
             del self._bodies[run_id]
             end = self._body_ends.get(run_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 from openai import AsyncOpenAI
@@ -29,6 +30,9 @@ _REFUSED_STATUSES = frozenset({400, 404, 415, 422, 501})
 
 def build_model(spec: ModelSpec) -> BuiltModel:
     """Return the chat model at the provider's address."""
+    # A model that reasons takes no temperature. It is left out, which the pages say; a warning with each request
+    # would only be noise on stderr.
+    warnings.filterwarnings("ignore", message="Sampling parameters", category=UserWarning)
     client = AsyncOpenAI(
         base_url=spec.base_url,
         api_key=spec.api_key or _NO_KEY,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from compozy.template.calls import (
@@ -17,7 +19,7 @@ from compozy.template.fields import Path, compile_chain, compile_field, compile_
 from compozy.template.functions.registry import Function, Param
 from compozy.template.grace import Grace, grace_of_arguments
 from compozy.template.machine import Fault, Frame, State, Value, last_node
-from compozy.template.nodes import Chain, Command, Dot, Field, Identifier, Nil, Operand, Pipe, Variable
+from compozy.template.nodes import Chain, Command, Dot, Field, Identifier, Nil, Node, Operand, Pipe, Variable
 from compozy.template.values import INVALID, GoError, GoValue, is_map
 
 
@@ -35,7 +37,8 @@ class ExpressionCompiler:
         for index, command in enumerate(pipe.commands):
             behind = pipe.commands[index + 1].args[0] if index + 1 < len(pipe.commands) else None
             use = grace_of_arguments(behind.name, grace) if isinstance(behind, Identifier) else Grace.STRICT
-            value = self.command(command, value, grace if behind is None else use)
+            before = pipe.commands[index - 1] if index else pipe
+            value = self.command(command, value, grace if behind is None else use, before)
         if value is None:
             raise TypeError("a pipeline without commands")
         return self.declared(pipe, value) if pipe.declared else value
@@ -72,8 +75,8 @@ class ExpressionCompiler:
 
         return refuse
 
-    def command(self, command: Command, final: Value | None, grace: Grace) -> Value:
-        """Compile one stage; `final` is the stage before it."""
+    def command(self, command: Command, final: Value | None, grace: Grace, before: Command | Pipe) -> Value:
+        """Compile one stage; `final` is the value of the stage `before` it."""
         first = command.args[0]
         if isinstance(first, Identifier):
             return self.function(first.name, command, command.args[1:], final, grace)
@@ -81,8 +84,21 @@ class ExpressionCompiler:
             return self.operand_value(first, grace)
         if isinstance(first, Field | Chain) or (isinstance(first, Variable) and first.keys):
             return self.method(first, command, final)
-        fault = Fault(self.unit, first, f"can't give argument to non-function {first}")
-        return self.refusal(fault)
+        return self.no_function(first, final, before)
+
+    def no_function(self, first: Operand, final: Value | None, before: Command | Pipe) -> Value:
+        """Compile arguments for what is no function. Go is not yet at a pipeline in parentheses when it refuses it."""
+        unit = self.unit
+
+        def refuse(state: State) -> Any:
+            if final is not None:
+                final(state)
+            node: Node = first
+            if isinstance(first, Pipe):
+                node = last_node(before, state.stops) if isinstance(before, Command) else before
+            raise Fault(unit, node, f"can't give argument to non-function {first}")
+
+        return refuse
 
     def operand_value(self, node: Operand, grace: Grace) -> Value:
         """Compile an operand that stands alone."""
@@ -133,6 +149,8 @@ class ExpressionCompiler:
     ) -> Value:
         """Compile the call of a function."""
         function = self.functions[name]
+        if name == "call" and args:
+            function = replace(function, call=partial(function.call, shown=str(args[0])))
         self.frame.mutates |= function.mutates
         use = grace_of_arguments(name, grace)
         if count_error(function, len(args), piped=final is not None):

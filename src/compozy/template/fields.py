@@ -87,9 +87,8 @@ class Path:
                 f"{owner} is null, so it has no key {quote_key(key)}",
                 hint="guard it with {{ with }}, or give a value with `default`",
             )
-        return self.fault(
-            state, f"{owner} is no map but a {_PLAIN.get(_class_of(value), 'value')}: no key {quote_key(key)}"
-        )
+        kind = _PLAIN.get(_class_of(value), "value")
+        return self.fault(state, f"{owner} is no map but a {kind}, so it has no key {quote_key(key)}")
 
     def show_owner(self, index: int) -> str:
         """Return the part of the chain before the key at `index`, as the user wrote it."""

@@ -80,7 +80,7 @@ def _write_float(number: float) -> str:
 def _escape(found: re.Match[str]) -> str:
     char = found.group()
     if "\ud800" <= char <= "\udfff":
-        return "\\ufffd"
+        return "\ufffd"
     return _SHORT.get(char) or f"\\u{ord(char):04x}"
 
 
@@ -91,14 +91,14 @@ def read_json(text: str) -> Any:
     except RecursionError as error:
         raise GoError("exceeded max depth") from error
     except ValueError as error:
-        raise GoError(find_fault(text) or "invalid JSON") from error
+        raise GoError(find_fault(text) or str(error)) from error
     return value if text.isascii() and "\\u" not in text else _replace_surrogates(value)
 
 
 def _read_float(text: str) -> float:
     number = float(text)
     if math.isinf(number):
-        raise GoError(f"json: cannot unmarshal number {text} into Go value of type float64")
+        raise ValueError(f"json: cannot unmarshal number {text} into Go value of type float64")
     return number
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from compozy.template.literals import MAX_INT, MIN_INT, quote
+from compozy.template.literals import MAX_INT, MIN_INT, to_bytes
 from compozy.template.values import GoError, GoValue
 
 SECOND = 1_000_000_000
@@ -245,9 +245,16 @@ def _show_fraction(nanos: int, unit: int) -> str:
     return f"{whole}.{digits}" if digits else str(whole)
 
 
+def quote_time(text: str) -> str:
+    """Return the text as the messages about times quote it: every byte beyond ASCII is escaped."""
+    shown = [f"\\{chr(byte)}" if byte in b'"\\' else chr(byte) if 32 <= byte < 128 else f"\\x{byte:02x}"
+             for byte in to_bytes(text)]  # fmt: skip
+    return f'"{"".join(shown)}"'
+
+
 def read_duration(text: str) -> int:
     """Return the nanoseconds of a duration such as `-1.5h` or `300ms`; raises GoError."""
-    fault = GoError(f"time: invalid duration {quote(text)}")
+    fault = GoError(f"time: invalid duration {quote_time(text)}")
     sign = -1 if text[:1] == "-" else 1
     rest = text[1:] if text[:1] in {"-", "+"} else text
     if rest == "0":
@@ -268,9 +275,9 @@ def read_duration(text: str) -> int:
 
 def _part_nanos(text: str, whole: str, fraction: str | None, unit: str) -> int:
     if not unit:
-        raise GoError(f"time: missing unit in duration {quote(text)}")
+        raise GoError(f"time: missing unit in duration {quote_time(text)}")
     scale = _UNITS.get(unit)
     if scale is None:
-        raise GoError(f"time: unknown unit {quote(unit)} in duration {quote(text)}")
+        raise GoError(f"time: unknown unit {quote_time(unit)} in duration {quote_time(text)}")
     digits = (fraction or "")[1:]
     return int(whole or "0") * scale + (int(digits) * scale // 10 ** len(digits) if digits else 0)

@@ -43,6 +43,18 @@ def from_bytes(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
+def valid_text(text: str) -> str:
+    """Return the text with U+FFFD for each byte that is no UTF-8 and could not be put together again."""
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        joined = to_bytes(text).decode("utf-8", "surrogateescape")
+        return "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in joined)
+    return text
+
+
 def is_print(char: str) -> bool:
     """Tell whether Go prints the character as it is, not as an escape."""
     return char.isprintable()
@@ -155,7 +167,7 @@ def _has_good_underscores(text: str) -> bool:
 def read_float(text: str) -> float | None:
     """Return the number as Go's `ParseFloat` reads it; None when it is none or too large."""
     if "_" in text:
-        if text.lstrip("+-")[:1] != "0" or not _has_good_underscores(text):
+        if not _has_good_underscores(text):
             return None
         text = text.replace("_", "")
     if _HEX_FLOAT.match(text):

@@ -10,7 +10,7 @@ from typing import Any
 from compozy.template.cursor import ParseError
 from compozy.template.functions import FUNCTIONS, LEFT_OUT
 from compozy.template.limits import Budget, Limits
-from compozy.template.literals import quote, to_bytes
+from compozy.template.literals import quote, to_bytes, valid_text
 from compozy.template.machine import Dialect, Fault, Frame, MissingKey, State, Unit, Value
 from compozy.template.nearby import suggest
 from compozy.template.nodes import Action, Body, Field, Node, Variable
@@ -27,7 +27,7 @@ class ProgramError(Exception):
 
     def __init__(self, message: str, *, go_place: str, offset: int, hint: str = "") -> None:
         super().__init__(message)
-        self.message = message
+        self.message = valid_text(message)
         self.go_place = go_place
         self.offset = offset
         self.hint = hint
@@ -54,7 +54,7 @@ class Program:
             state.measure()
         except _STOPS as error:
             raise self.translate(error) from error
-        return _clean("".join(state.out))
+        return valid_text("".join(state.out))
 
     def evaluate(self, data: Any, missing: MissingKey, limits: Limits) -> Any:
         """Return the value of a single action; raises ProgramError."""
@@ -84,7 +84,7 @@ class Program:
         if error.node is None:
             return ProgramError(error.message, go_place=f"template: {self.name}: ", offset=-1, hint=error.hint)
         line, col = go_position(self.text, error.node.pos)
-        where = f"template: {self.name}:{line}:{col}: executing {quote(error.unit)} at <{error.node}>: "
+        where = valid_text(f"template: {self.name}:{line}:{col}: executing {quote(error.unit)} at <{error.node}>: ")
         return ProgramError(error.message, go_place=where, offset=start_offset(error.node), hint=error.hint)
 
 
@@ -95,18 +95,6 @@ def _describe(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "the template or its data is nested too deeply"
     return getattr(error, "message", "") or str(error) or type(error).__name__
-
-
-def _clean(text: str) -> str:
-    """Return the text with U+FFFD for each byte that is no UTF-8 and could not be put together again."""
-    if text.isascii():
-        return text
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        joined = to_bytes(text).decode("utf-8", "surrogateescape")
-        return "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in joined)
-    return text
 
 
 def go_position(text: str, offset: int) -> tuple[int, int]:

@@ -82,7 +82,6 @@ class _Translator:
         self.stack: list[tuple[bool, bool]] = []
         self.repeatable = False
         self.repeat_from = -1
-        self.names: set[str] = set()
 
     def run(self) -> str:
         """Return the translated pattern."""
@@ -172,24 +171,20 @@ class _Translator:
 
     def open_named(self, named: re.Match[str]) -> None:
         """Translate the start of a group with a name."""
-        name = named.group(1)
-        if name in self.names:
-            raise PatternError("duplicate capture group name", name)
-        self.names.add(name)
         self.stack.append((self.multiline, self.lazy))
-        # Names that begin with a digit are Go's own; the groups are known by number here.
+        # Go takes names that begin with a digit, and the same name twice: groups are known by number here.
         self.emit("(", named.end() - self.at)
 
     def refuse_group(self) -> None:
         """Raise the error for a group that RE2 does not have."""
         rest = self.pattern[self.at :]
-        if rest.startswith(("(?P<", "(?<")) and not rest.startswith(("(?<=", "(?<!")):
-            raise PatternError("invalid named capture", rest.partition(">")[0] + (">" if ">" in rest else ""))
+        if rest.startswith(("(?P<", "(?<")):
+            raise PatternError("invalid named capture", "".join(rest.partition(">")[:2]))
         known = re.match(r"\(\?[imsU\-]*", rest)
         width = known.end() + 1 if known else 3
         if len(rest) < width:
             raise PatternError("missing closing )", self.pattern)
-        raise PatternError("invalid or unsupported Perl syntax", rest[: 4 if rest.startswith("(?<") else width])
+        raise PatternError("invalid or unsupported Perl syntax", rest[:width])
 
     def open_flags(self, flags: re.Match[str]) -> None:
         """Translate flags, for a group or for the rest of the group that they stand in."""

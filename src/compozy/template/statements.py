@@ -151,6 +151,7 @@ class StatementCompiler:
             sequence = value(state)
             pairs = items_of(state, sequence)
             if pairs is None:
+                bind.skip(state)
                 return otherwise(state) if otherwise else None
             saved = state.dot, state.boxed
             state.boxed = (is_map(sequence) or is_list(sequence)) and not isinstance(sequence, _TYPED)
@@ -262,6 +263,11 @@ class _Binder:
         """Note whether the items come out of a list of one Go type."""
         if self.item_slot >= 0:
             (state.typed.discard if state.boxed else state.typed.add)(self.item_slot)
+
+    def skip(self, state: State) -> None:
+        """Note that the variable holds the value that was to be ranged over, for the `else` branch."""
+        if self.item_slot >= 0:
+            state.typed.add(self.item_slot)
 
     def _assign_both(self, slots: list[Any], key: Any, item: Any) -> None:
         slots[self.item_slot] = item

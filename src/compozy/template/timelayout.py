@@ -73,7 +73,7 @@ _FORMATTERS: dict[str, Callable[[Time], str]] = {
     "06": lambda time: f"{time.date[0] % 100:02}",
     "PM": lambda time: "PM" if time.clock[0] >= 12 else "AM",
     "pm": lambda time: "pm" if time.clock[0] >= 12 else "am",
-    "MST": lambda time: time.zone.at(time.unix)[0] or _format_offset(time, "-0700", short=True),
+    "MST": lambda time: time.zone.at(time.unix)[0] or _format_offset(time, "-0700"),
 }
 
 
@@ -85,7 +85,7 @@ def _format_fraction(time: Time, chunk: str) -> str:
     return chunk[0] + digits
 
 
-def _format_offset(time: Time, chunk: str, *, short: bool = False) -> str:
+def _format_offset(time: Time, chunk: str) -> str:
     offset = time.zone.at(time.unix)[1]
     if chunk[0] == "Z" and offset == 0:
         return "Z"
@@ -93,6 +93,4 @@ def _format_offset(time: Time, chunk: str, *, short: bool = False) -> str:
     hours, minutes, seconds = offset // 3600, offset // 60 % 60, offset % 60
     colon = ":" if ":" in chunk else ""
     count = 1 if len(chunk) == 3 else 3 if chunk[1:] in {"07:00:00", "070000"} else 2
-    if short and not minutes:
-        count = 1
     return sign + colon.join(f"{part:02}" for part in (hours, minutes, seconds)[:count])

@@ -6,8 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from compozy.template.gotime import DAYS, MONTHS, UTC_ZONE, Time, Zone, days_of
-from compozy.template.literals import to_bytes
+from compozy.template.gotime import DAYS, MONTHS, UTC_ZONE, Time, Zone, date_of, days_of, quote_time
 from compozy.template.timelayout import split_layout
 from compozy.template.values import GoError
 
@@ -50,22 +49,16 @@ def parse_time(layout: str, text: str) -> Time:
     if len(text) > MAX_TEXT or len(layout) > MAX_TEXT:
         raise GoError("parsing time: text or layout is too long")
     parts = _Parts(text)
-    shown = f"parsing time {_quote(text)}"
+    shown = f"parsing time {quote_time(text)}"
     pieces = list(split_layout(layout))
     for index, (plain, chunk) in enumerate(pieces):
-        _skip(parts, plain, f"{shown} as {_quote(layout)}")
+        _skip(parts, plain, f"{shown} as {quote_time(layout)}")
         if chunk:
             following = pieces[index + 1] if index + 1 < len(pieces) else ("", "")
             _read(parts, chunk, following, shown, layout)
     if parts.rest:
-        raise GoError(f"{shown}: extra text: {_quote(parts.rest)}")
+        raise GoError(f"{shown}: extra text: {quote_time(parts.rest)}")
     return _finish(parts, shown)
-
-
-def _quote(text: str) -> str:
-    shown = [f"\\{chr(byte)}" if byte in b'"\\' else chr(byte) if 32 <= byte < 128 else f"\\x{byte:02x}"
-             for byte in to_bytes(text)]  # fmt: skip
-    return f'"{"".join(shown)}"'
 
 
 def _skip(parts: _Parts, plain: str, shown: str) -> None:
@@ -82,7 +75,7 @@ def _skip(parts: _Parts, plain: str, shown: str) -> None:
         else:
             rest, parts.rest = rest[1:], parts.rest[1:]
     if rest:
-        raise GoError(f"{shown}: cannot parse {_quote(parts.rest)} as {_quote(plain)}")
+        raise GoError(f"{shown}: cannot parse {quote_time(parts.rest)} as {quote_time(plain)}")
 
 
 def _read(parts: _Parts, chunk: str, following: tuple[str, str], shown: str, layout: str) -> None:
@@ -100,7 +93,9 @@ def _read(parts: _Parts, chunk: str, following: tuple[str, str], shown: str, lay
     except _Bad as error:
         if str(error):
             raise GoError(f"{shown}: {error} out of range") from error
-        raise GoError(f"{shown} as {_quote(layout)}: cannot parse {_quote(held)} as {_quote(chunk)}") from error
+        raise GoError(
+            f"{shown} as {quote_time(layout)}: cannot parse {quote_time(held)} as {quote_time(chunk)}"
+        ) from error
 
 
 def _take_number(parts: _Parts, *, fixed: bool, digits: int = 2) -> int:
@@ -303,8 +298,6 @@ def _set_year_day(parts: _Parts, shown: str) -> None:
     start = days_of(parts.year, 1, 1)
     if not 1 <= parts.year_day <= days_of(parts.year + 1, 1, 1) - start:
         raise GoError(f"{shown}: day-of-year out of range")
-    from compozy.template.gotime import date_of
-
     _, month, day = date_of(start + parts.year_day - 1)
     if parts.month >= 0 and parts.month != month:
         raise GoError(f"{shown}: day-of-year does not match month")

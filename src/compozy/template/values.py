@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, TypeGuard
 
-from compozy.template.literals import MAX_INT, MAX_UINT, MIN_INT, quote
+from compozy.template.literals import MAX_INT, MAX_UINT, MIN_INT, quote, valid_text
 
 
 class GoError(Exception):
@@ -198,10 +198,12 @@ def to_python(value: Any) -> Any:
     if value is None or value is INVALID:
         return None
     kind = _class_of(value)
-    if kind in (str, bool, int, float):
+    if kind in (bool, int, float):
         return value
+    if isinstance(value, str):
+        return valid_text(value)
     if is_map(value):
-        return {key: to_python(item) for key, item in value.items()}
+        return {valid_text(key): to_python(item) for key, item in value.items()}
     if is_list(value):
         return [to_python(item) for item in value]
     if isinstance(value, int):

@@ -40,7 +40,7 @@ class Spec:
 def format_argument(value: Any, verb: str, spec: Spec) -> str:
     """Return an argument of `printf` for the verb."""
     if value is None or value is INVALID:
-        return spec.pad(NIL) if verb in "Tv" else _bad_verb(None, verb)
+        return spec.pad(NIL) if verb in "Tv" else _bad_verb(None, verb, spec)
     if verb == "T":
         return _format_string(type_name(value), "s", spec)
     return _format_value(value, verb, spec, 0)
@@ -54,24 +54,23 @@ def _format_value(value: Any, verb: str, spec: Spec, depth: int) -> str:
     if is_map(value) or is_list(value):
         return _format_collection(value, verb, spec, depth)
     if isinstance(value, GoValue):
-        return _format_string(value.show(), verb, spec) if verb in "vsxXq" else _bad_verb(value, verb)
+        return _format_string(value.show(), verb, spec) if verb in "vsxXq" else _bad_verb(value, verb, spec)
     if isinstance(value, int) and type(value) is not bool and not MIN_INT <= value <= MAX_INT:
         value = float(value)
     for kind, formatter in _FORMATTERS:
         if isinstance(value, kind):
             return formatter(value, verb, spec)
-    return _bad_verb(value, verb)
+    return _bad_verb(value, verb, spec)
 
 
-def _bad_verb(value: Any, verb: str) -> str:
-    if value is None:
-        return f"%!{verb}({NIL})"
-    return f"%!{verb}({type_name(value)}={_format_value(value, 'v', Spec(), 0)})"
+def _bad_verb(value: Any, verb: str, spec: Spec) -> str:
+    """Return the note about a verb that does not fit; the value in it keeps the flags of the verb."""
+    return f"%!{verb}({NIL})" if value is None else f"%!{verb}({type_name(value)}={_format_value(value, 'v', spec, 0)})"
 
 
 def _format_collection(value: dict[str, Any] | list[Any], verb: str, spec: Spec, depth: int) -> str:
     if verb == "w":
-        return _bad_verb(value, verb)
+        return _bad_verb(value, verb, spec)
     if is_map(value):
         items = [
             f"{_format_value(key, verb, spec, depth + 1)}:{_format_value(value[key], verb, spec, depth + 1)}"
@@ -86,7 +85,7 @@ def _format_collection(value: dict[str, Any] | list[Any], verb: str, spec: Spec,
 
 
 def _format_bool(value: bool, verb: str, spec: Spec) -> str:
-    return spec.pad("true" if value else "false") if verb in "tv" else _bad_verb(value, verb)
+    return spec.pad("true" if value else "false") if verb in "tv" else _bad_verb(value, verb, spec)
 
 
 # Strings
@@ -99,7 +98,7 @@ def _format_string(text: str, verb: str, spec: Spec) -> str:
         return spec.pad(text[: spec.prec])
     if verb in "xX":
         return _format_bytes(to_bytes(text)[: spec.prec], verb, spec)
-    return _bad_verb(text, verb)
+    return _bad_verb(text, verb, spec)
 
 
 def _format_quoted(text: str, spec: Spec) -> str:
@@ -129,7 +128,7 @@ def _format_int(value: int, verb: str, spec: Spec) -> str:
         return _format_digits(value, verb, spec)
     if verb in {"c", "q", "U"}:
         return _format_char(value, verb, spec)
-    return _bad_verb(value, verb)
+    return _bad_verb(value, verb, spec)
 
 
 def _format_digits(value: int, verb: str, spec: Spec) -> str:
@@ -166,7 +165,7 @@ def _format_char(value: int, verb: str, spec: Spec) -> str:
 
 def _format_float(value: float, verb: str, spec: Spec) -> str:
     if verb not in "vbgGxXfFeE":
-        return _bad_verb(value, verb)
+        return _bad_verb(value, verb, spec)
     text = _float_digits(value, "g" if verb == "v" else verb, spec)
     if text[0] not in "+-":
         text = "+" + text
@@ -249,7 +248,7 @@ def _keep_zeros(text: str, verb: str, spec: Spec) -> str:
 
 def _format_complex(value: complex, verb: str, spec: Spec) -> str:
     if verb not in "vbgGxXfFeE":
-        return _bad_verb(value, verb)
+        return _bad_verb(value, verb, spec)
     return f"({_format_float(value.real, verb, spec)}{_format_float(value.imag, verb, replace(spec, plus=True))}i)"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 from compozy.database.tasks import TaskEnd
 
@@ -22,8 +22,8 @@ class Report(Protocol):
 class Silence:
     """A report that nobody reads."""
 
-    def task_began(self, *_: Any) -> None:
+    def task_began(self, execution_id: str, task_id: str, position: int, count: int) -> None:
         """Say nothing."""
 
-    def task_ended(self, *_: Any, **__: Any) -> None:
+    def task_ended(self, execution_id: str, task_id: str, end: TaskEnd, *, replayed: bool, seconds: float) -> None:
         """Say nothing."""

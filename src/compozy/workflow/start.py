@@ -36,7 +36,7 @@ def prepare_run(
         SchemaMismatchError: the input does not fit the workflow's schema.
     """
     return NewExecution(
-        workflow_exec_id=check_execution_id(execution_id) if execution_id else new_execution_id(),
+        workflow_exec_id=new_execution_id() if execution_id is None else check_execution_id(execution_id),
         workflow_id=workflow.id,
         input=check_input(workflow, given),
         definition=definition,

@@ -90,6 +90,19 @@ async def test_a_repair_shows_the_problems_and_goes_on_in_the_run() -> None:
     assert json.dumps(schema) in asked[1][1]
 
 
+async def test_an_empty_answer_is_not_sent_back() -> None:
+    """Providers refuse an empty turn."""
+    asked: list[list[str]] = []
+
+    def reply(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        asked.append([message.kind for message in messages])
+        return ModelResponse(parts=[TextPart("" if len(asked) == 1 else '"x"' if len(asked) == 2 else '{"n": 1}')])
+
+    await run(reply, output_schema={"type": "object"})
+
+    assert asked == [["request"], ["request", "request"], ["request", "request", "response", "request"]]
+
+
 async def test_a_model_that_follows_schemas_gets_the_schema_of_an_object() -> None:
     seen: list[Any] = []
 

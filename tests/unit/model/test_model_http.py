@@ -277,7 +277,29 @@ async def test_other_refusals_of_a_schema_request_stand(chat_server: ChatServer)
     assert len(chat_server.seen) == 1
 
 
-async def test_a_slow_trickle_ends_at_the_timeout(chat_server: ChatServer) -> None:
+async def test_a_model_that_reasons_is_asked_without_a_temperature_and_without_a_warning(
+    chat_server: ChatServer,
+) -> None:
+    chat_server.replies = [chat_reply("Hi!")]
+
+    await Asker(chat_server.url, model="gpt-6-luna", temperature=0.5).ask()
+
+    assert "temperature" not in chat_server.seen[0].body
+
+
+async def test_all_models_of_a_provider_share_its_limits(chat_server: ChatServer) -> None:
+    chat_server.replies = [chat_reply("Hi!")]
+    asker = Asker(chat_server.url, requests_per_minute=1)
+
+    for name in ("one", "two"):
+        await model_request(asker.models.resolve(None, name).model, [ModelRequest.user_text_prompt("Hello?")])
+    await asker.models.aclose()
+
+    assert [seen.body["model"] for seen in chat_server.seen] == ["one", "two"]
+    assert asker.time.slept_s == [60.0]
+
+
+async def test_a_try_that_hangs_ends_at_the_timeout_and_the_next_one_answers(chat_server: ChatServer) -> None:
     chat_server.replies = [Reply(hang=True), chat_reply("second time")]
 
     assert (await Asker(chat_server.url, timeout="300ms").ask()).text == "second time"

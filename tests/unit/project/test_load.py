@@ -137,10 +137,8 @@ def test_postgres(tmp_path: Path) -> None:
     assert database.password is not None
     assert database.password.get_secret_value() == "123456"
     assert (database.dbname, database.sslmode, database.path) == ("compozy", "disable", None)
-    assert faults_of(tmp_path) == [
-        "compozy.yaml:8:13: the variable DB_PASSWORD is not set (set it in the environment or in .env, or write "
-        "`${DB_PASSWORD:-default}`)"
-    ]
+    (fault,) = faults_of(tmp_path)
+    assert fault.startswith("compozy.yaml:8:13: the variable DB_PASSWORD is not set (set it in the environment")
 
 
 def test_postgres_synonyms_and_connection_string(tmp_path: Path) -> None:
@@ -328,7 +326,8 @@ ODD = st.binary(max_size=120) | st.text(max_size=120).map(lambda text: text.enco
 SNIPPETS = """\
 a: 1|- x|id: a|tasks:|  - id: b|    prompt: '{{ .tasks.b.output.text }}'|    prompt: "{{ if"|${|}|llm:|  providers:
     - id: b|      fallback: b|      responses: {b: c}|<<: *a|database:|  driver: sqlite|  path: x|x: &a 1|y: *a|? [
-{|[|"|'|z: >|!!int x|output: {}|input:|  type: object|  $ref: '#'|\t|\0|---|#|:|autoload:|  include: ['**', '../*', '[', '']
+{|[|"|'|z: >|!!int x|output: {}|input:|  type: object|  $ref: '#'|\t|\0|---|#|:|autoload:
+  include: ['**', '../*', '[', '']
 workflows:|  - source: .|resource: x
 """
 PIECES = st.lists(st.sampled_from(re.split(r"[|\n]", SNIPPETS)), max_size=14).map(

@@ -38,7 +38,7 @@ def _as_float64(value: Any) -> Any:
 
 def _load(file: str) -> dict[str, Case]:
     cases: dict[str, Case] = {}
-    for line in Path(__file__).with_name(file).read_text(encoding="utf-8").splitlines():
+    for line in Path(__file__).with_name(file).read_text(encoding="utf-8").strip().split("\n"):
         row = json.loads(line)
         options = row.get("opts", {})
         data = _as_float64(row["data"]) if options.get("numbers") == "float64" else row["data"]

@@ -80,11 +80,11 @@ def length(item: Any) -> int:
 
 
 @function("call", "value value...")
-def call(callee: Any, *_: Any) -> NoReturn:
-    """Refuse to call: JSON data holds no functions."""
+def call(callee: Any, *_: Any, shown: str = "") -> NoReturn:
+    """Refuse to call: JSON data holds no functions. `shown` is the callee as the template has it."""
     if callee is None or callee is INVALID:
         raise GoError("call of nil")
-    raise GoError(f"non-function {show(callee)} of type {type_name(callee)}")
+    raise GoError(f"non-function {shown or show(callee)} of type {type_name(callee)}")
 
 
 @function("print", "any...", counted=True)

@@ -173,7 +173,7 @@ def camelcase(text: str) -> str:
     """Return the text as WordsInCamelCase."""
     lead = len(text) - len(text.lstrip("-_" + GO_SPACE))
     if lead >= len(text):
-        return text
+        return text + text[-1:]  # The library writes the last one twice.
     parts: list[str] = [text[:lead]]
     current = upper_char(text[lead])
     for char in text[lead + 1 :]:

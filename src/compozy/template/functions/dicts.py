@@ -129,6 +129,8 @@ def _is_taken(value: Any, old: Any, *, overwrites: bool) -> bool:
 @function("deepCopy mustDeepCopy", "any")
 def deep_copy(value: Any) -> Any:
     """Return a copy of the value, of which changes do not show in the original."""
+    if value is None:
+        raise GoError("reflect: call of reflect.Value.Type on zero Value")
     return copy_data(value)
 
 

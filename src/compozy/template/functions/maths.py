@@ -99,7 +99,7 @@ def _decimal(value: Any) -> Decimal:
 
 def _fold(change: Callable[[Decimal, Decimal], Decimal], first: Decimal, others: tuple[Any, ...]) -> float:
     with localcontext(Context(prec=2000, Emax=999999, Emin=-999999)):
-        return float(reduce(lambda left, right: change(left, _decimal(right)), others, first))
+        return float(reduce(lambda left, right: change(left, _decimal(right)), others, first)) + 0.0  # never -0
 
 
 @function("add1f", "any")

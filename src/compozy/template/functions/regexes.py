@@ -141,22 +141,24 @@ def _expand(replacement: str, match: Any, source: str) -> str:
         if reference.group(1):
             return "$"
         name = reference.group(2) or reference.group(3)
-        number = int(name) if name.isdigit() and name.isascii() and len(name) < 6 else names.get(name, -1)
-        return (match.group(number) or "") if 0 <= number <= match.re.groups else ""
+        if name.isdigit() and name.isascii():
+            number = int(name[:6])
+            return (match.group(number) or "") if number <= match.re.groups else ""
+        return next((match.group(number) for number in names.get(name, ()) if match.group(number) is not None), "")
 
     return _REFERENCE.sub(fill, replacement)
 
 
 @lru_cache(maxsize=256)
-def _names(pattern: str) -> dict[str, int]:
+def _names(pattern: str) -> dict[str, list[int]]:
     """Return the numbers of the groups with names."""
-    names: dict[str, int] = {}
+    names: dict[str, list[int]] = {}
     number = 0
     for found in re.finditer(r"\\.|\[\^?\]?(?:\\.|\[:\w+:\]|[^\]\\])*\]|\((?!\?)|\(\?P?<(\w+)>", pattern, re.DOTALL):
         if found.group()[0] == "(":
             number += 1
             if found.group(1):
-                names[found.group(1)] = number
+                names.setdefault(found.group(1), []).append(number)
     return names
 
 

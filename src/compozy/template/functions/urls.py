@@ -101,12 +101,8 @@ def join(parts: dict[str, Any]) -> str:
     user = f"{text['userinfo']}@" if text["userinfo"] else ""
     path = quote(to_bytes(text["path"]), safe=_PATH_SAFE)
     if text["scheme"] or text["host"] or user:
-        authority = f"//{user}{text['host']}" if text["host"] or path.startswith("//") or user or path else ""
-        if not (text["host"] or user or path):
-            authority = ""
+        authority = f"//{user}{text['host']}" if text["host"] or user or path else ""
         lead = "/" if path and not path.startswith("/") and text["host"] else ""
-        if not text["host"] and not user and not path.startswith("/"):
-            authority = ""
         return scheme + authority + lead + path + tail
     if ":" in path.partition("/")[0]:
         path = f"./{path}"

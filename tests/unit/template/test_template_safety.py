@@ -14,19 +14,34 @@ from compozy.errors import TemplateError, TemplateRenderError, TemplateSyntaxErr
 from compozy.template import Limits
 
 
+def outcome(text: str, data: Any) -> str:
+    """Return the rendered text, or the message of the error."""
+    try:
+        return template.compile(text).render(data)
+    except TemplateRenderError as error:
+        return error.message
+
+
 class Secret:
     """An object that no template may look into."""
 
-    token = "hunter2"  # noqa: S105 - the bait
+    token = "hunter2"
 
     def __getitem__(self, key: str) -> str:
         raise AssertionError(f"a template asked for {key}")
 
 
-@pytest.mark.parametrize("name", ["__class__", "__dict__", "__globals__", "__init__", "token", "format", "keys", "items"])
+@pytest.mark.parametrize(
+    "name", ["__class__", "__dict__", "__globals__", "__init__", "token", "format", "keys", "items"]
+)
 @pytest.mark.parametrize("data", [{"v": "text"}, {"v": {}}, {"v": [1]}, {"v": 1}, {"v": None}, {"v": 1.5}])
 def test_python_attributes_are_out_of_reach(name: str, data: Any) -> None:
-    for text in (f"{{{{ .v.{name} }}}}", f"{{{{ (.v).{name} }}}}", f"{{{{ $.v.{name} }}}}", f'{{{{ index .v "{name}" }}}}'):
+    for text in (
+        f"{{{{ .v.{name} }}}}",
+        f"{{{{ (.v).{name} }}}}",
+        f"{{{{ $.v.{name} }}}}",
+        f'{{{{ index .v "{name}" }}}}',
+    ):
         compiled = template.compile(text)
         try:
             assert compiled.render(data) == "<no value>"
@@ -36,10 +51,7 @@ def test_python_attributes_are_out_of_reach(name: str, data: Any) -> None:
 
 @pytest.mark.parametrize("text", ["{{ .v }}", "{{ print .v }}", "{{ toJson .v }}", '{{ printf "%s %v %d" .v .v .v }}'])
 def test_foreign_objects_show_nothing(text: str) -> None:
-    try:
-        assert "hunter2" not in template.compile(text).render({"v": Secret()})
-    except TemplateRenderError as error:
-        assert "hunter2" not in error.message
+    assert "hunter2" not in outcome(text, {"v": Secret()})
 
 
 @pytest.mark.parametrize("text", ["{0.__class__}", "{v!r}", "%(v)s", "${v}", "{% if 1 %}", "{{`{{ .v }}`}}", "$v"])
@@ -58,7 +70,7 @@ ENDLESS = [
     "{{ seq 1000000000 }}",
     '{{ repeat 1000000000 "x" }}',
     '{{ repeat 1000000 (repeat 1000000 "x") }}',
-    '{{ range 1000000000 }}{{ end }}',
+    "{{ range 1000000000 }}{{ end }}",
     "{{ range until 1000 }}{{ range until 1000 }}{{ . }}{{ end }}{{ end }}",
     '{{ define "r" }}{{ template "r" . }}{{ end }}{{ template "r" . }}',
     '{{ define "r" }}{{ template "r" . }}{{ template "r" . }}{{ end }}{{ template "r" . }}',
@@ -72,7 +84,7 @@ ENDLESS = [
     '{{ indent 1000000 (repeat 1000000 "\\n") }}',
     '{{ replace "" (repeat 10000 "y") (repeat 1000000 "x") }}',
     '{{ range until 200000 }}{{ repeat 1000 "x" }}{{ end }}',
-    '{{ $x := until 100000 }}{{ range until 100000 }}{{ has 1000000 $x }}{{ end }}',
+    "{{ $x := until 100000 }}{{ range until 100000 }}{{ has 1000000 $x }}{{ end }}",
     "{{ randAlphaNum 1000000000 }}",
 ]
 
@@ -88,10 +100,8 @@ def test_endless_templates_end(text: str, dialect: Any) -> None:
 
 def test_patterns_that_backtrack_end() -> None:
     text = '{{ regexMatch "^(([a-z])+.)+[A-Z]([a-z])+$" (repeat 60 "a") }}{{ regexMatch "(x+x+)+y" (repeat 60 "x") }}'
-    try:
-        assert template.compile(text).render({}) == "falsefalse"
-    except TemplateRenderError as error:
-        assert "takes too long" in error.message
+    result = outcome(text, {})
+    assert result == "falsefalse" or "takes too long" in result
 
 
 @pytest.mark.parametrize("pattern", ["(?=a)", "(?!a)", "(?<=a)b", r"(a)\\1", "(?>a)", "a++", "(?(1)a)", "[", "(", "*"])
@@ -109,7 +119,9 @@ def test_limits_can_be_set() -> None:
     assert template.compile("{{ .v }}").render({"v": "12345"}, limits=limits) == "12345"
 
 
-@pytest.mark.parametrize("text", ["{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}", "{{ if 1 }}" * 3000 + "{{ end }}" * 3000])
+@pytest.mark.parametrize(
+    "text", ["{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}", "{{ if 1 }}" * 3000 + "{{ end }}" * 3000]
+)
 def test_deep_nesting_is_refused(text: str) -> None:
     with pytest.raises(TemplateSyntaxError, match="depth exceeded"):
         template.compile(text)
@@ -134,7 +146,9 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b", "c", "a-b"]), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b", "c", "a-b"]), inner, max_size=3)
+    ),
     max_leaves=10,
 )
 
@@ -154,7 +168,9 @@ def test_any_text_with_any_data_only_raises_template_errors(text: str, data: Any
             continue
 
 
-OPERANDS = st.sampled_from([".", ".a", ".b.c", "$", "nil", "1", "-3", "2.5", '"s"', '"a,b"', "true", "(list 1 2)", '"%v"'])
+OPERANDS = st.sampled_from(
+    [".", ".a", ".b.c", "$", "nil", "1", "-3", "2.5", '"s"', '"a,b"', "true", "(list 1 2)", '"%v"']
+)
 
 
 @given(name=st.sampled_from(sorted(template.FUNCTION_NAMES)), args=st.lists(OPERANDS, max_size=4), data=JSON)

@@ -132,7 +132,7 @@ def test_time_and_ids_come_from_one_place(monkeypatch: pytest.MonkeyPatch) -> No
         ("randAlpha 5", r"[A-Za-z]{5}"),
         ("randNumeric 5", r"[0-9]{5}"),
         ("randAscii 5", r"[ -~]{5}"),
-        ("randInt 3 5", r"[34]"),
+        ("randInt 3 5 | toString", r"[34]"),
         ("uuidv4", r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"),
     ],
 )

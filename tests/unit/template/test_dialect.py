@@ -30,7 +30,10 @@ def render(text: str, data: Any = DATA) -> str:
         ("{{ $t := .tasks }}{{ $t.fetch-data.output.a-b-c }}", "deep"),
         ("{{ (.tasks).fetch-data.output.a-b-c }}", "deep"),
         ("{{ range .tasks.fetch-data.output.items }}{{ .my-id }},{{ end }}", "1,2,"),
-        ("{{ range $i, $x := .tasks.fetch-data.output.items }}{{ $x.my-id }}{{ $.input.my-key }}{{ end }}", "1dash2dash"),
+        (
+            "{{ range $i, $x := .tasks.fetch-data.output.items }}{{ $x.my-id }}{{ $.input.my-key }}{{ end }}",
+            "1dash2dash",
+        ),
         ("{{ with .tasks.fetch-data }}{{ .output.a-b-c }}{{ end }}", "deep"),
         ("a {{- .input.name -}} b", "aAdab"),
         ("{{.input.name -}} b", "Adab"),
@@ -129,7 +132,9 @@ def test_unknown_function_names_the_near_one() -> None:
     assert caught.value.hint == 'did you mean "upper"?'
 
 
-@pytest.mark.parametrize("name", ["env", "expandenv", "genPassword", "htpasswd", "genCA", "encryptAES", "getHostByName"])
+@pytest.mark.parametrize(
+    "name", ["env", "expandenv", "genPassword", "htpasswd", "genCA", "encryptAES", "getHostByName"]
+)
 def test_left_out_function_says_why(name: str) -> None:
     with pytest.raises(TemplateSyntaxError, match=f'function "{name}" is left out on purpose: '):
         template.compile(f"{{{{ {name} }}}}", dialect="compozy")
@@ -149,7 +154,7 @@ def _locate(offset: int) -> Place:
         ("{{ .input.nam }}", 8),
         ("é {{ $.input.nam }}", 10),
         ("{{ .input.name | upper | nope }}", 30),
-        ("{{ .a -}} {{ if }}", 20),
+        ("{{ .a -}} {{ if }}", 21),
     ],
 )
 def test_error_carries_the_place_in_the_file(text: str, col: int) -> None:

@@ -1,0 +1,67 @@
+"""Runs written as functions of a few lines, and what the journal and the tables say of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import sqlalchemy as sa
+
+from compozy.database.database import Database
+from compozy.database.executions import Execution, NewExecution, finish_execution, get_execution
+from compozy.database.status import Status
+from compozy.database.tasks import TaskEnd, finish_task
+from compozy.durable.format import JOURNAL_FORMAT
+from compozy.durable.runtime import Runtime
+from compozy.durable.step import transact
+
+Execute = Callable[[str], Awaitable[None]]
+
+
+@asynccontextmanager
+async def running(database: Database, execute: Execute, *, max_concurrent: int = 10) -> AsyncGenerator[Runtime, None]:
+    """A runtime that executes with `execute` while the block lasts."""
+    runtime = Runtime(database, execute=execute, max_concurrent=max_concurrent, role="run")
+    await runtime.start()
+    try:
+        yield runtime
+    finally:
+        await runtime.stop()
+
+
+def new_run(run_id: str, **values: Any) -> NewExecution:
+    """A run to submit."""
+    settings: dict[str, Any] = {"journal_format": JOURNAL_FORMAT, **values}
+    return NewExecution(workflow_exec_id=run_id, workflow_id="w", input={}, definition={}, **settings)
+
+
+async def finish(run_id: str, output: Any = None) -> None:
+    """Record the end of a run and of its one task."""
+
+    def change(connection: sa.Connection) -> Any:
+        finish_task(connection, f"{run_id}/0", TaskEnd(status=Status.SUCCESS, attempts=1))
+        finish_execution(connection, run_id, Status.SUCCESS, output=output)
+        return output
+
+    await transact("end", change)
+
+
+def read_run(database: Database, run_id: str) -> Execution:
+    """The run as the tables have it."""
+    with database.read() as connection:
+        return get_execution(connection, run_id)
+
+
+def read_journal(database: Database, run_id: str) -> str | None:
+    """The state of the run as the journal has it."""
+    query = sa.text("SELECT status FROM workflow_status WHERE workflow_uuid = :id")
+    with database.read() as connection:
+        return connection.execute(query, {"id": run_id}).scalar()
+
+
+def read_steps(database: Database, run_id: str) -> list[str]:
+    """The names of the recorded steps of a run, in order."""
+    query = sa.text("SELECT function_name FROM operation_outputs WHERE workflow_uuid = :id ORDER BY function_id")
+    with database.read() as connection:
+        return list(connection.execute(query, {"id": run_id}).scalars())

@@ -1,0 +1,243 @@
+"""Who executes which run: acceptance, places, claims, the dead, cancellation, deadlines, formats."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import sqlalchemy as sa
+from dbos import DBOS
+
+from compozy.clock import now_ms
+from compozy.config.settings import DatabaseSettings
+from compozy.database.database import Database, open_database
+from compozy.database.executions import insert_execution, list_foreign_format
+from compozy.database.executors import bury_dead, insert_executor
+from compozy.database.migrate import migrate_up
+from compozy.database.status import Status
+from compozy.durable.format import JOURNAL_FORMAT
+from compozy.durable.runtime import Runtime
+from compozy.errors import RunTimeoutError
+from tests.integration.durable.runs import finish, new_run, read_journal, read_run, running
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 - what is waited for is in the database, which sends no events
+        await asyncio.sleep(0.01)
+
+
+async def test_an_id_that_is_known_is_accepted_once(database: Database) -> None:
+    executed: list[str] = []
+
+    async def execute(run_id: str) -> None:
+        executed.append(run_id)
+        await finish(run_id, output={"x": 1})
+
+    async with running(database, execute) as runtime:
+        assert await runtime.submit(new_run("r"), "t")
+        assert not await runtime.submit(new_run("r"), "t")
+        await runtime.wait("r")
+        assert not await runtime.submit(new_run("r"), "t")
+    assert executed == ["r"]
+    assert read_run(database, "r").output == {"x": 1}
+
+
+async def test_no_more_runs_than_places_and_the_oldest_first(database: Database) -> None:
+    at_once = 0
+    most = 0
+    order: list[str] = []
+
+    async def execute(run_id: str) -> None:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        order.append(run_id)
+        await asyncio.sleep(0.01)
+        at_once -= 1
+        await finish(run_id)
+
+    ids = [f"r{number}" for number in range(8)]
+    async with running(database, execute, max_concurrent=2) as runtime:
+        for run_id in ids:
+            await runtime.submit(new_run(run_id), "t")
+        assert read_run(database, "r7").status is Status.PENDING
+        assert read_run(database, "r7").owner is None
+        await _until(lambda: all(read_run(database, run_id).status is Status.SUCCESS for run_id in ids))
+    assert most == 2
+    assert order == ids
+
+
+async def test_each_process_has_an_id_of_its_own_and_signs_off(database: Database) -> None:
+    async def execute(run_id: str) -> None:
+        await finish(run_id)
+
+    seen: set[str] = set()
+    for _ in range(2):
+        async with running(database, execute) as runtime:
+            assert DBOS.executor_id == runtime.executor_id
+            assert DBOS.application_version == str(JOURNAL_FORMAT)
+            seen.add(runtime.executor_id)
+            with database.read() as connection:
+                (row,) = connection.execute(sa.text("SELECT executor_id, lease_until_ms FROM executors")).all()
+            assert row.executor_id == runtime.executor_id
+            assert row.lease_until_ms > now_ms()
+    assert len(seen) == 2
+    assert "local" not in seen
+    with database.read() as connection:
+        assert connection.execute(sa.text("SELECT count(*) FROM executors")).scalar() == 0
+
+
+async def test_a_run_that_was_accepted_and_never_begun_is_begun_by_the_next_process(database: Database) -> None:
+    with database.write() as connection:
+        insert_executor(connection, "dead", role="run", lease_ms=-1)
+        insert_execution(connection, new_run("r"), owner="dead")
+
+    async def execute(run_id: str) -> None:
+        await finish(run_id)
+
+    runtime = Runtime(database, execute=execute, max_concurrent=1, role="run")
+    assert await runtime.start() == 1
+    await _until(lambda: read_run(database, "r").status is Status.SUCCESS)
+    await runtime.wait("r")
+    await runtime.stop()
+    assert read_journal(database, "r") == "SUCCESS"
+
+
+def test_only_those_whose_lease_ran_out_are_dead(database: Database) -> None:
+    with database.write() as connection:
+        insert_executor(connection, "alive", role="run", lease_ms=60_000)
+        insert_executor(connection, "dead", role="run", lease_ms=-1)
+        for owner in ("alive", "dead"):
+            insert_execution(connection, new_run(owner), owner=owner)
+        assert bury_dead(connection) == 1
+    assert read_run(database, "alive").owner == "alive"
+    assert read_run(database, "dead").owner is None
+
+
+async def test_a_run_that_is_canceled_ends_in_tables_and_journal(database: Database) -> None:
+    began = asyncio.Event()
+
+    async def execute(_: str) -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    async with running(database, execute) as runtime:
+        await runtime.submit(new_run("r"), "t")
+        await began.wait()
+        assert await runtime.cancel("r", error={"code": "canceled", "message": "by a test"})
+        assert not await runtime.cancel("r")
+    run = read_run(database, "r")
+    assert (run.status, run.owner, run.error) == (Status.CANCELED, None, {"code": "canceled", "message": "by a test"})
+    assert read_journal(database, "r") == "CANCELLED"
+    with database.read() as connection:
+        assert connection.execute(sa.text("SELECT status FROM task_states")).scalars().all() == ["CANCELED"]
+
+
+async def test_a_run_that_waits_for_a_place_can_be_canceled(database: Database) -> None:
+    hold = asyncio.Event()
+
+    async def execute(run_id: str) -> None:
+        await hold.wait()
+        await finish(run_id)
+
+    async with running(database, execute, max_concurrent=1) as runtime:
+        await runtime.submit(new_run("first"), "t")
+        await runtime.submit(new_run("second"), "t")
+        assert await runtime.cancel("second")
+        hold.set()
+        await runtime.wait("first")
+    assert read_run(database, "first").status is Status.SUCCESS
+    assert read_run(database, "second").status is Status.CANCELED
+    assert read_journal(database, "second") is None
+
+
+async def test_a_deadline_ends_a_run_in_tables_and_journal(database: Database) -> None:
+    async def execute(run_id: str) -> None:
+        raise RunTimeoutError(f"{run_id} is late")
+
+    async with running(database, execute) as runtime:
+        await runtime.submit(new_run("r"), "t")
+        await runtime.wait("r")
+    run = read_run(database, "r")
+    assert run.status is Status.TIMED_OUT
+    assert run.error is not None
+    assert run.error["code"] == "timeout"
+    assert read_journal(database, "r") == "CANCELLED"
+
+
+async def test_a_run_of_another_journal_format_is_left_alone_and_listed(database: Database) -> None:
+    with database.write() as connection:
+        insert_execution(connection, new_run("old", journal_format=JOURNAL_FORMAT + 1), owner=None)
+    executed: list[str] = []
+
+    async def execute(run_id: str) -> None:
+        executed.append(run_id)
+        await finish(run_id)
+
+    async with running(database, execute) as runtime:
+        assert not await runtime.adopt("old")
+        await runtime.submit(new_run("new"), "t")
+        await runtime.wait("new")
+    assert executed == ["new"]
+    assert read_run(database, "old").status is Status.PENDING
+    with database.read() as connection:
+        foreign = list_foreign_format(connection, journal_format=JOURNAL_FORMAT, limit=10)
+    assert [run.workflow_exec_id for run in foreign] == ["old"]
+
+
+async def test_a_defect_in_a_run_ends_it_and_no_other(database: Database) -> None:
+    async def execute(run_id: str) -> None:
+        if run_id == "bad":
+            raise ZeroDivisionError("a defect")
+        await finish(run_id)
+
+    async with running(database, execute) as runtime:
+        for run_id in ("bad", "good"):
+            await runtime.submit(new_run(run_id), "t")
+        for run_id in ("bad", "good"):
+            await runtime.wait(run_id)
+    bad = read_run(database, "bad")
+    assert bad.status is Status.FAILED
+    assert bad.error is not None
+    assert bad.error["code"] == "internal"
+    assert read_journal(database, "bad") == "ERROR"
+    assert read_run(database, "good").status is Status.SUCCESS
+
+
+async def test_an_end_that_the_journal_missed_is_closed_by_the_next_process(file_settings: DatabaseSettings) -> None:
+    """Killed between the last commit of the tables and the journal's own: the tables say SUCCESS, the journal not."""
+    database = open_database(file_settings)
+    migrate_up(database)
+
+    async def execute(run_id: str) -> None:
+        await finish(run_id)
+
+    async with running(database, execute) as runtime:
+        await runtime.submit(new_run("r"), "t")
+        await runtime.wait("r")
+    with database.write() as connection:
+        connection.execute(sa.text("UPDATE workflow_status SET status = 'PENDING', completed_at = NULL"))
+    async with running(database, execute) as runtime:
+        await _until(lambda: read_journal(database, "r") == "SUCCESS")
+    assert read_run(database, "r").status is Status.SUCCESS
+    database.close()
+
+
+async def test_the_queue_of_a_process_is_gone_with_it(database: Database) -> None:
+    hold = True
+    began = asyncio.Event()
+
+    async def execute(run_id: str) -> None:
+        began.set()
+        if hold:
+            await asyncio.Event().wait()
+        await finish(run_id)
+
+    async with running(database, execute) as runtime:
+        await runtime.submit(new_run("r"), "t")
+        await began.wait()
+    hold = False
+    async with running(database, execute):
+        await _until(lambda: read_run(database, "r").status is Status.SUCCESS)
+    with database.read() as connection:
+        assert connection.execute(sa.text("SELECT count(*) FROM queues")).scalar() == 0
