@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import sqlalchemy as sa
 
 from compozy.database.jsontext import JsonText
+from compozy.database.status import Status
 
 metadata = sa.MetaData()
+
+
+def is_one_of(column: sa.ColumnElement[Any], states: Iterable[Status]) -> sa.ColumnElement[bool]:
+    """Return the condition that `column` is one of `states`, as constant text: SQLAlchemy then need not expand it."""
+    return column.in_([sa.literal_column(f"'{state.value}'") for state in states])
+
 
 # Facts about the database itself: which project it belongs to, which Compozy made it.
 facts = sa.Table(

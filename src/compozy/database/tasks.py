@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 
 from compozy.clock import now_ms
 from compozy.database.status import OPEN, Status, sources_of
-from compozy.database.tables import task_states
+from compozy.database.tables import is_one_of, task_states
+
+# Built once, see executions.py.
+_INSERT = sa.insert(task_states)
+_END_COLUMNS = ("status", "attempts", "input", "output", "error", "usage")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,32 +91,14 @@ def insert_task(connection: sa.Connection, new: NewTask, status: Status) -> None
         "started_ms": now if status == Status.RUNNING else None,
         "updated_ms": now,
     }
-    connection.execute(sa.insert(task_states).values(values))
+    connection.execute(_INSERT, values)
 
 
 def finish_task(connection: sa.Connection, task_exec_id: str, end: TaskEnd) -> bool:
     """Write the end of a task; False when it had already ended."""
     now = now_ms()
-    values: dict[str, Any] = {
-        "status": end.status,
-        "attempts": end.attempts,
-        "input": end.input,
-        "output": end.output,
-        "error": end.error,
-        "usage": end.usage,
-    }
-    changed = connection.execute(
-        sa.update(task_states)
-        .where(task_states.c.task_exec_id == task_exec_id)
-        .where(task_states.c.status.in_(sources_of(end.status)))
-        .values(
-            **values,
-            started_ms=sa.func.coalesce(task_states.c.started_ms, now),
-            finished_ms=now,
-            updated_ms=now,
-        )
-    )
-    return changed.rowcount == 1
+    values = {f"_{column}": getattr(end, column) for column in _END_COLUMNS}
+    return connection.execute(_finish(end.status), {"_id": task_exec_id, "_now": now, **values}).rowcount == 1
 
 
 def end_open_tasks(connection: sa.Connection, workflow_exec_id: str, status: Status) -> None:
@@ -133,6 +120,22 @@ def list_tasks(connection: sa.Connection, workflow_exec_id: str) -> list[TaskSta
         .order_by(task_states.c.position)
     )
     return [_task_state(row) for row in connection.execute(query).mappings()]
+
+
+@cache
+def _finish(status: Status) -> sa.Update:
+    now: sa.BindParameter[int] = sa.bindparam("_now")
+    return (
+        sa.update(task_states)
+        .where(task_states.c.task_exec_id == sa.bindparam("_id"))
+        .where(is_one_of(task_states.c.status, sources_of(status)))
+        .values(
+            **{column: sa.bindparam(f"_{column}") for column in _END_COLUMNS},
+            started_ms=sa.func.coalesce(task_states.c.started_ms, now),
+            finished_ms=now,
+            updated_ms=now,
+        )
+    )
 
 
 def _task_state(row: sa.RowMapping) -> TaskState:

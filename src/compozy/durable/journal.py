@@ -87,3 +87,9 @@ def _route_logs() -> None:
         # DBOS adds a terminal handler of its own only to a logger that has none.
         logger.addHandler(logging.NullHandler())
     logger.propagate = True
+    logger.addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Leave out what the engine says whenever a run is stopped: it is stopped by us, and we say so ourselves."""
+    return not str(record.msg).startswith("Asyncio task cancelled")

@@ -21,7 +21,7 @@ def snapshot(project: LoadedProject, workflow_id: str) -> dict[str, Any]:
     """Return the workflow as JSON, as it is run.
 
     Returns:
-        `workflow` (see `restore_workflow`), `providers` (those that it can reach, without keys and scripted answers),
+        `workflow` (what `WorkflowConfig.model_validate` reads back), `providers` (those that it can reach, without keys and scripted answers),
         and `source`: the file and where the characters of its templates stand, see `compozy.workflow.places`.
 
     Raises:
@@ -33,11 +33,6 @@ def snapshot(project: LoadedProject, workflow_id: str) -> dict[str, Any]:
         "providers": [_public_parts(provider) for provider in _reachable(project, workflow.config)],
         "source": {"file": workflow.node.place.file, "places": _template_places(workflow)},
     }
-
-
-def restore_workflow(definition: dict[str, Any]) -> WorkflowConfig:
-    """Return the workflow of a snapshot."""
-    return WorkflowConfig.model_validate(definition["workflow"])
 
 
 def _public_parts(provider: ProviderConfig) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from typing import NoReturn
 from compozy.template.lexer import Kind, Token, split_tokens
 from compozy.template.literals import quote
 
+_SPACE = Kind.SPACE
+
 
 class ParseError(Exception):
     """The text is no template: Go's message without its place, the offset, and the name of an unknown function."""
@@ -26,6 +28,7 @@ class Cursor:
         self.text = text
         self.name = name
         self.tokens = split_tokens(text, hyphens=hyphens)
+        self.last = len(self.tokens) - 1
         self.at: int = 0
         self.seen: int = 0
         self.action_pos: int = -1
@@ -33,14 +36,16 @@ class Cursor:
     def next(self) -> Token:
         """Return the next token and step over it."""
         token = self.peek()
-        if self.at < len(self.tokens) - 1:
+        if self.at < self.last:
             self.at += 1
         return token
 
     def peek(self) -> Token:
         """Return the next token."""
-        self.seen = max(self.seen, self.at)
-        return self.tokens[self.at]
+        at = self.at
+        if at > self.seen:
+            self.seen = at
+        return self.tokens[at]
 
     def next_solid(self) -> Token:
         """Return the next token that is no white space and step over it."""
@@ -49,12 +54,19 @@ class Cursor:
 
     def peek_solid(self) -> Token:
         """Step over white space and return the token behind it."""
-        self.skip_space()
-        return self.peek()
+        tokens, at = self.tokens, self.at
+        token = tokens[at]
+        while token.kind is _SPACE:
+            at += 1
+            token = tokens[at]
+        self.at = at
+        if at > self.seen:
+            self.seen = at
+        return token
 
     def skip_space(self) -> None:
         """Step over white space."""
-        while self.tokens[self.at].kind is Kind.SPACE:
+        while self.tokens[self.at].kind is _SPACE:
             self.at += 1
 
     def expect(self, kinds: tuple[Kind, ...], context: str) -> Token:

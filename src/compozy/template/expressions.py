@@ -51,11 +51,14 @@ class ExpressionCompiler:
     def declared(self, pipe: Pipe, value: Value) -> Value:
         """Compile what a pipeline does with the variables in front of it."""
         slots: list[int] = []
+        typed: list[int] = []
         for variable in pipe.declared:
             slot = self.frame.find(variable.name) if pipe.assigns else self.frame.declare(variable.name)
             if slot is None:
                 return self.refusal(Fault(self.unit, last_node(pipe, {}), f"undefined variable: {variable.name}"))
             slots.append(slot.index)
+            slot.assigned |= pipe.assigns
+            typed += [slot.index] if slot.boxed and pipe.assigns else []
 
         def declare(state: State) -> Any:
             result = value(state)
@@ -63,6 +66,8 @@ class ExpressionCompiler:
                 result = INVALID
             for slot in slots:
                 state.slots[slot] = result
+            if typed:
+                state.typed.update(typed)
             return result
 
         return declare

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, NoReturn, cast
 
-from compozy.template.literals import MAX_INT, MIN_INT
+from compozy.template.literals import MAX_INT, MIN_INT, quote
 from compozy.template.printing import MAX_DEPTH, show_float
 from compozy.template.values import INVALID, GoError, GoValue, LimitError, is_list, is_map, is_nil_collection, type_name
 
@@ -156,8 +156,6 @@ def find_fault(text: str) -> str:
 def _quote_char(char: str) -> str:
     if char in "'\"":
         return "'\\''" if char == "'" else "'\"'"
-    from compozy.template.literals import quote
-
     return f"'{quote(char)[1:-1]}'"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from compozy.template.literals import MAX_INT, MIN_INT, to_bytes
-from compozy.template.values import GoError, GoValue
+from compozy.template.values import GoError, GoValue, wrap_int
 
 SECOND = 1_000_000_000
 DAY_S = 86_400
@@ -24,6 +24,7 @@ _UNITS = {
     "m": 60 * SECOND,
     "h": 3600 * SECOND,
 }
+_FIRST_SECOND = -(292_277_022_400 * 3_652_425 // 10_000 + 306) * DAY_S - 62_135_596_800
 _PART = re.compile(r"([0-9]*)(\.[0-9]*)?([^0-9.]*)")
 
 
@@ -96,8 +97,8 @@ class Time(GoValue):
 
     @property
     def local(self) -> int:
-        """The seconds since 1970 of the clock that the zone shows."""
-        return self.unix + self.zone.at(self.unix)[1]
+        """The seconds since 1970 of the clock that the zone shows; Go's calendar wraps around after 2^64 seconds."""
+        return (self.unix + self.zone.at(self.unix)[1] - _FIRST_SECOND) % (1 << 64) + _FIRST_SECOND
 
     @property
     def date(self) -> tuple[int, int, int]:
@@ -170,9 +171,9 @@ _PLAIN: dict[str, Callable[[Time], Any]] = {
     "Minute": lambda time: time.clock[1],
     "Second": lambda time: time.clock[2],
     "Nanosecond": lambda time: time.nanos,
-    "Unix": lambda time: _int64(time.unix),
-    "UnixMilli": lambda time: _int64(time.unix * 1000 + time.nanos // 1_000_000),
-    "UnixNano": lambda time: _int64(time.unix * SECOND + time.nanos),
+    "Unix": lambda time: wrap_int(time.unix),
+    "UnixMilli": lambda time: wrap_int(time.unix * 1000 + time.nanos // 1_000_000),
+    "UnixNano": lambda time: wrap_int(time.unix * SECOND + time.nanos),
     "YearDay": lambda time: time.year_day,
     "Month": lambda time: Named(MONTHS[time.date[1] - 1], time.date[1]),
     "Weekday": lambda time: Named(DAYS[time.weekday], time.weekday, "time.Weekday"),
@@ -193,12 +194,6 @@ MONTHS = (
 )  # fmt: skip
 DAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 ZERO = Time(days_of(1, 1, 1) * DAY_S)
-
-
-def _int64(number: int) -> int:
-    from compozy.template.values import wrap_int
-
-    return wrap_int(number)
 
 
 @dataclass(frozen=True, slots=True)

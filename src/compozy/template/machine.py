@@ -97,10 +97,11 @@ class Frame:
 
 @dataclass(slots=True)
 class Slot:
-    """The place of a variable. `boxed` is set for the items of a range."""
+    """The place of a variable. `boxed` is set for the items of a range, `assigned` when `=` may change them."""
 
     index: int
     boxed: bool = False
+    assigned: bool = False
 
 
 def last_node(node: Operand | Command, stops: dict[int, int]) -> Node:

@@ -30,7 +30,7 @@ def show(value: object) -> str:
 
 
 def show_float(number: float) -> str:
-    """Return the shortest text of a float, with an exponent from 1e21 and below 1e-4... as Go's `%v` does."""
+    """Return the shortest text of a float, with an exponent from 1e6 on and below 1e-4, as Go's `%v`."""
     if not math.isfinite(number):
         return "NaN" if math.isnan(number) else ("+Inf" if number > 0 else "-Inf")
     text = repr(number)

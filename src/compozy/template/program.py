@@ -125,18 +125,13 @@ def _compile(text: str, name: str, dialect: Dialect) -> Program:
         return _build(parser, dialect)
     except ParseError as error:
         message, hint = _explain(error, functions if dialect == "compozy" else ())
-        where = f"template: {name}:{parser_line(text, error.line_pos)}: "
+        where = f"template: {name}:{go_position(text, error.line_pos)[0]}: "
         raise ProgramError(message, go_place=where, offset=error.pos, hint=hint) from error
     except RecursionError as error:
         raise ProgramError("the template is nested too deeply", go_place=f"template: {name}: ", offset=0) from error
 
 
 _compile_cached = lru_cache(maxsize=CACHED_PROGRAMS)(_compile)
-
-
-def parser_line(text: str, offset: int) -> int:
-    """Return the line of an offset."""
-    return 1 + text.count("\n", 0, offset)
 
 
 def _explain(error: ParseError, known: Sequence[str] | dict[str, Any]) -> tuple[str, str]:
@@ -157,18 +152,6 @@ def _build(parser: Parser, dialect: Dialect) -> Program:
         units[name].body = compiler.body(body, scoped=False)
         action = body.nodes[0] if len(body.nodes) == 1 else None
         if name == parser.name and isinstance(action, Action) and not action.pipe.declared:
-            value = ExpressionValue(compiler, action).compile()
+            value = compiler.expressions.pipe(action.pipe)
         mutates |= frame.mutates
     return Program(parser.name, parser.text, dialect, units[parser.name], parser.defined, mutates, value)
-
-
-class ExpressionValue:
-    """The value of a single action, for `evaluate`."""
-
-    def __init__(self, compiler: StatementCompiler, action: Action) -> None:
-        self.compiler = compiler
-        self.action = action
-
-    def compile(self) -> Value:
-        """Return the compiled pipeline."""
-        return self.compiler.expressions.pipe(self.action.pipe)

@@ -21,12 +21,6 @@ _HEX = re.compile(r"\\x(?:([0-9A-Fa-f]{2})|\{([0-9A-Fa-f]{1,6})\})")
 _OCTAL = re.compile(r"\\(0[0-7]{0,2}|[1-7][0-7]{1,2})")
 _CLASS = re.compile(r"\\([pP])(?:\{(\^?)([A-Za-z_]+)\}|([A-Z]))")
 _POSIX = re.compile(r"\[:(\^?)([a-z]+):\]")
-_POSIX_NAMES = frozenset(
-    {
-        "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space", "upper",
-        "word", "xdigit",
-    }
-)  # fmt: skip
 _POSIX_SETS = {
     "alnum": "0-9A-Za-z",
     "alpha": "A-Za-z",
@@ -311,7 +305,7 @@ class _Translator:
 
     def posix_class(self, posix: re.Match[str]) -> str:
         """Return a class such as `[:alpha:]`."""
-        if posix.group(2) not in _POSIX_NAMES:
+        if posix.group(2) not in _POSIX_SETS:
             raise PatternError("invalid character class range", posix.group())
         self.at = posix.end()
         if posix.group(1):

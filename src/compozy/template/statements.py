@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count
 from typing import Any, cast
 
 from compozy.template.expressions import ExpressionCompiler
 from compozy.template.functions.registry import Function
 from compozy.template.grace import Grace
-from compozy.template.machine import Fault, Frame, State, Step, Unit, last_node
+from compozy.template.machine import Fault, Frame, Slot, State, Step, Unit, last_node
 from compozy.template.nodes import Action, Body, Branch, Call, Jump, Node, Pipe, Text
 from compozy.template.printing import show
 from compozy.template.values import (
@@ -142,7 +142,7 @@ class StatementCompiler:
     def loop(self, node: Branch) -> Step:
         """Compile `range`."""
         value = self.expressions.unwrapped(node.pipe)
-        bind = _Binder(*self.loop_slots(node.pipe))
+        bind = _Binder([self.frame.find(variable.name) for variable in node.pipe.declared])
         body = self.body(node.body)
         otherwise = self.body(node.otherwise) if node.otherwise else None
         items_of = _Items(self.unit, node.pipe, wants_keys=len(node.pipe.declared) > 1)
@@ -154,27 +154,18 @@ class StatementCompiler:
                 bind.skip(state)
                 return otherwise(state) if otherwise else None
             saved = state.dot, state.boxed
-            state.boxed = (is_map(sequence) or is_list(sequence)) and not isinstance(sequence, _TYPED)
-            bind.start(state)
+            state.boxed = isinstance(sequence, list | dict) and not isinstance(sequence, _TYPED)
+            assign = bind.start(state)
             for key, item in pairs:
                 state.dot = item
-                bind.assign(state.slots, key, item)
+                if assign is not None:
+                    assign(state, key, item)
                 if body(state) == "break":
                     break
             state.dot, state.boxed = saved
             return None
 
         return run
-
-    def loop_slots(self, pipe: Pipe) -> tuple[int, int]:
-        """Return the slots of a range's key and item, -1 for one that is not declared."""
-        found = [self.frame.find(variable.name) for variable in pipe.declared]
-        indexes = [slot.index if slot else -1 for slot in found]
-        if found and (item := found[-1]):
-            item.boxed = True
-        if not indexes:
-            return -1, -1
-        return (indexes[0], indexes[1]) if len(indexes) == 2 else (-1, indexes[0])
 
     def call(self, node: Call) -> Step:
         """Compile `template`: the other unit gets variables of its own."""
@@ -252,33 +243,47 @@ def _int_type(value: object) -> type[int]:
 
 
 class _Binder:
-    """Puts key and item of each round into the variables of a range; a slot of -1 is not declared."""
+    """Puts key and item of each round into the variables of a range."""
 
-    def __init__(self, key_slot: int, item_slot: int) -> None:
-        self.key_slot = key_slot
-        self.item_slot = item_slot
-        self.assign = self._assign_both if key_slot >= 0 else self._assign_item if item_slot >= 0 else _assign_none
+    def __init__(self, slots: Sequence[Slot | None]) -> None:
+        self.item = slots[-1] if slots else None
+        self.key_index = slots[0].index if len(slots) == 2 and slots[0] else -1
+        self.item_index = self.item.index if self.item else -1
+        if self.item:
+            self.item.boxed = True
 
-    def start(self, state: State) -> None:
+    def start(self, state: State) -> Callable[[State, Any, Any], None] | None:
+        """Return how to assign in each round, None when there are no variables."""
+        if self.item is None:
+            return None
+        self.note_type(state)
+        if self.item.assigned:
+            return self._assign_anew
+        return self._assign_both if self.key_index >= 0 else self._assign_item
+
+    def note_type(self, state: State) -> None:
         """Note whether the items come out of a list of one Go type."""
-        if self.item_slot >= 0:
-            (state.typed.discard if state.boxed else state.typed.add)(self.item_slot)
+        (state.typed.discard if state.boxed else state.typed.add)(self.item_index)
 
     def skip(self, state: State) -> None:
         """Note that the variable holds the value that was to be ranged over, for the `else` branch."""
-        if self.item_slot >= 0:
-            state.typed.add(self.item_slot)
+        if self.item:
+            state.typed.add(self.item_index)
 
-    def _assign_both(self, slots: list[Any], key: Any, item: Any) -> None:
-        slots[self.item_slot] = item
-        slots[self.key_slot] = key
+    def _assign_item(self, state: State, _: Any, item: Any) -> None:
+        state.slots[self.item_index] = item
 
-    def _assign_item(self, slots: list[Any], _: Any, item: Any) -> None:
-        slots[self.item_slot] = item
+    def _assign_both(self, state: State, key: Any, item: Any) -> None:
+        slots = state.slots
+        slots[self.item_index] = item
+        slots[self.key_index] = key
 
-
-def _assign_none(_: list[Any], __: Any, ___: Any) -> None:
-    pass
+    def _assign_anew(self, state: State, key: Any, item: Any) -> None:
+        """Assign where the body may have put another value into the variable."""
+        self.note_type(state)
+        state.slots[self.item_index] = item
+        if self.key_index >= 0:
+            state.slots[self.key_index] = key
 
 
 class _Items:
@@ -289,12 +294,12 @@ class _Items:
         self.pipe = pipe
         self.wants_keys = wants_keys
 
-    def __call__(self, state: State, value: Any) -> Iterator[tuple[Any, Any]] | None:
+    def __call__(self, state: State, value: Any) -> Iterable[tuple[Any, Any]] | None:
         """Return the pairs; None when there are none."""
         if is_list(value):
-            return self.counted(state, enumerate(value)) if value else None
+            return self.counted(state, enumerate(value), len(value)) if value else None
         if is_map(value):
-            return self.counted(state, [(key, value[key]) for key in sorted(value)]) if value else None
+            return self.counted(state, [(key, value[key]) for key in sorted(value)], len(value)) if value else None
         if value is INVALID:
             return None
         if not is_int(value):
@@ -305,7 +310,14 @@ class _Items:
         numbers = range(value) if kind is int else map(kind, range(value))
         return self.counted(state, zip(count(), numbers, strict=False)) if value > 0 else None
 
-    def counted(self, state: State, pairs: Iterable[tuple[Any, Any]]) -> Iterator[tuple[Any, Any]]:
+    def counted(self, state: State, pairs: Iterable[tuple[Any, Any]], size: int = 1 << 62) -> Iterable[tuple[Any, Any]]:
+        """Return the pairs. Few are counted at once; of many, each is on its turn."""
+        if size <= _TICK:
+            self.tick(state, size)
+            return pairs
+        return self.count_each(state, pairs)
+
+    def count_each(self, state: State, pairs: Iterable[tuple[Any, Any]]) -> Iterator[tuple[Any, Any]]:
         """Yield the pairs, and look every so often whether the rendering may go on."""
         rounds = 0
         for rounds, pair in enumerate(pairs, 1):

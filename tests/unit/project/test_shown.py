@@ -15,11 +15,12 @@ from compozy.config.parse import parse_yaml
 from compozy.errors import UsageError
 from compozy.model.config import DEFAULT_MODELS
 from compozy.project import load_project
-from compozy.project.definition import restore_workflow, snapshot
+from compozy.project.definition import snapshot
 from compozy.project.jsonschema import project_schema, workflow_schema
 from compozy.project.masks import mask_address
 from compozy.project.scaffold import scaffold
 from compozy.project.show import show_settings
+from compozy.workflow.config import WorkflowConfig
 from compozy.workflow.places import locate_from
 
 SCHEMAS = Path(__file__).parents[3] / "schemas"
@@ -195,7 +196,7 @@ def test_definition_of_a_run(tmp_path: Path) -> None:
     project = load(tmp_path, KEY="sk-hidden-2")
     definition = snapshot(project, "hello-world")
     assert json.loads(json.dumps(definition)) == definition
-    assert restore_workflow(definition) == project.workflow("hello-world").config
+    assert WorkflowConfig.model_validate(definition["workflow"]) == project.workflow("hello-world").config
     assert [provider["id"] for provider in definition["providers"]] == ["a", "c"]
     assert "hidden" not in str(definition)
     assert "hunter2" not in str(definition)

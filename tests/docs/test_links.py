@@ -1,0 +1,57 @@
+"""Every link leads somewhere, and every page can be built."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import DOCS, ROOT, Page, all_pages, page_name, read_page
+
+PAGES = [*all_pages(), ROOT / "CHANGELOG.md"]
+_CODE = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)")
+each_page = pytest.mark.parametrize("path", PAGES, ids=page_name)
+
+
+@each_page
+def test_links(path: Path) -> None:
+    page = read_page(path)
+    faults = [
+        f"{page_name(path)}:{line}: {fault}" for line, target in page.links if (fault := find_fault(page, target))
+    ]
+    assert not faults, "\n".join(faults)
+
+
+@pytest.mark.parametrize("path", sorted(DOCS.rglob("*.mdx")), ids=page_name)
+def test_page_can_be_built(path: Path) -> None:
+    page = read_page(path)
+    assert page.front.keys() == {"title", "description"}
+    assert all(page.front.values())
+    # Braces and angle brackets in prose are code to MDX.
+    odd = [f"{page_name(path)}:{line}" for line, text in page.prose if re.search(r"[{}<>]", _CODE.sub("", text))]
+    assert not odd, f"braces or angle brackets outside of code: {odd}"
+    assert not any(text.startswith("# ") for _, text in page.prose), "the title is in the front matter"
+
+
+def find_fault(page: Page, target: str) -> str:
+    """Return what is wrong with a link, "" when it leads somewhere."""
+    place, _, anchor = target.partition("#")
+    if re.match(r"https?://", target):
+        return "" if target.startswith("https://") else f"{target} is not https"
+    path = _path_of(page, place)
+    if not path.exists():
+        return f"{target} leads nowhere"
+    if not path.resolve().is_relative_to(ROOT):
+        return f"{target} leads out of the repository"
+    if anchor and anchor not in read_page(path).anchors:
+        return f"{target}: there is no such heading"
+    return ""
+
+
+def _path_of(page: Page, place: str) -> Path:
+    if not place:
+        return page.path
+    if place.startswith("/docs/"):
+        return DOCS / f"{place.removeprefix('/docs/')}.mdx"
+    return page.path.parent / place

@@ -1,0 +1,264 @@
+"""Opening a database: its file and folders, the pragmas of each connection, and the places that are refused."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from compozy.database import sqlite
+from compozy.database.database import Database, open_database, open_for_reading
+from compozy.database.executions import get_execution, insert_execution
+from compozy.database.migrate import migrate_up, read_status
+from compozy.database.sqlite import file_system_of
+from compozy.durable.journal import destroy_journal, launch_journal
+from compozy.errors import DatabaseError
+from tests.harness.databases import migrated, new_run, settings
+from tests.harness.processes import NOBODY, other_process
+
+IS_ROOT = os.geteuid() == 0
+PRAGMAS = ("journal_mode", "foreign_keys", "busy_timeout", "synchronous")
+
+
+def pragmas(connection: sa.Connection) -> dict[str, Any]:
+    # A connection learns of the journal mode with the first thing it reads.
+    connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar()
+    return {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in PRAGMAS}
+
+
+@pytest.mark.parametrize(("synchronous", "number"), [("full", 2), ("normal", 1)])
+def test_every_connection_has_the_pragmas(tmp_path: Path, synchronous: str, number: int) -> None:
+    with migrated(tmp_path / "x.db", synchronous=synchronous, busy_timeout="1500ms") as database:
+        expected = {"journal_mode": "wal", "foreign_keys": 1, "busy_timeout": 1500, "synchronous": number}
+        with database.write() as connection:
+            assert pragmas(connection) == expected
+        readers = [database.readers.connect() for _ in range(4)]
+        assert [pragmas(reader) for reader in readers] == [expected] * 4
+        for reader in readers:
+            assert reader.exec_driver_sql("PRAGMA query_only").scalar() == 1
+            reader.close()
+
+
+async def test_the_journal_uses_the_same_connections(tmp_path: Path) -> None:
+    with migrated(tmp_path / "x.db") as database:
+        launch_journal(database, "me")
+        try:
+            from dbos._dbos import _get_dbos_instance  # pyright: ignore[reportPrivateUsage] - what the engine uses
+
+            engine = _get_dbos_instance()._sys_db.engine  # pyright: ignore[reportPrivateUsage] - as above
+            assert engine.pool is database.engine.pool
+            with engine.connect() as connection:
+                found = pragmas(connection)
+            assert found == {"journal_mode": "wal", "foreign_keys": 1, "busy_timeout": 5000, "synchronous": 2}
+        finally:
+            destroy_journal()
+
+
+def test_memory_is_one_database_for_the_process() -> None:
+    database = open_database(settings(":memory:"))
+    assert database.engine is database.readers
+    assert database.owner_lock is None
+    migrate_up(database)
+    with database.write() as connection:
+        assert pragmas(connection)["foreign_keys"] == 1
+        insert_execution(connection, new_run("a"), owner=None)
+    with database.read() as connection:
+        assert get_execution(connection, "a").workflow_id == "w"
+    database.close()
+    assert open_for_reading(settings(":memory:")) is None
+
+
+def test_folders_are_made_and_all_files_are_private(tmp_path: Path) -> None:
+    path = tmp_path / "a/ü b/c#?%41/x.db"
+    before = os.umask(0)
+    try:
+        with migrated(path) as database:
+            assert database.owner_lock is not None
+            database.owner_lock.acquire({"pid": 1}, wait_s=0)
+            with database.write() as connection:
+                insert_execution(connection, new_run("a"), owner=None)
+                files = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+            database.owner_lock.release()
+    finally:
+        os.umask(before)
+    assert files == dict.fromkeys(("x.db", "x.db-wal", "x.db-shm", "x.db.owner"), 0o600)
+
+
+def test_reading_makes_no_database(tmp_path: Path) -> None:
+    assert open_for_reading(settings(tmp_path / "a/x.db")) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_reading_an_empty_file_leaves_it_empty(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    path.touch()
+    database = open_for_reading(settings(path))
+    assert database is not None
+    assert read_status(database).current == "base"
+    database.close()
+    assert path.read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("folder", "is a directory"),
+        ("pipe", "is no ordinary file"),
+        ("below a file", "Not a directory"),
+        ("too long", "File name too long"),
+        ("NUL", "null"),
+        ("link circle", "Too many levels of symbolic links"),
+        ("dangling link", "cannot create the database"),
+    ],
+)
+def test_places_that_hold_no_database(tmp_path: Path, kind: str, message: str) -> None:
+    path = tmp_path / "x.db"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "below a file":
+        path.write_text("")
+        path = path / "y.db"
+    elif kind == "too long":
+        path = tmp_path / ("x" * 300)
+    elif kind == "NUL":
+        path = Path(f"{tmp_path}/a\0b")
+    elif kind == "link circle":
+        path.symlink_to(path)
+    else:
+        path.symlink_to(tmp_path / "no/such/file.db")
+    with pytest.raises(DatabaseError, match=message):
+        open_database(settings(path))
+    if kind not in {"below a file", "dangling link"}:
+        with pytest.raises(DatabaseError, match=message):
+            open_for_reading(settings(path))
+
+
+def test_a_link_to_a_database_is_followed(tmp_path: Path) -> None:
+    with migrated(tmp_path / "real/x.db") as database, database.write() as connection:
+        insert_execution(connection, new_run("a"), owner=None)
+    (tmp_path / "link.db").symlink_to(tmp_path / "real/x.db")
+    with migrated(tmp_path / "link.db") as database, database.read() as connection:
+        assert get_execution(connection, "a").workflow_exec_id == "a"
+
+
+MOUNTS = """\
+proc /proc proc rw 0 0
+/dev/vda / ext4 rw 0 0
+server:/x {share} nfs4 rw 0 0
+//server/y {share}/with\\040blank\\134 cifs rw 0 0
+tmpfs {share}/local tmpfs rw 0 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("share/x.db", "nfs4"),
+        ("share/deep/er/x.db", "nfs4"),
+        ("share/with blank\\/x.db", "cifs"),
+        ("share/local/x.db", "tmpfs"),
+        ("shared/x.db", "ext4"),
+        ("link/x.db", "nfs4"),
+        ("share", "nfs4"),
+    ],
+)
+def test_the_file_system_of_a_path(tmp_path: Path, path: str, kind: str) -> None:
+    (tmp_path / "share").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "share")
+    mounts = tmp_path / "mounts"
+    mounts.write_text(MOUNTS.format(share=tmp_path / "share"))
+    assert file_system_of(tmp_path / path, mounts) == kind
+    assert file_system_of(tmp_path / path, tmp_path / "none") == ""
+
+
+def test_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "file_system_of", lambda _: "nfs4")
+    path = tmp_path / "data/x.db"
+    with pytest.raises(DatabaseError, match=r"lies on a network file system \(nfs4\)") as caught:
+        open_database(settings(path))
+    assert "local disk" in caught.value.hint
+    assert list(tmp_path.iterdir()) == []
+
+
+# Permissions mean nothing to root, so what an ordinary user meets is tried in a process of such a user.
+
+
+@pytest.fixture
+def public_folder() -> Iterator[Path]:
+    """Return a folder that an ordinary user owns and can reach; that of pytest is root's own."""
+    folder = Path(tempfile.mkdtemp(prefix="compozy-test-"))
+    if IS_ROOT:
+        os.chown(folder, NOBODY, NOBODY)
+    yield folder
+    for below in (folder, *(item for item in folder.rglob("*") if item.is_dir())):
+        below.chmod(0o700)
+    shutil.rmtree(folder)
+
+
+def try_as_user(path: str, result: str) -> None:
+    """In another process: open the database and write down what is said about it."""
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setgid(NOBODY)
+        os.setuid(NOBODY)
+    answers: list[str] = []
+    for opening in (open_database, open_for_reading):
+        database: Database | None = None
+        try:
+            database = opening(settings(path), location="./x.db")
+            answers.append("opened" if database is not None else "none")
+        except DatabaseError as error:
+            answers.append(error.message)
+        finally:
+            if database is not None:
+                database.close()
+    Path(result).write_text("\n".join(answers))
+
+
+@pytest.mark.parametrize(
+    ("what", "mode", "writing", "reading"),
+    [
+        ("nothing", 0o600, "opened", "opened"),
+        ("file", 0o400, "no permission to write '{path}'", "opened"),
+        ("file", 0o000, "cannot read the database '{path}': Permission denied", "Permission denied"),
+        # To read a database in WAL mode, SQLite needs to make files beside it.
+        ("folder", 0o500, "no permission to write '{folder}'", "cannot be written"),
+        ("folder", 0o000, "the database path '{path}' cannot be used: Permission denied", "Permission denied"),
+        ("parent of missing", 0o500, "cannot create the database '{path}': Permission denied", "none"),
+    ],
+)
+def test_places_without_permission(public_folder: Path, what: str, mode: int, writing: str, reading: str) -> None:
+    folder = public_folder / "data"
+    path = folder / "x.db"
+    if what != "parent of missing":
+        with migrated(path):
+            pass
+        # An ordinary database at rest, without the log beside it.
+        sqlite3.connect(path).close()
+        if IS_ROOT:
+            for item in (folder, path):
+                os.chown(item, NOBODY, NOBODY)
+    changed = {"file": path, "folder": folder, "parent of missing": public_folder, "nothing": path}[what]
+    changed.chmod(mode)
+    result = public_folder.with_name(public_folder.name + ".txt")
+    result.touch()
+    result.chmod(0o666)
+    try:
+        with other_process(try_as_user, str(path), str(result)) as process:
+            process.join()
+            assert process.exitcode == 0
+        wrote, read = result.read_text().splitlines()
+    finally:
+        result.unlink()
+    assert writing.format(path=path, folder=folder) in wrote
+    assert reading in read

@@ -1,0 +1,113 @@
+"""The right to execute runs on a file: one process has it, and the kernel takes it back when that process dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from compozy.database.owner import OwnerLock
+from compozy.errors import DatabaseError, DatabaseOwnedError
+from tests.harness.processes import other_process
+
+HOLDER = {"pid": 4711, "command": "compozy workflow run"}
+
+
+def hold(path: str, signs: str) -> None:
+    """In another process: take the lock, say so, and let go of it when asked to."""
+    lock = OwnerLock(Path(path))
+    lock.acquire({"pid": os.getpid(), "command": "compozy start"}, wait_s=0)
+    Path(signs, "held").touch()
+    while not Path(signs, "release").exists():
+        time.sleep(0.01)
+    lock.release()
+    Path(signs, "released").touch()
+    while True:
+        time.sleep(1)
+
+
+def wait_for(path: Path) -> None:
+    while not path.exists():
+        time.sleep(0.01)
+
+
+def test_the_second_process_is_told_who_has_it(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    with other_process(hold, str(path), str(tmp_path)) as holder:
+        wait_for(tmp_path / "held")
+        with pytest.raises(DatabaseOwnedError) as caught:
+            OwnerLock(path).acquire(HOLDER, wait_s=0)
+        who = f"process {holder.pid} (compozy start)"
+        assert caught.value.message == f"{who} executes runs on {str(path)!r}"
+        assert caught.value.details == {"holder": {"pid": holder.pid, "command": "compozy start"}}
+        assert "--wait-for-lock" in caught.value.hint
+        with pytest.raises(DatabaseOwnedError, match=r"and did not let go within 0\.1 s"):
+            OwnerLock(path).acquire(HOLDER, wait_s=0.1)
+        # What was refused changed nothing about the holder.
+        assert json.loads((tmp_path / "x.db.owner").read_text())["pid"] == holder.pid
+
+
+def test_who_waits_gets_it_when_it_is_released(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    with other_process(hold, str(path), str(tmp_path)) as holder:
+        wait_for(tmp_path / "held")
+        (tmp_path / "release").touch()
+        lock = OwnerLock(path)
+        lock.acquire(HOLDER, wait_s=3600)
+        assert holder.is_alive()
+        assert json.loads((tmp_path / "x.db.owner").read_text()) == HOLDER
+        lock.release()
+        assert (tmp_path / "x.db.owner").read_bytes() == b""
+
+
+def test_it_is_free_once_its_holder_is_killed(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    with other_process(hold, str(path), str(tmp_path)) as holder:
+        wait_for(tmp_path / "held")
+        assert holder.pid is not None
+        os.kill(holder.pid, signal.SIGKILL)
+        lock = OwnerLock(path)
+        lock.acquire(HOLDER, wait_s=3600)
+        assert json.loads((tmp_path / "x.db.owner").read_text()) == HOLDER
+        lock.release()
+
+
+def test_one_process_cannot_have_it_twice(tmp_path: Path) -> None:
+    first, second = OwnerLock(tmp_path / "x.db"), OwnerLock(tmp_path / "x.db")
+    first.acquire(HOLDER, wait_s=0)
+    with pytest.raises(DatabaseOwnedError, match="process 4711"):
+        second.acquire({"pid": 1}, wait_s=0)
+    first.release()
+    first.release()
+    second.acquire({"pid": 1}, wait_s=0)
+    second.release()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]", b"5" * 5000])
+def test_a_holder_that_says_nothing_is_another_process(tmp_path: Path, content: bytes) -> None:
+    lock = OwnerLock(tmp_path / "x.db")
+    lock.acquire(HOLDER, wait_s=0)
+    (tmp_path / "x.db.owner").write_bytes(content)
+    with pytest.raises(DatabaseOwnedError, match="another process executes runs"):
+        OwnerLock(tmp_path / "x.db").acquire({}, wait_s=0)
+    lock.release()
+
+
+def test_a_lock_file_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "x.db.owner").mkdir()
+    with pytest.raises(DatabaseError, match=r"cannot write '.*x\.db\.owner': Is a directory"):
+        OwnerLock(tmp_path / "x.db").acquire(HOLDER, wait_s=0)
+
+
+def test_the_lock_is_not_inherited_by_programs_that_are_started(tmp_path: Path) -> None:
+    lock = OwnerLock(tmp_path / "x.db")
+    lock.acquire(HOLDER, wait_s=0)
+    links = [file.resolve() for file in Path("/proc/self/fd").iterdir() if file.exists()]
+    assert tmp_path / "x.db.owner" in links
+    number = next(int(f.name) for f in Path("/proc/self/fd").iterdir() if f.resolve() == tmp_path / "x.db.owner")
+    assert not os.get_inheritable(number)
+    lock.release()

@@ -1,0 +1,186 @@
+"""Other programs that hold the file, and disks that are full: what the user sees, and that the run goes on after."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import shutil
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness.processes import Command, Commands, Conditions, Finished
+from tests.harness.projects import DATABASE, check_consistent, query, states, task_states, write_project
+
+RESPONSES: dict[str, Any] = {
+    "one": {"text": "first"},
+    "two": {"text": "second", "delay_ms": 400},
+    "three": {"text": "third"},
+}
+WORKFLOW: dict[str, Any] = {
+    "tasks": [{"id": "one", "prompt": "a"}, {"id": "two", "prompt": "b"}, {"id": "three", "prompt": "c"}],
+    "output": {"last": "{{ .tasks.three.output.text }}"},
+}
+RUN = ("workflow", "run", "three", "--id", "it")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Return a project of three tasks, the second of which takes a moment."""
+    database = {**DATABASE, "busy_timeout": "100ms"}
+    return write_project(tmp_path / "p", {"three": WORKFLOW}, responses=RESPONSES, database=database)
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold the write lock of the project's database, as another program would."""
+    with contextlib.closing(sqlite3.connect(folder / "data/compozy.db", isolation_level=None, timeout=60)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+def until_second_task(folder: Path, command: Command) -> None:
+    command.until(lambda: ("two", "RUNNING") in task_states(folder))
+
+
+def goes_on(commands: Commands, folder: Path) -> None:
+    """See that the run comes to its end, with each step recorded once."""
+    done = commands.run(folder, "workflow", "get", "it", "--wait")
+    assert (done.status, done.out.splitlines()[-1]) == (0, 'Result: {"last": "third"}'), done
+    assert task_states(folder) == [("one", "SUCCESS"), ("two", "SUCCESS"), ("three", "SUCCESS")]
+    check_consistent(folder)
+
+
+def check_told(finished: Finished, *words: str) -> None:
+    assert finished.status == 4, finished
+    assert finished.out == ""
+    for word in words:
+        assert word in finished.err
+    assert "Traceback" not in finished.err
+
+
+def test_a_program_that_holds_the_file_before_the_start(commands: Commands, project: Path) -> None:
+    assert commands.run(project, "migrate", "up").status == 0
+    with held(project):
+        refused = commands.run(project, *RUN)
+    check_told(refused, "Error: database is locked: another program holds ./data/compozy.db", "busy_timeout")
+    assert states(project) == []
+    assert commands.run(project, *RUN).status == 0
+    check_consistent(project)
+
+
+def test_a_program_that_holds_the_file_in_the_middle_of_a_run(commands: Commands, project: Path) -> None:
+    command = commands.start(project, *RUN)
+    until_second_task(project, command)
+    with held(project):
+        finished = command.wait()
+    check_told(finished, "Error: database is locked: another program holds ./data/compozy.db", "nothing was lost")
+    assert task_states(project)[0] == ("one", "SUCCESS")
+    assert ("two", "RUNNING") in task_states(project)
+    goes_on(commands, project)
+
+
+def test_a_program_that_holds_the_file_for_a_moment_is_not_noticed(commands: Commands, tmp_path: Path) -> None:
+    database = {**DATABASE, "busy_timeout": "5 minutes"}
+    folder = write_project(tmp_path / "p", {"three": WORKFLOW}, responses=RESPONSES, database=database)
+    command = commands.start(folder, *RUN)
+    until_second_task(folder, command)
+    with held(folder):
+        # Longer than the model takes, so that the run meets the lock.
+        time.sleep(1)
+        assert command.is_alive
+        assert ("two", "RUNNING") in task_states(folder)
+    finished = command.wait()
+    assert (finished.status, finished.err) == (0, "")
+    assert task_states(folder) == [("one", "SUCCESS"), ("two", "SUCCESS"), ("three", "SUCCESS")]
+    check_consistent(folder)
+
+
+def test_reading_goes_on_while_another_program_writes(commands: Commands, project: Path) -> None:
+    assert commands.run(project, *RUN).status == 0
+    with held(project):
+        listed = commands.run(project, "workflow", "list")
+        shown = commands.run(project, "workflow", "get", "it", "--wait")
+        status = commands.run(project, "migrate", "status")
+    assert [listed.status, shown.status, status.status] == [0, 0, 0]
+    assert "SUCCESS" in listed.out
+
+
+@pytest.fixture
+def small_disk(project: Path) -> Iterator[Path]:
+    """Return the project's `data/`, a file system of its own with two megabytes."""
+    folder = project / "data"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], check=False, capture_output=True, text=True
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"this user cannot mount a small disk: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(folder: Path) -> Path:
+    """Write a file that takes all the room there is."""
+    filler = folder / "filler"
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(512))
+    return filler
+
+
+def test_a_disk_that_is_full_in_the_middle_of_a_run(commands: Commands, project: Path, small_disk: Path) -> None:
+    assert commands.run(project, "migrate", "up").status == 0
+    command = commands.start(project, *RUN)
+    until_second_task(project, command)
+    filler = fill(small_disk)
+    assert shutil.disk_usage(small_disk).free == 0
+    finished = command.wait()
+    filler.unlink()
+    check_told(finished, "Error: no space is left for the database ./data/compozy.db", "free space")
+    assert task_states(project)[0] == ("one", "SUCCESS")
+    goes_on(commands, project)
+
+
+def test_a_disk_that_is_full_from_the_start(commands: Commands, project: Path, small_disk: Path) -> None:
+    filler = fill(small_disk)
+    check_told(commands.run(project, *RUN), "no space is left for the database ./data/compozy.db")
+    filler.unlink()
+    assert commands.run(project, *RUN).status == 0
+    check_consistent(project)
+
+
+def limit_files() -> None:
+    """Let no file of this process grow beyond half a megabyte: the next write to the log fails."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))
+
+
+def test_a_write_that_fails_in_the_middle_of_a_run(commands: Commands, tmp_path: Path) -> None:
+    big = {task: {"text": task * 50_000} for task in ("one", "two", "three")}
+    folder = write_project(tmp_path / "p", {"three": WORKFLOW}, responses=big)
+    assert commands.run(folder, "workflow", "run", "three", "--id", "before").status == 0
+    finished = commands.run(folder, *RUN, conditions=Conditions(before=limit_files))
+    check_told(finished, "Error: the disk of the database ./data/compozy.db reports an error", "unfinished runs go on")
+    assert query(folder, "SELECT count(*) FROM workflow_states WHERE status = 'SUCCESS'") == [(1,)]
+    resumed = commands.run(folder, *RUN)
+    assert resumed.status == 0, resumed
+    assert task_states(folder, "it") == [("one", "SUCCESS"), ("two", "SUCCESS"), ("three", "SUCCESS")]
+    check_consistent(folder)
+
+
+def test_files_that_are_taken_away_in_the_middle_of_a_run(commands: Commands, project: Path) -> None:
+    command = commands.start(project, *RUN)
+    until_second_task(project, command)
+    shutil.move(project / "data", project / "moved")
+    finished = command.wait()
+    # The kernel lets it write on to files that have another name now; whatever it says, it ends in order.
+    assert finished.status in {0, 4}, finished
+    assert "Traceback" not in finished.err
+    assert not os.path.exists(project / "data/compozy.db") or finished.status == 4
