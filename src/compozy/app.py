@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 # Runs at one time where the project does not say; on SQLite they share one writer.
 DEFAULT_CONCURRENCY = {"sqlite": 10, "postgres": 100}
+# As many runs at once as `make bench` measured on SQLite: no lock error, no loss of throughput. Moves with a figure only.
+MEASURED_SQLITE_CONCURRENCY = 100
 # How long a process waits for the owner of a SQLite file before it says whom it waits for.
 _PATIENCE_S = 0.3
 
@@ -154,6 +156,17 @@ async def open_app(
 def concurrency_of(project: LoadedProject) -> int:
     """Return how many runs the project executes at one time."""
     return project.runtime.max_concurrent_workflows or DEFAULT_CONCURRENCY[project.database.driver]
+
+
+def concurrency_warning(project: LoadedProject) -> str | None:
+    """Return what to tell about a number of runs that nobody has measured on SQLite, None when there is nothing."""
+    asked = concurrency_of(project)
+    if project.database.driver != "sqlite" or asked <= MEASURED_SQLITE_CONCURRENCY:
+        return None
+    return (
+        f"SQLite has concurrency limitations: runtime.max_concurrent_workflows is {asked}, "
+        f"and more than {MEASURED_SQLITE_CONCURRENCY} runs at once were not measured"
+    )
 
 
 def display_location(project: LoadedProject) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from compozy.app import App, close_storage, open_app, open_storage
+from compozy.app import App, close_storage, concurrency_warning, open_app, open_storage
 from compozy.cli.documents import execution_document, print_failure
 from compozy.cli.output import json_text, print_json, print_line, print_note
 from compozy.cli.progress import Progress
@@ -127,7 +127,7 @@ class _Runner:
         self._listen_for_signals()
         progress = Progress(run_id, quiet=self._request.quiet)
         async with open_app(self._project, self._database, role="run", report=progress) as app:
-            self._tell_left_unfinished(app)
+            self._tell_at_start(app)
             created = await start_run(app.runtime, self._project.workflow(new.workflow_id).config, new)
             if not created:
                 await self._join(app, new)
@@ -179,8 +179,12 @@ class _Runner:
         if number == signal.SIGINT and not self._request.quiet:
             print_note("\ncanceling the run ... (Ctrl-C again leaves at once)")
 
-    def _tell_left_unfinished(self, app: App) -> None:
-        if app.left_unfinished and not self._request.quiet:
+    def _tell_at_start(self, app: App) -> None:
+        if self._request.quiet:
+            return
+        if warning := concurrency_warning(self._project):
+            print_note(f"warning: {warning}")
+        if app.left_unfinished:
             print_note(f"note: going on with {app.left_unfinished} unfinished run(s) of a process that ended early")
 
     def _tell_others_left(self, app: App, run_id: str) -> None:

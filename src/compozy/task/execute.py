@@ -93,4 +93,9 @@ def _usage(result: AgentResult) -> dict[str, Any]:
 
 
 def _failed(task_input: dict[str, Any], error: CompozyError) -> TaskEnd:
-    return TaskEnd(status=Status.FAILED, attempts=1, input=task_input, error=error.to_json())
+    stored = error.to_json()
+    # What was paid for before it failed counts too; it has a column of its own.
+    usage = stored["details"].pop("usage", None)
+    return TaskEnd(
+        status=Status.FAILED, attempts=1, input=task_input, error=stored, usage=None if usage is None else [usage]
+    )
