@@ -11,6 +11,28 @@ import structlog
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 
 
+_ENGINE = "dbos"
+
+
+class EngineBrevity(logging.Filter):
+    """Lets the engine's warnings through once and without their SQL: it repeats them for as long as a lock lasts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether `record` is to be shown, and shorten it."""
+        if record.name != _ENGINE or record.levelno >= logging.ERROR:
+            return True
+        line = record.getMessage().partition("\n")[0]
+        if line in self._said:
+            return False
+        self._said.add(line)
+        record.msg, record.args = line, ()
+        return True
+
+
 def configure_logging(level: str, *, as_json: bool) -> None:
     """Send every log line of at least `level` (debug, info, warn, error) to stderr, those of libraries too."""
     shared: list[Any] = [
@@ -41,6 +63,8 @@ def configure_logging(level: str, *, as_json: bool) -> None:
             ],
         )
     )
+    if level != "debug":
+        handler.addFilter(EngineBrevity())
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(_LEVELS[level])

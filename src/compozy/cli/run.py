@@ -69,6 +69,7 @@ def read_input(text: str | None) -> Any:
             f"the input from {source} is not JSON: {reason}",
             hint="""quote it for the shell, as in --input='{"name": "Ada"}'""",
         ) from error
+    return value
 
 
 def duration_flag(flag: str, text: str) -> float:

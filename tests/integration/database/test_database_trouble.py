@@ -6,6 +6,7 @@ import contextlib
 import os
 import resource
 import shutil
+import signal
 import sqlite3
 import subprocess
 import time
@@ -80,10 +81,29 @@ def test_a_program_that_holds_the_file_in_the_middle_of_a_run(commands: Commands
     command = commands.start(project, *RUN)
     until_second_task(project, command)
     with held(project):
+        # It waits as long as it takes, and says for what.
+        command.until(lambda: "database is locked: another program holds ./data/compozy.db" in command.err)
+        command.until(lambda: "Database connection failed" in command.err)
+        assert task_states(project) == [("one", "SUCCESS"), ("two", "RUNNING")]
+    finished = command.wait()
+    assert (finished.status, finished.out.splitlines()[-1]) == (0, 'Result: {"last": "third"}'), finished
+    assert "Traceback" not in finished.err
+    assert "UPDATE" not in finished.err
+    check_consistent(project)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_run_that_is_ended_while_another_program_holds_the_file(
+    commands: Commands, project: Path, number: signal.Signals
+) -> None:
+    command = commands.start(project, *RUN)
+    until_second_task(project, command)
+    with held(project):
+        command.until(lambda: "Database connection failed" in command.err)
+        command.send(number)
         finished = command.wait()
-    check_told(finished, "Error: database is locked: another program holds ./data/compozy.db", "nothing was lost")
-    assert task_states(project)[0] == ("one", "SUCCESS")
-    assert ("two", "RUNNING") in task_states(project)
+        assert task_states(project) == [("one", "SUCCESS"), ("two", "RUNNING")]
+    assert "Traceback" not in finished.err
     goes_on(commands, project)
 
 
