@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 # Runs at one time where the project does not say; on SQLite they share one writer.
 DEFAULT_CONCURRENCY = {"sqlite": 10, "postgres": 100}
-# As many runs at once as `make bench` measured on SQLite: no lock error, no loss of throughput. Moves with a figure only.
+# Runs at once that `make bench` measured on SQLite: no lock error, no loss of throughput. It moves with a figure only.
 MEASURED_SQLITE_CONCURRENCY = 100
 # How long a process waits for the owner of a SQLite file before it says whom it waits for.
 _PATIENCE_S = 0.3

@@ -22,7 +22,7 @@ def new_executor_id() -> str:
 
 def jitter(seconds: float) -> float:
     """Return `seconds` changed by up to a fifth either way, so that retries of many do not fall together."""
-    return seconds * random.uniform(0.8, 1.2)
+    return seconds * random.uniform(0.8, 1.2)  # noqa: S311 - it spreads load, it keeps no secret
 
 
 def _encode(number: int, length: int) -> str:

@@ -129,21 +129,19 @@ class Session:
 
 
 def read_commands(fence: Fence) -> list[Command]:
-    """Return the commands of a fence: the lines behind `$ ` of a console, or each line of a script."""
+    """Return the commands of a fence: what stands behind `$ ` and `> ` in a console, or a whole script."""
     if fence.kind != "console":
         return [Command(line=fence.line + 1, text=fence.text, shown="...")]
     commands: list[Command] = []
-    continues = False
     for number, line in enumerate(fence.text.splitlines(), start=fence.line + 1):
         if line.startswith("$ "):
             commands.append(Command(line=number, text=line[2:], shown=""))
         elif not commands:
             raise ValueError(f"{fence.place}: a console fence begins with `$ `")
-        elif continues:
-            commands[-1] = _extended(commands[-1], text=f"\n{line}")
+        elif line.startswith("> ") and not commands[-1].shown:
+            commands[-1] = _extended(commands[-1], text=f"\n{line[2:]}")
         else:
             commands[-1] = _extended(commands[-1], shown=f"{line}\n")
-        continues = line.endswith("\\") and not commands[-1].shown
     return commands
 
 

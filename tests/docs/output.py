@@ -15,6 +15,8 @@ _VARIABLE: tuple[tuple[str, str], ...] = (
     (r"\bprocess \d+ ", "process <pid> "),
     (r"(?<=\S) {2,}", "  "),
 )
+# What bash tells about a background process that was killed; each shell has words of its own for it.
+_NOTICE = re.compile(r"^bash: line \d+: +\d+ (?:Killed|Terminated) .*\n", re.MULTILINE)
 _REPAINTED = re.compile(r"^.*\r\x1b\[K")
 
 
@@ -25,9 +27,9 @@ def matches(shown: str, printed: str) -> bool:
 
 
 def settle(raw: str) -> str:
-    """Return what is left on a terminal after `raw`: without the lines that were painted over."""
+    """Return what is left on a terminal after `raw`: without the lines that were painted over, and bash's notices."""
     lines = (_REPAINTED.sub("", line) for line in raw.replace("\r\n", "\n").split("\n"))
-    return "\n".join(lines)
+    return _NOTICE.sub("", "\n".join(lines))
 
 
 def _normalize(text: str) -> str:

@@ -8,6 +8,7 @@ import math
 import os
 import signal
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -31,6 +32,8 @@ _MAX_INPUT_BYTES = 10 * 1024 * 1024
 _MAX_INPUT_DEPTH = 100
 _INTERRUPTED = 130
 _TERMINATED = 143
+# How long an orderly end after a signal may take.
+_GRACE_S = 10.0
 # A run that another process executes is looked at this often.
 _POLL_S = 0.2
 
@@ -103,20 +106,47 @@ def run_workflow(project: LoadedProject, request: RunRequest) -> int:
         wait_for_lock_s=request.wait_for_lock_s,
         on_wait=None if request.quiet else lambda who: print_note(f"waiting: {who}"),
     )
+    grace = _Grace(new.workflow_exec_id)
     try:
-        return asyncio.run(_run(project, database, request, new))
+        return asyncio.run(_run(project, database, request, grace, new))
     finally:
+        grace.end()
         close_storage(database)
 
 
-async def _run(project: LoadedProject, database: Database, request: RunRequest, new: NewExecution) -> int:
-    return await _Runner(project, database, request).run(new)
+async def _run(
+    project: LoadedProject, database: Database, request: RunRequest, grace: _Grace, new: NewExecution
+) -> int:
+    return await _Runner(project, database, request, grace).run(new)
+
+
+class _Grace:
+    """Ends the process when it cannot end in order: another program may hold the database for hours."""
+
+    def __init__(self, run_id: str) -> None:
+        self._run_id = run_id
+        self._timer: threading.Timer | None = None
+
+    def begin(self, status: int) -> None:
+        self._timer = threading.Timer(_GRACE_S, self._leave, (status,))
+        self._timer.daemon = True
+        self._timer.start()
+
+    def end(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _leave(self, status: int) -> None:
+        # The journal is safe at any moment.
+        print_note(f"the database does not answer; {_how_to_go_on(self._run_id)}")
+        os._exit(status)
 
 
 class _Runner:
     """One run in this process, and what signals do to it."""
 
-    def __init__(self, project: LoadedProject, database: Database, request: RunRequest) -> None:
+    def __init__(self, project: LoadedProject, database: Database, request: RunRequest, grace: _Grace) -> None:
+        self._grace = grace
         self._project = project
         self._database = database
         self._request = request
@@ -134,7 +164,7 @@ class _Runner:
                 await self._join(app, new)
             received = await self._wait(app, run_id)
             if received == signal.SIGTERM:
-                print_note(f"stopped; execution {run_id} goes on with the next `compozy workflow run` or `get --wait`")
+                print_note(f"stopped; {_how_to_go_on(run_id)}")
                 return _TERMINATED
             if received is not None:
                 await app.runtime.cancel(run_id, Status.CANCELED, _canceled().to_json())
@@ -177,6 +207,7 @@ class _Runner:
             # Asked twice: leave at once. The journal is safe at any moment, and the run can be gone on with.
             os._exit(_INTERRUPTED)
         self._signal.set_result(number)
+        self._grace.begin(_TERMINATED if number == signal.SIGTERM else _INTERRUPTED)
         if number == signal.SIGINT and not self._request.quiet:
             print_note("\ncanceling the run ... (Ctrl-C again leaves at once)")
 
@@ -215,6 +246,10 @@ async def _until_ended(app: App, run_id: str) -> None:
         if run.status.is_final:
             return
         await asyncio.sleep(_POLL_S)
+
+
+def _how_to_go_on(run_id: str) -> str:
+    return f"execution {run_id} goes on with the next `compozy workflow run` or `get --wait`"
 
 
 def _canceled() -> RunCanceledError:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compozy.errors import ModelError
-from compozy.model.config import DEFAULT_MODELS, ProviderConfig, ProviderType
+from compozy.model.config import ProviderConfig, ProviderType, default_model
 from compozy.model.provider import KEY_VARIABLES, BuiltModel, ModelSpec, build_model, read_key
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class ModelCatalog:
         """
         asked = self._find(llm)
         chosen, reasons = self._follow_fallback(asked)
-        name = model if model and chosen is asked else self._default_model(chosen)
+        name = model if model and chosen is asked else default_model(chosen)
         return ResolvedModel(
             model=self._model(chosen, name),
             provider_id=chosen.id,
@@ -142,11 +142,6 @@ class ModelCatalog:
             hint=f"{way}, or add `fallback: <provider>` to provider {last.id!r}",
             details={"provider": asked.id, **({"variable": variable} if variable else {})},
         )
-
-    def _default_model(self, provider: ProviderConfig) -> str:
-        if provider.model:
-            return provider.model
-        return Path(provider.path).stem if provider.path else DEFAULT_MODELS[provider.type]
 
     def _base_url(self, provider: ProviderConfig) -> str | None:
         if provider.base_url:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, SecretStr, Tag
@@ -73,3 +74,10 @@ class ProviderConfig(Section):
     responses: Annotated[_InTurn | _ByTask, Discriminator(_form)] | None = Field(
         default=None, description="scripted: answers in turn (a list) or by task id (a map)."
     )
+
+
+def default_model(provider: ProviderConfig) -> str:
+    """Return the model of `provider` that answers when an agent names none."""
+    if provider.model:
+        return provider.model
+    return Path(provider.path).stem if provider.path else DEFAULT_MODELS[provider.type]

@@ -21,8 +21,9 @@ def snapshot(project: LoadedProject, workflow_id: str) -> dict[str, Any]:
     """Return the workflow as JSON, as it is run.
 
     Returns:
-        `workflow` (what `WorkflowConfig.model_validate` reads back), `providers` (those that it can reach, without keys and scripted answers),
-        and `source`: the file and where the characters of its templates stand, see `compozy.workflow.places`.
+        `workflow`, which `WorkflowConfig.model_validate` reads back; `providers`, those that it can reach, without keys
+        and scripted answers; `source`, the file and where the characters of its templates stand, see
+        `compozy.workflow.places`.
 
     Raises:
         NotFoundError: the project has no such workflow.

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
 from compozy.config.database_rules import POSTGRES_KEYS, SQLITE_KEYS
 from compozy.config.layers import DEFAULT
-from compozy.model.config import DEFAULT_MODELS, ProviderConfig
+from compozy.model.config import ProviderConfig, default_model
 from compozy.model.provider import KEY_VARIABLES
 from compozy.project.loaded import LoadedProject
 from compozy.project.masks import MASK, mask_address
@@ -65,13 +64,6 @@ def show_settings(project: LoadedProject) -> ShownSettings:
     """Return the settings and the providers of `project`."""
     providers = [_provider_row(provider, project) for provider in project.providers]
     return ShownSettings(settings=tuple(_settings(project)), providers=providers)
-
-
-def default_model(provider: ProviderConfig) -> str:
-    """Return the model that answers when an agent names none."""
-    if provider.model:
-        return provider.model
-    return Path(provider.path).stem if provider.path else DEFAULT_MODELS[provider.type]
 
 
 def _settings(project: LoadedProject) -> Iterator[Setting]:

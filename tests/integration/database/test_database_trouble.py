@@ -92,17 +92,25 @@ def test_a_program_that_holds_the_file_in_the_middle_of_a_run(commands: Commands
     check_consistent(project)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    ("signals", "status"),
+    [((signal.SIGTERM,), 143), ((signal.SIGINT, signal.SIGINT), 130), ((signal.SIGKILL,), -signal.SIGKILL)],
+    ids=["terminated", "interrupted twice", "killed"],
+)
 def test_a_run_that_is_ended_while_another_program_holds_the_file(
-    commands: Commands, project: Path, number: signal.Signals
+    commands: Commands, project: Path, signals: tuple[signal.Signals, ...], status: int
 ) -> None:
     command = commands.start(project, *RUN)
     until_second_task(project, command)
     with held(project):
         command.until(lambda: "Database connection failed" in command.err)
-        command.send(number)
+        for number in signals:
+            command.send(number)
+            if number == signal.SIGINT:
+                command.until(lambda: not command.is_alive or "canceling the run" in command.err)
         finished = command.wait()
         assert task_states(project) == [("one", "SUCCESS"), ("two", "RUNNING")]
+    assert finished.status == status, finished
     assert "Traceback" not in finished.err
     goes_on(commands, project)
 
