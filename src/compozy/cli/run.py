@@ -106,55 +106,29 @@ def run_workflow(project: LoadedProject, request: RunRequest) -> int:
         wait_for_lock_s=request.wait_for_lock_s,
         on_wait=None if request.quiet else lambda who: print_note(f"waiting: {who}"),
     )
-    grace = _Grace(new.workflow_exec_id)
     try:
-        return asyncio.run(_run(project, database, request, grace, new))
+        return asyncio.run(_run(project, database, request, new))
     finally:
-        grace.end()
         close_storage(database)
 
 
-async def _run(
-    project: LoadedProject, database: Database, request: RunRequest, grace: _Grace, new: NewExecution
-) -> int:
-    return await _Runner(project, database, request, grace).run(new)
-
-
-class _Grace:
-    """Ends the process when it cannot end in order: another program may hold the database for hours."""
-
-    def __init__(self, run_id: str) -> None:
-        self._run_id = run_id
-        self._timer: threading.Timer | None = None
-
-    def begin(self, status: int) -> None:
-        self._timer = threading.Timer(_GRACE_S, self._leave, (status,))
-        self._timer.daemon = True
-        self._timer.start()
-
-    def end(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _leave(self, status: int) -> None:
-        # The journal is safe at any moment.
-        print_note(f"the database does not answer; {_how_to_go_on(self._run_id)}")
-        os._exit(status)
+async def _run(project: LoadedProject, database: Database, request: RunRequest, new: NewExecution) -> int:
+    return await _Runner(project, database, request).run(new)
 
 
 class _Runner:
     """One run in this process, and what signals do to it."""
 
-    def __init__(self, project: LoadedProject, database: Database, request: RunRequest, grace: _Grace) -> None:
-        self._grace = grace
+    def __init__(self, project: LoadedProject, database: Database, request: RunRequest) -> None:
         self._project = project
+        self._run_id = ""
         self._database = database
         self._request = request
         # Made where the loop runs, because a future belongs to one.
         self._signal: asyncio.Future[int] = asyncio.Future(loop=asyncio.get_running_loop())
 
     async def run(self, new: NewExecution) -> int:
-        run_id = new.workflow_exec_id
+        run_id = self._run_id = new.workflow_exec_id
         self._listen_for_signals()
         progress = Progress(run_id, quiet=self._request.quiet)
         async with open_app(self._project, self._database, role="run", report=progress) as app:
@@ -207,9 +181,20 @@ class _Runner:
             # Asked twice: leave at once. The journal is safe at any moment, and the run can be gone on with.
             os._exit(_INTERRUPTED)
         self._signal.set_result(number)
-        self._grace.begin(_TERMINATED if number == signal.SIGTERM else _INTERRUPTED)
+        self._leave_later(_TERMINATED if number == signal.SIGTERM else _INTERRUPTED)
         if number == signal.SIGINT and not self._request.quiet:
             print_note("\ncanceling the run ... (Ctrl-C again leaves at once)")
+
+    def _leave_later(self, status: int) -> None:
+        """See that the process ends even if it cannot do so in order: another program may hold the file for hours."""
+
+        def leave() -> None:
+            print_note(f"the database does not answer; {_how_to_go_on(self._run_id)}")
+            os._exit(status)
+
+        timer = threading.Timer(_GRACE_S, leave)
+        timer.daemon = True
+        timer.start()
 
     def _tell_at_start(self, app: App) -> None:
         if self._request.quiet:

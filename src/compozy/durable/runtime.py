@@ -82,6 +82,7 @@ class Runtime:
         self._carried: dict[str, asyncio.Task[None]] = {}
         self._bodies: dict[str, asyncio.Task[None]] = {}
         self._body_ends: dict[str, asyncio.Future[_BodyEnd]] = {}
+        self._others_wait = False
         self._failures: dict[str, DatabaseError] = {}
         self._timeouts: dict[str, RunTimeoutError] = {}
         self._poller: asyncio.Task[None] | None = None
@@ -138,13 +139,17 @@ class Runtime:
         Returns:
             False when a run of this id exists already; it is left as it is.
         """
-        owner = self.executor_id if self._free_places() > 0 else None
+        # Whoever comes while others wait for a place waits behind them.
+        owner = self.executor_id if self._free_places() > 0 and not self._others_wait else None
+        self._others_wait = owner is None
         # The place is taken before the first await, so that a burst cannot take it twice.
         self._reserved += 1 if owner else 0
         try:
             created = await self._database.write_async(partial(_insert, new=new, first_task=first_task, owner=owner))
             if owner and created:
                 self._begin(new.workflow_exec_id, RunStart.FRESH)
+            elif created:
+                self._wake.set()
         finally:
             self._reserved -= 1 if owner else 0
         return created
@@ -208,24 +213,28 @@ class Runtime:
 
     async def _poll(self) -> None:
         while True:
+            # First, so that who wakes this loop while it looks is not overheard.
+            self._wake.clear()
             try:
                 await self._let_go_of_failed()
                 if self._free_places() > 0:
                     await self._claim()
             except DatabaseError as error:
                 _log.warning("cannot look for waiting runs", cause=error.message)
-            self._wake.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), _POLL_S)
 
     async def _claim(self) -> None:
         if not await self._database.read_async(partial(has_claimable, journal_format=JOURNAL_FORMAT)):
+            self._others_wait = False
             return
         limit = self._free_places()
         self._reserved += limit
         try:
             claim = partial(claim_pending, owner=self.executor_id, journal_format=JOURNAL_FORMAT, limit=limit)
-            for run_id in await self._database.write_async(claim):
+            claimed = await self._database.write_async(claim)
+            self._others_wait = len(claimed) == limit
+            for run_id in claimed:
                 self._begin(run_id)
         finally:
             self._reserved -= limit

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import pytest
 import sqlalchemy as sa
 from dbos import DBOS
 
@@ -42,7 +43,8 @@ async def test_an_id_that_is_known_is_accepted_once(database: Database) -> None:
     assert read_run(database, "r").output == {"x": 1}
 
 
-async def test_no_more_runs_than_places_and_the_oldest_first(database: Database) -> None:
+@pytest.mark.parametrize("places", [1, 3])
+async def test_no_more_runs_than_places_and_the_oldest_first(database: Database, places: int) -> None:
     at_once = 0
     most = 0
     order: list[str] = []
@@ -57,14 +59,15 @@ async def test_no_more_runs_than_places_and_the_oldest_first(database: Database)
         await finish(run_id)
 
     ids = [f"r{number}" for number in range(8)]
-    async with running(database, execute, max_concurrent=2) as runtime:
+    async with running(database, execute, max_concurrent=places) as runtime:
         for run_id in ids:
             await runtime.submit(new_run(run_id), "t")
         assert read_run(database, "r7").status is Status.PENDING
         assert read_run(database, "r7").owner is None
         await _until(lambda: all(read_run(database, run_id).status is Status.SUCCESS for run_id in ids))
-    assert most == 2
-    assert order == ids
+    assert most == places
+    # Those that get places at the same moment may begin in any order; a later one never begins before them.
+    assert all(abs(order.index(run_id) - ids.index(run_id)) < places for run_id in ids)
 
 
 async def test_each_process_has_an_id_of_its_own_and_signs_off(database: Database) -> None:
