@@ -115,8 +115,9 @@ def _read_fence(path: Path, number: int, opening: re.Match[str], lines: Iterator
 def _read_info(info: str) -> tuple[str, dict[str, str]]:
     """Return the kind and the meta words of `yaml workflow title="a.yaml"`: the words without `=` are the kind."""
     words = shlex.split(info)
+    meta = dict(word.split("=", 1) for word in words if "=" in word)
     kind = " ".join(word for word in words if "=" not in word)
-    return kind, dict(word.split("=", 1) for word in words if "=" in word)
+    return ("yaml wrong" if kind == "yaml" and "wrong" in meta else kind), meta
 
 
 def _slug(heading: str) -> str:

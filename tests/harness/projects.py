@@ -40,6 +40,10 @@ def write_project(
     **sections: Any,
 ) -> Path:
     """Write a project named `demo` into `folder` and return the folder; `sections` replace those of compozy.yaml."""
+    if responses is RESPONSES:
+        # A response that no task asks for is a fault.
+        asked = {task["id"] for workflow in workflows.values() for task in workflow["tasks"]}
+        responses = {task: response for task, response in RESPONSES.items() if task in asked} or [{"text": "any"}]
     project = {
         "name": "demo",
         "database": DATABASE,

@@ -23,6 +23,13 @@ _INTERRUPTED = 130
 _GLOBAL_FLAGS = frozenset({"-q", "--quiet", "--no-color"})
 _GLOBAL_VALUES = frozenset({"--log-level", "--log-format"})
 
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        version_command()
+        raise typer.Exit
+
+
 app = typer.Typer(
     name="compozy",
     help="AI workflows written in YAML, every step durable in one database.",
@@ -51,14 +58,13 @@ def common_options(
     ] = None,
     log_format: Annotated[LogFormat, typer.Option("--log-format", help="How log lines are written.")] = LogFormat.text,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colors; NO_COLOR does the same.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    version: Annotated[  # noqa: ARG001 - acted upon before any command is looked for
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
 ) -> None:
     """AI workflows written in YAML, every step durable in one database."""
     if no_color:
         os.environ["NO_COLOR"] = "1"
-    if version:
-        version_command()
-        raise typer.Exit
     context.obj = Globals(config=config, quiet=quiet, log_level=log_level, log_format=log_format)
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from compozy import __version__
 from compozy.cli.output import print_json, print_line
 
 
@@ -61,6 +62,4 @@ def completion_command(shell: Annotated[Shell, typer.Argument(help="Shell to com
 
 def version_command() -> None:
     """Print the version."""
-    from importlib.metadata import version
-
-    print_line(f"compozy {version('compozy')}")
+    print_line(f"compozy {__version__}")

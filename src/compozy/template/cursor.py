@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from compozy.template.lexer import Kind, Token, split_tokens
+from compozy.template.lexer import SPACES, Kind, Token, split_tokens
 from compozy.template.literals import quote
-
-_SPACE = Kind.SPACE
 
 
 class ParseError(Exception):
@@ -35,10 +33,12 @@ class Cursor:
 
     def next(self) -> Token:
         """Return the next token and step over it."""
-        token = self.peek()
-        if self.at < self.last:
-            self.at += 1
-        return token
+        at = self.at
+        if at > self.seen:
+            self.seen = at
+        if at < self.last:
+            self.at = at + 1
+        return self.tokens[at]
 
     def peek(self) -> Token:
         """Return the next token."""
@@ -47,31 +47,13 @@ class Cursor:
             self.seen = at
         return self.tokens[at]
 
-    def next_solid(self) -> Token:
-        """Return the next token that is no white space and step over it."""
-        self.skip_space()
-        return self.next()
+    def is_spaced(self, token: Token) -> bool:
+        """Tell whether white space stands before the token."""
+        return self.text[token.pos - 1] in SPACES
 
-    def peek_solid(self) -> Token:
-        """Step over white space and return the token behind it."""
-        tokens, at = self.tokens, self.at
-        token = tokens[at]
-        while token.kind is _SPACE:
-            at += 1
-            token = tokens[at]
-        self.at = at
-        if at > self.seen:
-            self.seen = at
-        return token
-
-    def skip_space(self) -> None:
-        """Step over white space."""
-        while self.tokens[self.at].kind is _SPACE:
-            self.at += 1
-
-    def expect(self, kinds: tuple[Kind, ...], context: str) -> Token:
+    def expect(self, kinds: tuple[int, ...], context: str) -> Token:
         """Return the next token, which must be of one of the kinds."""
-        token = self.next_solid()
+        token = self.next()
         if token.kind not in kinds:
             self.unexpected(token, context)
         return token
@@ -83,7 +65,7 @@ class Cursor:
 
     def unexpected(self, token: Token, context: str) -> NoReturn:
         """Raise a ParseError for a token in the wrong place, or for the lexer's own error."""
-        if token.kind is not Kind.ERROR:
+        if token.kind != Kind.ERROR:
             self.fail(f"unexpected {_show_token(token)} in {context}", pos=token.pos)
         extra = ""
         if self.action_pos >= 0 and self.line_of(self.action_pos) != self.line_of(token.pos):
@@ -99,8 +81,11 @@ class Cursor:
 
 def _show_token(token: Token) -> str:
     """Return a token as Go's messages show it."""
-    if token.kind is Kind.EOF:
+    if token.kind == Kind.EOF:
         return "EOF"
     if token.kind >= Kind.DOT:
         return f"<{token.text}>"
-    return quote(token.text[:10]) + "..." if len(token.text.encode("utf-8", "replace")) > 10 else quote(token.text)
+    text = token.text
+    if token.kind == Kind.FIELD:  # Go makes several tokens of `.a.b`.
+        text = "." + text.split(".", 2)[1]
+    return quote(text[:10]) + "..." if len(text.encode("utf-8", "replace")) > 10 else quote(text)

@@ -78,16 +78,43 @@ class Token(NamedTuple):
     text: str
 
 
+_new_token = cast("Callable[[tuple[int, int, str]], Token]", partial(tuple.__new__, Token))
+"""Makes a token in less than half the time that its class takes."""
+
+
 class _LexError(Exception):
     """Ends the token stream: `args` are the offset and the message."""
 
 
 SPACES = " \t\r\n"
 _COMMENT_END = re.compile(r"\*/([ \t\r\n]-)?\}\}")
+_TERMINATOR = r"(?=[ \t\r\n.,|:)(]|\}\}|\Z)"
+_COMMON = r"""(?P<space>[ \t\r\n]+)?(?:
+    (?P<close>(?(space)-?)\}\})
+    |(?P<field>(?:\.[A-Za-z_]\wHYPHENS)+)TERMINATOR
+    |(?P<word>[A-Za-z_]\w*)TERMINATOR
+    |(?P<variable>\$\w*)TERMINATOR
+    |(?P<string>"(?:[^"\\\n]|\\[^\n])*")
+    |(?P<pipe>\|)
+    |(?P<number>[0-9]+)(?=[ \t\r\n|)]|\}\})
+    |(?P<dot>\.)(?=[ \t\r\n|)]|\}\})
+    |(?P<declare>:=)
+    |(?P<open>\()
+    |(?P<shut>\))
+    |(?P<other>))""".replace("TERMINATOR", _TERMINATOR)
+_PLAIN, _HYPHENATED = (
+    re.compile(_COMMON.replace("HYPHENS", rest), re.VERBOSE | re.ASCII) for rest in ("*", r"*(?:-\w+)*")
+)
+_GROUPS = _PLAIN.groupindex
+_CLOSE, _WORD, _OPEN, _SHUT, _OTHER = (_GROUPS[name] for name in ("close", "word", "open", "shut", "other"))
+_KINDS = (
+    *[0] * (_CLOSE + 1), Kind.FIELD, Kind.IDENTIFIER, Kind.VARIABLE, Kind.STRING, Kind.PIPE, Kind.NUMBER, Kind.DOT,
+    Kind.DECLARE, Kind.LEFT_PAREN, Kind.RIGHT_PAREN,
+)  # fmt: skip
+"""The kinds of the tokens that `_COMMON` reads, by group. It leaves whatever is rare or wrong to `_TOKEN`."""
+
 _TOKEN = re.compile(
-    r"""(?P<close>[ \t\r\n]-\}\}|\}\})
-    |(?P<space>[ \t\r\n]+)
-    |(?P<field>\.(?![0-9])\w+)
+    r"""(?P<field>\.(?![0-9])\w+)
     |(?P<word>[^\W\d]\w*)
     |(?P<variable>\$\w*)
     |(?P<string>"(?:[^"\\\n]|\\[^\n])*")
@@ -95,14 +122,12 @@ _TOKEN = re.compile(
     |(?P<char>'(?:[^'\\\n]|\\[^\n])*')
     |(?P<number>[+-]|\.?[0-9])
     |(?P<dot>\.)
-    |(?P<declare>:=)
-    |(?P<sign>[=|()])
+    |(?P<sign>=)
     |(?P<other>.)""",
     re.VERBOSE | re.DOTALL,
 )
 _HYPHENS = re.compile(r"(?:-\w+)+")
 _TERMINATORS = frozenset(" \t\r\n.,|:)(")
-_SIGNS = {"=": Kind.ASSIGN, "|": Kind.PIPE, "(": Kind.LEFT_PAREN, ")": Kind.RIGHT_PAREN}
 _UNTERMINATED = {
     '"': "unterminated quoted string",
     "`": "unterminated raw quoted string",
@@ -143,6 +168,7 @@ class _Lexer:
     def __init__(self, text: str, *, hyphens: bool) -> None:
         self.text = text
         self.hyphens = hyphens
+        self.common = _HYPHENATED if hyphens else _PLAIN
         self.tokens: list[Token] = []
         self.parens = 0
 
@@ -188,34 +214,44 @@ class _Lexer:
 
     def lex_action(self, pos: int) -> int:
         """Add the tokens of one action; return where the text goes on."""
-        text, match = self.text, _TOKEN.match
+        text, add, scan = self.text, self.tokens.append, self.common.finditer
         self.parens = 0
         while True:
-            found = match(text, pos)
-            if found is None:
-                raise _LexError(pos, "unclosed action")
-            group = found.lastgroup
-            if group == "close":
-                return self.close_action(pos, found.group())
-            pos = _LEXERS[group or "other"](self, pos, found.group())
+            for found in scan(text, pos):
+                group = cast("int", found.lastindex)
+                pos = found.end()
+                if group == _CLOSE:
+                    return self.close_action(found.start(group), pos)
+                if group == _OTHER:
+                    break
+                if group >= _OPEN:
+                    self.count_paren(group, pos - 1)
+                value = found[group]
+                kind = _KINDS[group] if group != _WORD else KEYWORDS.get(value, Kind.IDENTIFIER)
+                add(_new_token((kind, found.start(group), value)))
+            pos = self.lex_rare(pos)
 
-    def close_action(self, pos: int, closing: str) -> int:
-        """Add the closing delimiter; return where the text goes on."""
+    def lex_rare(self, pos: int) -> int:
+        """Add one token of the kinds that are rare, or tell what is wrong with it; return its end."""
+        found = _TOKEN.match(self.text, pos)
+        if found is None:
+            raise _LexError(pos, "unclosed action")
+        return _LEXERS[found.lastgroup or "other"](self, pos, found.group())
+
+    def count_paren(self, group: int, pos: int) -> None:
+        """Count an opening or closing parenthesis."""
+        self.parens += 1 if group == _OPEN else -1
+        if self.parens < 0:
+            raise _LexError(pos, "unexpected right paren")
+
+    def close_action(self, pos: int, end: int) -> int:
+        """Add the closing delimiter, with its trim marker if it has one; return where the text goes on."""
         if self.parens:
             raise _LexError(pos, "unclosed left paren")
-        end = pos + len(closing)
         self.tokens.append(Token(Kind.RIGHT_DELIM, end - 2, "}}"))
-        return self.skip_spaces(end) if len(closing) > 2 else end
+        return self.skip_spaces(end) if end - pos > 2 else end
 
-    def lex_space(self, pos: int, value: str) -> int:
-        """Add white space, without the one character that belongs to a trim marker."""
-        end = pos + len(value)
-        if self.text.startswith("-}}", end):
-            end -= 1
-        self.tokens.append(Token(Kind.SPACE, pos, self.text[pos:end]))
-        return end
-
-    def lex_name(self, kind: Kind, pos: int, value: str) -> int:
+    def lex_name(self, kind: int, pos: int, value: str) -> int:
         """Add a word, a field or a variable, and check what follows it."""
         if not value.isascii():
             value = _cut_name(value)
@@ -271,14 +307,8 @@ class _Lexer:
         return _LexError(start, f"bad number syntax: {quote(self.text[start:end])}")
 
     def lex_sign(self, pos: int, value: str) -> int:
-        """Add one of `= | ( )`."""
-        if value == "(":
-            self.parens += 1
-        elif value == ")":
-            self.parens -= 1
-            if self.parens < 0:
-                raise _LexError(pos, "unexpected right paren")
-        self.tokens.append(Token(_SIGNS[value], pos, value))
+        """Add `=`."""
+        self.tokens.append(Token(Kind.ASSIGN, pos, value))
         return pos + 1
 
     def lex_other(self, pos: int, value: str) -> int:
@@ -289,11 +319,6 @@ class _Lexer:
             raise _LexError(pos, f"unrecognized character in action: {show_rune(value)}")
         self.tokens.append(Token(Kind.CHAR, pos, value))
         return pos + 1
-
-    def lex_declare(self, pos: int, value: str) -> int:
-        """Add `:=`."""
-        self.tokens.append(Token(Kind.DECLARE, pos, value))
-        return pos + 2
 
     def lex_string(self, pos: int, value: str) -> int:
         """Add a string in double quotes."""
@@ -311,7 +336,9 @@ class _Lexer:
         return pos + len(value)
 
 
-_LEXERS = {name: getattr(_Lexer, f"lex_{name}") for name in _TOKEN.groupindex if name != "close"}
+_LEXERS: dict[str, Callable[[_Lexer, int, str], int]] = {
+    name: getattr(_Lexer, f"lex_{name}") for name in _TOKEN.groupindex
+}
 
 
 def _cut_name(value: str) -> str:

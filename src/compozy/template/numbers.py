@@ -11,10 +11,10 @@ def read_number(token: Token) -> Number:
     """Return the node of a number, a character constant or a complex number; raises LiteralError."""
     text = token.text
     node = Number(token.pos, text)
-    if token.kind is Kind.CHAR_CONSTANT:
+    if token.kind == Kind.CHAR_CONSTANT:
         node.as_int = node.as_uint = read_char(text)
         node.as_float = float(node.as_int)
-    elif token.kind is Kind.COMPLEX:
+    elif token.kind == Kind.COMPLEX:
         _set_complex(node, _read_complex(text))
     elif text.endswith("i") and (imaginary := read_float(text[:-1])) is not None:
         _set_complex(node, complex(0, imaginary))

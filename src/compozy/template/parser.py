@@ -42,6 +42,7 @@ _TERMS = frozenset(
     }
 )  # fmt: skip
 _STRINGS = (Kind.STRING, Kind.RAW_STRING)
+_CONSTANTS = (Bool, Dot, Nil, Number, String)
 
 
 class Parser(Cursor):
@@ -59,7 +60,7 @@ class Parser(Cursor):
     def parse(self) -> Body:
         """Return the main body; the templates that it defines are in `defined`."""
         body = Body(0)
-        while self.peek().kind is not Kind.EOF:
+        while self.peek().kind != Kind.EOF:
             if not self.parse_definition():
                 node = self.text_or_action()
                 if isinstance(node, End):
@@ -73,9 +74,9 @@ class Parser(Cursor):
     def parse_definition(self) -> bool:
         """Parse `{{define "name"}} ... {{end}}` when it comes next; such a definition stands only at the top."""
         start = self.at
-        if self.peek().kind is Kind.LEFT_DELIM:
+        if self.peek().kind == Kind.LEFT_DELIM:
             self.next()
-            if self.peek_solid().kind is Kind.DEFINE:
+            if self.peek().kind == Kind.DEFINE:
                 self.next()
                 self.define_body(self.template_name("define clause", _STRINGS), "define clause")
                 return True
@@ -107,9 +108,9 @@ class Parser(Cursor):
         self.block_depth += 1
         if self.block_depth > MAX_BLOCKS:
             self.fail("max block depth exceeded")
-        body = Body(self.peek_solid().pos)
+        body = Body(self.peek().pos)
         while True:
-            if self.peek_solid().kind is Kind.EOF:
+            if self.peek().kind == Kind.EOF:
                 self.fail("unexpected EOF")
             node = self.text_or_action()
             if isinstance(node, End):
@@ -119,10 +120,10 @@ class Parser(Cursor):
 
     def text_or_action(self) -> Node:
         """Parse a piece of text or an action."""
-        token = self.next_solid()
-        if token.kind is Kind.TEXT:
+        token = self.next()
+        if token.kind == Kind.TEXT:
             return Text(token.pos, token.text)
-        if token.kind is not Kind.LEFT_DELIM:
+        if token.kind != Kind.LEFT_DELIM:
             self.unexpected(token, "input")
         self.action_pos = token.pos
         node = self.action()
@@ -131,7 +132,7 @@ class Parser(Cursor):
 
     def action(self) -> Node:
         """Parse the inside of an action."""
-        token = self.peek_solid()
+        token = self.peek()
         parse = _ACTIONS.get(token.kind)
         if parse is None:
             return Action(token.pos, self.pipeline("command", Kind.RIGHT_DELIM))
@@ -141,8 +142,8 @@ class Parser(Cursor):
     def jump(self, token: Token) -> Node:
         """Parse `break` or `continue`."""
         shown = f"{{{{{token.text}}}}}"
-        after = self.next_solid()
-        if after.kind is not Kind.RIGHT_DELIM:
+        after = self.next()
+        if after.kind != Kind.RIGHT_DELIM:
             self.unexpected(after, shown)
         if not self.range_depth:
             self.fail(f"{shown} outside {{{{range}}}}", pos=token.pos)
@@ -154,7 +155,7 @@ class Parser(Cursor):
 
     def otherwise(self, _: Token) -> Node:
         """Parse `else`, which may be followed by `if` or `with`."""
-        token = self.peek_solid()
+        token = self.peek()
         if token.kind not in (Kind.IF, Kind.WITH):
             self.expect((Kind.RIGHT_DELIM,), "else")
         return End(token.pos, "else")
@@ -174,7 +175,7 @@ class Parser(Cursor):
 
     def else_body(self, token: Token, end: End) -> Body:
         """Parse what follows an `else`."""
-        if token.kind is not Kind.RANGE and self.peek().kind is token.kind:
+        if token.kind != Kind.RANGE and self.peek().kind == token.kind:
             self.block_depth += 1
             nested = self.branch(self.next())
             self.block_depth -= 1
@@ -186,7 +187,7 @@ class Parser(Cursor):
 
     def block(self, _: Token) -> Node:
         """Parse `block`: a definition that is called where it stands."""
-        pos = self.peek_solid().pos
+        pos = self.peek().pos
         name = self.template_name("block clause")
         pipe = self.pipeline("block clause", Kind.RIGHT_DELIM)
         self.define_body(name, "block clause", closed=True)
@@ -194,16 +195,16 @@ class Parser(Cursor):
 
     def template(self, _: Token) -> Node:
         """Parse `template`."""
-        pos = self.peek_solid().pos
+        pos = self.peek().pos
         name = self.template_name("template clause")
         pipe = None
-        if self.peek_solid().kind is not Kind.RIGHT_DELIM:
+        if self.peek().kind != Kind.RIGHT_DELIM:
             pipe = self.pipeline("template clause", Kind.RIGHT_DELIM)
         else:
             self.next()
         return Call(pos, name, quote(name), pipe)
 
-    def template_name(self, context: str, kinds: tuple[Kind, ...] = _STRINGS) -> str:
+    def template_name(self, context: str, kinds: tuple[int, ...] = _STRINGS) -> str:
         """Parse the name of a template."""
         return self.unquote(self.expect(kinds, context))
 
@@ -216,13 +217,13 @@ class Parser(Cursor):
 
     # Pipelines
 
-    def pipeline(self, context: str, end: Kind) -> Pipe:
+    def pipeline(self, context: str, end: int) -> Pipe:
         """Parse a pipeline up to and over the token `end`."""
-        pipe = Pipe(self.peek_solid().pos)
+        pipe = Pipe(self.peek().pos)
         self.declarations(pipe, context)
         while True:
-            token = self.peek_solid()
-            if token.kind is end:
+            token = self.peek()
+            if token.kind == end:
                 self.next()
                 self.check_pipeline(pipe, context)
                 return pipe
@@ -233,23 +234,23 @@ class Parser(Cursor):
 
     def declarations(self, pipe: Pipe, context: str) -> None:
         """Parse `$x :=`, `$x =` and, for range, `$i, $x :=` at the start of a pipeline."""
-        while self.peek_solid().kind is Kind.VARIABLE:
+        while self.peek().kind == Kind.VARIABLE:
             start = self.at
             variable = self.next()
-            sign = self.peek_solid()
+            sign = self.peek()
             if sign.kind in (Kind.ASSIGN, Kind.DECLARE):
                 self.next()
-                pipe.assigns = sign.kind is Kind.ASSIGN
+                pipe.assigns = sign.kind == Kind.ASSIGN
                 self.declare(pipe, variable)
                 return
-            if sign.kind is not Kind.CHAR or sign.text != ",":
+            if sign.kind != Kind.CHAR or sign.text != ",":
                 self.at = start
                 return
             self.next()
             self.declare(pipe, variable)
             if context != "range" or len(pipe.declared) >= 2:
                 self.fail(f"too many declarations in {context}", pos=sign.pos)
-            if self.peek_solid().kind not in (Kind.VARIABLE, Kind.RIGHT_DELIM, Kind.RIGHT_PAREN):
+            if self.peek().kind not in (Kind.VARIABLE, Kind.RIGHT_DELIM, Kind.RIGHT_PAREN):
                 self.fail("range can only initialize variables")
 
     def declare(self, pipe: Pipe, token: Token) -> None:
@@ -262,24 +263,24 @@ class Parser(Cursor):
         if not pipe.commands:
             self.fail(f"missing value for {context}")
         for stage, command in enumerate(pipe.commands[1:], 2):
-            if isinstance(command.args[0], Bool | Dot | Nil | Number | String):
+            if isinstance(command.args[0], _CONSTANTS):
                 self.fail(f"non executable command in pipeline stage {stage}", pos=command.pos)
 
     def command(self) -> Command:
         """Parse one stage of a pipeline."""
-        command = Command(self.peek_solid().pos)
+        command = Command(self.peek().pos)
         while True:
-            self.skip_space()
             operand = self.operand()
             if operand is not None:
                 command.args.append(operand)
             token = self.peek()
-            if token.kind in (Kind.RIGHT_DELIM, Kind.RIGHT_PAREN):
+            if token.kind == Kind.RIGHT_DELIM or token.kind == Kind.RIGHT_PAREN:
                 break
-            self.next()
-            if token.kind is Kind.PIPE:
+            if token.kind == Kind.PIPE:
+                self.next()
                 break
-            if token.kind is not Kind.SPACE:
+            if operand is None or not self.is_spaced(token):
+                self.next()
                 self.unexpected(token, "operand")
         if not command.args:
             self.fail("empty command")
@@ -289,22 +290,22 @@ class Parser(Cursor):
         """Parse a term and the fields behind it; None when no term comes next."""
         node = self.term()
         token = self.peek()
-        if node is None or token.kind is not Kind.FIELD:
+        if node is None or token.kind != Kind.FIELD or self.is_spaced(token):
             return node
         keys: list[str] = []
-        while self.peek().kind is Kind.FIELD:
-            keys.append(self.next().text[1:])
+        while (after := self.peek()).kind == Kind.FIELD and not self.is_spaced(after):
+            keys += self.next().text[1:].split(".")
         if isinstance(node, Field):
-            return Field(token.pos, (*node.keys, *keys))
+            return Field(node.pos if len(node.keys) > 1 else token.pos, (*node.keys, *keys))
         if isinstance(node, Variable):
-            return Variable(token.pos, node.name, (*node.keys, *keys))
-        if isinstance(node, Bool | String | Number | Nil | Dot):
+            return Variable(token.pos, node.name, tuple(keys))
+        if isinstance(node, _CONSTANTS):
             self.fail(f"unexpected . after term {quote(str(node))}", pos=token.pos)
         return Chain(token.pos, node, tuple(keys))
 
     def term(self) -> Operand | None:
         """Parse a constant, field, variable, function name or parenthesised pipeline; None when none comes next."""
-        token = self.peek_solid()
+        token = self.peek()
         parse = _PARSE_TERM.get(token.kind)
         if parse is None:
             return None
@@ -322,6 +323,11 @@ class Parser(Cursor):
         if token.text not in self.variables:
             self.fail(f"undefined variable {quote(token.text)}")
         return Variable(token.pos, token.text, ())
+
+    def field(self, token: Token) -> Operand:
+        """Return the node of a field, or of a chain of them: Go lets that point at its second element."""
+        keys = tuple(token.text[1:].split("."))
+        return Field(token.pos if len(keys) == 1 else token.pos + len(keys[0]) + 1, keys)
 
     def number(self, token: Token) -> Operand:
         """Return a number's node."""
@@ -344,7 +350,7 @@ class Parser(Cursor):
         return String(token.pos, token.text, self.unquote(token))
 
 
-_ACTIONS: dict[Kind, Callable[[Parser, Token], Node]] = {
+_ACTIONS: dict[int, Callable[[Parser, Token], Node]] = {
     Kind.BLOCK: Parser.block,
     Kind.BREAK: Parser.jump,
     Kind.CONTINUE: Parser.jump,
@@ -355,12 +361,12 @@ _ACTIONS: dict[Kind, Callable[[Parser, Token], Node]] = {
     Kind.TEMPLATE: Parser.template,
     Kind.WITH: Parser.branch,
 }
-_PARSE_TERM: dict[Kind, Callable[[Parser, Token], Operand]] = {
+_PARSE_TERM: dict[int, Callable[[Parser, Token], Operand]] = {
     Kind.IDENTIFIER: Parser.identifier,
     Kind.DOT: lambda _, token: Dot(token.pos),
     Kind.NIL: lambda _, token: Nil(token.pos),
     Kind.VARIABLE: Parser.variable,
-    Kind.FIELD: lambda _, token: Field(token.pos, (token.text[1:],)),
+    Kind.FIELD: Parser.field,
     Kind.BOOL: lambda _, token: Bool(token.pos, token.text == "true"),
     Kind.CHAR_CONSTANT: Parser.number,
     Kind.COMPLEX: Parser.number,

@@ -1,0 +1,488 @@
+"""What the command line says about itself, and about what it was not meant to be asked."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from inline_snapshot import snapshot
+
+from compozy.cli.main import hoist_globals
+from tests.conftest import RunCli
+from tests.harness.projects import query, write_project
+
+COMMANDS = [
+    (),
+    ("workflow",),
+    ("workflow", "run"),
+    ("workflow", "list"),
+    ("workflow", "get"),
+    ("migrate",),
+    ("migrate", "up"),
+    ("migrate", "down"),
+    ("migrate", "status"),
+    ("config",),
+    ("config", "validate"),
+    ("config", "show"),
+    ("init",),
+    ("schema",),
+    ("completion",),
+    ("version",),
+]
+
+
+def test_help(cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    done = cli("--help")
+    assert (done.status, done.err) == (0, "")
+    assert done.out == snapshot("""\
+Usage: compozy [OPTIONS] COMMAND [ARGS]...
+
+  AI workflows written in YAML, every step durable in one database.
+
+Options:
+  -c, --config <path>             Project file, or its folder. Default:
+                                  compozy.yaml here.
+  -q, --quiet                     Only results and errors.
+  --log-level <debug|info|warn|error>
+                                  Least severe log line shown.
+  --log-format <text|json>        How log lines are written.  [default: text]
+  --no-color                      No colors; NO_COLOR does the same.
+  --version                       Print the version and exit.
+  -h, --help                      Show this message and exit.
+
+Commands:
+  init        Make a small project of your own to go on from.
+  schema      Print the JSON Schema of compozy.yaml or of a workflow file.
+  completion  Print a script that completes commands: `source <(compozy...
+  version     Print the version.
+  workflow    Run workflows and look at their executions.
+  migrate     Bring the database's tables up to date, or back.
+  config      Check the project's files and show its settings.
+""")
+
+
+def test_help_of_run(cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    assert cli("workflow", "run", "--help").out == snapshot("""\
+Usage: compozy workflow run [OPTIONS] {ID}
+
+  Run a workflow to its end and print its result.
+
+Arguments:
+  ID <str>  Workflow to run.  [required]
+
+Options:
+  -i, --input <str>              Input: a JSON object, @FILE, or - for stdin.
+  --id <str>                     Id of the execution; asking again with it
+                                 never runs twice.
+  --timeout <str>                End the run after this time, e.g. 90s.
+  --wait-for-lock <str>          How long to wait for another process on the
+                                 same SQLite file.  [default: 30s]
+  -f, --format <text|json>       How the result is written to stdout.
+                                 [default: text]
+  -c, --config <path>            Project file, or its folder. Default:
+                                 compozy.yaml here.
+  --db-driver <postgres|sqlite>  Database driver, instead of database.driver.
+  --db-path <str>                SQLite file or :memory:, instead of
+                                 database.path.
+  -h, --help                     Show this message and exit.
+""")
+
+
+def test_help_of_down(cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    assert cli("migrate", "down", "--help").out == snapshot("""\
+Usage: compozy migrate down [OPTIONS]
+
+  Undo the last migration. What this deletes is told, and asked about.
+
+Options:
+  --to <str>                     Revision to go back to; default is one step.
+  -y, --yes                      Do not ask before rows are deleted.
+  -c, --config <path>            Project file, or its folder. Default:
+                                 compozy.yaml here.
+  --db-driver <postgres|sqlite>  Database driver, instead of database.driver.
+  --db-path <str>                SQLite file or :memory:, instead of
+                                 database.path.
+  -h, --help                     Show this message and exit.
+""")
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_explains_itself(cli: RunCli, command: tuple[str, ...]) -> None:
+    long, short = cli(*command, "--help"), cli(*command, "-h")
+    assert (long.status, long.err) == (0, "")
+    assert long.out == short.out
+    assert long.out.startswith(f"Usage: {' '.join(('compozy', *command))} ")
+    # Each option is explained, and nothing of how it is made shows.
+    assert not any(word in long.out.lower() for word in ("typer", "click", "none", "traceback"))
+
+
+@pytest.mark.parametrize("command", [(), ("workflow",), ("migrate",), ("config",)], ids=" ".join)
+def test_a_group_without_a_command_shows_its_help(cli: RunCli, command: tuple[str, ...]) -> None:
+    done = cli(*command)
+    assert (done.status, done.out) == (2, "")
+    assert done.err == cli(*command, "--help").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (
+            ("workflw",),
+            snapshot("""\
+Error: No such command 'workflw'. Did you mean 'workflow'?
+  see `compozy --help`
+"""),
+        ),
+        (
+            ("workflow", "rnu"),
+            snapshot("""\
+Error: No such command 'rnu'. Did you mean 'run'?
+  see `compozy workflow --help`
+"""),
+        ),
+        (
+            ("workflow", "run"),
+            snapshot("""\
+Error: Missing argument 'ID'.
+  see `compozy workflow run --help`
+"""),
+        ),
+        (
+            ("workflow", "run", "two", "--inptu", "{}"),
+            snapshot("""\
+Error: No such option: --inptu (Possible options: --input)
+  see `compozy workflow run --help`
+"""),
+        ),
+        (
+            ("workflow", "run", "two", "three"),
+            snapshot("""\
+Error: Got unexpected extra argument(s) (three)
+  see `compozy workflow run --help`
+"""),
+        ),
+        (
+            ("workflow", "run", "two", "--format", "xml"),
+            snapshot("""\
+Error: Invalid value for '--format' / '-f': Value error, 'xml' is not one of 'text', 'json'.
+  see `compozy workflow run --help`
+"""),
+        ),
+        (
+            ("workflow", "list", "--limit", "0"),
+            snapshot("""\
+Error: Invalid value for '--limit': Input should be greater than or equal to 1
+  see `compozy workflow list --help`
+"""),
+        ),
+        (
+            ("workflow", "list", "--limit", "many"),
+            snapshot("""\
+Error: Invalid value for '--limit': Input should be a valid integer, unable to parse string as an integer
+  see `compozy workflow list --help`
+"""),
+        ),
+        (
+            ("--log-level", "loud", "version"),
+            snapshot("""\
+Error: Invalid value for '--log-level': Value error, 'loud' is not one of 'debug', 'info', 'warn', 'error'.
+  see `compozy --help`
+"""),
+        ),
+        (
+            ("version", "--log-level"),
+            snapshot("""\
+Error: Invalid value for '--log-level': Value error, 'version' is not one of 'debug', 'info', 'warn', 'error'.
+  see `compozy --help`
+"""),
+        ),
+        (
+            ("migrate", "sideways"),
+            snapshot("""\
+Error: No such command 'sideways'.
+  see `compozy migrate --help`
+"""),
+        ),
+        (
+            ("completion", "powershell"),
+            snapshot("""\
+Error: Invalid value for 'shell': Value error, 'powershell' is not one of 'bash', 'zsh', 'fish'.
+  see `compozy completion --help`
+"""),
+        ),
+        (
+            ("schema", "workfolw"),
+            snapshot("""\
+Error: Invalid value for 'kind': Value error, 'workfolw' is not one of 'project', 'workflow'.
+  see `compozy schema --help`
+"""),
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_mistakes_on_the_command_line(cli: RunCli, arguments: tuple[str, ...], error: str) -> None:
+    done = cli(*arguments)
+    assert (done.status, done.out) == (2, "")
+    assert done.err == error
+
+
+def test_a_mistake_as_json(cli: RunCli) -> None:
+    done = cli("workflow", "rnu", "--format=json")
+    assert (done.status, done.err) == (2, "")
+    assert json.loads(done.out)["error"]["code"] == "usage"
+
+
+def test_without_a_project(cli: RunCli, tmp_path: Path) -> None:
+    done = cli("workflow", "list")
+    assert (done.status, done.out) == (2, "")
+    assert done.err.replace(str(tmp_path), "DIR") == snapshot("""\
+Error: no compozy.yaml in DIR
+  make a project with `compozy init`, or name its file with `--config`
+""")
+    named = cli("--config", "other.yaml", "workflow", "list")
+    assert (named.status, named.err.replace(str(tmp_path), "DIR")) == (
+        2,
+        snapshot("""\
+Error: there is no file DIR/other.yaml
+  make a project with `compozy init`, or name its file with `--config`
+"""),
+    )
+
+
+def test_the_version(cli: RunCli) -> None:
+    from importlib.metadata import version
+
+    expected = f"compozy {version('compozy')}\n"
+    assert cli("version").out == cli("--version").out == expected
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(cli: RunCli, shell: str) -> None:
+    done = cli("completion", shell)
+    assert (done.status, done.err) == (0, "")
+    assert "_COMPOZY_COMPLETE" in done.out
+
+
+@pytest.mark.parametrize(
+    ("written", "understood"),
+    [
+        (("workflow", "run", "x", "-q"), ("-q", "workflow", "run", "x")),
+        (("a", "--log-level", "debug", "b"), ("--log-level", "debug", "a", "b")),
+        (("a", "--log-level=debug"), ("--log-level=debug", "a")),
+        (("a", "--log-level"), ("--log-level", "a")),
+        (("a", "--no-color", "--", "--quiet"), ("--no-color", "a", "--", "--quiet")),
+        (("a", "--log-levels", "--quiets"), ("a", "--log-levels", "--quiets")),
+    ],
+)
+def test_options_of_every_command_may_stand_anywhere(written: tuple[str, ...], understood: tuple[str, ...]) -> None:
+    assert hoist_globals(list(written)) == list(understood)
+
+
+# Colors and logs.
+
+
+class Terminal(io.StringIO):
+    """A stderr that takes colors."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("environ", "arguments", "colored"),
+    [
+        ({}, (), True),
+        ({"NO_COLOR": "1"}, (), False),
+        ({"TERM": "dumb"}, (), False),
+        ({}, ("--no-color",), False),
+        ({}, ("--quiet",), True),
+    ],
+)
+def test_colors_on_a_terminal(
+    cli: RunCli,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    environ: dict[str, str],
+    arguments: tuple[str, ...],
+    colored: bool,
+) -> None:
+    write_project(tmp_path)
+    monkeypatch.setenv("TERM", "xterm")
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    assert cli(*arguments, "workflow", "run", "bad").status == 1
+    said = terminal.getvalue()
+    assert ("\x1b[31m" in said) == colored
+    # A line for each task on a terminal, unless it shall be quiet.
+    assert ("one" in said.split("Error:")[0]) == ("--quiet" not in arguments)
+    assert ("3 + 2 tokens" in said) == ("--quiet" not in arguments)
+
+
+def test_without_a_terminal_there_is_no_progress(cli: RunCli, tmp_path: Path) -> None:
+    write_project(tmp_path)
+    assert cli("workflow", "run", "two").err == ""
+
+
+def log_lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_logs_as_json_go_to_stderr(cli: RunCli, tmp_path: Path) -> None:
+    write_project(tmp_path)
+    done = cli("workflow", "run", "two", "--log-level", "debug", "--log-format", "json", "--format", "json")
+    assert done.status == 0
+    assert json.loads(done.out)["status"] == "SUCCESS"
+    lines = log_lines(done.err)
+    assert lines
+    assert all({"level", "event", "timestamp"} <= set(line) for line in lines)
+
+
+def test_the_level_of_logs(cli: RunCli, tmp_path: Path) -> None:
+    write_project(tmp_path)
+    assert cli("--log-level=error", "workflow", "run", "two").err == ""
+    debug = cli("--log-level=debug", "workflow", "run", "two").err
+    assert "[debug" in debug or "[info" in debug
+    write_project(tmp_path, runtime={"log_level": "debug"})
+    assert cli("workflow", "run", "two").err != ""
+    assert cli("workflow", "run", "two", "--log-level", "error").err == ""
+
+
+# Migrations.
+
+
+def answer(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+
+
+def test_migrations_by_hand(cli: RunCli, tmp_path: Path) -> None:
+    write_project(tmp_path)
+    assert cli("migrate", "status").out == snapshot("""\
+Database: driver=sqlite path=./data/compozy.db
+Current:  base
+Latest:   0001
+Pending:  0001
+""")
+    assert not (tmp_path / "data").exists()
+    assert cli("migrate", "up").out == snapshot("applied 0001 to ./data/compozy.db\n")
+    assert cli("migrate", "up").out == snapshot("./data/compozy.db is up to date\n")
+    assert cli("migrate", "status").out == snapshot("""\
+Database: driver=sqlite path=./data/compozy.db
+Current:  0001
+Latest:   0001
+Pending:  none
+""")
+    assert json.loads(cli("migrate", "status", "--format", "json").out) == snapshot(
+        {"database": "./data/compozy.db", "driver": "sqlite", "current": "0001", "latest": "0001", "pending": []}
+    )
+    down = cli("migrate", "down")
+    assert (down.status, down.out, down.err) == (
+        0,
+        snapshot("./data/compozy.db is at base\n"),
+        snapshot("""\
+deletes 0 row(s) of workflow_states
+deletes 0 row(s) of task_states
+"""),
+    )
+    again = cli("migrate", "down")
+    assert (again.status, again.out) == (0, snapshot("./data/compozy.db has nothing to undo\n"))
+    assert cli("workflow", "run", "two").status == 0
+
+
+@pytest.mark.parametrize("said", ["y\n", "YES\n", "--yes"])
+def test_down_deletes_what_it_is_told_to(
+    cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    write_project(tmp_path)
+    cli("workflow", "run", "two")
+    answer(monkeypatch, said)
+    done = cli("migrate", "down", *(("--yes",) if said == "--yes" else ()))
+    assert (done.status, done.out) == (0, "./data/compozy.db is at base\n")
+    assert "deletes 1 row(s) of workflow_states\ndeletes 2 row(s) of task_states\ndeletes the journal with" in done.err
+    assert query(tmp_path, "SELECT name FROM sqlite_master WHERE name LIKE 'workflow%'") == []
+    assert cli("workflow", "run", "two").status == 0
+
+
+@pytest.mark.parametrize("said", ["", "n\n", "\n", "yy\n"])
+def test_down_without_a_yes_changes_nothing(
+    cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    write_project(tmp_path)
+    cli("workflow", "run", "two", "--id", "it")
+    answer(monkeypatch, said)
+    done = cli("migrate", "down")
+    assert (done.status, done.out) == (2, "")
+    assert "Error: nothing was changed\n  answer y, or pass --yes\n" in done.err
+    assert cli("workflow", "get", "it").status == 0
+
+
+def test_down_to_a_revision_that_is_not_below(cli: RunCli, tmp_path: Path) -> None:
+    write_project(tmp_path)
+    cli("migrate", "up")
+    done = cli("migrate", "down", "--to", "0009")
+    assert (done.status, done.err) == (
+        2,
+        snapshot("""\
+Error: cannot go down to '0009' from 0001
+  possible: base
+"""),
+    )
+    assert cli("migrate", "down", "--to", "base").status == 0
+
+
+def test_without_automatic_migration(cli: RunCli, tmp_path: Path) -> None:
+    write_project(tmp_path, database={"driver": "sqlite", "path": "x.db", "auto_migrate": False})
+    done = cli("workflow", "run", "two")
+    assert (done.status, done.err) == (
+        4,
+        snapshot("""\
+Error: the database ./x.db lacks 1 migration(s) and database.auto_migrate is off
+  run `compozy migrate up`
+"""),
+    )
+    assert cli("migrate", "up").status == 0
+    assert cli("workflow", "run", "two").status == 0
+
+
+# A new project.
+
+
+def test_a_new_project_runs(cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = cli("init", "fresh one", "--name", "Größe: 1 # no comment")
+    assert (done.status, done.err) == (0, "")
+    assert done.out == snapshot("""\
+created fresh one/compozy.yaml
+created fresh one/workflows/hello.yaml
+created fresh one/.env.example
+created fresh one/.gitignore
+created fresh one/README.md
+created fresh one/.compozy/compozy.schema.json
+created fresh one/.compozy/workflow.schema.json
+
+Next:
+  cd fresh one
+  compozy workflow run hello
+""")
+    folder = tmp_path / "fresh one"
+    file = folder / "compozy.yaml"
+    text = file.read_text()
+    local = "    - id: local\n      type: local\n"
+    assert local in text
+    scripted = "    - id: local\n      type: scripted\n      responses: [{text: Hello}, {text: Hi}]\n"
+    file.write_text(text.replace(local, scripted))
+    monkeypatch.chdir(folder)
+    ran = cli("workflow", "run", "hello", "--input", '{"name": "Ada"}')
+    assert (ran.status, ran.out.splitlines()[-1]) == (0, 'Result: {"greeting": "Hello", "reply": "Hi"}')
+    assert json.loads(cli("config", "show", "--format", "json").out) is not None
+    again = cli("init")
+    assert (again.status, again.out) == (2, "")
+    assert "already has" in again.err
+    assert file.read_text() != text
