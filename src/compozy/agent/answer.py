@@ -117,6 +117,9 @@ def _parse(text: str) -> JsonValue:
             return cast("JsonValue", json.loads(candidate, parse_constant=_refuse_constant))
         except RecursionError:
             first_error = first_error or _TOO_DEEP
+        except json.JSONDecodeError:
+            # Where the parser gave up says nothing about prose, which is what such answers are.
+            first_error = first_error or "the answer is not JSON"
         except ValueError as error:
             first_error = first_error or f"the answer is not JSON: {error}"
     raise ValueError(first_error)

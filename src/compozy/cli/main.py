@@ -20,8 +20,15 @@ from compozy.cli.workflow import workflow_app
 from compozy.errors import CompozyError, InternalError, UsageError
 
 _INTERRUPTED = 130
+_COMPLETE = "_COMPOZY_COMPLETE"
 _GLOBAL_FLAGS = frozenset({"-q", "--quiet", "--no-color"})
 _GLOBAL_VALUES = frozenset({"--log-level", "--log-format"})
+# What the library that reads the command line says of a bad value, and what people say.
+_WORDS = {
+    "Value error, ": "",
+    "Input should be a valid integer, unable to parse string as an integer": "expected a whole number",
+    "Input should be": "expected a number that is",
+}
 
 
 def _print_version(wanted: bool) -> None:
@@ -92,6 +99,11 @@ def run(arguments: list[str]) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    if _COMPLETE in os.environ:
+        # Typer knows shells only where its own options for completion are on; ours is the command `completion`.
+        from typer._completion_classes import completion_init
+
+        completion_init()
     command: Any = typer.main.get_command(app)
     as_json = _wants_json(arguments)
     try:
@@ -138,7 +150,10 @@ def _refuse(error: TyperException, *, as_json: bool) -> int:
         print_note(context.get_help())
         return UsageError.exit_status
     command = context.command_path if context is not None else "compozy"
-    print_error(UsageError(error.format_message(), hint=f"see `{command} --help`"), as_json=as_json)
+    message = error.format_message()
+    for theirs, ours in _WORDS.items():
+        message = message.replace(theirs, ours)
+    print_error(UsageError(message, hint=f"see `{command} --help`"), as_json=as_json)
     return UsageError.exit_status
 
 

@@ -77,7 +77,11 @@ def write_note(text: str) -> None:
 def ask(question: str) -> bool:
     """Ask on stderr, and return whether the answer from stdin is yes."""
     write_note(f"{question} [y/N] ")
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+    answer = sys.stdin.readline()
+    if not answer.endswith("\n"):
+        # Nobody pressed Enter: what is told next begins on a line of its own.
+        print_note("")
+    return answer.strip().lower() in {"y", "yes"}
 
 
 def print_error(error: CompozyError, *, as_json: bool) -> None:
@@ -117,7 +121,8 @@ def paint(text: str, style: str, *, stream: Any = None) -> str:
 def _error_document(error: CompozyError) -> dict[str, Any]:
     document = error.to_json()
     if isinstance(error, ProjectError):
-        document["message"] = f"{len(error.faults)} problems found"
+        count = len(error.faults)
+        document["message"] = f"{count} problem{'s' if count != 1 else ''} found"
         document["details"] = {"faults": [fault_document(fault) for fault in error.faults]}
     return document
 

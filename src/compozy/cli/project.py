@@ -54,7 +54,10 @@ def schema_command(
 
 
 def completion_command(shell: Annotated[Shell, typer.Argument(help="Shell to complete commands in.")]) -> None:
-    """Print a script that completes commands: `source <(compozy completion bash)`."""
+    """Print a script that completes commands.
+
+    For the running shell: `source <(compozy completion bash)`.
+    """
     from typer._completion_shared import get_completion_script  # pyright: ignore[reportPrivateImportUsage]
 
     print_line(get_completion_script(prog_name="compozy", complete_var="_COMPOZY_COMPLETE", shell=shell.value))

@@ -104,7 +104,7 @@ def run_workflow(project: LoadedProject, request: RunRequest) -> int:
     database = open_storage(
         project,
         wait_for_lock_s=request.wait_for_lock_s,
-        on_wait=None if request.quiet else lambda who: print_note(f"waiting: {who}"),
+        on_wait=None if request.quiet else lambda who: print_note(f"waiting for {who} to end its runs"),
     )
     try:
         return asyncio.run(_run(project, database, request, new))

@@ -251,7 +251,7 @@ def _claim(connection: sa.Connection, chosen: sa.Select[str], owner: str) -> lis
             sa.update(task_states)
             .where(task_states.c.workflow_exec_id.in_(ids))
             .where(task_states.c.status == Status.PENDING)
-            .values(status=Status.RUNNING, started_ms=now, updated_ms=now)
+            .values(status=Status.RUNNING, attempts=1, started_ms=now, updated_ms=now)
         )
     return ids
 

@@ -72,7 +72,7 @@ class OwnerLock:
         waited = f" and did not let go within {wait_s:g} s" if wait_s else ""
         return DatabaseOwnedError(
             f"{who} executes runs on {str(self._database_path)!r}{waited}",
-            who=f"for {who} to end its runs on {str(self._database_path)!r}",
+            who=who,
             hint="wait longer with --wait-for-lock, end that process, or use another database.path",
             details={"holder": holder},
         )

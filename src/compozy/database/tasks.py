@@ -86,7 +86,7 @@ def insert_task(connection: sa.Connection, new: NewTask, status: Status) -> None
         "position": new.position,
         "execution_type": new.execution_type,
         "status": status,
-        "attempts": 0,
+        "attempts": 1 if status is Status.RUNNING else 0,
         "created_ms": now,
         "started_ms": now if status == Status.RUNNING else None,
         "updated_ms": now,

@@ -9,15 +9,20 @@ from typing import TYPE_CHECKING
 
 from compozy.errors import ModelError
 from compozy.model.config import ProviderConfig, ProviderType, default_model
-from compozy.model.provider import KEY_VARIABLES, BuiltModel, ModelSpec, build_model, read_key
+from compozy.model.provider import (
+    KEY_VARIABLES,
+    BuiltModel,
+    ModelSpec,
+    base_url_of,
+    build_model,
+    needs_key,
+    read_key,
+)
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model
 
     from compozy.model.limits import Pace, ProviderLimits
-
-OPENAI_BASE_URL = "https://api.openai.com/v1"
-OLLAMA_BASE_URL = "http://localhost:11434/v1"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,11 +127,8 @@ class ModelCatalog:
         return chosen, reasons
 
     def _why_no_key(self, provider: ProviderConfig) -> str | None:
-        variable = KEY_VARIABLES.get(provider.type)
-        if variable is None or read_key(provider) is not None:
+        if read_key(provider) is not None or not needs_key(provider, self._environ):
             return None
-        if provider.type == "openai" and self._base_url(provider) != OPENAI_BASE_URL:
-            return None  # another server than OpenAI's own; many take no key
         missing = self._missing_keys.get(provider.id)
         return f"{missing} is not set" if missing else f"provider {provider.id!r} has no `api_key`"
 
@@ -143,13 +145,6 @@ class ModelCatalog:
             details={"provider": asked.id, **({"variable": variable} if variable else {})},
         )
 
-    def _base_url(self, provider: ProviderConfig) -> str | None:
-        if provider.base_url:
-            return provider.base_url
-        if provider.type == "openai":
-            return self._environ.get("OPENAI_BASE_URL") or OPENAI_BASE_URL
-        return OLLAMA_BASE_URL if provider.type == "ollama" else None
-
     def _model(self, provider: ProviderConfig, name: str) -> Model:
         if (provider.id, name) not in self._built:
             self._built[provider.id, name] = self._build(provider, name)
@@ -161,7 +156,7 @@ class ModelCatalog:
         spec = ModelSpec(
             config=provider,
             model_name=name,
-            base_url=self._base_url(provider),
+            base_url=base_url_of(provider, self._environ),
             base_dir=self._base_dir,
             environ=self._environ,
         )

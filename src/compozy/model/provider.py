@@ -29,6 +29,8 @@ _BUILDERS: dict[ProviderType, str] = {
 # The extra of this package that installs what a kind of provider needs, where it is not installed anyway.
 _EXTRAS: dict[ProviderType, str] = {"anthropic": "anthropic", "google": "google", "groq": "groq"}
 
+OPENAI_BASE_URL = "https://api.openai.com/v1"
+OLLAMA_BASE_URL = "http://localhost:11434/v1"
 KEY_VARIABLES: dict[ProviderType, str] = {
     "openai": "OPENAI_API_KEY",
     "anthropic": "ANTHROPIC_API_KEY",
@@ -36,6 +38,22 @@ KEY_VARIABLES: dict[ProviderType, str] = {
     "groq": "GROQ_API_KEY",
 }
 """Kinds of provider that need a key, with the variable that people keep it in."""
+
+
+def base_url_of(provider: ProviderConfig, environ: Mapping[str, str]) -> str | None:
+    """Return the address that a provider is asked at, None for those whose own package knows it."""
+    if provider.base_url:
+        return provider.base_url
+    if provider.type == "openai":
+        return environ.get("OPENAI_BASE_URL") or OPENAI_BASE_URL
+    return OLLAMA_BASE_URL if provider.type == "ollama" else None
+
+
+def needs_key(provider: ProviderConfig, environ: Mapping[str, str]) -> bool:
+    """Return whether a provider answers nobody without a key."""
+    if provider.type == "openai" and base_url_of(provider, environ) != OPENAI_BASE_URL:
+        return False  # another server than OpenAI's own; many take no key
+    return provider.type in KEY_VARIABLES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,9 +132,9 @@ def _check_address(spec: ModelSpec) -> None:
 
 def _missing_package(spec: ModelSpec, error: ImportError) -> ModelError:
     extra = _EXTRAS.get(spec.config.type)
-    command = f"pip install 'compozy[{extra}]'" if extra else "pip install compozy"
+    command = f"pip install -e '.[{extra}]'" if extra else "pip install -e ."
     return ModelError(
         f"provider {spec.config.id!r} is of type {spec.config.type!r}, whose package is not installed ({error.name})",
-        hint=f"run `{command}`; in a checkout `pip install -e '.[{extra}]'`" if extra else f"run `{command}`",
+        hint=f"in the checkout of Compozy, run `{command}`",
         details={"provider": spec.config.id, "model": spec.model_name},
     )

@@ -11,7 +11,7 @@ from pydantic import BaseModel, SecretStr
 from compozy.config.database_rules import POSTGRES_KEYS, SQLITE_KEYS
 from compozy.config.layers import DEFAULT
 from compozy.model.config import ProviderConfig, default_model
-from compozy.model.provider import KEY_VARIABLES
+from compozy.model.provider import needs_key
 from compozy.project.loaded import LoadedProject
 from compozy.project.masks import MASK, mask_address
 
@@ -97,10 +97,8 @@ def _provider_row(provider: ProviderConfig, project: LoadedProject) -> tuple[str
     missing = project.missing_keys.get(provider.id)
     if provider.api_key is not None:
         key = "set"
-    elif missing:
-        key = f"missing {missing}"
-    elif provider.type in KEY_VARIABLES:
-        key = "missing"
-    else:
+    elif not needs_key(provider, project.environ):
         key = "not needed"
+    else:
+        key = f"missing {missing}" if missing else "missing"
     return provider.id, provider.type, default_model(provider), key, provider.fallback or "-"

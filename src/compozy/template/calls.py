@@ -193,4 +193,4 @@ def constant_value(unit: str, node: Operand) -> Any:
 
 def is_constant(node: Operand) -> bool:
     """Tell whether the node is a string, number or boolean."""
-    return isinstance(node, BoolNode | Number | String)
+    return isinstance(node, (BoolNode, Number, String))

@@ -31,19 +31,19 @@ class ExpressionCompiler:
         self.functions = functions
         self.unit = frame.unit.name
 
-    def pipe(self, pipe: Pipe, grace: Grace = Grace.STRICT) -> Value:
+    def pipe(self, pipe: Pipe, grace: Grace = "strict") -> Value:
         """Compile a pipeline. Null may come out as None: see `unwrapped`."""
         value: Value | None = None
         for index, command in enumerate(pipe.commands):
             behind = pipe.commands[index + 1].args[0] if index + 1 < len(pipe.commands) else None
-            use = grace_of_arguments(behind.name, grace) if isinstance(behind, Identifier) else Grace.STRICT
+            use = grace_of_arguments(behind.name, grace) if isinstance(behind, Identifier) else "strict"
             before = pipe.commands[index - 1] if index else pipe
             value = self.command(command, value, grace if behind is None else use, before)
         if value is None:
             raise TypeError("a pipeline without commands")
         return self.declared(pipe, value) if pipe.declared else value
 
-    def unwrapped(self, pipe: Pipe, grace: Grace = Grace.STRICT) -> Value:
+    def unwrapped(self, pipe: Pipe, grace: Grace = "strict") -> Value:
         """Compile a pipeline of which null is no value at all, as in Go."""
         value = self.pipe(pipe, grace)
         return lambda state: INVALID if (result := value(state)) is None else result
@@ -87,7 +87,7 @@ class ExpressionCompiler:
             return self.function(first.name, command, command.args[1:], final, grace)
         if len(command.args) == 1 and final is None:
             return self.operand_value(first, grace)
-        if isinstance(first, Field | Chain) or (isinstance(first, Variable) and first.keys):
+        if isinstance(first, (Field, Chain)) or (isinstance(first, Variable) and first.keys):
             return self.method(first, command, final)
         return self.no_function(first, final, before)
 
@@ -107,7 +107,7 @@ class ExpressionCompiler:
 
     def operand_value(self, node: Operand, grace: Grace) -> Value:
         """Compile an operand that stands alone."""
-        forgiving = grace is not Grace.STRICT
+        forgiving = grace != "strict"
         if isinstance(node, Field):
             return compile_field(self.frame, node, forgiving=forgiving)
         if isinstance(node, Variable):
@@ -129,7 +129,7 @@ class ExpressionCompiler:
         """Compile `(pipeline).a.b`."""
         if isinstance(node.node, Nil):
             return self.refusal(Fault(self.unit, node, f"indirection through explicit nil in {node}"))
-        return compile_chain(self.frame, node, self.chain_head(node, grace), forgiving=grace is not Grace.STRICT)
+        return compile_chain(self.frame, node, self.chain_head(node, grace), forgiving=grace != "strict")
 
     def chain_head(self, node: Chain, grace: Grace) -> Value:
         """Compile what stands before the fields of a chain."""
@@ -186,7 +186,7 @@ class ExpressionCompiler:
         """Compile a field that is given arguments: only the methods of Go's own values take some."""
         path = Path(self.frame, node, forgiving=False)
         head, boxed_of = self.head(node)
-        getters = [self.operand_value(arg, Grace.STRICT) for arg in command.args[1:]]
+        getters = [self.operand_value(arg, "strict") for arg in command.args[1:]]
         unit, key, count = self.unit, node.keys[-1], len(node.keys) - 1
 
         def call(state: State) -> Any:
@@ -207,7 +207,7 @@ class ExpressionCompiler:
         if isinstance(node, Field):
             return _read_dot, _is_dot_boxed
         if isinstance(node, Chain):
-            return self.chain_head(node, Grace.STRICT), _is_never_boxed
+            return self.chain_head(node, "strict"), _is_never_boxed
         slot = self.frame.find(node.name)
         head = compile_variable(self.frame, Variable(node.pos, node.name, ()), forgiving=False)
 

@@ -87,6 +87,7 @@ class _LexError(Exception):
 
 
 SPACES = " \t\r\n"
+_TRIM_MARKERS = ("- ", "-\t", "-\r", "-\n")
 _COMMENT_END = re.compile(r"\*/([ \t\r\n]-)?\}\}")
 _TERMINATOR = r"(?=[ \t\r\n.,|:)(]|\}\}|\Z)"
 _COMMON = r"""(?P<space>[ \t\r\n]+)?(?:
@@ -179,17 +180,16 @@ class _Lexer:
             open_at = text.find("{{", pos)
             if open_at < 0:
                 break
-            trims = text[open_at + 2 : open_at + 3] == "-" and text[open_at + 3 : open_at + 4] in (*SPACES,)
-            piece = text[pos:open_at]
-            if trims:
+            piece, inside = text[pos:open_at], open_at + 2
+            if text.startswith(_TRIM_MARKERS, inside):
                 piece = piece.rstrip(SPACES)
+                inside += 2
             if piece:
-                tokens.append(Token(Kind.TEXT, pos, piece))
-            inside = open_at + (4 if trims else 2)
+                tokens.append(_new_token((Kind.TEXT, pos, piece)))
             if text.startswith("/*", inside):
                 pos = self.skip_comment(inside)
             else:
-                tokens.append(Token(Kind.LEFT_DELIM, open_at, "{{"))
+                tokens.append(_new_token((Kind.LEFT_DELIM, open_at, "{{")))
                 pos = self.lex_action(inside)
         if pos < len(text):
             tokens.append(Token(Kind.TEXT, pos, text[pos:]))
@@ -248,7 +248,7 @@ class _Lexer:
         """Add the closing delimiter, with its trim marker if it has one; return where the text goes on."""
         if self.parens:
             raise _LexError(pos, "unclosed left paren")
-        self.tokens.append(Token(Kind.RIGHT_DELIM, end - 2, "}}"))
+        self.tokens.append(_new_token((Kind.RIGHT_DELIM, end - 2, "}}")))
         return self.skip_spaces(end) if end - pos > 2 else end
 
     def lex_name(self, kind: int, pos: int, value: str) -> int:

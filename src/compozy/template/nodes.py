@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(slots=True, eq=False)
@@ -117,7 +117,7 @@ class Identifier(Node):
 class Command(Node):
     """One stage of a pipeline: a term and the arguments behind it."""
 
-    args: list[Operand] = field(default_factory=list["Operand"])
+    args: list[Operand]
 
     def __str__(self) -> str:
         return " ".join(f"({arg})" if isinstance(arg, Pipe) else str(arg) for arg in self.args)
@@ -127,8 +127,8 @@ class Command(Node):
 class Pipe(Node):
     """A pipeline with the variables that it declares, or assigns when `assigns`."""
 
-    commands: list[Command] = field(default_factory=list[Command])
-    declared: list[Variable] = field(default_factory=list[Variable])
+    commands: list[Command]
+    declared: list[Variable]
     assigns: bool = False
 
     def __str__(self) -> str:
@@ -154,7 +154,7 @@ class Action(Node):
 class Body(Node):
     """A sequence of nodes."""
 
-    nodes: list[Node] = field(default_factory=list[Node])
+    nodes: list[Node]
 
 
 @dataclass(slots=True, eq=False)

@@ -35,12 +35,7 @@ from compozy.template.numbers import read_number
 MAX_PARENTHESES = 100  # Go allows 10000; each costs several frames of the Python stack here and when it runs.
 MAX_BLOCKS = 60
 
-_TERMS = frozenset(
-    {
-        Kind.BOOL, Kind.CHAR_CONSTANT, Kind.COMPLEX, Kind.DOT, Kind.FIELD, Kind.IDENTIFIER, Kind.NUMBER,
-        Kind.NIL, Kind.RAW_STRING, Kind.STRING, Kind.VARIABLE, Kind.LEFT_PAREN,
-    }
-)  # fmt: skip
+_ENDS = (Kind.RIGHT_DELIM, Kind.RIGHT_PAREN, Kind.PIPE)
 _STRINGS = (Kind.STRING, Kind.RAW_STRING)
 _CONSTANTS = (Bool, Dot, Nil, Number, String)
 
@@ -59,7 +54,7 @@ class Parser(Cursor):
 
     def parse(self) -> Body:
         """Return the main body; the templates that it defines are in `defined`."""
-        body = Body(0)
+        body = Body(0, [])
         while self.peek().kind != Kind.EOF:
             if not self.parse_definition():
                 node = self.text_or_action()
@@ -73,15 +68,11 @@ class Parser(Cursor):
 
     def parse_definition(self) -> bool:
         """Parse `{{define "name"}} ... {{end}}` when it comes next; such a definition stands only at the top."""
-        start = self.at
-        if self.peek().kind == Kind.LEFT_DELIM:
-            self.next()
-            if self.peek().kind == Kind.DEFINE:
-                self.next()
-                self.define_body(self.template_name("define clause", _STRINGS), "define clause")
-                return True
-            self.at = start
-        return False
+        if self.peek().kind != Kind.LEFT_DELIM or self.tokens[self.at + 1].kind != Kind.DEFINE:
+            return False
+        self.at += 2
+        self.define_body(self.template_name("define clause", _STRINGS), "define clause")
+        return True
 
     def define_body(self, name: str, context: str, *, closed: bool = False) -> None:
         """Parse the body of a template with its own variables up to its `end`, and define it."""
@@ -108,7 +99,7 @@ class Parser(Cursor):
         self.block_depth += 1
         if self.block_depth > MAX_BLOCKS:
             self.fail("max block depth exceeded")
-        body = Body(self.peek().pos)
+        body = Body(self.peek().pos, [])
         while True:
             if self.peek().kind == Kind.EOF:
                 self.fail("unexpected EOF")
@@ -219,18 +210,19 @@ class Parser(Cursor):
 
     def pipeline(self, context: str, end: int) -> Pipe:
         """Parse a pipeline up to and over the token `end`."""
-        pipe = Pipe(self.peek().pos)
-        self.declarations(pipe, context)
-        while True:
+        token = self.peek()
+        pipe = Pipe(token.pos, [], [])
+        if token.kind == Kind.VARIABLE:
+            self.declarations(pipe, context)
             token = self.peek()
-            if token.kind == end:
-                self.next()
-                self.check_pipeline(pipe, context)
-                return pipe
-            if token.kind not in _TERMS:
-                self.next()
+        while token.kind != end:
+            if token.kind not in _PARSE_TERM:
                 self.unexpected(token, context)
-            pipe.commands.append(self.command())
+            pipe.commands.append(self.command(token))
+            token = self.peek()
+        self.at += 1
+        self.check_pipeline(pipe, context)
+        return pipe
 
     def declarations(self, pipe: Pipe, context: str) -> None:
         """Parse `$x :=`, `$x =` and, for range, `$i, $x :=` at the start of a pipeline."""
@@ -266,51 +258,42 @@ class Parser(Cursor):
             if isinstance(command.args[0], _CONSTANTS):
                 self.fail(f"non executable command in pipeline stage {stage}", pos=command.pos)
 
-    def command(self) -> Command:
-        """Parse one stage of a pipeline."""
-        command = Command(self.peek().pos)
+    def command(self, token: Token) -> Command:
+        """Parse one stage of a pipeline, of which `token` is the first."""
+        command = Command(token.pos, [])
         while True:
-            operand = self.operand()
-            if operand is not None:
-                command.args.append(operand)
-            token = self.peek()
-            if token.kind == Kind.RIGHT_DELIM or token.kind == Kind.RIGHT_PAREN:
+            parse = _PARSE_TERM.get(token.kind)
+            if parse is not None:
+                self.at += 1
+                command.args.append(parse(self, token))
+                token = self.peek()
+                if token.kind == Kind.FIELD and not self.is_spaced(token):
+                    command.args.append(self.chain(command.args.pop()))
+                    token = self.peek()
+            if token.kind in _ENDS:
                 break
-            if token.kind == Kind.PIPE:
-                self.next()
-                break
-            if operand is None or not self.is_spaced(token):
-                self.next()
+            if parse is None or not self.is_spaced(token):
                 self.unexpected(token, "operand")
+        if token.kind == Kind.PIPE:
+            self.at += 1
         if not command.args:
             self.fail("empty command")
         return command
 
-    def operand(self) -> Operand | None:
-        """Parse a term and the fields behind it; None when no term comes next."""
-        node = self.term()
-        token = self.peek()
-        if node is None or token.kind != Kind.FIELD or self.is_spaced(token):
-            return node
+    def chain(self, node: Operand) -> Operand:
+        """Parse the fields directly behind a term."""
+        pos = self.peek().pos
         keys: list[str] = []
-        while (after := self.peek()).kind == Kind.FIELD and not self.is_spaced(after):
-            keys += self.next().text[1:].split(".")
+        while (token := self.peek()).kind == Kind.FIELD and not self.is_spaced(token):
+            self.at += 1
+            keys += token.text[1:].split(".")
         if isinstance(node, Field):
-            return Field(node.pos if len(node.keys) > 1 else token.pos, (*node.keys, *keys))
+            return Field(node.pos if len(node.keys) > 1 else pos, (*node.keys, *keys))
         if isinstance(node, Variable):
-            return Variable(token.pos, node.name, tuple(keys))
+            return Variable(pos, node.name, tuple(keys))
         if isinstance(node, _CONSTANTS):
-            self.fail(f"unexpected . after term {quote(str(node))}", pos=token.pos)
-        return Chain(token.pos, node, tuple(keys))
-
-    def term(self) -> Operand | None:
-        """Parse a constant, field, variable, function name or parenthesised pipeline; None when none comes next."""
-        token = self.peek()
-        parse = _PARSE_TERM.get(token.kind)
-        if parse is None:
-            return None
-        self.next()
-        return parse(self, token)
+            self.fail(f"unexpected . after term {quote(str(node))}", pos=pos)
+        return Chain(pos, node, tuple(keys))
 
     def identifier(self, token: Token) -> Operand:
         """Return a function's node; the function must be known."""

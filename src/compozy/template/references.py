@@ -69,16 +69,16 @@ class _Finder:
     def node(self, node: Node, *, rooted: bool) -> _Found:
         """Yield the references of one node."""
         if isinstance(node, Action):
-            yield from self.pipe(node.pipe, Grace.STRICT, rooted=rooted)
+            yield from self.pipe(node.pipe, "strict", rooted=rooted)
         elif isinstance(node, Branch):
             yield from self.branch(node, rooted=rooted)
         elif isinstance(node, Call) and node.pipe:
-            yield from self.pipe(node.pipe, Grace.STRICT, rooted=rooted)
+            yield from self.pipe(node.pipe, "strict", rooted=rooted)
             yield from self.call(node, node.pipe, rooted=rooted)
 
     def branch(self, node: Branch, *, rooted: bool) -> _Found:
         """Yield the references of `if`, `with` or `range`: the latter two move the cursor in their body."""
-        grace = Grace.STRICT if node.word == "range" else Grace.CONDITION
+        grace = "strict" if node.word == "range" else "condition"
         yield from self.pipe(node.pipe, grace, rooted=rooted)
         stays = node.word == "if" or _is_root(node.pipe, rooted=rooted)
         yield from self.body(node.body, rooted=rooted and stays)
@@ -96,7 +96,7 @@ class _Finder:
         """Yield the references of a pipeline."""
         for index, command in enumerate(pipe.commands):
             behind = pipe.commands[index + 1].args[0] if index + 1 < len(pipe.commands) else None
-            use = grace_of_arguments(behind.name, grace) if isinstance(behind, Identifier) else Grace.STRICT
+            use = grace_of_arguments(behind.name, grace) if isinstance(behind, Identifier) else "strict"
             yield from self.command(command, grace if behind is None else use, rooted=rooted)
 
     def command(self, command: Command, grace: Grace, *, rooted: bool) -> _Found:
@@ -108,7 +108,7 @@ class _Finder:
             return
         path = _indexed_path(first, args, rooted=rooted)
         if path:
-            yield path, start_offset(args[0]), grace is not Grace.STRICT
+            yield path, start_offset(args[0]), grace != "strict"
             return
         for operand in args:
             yield from self.operand(operand, grace_of_arguments(first.name, grace), rooted=rooted)
@@ -117,7 +117,7 @@ class _Finder:
         """Yield the references of an operand."""
         path = _path_of(node, rooted=rooted)
         if path:
-            yield path, start_offset(_innermost(node)), grace is not Grace.STRICT
+            yield path, start_offset(_innermost(node)), grace != "strict"
         elif isinstance(node, Pipe):
             yield from self.pipe(node, grace, rooted=rooted)
         elif isinstance(node, Chain):

@@ -8,7 +8,6 @@ from typing import Any, cast
 
 from compozy.template.expressions import ExpressionCompiler
 from compozy.template.functions.registry import Function
-from compozy.template.grace import Grace
 from compozy.template.machine import Fault, Frame, Slot, State, Step, Unit, last_node
 from compozy.template.nodes import Action, Body, Branch, Call, Jump, Node, Pipe, Text
 from compozy.template.printing import show
@@ -114,7 +113,7 @@ class StatementCompiler:
 
     def condition(self, node: Branch) -> Step:
         """Compile `if`."""
-        test = self.expressions.pipe(node.pipe, Grace.CONDITION)
+        test = self.expressions.pipe(node.pipe, "condition")
         body = self.body(node.body)
         if node.otherwise is None:
             return lambda state: body(state) if test(state) else None
@@ -123,7 +122,7 @@ class StatementCompiler:
 
     def focus(self, node: Branch) -> Step:
         """Compile `with`: the value becomes the cursor."""
-        value = self.expressions.unwrapped(node.pipe, Grace.CONDITION)
+        value = self.expressions.unwrapped(node.pipe, "condition")
         body = self.body(node.body)
         otherwise = self.body(node.otherwise) if node.otherwise else None
 

@@ -159,7 +159,7 @@ def _type_of(value: object) -> tuple[str, str]:
 
 def is_nil_collection(value: Any) -> bool:
     """Tell whether the value is a nil slice or a nil map."""
-    return isinstance(value, NilList | NilStrings | NilMap)
+    return isinstance(value, (NilList, NilStrings, NilMap))
 
 
 def is_int(value: Any) -> bool:

@@ -58,7 +58,7 @@ class WorkflowExecutor:
             async with asyncio.timeout(seconds):
                 await self._run_tasks(run)
         except TimeoutError as error:
-            raise RunTimeoutError(f"execution {execution_id} was not finished by its deadline") from error
+            raise RunTimeoutError("it was not finished within its time limit") from error
 
     async def _run_tasks(self, run: Execution) -> None:
         workflow = WorkflowConfig.model_validate(run.definition["workflow"])

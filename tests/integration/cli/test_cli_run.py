@@ -315,6 +315,7 @@ SCHEMA = {
     "type": "object",
     "properties": {
         "name": {"type": "string", "default": "World"},
+        "age": {"type": "integer"},
         "tags": {"type": "array", "items": {"type": "object", "properties": {"n": {"type": "integer", "default": 7}}}},
     },
     "required": ["age"],
@@ -327,10 +328,17 @@ def test_a_schema_fills_in_defaults_and_names_what_does_not_fit(cli: RunCli, tmp
     assert echoed(cli, "--input", '{"age": 1, "tags": [{}]}') == {"age": 1, "tags": [{"n": 7}], "name": "World"}
     done = cli("workflow", "run", "echo", "--input", '{"name": 5, "tags": [{"n": "x"}], "more": 1}')
     assert (done.status, done.out) == (2, "")
-    assert done.err == snapshot()
+    assert done.err == snapshot("""\
+Error: the input does not fit the schema of workflow 'echo':
+  input: missing key 'age'
+  input: unknown key 'more'
+  name: expected text, got 5
+  tags[0].n: expected a whole number, got 'x'
+  pass it with --input='{...}', --input=@file.json or --input=-
+""")
     as_json = cli("workflow", "run", "echo", "--format", "json")
     problems = json.loads(as_json.out)["error"]["details"]["problems"]
-    assert (as_json.status, problems) == (2, snapshot())
+    assert (as_json.status, problems) == (2, snapshot([{"path": "", "message": "missing key 'age'"}]))
     assert len(states(tmp_path)) == 1
 
 
@@ -389,7 +397,7 @@ def test_a_run_that_takes_too_long(cli: RunCli, project: Path) -> None:
     assert (done.status, done.out) == (1, "")
     assert done.err == snapshot("""\
 Error: workflow 'slow' timed out
-  execution it was not finished by its deadline
+  it was not finished within its time limit
   execution it
 """)
     assert states(project) == [("TIMED_OUT", None)]

@@ -58,7 +58,7 @@ Options:
 Commands:
   init        Make a small project of your own to go on from.
   schema      Print the JSON Schema of compozy.yaml or of a workflow file.
-  completion  Print a script that completes commands: `source <(compozy...
+  completion  Print a script that completes commands.
   version     Print the version.
   workflow    Run workflows and look at their executions.
   migrate     Bring the database's tables up to date, or back.
@@ -171,35 +171,35 @@ Error: Got unexpected extra argument(s) (three)
         (
             ("workflow", "run", "two", "--format", "xml"),
             snapshot("""\
-Error: Invalid value for '--format' / '-f': Value error, 'xml' is not one of 'text', 'json'.
+Error: Invalid value for '--format' / '-f': 'xml' is not one of 'text', 'json'.
   see `compozy workflow run --help`
 """),
         ),
         (
             ("workflow", "list", "--limit", "0"),
             snapshot("""\
-Error: Invalid value for '--limit': Input should be greater than or equal to 1
+Error: Invalid value for '--limit': expected a number that is greater than or equal to 1
   see `compozy workflow list --help`
 """),
         ),
         (
             ("workflow", "list", "--limit", "many"),
             snapshot("""\
-Error: Invalid value for '--limit': Input should be a valid integer, unable to parse string as an integer
+Error: Invalid value for '--limit': expected a whole number
   see `compozy workflow list --help`
 """),
         ),
         (
             ("--log-level", "loud", "version"),
             snapshot("""\
-Error: Invalid value for '--log-level': Value error, 'loud' is not one of 'debug', 'info', 'warn', 'error'.
+Error: Invalid value for '--log-level': 'loud' is not one of 'debug', 'info', 'warn', 'error'.
   see `compozy --help`
 """),
         ),
         (
             ("version", "--log-level"),
             snapshot("""\
-Error: Invalid value for '--log-level': Value error, 'version' is not one of 'debug', 'info', 'warn', 'error'.
+Error: Invalid value for '--log-level': 'version' is not one of 'debug', 'info', 'warn', 'error'.
   see `compozy --help`
 """),
         ),
@@ -213,14 +213,14 @@ Error: No such command 'sideways'.
         (
             ("completion", "powershell"),
             snapshot("""\
-Error: Invalid value for 'shell': Value error, 'powershell' is not one of 'bash', 'zsh', 'fish'.
+Error: Invalid value for 'shell': 'powershell' is not one of 'bash', 'zsh', 'fish'.
   see `compozy completion --help`
 """),
         ),
         (
             ("schema", "workfolw"),
             snapshot("""\
-Error: Invalid value for 'kind': Value error, 'workfolw' is not one of 'project', 'workflow'.
+Error: Invalid value for 'kind': 'workfolw' is not one of 'project', 'workflow'.
   see `compozy schema --help`
 """),
         ),

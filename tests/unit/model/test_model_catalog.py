@@ -156,7 +156,7 @@ async def test_a_missing_package_is_answered_with_its_command(monkeypatch: pytes
         catalog(provider(id="claude", type="anthropic", api_key=KEY)).resolve(None, None)
 
     assert caught.value.message.startswith("provider 'claude' is of type 'anthropic', whose package is not installed")
-    assert "pip install 'compozy[anthropic]'" in caught.value.hint
+    assert "pip install -e '.[anthropic]'" in caught.value.hint
     assert KEY not in str(caught.value.to_json())
 
 
