@@ -22,7 +22,7 @@ from compozy.database.migrate import (
     read_status,
 )
 from compozy.database.sqlite import MEMORY
-from compozy.errors import DatabaseError, DatabaseOwnedError
+from compozy.errors import DatabaseError
 from compozy.project.loaded import LoadedProject
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 DEFAULT_CONCURRENCY = {"sqlite": 10, "postgres": 100}
 # Runs at once that `make bench` measured on SQLite: no lock error, no loss of throughput. It moves with a figure only.
 MEASURED_SQLITE_CONCURRENCY = 100
-# How long a process waits for the owner of a SQLite file before it says whom it waits for.
-_PATIENCE_S = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,14 +181,7 @@ def _own(database: Database, wait_s: float, on_wait: Callable[[str], None] | Non
     if lock is None:
         return
     holder = {"pid": os.getpid(), "command": " ".join(["compozy", *sys.argv[1:3]])}
-    try:
-        lock.acquire(holder, wait_s=min(wait_s, _PATIENCE_S))
-    except DatabaseOwnedError as error:
-        if wait_s <= _PATIENCE_S:
-            raise
-        if on_wait is not None:
-            on_wait(error.who)
-        lock.acquire(holder, wait_s=wait_s - _PATIENCE_S)
+    lock.acquire(holder, wait_s=wait_s, on_wait=on_wait)
 
 
 def migrate_storage_up(project: LoadedProject) -> tuple[str, tuple[str, ...]]:

@@ -142,13 +142,9 @@ class DatabaseLockedError(DatabaseError):
 
 
 class DatabaseOwnedError(DatabaseError):
-    """Another process runs workflows on this SQLite file; `who` names it for people."""
+    """Another process runs workflows on this SQLite file."""
 
     code, http_status = "database_owned", 409
-
-    def __init__(self, message: str, *, who: str = "", hint: str = "", details: dict[str, Any] | None = None) -> None:
-        super().__init__(message, hint=hint, details=details)
-        self.who = who
 
 
 class RunError(CompozyError):

@@ -162,6 +162,8 @@ def _run(folder: str, arguments: list[str], output: str, conditions: Conditions)
         os.setgroups([])
         os.setgid(conditions.user)
         os.setuid(conditions.user)
+    # As on a terminal, however these tests themselves were started.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(folder)
     if conditions.before is not None:
         conditions.before()

@@ -51,9 +51,10 @@ def write_project(
         **sections,
     }
     (folder / "workflows").mkdir(parents=True, exist_ok=True)
-    (folder / "compozy.yaml").write_text(json.dumps(project))
+    (folder / "compozy.yaml").write_text(json.dumps(project, ensure_ascii=False), encoding="utf-8")
     for name, workflow in workflows.items():
-        (folder / f"workflows/{name}.yaml").write_text(json.dumps({"id": name, **workflow}))
+        text = json.dumps({"id": name, **workflow}, ensure_ascii=False)
+        (folder / f"workflows/{name}.yaml").write_text(text, encoding="utf-8")
     return folder
 
 

@@ -14,7 +14,7 @@ from typer.exceptions import Abort, Exit, TyperException
 from compozy.cli.config import config_app
 from compozy.cli.migrate import migrate_app
 from compozy.cli.options import ConfigOption, Globals, LogFormat, LogLevel
-from compozy.cli.output import OutputError, close_output, open_streams, print_error, print_note
+from compozy.cli.output import OutputError, close_output, flush_output, open_streams, print_error, print_note
 from compozy.cli.project import completion_command, init_command, schema_command, version_command
 from compozy.cli.workflow import workflow_app
 from compozy.errors import CompozyError, InternalError, UsageError
@@ -85,15 +85,13 @@ def run(arguments: list[str]) -> int:
     """Run one command and return its exit status: 0 ok, 1 the run failed, 2 command line, 4 database, 5 files."""
     try:
         status = _run(arguments)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader, `head` say, has what it wanted.
+        flush_output()
+    except OutputError as error:
         close_output()
-        return 0
-    except (OutputError, OSError) as error:
-        close_output()
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        print_error(UsageError(f"cannot write to stdout: {reason}"), as_json=False)
+        if error.reason is None:
+            # The reader, `head` say, has what it wanted.
+            return 0
+        print_error(UsageError(f"cannot write to stdout: {error.reason}"), as_json=False)
         return UsageError.exit_status
     return status
 
@@ -118,7 +116,7 @@ def _run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, Abort):
         print_note("Interrupted.")
         return _INTERRUPTED
-    except (BrokenPipeError, OutputError):
+    except OutputError:
         raise
     except Exception as error:  # noqa: BLE001 - the outermost edge: no traceback reaches a user
         print_error(_defect(error), as_json=as_json)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from compozy.errors import CompozyError, ProjectError
 
 
 class OutputError(Exception):
-    """The result cannot be written to stdout, on a full disk for example."""
+    """The result cannot be written to stdout: the disk is full, or, with `reason` None, nobody reads on."""
+
+    def __init__(self, reason: str | None) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 def open_streams() -> None:
@@ -36,15 +40,29 @@ def print_line(text: str = "") -> None:
     """Print one line of a result.
 
     Raises:
-        BrokenPipeError: nobody reads on.
         OutputError: it cannot be written.
     """
-    try:
+    with _explain_output():
         print(text)  # noqa: T201 - stdout is what this module writes to
-    except BrokenPipeError:
-        raise
+
+
+def flush_output() -> None:
+    """Write what is still on its way to stdout.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with _explain_output():
+        sys.stdout.flush()
+
+
+@contextmanager
+def _explain_output() -> Generator[None, None, None]:
+    # Translated at once: the library that reads the command line ends the program at a broken pipe.
+    try:
+        yield
     except OSError as error:
-        raise OutputError(error.strerror) from error
+        raise OutputError(None if isinstance(error, BrokenPipeError) else error.strerror) from error
 
 
 def print_json(document: Any) -> None:

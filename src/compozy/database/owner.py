@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
@@ -15,6 +16,8 @@ from compozy.clock import monotonic_s
 from compozy.errors import DatabaseError, DatabaseOwnedError
 
 _POLL_S = 0.05
+# How long a process waits before it says whom it waits for.
+_PATIENCE_S = 0.3
 
 
 class OwnerLock:
@@ -25,24 +28,29 @@ class OwnerLock:
         self._path = database_path.with_name(database_path.name + ".owner")
         self._file: int | None = None
 
-    def acquire(self, holder: dict[str, Any], *, wait_s: float) -> None:
+    def acquire(self, holder: dict[str, Any], *, wait_s: float, on_wait: Callable[[str], None] | None = None) -> None:
         """Take the lock and write into it who holds it.
 
         Args:
             holder: JSON for those who find the lock taken: `pid`, `command`.
             wait_s: how long to wait for another process.
+            on_wait: told once, after a moment, whom this process waits for.
 
         Raises:
             DatabaseOwnedError: another process still holds it after `wait_s`.
             DatabaseError: the lock file cannot be written.
         """
-        deadline = monotonic_s() + wait_s
+        began_s = monotonic_s()
         file = self._open()
         while not _try_lock(file):
-            if monotonic_s() >= deadline:
-                holder = _read_holder(file)
+            waited_s = monotonic_s() - began_s
+            if waited_s >= wait_s:
+                other = _read_holder(file)
                 os.close(file)
-                raise self._owned_error(holder, wait_s)
+                raise self._owned_error(other, wait_s)
+            if on_wait is not None and waited_s >= _PATIENCE_S:
+                on_wait(_name_of(_read_holder(file)))
+                on_wait = None
             time.sleep(_POLL_S)
         self._file = file
         # Without room for it on the disk, others are told less; the lock holds all the same.
@@ -68,14 +76,16 @@ class OwnerLock:
             ) from error
 
     def _owned_error(self, holder: dict[str, Any], wait_s: float) -> DatabaseOwnedError:
-        who = f"process {holder['pid']} ({holder.get('command', 'compozy')})" if "pid" in holder else "another process"
         waited = f" and did not let go within {wait_s:g} s" if wait_s else ""
         return DatabaseOwnedError(
-            f"{who} executes runs on {str(self._database_path)!r}{waited}",
-            who=who,
+            f"{_name_of(holder)} executes runs on {str(self._database_path)!r}{waited}",
             hint="wait longer with --wait-for-lock, end that process, or use another database.path",
             details={"holder": holder},
         )
+
+
+def _name_of(holder: dict[str, Any]) -> str:
+    return f"process {holder['pid']} ({holder.get('command', 'compozy')})" if "pid" in holder else "another process"
 
 
 def _try_lock(file: int) -> bool:

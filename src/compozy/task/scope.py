@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from compozy import template
-from compozy.errors import Place
+from compozy.database.jsontext import dump_json
+from compozy.errors import Place, TemplateRenderError
 
 # Path of a template in its workflow, such as ("tasks", 0, "prompt").
 TemplatePath = tuple[str | int, ...]
@@ -66,7 +67,7 @@ def render_value(value: Any, path: TemplatePath, scope: Scope) -> Any:
         TemplateError: with its place in the workflow file.
     """
     if isinstance(value, str):
-        return _compile(value, path, scope).evaluate(scope.roots()) if template.has_actions(value) else value
+        return _evaluate(value, path, scope) if template.has_actions(value) else value
     if isinstance(value, Mapping):
         items = cast("Mapping[str, Any]", value).items()
         return {key: render_value(item, (*path, key), scope) for key, item in items}
@@ -75,6 +76,25 @@ def render_value(value: Any, path: TemplatePath, scope: Scope) -> Any:
     return value
 
 
+def _evaluate(text: str, path: TemplatePath, scope: Scope) -> Any:
+    value = _compile(text, path, scope).evaluate(scope.roots())
+    try:
+        dump_json(value)
+    except ValueError as error:
+        # Infinity, from a product that is too large: it could not be stored.
+        place = (scope.locate(path) or _no_place)(0)
+        message = "the result holds a number that JSON has no form for"
+        raise TemplateRenderError(message, name=_name(path), place=place) from error
+    return value
+
+
+def _no_place(offset: int) -> None:  # noqa: ARG001 - stands in for a place in a file
+    return None
+
+
+def _name(path: TemplatePath) -> str:
+    return ".".join(str(part) for part in path)
+
+
 def _compile(text: str, path: TemplatePath, scope: Scope) -> template.Template:
-    name = ".".join(str(part) for part in path)
-    return template.compile(text, name=name, dialect="compozy", locate=scope.locate(path))
+    return template.compile(text, name=_name(path), dialect="compozy", locate=scope.locate(path))

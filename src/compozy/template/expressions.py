@@ -34,11 +34,13 @@ class ExpressionCompiler:
     def pipe(self, pipe: Pipe, grace: Grace = "strict") -> Value:
         """Compile a pipeline. Null may come out as None: see `unwrapped`."""
         value: Value | None = None
+        last = len(pipe.commands) - 1
         for index, command in enumerate(pipe.commands):
-            behind = pipe.commands[index + 1].args[0] if index + 1 < len(pipe.commands) else None
-            use = grace_of_arguments(behind.name, grace) if isinstance(behind, Identifier) else "strict"
-            before = pipe.commands[index - 1] if index else pipe
-            value = self.command(command, value, grace if behind is None else use, before)
+            use = grace
+            if index < last:
+                behind = pipe.commands[index + 1].args[0]
+                use = grace_of_arguments(behind.name, grace) if isinstance(behind, Identifier) else "strict"
+            value = self.command(command, value, use, pipe.commands[index - 1] if index else pipe)
         if value is None:
             raise TypeError("a pipeline without commands")
         return self.declared(pipe, value) if pipe.declared else value

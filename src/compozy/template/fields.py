@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from compozy.template.machine import Fault, Frame, Slot, State, Value, last_node
@@ -15,6 +14,8 @@ _LOOKUP_FAILS = (KeyError, TypeError)
 
 class Path:
     """A chain of keys from some receiver. The slow way that knows what to do when the plain lookup fails."""
+
+    __slots__ = ("forgiving", "keys", "node", "strict", "unit")
 
     def __init__(self, frame: Frame, node: Field | Variable | Chain, *, forgiving: bool) -> None:
         self.unit = frame.unit.name
@@ -110,7 +111,11 @@ _PLAIN: dict[type, str] = {str: "string", int: "number", float: "number", bool: 
 
 def compile_field(frame: Frame, node: Field, *, forgiving: bool) -> Value:
     """Compile `.a.b`."""
-    walk, keys = Path(frame, node, forgiving=forgiving).walk, node.keys
+    keys = node.keys
+
+    def walk(state: State) -> Any:
+        return Path(frame, node, forgiving=forgiving).walk(state, state.dot, boxed=state.boxed)
+
     if len(keys) == 1:
         return _compile_one(walk, keys[0])
     if len(keys) == 2:
@@ -122,28 +127,28 @@ def compile_field(frame: Frame, node: Field, *, forgiving: bool) -> Value:
             for key in keys:
                 value = value[key]
         except _LOOKUP_FAILS:
-            return walk(state, state.dot, boxed=state.boxed)
+            return walk(state)
         return value
 
     return read
 
 
-def _compile_one(walk: Callable[..., Any], key: str) -> Value:
+def _compile_one(walk: Value, key: str) -> Value:
     def read(state: State) -> Any:
         try:
             return state.dot[key]
         except _LOOKUP_FAILS:
-            return walk(state, state.dot, boxed=state.boxed)
+            return walk(state)
 
     return read
 
 
-def _compile_two(walk: Callable[..., Any], first: str, second: str) -> Value:
+def _compile_two(walk: Value, first: str, second: str) -> Value:
     def read(state: State) -> Any:
         try:
             return state.dot[first][second]
         except _LOOKUP_FAILS:
-            return walk(state, state.dot, boxed=state.boxed)
+            return walk(state)
 
     return read
 

@@ -91,8 +91,7 @@ _TRIM_MARKERS = ("- ", "-\t", "-\r", "-\n")
 _COMMENT_END = re.compile(r"\*/([ \t\r\n]-)?\}\}")
 _TERMINATOR = r"(?=[ \t\r\n.,|:)(]|\}\}|\Z)"
 _COMMON = r"""(?P<space>[ \t\r\n]+)?(?:
-    (?P<close>(?(space)-?)\}\})
-    |(?P<field>(?:\.[A-Za-z_]\wHYPHENS)+)TERMINATOR
+    (?P<field>(?:\.[A-Za-z_]\wHYPHENS)+)TERMINATOR
     |(?P<word>[A-Za-z_]\w*)TERMINATOR
     |(?P<variable>\$\w*)TERMINATOR
     |(?P<string>"(?:[^"\\\n]|\\[^\n])*")
@@ -100,6 +99,7 @@ _COMMON = r"""(?P<space>[ \t\r\n]+)?(?:
     |(?P<number>[0-9]+)(?=[ \t\r\n|)]|\}\})
     |(?P<dot>\.)(?=[ \t\r\n|)]|\}\})
     |(?P<declare>:=)
+    |(?P<close>(?(space)-?)\}\})
     |(?P<open>\()
     |(?P<shut>\))
     |(?P<other>))""".replace("TERMINATOR", _TERMINATOR)
@@ -109,8 +109,8 @@ _PLAIN, _HYPHENATED = (
 _GROUPS = _PLAIN.groupindex
 _CLOSE, _WORD, _OPEN, _SHUT, _OTHER = (_GROUPS[name] for name in ("close", "word", "open", "shut", "other"))
 _KINDS = (
-    *[0] * (_CLOSE + 1), Kind.FIELD, Kind.IDENTIFIER, Kind.VARIABLE, Kind.STRING, Kind.PIPE, Kind.NUMBER, Kind.DOT,
-    Kind.DECLARE, Kind.LEFT_PAREN, Kind.RIGHT_PAREN,
+    0, 0, Kind.FIELD, Kind.IDENTIFIER, Kind.VARIABLE, Kind.STRING, Kind.PIPE, Kind.NUMBER, Kind.DOT, Kind.DECLARE,
+    Kind.RIGHT_DELIM, Kind.LEFT_PAREN, Kind.RIGHT_PAREN,
 )  # fmt: skip
 """The kinds of the tokens that `_COMMON` reads, by group. It leaves whatever is rare or wrong to `_TOKEN`."""
 
@@ -218,13 +218,13 @@ class _Lexer:
         self.parens = 0
         while True:
             for found in scan(text, pos):
-                group = cast("int", found.lastindex)
-                pos = found.end()
-                if group == _CLOSE:
-                    return self.close_action(found.start(group), pos)
-                if group == _OTHER:
-                    break
-                if group >= _OPEN:
+                group = found.lastindex or _OTHER
+                if group >= _CLOSE:
+                    pos = found.end()
+                    if group == _CLOSE:
+                        return self.close_action(found.start(group), pos)
+                    if group == _OTHER:
+                        break
                     self.count_paren(group, pos - 1)
                 value = found[group]
                 kind = _KINDS[group] if group != _WORD else KEYWORDS.get(value, Kind.IDENTIFIER)

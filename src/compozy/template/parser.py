@@ -55,24 +55,19 @@ class Parser(Cursor):
     def parse(self) -> Body:
         """Return the main body; the templates that it defines are in `defined`."""
         body = Body(0, [])
-        while self.peek().kind != Kind.EOF:
-            if not self.parse_definition():
-                node = self.text_or_action()
-                if isinstance(node, End):
-                    self.fail(f"unexpected {node}")
-                body.nodes.append(node)
+        while (token := self.next()).kind != Kind.EOF:
+            if token.kind == Kind.LEFT_DELIM and self.tokens[self.at].kind == Kind.DEFINE:
+                self.at += 1
+                self.define_body(self.template_name("define clause", _STRINGS), "define clause")
+                continue
+            node = self.text_or_action(token)
+            if isinstance(node, End):
+                self.fail(f"unexpected {node}")
+            body.nodes.append(node)
         self.define(self.name, body)
         return self.defined[self.name]
 
     # Structure
-
-    def parse_definition(self) -> bool:
-        """Parse `{{define "name"}} ... {{end}}` when it comes next; such a definition stands only at the top."""
-        if self.peek().kind != Kind.LEFT_DELIM or self.tokens[self.at + 1].kind != Kind.DEFINE:
-            return False
-        self.at += 2
-        self.define_body(self.template_name("define clause", _STRINGS), "define clause")
-        return True
 
     def define_body(self, name: str, context: str, *, closed: bool = False) -> None:
         """Parse the body of a template with its own variables up to its `end`, and define it."""
@@ -100,35 +95,30 @@ class Parser(Cursor):
         if self.block_depth > MAX_BLOCKS:
             self.fail("max block depth exceeded")
         body = Body(self.peek().pos, [])
-        while True:
-            if self.peek().kind == Kind.EOF:
-                self.fail("unexpected EOF")
-            node = self.text_or_action()
+        while (token := self.next()).kind != Kind.EOF:
+            node = self.text_or_action(token)
             if isinstance(node, End):
                 self.block_depth -= 1
                 return body, node
             body.nodes.append(node)
+        self.fail("unexpected EOF")
 
-    def text_or_action(self) -> Node:
-        """Parse a piece of text or an action."""
-        token = self.next()
+    def text_or_action(self, token: Token) -> Node:
+        """Parse a piece of text or an action, of which `token` is the first."""
         if token.kind == Kind.TEXT:
             return Text(token.pos, token.text)
         if token.kind != Kind.LEFT_DELIM:
             self.unexpected(token, "input")
         self.action_pos = token.pos
-        node = self.action()
+        first = self.peek()
+        parse = _ACTIONS.get(first.kind)
+        if parse is None:
+            node = Action(first.pos, self.pipeline("command", Kind.RIGHT_DELIM))
+        else:
+            self.at += 1
+            node = parse(self, first)
         self.action_pos = -1
         return node
-
-    def action(self) -> Node:
-        """Parse the inside of an action."""
-        token = self.peek()
-        parse = _ACTIONS.get(token.kind)
-        if parse is None:
-            return Action(token.pos, self.pipeline("command", Kind.RIGHT_DELIM))
-        self.next()
-        return parse(self, token)
 
     def jump(self, token: Token) -> Node:
         """Parse `break` or `continue`."""

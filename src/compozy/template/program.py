@@ -33,7 +33,7 @@ class ProgramError(Exception):
         self.hint = hint
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Program:
     """A compiled text: `value` is set when it is one single action and nothing else."""
 
@@ -114,10 +114,11 @@ def start_offset(node: Node) -> int:
 
 def compile_program(text: str, name: str, dialect: Dialect) -> Program:
     """Return the program of a text, from the cache when it is there; raises ProgramError."""
-    return (_compile_cached if len(text) <= MAX_CACHED_TEXT else _compile)(text, name, dialect)
+    return (_compile_cached if len(text) <= MAX_CACHED_TEXT else compile_uncached)(text, name, dialect)
 
 
-def _compile(text: str, name: str, dialect: Dialect) -> Program:
+def compile_uncached(text: str, name: str, dialect: Dialect) -> Program:
+    """Return the program of a text, compiled anew; raises ProgramError."""
     functions = FUNCTIONS[dialect]
     try:
         parser = Parser(text, name, functions, hyphens=dialect == "compozy")
@@ -131,7 +132,7 @@ def _compile(text: str, name: str, dialect: Dialect) -> Program:
         raise ProgramError("the template is nested too deeply", go_place=f"template: {name}: ", offset=0) from error
 
 
-_compile_cached = lru_cache(maxsize=CACHED_PROGRAMS)(_compile)
+_compile_cached = lru_cache(maxsize=CACHED_PROGRAMS)(compile_uncached)
 
 
 def _explain(error: ParseError, known: Sequence[str] | dict[str, Any]) -> tuple[str, str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import count
-from typing import Any, cast
+from typing import Any
 
 from compozy.template.expressions import ExpressionCompiler
 from compozy.template.functions.registry import Function
@@ -44,22 +45,26 @@ class StatementCompiler:
         """Compile a sequence of nodes, with a scope of its own for variables."""
         if scoped:
             self.frame.scopes.append({})
-        steps = [node.text if isinstance(node, Text) else self.statement(node) for node in body.nodes]
+        steps = self.steps(body.nodes)
         if scoped:
             self.frame.scopes.pop()
-        if len(steps) == 1 and not isinstance(steps[0], str):
-            return steps[0]
+        return _join_steps(steps)
 
-        def run(state: State) -> str | None:
-            write = state.write
-            for step in steps:
-                if step.__class__ is str:
-                    write(cast("str", step))
-                elif signal := cast("Step", step)(state):
-                    return signal
-            return None
-
-        return run
+    def steps(self, nodes: Sequence[Node]) -> list[Step]:
+        """Compile each node. Text in front of an action that prints is written together with its value."""
+        steps: list[Step] = []
+        text = ""
+        for node in nodes:
+            if isinstance(node, Text):
+                text += node.text
+                continue
+            if isinstance(node, Action) and not node.pipe.declared:
+                steps.append(self.printed(node, text))
+            else:
+                steps += [_write(text)] if text else []
+                steps.append(self.statement(node))
+            text = ""
+        return [*steps, _write(text)] if text else steps
 
     def statement(self, node: Node) -> Step:
         """Compile one node."""
@@ -75,14 +80,17 @@ class StatementCompiler:
         raise TypeError(f"{type(node).__name__} is no statement")
 
     def action(self, node: Action) -> Step:
-        """Compile an action: its value is printed, unless it declares a variable."""
+        """Compile an action that declares or assigns a variable."""
         value = self.expressions.pipe(node.pipe)
-        if node.pipe.declared:
 
-            def declare(state: State) -> None:
-                value(state)
+        def declare(state: State) -> None:
+            value(state)
 
-            return declare
+        return declare
+
+    def printed(self, node: Action, text: str) -> Step:
+        """Compile an action whose value is printed behind the text."""
+        value = self.expressions.pipe(node.pipe)
         strict, unit = self.frame.dialect == "compozy", self.unit
 
         def run(state: State) -> None:
@@ -93,7 +101,7 @@ class StatementCompiler:
                         raise null_fault(unit, node.pipe)
                     result = INVALID
                 result = _show(unit, node, result)
-            state.write(result)
+            state.write(text + result)
             if len(result) > LARGE:
                 _measure(unit, node, state)
 
@@ -153,12 +161,12 @@ class StatementCompiler:
                 bind.skip(state)
                 return otherwise(state) if otherwise else None
             saved = state.dot, state.boxed
-            state.boxed = isinstance(sequence, list | dict) and not isinstance(sequence, _TYPED)
+            state.boxed = is_boxed_sequence(sequence)
             assign = bind.start(state)
             for key, item in pairs:
                 state.dot = item
                 if assign is not None:
-                    assign(state, key, item)
+                    assign(key, item)
                 if body(state) == "break":
                     break
             state.dot, state.boxed = saved
@@ -190,7 +198,34 @@ class StatementCompiler:
         return run
 
 
+_BOXED = (dict, list)
 _TYPED = (Strings, Ints, Lists, StringMap)
+
+
+def is_boxed_sequence(value: Any) -> bool:
+    """Tell whether Go knows the items of a list or map only as `interface {}`."""
+    return value.__class__ in _BOXED or (isinstance(value, _BOXED) and not isinstance(value, _TYPED))
+
+
+def _write(text: str) -> Step:
+    return lambda state: state.write(text)
+
+
+def _join_steps(steps: list[Step]) -> Step:
+    """Return one step that runs all, up to the first that gives a signal."""
+    if len(steps) == 1:
+        return steps[0]
+    if len(steps) == 2:
+        first, second = steps
+        return lambda state: first(state) or second(state)
+
+    def run(state: State) -> str | None:
+        for step in steps:
+            if signal := step(state):
+                return signal
+        return None
+
+    return run
 
 
 def _no_value(_: State) -> Any:
@@ -251,14 +286,22 @@ class _Binder:
         if self.item:
             self.item.boxed = True
 
-    def start(self, state: State) -> Callable[[State, Any, Any], None] | None:
+    def start(self, state: State) -> Callable[[Any, Any], None] | None:
         """Return how to assign in each round, None when there are no variables."""
         if self.item is None:
             return None
         self.note_type(state)
         if self.item.assigned:
-            return self._assign_anew
-        return self._assign_both if self.key_index >= 0 else self._assign_item
+            return partial(self._assign_anew, state)
+        slots, item_index, key_index = state.slots, self.item_index, self.key_index
+        if key_index < 0:
+            return lambda _, item: slots.__setitem__(item_index, item)
+
+        def assign(key: Any, item: Any) -> None:
+            slots[item_index] = item
+            slots[key_index] = key
+
+        return assign
 
     def note_type(self, state: State) -> None:
         """Note whether the items come out of a list of one Go type."""
@@ -268,14 +311,6 @@ class _Binder:
         """Note that the variable holds the value that was to be ranged over, for the `else` branch."""
         if self.item:
             state.typed.add(self.item_index)
-
-    def _assign_item(self, state: State, _: Any, item: Any) -> None:
-        state.slots[self.item_index] = item
-
-    def _assign_both(self, state: State, key: Any, item: Any) -> None:
-        slots = state.slots
-        slots[self.item_index] = item
-        slots[self.key_index] = key
 
     def _assign_anew(self, state: State, key: Any, item: Any) -> None:
         """Assign where the body may have put another value into the variable."""

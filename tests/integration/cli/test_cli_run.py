@@ -585,8 +585,9 @@ def test_a_run_of_another_journal_format_is_listed_as_such(cli: RunCli, project:
     connection.close()
     listed = cli("workflow", "list")
     assert (listed.status, "RUNNING (journal format 99)" in listed.out) == (0, True)
-    assert listed.err == snapshot(
-        "note: execution it was begun with journal format 99; this Compozy goes on with format 1 only. Finish it with the version that began it.\n"
+    assert listed.err == (
+        "note: execution it was begun with journal format 99; this Compozy goes on with format 1 only. "
+        "Finish it with the version that began it.\n"
     )
     waited = cli("workflow", "get", "it", "--wait")
     assert (waited.err.count("Finish it with the version that began it"), states(project)) == (2, [("RUNNING", None)])

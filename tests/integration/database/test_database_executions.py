@@ -133,12 +133,12 @@ JSON_VALUES: list[Any] = [
 @pytest.mark.parametrize("value", JSON_VALUES, ids=lambda value: repr(value)[:30])
 def test_json_in_every_column(database: Database, value: Any) -> None:
     accept(database, "a", owner="me", input=value, definition={"v": value})
-    end = TaskEnd(status=Status.SUCCESS, attempts=2, input=value, output=value, error={"v": value}, usage=[{"v": value}])
+    end = TaskEnd(
+        status=Status.SUCCESS, attempts=2, input=value, output=value, error={"v": value}, usage=[{"v": value}]
+    )
     with database.write() as connection:
         assert finish_task(connection, "a/0", end)
-        assert finish_execution(
-            connection, "a", Status.SUCCESS, output=value, error={"v": value}, usage=[{"v": value}]
-        )
+        assert finish_execution(connection, "a", Status.SUCCESS, output=value, error={"v": value}, usage=[{"v": value}])
     with database.read() as connection:
         run, (task,) = get_execution(connection, "a"), list_tasks(connection, "a")
         texts = connection.exec_driver_sql("SELECT typeof(input), typeof(output), typeof(error) FROM task_states").one()
@@ -174,13 +174,11 @@ def test_a_deep_value_is_stored(database: Database) -> None:
 )
 def test_the_tables_refuse_what_is_not_sound(database: Database, table: str, column: str, value: Any) -> None:
     accept(database, "a")
-    with pytest.raises(DatabaseError, match="constraint failed|cannot store TEXT"), database.write() as connection:
+    with pytest.raises(DatabaseError, match=r"constraint failed|cannot store TEXT"), database.write() as connection:
         connection.exec_driver_sql(f"UPDATE {table} SET {column} = ?", (value,))
 
 
-def test_runs_are_claimed_in_the_order_of_their_acceptance(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_runs_are_claimed_in_the_order_of_their_acceptance(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = ["z", "m", "a", "q"]
     for number, run_id in enumerate(ids):
         monkeypatch.setattr(executions, "now_ms", lambda number=number: 1000 + number)

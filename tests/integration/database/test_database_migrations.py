@@ -217,7 +217,10 @@ def test_damage_in_a_table_is_told_when_it_is_met(tmp_path: Path) -> None:
     data[(page - 1) * 4096 : page * 4096] = b"\xa5" * 4096
     path.write_bytes(data)
     database = open_database(settings(path), location="./x.db")
-    with pytest.raises(DatabaseError, match=r"the database \./x\.db is damaged") as caught, database.read() as connection:
+    with (
+        pytest.raises(DatabaseError, match=r"the database \./x\.db is damaged") as caught,
+        database.read() as connection,
+    ):
         connection.exec_driver_sql("SELECT sum(length(input)) FROM workflow_states").scalar()
     database.close()
     assert "backup" in caught.value.hint

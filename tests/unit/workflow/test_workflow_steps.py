@@ -1,0 +1,133 @@
+"""The pure parts of a workflow: what follows, what it costs, where its templates stand, and what it begins with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compozy.database.status import FINAL, Status
+from compozy.errors import CompozyError, Place, SchemaMismatchError, UsageError
+from compozy.task.scope import Scope
+from compozy.workflow.config import WorkflowConfig
+from compozy.workflow.next import next_index
+from compozy.workflow.output import add_usage, render_output
+from compozy.workflow.places import compress_places, locate_from, path_key
+from compozy.workflow.start import check_input, prepare_run
+
+
+def workflow(count: int = 3, **fields: Any) -> WorkflowConfig:
+    return WorkflowConfig.model_validate({"id": "w", "tasks": [{"id": f"t{n}"} for n in range(count)], **fields})
+
+
+@given(count=st.integers(1, 20), status=st.sampled_from(FINAL))
+def test_tasks_follow_in_order_until_one_does_not_succeed(count: int, status: Status) -> None:
+    walked, index = [], 0
+    while index is not None:
+        walked.append(index)
+        index = next_index(workflow(count), index, Status.SUCCESS)
+    assert walked == list(range(count))
+    if status is not Status.SUCCESS:
+        assert all(next_index(workflow(count), index, status) is None for index in range(count))
+
+
+USAGES = st.lists(
+    st.fixed_dictionaries(
+        {
+            "provider": st.sampled_from(["a", "b"]),
+            "model": st.sampled_from(["m", "n"]),
+            "input_tokens": st.integers(0, 1000),
+            "output_tokens": st.integers(0, 1000),
+            "requests": st.integers(0, 5),
+        }
+    )
+)
+
+
+@given(USAGES)
+def test_usage_is_summed_by_provider_and_model(usages: list[dict[str, Any]]) -> None:
+    sums = add_usage(usages)
+    for count in ("input_tokens", "output_tokens", "requests"):
+        assert sum(total[count] for total in sums) == sum(usage[count] for usage in usages)
+    keys = [(total["provider"], total["model"]) for total in sums]
+    assert keys == list(dict.fromkeys((usage["provider"], usage["model"]) for usage in usages))
+    assert add_usage(sums) == sums
+
+
+@given(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 9)), max_size=40))
+def test_places_survive_being_stored(places: list[tuple[int, int]]) -> None:
+    def locate(offset: int) -> Place:
+        line, col = places[offset] if offset < len(places) else (1, 1)
+        return Place(file="f", line=line, col=col)
+
+    breaks = compress_places(len(places), locate)
+    found = locate_from({"source": {"file": "f", "places": {"tasks/0/prompt": breaks}}})(("tasks", 0, "prompt"))
+    assert found is not None
+    assert [found(offset) for offset in range(len(places))] == [locate(offset) for offset in range(len(places))]
+
+
+def test_text_that_runs_on_is_one_place() -> None:
+    assert compress_places(1000, lambda offset: Place(file="f", line=2, col=5 + offset)) == [[0, 2, 5]]
+
+
+def test_what_is_not_known_has_no_place() -> None:
+    assert locate_from({})(("output",)) is None
+    assert locate_from({"source": {"file": "f", "places": {}}})(("output",)) is None
+    assert path_key(("tasks", 0, "with", "a")) == "tasks/0/with/a"
+
+
+def scope(tasks: dict[str, Any]) -> Scope:
+    return Scope(workflow={"id": "w"}, project={"name": "p"}, input={"n": 1}, tasks=tasks)
+
+
+def test_the_output_is_what_the_workflow_says_or_every_tasks() -> None:
+    tasks = {"t0": {"output": {"text": "a"}}, "t1": {"output": 5}}
+    assert render_output(workflow(), scope(tasks)) == {"t0": {"text": "a"}, "t1": 5}
+    stated = workflow(output={"x": "{{ .tasks.t1.output }}", "deep": {"y": ["{{ .input.n }}"]}, "fixed": None})
+    assert render_output(stated, scope(tasks)) == {"x": 5, "deep": {"y": [1]}, "fixed": None}
+    assert render_output(workflow(outputs={"x": "{{ .workflow.id }}"}), scope(tasks)) == {"x": "w"}
+    assert render_output(workflow(output={}), scope(tasks)) == {}
+
+
+def test_an_output_that_finds_nothing_is_an_error() -> None:
+    with pytest.raises(CompozyError):
+        render_output(workflow(output={"x": "{{ .tasks.t9.output }}"}), scope({}))
+
+
+@pytest.mark.parametrize("key", ["input", "config"])
+def test_the_schema_of_the_input_may_stand_in_two_places(key: str) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "integer", "default": 3}}}
+    found = workflow(**({"input": schema} if key == "input" else {"config": {"input": schema}}))
+    assert check_input(found, None) == {"a": 3}
+    with pytest.raises(SchemaMismatchError, match="a: expected a whole number") as caught:
+        check_input(found, {"a": "x"})
+    assert [problem["path"] for problem in caught.value.details["problems"]] == ["a"]
+
+
+def test_the_given_input_is_not_changed_by_defaults() -> None:
+    given = {"inner": {}}
+    schema = {"properties": {"inner": {"properties": {"a": {"default": 1}}}, "b": {"default": []}}}
+    assert check_input(workflow(input=schema), given) == {"inner": {"a": 1}, "b": []}
+    assert given == {"inner": {}}
+
+
+@pytest.mark.parametrize("given", [[], "x", 5, True])
+def test_without_a_schema_the_input_is_an_object(given: Any) -> None:
+    with pytest.raises(UsageError, match="is a JSON object"):
+        check_input(workflow(), given)
+
+
+def test_a_schema_may_ask_for_something_else() -> None:
+    assert check_input(workflow(input={"type": "array"}), [1]) == [1]
+
+
+def test_a_run_is_prepared_once_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("compozy.workflow.start.now_ms", lambda: 1000)
+    new = prepare_run(workflow(), {"workflow": {}}, {"a": 1}, execution_id="it", timeout_s=1.5)
+    assert (new.workflow_exec_id, new.workflow_id, new.input, new.deadline_ms) == ("it", "w", {"a": 1}, 2500)
+    other = prepare_run(workflow(), {}, None)
+    assert (len(other.workflow_exec_id), other.input, other.deadline_ms) == (26, {}, None)
+    with pytest.raises(UsageError):
+        prepare_run(workflow(), {}, None, execution_id="")
