@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ def settings(path: Path | str, **more: Any) -> DatabaseSettings:
 
 
 @contextlib.contextmanager
-def migrated(path: Path | str, **more: Any) -> Iterator[Database]:
+def migrated(path: Path | str, **more: Any) -> Generator[Database]:
     """Open the file at `path`, with its tables."""
     database = open_database(settings(path, **more))
     try:

@@ -55,19 +55,14 @@ def bury_dead(connection: sa.Connection, *, except_id: str | None = None) -> int
     Returns:
         How many runs became free.
     """
-    dead = (
-        sa.select(executors.c.executor_id).where(executors.c.lease_until_ms < now_ms())
-        if except_id is None
-        else sa.select(executors.c.executor_id).where(executors.c.executor_id != except_id)
-    )
-    ids = list(connection.execute(dead).scalars())
-    if not ids:
-        return 0
+    dead = executors.c.lease_until_ms < now_ms() if except_id is None else executors.c.executor_id != except_id
+    connection.execute(sa.delete(executors).where(dead))
     freed = connection.execute(
         sa.update(workflow_states)
-        .where(workflow_states.c.owner.in_(ids))
+        .where(workflow_states.c.owner.is_not(None))
+        # Also what belongs to nobody that is known: a process may die between its last claim and its farewell.
+        .where(workflow_states.c.owner.not_in(sa.select(executors.c.executor_id)))
         .where(workflow_states.c.status.in_(OPEN))
         .values(owner=None, updated_ms=now_ms())
     )
-    connection.execute(sa.delete(executors).where(executors.c.executor_id.in_(ids)))
     return freed.rowcount
