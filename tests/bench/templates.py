@@ -33,7 +33,8 @@ _GO = {
     ),
     "range, variables": (
         "{{ range $i, $item := .input.items }}{{ if $i }}, {{ end }}"
-        "{{ if $item.done }}[x] {{ $item.title }}{{ else }}[ ] {{ $item.title }} ({{ $item.hours }} h){{ end }}{{ end }}"
+        "{{ if $item.done }}[x] {{ $item.title }}{{ else }}[ ] {{ $item.title }} ({{ $item.hours }} h){{ end }}"
+        "{{ end }}"
     ),
 }
 _JINJA = {

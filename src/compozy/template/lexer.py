@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from compozy.template.literals import quote, show_rune
 
@@ -78,7 +78,7 @@ class Token(NamedTuple):
     text: str
 
 
-_new_token = cast("Callable[[tuple[int, int, str]], Token]", partial(tuple.__new__, Token))
+_new_token = cast("Callable[[tuple[int, int, str]], Token]", partial(cast("Any", tuple).__new__, Token))
 """Makes a token in less than half the time that its class takes."""
 
 

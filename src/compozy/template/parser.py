@@ -293,13 +293,13 @@ class Parser(Cursor):
     def identifier(self, token: Token) -> Operand:
         """Return a function's node; the function must be known."""
         if token.text not in self.functions:
-            self.fail(f"function {quote(token.text)} not defined", function=token.text)
+            self.fail(f"function {quote(token.text)} not defined", pos=token.pos, function=token.text)
         return Identifier(token.pos, token.text)
 
     def variable(self, token: Token) -> Operand:
         """Return a variable's node; the variable must be declared."""
         if token.text not in self.variables:
-            self.fail(f"undefined variable {quote(token.text)}")
+            self.fail(f"undefined variable {quote(token.text)}", pos=token.pos)
         return Variable(token.pos, token.text, ())
 
     def field(self, token: Token) -> Operand:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -41,7 +43,8 @@ class Reference:
 
 def find_references(program: Program, locate: Callable[[int], Place] | None) -> tuple[Reference, ...]:
     """Return the references of a program in the order of its text."""
-    finder = _Finder(program.bodies)
+    named = Counter(_NAMED.findall(program.text))
+    finder = _Finder(program.bodies, {name for name, count in named.items() if count > 1})
     found = {
         (path, offset): optional for path, offset, optional in finder.body(program.bodies[program.name], rooted=True)
     }
@@ -51,15 +54,24 @@ def find_references(program: Program, locate: Callable[[int], Place] | None) -> 
     )
 
 
+_NAMED = re.compile(r"\$\w+(?=\s*(?:,|:?=))")
+"""Variables where they are declared or assigned, and perhaps some text that looks like it."""
+
 _Found = Iterator[tuple[tuple[str, ...], int, bool]]
 
 
 class _Finder:
-    """Walks the tree. `rooted` tells whether the cursor is the root of the data where the walk is."""
+    """Walks the tree. `rooted` tells whether the cursor is the root of the data where the walk is.
 
-    def __init__(self, bodies: dict[str, Body]) -> None:
+    `aliases` are the paths of variables that stand for one: `$t` behind `$t := .tasks`. Those that are named more than
+    once (`changed`) are none, so that no scope needs to be known.
+    """
+
+    def __init__(self, bodies: dict[str, Body], changed: set[str]) -> None:
         self.bodies = bodies
+        self.changed = changed
         self.entered: set[str] = set()
+        self.aliases: dict[str, tuple[str, ...]] = {"$": ()}
 
     def body(self, body: Body, *, rooted: bool) -> _Found:
         """Yield the references of a sequence of nodes."""
@@ -70,16 +82,28 @@ class _Finder:
         """Yield the references of one node."""
         if isinstance(node, Action):
             yield from self.pipe(node.pipe, "strict", rooted=rooted)
+            self.declare(node.pipe, rooted=rooted)
         elif isinstance(node, Branch):
             yield from self.branch(node, rooted=rooted)
         elif isinstance(node, Call) and node.pipe:
             yield from self.pipe(node.pipe, "strict", rooted=rooted)
             yield from self.call(node, node.pipe, rooted=rooted)
 
+    def declare(self, pipe: Pipe, *, rooted: bool) -> None:
+        """Note which path a variable stands for."""
+        args = pipe.commands[0].args
+        if len(pipe.declared) != 1 or len(pipe.commands) != 1 or len(args) != 1:
+            return
+        name, path = pipe.declared[0].name, self.path(args[0], rooted=rooted)
+        if name not in self.changed and (path or _is_root(pipe, rooted=rooted)):
+            self.aliases[name] = path
+
     def branch(self, node: Branch, *, rooted: bool) -> _Found:
         """Yield the references of `if`, `with` or `range`: the latter two move the cursor in their body."""
         grace = "strict" if node.word == "range" else "condition"
         yield from self.pipe(node.pipe, grace, rooted=rooted)
+        if node.word != "range":
+            self.declare(node.pipe, rooted=rooted)
         stays = node.word == "if" or _is_root(node.pipe, rooted=rooted)
         yield from self.body(node.body, rooted=rooted and stays)
         if node.otherwise:
@@ -106,7 +130,7 @@ class _Finder:
             for operand in command.args:
                 yield from self.operand(operand, grace, rooted=rooted)
             return
-        path = _indexed_path(first, args, rooted=rooted)
+        path = self.indexed_path(first, args, rooted=rooted)
         if path:
             yield path, start_offset(args[0]), grace != "strict"
             return
@@ -115,13 +139,47 @@ class _Finder:
 
     def operand(self, node: Operand, grace: Grace, *, rooted: bool) -> _Found:
         """Yield the references of an operand."""
-        path = _path_of(node, rooted=rooted)
+        path = self.path(node, rooted=rooted)
         if path:
             yield path, start_offset(_innermost(node)), grace != "strict"
         elif isinstance(node, Pipe):
             yield from self.pipe(node, grace, rooted=rooted)
         elif isinstance(node, Chain):
             yield from self.operand(node.node, grace, rooted=rooted)
+
+    def path(self, node: Operand, *, rooted: bool) -> tuple[str, ...]:
+        """Return the path from the root that an operand reads, () when it is none."""
+        if isinstance(node, Field):
+            return node.keys if rooted else ()
+        if isinstance(node, Variable):
+            alias = self.aliases.get(node.name)
+            return () if alias is None else (*alias, *node.keys)
+        if isinstance(node, Chain):
+            inner = self.path(node.node, rooted=rooted)
+            return (*inner, *node.keys) if inner else ()
+        if isinstance(node, Pipe) and len(node.commands) == 1 and not node.declared:
+            first, *args = node.commands[0].args
+            if isinstance(first, Identifier):
+                return self.indexed_path(first, args, rooted=rooted)
+            return self.path(first, rooted=rooted) if not args else ()
+        return ()
+
+    def indexed_path(self, function: Identifier, args: list[Operand], *, rooted: bool) -> tuple[str, ...]:
+        """Return the path of `index .tasks "greet"`, as far as its keys are constants."""
+        if function.name != "index" or not args:
+            return ()
+        root = isinstance(args[0], Dot) and rooted
+        root |= isinstance(args[0], Variable) and args[0].name == "$" and not args[0].keys
+        path = self.path(args[0], rooted=rooted)
+        if not path and not root:
+            return ()
+        keys: list[str] = []
+        for arg in args[1:]:
+            if not isinstance(arg, String):
+                break
+            keys.append(arg.text)
+        rest = args[1 + len(keys) :]
+        return () if any(not isinstance(arg, String) and _path_like(arg) for arg in rest) else (*path, *keys)
 
 
 def _is_root(pipe: Pipe, *, rooted: bool) -> bool:
@@ -130,41 +188,6 @@ def _is_root(pipe: Pipe, *, rooted: bool) -> bool:
         return False
     node = pipe.commands[0].args[0]
     return (isinstance(node, Dot) and rooted) or (isinstance(node, Variable) and node.name == "$" and not node.keys)
-
-
-def _path_of(node: Operand, *, rooted: bool) -> tuple[str, ...]:
-    """Return the path from the root that an operand reads, () when it is none."""
-    if isinstance(node, Field):
-        return node.keys if rooted else ()
-    if isinstance(node, Variable):
-        return node.keys if node.name == "$" else ()
-    if isinstance(node, Chain):
-        inner = _path_of(node.node, rooted=rooted)
-        return (*inner, *node.keys) if inner else ()
-    if isinstance(node, Pipe) and len(node.commands) == 1 and not node.declared:
-        first, *args = node.commands[0].args
-        if isinstance(first, Identifier):
-            return _indexed_path(first, args, rooted=rooted)
-        return _path_of(first, rooted=rooted) if not args else ()
-    return ()
-
-
-def _indexed_path(function: Identifier, args: list[Operand], *, rooted: bool) -> tuple[str, ...]:
-    """Return the path of `index .tasks "greet"`, as far as its keys are constants."""
-    if function.name != "index" or not args:
-        return ()
-    root = isinstance(args[0], Dot) and rooted
-    root |= isinstance(args[0], Variable) and args[0].name == "$" and not args[0].keys
-    path = _path_of(args[0], rooted=rooted)
-    if not path and not root:
-        return ()
-    keys: list[str] = []
-    for arg in args[1:]:
-        if not isinstance(arg, String):
-            break
-        keys.append(arg.text)
-    rest = args[1 + len(keys) :]
-    return () if any(not isinstance(arg, String) and _path_like(arg) for arg in rest) else (*path, *keys)
 
 
 def _path_like(node: Operand) -> bool:

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from compozy import template
+from compozy.config.nodes import MappingNode, ScalarNode, child
+from compozy.config.parse import parse_yaml
 from compozy.errors import Place, TemplateRenderError, TemplateSyntaxError
 
 DATA: dict[str, Any] = {
@@ -118,11 +120,80 @@ def test_missing_key_is_forgiven(text: str, expected: str) -> None:
         '{{ fromJson "bad" }}',
         '{{ define "x" }}{{ . }}{{ end }}{{ template "x" }}',
         "{{ first (list) }}",
+        "{{ print .input.nothing }}",
+        "{{ println 1 nil }}",
+        '{{ printf "%v" .input.nothing }}',
+        '{{ printf "%d" .input.nothing }}',
+        "{{ toString .input.nothing }}",
+        '{{ .input.nothing | printf "%s" }}',
+        "{{ .input }}",
+        "{{ list 1 nil }}",
+        "{{ print (list 1 nil) }}",
+        "{{ toString .input }}",
+        "{{ html .input }}",
+        "{{ quote (list nil) }}",
+        "{{ cat .input }}",
+        '{{ join "," (list (list nil)) }}',
+        "{{ range list 1 nil }}{{ . }}{{ end }}",
     ],
 )
-def test_no_value_is_never_printed(text: str) -> None:
-    with pytest.raises(TemplateRenderError):
+def test_null_is_never_printed(text: str) -> None:
+    with pytest.raises(TemplateRenderError, match=r"null|has no key"):
         render(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{{ .input.nothing | default "none" | print }}', "none"),
+        ('{{ printf "%s" (default "none" .input.nothing) }}', "none"),
+        ('{{ join "," (list 1 nil 2) }}{{ quote nil }}{{ cat nil "a" }}', "1,2a"),
+        ('{{ "<nil>" }}{{ print "<no value>" }}', "<nil><no value>"),
+        ("{{ toJson .input.nothing }}{{ toJson (list nil) }}", "null[null]"),
+        ("{{ len .input }}{{ len (list nil) }}", "41"),
+    ],
+)
+def test_null_beside_text(text: str, expected: str) -> None:
+    assert render(text) == expected
+
+
+def test_null_inside_is_told() -> None:
+    with pytest.raises(TemplateRenderError) as caught:
+        render("{{ .input }}")
+    assert "the value at .input holds null and cannot be printed" in caught.value.message
+    assert caught.value.hint == "write {{ .input | toJson }}"
+
+
+@pytest.mark.parametrize("fault", [".input.nam", "nope .x", "$x"])
+@pytest.mark.parametrize(
+    "file",
+    [
+        "k: a {{ FAULT }} b\n",
+        "k: 'it''s {{ FAULT }}'\n",
+        'k: "tab\\t\\u00e9 {{ FAULT }}"\n',
+        'k: "over\n\n  lines \\\n   {{ FAULT }}"\n',
+        "k: plain\n  over {{ .input.name }}\n  lines {{ FAULT }}\n",
+        "k: |\n  one\n    two {{ .input.name }}\n  {{- FAULT }}\n",
+        "k: |2-\n    é {{\n      FAULT }}\n",
+        "k: >\n  folded\n  text\n\n  next {{ FAULT }}\n",
+        "k: >-  # why\n\n\n  folded {{ if FAULT\n  }}{{ else }}{{ FAULT }}{{ end }}\n",
+        "k: |\r\n  windows\r\n  {{ FAULT }}\r\n",
+    ],
+)
+def test_place_in_every_style_of_yaml(file: str, fault: str) -> None:
+    text = file.replace("FAULT", fault)
+    node = parse_yaml(text.encode(), file="flow.yaml").node
+    assert isinstance(node, MappingNode)
+    scalar = child(node, "k")
+    assert isinstance(scalar, ScalarNode)
+
+    with pytest.raises((TemplateRenderError, TemplateSyntaxError)) as caught:
+        template.compile(scalar.text, dialect="compozy", locate=scalar.locate).render(DATA)
+
+    place = caught.value.place
+    assert place is not None
+    lines = text.replace("\r\n", "\n").split("\n")
+    assert lines[place.line - 1][place.col - 1 :].startswith(fault.split(maxsplit=1)[0])
 
 
 def test_unknown_function_names_the_near_one() -> None:

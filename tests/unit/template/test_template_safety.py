@@ -86,6 +86,14 @@ ENDLESS = [
     '{{ range until 200000 }}{{ repeat 1000 "x" }}{{ end }}',
     "{{ $x := until 100000 }}{{ range until 100000 }}{{ has 1000000 $x }}{{ end }}",
     "{{ randAlphaNum 1000000000 }}",
+    '{{ $s := repeat 9000000 "x" }}{{ range 60 }}{{ $y := snakecase $s }}{{ end }}',
+    '{{ $s := repeat 5000000 "é" }}{{ range 60 }}{{ range 60 }}{{ $y := upper $s }}{{ end }}{{ end }}',
+    '{{ $s := repeat 5000000 "é" }}{{ range 60 }}{{ range 60 }}{{ $y := len $s | printf "%s%q" $s }}{{ end }}{{ end }}',
+    "{{ $l := until 200000 }}{{ range 60 }}{{ range 60 }}{{ $y := deepEqual $l (reverse $l) }}{{ end }}{{ end }}",
+    "{{ $l := until 200000 }}{{ range 60 }}{{ $y := sortAlpha $l }}{{ $y = without $l 1 2 3 4 5 6 7 }}{{ end }}",
+    '{{ mustFromJson (repeat 5000000 "9") }}',
+    '{{ range 1000 }}{{ $x := printf "%999999d" 1 }}{{ end }}',
+    '{{ range 60 }}{{ range 60 }}{{ $x := regexReplaceAll "(a+)+b" (repeat 3000 "a") "" }}{{ end }}{{ end }}',
 ]
 
 

@@ -115,7 +115,6 @@ def _merge(
         old = target.get(key)
         if is_map(value) and is_map(old) and not isinstance(old, NilMap):
             _merge(budget, cast("Any", old), cast("Any", value), overwrites=overwrites, depth=depth + 1)
-            old = cast("Any", old)
         if _is_taken(value, old, overwrites=overwrites):
             target[key] = value
     return target

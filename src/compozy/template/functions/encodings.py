@@ -42,7 +42,7 @@ def _write(budget: Budget, value: Any, **options: Any) -> str:
 
 @function("toJson", "any", counted=True)
 def to_json(budget: Budget, value: Any) -> str:
-    """Return the value as JSON, with <, > and & escaped."""
+    """Return the value as JSON, with `<`, `>` and `&` escaped."""
     try:
         return _write(budget, value)
     except GoError:
@@ -51,7 +51,7 @@ def to_json(budget: Budget, value: Any) -> str:
 
 @function("mustToJson", "any", counted=True)
 def must_to_json(budget: Budget, value: Any) -> str:
-    """Return the value as JSON, with <, > and & escaped."""
+    """Return the value as JSON, with `<`, `>` and `&` escaped."""
     return _write(budget, value)
 
 
@@ -72,7 +72,7 @@ def must_to_pretty_json(budget: Budget, value: Any) -> str:
 
 @function("toRawJson mustToRawJson", "any", counted=True)
 def to_raw_json(budget: Budget, value: Any) -> str:
-    """Return the value as JSON with <, > and & as they are."""
+    """Return the value as JSON with `<`, `>` and `&` as they are."""
     return _write(budget, value, html=False)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import wraps
 from typing import Any
 
 from compozy.template.functions import builtins, conversions, dicts, lists, strings
@@ -21,7 +22,7 @@ def _define(names: str, signature: str, call: Callable[..., Any]) -> None:
     rest = PARAMS[last.removesuffix("...")] if last.endswith("...") else None
     params = tuple(PARAMS[name] for name in (types if rest else [*types, last]))
     for name in names.split():
-        LENIENT[name] = Function(name=name, params=params, rest=rest, call=call, group="lenient")
+        LENIENT[name] = Function(name=name, params=params, rest=rest, call=call, group=REGISTRY[name].group)
 
 
 def has_key(table: Any, key: str) -> bool:
@@ -53,6 +54,7 @@ def ternary(yes: Any, no: Any, test: Any) -> Any:
 def _printing(call: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that prints its arguments: no null, and nothing that holds null."""
 
+    @wraps(call)
     def refuse_null(*args: Any) -> Any:
         _refuse_null(args)
         return call(*args)
@@ -63,6 +65,7 @@ def _printing(call: Callable[..., Any]) -> Callable[..., Any]:
 def _skipping(call: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that leaves out arguments that are null: no others may hold null."""
 
+    @wraps(call)
     def refuse_null_inside(*args: Any) -> Any:
         _refuse_null(arg for arg in args if arg is not None and arg is not INVALID)
         return call(*args)
@@ -73,6 +76,7 @@ def _skipping(call: Callable[..., Any]) -> Callable[..., Any]:
 def _skipping_items(call: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that leaves out items of a list that are null: no others may hold null."""
 
+    @wraps(call)
     def refuse_null_inside(*args: Any) -> Any:
         if is_list(args[-1]):
             _refuse_null(item for item in args[-1] if item is not None)
