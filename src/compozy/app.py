@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compozy.database.database import Database, open_database, open_for_reading
+from compozy.database.database import Database, describe_location, open_database, open_for_reading
 from compozy.database.facts import claim_for_project, get_project
 from compozy.database.migrate import (
     NO_DATABASE,
@@ -170,8 +170,8 @@ def concurrency_warning(project: LoadedProject) -> str | None:
 def display_location(project: LoadedProject) -> str:
     """Return the database as a user in the current folder would write it."""
     path = project.database.path
-    if path is None or path == MEMORY:
-        return path or project.database.driver
+    if project.database.driver != "sqlite" or path is None or path == MEMORY:
+        return describe_location(project.database)
     relative = os.path.relpath(path, Path.cwd())
     return path if relative.startswith("..") else f"./{relative}"
 

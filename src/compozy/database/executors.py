@@ -1,4 +1,8 @@
-"""Rows of `executors`: the processes that execute runs, and the leases that say which of them live."""
+"""Rows of `executors`: the processes that execute runs, and the leases that say which of them live.
+
+Leases are written and judged by one clock. On PostgreSQL it is the server's: processes on several machines share it, and
+none is taken for dead, or alive, because its own clock is wrong. On SQLite all processes are on one machine with the file.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,7 @@ def insert_executor(connection: sa.Connection, executor_id: str, *, role: str, l
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "started_ms": now,
-        "lease_until_ms": now + lease_ms,
+        "lease_until_ms": _clock_ms(connection) + lease_ms,
     }
     connection.execute(sa.insert(executors).values(values))
 
@@ -30,7 +34,9 @@ def insert_executor(connection: sa.Connection, executor_id: str, *, role: str, l
 def renew_lease(connection: sa.Connection, executor_id: str, *, lease_ms: int) -> bool:
     """Stay alive for the next `lease_ms`; False when this process was already taken for dead."""
     changed = connection.execute(
-        sa.update(executors).where(executors.c.executor_id == executor_id).values(lease_until_ms=now_ms() + lease_ms)
+        sa.update(executors)
+        .where(executors.c.executor_id == executor_id)
+        .values(lease_until_ms=_clock_ms(connection) + lease_ms)
     )
     return changed.rowcount == 1
 
@@ -38,6 +44,22 @@ def renew_lease(connection: sa.Connection, executor_id: str, *, lease_ms: int) -
 def list_executor_ids(connection: sa.Connection) -> list[str]:
     """Return the processes that are not known to be dead."""
     return list(connection.execute(sa.select(executors.c.executor_id)).scalars())
+
+
+def list_living(connection: sa.Connection) -> list[str]:
+    """Return the processes whose lease runs, each as `role on host, pid 1`."""
+    living = (
+        sa.select(executors.c.role, executors.c.host, executors.c.pid)
+        .where(executors.c.lease_until_ms >= _clock_ms(connection))
+        .order_by(executors.c.host, executors.c.pid)
+    )
+    return [f"{role} on {host}, pid {pid}" for role, host, pid in connection.execute(living)]
+
+
+def has_dead(connection: sa.Connection) -> bool:
+    """Return whether the lease of any process ran out."""
+    dead = sa.select(sa.literal(1)).where(executors.c.lease_until_ms < _clock_ms(connection)).limit(1)
+    return connection.execute(dead).first() is not None
 
 
 def delete_executor(connection: sa.Connection, executor_id: str) -> None:
@@ -49,18 +71,19 @@ def bury_dead(connection: sa.Connection, *, except_id: str | None = None) -> int
     """Forget processes whose lease ran out, and free their open runs for others to claim.
 
     Args:
-        connection: within a transaction that holds the write lock.
+        connection: within a transaction.
         except_id: when given, every other process is dead whatever its lease says (its file lock was free).
 
     Returns:
         How many runs became free.
     """
-    dead = (
-        sa.select(executors.c.executor_id).where(executors.c.lease_until_ms < now_ms())
+    is_dead = (
+        executors.c.lease_until_ms < _clock_ms(connection)
         if except_id is None
-        else sa.select(executors.c.executor_id).where(executors.c.executor_id != except_id)
+        else executors.c.executor_id != except_id
     )
-    ids = list(connection.execute(dead).scalars())
+    # Deleted first: one that renews its lease at the same time is either seen to live, or learns that it is dead.
+    ids = list(connection.execute(sa.delete(executors).where(is_dead).returning(executors.c.executor_id)).scalars())
     if not ids:
         return 0
     freed = connection.execute(
@@ -69,5 +92,10 @@ def bury_dead(connection: sa.Connection, *, except_id: str | None = None) -> int
         .where(workflow_states.c.status.in_(OPEN))
         .values(owner=None, updated_ms=now_ms())
     )
-    connection.execute(sa.delete(executors).where(executors.c.executor_id.in_(ids)))
     return freed.rowcount
+
+
+def _clock_ms(connection: sa.Connection) -> sa.ColumnElement[int]:
+    if connection.dialect.name == "postgresql":
+        return sa.cast(sa.func.extract("epoch", sa.func.clock_timestamp()) * 1000, sa.BigInteger)
+    return sa.literal(now_ms(), sa.BigInteger)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
 from compozy.database.jsontext import JsonText
 from compozy.database.status import Status
@@ -16,6 +17,12 @@ metadata = sa.MetaData()
 def is_one_of(column: sa.ColumnElement[Any], states: Iterable[Status]) -> sa.ColumnElement[bool]:
     """Return the condition that `column` is one of `states`, as constant text: SQLAlchemy then need not expand it."""
     return column.in_([sa.literal_column(f"'{state.value}'") for state in states])
+
+
+def insert_if_new(table: sa.Table) -> sa.Insert:
+    """Return an INSERT that does nothing when a row of the same key is there, or being written by somebody else."""
+    # Both databases have this clause, word for word; SQLAlchemy keeps it with one of them.
+    return postgresql.insert(table).on_conflict_do_nothing()
 
 
 # Facts about the database itself: which project it belongs to, which Compozy made it.
@@ -83,3 +90,6 @@ task_states = sa.Table(
     sa.Column("finished_ms", sa.BigInteger),
     sa.Column("updated_ms", sa.BigInteger, nullable=False),
 )
+
+VERSION_TABLE = "compozy_version"
+OUR_TABLES = frozenset({VERSION_TABLE, *metadata.tables})
