@@ -55,7 +55,7 @@ _MEANINGS = (
         states=("28P01",),
         signs=("password authentication failed", "no password supplied"),
         message="the server of {location} refuses the password",
-        hint="set database.password, best as `${{DB_PASSWORD}}`, or a line for it in ~/.pgpass",
+        hint="set database.password, best as `${DB_PASSWORD}`, or a line for it in ~/.pgpass",
     ),
     _Meaning(
         states=("28000",),
@@ -119,7 +119,7 @@ def explain_postgres(error: Any, location: str) -> DatabaseError:
     if meaning is None:
         return DatabaseError(f"the database {location} failed: {cause}", details={"cause": cause, "sqlstate": state})
     message = meaning.message.format(location=location, cause=cause)
-    return DatabaseError(message, hint=meaning.hint.replace("{{", "{").replace("}}", "}"), details={"cause": cause})
+    return DatabaseError(message, hint=meaning.hint, details={"cause": cause})
 
 
 def _by_state(state: str) -> _Meaning | None:
