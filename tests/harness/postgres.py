@@ -223,7 +223,7 @@ def _wait_until_ready(server: Server, process: subprocess.Popen[bytes], log: Pat
                 admin.execute(f"CREATE ROLE guarded LOGIN PASSWORD '{GUARDED[1]}'")
                 admin.execute("CREATE ROLE locked LOGIN")
                 admin.execute("CREATE ROLE stranger LOGIN")
-            return
+                return
         except psycopg.OperationalError:
             if process.poll() is not None:
                 raise RuntimeError(f"PostgreSQL did not start: {log.read_text()[-2000:]}") from None

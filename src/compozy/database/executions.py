@@ -20,7 +20,7 @@ _CLAIMABLE = (Status.PENDING, Status.RUNNING, Status.WAITING)
 
 # What every run does is built once: SQLAlchemy takes five times as long to build such a statement as to execute it.
 _THIS = workflow_states.c.workflow_exec_id == sa.bindparam("_id")
-_INSERT = insert_if_new(workflow_states)
+_INSERT = insert_if_new(workflow_states).returning(workflow_states.c.workflow_exec_id)
 _GET = sa.select(workflow_states).where(_THIS)
 _LOCK = _GET.with_for_update()
 _GET_STATUS = sa.select(workflow_states.c.status).where(_THIS)
@@ -80,7 +80,7 @@ def insert_execution(connection: sa.Connection, new: NewExecution, *, owner: str
         "started_ms": now if owner else None,
         "updated_ms": now,
     }
-    return connection.execute(_INSERT, values).rowcount == 1
+    return connection.execute(_INSERT, values).first() is not None
 
 
 def finish_execution(

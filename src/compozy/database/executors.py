@@ -1,7 +1,7 @@
 """Rows of `executors`: the processes that execute runs, and the leases that say which of them live.
 
-Leases are written and judged by one clock. On PostgreSQL it is the server's: processes on several machines share it, and
-none is taken for dead, or alive, because its own clock is wrong. On SQLite all processes are on one machine with the file.
+Leases are written and judged by one clock. On PostgreSQL it is the server's: processes on several machines share it,
+and none is taken for dead, or alive, because its own clock is wrong. On SQLite all processes are on the file's machine.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ def renew_lease(connection: sa.Connection, executor_id: str, *, lease_ms: int) -
 
 def list_executor_ids(connection: sa.Connection) -> list[str]:
     """Return the processes that are not known to be dead."""
-    return list(connection.execute(sa.select(executors.c.executor_id)).scalars())
+    query = sa.select(executors.c.executor_id).order_by(executors.c.executor_id)
+    return list(connection.execute(query).scalars())
 
 
 def list_living(connection: sa.Connection) -> list[str]:

@@ -1,4 +1,4 @@
-"""PostgreSQL, set up for production: where it is, how a connection is made and looked after, and one migration at a time."""
+"""PostgreSQL, set up for production: where it is, how connections are made and kept, and one migration at a time."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ class PostgresDriver:
 
     def list_journal(self, connection: sa.Connection) -> list[str]:
         """Return the tables in the journal's schema."""
-        query = "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname = %s ORDER BY 1"
+        query = "SELECT format('%%I.%%I', schemaname, tablename) FROM pg_tables WHERE schemaname = %s ORDER BY 1"
         return list(connection.exec_driver_sql(query, (JOURNAL_SCHEMA,)).scalars())
 
     def drop_journal(self, connection: sa.Connection) -> None:
@@ -157,7 +157,7 @@ class PostgresDriver:
     def migrating(
         self, settings: DatabaseSettings, engine: sa.Engine, location: str
     ) -> Generator[sa.Engine, None, None]:
-        """Hold an advisory lock of the server; it ends with the connection that holds it, so a dead process has none."""
+        """Hold an advisory lock of the server, which ends with its connection: a dead process has none."""
         del engine
         # Connections of its own: the pool may be small, and no limit of theirs fits a long migration.
         alone = _engine(settings, read_only=False, poolclass=NullPool, idle_transaction_ms=0)

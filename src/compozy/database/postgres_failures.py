@@ -1,4 +1,4 @@
-"""What an error of PostgreSQL means for the user, in words: by its SQLSTATE, or, before there is a session, by its text."""
+"""What an error of PostgreSQL means for the user: by its SQLSTATE, or, before there is a session, by its text."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _MEANINGS = (
         states=("53300",),
         signs=("too many clients", "remaining connection slots", "too many connections"),
         message="the server of {location} has no connection left",
-        hint="lower database.max_open_conns (each process opens up to that many), or raise max_connections at the server",
+        hint="lower database.max_open_conns, which counts for each process, or raise max_connections at the server",
     ),
     _Meaning(
         states=("28P01",),
@@ -59,7 +59,7 @@ _MEANINGS = (
     ),
     _Meaning(
         states=("28000",),
-        signs=("no pg_hba.conf entry", "authentication failed", "role \"", "rejects connection", "is not permitted to"),
+        signs=("no pg_hba.conf entry", "authentication failed", 'role "', "rejects connection", "is not permitted to"),
         message="the server of {location} does not let this user in: {cause}",
         hint="check database.user and database.sslmode, and the server's pg_hba.conf",
     ),
