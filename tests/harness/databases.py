@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ def settings(path: Path | str, **more: Any) -> DatabaseSettings:
 
 
 @contextlib.contextmanager
-def fresh(driver: str, folder: Path, *, migrated: bool = True) -> Iterator[DatabaseSettings]:
+def fresh(driver: str, folder: Path, *, migrated: bool = True) -> Generator[DatabaseSettings, None, None]:
     """Give a database of its own to a test: `x.db` in `folder`, or one of the server's, there with its tables."""
     if driver == "sqlite":
         yield settings(folder / "x.db")
@@ -30,7 +30,7 @@ def fresh(driver: str, folder: Path, *, migrated: bool = True) -> Iterator[Datab
 
 
 @contextlib.contextmanager
-def migrated(place: DatabaseSettings | Path | str, **more: Any) -> Iterator[Database]:
+def migrated(place: DatabaseSettings | Path | str, **more: Any) -> Generator[Database, None, None]:
     """Open the database at `place`, a file or what the settings name, with its tables."""
     database = open_database(place if isinstance(place, DatabaseSettings) else settings(place, **more))
     try:

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -64,7 +64,7 @@ class Server:
 
     def connect(self, dbname: str = "postgres", **more: Any) -> psycopg.Connection[Any]:
         """Connect as the superuser, each statement a transaction of its own."""
-        address: dict[str, Any] = {"host": "127.0.0.1", "port": self.port, "user": "postgres", **more}
+        address: dict[str, Any] = {"hostaddr": "127.0.0.1", "port": self.port, "user": "postgres", **more}
         return psycopg.connect(**address, dbname=dbname, autocommit=True)
 
     def settings(self, dbname: str, **more: Any) -> DatabaseSettings:
@@ -86,7 +86,7 @@ def running_server() -> Server:
         if not (shared / "ready").exists():
             _start_keeper(shared, life)
         port, pid = (int(word) for word in (shared / "ready").read_text().split())
-        server = Server(port=port, pid=pid, folder=shared)
+        server = Server(port=port, pid=pid, folder=shared / "server")
         if not (shared / "template").exists():
             _make_template(server)
             (shared / "template").touch()
@@ -94,7 +94,7 @@ def running_server() -> Server:
 
 
 @contextlib.contextmanager
-def new_database(*, migrated: bool = True) -> Iterator[DatabaseSettings]:
+def new_database(*, migrated: bool = True) -> Generator[DatabaseSettings, None, None]:
     """Make a database, empty or with all tables, and drop it at the end."""
     server = running_server()
     name = f"t_{secrets.token_hex(6)}"
@@ -109,7 +109,7 @@ def new_database(*, migrated: bool = True) -> Iterator[DatabaseSettings]:
 
 
 @contextlib.contextmanager
-def own_server(folder: Path, **settings: str) -> Iterator[Server]:
+def own_server(folder: Path, **settings: str) -> Generator[Server, None, None]:
     """Run a server for one test, which may stop and start it by `pid`."""
     del folder
     home = Path(tempfile.mkdtemp(prefix="compozy-pg-"))
@@ -137,7 +137,7 @@ def _make_template(server: Server) -> None:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path) -> Generator[None, None, None]:
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -184,7 +184,7 @@ def _lives(pid: int) -> bool:
 
 
 @contextlib.contextmanager
-def _serve(home: Path, settings: dict[str, str]) -> Iterator[Server]:
+def _serve(home: Path, settings: dict[str, str]) -> Generator[Server, None, None]:
     home.chmod(0o755)
     install = _install_for_nobody(home) if os.getuid() == 0 else _install()
     data = home / "server/data"
@@ -204,7 +204,7 @@ def _serve(home: Path, settings: dict[str, str]) -> Iterator[Server]:
     command = [str(install / "bin/postgres"), "-D", str(data), *(f"--{key}={value}" for key, value in options.items())]
     with (data.parent / "log").open("w") as log:
         process = subprocess.Popen(
-            command, stdout=log, stderr=log, cwd=data.parent, env=environ, preexec_fn=_die_with_parent, **who
+            command, stdout=log, stderr=log, cwd=data.parent, env=environ, text=True, preexec_fn=_die_with_parent, **who
         )
     server = Server(port=port, pid=process.pid, folder=data.parent)
     try:
@@ -215,7 +215,7 @@ def _serve(home: Path, settings: dict[str, str]) -> Iterator[Server]:
         process.wait()
 
 
-def _wait_until_ready(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_until_ready(server: Server, process: subprocess.Popen[str], log: Path) -> None:
     while True:
         try:
             with server.connect() as admin:

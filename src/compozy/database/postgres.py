@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import sqlalchemy as sa
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
+from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, PoolProxiedConnection, QueuePool
 
@@ -31,6 +33,8 @@ _POOL_TIMEOUT_S = 60.0
 # The engine's notification listener takes one connection out of the pool for good.
 _LISTENER = 1
 _OLDEST_SERVER = 130000
+# As `sslrootcert`, the authorities that the system trusts.
+SYSTEM_AUTHORITIES = "system"
 _SSL_FILES = ("sslrootcert", "sslcert", "sslkey")
 # A server that vanished without a word is noticed within a minute, by reading and by writing.
 _ALIVE = {
@@ -58,7 +62,7 @@ def connection_parameters(settings: DatabaseSettings) -> dict[str, Any]:
             given.setdefault(key, value)
     for key in _SSL_FILES:
         if getattr(settings, key) is not None:
-            given.setdefault(key, getattr(settings, key))
+            given.setdefault(key, _existing(key, getattr(settings, key)))
     if not given.get("host"):
         raise DatabaseError("postgres driver requires host or conn_string", hint="set database.host")
     if not given.get("dbname"):
@@ -186,6 +190,13 @@ def _parts(settings: DatabaseSettings) -> dict[str, Any]:
     return {key: value for key, value in parts.items() if value is not None}
 
 
+def _existing(key: str, path: str) -> str:
+    """Return `path` if it is there: the driver passes over a missing client certificate without a word."""
+    if path != SYSTEM_AUTHORITIES and not Path(path).exists():
+        raise DatabaseError(f"database.{key}: there is no file {path!r}", hint="correct the path")
+    return path
+
+
 def _parse(conn_string: str) -> dict[str, Any]:
     # SQLAlchemy's spelling of the scheme is all over the web.
     scheme, colon, rest = conn_string.partition("://")
@@ -217,7 +228,7 @@ def _engine(
     def connect() -> psycopg.Connection[Any]:
         connection = psycopg.connect(**parameters, autocommit=True)
         # Asked for here and not in the address, which poolers such as PgBouncer refuse.
-        connection.execute(session)
+        connection.execute(session.encode())
         connection.autocommit = False
         return connection
 
@@ -238,8 +249,8 @@ def _replace_idle(engine: sa.Engine, limit_s: float) -> None:
         if monotonic_s() - record.info.pop("idle_since_s", monotonic_s()) > limit_s:
             raise DisconnectionError("idle for longer than database.conn_max_idle_time")
 
-    sa.event.listen(engine, "checkin", checked_in)
-    sa.event.listen(engine, "checkout", checked_out)
+    event.listen(engine, "checkin", checked_in)
+    event.listen(engine, "checkout", checked_out)
 
 
 def _has_written(connection: Any) -> bool:

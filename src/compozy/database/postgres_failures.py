@@ -110,6 +110,9 @@ _MEANINGS = (
     ),
 )
 
+# What stands between the address and the reason.
+_FAILED = "failed: "
+
 
 def explain_postgres(error: Any, location: str) -> DatabaseError:
     """Return the DatabaseError for an exception of the driver."""
@@ -137,6 +140,7 @@ def _cause(error: Any) -> str:
     said = getattr(getattr(error, "diag", None), "message_primary", None)
     if said:
         return str(said)
-    # The driver tells of each address that it tried; the last line is about the last one.
+    # The driver tells of each address that it tried, with advice in lines of its own; the last failure is told.
     lines = [line.strip(" -\t") for line in str(error).splitlines() if line.strip(" -\t")]
-    return lines[-1].removeprefix("connection failed: ") if lines else type(error).__name__
+    failures = [line for line in lines if _FAILED in line] or lines[:1] or [type(error).__name__]
+    return failures[-1].rpartition(_FAILED)[2].removeprefix("FATAL:").strip()
