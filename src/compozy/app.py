@@ -83,8 +83,23 @@ def prepare(database: Database, project: LoadedProject) -> None:
             hint="run `compozy migrate up`",
         )
     migrate_up(database)
+    _prepare_journal(database, auto_migrate=project.database.auto_migrate)
     with database.write() as connection:
         claim_for_project(connection, project.name, database.location)
+
+
+def _prepare_journal(database: Database, *, auto_migrate: bool) -> None:
+    """Bring the engine's journal up to date as well; on SQLite it does so itself when it starts."""
+    if database.journal_schema is None:
+        return
+    from compozy.durable.journal import is_journal_behind, migrate_journal
+
+    if not auto_migrate and is_journal_behind(database):
+        raise DatabaseError(
+            f"the journal in {database.location} is out of date and database.auto_migrate is off",
+            hint="run `compozy migrate up`",
+        )
+    migrate_journal(database)
 
 
 def open_reading(project: LoadedProject) -> Database | None:
@@ -193,7 +208,9 @@ def migrate_storage_up(project: LoadedProject) -> tuple[str, tuple[str, ...]]:
     database = open_database(project.database, location=display_location(project))
     try:
         _own(database, 0.0, None)
-        return database.location, migrate_up(database)
+        applied = migrate_up(database)
+        _prepare_journal(database, auto_migrate=True)
+        return database.location, applied
     finally:
         close_storage(database)
 

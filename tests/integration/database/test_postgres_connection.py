@@ -209,7 +209,7 @@ def test_a_server_without_a_free_connection(place: DatabaseSettings, server: Ser
 
 def test_a_database_that_only_reads(place: DatabaseSettings, server: Server) -> None:
     with server.connect() as admin:
-        admin.execute(f"ALTER DATABASE {place.dbname} SET default_transaction_read_only = on")
+        admin.execute(f"ALTER DATABASE {place.dbname} SET default_transaction_read_only = on".encode())
     with pytest.raises(DatabaseError, match="only allows reading") as caught:
         open_database(place)
     assert "primary" in caught.value.hint
