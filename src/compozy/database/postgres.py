@@ -98,7 +98,6 @@ def make_engine(settings: DatabaseSettings, *, read_only: bool = False) -> sa.En
         pool_use_lifo=True,
     )
     _replace_idle(engine, settings.conn_max_idle_time)
-    watch_commits(engine, wrote=_has_written)
     return engine
 
 
@@ -234,9 +233,11 @@ def _engine(
 
     # What the URL says is for messages only; `connect` knows the way.
     url = sa.URL.create("postgresql+psycopg", host="database", database=str(parameters["dbname"]))
-    return sa.create_engine(
+    engine = sa.create_engine(
         url, creator=connect, poolclass=poolclass, isolation_level="READ COMMITTED", hide_parameters=True, **pool
     )
+    watch_commits(engine, wrote=_has_written)
+    return engine
 
 
 def _replace_idle(engine: sa.Engine, limit_s: float) -> None:
@@ -253,7 +254,8 @@ def _replace_idle(engine: sa.Engine, limit_s: float) -> None:
     event.listen(engine, "checkout", checked_out)
 
 
-def _has_written(connection: Any) -> bool:
+def _has_written(proxied: PoolProxiedConnection) -> bool:
+    connection: Any = proxied.dbapi_connection
     if connection.info.transaction_status is not TransactionStatus.INTRANS:
         return False
     return connection.execute("SELECT pg_current_xact_id_if_assigned()").fetchone()[0] is not None
