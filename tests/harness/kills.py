@@ -187,8 +187,8 @@ def _shorten_leases() -> None:
     from compozy.durable import lease, runtime
 
     for module in (lease, runtime):
-        vars(module)["LEASE_S"] = _LEASE_S
-    vars(lease)["_RENEW_S"] = _LEASE_S / 8
+        setattr(module, "LEASE_S", _LEASE_S)  # noqa: B010 - a constant to those who read it
+    setattr(lease, "_RENEW_S", _LEASE_S / 8)  # noqa: B010 - as above
 
 
 def _check(store: Store, asked: Counter[str], kill: Kill) -> None:

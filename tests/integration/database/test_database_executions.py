@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from compozy.clock import now_ms
 from compozy.config.settings import DatabaseSettings
@@ -60,8 +62,8 @@ from tests.harness.databases import fresh, migrated, new_run
 @pytest.fixture(params=["sqlite", "postgres"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DatabaseSettings]:
     """Return where a fresh database is, on each driver."""
-    with fresh(request.param, tmp_path) as settings:
-        yield settings
+    with fresh(request.param, tmp_path) as made:
+        yield made
 
 
 @pytest.fixture
@@ -101,15 +103,19 @@ def at_once(count: int, work: Callable[[int], None]) -> None:
 
 
 def test_an_accepted_run_reads_back_as_it_was_given(database: Database) -> None:
-    given = {"input": {"z": 1, "a": "ü\0\ud800🎈"}, "definition": {"workflow": {"id": "w"}}, "deadline_ms": 5}
-    accept(database, "waiting", **given)
-    accept(database, "running", owner="me", **given)
+    given: dict[str, Any] = {
+        "input": {"z": 1, "a": "ü\0\ud800🎈"},
+        "definition": {"workflow": {"id": "w"}},
+        "deadline_ms": 5,
+    }
+    accept(database, "waiting", **wanted)
+    accept(database, "running", owner="me", **wanted)
     with database.read() as connection:
         waiting, running = (get_execution(connection, run_id) for run_id in ("waiting", "running"))
     assert (waiting.status, waiting.owner, waiting.started_ms) == (Status.PENDING, None, None)
     assert (running.status, running.owner, running.started_ms) == (Status.RUNNING, "me", running.created_ms)
     for run in (waiting, running):
-        assert (run.input, run.definition, run.deadline_ms, run.journal_format) == (*given.values(), 1)
+        assert (run.input, run.definition, run.deadline_ms, run.journal_format) == (*wanted.values(), 1)
         assert list(run.input) == ["z", "a"]
         assert (run.output, run.error, run.usage, run.finished_ms, run.parent_exec_id) == (None,) * 5
 
@@ -136,6 +142,9 @@ def test_one_of_many_acceptances_at_once_counts(database: Database) -> None:
         assert [get_execution(connection, "same").input["n"]] == accepted
 
 
+TEXT = st.text(st.characters(codec=None, categories=None))
+SCALARS = st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT
+JSON = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner), max_leaves=30)
 JSON_VALUES: list[Any] = [
     "text",
     "Grüße 🎈 \u2028 \x7f",
@@ -170,6 +179,24 @@ def test_json_in_every_column(database: Database, value: Any) -> None:
     assert [run.definition, run.error, task.error] == [{"v": value}] * 3
     assert run.usage == task.usage == [{"v": value}]
     assert set(texts) == {"text"}
+
+
+@pytest.mark.parametrize("text", ["a\0b", "half \ud83d", "\udc88"])
+def test_names_that_cannot_be_stored_are_refused(database: Database, text: str) -> None:
+    with pytest.raises(UsageError, match="cannot be stored"):
+        accept(database, "a", workflow_id=text)
+    with database.read() as connection:
+        assert get_status(connection, "a") is None
+    accept(database, "a", workflow_id="ü 🎈\ufffd")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=100)
+@given(JSON)
+def test_both_take_the_text_for_json(database: Database, value: Any) -> None:
+    with database.write() as connection:
+        connection.execute(sa.delete(workflow_states))
+        insert_execution(connection, new_run("a", input=value), owner=None)
+        assert repr(get_execution(connection, "a").input) == repr(value)
 
 
 def test_a_deep_value_is_stored(database: Database) -> None:
@@ -333,7 +360,8 @@ def test_lists_are_newest_first_and_filtered(database: Database, monkeypatch: py
         finish_execution(connection, "b", Status.FAILED, error={"code": "x"})
 
         def found(**filters: Any) -> list[str]:
-            return [run.workflow_exec_id for run in list_executions(connection, **{"limit": 10, **filters})]
+            wanted: dict[str, Any] = {"limit": 10, **filters}
+            return [run.workflow_exec_id for run in list_executions(connection, **wanted)]
 
         assert found() == ["d", "b", "a", "c"]
         assert found(limit=2) == ["d", "b"]
