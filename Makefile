@@ -35,8 +35,9 @@ test: check ## Everything that must pass
 snap: $(VENV)/.dev ## Rewrite the recorded outputs in tests
 	$(BIN)/python -m pytest -n0 --inline-snapshot=fix tests
 
-bench: $(VENV)/.dev ## Measure runs per second beside bare DBOS
+bench: $(VENV)/.dev ## Measure runs and tasks beside bare DBOS
 	$(BIN)/python -m tests.bench.runs
+	$(BIN)/python -m tests.bench.tasks
 
 schema: $(VENV)/.dev ## Write the JSON Schemas anew
 	$(BIN)/compozy schema project > schemas/compozy.schema.json

@@ -96,10 +96,15 @@ def running_server() -> Server:
 @contextlib.contextmanager
 def new_database(*, migrated: bool = True) -> Generator[DatabaseSettings, None, None]:
     """Make a database, empty or with all tables, and drop it at the end."""
-    server = running_server()
+    with database_on(running_server(), TEMPLATE if migrated else "template0") as settings:
+        yield settings
+
+
+@contextlib.contextmanager
+def database_on(server: Server, template: str = "template0") -> Generator[DatabaseSettings, None, None]:
+    """Make a database on `server` as a copy of another, and drop it at the end."""
     name = f"t_{secrets.token_hex(6)}"
     with server.connect() as admin:
-        template = TEMPLATE if migrated else "template0"
         admin.execute(_with_names("CREATE DATABASE {} OWNER {} TEMPLATE {}", name, _USER, template))
     try:
         yield server.settings(name)
@@ -109,9 +114,8 @@ def new_database(*, migrated: bool = True) -> Generator[DatabaseSettings, None, 
 
 
 @contextlib.contextmanager
-def own_server(folder: Path, **settings: str) -> Generator[Server, None, None]:
-    """Run a server for one test, which may stop and start it by `pid`."""
-    del folder
+def own_server(**settings: str) -> Generator[Server, None, None]:
+    """Run a server with settings of its own for one test or measurement, which may also end it by `pid`."""
     home = Path(tempfile.mkdtemp(prefix="compozy-pg-"))
     try:
         with _serve(home, settings) as server:

@@ -12,13 +12,12 @@ import psycopg
 import sqlalchemy as sa
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
-from sqlalchemy import event
-from sqlalchemy.exc import DisconnectionError
-from sqlalchemy.pool import ConnectionPoolEntry, NullPool, PoolProxiedConnection, QueuePool
+from sqlalchemy.pool import NullPool, PoolProxiedConnection
 
 from compozy.clock import monotonic_s
 from compozy.config.settings import DatabaseSettings
 from compozy.database.commits import watch_commits
+from compozy.database.pool import pool_that_keeps
 from compozy.database.tables import OUR_TABLES
 from compozy.errors import DatabaseError
 
@@ -84,21 +83,17 @@ def describe_location(settings: DatabaseSettings) -> str:
 def make_engine(settings: DatabaseSettings, *, read_only: bool = False) -> sa.Engine:
     """Return the engine of everything, the journal included, with as many connections as the settings allow."""
     limit = max(2, settings.max_open_conns - _LISTENER)
-    kept = min(settings.max_idle_conns, limit)
-    engine = _engine(
+    return _engine(
         settings,
         read_only=read_only,
-        poolclass=QueuePool,
-        # To SQLAlchemy 0 kept connections mean any number of them.
-        pool_size=max(1, kept),
-        max_overflow=limit - max(1, kept),
+        poolclass=pool_that_keeps(min(settings.max_idle_conns, limit), idle_s=settings.conn_max_idle_time),
+        pool_size=limit,
+        max_overflow=0,
         pool_timeout=_POOL_TIMEOUT_S,
         pool_recycle=max(1, int(settings.conn_max_lifetime)),
         # The latest used first, so that those that a quiet time leaves over grow old together.
         pool_use_lifo=True,
     )
-    _replace_idle(engine, settings.conn_max_idle_time)
-    return engine
 
 
 def make_reader_engine(engine: sa.Engine) -> sa.Engine:
@@ -215,12 +210,13 @@ def _engine(
     *,
     read_only: bool,
     poolclass: type[sa.Pool],
-    idle_transaction_ms: int = _IDLE_TRANSACTION_MS,
+    idle_transaction_ms: int | None = None,
     **pool: Any,
 ) -> sa.Engine:
     parameters = connection_parameters(settings)
 
-    session = f"SET idle_in_transaction_session_timeout = {idle_transaction_ms}"
+    limit_ms = _IDLE_TRANSACTION_MS if idle_transaction_ms is None else idle_transaction_ms
+    session = f"SET idle_in_transaction_session_timeout = {limit_ms}"
     if read_only:
         session += "; SET default_transaction_read_only = on"
 
@@ -238,20 +234,6 @@ def _engine(
     )
     watch_commits(engine, wrote=_has_written)
     return engine
-
-
-def _replace_idle(engine: sa.Engine, limit_s: float) -> None:
-    """Replace a connection that nobody used for `limit_s`: whatever lies between may have dropped it meanwhile."""
-
-    def checked_in(_: Any, record: ConnectionPoolEntry) -> None:
-        record.info["idle_since_s"] = monotonic_s()
-
-    def checked_out(_: Any, record: ConnectionPoolEntry, __: PoolProxiedConnection) -> None:
-        if monotonic_s() - record.info.pop("idle_since_s", monotonic_s()) > limit_s:
-            raise DisconnectionError("idle for longer than database.conn_max_idle_time")
-
-    event.listen(engine, "checkin", checked_in)
-    event.listen(engine, "checkout", checked_out)
 
 
 def _has_written(proxied: PoolProxiedConnection) -> bool:

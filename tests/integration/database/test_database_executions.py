@@ -103,11 +103,8 @@ def at_once(count: int, work: Callable[[int], None]) -> None:
 
 
 def test_an_accepted_run_reads_back_as_it_was_given(database: Database) -> None:
-    given: dict[str, Any] = {
-        "input": {"z": 1, "a": "ü\0\ud800🎈"},
-        "definition": {"workflow": {"id": "w"}},
-        "deadline_ms": 5,
-    }
+    document = {"z": 1, "a": "ü\0\ud800🎈"}
+    wanted: dict[str, Any] = {"input": document, "definition": {"workflow": {"id": "w"}}, "deadline_ms": 5}
     accept(database, "waiting", **wanted)
     accept(database, "running", owner="me", **wanted)
     with database.read() as connection:
