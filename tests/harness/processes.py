@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -139,7 +139,7 @@ class Commands:
 
 
 @contextlib.contextmanager
-def other_process(body: Callable[..., None], *arguments: object) -> Iterator[ForkServerProcess]:
+def other_process(body: Callable[..., None], *arguments: object) -> Generator[ForkServerProcess]:
     """Run `body`, a function of a module, in another process for as long as the block lasts."""
     process = _forks.Process(target=body, args=arguments)
     process.start()

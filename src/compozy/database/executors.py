@@ -16,6 +16,13 @@ from compozy.clock import now_ms
 from compozy.database.status import OPEN
 from compozy.database.tables import executors, workflow_states
 
+# An open run of nobody that is known: its process may have died between its last claim and its farewell.
+_IS_ORPHAN = (
+    workflow_states.c.owner.is_not(None),
+    workflow_states.c.owner.not_in(sa.select(executors.c.executor_id)),
+    workflow_states.c.status.in_(OPEN),
+)
+
 
 def insert_executor(connection: sa.Connection, executor_id: str, *, role: str, lease_ms: int) -> None:
     """Store this process as one that executes runs, alive for the next `lease_ms`."""
@@ -58,9 +65,10 @@ def list_living(connection: sa.Connection) -> list[str]:
 
 
 def has_dead(connection: sa.Connection) -> bool:
-    """Return whether the lease of any process ran out."""
-    dead = sa.select(sa.literal(1)).where(executors.c.lease_until_ms < _clock_ms(connection)).limit(1)
-    return connection.execute(dead).first() is not None
+    """Return whether `bury_dead` has something to do: the lease of a process ran out, or a run belongs to nobody."""
+    dead = sa.exists().where(executors.c.lease_until_ms < _clock_ms(connection))
+    orphaned = sa.exists().where(*_IS_ORPHAN)
+    return bool(connection.execute(sa.select(sa.or_(dead, orphaned))).scalar())
 
 
 def delete_executor(connection: sa.Connection, executor_id: str) -> None:
@@ -78,21 +86,11 @@ def bury_dead(connection: sa.Connection, *, except_id: str | None = None) -> int
     Returns:
         How many runs became free.
     """
-    is_dead = (
-        executors.c.lease_until_ms < _clock_ms(connection)
-        if except_id is None
-        else executors.c.executor_id != except_id
-    )
+    clock_ms = _clock_ms(connection)
+    dead = executors.c.lease_until_ms < clock_ms if except_id is None else executors.c.executor_id != except_id
     # Deleted first: one that renews its lease at the same time is either seen to live, or learns that it is dead.
-    ids = list(connection.execute(sa.delete(executors).where(is_dead).returning(executors.c.executor_id)).scalars())
-    if not ids:
-        return 0
-    freed = connection.execute(
-        sa.update(workflow_states)
-        .where(workflow_states.c.owner.in_(ids))
-        .where(workflow_states.c.status.in_(OPEN))
-        .values(owner=None, updated_ms=now_ms())
-    )
+    connection.execute(sa.delete(executors).where(dead))
+    freed = connection.execute(sa.update(workflow_states).where(*_IS_ORPHAN).values(owner=None, updated_ms=now_ms()))
     return freed.rowcount
 
 

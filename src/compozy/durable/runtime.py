@@ -84,6 +84,7 @@ class Runtime:
         self._bodies: dict[str, asyncio.Task[None]] = {}
         self._body_ends: dict[str, asyncio.Future[_BodyEnd]] = {}
         self._others_wait = False
+        self._stopping = False
         self._failures: dict[str, DatabaseError] = {}
         self._timeouts: dict[str, RunTimeoutError] = {}
         self._poller: asyncio.Task[None] | None = None
@@ -113,8 +114,11 @@ class Runtime:
 
     async def stop(self) -> None:
         """Stop in order: what runs is left as recorded, for the next process to go on with."""
+        self._stopping = True
+        self._wake.set()
         if self._poller is not None:
-            self._poller.cancel()
+            # Awaited, not canceled: a claim that is under way must not come after this process has signed off.
+            await asyncio.gather(self._poller, return_exceptions=True)
         for body in self._bodies.values():
             body.cancel()
         for run_id, task in self._carried.items():
@@ -156,7 +160,11 @@ class Runtime:
         return created
 
     async def adopt(self, run_id: str) -> bool:
-        """Go on with one run that nobody executes; False when somebody does, or it has ended."""
+        """Go on with one run that nobody executes, at once, also where all places are taken.
+
+        Returns:
+            False when somebody executes it, or it has ended.
+        """
         claim = partial(claim_one, workflow_exec_id=run_id, owner=self.executor_id, journal_format=JOURNAL_FORMAT)
         claimed = await self._database.write_async(claim)
         if claimed:
@@ -213,7 +221,7 @@ class Runtime:
         return bury_dead(connection, except_id=self.executor_id if alone else None)
 
     async def _poll(self) -> None:
-        while True:
+        while not self._stopping:
             # First, so that who wakes this loop while it looks is not overheard.
             self._wake.clear()
             try:

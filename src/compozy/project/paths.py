@@ -42,5 +42,9 @@ def resolve_paths(settings: ProjectFile, read: ProjectSources, *, cwd: Path) -> 
 
 def absolute(path: str, base: Path) -> str:
     """Return `path` in full: from `base`, `~` being the user's home."""
-    expanded = Path(path).expanduser() if path.startswith("~") else Path(path)
+    try:
+        expanded = Path(path).expanduser() if path.startswith("~") else Path(path)
+    except RuntimeError:
+        # No such user: then it is the name of a file that begins with a tilde.
+        expanded = Path(path)
     return str(base / expanded)

@@ -9,7 +9,12 @@ from compozy.template.functions.registry import Function, Param
 from compozy.template.machine import Fault, State, Value, last_node
 from compozy.template.nodes import Bool as BoolNode
 from compozy.template.nodes import Command, Identifier, Node, Number, Operand, String
-from compozy.template.values import INVALID, GoError, LimitError
+from compozy.template.values import INVALID, GoError, Ints, LimitError, Strings
+
+LARGE = 4096
+"""Before a function gets a text or a list longer than this, the time is looked at."""
+
+_SIZED = frozenset({str, list, dict, Strings, Ints})
 
 Convert = Callable[[State, Any], Any]
 """Gives a value as the parameter's type has it."""
@@ -108,10 +113,12 @@ def convert_value(unit: str, param: Param | None, node: Operand | Command, *, un
         if param is None or not param.takes_missing:
             return _missing_is_null
         return _null_is_missing if unwraps else _keep
-    accepts, check = param.accepts, param.check
+    accepts, check, walked = param.accepts, param.check, param.walked
 
     def convert(state: State, value: Any) -> Any:
         if type(value) in accepts:
+            if value.__class__ is str and len(value) > LARGE:
+                check_large(state, len(value), walked=walked)
             return value
         try:
             return check(INVALID if value is None and unwraps else value)
@@ -121,25 +128,31 @@ def convert_value(unit: str, param: Param | None, node: Operand | Command, *, un
     return convert
 
 
-def _keep(_: State, value: Any) -> Any:
+def check_large(state: State, size: int, *, walked: bool) -> None:
+    """Look at the time before a function gets a large argument."""
+    if walked:
+        state.budget.walk(size)
+    else:
+        state.budget.check_time()
+
+
+def _keep(state: State, value: Any) -> Any:
+    if value.__class__ in _SIZED and len(value) > LARGE:
+        state.budget.check_time()
     return value
 
 
-def _missing_is_null(_: State, value: Any) -> Any:
-    return None if value is INVALID else value
+def _missing_is_null(state: State, value: Any) -> Any:
+    return None if value is INVALID else _keep(state, value)
 
 
-def _null_is_missing(_: State, value: Any) -> Any:
-    return INVALID if value is None else value
+def _null_is_missing(state: State, value: Any) -> Any:
+    return INVALID if value is None else _keep(state, value)
 
 
 def compile_checked(unit: str, param: Param, node: Operand, get: Value, *, unwraps: bool) -> Value:
     """Compile an argument with the check of its type."""
     convert = convert_value(unit, param, node, unwraps=unwraps)
-    if convert is _keep:
-        return get
-    if convert is _missing_is_null:
-        return lambda state: None if (value := get(state)) is INVALID else value
     return lambda state: convert(state, get(state))
 
 

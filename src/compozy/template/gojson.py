@@ -10,8 +10,21 @@ from decimal import Decimal
 from typing import Any, NoReturn, cast
 
 from compozy.template.literals import MAX_INT, MIN_INT, quote
-from compozy.template.printing import MAX_DEPTH, show_float
-from compozy.template.values import INVALID, GoError, GoValue, LimitError, is_list, is_map, is_nil_collection, type_name
+from compozy.template.printing import show_float
+from compozy.template.values import (
+    INVALID,
+    MAX_PRINTED_DEPTH,
+    GoError,
+    GoValue,
+    LimitError,
+    is_list,
+    is_map,
+    is_nil_collection,
+    type_name,
+)
+
+MAX_EXPLAINED = 100_000
+"""Where in a longer text the fault is, Python tells, not Go's words."""
 
 _SHORT = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _SPECIAL = re.compile('["\\\\\x00-\x1f\u2028\u2029\ud800-\udfff]')
@@ -24,8 +37,8 @@ def write_json(value: Any, *, indent: str = "", html: bool = True) -> str:
 
 
 def _write(value: Any, line: str, indent: str, special: re.Pattern[str], depth: int) -> Iterator[str]:
-    if depth > MAX_DEPTH:
-        raise LimitError(f"a value is nested more than {MAX_DEPTH} levels deep")
+    if depth > MAX_PRINTED_DEPTH:
+        raise LimitError(f"a value is nested more than {MAX_PRINTED_DEPTH} levels deep")
     if (is_map(value) or is_list(value)) and not is_nil_collection(value):
         yield from _write_collection(cast("Any", value), line, indent, special, depth)
     elif isinstance(value, str):
@@ -91,7 +104,8 @@ def read_json(text: str) -> Any:
     except RecursionError as error:
         raise GoError("exceeded max depth") from error
     except ValueError as error:
-        raise GoError(find_fault(text) or str(error)) from error
+        fault = find_fault(text) if len(text) <= MAX_EXPLAINED else ""
+        raise GoError(fault or str(error)[:MAX_EXPLAINED]) from error
     return value if text.isascii() and "\\u" not in text else _replace_surrogates(value)
 
 

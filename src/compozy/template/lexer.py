@@ -246,10 +246,11 @@ class _Lexer:
 
     def close_action(self, pos: int, end: int) -> int:
         """Add the closing delimiter, with its trim marker if it has one; return where the text goes on."""
+        trims = end - pos > 2
         if self.parens:
-            raise _LexError(pos, "unclosed left paren")
+            raise _LexError(pos - trims, "unclosed left paren")
         self.tokens.append(_new_token((Kind.RIGHT_DELIM, end - 2, "}}")))
-        return self.skip_spaces(end) if end - pos > 2 else end
+        return self.skip_spaces(end) if trims else end
 
     def lex_name(self, kind: int, pos: int, value: str) -> int:
         """Add a word, a field or a variable, and check what follows it."""
@@ -278,7 +279,10 @@ class _Lexer:
         return self.lex_name(KEYWORDS.get(value, Kind.IDENTIFIER), pos, value)
 
     def lex_dot(self, pos: int, _: str) -> int:
-        """Add the cursor."""
+        """Add the cursor. Go takes a dot at the very end for a number."""
+        if pos + 1 == len(self.text):
+            self.tokens.append(Token(Kind.NUMBER, pos, "."))
+            return pos + 1
         return self.lex_name(Kind.DOT, pos, ".")
 
     def lex_number(self, pos: int, _: str) -> int:

@@ -10,14 +10,19 @@ from compozy.template.values import LimitError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """Bounds of one rendering. `built` counts the characters and items that functions make on the way."""
+    """Bounds of one rendering.
+
+    `built` counts the characters and items that functions make on the way; `walked` is the longest text for functions
+    that look at each character.
+    """
 
     output: int = 10 * 1024 * 1024
     built: int = 50 * 1024 * 1024
-    items: int = 1_000_000
+    items: int = 250_000
+    walked: int = 1_000_000
     iterations: int = 250_000
     depth: int = 100
-    time_s: float = 2.0
+    time_s: float = 1.0
     regex_s: float = 0.5
 
 
@@ -49,6 +54,12 @@ class Budget:
         if count > self.limits.items:
             raise LimitError(f"a list of more than {self.limits.items} items")
         self.build(count)
+
+    def walk(self, size: int) -> None:
+        """Refuse a text that is too long to look at each character."""
+        if size > self.limits.walked:
+            raise LimitError(f"text of more than {self.limits.walked} characters, each of which is looked at")
+        self.check_time()
 
     def check_output(self, size: int) -> None:
         """Refuse an output of more than the bound."""

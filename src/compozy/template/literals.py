@@ -64,8 +64,8 @@ def quote(text: str, *, mark: str = '"', ascii_only: bool = False) -> str:
     """Return the text as a Go literal between two `mark`s."""
     if text.isascii() and text.isprintable() and mark not in text and "\\" not in text:
         return mark + text + mark
-    parts = [_quote_char(char, mark, ascii_only=ascii_only) for char in text]
-    return mark + "".join(parts) + mark
+    shown = {ord(char): _quote_char(char, mark, ascii_only=ascii_only) for char in set(text)}
+    return mark + text.translate(shown) + mark
 
 
 def _quote_char(char: str, mark: str, *, ascii_only: bool) -> str:

@@ -27,10 +27,17 @@ def _read_complex(text: str) -> complex:
     middle = max(text.rfind("+"), text.rfind("-"))
     if text[middle - 1] in "eEpP":
         middle = max(text.rfind("+", 0, middle), text.rfind("-", 0, middle))
-    real, imaginary = read_float(text[:middle]), read_float(text[middle:-1])
-    if real is None or imaginary is None:
-        raise LiteralError("syntax error scanning complex number")
-    return complex(real, imaginary)
+    return complex(_read_part(text[:middle]), _read_part(text[middle:-1]))
+
+
+def _read_part(text: str) -> float:
+    """Return a part of a complex number."""
+    number = read_float(text)
+    if number is not None:
+        return number
+    if text.lstrip("+-")[:2] in {"", "0x", "0X"}:
+        raise LiteralError(f"strconv.ParseFloat: parsing {quote(text)}: invalid syntax")
+    raise LiteralError("syntax error scanning complex number")
 
 
 def _set_complex(node: Number, value: complex) -> None:

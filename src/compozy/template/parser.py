@@ -95,13 +95,15 @@ class Parser(Cursor):
         if self.block_depth > MAX_BLOCKS:
             self.fail("max block depth exceeded")
         body = Body(self.peek().pos, [])
-        while (token := self.next()).kind != Kind.EOF:
+        while True:
+            token = self.next()
+            if token.kind == Kind.EOF:
+                self.fail("unexpected EOF")
             node = self.text_or_action(token)
             if isinstance(node, End):
                 self.block_depth -= 1
                 return body, node
             body.nodes.append(node)
-        self.fail("unexpected EOF")
 
     def text_or_action(self, token: Token) -> Node:
         """Parse a piece of text or an action, of which `token` is the first."""
@@ -272,11 +274,14 @@ class Parser(Cursor):
 
     def chain(self, node: Operand) -> Operand:
         """Parse the fields directly behind a term."""
-        pos = self.peek().pos
+        token = self.peek()
+        pos = token.pos
         keys: list[str] = []
-        while (token := self.peek()).kind == Kind.FIELD and not self.is_spaced(token):
+        while token.kind == Kind.FIELD and not self.is_spaced(token):
+            self.seen = self.at
             self.at += 1
             keys += token.text[1:].split(".")
+            token = self.tokens[self.at]
         if isinstance(node, Field):
             return Field(node.pos if len(node.keys) > 1 else pos, (*node.keys, *keys))
         if isinstance(node, Variable):

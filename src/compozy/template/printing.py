@@ -9,6 +9,7 @@ from typing import Any
 from compozy.template.literals import MAX_INT, MIN_INT
 from compozy.template.values import (
     INVALID,
+    MAX_PRINTED_DEPTH,
     GoError,
     GoValue,
     Int64,
@@ -19,8 +20,6 @@ from compozy.template.values import (
     is_list,
     is_map,
 )
-
-MAX_DEPTH = 100  # A template can put a map into itself with `set`.
 
 
 def show(value: object) -> str:
@@ -65,8 +64,8 @@ def show_complex(number: complex) -> str:
 
 def _show_deep(value: Any, depth: int) -> str:
     """Return the text of a value inside of `depth` others."""
-    if depth > MAX_DEPTH:
-        raise LimitError(f"a value is nested more than {MAX_DEPTH} levels deep")
+    if depth > MAX_PRINTED_DEPTH:
+        raise LimitError(f"a value is nested more than {MAX_PRINTED_DEPTH} levels deep")
     if is_map(value):
         items = (f"{key}:{_show_item(value[key], depth)}" for key in sorted(value))
         return f"map[{' '.join(items)}]"

@@ -7,6 +7,7 @@ from functools import partial
 from itertools import count
 from typing import Any
 
+from compozy.template.calls import LARGE
 from compozy.template.expressions import ExpressionCompiler
 from compozy.template.functions.registry import Function
 from compozy.template.machine import Fault, Frame, Slot, State, Step, Unit, last_node
@@ -21,15 +22,13 @@ from compozy.template.values import (
     StringMap,
     Strings,
     Uint8,
+    holds_null,
     is_int,
     is_list,
     is_map,
 )
 
-LARGE = 4096
-"""A piece of output longer than this is measured at once, shorter ones now and then."""
-
-_TICK = 64
+_TICK = 16
 
 
 class StatementCompiler:
@@ -100,7 +99,7 @@ class StatementCompiler:
                     if strict:
                         raise null_fault(unit, node.pipe)
                     result = INVALID
-                result = _show(unit, node, result)
+                result = _show(unit, node, result, strict=strict)
             state.write(text + result)
             if len(result) > LARGE:
                 _measure(unit, node, state)
@@ -247,11 +246,16 @@ def null_fault(unit: str, pipe: Pipe) -> Fault:
     )
 
 
-def _show(unit: str, node: Action, value: Any) -> str:
+def _show(unit: str, node: Action, value: Any, *, strict: bool) -> str:
     try:
-        return show(value)
+        text = show(value)
     except LimitError as error:
         raise Fault(unit, node, str(error)) from error
+    if strict and "<nil>" in text and holds_null(value):
+        pipe = node.pipe
+        message = f"the value at {pipe} holds null and cannot be printed"
+        raise Fault(unit, pipe, message, hint=f"write {{{{ {pipe} | toJson }}}}")
+    return text
 
 
 def _measure(unit: str, node: Node, state: State) -> None:

@@ -10,6 +10,8 @@ from typing import Any, TypeGuard
 
 from compozy.template.literals import MAX_INT, MAX_UINT, MIN_INT, quote, valid_text
 
+MAX_PRINTED_DEPTH = 100  # A template can put a map into itself with `set`.
+
 
 class GoError(Exception):
     """A function refuses its arguments. `message` is Go's; `hint` is for dialect compozy."""
@@ -218,6 +220,17 @@ def copy_data(value: Any) -> Any:
     if is_list(value):
         return type(value)(copy_data(item) for item in value)
     return value
+
+
+def holds_null(value: Any, depth: int = 0) -> bool:
+    """Tell whether the value is null or holds null at any depth, as far as values are printed."""
+    if value is None or value is INVALID:
+        return True
+    if depth > MAX_PRINTED_DEPTH:
+        return False
+    if is_map(value):
+        return any(holds_null(item, depth + 1) for item in value.values())
+    return is_list(value) and any(holds_null(item, depth + 1) for item in value)
 
 
 def describe_key_type(value: Any) -> str:

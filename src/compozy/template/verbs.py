@@ -8,8 +8,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from compozy.template.literals import MAX_INT, MIN_INT, quote, to_bytes
-from compozy.template.printing import MAX_DEPTH, show_float
-from compozy.template.values import INVALID, GoValue, LimitError, is_list, is_map, is_nil_collection, type_name
+from compozy.template.printing import show_float
+from compozy.template.values import (
+    INVALID,
+    MAX_PRINTED_DEPTH,
+    GoValue,
+    LimitError,
+    is_list,
+    is_map,
+    is_nil_collection,
+    type_name,
+)
 
 NIL = "<nil>"
 
@@ -47,8 +56,8 @@ def format_argument(value: Any, verb: str, spec: Spec) -> str:
 
 
 def _format_value(value: Any, verb: str, spec: Spec, depth: int) -> str:
-    if depth > MAX_DEPTH:
-        raise LimitError(f"a value is nested more than {MAX_DEPTH} levels deep")
+    if depth > MAX_PRINTED_DEPTH:
+        raise LimitError(f"a value is nested more than {MAX_PRINTED_DEPTH} levels deep")
     if value is None or value is INVALID:
         return "interface {}(nil)" if spec.sharp_v else NIL
     if is_map(value) or is_list(value):

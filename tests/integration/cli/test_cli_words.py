@@ -225,7 +225,7 @@ Error: Invalid value for 'kind': 'workfolw' is not one of 'project', 'workflow'.
 """),
         ),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+    ids=lambda value: "" if isinstance(value, str) else " ".join(value),
 )
 def test_mistakes_on_the_command_line(cli: RunCli, arguments: tuple[str, ...], error: str) -> None:
     done = cli(*arguments)

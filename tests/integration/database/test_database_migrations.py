@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
 
 from compozy.app import prepare
 from compozy.database import migrate, migrations, tables
@@ -68,9 +69,10 @@ def test_the_tables_are_those_of_the_migrations(tmp_path: Path) -> None:
         names = set(found.get_table_names()) - {migrate.VERSION_TABLE}
         assert names == set(tables.metadata.tables)
         for name, table in tables.metadata.tables.items():
+            columns: list[Any] = list(found.get_columns(name))
             stored = [
                 (column["name"], str(column["type"]), column["nullable"], bool(column["primary_key"]))
-                for column in found.get_columns(name)
+                for column in columns
             ]
             declared = [(c.name, _stored_type(c.type), bool(c.nullable), c.primary_key) for c in table.columns]
             assert stored == declared, name
@@ -94,6 +96,7 @@ def test_down_counts_what_it_deletes_and_up_makes_the_same_tables(tmp_path: Path
             insert_execution(connection, new_run("a"), owner=None)
             insert_execution(connection, new_run("b"), owner=None)
         loss = measure_down(database, target)
+        assert loss is not None
         assert loss == Loss(target="base", rows={"workflow_states": 2, "task_states": 0}, journal_rows=0)
         assert loss.total == 2
         migrate_down(database, loss.target)
@@ -121,7 +124,7 @@ def test_a_step_down_that_breaks_changes_nothing(tmp_path: Path, monkeypatch: py
         made = schema_of(path)
 
         def broken(*_: Any) -> None:
-            raise sa.exc.OperationalError("DROP", {}, sqlite3.OperationalError("disk I/O error"))
+            raise OperationalError("DROP", {}, sqlite3.OperationalError("disk I/O error"))
 
         monkeypatch.setattr(migrate, "_run_alembic", broken)
         with pytest.raises(DatabaseError, match="reports an error"):

@@ -182,7 +182,10 @@ def test_the_file_system_of_a_path(tmp_path: Path, path: str, kind: str) -> None
 
 
 def test_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite, "file_system_of", lambda _: "nfs4")
+    def on_nfs(_: Path) -> str:
+        return "nfs4"
+
+    monkeypatch.setattr(sqlite, "file_system_of", on_nfs)
     path = tmp_path / "data/x.db"
     with pytest.raises(DatabaseError, match=r"lies on a network file system \(nfs4\)") as caught:
         open_database(settings(path))

@@ -10,7 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ def project(tmp_path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def held(folder: Path) -> Iterator[None]:
+def held(folder: Path) -> Generator[None]:
     """Hold the write lock of the project's database, as another program would."""
     with contextlib.closing(sqlite3.connect(folder / "data/compozy.db", isolation_level=None, timeout=60)) as other:
         other.execute("BEGIN IMMEDIATE")

@@ -24,7 +24,8 @@ def workflow(count: int = 3, **fields: Any) -> WorkflowConfig:
 
 @given(count=st.integers(1, 20), status=st.sampled_from(FINAL))
 def test_tasks_follow_in_order_until_one_does_not_succeed(count: int, status: Status) -> None:
-    walked, index = [], 0
+    walked: list[int] = []
+    index: int | None = 0
     while index is not None:
         walked.append(index)
         index = next_index(workflow(count), index, Status.SUCCESS)
@@ -99,7 +100,8 @@ def test_an_output_that_finds_nothing_is_an_error() -> None:
 @pytest.mark.parametrize("key", ["input", "config"])
 def test_the_schema_of_the_input_may_stand_in_two_places(key: str) -> None:
     schema = {"type": "object", "properties": {"a": {"type": "integer", "default": 3}}}
-    found = workflow(**({"input": schema} if key == "input" else {"config": {"input": schema}}))
+    fields: dict[str, Any] = {"input": schema} if key == "input" else {"config": {"input": schema}}
+    found = workflow(**fields)
     assert check_input(found, None) == {"a": 3}
     with pytest.raises(SchemaMismatchError, match="a: expected a whole number") as caught:
         check_input(found, {"a": "x"})
@@ -107,8 +109,8 @@ def test_the_schema_of_the_input_may_stand_in_two_places(key: str) -> None:
 
 
 def test_the_given_input_is_not_changed_by_defaults() -> None:
-    given = {"inner": {}}
-    schema = {"properties": {"inner": {"properties": {"a": {"default": 1}}}, "b": {"default": []}}}
+    given: dict[str, Any] = {"inner": {}}
+    schema: dict[str, Any] = {"properties": {"inner": {"properties": {"a": {"default": 1}}}, "b": {"default": []}}}
     assert check_input(workflow(input=schema), given) == {"inner": {"a": 1}, "b": []}
     assert given == {"inner": {}}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NoReturn
 from urllib.parse import quote_plus
 
+from compozy.template.functions.bytetext import on_chars
 from compozy.template.functions.registry import function
 from compozy.template.limits import Budget
 from compozy.template.literals import is_print, to_bytes
@@ -126,7 +127,7 @@ def escape_html(budget: Budget, *values: Any) -> str:
 @function("js", "any...", counted=True)
 def escape_js(budget: Budget, *values: Any) -> str:
     """Return the values as text for a JavaScript string."""
-    return _counted(budget, "".join(_escape_js_char(char) for char in _evaluate(values)))
+    return _counted(budget, on_chars(_escape_js_char, _evaluate(values)))
 
 
 def _escape_js_char(char: str) -> str:

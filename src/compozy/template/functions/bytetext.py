@@ -16,6 +16,11 @@ def on_bytes(change: Callable[[str], str], text: str) -> str:
     return from_latin(change(to_latin(text)))
 
 
+def on_chars(change: Callable[[str], str], text: str) -> str:
+    """Apply a change to each character, which is asked for once."""
+    return text.translate({ord(char): change(char) for char in set(text)})
+
+
 def to_latin(text: str) -> str:
     """Return the bytes of a text as characters of Latin-1."""
     return to_bytes(text).decode("latin-1")

@@ -156,19 +156,19 @@ def _lower_upper(char: str) -> str:
     return lower_char(char) if _is_upper(char) else char
 
 
-@function("snakecase", "string")
+@function("snakecase", "text")
 def snakecase(text: str) -> str:
     """Return the text as words_in_lower_case."""
     return _Joiner(text, "_").run()
 
 
-@function("kebabcase", "string")
+@function("kebabcase", "text")
 def kebabcase(text: str) -> str:
     """Return the text as words-in-lower-case."""
     return _Joiner(text, "-").run()
 
 
-@function("camelcase", "string")
+@function("camelcase", "text")
 def camelcase(text: str) -> str:
     """Return the text as WordsInCamelCase."""
     lead = len(text) - len(text.lstrip("-_" + GO_SPACE))

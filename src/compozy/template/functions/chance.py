@@ -61,7 +61,7 @@ def random_int(least: int, bound: int) -> int:
     return SOURCES.chance.randrange(least, bound)
 
 
-@function("shuffle", "string")
+@function("shuffle", "text")
 def shuffle(text: str) -> str:
     """Return the characters in random order."""
     chars = list(text)

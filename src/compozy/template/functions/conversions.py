@@ -70,7 +70,7 @@ def to_float(value: Any) -> float:
     return as_float(value)
 
 
-@function("atoi", "string")
+@function("atoi", "text")
 def parse_int(text: str) -> int:
     """Return the decimal number, 0 when it is none."""
     digits = text[1:] if text[:1] in {"+", "-"} else text

@@ -6,8 +6,9 @@ from typing import Any, cast
 
 from compozy.template.functions.registry import function
 from compozy.template.limits import Budget
-from compozy.template.printing import MAX_DEPTH, to_text
+from compozy.template.printing import to_text
 from compozy.template.values import (
+    MAX_PRINTED_DEPTH,
     GoError,
     LimitError,
     NilMap,
@@ -105,16 +106,17 @@ def merge_overwrite(budget: Budget, target: dict[str, Any], *sources: dict[str, 
 def _merge(
     budget: Budget, target: dict[str, Any], source: dict[str, Any], *, overwrites: bool, depth: int
 ) -> dict[str, Any]:
-    if depth > MAX_DEPTH:
-        raise LimitError(f"a value is nested more than {MAX_DEPTH} levels deep")
+    if depth > MAX_PRINTED_DEPTH:
+        raise LimitError(f"a value is nested more than {MAX_PRINTED_DEPTH} levels deep")
     if isinstance(target, NilMap) and not isinstance(source, NilMap):
         target = {}
     budget.build_items(len(source))
     for key, value in source.items():
         old = target.get(key)
-        if is_map(value) and is_map(old) and old:
+        if is_map(value) and is_map(old) and not isinstance(old, NilMap):
             _merge(budget, cast("Any", old), cast("Any", value), overwrites=overwrites, depth=depth + 1)
-        elif _is_taken(value, old, overwrites=overwrites):
+            old = cast("Any", old)
+        if _is_taken(value, old, overwrites=overwrites):
             target[key] = value
     return target
 

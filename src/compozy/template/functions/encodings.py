@@ -83,7 +83,7 @@ def encode_base64(budget: Budget, text: str) -> str:
     return base64.b64encode(to_bytes(text)).decode()
 
 
-@function("b64dec", "string")
+@function("b64dec", "text")
 def decode_base64(text: str) -> str:
     """Return the text of a base64 text; a message when it is none."""
     data = to_bytes(text)
@@ -133,7 +133,7 @@ def encode_base32(budget: Budget, text: str) -> str:
     return base64.b32encode(to_bytes(text)).decode()
 
 
-@function("b32dec", "string")
+@function("b32dec", "text")
 def decode_base32(text: str) -> str:
     """Return the text of a base32 text; a message when it is none."""
     data = bytes(byte for byte in to_bytes(text) if byte not in _LINE_ENDS)

@@ -120,8 +120,12 @@ def _holds(items: list[Any], item: Any) -> bool:
 def without(budget: Budget, items: Any, *omitted: Any) -> list[Any]:
     """Return the items that are none of the others given."""
     found = _need_list(items, "Cannot find without on type {}")
-    budget.build(len(found) * len(omitted))
-    return [item for item in found if not _holds(list(omitted), item)]
+    kept: list[Any] = []
+    for item in found:
+        budget.build(len(omitted))
+        if not _holds(list(omitted), item):
+            kept.append(item)
+    return kept
 
 
 @function("has mustHas", "any any", counted=True)

@@ -13,12 +13,16 @@ _Call = TypeVar("_Call", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Param:
-    """A parameter's type: Go's name of it, and the Python types that stand for it (none: any value fits)."""
+    """A parameter's type: Go's name of it, and the Python types that stand for it (none: any value fits).
+
+    `walked` is set for text of which the function looks at each character.
+    """
 
     go_type: str
     accepts: tuple[type, ...] = ()
     takes_nil: bool = False
     takes_missing: bool = False
+    walked: bool = False
 
     def check(self, value: Any) -> Any:
         """Return the value as the function gets it; raises GoError when it does not fit."""
@@ -52,6 +56,7 @@ PARAMS: dict[str, Param] = {
     "any": Param("interface {}", takes_nil=True),
     "value": Param("reflect.Value", takes_nil=True, takes_missing=True),
     "string": Param("string", (str,)),
+    "text": Param("string", (str,), walked=True),
     "int": Param("int", (int,)),
     "bool": Param("bool", (bool,)),
     "float64": Param("float64", (float,)),

@@ -231,13 +231,13 @@ def _read_constraints(text: str) -> list[list[_Constraint]]:
     return choices
 
 
-@function("semver", "string")
+@function("semver", "text")
 def semver(text: str) -> Version:
     """Return the version that a text names; its parts are .Major, .Minor, .Patch, .Prerelease and .Metadata."""
     return read_version(text)
 
 
-@function("semverCompare", "string string")
+@function("semverCompare", "text text")
 def semver_compare(constraint: str, text: str) -> bool:
     """Return whether a version meets a constraint such as `^1.2` or `>=1.2, <3`."""
     choices = _read_constraints(constraint)

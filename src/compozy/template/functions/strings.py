@@ -9,6 +9,7 @@ from compozy.template.functions.bytetext import (
     from_latin,
     lower_char,
     on_bytes,
+    on_chars,
     title_char,
     to_latin,
     upper_char,
@@ -31,16 +32,16 @@ def hello() -> str:
 @function("upper", "string")
 def upper(text: str) -> str:
     """Return the text in upper case."""
-    return text.upper() if text.isascii() else "".join(map(upper_char, text))
+    return text.upper() if text.isascii() else on_chars(upper_char, text)
 
 
 @function("lower", "string")
 def lower(text: str) -> str:
     """Return the text in lower case."""
-    return text.lower() if text.isascii() else "".join(map(lower_char, text))
+    return text.lower() if text.isascii() else on_chars(lower_char, text)
 
 
-@function("title", "string")
+@function("title", "text")
 def title(text: str) -> str:
     """Return the text with each word beginning in upper case."""
     parts: list[str] = []
@@ -57,7 +58,7 @@ def _separates(char: str) -> bool:
     return not (char.isalpha() or char.isdecimal()) and char in GO_SPACE
 
 
-@function("untitle", "string")
+@function("untitle", "text")
 def untitle(text: str) -> str:
     """Return the text with each word beginning in lower case."""
     parts: list[str] = []
@@ -72,7 +73,11 @@ def untitle(text: str) -> str:
 @function("swapcase", "string")
 def swapcase(text: str) -> str:
     """Return the text with upper and lower case exchanged."""
-    return "".join(lower_char(char) if char.isupper() or char.istitle() else upper_char(char) for char in text)
+    return on_chars(_swap_char, text)
+
+
+def _swap_char(char: str) -> str:
+    return lower_char(char) if char.isupper() or char.istitle() else upper_char(char)
 
 
 @function("trim", "string")
@@ -99,7 +104,7 @@ def trim_prefix(prefix: str, text: str) -> str:
     return text.removeprefix(prefix)
 
 
-@function("nospace", "string")
+@function("nospace", "text")
 def remove_space(text: str) -> str:
     """Return the text without white space. Go reads the bytes one by one, which breaks other characters than ASCII."""
     if text.isascii():
@@ -109,7 +114,7 @@ def remove_space(text: str) -> str:
     return text if len(kept) == len(latin) else kept
 
 
-@function("initials", "string")
+@function("initials", "text")
 def initials(text: str) -> str:
     """Return the first character of each word."""
     latin = to_latin(text)
@@ -189,14 +194,14 @@ def _abbreviate(text: str, offset: int, width: int) -> str:
     return "..." + text[size - (width - 3) :]
 
 
-@function("wrap", "int string", counted=True)
+@function("wrap", "int text", counted=True)
 def wrap(budget: Budget, width: int, text: str) -> str:
     """Return the text broken into lines of `width` bytes; longer words stay whole."""
     budget.build(2 * len(text))
     return on_bytes(lambda latin: _wrap(latin, width, "\n", breaks_words=False), text)
 
 
-@function("wrapWith", "int string string", counted=True)
+@function("wrapWith", "int string text", counted=True)
 def wrap_with(budget: Budget, width: int, separator: str, text: str) -> str:
     """Return the text broken at `width` bytes with a separator; longer words are broken too."""
     budget.build(len(text) * (1 + len(separator)))

@@ -20,21 +20,25 @@ _FRAGMENT_SAFE = "$&+,/:;=?@!()*~-_.'"
 PARTS = ("scheme", "userinfo", "host", "hostname", "path", "query", "opaque", "fragment")
 
 
-@function("urlParse", "string")
+@function("urlParse", "text")
 def parse(url: str) -> dict[str, Any]:
     """Return the parts of a URL: scheme, userinfo, host, hostname, path, query, opaque and fragment."""
-    try:
-        return _parse(url)
-    except GoError as error:
-        raise GoError(f"unable to parse url: parse {quote_text(url)}: {error.message}") from error
-
-
-def _parse(url: str) -> dict[str, Any]:
-    parts: dict[str, Any] = dict.fromkeys(PARTS, "")
-    if any(char < " " or char == "\x7f" for char in url):
-        raise GoError("net/url: invalid control character in URL")
     rest, _, fragment = url.partition("#")
-    parts["fragment"] = _decode(fragment)
+    shown = rest
+    try:
+        parts = _parse(rest)
+        shown = url
+        parts["fragment"] = _decode(fragment)
+    except GoError as error:
+        raise GoError(f"unable to parse url: parse {quote_text(shown)}: {error.message}") from error
+    return parts
+
+
+def _parse(rest: str) -> dict[str, Any]:
+    """Return the parts of a URL without its fragment."""
+    parts: dict[str, Any] = dict.fromkeys(PARTS, "")
+    if any(char < " " or char == "\x7f" for char in rest):
+        raise GoError("net/url: invalid control character in URL")
     scheme = _SCHEME.match(rest)
     if scheme:
         parts["scheme"], rest = scheme.group(1).lower(), rest[scheme.end() :]
