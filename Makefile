@@ -35,8 +35,9 @@ test: check ## Everything that must pass
 snap: $(VENV)/.dev ## Rewrite the recorded outputs in tests
 	$(BIN)/python -m pytest -n0 --inline-snapshot=fix tests
 
-bench: $(VENV)/.dev ## Measure runs per second beside bare DBOS, and templates beside Jinja2 and gotpl
+bench: $(VENV)/.dev ## Measure runs and tasks beside bare DBOS, and templates beside Jinja2 and gotpl
 	$(BIN)/python -m tests.bench.runs
+	$(BIN)/python -m tests.bench.tasks
 	$(BIN)/python -m tests.bench.templates
 
 schema: $(VENV)/.dev ## Write the JSON Schemas anew

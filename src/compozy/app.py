@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compozy.database.database import Database, open_database, open_for_reading
+from compozy.database.database import Database, describe_location, open_database, open_for_reading
 from compozy.database.facts import claim_for_project, get_project
 from compozy.database.migrate import (
     NO_DATABASE,
@@ -83,8 +83,23 @@ def prepare(database: Database, project: LoadedProject) -> None:
             hint="run `compozy migrate up`",
         )
     migrate_up(database)
+    _prepare_journal(database, auto_migrate=project.database.auto_migrate)
     with database.write() as connection:
         claim_for_project(connection, project.name, database.location)
+
+
+def _prepare_journal(database: Database, *, auto_migrate: bool) -> None:
+    """Bring the engine's journal up to date as well; on SQLite it does so itself when it starts."""
+    if database.journal_schema is None:
+        return
+    from compozy.durable.journal import is_journal_behind, migrate_journal
+
+    if not auto_migrate and is_journal_behind(database):
+        raise DatabaseError(
+            f"the journal in {database.location} is out of date and database.auto_migrate is off",
+            hint="run `compozy migrate up`",
+        )
+    migrate_journal(database)
 
 
 def open_reading(project: LoadedProject) -> Database | None:
@@ -170,8 +185,8 @@ def concurrency_warning(project: LoadedProject) -> str | None:
 def display_location(project: LoadedProject) -> str:
     """Return the database as a user in the current folder would write it."""
     path = project.database.path
-    if path is None or path == MEMORY:
-        return path or project.database.driver
+    if project.database.driver != "sqlite" or path is None or path == MEMORY:
+        return describe_location(project.database)
     relative = os.path.relpath(path, Path.cwd())
     return path if relative.startswith("..") else f"./{relative}"
 
@@ -193,7 +208,9 @@ def migrate_storage_up(project: LoadedProject) -> tuple[str, tuple[str, ...]]:
     database = open_database(project.database, location=display_location(project))
     try:
         _own(database, 0.0, None)
-        return database.location, migrate_up(database)
+        applied = migrate_up(database)
+        _prepare_journal(database, auto_migrate=True)
+        return database.location, applied
     finally:
         close_storage(database)
 

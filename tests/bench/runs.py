@@ -1,9 +1,9 @@
 """Runs per second beside bare DBOS, in one process: `make bench`, or `python -m tests.bench.runs [--runs N]`.
 
 Both sides do the same: runs of five steps that do nothing, on the same engine settings and pool, at 1, 10 and 100 at
-once, on a file and in memory. Ours accepts, executes and records each run through the workflow executor, tables
-included; bare DBOS records its journal only. The rounds alternate, and what counts is the ratio of their medians:
-this machine may be shared, and its absolute figures are not to be compared with others.
+once, on a file, in memory and on PostgreSQL (`--driver`). Ours accepts, executes and records each run through the
+workflow executor, tables included; bare DBOS records its journal only. The rounds alternate, and what counts is the
+ratio of their medians: this machine may be shared, and its absolute figures are not to be compared with others.
 """
 
 from __future__ import annotations
@@ -12,18 +12,17 @@ import argparse
 import asyncio
 import json
 import statistics
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from dbos import DBOS, SetWorkflowID
 
-from compozy.config.settings import DatabaseSettings
-from compozy.database.database import Database, open_database
-from compozy.database.migrate import migrate_up
+from compozy.database.database import Database
 from compozy.durable.journal import destroy_journal, launch_journal
 from compozy.durable.runtime import Runtime
 from compozy.ids import new_execution_id, new_executor_id
@@ -32,6 +31,7 @@ from compozy.workflow.config import WorkflowConfig
 from compozy.workflow.execute import WorkflowExecutor
 from compozy.workflow.report import Silence
 from compozy.workflow.start import prepare_run, start_run
+from tests.bench.places import KINDS, measured_server, new_place
 
 _STEPS = 5
 _WORKFLOW = WorkflowConfig.model_validate(
@@ -40,6 +40,7 @@ _WORKFLOW = WorkflowConfig.model_validate(
 _DEFINITION = {"workflow": _WORKFLOW.model_dump(mode="json", by_alias=True, exclude_none=True)}
 
 RunOnce = Callable[[], Awaitable[None]]
+Place = Callable[[], AbstractContextManager[Database]]
 
 
 @dataclass
@@ -56,13 +57,15 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=100, help="runs in each round")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each side")
     parser.add_argument("--at-once", type=int, nargs="*", default=[1, 10, 100])
+    parser.add_argument("--driver", nargs="*", choices=KINDS, default=list(KINDS), help="databases to measure")
     parser.add_argument("--json", action="store_true", help="print JSON only")
     arguments = parser.parse_args()
-    rows = [
-        _measure(kind, at_once, arguments.runs, arguments.rounds)
-        for kind in ("file", "memory")
-        for at_once in arguments.at_once
-    ]
+    with measured_server(arguments.driver) as server:
+        rows = [
+            _measure(partial(new_place, kind, server), kind, at_once, arguments.runs, arguments.rounds)
+            for kind in arguments.driver
+            for at_once in arguments.at_once
+        ]
     if arguments.json:
         print(json.dumps(rows))
         return
@@ -72,13 +75,12 @@ def main() -> None:
         print("  ".join(f"{row[name]:>9}" for name in row))
 
 
-def _measure(kind: str, at_once: int, runs: int, rounds: int) -> dict[str, Any]:
+def _measure(place: Place, kind: str, at_once: int, runs: int, rounds: int) -> dict[str, Any]:
     ours, bare = Side(), Side()
     for _ in range(rounds):
         for side, body in ((bare, _bare_round), (ours, _our_round)):
-            with tempfile.TemporaryDirectory() as folder:
-                path = f"{folder}/bench.db" if kind == "file" else ":memory:"
-                asyncio.run(body(_open(path), side, at_once, runs))
+            with place() as database:
+                asyncio.run(body(database, side, at_once, runs))
     our_rate, bare_rate = (runs / statistics.median(side.rounds_s) for side in (ours, bare))
     return {
         "database": kind,
@@ -96,14 +98,6 @@ def _quantiles(prefix: str, side: Side) -> dict[str, float]:
     return {f"{prefix}p50_ms": round(cuts[49] * 1000, 1), f"{prefix}p99_ms": round(cuts[98] * 1000, 1)}
 
 
-def _open(path: str) -> Database:
-    if path != ":memory:":
-        Path(path).parent.mkdir(exist_ok=True)
-    database = open_database(DatabaseSettings(driver="sqlite", path=path))
-    migrate_up(database)
-    return database
-
-
 async def _our_round(database: Database, side: Side, at_once: int, runs: int) -> None:
     catalog = ModelCatalog((), missing_keys={}, environ={}, base_dir=Path())
     executor = WorkflowExecutor(database=database, catalog=catalog, project="bench", report=Silence())
@@ -117,7 +111,6 @@ async def _our_round(database: Database, side: Side, at_once: int, runs: int) ->
 
     await _drive(once, side, at_once, runs)
     await runtime.stop()
-    database.close()
 
 
 @DBOS.step(name="bench.step")
@@ -144,7 +137,6 @@ async def _bare_round(database: Database, side: Side, at_once: int, runs: int) -
 
     await _drive(once, side, at_once, runs)
     destroy_journal()
-    database.close()
 
 
 async def _drive(once: RunOnce, side: Side, at_once: int, runs: int) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from tests.docs.output import matches, settle
 from tests.docs.pages import ROOT, Fence
+from tests.harness.postgres import new_database
 
 DEFAULT_FOLDER = "examples/database/sqlite-quickstart"
 EMPTY = "empty"
@@ -51,6 +52,12 @@ class Session:
         self._scripted = scripted
         self._folder = folder
         self._cwd: Path | None = None
+        self._server = contextlib.ExitStack()
+        self._variables: dict[str, str] = {}
+
+    def close(self) -> None:
+        """Drop what `postgres` fences asked for."""
+        self._server.close()
 
     @property
     def project(self) -> Path:
@@ -69,6 +76,14 @@ class Session:
         """Run the commands of a fence and return what is wrong."""
         if "dir" in fence.meta:
             self._cwd = self._open(fence.meta["dir"])
+        if "postgres" in fence.meta and not self._variables:
+            made = self._server.enter_context(new_database(migrated=False))
+            self._variables = {
+                "DB_HOST": str(made.host),
+                "DB_PORT": str(made.port),
+                "DB_USER": str(made.user),
+                "DB_NAME": str(made.dbname),
+            }
         commands = read_commands(fence)
         pace_s = [float(word) for word in fence.meta.get("pace", "0").split()]
         with self._scripted_models(commands, pace_s):
@@ -112,6 +127,7 @@ class Session:
             "NO_COLOR": "1",
             "COLUMNS": "80",
             "PS1": "",
+            **self._variables,
         }
 
     @contextlib.contextmanager

@@ -29,7 +29,7 @@ FILES: dict[str, Callable[[Fence, Path], list[str]]] = {
 FREE = ("text", "markdown")
 META = {
     **{kind: {"title", "env"} for kind in FILES},
-    **{kind: {"dir", "norun", "pace"} for kind in CONSOLES},
+    **{kind: {"dir", "norun", "pace", "postgres"} for kind in CONSOLES},
     "yaml wrong": {"title", "env", "wrong"},
     "text": {"title"},
     "json": {"title"},
@@ -85,7 +85,10 @@ def test_commands(path: Path, tmp_path: Path) -> None:
         require_local_model()
     folder = page_name(path.parent) if is_example else DEFAULT_FOLDER
     session = Session(tmp_path, folder=fences[0].meta.get("dir", folder), scripted=not is_example)
-    faults = _run_page(page, session)
+    try:
+        faults = _run_page(page, session)
+    finally:
+        session.close()
     assert not faults, "\n".join(faults)
 
 

@@ -1,4 +1,4 @@
-"""Databases for tests: a fresh file each, opened as the program opens it."""
+"""Databases for tests: a fresh file, or a fresh database of a server, opened as the program opens it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from compozy.config.settings import DatabaseSettings
 from compozy.database.database import Database, open_database
 from compozy.database.executions import NewExecution
 from compozy.database.migrate import migrate_up
+from tests.harness.postgres import new_database
 
 
 def settings(path: Path | str, **more: Any) -> DatabaseSettings:
@@ -19,14 +20,29 @@ def settings(path: Path | str, **more: Any) -> DatabaseSettings:
 
 
 @contextlib.contextmanager
-def migrated(path: Path | str, **more: Any) -> Generator[Database]:
-    """Open the file at `path`, with its tables."""
-    database = open_database(settings(path, **more))
+def fresh(driver: str, folder: Path, *, migrated: bool = True) -> Generator[DatabaseSettings, None, None]:
+    """Give a database of its own to a test: `x.db` in `folder`, or one of the server's, there with its tables."""
+    if driver == "sqlite":
+        yield settings(folder / "x.db")
+        return
+    with new_database(migrated=migrated) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def migrated(place: DatabaseSettings | Path | str, **more: Any) -> Generator[Database, None, None]:
+    """Open the database at `place`, a file or what the settings name, with its tables."""
+    database = open_database(place if isinstance(place, DatabaseSettings) else settings(place, **more))
     try:
         migrate_up(database)
         yield database
     finally:
         database.close()
+
+
+def journal_table(database: Database, table: str) -> str:
+    """Return the name of a table of the engine's journal, as it stands in SQL."""
+    return f"{database.journal_schema}.{table}" if database.journal_schema else table
 
 
 def new_run(run_id: str, **more: Any) -> NewExecution:

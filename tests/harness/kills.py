@@ -2,7 +2,10 @@
 
 The program is imported once; each attempt is a forked child that runs the real command line. Run it by itself:
 
-    python -m tests.harness.kills FOLDER [--first N] [--every K]
+    python -m tests.harness.kills FOLDER [--driver sqlite|postgres] [--first N] [--every K]
+
+On PostgreSQL the next process cannot know at once that the one before it is dead. There the lease is shortened, the
+next process waits for it to run out, and one more comes after that, as another worker would.
 
 It prints one JSON document: the kills, and everything that was wrong.
 """
@@ -10,20 +13,20 @@ It prints one JSON document: the kills, and everything that was wrong.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib
 import json
 import os
 import signal
-import sqlite3
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tests.harness.ledger import serve_ledger
+from tests.harness.stores import Store, open_store
 
 WORKFLOW = """\
 id: three
@@ -37,11 +40,13 @@ output:
 PROJECT = """\
 version: "1.0"
 name: kills
-database: {{driver: sqlite, path: ./data/compozy.db}}
+database: {database}
 llm:
   providers:
     - {{id: ledger, type: openai, base_url: "http://127.0.0.1:{port}/v1", model: m, api_key: none}}
 """
+_STEPS = "SELECT function_name FROM {journal}operation_outputs ORDER BY function_id"
+_LEASE_S = 2.0
 RUN_ID = "the-run"
 COMMAND = ["workflow", "run", "three", "--id", RUN_ID, "--format", "json", "--quiet"]
 
@@ -62,6 +67,7 @@ def main() -> None:
     """Run the attempts and print what came of them."""
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--driver", choices=("sqlite", "postgres"), default="sqlite")
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--every", type=int, default=1)
     arguments = parser.parse_args()
@@ -72,7 +78,8 @@ def main() -> None:
     try:
         port = _wait_for_file(folder / "port")
         import_program()
-        kills = list(_kill_everywhere(folder, ledger, port, arguments.first, arguments.every))
+        series = _Series(folder=folder, ledger=ledger, port=port, driver=arguments.driver)
+        kills = list(_kill_everywhere(series, arguments.first, arguments.every))
     finally:
         os.kill(server, signal.SIGKILL)
         os.waitpid(server, 0)
@@ -86,6 +93,7 @@ def import_program() -> None:
         "openai",
         "pydantic_ai.models.openai",
         "compozy.cli.executions",
+        "compozy.database.postgres",
         "compozy.cli.main",
         "compozy.cli.run",
         "compozy.durable.runtime",
@@ -95,32 +103,61 @@ def import_program() -> None:
         importlib.import_module(name)
 
 
-def _kill_everywhere(folder: Path, ledger: Path, port: str, first: int, every: int) -> Iterator[Kill]:
+@dataclass(frozen=True, kw_only=True)
+class _Series:
+    """Where the attempts of one call take place."""
+
+    folder: Path
+    ledger: Path
+    port: str
+    driver: str
+
+    def asked(self) -> Counter[str]:
+        """How often the model was asked what."""
+        return Counter(self.ledger.read_text().splitlines())
+
+
+def _kill_everywhere(series: _Series, first: int, every: int) -> Iterator[Kill]:
     number = first
     while True:
-        kill = Kill(number=number, when="before" if number % 2 else "after")
-        home = folder / f"kill-{number}"
-        _write_project(home, port)
-        ledger.write_text("")
-        status = os.waitpid(_fork(_run, home, number), 0)[1]
-        kill.killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+        with open_store(series.driver, series.folder / f"kill-{number}") as store:
+            kill = _attempt(series, store, number)
+        yield kill
         if not kill.killed:
             # It came to its end before that many commits: every place was tried.
-            kill.faults += [] if status == 0 else [f"the run that was not killed ended with status {status}"]
-            _check(home, ledger, kill)
-            yield kill
             return
-        kill.steps_before = _recorded_steps(home)
-        counted = Counter(ledger.read_text().splitlines())
-        began_s = time.monotonic()
-        status = os.waitpid(_fork(_run, home, 0), 0)[1]
-        kill.resumed_s = time.monotonic() - began_s
-        if status != 0:
-            kill.faults.append(f"the next process ended with status {status}: {(home / 'err').read_text()[-500:]}")
-        _check(home, ledger, kill)
-        _check_recorded_once(kill, counted, Counter(ledger.read_text().splitlines()))
-        yield kill
         number += every
+
+
+def _attempt(series: _Series, store: Store, number: int) -> Kill:
+    kill = Kill(number=number, when="before" if number % 2 else "after")
+    home = store.home
+    _write_project(home, series.port, store.section)
+    series.ledger.write_text("")
+    victim = _fork(_run, home, number)
+    status = os.waitpid(victim, 0)[1]
+    kill.killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+    if not kill.killed:
+        kill.faults += [] if status == 0 else [f"the run that was not killed ended with status {status}"]
+        _check(store, series.asked(), kill)
+        return kill
+    kill.steps_before = [str(name) for (name,) in store.query(_STEPS)]
+    counted = series.asked()
+    began_s = time.monotonic()
+    _go_on(home, kill)
+    kill.resumed_s = time.monotonic() - began_s
+    if series.driver == "postgres":
+        time.sleep(_LEASE_S)
+        _go_on(home, kill)
+    _check(store, series.asked(), kill)
+    _check_recorded_once(kill, counted, series.asked())
+    return kill
+
+
+def _go_on(home: Path, kill: Kill) -> None:
+    status = os.waitpid(_fork(_run, home, 0), 0)[1]
+    if status != 0:
+        kill.faults.append(f"the next process ended with status {status}: {(home / 'err').read_text()[-500:]}")
 
 
 def _run(home: Path, kill_at: int) -> None:
@@ -128,6 +165,7 @@ def _run(home: Path, kill_at: int) -> None:
     from compozy.database.commits import add_commit_hook
 
     os.chdir(home)
+    _shorten_leases()
     for number, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(name, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o644), number)
     passed = 0
@@ -145,35 +183,35 @@ def _run(home: Path, kill_at: int) -> None:
     os._exit(status)
 
 
-def _check(home: Path, ledger: Path, kill: Kill) -> None:
+def _shorten_leases() -> None:
+    from compozy.durable import lease, runtime
+
+    for module in (lease, runtime):
+        setattr(module, "LEASE_S", _LEASE_S)  # noqa: B010 - a constant to those who read it
+    setattr(lease, "_RENEW_S", _LEASE_S / 8)  # noqa: B010 - as above
+
+
+def _check(store: Store, asked: Counter[str], kill: Kill) -> None:
     """Look at the end: one result, tables and journal agree, no effect was lost or bought more than once more."""
     try:
-        document = json.loads((home / "out").read_text())
+        document = json.loads((store.home / "out").read_text())
     except ValueError:
         kill.faults.append("no JSON document on stdout")
         return
     if document.get("status") != "SUCCESS" or "third question" not in str(document.get("output")):
         kill.faults.append(f"the run ended as {document}")
-    asked = Counter(ledger.read_text().splitlines())
     if len(asked) != 3 or sum(asked.values()) > 4:
         kill.faults.append(f"the model was asked {dict(asked)}")
-    with contextlib.closing(sqlite3.connect(home / "data/compozy.db")) as connection:
-        tables = connection.execute("SELECT status, owner FROM workflow_states").fetchall()
-        tasks = connection.execute("SELECT task_id, status FROM task_states ORDER BY position").fetchall()
-        journal = connection.execute("SELECT workflow_uuid, status FROM workflow_status").fetchall()
-        names = connection.execute("SELECT function_name, count(*) FROM operation_outputs GROUP BY 1").fetchall()
-        left = connection.execute("SELECT count(*) FROM executors").fetchone()[0]
-        queues = connection.execute("SELECT count(*) FROM queues").fetchone()[0]
-        integrity = connection.execute("PRAGMA integrity_check").fetchone()[0]
+    repeated = "SELECT function_name FROM {journal}operation_outputs GROUP BY 1 HAVING count(*) > 1"
     expected = [("one", "SUCCESS"), ("two", "SUCCESS"), ("three", "SUCCESS")]
     checks: dict[str, tuple[object, object]] = {
-        "workflow_states": (tables, [("SUCCESS", None)]),
-        "task_states": (tasks, expected),
-        "journal": (journal, [(RUN_ID, "SUCCESS")]),
-        "steps recorded twice": ([name for name, count in names if count != 1], []),
-        "executors left": (left, 0),
-        "queues left": (queues, 0),
-        "integrity": (integrity, "ok"),
+        "workflow_states": (store.query("SELECT status, owner FROM workflow_states"), [("SUCCESS", None)]),
+        "task_states": (store.query("SELECT task_id, status FROM task_states ORDER BY position"), expected),
+        "journal": (store.query("SELECT workflow_uuid, status FROM {journal}workflow_status"), [(RUN_ID, "SUCCESS")]),
+        "steps recorded twice": (store.query(repeated), []),
+        "executors left": (store.query("SELECT executor_id FROM executors"), []),
+        "queues left": (store.query("SELECT name FROM {journal}queues"), []),
+        "integrity": (store.damage(), []),
     }
     kill.faults += [f"{what}: {found}" for what, (found, right) in checks.items() if found != right]
 
@@ -186,21 +224,9 @@ def _check_recorded_once(kill: Kill, before: Counter[str], after: Counter[str]) 
             kill.faults.append(f"recorded, and asked again: {prompt}")
 
 
-def _recorded_steps(home: Path) -> list[str]:
-    path = home / "data/compozy.db"
-    if not path.exists():
-        return []
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        try:
-            rows = connection.execute("SELECT function_name FROM operation_outputs ORDER BY function_id").fetchall()
-        except sqlite3.OperationalError:
-            return []
-    return [name for (name,) in rows]
-
-
-def _write_project(home: Path, port: str) -> None:
+def _write_project(home: Path, port: str, section: dict[str, Any]) -> None:
     (home / "workflows").mkdir(parents=True)
-    (home / "compozy.yaml").write_text(PROJECT.format(port=port))
+    (home / "compozy.yaml").write_text(PROJECT.format(port=port, database=json.dumps(section)))
     (home / "workflows/three.yaml").write_text(WORKFLOW)
 
 

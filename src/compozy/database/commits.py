@@ -21,13 +21,18 @@ def remove_commit_hook(hook: CommitHook) -> None:
     _hooks.remove(hook)
 
 
-def watch_commits(engine: sa.Engine) -> None:
-    """Route the commits of `engine` past the hooks."""
+def watch_commits(engine: sa.Engine, *, wrote: Callable[[Any], bool]) -> None:
+    """Route the commits of `engine` past the hooks.
+
+    Args:
+        engine: any.
+        wrote: tells whether the transaction of a driver's connection changes anything; asked only when there are hooks.
+    """
     commit = engine.dialect.do_commit
 
     def do_commit(connection: Any) -> None:
         # A commit that ends no transaction writes nothing; only those that write are places to die at.
-        if not _hooks or not _writes(connection):
+        if not _hooks or not wrote(connection):
             commit(connection)
             return
         for hook in _hooks:
@@ -38,7 +43,3 @@ def watch_commits(engine: sa.Engine) -> None:
 
     # An instance attribute: other engines of the process keep their own.
     vars(engine.dialect)["do_commit"] = do_commit
-
-
-def _writes(connection: Any) -> bool:
-    return bool(getattr(connection, "in_transaction", True))

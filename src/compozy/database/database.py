@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import sqlalchemy as sa
 
 from compozy.config.settings import DatabaseSettings
+from compozy.database.driver import Driver
 from compozy.database.failures import explain_failures
 from compozy.database.owner import OwnerLock
 from compozy.database.sqlite import (
     MEMORY,
-    begin_immediate,
+    SqliteDriver,
     check_header,
     file_exists,
     make_engine,
@@ -32,11 +33,24 @@ T = TypeVar("T")
 class Database:
     """An open database. `location` is how the user wrote it; `owner_lock` is None where many processes may execute."""
 
-    driver: str
+    settings: DatabaseSettings
+    dialect: Driver
     location: str
     engine: sa.Engine
     readers: sa.Engine
-    owner_lock: OwnerLock | None
+    owner_lock: OwnerLock | None = None
+    # Whether this process is the one that migrates it just now.
+    is_migrating: bool = False
+
+    @property
+    def driver(self) -> str:
+        """`sqlite` or `postgres`."""
+        return self.dialect.name
+
+    @property
+    def journal_schema(self) -> str | None:
+        """The schema of the engine's journal; None where it lies beside our tables."""
+        return self.dialect.journal_schema
 
     @property
     def is_exclusive(self) -> bool:
@@ -45,18 +59,21 @@ class Database:
 
     @contextmanager
     def write(self) -> Generator[sa.Connection, None, None]:
-        """Open a transaction that holds the write lock from its first line on, and commit it at the end.
+        """Open a transaction, and commit it at the end.
+
+        On SQLite it holds the write lock from its first line on. On PostgreSQL others go on meanwhile, so what is read
+        may have changed when it is written: change a state by one UPDATE that names what it must be, or lock its row.
 
         Raises:
             DatabaseError: the database refused; nothing of the transaction was stored.
         """
         with explain_failures(self.location), self.engine.begin() as connection:
-            begin_immediate(connection)
+            self.dialect.begin_write(connection)
             yield connection
 
     @contextmanager
     def read(self) -> Generator[sa.Connection, None, None]:
-        """Open a connection for queries.
+        """Open a connection for queries, each of which sees what is stored when it begins.
 
         Raises:
             DatabaseError: the database refused.
@@ -71,6 +88,35 @@ class Database:
     async def write_async(self, change: Callable[[sa.Connection], T]) -> T:
         """Run one transaction in a thread, so that the event loop goes on."""
         return await asyncio.to_thread(self._write, change)
+
+    @contextmanager
+    def migrating(self) -> Generator[Database, None, None]:
+        """Keep other processes from migrating while the block lasts; its value is this database, to migrate with.
+
+        Raises:
+            DatabaseError: the database refused, or another process does not come to an end with it.
+        """
+        if self.is_migrating:
+            yield self
+            return
+        with (
+            explain_failures(self.location),
+            self.dialect.migrating(self.settings, self.engine, self.location) as engine,
+        ):
+            readers = self.readers if engine is self.engine else engine
+            yield replace(self, engine=engine, readers=readers, is_migrating=True)
+
+    def find_foreign(self, tables: Iterable[str]) -> str | None:
+        """Return one of the `tables` that shows that a database without our version is another program's."""
+        return self.dialect.find_foreign(tables)
+
+    def list_journal(self, connection: sa.Connection) -> list[str]:
+        """Return the tables of the engine's journal, quoted as they stand in SQL."""
+        return self.dialect.list_journal(connection)
+
+    def drop_journal(self, connection: sa.Connection) -> None:
+        """Delete the engine's journal, all of it."""
+        self.dialect.drop_journal(connection)
 
     def close(self) -> None:
         """Close every connection; harmless when called again."""
@@ -87,23 +133,26 @@ class Database:
 
 
 def open_database(settings: DatabaseSettings, *, location: str | None = None) -> Database:
-    """Open the configured database for writing, and make its file when there is none.
+    """Open the configured database for writing; a SQLite file is made when there is none.
 
     Args:
         settings: `database:`; `path` is absolute.
-        location: how messages call it; default is the path.
+        location: how messages call it; default is the path, or the address without secrets.
 
     Raises:
         DatabaseError: it cannot be used; nothing was changed.
     """
+    if settings.driver == "postgres":
+        return _open_postgres(settings, location, to_write=True)
     path = _sqlite_path(settings)
     if path == MEMORY:
         engine = make_engine(settings, MEMORY)
-        return Database(driver="sqlite", location=MEMORY, engine=engine, readers=engine, owner_lock=None)
+        return Database(settings=settings, dialect=SqliteDriver(), location=MEMORY, engine=engine, readers=engine)
     file = Path(path)
     prepare_file(file)
     database = Database(
-        driver="sqlite",
+        settings=settings,
+        dialect=SqliteDriver(),
         location=location or path,
         engine=make_engine(settings, path),
         readers=make_reader_engine(settings, path),
@@ -114,18 +163,21 @@ def open_database(settings: DatabaseSettings, *, location: str | None = None) ->
 
 
 def open_for_reading(settings: DatabaseSettings, *, location: str | None = None) -> Database | None:
-    """Open the configured database for queries only; None when there is none yet.
+    """Open the configured database for queries only; None when there is no SQLite file yet.
 
     Raises:
         DatabaseError: it is there and cannot be read.
     """
+    if settings.driver == "postgres":
+        return _open_postgres(settings, location, to_write=False)
     path = _sqlite_path(settings)
     if path == MEMORY or not file_exists(Path(path)):
         return None
     check_header(Path(path))
     readers = make_reader_engine(settings, path)
     database = Database(
-        driver="sqlite",
+        settings=settings,
+        dialect=SqliteDriver(),
         location=location or path,
         engine=readers,
         readers=readers,
@@ -135,12 +187,41 @@ def open_for_reading(settings: DatabaseSettings, *, location: str | None = None)
     return database
 
 
+def describe_location(settings: DatabaseSettings) -> str:
+    """Return the configured database as messages show it, without secrets.
+
+    Raises:
+        DatabaseError: the settings name none.
+    """
+    if settings.driver == "sqlite":
+        return _sqlite_path(settings)
+    from compozy.database import postgres
+
+    return postgres.describe_location(settings)
+
+
+def _open_postgres(settings: DatabaseSettings, location: str | None, *, to_write: bool) -> Database:
+    # Loaded here, because the driver takes long to load and who uses SQLite does without it.
+    from compozy.database import postgres
+
+    engine = postgres.make_engine(settings, read_only=not to_write)
+    database = Database(
+        settings=settings,
+        dialect=postgres.PostgresDriver(),
+        location=location or postgres.describe_location(settings),
+        engine=engine,
+        readers=postgres.make_reader_engine(engine),
+    )
+    try:
+        with database.read() as connection:
+            postgres.check_server(connection, database.location, to_write=to_write)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
 def _sqlite_path(settings: DatabaseSettings) -> str:
-    if settings.driver != "sqlite":
-        raise DatabaseError(
-            f"this version cannot use the database driver {settings.driver!r} yet",
-            hint="set `driver: sqlite` and a `path` there, or pass --db-driver=sqlite --db-path=FILE",
-        )
     if settings.path is None:
         raise DatabaseError("sqlite driver requires path", hint="set database.path or --db-path")
     return settings.path
@@ -150,10 +231,3 @@ def _probe(database: Database) -> None:
     """Read the schema once: a damaged file is refused here, before anything is written."""
     with database.read() as connection:
         connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar()
-
-
-def journal_tables(connection: sa.Connection) -> list[str]:
-    """Return the names of the tables of the engine's journal in this database."""
-    rows: Any = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'").scalars()
-    ours = {"compozy_facts", "compozy_version", "executors", "workflow_states", "task_states"}
-    return sorted(name for name in rows if name not in ours and not name.startswith("sqlite_"))

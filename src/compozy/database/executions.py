@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from compozy.clock import now_ms
 from compozy.database.status import OPEN, Status, sources_of
-from compozy.database.tables import is_one_of, task_states, workflow_states
+from compozy.database.tables import insert_if_new, is_one_of, task_states, workflow_states
 from compozy.errors import NotFoundError, UsageError
 
 _ID_MAX = 128
@@ -20,8 +20,9 @@ _CLAIMABLE = (Status.PENDING, Status.RUNNING, Status.WAITING)
 
 # What every run does is built once: SQLAlchemy takes five times as long to build such a statement as to execute it.
 _THIS = workflow_states.c.workflow_exec_id == sa.bindparam("_id")
-_INSERT = sa.insert(workflow_states)
+_INSERT = insert_if_new(workflow_states).returning(workflow_states.c.workflow_exec_id)
 _GET = sa.select(workflow_states).where(_THIS)
+_LOCK = _GET.with_for_update()
 _GET_STATUS = sa.select(workflow_states.c.status).where(_THIS)
 
 
@@ -79,10 +80,7 @@ def insert_execution(connection: sa.Connection, new: NewExecution, *, owner: str
         "started_ms": now if owner else None,
         "updated_ms": now,
     }
-    if get_status(connection, new.workflow_exec_id) is not None:
-        return False
-    connection.execute(_INSERT, values)
-    return True
+    return connection.execute(_INSERT, values).first() is not None
 
 
 def finish_execution(
@@ -111,6 +109,8 @@ def claim_pending(connection: sa.Connection, owner: str, *, journal_format: int,
         .where(*_is_claimable(journal_format))
         .order_by(workflow_states.c.created_ms, workflow_states.c.workflow_exec_id)
         .limit(limit)
+        # Runs that another process claims at this moment are passed over, not waited for.
+        .with_for_update(skip_locked=True)
     )
     return _claim(connection, waiting, owner)
 
@@ -121,6 +121,7 @@ def claim_one(connection: sa.Connection, workflow_exec_id: str, owner: str, *, j
         sa.select(workflow_states.c.workflow_exec_id)
         .where(workflow_states.c.workflow_exec_id == workflow_exec_id)
         .where(*_is_claimable(journal_format))
+        .with_for_update()
     )
     return bool(_claim(connection, wanted, owner))
 
@@ -159,7 +160,20 @@ def get_execution(connection: sa.Connection, workflow_exec_id: str) -> Execution
     Raises:
         NotFoundError: there is none of this id.
     """
-    row = connection.execute(_GET, {"_id": workflow_exec_id}).mappings().first()
+    return _get(connection, _GET, workflow_exec_id)
+
+
+def lock_execution(connection: sa.Connection, workflow_exec_id: str) -> Execution:
+    """Return one run that nobody else can change before the end of this transaction, to read it and then write it.
+
+    Raises:
+        NotFoundError: there is none of this id.
+    """
+    return _get(connection, _LOCK, workflow_exec_id)
+
+
+def _get(connection: sa.Connection, query: sa.Select[Any], workflow_exec_id: str) -> Execution:
+    row = connection.execute(query, {"_id": workflow_exec_id}).mappings().first()
     if row is None:
         raise NotFoundError(
             f"no execution {workflow_exec_id!r} in this database", hint="list them with `compozy workflow list`"
@@ -228,12 +242,15 @@ def _is_claimable(journal_format: int) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def _claim(connection: sa.Connection, chosen: sa.Select[str], owner: str) -> list[str]:
-    """Give the `chosen` runs to `owner`; the second look at the owner decides between processes that choose alike."""
+    """Give the `chosen` runs to `owner`.
+
+    Their rows are locked as they are chosen, in a part of the query that is evaluated once.
+    """
     now = now_ms()
+    locked = chosen.cte("chosen")
     claimed = connection.execute(
         sa.update(workflow_states)
-        .where(workflow_states.c.workflow_exec_id.in_(chosen.scalar_subquery()))
-        .where(workflow_states.c.owner.is_(None))
+        .where(workflow_states.c.workflow_exec_id.in_(sa.select(locked.c.workflow_exec_id)))
         .values(
             owner=owner,
             status=sa.case(
@@ -246,11 +263,18 @@ def _claim(connection: sa.Connection, chosen: sa.Select[str], owner: str) -> lis
     )
     ids = [run_id for _, run_id in sorted(tuple(row) for row in claimed)]
     if ids:
-        # The first task of a run that waited was stored with it; it begins now.
-        connection.execute(
-            sa.update(task_states)
+        # The first task of a run that waited was stored with it; it begins now. One that is locked is being canceled by
+        # somebody who waits for this very transaction to end.
+        waiting = (
+            sa.select(task_states.c.task_exec_id)
             .where(task_states.c.workflow_exec_id.in_(ids))
             .where(task_states.c.status == Status.PENDING)
+            .with_for_update(skip_locked=True)
+            .cte("waiting")
+        )
+        connection.execute(
+            sa.update(task_states)
+            .where(task_states.c.task_exec_id.in_(sa.select(waiting.c.task_exec_id)))
             .values(status=Status.RUNNING, attempts=1, started_ms=now, updated_ms=now)
         )
     return ids

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from compozy.database.tables import facts
+from compozy.database.tables import facts, insert_if_new
 from compozy.errors import DatabaseError
 
 _PROJECT = "project"
@@ -16,10 +16,11 @@ def claim_for_project(connection: sa.Connection, project: str, location: str) ->
     Raises:
         DatabaseError: it belongs to another one.
     """
+    if get_project(connection) is None:
+        # Another process may give it to another project at this moment; who comes second looks again.
+        connection.execute(insert_if_new(facts), {"name": _PROJECT, "value": project})
     owner = get_project(connection)
-    if owner is None:
-        connection.execute(sa.insert(facts).values(name=_PROJECT, value=project))
-    elif owner != project:
+    if owner != project:
         raise DatabaseError(
             f"the database {location} belongs to the project {owner!r}, not to {project!r}",
             hint=f"set another database.path, or `name: {owner}` in compozy.yaml if this is that project",

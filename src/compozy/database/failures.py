@@ -10,7 +10,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from compozy.errors import DatabaseError, DatabaseLockedError
 
-_MEANINGS: tuple[tuple[tuple[str, ...], type[DatabaseError], str, str], ...] = (
+_SQLITE: tuple[tuple[tuple[str, ...], type[DatabaseError], str, str], ...] = (
     (
         ("database is locked", "database table is locked"),
         DatabaseLockedError,
@@ -68,8 +68,20 @@ def explain_failures(location: str) -> Generator[None, None, None]:
 
 def explain_failure(error: Exception, location: str) -> DatabaseError:
     """Return the DatabaseError for a driver's exception."""
-    cause = str(getattr(error, "orig", None) or error)
-    for signs, kind, message, hint in _MEANINGS:
+    if isinstance(error, PoolTimeoutError):
+        return DatabaseError(
+            f"no connection to the database {location} became free in time",
+            hint="raise database.max_open_conns, or run fewer workflows at once; nothing was lost",
+            details={"cause": str(error)},
+        )
+    original = getattr(error, "orig", None) or error
+    if type(original).__module__.startswith("psycopg"):
+        # Loaded here: who uses SQLite does without that driver.
+        from compozy.database.postgres_failures import explain_postgres
+
+        return explain_postgres(original, location)
+    cause = str(original)
+    for signs, kind, message, hint in _SQLITE:
         if any(sign in cause.lower() for sign in signs):
             return kind(message.format(location=location), hint=hint, details={"cause": cause})
     return DatabaseError(f"the database {location} failed: {cause}", details={"cause": cause})

@@ -13,10 +13,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from compozy.database.database import Database, journal_tables
-from compozy.errors import DatabaseError, UsageError
+from compozy.database.database import Database
+from compozy.database.executors import list_living
+from compozy.database.tables import VERSION_TABLE
+from compozy.errors import DatabaseError, DatabaseOwnedError, UsageError
 
-VERSION_TABLE = "compozy_version"
 # Every revision in order. A test compares this with the folders.
 REVISIONS = ("0001",)
 BASE = "base"
@@ -59,7 +60,7 @@ def read_status(database: Database) -> MigrationStatus:
     with database.read() as connection:
         tables = set(sa.inspect(connection).get_table_names())
         if VERSION_TABLE not in tables:
-            _refuse_foreign(tables, database.location)
+            _refuse_foreign(database, tables)
             return NO_DATABASE
         current = connection.execute(sa.select(_version.c.version_num)).scalar() or BASE
     if current != BASE and current not in REVISIONS:
@@ -73,15 +74,19 @@ def read_status(database: Database) -> MigrationStatus:
 
 
 def migrate_up(database: Database) -> tuple[str, ...]:
-    """Apply the revisions that are missing and return them.
+    """Apply the revisions that are missing and return them; of several processes at once, one does it.
 
     Raises:
         DatabaseError: as `read_status`, or the database refused.
     """
-    pending = read_status(database).pending
-    if pending:
-        with database.write() as connection:
-            _run_alembic(database, connection, "upgrade", REVISIONS[-1])
+    if not read_status(database).pending:
+        return ()
+    with database.migrating() as alone:
+        # Asked again: another process may have done it while this one waited.
+        pending = read_status(alone).pending
+        if pending:
+            with alone.write() as connection:
+                _run_alembic(database, connection, "upgrade", REVISIONS[-1])
     return pending
 
 
@@ -99,9 +104,9 @@ def measure_down(database: Database, target: str | None) -> Loss | None:
     modules = [_revision_module(database.driver, revision) for revision in undone]
     names = [table for module in modules for table in getattr(module, "deletes", ())]
     with database.read() as connection:
-        rows = {name: _count(connection, name) for name in names}
+        rows = {name: _count(connection, f'"{name}"') for name in names}
         takes_journal = any(getattr(module, "deletes_journal", False) for module in modules)
-        journal = sum(_count(connection, name) for name in journal_tables(connection)) if takes_journal else 0
+        journal = sum(_count(connection, table) for table in database.list_journal(connection)) if takes_journal else 0
     below = REVISIONS.index(undone[0]) - 1
     return Loss(target=REVISIONS[below] if below >= 0 else BASE, rows=rows, journal_rows=journal)
 
@@ -110,15 +115,15 @@ def migrate_down(database: Database, target: str) -> None:
     """Undo the revisions above `target`, deleting what `measure_down` counted.
 
     Raises:
+        DatabaseOwnedError: processes execute runs on it.
         DatabaseError: the database refused; it is as it was.
     """
     current = read_status(database).current
     modules = [_revision_module(database.driver, revision) for revision in _revisions_to_undo(current, target)]
-    with database.write() as connection:
+    with database.migrating() as alone, alone.write() as connection:
+        _refuse_while_used(database, connection)
         if any(getattr(module, "deletes_journal", False) for module in modules):
-            connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
-            for table in journal_tables(connection):
-                connection.exec_driver_sql(f'DROP TABLE "{table}"')
+            database.drop_journal(connection)
         _run_alembic(database, connection, "downgrade", target)
 
 
@@ -154,12 +159,24 @@ def _folder(driver: str) -> Path:
 
 
 def _count(connection: sa.Connection, table: str) -> int:
-    return int(connection.exec_driver_sql(f'SELECT count(*) FROM "{table}"').scalar() or 0)  # noqa: S608 - own names
+    return int(connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar() or 0)  # noqa: S608 - own names
 
 
-def _refuse_foreign(tables: set[str], location: str) -> None:
-    if tables:
+def _refuse_foreign(database: Database, tables: set[str]) -> None:
+    foreign = database.find_foreign(tables)
+    if foreign is not None:
+        other = "file in database.path" if database.driver == "sqlite" else "database in database.dbname"
         raise DatabaseError(
-            f"the database {location} belongs to another program (it has a table {min(tables)!r})",
-            hint="name another file in database.path; nothing was changed",
+            f"the database {database.location} belongs to another program (it has a table {foreign!r})",
+            hint=f"name another {other}; nothing was changed",
+        )
+
+
+def _refuse_while_used(database: Database, connection: sa.Connection) -> None:
+    """Refuse to take the tables from under other processes; on a SQLite file the owner's lock has done so already."""
+    living = [] if database.is_exclusive else list_living(connection)
+    if living:
+        raise DatabaseOwnedError(
+            f"{len(living)} process(es) execute runs on {database.location}: {', '.join(living)}",
+            hint="end them first; nothing was changed",
         )

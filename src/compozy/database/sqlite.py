@@ -6,6 +6,8 @@ import os
 import re
 import sqlite3
 import stat
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from sqlalchemy.pool import QueuePool
 
 from compozy.config.settings import DatabaseSettings
 from compozy.database.commits import watch_commits
+from compozy.database.tables import OUR_TABLES
 from compozy.errors import DatabaseError
 
 MEMORY = ":memory:"
@@ -109,9 +112,38 @@ def make_reader_engine(settings: DatabaseSettings, path: str) -> sa.Engine:
     return _engine(settings, path, pool_size=_READERS, read_only=True)
 
 
-def begin_immediate(connection: sa.Connection) -> None:
-    """Take the write lock now, so that what is read next cannot change before it is written."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+class SqliteDriver:
+    """SQLite's own ways."""
+
+    name = "sqlite"
+    journal_schema: str | None = None
+
+    def begin_write(self, connection: sa.Connection) -> None:
+        """Take the write lock now, so that what is read next cannot change before it is written."""
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    def find_foreign(self, tables: Iterable[str]) -> str | None:
+        """Return any table: a file belongs to one program."""
+        return min(tables, default=None)
+
+    def list_journal(self, connection: sa.Connection) -> list[str]:
+        """Return every table that is not ours."""
+        names: Any = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'").scalars()
+        return sorted(f'"{name}"' for name in names if name not in OUR_TABLES and not name.startswith("sqlite_"))
+
+    def drop_journal(self, connection: sa.Connection) -> None:
+        """Drop every table that is not ours."""
+        connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
+        for table in self.list_journal(connection):
+            connection.exec_driver_sql(f"DROP TABLE {table}")
+
+    @contextmanager
+    def migrating(
+        self, settings: DatabaseSettings, engine: sa.Engine, location: str
+    ) -> Generator[sa.Engine, None, None]:
+        """Lock nothing more: each migration is a transaction, which has the file for itself from its first line on."""
+        del settings, location
+        yield engine
 
 
 def _engine(settings: DatabaseSettings, path: str, *, pool_size: int, read_only: bool = False) -> sa.Engine:
@@ -132,7 +164,7 @@ def _engine(settings: DatabaseSettings, path: str, *, pool_size: int, read_only:
         pool_timeout=60.0,
         pool_use_lifo=True,
     )
-    watch_commits(engine)
+    watch_commits(engine, wrote=lambda connection: bool(connection.in_transaction))
     return engine
 
 

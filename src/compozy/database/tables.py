@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
 from compozy.database.jsontext import JsonText
+from compozy.database.plaintext import PlainText
 from compozy.database.status import Status
 
 metadata = sa.MetaData()
@@ -18,21 +20,27 @@ def is_one_of(column: sa.ColumnElement[Any], states: Iterable[Status]) -> sa.Col
     return column.in_([sa.literal_column(f"'{state.value}'") for state in states])
 
 
+def insert_if_new(table: sa.Table) -> sa.Insert:
+    """Return an INSERT that does nothing when a row of the same key is there, or being written by somebody else."""
+    # Both databases have this clause, word for word; SQLAlchemy keeps it with one of them.
+    return postgresql.insert(table).on_conflict_do_nothing()
+
+
 # Facts about the database itself: which project it belongs to, which Compozy made it.
 facts = sa.Table(
     "compozy_facts",
     metadata,
-    sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("value", sa.Text, nullable=False),
+    sa.Column("name", PlainText, primary_key=True),
+    sa.Column("value", PlainText, nullable=False),
 )
 
 # Processes that execute runs. One whose lease ran out is dead, and its runs are free to be taken.
 executors = sa.Table(
     "executors",
     metadata,
-    sa.Column("executor_id", sa.Text, primary_key=True),
-    sa.Column("role", sa.Text, nullable=False),
-    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("executor_id", PlainText, primary_key=True),
+    sa.Column("role", PlainText, nullable=False),
+    sa.Column("host", PlainText, nullable=False),
     sa.Column("pid", sa.BigInteger, nullable=False),
     sa.Column("started_ms", sa.BigInteger, nullable=False),
     sa.Column("lease_until_ms", sa.BigInteger, nullable=False),
@@ -41,13 +49,13 @@ executors = sa.Table(
 workflow_states = sa.Table(
     "workflow_states",
     metadata,
-    sa.Column("workflow_exec_id", sa.Text, primary_key=True),
-    sa.Column("workflow_id", sa.Text, nullable=False),
-    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("workflow_exec_id", PlainText, primary_key=True),
+    sa.Column("workflow_id", PlainText, nullable=False),
+    sa.Column("status", PlainText, nullable=False),
     # The process that executes it; NULL waits for one.
-    sa.Column("owner", sa.Text),
+    sa.Column("owner", PlainText),
     sa.Column("journal_format", sa.BigInteger, nullable=False),
-    sa.Column("parent_exec_id", sa.Text),
+    sa.Column("parent_exec_id", PlainText),
     sa.Column("input", JsonText),
     sa.Column("output", JsonText),
     sa.Column("error", JsonText),
@@ -64,15 +72,15 @@ workflow_states = sa.Table(
 task_states = sa.Table(
     "task_states",
     metadata,
-    sa.Column("task_exec_id", sa.Text, primary_key=True),
-    sa.Column("workflow_exec_id", sa.Text, nullable=False),
-    sa.Column("workflow_id", sa.Text, nullable=False),
-    sa.Column("task_id", sa.Text, nullable=False),
+    sa.Column("task_exec_id", PlainText, primary_key=True),
+    sa.Column("workflow_exec_id", PlainText, nullable=False),
+    sa.Column("workflow_id", PlainText, nullable=False),
+    sa.Column("task_id", PlainText, nullable=False),
     # Order in which the tasks of a run began, from 0.
     sa.Column("position", sa.BigInteger, nullable=False),
-    sa.Column("execution_type", sa.Text, nullable=False),
-    sa.Column("status", sa.Text, nullable=False),
-    sa.Column("parent_state_id", sa.Text),
+    sa.Column("execution_type", PlainText, nullable=False),
+    sa.Column("status", PlainText, nullable=False),
+    sa.Column("parent_state_id", PlainText),
     sa.Column("attempts", sa.BigInteger, nullable=False),
     sa.Column("input", JsonText),
     sa.Column("output", JsonText),
@@ -83,3 +91,6 @@ task_states = sa.Table(
     sa.Column("finished_ms", sa.BigInteger),
     sa.Column("updated_ms", sa.BigInteger, nullable=False),
 )
+
+VERSION_TABLE = "compozy_version"
+OUR_TABLES = frozenset({VERSION_TABLE, *metadata.tables})

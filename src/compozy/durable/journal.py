@@ -8,9 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 from dbos import DBOS, DBOSConfig
+from dbos._migration import ensure_dbos_schema, run_dbos_migrations, should_migrate
 from dbos._serialization import Serializer
 
 from compozy.database.database import Database
+from compozy.database.failures import explain_failures
 from compozy.database.jsontext import dump_json, load_json
 from compozy.durable.format import JOURNAL_FORMAT
 
@@ -20,6 +22,8 @@ _EXCEPTION = "compozy_exception"
 _APPLICATION = "compozy"
 # How soon a process sees rows that another one wrote for it.
 _POLL_S = 0.05
+# Whether PostgreSQL tells processes of what others wrote. Part of the journal's schema: not to be changed later.
+_LISTENS = True
 
 
 class JournalSerializer(Serializer):
@@ -43,17 +47,53 @@ class JournalSerializer(Serializer):
         return cast("Any", value)
 
 
+def is_journal_behind(database: Database) -> bool:
+    """Return whether the journal lacks migrations of the engine's.
+
+    Raises:
+        DatabaseError: the database refused.
+    """
+    if database.journal_schema is None:
+        # On a file that one process owns, the engine brings it up to date by itself as it starts.
+        return False
+    with explain_failures(database.location):
+        return should_migrate(database.engine, database.journal_schema, _LISTENS)
+
+
+def migrate_journal(database: Database) -> None:
+    """Bring the journal up to date: of several processes at once, one does it.
+
+    By itself the engine would make a database of its own, and after 30 s go on without its lock, beside the process
+    that holds it. Here it works on our database, in a schema, under the lock of our own migrations.
+
+    Raises:
+        DatabaseError: the database refused.
+    """
+    schema = database.journal_schema
+    if schema is None or not is_journal_behind(database):
+        return
+    with database.migrating() as alone:
+        if is_journal_behind(alone):
+            ensure_dbos_schema(alone.engine, schema)
+            run_dbos_migrations(alone.engine, schema, _LISTENS)
+
+
 def launch_journal(database: Database, executor_id: str) -> None:
     """Start the engine on `database`. Call it on the thread of the event loop that shall run everything.
 
     Raises:
         sqlalchemy.exc.DBAPIError: the database refused.
+        DatabaseError: the journal could not be brought up to date.
     """
     _route_logs()
+    migrate_journal(database)
     config: DBOSConfig = {
         "name": _APPLICATION,
         "system_database_url": database.engine.url.render_as_string(hide_password=False),
         "system_database_engine": database.engine,
+        "dbos_system_schema": database.journal_schema,
+        "use_listen_notify": _LISTENS,
+        "run_migrations": database.journal_schema is None,
         "application_version": str(JOURNAL_FORMAT),
         "executor_id": executor_id,
         "serializer": JournalSerializer(),

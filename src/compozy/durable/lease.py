@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 
+import sqlalchemy as sa
 import structlog
 
+from compozy.clock import monotonic_s
 from compozy.database.database import Database
 from compozy.database.executions import release_runs
 from compozy.database.executors import delete_executor, insert_executor, renew_lease
@@ -25,6 +27,7 @@ class Lease:
         self.executor_id = executor_id
         self._database = database
         self._role = role
+        self._judges_from_s = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="compozy-lease", daemon=True)
 
@@ -46,20 +49,29 @@ class Lease:
             # Nothing is lost: the lease runs out by itself, and others take the runs then.
             _log.warning("could not sign off", cause=error.message)
 
+    def can_judge(self) -> bool:
+        """Return whether others may be taken for dead whose lease ran out.
+
+        Not so soon after the database was away: then the leases of the living ran out too, and they need a moment.
+        """
+        return monotonic_s() >= self._judges_from_s
+
     def _keep(self) -> None:
         while not self._stopping.wait(_RENEW_S):
             try:
                 with self._database.write() as connection:
-                    alive = renew_lease(connection, self.executor_id, lease_ms=_ms(LEASE_S))
+                    self._renew(connection)
             except DatabaseError as error:
+                self._judges_from_s = monotonic_s() + LEASE_S
                 _log.warning("the lease could not be renewed", cause=error.message)
-                continue
-            if not alive:
-                # Taken for dead, after a long standstill. What it ran belongs to others, whose journal entries fence
-                # its own off; it goes on with what it is given from here.
-                _log.warning("this process was taken for dead; its runs went to others")
-                with self._database.write() as connection:
-                    insert_executor(connection, self.executor_id, role=self._role, lease_ms=_ms(LEASE_S))
+
+    def _renew(self, connection: sa.Connection) -> None:
+        if renew_lease(connection, self.executor_id, lease_ms=_ms(LEASE_S)):
+            return
+        # Taken for dead, after a long standstill. What it ran belongs to others, whose journal entries fence its own
+        # off; it goes on with what it is given from here.
+        _log.warning("this process was taken for dead; its runs went to others")
+        insert_executor(connection, self.executor_id, role=self._role, lease_ms=_ms(LEASE_S))
 
 
 def _ms(seconds: float) -> int:

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 from enum import Enum
 
+import structlog
 from dbos import DBOS, WorkflowHandleAsync
 
 from compozy.database.database import Database
 from compozy.database.executions import get_status
-from compozy.database.executors import list_executor_ids
+from compozy.database.executors import bury_dead, has_dead, list_executor_ids
+from compozy.database.failures import explain_failures
 from compozy.database.status import Status
 from compozy.durable.journal import resume_queue_name
+
+_log = structlog.get_logger(__name__)
 
 _QUEUE_POLL_S = 0.05
 _OPEN_IN_JOURNAL = ["PENDING", "ENQUEUED", "DELAYED"]
@@ -55,11 +59,13 @@ async def reconcile(database: Database, executor_id: str) -> list[str]:
     Returns:
         Runs whose end is recorded and whose journal entry is open: replaying them closes it, and does nothing else.
     """
-    alive = set(await database.read_async(list_executor_ids))
-    await _delete_queues_of_dead(alive)
+    await _delete_queues_of_dead(database)
+    entries = await DBOS.list_workflows_async(status=_OPEN_IN_JOURNAL, load_input=False, load_output=False)
+    # Asked after the entries: whoever began one of them had signed on before.
+    others = set(await database.read_async(list_executor_ids)) - {executor_id}
     to_replay: list[str] = []
-    for entry in await DBOS.list_workflows_async(status=_OPEN_IN_JOURNAL, load_input=False, load_output=False):
-        if entry.executor_id in alive - {executor_id}:
+    for entry in entries:
+        if entry.executor_id in others:
             continue
         status = await database.read_async(lambda c, run_id=entry.workflow_id: get_status(c, run_id))
         if status in {Status.CANCELED, Status.TIMED_OUT}:
@@ -69,6 +75,23 @@ async def reconcile(database: Database, executor_id: str) -> list[str]:
     return to_replay
 
 
+async def take_over(database: Database, executor_id: str) -> list[str]:
+    """Free the runs of other processes that died meanwhile, for any process to claim.
+
+    Returns:
+        Runs to replay, see `reconcile`.
+
+    Raises:
+        DatabaseError: the database refused.
+    """
+    if not await database.read_async(has_dead):
+        return []
+    freed = await database.write_async(bury_dead)
+    _log.info("the runs of a dead process are free", runs=freed)
+    with explain_failures(database.location):
+        return await reconcile(database, executor_id)
+
+
 async def forget_queue(executor_id: str) -> None:
     """Delete the queue of this process, where it ever needed one."""
     queue = resume_queue_name(executor_id)
@@ -76,8 +99,10 @@ async def forget_queue(executor_id: str) -> None:
         await DBOS.delete_queue_async(queue)
 
 
-async def _delete_queues_of_dead(alive: set[str]) -> None:
-    living = {resume_queue_name(executor_id) for executor_id in alive}
-    for queue in await DBOS.list_queues_async():
-        if queue.name.startswith(resume_queue_name("")) and queue.name not in living:
-            await DBOS.delete_queue_async(queue.name)
+async def _delete_queues_of_dead(database: Database) -> None:
+    queues = [queue.name for queue in await DBOS.list_queues_async()]
+    # Asked after the queues, so that one of a process that signs on just now is not taken for a dead one's.
+    living = {resume_queue_name(executor_id) for executor_id in await database.read_async(list_executor_ids)}
+    for name in queues:
+        if name.startswith(resume_queue_name("")) and name not in living:
+            await DBOS.delete_queue_async(name)

@@ -20,6 +20,7 @@ from compozy.database.executions import (
     claim_one,
     claim_pending,
     finish_execution,
+    get_execution,
     get_status,
     has_claimable,
     insert_execution,
@@ -31,8 +32,8 @@ from compozy.database.status import Status
 from compozy.database.tasks import NewTask, end_open_tasks, insert_task
 from compozy.durable.format import JOURNAL_FORMAT
 from compozy.durable.journal import destroy_journal, launch_journal
-from compozy.durable.lease import Lease
-from compozy.durable.recover import RunStart, find_start, forget_queue, reconcile, resume
+from compozy.durable.lease import LEASE_S, Lease
+from compozy.durable.recover import RunStart, find_start, forget_queue, reconcile, resume, take_over
 from compozy.durable.step import database_location
 from compozy.errors import DatabaseError, InternalError, RunTimeoutError
 from compozy.ids import new_executor_id
@@ -225,6 +226,9 @@ class Runtime:
             self._wake.clear()
             try:
                 await self._let_go_of_failed()
+                if not self._database.is_exclusive and self._lease.can_judge():
+                    for run_id in await take_over(self._database, self.executor_id):
+                        self._begin(run_id)
                 if self._free_places() > 0:
                     await self._claim()
             except DatabaseError as error:
@@ -282,13 +286,27 @@ class Runtime:
                 handle = await DBOS.start_workflow_async(run_journaled, run_id)
         else:
             handle = await resume(run_id, self.executor_id)
-        how = await self._body_ends[run_id]
+        how = await self._body_end(run_id)
         if how is _BodyEnd.DONE:
             await handle.get_result(polling_interval_sec=_JOURNAL_POLL_S)
         elif how is _BodyEnd.TIMED_OUT:
             await self._end_early(run_id, Status.TIMED_OUT, self._timeouts.pop(run_id).to_json())
         elif how is _BodyEnd.BROKEN:
             await self._database.write_async(partial(_end_unknown, run_id=run_id, start=RunStart.ENDED))
+
+    async def _body_end(self, run_id: str) -> _BodyEnd:
+        """Wait for the end of a run's body, and see that it begins: this process may have stood still meanwhile."""
+        end = self._body_ends[run_id]
+        while not end.done():
+            await asyncio.wait({end}, timeout=LEASE_S)
+            if end.done() or run_id in self._bodies:
+                continue
+            run = await self._database.read_async(partial(get_execution, workflow_exec_id=run_id))
+            if run.owner != self.executor_id:
+                return _BodyEnd.INTERRUPTED
+            # Another process began it in the journal after it had lost the run to this one.
+            await resume(run_id, self.executor_id)
+        return end.result()
 
     async def run_body(self, run_id: str) -> None:
         """What the journal calls for a run; only `run_journaled` does."""

@@ -8,7 +8,8 @@ from compozy.config.layers import DEFAULT, Layer
 from compozy.project.file import ProjectFile
 from compozy.project.sources import ProjectSources
 
-MEMORY = ":memory:"
+# Words in place of a path: a database in memory, and the authorities that the system trusts.
+_WORDS = {"path": ":memory:", "sslrootcert": "system"}
 
 _DATABASE_PATHS = ("path", "sslrootcert", "sslcert", "sslkey")
 
@@ -18,7 +19,7 @@ def resolve_paths(settings: ProjectFile, read: ProjectSources, *, cwd: Path) -> 
     changed: dict[str, str] = {}
     for key in _DATABASE_PATHS:
         value = getattr(settings.database, key)
-        if value is not None and value != MEMORY:
+        if value is not None and value != _WORDS.get(key):
             layer = read.sources.get(f"database.{key}", DEFAULT).layer
             base = cwd if layer in {Layer.FLAG, Layer.ENVIRONMENT} else read.root
             changed[key] = absolute(value, base)

@@ -195,12 +195,13 @@ class ExpressionCompiler:
             last = final(state) if final else None
             receiver = head(state)
             owner = path.walk(state, receiver, boxed=boxed_of(state), count=count)
+            boxed = boxed_of(state) or count > 0
             if isinstance(owner, GoValue):
                 args = [get(state) for get in getters]
-                return path.call(state, owner, key, (*args, last) if final else tuple(args))
+                return path.call(state, owner, key, (*args, last) if final else tuple(args), boxed=boxed)
             if is_map(owner):
                 raise no_method(unit, last_node(node, state.stops), key)
-            return path.step(state, owner, count, boxed=boxed_of(state) or count > 0)
+            return path.step(state, owner, count, boxed=boxed)
 
         return call
 

@@ -41,7 +41,7 @@ class Path:
         """Return what the key at `index` gives for a value that does not have it as a map."""
         key = self.keys[index]
         if isinstance(value, GoValue):
-            return self.call(state, value, key, ())
+            return self.call(state, value, key, (), boxed=boxed)
         if self.strict:
             raise self.refuse(state, value, index)
         return self.miss(state, value, key, boxed=boxed)
@@ -63,12 +63,13 @@ class Path:
             return "" if isinstance(value, StringMap) else None
         return INVALID
 
-    def call(self, state: State, value: GoValue, key: str, args: tuple[Any, ...]) -> Any:
+    def call(self, state: State, value: GoValue, key: str, args: tuple[Any, ...], *, boxed: bool) -> Any:
         """Return what a method of a Go value gives."""
         try:
             return value.call_method(key, args)
         except LookupError:
-            raise self.fault(state, f"can't evaluate field {key} in type {value.go_type}") from None
+            shown = "interface {}" if boxed else value.go_type
+            raise self.fault(state, f"can't evaluate field {key} in type {shown}") from None
         except GoError as error:
             raise self.fault(state, f"error calling {key}: {error.message}") from error
 

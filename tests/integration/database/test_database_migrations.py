@@ -27,6 +27,7 @@ from compozy.database.migrate import (
     migrate_up,
     read_status,
 )
+from compozy.database.plaintext import PlainText
 from compozy.errors import DatabaseError, UsageError
 from tests.harness.databases import migrated, new_run, settings
 
@@ -82,7 +83,7 @@ def test_the_tables_are_those_of_the_migrations(tmp_path: Path) -> None:
 def _stored_type(kind: Any) -> str:
     if isinstance(kind, sa.BigInteger):
         return "INTEGER"
-    assert isinstance(kind, (sa.Text, JsonText))
+    assert isinstance(kind, (PlainText, JsonText))
     return "TEXT"
 
 

@@ -8,21 +8,24 @@ from pathlib import Path
 import pytest
 
 from compozy.config.settings import DatabaseSettings
-from compozy.database.database import Database, open_database
-from compozy.database.migrate import migrate_up
+from compozy.database.database import Database
+from tests.harness.databases import fresh, migrated
 
 
-@pytest.fixture(params=["file", "memory"])
+@pytest.fixture(params=["file", "memory", "postgres"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """A migrated database on a file, and one in memory."""
-    path = str(tmp_path / "data" / "runs.db") if request.param == "file" else ":memory:"
-    opened = open_database(DatabaseSettings(driver="sqlite", path=path))
-    migrate_up(opened)
-    yield opened
-    opened.close()
+    """A migrated database on a file, one in memory, and one of a server."""
+    if request.param == "memory":
+        with migrated(":memory:") as opened:
+            yield opened
+        return
+    driver = "sqlite" if request.param == "file" else "postgres"
+    with fresh(driver, tmp_path) as settings, migrated(settings) as opened:
+        yield opened
 
 
-@pytest.fixture
-def file_settings(tmp_path: Path) -> DatabaseSettings:
-    """Settings of a database file that several runtimes use one after the other."""
-    return DatabaseSettings(driver="sqlite", path=str(tmp_path / "runs.db"))
+@pytest.fixture(params=["sqlite", "postgres"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DatabaseSettings]:
+    """Settings of a database that several runtimes use one after the other, or at once."""
+    with fresh(request.param, tmp_path) as settings:
+        yield settings

@@ -15,6 +15,7 @@ from compozy.database.tasks import TaskEnd, finish_task
 from compozy.durable.format import JOURNAL_FORMAT
 from compozy.durable.runtime import Runtime
 from compozy.durable.step import transact
+from tests.harness.databases import journal_table
 
 Execute = Callable[[str], Awaitable[None]]
 
@@ -55,13 +56,14 @@ def read_run(database: Database, run_id: str) -> Execution:
 
 def read_journal(database: Database, run_id: str) -> str | None:
     """The state of the run as the journal has it."""
-    query = sa.text("SELECT status FROM workflow_status WHERE workflow_uuid = :id")
+    query = sa.text(f"SELECT status FROM {journal_table(database, 'workflow_status')} WHERE workflow_uuid = :id")
     with database.read() as connection:
         return connection.execute(query, {"id": run_id}).scalar()
 
 
 def read_steps(database: Database, run_id: str) -> list[str]:
     """The names of the recorded steps of a run, in order."""
-    query = sa.text("SELECT function_name FROM operation_outputs WHERE workflow_uuid = :id ORDER BY function_id")
+    table = journal_table(database, "operation_outputs")
+    query = sa.text(f"SELECT function_name FROM {table} WHERE workflow_uuid = :id ORDER BY function_id")
     with database.read() as connection:
         return list(connection.execute(query, {"id": run_id}).scalars())

@@ -14,9 +14,10 @@ _SHARDS = 4
 
 
 @pytest.mark.parametrize("shard", range(1, _SHARDS + 1))
+@pytest.mark.parametrize("driver", ["sqlite", "postgres"])
 @pytest.mark.timeout(600)
-def test_a_run_that_is_killed_at_any_commit_goes_on(tmp_path: Path, shard: int) -> None:
-    command = [sys.executable, "-m", "tests.harness.kills", str(tmp_path), "--first", str(shard)]
+def test_a_run_that_is_killed_at_any_commit_goes_on(tmp_path: Path, driver: str, shard: int) -> None:
+    command = [sys.executable, "-m", "tests.harness.kills", str(tmp_path), "--driver", driver, "--first", str(shard)]
     done = subprocess.run([*command, "--every", str(_SHARDS)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     kills = json.loads(done.stdout)["kills"]

@@ -19,6 +19,7 @@ from compozy.database.status import Status
 from compozy.durable.format import JOURNAL_FORMAT
 from compozy.durable.runtime import Runtime
 from compozy.errors import RunTimeoutError
+from tests.harness.databases import journal_table
 from tests.integration.durable.runs import finish, new_run, read_journal, read_run, running
 
 
@@ -221,9 +222,9 @@ async def test_a_defect_in_a_run_ends_it_and_no_other(database: Database) -> Non
     assert read_run(database, "good").status is Status.SUCCESS
 
 
-async def test_an_end_that_the_journal_missed_is_closed_by_the_next_process(file_settings: DatabaseSettings) -> None:
+async def test_an_end_that_the_journal_missed_is_closed_by_the_next_process(storage: DatabaseSettings) -> None:
     """Killed between the last commit of the tables and the journal's own: the tables say SUCCESS, the journal not."""
-    database = open_database(file_settings)
+    database = open_database(storage)
     migrate_up(database)
 
     async def execute(run_id: str) -> None:
@@ -233,7 +234,8 @@ async def test_an_end_that_the_journal_missed_is_closed_by_the_next_process(file
         await runtime.submit(new_run("r"), "t")
         await runtime.wait("r")
     with database.write() as connection:
-        connection.execute(sa.text("UPDATE workflow_status SET status = 'PENDING', completed_at = NULL"))
+        table = journal_table(database, "workflow_status")
+        connection.execute(sa.text(f"UPDATE {table} SET status = 'PENDING', completed_at = NULL"))
     async with running(database, execute) as runtime:
         await _until(lambda: read_journal(database, "r") == "SUCCESS")
     assert read_run(database, "r").status is Status.SUCCESS
@@ -257,4 +259,4 @@ async def test_the_queue_of_a_process_is_gone_with_it(database: Database) -> Non
     async with running(database, execute):
         await _until(lambda: read_run(database, "r").status is Status.SUCCESS)
     with database.read() as connection:
-        assert connection.execute(sa.text("SELECT count(*) FROM queues")).scalar() == 0
+        assert connection.execute(sa.text(f"SELECT count(*) FROM {journal_table(database, 'queues')}")).scalar() == 0

@@ -13,6 +13,7 @@ from compozy.database.status import Status
 from compozy.database.tables import facts
 from compozy.durable.step import step, transact
 from compozy.errors import InternalError, ModelError
+from tests.harness.databases import journal_table
 from tests.integration.durable.runs import finish, new_run, read_journal, read_run, read_steps, running
 
 
@@ -60,7 +61,8 @@ async def test_an_error_in_a_step_is_recorded_and_raised_again_with_its_class(da
     assert isinstance(second, InternalError)
     assert "ZeroDivisionError" in second.message
     with database.read() as connection:
-        outputs = connection.execute(sa.text("SELECT output, error, serialization FROM operation_outputs")).all()
+        table = journal_table(database, "operation_outputs")
+        outputs = connection.execute(sa.text(f"SELECT output, error, serialization FROM {table}")).all()
     # Errors are our JSON; nothing is pickled anywhere.
     assert all(error is None and serialization == "compozy_json" for _, error, serialization in outputs)
 
@@ -72,7 +74,9 @@ async def test_tables_and_journal_change_in_one_commit(database: Database) -> No
     def change(connection: sa.Connection) -> Any:
         connection.execute(sa.insert(facts).values(name="a", value="1"))
         # The journal's row of this step appears with this transaction, on this connection.
-        count = sa.text("SELECT count(*) FROM operation_outputs WHERE function_name = 'both'")
+        count = sa.text(
+            f"SELECT count(*) FROM {journal_table(database, 'operation_outputs')} WHERE function_name = 'both'"
+        )
         seen.append(connection.execute(count).scalar())
         return {"done": True}
 
@@ -150,7 +154,8 @@ async def test_whoever_lost_a_run_can_record_nothing_more(database: Database) ->
         await runtime.submit(new_run("r"), "t")
         await lost.wait()
         with database.write() as connection:
-            connection.execute(sa.text("UPDATE workflow_status SET owner_xid = 'another' WHERE workflow_uuid = 'r'"))
+            table = journal_table(database, "workflow_status")
+            connection.execute(sa.text(f"UPDATE {table} SET owner_xid = 'another' WHERE workflow_uuid = 'r'"))
         go_on.set()
         await runtime.wait("r")
     assert stored == []

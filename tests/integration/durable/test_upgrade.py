@@ -16,6 +16,7 @@ from compozy.database.status import Status
 from compozy.durable import journal, runtime
 from compozy.durable.format import JOURNAL_FORMAT
 from compozy.durable.step import step
+from tests.harness.databases import journal_table
 from tests.integration.durable.runs import finish, new_run, read_journal, read_run, running
 
 
@@ -41,8 +42,8 @@ def _recorder(calls: list[str], name: str) -> Any:
     return call
 
 
-async def test_a_new_release_goes_on_with_what_an_old_one_began(file_settings: DatabaseSettings) -> None:
-    database = open_database(file_settings)
+async def test_a_new_release_goes_on_with_what_an_old_one_began(storage: DatabaseSettings) -> None:
+    database = open_database(storage)
     migrate_up(database)
     calls: list[str] = []
     results: list[Any] = []
@@ -71,9 +72,9 @@ async def test_a_new_release_goes_on_with_what_an_old_one_began(file_settings: D
 
 
 async def test_a_release_with_another_format_leaves_the_run_to_those_who_began_it(
-    file_settings: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+    storage: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    database = open_database(file_settings)
+    database = open_database(storage)
     migrate_up(database)
     calls: list[str] = []
     await _cut(database, calls)
@@ -101,6 +102,7 @@ async def test_a_release_with_another_format_leaves_the_run_to_those_who_began_i
         await old.wait("r")
     assert calls == ["old first"]
     with database.read() as connection:
-        versions = connection.execute(sa.text("SELECT DISTINCT application_version FROM workflow_status")).scalars()
+        table = journal_table(database, "workflow_status")
+        versions = connection.execute(sa.text(f"SELECT DISTINCT application_version FROM {table}")).scalars()
         assert list(versions) == [str(JOURNAL_FORMAT)]
     database.close()

@@ -43,7 +43,7 @@ def _index_one(item: Any, key: Any) -> Any:
     if isinstance(item, str):
         data = to_bytes(item)
         return Uint8(data[_position(key, len(data), "string")])
-    raise GoError(f"can't index item of type {type_name(item)}")
+    raise GoError(f"can't index item of type {type_name(item).removeprefix('*')}")
 
 
 def _index_map(item: dict[str, Any], key: Any) -> Any:
@@ -77,7 +77,7 @@ def length(item: Any) -> int:
         raise GoError("reflect: call of reflect.Value.Type on zero Value")
     if item is None:
         raise GoError("len of nil pointer")
-    raise GoError(f"len of type {type_name(item)}")
+    raise GoError(f"len of type {type_name(item).removeprefix('*')}")
 
 
 @function("call", "value value...")

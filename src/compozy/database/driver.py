@@ -1,0 +1,44 @@
+"""What SQLite and PostgreSQL each do in their own way; everything else is the same SQL for both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+import sqlalchemy as sa
+
+from compozy.config.settings import DatabaseSettings
+
+
+class Driver(Protocol):
+    """One kind of database. `journal_schema` is where the engine's journal lives; None is beside our own tables."""
+
+    name: str
+    journal_schema: str | None
+
+    def begin_write(self, connection: sa.Connection) -> None:
+        """Begin a transaction that writes, on a connection that has none."""
+        ...
+
+    def find_foreign(self, tables: Iterable[str]) -> str | None:
+        """Return one of the `tables` that shows that a database without our version is another program's."""
+        ...
+
+    def list_journal(self, connection: sa.Connection) -> list[str]:
+        """Return the tables of the journal, quoted as they stand in SQL."""
+        ...
+
+    def drop_journal(self, connection: sa.Connection) -> None:
+        """Delete the journal, all of it."""
+        ...
+
+    def migrating(
+        self, settings: DatabaseSettings, engine: sa.Engine, location: str
+    ) -> AbstractContextManager[sa.Engine]:
+        """Keep other processes from migrating while the block lasts, and give the engine to migrate with.
+
+        Raises:
+            DatabaseError: another process did not come to an end with it.
+        """
+        ...

