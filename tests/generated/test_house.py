@@ -117,7 +117,9 @@ def test_sizes(file: Path) -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=source_name)
 def test_time_and_chance_come_from_one_place(file: Path) -> None:
-    if source_name(file) in CLOCK_AND_CHANCE or source_name(file) == "template/functions/sources.py":
+    # The template engine stands alone: it has its own place, which the writer of its reference page replaces.
+    alone = {"template/functions/sources.py", "template/reference.py"}
+    if source_name(file) in CLOCK_AND_CHANCE | alone:
         return
     for node in ast.walk(tree_of(file)):
         if isinstance(node, ast.Call):
@@ -173,6 +175,8 @@ def test_errors_are_raised_from_the_tree(file: Path) -> None:
     for node in ast.walk(tree_of(file)):
         if isinstance(node, ast.ClassDef):
             bases = {dotted(base) for base in node.bases}
+            if "DontWrapMixin" in bases:
+                continue  # a UsageError that SQLAlchemy lets pass; errors.py knows nothing of SQLAlchemy
             assert not bases & {"CompozyError", "DatabaseError", "RunError", "UsageError"}, node.name
 
 

@@ -120,12 +120,14 @@ def _check_address(spec: ModelSpec) -> None:
     try:
         parts = urlsplit(spec.base_url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        # A secret in an address would be written wherever the address is: into logs and into the journal.
+        usable = usable and not (parts.username or parts.password or parts.query)
     except ValueError:
         usable = False
     if not usable:
         raise ModelError(
             f"`base_url` of provider {spec.config.id!r} is no address of a server",
-            hint="write it like `http://localhost:8000/v1`",
+            hint="write it like `http://localhost:8000/v1`, without user, password or query; a key goes into `api_key`",
             details={"provider": spec.config.id, "model": spec.model_name},
         )
 

@@ -30,10 +30,19 @@ def snapshot(project: LoadedProject, workflow_id: str) -> dict[str, Any]:
     """
     workflow = project.workflow(workflow_id)
     return {
-        "workflow": workflow.config.model_dump(mode="json", by_alias=True, exclude_unset=True),
+        "workflow": _with_default_provider(project, workflow.config),
         "providers": [_public_parts(provider) for provider in _reachable(project, workflow.config)],
         "source": {"file": workflow.node.place.file, "places": _template_places(workflow)},
     }
+
+
+def _with_default_provider(project: LoadedProject, workflow: WorkflowConfig) -> dict[str, Any]:
+    """Return the workflow as JSON; a run keeps the provider that was the first one when it began."""
+    document = workflow.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    for task in document["tasks"]:
+        if "prompt" in task and project.providers and not (task.get("agent") or {}).get("llm"):
+            task["agent"] = {**(task.get("agent") or {}), "llm": project.providers[0].id}
+    return document
 
 
 def _public_parts(provider: ProviderConfig) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from compozy.template.values import (
     LimitError,
     Strings,
     Uint8,
+    Uint64,
     is_list,
     is_map,
 )
@@ -99,6 +100,7 @@ _PRINTERS: dict[type, Callable[[Any], str]] = {
     Invalid: lambda _: "<no value>",
     Int64: int.__repr__,
     Uint8: int.__repr__,
+    Uint64: int.__repr__,
 }
 
 

@@ -22,6 +22,7 @@ from compozy.template.values import (
     StringMap,
     Strings,
     Uint8,
+    Uint64,
     holds_null,
     is_int,
     is_list,
@@ -277,7 +278,7 @@ def _count(unit: str, node: Node, state: State) -> None:
 
 def _int_type(value: object) -> type[int]:
     """Return the Go type of a whole number, which the numbers up to it have too."""
-    return next((kind for kind in (Int64, Uint8) if isinstance(value, kind)), int)
+    return next((kind for kind in (Int64, Uint8, Uint64) if isinstance(value, kind)), int)
 
 
 class _Binder:

@@ -59,6 +59,10 @@ class Uint8(int):
     """Go's uint8, a byte of a string."""
 
 
+class Uint64(int):
+    """Go's uint64, a part of a version."""
+
+
 class Strings(list[Any]):
     """Go's []string."""
 
@@ -118,6 +122,7 @@ _TYPES: dict[type, tuple[str, str]] = {
     list: ("[]interface {}", "slice"),
     Int64: ("int64", "int64"),
     Uint8: ("uint8", "uint8"),
+    Uint64: ("uint64", "uint64"),
     Strings: ("[]string", "slice"),
     Ints: ("[]int", "slice"),
     Lists: ("[][]interface {}", "slice"),

@@ -312,7 +312,7 @@ async def test_a_base_url_that_is_none(url: str) -> None:
     error = await Asker(url).fail()
 
     assert error.message == "`base_url` of provider 'p' is no address of a server"
-    assert error.hint == "write it like `http://localhost:8000/v1`"
+    assert error.hint == "write it like `http://localhost:8000/v1`, without user, password or query; a key goes into `api_key`"
 
 
 async def test_a_body_that_cannot_be_unpacked(chat_server: ChatServer) -> None:

@@ -15,6 +15,7 @@ _BASIC = {
     "int": "int",
     "int64": "int",
     "uint8": "int",
+    "uint64": "int",
     "float64": "float",
     "complex128": "complex",
     "string": "string",

@@ -9,7 +9,7 @@ from typing import Any
 
 from compozy.template.functions.registry import function
 from compozy.template.literals import MAX_UINT, quote
-from compozy.template.values import GoError, GoValue
+from compozy.template.values import GoError, GoValue, Uint64
 
 _TAIL = r"(-([0-9A-Za-z\-]+(\.[0-9A-Za-z\-]+)*))?(\+([0-9A-Za-z\-]+(\.[0-9A-Za-z\-]+)*))?"
 _VERSION = re.compile(rf"v?([0-9]+)(\.[0-9]+)?(\.[0-9]+)?{_TAIL}\Z")
@@ -44,9 +44,9 @@ class Version(GoValue):
     def call_method(self, name: str, args: tuple[Any, ...]) -> Any:
         """Return a part of the version, or the order of two versions."""
         plain: dict[str, Any] = {
-            "Major": self.numbers[0],
-            "Minor": self.numbers[1],
-            "Patch": self.numbers[2],
+            "Major": Uint64(self.numbers[0]),
+            "Minor": Uint64(self.numbers[1]),
+            "Patch": Uint64(self.numbers[2]),
             "Prerelease": self.pre,
             "Metadata": self.metadata,
             "Original": self.original,
