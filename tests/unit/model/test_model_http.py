@@ -22,6 +22,8 @@ from compozy.model import http
 from compozy.model.catalog import ModelCatalog
 from compozy.model.config import ProviderConfig
 
+_PLAIN_ADDRESS = "write it like `http://localhost:8000/v1`, without user, password or query; a key goes into `api_key`"
+
 KEY = "sk-the-users-own-key-1234567890"
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
 
@@ -312,7 +314,7 @@ async def test_a_base_url_that_is_none(url: str) -> None:
     error = await Asker(url).fail()
 
     assert error.message == "`base_url` of provider 'p' is no address of a server"
-    assert error.hint == "write it like `http://localhost:8000/v1`, without user, password or query; a key goes into `api_key`"
+    assert error.hint == _PLAIN_ADDRESS
 
 
 async def test_a_body_that_cannot_be_unpacked(chat_server: ChatServer) -> None:
