@@ -38,10 +38,11 @@ def snapshot(project: LoadedProject, workflow_id: str) -> dict[str, Any]:
 
 def _with_default_provider(project: LoadedProject, workflow: WorkflowConfig) -> dict[str, Any]:
     """Return the workflow as JSON; a run keeps the provider that was the first one when it began."""
-    document = workflow.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    document: dict[str, Any] = workflow.model_dump(mode="json", by_alias=True, exclude_unset=True)
     for task in document["tasks"]:
-        if "prompt" in task and project.providers and not (task.get("agent") or {}).get("llm"):
-            task["agent"] = {**(task.get("agent") or {}), "llm": project.providers[0].id}
+        agent: dict[str, Any] = task.get("agent") or {}
+        if "prompt" in task and project.providers and not agent.get("llm"):
+            task["agent"] = {**agent, "llm": project.providers[0].id}
     return document
 
 
