@@ -546,12 +546,6 @@ def test_a_database_of_another_project(cli: RunCli, tmp_path: Path) -> None:
         assert "name: demo" in done.err
 
 
-def test_a_driver_that_does_not_exist_yet(cli: RunCli, tmp_path: Path) -> None:
-    write_project(tmp_path, database={"driver": "postgres", "host": "localhost"})
-    done = cli("workflow", "run", "two")
-    assert (done.status, "'postgres'" in done.err) == (4, True)
-
-
 def test_faults_in_files_have_status_5(cli: RunCli, tmp_path: Path) -> None:
     write_project(tmp_path, {"two": {"tasks": [{"id": "one", "promt": "x"}]}}, sever={"port": 1})
     for command in (("workflow", "run", "two"), ("workflow", "list"), ("config", "validate"), ("migrate", "up")):
