@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from compozy.config.fingerprint import database_fingerprint
 from compozy.database.database import Database, describe_location, open_database, open_for_reading
 from compozy.database.facts import claim_for_project, get_project
 from compozy.database.migrate import (
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 DEFAULT_CONCURRENCY = {"sqlite": 10, "postgres": 100}
 # Runs at once that `make bench` measured on SQLite: no lock error, no loss of throughput. It moves with a figure only.
 MEASURED_SQLITE_CONCURRENCY = 100
+# The role of a process that answers requests.
+SERVER = "server"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +50,21 @@ class App:
     catalog: ModelCatalog
     left_unfinished: int
 
+    async def load_models(self) -> None:
+        """Load the libraries of the project's models, in a thread: what a first run would wait for."""
+        from compozy.task.execute import load_agents
+
+        if self.project.providers:
+            await load_agents()
+            await asyncio.to_thread(self.catalog.load)
+
 
 def open_storage(
-    project: LoadedProject, *, wait_for_lock_s: float, on_wait: Callable[[str], None] | None = None
+    project: LoadedProject,
+    *,
+    wait_for_lock_s: float,
+    on_wait: Callable[[str], None] | None = None,
+    url: str | None = None,
 ) -> Database:
     """Open the project's database to execute runs on it: owned, migrated, and this project's.
 
@@ -56,13 +72,14 @@ def open_storage(
         project: names the database.
         wait_for_lock_s: how long to wait for another process that executes runs on the same SQLite file.
         on_wait: told whom this process waits for.
+        url: where this process answers requests, for others to find it.
 
     Raises:
         DatabaseError: it cannot be used; nothing was changed.
     """
     database = open_database(project.database, location=display_location(project))
     try:
-        _own(database, wait_for_lock_s, on_wait)
+        _own(database, wait_for_lock_s, on_wait, url)
         prepare(database, project)
     except BaseException:
         close_storage(database)
@@ -151,8 +168,12 @@ async def open_app(
     # Loaded here, because commands that only read do without the engine and the models, and start ten times faster.
     from compozy.durable.runtime import Runtime
     from compozy.model.catalog import ModelCatalog
+    from compozy.task.execute import load_agents
     from compozy.workflow.execute import WorkflowExecutor
 
+    if role != SERVER:
+        # Before the first run, whose time would count it; a server is ready first.
+        await load_agents()
     catalog = ModelCatalog(
         project.providers, missing_keys=project.missing_keys, environ=project.environ, base_dir=project.root
     )
@@ -191,11 +212,24 @@ def display_location(project: LoadedProject) -> str:
     return path if relative.startswith("..") else f"./{relative}"
 
 
-def _own(database: Database, wait_s: float, on_wait: Callable[[str], None] | None) -> None:
+def fingerprint_of(project: LoadedProject) -> str:
+    """Return the name by which clients recognize the project's database."""
+    settings = project.database
+    values = settings.model_dump(include={"path", "host", "port", "dbname"})
+    secret = settings.conn_string
+    values["conn_string"] = secret.get_secret_value() if secret else None
+    return database_fingerprint(settings.driver, values, str(project.root))
+
+
+def _own(
+    database: Database, wait_s: float, on_wait: Callable[[str], None] | None = None, url: str | None = None
+) -> None:
     lock = database.owner_lock
     if lock is None:
         return
-    holder = {"pid": os.getpid(), "command": " ".join(["compozy", *sys.argv[1:3]])}
+    holder: dict[str, Any] = {"pid": os.getpid(), "command": " ".join(["compozy", *sys.argv[1:3]])}
+    if url is not None:
+        holder["url"] = url
     lock.acquire(holder, wait_s=wait_s, on_wait=on_wait)
 
 
@@ -207,7 +241,7 @@ def migrate_storage_up(project: LoadedProject) -> tuple[str, tuple[str, ...]]:
     """
     database = open_database(project.database, location=display_location(project))
     try:
-        _own(database, 0.0, None)
+        _own(database, 0.0)
         applied = migrate_up(database)
         _prepare_journal(database, auto_migrate=True)
         return database.location, applied
@@ -231,7 +265,7 @@ def migrate_storage_down(
     """
     database = open_database(project.database, location=display_location(project))
     try:
-        _own(database, 0.0, None)
+        _own(database, 0.0)
         loss = measure_down(database, target)
         if loss is None:
             return database.location, None

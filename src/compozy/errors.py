@@ -2,7 +2,15 @@
 
 CompozyError                 code                exit  http
 ├── UsageError               usage                  2   400   wrong on the command line or in a request
-│   └── NotFoundError        not_found              2   404   no such workflow, execution, task, ...
+│   ├── NotFoundError        not_found              2   404   no such workflow, execution, task, ...
+│   ├── ConflictError        conflict               2   409   what is there already is something else
+│   ├── IdempotencyError     idempotency_key        2   422   the key was used for another request
+│   ├── TooLargeError        too_large              2   413   a request holds more than is accepted
+│   └── MediaTypeError       media_type             2   415   a request's body is no JSON
+├── AuthenticationError      authentication         3   401   the API key is missing or wrong
+│   └── ForbiddenError       forbidden              3   403   a request from a place that may not ask
+├── ServerError              server                 4   502   no server, or one that cannot be used
+│   └── StoppingError        stopping               4   503   the server is about to end
 ├── ProjectError             invalid_project        5   422   faults in files, each with its place
 ├── TemplateError            template               1   422
 │   ├── TemplateSyntaxError  template_syntax        5   422   the text is not a template
@@ -14,6 +22,7 @@ CompozyError                 code                exit  http
 ├── RunError                 run_failed             1   500   a workflow or one of its tasks failed
 │   ├── ModelError           model                  1   502   a model provider refused or broke
 │   ├── RunTimeoutError      timeout                1   504   a deadline passed
+│   ├── NotFinishedError     not_finished           1   408   the run goes on for longer than the caller waits
 │   └── RunCanceledError     canceled               1   409
 └── InternalError            internal               1   500   a defect in Compozy itself
 
@@ -84,6 +93,54 @@ class NotFoundError(UsageError):
     """The named workflow, execution or task does not exist."""
 
     code, exit_status, http_status = "not_found", 2, 404
+
+
+class ConflictError(UsageError):
+    """The named thing exists and is another one, or is in a state that does not allow it."""
+
+    code, exit_status, http_status = "conflict", 2, 409
+
+
+class IdempotencyError(UsageError):
+    """The idempotency key was used before, with another request."""
+
+    code, exit_status, http_status = "idempotency_key", 2, 422
+
+
+class TooLargeError(UsageError):
+    """A request holds more than is accepted."""
+
+    code, exit_status, http_status = "too_large", 2, 413
+
+
+class MediaTypeError(UsageError):
+    """The body of a request is of a kind that is not accepted."""
+
+    code, exit_status, http_status = "media_type", 2, 415
+
+
+class AuthenticationError(CompozyError):
+    """The API key is missing or wrong."""
+
+    code, exit_status, http_status = "authentication", 3, 401
+
+
+class ForbiddenError(AuthenticationError):
+    """The request comes from a place that may not ask: another web page, another name for this host."""
+
+    code, http_status = "forbidden", 403
+
+
+class ServerError(CompozyError):
+    """There is no server at an address, or it cannot be used."""
+
+    code, exit_status, http_status = "server", 4, 502
+
+
+class StoppingError(ServerError):
+    """The server is about to end and takes nothing new."""
+
+    code, http_status = "stopping", 503
 
 
 class ProjectError(CompozyError):
@@ -165,6 +222,12 @@ class RunTimeoutError(RunError):
     code, http_status = "timeout", 504
 
 
+class NotFinishedError(RunError):
+    """The run goes on for longer than the caller waits; `details["execution_id"]` names it."""
+
+    code, exit_status, http_status = "not_finished", 1, 408
+
+
 class RunCanceledError(RunError):
     """The run was canceled."""
 
@@ -179,20 +242,35 @@ class InternalError(CompozyError):
 
 def restore_error(stored: dict[str, Any]) -> CompozyError:
     """Return the error that `to_json` stored, of the class that its code names; an unknown code gives a RunError."""
-    kinds = {
-        kind.code: kind
-        for kind in (
-            RunError,
-            ModelError,
-            RunTimeoutError,
-            RunCanceledError,
-            InternalError,
-            UsageError,
-            NotFoundError,
-            SchemaMismatchError,
-        )
-    }
     details = dict(stored.get("details") or {})
     hint = str(details.pop("hint", ""))
-    kind = kinds.get(str(stored.get("code")), RunError)
+    kind = _RESTORED.get(str(stored.get("code")), RunError)
     return kind(str(stored.get("message", "")), hint=hint, details=details)
+
+
+# Those that are made of message, hint and details alone.
+_RESTORED: dict[str, type[CompozyError]] = {
+    kind.code: kind
+    for kind in (
+        UsageError,
+        NotFoundError,
+        ConflictError,
+        IdempotencyError,
+        TooLargeError,
+        MediaTypeError,
+        AuthenticationError,
+        ForbiddenError,
+        ServerError,
+        StoppingError,
+        SchemaMismatchError,
+        DatabaseError,
+        DatabaseLockedError,
+        DatabaseOwnedError,
+        RunError,
+        ModelError,
+        RunTimeoutError,
+        NotFinishedError,
+        RunCanceledError,
+        InternalError,
+    )
+}

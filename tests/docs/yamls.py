@@ -11,8 +11,8 @@ import yaml
 
 from compozy.errors import ProjectError, UsageError
 from compozy.model.config import DEFAULT_MODELS
-from compozy.project import load_project
 from compozy.project.file import ProjectFile
+from compozy.project.load import load_project
 from compozy.task.config import TaskConfig
 from compozy.workflow.config import WorkflowConfig
 from tests.docs.pages import Fence

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from compozy.errors import ProjectError, UsageError
-from compozy.project import load_project
+from compozy.project.load import load_project
 
 FOLDER = Path(__file__).parent / "cases"
 _BYTES = {b"{tab}": b"\t", b"{nul}": b"\0", b"{bom}": b"\xef\xbb\xbf", b"{xff}": b"\xff"}

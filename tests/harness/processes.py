@@ -20,12 +20,16 @@ PROGRAM = (
     "alembic.config",
     "openai",
     "pydantic_ai.models.openai",
+    "compozy.agent.run",
     "compozy.cli.executions",
     "compozy.cli.main",
     "compozy.cli.run",
     "compozy.durable.runtime",
     "compozy.model.scripted",
+    "compozy.cli.remote",
     "compozy.project.load",
+    "compozy.server.serve",
+    "compozy.server.worker",
     "compozy.workflow.execute",
 )
 NOBODY = 65534

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from compozy.cli.find import current_folder
 from compozy.cli.options import LogFormat, globals_of
-from compozy.errors import UsageError
 
 if TYPE_CHECKING:
     from compozy.project.loaded import LoadedProject
@@ -32,13 +32,6 @@ def open_project(
     given = dict(overrides or {})
     if options.log_level is not None:
         given["runtime.log_level"] = (options.log_level.value, "--log-level")
-    project = load_project(config or options.config, cwd=_current_folder(), overrides=given, environ=os.environ)
+    project = load_project(config or options.config, cwd=current_folder(), overrides=given, environ=os.environ)
     configure_logging(project.runtime.log_level, as_json=options.log_format is LogFormat.json)
     return project
-
-
-def _current_folder() -> Path:
-    try:
-        return Path.cwd()
-    except OSError as error:
-        raise UsageError("the current folder is not there any more", hint="change to one that is") from error

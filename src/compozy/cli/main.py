@@ -16,6 +16,7 @@ from compozy.cli.migrate import migrate_app
 from compozy.cli.options import ConfigOption, Globals, LogFormat, LogLevel
 from compozy.cli.output import OutputError, close_output, flush_output, open_streams, print_error, print_note
 from compozy.cli.project import completion_command, init_command, schema_command, version_command
+from compozy.cli.server import health_command, start_command, worker_command
 from compozy.cli.workflow import workflow_app
 from compozy.errors import CompozyError, InternalError, UsageError
 
@@ -47,6 +48,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(workflow_app, name="workflow")
+app.command("start")(start_command)
+app.command("worker")(worker_command)
+app.command("health")(health_command)
 app.add_typer(migrate_app, name="migrate")
 app.add_typer(config_app, name="config")
 app.command("init")(init_command)

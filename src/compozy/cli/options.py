@@ -52,6 +52,15 @@ PathOption = Annotated[
     str | None,
     typer.Option("--db-path", help="SQLite file or :memory:, instead of database.path.", show_default=False),
 ]
+ServerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--server",
+        metavar="URL",
+        help="Server to ask, also COMPOZY_BASE_URL. Default: the project's, if it runs.",
+        show_default=False,
+    ),
+]
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How the result is written to stdout.")]
 
 

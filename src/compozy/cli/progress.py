@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from compozy.cli.output import paint, print_note, write_note
-from compozy.config.duration import format_duration
+from compozy.config.timespan import format_duration
 from compozy.database.status import Status
-from compozy.database.tasks import TaskEnd
+
+if TYPE_CHECKING:
+    from compozy.database.tasks import TaskEnd
 
 
 class Progress:
@@ -31,16 +35,23 @@ class Progress:
 
     def task_ended(self, execution_id: str, task_id: str, end: TaskEnd, *, replayed: bool, seconds: float) -> None:
         """Show how it ended, and say when another provider answered than was asked."""
-        if self._shows(execution_id):
-            write_note(f"\r\x1b[K{_line(task_id, end, replayed=replayed, seconds=seconds)}\n")
-        if execution_id == self._execution_id and not self._quiet:
-            self._tell_fallbacks(end)
+        if execution_id == self._execution_id:
+            line = "recorded before" if replayed else task_details(end.usage or (), seconds)
+            self.show_end(task_id, end.status, line, end.usage or ())
+
+    def show_end(self, task_id: str, status: Status, details: str, usages: Sequence[dict[str, Any]]) -> None:
+        """Show the end of a task of the run, and notices of its `usages`."""
+        if self._shows(self._execution_id):
+            mark = paint("✓", "green") if status is Status.SUCCESS else paint("✗", "red")
+            write_note(f"\r\x1b[K  {mark} {task_id}  {paint(details, 'dim')}\n")
+        if not self._quiet:
+            self._tell_fallbacks(usages)
 
     def _shows(self, execution_id: str) -> bool:
         return self._is_terminal and not self._quiet and execution_id == self._execution_id
 
-    def _tell_fallbacks(self, end: TaskEnd) -> None:
-        for usage in end.usage or ():
+    def _tell_fallbacks(self, usages: Sequence[dict[str, Any]]) -> None:
+        for usage in usages:
             if usage.get("fell_back_from") and usage["fell_back_from"] not in self._said:
                 self._said.add(usage["fell_back_from"])
                 print_note(
@@ -49,12 +60,10 @@ class Progress:
                 )
 
 
-def _line(task_id: str, end: TaskEnd, *, replayed: bool, seconds: float) -> str:
-    mark = paint("✓", "green") if end.status is Status.SUCCESS else paint("✗", "red")
-    if replayed:
-        return f"  {mark} {task_id}  {paint('recorded before', 'dim')}"
+def task_details(usages: Sequence[dict[str, Any]], seconds: float) -> str:
+    """Return time, tokens and model of a task: `0.4s  34 + 9 tokens  local/smollm2`."""
     details = [format_duration(seconds)]
-    for usage in end.usage or ():
+    for usage in usages:
         details.append(f"{usage['input_tokens']} + {usage['output_tokens']} tokens")
         details.append(f"{usage['provider']}/{usage['model']}")
-    return f"  {mark} {task_id}  {paint('  '.join(details), 'dim')}"
+    return "  ".join(details)

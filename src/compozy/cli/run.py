@@ -3,88 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import math
 import os
 import signal
-import sys
 import threading
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, cast
 
 from compozy.app import App, close_storage, concurrency_warning, open_app, open_storage
-from compozy.cli.documents import execution_document, print_failure
-from compozy.cli.output import json_text, print_json, print_line, print_note
+from compozy.cli.given import RunRequest
+from compozy.cli.output import print_note
 from compozy.cli.progress import Progress
-from compozy.config.duration import parse_duration_s
+from compozy.cli.results import INTERRUPTED, print_result
 from compozy.database.database import Database
 from compozy.database.executions import Execution, NewExecution, get_execution
 from compozy.database.status import Status
 from compozy.database.tasks import list_tasks
-from compozy.errors import RunCanceledError, UsageError
+from compozy.errors import RunCanceledError
 from compozy.project.definition import snapshot
 from compozy.project.loaded import LoadedProject
-from compozy.workflow.start import prepare_run, start_run
+from compozy.workflow.documents import execution_document
+from compozy.workflow.start import check_same_run, prepare_run, start_run
 
-_MAX_INPUT_BYTES = 10 * 1024 * 1024
-# As deep as YAML files may be.
-_MAX_INPUT_DEPTH = 100
-_INTERRUPTED = 130
 _TERMINATED = 143
 # How long an orderly end after a signal may take.
 _GRACE_S = 10.0
 # A run that another process executes is looked at this often.
 _POLL_S = 0.2
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunRequest:
-    """What `workflow run` was asked for."""
-
-    workflow_id: str
-    given: Any
-    execution_id: str | None
-    timeout_s: float | None
-    wait_for_lock_s: float
-    quiet: bool
-    as_json: bool
-
-
-def read_input(text: str | None) -> Any:
-    """Return the JSON that `--input` names: itself, `@FILE`, or `-` for stdin.
-
-    Raises:
-        UsageError: the file cannot be read, is larger than 10 MiB, holds no JSON, or JSON nested over 100 levels.
-    """
-    if text is None:
-        return None
-    source, data = _read_source(text)
-    if len(data) > _MAX_INPUT_BYTES:
-        raise UsageError(f"the input from {source} is larger than 10 MiB")
-    content = _decode(source, data)
-    try:
-        value = json.loads(content, parse_constant=_refuse_constant, parse_float=_parse_float)
-        _check_depth(value)
-    except (ValueError, RecursionError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else getattr(error, "msg", str(error))
-        raise UsageError(
-            f"the input from {source} is not JSON: {reason}",
-            hint="""quote it for the shell, as in --input='{"name": "Ada"}'""",
-        ) from error
-    return value
-
-
-def duration_flag(flag: str, text: str) -> float:
-    """Return a duration flag in seconds.
-
-    Raises:
-        UsageError: it is none.
-    """
-    try:
-        return parse_duration_s(text)
-    except ValueError as error:
-        raise UsageError(f"{flag}: {error}") from error
 
 
 def run_workflow(project: LoadedProject, request: RunRequest) -> int:
@@ -149,16 +91,7 @@ class _Runner:
     async def _join(self, app: App, new: NewExecution) -> None:
         """The id is known: show that run, and go on with it when nobody does."""
         known = await self._database.read_async(lambda c: get_execution(c, new.workflow_exec_id))
-        if known.workflow_id != new.workflow_id:
-            raise UsageError(
-                f"execution {new.workflow_exec_id!r} is a run of workflow {known.workflow_id!r}",
-                hint="choose another --id",
-            )
-        if self._request.given is not None and known.input != new.input:
-            raise UsageError(
-                f"execution {new.workflow_exec_id!r} began with another input",
-                hint="leave out --input to see that run, or choose another --id",
-            )
+        check_same_run(known, new, has_input=self._request.given is not None)
         await app.runtime.adopt(new.workflow_exec_id)
 
     async def _wait(self, app: App, run_id: str) -> int | None:
@@ -179,9 +112,9 @@ class _Runner:
     def _receive(self, number: int) -> None:
         if self._signal.done():
             # Asked twice: leave at once. The journal is safe at any moment, and the run can be gone on with.
-            os._exit(_INTERRUPTED)
+            os._exit(INTERRUPTED)
         self._signal.set_result(number)
-        self._leave_later(_TERMINATED if number == signal.SIGTERM else _INTERRUPTED)
+        self._leave_later(_TERMINATED if number == signal.SIGTERM else INTERRUPTED)
         if number == signal.SIGINT and not self._request.quiet:
             print_note("\ncanceling the run ... (Ctrl-C again leaves at once)")
 
@@ -212,16 +145,7 @@ class _Runner:
     def _print(self, run: Execution) -> int:
         with self._database.read() as connection:
             tasks = list_tasks(connection, run.workflow_exec_id)
-        if self._request.as_json:
-            print_json(execution_document(run, tasks))
-        elif run.status is Status.SUCCESS:
-            print_line(f"Workflow {run.workflow_id!r} completed successfully")
-            print_line(f"Result: {json_text(run.output)}")
-        else:
-            print_failure(run)
-        if run.status is Status.CANCELED:
-            return _INTERRUPTED
-        return 0 if run.status is Status.SUCCESS else 1
+        return print_result(execution_document(run, tasks), as_json=self._request.as_json)
 
 
 async def _until_ended(app: App, run_id: str) -> None:
@@ -239,51 +163,3 @@ def _how_to_go_on(run_id: str) -> str:
 
 def _canceled() -> RunCanceledError:
     return RunCanceledError("canceled with Ctrl-C")
-
-
-def _read_source(text: str) -> tuple[str, bytes]:
-    """Return where the input comes from, and as much of it as may be accepted and one byte more."""
-    if text == "-":
-        return "stdin", sys.stdin.buffer.read(_MAX_INPUT_BYTES + 1)
-    if not text.startswith("@"):
-        return "--input", os.fsencode(text)
-    path = Path(text[1:])
-    try:
-        with path.open("rb") as file:
-            return text[1:], file.read(_MAX_INPUT_BYTES + 1)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise UsageError(f"cannot read the input file {str(path)!r}: {reason}") from error
-
-
-def _decode(source: str, content: bytes) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"the input from {source} is not UTF-8 text") from error
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON value")
-
-
-def _parse_float(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        raise ValueError(f"the number {text} is too large")
-    return number
-
-
-def _check_depth(value: Any) -> None:
-    level, depth = [value], 0
-    while level:
-        depth += 1
-        if depth > _MAX_INPUT_DEPTH:
-            raise ValueError(f"nested deeper than {_MAX_INPUT_DEPTH} levels")
-        level = [item for found in level for item in _items(found)]
-
-
-def _items(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        return list(cast("dict[str, Any]", value).values())
-    return cast("list[Any]", value) if isinstance(value, list) else []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,9 +14,14 @@ from compozy.cli.options import (
     Format,
     FormatOption,
     PathOption,
+    ServerOption,
     database_overrides,
     globals_of,
 )
+from compozy.errors import DatabaseOwnedError
+
+if TYPE_CHECKING:
+    from compozy.cli.given import RunRequest
 
 workflow_app = typer.Typer(help="Run workflows and look at their executions.", no_args_is_help=True)
 
@@ -39,46 +46,78 @@ def run_command(
     wait_for_lock: Annotated[
         str, typer.Option("--wait-for-lock", help="How long to wait for another process on the same SQLite file.")
     ] = DEFAULT_WAIT_FOR_LOCK,
+    server: ServerOption = None,
     output: FormatOption = Format.text,
     config: ConfigOption = None,
     db_driver: DriverOption = None,
     db_path: PathOption = None,
 ) -> int:
     """Run a workflow to its end and print its result."""
-    from compozy.cli.context import open_project
-    from compozy.cli.run import RunRequest, duration_flag, read_input, run_workflow
+    from compozy.cli.find import Search, look
+    from compozy.cli.given import RunRequest, duration_flag, read_input
+    from compozy.cli.remote import run_remotely
 
+    options = globals_of(context)
     request = RunRequest(
         workflow_id=workflow_id,
         given=read_input(given),
         execution_id=execution_id,
         timeout_s=None if timeout is None else duration_flag("--timeout", timeout),
         wait_for_lock_s=duration_flag("--wait-for-lock", wait_for_lock),
-        quiet=globals_of(context).quiet,
+        quiet=options.quiet,
         as_json=output is Format.json,
     )
-    project = open_project(context, config, database_overrides(db_driver, db_path))
-    return run_workflow(project, request)
+    overrides = database_overrides(db_driver, db_path)
+    search = Search(
+        server=server,
+        config=config or options.config,
+        overrides=overrides,
+        quiet=options.quiet,
+        knows=("workflows", workflow_id),
+    )
+    if (found := look(search)) is not None:
+        return run_remotely(found, request)
+    try:
+        return _run_here(context, config, overrides, request)
+    except DatabaseOwnedError as error:
+        # A server of this project was started in between: it has the file, and takes the run.
+        if (found := look(search)) is None:
+            raise error from None
+        return run_remotely(found, request)
+
+
+def _run_here(
+    context: typer.Context, config: Path | None, overrides: Mapping[str, tuple[Any, str]], request: RunRequest
+) -> int:
+    from compozy.cli.context import open_project
+    from compozy.cli.run import run_workflow
+
+    return run_workflow(open_project(context, config, overrides), request)
 
 
 @workflow_app.command("list")
 def list_command(
     context: typer.Context,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Latest executions to show.")] = 20,
+    server: ServerOption = None,
     output: FormatOption = Format.text,
     config: ConfigOption = None,
     db_driver: DriverOption = None,
     db_path: PathOption = None,
 ) -> None:
     """List the project's workflows and their latest executions."""
+    from compozy.cli.find import Search, look
+    from compozy.cli.remote import show_remote_list
+
+    options, overrides = globals_of(context), database_overrides(db_driver, db_path)
+    search = Search(server=server, config=config or options.config, overrides=overrides, quiet=options.quiet)
+    if (found := look(search)) is not None:
+        show_remote_list(found, limit=limit, as_json=output is Format.json)
+        return
     from compozy.cli.context import open_project
     from compozy.cli.executions import show_list
 
-    show_list(
-        open_project(context, config, database_overrides(db_driver, db_path)),
-        limit=limit,
-        as_json=output is Format.json,
-    )
+    show_list(open_project(context, config, overrides), limit=limit, as_json=output is Format.json)
 
 
 @workflow_app.command("get")
@@ -86,16 +125,28 @@ def get_command(
     context: typer.Context,
     execution_id: Annotated[str, typer.Argument(metavar="EXECUTION", help="Execution to show.")],
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended, going on with it if need be.")] = False,
+    server: ServerOption = None,
     output: FormatOption = Format.text,
     config: ConfigOption = None,
     db_driver: DriverOption = None,
     db_path: PathOption = None,
 ) -> int:
     """Show one execution and its tasks."""
+    from compozy.cli.find import Search, look
+    from compozy.cli.remote import show_remote_execution
+
+    options, overrides, as_json = globals_of(context), database_overrides(db_driver, db_path), output is Format.json
+    search = Search(
+        server=server,
+        config=config or options.config,
+        overrides=overrides,
+        quiet=options.quiet,
+        knows=("executions", "workflows", execution_id),
+    )
+    if (found := look(search)) is not None:
+        return show_remote_execution(found, execution_id, wait=wait, as_json=as_json, quiet=options.quiet)
     from compozy.cli.context import open_project
     from compozy.cli.executions import show_execution
 
-    project = open_project(context, config, database_overrides(db_driver, db_path))
-    return show_execution(
-        project, execution_id, wait=wait, as_json=output is Format.json, quiet=globals_of(context).quiet
-    )
+    project = open_project(context, config, overrides)
+    return show_execution(project, execution_id, wait=wait, as_json=as_json, quiet=options.quiet)

@@ -63,6 +63,7 @@ VARIABLES: dict[str, tuple[str, ...]] = {
     "database.conn_max_idle_time": ("DB_CONN_MAX_IDLE_TIME",),
     "server.host": ("SERVER_HOST",),
     "server.port": ("SERVER_PORT",),
+    "server.api_key": ("SERVER_API_KEY",),
     "runtime.log_level": ("RUNTIME_LOG_LEVEL",),
     "runtime.max_concurrent_workflows": ("RUNTIME_MAX_CONCURRENT_WORKFLOWS",),
 }

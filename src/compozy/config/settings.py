@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from compozy.config.duration import DurationS
+
+_MIN_KEY = 16
 
 
 class Section(BaseModel):
@@ -66,6 +68,22 @@ class ServerSettings(Section):
 
     host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    api_key: SecretStr | None = Field(
+        default=None,
+        description="Key that every request has to bring, best as `${SERVER_API_KEY}`. Needed where `host` lets other "
+        "machines in.",
+    )
+
+    @field_validator("api_key")
+    @classmethod
+    def _check_api_key(cls, key: SecretStr | None) -> SecretStr | None:
+        """Refuse a key that could be guessed, or that no HTTP header can hold."""
+        text = "" if key is None else key.get_secret_value()
+        if key is not None and not (
+            len(text) >= _MIN_KEY and text.isascii() and text.isprintable() and " " not in text
+        ):
+            raise ValueError(f"expected at least {_MIN_KEY} letters, digits and signs without blanks")
+        return key
 
 
 class RuntimeSettings(Section):

@@ -175,9 +175,7 @@ def lock_execution(connection: sa.Connection, workflow_exec_id: str) -> Executio
 def _get(connection: sa.Connection, query: sa.Select[Any], workflow_exec_id: str) -> Execution:
     row = connection.execute(query, {"_id": workflow_exec_id}).mappings().first()
     if row is None:
-        raise NotFoundError(
-            f"no execution {workflow_exec_id!r} in this database", hint="list them with `compozy workflow list`"
-        )
+        raise no_execution(workflow_exec_id)
     return _execution(row)
 
 
@@ -188,9 +186,22 @@ def get_status(connection: sa.Connection, workflow_exec_id: str) -> Status | Non
 
 
 def list_executions(
-    connection: sa.Connection, *, limit: int, workflow_id: str | None = None, statuses: Sequence[Status] = ()
+    connection: sa.Connection,
+    *,
+    limit: int,
+    workflow_id: str | None = None,
+    statuses: Sequence[Status] = (),
+    before: tuple[int, str] | None = None,
 ) -> list[Execution]:
-    """Return the latest `limit` runs, newest first, of one workflow or state where given."""
+    """Return the latest `limit` runs, newest first, of one workflow or state where given.
+
+    Args:
+        connection: for reading.
+        limit: how many at most.
+        workflow_id: only runs of this workflow.
+        statuses: only runs in one of these states.
+        before: `(created_ms, workflow_exec_id)` of a run, whose elders are wanted.
+    """
     query = sa.select(workflow_states).order_by(
         workflow_states.c.created_ms.desc(), workflow_states.c.workflow_exec_id.desc()
     )
@@ -198,6 +209,9 @@ def list_executions(
         query = query.where(workflow_states.c.workflow_id == workflow_id)
     if statuses:
         query = query.where(workflow_states.c.status.in_(statuses))
+    if before is not None:
+        key = sa.tuple_(workflow_states.c.created_ms, workflow_states.c.workflow_exec_id)
+        query = query.where(key < before)
     return [_execution(row) for row in connection.execute(query.limit(limit)).mappings()]
 
 
@@ -225,12 +239,23 @@ def check_execution_id(text: str) -> str:
     Raises:
         UsageError: it is empty, longer than 128 characters, or holds other than letters, digits and `._:-`.
     """
-    allowed = bool(text) and text.isascii() and all(sign.isalnum() or sign in "._:-" for sign in text)
-    if not allowed or len(text) > _ID_MAX:
+    if not is_execution_id(text):
         raise UsageError(
             f"an execution id has 1 to {_ID_MAX} letters, digits and the signs . _ : -, got {text!r}",
         )
     return text
+
+
+def is_execution_id(text: str) -> bool:
+    """Return whether `text` may name a run."""
+    return 0 < len(text) <= _ID_MAX and text.isascii() and all(sign.isalnum() or sign in "._:-" for sign in text)
+
+
+def no_execution(workflow_exec_id: str) -> NotFoundError:
+    """Return what is said when there is no run of this id."""
+    return NotFoundError(
+        f"no execution {workflow_exec_id!r} in this database", hint="list them with `compozy workflow list`"
+    )
 
 
 def _is_claimable(journal_format: int) -> tuple[sa.ColumnElement[bool], ...]:

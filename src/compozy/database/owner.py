@@ -32,24 +32,24 @@ class OwnerLock:
         """Take the lock and write into it who holds it.
 
         Args:
-            holder: JSON for those who find the lock taken: `pid`, `command`.
-            wait_s: how long to wait for another process.
+            holder: JSON for those who find the lock taken: `pid`, `command`, and of a server `url`.
+            wait_s: how long to wait for another process. A server is not waited for: it lasts, and takes runs.
             on_wait: told once, after a moment, whom this process waits for.
 
         Raises:
-            DatabaseOwnedError: another process still holds it after `wait_s`.
+            DatabaseOwnedError: another process still holds it after `wait_s`, or a server does.
             DatabaseError: the lock file cannot be written.
         """
         began_s = monotonic_s()
         file = self._open()
         while not _try_lock(file):
             waited_s = monotonic_s() - began_s
-            if waited_s >= wait_s:
-                other = _read_holder(file)
+            other = _read_holder(file)
+            if waited_s >= wait_s or "url" in other:
                 os.close(file)
                 raise self._owned_error(other, wait_s)
             if on_wait is not None and waited_s >= _PATIENCE_S:
-                on_wait(_name_of(_read_holder(file)))
+                on_wait(_name_of(other))
                 on_wait = None
             time.sleep(_POLL_S)
         self._file = file
@@ -76,16 +76,44 @@ class OwnerLock:
             ) from error
 
     def _owned_error(self, holder: dict[str, Any], wait_s: float) -> DatabaseOwnedError:
-        waited = f" and did not let go within {wait_s:g} s" if wait_s else ""
+        is_server = "url" in holder
+        waited = f" and did not let go within {wait_s:g} s" if wait_s and not is_server else ""
         return DatabaseOwnedError(
             f"{_name_of(holder)} executes runs on {str(self._database_path)!r}{waited}",
-            hint="wait longer with --wait-for-lock, end that process, or use another database.path",
+            hint="end that process, or use another database.path"
+            if is_server
+            else "wait longer with --wait-for-lock, end that process, or use another database.path",
             details={"holder": holder},
         )
 
 
+def read_server_url(database_path: Path) -> str | None:
+    """Return the address of the server that executes runs on a SQLite file, None when there is none."""
+    path = database_path.with_name(database_path.name + ".owner")
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except (OSError, ValueError):
+        return None
+    try:
+        url = _read_holder(file).get("url")
+        # What a killed server wrote stays; only while it lives is the file locked. Looked at second, because who tries
+        # the lock has it for a moment.
+        return url if isinstance(url, str) and _is_locked(file) else None
+    finally:
+        os.close(file)
+
+
+def _is_locked(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    return False
+
+
 def _name_of(holder: dict[str, Any]) -> str:
-    return f"process {holder['pid']} ({holder.get('command', 'compozy')})" if "pid" in holder else "another process"
+    who = f"process {holder['pid']} ({holder.get('command', 'compozy')})" if "pid" in holder else "another process"
+    return f"{who}, the server at {holder['url']}," if "url" in holder else who
 
 
 def _try_lock(file: int) -> bool:

@@ -134,6 +134,11 @@ class Runtime:
         destroy_journal()
         self._lease.give_back()
 
+    def stop_claiming(self) -> None:
+        """Leave runs that nobody executes to others; those in hand go on."""
+        if self._poller is not None:
+            self._poller.cancel()
+
     async def submit(self, new: NewExecution, first_task: str) -> bool:
         """Accept a run: once this returns it is never lost.
 
@@ -174,6 +179,13 @@ class Runtime:
     def in_hand(self) -> set[str]:
         """Return the runs that this process executes."""
         return set(self._carried)
+
+    async def settle(self, timeout_s: float) -> int:
+        """Wait up to `timeout_s` for the runs that this process executes, and return how many go on."""
+        if not self._carried:
+            return 0
+        _, unfinished = await asyncio.wait(self._carried.values(), timeout=timeout_s)
+        return len(unfinished)
 
     async def wait(self, run_id: str) -> None:
         """Wait until this process has nothing more to do for a run.

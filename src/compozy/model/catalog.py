@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from compozy.model.provider import (
     ModelSpec,
     base_url_of,
     build_model,
+    load_builder,
     needs_key,
     read_key,
 )
@@ -64,6 +66,7 @@ class ModelCatalog:
         base_dir: Path,
         pace: Pace | None = None,
     ) -> None:
+        self.is_loaded = False
         self._providers = {provider.id: provider for provider in providers}
         self._missing_keys = dict(missing_keys)
         self._environ = environ
@@ -71,6 +74,15 @@ class ModelCatalog:
         self._pace = pace
         self._built: dict[tuple[str, str], BuiltModel] = {}
         self._limits: dict[str, ProviderLimits] = {}
+
+    def load(self) -> None:
+        """Load the libraries of the providers that can answer; a second, better spent in a thread than at first use."""
+        for provider in self._providers.values():
+            # What is wrong with one is told when it is asked.
+            with suppress(ModelError, ImportError):
+                chosen, _ = self._follow_fallback(provider)
+                load_builder(chosen.type)
+        self.is_loaded = True
 
     def resolve(self, llm: str | None, model: str | None) -> ResolvedModel:
         """Return the model of provider `llm`, or of the one that stands in for it when it has no key.

@@ -21,7 +21,7 @@ from pydantic_ai.exceptions import (
     UserError,
 )
 
-from compozy.config.duration import format_duration
+from compozy.config.timespan import format_duration
 from compozy.errors import ModelError
 from compozy.model.http import AnswerTooLargeError
 from compozy.model.provider import KEY_VARIABLES, ModelSpec

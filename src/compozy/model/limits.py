@@ -15,7 +15,7 @@ from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
 from compozy.clock import monotonic_s
-from compozy.config.duration import format_duration
+from compozy.config.timespan import format_duration
 from compozy.ids import jitter
 from compozy.model.config import ProviderConfig
 from compozy.model.failure import Failure, classify, mask, to_model_error

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Protocol, cast
 from urllib.parse import urlsplit
 
@@ -103,10 +104,19 @@ def build_model(spec: ModelSpec) -> BuiltModel:
     _check_address(spec)
     kind = spec.config.type
     try:
-        module = import_module(_BUILDERS[kind])
+        module = load_builder(kind)
     except ImportError as error:
         raise _missing_package(spec, error) from error
     return cast("_Builder", module.build_model)(spec)
+
+
+def load_builder(kind: ProviderType) -> ModuleType:
+    """Return the module that builds models of this kind, and with it the libraries that they need.
+
+    Raises:
+        ImportError: a package is not installed.
+    """
+    return import_module(_BUILDERS[kind])
 
 
 def read_key(config: ProviderConfig) -> str | None:

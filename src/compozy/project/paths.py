@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from compozy.config.layers import DEFAULT, Layer
-from compozy.project.file import ProjectFile
 from compozy.project.sources import ProjectSources
+
+if TYPE_CHECKING:
+    # Models, which a command that asks a server does without.
+    from compozy.project.file import ProjectFile
 
 # Words in place of a path: a database in memory, and the authorities that the system trusts.
 _WORDS = {"path": ":memory:", "sslrootcert": "system"}
@@ -20,9 +24,7 @@ def resolve_paths(settings: ProjectFile, read: ProjectSources, *, cwd: Path) -> 
     for key in _DATABASE_PATHS:
         value = getattr(settings.database, key)
         if value is not None and value != _WORDS.get(key):
-            layer = read.sources.get(f"database.{key}", DEFAULT).layer
-            base = cwd if layer in {Layer.FLAG, Layer.ENVIRONMENT} else read.root
-            changed[key] = absolute(value, base)
+            changed[key] = database_path(key, value, read, cwd=cwd)
     providers = tuple(
         provider.model_copy(update={"path": absolute(provider.path, read.root)}) if provider.path else provider
         for provider in settings.llm.providers
@@ -38,6 +40,12 @@ def resolve_paths(settings: ProjectFile, read: ProjectSources, *, cwd: Path) -> 
             "knowledge": settings.knowledge.model_copy(update={"vector_dbs": stores}),
         }
     )
+
+
+def database_path(key: str, value: str, read: ProjectSources, *, cwd: Path) -> str:
+    """Return the path in `database.<key>` in full."""
+    layer = read.sources.get(f"database.{key}", DEFAULT).layer
+    return absolute(value, cwd if layer in {Layer.FLAG, Layer.ENVIRONMENT} else read.root)
 
 
 def absolute(path: str, base: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,16 @@ def read_sources(
     config_file: Path, *, cwd: Path, flags: Mapping[str, tuple[Any, str]], environ: Mapping[str, str]
 ) -> ProjectSources:
     """Read compozy.yaml, `.env` and the workflow files of the project of `config_file`."""
+    config = read_config(config_file, cwd=cwd, flags=flags, environ=environ)
+    discovered = discover_workflow_files(config.node, config_file=config_file, cwd=cwd)
+    workflows, workflow_faults = _read_workflows(discovered.files, cwd)
+    return replace(config, workflows=workflows, faults=(*config.faults, *discovered.faults, *workflow_faults))
+
+
+def read_config(
+    config_file: Path, *, cwd: Path, flags: Mapping[str, tuple[Any, str]], environ: Mapping[str, str]
+) -> ProjectSources:
+    """Read compozy.yaml and `.env`, and no workflow."""
     name = shown(config_file, cwd)
     env_path = config_file.parent / ".env"
     env_file = read_env_file(env_path, file=shown(env_path, cwd))
@@ -89,18 +99,16 @@ def read_sources(
     outside = Outside(flags=flags, environ=environ, env_file=env_file.values, env_file_places=env_file.places)
     layered = lay_over(_without_empty(filled.node), outside)
     layered = drop_foreign_variables(layered)
-    discovered = discover_workflow_files(layered.node, config_file=config_file, cwd=cwd)
-    workflows, workflow_faults = _read_workflows(discovered.files, cwd)
     return ProjectSources(
         config_file=config_file,
         shown=name,
         node=layered.node,
-        workflows=workflows,
+        workflows=(),
         missing=filled.missing,
         sources=layered.sources,
         environ=merged,
         is_readable=isinstance(parsed.node, MappingNode),
-        faults=(*faults, *env_file.faults, *filled.faults, *discovered.faults, *workflow_faults),
+        faults=(*faults, *env_file.faults, *filled.faults),
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from dataclasses import dataclass
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from compozy.agent.run import AgentRequest, AgentResult, run_agent
 from compozy.database.status import Status
 from compozy.database.tasks import TaskEnd
 from compozy.durable.step import step
@@ -16,7 +18,11 @@ from compozy.model.catalog import ModelCatalog
 from compozy.task.config import TaskConfig
 from compozy.task.scope import Scope, render_text, render_value
 
+if TYPE_CHECKING:
+    from compozy.agent.run import AgentRequest, AgentResult
+
 _log = structlog.get_logger(__name__)
+_AGENTS = "compozy.agent.run"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +52,7 @@ async def execute_task(call: TaskCall, scope: Scope, catalog: ModelCatalog) -> T
         if call.task.prompt is None:
             # Without a prompt there is nobody to ask: the task passes its input on.
             return TaskEnd(status=Status.SUCCESS, attempts=1, input=task_input, output=task_input.get("with", {}))
-        result = await run_agent(_request(call, task_input), catalog, checkpoint=step)
+        result = await _ask(call, task_input, catalog)
         return TaskEnd(
             status=Status.SUCCESS, attempts=1, input=task_input, output=result.output, usage=[_usage(result)]
         )
@@ -57,6 +63,22 @@ async def execute_task(call: TaskCall, scope: Scope, catalog: ModelCatalog) -> T
     except Exception as error:  # noqa: BLE001 - the worker's edge: a defect fails the run, not the process
         _log.exception("a task broke", task_id=call.task.id, execution_id=call.execution_id)
         return _failed(task_input, InternalError(f"{type(error).__name__}: {error}"))
+
+
+async def load_agents() -> None:
+    """Load what asking a model needs; half a second, in a thread, so that the event loop goes on."""
+    if _AGENTS not in sys.modules:
+        await asyncio.to_thread(import_module, _AGENTS)
+
+
+async def _ask(call: TaskCall, task_input: dict[str, Any], catalog: ModelCatalog) -> AgentResult:
+    # At first use: a server is ready before the libraries of models are loaded.
+    await load_agents()
+    if not catalog.is_loaded:
+        await asyncio.to_thread(catalog.load)
+    from compozy.agent.run import run_agent
+
+    return await run_agent(_request(call, task_input), catalog, checkpoint=step)
 
 
 def _render_input(call: TaskCall, scope: Scope) -> dict[str, Any]:
@@ -73,6 +95,8 @@ def _render_input(call: TaskCall, scope: Scope) -> dict[str, Any]:
 
 
 def _request(call: TaskCall, task_input: dict[str, Any]) -> AgentRequest:
+    from compozy.agent.run import AgentRequest
+
     return AgentRequest(
         execution_id=call.execution_id,
         task_id=call.task.id,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, cast
 
 from compozy.clock import now_ms
-from compozy.database.executions import NewExecution, check_execution_id
+from compozy.database.executions import Execution, NewExecution, check_execution_id
 from compozy.durable.format import JOURNAL_FORMAT
 from compozy.durable.runtime import Runtime
-from compozy.errors import SchemaMismatchError, UsageError
+from compozy.errors import ConflictError, SchemaMismatchError, UsageError
 from compozy.ids import new_execution_id
 from compozy.schema.validate import apply_defaults, validate_value
 from compozy.workflow.config import WorkflowConfig
@@ -48,6 +48,29 @@ def prepare_run(
 async def start_run(runtime: Runtime, workflow: WorkflowConfig, new: NewExecution) -> bool:
     """Accept `new`; False when a run of this id exists already, which is left as it is."""
     return await runtime.submit(new, first_task=workflow.tasks[0].id)
+
+
+def check_same_run(known: Execution, new: NewExecution, *, has_input: bool) -> None:
+    """Refuse `new`, whose id is that of `known`, unless it asks for the same run.
+
+    Args:
+        known: the run of this id.
+        new: what was asked for.
+        has_input: whether an input was given; without one, any run of the workflow will do.
+
+    Raises:
+        ConflictError: it is a run of another workflow, or began with another input.
+    """
+    if known.workflow_id != new.workflow_id:
+        raise ConflictError(
+            f"execution {new.workflow_exec_id!r} is a run of workflow {known.workflow_id!r}",
+            hint="choose another --id",
+        )
+    if has_input and known.input != new.input:
+        raise ConflictError(
+            f"execution {new.workflow_exec_id!r} began with another input",
+            hint="leave out --input to see that run, or choose another --id",
+        )
 
 
 def check_input(workflow: WorkflowConfig, given: Any) -> Any:

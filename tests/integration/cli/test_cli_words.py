@@ -56,6 +56,9 @@ Options:
   -h, --help                      Show this message and exit.
 
 Commands:
+  start       Serve the project over HTTP and execute its runs, until...
+  worker      Execute runs without answering requests, until Ctrl-C.
+  health      Ask the project's server whether it is ready; exit status 4...
   init        Make a small project of your own to go on from.
   schema      Print the JSON Schema of compozy.yaml or of a workflow file.
   completion  Print a script that completes commands.
@@ -83,6 +86,8 @@ Options:
   --timeout <str>                End the run after this time, e.g. 90s.
   --wait-for-lock <str>          How long to wait for another process on the
                                  same SQLite file.  [default: 30s]
+  --server URL                   Server to ask, also COMPOZY_BASE_URL.
+                                 Default: the project's, if it runs.
   -f, --format <text|json>       How the result is written to stdout.
                                  [default: text]
   -c, --config <path>            Project file, or its folder. Default:
@@ -136,7 +141,7 @@ def test_a_group_without_a_command_shows_its_help(cli: RunCli, command: tuple[st
         (
             ("workflw",),
             snapshot("""\
-Error: No such command 'workflw'. Did you mean 'workflow'?
+Error: No such command 'workflw'. Did you mean 'workflow', 'worker'?
   see `compozy --help`
 """),
         ),
@@ -243,8 +248,8 @@ def test_without_a_project(cli: RunCli, tmp_path: Path) -> None:
     done = cli("workflow", "list")
     assert (done.status, done.out) == (2, "")
     assert done.err.replace(str(tmp_path), "DIR") == snapshot("""\
-Error: no compozy.yaml in DIR
-  make a project with `compozy init`, or name its file with `--config`
+Error: no compozy.yaml in DIR and no server at http://127.0.0.1:8080
+  make a project with `compozy init`, name its file with `--config`, or a server with `--server`
 """)
     named = cli("--config", "other.yaml", "workflow", "list")
     assert (named.status, named.err.replace(str(tmp_path), "DIR")) == (

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compozy.config.absent import ABSENT
-from compozy.config.duration import format_duration, parse_duration_s
 from compozy.config.nearest import nearest, suggest
 from compozy.config.nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode
 from compozy.config.parse import parse_yaml
 from compozy.config.settings import DatabaseSettings
 from compozy.config.shape import fields_by_key
+from compozy.config.timespan import format_duration, parse_duration_s
 from compozy.config.validate import validate
 from compozy.errors import Place
 from compozy.project.file import ProjectFile

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from compozy.errors import NotFoundError, Place, ProjectError, UsageError
-from compozy.project import LoadedProject, load_project
+from compozy.project.load import load_project
+from compozy.project.loaded import LoadedProject
 
 QUICKSTART = """\
 version: "1.0"

@@ -14,9 +14,9 @@ from compozy.config.nodes import to_value
 from compozy.config.parse import parse_yaml
 from compozy.errors import UsageError
 from compozy.model.config import DEFAULT_MODELS
-from compozy.project import load_project
 from compozy.project.definition import snapshot
 from compozy.project.jsonschema import project_schema, workflow_schema
+from compozy.project.load import load_project
 from compozy.project.masks import mask_address
 from compozy.project.scaffold import scaffold
 from compozy.project.show import show_settings

@@ -1,4 +1,4 @@
-"""Stored rows as what commands print: JSON documents, and the words for a run that failed."""
+"""Stored rows as JSON documents: what `--format json` prints and what the server answers."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from compozy.cli.output import paint, print_note
 from compozy.database.executions import Execution
-from compozy.database.status import Status
 from compozy.database.tasks import TaskState
+from compozy.workflow.config import WorkflowConfig
 
 
 def execution_document(run: Execution, tasks: Sequence[TaskState] | None = None) -> dict[str, Any]:
@@ -23,6 +22,7 @@ def execution_document(run: Execution, tasks: Sequence[TaskState] | None = None)
         "error": run.error,
         "usage": run.usage or [],
         **_times(run),
+        "journal_format": run.journal_format,
     }
     if tasks is not None:
         document["fallbacks"] = _fallbacks(tasks)
@@ -30,19 +30,15 @@ def execution_document(run: Execution, tasks: Sequence[TaskState] | None = None)
     return document
 
 
-def print_failure(run: Execution) -> None:
-    """Print why a run failed: its task, the cause, and what to do."""
-    error = run.error or {}
-    details = error.get("details", {})
-    ends = {Status.FAILED: "failed", Status.CANCELED: "was canceled", Status.TIMED_OUT: "timed out"}
-    task = f" in task {details['task']!r}" if "task" in details else ""
-    print_note(f"{paint('Error:', 'red')} workflow {run.workflow_id!r} {ends.get(run.status, run.status)}{task}")
-    if error.get("message"):
-        place = f"{details['place']}: " if "place" in details else ""
-        print_note(f"  {place}{error['message']}")
-    if details.get("hint"):
-        print_note(f"  {details['hint']}")
-    print_note(f"  execution {run.workflow_exec_id}")
+def workflow_document(workflow: WorkflowConfig, file: str) -> dict[str, Any]:
+    """Return a workflow as JSON; `file` is its path in the project's folder."""
+    return {
+        "id": workflow.id,
+        "name": workflow.name,
+        "description": workflow.description,
+        "file": file,
+        "tasks": [task.id for task in workflow.tasks],
+    }
 
 
 def format_time(milliseconds: int | None) -> str | None:

@@ -1,0 +1,149 @@
+"""A server as commands see it: requests and answers, without any of the program behind it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from dataclasses import dataclass, field
+from typing import Any, cast
+from urllib.parse import quote, urlencode, urlsplit
+
+from compozy.errors import ServerError, UsageError, restore_error
+
+Document = dict[str, Any]
+API = "/api/v0"
+# As long as a server may take to open its database: it takes connections before that.
+PATIENCE_S = 40.0
+_MAX_ANSWER_BYTES = 512 * 1024 * 1024
+_PROBLEM = "application/problem+json"
+
+
+@dataclass(kw_only=True)
+class Client:
+    """Asks one server, over one connection for as long as it lasts."""
+
+    url: str
+    api_key: str | None = field(default=None, repr=False)
+    timeout_s: float = PATIENCE_S
+    _connection: http.client.HTTPConnection | None = field(default=None, repr=False)
+
+    def get(self, *path: str, **query: str | int) -> Document:
+        """Return the document at a path under the API.
+
+        Raises:
+            CompozyError: what the server answered, as the error that it is.
+            ServerError: there is no server, or it is no Compozy.
+        """
+        return self.request("GET", _path(path, query))
+
+    def post(self, *path: str, body: Document) -> Document:
+        """Send a document to a path under the API and return the answer; raises as `get` does."""
+        return self.request("POST", _path(path, {}), json.dumps(body).encode())
+
+    def request(self, method: str, path: str, body: bytes | None = None) -> Document:
+        """Return the answer to a request; raises as `get` does."""
+        answer, content = self._ask(method, path, body)
+        media_type = (answer.getheader("content-type") or "").partition(";")[0]
+        try:
+            document = json.loads(content)
+        except ValueError:
+            document = None
+        if not isinstance(document, dict) or (answer.status >= 400 and media_type != _PROBLEM):
+            raise ServerError(f"what answers at {self.url} is no Compozy server", details={"status": answer.status})
+        found = cast("Document", document)
+        if answer.status >= 400:
+            raise restore_error(
+                {
+                    "code": found.get("code"),
+                    "message": found.get("detail"),
+                    "details": {**(found.get("details") or {}), "hint": found.get("hint", "")},
+                }
+            )
+        return found
+
+    def close(self) -> None:
+        """End the connection; harmless when there is none."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _ask(self, method: str, path: str, body: bytes | None) -> tuple[http.client.HTTPResponse, bytes]:
+        # A connection that the server closed while it was idle is no reason to fail: asked once more on a new one.
+        is_new = self._connection is None
+        try:
+            return self._ask_once(method, path, body)
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            if is_new or isinstance(error, TimeoutError):
+                raise self._unreachable(error) from error
+        try:
+            return self._ask_once(method, path, body)
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise self._unreachable(error) from error
+
+    def _ask_once(self, method: str, path: str, body: bytes | None) -> tuple[http.client.HTTPResponse, bytes]:
+        connection = self._connection = self._connection or self._connect()
+        headers = {"Accept": f"application/json, {_PROBLEM}"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        if self.api_key is not None:
+            headers["Authorization"] = f"Bearer {self.api_key}"
+        connection.request(method, path, body=body, headers=headers)
+        answer = connection.getresponse()
+        content = answer.read(_MAX_ANSWER_BYTES + 1)
+        if len(content) > _MAX_ANSWER_BYTES:
+            self.close()
+            raise ServerError(f"the answer of {self.url} is larger than {_MAX_ANSWER_BYTES // 1024 // 1024} MiB")
+        return answer, content
+
+    def _connect(self) -> http.client.HTTPConnection:
+        secure, host, port = split_url(self.url)
+        kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+        return kind(host, port, timeout=self.timeout_s)
+
+    def _unreachable(self, error: Exception) -> ServerError:
+        return ServerError(
+            f"no server at {self.url}: {_reason(error)}",
+            hint="start one with `compozy start`, or name another with --server",
+        )
+
+
+def split_url(url: str) -> tuple[bool, str, int]:
+    """Return whether a server's URL is https, its host and its port.
+
+    Raises:
+        UsageError: it is no such URL.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise _no_url(url) from error
+    is_plain = parts.path in {"", "/"} and not parts.query and parts.username is None
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not is_plain:
+        raise _no_url(url)
+    secure = parts.scheme == "https"
+    return secure, parts.hostname, port or (443 if secure else 80)
+
+
+def _no_url(url: str) -> UsageError:
+    # Not shown: what stands before an `@` would be a password.
+    shown = repr(url) if "@" not in url else "what was given"
+    return UsageError(f"{shown} is no address of a server", hint="write it as http://127.0.0.1:8080")
+
+
+def _path(parts: tuple[str, ...], query: dict[str, str | int]) -> str:
+    path = "/".join((API, *(quote(part, safe="") for part in parts)))
+    return f"{path}?{urlencode(query)}" if query else path
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, socket.gaierror):
+        return "the name is not known"
+    if isinstance(error, TimeoutError):
+        return "it does not answer"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return "it closed the connection"

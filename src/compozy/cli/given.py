@@ -1,0 +1,77 @@
+"""What `workflow run` was given: the request itself, its JSON, its durations."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from compozy.config.jsoninput import MAX_BYTES, parse_json
+from compozy.config.timespan import parse_duration_s
+from compozy.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRequest:
+    """What `workflow run` was asked for."""
+
+    workflow_id: str
+    given: Any
+    execution_id: str | None
+    timeout_s: float | None
+    wait_for_lock_s: float
+    quiet: bool
+    as_json: bool
+
+
+def read_input(text: str | None) -> Any:
+    """Return the JSON that `--input` names: itself, `@FILE`, or `-` for stdin.
+
+    Raises:
+        UsageError: the file cannot be read, is larger than 10 MiB, holds no JSON, or JSON nested over 100 levels.
+    """
+    if text is None:
+        return None
+    source, data = _read_source(text)
+    if len(data) > MAX_BYTES:
+        raise UsageError(f"the input from {source} is larger than 10 MiB")
+    try:
+        data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"the input from {source} is not UTF-8 text") from error
+    try:
+        return parse_json(data)
+    except ValueError as error:
+        raise UsageError(
+            f"the input from {source} is not JSON: {error}",
+            hint="""quote it for the shell, as in --input='{"name": "Ada"}'""",
+        ) from error
+
+
+def duration_flag(flag: str, text: str) -> float:
+    """Return a duration flag in seconds.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        return parse_duration_s(text)
+    except ValueError as error:
+        raise UsageError(f"{flag}: {error}") from error
+
+
+def _read_source(text: str) -> tuple[str, bytes]:
+    """Return where the input comes from, and as much of it as may be accepted and one byte more."""
+    if text == "-":
+        return "stdin", sys.stdin.buffer.read(MAX_BYTES + 1)
+    if not text.startswith("@"):
+        return "--input", os.fsencode(text)
+    path = Path(text[1:])
+    try:
+        with path.open("rb") as file:
+            return text[1:], file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UsageError(f"cannot read the input file {str(path)!r}: {reason}") from error

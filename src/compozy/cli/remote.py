@@ -1,0 +1,185 @@
+"""`compozy workflow ...` through a server: the same words, the same exit status, nothing loaded but this.
+
+The id of a run is chosen here, so that asking again after a lost answer cannot begin a second one.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from compozy.cli.client import Client, Document
+from compozy.cli.find import Found
+from compozy.cli.given import RunRequest
+from compozy.cli.output import print_note
+from compozy.cli.progress import Progress, task_details
+from compozy.cli.results import (
+    has_foreign_format,
+    print_execution,
+    print_listing,
+    print_result,
+    seconds_of,
+    tell_foreign_format,
+)
+from compozy.clock import monotonic_s
+from compozy.database.status import Status
+from compozy.errors import ConflictError, NotFoundError, ServerError, StoppingError
+from compozy.ids import new_execution_id
+
+_TERMINATED = 143
+_FIRST_LOOK_S = 0.02
+_LOOK_S = 0.5
+# How long a server may be away, while it is started anew for example.
+_AWAY_S = 30.0
+
+
+def run_remotely(found: Found, request: RunRequest) -> int:
+    """Have a server run a workflow, print the result, and return the exit status.
+
+    Raises:
+        CompozyError: it could not be run, or the server went away.
+    """
+    return _RemoteRun(found.client, request).run()
+
+
+def show_remote_list(found: Found, *, limit: int, as_json: bool) -> None:
+    """Print the workflows of the server's project and their latest executions."""
+    workflows: list[Document] = found.client.get("workflows")["workflows"]
+    runs: list[Document] = found.client.get("executions", "workflows", limit=limit)["executions"]
+    print_listing(workflows, runs, where=found.where, as_json=as_json)
+
+
+def show_remote_execution(found: Found, execution_id: str, *, wait: bool, as_json: bool, quiet: bool) -> int:
+    """Print one execution and its tasks; exit status 1 when it failed.
+
+    Raises:
+        NotFoundError: there is none of this id.
+    """
+    run = found.client.get("executions", "workflows", execution_id)
+    if wait and not Status(run["status"]).is_final:
+        run = _Watch(found.client, execution_id, Progress(execution_id, quiet=quiet)).until_ended()
+        if has_foreign_format(run):
+            tell_foreign_format(run)
+    return print_execution(run, as_json=as_json)
+
+
+class _TerminatedError(BaseException):
+    """SIGTERM came."""
+
+
+class _RemoteRun:
+    """One run on a server, and what signals do to it."""
+
+    def __init__(self, client: Client, request: RunRequest) -> None:
+        self._client = client
+        self._request = request
+        self._id = request.execution_id or new_execution_id()
+
+    def run(self) -> int:
+        """Start it, follow it, and print how it ended."""
+        with _sigterm_raises():
+            try:
+                run = self._start_and_wait()
+            except KeyboardInterrupt:
+                run = self._cancel()
+            except _TerminatedError:
+                print_note(f"stopped; execution {self._id} goes on on the server at {self._client.url}")
+                return _TERMINATED
+        return print_result(run, as_json=self._request.as_json)
+
+    def _start_and_wait(self) -> Document:
+        body: dict[str, Any] = {"input": self._request.given, "execution_id": self._id}
+        if self._request.timeout_s is not None:
+            body["timeout"] = self._request.timeout_s
+        run = self._client.post("workflows", self._request.workflow_id, "executions", body=body)
+        if Status(run["status"]).is_final:
+            return run
+        watch = _Watch(self._client, self._id, Progress(self._id, quiet=self._request.quiet))
+        if sys.stderr.isatty() and not self._request.quiet:
+            watch.count = len(self._client.get("workflows", self._request.workflow_id)["tasks"])
+        return watch.until_ended()
+
+    def _cancel(self) -> Document:
+        if not self._request.quiet:
+            print_note("\ncanceling the run ... (Ctrl-C again leaves at once)")
+        # The connection may have been cut in the middle of an answer.
+        self._client.close()
+        path = ("executions", "workflows", self._id)
+        try:
+            return self._client.post(*path, "cancel", body={"reason": "canceled with Ctrl-C"})
+        except NotFoundError:
+            # Interrupted before the server had heard of it.
+            raise KeyboardInterrupt from None
+        except ConflictError:
+            return self._client.get(*path)
+
+
+class _Watch:
+    """Follows a run by asking for it; `count` is how many tasks it has, where that is of interest."""
+
+    def __init__(self, client: Client, execution_id: str, progress: Progress) -> None:
+        self.count = 0
+        self._client = client
+        self._id = execution_id
+        self._progress = progress
+        self._ended = 0
+        self._began = -1
+
+    def until_ended(self) -> Document:
+        """Return the run once it has ended, or can only be ended by another version.
+
+        Raises:
+            ServerError: the server went away; the run goes on when it is back.
+        """
+        pause_s = _FIRST_LOOK_S
+        while True:
+            run = self._look()
+            self._show(run["tasks"])
+            if Status(run["status"]).is_final or has_foreign_format(run):
+                return run
+            time.sleep(pause_s)
+            pause_s = min(_LOOK_S, pause_s * 1.5)
+
+    def _look(self) -> Document:
+        deadline = monotonic_s() + _AWAY_S
+        told = False
+        while True:
+            try:
+                return self._client.get("executions", "workflows", self._id)
+            except (ServerError, StoppingError) as error:
+                if monotonic_s() >= deadline:
+                    message = f"{error.message}; execution {self._id} goes on when the server is back"
+                    raise ServerError(message, hint=error.hint) from error
+                if not told:
+                    print_note(f"waiting: {error.message}")
+                    told = True
+            time.sleep(_LOOK_S)
+
+    def _show(self, tasks: list[Document]) -> None:
+        for task in tasks[self._ended :]:
+            status = Status(task["status"])
+            if not status.is_final:
+                break
+            details = task_details(task["usage"], seconds_of(task) or 0.0)
+            self._progress.show_end(task["task_id"], status, details, task["usage"])
+            self._ended += 1
+        if self.count and self._began < self._ended < len(tasks):
+            self._began = self._ended
+            self._progress.task_began(self._id, tasks[self._ended]["task_id"], self._ended, self.count)
+
+
+@contextmanager
+def _sigterm_raises() -> Generator[None, None, None]:
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise _TerminatedError
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

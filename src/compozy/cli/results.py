@@ -1,0 +1,136 @@
+"""What commands print of workflows and runs: the documents of `workflow/documents.py`, from here or from a server.
+
+Nothing here loads the database or the models, so that a command that asks a server starts at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from compozy.cli.output import json_text, paint, print_json, print_line, print_note, print_table
+from compozy.config.timespan import format_duration
+from compozy.database.status import Status
+from compozy.durable.format import JOURNAL_FORMAT
+
+INTERRUPTED = 130
+_ENDS = {Status.FAILED: "failed", Status.CANCELED: "was canceled", Status.TIMED_OUT: "timed out"}
+
+Document = dict[str, Any]
+
+
+def print_result(run: Document, *, as_json: bool) -> int:
+    """Print how a run ended and return the exit status of `workflow run`."""
+    status = Status(run["status"])
+    if as_json:
+        print_json(run)
+    elif status is Status.SUCCESS:
+        print_line(f"Workflow {run['workflow_id']!r} completed successfully")
+        print_line(f"Result: {json_text(run['output'])}")
+    else:
+        print_failure(run)
+    if status is Status.CANCELED:
+        return INTERRUPTED
+    return 0 if status is Status.SUCCESS else 1
+
+
+def print_failure(run: Document) -> None:
+    """Print why a run failed: its task, the cause, and what to do."""
+    error: Document = run["error"] or {}
+    details: Document = error.get("details", {})
+    task = f" in task {details['task']!r}" if "task" in details else ""
+    how = _ENDS.get(Status(run["status"]), run["status"])
+    print_note(f"{paint('Error:', 'red')} workflow {run['workflow_id']!r} {how}{task}")
+    if error.get("message"):
+        place = f"{details['place']}: " if "place" in details else ""
+        print_note(f"  {place}{error['message']}")
+    if details.get("hint"):
+        print_note(f"  {details['hint']}")
+    print_note(f"  execution {run['execution_id']}")
+
+
+def print_execution(run: Document, *, as_json: bool) -> int:
+    """Print a run and its tasks and return the exit status of `workflow get`: 1 when it failed."""
+    status = Status(run["status"])
+    if as_json:
+        print_json(run)
+    else:
+        _print_execution(run, status)
+    return 1 if status in _ENDS else 0
+
+
+def print_listing(workflows: Sequence[Document], runs: Sequence[Document], *, where: str, as_json: bool) -> None:
+    """Print workflows and the latest runs; `where` names the place that has none of them yet."""
+    if as_json:
+        print_json({"workflows": list(workflows), "executions": list(runs)})
+        return
+    print_table(
+        ("WORKFLOW", "TASKS", "FILE", "NAME"),
+        [(found["id"], str(len(found["tasks"])), found["file"], found["name"] or "") for found in workflows],
+    )
+    print_line()
+    if not runs:
+        print_line(f"No executions in {where} yet.")
+        return
+    print_table(("EXECUTION", "WORKFLOW", "STATUS", "STARTED", "TIME"), [_row(run) for run in runs])
+    for run in runs:
+        tell_foreign_format(run)
+
+
+def tell_foreign_format(run: Document) -> None:
+    """Tell of an open run that this version cannot go on with."""
+    if has_foreign_format(run):
+        print_note(
+            f"note: execution {run['execution_id']} was begun with journal format {run['journal_format']}; this "
+            f"Compozy goes on with format {JOURNAL_FORMAT} only. Finish it with the version that began it."
+        )
+
+
+def has_foreign_format(run: Document) -> bool:
+    """Return whether a run is open and was begun by a version whose journal this one cannot read."""
+    return not Status(run["status"]).is_final and run["journal_format"] != JOURNAL_FORMAT
+
+
+def _print_execution(run: Document, status: Status) -> None:
+    print_line(f"Execution {run['execution_id']}")
+    print_line(f"Workflow  {run['workflow_id']}")
+    print_line(f"Status    {status.value}")
+    print_line(f"Started   {run['started_at'] or 'not yet'}")
+    print_line(f"Time      {_time(run)}")
+    tell_foreign_format(run)
+    print_line()
+    print_table(("TASK", "STATUS", "ATTEMPTS", "TIME", "TOKENS", "MODEL"), [_task_row(task) for task in run["tasks"]])
+    print_line()
+    if status is Status.SUCCESS:
+        print_line(f"Result: {json_text(run['output'])}")
+    elif status.is_final:
+        print_failure(run)
+
+
+def _row(run: Document) -> tuple[str, ...]:
+    status: str = run["status"]
+    if has_foreign_format(run):
+        status = f"{status} (journal format {run['journal_format']})"
+    return (run["execution_id"], run["workflow_id"], status, run["started_at"] or "-", _time(run))
+
+
+def _task_row(task: Document) -> tuple[str, ...]:
+    usages: list[Document] = task["usage"]
+    usage = usages[0] if usages else {}
+    tokens = f"{usage['input_tokens']} + {usage['output_tokens']}" if usage else "-"
+    model = f"{usage['provider']}/{usage['model']}" if usage else "-"
+    return (task["task_id"], task["status"], str(task["attempts"]), _time(task), tokens, model)
+
+
+def _time(row: Document) -> str:
+    seconds = seconds_of(row)
+    return "-" if seconds is None else format_duration(seconds)
+
+
+def seconds_of(row: Document) -> float | None:
+    """Return how long a run or a task took, None while it has not ended."""
+    if row["started_at"] is None or row["finished_at"] is None:
+        return None
+    # Python 3.11 reads the `Z` of RFC 3339.
+    return (datetime.fromisoformat(row["finished_at"]) - datetime.fromisoformat(row["started_at"])).total_seconds()

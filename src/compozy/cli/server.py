@@ -1,0 +1,108 @@
+"""`compozy start | worker | health`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from compozy.cli.options import (
+    ConfigOption,
+    DriverOption,
+    Format,
+    FormatOption,
+    PathOption,
+    ServerOption,
+    database_overrides,
+    globals_of,
+)
+from compozy.cli.output import print_json, print_line, print_note
+
+if TYPE_CHECKING:
+    from compozy.server.stop import Console
+
+HostOption = Annotated[
+    str | None, typer.Option("--host", help="Address to listen on, instead of server.host.", show_default=False)
+]
+PortOption = Annotated[
+    int | None,
+    typer.Option("--port", min=0, max=65535, help="Port, instead of server.port; 0: any free one.", show_default=False),
+]
+
+
+def start_command(
+    context: typer.Context,
+    host: HostOption = None,
+    port: PortOption = None,
+    config: ConfigOption = None,
+    db_driver: DriverOption = None,
+    db_path: PathOption = None,
+) -> int:
+    """Serve the project over HTTP, and execute its runs."""
+    from compozy.cli.context import open_project
+    from compozy.server.serve import serve
+
+    overrides = {**database_overrides(db_driver, db_path), **_address_overrides(host, port)}
+    return serve(open_project(context, config, overrides), _console(quiet=globals_of(context).quiet))
+
+
+def worker_command(
+    context: typer.Context,
+    config: ConfigOption = None,
+    db_driver: DriverOption = None,
+    db_path: PathOption = None,
+) -> int:
+    """Execute runs without answering requests."""
+    from compozy.cli.context import open_project
+    from compozy.server.worker import work
+
+    project = open_project(context, config, database_overrides(db_driver, db_path))
+    return work(project, _console(quiet=globals_of(context).quiet))
+
+
+def health_command(
+    context: typer.Context,
+    server: ServerOption = None,
+    output: FormatOption = Format.text,
+    config: ConfigOption = None,
+) -> None:
+    """Ask the project's server whether it is ready."""
+    from compozy.cli.find import Search, look
+    from compozy.errors import ServerError
+
+    options = globals_of(context)
+    found = look(Search(server=server, config=config or options.config, quiet=True))
+    if found is None:
+        raise ServerError("no server of this project runs", hint="start it with `compozy start`")
+    found.client.request("GET", "/readyz")
+    project = found.project
+    if output is Format.json:
+        print_json({"status": "ready", "url": found.client.url, "project": project})
+        return
+    print_line(f"The server at {found.client.url} is ready: project {project['name']!r}")
+
+
+def _address_overrides(host: str | None, port: int | None) -> Mapping[str, tuple[Any, str]]:
+    given: dict[str, tuple[Any, str]] = {}
+    if host is not None:
+        given["server.host"] = (host, "--host")
+    if port is not None:
+        given["server.port"] = (port, "--port")
+    return given
+
+
+def _console(*, quiet: bool) -> Console:
+    from compozy.server.stop import Console
+
+    def line(text: str) -> None:
+        print_line(text)
+        # Read by programs that wait for it, through a pipe.
+        sys.stdout.flush()
+
+    def note(text: str) -> None:
+        if not quiet:
+            print_note(text)
+
+    return Console(line=line, note=note)

@@ -1,0 +1,70 @@
+"""`/healthz`, `/readyz`, and the page at `/docs`."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+import sqlalchemy as sa
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from compozy.errors import StoppingError
+from compozy.server.models import Health
+from compozy.server.problems import JsonResponse
+from compozy.server.routes import service_of
+
+router = APIRouter(default_response_class=JsonResponse, tags=["health"])
+
+# The page may load its own script and style, and ask this server; nothing else.
+_DOCS_POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; frame-ancestors 'none'"
+_MEDIA_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
+
+
+@router.get("/healthz", response_model=Health)
+async def get_health() -> JsonResponse:
+    """Whether the server is there."""
+    return JsonResponse({"status": "ok"})
+
+
+@router.get("/readyz", response_model=Health)
+async def get_readiness(request: Request) -> JsonResponse:
+    """Whether the server takes runs: its database answers, and it is not about to stop."""
+    service = service_of(request)
+    if service.stopping.is_set():
+        raise StoppingError("the server is about to stop")
+    await service.app.database.read_async(_ask)
+    return JsonResponse({"status": "ready"})
+
+
+@router.get("/", include_in_schema=False)
+@router.get("/docs", include_in_schema=False)
+async def get_docs() -> Response:
+    """Show the API to a person."""
+    return _page("docs.html")
+
+
+@router.get("/docs/docs.css", include_in_schema=False)
+async def get_docs_style() -> Response:
+    """Return the style of the page."""
+    return _page("docs.css")
+
+
+@router.get("/docs/docs.js", include_in_schema=False)
+async def get_docs_script() -> Response:
+    """Return the script that reads /openapi.json."""
+    return _page("docs.js")
+
+
+def _ask(connection: sa.Connection) -> None:
+    connection.execute(sa.select(1))
+
+
+def _page(name: str) -> Response:
+    headers = {"Content-Security-Policy": _DOCS_POLICY, "X-Content-Type-Options": "nosniff"}
+    return Response(_content(name), media_type=_MEDIA_TYPES[name.rpartition(".")[2]], headers=headers)
+
+
+@cache
+def _content(name: str) -> bytes:
+    return files("compozy.server").joinpath("pages", name).read_bytes()

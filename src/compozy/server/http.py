@@ -1,0 +1,59 @@
+"""The application: routes, errors and guard around one service."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
+
+from compozy import __version__
+from compozy.errors import CompozyError
+from compozy.server import health, routes
+from compozy.server.guard import Guard, GuardSettings
+from compozy.server.models import Problem
+from compozy.server.problems import answer_compozy_error, answer_defect, answer_http_error, answer_invalid_request
+from compozy.server.service import Service
+
+
+class _Api(FastAPI):
+    """FastAPI whose OpenAPI knows problems."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document, made once."""
+        document = super().openapi()
+        schemas: dict[str, Any] = document["components"]["schemas"]
+        schemas.setdefault("Problem", Problem.model_json_schema())
+        return document
+
+
+def make_http(service: Service, guard: GuardSettings) -> ASGIApp:
+    """Return the application that answers for `service`."""
+    api = _Api(
+        title="Compozy",
+        version=__version__,
+        description="AI workflows written in YAML, every step durable in one database.",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        # Nothing leaves the process that nobody asked for, and no stack traces.
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": False,
+        },
+        exception_handlers={
+            CompozyError: answer_compozy_error,
+            HTTPException: answer_http_error,
+            RequestValidationError: answer_invalid_request,
+            Exception: answer_defect,
+        },
+    )
+    api.state.service = service
+    api.include_router(routes.router)
+    api.include_router(health.router)
+    return Guard(api, guard)

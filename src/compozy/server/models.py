@@ -1,0 +1,153 @@
+"""Bodies of requests, which are checked by these models, and of answers, which are described by them in the OpenAPI."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from compozy.config.timespan import MAX_DURATION_S
+from compozy.database.status import Status
+
+MAX_SYNC_S = 300.0
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class _Start(_Request):
+    input: Any = Field(default=None, description="Input of the workflow; it must fit the workflow's schema.")
+    execution_id: str | None = Field(
+        default=None,
+        description="Id of the execution; asking again with it never runs twice.",
+        # Described here, and checked with the words of the command line.
+        json_schema_extra={"anyOf": [{"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"}, {"type": "null"}]},
+    )
+
+
+class StartBody(_Start):
+    """A run to be started. `timeout` counts from now; then the run ends as TIMED_OUT."""
+
+    timeout: float | None = Field(
+        default=None, gt=0, le=MAX_DURATION_S, description="Seconds after which the run is ended."
+    )
+
+
+class StartSyncBody(_Start):
+    """A run to be started and waited for. `timeout` ends the waiting, not the run."""
+
+    timeout: float = Field(default=60.0, gt=0, le=MAX_SYNC_S, description="Seconds to wait for the end.")
+
+
+class CancelBody(_Request):
+    """Why a run is canceled."""
+
+    reason: str = Field(
+        default="canceled by a request",
+        min_length=1,
+        max_length=200,
+        description="What the run's error will say.",
+    )
+
+
+class DatabaseInfo(BaseModel):
+    """Which database a server has, without telling where it is."""
+
+    driver: str
+    fingerprint: str = Field(description="The same for the same database; it tells no location.")
+
+
+class ProjectInfo(BaseModel):
+    """The project that a server runs."""
+
+    name: str
+    version: str | None = Field(description="Version of the project.")
+    compozy_version: str
+    database: DatabaseInfo
+
+
+class WorkflowInfo(BaseModel):
+    """A workflow of the project."""
+
+    id: str
+    name: str | None
+    description: str | None
+    file: str = Field(description="Its path in the project's folder.")
+    tasks: list[str] = Field(description="Ids of its tasks in order.")
+
+
+class WorkflowList(BaseModel):
+    """All workflows of the project."""
+
+    workflows: list[WorkflowInfo]
+
+
+class ErrorInfo(BaseModel):
+    """Why a run or a task failed."""
+
+    code: str
+    message: str
+    details: dict[str, Any]
+
+
+_Time = Annotated[str | None, Field(description="RFC 3339 in UTC with milliseconds.")]
+
+
+class _Timed(BaseModel):
+    status: Status
+    input: Any
+    output: Any
+    error: ErrorInfo | None
+    usage: list[dict[str, Any]] = Field(description="Tokens and requests by provider and model.")
+    created_at: _Time
+    started_at: _Time
+    finished_at: _Time
+
+
+class TaskInfo(_Timed):
+    """One task of an execution."""
+
+    task_id: str
+    type: str
+    attempts: int
+
+
+class ExecutionInfo(_Timed):
+    """One execution, as lists show it."""
+
+    execution_id: str
+    workflow_id: str
+    journal_format: int = Field(description="Format of its journal; another version may go on with its own only.")
+
+
+class ExecutionDetail(ExecutionInfo):
+    """One execution with its tasks."""
+
+    fallbacks: list[dict[str, Any]] = Field(description="Which provider answered instead of which, and why.")
+    tasks: list[TaskInfo]
+
+
+class ExecutionList(BaseModel):
+    """A page of executions, the newest first."""
+
+    executions: list[ExecutionInfo]
+    next_cursor: str | None = Field(description="Give it as `cursor` for the page after this one; null on the last.")
+
+
+class Problem(BaseModel):
+    """What went wrong (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str = Field(description="Stable name of the error.")
+    hint: str | None = Field(default=None, description="What to do about it.")
+    details: dict[str, Any] | None = None
+
+
+class Health(BaseModel):
+    """Whether the server is there, or ready."""
+
+    status: str

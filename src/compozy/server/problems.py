@@ -1,0 +1,108 @@
+"""The one place that turns errors into answers: application/problem+json, as RFC 9457 describes it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, cast
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import compile_path
+
+from compozy.errors import CompozyError, InternalError, NotFoundError, StoppingError, UsageError
+
+MEDIA_TYPE = "application/problem+json"
+_RETRY_AFTER_S = "2"
+
+
+class JsonResponse(JSONResponse):
+    """A JSON body. Halves of characters, which JSON may hold and UTF-8 may not, are written as escapes."""
+
+    def render(self, content: Any) -> bytes:
+        """Return the body."""
+        text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        try:
+            return text.encode()
+        except UnicodeEncodeError:
+            return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
+
+
+def problem(error: CompozyError, *, status: int | None = None, headers: Mapping[str, str] | None = None) -> Response:
+    """Return the answer for an error; `status` instead of the error's own."""
+    document = problem_document(error, status or error.http_status)
+    extra = dict(headers or {})
+    if error.http_status == HTTPStatus.UNAUTHORIZED:
+        extra["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, StoppingError):
+        extra["Retry-After"] = _RETRY_AFTER_S
+    return JsonResponse(document, status_code=document["status"], media_type=MEDIA_TYPE, headers=extra)
+
+
+def problem_document(error: CompozyError, status: int) -> dict[str, Any]:
+    """Return an error as RFC 9457 members, with `code`, `hint` and `details` of our own."""
+    document: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": error.message,
+        "code": error.code,
+    }
+    if error.hint:
+        document["hint"] = error.hint
+    if error.details:
+        document["details"] = error.details
+    return document
+
+
+async def answer_compozy_error(_: Request, error: Exception) -> Response:
+    """Answer an error of ours."""
+    return problem(cast("CompozyError", error))
+
+
+async def answer_http_error(request: Request, error: Exception) -> Response:
+    """Answer what the router refuses: an unknown path, a method that a path does not have."""
+    refusal = cast("HTTPException", error)
+    kind = NotFoundError if refusal.status_code == HTTPStatus.NOT_FOUND else UsageError
+    phrase = HTTPStatus(refusal.status_code).phrase.lower()
+    message = f"{request.method} {request.url.path}: {phrase}"
+    headers = dict(refusal.headers or {})
+    if refusal.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        # The router names the methods of the first route only that has this path.
+        headers["Allow"] = ", ".join(methods_of(request)) or headers.get("Allow", "GET")
+    return problem(kind(message, hint="the paths are listed at /docs"), status=refusal.status_code, headers=headers)
+
+
+def methods_of(request: Request) -> list[str]:
+    """Return the methods that a path has, by the OpenAPI document."""
+    api = cast("FastAPI", request.app)
+    return [
+        method.upper()
+        for path, operations in api.openapi()["paths"].items()
+        if compile_path(path)[0].match(request.url.path)
+        for method in operations
+    ]
+
+
+async def answer_invalid_request(_: Request, error: Exception) -> Response:
+    """Answer parameters and bodies that do not fit, with everything that is wrong about them."""
+    faults = [
+        {"path": ".".join(str(part) for part in fault["loc"]), "message": fault["msg"]}
+        for fault in cast("RequestValidationError", error).errors()
+    ]
+    lines = "; ".join(f"{fault['path']}: {fault['message']}" for fault in faults)
+    return problem(UsageError(lines, details={"problems": faults}), status=HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+async def answer_defect(_: Request, error: Exception) -> Response:
+    """Answer what nobody foresaw; it is raised on, to be logged."""
+    return problem(defect(error))
+
+
+def defect(error: Exception) -> InternalError:
+    """Return what is told of a defect: its kind, and nothing that may be a secret."""
+    return InternalError(f"Compozy broke: {type(error).__name__}", hint="the server's log has more")

@@ -1,0 +1,185 @@
+"""The paths under /api/v0. Each calls one verb of the service and answers with its document."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, cast
+
+from fastapi import APIRouter, Header, Path, Query, Request
+
+from compozy import __version__
+from compozy.app import fingerprint_of
+from compozy.database.status import Status
+from compozy.server.models import (
+    CancelBody,
+    ExecutionDetail,
+    ExecutionList,
+    ProjectInfo,
+    StartBody,
+    StartSyncBody,
+    WorkflowInfo,
+    WorkflowList,
+)
+from compozy.server.problems import MEDIA_TYPE, JsonResponse
+from compozy.server.service import CURSOR_PATTERN, MAX_KEY, Service, StartRequest
+
+PREFIX = "/api/v0"
+_REPLAYED = "Idempotency-Replayed"
+
+WorkflowId = Annotated[str, Path(description="Id of a workflow.")]
+ExecutionId = Annotated[str, Path(description="Id of an execution.")]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        description="Any text of your own: asking again with it and the same body gives the same execution.",
+        min_length=1,
+        max_length=MAX_KEY,
+        pattern=r"^[!-~]([ -~]*[!-~])?$",
+    ),
+]
+Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before.", pattern=CURSOR_PATTERN)]
+Limit = Annotated[int, Query(description="Executions on a page.", ge=1, le=1000)]
+Statuses = Annotated[list[Status] | None, Query(alias="status", description="Only those in one of these states.")]
+
+
+def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI of answers that are problems."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status: {"description": "Problem", "content": content} for status in statuses}
+
+
+router = APIRouter(
+    prefix=PREFIX,
+    default_response_class=JsonResponse,
+    responses=_problems(400, 401, 403, 413, 415, 422, 500, 503),
+)
+
+
+def service_of(request: Request) -> Service:
+    """Return the service that the application was made with."""
+    return cast("Service", request.app.state.service)
+
+
+@router.get("/project", response_model=ProjectInfo, tags=["project"])
+async def get_project(request: Request) -> JsonResponse:
+    """Which project this server runs."""
+    project = service_of(request).app.project
+    return JsonResponse(
+        {
+            "name": project.name,
+            "version": project.version,
+            "compozy_version": __version__,
+            "database": {"driver": project.database.driver, "fingerprint": fingerprint_of(project)},
+        }
+    )
+
+
+@router.get("/workflows", response_model=WorkflowList, tags=["workflows"])
+async def list_workflows(request: Request) -> JsonResponse:
+    """The workflows of the project."""
+    return JsonResponse({"workflows": service_of(request).workflows()})
+
+
+@router.get("/workflows/{workflow_id}", response_model=WorkflowInfo, responses=_problems(404), tags=["workflows"])
+async def get_workflow(request: Request, workflow_id: WorkflowId) -> JsonResponse:
+    """One workflow."""
+    return JsonResponse(service_of(request).workflow(workflow_id))
+
+
+@router.get(
+    "/workflows/{workflow_id}/executions", response_model=ExecutionList, responses=_problems(404), tags=["workflows"]
+)
+async def list_workflow_executions(
+    request: Request,
+    workflow_id: WorkflowId,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+    statuses: Statuses = None,
+) -> JsonResponse:
+    """Executions of one workflow, the newest first."""
+    service = service_of(request)
+    service.workflow(workflow_id)
+    return JsonResponse(
+        await service.list(limit=limit, cursor=cursor, workflow_id=workflow_id, statuses=statuses or ())
+    )
+
+
+@router.post(
+    "/workflows/{workflow_id}/executions",
+    status_code=202,
+    response_model=ExecutionDetail,
+    responses=_problems(404, 409),
+    tags=["workflows"],
+)
+async def start_execution(
+    request: Request,
+    workflow_id: WorkflowId,
+    body: StartBody | None = None,
+    idempotency_key: IdempotencyKey = None,
+) -> JsonResponse:
+    """Accept a run. `Location` names it; from here on it is never lost."""
+    given = body or StartBody()
+    wanted = StartRequest(workflow_id=workflow_id, body=given.model_dump(), key=idempotency_key)
+    document, created = await service_of(request).start(wanted, timeout_s=given.timeout)
+    return JsonResponse(document, status_code=202, headers=_headers(document, created=created))
+
+
+@router.post(
+    "/workflows/{workflow_id}/executions/sync",
+    response_model=ExecutionDetail,
+    responses=_problems(404, 408, 409),
+    tags=["workflows"],
+)
+async def start_execution_and_wait(
+    request: Request,
+    workflow_id: WorkflowId,
+    body: StartSyncBody | None = None,
+    idempotency_key: IdempotencyKey = None,
+) -> JsonResponse:
+    """Accept a run and wait for its end. A run that goes on for longer is not ended: 408 names it."""
+    given = body or StartSyncBody()
+    service = service_of(request)
+    wanted = StartRequest(workflow_id=workflow_id, body=given.model_dump(exclude={"timeout"}), key=idempotency_key)
+    document, created = await service.start(wanted)
+    ended = await service.wait(document["execution_id"], timeout_s=given.timeout)
+    return JsonResponse(ended, headers=_headers(document, created=created))
+
+
+@router.get("/executions/workflows", response_model=ExecutionList, tags=["executions"])
+async def list_executions(
+    request: Request,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+    statuses: Statuses = None,
+    workflow_id: Annotated[str | None, Query(description="Only those of this workflow.", max_length=256)] = None,
+) -> JsonResponse:
+    """Executions of all workflows, the newest first."""
+    found = await service_of(request).list(limit=limit, cursor=cursor, workflow_id=workflow_id, statuses=statuses or ())
+    return JsonResponse(found)
+
+
+@router.get(
+    "/executions/workflows/{execution_id}",
+    response_model=ExecutionDetail,
+    responses=_problems(404),
+    tags=["executions"],
+)
+async def get_execution(request: Request, execution_id: ExecutionId) -> JsonResponse:
+    """One execution with its tasks."""
+    return JsonResponse(await service_of(request).get(execution_id))
+
+
+@router.post(
+    "/executions/workflows/{execution_id}/cancel",
+    response_model=ExecutionDetail,
+    responses=_problems(404, 409),
+    tags=["executions"],
+)
+async def cancel_execution(request: Request, execution_id: ExecutionId, body: CancelBody | None = None) -> JsonResponse:
+    """End an execution before it is done. Doing so again changes nothing."""
+    reason = (body or CancelBody()).reason
+    return JsonResponse(await service_of(request).cancel(execution_id, reason=reason))
+
+
+def _headers(document: dict[str, Any], *, created: bool) -> dict[str, str]:
+    location = f"{PREFIX}/executions/workflows/{document['execution_id']}"
+    return {"Location": location} if created else {"Location": location, _REPLAYED: "true"}

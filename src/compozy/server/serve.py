@@ -1,0 +1,140 @@
+"""A server's life: its port, its database, ready, asked to stop, drained."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Generator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+
+import uvicorn
+
+from compozy.app import SERVER, close_storage, open_app, open_storage
+from compozy.database.database import Database
+from compozy.errors import ServerError, UsageError
+from compozy.project.loaded import LoadedProject
+from compozy.server.guard import GuardSettings, is_loopback
+from compozy.server.http import make_http
+from compozy.server.ports import listen
+from compozy.server.service import Service
+from compozy.server.stop import DRAIN_S, Console, LogReport, Stop, drain, tell_at_start
+
+_WAIT_FOR_LOCK_S = 30.0
+_IDLE_S = 30
+_LOOK_S = 0.01
+_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what a client asks instead
+
+
+def serve(project: LoadedProject, console: Console) -> int:
+    """Serve a project until a signal comes, and return the exit status.
+
+    Raises:
+        UsageError: the address cannot be used, or needs an API key.
+        DatabaseError: the database cannot be used.
+    """
+    guard = guard_settings(project)
+    console.line("Starting Compozy server...")
+    with closing(listen(project.server.host, project.server.port)) as sock:
+        address = Address.of(sock)
+        database = open_storage(
+            project,
+            wait_for_lock_s=_WAIT_FOR_LOCK_S,
+            on_wait=lambda who: console.note(f"waiting for {who} to end its runs"),
+            url=address.url,
+        )
+        try:
+            console.line(f"Database initialized: driver={database.driver} path={database.location}")
+            return asyncio.run(_serve(project, database, _Door(sock=sock, address=address, guard=guard), console))
+        finally:
+            close_storage(database)
+
+
+def guard_settings(project: LoadedProject) -> GuardSettings:
+    """Return what requests are held to.
+
+    Raises:
+        UsageError: other machines could reach the server, and it has no key.
+    """
+    host, secret = project.server.host, project.server.api_key
+    if secret is None and not is_loopback(host):
+        raise UsageError(
+            f"server.host {host!r} lets other machines reach the server, and server.api_key is not set",
+            hint="set SERVER_API_KEY to a long random text, or listen on 127.0.0.1",
+        )
+    return GuardSettings(host=host, api_key=secret.get_secret_value() if secret else None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """Where a server listens, and the URL under which this machine reaches it."""
+
+    port: int
+    url: str
+
+    @classmethod
+    def of(cls, sock: socket.socket) -> Address:
+        """Return the address of a listening socket."""
+        bound: tuple[str, int] = sock.getsockname()[:2]
+        host, port = bound
+        name = _WILDCARDS.get(host, host)
+        shown = f"[{name}]" if ":" in name else name
+        return cls(port=port, url=f"http://{shown}:{port}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Door:
+    sock: socket.socket
+    address: Address
+    guard: GuardSettings
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, whose signals are ours: it would end the process with the signal that it caught."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Leave the signals alone."""
+        yield
+
+
+async def _serve(project: LoadedProject, database: Database, door: _Door, console: Console) -> int:
+    stop = Stop(console)
+    async with open_app(project, database, role=SERVER, report=LogReport()) as app:
+        tell_at_start(app, console)
+        service = Service(app=app)
+        server = _Server(_config(service, door.guard))
+        serving = asyncio.create_task(server.serve(sockets=[door.sock]))
+        await _until_started(server, serving)
+        console.line(f"Server listening on :{door.address.port} ({door.address.url})")
+        loading = asyncio.create_task(app.load_models())
+        await asyncio.wait({stop.requested, serving}, return_when=asyncio.FIRST_COMPLETED)
+        service.stopping.set()
+        server.should_exit = True
+        await asyncio.gather(serving, drain(app, console))
+        loading.cancel()
+    return 0
+
+
+def _config(service: Service, guard: GuardSettings) -> uvicorn.Config:
+    return uvicorn.Config(
+        make_http(service, guard),
+        http="h11",
+        ws="none",
+        lifespan="off",
+        # Its lines go where ours go, those of requests at the level info.
+        log_config=None,
+        server_header=False,
+        # Whoever asks cannot say where it asks from.
+        proxy_headers=False,
+        timeout_keep_alive=_IDLE_S,
+        timeout_graceful_shutdown=int(DRAIN_S),
+    )
+
+
+async def _until_started(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
+    while not server.started:
+        if serving.done():
+            await serving
+            raise ServerError("the server ended before it was ready")
+        await asyncio.sleep(_LOOK_S)

@@ -1,0 +1,258 @@
+"""What the routes do: the verbs of the program on the one project that the server runs."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+
+from compozy.app import App
+from compozy.database.executions import (
+    Execution,
+    NewExecution,
+    get_execution,
+    is_execution_id,
+    list_executions,
+    no_execution,
+)
+from compozy.database.status import Status
+from compozy.database.tasks import list_tasks
+from compozy.errors import (
+    ConflictError,
+    IdempotencyError,
+    NotFinishedError,
+    RunCanceledError,
+    StoppingError,
+    UsageError,
+)
+from compozy.project.definition import snapshot
+from compozy.workflow.documents import execution_document, workflow_document
+from compozy.workflow.start import check_same_run, prepare_run, start_run
+
+Document = dict[str, Any]
+MAX_KEY = 255
+CURSOR_PATTERN = r"^[0-9]{1,16}\.[A-Za-z0-9._:-]{1,128}$"
+# A run that another process executes is looked at this often.
+_POLL_S = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartRequest:
+    """What a client asks to run. `key` is its `Idempotency-Key`, `body` what it sent."""
+
+    workflow_id: str
+    body: Document
+    key: str | None = None
+
+    @property
+    def given(self) -> Any:
+        """Return the input, None for none."""
+        return self.body.get("input")
+
+
+@dataclass(kw_only=True)
+class Service:
+    """The project's runs, for as long as the server takes requests."""
+
+    app: App
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _definitions: dict[str, Document] = field(default_factory=dict[str, Document])
+
+    def workflows(self) -> list[Document]:
+        """Return every workflow of the project."""
+        return [self.workflow(workflow_id) for workflow_id in self.app.project.workflows]
+
+    def workflow(self, workflow_id: str) -> Document:
+        """Return one workflow.
+
+        Raises:
+            NotFoundError: the project has none of this id.
+        """
+        found = self.app.project.workflow(workflow_id)
+        return workflow_document(found.config, found.file.relative_to(self.app.project.root).as_posix())
+
+    async def start(self, request: StartRequest, *, timeout_s: float | None = None) -> tuple[Document, bool]:
+        """Accept a run, or find the one that the same request began; return it and whether it is new.
+
+        Raises:
+            NotFoundError: the project has no such workflow.
+            SchemaMismatchError: the input does not fit its schema.
+            ConflictError: the execution id is that of another run.
+            IdempotencyError: the key was used for another request.
+            StoppingError: the server is about to end.
+        """
+        self._refuse_when_stopping()
+        workflow = self.app.project.workflow(request.workflow_id).config
+        # In a thread: an input of 10 MiB takes its time to be checked.
+        new = await asyncio.to_thread(self._prepare, request, timeout_s)
+        created = await start_run(self.app.runtime, workflow, new)
+        run, document = await self._read(new.workflow_exec_id)
+        if not created:
+            _check_same(run, new, request)
+        return document, created
+
+    async def get(self, execution_id: str) -> Document:
+        """Return a run with its tasks.
+
+        Raises:
+            NotFoundError: there is none of this id.
+        """
+        if not is_execution_id(execution_id):
+            raise no_execution(execution_id)
+        return (await self._read(execution_id))[1]
+
+    async def list(
+        self,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        workflow_id: str | None = None,
+        statuses: Sequence[Status] = (),
+    ) -> Document:
+        """Return the latest runs, and a cursor for those before them.
+
+        Args:
+            limit: how many at most.
+            cursor: `next_cursor` of the page before; it fits `CURSOR_PATTERN`.
+            workflow_id: only runs of this workflow.
+            statuses: only runs in one of these states.
+        """
+        query = partial(
+            list_executions,
+            limit=limit + 1,
+            workflow_id=workflow_id,
+            statuses=statuses,
+            before=None if cursor is None else _read_cursor(cursor),
+        )
+        runs = await self.app.database.read_async(query)
+        page = runs[:limit]
+        return {
+            "executions": [execution_document(run) for run in page],
+            "next_cursor": _cursor(page[-1]) if len(runs) > limit else None,
+        }
+
+    async def wait(self, execution_id: str, *, timeout_s: float) -> Document:
+        """Wait for the end of a run and return it.
+
+        Raises:
+            NotFinishedError: it had not ended after `timeout_s`; it goes on.
+            StoppingError: the server is about to end; the run goes on with the next start.
+        """
+        ended = asyncio.create_task(self._until_ended(execution_id))
+        stopping = asyncio.create_task(self.stopping.wait())
+        try:
+            await asyncio.wait({ended, stopping}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                return ended.result()
+        finally:
+            ended.cancel()
+            stopping.cancel()
+        if self.stopping.is_set():
+            raise _stopping({"execution_id": execution_id})
+        raise NotFinishedError(
+            f"execution {execution_id} was not finished after {timeout_s:g} s; it goes on",
+            hint=f"look at it: GET /api/v0/executions/workflows/{execution_id}",
+            details={"execution_id": execution_id},
+        )
+
+    async def cancel(self, execution_id: str, *, reason: str) -> Document:
+        """End a run before it is done and return it; one that was canceled before is returned as it is.
+
+        Raises:
+            NotFoundError: there is none of this id.
+            ConflictError: it had already ended otherwise.
+        """
+        await self.get(execution_id)
+        await self.app.runtime.cancel(execution_id, Status.CANCELED, RunCanceledError(reason).to_json())
+        run, document = await self._read(execution_id)
+        if run.status is not Status.CANCELED:
+            raise ConflictError(
+                f"execution {execution_id!r} cannot be canceled: it ended as {run.status.value}",
+                details={"execution_id": execution_id, "status": run.status.value},
+            )
+        return document
+
+    def _prepare(self, request: StartRequest, timeout_s: float | None) -> NewExecution:
+        project, workflow_id = self.app.project, request.workflow_id
+        if workflow_id not in self._definitions:
+            self._definitions[workflow_id] = snapshot(project, workflow_id)
+        definition, execution_id = self._definitions[workflow_id], request.body.get("execution_id")
+        if request.key is not None:
+            if execution_id is not None:
+                raise ConflictError("give either an execution_id or an Idempotency-Key, not both")
+            execution_id = _id_of_key(workflow_id, request.key)
+            definition = {**definition, "request": {"digest": _digest(request.body)}}
+        return prepare_run(
+            project.workflow(workflow_id).config,
+            definition,
+            request.given,
+            execution_id=execution_id,
+            timeout_s=timeout_s,
+        )
+
+    def _refuse_when_stopping(self) -> None:
+        if self.stopping.is_set():
+            raise _stopping({})
+
+    async def _until_ended(self, execution_id: str) -> Document:
+        while True:
+            await self.app.runtime.wait(execution_id)
+            run, document = await self._read(execution_id)
+            if run.status.is_final:
+                return document
+            await asyncio.sleep(_POLL_S)
+
+    async def _read(self, execution_id: str) -> tuple[Execution, Document]:
+        return await self.app.database.read_async(partial(_read, execution_id=execution_id))
+
+
+def _read(connection: sa.Connection, execution_id: str) -> tuple[Execution, Document]:
+    run = get_execution(connection, execution_id)
+    return run, execution_document(run, list_tasks(connection, execution_id))
+
+
+def _check_same(known: Execution, new: NewExecution, request: StartRequest) -> None:
+    if request.key is None:
+        check_same_run(known, new, has_input=request.given is not None)
+    elif known.definition.get("request") != new.definition["request"]:
+        raise IdempotencyError(
+            "this Idempotency-Key was used with another body",
+            hint="take a new key for a new request",
+            details={"execution_id": known.workflow_exec_id},
+        )
+
+
+def _id_of_key(workflow_id: str, key: str) -> str:
+    """Return the id of the one run that this key can begin: so the database itself sees to it that there is one."""
+    if not 0 < len(key) <= MAX_KEY or not key.isascii() or not key.isprintable():
+        raise UsageError(f"an Idempotency-Key has 1 to {MAX_KEY} ASCII characters that can be seen")
+    return f"key-{_hash([workflow_id, key])}"
+
+
+def _digest(body: Document) -> str:
+    return _hash({name: value for name, value in body.items() if value is not None})
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _cursor(run: Execution) -> str:
+    return f"{run.created_ms}.{run.workflow_exec_id}"
+
+
+def _read_cursor(text: str) -> tuple[int, str]:
+    created_ms, _, execution_id = text.partition(".")
+    return int(created_ms), execution_id
+
+
+def _stopping(details: Document) -> StoppingError:
+    return StoppingError(
+        "the server is about to stop", hint="ask again when it runs; no run that was accepted is lost", details=details
+    )

@@ -1,0 +1,97 @@
+"""What a server and a worker have in common: what they tell, and how they end on a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from compozy.app import App, concurrency_warning
+from compozy.database.tasks import TaskEnd
+
+_log = structlog.get_logger(__name__)
+
+# How long runs may go on after the process was asked to stop; the next start goes on with the rest.
+DRAIN_S = 5.0
+# How long an orderly end may take beyond that, before the process leaves as it is.
+_GRACE_S = 15.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Console:
+    """Whom a process tells how it goes: lines of its own, and notes beside them."""
+
+    line: Callable[[str], None]
+    note: Callable[[str], None]
+
+
+class Stop:
+    """The wish that this process ends, from SIGINT or SIGTERM. A second one ends it at once."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        loop = asyncio.get_running_loop()
+        # Made where the loop runs, because a future belongs to one.
+        self.requested: asyncio.Future[int] = loop.create_future()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._receive, number)
+
+    def _receive(self, number: int) -> None:
+        if self.requested.done():
+            # The journal is safe at any moment, and the next start goes on with what was running.
+            os._exit(128 + number)
+        self.requested.set_result(number)
+        self._leave_later(128 + number)
+
+    def _leave_later(self, status: int) -> None:
+        """See that the process ends even if its database does not answer any more."""
+
+        def leave() -> None:
+            self._console.note("the database does not answer; unfinished runs go on with the next start")
+            os._exit(status)
+
+        timer = threading.Timer(DRAIN_S + _GRACE_S, leave)
+        timer.daemon = True
+        timer.start()
+
+
+class LogReport:
+    """Writes to the log how runs go on; nobody watches them here."""
+
+    def task_began(self, execution_id: str, task_id: str, position: int, count: int) -> None:
+        """Log it."""
+        _log.info("task began", execution_id=execution_id, task_id=task_id, position=position, count=count)
+
+    def task_ended(self, execution_id: str, task_id: str, end: TaskEnd, *, replayed: bool, seconds: float) -> None:
+        """Log it."""
+        _log.info(
+            "task ended",
+            execution_id=execution_id,
+            task_id=task_id,
+            status=end.status.value,
+            replayed=replayed,
+            seconds=round(seconds, 3),
+        )
+
+
+def tell_at_start(app: App, console: Console) -> None:
+    """Tell what deserves attention before the first run."""
+    if warning := concurrency_warning(app.project):
+        console.note(f"warning: {warning}")
+    if app.left_unfinished:
+        console.note(f"note: going on with {app.left_unfinished} unfinished run(s) of a process that ended early")
+
+
+async def drain(app: App, console: Console) -> None:
+    """Take nothing new, give what runs a little time, and tell what is left for the next start."""
+    app.runtime.stop_claiming()
+    running = len(app.runtime.in_hand())
+    if running:
+        console.note(f"stopping: {running} run(s) have {DRAIN_S:g} s to end (once more leaves at once)")
+    left = await app.runtime.settle(DRAIN_S)
+    console.note(f"stopped; {left} unfinished run(s) go on with the next start" if left else "stopped")

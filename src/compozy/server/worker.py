@@ -1,0 +1,54 @@
+"""`compozy worker`: executes runs that others accepted, without answering requests."""
+
+from __future__ import annotations
+
+import asyncio
+
+from compozy.app import close_storage, open_app, open_storage
+from compozy.database.database import Database
+from compozy.database.sqlite import MEMORY
+from compozy.errors import UsageError
+from compozy.project.loaded import LoadedProject
+from compozy.server.stop import Console, LogReport, Stop, drain, tell_at_start
+
+_WAIT_FOR_LOCK_S = 30.0
+
+
+def work(project: LoadedProject, console: Console) -> int:
+    """Execute runs until a signal comes, and return the exit status.
+
+    Raises:
+        UsageError: the database is in memory, where no other process could leave a run.
+        DatabaseError: the database cannot be used.
+    """
+    if project.database.path == MEMORY:
+        raise UsageError(
+            "a worker cannot share a database in memory with anybody",
+            hint="use a file or PostgreSQL, or run `compozy start`, which executes runs itself",
+        )
+    console.line("Starting Compozy worker...")
+    database = open_storage(
+        project,
+        wait_for_lock_s=_WAIT_FOR_LOCK_S,
+        on_wait=lambda who: console.note(f"waiting for {who} to end its runs"),
+    )
+    try:
+        console.line(f"Database initialized: driver={database.driver} path={database.location}")
+        return asyncio.run(_work(project, database, console))
+    finally:
+        close_storage(database)
+
+
+async def _work(project: LoadedProject, database: Database, console: Console) -> int:
+    stop = Stop(console)
+    async with open_app(project, database, role="worker", report=LogReport()) as app:
+        tell_at_start(app, console)
+        if database.is_exclusive:
+            console.note(
+                f"note: one process executes on a SQLite file, and this worker owns {database.location} now; "
+                "other commands wait for it or only read"
+            )
+        console.line("Worker ready")
+        await stop.requested
+        await drain(app, console)
+    return 0

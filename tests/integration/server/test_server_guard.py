@@ -1,0 +1,168 @@
+"""Who may ask: names of this host, origins, the API key, and which addresses may be listened on."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from compozy.config.settings import ServerSettings
+from compozy.errors import UsageError
+from compozy.project.load import load_project
+from compozy.server.guard import GuardSettings, is_loopback
+from compozy.server.serve import guard_settings
+from compozy.server.service import Service
+from tests.conftest import RunCli
+from tests.harness.projects import write_project
+from tests.integration.server.conftest import API, make_client
+from tests.integration.server.test_server_api import check_problem
+
+KEY = "correct-horse-battery-staple"
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "127.0.0.1:8080", "localhost", "LOCALHOST:99", "[::1]", "[::1]:8080", "127.1.2.3", "x.localhost:1"],
+)
+async def test_names_of_this_machine(client: httpx.AsyncClient, host: str) -> None:
+    assert (await client.get(f"{API}/project", headers={"host": host})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("example.com", "127.0.0.1.example.com", "localhost.example.com", "example.com:8080", "evil.com#127.0.0.1"),
+        *(
+            "",
+            "0.0.0.0",
+            "10.0.0.1",
+            "[::]",
+            "[::1",
+            "127.0.0.1:x",
+            "127.0.0.1:99999",
+            "user@example.com",
+            "2130706433",
+        ),
+    ],
+)
+async def test_other_names(client: httpx.AsyncClient, host: str) -> None:
+    """A page's own name may lead here: DNS rebinding."""
+    for path in (f"{API}/project", "/docs", "/openapi.json", "/nothing"):
+        check_problem(await client.get(path, headers={"host": host}), 403)
+
+
+async def test_two_names(client: httpx.AsyncClient) -> None:
+    twice = [("host", "127.0.0.1"), ("host", "example.com")]
+    check_problem(await client.get(f"{API}/project", headers=httpx.Headers(twice)), 403)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["http://example.com", "null", "http://127.0.0.1", "https://127.0.0.1:8080", "http://127.0.0.1:8081", "", "x"],
+)
+async def test_other_origins(client: httpx.AsyncClient, service: Service, origin: str) -> None:
+    headers = {"origin": origin}
+    check_problem(await client.get(f"{API}/project", headers=headers), 403)
+    check_problem(await client.post(f"{API}/workflows/echo/executions", json={}, headers=headers), 403)
+    check_problem(await client.options(f"{API}/workflows/echo/executions", headers=headers), 403)
+    assert (await client.get(f"{API}/executions/workflows")).json()["executions"] == []
+
+
+async def test_own_origin(client: httpx.AsyncClient) -> None:
+    answer = await client.get(f"{API}/project", headers={"origin": "http://127.0.0.1:8080"})
+    assert answer.status_code == 200
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *([], ["Bearer"], ["Bearer "], [f"Basic {KEY}"], [KEY], [f"Bearer {KEY}x"], [f"Bearer {KEY[:-1]}"]),
+        *([f"Bearer {KEY.upper()}"], ["Bearer null"], [f"Bearer {KEY}", f"Bearer {KEY}"], [f"Bearer {KEY}, Bearer x"]),
+        ["Bearer \xe9"],
+    ],
+)
+async def test_wrong_keys(service: Service, given: list[str]) -> None:
+    headers = httpx.Headers([(b"authorization", value.encode("latin-1")) for value in given])
+    async with make_client(service, GuardSettings(host="127.0.0.1", api_key=KEY)) as asks:
+        for path in (f"{API}/project", "/docs", "/openapi.json", "/nothing"):
+            answer = await asks.get(path, headers=headers)
+            check_problem(answer, 401)
+            assert answer.headers["www-authenticate"] == "Bearer"
+            assert KEY not in answer.text
+
+
+async def test_every_path_wants_the_key(service: Service, client: httpx.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+    async with make_client(service, GuardSettings(host="127.0.0.1", api_key=KEY)) as asks:
+        for path, operations in document["paths"].items():
+            for method in operations:
+                answer = await asks.request(method, re.sub(r"\{\w+\}", "x", path))
+                assert answer.status_code == (200 if path in {"/healthz", "/readyz"} else 401), path
+        right = await asks.get(f"{API}/project", headers={"authorization": f"bearer {KEY}"})
+        assert right.status_code == 200
+
+
+async def test_beyond_loopback_the_key_decides(service: Service) -> None:
+    async with make_client(service, GuardSettings(host="0.0.0.0", api_key=KEY)) as asks:
+        headers = {"host": "compozy.example.com", "authorization": f"Bearer {KEY}"}
+        assert (await asks.get(f"{API}/project", headers=headers)).status_code == 200
+        check_problem(await asks.get(f"{API}/project", headers={"host": "compozy.example.com"}), 401)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.com"])
+def test_other_machines_need_a_key(tmp_path: Path, host: str) -> None:
+    write_project(tmp_path, server={"host": host})
+    with pytest.raises(UsageError, match="server.api_key is not set") as refused:
+        guard_settings(load_project(None, cwd=tmp_path, environ={}))
+    assert "SERVER_API_KEY" in refused.value.hint
+    with_key = load_project(None, cwd=tmp_path, environ={"SERVER_API_KEY": KEY})
+    assert guard_settings(with_key) == GuardSettings(host=host, api_key=KEY)
+
+
+def test_start_refuses_before_it_opens_anything(cli: RunCli, tmp_path: Path) -> None:
+    write_project(tmp_path)
+    done = cli("start", "--host", "0.0.0.0", "--port", "0")
+    assert (done.status, done.out) == (2, "")
+    assert "server.api_key is not set" in done.err
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("key", ["short", "with blanks in between them", "schlüssel-schlüssel", "x" * 15, "a\tb" * 9])
+def test_keys_that_could_be_guessed(cli: RunCli, tmp_path: Path, key: str) -> None:
+    write_project(tmp_path, server={"api_key": key})
+    done = cli("config", "validate")
+    assert done.status == 5
+    assert "server.api_key" not in done.out
+    assert "expected at least 16 letters" in done.err
+    assert key not in done.err
+
+
+def test_the_key_is_shown_nowhere(cli: RunCli, tmp_path: Path) -> None:
+    write_project(tmp_path, server={"api_key": KEY})
+    shown = cli("config", "show", "--sources")
+    assert "server.api_key" in shown.out
+    assert KEY not in shown.out + shown.err
+    assert KEY not in repr(ServerSettings.model_validate({"api_key": KEY}))
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False), ("10.1.2.3", False)],
+)
+def test_loopback(host: str, expected: bool) -> None:
+    assert is_loopback(host) is expected
+
+
+async def test_a_key_stands_in_no_log(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    settings: Any = GuardSettings(host="127.0.0.1", api_key=KEY)
+    async with make_client(service, settings) as asks:
+        await asks.get(f"{API}/project", headers={"authorization": f"Bearer {KEY}"})
+        await asks.get(f"{API}/project", headers={"authorization": f"Bearer x{KEY}"})
+    assert KEY not in caplog.text
+    assert KEY not in repr(settings)
