@@ -13,8 +13,8 @@ from compozy.database.database import Database
 from compozy.database.executions import count_by_status, get_execution, list_executions
 from compozy.database.status import Status
 from compozy.database.tasks import TaskEnd, list_tasks
-from compozy.project import load_project
 from compozy.project.definition import snapshot
+from compozy.project.load import load_project
 from compozy.project.loaded import LoadedProject
 from compozy.workflow.start import prepare_run, start_run
 from tests.harness.projects import check_consistent, write_project

@@ -117,7 +117,7 @@ async def test_beyond_loopback_the_key_decides(service: Service) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.com"])
 def test_other_machines_need_a_key(tmp_path: Path, host: str) -> None:
     write_project(tmp_path, server={"host": host})
-    with pytest.raises(UsageError, match="server.api_key is not set") as refused:
+    with pytest.raises(UsageError, match=r"server\.api_key is not set") as refused:
         guard_settings(load_project(None, cwd=tmp_path, environ={}))
     assert "SERVER_API_KEY" in refused.value.hint
     with_key = load_project(None, cwd=tmp_path, environ={"SERVER_API_KEY": KEY})

@@ -1,0 +1,98 @@
+"""What a command costs that asks a server, and how soon a server is ready: printed, never asserted.
+
+python -m tests.bench.thin
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.harness.projects import write_project
+from tests.harness.servers import ask, free_port
+
+_AT_ONCE = 10
+_RESPONSES = [{"text": "x", "delay_ms": 20}]
+_WORKFLOW = {"tasks": [{"id": f"t{number}", "prompt": "a"} for number in range(3)]}
+_COMMAND = [sys.executable, "-m", "tests.bench.thin", "command"]
+
+
+def main() -> None:
+    """Measure, or be one of the commands that are measured."""
+    if sys.argv[1:2] == ["command"]:
+        from compozy.cli.main import main as run_command
+
+        sys.argv[:] = ["compozy", *sys.argv[2:]]
+        run_command()
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        port = free_port()
+        folder = write_project(Path(scratch), {"three": _WORKFLOW}, responses=_RESPONSES, server={"port": port})
+        environ = {
+            **os.environ,
+            "PYTHONPATH": str(Path(__file__).parents[2]) + os.pathsep + os.environ.get("PYTHONPATH", ""),
+        }
+        print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
+        for what in ("new database", "old database"):
+            server = _start(folder, environ, port, what)
+            if what == "old database":
+                _run_ten(folder, environ)
+                print(f"server, resident: {_resident_mb(server.pid):.0f} MB")
+            server.terminate()
+            server.wait()
+
+
+def _start(folder: Path, environ: dict[str, str], port: int, what: str) -> subprocess.Popen[bytes]:
+    began = time.monotonic()
+    server = subprocess.Popen([*_COMMAND, "start"], cwd=folder, env=environ, stdout=subprocess.DEVNULL)
+    while not _is_ready(port):
+        time.sleep(0.005)
+    seconds = time.monotonic() - began
+    print(f"ready after {seconds:.2f} s, {_processor_s(server.pid):.2f} s of processor ({what})")
+    return server
+
+
+def _run_ten(folder: Path, environ: dict[str, str]) -> None:
+    command = [*_COMMAND, "workflow", "run", "three", "--quiet"]
+    # The first run waits for the libraries of models.
+    subprocess.run(command, cwd=folder, env=environ, stdout=subprocess.DEVNULL, check=True)
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        began = time.monotonic()
+        started = [
+            subprocess.Popen(command, cwd=folder, env=environ, stdout=subprocess.DEVNULL) for _ in range(_AT_ONCE)
+        ]
+        statuses = [process.wait() for process in started]
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        print(
+            f"{_AT_ONCE} thin `workflow run` at once: {time.monotonic() - began:.2f} s, "
+            f"{used / _AT_ONCE:.2f} s of processor each, {sum(status == 0 for status in statuses)} succeeded"
+        )
+
+
+def _is_ready(port: int) -> bool:
+    try:
+        return ask(port, "GET", "/readyz").status == 200
+    except OSError:
+        return False
+
+
+def _processor_s(pid: int) -> float:
+    fields: list[Any] = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _resident_mb(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
+
+
+if __name__ == "__main__":
+    main()
