@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 EXAMPLE := examples/database/sqlite-quickstart
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart setup check fix test snap bench lock schema clean
+.PHONY: help quickstart setup check fix test snap bench fuzz lock schema clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,7 +38,11 @@ snap: $(VENV)/.dev ## Rewrite the recorded outputs in tests
 bench: $(VENV)/.dev ## Measure runs and tasks beside bare DBOS, and templates beside Jinja2 and gotpl
 	$(BIN)/python -m tests.bench.runs
 	$(BIN)/python -m tests.bench.tasks
+	$(BIN)/python -m tests.bench.thin
 	$(BIN)/python -m tests.bench.templates
+
+fuzz: $(VENV)/.dev ## Fuzz the HTTP interface for minutes
+	$(BIN)/python -m tests.harness.fuzz --examples 300
 
 schema: $(VENV)/.dev ## Write the JSON Schemas anew
 	$(BIN)/compozy schema project > schemas/compozy.schema.json

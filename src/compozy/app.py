@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 from collections.abc import AsyncGenerator, Callable
@@ -174,6 +175,10 @@ async def open_app(
     if role != SERVER:
         # Before the first run, whose time would count it; a server is ready first.
         await load_agents()
+    if not gc.isenabled():
+        # The command line switched it off for its start; what is loaded by now is no garbage.
+        gc.freeze()
+        gc.enable()
     catalog = ModelCatalog(
         project.providers, missing_keys=project.missing_keys, environ=project.environ, base_dir=project.root
     )

@@ -18,7 +18,7 @@ from tests.harness.projects import write_project
 from tests.harness.servers import ask, free_port
 
 _AT_ONCE = 10
-_RESPONSES = [{"text": "x", "delay_ms": 20}]
+_RESPONSES = {f"t{number}": {"text": "x", "delay_ms": 20} for number in range(3)}
 _WORKFLOW = {"tasks": [{"id": f"t{number}", "prompt": "a"} for number in range(3)]}
 _COMMAND = [sys.executable, "-m", "tests.bench.thin", "command"]
 

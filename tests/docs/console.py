@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pty
 import re
-import select
 import shutil
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.docs.output import matches, settle
 from tests.docs.pages import ROOT, Fence
+from tests.docs.terminal import LastingShell, run_in_terminal
 from tests.harness.postgres import new_database
+from tests.harness.servers import free_port
 
 DEFAULT_FOLDER = "examples/database/sqlite-quickstart"
 EMPTY = "empty"
-_LIMIT_S = 240
 _MARK = "\x1e"
-_ASKS_MODELS = re.compile(r"workflow run|--wait\b")
+_ASKS_MODELS = re.compile(r"compozy start|workflow run|--wait\b")
 _LOCAL = re.compile(r"^( *)(- )?(.*)type: local\b.*$", re.MULTILINE)
 _SKIPPED = shutil.ignore_patterns("data", ".env", "*.db", "*.db-*")
 
@@ -54,10 +50,9 @@ class Session:
         self._cwd: Path | None = None
         self._server = contextlib.ExitStack()
         self._variables: dict[str, str] = {}
-
-    def close(self) -> None:
-        """Drop what `postgres` fences asked for."""
-        self._server.close()
+        # Where a server of this page listens; the page itself shows the default port.
+        self._port: int | None = None
+        self._lasting: list[tuple[str, LastingShell]] = []
 
     @property
     def project(self) -> Path:
@@ -85,12 +80,34 @@ class Session:
                 "DB_NAME": str(made.dbname),
             }
         commands = read_commands(fence)
+        if "background" in fence.meta:
+            return self._start(fence, commands)
         pace_s = [float(word) for word in fence.meta.get("pace", "0").split()]
         with self._scripted_models(commands, pace_s):
             printed = self._run_all(commands)
         return [
             fault for command, found in zip(commands, printed, strict=True) for fault in _judge(fence, command, *found)
         ]
+
+    def close(self) -> list[str]:
+        """Press Ctrl-C in the terminals that are left, drop what `postgres` fences asked for, and return the faults."""
+        ended = [(place, shell.interrupt()) for place, shell in self._lasting]
+        self._server.close()
+        return [f"{place}: Ctrl-C ended it with status {status}" for place, status in ended if status]
+
+    def _start(self, fence: Fence, commands: list[Command]) -> list[str]:
+        """Start what goes on while the next fences are run, and wait until it has printed what the page shows."""
+        (command,) = commands
+        self._port = self._port or free_port()
+        with self._scripted_models(commands, [0.0]):
+            shell = LastingShell(command.text, self._environ(), str(self.project))
+            self._lasting.append((fence.place, shell))
+            printed = shell.read_until(lambda text: matches(command.shown, self._shown(text)))
+        return _judge(fence, command, self._shown(printed), 0)
+
+    def _shown(self, raw: str) -> str:
+        text = settle(raw)
+        return text if self._port is None else text.replace(f":{self._port}", ":8080")
 
     def _open(self, folder: str) -> Path:
         copy = self._scratch / Path(folder).name
@@ -108,17 +125,19 @@ class Session:
         for command in commands:
             script += [f"printf '{_MARK}'", command.text, f"printf '{_MARK}%s{_MARK}' $?"]
         script += [f"pwd > '{where}'"]
-        output = _run_in_terminal("\n".join(script), self._environ())
+        output = run_in_terminal("\n".join(script), self._environ())
         if where.exists():
             self._cwd = Path(where.read_text(encoding="utf-8").strip())
         parts = output.split(_MARK)[1:]
-        found = [(settle(parts[at]), int(parts[at + 1])) for at in range(0, len(parts) - 2, 3)]
+        found = [(self._shown(parts[at]), int(parts[at + 1])) for at in range(0, len(parts) - 2, 3)]
         return found + [("the shell ended before this command did", 1)] * (len(commands) - len(found))
 
     def _environ(self) -> dict[str, str]:
         home = self._scratch / "home"
         home.mkdir(exist_ok=True)
+        port = {} if self._port is None else {"SERVER_PORT": str(self._port)}
         return {
+            **port,
             "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
             "HOME": str(home),
             "TMPDIR": str(home),
@@ -184,46 +203,3 @@ def _script(found: re.Match[str], pace_s: list[float]) -> str:
         usage = "{input_tokens: 34, output_tokens: 9}"
         lines.append(f"{inner}  - {{text: '{answer}', delay_ms: {delay_ms}, usage: {usage}}}")
     return "\n".join(lines)
-
-
-def _run_in_terminal(script: str, environ: dict[str, str]) -> str:
-    """Run a script in bash on a terminal of its own and return everything that it printed there."""
-    ours, theirs = pty.openpty()
-    shell = subprocess.Popen(
-        ["bash", "-c", script],
-        stdin=subprocess.DEVNULL,
-        stdout=theirs,
-        stderr=theirs,
-        env=environ,
-        start_new_session=True,
-        cwd=environ["HOME"],
-    )
-    os.close(theirs)
-    try:
-        return _read_all(ours, shell).decode(errors="replace")
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(shell.pid, signal.SIGKILL)
-        shell.wait()
-        os.close(ours)
-
-
-def _read_all(terminal: int, shell: subprocess.Popen[bytes]) -> bytes:
-    data = bytearray()
-    deadline = time.monotonic() + _LIMIT_S
-    while time.monotonic() < deadline:
-        ended = shell.poll() is not None
-        if select.select([terminal], [], [], 0 if ended else 0.2)[0]:
-            try:
-                chunk = os.read(terminal, 65536)
-            except OSError:
-                # Linux's way of saying that nobody has the other end any more.
-                chunk = b""
-            data += chunk
-            if not chunk:
-                break
-        elif ended:
-            break
-    else:
-        data += f"\nthe commands did not end within {_LIMIT_S} s".encode()
-    return bytes(data)

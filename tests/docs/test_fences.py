@@ -29,7 +29,7 @@ FILES: dict[str, Callable[[Fence, Path], list[str]]] = {
 FREE = ("text", "markdown")
 META = {
     **{kind: {"title", "env"} for kind in FILES},
-    **{kind: {"dir", "norun", "pace", "postgres"} for kind in CONSOLES},
+    **{kind: {"background", "dir", "norun", "pace", "postgres"} for kind in CONSOLES},
     "yaml wrong": {"title", "env", "wrong"},
     "text": {"title"},
     "json": {"title"},
@@ -88,7 +88,8 @@ def test_commands(path: Path, tmp_path: Path) -> None:
     try:
         faults = _run_page(page, session)
     finally:
-        session.close()
+        ends = session.close()
+    faults += ends
     assert not faults, "\n".join(faults)
 
 
