@@ -18,7 +18,7 @@ from compozy.server.guard import GuardSettings, is_loopback
 from compozy.server.http import make_http
 from compozy.server.ports import listen
 from compozy.server.service import Service
-from compozy.server.stop import DRAIN_S, Console, LogReport, Stop, drain, tell_at_start
+from compozy.server.stop import DRAIN_S, Console, LogReport, Stop, database_line, drain, tell_at_start
 
 _WAIT_FOR_LOCK_S = 30.0
 _IDLE_S = 30
@@ -44,7 +44,7 @@ def serve(project: LoadedProject, console: Console) -> int:
             url=address.url,
         )
         try:
-            console.line(f"Database initialized: driver={database.driver} path={database.location}")
+            console.line(database_line(database))
             return asyncio.run(_serve(project, database, _Door(sock=sock, address=address, guard=guard), console))
         finally:
             close_storage(database)

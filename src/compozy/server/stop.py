@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import structlog
 
 from compozy.app import App, concurrency_warning
+from compozy.database.database import Database
 from compozy.database.tasks import TaskEnd
 
 _log = structlog.get_logger(__name__)
@@ -77,6 +78,12 @@ class LogReport:
             replayed=replayed,
             seconds=round(seconds, 3),
         )
+
+
+def database_line(database: Database) -> str:
+    """Return what is said of the database once it is open."""
+    kind = "path" if database.driver == "sqlite" else "url"
+    return f"Database initialized: driver={database.driver} {kind}={database.location}"
 
 
 def tell_at_start(app: App, console: Console) -> None:

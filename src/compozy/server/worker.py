@@ -9,7 +9,7 @@ from compozy.database.database import Database
 from compozy.database.sqlite import MEMORY
 from compozy.errors import UsageError
 from compozy.project.loaded import LoadedProject
-from compozy.server.stop import Console, LogReport, Stop, drain, tell_at_start
+from compozy.server.stop import Console, LogReport, Stop, database_line, drain, tell_at_start
 
 _WAIT_FOR_LOCK_S = 30.0
 
@@ -33,7 +33,7 @@ def work(project: LoadedProject, console: Console) -> int:
         on_wait=lambda who: console.note(f"waiting for {who} to end its runs"),
     )
     try:
-        console.line(f"Database initialized: driver={database.driver} path={database.location}")
+        console.line(database_line(database))
         return asyncio.run(_work(project, database, console))
     finally:
         close_storage(database)

@@ -9,12 +9,14 @@ import httpx
 import pytest
 
 from compozy.app import SERVER, close_storage, open_app, open_storage
+from compozy.database.executions import count_by_status
 from compozy.project.load import load_project
 from compozy.server.guard import GuardSettings
 from compozy.server.http import make_http
 from compozy.server.service import Service
 from compozy.workflow.report import Silence
 from tests.harness.projects import WORKFLOWS, write_project
+from tests.harness.stores import open_store
 
 API = "/api/v0"
 TYPED = {
@@ -23,17 +25,18 @@ TYPED = {
 }
 
 
-@pytest.fixture
-async def service(tmp_path: Path, clean_environ: None) -> AsyncGenerator[Service, None]:
+@pytest.fixture(params=["sqlite", "postgres"])
+async def service(request: pytest.FixtureRequest, tmp_path: Path, clean_environ: None) -> AsyncGenerator[Service, None]:
     """The verbs on a fresh project."""
-    write_project(tmp_path, {**WORKFLOWS, "typed": TYPED})
-    project = load_project(None, cwd=tmp_path, environ={})
-    database = open_storage(project, wait_for_lock_s=0.0)
-    try:
-        async with open_app(project, database, role=SERVER, report=Silence()) as app:
-            yield Service(app=app)
-    finally:
-        close_storage(database)
+    with open_store(request.param, tmp_path) as store:
+        write_project(tmp_path, {**WORKFLOWS, "typed": TYPED}, database=store.section)
+        project = load_project(None, cwd=tmp_path, environ={})
+        database = open_storage(project, wait_for_lock_s=0.0)
+        try:
+            async with open_app(project, database, role=SERVER, report=Silence()) as app:
+                yield Service(app=app)
+        finally:
+            close_storage(database)
 
 
 @pytest.fixture
@@ -47,3 +50,9 @@ def make_client(service: Service, guard: GuardSettings) -> httpx.AsyncClient:
     """Return what asks an application that is guarded so."""
     transport = httpx.ASGITransport(app=make_http(service, guard))
     return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080", timeout=60)
+
+
+def count_runs(service: Service) -> int:
+    """Return how many runs were accepted."""
+    with service.app.database.read() as connection:
+        return sum(count_by_status(connection).values())

@@ -9,10 +9,10 @@ from typing import Any
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from compozy.server.service import Service
-from tests.harness.projects import query
-from tests.integration.server.conftest import API
+from tests.integration.server.conftest import API, count_runs
 
 RUNS = f"{API}/executions/workflows"
 JSON = {"content-type": "application/json"}
@@ -39,8 +39,9 @@ async def test_project_tells_no_location(client: httpx.AsyncClient, service: Ser
     answer = await client.get(f"{API}/project")
     document = answer.json()
     assert document["name"] == "demo"
-    assert document["database"]["driver"] == "sqlite"
+    assert document["database"]["driver"] == service.app.project.database.driver
     assert str(service.app.project.root) not in answer.text
+    assert service.app.database.location not in answer.text
 
 
 async def test_workflows(client: httpx.AsyncClient) -> None:
@@ -141,7 +142,7 @@ async def test_an_execution_id_runs_once(client: httpx.AsyncClient, service: Ser
     for path, body in (("echo", {"input": {"a": 2}}), ("two", {})):
         refused = await client.post(f"{API}/workflows/{path}/executions", json={"execution_id": "mine", **body})
         assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
-    assert query(service.app.project.root, "SELECT count(*) FROM workflow_states") == [(1,)]
+    assert count_runs(service) == 1
 
 
 async def test_an_idempotency_key_runs_once(client: httpx.AsyncClient, service: Service) -> None:
@@ -154,7 +155,7 @@ async def test_an_idempotency_key_runs_once(client: httpx.AsyncClient, service: 
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_key")
     elsewhere = await client.post(f"{API}/workflows/two/executions", headers=headers)
     assert elsewhere.json()["execution_id"] != answers[0].json()["execution_id"]
-    assert query(service.app.project.root, "SELECT count(*) FROM workflow_states") == [(2,)]
+    assert count_runs(service) == 2
 
 
 async def test_an_idempotency_key_with_an_execution_id(client: httpx.AsyncClient) -> None:
@@ -216,7 +217,7 @@ WRONG_BODIES: dict[str, bytes] = {
 async def test_wrong_bodies(client: httpx.AsyncClient, service: Service, path: str, body: bytes) -> None:
     answer = await client.post(f"{API}/workflows/echo/{path}", content=body, headers=JSON)
     check_problem(answer, 400, 422)
-    assert query(service.app.project.root, "SELECT count(*) FROM workflow_states") == [(0,)]
+    assert count_runs(service) == 0
 
 
 @pytest.mark.parametrize(
@@ -288,7 +289,9 @@ async def test_a_defect_tells_its_kind_only(client: httpx.AsyncClient, service: 
         raise RuntimeError("the secret is 42")
 
     service.workflows = broken
-    answer = await client.get(f"{API}/workflows")
+    with capture_logs() as logged:
+        answer = await client.get(f"{API}/workflows")
+    assert [entry["event"] for entry in logged] == ["a request broke"]
     check_problem(answer, 500)
     assert "42" not in answer.text
     assert "Traceback" not in answer.text
