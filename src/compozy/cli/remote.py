@@ -44,6 +44,11 @@ def run_remotely(found: Found, request: RunRequest) -> int:
     Raises:
         CompozyError: it could not be run, or the server went away.
     """
+    if found.project.get("files_changed") and not request.quiet:
+        print_note(
+            f"note: the project's files changed since the server at {found.client.url} read them; "
+            "start it anew to run what they say now"
+        )
     return _RemoteRun(found.client, request).run()
 
 

@@ -64,6 +64,7 @@ class ProjectInfo(BaseModel):
     name: str
     version: str | None = Field(description="Version of the project.")
     compozy_version: str
+    files_changed: bool = Field(description="Whether its files changed since the server read them.")
     database: DatabaseInfo
 
 

@@ -62,12 +62,14 @@ def service_of(request: Request) -> Service:
 @router.get("/project", response_model=ProjectInfo, tags=["project"])
 async def get_project(request: Request) -> JsonResponse:
     """Which project this server runs."""
-    project = service_of(request).app.project
+    service = service_of(request)
+    project = service.app.project
     return JsonResponse(
         {
             "name": project.name,
             "version": project.version,
             "compozy_version": __version__,
+            "files_changed": service.files_changed,
             "database": {"driver": project.database.driver, "fingerprint": fingerprint_of(project)},
         }
     )

@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -63,6 +64,15 @@ class Service:
     app: App
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _definitions: dict[str, Document] = field(default_factory=dict[str, Document])
+
+    def __post_init__(self) -> None:
+        """Remember the files as they were read."""
+        self._stamps = self._read_stamps()
+
+    @property
+    def files_changed(self) -> bool:
+        """Whether a file of the project is another one by now than the one that this server runs."""
+        return self._read_stamps() != self._stamps
 
     def workflows(self) -> list[Document]:
         """Return every workflow of the project."""
@@ -200,6 +210,11 @@ class Service:
         if self.stopping.is_set():
             raise _stopping({})
 
+    def _read_stamps(self) -> list[tuple[int, int] | None]:
+        project = self.app.project
+        files = [project.file, project.file.with_name(".env"), *(found.file for found in project.workflows.values())]
+        return [_stamp(file) for file in files]
+
     async def _until_ended(self, execution_id: str) -> Document:
         while True:
             await self.app.runtime.wait(execution_id)
@@ -210,6 +225,14 @@ class Service:
 
     async def _read(self, execution_id: str) -> tuple[Execution, Document]:
         return await self.app.database.read_async(partial(_read, execution_id=execution_id))
+
+
+def _stamp(file: Path) -> tuple[int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 def _read(connection: sa.Connection, execution_id: str) -> tuple[Execution, Document]:

@@ -95,6 +95,16 @@ def _without_times(done: Any) -> tuple[int, str, str]:
     return done.status, re.sub(pattern, "TIME", done.out), re.sub(pattern, "TIME", done.err)
 
 
+def test_files_that_changed_are_told(commands: Commands, project: Path) -> None:
+    start_server(commands, project)
+    file = project / "workflows/two.yaml"
+    file.write_text(file.read_text().replace("hello", "good morning"))
+    done = commands.run(project, "workflow", "run", "two")
+    assert done.status == 0
+    assert "the project's files changed since the server" in done.err
+    assert commands.run(project, "workflow", "run", "two", "--quiet").err == ""
+
+
 def test_nothing_heavy_is_loaded(commands: Commands, project: Path) -> None:
     """A command that finds a server loads neither engine nor models."""
     import subprocess
