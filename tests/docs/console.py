@@ -98,10 +98,11 @@ class Session:
         """Start what goes on while the next fences are run, and wait until it has printed what the page shows."""
         (command,) = commands
         self._port = self._port or free_port()
-        with self._scripted_models(commands, [0.0]):
-            shell = LastingShell(command.text, self._environ(), str(self.project))
-            self._lasting.append((fence.place, shell))
-            printed = shell.read_until(lambda text: matches(command.shown, self._shown(text)))
+        # For good: the server would tell that its files changed.
+        self._script_models(commands, [0.0])
+        shell = LastingShell(command.text, self._environ(), str(self.project))
+        self._lasting.append((fence.place, shell))
+        printed = shell.read_until(lambda text: matches(command.shown, self._shown(text)))
         return _judge(fence, command, self._shown(printed), 0)
 
     def _shown(self, raw: str) -> str:
@@ -151,15 +152,20 @@ class Session:
     @contextlib.contextmanager
     def _scripted_models(self, commands: list[Command], pace_s: list[float]) -> Generator[None, None, None]:
         """Let a script answer instead of the local model while the commands run."""
+        written = {} if self._lasting else self._script_models(commands, pace_s)
+        yield
+        for path, text in written.items():
+            path.write_text(text, encoding="utf-8")
+
+    def _script_models(self, commands: list[Command], pace_s: list[float]) -> dict[Path, str]:
+        """Write a script in place of the local model, and return what stood in the files."""
         asks = any(_ASKS_MODELS.search(command.text) for command in commands)
         self.project.mkdir(exist_ok=True)
         files = list(self._scratch.rglob("compozy*.yaml")) if asks and self._scripted else []
         written = {path: path.read_text(encoding="utf-8") for path in files}
         for path, text in written.items():
             path.write_text(_LOCAL.sub(lambda found: _script(found, pace_s), text), encoding="utf-8")
-        yield
-        for path, text in written.items():
-            path.write_text(text, encoding="utf-8")
+        return written
 
 
 def read_commands(fence: Fence) -> list[Command]:

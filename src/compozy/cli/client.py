@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import quote, urlencode, urlsplit
 
-from compozy.errors import ServerError, UsageError, restore_error
+from compozy.errors import CompozyError, ServerError, UsageError, restore_error
 
 Document = dict[str, Any]
 API = "/api/v0"
@@ -50,17 +50,23 @@ class Client:
         except ValueError:
             document = None
         if not isinstance(document, dict) or (answer.status >= 400 and media_type != _PROBLEM):
-            raise ServerError(f"what answers at {self.url} is no Compozy server", details={"status": answer.status})
+            raise self._no_compozy(answer.status)
         found = cast("Document", document)
         if answer.status >= 400:
-            raise restore_error(
-                {
-                    "code": found.get("code"),
-                    "message": found.get("detail"),
-                    "details": {**(found.get("details") or {}), "hint": found.get("hint", "")},
-                }
-            )
+            raise self._restore(found, answer.status)
         return found
+
+    def project(self) -> Document:
+        """Return what the server says of its project: `name` and `database.fingerprint` are there.
+
+        Raises:
+            CompozyError: as `get` does.
+        """
+        document = self.get("project")
+        database = document.get("database")
+        if not isinstance(document.get("name"), str) or not isinstance(database, dict) or "fingerprint" not in database:
+            raise self._no_compozy(200)
+        return document
 
     def close(self) -> None:
         """End the connection; harmless when there is none."""
@@ -102,6 +108,16 @@ class Client:
         secure, host, port = split_url(self.url)
         kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
         return kind(host, port, timeout=self.timeout_s)
+
+    def _restore(self, found: Document, status: int) -> CompozyError:
+        details = found.get("details", {})
+        if not isinstance(found.get("code"), str) or not isinstance(details, dict):
+            return self._no_compozy(status)
+        more: Document = {**cast("Document", details), "hint": found.get("hint", "")}
+        return restore_error({"code": found["code"], "message": found.get("detail", ""), "details": more})
+
+    def _no_compozy(self, status: int) -> ServerError:
+        return ServerError(f"what answers at {self.url} is no Compozy server", details={"status": status})
 
     def _unreachable(self, error: Exception) -> ServerError:
         return ServerError(

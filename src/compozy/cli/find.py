@@ -90,7 +90,7 @@ def find_without_project(search: Search, *, cwd: Path, environ: Mapping[str, str
     url = f"http://{DEFAULT_HOST}:{environ.get('SERVER_PORT') or DEFAULT_PORT}"
     client = Client(url=url, api_key=environ.get("COMPOZY_API_KEY") or environ.get("SERVER_API_KEY"))
     try:
-        project = client.get("project")
+        project = client.project()
     except ServerError as error:
         hint = "make a project with `compozy init`, name its file with `--config`, or a server with `--server`"
         raise UsageError(f"no {CONFIG_NAME} in {cwd} and no server at {url}", hint=hint) from error
@@ -138,7 +138,7 @@ def _named(search: Search, url: str, address: ProjectAddress | None, key: str | 
         flags = " and ".join(flag for _, flag in search.overrides.values())
         raise UsageError(f"a server has its own database: leave out {flags}, or do not name a server")
     client = Client(url=url, api_key=key)
-    project = client.get("project")
+    project = client.project()
     if address is not None and project["name"] != address.name:
         raise UsageError(
             f"the server at {url} runs the project {project['name']!r}, and this is {address.name!r}",
@@ -154,7 +154,7 @@ def _owner_of_file(address: ProjectAddress, key: str | None) -> Found | None:
         return None
     client = Client(url=url, api_key=key)
     try:
-        project = client.get("project")
+        project = client.project()
     except ServerError:
         # It ends, or it cannot be reached from here; whoever opens the file will hear who owns it.
         return None
@@ -168,7 +168,7 @@ def _configured(search: Search, address: ProjectAddress, key: str | None) -> Fou
     project = _glance(url, address, key) if address.port else None
     if project is None:
         return None
-    if project.get("name") == address.name and project["database"]["fingerprint"] == address.fingerprint:
+    if project["name"] == address.name and project["database"]["fingerprint"] == address.fingerprint:
         return Found(client=Client(url=url, api_key=key), project=project, where=address.location)
     if not search.quiet:
         other = f"the project {project['name']!r}" if project["name"] != address.name else "on another database"
@@ -180,7 +180,7 @@ def _glance(url: str, address: ProjectAddress, key: str | None) -> Document | No
     """Return what a server says of its project. The key is not shown to whoever happens to listen there."""
 
     def ask(given: str | None) -> Document:
-        return Client(url=url, api_key=given, timeout_s=_GLANCE_S).get("project")
+        return Client(url=url, api_key=given, timeout_s=_GLANCE_S).project()
 
     try:
         return ask(None)
