@@ -21,6 +21,7 @@ from compozy.cli.options import (
 from compozy.errors import DatabaseOwnedError
 
 if TYPE_CHECKING:
+    from compozy.cli.find import Search
     from compozy.cli.given import RunRequest
 
 workflow_app = typer.Typer(help="Run workflows and look at their executions.", no_args_is_help=True)
@@ -53,28 +54,21 @@ def run_command(
     db_path: PathOption = None,
 ) -> int:
     """Run a workflow to its end and print its result."""
-    from compozy.cli.find import Search, look
+    from compozy.cli.find import look
     from compozy.cli.given import RunRequest, duration_flag, read_input
     from compozy.cli.remote import run_remotely
 
-    options = globals_of(context)
+    overrides = database_overrides(db_driver, db_path)
     request = RunRequest(
         workflow_id=workflow_id,
         given=read_input(given),
         execution_id=execution_id,
         timeout_s=None if timeout is None else duration_flag("--timeout", timeout),
         wait_for_lock_s=duration_flag("--wait-for-lock", wait_for_lock),
-        quiet=options.quiet,
+        quiet=globals_of(context).quiet,
         as_json=output is Format.json,
     )
-    overrides = database_overrides(db_driver, db_path)
-    search = Search(
-        server=server,
-        config=config or options.config,
-        overrides=overrides,
-        quiet=options.quiet,
-        knows=("workflows", workflow_id),
-    )
+    search = _search(context, server, config, overrides, ("workflows", workflow_id))
     if (found := look(search)) is not None:
         return run_remotely(found, request)
     try:
@@ -84,6 +78,19 @@ def run_command(
         if (found := look(search)) is None:
             raise error from None
         return run_remotely(found, request)
+
+
+def _search(
+    context: typer.Context,
+    server: str | None,
+    config: Path | None,
+    overrides: Mapping[str, tuple[Any, str]],
+    knows: tuple[str, ...] = (),
+) -> Search:
+    from compozy.cli.find import Search
+
+    options = globals_of(context)
+    return Search(server=server, config=config or options.config, overrides=overrides, quiet=options.quiet, knows=knows)
 
 
 def _run_here(
@@ -106,12 +113,11 @@ def list_command(
     db_path: PathOption = None,
 ) -> None:
     """List the project's workflows and their latest executions."""
-    from compozy.cli.find import Search, look
+    from compozy.cli.find import look
     from compozy.cli.remote import show_remote_list
 
-    options, overrides = globals_of(context), database_overrides(db_driver, db_path)
-    search = Search(server=server, config=config or options.config, overrides=overrides, quiet=options.quiet)
-    if (found := look(search)) is not None:
+    overrides = database_overrides(db_driver, db_path)
+    if (found := look(_search(context, server, config, overrides))) is not None:
         show_remote_list(found, limit=limit, as_json=output is Format.json)
         return
     from compozy.cli.context import open_project
@@ -132,21 +138,16 @@ def get_command(
     db_path: PathOption = None,
 ) -> int:
     """Show one execution and its tasks."""
-    from compozy.cli.find import Search, look
+    from compozy.cli.find import look
     from compozy.cli.remote import show_remote_execution
 
-    options, overrides, as_json = globals_of(context), database_overrides(db_driver, db_path), output is Format.json
-    search = Search(
-        server=server,
-        config=config or options.config,
-        overrides=overrides,
-        quiet=options.quiet,
-        knows=("executions", "workflows", execution_id),
-    )
+    quiet, as_json = globals_of(context).quiet, output is Format.json
+    overrides = database_overrides(db_driver, db_path)
+    search = _search(context, server, config, overrides, ("executions", "workflows", execution_id))
     if (found := look(search)) is not None:
-        return show_remote_execution(found, execution_id, wait=wait, as_json=as_json, quiet=options.quiet)
+        return show_remote_execution(found, execution_id, wait=wait, as_json=as_json, quiet=quiet)
     from compozy.cli.context import open_project
     from compozy.cli.executions import show_execution
 
     project = open_project(context, config, overrides)
-    return show_execution(project, execution_id, wait=wait, as_json=as_json, quiet=options.quiet)
+    return show_execution(project, execution_id, wait=wait, as_json=as_json, quiet=quiet)

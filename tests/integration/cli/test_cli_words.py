@@ -56,9 +56,9 @@ Options:
   -h, --help                      Show this message and exit.
 
 Commands:
-  start       Serve the project over HTTP and execute its runs, until...
-  worker      Execute runs without answering requests, until Ctrl-C.
-  health      Ask the project's server whether it is ready; exit status 4...
+  start       Serve the project over HTTP, and execute its runs.
+  worker      Execute runs without answering requests.
+  health      Ask the project's server whether it is ready.
   init        Make a small project of your own to go on from.
   schema      Print the JSON Schema of compozy.yaml or of a workflow file.
   completion  Print a script that completes commands.
