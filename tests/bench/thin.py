@@ -20,37 +20,27 @@ from tests.harness.servers import ask, free_port
 _AT_ONCE = 10
 _RESPONSES = {f"t{number}": {"text": "x", "delay_ms": 20} for number in range(3)}
 _WORKFLOW = {"tasks": [{"id": f"t{number}", "prompt": "a"} for number in range(3)]}
-_COMMAND = [sys.executable, "-m", "tests.bench.thin", "command"]
+_COMMAND = [sys.executable, "-c", "from compozy.cli.main import main; main()"]
 
 
 def main() -> None:
-    """Measure, or be one of the commands that are measured."""
-    if sys.argv[1:2] == ["command"]:
-        from compozy.cli.main import main as run_command
-
-        sys.argv[:] = ["compozy", *sys.argv[2:]]
-        run_command()
-        return
+    """Measure."""
     with tempfile.TemporaryDirectory() as scratch:
         port = free_port()
         folder = write_project(Path(scratch), {"three": _WORKFLOW}, responses=_RESPONSES, server={"port": port})
-        environ = {
-            **os.environ,
-            "PYTHONPATH": str(Path(__file__).parents[2]) + os.pathsep + os.environ.get("PYTHONPATH", ""),
-        }
         print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
         for what in ("new database", "old database"):
-            server = _start(folder, environ, port, what)
+            server = _start(folder, port, what)
             if what == "old database":
-                _run_ten(folder, environ)
+                _run_ten(folder)
                 print(f"server, resident: {_resident_mb(server.pid):.0f} MB")
             server.terminate()
             server.wait()
 
 
-def _start(folder: Path, environ: dict[str, str], port: int, what: str) -> subprocess.Popen[bytes]:
+def _start(folder: Path, port: int, what: str) -> subprocess.Popen[bytes]:
     began = time.monotonic()
-    server = subprocess.Popen([*_COMMAND, "start"], cwd=folder, env=environ, stdout=subprocess.DEVNULL)
+    server = subprocess.Popen([*_COMMAND, "start"], cwd=folder, stdout=subprocess.DEVNULL)
     while not _is_ready(port):
         time.sleep(0.005)
     seconds = time.monotonic() - began
@@ -58,16 +48,14 @@ def _start(folder: Path, environ: dict[str, str], port: int, what: str) -> subpr
     return server
 
 
-def _run_ten(folder: Path, environ: dict[str, str]) -> None:
+def _run_ten(folder: Path) -> None:
     command = [*_COMMAND, "workflow", "run", "three", "--quiet"]
     # The first run waits for the libraries of models.
-    subprocess.run(command, cwd=folder, env=environ, stdout=subprocess.DEVNULL, check=True)
+    subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, check=True)
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         began = time.monotonic()
-        started = [
-            subprocess.Popen(command, cwd=folder, env=environ, stdout=subprocess.DEVNULL) for _ in range(_AT_ONCE)
-        ]
+        started = [subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL) for _ in range(_AT_ONCE)]
         statuses = [process.wait() for process in started]
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

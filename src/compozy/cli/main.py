@@ -16,6 +16,7 @@ from compozy.cli.config import config_app
 from compozy.cli.migrate import migrate_app
 from compozy.cli.options import ConfigOption, Globals, LogFormat, LogLevel
 from compozy.cli.output import OutputError, close_output, flush_output, open_streams, print_error, print_note
+from compozy.cli.plainvalues import keep_plain_values
 from compozy.cli.project import completion_command, init_command, schema_command, version_command
 from compozy.cli.server import health_command, start_command, worker_command
 from compozy.cli.workflow import workflow_app
@@ -112,6 +113,7 @@ def _run(arguments: list[str]) -> int:
         from typer._completion_classes import completion_init
 
         completion_init()
+    keep_plain_values()
     command: Any = typer.main.get_command(app)
     as_json = _wants_json(arguments)
     try:

@@ -92,8 +92,24 @@ def test_files_that_changed_are_told(commands: Commands, project: Path) -> None:
 def test_nothing_heavy_is_loaded(commands: Commands, project: Path) -> None:
     """A command that finds a server loads neither engine nor models."""
     server = start_server(commands, project)
-    heavy = ["dbos", "pydantic_ai", "sqlalchemy", "alembic", "fastapi", "uvicorn", "jsonschema", "openai", "httpx"]
-    for arguments in (["workflow", "run", "two"], ["workflow", "list"], ["health"]):
+    heavy = [
+        "dbos",
+        "pydantic_ai",
+        "sqlalchemy",
+        "alembic",
+        "fastapi",
+        "uvicorn",
+        "jsonschema",
+        "openai",
+        "httpx",
+        "pydantic",
+    ]
+    for arguments in (
+        ["workflow", "run", "two"],
+        ["workflow", "run", "two", "-fjson"],
+        ["workflow", "list"],
+        ["health"],
+    ):
         script = (
             "import sys\n"
             "from compozy.cli.main import run\n"

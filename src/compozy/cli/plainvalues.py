@@ -1,0 +1,53 @@
+"""Values of options that need no reading, kept from Typer's readers, which load Pydantic: a third of a short command.
+
+Typer builds a Pydantic adapter for each parameter, also for one that was not given. Texts, names of choices and
+defaults are what they are; everything else (numbers, paths, mistakes) goes Typer's way, with its messages.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import typer.core
+
+_READERS = "build_runtime_param"
+
+
+def keep_plain_values() -> None:
+    """Have Typer build a reader only for a value that needs one."""
+    build = getattr(typer.core, _READERS, None)
+    if build is not None and not isinstance(build, _Readers):
+        setattr(typer.core, _READERS, _Readers(build))
+
+
+@dataclass(frozen=True)
+class _Readers:
+    """Stands in for Typer's function that builds readers."""
+
+    build: Any
+
+    def __call__(self, descriptor: Any) -> _Reader:
+        return _Reader(self.build, descriptor)
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads the values of one parameter: plain ones here, the others with Typer's own reader."""
+
+    build: Any
+    descriptor: Any
+
+    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return the value that a command is called with."""
+        is_single = not param.multiple and param.nargs == 1
+        if is_single and self.descriptor.parameter_info.parser is None:
+            if value is None:
+                return None
+            kind = self.descriptor.annotation
+            if isinstance(kind, type) and type(value) is kind:
+                return value
+            if isinstance(kind, type) and issubclass(kind, Enum) and value in {choice.value for choice in kind}:
+                return kind(value)
+        return self.build(self.descriptor).coerce(value, param=param, ctx=ctx)
