@@ -53,7 +53,9 @@ def test_a_run_as_json_is_one_document(cli: RunCli, project: Path) -> None:
             "usage": [{"provider": "s", "model": "scripted", "input_tokens": 3, "output_tokens": 2, "requests": 2}],
             "created_at": "TIME",
             "started_at": "TIME",
-            "finished_at": "TIME", 'journal_format': 1, "fallbacks": [],
+            "finished_at": "TIME",
+            "journal_format": 1,
+            "fallbacks": [],
             "tasks": [
                 {
                     "task_id": "one",
