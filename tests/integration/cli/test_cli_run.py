@@ -528,14 +528,6 @@ def test_another_database_by_flag(cli: RunCli, project: Path) -> None:
     assert not (project / "data").exists()
 
 
-def test_a_database_in_memory(cli: RunCli, project: Path) -> None:
-    before = sorted(project.iterdir())
-    for _ in range(2):
-        assert cli("workflow", "run", "two", "--db-path", ":memory:").status == 0
-    assert sorted(project.iterdir()) == before
-    assert "No executions in :memory: yet." in cli("workflow", "list", "--db-path=:memory:").out
-
-
 def test_a_database_of_another_project(cli: RunCli, tmp_path: Path) -> None:
     write_project(tmp_path)
     assert cli("workflow", "run", "two").status == 0

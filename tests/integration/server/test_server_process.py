@@ -134,21 +134,6 @@ def test_two_servers_on_one_file(commands: Commands, project: Path) -> None:
     assert (worker.status, server.url in worker.err) == (4, True)
 
 
-def test_commands_and_a_server_begun_together(commands: Commands, project: Path) -> None:
-    """Whoever gets the file executes; the others wait for it, or hand their run to it."""
-    started = [commands.start(project, "workflow", "run", "two", "--id", f"r{number}") for number in range(2)]
-    server = commands.start(project, "start", "--port=0")
-    started += [commands.start(project, "workflow", "run", "two", "--id", f"s{number}") for number in range(2)]
-    for command in started:
-        done = command.wait()
-        assert (done.status, done.out.splitlines()[-1]) == (0, 'Result: {"last": "second"}'), done.err
-    server.until(lambda: "listening" in server.out)
-    server.send(signal.SIGTERM)
-    assert server.wait().status == 0
-    assert states(project) == [("SUCCESS", None)] * 4
-    check_consistent(project)
-
-
 def test_a_request_twice_at_once(commands: Commands, project: Path) -> None:
     server = start_server(commands, project)
     answers: list[Any] = []
