@@ -240,8 +240,8 @@ def try_as_user(path: str, result: str) -> None:
         ("nothing", 0o600, "opened", "opened"),
         ("file", 0o400, "no permission to write '{path}'", "opened"),
         ("file", 0o000, "cannot read the database '{path}': Permission denied", "Permission denied"),
-        # To read a database in WAL mode, SQLite needs to make files beside it.
-        ("folder", 0o500, "no permission to write '{folder}'", "cannot be written"),
+        # A database at rest is read as it stands, although SQLite cannot make its files beside it.
+        ("folder", 0o500, "no permission to write '{folder}'", "opened"),
         ("folder", 0o000, "the database path '{path}' cannot be used: Permission denied", "Permission denied"),
         ("parent of missing", 0o500, "cannot create the database '{path}': Permission denied", "none"),
     ],
