@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import os
 import sys
@@ -54,8 +53,7 @@ class App:
         from compozy.task.execute import load_agents
 
         if self.project.providers:
-            await load_agents()
-            await asyncio.to_thread(self.catalog.load)
+            await load_agents(self.catalog)
 
 
 def open_storage(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import sys
+import threading
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 _AGENTS = "compozy.agent.run"
+_loading = threading.Lock()
+_loaded = threading.Event()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,17 +67,24 @@ async def execute_task(call: TaskCall, scope: Scope, catalog: ModelCatalog) -> T
         return _failed(task_input, InternalError(f"{type(error).__name__}: {error}"))
 
 
-async def load_agents() -> None:
-    """Load what asking a model needs; half a second, in a thread, so that the event loop goes on."""
-    if _AGENTS not in sys.modules:
-        await asyncio.to_thread(import_module, _AGENTS)
+async def load_agents(catalog: ModelCatalog | None = None) -> None:
+    """Load what asking a model needs, and the libraries of `catalog`; in a thread, so that the event loop goes on."""
+    if not _loaded.is_set() or (catalog is not None and not catalog.is_loaded):
+        await asyncio.to_thread(_load, catalog)
+
+
+def _load(catalog: ModelCatalog | None) -> None:
+    # One at a time: two threads that import modules of one circle get each other's half-made ones.
+    with _loading:
+        import_module(_AGENTS)
+        _loaded.set()
+        if catalog is not None and not catalog.is_loaded:
+            catalog.load()
 
 
 async def _ask(call: TaskCall, task_input: dict[str, Any], catalog: ModelCatalog) -> AgentResult:
     # At first use: a server is ready before the libraries of models are loaded.
-    await load_agents()
-    if not catalog.is_loaded:
-        await asyncio.to_thread(catalog.load)
+    await load_agents(catalog)
     from compozy.agent.run import run_agent
 
     return await run_agent(_request(call, task_input), catalog, checkpoint=step)
