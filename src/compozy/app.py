@@ -25,10 +25,12 @@ from compozy.database.migrate import (
 )
 from compozy.database.sqlite import MEMORY
 from compozy.errors import DatabaseError
+from compozy.knowledge.base import KnowledgeProject
 from compozy.project.loaded import LoadedProject
 
 if TYPE_CHECKING:
     from compozy.durable.runtime import Runtime
+    from compozy.knowledge.catalog import KnowledgeCatalog
     from compozy.model.catalog import ModelCatalog
     from compozy.workflow.report import Report
 
@@ -46,6 +48,7 @@ class App:
     database: Database
     runtime: Runtime
     catalog: ModelCatalog
+    knowledge: KnowledgeCatalog
     left_unfinished: int
 
     async def load_models(self) -> None:
@@ -164,7 +167,9 @@ async def open_app(
     """
     # Loaded here, because commands that only read do without the engine and the models, and start ten times faster.
     from compozy.durable.runtime import Runtime
-    from compozy.model.catalog import ModelCatalog
+    from compozy.knowledge.catalog import KnowledgeCatalog
+    from compozy.knowledge.ingest import Ingestions
+    from compozy.knowledge.run import KIND
     from compozy.task.execute import load_agents
     from compozy.workflow.execute import WorkflowExecutor
 
@@ -175,17 +180,51 @@ async def open_app(
         # The command line switched it off for its start; what is loaded by now is no garbage.
         gc.freeze()
         gc.enable()
-    catalog = ModelCatalog(
-        project.providers, missing_keys=project.missing_keys, environ=project.environ, base_dir=project.root
+    catalog = _catalog_of(project)
+    knowledge = KnowledgeCatalog(knowledge_of(project), database)
+    executor = WorkflowExecutor(
+        database=database,
+        catalog=catalog,
+        project=project.name,
+        report=report,
+        knowledge=knowledge,
+        kinds={KIND: Ingestions(database=database, catalog=knowledge).execute},
     )
-    executor = WorkflowExecutor(database=database, catalog=catalog, project=project.name, report=report)
     runtime = Runtime(database, execute=executor.execute, max_concurrent=project.concurrency, role=role)
     left = await runtime.start()
     try:
-        yield App(project=project, database=database, runtime=runtime, catalog=catalog, left_unfinished=left)
+        yield App(
+            project=project,
+            database=database,
+            runtime=runtime,
+            catalog=catalog,
+            knowledge=knowledge,
+            left_unfinished=left,
+        )
     finally:
         await runtime.stop()
         await catalog.aclose()
+        await knowledge.aclose()
+
+
+def _catalog_of(project: LoadedProject) -> ModelCatalog:
+    from compozy.model.catalog import ModelCatalog
+
+    return ModelCatalog(
+        project.providers, missing_keys=project.missing_keys, environ=project.environ, base_dir=project.root
+    )
+
+
+def knowledge_of(project: LoadedProject) -> KnowledgeProject:
+    """Return what knowledge bases need to know of a project."""
+    return KnowledgeProject(
+        name=project.name,
+        root=project.root,
+        settings=project.knowledge,
+        providers=project.providers,
+        environ=project.environ,
+        database=project.database,
+    )
 
 
 def concurrency_warning(project: LoadedProject) -> str | None:

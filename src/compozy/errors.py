@@ -24,6 +24,10 @@ CompozyError                 code                exit  http
 │   ├── RunTimeoutError      timeout                1   504   a deadline passed
 │   ├── NotFinishedError     not_finished           1   408   the run goes on for longer than the caller waits
 │   └── RunCanceledError     canceled               1   409
+├── KnowledgeError           knowledge              1   422   documents cannot be taken in or asked
+│   ├── DocumentError        document               1   422   one document cannot be read
+│   ├── EmbedderError        embedder               1   502   an embedder refused, broke, or is not set up
+│   └── VectorStoreError     vector_store           4   503   a vector store cannot be reached or used
 └── InternalError            internal               1   500   a defect in Compozy itself
 
 The command line and the server each translate this tree in one place. Stored errors are
@@ -234,6 +238,30 @@ class RunCanceledError(RunError):
     code, http_status = "canceled", 409
 
 
+class KnowledgeError(CompozyError):
+    """Documents cannot be taken in, or not be asked."""
+
+    code, exit_status, http_status = "knowledge", 1, 422
+
+
+class DocumentError(KnowledgeError):
+    """One document cannot be read; the others go in."""
+
+    code = "document"
+
+
+class EmbedderError(KnowledgeError):
+    """An embedder refused, broke, or is not set up."""
+
+    code, http_status = "embedder", 502
+
+
+class VectorStoreError(KnowledgeError):
+    """A vector store cannot be reached or used."""
+
+    code, exit_status, http_status = "vector_store", 4, 503
+
+
 class InternalError(CompozyError):
     """A defect in Compozy itself; the message asks for a report."""
 
@@ -271,6 +299,10 @@ _RESTORED: dict[str, type[CompozyError]] = {
         RunTimeoutError,
         NotFinishedError,
         RunCanceledError,
+        KnowledgeError,
+        DocumentError,
+        EmbedderError,
+        VectorStoreError,
         InternalError,
     )
 }

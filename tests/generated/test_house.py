@@ -94,7 +94,7 @@ def test_every_package_has_its_layer() -> None:
         ("dbos", {"durable"}),
         ("pydantic-ai", {"agent", "model"}),
         ("typer", {"cli"}),
-        ("sql", {"database", "workflow"}),
+        ("sql", {"database", "knowledge", "workflow"}),
     ],
 )
 def test_a_forbidden_library_is_forbidden_to_every_other_package(contract: str, allowed: set[str]) -> None:

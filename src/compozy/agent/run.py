@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypedDict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from compozy.agent.answer import Answer, AnswerSchema
 from compozy.agent.checkpoint import Checkpoint, CheckpointedModel, RecordedAnswer
 from compozy.agent.config import AgentConfig
 from compozy.agent.prompt import first_messages, repair_messages
-from compozy.errors import ModelError
+from compozy.errors import KnowledgeError, ModelError
+from compozy.knowledge.catalog import KnowledgeCatalog
+from compozy.knowledge.passages import find_passages, sources_of, with_passages
+from compozy.knowledge.tokens import estimate_tokens
 from compozy.model.call import CallPosition
 from compozy.model.catalog import ModelCatalog, ResolvedModel
 
@@ -20,9 +23,13 @@ if TYPE_CHECKING:
     from pydantic_ai.models import ModelRequestParameters
     from pydantic_ai.settings import ModelSettings
 
+    from compozy.knowledge.config import KnowledgeBinding
+
 MAX_REPAIRS = 2
 """How often a model is asked again when its answer does not fit the schema."""
 _MAX_EXCERPT = 300
+# Room that is left for an answer whose length nobody limits.
+_ANSWER_TOKENS = 512
 
 
 class AgentUsage(TypedDict):
@@ -62,7 +69,8 @@ class AgentResult:
 
     Attributes:
         text: the last answer as the model wrote it.
-        output: the value that fits `output_schema`; without one, `{"text": text, "response": text}`.
+        output: the value that fits `output_schema`; without one, `{"text": text, "response": text}`, and where
+            knowledge bases were asked also `sources`.
         fell_back_from: id of the provider that was asked for, when another one answered.
         reason: why that provider did not answer.
     """
@@ -74,18 +82,48 @@ class AgentResult:
     reason: str | None = None
 
 
-async def run_agent(request: AgentRequest, catalog: ModelCatalog, *, checkpoint: Checkpoint) -> AgentResult:
+async def run_agent(
+    request: AgentRequest, catalog: ModelCatalog, *, checkpoint: Checkpoint, knowledge: KnowledgeCatalog | None = None
+) -> AgentResult:
     """Return the agent's answer to `request`. Every model request is one step of `checkpoint`.
+
+    What its knowledge bases say is a step of its own before.
 
     Raises:
         ModelError: the provider refused, broke or is not set up, or no answer fitted the schema.
+        KnowledgeError: a knowledge base cannot be asked.
     """
     model = _checkpointed_model(request, catalog, checkpoint)
+    more: dict[str, JsonValue] = {}
+    if request.config is not None and request.config.knowledge:
+        passages = await _find_passages(request, request.config.knowledge, catalog, checkpoint, knowledge)
+        request = replace(request, prompt=with_passages(request.prompt, passages))
+        more["sources"] = cast("JsonValue", sources_of(passages))
     if request.output_schema is None:
         text = await _ask_for_text(request, model)
-        return _result(text, {"text": text, "response": text}, model.answers)
+        return _result(text, {"text": text, "response": text, **more}, model.answers)
     text, value = await _ask_for_value(request, AnswerSchema(request.output_schema), model)
     return _result(text, value, model.answers)
+
+
+async def _find_passages(
+    request: AgentRequest,
+    bindings: Sequence[KnowledgeBinding],
+    catalog: ModelCatalog,
+    checkpoint: Checkpoint,
+    knowledge: KnowledgeCatalog | None,
+) -> list[dict[str, Any]]:
+    async def find() -> JsonValue:
+        if knowledge is None:
+            raise KnowledgeError("the project has no knowledge base", hint="add a store to `knowledge.vector_dbs`")
+        config = request.config
+        window = catalog.resolve(config.llm if config else None, config.model if config else None).window
+        told = estimate_tokens(request.prompt) + estimate_tokens(request.instructions or "")
+        answer = (config.max_tokens if config else None) or _ANSWER_TOKENS
+        found = await find_passages(knowledge, bindings, request.prompt, room=window - told - answer)
+        return cast("JsonValue", found)
+
+    return cast("list[dict[str, Any]]", await checkpoint(f"{request.task_id}.retrieve", find))
 
 
 def _checkpointed_model(request: AgentRequest, catalog: ModelCatalog, checkpoint: Checkpoint) -> CheckpointedModel:

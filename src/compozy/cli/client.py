@@ -41,6 +41,10 @@ class Client:
         """Send a document to a path under the API and return the answer; raises as `get` does."""
         return self.request("POST", _path(path, {}), json.dumps(body).encode())
 
+    def delete(self, *path: str, **query: str | int) -> Document:
+        """Delete what is at a path under the API and return the answer; raises as `get` does."""
+        return self.request("DELETE", _path(path, query))
+
     def request(self, method: str, path: str, body: bytes | None = None) -> Document:
         """Return the answer to a request; raises as `get` does."""
         answer, content = self._ask(method, path, body)

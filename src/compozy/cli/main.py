@@ -13,6 +13,7 @@ import typer
 from typer.exceptions import Abort, Exit, TyperException
 
 from compozy.cli.config import config_app
+from compozy.cli.knowledge import knowledge_app
 from compozy.cli.migrate import migrate_app
 from compozy.cli.options import ConfigOption, Globals, LogFormat, LogLevel
 from compozy.cli.output import OutputError, close_output, flush_output, open_streams, print_error, print_note
@@ -53,6 +54,7 @@ app.add_typer(workflow_app, name="workflow")
 app.command("start")(start_command)
 app.command("worker")(worker_command)
 app.command("health")(health_command)
+app.add_typer(knowledge_app, name="knowledge")
 app.add_typer(migrate_app, name="migrate")
 app.add_typer(config_app, name="config")
 app.command("init")(init_command)

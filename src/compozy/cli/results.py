@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from compozy.cli.output import json_text, paint, print_json, print_line, print_note, print_table
 from compozy.config.timespan import format_duration
@@ -26,13 +26,40 @@ def print_result(run: Document, *, as_json: bool) -> int:
     if as_json:
         print_json(run)
     elif status is Status.SUCCESS:
-        print_line(f"Workflow {run['workflow_id']!r} completed successfully")
-        print_line(f"Result: {json_text(run['output'])}")
+        _print_output(run)
     else:
         print_failure(run)
     if status is Status.CANCELED:
         return INTERRUPTED
     return 0 if status is Status.SUCCESS else 1
+
+
+def _print_output(run: Document) -> None:
+    """Print the result of a run: as an answer with its sources where it has these keys, else as JSON."""
+    output = run["output"]
+    if not isinstance(output, dict) or not {"answer", "sources"} <= cast("Document", output).keys():
+        print_line(f"Workflow {run['workflow_id']!r} completed successfully")
+        print_line(f"Result: {json_text(output)}")
+        return
+    answered = cast("Document", output)
+    answer, others = answered["answer"], {key: answered[key] for key in answered if key not in {"answer", "sources"}}
+    print_line(f"Workflow {run['workflow_id']!r} completed")
+    print_line(f"Answer: {answer if isinstance(answer, str) else json_text(answer)}")
+    print_line(f"Sources: {_shown_sources(answered['sources'])}")
+    if others:
+        print_line(f"Result: {json_text(others)}")
+
+
+def _shown_sources(sources: Any) -> str:
+    """Return `[doc1.md, doc2.md]`: each document once, by the end of its name where that is enough."""
+    if not isinstance(sources, list):
+        return json_text(sources)
+    names: dict[str, None] = {}
+    for source in cast("list[Any]", sources):
+        name = cast("Document", source).get("document") if isinstance(source, dict) else source
+        names[name if isinstance(name, str) else json_text(source)] = None
+    ends = [name.rstrip("/").rpartition("/")[2] for name in names]
+    return f"[{', '.join(ends if len(set(ends)) == len(names) else names)}]"
 
 
 def print_failure(run: Document) -> None:

@@ -116,7 +116,7 @@ class _Runner:
 
     async def _wait(self, app: App, run_id: str) -> int | None:
         """Wait until the run has ended or a signal came, and return the signal."""
-        ended = asyncio.create_task(_until_ended(app, run_id))
+        ended = asyncio.create_task(until_ended(app, run_id))
         await asyncio.wait({ended, self._signal}, return_when=asyncio.FIRST_COMPLETED)
         if not ended.done():
             ended.cancel()
@@ -168,7 +168,8 @@ class _Runner:
         return print_result(execution_document(run, tasks), as_json=self._request.as_json)
 
 
-async def _until_ended(app: App, run_id: str) -> None:
+async def until_ended(app: App, run_id: str) -> None:
+    """Wait until a run has ended, here or in another process."""
     while True:
         await app.runtime.wait(run_id)
         run = await app.database.read_async(lambda c: get_execution(c, run_id))

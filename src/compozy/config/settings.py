@@ -113,23 +113,6 @@ class RuntimeSettings(Section):
     )
 
 
-class VectorDBSettings(Section):
-    """One entry of `knowledge.vector_dbs`."""
-
-    id: str = Field(min_length=1, description="The name that knowledge bases use.")
-    provider: Literal["pgvector", "qdrant", "redis", "filesystem"] = Field(description="Kind of vector store.")
-    url: str | None = Field(default=None, description="Address of the store.")
-    path: str | None = Field(default=None, description="Folder of a filesystem store.")
-    api_key: SecretStr | None = Field(default=None, description="Key of the store.")
-    dimension: int | None = Field(default=None, ge=1, le=16_384, description="Length of the vectors.")
-
-
-class KnowledgeSettings(Section):
-    """`knowledge:`, the stores that documents are kept in."""
-
-    vector_dbs: tuple[VectorDBSettings, ...] = Field(default=(), description="Vector stores, by id.")
-
-
 class AutoloadSettings(Section):
     """`autoload:`, further workflow files by pattern."""
 

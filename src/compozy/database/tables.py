@@ -92,5 +92,26 @@ task_states = sa.Table(
     sa.Column("updated_ms", sa.BigInteger, nullable=False),
 )
 
+# Documents of knowledge bases, and how far each was taken in.
+knowledge_documents = sa.Table(
+    "knowledge_documents",
+    metadata,
+    sa.Column("knowledge_base_id", PlainText, primary_key=True),
+    sa.Column("document", PlainText, primary_key=True),
+    sa.Column("status", PlainText, nullable=False),
+    # Of the bytes that the vector store holds all chunks of; "" while it does not.
+    sa.Column("hash", PlainText, nullable=False),
+    # Of what else its chunks depend on: embedder, how it was cut, metadata.
+    sa.Column("recipe", PlainText, nullable=False),
+    sa.Column("title", PlainText, nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("chunks", sa.BigInteger, nullable=False),
+    sa.Column("error", JsonText),
+    # The ingestion that looked at it last.
+    sa.Column("workflow_exec_id", PlainText, nullable=False),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Column("updated_ms", sa.BigInteger, nullable=False),
+)
+
 VERSION_TABLE = "compozy_version"
 OUR_TABLES = frozenset({VERSION_TABLE, *metadata.tables})

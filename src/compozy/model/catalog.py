@@ -27,11 +27,17 @@ if TYPE_CHECKING:
     from compozy.model.limits import Pace, ProviderLimits
 
 
+# Tokens that every model of today takes; the local one is smaller, see `model/llama.py`.
+DEFAULT_WINDOW = 32_768
+_WINDOWS: dict[ProviderType, int] = {"local": 4096, "ollama": 4096}
+
+
 @dataclass(frozen=True, kw_only=True)
 class ResolvedModel:
     """The model that answers a request.
 
     Attributes:
+        window: tokens of prompt and answer together that may be counted on.
         fell_back_from: id of the provider that was asked for, when another one answers.
         reason: why the provider that was asked for does not answer.
     """
@@ -40,6 +46,7 @@ class ResolvedModel:
     provider_id: str
     provider_type: ProviderType
     model_name: str
+    window: int = DEFAULT_WINDOW
     fell_back_from: str | None = None
     reason: str | None = None
 
@@ -103,6 +110,7 @@ class ModelCatalog:
             provider_id=chosen.id,
             provider_type=chosen.type,
             model_name=name,
+            window=_WINDOWS.get(chosen.type, DEFAULT_WINDOW),
             fell_back_from=None if chosen is asked else asked.id,
             reason="; ".join(reasons) or None,
         )

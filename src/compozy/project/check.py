@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from compozy.config.database_rules import check_database
 from compozy.errors import Fault
+from compozy.project.check_knowledge import check_knowledge
 from compozy.project.check_providers import check_providers
 from compozy.project.check_templates import check_templates
 from compozy.project.check_workflows import check_workflows
@@ -19,5 +20,6 @@ def check_project(read: ProjectSources) -> Iterator[Fault]:
     if read.is_readable:
         yield from check_database(read.node, read.sources)
         yield from check_providers(project, read.root)
+        yield from check_knowledge(read, project)
     yield from check_workflows(project)
     yield from check_templates(project)

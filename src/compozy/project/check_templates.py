@@ -16,7 +16,7 @@ from compozy.template import compile as compile_template
 
 ROOTS = ("input", "tasks", "workflow", "project", "env")
 TASK_FIELDS = ("output", "status", "input", "error", "id")
-TEXT_FIELDS = ("text", "response")
+TEXT_FIELDS = ("text", "response", "sources")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from compozy.config.nodes import NodePath, ScalarNode, node_at, walk_scalars
+from compozy.knowledge.config import KnowledgeBinding
 from compozy.model.config import ProviderConfig
 from compozy.project.loaded import LoadedProject, LoadedWorkflow
 from compozy.project.masks import mask_address
@@ -37,13 +38,20 @@ def snapshot(project: LoadedProject, workflow_id: str) -> dict[str, Any]:
 
 
 def _with_default_provider(project: LoadedProject, workflow: WorkflowConfig) -> dict[str, Any]:
-    """Return the workflow as JSON; a run keeps the provider that was the first one when it began."""
+    """Return the workflow as JSON; a run keeps the provider and the knowledge that were the defaults when it began."""
     document: dict[str, Any] = workflow.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    default = document.pop("knowledge", None) or [_as_json(binding) for binding in project.knowledge.bindings]
     for task in document["tasks"]:
         agent: dict[str, Any] = task.get("agent") or {}
+        if "prompt" in task and default and agent.get("knowledge") is None:
+            agent = task["agent"] = {**agent, "knowledge": default}
         if "prompt" in task and project.providers and not agent.get("llm"):
             task["agent"] = {**agent, "llm": project.providers[0].id}
     return document
+
+
+def _as_json(binding: KnowledgeBinding) -> dict[str, Any]:
+    return binding.model_dump(mode="json", exclude_unset=True)
 
 
 def _public_parts(provider: ProviderConfig) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from pydantic import Field
 from compozy.config.settings import (
     AutoloadSettings,
     DatabaseSettings,
-    KnowledgeSettings,
     RuntimeSettings,
     Section,
     ServerSettings,
 )
+from compozy.knowledge.config import KnowledgeSettings
 from compozy.model.config import ProviderConfig
 
 NAME_PATTERN = r"^[^\x00-\x1f\x7f]{1,128}$"
@@ -49,7 +49,7 @@ class ProjectFile(Section):
     author: Author | None = Field(default=None, description="For people.")
     database: DatabaseSettings = Field(default=DatabaseSettings(), description="Where every step is stored.")
     llm: LlmSettings = Field(default=LlmSettings(), description="The models that agents use.")
-    knowledge: KnowledgeSettings = Field(default=KnowledgeSettings(), description="Where documents are kept.")
+    knowledge: KnowledgeSettings = Field(default=KnowledgeSettings(), description="Documents that agents draw on.")
     server: ServerSettings = Field(default=ServerSettings(), description="The address of `compozy start`.")
     runtime: RuntimeSettings = Field(default=RuntimeSettings(), description="How runs are executed.")
     autoload: AutoloadSettings = Field(default=AutoloadSettings(), description="Further workflow files.")

@@ -8,14 +8,9 @@ from pathlib import Path
 
 from compozy.config.nearest import suggest
 from compozy.config.nodes import MappingNode, NodePath, ScalarNode, node_at, place_at
-from compozy.config.settings import (
-    DEFAULT_CONCURRENCY,
-    DatabaseSettings,
-    KnowledgeSettings,
-    RuntimeSettings,
-    ServerSettings,
-)
+from compozy.config.settings import DEFAULT_CONCURRENCY, DatabaseSettings, RuntimeSettings, ServerSettings
 from compozy.errors import NotFoundError, Place
+from compozy.knowledge.config import KnowledgeSettings
 from compozy.model.config import ProviderConfig
 from compozy.workflow.config import WorkflowConfig
 

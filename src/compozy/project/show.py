@@ -85,7 +85,10 @@ def _settings(project: LoadedProject) -> Iterator[Setting]:
 def _section_settings(project: LoadedProject, prefix: str, section: BaseModel) -> Iterator[Setting]:
     for name in type(section).model_fields:
         key = f"{prefix}.{name}"
-        value = _shown(name, getattr(section, name))
+        if isinstance(below := getattr(section, name), BaseModel):
+            yield from _section_settings(project, key, below)
+            continue
+        value = _shown(name, below)
         yield Setting(key=key, value=value, source=project.sources.get(key, str(DEFAULT)))
 
 

@@ -41,7 +41,7 @@ Limit = Annotated[int, Query(description="Executions on a page.", ge=1, le=1000)
 Statuses = Annotated[list[Status] | None, Query(alias="status", description="Only those in one of these states.")]
 
 
-def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI of answers that are problems."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {status: {"description": "Problem", "content": content} for status in statuses}
@@ -50,7 +50,7 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 router = APIRouter(
     prefix=PREFIX,
     default_response_class=JsonResponse,
-    responses=_problems(400, 401, 403, 413, 415, 422, 500, 503),
+    responses=problems(400, 401, 403, 413, 415, 422, 500, 503),
 )
 
 
@@ -81,14 +81,14 @@ async def list_workflows(request: Request) -> JsonResponse:
     return JsonResponse({"workflows": service_of(request).workflows()})
 
 
-@router.get("/workflows/{workflow_id}", response_model=WorkflowInfo, responses=_problems(404), tags=["workflows"])
+@router.get("/workflows/{workflow_id}", response_model=WorkflowInfo, responses=problems(404), tags=["workflows"])
 async def get_workflow(request: Request, workflow_id: WorkflowId) -> JsonResponse:
     """One workflow."""
     return JsonResponse(service_of(request).workflow(workflow_id))
 
 
 @router.get(
-    "/workflows/{workflow_id}/executions", response_model=ExecutionList, responses=_problems(404), tags=["workflows"]
+    "/workflows/{workflow_id}/executions", response_model=ExecutionList, responses=problems(404), tags=["workflows"]
 )
 async def list_workflow_executions(
     request: Request,
@@ -109,7 +109,7 @@ async def list_workflow_executions(
     "/workflows/{workflow_id}/executions",
     status_code=202,
     response_model=ExecutionDetail,
-    responses=_problems(404, 409),
+    responses=problems(404, 409),
     tags=["workflows"],
 )
 async def start_execution(
@@ -128,7 +128,7 @@ async def start_execution(
 @router.post(
     "/workflows/{workflow_id}/executions/sync",
     response_model=ExecutionDetail,
-    responses=_problems(404, 408, 409),
+    responses=problems(404, 408, 409),
     tags=["workflows"],
 )
 async def start_execution_and_wait(
@@ -162,7 +162,7 @@ async def list_executions(
 @router.get(
     "/executions/workflows/{execution_id}",
     response_model=ExecutionDetail,
-    responses=_problems(404),
+    responses=problems(404),
     tags=["executions"],
 )
 async def get_execution(request: Request, execution_id: ExecutionId) -> JsonResponse:
@@ -173,7 +173,7 @@ async def get_execution(request: Request, execution_id: ExecutionId) -> JsonResp
 @router.post(
     "/executions/workflows/{execution_id}/cancel",
     response_model=ExecutionDetail,
-    responses=_problems(404, 409),
+    responses=problems(404, 409),
     tags=["executions"],
 )
 async def cancel_execution(request: Request, execution_id: ExecutionId, body: CancelBody | None = None) -> JsonResponse:

@@ -16,6 +16,7 @@ from compozy.errors import ServerError, UsageError
 from compozy.project.loaded import LoadedProject
 from compozy.server.guard import GuardSettings, is_loopback
 from compozy.server.http import make_http
+from compozy.server.ingest import take_in_on_start
 from compozy.server.patience import PatientProtocol
 from compozy.server.ports import listen
 from compozy.server.service import Service
@@ -103,6 +104,7 @@ async def _serve(project: LoadedProject, database: Database, door: _Door, consol
     stop = Stop(console)
     async with open_app(project, database, role=SERVER, report=LogReport()) as app:
         tell_at_start(app, console)
+        await take_in_on_start(app, console)
         service = Service(app=app)
         server = _Server(_config(service, door.guard))
         serving = asyncio.create_task(server.serve(sockets=[door.sock]))

@@ -97,7 +97,7 @@ class Service:
             IdempotencyError: the key was used for another request.
             StoppingError: the server is about to end.
         """
-        self._refuse_when_stopping()
+        self.refuse_when_stopping()
         workflow = self.app.project.workflow(request.workflow_id).config
         # In a thread: an input of 10 MiB takes its time to be checked.
         new = await asyncio.to_thread(self._prepare, request, timeout_s)
@@ -206,7 +206,12 @@ class Service:
             timeout_s=timeout_s,
         )
 
-    def _refuse_when_stopping(self) -> None:
+    def refuse_when_stopping(self) -> None:
+        """Take nothing new once the server is about to end.
+
+        Raises:
+            StoppingError: it is.
+        """
         if self.stopping.is_set():
             raise _stopping({})
 

@@ -14,6 +14,7 @@ from compozy.database.status import Status
 from compozy.database.tasks import TaskEnd
 from compozy.durable.step import step
 from compozy.errors import CompozyError, DatabaseError, InternalError
+from compozy.knowledge.catalog import KnowledgeCatalog
 from compozy.model.catalog import ModelCatalog
 from compozy.task.config import TaskConfig
 from compozy.task.scope import Scope, render_text, render_value
@@ -34,12 +35,14 @@ class TaskCall:
     Args:
         index: its place in the list of the workflow.
         first_request: how many model requests the run made before it; a scripted model counts on.
+        knowledge: the knowledge bases that its agent may name.
     """
 
     task: TaskConfig
     index: int
     execution_id: str
     first_request: int
+    knowledge: KnowledgeCatalog | None = None
 
 
 async def execute_task(call: TaskCall, scope: Scope, catalog: ModelCatalog) -> TaskEnd:
@@ -87,7 +90,7 @@ async def _ask(call: TaskCall, task_input: dict[str, Any], catalog: ModelCatalog
     await load_agents(catalog)
     from compozy.agent.run import run_agent
 
-    return await run_agent(_request(call, task_input), catalog, checkpoint=step)
+    return await run_agent(_request(call, task_input), catalog, checkpoint=step, knowledge=call.knowledge)
 
 
 def _render_input(call: TaskCall, scope: Scope) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import AliasChoices, Field
 
 from compozy.config.settings import Section
+from compozy.knowledge.config import KnowledgeBinding
 from compozy.task.config import TaskConfig
 
 WORKFLOW_ID_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]{0,127}$"
@@ -32,6 +33,9 @@ class WorkflowConfig(Section):
         default=None, description="JSON Schema of the input; its defaults are filled in."
     )
     config: WorkflowOptions | None = Field(default=None, description="Options in the words of earlier editions.")
+    knowledge: tuple[KnowledgeBinding, ...] | None = Field(
+        default=None, description="Knowledge bases that its agents draw on; default is the project's."
+    )
     tasks: tuple[TaskConfig, ...] = Field(min_length=1, description="What is done, in this order.")
     output: dict[str, Any] | None = Field(
         default=None,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict, dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ from compozy.database.status import Status
 from compozy.database.tasks import NewTask, TaskEnd, finish_task, insert_task, restore_task_end
 from compozy.durable.step import transact
 from compozy.errors import CompozyError, RunTimeoutError
+from compozy.knowledge.catalog import KnowledgeCatalog
 from compozy.model.catalog import ModelCatalog
 from compozy.task.execute import TaskCall, execute_task
 from compozy.task.scope import Scope
@@ -44,6 +46,11 @@ class WorkflowExecutor:
     catalog: ModelCatalog
     project: str
     report: Report
+    knowledge: KnowledgeCatalog | None = None
+    # Runs of other kinds than workflows, by what their definition says that they are.
+    kinds: Mapping[str, Callable[[Execution], Awaitable[None]]] = field(
+        default_factory=dict[str, Callable[[Execution], Awaitable[None]]]
+    )
 
     async def execute(self, execution_id: str) -> None:
         """Run one execution to its end, or go on with it: what is recorded is not done again.
@@ -56,7 +63,7 @@ class WorkflowExecutor:
         seconds = None if run.deadline_ms is None else max(0.0, (run.deadline_ms - now_ms()) / 1000)
         try:
             async with asyncio.timeout(seconds):
-                await self._run_tasks(run)
+                await self.kinds.get(run.definition.get("kind", ""), self._run_tasks)(run)
         except TimeoutError as error:
             raise RunTimeoutError("it was not finished within its time limit") from error
 
@@ -72,6 +79,7 @@ class WorkflowExecutor:
                 index=index,
                 execution_id=run.workflow_exec_id,
                 first_request=sum(usage["requests"] for usage in usages),
+                knowledge=self.knowledge,
             )
             end, index = await self._run_task(call, workflow, scope, position, usages)
             usages.extend(end.usage or ())

@@ -128,8 +128,12 @@ def test_a_key_that_is_set(tmp_path: Path) -> None:
 def test_sqlite_qdrant(tmp_path: Path) -> None:
     write(tmp_path, {"compozy.yaml": QDRANT})
     (store,) = load(tmp_path).knowledge.vector_dbs
-    assert (store.id, store.provider, store.url, store.dimension) == ("main", "qdrant", "http://localhost:6333", 1536)
-    assert load(tmp_path, QDRANT_URL="http://q:1").knowledge.vector_dbs[0].url == "http://q:1"
+    assert store.url is not None
+    url = store.url.get_secret_value()
+    assert (store.id, store.provider, url, store.dimension) == ("main", "qdrant", "http://localhost:6333", 1536)
+    other = load(tmp_path, QDRANT_URL="http://q:1").knowledge.vector_dbs[0].url
+    assert other is not None
+    assert other.get_secret_value() == "http://q:1"
 
 
 def test_postgres(tmp_path: Path) -> None:

@@ -1,0 +1,186 @@
+"""`compozy knowledge ...`: take documents in, ask them, look at them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from compozy.cli.options import (
+    ConfigOption,
+    DriverOption,
+    Format,
+    FormatOption,
+    PathOption,
+    ServerOption,
+    database_overrides,
+    globals_of,
+)
+
+if TYPE_CHECKING:
+    from compozy.cli.knowledge_verbs import KnowledgeVerbs
+
+knowledge_app = typer.Typer(help="Take documents in, and ask them.", no_args_is_help=True)
+
+BaseOption = Annotated[
+    str | None, typer.Option("--kb", help="Knowledge base; needed where there are several.", show_default=False)
+]
+
+
+@knowledge_app.command("ingest")
+def ingest_command(
+    context: typer.Context,
+    path: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[PATH]",
+            help="File, folder or pattern. Default: the sources of the knowledge base.",
+            show_default=False,
+        ),
+    ] = None,
+    kb: BaseOption = None,
+    reindex: Annotated[bool, typer.Option("--reindex", help="Empty the store first.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Also what failed before and is the same.")] = False,
+    server: ServerOption = None,
+    output: FormatOption = Format.text,
+    config: ConfigOption = None,
+    db_driver: DriverOption = None,
+    db_path: PathOption = None,
+) -> int:
+    """Take documents in: new and changed ones, and forget those that are gone."""
+    from compozy.cli.knowledge_results import print_ingestion
+    from compozy.cli.knowledge_verbs import IngestWords
+
+    verbs = _verbs(context, server, config, db_driver, db_path)
+    quiet = globals_of(context).quiet
+    words = IngestWords(path=path, kb=kb, reindex=reindex, retry=retry, quiet=quiet, as_json=output is Format.json)
+    return print_ingestion(verbs.ingest(words), as_json=words.as_json)
+
+
+@knowledge_app.command("query")
+def query_command(
+    context: typer.Context,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What to look for.")],
+    kb: BaseOption = None,
+    top_k: Annotated[
+        int | None, typer.Option("--top-k", min=1, max=50, help="Most passages.", show_default=False)
+    ] = None,
+    min_score: Annotated[
+        float | None, typer.Option("--min-score", min=-1, max=1, help="Least similarity.", show_default=False)
+    ] = None,
+    mode: Annotated[
+        str | None, typer.Option("--mode", metavar="vector|text|hybrid", help="How to search.", show_default=False)
+    ] = None,
+    filters: Annotated[
+        list[str] | None, typer.Option("--filter", metavar="NAME=VALUE", help="Metadata of the passages.")
+    ] = None,
+    server: ServerOption = None,
+    output: FormatOption = Format.text,
+    config: ConfigOption = None,
+    db_driver: DriverOption = None,
+    db_path: PathOption = None,
+) -> None:
+    """Show the passages that answer a question."""
+    from compozy.cli.knowledge_results import print_matches, read_filters, read_mode
+
+    given: dict[str, Any] = {"top_k": top_k, "min_score": min_score, "mode": read_mode(mode)}
+    if filters:
+        given["filters"] = read_filters(filters)
+    asked = {key: value for key, value in given.items() if value is not None}
+    found = _verbs(context, server, config, db_driver, db_path).query(kb, text, asked)
+    print_matches(found, as_json=output is Format.json)
+
+
+@knowledge_app.command("list")
+def list_command(
+    context: typer.Context,
+    server: ServerOption = None,
+    output: FormatOption = Format.text,
+    config: ConfigOption = None,
+    db_driver: DriverOption = None,
+    db_path: PathOption = None,
+) -> None:
+    """List the knowledge bases of the project."""
+    from compozy.cli.knowledge_results import print_bases
+
+    print_bases(_verbs(context, server, config, db_driver, db_path).list(), as_json=output is Format.json)
+
+
+@knowledge_app.command("get")
+def get_command(
+    context: typer.Context,
+    kb: Annotated[str, typer.Argument(metavar="ID", help="Knowledge base to show.")],
+    server: ServerOption = None,
+    output: FormatOption = Format.text,
+    config: ConfigOption = None,
+    db_driver: DriverOption = None,
+    db_path: PathOption = None,
+) -> None:
+    """Show one knowledge base."""
+    from compozy.cli.knowledge_results import print_base
+
+    print_base(_verbs(context, server, config, db_driver, db_path).get(kb), as_json=output is Format.json)
+
+
+@knowledge_app.command("status")
+def status_command(
+    context: typer.Context,
+    kb: BaseOption = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Only documents that could not be read.")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Documents to show.")] = 100,
+    server: ServerOption = None,
+    output: FormatOption = Format.text,
+    config: ConfigOption = None,
+    db_driver: DriverOption = None,
+    db_path: PathOption = None,
+) -> None:
+    """Show the documents of a knowledge base, and what became of them."""
+    from compozy.cli.knowledge_results import print_status
+
+    verbs = _verbs(context, server, config, db_driver, db_path)
+    print_status(verbs.status(kb, failed=failed, limit=limit), as_json=output is Format.json)
+
+
+@knowledge_app.command("delete")
+def delete_command(
+    context: typer.Context,
+    kb: Annotated[str, typer.Argument(metavar="ID", help="Knowledge base whose content is deleted.")],
+    document: Annotated[str | None, typer.Option("--document", help="Only this document.", show_default=False)] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    server: ServerOption = None,
+    output: FormatOption = Format.text,
+    config: ConfigOption = None,
+    db_driver: DriverOption = None,
+    db_path: PathOption = None,
+) -> int:
+    """Delete what a knowledge base holds; the documents themselves stay."""
+    from compozy.cli.knowledge_results import print_deleted
+    from compozy.cli.output import ask, print_note
+
+    verbs = _verbs(context, server, config, db_driver, db_path)
+    what = f"document {document!r} of knowledge base {kb!r}" if document else f"everything that {kb!r} holds"
+    if not yes and not ask(f"Delete {what}?"):
+        print_note("Nothing was deleted.")
+        return 1
+    print_deleted(verbs.delete(kb, document), as_json=output is Format.json)
+    return 0
+
+
+def _verbs(
+    context: typer.Context, server: str | None, config: Path | None, db_driver: Any, db_path: str | None
+) -> KnowledgeVerbs:
+    """Return who does the work: the server of the project if it runs, else this process."""
+    from compozy.cli.find import Search, look
+
+    options = globals_of(context)
+    overrides = database_overrides(db_driver, db_path)
+    search = Search(server=server, config=config or options.config, overrides=overrides, quiet=options.quiet)
+    if (found := look(search)) is not None:
+        from compozy.cli.knowledge_remote import RemoteKnowledge
+
+        return RemoteKnowledge(found, config or options.config)
+    from compozy.cli.context import open_project
+    from compozy.cli.knowledge_here import KnowledgeHere
+
+    return KnowledgeHere(open_project(context, config, overrides))

@@ -1,0 +1,135 @@
+"""`compozy knowledge` without a server: the work is done in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from compozy.app import close_storage, knowledge_of, open_app, open_reading, open_storage
+from compozy.cli.find import current_folder
+from compozy.cli.knowledge_results import Bar, tell_start
+from compozy.cli.knowledge_verbs import Document, IngestWords
+from compozy.cli.output import print_note
+from compozy.cli.run import until_ended
+from compozy.database.database import Database
+from compozy.database.documents import DocumentStatus
+from compozy.database.executions import get_execution
+from compozy.knowledge import verbs
+from compozy.knowledge.base import KnowledgeBase
+from compozy.knowledge.catalog import KnowledgeCatalog
+from compozy.knowledge.config import KnowledgeBinding
+from compozy.knowledge.ingest import progress_of
+from compozy.knowledge.paths import Reach
+from compozy.knowledge.run import IngestRequest, start_ingestion
+from compozy.knowledge.sources import is_address
+from compozy.project.loaded import LoadedProject
+from compozy.workflow.documents import execution_document
+from compozy.workflow.report import Silence
+
+_WAIT_FOR_LOCK_S = 30.0
+_LOOK_S = 0.2
+
+
+class KnowledgeHere:
+    """The verbs, on the project's own database and stores."""
+
+    def __init__(self, project: LoadedProject) -> None:
+        self._project = project
+        self._knowledge = knowledge_of(project)
+
+    def ingest(self, words: IngestWords) -> Document:
+        """Take documents in and wait for the end.
+
+        Raises:
+            UsageError: the path leads out of the project, or the knowledge base is not known.
+        """
+        base = self._knowledge.base(words.kb)
+        path = None if words.path is None else project_path(words.path, self._knowledge.reach)
+        request = IngestRequest(knowledge_base_id=base.id, path=path, reindex=words.reindex, retry=words.retry)
+        tell_start(words, base.embedder.name)
+        database = open_storage(
+            self._project,
+            wait_for_lock_s=_WAIT_FOR_LOCK_S,
+            on_wait=None if words.quiet else lambda who: print_note(f"waiting for {who} to end its runs"),
+        )
+        try:
+            return asyncio.run(self._ingest(database, request, words))
+        finally:
+            close_storage(database)
+
+    def query(self, kb: str | None, text: str, given: dict[str, Any]) -> Document:
+        """Return passages."""
+        base = self._knowledge.base(kb)
+        binding = KnowledgeBinding(knowledge_base_id=base.id, **given)
+        return self._with_catalog(lambda catalog, _: verbs.ask(catalog, base, text, binding))
+
+    def list(self) -> Document:
+        """Return the knowledge bases."""
+        return self._with_catalog(verbs.list_bases)
+
+    def get(self, kb: str) -> Document:
+        """Return one of them."""
+        base = self._knowledge.base(kb)
+        return self._with_catalog(lambda _, database: verbs.describe_base(base, database))
+
+    def status(self, kb: str | None, *, failed: bool, limit: int) -> Document:
+        """Return its documents."""
+        base = self._knowledge.base(kb)
+        wanted = DocumentStatus.FAILED if failed else None
+        return self._with_catalog(lambda _, database: verbs.list_status(base, database, limit=limit, status=wanted))
+
+    def delete(self, kb: str, document: str | None) -> Document:
+        """Delete what it holds."""
+        base = self._knowledge.base(kb)
+        database = open_storage(self._project, wait_for_lock_s=_WAIT_FOR_LOCK_S)
+        try:
+            return asyncio.run(self._delete(database, base, document))
+        finally:
+            close_storage(database)
+
+    async def _delete(self, database: Database, base: KnowledgeBase, document: str | None) -> Document:
+        catalog = KnowledgeCatalog(self._knowledge, database)
+        try:
+            return await verbs.delete(catalog, base, database, document)
+        finally:
+            await catalog.aclose()
+
+    async def _ingest(self, database: Database, request: IngestRequest, words: IngestWords) -> Document:
+        async with open_app(self._project, database, role="run", report=Silence()) as app:
+            run_id = await start_ingestion(app.runtime, database, request)
+            with Bar(quiet=words.quiet) as bar:
+                ended = asyncio.create_task(until_ended(app, run_id))
+                while not (await asyncio.wait({ended}, timeout=_LOOK_S))[0]:
+                    progress = await database.read_async(lambda c: progress_of(c, request.knowledge_base_id, run_id))
+                    bar.show(progress)
+                await ended
+            return execution_document(await database.read_async(lambda c: get_execution(c, run_id)))
+
+    def _with_catalog(self, call: Callable[[KnowledgeCatalog, Database | None], Awaitable[Document]]) -> Document:
+        database = open_reading(self._project)
+
+        async def run() -> Document:
+            catalog = KnowledgeCatalog(self._knowledge, database)
+            try:
+                return await call(catalog, database)
+            finally:
+                await catalog.aclose()
+
+        try:
+            return asyncio.run(run())
+        finally:
+            if database is not None:
+                close_storage(database)
+
+
+def project_path(path: str, reach: Reach) -> str:
+    """Return a path of the command line as it counts from the project's folder.
+
+    Raises:
+        UsageError: it leads out of the project.
+    """
+    if is_address(path):
+        return path
+    place = reach.confine(path, base=current_folder())
+    return reach.name(place) or "."

@@ -1,0 +1,185 @@
+"""What `compozy knowledge` prints, and how it reads its options; nothing here loads the program behind it."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Any
+
+from compozy.cli.knowledge_verbs import Document, IngestWords
+from compozy.cli.output import paint, print_json, print_line, print_note, print_table, write_note
+from compozy.cli.results import print_failure
+from compozy.errors import UsageError
+
+_MODES = ("vector", "text", "hybrid")
+_EXCERPT = 200
+_BAR_WIDTH = 30
+
+
+def read_mode(text: str | None) -> str | None:
+    """Return `--mode`.
+
+    Raises:
+        UsageError: there is no such mode.
+    """
+    if text is not None and text not in _MODES:
+        raise UsageError(f"--mode: expected {', '.join(_MODES)}, got {text!r}")
+    return text
+
+
+def read_filters(given: list[str]) -> dict[str, str]:
+    """Return `--filter NAME=VALUE` as a map.
+
+    Raises:
+        UsageError: one is no pair.
+    """
+    filters: dict[str, str] = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        if not sign or not name:
+            raise UsageError(f"--filter: expected NAME=VALUE, got {text!r}")
+        filters[name] = value
+    return filters
+
+
+def tell_start(words: IngestWords, embedder: str) -> None:
+    """Say what is about to be taken in, and who embeds it."""
+    if not words.as_json:
+        print_line(f"Ingesting documents from {words.path or 'the sources of the knowledge base'}...")
+        sys.stdout.flush()
+    if not words.quiet:
+        print_note(f"note: embeddings by {embedder}")
+
+
+def print_ingestion(run: Document, *, as_json: bool) -> int:
+    """Print what an ingestion did and return the exit status: 1 when it, or a document, failed."""
+    output: Document | None = run["output"]
+    if as_json:
+        print_json(run)
+    elif output is None:
+        print_failure(run)
+    else:
+        _print_counts(output)
+    return 1 if output is None or output["failed"] else 0
+
+
+def print_matches(found: Document, *, as_json: bool) -> None:
+    """Print passages, best first."""
+    if as_json:
+        print_json(found)
+        return
+    if not found["matches"]:
+        print_line("No passages found.")
+    for place, match in enumerate(found["matches"], start=1):
+        title = f"  {match['title']}" if match["title"] else ""
+        print_line(paint(f"{place}. {match['document']} #{match['chunk']}", "bold", stream=sys.stdout) + title)
+        print_line(f"   score {match['score']:.4f}")
+        text = " ".join(match["text"].split())
+        print_line(f"   {text[:_EXCERPT]}{'...' if len(text) > _EXCERPT else ''}")
+
+
+def print_bases(found: Document, *, as_json: bool) -> None:
+    """Print the knowledge bases."""
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (base["id"], base["provider"], base["embedder"], str(base["documents"]["ready"]), str(base["chunks"]))
+        for base in found["knowledge_bases"]
+    ]
+    print_table(("KNOWLEDGE BASE", "STORE", "EMBEDDER", "DOCUMENTS", "CHUNKS"), rows)
+
+
+def print_base(base: Document, *, as_json: bool) -> None:
+    """Print one knowledge base."""
+    if as_json:
+        print_json(base)
+        return
+    documents: dict[str, int] = base["documents"]
+    counts = ", ".join(f"{count} {status}" for status, count in documents.items() if count) or "none"
+    print_line(f"Knowledge base {base['id']}")
+    print_line(f"Store          {base['provider']} {base['vector_db']!r}, collection {base['collection']!r}")
+    print_line(f"Embedder       {base['embedder']}, chunks of {base['chunk_size']} tokens at most")
+    print_line(f"Documents      {counts}")
+    print_line(f"Chunks         {base['chunks']}")
+    if base["ingestion"]:
+        print_line(f"Ingestion      {base['ingestion']} is under way")
+
+
+def print_status(found: Document, *, as_json: bool) -> None:
+    """Print documents and what became of them."""
+    if as_json:
+        print_json(found)
+        return
+    if not found["documents"]:
+        print_line("No documents.")
+        return
+    print_table(
+        ("DOCUMENT", "STATUS", "CHUNKS", "ERROR"),
+        [(row["document"], row["status"], str(row["chunks"]), _reason(row["error"])) for row in found["documents"]],
+    )
+    if found["next_cursor"]:
+        print_note(f"note: more come after {found['next_cursor']!r}; raise --limit to see them")
+
+
+def print_deleted(found: Document, *, as_json: bool) -> None:
+    """Print how much was deleted."""
+    if as_json:
+        print_json(found)
+        return
+    count: int = found["deleted"]
+    print_line(f"Deleted {count} document{'s' if count != 1 else ''} from {found['knowledge_base_id']!r}")
+
+
+class Bar:
+    """A bar on stderr that shows how far an ingestion is; nothing where there is no terminal."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._is_shown = sys.stderr.isatty() and not quiet
+        self._is_dirty = False
+
+    def __enter__(self) -> Bar:
+        """Begin."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Take the bar away."""
+        if self._is_dirty:
+            write_note("\r\x1b[K")
+
+    def show(self, progress: dict[str, int]) -> None:
+        """Draw the bar anew."""
+        if not self._is_shown or not progress["total"]:
+            return
+        full = _BAR_WIDTH * progress["done"] // progress["total"]
+        bar = "█" * full + "░" * (_BAR_WIDTH - full)
+        write_note(f"\r\x1b[K  {bar} {progress['done']}/{progress['total']} documents, {progress['chunks']} chunks")
+        self._is_dirty = True
+
+
+def _print_counts(output: Document) -> None:
+    check = paint("✓", "green", stream=sys.stdout)
+    notes = [
+        f"{output[key]} {word}" for key, word in (("unchanged", "unchanged"), ("deleted", "deleted")) if output[key]
+    ]
+    more = f" ({', '.join(notes)})" if notes else ""
+    print_line(f"{check} Processed {_count(output['documents'], 'document')}{more}")
+    print_line(f"{check} Created {_count(output['chunks'], 'chunk')}")
+    print_line(f"{check} Embeddings stored in {output['store']}")
+    if output["skipped"]:
+        print_note(f"note: {_count(output['skipped'], 'file')} of other kinds left out")
+    for failure in output["failures"]:
+        print_note(f"{paint('✗', 'red')} {failure['document']}: {_reason(failure)}")
+    if output["failed"]:
+        print_note(f"{_count(output['failed'], 'document')} could not be read; see `compozy knowledge status --failed`")
+
+
+def _reason(error: dict[str, Any] | None) -> str:
+    if not error:
+        return ""
+    hint = error.get("details", {}).get("hint", "")
+    return f"{error['message']}" + (f" ({hint})" if hint else "")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' if number != 1 else ''}"

@@ -1,0 +1,48 @@
+"""What `compozy knowledge` asks of a server, or of this process: the same verbs, the same documents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngestWords:
+    """The words of `compozy knowledge ingest`; `path` is as it was written."""
+
+    path: str | None
+    kb: str | None
+    reindex: bool
+    retry: bool
+    quiet: bool
+    as_json: bool
+
+
+class KnowledgeVerbs(Protocol):
+    """Does what the commands say, and returns the documents that they print."""
+
+    def ingest(self, words: IngestWords) -> Document:
+        """Take documents in, and return the run once it has ended."""
+        ...
+
+    def query(self, kb: str | None, text: str, given: dict[str, Any]) -> Document:
+        """Return passages."""
+        ...
+
+    def list(self) -> Document:
+        """Return the knowledge bases."""
+        ...
+
+    def get(self, kb: str) -> Document:
+        """Return one of them."""
+        ...
+
+    def status(self, kb: str | None, *, failed: bool, limit: int) -> Document:
+        """Return its documents."""
+        ...
+
+    def delete(self, kb: str, document: str | None) -> Document:
+        """Delete what it holds."""
+        ...

@@ -1,0 +1,186 @@
+"""Rows of `knowledge_documents`: which documents a knowledge base has, and how far each was taken in."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+
+from compozy.clock import now_ms
+from compozy.database.status import OPEN
+from compozy.database.tables import insert_if_new, knowledge_documents, workflow_states
+
+_AT_ONCE = 500
+_T = knowledge_documents.c
+
+
+class DocumentStatus(StrEnum):
+    """How far a document was taken in. FAILED ones are tried again when they change, or by `retry`."""
+
+    PENDING = "PENDING"
+    READY = "READY"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnowledgeDocument:
+    """One row. `hash` is that of the bytes whose chunks the store holds, "" while it does not hold them all."""
+
+    knowledge_base_id: str
+    document: str
+    status: DocumentStatus
+    hash: str
+    recipe: str
+    title: str
+    size: int
+    chunks: int
+    error: dict[str, Any] | None
+    workflow_exec_id: str
+    created_ms: int
+    updated_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DocumentEnd:
+    """How taking in one document ended."""
+
+    document: str
+    status: DocumentStatus
+    hash: str = ""
+    title: str = ""
+    size: int = 0
+    chunks: int = 0
+    error: dict[str, Any] | None = None
+
+
+def list_documents(
+    connection: sa.Connection,
+    base_id: str,
+    *,
+    documents: Collection[str] | None = None,
+    status: DocumentStatus | None = None,
+    limit: int | None = None,
+    after: str = "",
+) -> list[KnowledgeDocument]:
+    """Return documents of a knowledge base by name.
+
+    Args:
+        connection: for reading.
+        base_id: the knowledge base.
+        documents: only these.
+        status: only those in this state.
+        limit: how many at most.
+        after: only those whose names come after this one.
+    """
+    query = sa.select(knowledge_documents).where(_T.knowledge_base_id == base_id).order_by(_T.document)
+    if status is not None:
+        query = query.where(_T.status == status)
+    if after:
+        query = query.where(_T.document > after)
+    if documents is None:
+        return [_document(row) for row in connection.execute(query.limit(limit)).mappings()]
+    names = sorted(documents)
+    return [
+        _document(row)
+        for start in range(0, len(names), _AT_ONCE)
+        for row in connection.execute(query.where(_T.document.in_(names[start : start + _AT_ONCE]))).mappings()
+    ]
+
+
+def count_documents(
+    connection: sa.Connection, base_id: str, *, run_id: str | None = None
+) -> dict[str, tuple[int, int]]:
+    """Return by state how many documents there are, and of how many chunks; those of one ingestion where given."""
+    query = (
+        sa.select(_T.status, sa.func.count(), sa.func.coalesce(sa.func.sum(_T.chunks), 0))
+        .where(_T.knowledge_base_id == base_id)
+        .group_by(_T.status)
+    )
+    if run_id is not None:
+        query = query.where(_T.workflow_exec_id == run_id)
+    return {status: (count, int(chunks)) for status, count, chunks in connection.execute(query)}
+
+
+def plan_documents(
+    connection: sa.Connection, base_id: str, run_id: str, changed: Sequence[tuple[str, int, bool]]
+) -> None:
+    """Note that an ingestion is going to take documents in.
+
+    Args:
+        connection: in a transaction.
+        base_id: the knowledge base.
+        run_id: the ingestion.
+        changed: name, size, and whether what the store holds of it still counts, should it be the same.
+    """
+    now = now_ms()
+    fresh = {"hash": "", "recipe": "", "title": "", "chunks": 0, "created_ms": now}
+    for name, size, is_kept in changed:
+        values: dict[str, Any] = {"status": "PENDING", "size": size, "workflow_exec_id": run_id, "updated_ms": now}
+        key = {"knowledge_base_id": base_id, "document": name}
+        connection.execute(insert_if_new(knowledge_documents), {**fresh, **key, **values})
+        connection.execute(
+            sa.update(knowledge_documents)
+            .where(_T.knowledge_base_id == base_id, _T.document == name)
+            .values(**values, error=sa.null(), **({} if is_kept else {"hash": ""}))
+        )
+
+
+def begin_documents(connection: sa.Connection, base_id: str, documents: Sequence[str]) -> None:
+    """Note that the store is about to change: until their end it holds these documents neither as before nor anew."""
+    connection.execute(
+        sa.update(knowledge_documents)
+        .where(_T.knowledge_base_id == base_id, _T.document.in_(documents))
+        .values(hash="", updated_ms=now_ms())
+    )
+
+
+def end_documents(connection: sa.Connection, base_id: str, recipe: str, ends: Sequence[DocumentEnd]) -> None:
+    """Write how documents ended."""
+    now = now_ms()
+    for end in ends:
+        values: dict[str, Any] = {
+            "status": end.status,
+            "hash": end.hash,
+            "recipe": recipe,
+            "size": end.size,
+            "chunks": end.chunks,
+            "title": end.title,
+            "error": sa.null() if end.error is None else end.error,
+            "updated_ms": now,
+        }
+        connection.execute(
+            sa.update(knowledge_documents)
+            .where(_T.knowledge_base_id == base_id, _T.document == end.document)
+            .values(**values)
+        )
+
+
+def delete_documents(connection: sa.Connection, base_id: str, documents: Sequence[str] | None = None) -> None:
+    """Delete rows: of these documents, or of the whole knowledge base."""
+    delete = sa.delete(knowledge_documents).where(_T.knowledge_base_id == base_id)
+    if documents is None:
+        connection.execute(delete)
+        return
+    for start in range(0, len(documents), _AT_ONCE):
+        connection.execute(delete.where(_T.document.in_(documents[start : start + _AT_ONCE])))
+
+
+def find_open_ingestion(connection: sa.Connection, workflow_id: str) -> tuple[str, Any] | None:
+    """Return id and input of the ingestion that is under way, None when there is none."""
+    query = (
+        sa.select(workflow_states.c.workflow_exec_id, workflow_states.c.input)
+        .where(workflow_states.c.workflow_id == workflow_id, workflow_states.c.status.in_(OPEN))
+        .order_by(workflow_states.c.created_ms)
+        .limit(1)
+    )
+    row = connection.execute(query).first()
+    return None if row is None else (str(row[0]), row[1])
+
+
+def _document(row: sa.RowMapping) -> KnowledgeDocument:
+    values: dict[str, Any] = dict(row)
+    values["status"] = DocumentStatus(values["status"])
+    return KnowledgeDocument(**values)

@@ -1,0 +1,1 @@
+"""Documents become passages that agents can draw on: sources, chunks, embeddings, stores, ingestion, retrieval."""

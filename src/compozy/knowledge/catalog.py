@@ -1,0 +1,117 @@
+"""Stores and embedders of a project's knowledge bases, built when they are first asked, and kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from compozy.database.database import Database
+from compozy.errors import KnowledgeError, VectorStoreError
+from compozy.knowledge.base import KnowledgeBase, KnowledgeProject
+from compozy.knowledge.embed.protocol import Embedder
+from compozy.knowledge.embed.spec import EmbedderSpec, build_embedder
+from compozy.knowledge.store.protocol import Facts, VectorStore
+
+DEFAULT_FOLDER = "data/knowledge"
+
+
+class KnowledgeCatalog:
+    """What the knowledge bases of one project are made of. It belongs to one event loop.
+
+    Args:
+        project: the project's knowledge.
+        database: the main database, for stores that are kept in it; None where there is none yet.
+    """
+
+    def __init__(self, project: KnowledgeProject, database: Database | None) -> None:
+        self.project = project
+        self._database = database
+        self._stores: dict[str, VectorStore] = {}
+        self._embedders: dict[EmbedderSpec, Embedder] = {}
+
+    def store(self, base: KnowledgeBase) -> VectorStore:
+        """Return the store of a knowledge base; nothing is sent yet.
+
+        Raises:
+            VectorStoreError: a package is not installed.
+        """
+        if base.id not in self._stores:
+            self._stores[base.id] = build_store(base, self.project, self._database)
+        return self._stores[base.id]
+
+    def embedder(self, base: KnowledgeBase) -> Embedder:
+        """Return the embedder of a knowledge base.
+
+        Raises:
+            EmbedderError: a package is not installed.
+        """
+        if base.embedder not in self._embedders:
+            self._embedders[base.embedder] = build_embedder(base.embedder)
+        return self._embedders[base.embedder]
+
+    async def check(self, base: KnowledgeBase) -> Facts | None:
+        """Return what the store of a knowledge base was made for, None when it is empty.
+
+        Raises:
+            KnowledgeError: it was made for another embedder, metric or dimension.
+        """
+        facts = await self.store(base).facts()
+        if facts is not None:
+            _compare(base, facts)
+        return facts
+
+    async def aclose(self) -> None:
+        """Let go of all connections and files."""
+        stores, self._stores = list(self._stores.values()), {}
+        embedders, self._embedders = list(self._embedders.values()), {}
+        for each in (*stores, *embedders):
+            await each.aclose()
+
+
+def build_store(base: KnowledgeBase, project: KnowledgeProject, database: Database | None) -> VectorStore:
+    """Return the store that a knowledge base uses.
+
+    Raises:
+        VectorStoreError: a package is not installed.
+    """
+    kind = base.store.provider
+    if kind == "filesystem":
+        from compozy.knowledge.store.filesystem import FilesystemStore
+
+        return FilesystemStore(Path(base.store.path or project.root / DEFAULT_FOLDER) / base.collection)
+    if kind == "pgvector":
+        from compozy.knowledge.store.pgvector import PgvectorStore
+
+        return PgvectorStore(base.store, base.collection, project.database, database)
+    if kind == "qdrant":
+        from compozy.knowledge.store.qdrant import QdrantStore
+
+        return QdrantStore(base.store, base.collection)
+    from compozy.knowledge.store.redis import RedisStore
+
+    return RedisStore(base.store, base.collection)
+
+
+def check_dimension(base: KnowledgeBase, dimension: int) -> None:
+    """Refuse vectors that are not of the length that compozy.yaml names.
+
+    Raises:
+        KnowledgeError: they are not.
+    """
+    named = base.store.dimension
+    if named is not None and named != dimension:
+        raise KnowledgeError(
+            f"vector store {base.store.id!r} has `dimension: {named}`, and embedder {base.embedder.name} makes vectors "
+            f"of {dimension}",
+            hint="leave `dimension` out, or choose an embedder that fits",
+        )
+
+
+def _compare(base: KnowledgeBase, facts: Facts) -> None:
+    wanted: tuple[object, ...] = (base.embedder.name, base.store.metric)
+    if (facts.embedder, facts.metric) != wanted:
+        raise VectorStoreError(
+            f"knowledge base {base.id!r} was taken in with {facts.embedder} ({facts.dimension} dimensions, "
+            f"{facts.metric}), and is configured for {base.embedder.name} ({base.store.metric})",
+            hint="take it in anew with `compozy knowledge ingest PATH --reindex`, or set that embedder again",
+        )
+    check_dimension(base, facts.dimension)

@@ -1,0 +1,163 @@
+"""`knowledge:` of compozy.yaml, and the bindings of agents, as they are written."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import AliasChoices, Field, SecretStr
+
+from compozy.config.settings import Section
+
+ID_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]{0,62}$"
+MAX_TOP_K = 50
+
+StoreKind = Literal["pgvector", "qdrant", "redis", "filesystem"]
+EmbedderKind = Literal["openai", "ollama", "google", "local"]
+Mode = Literal["vector", "text", "hybrid"]
+Metric = Literal["cosine", "ip", "l2"]
+
+
+class IndexSettings(Section):
+    """`index:` of a vector store: how its vectors are searched."""
+
+    type: Literal["exact", "hnsw", "ivfflat"] | None = Field(
+        default=None, description="`exact` compares with every vector; `ivfflat` is for pgvector."
+    )
+    m: int = Field(default=16, ge=2, le=100, description="hnsw: links of a vector.")
+    ef_construction: int = Field(default=64, ge=4, le=1000, description="hnsw: candidates while it is built.")
+    ef_search: int = Field(default=100, ge=1, le=1000, description="hnsw: candidates while it is searched.")
+    lists: int = Field(default=100, ge=1, le=32_768, description="ivfflat: number of lists.")
+    probes: int = Field(default=10, ge=1, le=32_768, description="ivfflat: lists that a search looks into.")
+
+
+class VectorDBSettings(Section):
+    """One entry of `knowledge.vector_dbs`."""
+
+    id: str = Field(min_length=1, pattern=ID_PATTERN, description="The name that knowledge bases use.")
+    provider: StoreKind = Field(
+        validation_alias=AliasChoices("provider", "type"), description="Kind of vector store. `type` is a synonym."
+    )
+    url: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("url", "dsn"),
+        description="Address of the store. pgvector: default is the main database. `dsn` is a synonym.",
+    )
+    path: str | None = Field(
+        default=None, min_length=1, description="filesystem: its folder. qdrant: a folder for the embedded mode."
+    )
+    api_key: SecretStr | None = Field(default=None, description="qdrant: its key, best as `${VAR}`.")
+    dimension: int | None = Field(default=None, ge=1, le=16_384, description="Length of the vectors, to be checked.")
+    metric: Metric = Field(default="cosine", description="How vectors are compared.")
+    collection: str | None = Field(
+        default=None,
+        pattern=ID_PATTERN,
+        validation_alias=AliasChoices("collection", "table"),
+        description="Name of the collection, table or index. `table` is a synonym.",
+    )
+    index: IndexSettings = Field(default=IndexSettings(), description="How vectors are searched.")
+
+
+class EmbedderSettings(Section):
+    """One entry of `knowledge.embedders`."""
+
+    id: str = Field(min_length=1, pattern=ID_PATTERN, description="The name that knowledge bases use.")
+    provider: EmbedderKind = Field(
+        validation_alias=AliasChoices("provider", "type"), description="Kind of embedder. `type` is a synonym."
+    )
+    model: str | None = Field(default=None, min_length=1, description="Name of the model; default is the provider's.")
+    api_key: SecretStr | None = Field(default=None, description="Key of the provider, best as `${VAR}`.")
+    base_url: str | None = Field(default=None, min_length=1, description="Address of an OpenAI-compatible server.")
+    dimension: int | None = Field(default=None, ge=1, le=16_384, description="Length of its vectors.")
+    batch_size: int = Field(default=64, ge=1, le=2048, description="Texts in one request.")
+    window: int | None = Field(default=None, ge=32, le=1_000_000, description="Tokens that it can take in one text.")
+
+
+class SourceSettings(Section):
+    """One entry of `sources`: files and folders of the project, or addresses."""
+
+    path: str | None = Field(default=None, min_length=1, description="A file, a folder, or a pattern of files.")
+    paths: tuple[str, ...] = Field(default=(), description="Several of them.")
+    url: str | None = Field(default=None, min_length=1, description="An address.")
+    urls: tuple[str, ...] = Field(default=(), description="Several addresses.")
+    type: Literal["folder", "file", "markdown_glob", "url", "pdf_url"] | None = Field(
+        default=None, description="Kind of source, in the words of earlier editions; it is seen from the key used."
+    )
+
+
+class ChunkingSettings(Section):
+    """`chunking:` of a knowledge base, in tokens of its embedder."""
+
+    strategy: Literal["recursive_text_splitter"] = Field(
+        default="recursive_text_splitter", description="Along Markdown structure, paragraphs and sentences."
+    )
+    size: int | None = Field(
+        default=None, ge=16, le=8192, description="Largest chunk; default is 800 or what the embedder takes."
+    )
+    overlap: int = Field(default=0, ge=0, le=4096, description="What a chunk repeats of the one before it.")
+
+
+class PreprocessSettings(Section):
+    """`preprocess:` of a knowledge base."""
+
+    dedupe: bool = Field(default=True, description="Embed a text that several chunks share once.")
+    remove_html: bool = Field(default=False, description="Take tags out of Markdown and text files.")
+
+
+class RetrievalSettings(Section):
+    """`retrieval:` of a knowledge base: what a query does where it says nothing else."""
+
+    mode: Mode = Field(default="vector", description="Search by meaning, by words, or both.")
+    top_k: int = Field(default=5, ge=1, le=MAX_TOP_K, description="Most passages that a query gives.")
+    min_score: float = Field(default=0.0, ge=-1, le=1, description="Least similarity of a passage.")
+    max_tokens: int | None = Field(default=None, ge=1, le=1_000_000, description="Most tokens of all passages.")
+    filters: dict[str, str] = Field(default_factory=dict, description="Metadata that passages must have.")
+
+
+class KnowledgeBaseSettings(Section):
+    """One entry of `knowledge.knowledge_bases`."""
+
+    id: str = Field(min_length=1, pattern=ID_PATTERN, description="The name that agents and commands use.")
+    description: str | None = Field(default=None, description="For people.")
+    vector_db: str | None = Field(default=None, description="Where its vectors are kept; default is the first store.")
+    embedder: str | None = Field(default=None, description="Who embeds; default is found among the providers.")
+    ingest: Literal["manual", "on_start"] = Field(default="manual", description="When its sources are read.")
+    sources: tuple[SourceSettings, ...] = Field(default=(), description="Its documents.")
+    chunking: ChunkingSettings = Field(default=ChunkingSettings(), description="How documents are cut.")
+    preprocess: PreprocessSettings = Field(default=PreprocessSettings(), description="What is done before.")
+    retrieval: RetrievalSettings = Field(default=RetrievalSettings(), description="What queries do by default.")
+    metadata: dict[str, str] = Field(default_factory=dict, description="Metadata of all its chunks, for filters.")
+
+
+class KnowledgeBinding(Section):
+    """One entry of an agent's `knowledge`: a knowledge base, and how it is asked."""
+
+    knowledge_base_id: str = Field(
+        validation_alias=AliasChoices("knowledge_base_id", "id"),
+        min_length=1,
+        description="A knowledge base of the project. `id` is a synonym.",
+    )
+    top_k: int | None = Field(default=None, ge=1, le=MAX_TOP_K, description="Most passages.")
+    min_score: float | None = Field(default=None, ge=-1, le=1, description="Least similarity of a passage.")
+    max_tokens: int | None = Field(default=None, ge=1, le=1_000_000, description="Most tokens of all passages.")
+    mode: Mode | None = Field(default=None, description="Search by meaning, by words, or both.")
+    filters: dict[str, str] | None = Field(default=None, description="Metadata that passages must have.")
+
+
+class AccessSettings(Section):
+    """`access:`, what documents may be read besides those of the project's folder."""
+
+    folders: tuple[str, ...] = Field(default=(), description="Folders outside of the project.")
+    private_hosts: tuple[str, ...] = Field(
+        default=(), description="Names of hosts that may be asked although their addresses are private."
+    )
+    max_file_mb: int = Field(default=32, ge=1, le=2048, description="Largest document, in MiB.")
+
+
+class KnowledgeSettings(Section):
+    """`knowledge:`, documents that agents draw on. With `vector_dbs` alone, each is also a knowledge base."""
+
+    vector_dbs: tuple[VectorDBSettings, ...] = Field(default=(), description="Vector stores, by id.")
+    embedders: tuple[EmbedderSettings, ...] = Field(default=(), description="Embedders, by id.")
+    knowledge_bases: tuple[KnowledgeBaseSettings, ...] = Field(default=(), description="Knowledge bases, by id.")
+    bindings: tuple[KnowledgeBinding, ...] = Field(default=(), description="What agents use that name nothing.")
+    access: AccessSettings = Field(default=AccessSettings(), description="What may be read outside of the project.")

@@ -1,0 +1,25 @@
+"""What was read of a document."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+# Characters of text that one document may come to; a zip bomb comes to more.
+MAX_TEXT = 50_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class DocumentText:
+    """A document as text.
+
+    Attributes:
+        title: its own title, "" when it has none.
+        text: without NUL and without halves of characters.
+        is_markdown: whether headings and lists in it are marked.
+        metadata: what the document says of itself, flat.
+    """
+
+    text: str
+    title: str = ""
+    is_markdown: bool = False
+    metadata: dict[str, str] = field(default_factory=dict[str, str])

@@ -1,0 +1,107 @@
+"""What a vector store is: seven verbs that every kind has, and the values that they exchange."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from compozy.knowledge.config import Metric
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vector = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a collection was made for: vectors of another embedder mean nothing in it."""
+
+    embedder: str
+    dimension: int
+    metric: Metric
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Chunk:
+    """A piece of a document with its vector.
+
+    Attributes:
+        id: a UUID that is derived from the document, the text and its place among equal texts.
+        ordinal: its place in the document, from 0.
+        vector: float32, of the collection's dimension; of length 1 where the metric is cosine.
+        metadata: flat; what filters compare.
+    """
+
+    id: str
+    document: str
+    title: str
+    ordinal: int
+    text: str
+    metadata: Mapping[str, str]
+    vector: Vector = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Search:
+    """One search: by `vector` or by the words of `text`, whichever is given."""
+
+    limit: int
+    vector: Vector | None = None
+    text: str | None = None
+    filters: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Match:
+    """A chunk that was found. `score` grows with the likeness; what it means depends on the kind of search."""
+
+    id: str
+    document: str
+    title: str
+    ordinal: int
+    text: str
+    metadata: Mapping[str, str]
+    score: float
+
+
+class VectorStore(Protocol):
+    """One collection of one vector store.
+
+    Every verb raises VectorStoreError when the store cannot be reached or refuses. What `upsert` returned from
+    survives a kill of this process.
+    """
+
+    async def facts(self) -> Facts | None:
+        """Return what the collection was made for, None while there is none."""
+        ...
+
+    async def reset(self, facts: Facts | None) -> None:
+        """Delete the collection, and make an empty one for `facts` unless they are None."""
+        ...
+
+    async def upsert(self, chunks: Sequence[Chunk]) -> None:
+        """Store chunks; those whose ids are there are replaced."""
+        ...
+
+    async def vectors(self, ids: Collection[str]) -> dict[str, Vector]:
+        """Return the vectors of those of `ids` that are stored."""
+        ...
+
+    async def prune(self, document: str, keep: Collection[str]) -> None:
+        """Delete the chunks of a document but for the ids in `keep`."""
+        ...
+
+    async def settle(self) -> None:
+        """Do at the end of an ingestion what is better done at once: build indexes, give room back."""
+        ...
+
+    async def search(self, search: Search) -> list[Match]:
+        """Return the best matches, best first; equals in the order of their ids."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of connections and files."""
+        ...

@@ -1,0 +1,265 @@
+"""Qdrant: a server, or its embedded mode in a folder. Words are a sparse vector whose weights are those of BM25."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from compozy.errors import VectorStoreError
+from compozy.knowledge.config import VectorDBSettings
+from compozy.knowledge.extras import missing_package
+from compozy.knowledge.store.protocol import Chunk, Facts, Match, Search
+from compozy.knowledge.words import all_words, words_of
+
+if TYPE_CHECKING:
+    from compozy.knowledge.store.protocol import Vector
+
+T = TypeVar("T")
+
+# What collections were made for; a collection of its own, because older servers keep no metadata of theirs.
+_FACTS = "compozy_facts"
+_DENSE, _SPARSE = "dense", "words"
+_DISTANCES = {"cosine": "COSINE", "ip": "DOT", "l2": "EUCLID"}
+_TIMEOUT_S = 60
+_AT_ONCE = 256
+# BM25 (Robertson, Zaragoza 2009): how soon a word counts no more, and how much a long text is held back. The server
+# brings in how rare a word is; the length of a text of ordinary size, in words, is taken as fixed.
+_K, _B, _ORDINARY = 1.2, 0.75, 256
+
+
+class QdrantStore:
+    """One collection.
+
+    Raises:
+        VectorStoreError: qdrant-client is not installed.
+    """
+
+    def __init__(self, settings: VectorDBSettings, collection: str) -> None:
+        try:
+            import qdrant_client
+            from qdrant_client import models
+        except ImportError as error:
+            raise missing_package(VectorStoreError, "the Qdrant store", error, extra="qdrant") from error
+        self._package: Any = qdrant_client
+        self._models: Any = models
+        self._settings = settings
+        self._name = collection
+        self._client: Any = None
+
+    async def facts(self) -> Facts | None:
+        """Return what the collection was made for."""
+        return await self._guard(self._facts)
+
+    async def reset(self, facts: Facts | None) -> None:
+        """Delete the collection, and make an empty one."""
+        await self._guard(lambda: self._reset(facts))
+
+    async def upsert(self, chunks: Sequence[Chunk]) -> None:
+        """Store chunks, and wait until they are found."""
+        await self._guard(lambda: self._upsert(chunks))
+
+    async def vectors(self, ids: Collection[str]) -> dict[str, Vector]:
+        """Return stored vectors by id."""
+        return await self._guard(lambda: self._vectors(list(ids)))
+
+    async def prune(self, document: str, keep: Collection[str]) -> None:
+        """Delete the other chunks of a document."""
+        await self._guard(lambda: self._prune(document, list(keep)))
+
+    async def settle(self) -> None:
+        """Do nothing: the server builds its indexes by itself."""
+
+    async def search(self, search: Search) -> list[Match]:
+        """Compare vectors, or rank by words."""
+        return await self._guard(lambda: self._search(search))
+
+    async def aclose(self) -> None:
+        """Close the connection, or let go of the folder."""
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+
+    def _open(self) -> Any:
+        if self._client is None:
+            settings = self._settings
+            if settings.path is not None:
+                self._client = self._package.AsyncQdrantClient(path=settings.path, force_disable_check_same_thread=True)
+            else:
+                self._client = self._package.AsyncQdrantClient(
+                    url=settings.url.get_secret_value() if settings.url else None,
+                    api_key=settings.api_key.get_secret_value() if settings.api_key else None,
+                    timeout=_TIMEOUT_S,
+                    # It would ask the server for its version at once, in a thread, and warn on stderr.
+                    check_compatibility=False,
+                )
+        return self._client
+
+    async def _guard(self, call: Callable[[], Awaitable[T]]) -> T:
+        from qdrant_client.common.client_exceptions import QdrantException
+        from qdrant_client.http.exceptions import ApiException
+
+        name = f"Qdrant, vector store {self._settings.id!r},"
+        try:
+            with warnings.catch_warnings():
+                # That a key goes over http, and that a folder is for few vectors: the pages say so.
+                warnings.simplefilter("ignore", UserWarning)
+                return await call()
+        except (ApiException, QdrantException) as error:
+            raise self._refused(name, error) from error
+        except (RuntimeError, OSError, ValueError) as error:
+            # The embedded mode says so when another process has its folder.
+            if "already accessed" in str(error):
+                raise VectorStoreError(
+                    f"{name} is a folder that another process has open",
+                    hint="ask that process's server, or run a Qdrant server and name its `url`",
+                ) from error
+            raise VectorStoreError(f"{name} failed: {type(error).__name__}: {str(error)[:300]}") from error
+
+    def _refused(self, name: str, error: Exception) -> VectorStoreError:
+        status = getattr(error, "status_code", None)
+        if status in {401, 403}:
+            return VectorStoreError(f"{name} refuses the key", hint="check `api_key` of the store")
+        if status is not None:
+            words = " ".join(str(getattr(error, "content", b""), "utf-8", "replace").split())[:300]
+            return VectorStoreError(f"{name} answered {status}: {words}")
+        return VectorStoreError(f"{name} cannot be reached: {str(error)[:300]}", hint="is its server running at `url`?")
+
+    async def _facts(self) -> Facts | None:
+        client = self._open()
+        if not await client.collection_exists(self._name) or not await client.collection_exists(_FACTS):
+            return None
+        found = await client.retrieve(_FACTS, ids=[_uuid(self._name)], with_payload=True)
+        return Facts(**found[0].payload["facts"]) if found else None
+
+    async def _reset(self, facts: Facts | None) -> None:
+        client, models = self._open(), self._models
+        if not await client.collection_exists(_FACTS):
+            one = models.VectorParams(size=1, distance=models.Distance.DOT)
+            await client.create_collection(_FACTS, vectors_config=one)
+        # What is not known to be whole is not there.
+        await client.delete(_FACTS, points_selector=models.PointIdsList(points=[_uuid(self._name)]), wait=True)
+        if await client.collection_exists(self._name):
+            await client.delete_collection(self._name)
+        if facts is None:
+            return
+        index = self._settings.index
+        distance = models.Distance[_DISTANCES[facts.metric]]
+        await client.create_collection(
+            self._name,
+            vectors_config={_DENSE: models.VectorParams(size=facts.dimension, distance=distance)},
+            sparse_vectors_config={_SPARSE: models.SparseVectorParams(modifier=models.Modifier.IDF)},
+            hnsw_config=models.HnswConfigDiff(m=index.m, ef_construct=index.ef_construction),
+        )
+        await client.create_payload_index(self._name, "document", models.PayloadSchemaType.KEYWORD, wait=True)
+        payload = {"collection": self._name, "facts": asdict(facts)}
+        point = models.PointStruct(id=_uuid(self._name), vector=[1.0], payload=payload)
+        await client.upsert(_FACTS, points=[point], wait=True)
+
+    async def _upsert(self, chunks: Sequence[Chunk]) -> None:
+        for start in range(0, len(chunks), _AT_ONCE):
+            points = [self._point(chunk) for chunk in chunks[start : start + _AT_ONCE]]
+            await self._open().upsert(self._name, points=points, wait=True)
+
+    def _point(self, chunk: Chunk) -> Any:
+        payload = {
+            "document": chunk.document,
+            "title": chunk.title,
+            "ordinal": chunk.ordinal,
+            "text": chunk.text,
+            "metadata": dict(chunk.metadata),
+        }
+        vector = {_DENSE: chunk.vector.tolist(), _SPARSE: self._models.SparseVector(**_weigh(chunk.text))}
+        return self._models.PointStruct(id=chunk.id, vector=vector, payload=payload)
+
+    async def _vectors(self, ids: Sequence[str]) -> dict[str, Vector]:
+        import numpy as np
+
+        found: dict[str, Vector] = {}
+        for start in range(0, len(ids), _AT_ONCE):
+            part = ids[start : start + _AT_ONCE]
+            for each in await self._open().retrieve(self._name, ids=part, with_payload=False, with_vectors=[_DENSE]):
+                found[str(each.id)] = np.array(each.vector[_DENSE], dtype=np.float32)
+        return found
+
+    async def _prune(self, document: str, keep: Sequence[str]) -> None:
+        models = self._models
+        if not await self._open().collection_exists(self._name):
+            return
+        chosen = models.Filter(
+            must=[models.FieldCondition(key="document", match=models.MatchValue(value=document))],
+            must_not=[models.HasIdCondition(has_id=list(keep))] if keep else None,
+        )
+        await self._open().delete(self._name, points_selector=models.FilterSelector(filter=chosen), wait=True)
+
+    async def _search(self, search: Search) -> list[Match]:
+        models, index = self._models, self._settings.index
+        query: Any = None if search.vector is None else search.vector.tolist()
+        if query is None:
+            words = [_place_of(word) for word in words_of(search.text or "")]
+            if not words:
+                return []
+            distinct = sorted(set(words))
+            query = models.SparseVector(indices=distinct, values=[1.0] * len(distinct))
+        answer = await self._open().query_points(
+            self._name,
+            query=query,
+            using=_SPARSE if search.vector is None else _DENSE,
+            query_filter=self._filter(search.filters),
+            search_params=models.SearchParams(exact=index.type == "exact", hnsw_ef=index.ef_search),
+            limit=search.limit,
+            with_payload=True,
+        )
+        sign = -1 if self._settings.metric == "l2" and search.vector is not None else 1
+        found = [_match(point, sign) for point in answer.points]
+        return sorted(found, key=lambda match: (-match.score, match.id))
+
+    def _filter(self, filters: Mapping[str, str]) -> Any:
+        models = self._models
+        conditions = [
+            models.FieldCondition(key=f"metadata.{_key(name)}", match=models.MatchValue(value=value))
+            for name, value in filters.items()
+        ]
+        return models.Filter(must=conditions) if conditions else None
+
+
+def _key(name: str) -> str:
+    # A dot would lead into a map, and brackets into a list.
+    return name if name.replace("_", "").isalnum() else f'"{name}"'
+
+
+def _match(point: Any, sign: int) -> Match:
+    payload: dict[str, Any] = point.payload
+    return Match(
+        id=str(point.id),
+        document=payload["document"],
+        title=payload["title"],
+        ordinal=payload["ordinal"],
+        text=payload["text"],
+        metadata=payload["metadata"],
+        score=sign * float(point.score),
+    )
+
+
+def _weigh(text: str) -> dict[str, list[Any]]:
+    """Return the sparse vector of a text: for each word its place, and what it weighs before rarity comes in."""
+    words = all_words(text)
+    counts = Counter(_place_of(word) for word in words)
+    held_back = _K * (1 - _B + _B * len(words) / _ORDINARY)
+    places = sorted(counts)
+    return {
+        "indices": places,
+        "values": [counts[place] * (_K + 1) / (counts[place] + held_back) for place in places],
+    }
+
+
+def _place_of(word: str) -> int:
+    return int.from_bytes(hashlib.sha256(word.encode()).digest()[:4], "big") >> 1
+
+
+def _uuid(name: str) -> str:
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    return f"{digest[:8]}-{digest[8:12]}-8{digest[13:16]}-8{digest[17:20]}-{digest[20:32]}"

@@ -1,0 +1,159 @@
+"""What commands and servers do with knowledge bases, and the documents in which they answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+
+from compozy.database.database import Database
+from compozy.database.documents import (
+    DocumentStatus,
+    KnowledgeDocument,
+    count_documents,
+    delete_documents,
+    find_open_ingestion,
+    list_documents,
+)
+from compozy.errors import ConflictError, NotFoundError
+from compozy.knowledge.base import KnowledgeBase
+from compozy.knowledge.catalog import KnowledgeCatalog
+from compozy.knowledge.config import KnowledgeBinding
+from compozy.knowledge.retrieve import make_query, retrieve
+from compozy.knowledge.run import workflow_id_of
+from compozy.knowledge.store.protocol import Match
+
+Document = dict[str, Any]
+
+
+async def list_bases(catalog: KnowledgeCatalog, database: Database | None) -> Document:
+    """Return every knowledge base of the project; `database` is None where nothing was taken in yet."""
+    bases = catalog.project.bases().values()
+    return {"knowledge_bases": [await describe_base(base, database) for base in bases]}
+
+
+async def describe_base(base: KnowledgeBase, database: Database | None) -> Document:
+    """Return one knowledge base: what it is made of, and how many documents it holds."""
+    counts: Mapping[str, tuple[int, int]] = {}
+    ingestion = None
+    if database is not None:
+        counts = await database.read_async(partial(count_documents, base_id=base.id))
+        under_way = await database.read_async(partial(find_open_ingestion, workflow_id=workflow_id_of(base.id)))
+        ingestion = under_way[0] if under_way else None
+    return {
+        "id": base.id,
+        "description": base.settings.description,
+        "vector_db": base.store.id,
+        "provider": base.store.provider,
+        "collection": base.collection,
+        "embedder": base.embedder.name,
+        "dimension": base.store.dimension or base.embedder.dimension,
+        "metric": base.store.metric,
+        "chunk_size": base.chunk_size,
+        "ingest": base.settings.ingest,
+        "documents": {status.value.lower(): counts.get(status, (0, 0))[0] for status in DocumentStatus},
+        "chunks": sum(chunks for _, chunks in counts.values()),
+        "ingestion": ingestion,
+    }
+
+
+async def ask(catalog: KnowledgeCatalog, base: KnowledgeBase, text: str, binding: KnowledgeBinding) -> Document:
+    """Return the passages that answer a question.
+
+    Raises:
+        KnowledgeError: the knowledge base cannot be asked.
+    """
+    query = make_query(base, text, binding)
+    matches = await retrieve(catalog, base, query)
+    return {
+        "knowledge_base_id": base.id,
+        "mode": query.mode,
+        "matches": [match_document(match) for match in matches],
+    }
+
+
+def match_document(match: Match) -> Document:
+    """Return one passage as JSON."""
+    return {
+        "document": match.document,
+        "title": match.title,
+        "chunk": match.ordinal,
+        "score": round(match.score, 6),
+        "text": match.text,
+        "metadata": dict(match.metadata),
+    }
+
+
+async def list_status(
+    base: KnowledgeBase,
+    database: Database | None,
+    *,
+    limit: int,
+    after: str = "",
+    status: DocumentStatus | None = None,
+) -> Document:
+    """Return the documents of a knowledge base by name, and the name to go on after; None on the last page."""
+    found: list[KnowledgeDocument] = []
+    if database is not None:
+        query = partial(list_documents, base_id=base.id, limit=limit + 1, after=after, status=status)
+        found = await database.read_async(query)
+    page = found[:limit]
+    return {
+        "knowledge_base_id": base.id,
+        "documents": [_row_document(row) for row in page],
+        "next_cursor": page[-1].document if len(found) > limit else None,
+    }
+
+
+async def delete(
+    catalog: KnowledgeCatalog, base: KnowledgeBase, database: Database, document: str | None = None
+) -> Document:
+    """Delete what a knowledge base holds, all of it or one document.
+
+    Raises:
+        NotFoundError: there is no such document.
+        ConflictError: it takes documents in just now.
+    """
+    under_way = await database.read_async(partial(find_open_ingestion, workflow_id=workflow_id_of(base.id)))
+    if under_way is not None:
+        raise ConflictError(
+            f"knowledge base {base.id!r} takes documents in just now",
+            hint=f"wait for it: `compozy workflow get {under_way[0]} --wait`",
+        )
+    store = catalog.store(base)
+    if document is None:
+        # The rows first: what they do not know is taken in anew.
+        held = await database.write_async(partial(_delete_all, base_id=base.id))
+        await store.reset(None)
+        return {"knowledge_base_id": base.id, "deleted": held}
+    known = await database.read_async(partial(list_documents, base_id=base.id, documents=[document]))
+    if not known:
+        raise NotFoundError(
+            f"knowledge base {base.id!r} has no document {document!r}", hint="see `compozy knowledge status`"
+        )
+    await store.prune(document, ())
+    await database.write_async(partial(delete_documents, base_id=base.id, documents=[document]))
+    return {"knowledge_base_id": base.id, "deleted": 1}
+
+
+def _delete_all(connection: sa.Connection, base_id: str) -> int:
+    held = sum(count for count, _ in count_documents(connection, base_id).values())
+    delete_documents(connection, base_id)
+    return held
+
+
+def _row_document(row: KnowledgeDocument) -> Document:
+    error = dict(row.error) if row.error else None
+    if error is not None:
+        error.pop("hash", None)
+    return {
+        "document": row.document,
+        "status": row.status.value,
+        "title": row.title,
+        "size": row.size,
+        "chunks": row.chunks,
+        "error": error,
+        "execution_id": row.workflow_exec_id,
+    }

@@ -1,0 +1,114 @@
+"""Checks of `knowledge`, and of what agents name of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from compozy.config.nearest import suggest
+from compozy.config.nodes import MappingNode, NodePath, key_place_at, node_at, place_at
+from compozy.errors import Fault, Place
+from compozy.project.outline import ProjectOutline, id_place, map_items, text_at
+from compozy.project.sources import ProjectSources
+
+_LISTS = ("vector_dbs", "embedders", "knowledge_bases")
+_NOUNS = {"vector_dbs": "vector store", "embedders": "embedder", "knowledge_bases": "knowledge base"}
+# Keys that only some kinds of stores have, where there is a synonym by all its names.
+_KEYS = {
+    "path": frozenset({"filesystem", "qdrant"}),
+    "api_key": frozenset({"qdrant"}),
+    "url": frozenset({"pgvector", "qdrant", "redis"}),
+    "dsn": frozenset({"pgvector", "qdrant", "redis"}),
+}
+_INDEXES = {
+    "filesystem": frozenset({"exact"}),
+    "qdrant": frozenset({"exact", "hnsw"}),
+    "redis": frozenset({"exact", "hnsw"}),
+    "pgvector": frozenset({"exact", "hnsw", "ivfflat"}),
+}
+
+
+def check_knowledge(read: ProjectSources, project: ProjectOutline) -> Iterator[Fault]:
+    """Yield what is wrong with knowledge bases, their stores and embedders, and with what names them."""
+    below = node_at(read.node, ("knowledge",))
+    settings = below if isinstance(below, MappingNode) else MappingNode(entries=(), place=read.node.place)
+    ids = {name: _ids(settings, name) for name in _LISTS}
+    for name in _LISTS:
+        yield from _check_duplicates(settings, name)
+    for _, store in map_items(settings, "vector_dbs"):
+        yield from _check_store(store)
+    for _, base in map_items(settings, "knowledge_bases"):
+        yield from _check_base(base, ids)
+    bases = ids["knowledge_bases"] or ids["vector_dbs"]
+    yield from _check_bindings(settings, ("bindings",), bases)
+    for workflow in project.workflows:
+        yield from _check_bindings(workflow.node, ("knowledge",), bases)
+        for task in workflow.tasks:
+            yield from _check_bindings(task.node, ("agent", "knowledge"), bases)
+
+
+def _ids(settings: MappingNode, name: str) -> list[str]:
+    return [item_id for _, item in map_items(settings, name) if (item_id := text_at(item, "id"))]
+
+
+def _check_duplicates(settings: MappingNode, name: str) -> Iterator[Fault]:
+    first: dict[str, Place] = {}
+    for _, item in map_items(settings, name):
+        item_id, place = text_at(item, "id"), id_place(item)
+        if item_id and item_id in first:
+            message = f"duplicate {_NOUNS[name]} id {item_id!r}, first in line {first[item_id].line}"
+            yield Fault(place=place, message=message, code="duplicate_id")
+        first.setdefault(item_id, place)
+
+
+def _check_store(store: MappingNode) -> Iterator[Fault]:
+    kind = text_at(store, "provider") or text_at(store, "type")
+    if kind not in _INDEXES:
+        return
+    for entry in store.entries:
+        kinds = _KEYS.get(entry.key)
+        if kinds is not None and kind not in kinds:
+            message = f"{entry.key!r} means nothing to a {kind} store"
+            hint = f"it is for {', '.join(sorted(kinds))}"
+            yield Fault(place=entry.key_place, message=message, hint=hint, code="knowledge")
+    address, path = text_at(store, "url") or text_at(store, "dsn"), text_at(store, "path")
+    if kind == "qdrant" and bool(address) == bool(path):
+        found = "both" if address else "neither"
+        hint = "name the server's `url`, or a folder as `path` for the embedded mode"
+        message = f"a qdrant store has a url or a path, this one has {found}"
+        yield Fault(place=id_place(store), message=message, hint=hint, code="knowledge")
+    index = text_at(store, "index", "type")
+    if index in _INDEXES["pgvector"] and index not in _INDEXES[kind]:
+        hint = f"it can be {' or '.join(sorted(_INDEXES[kind]))}"
+        place = place_at(store, ("index", "type"))
+        yield Fault(place=place, message=f"a {kind} store has no {index} index", hint=hint, code="knowledge")
+
+
+def _check_base(base: MappingNode, ids: dict[str, list[str]]) -> Iterator[Fault]:
+    for key, name in (("vector_db", "vector_dbs"), ("embedder", "embedders")):
+        wanted = text_at(base, key)
+        if wanted and wanted not in ids[name]:
+            yield _unknown(base, (key,), wanted, _NOUNS[name], ids[name])
+    if not ids["vector_dbs"]:
+        message = "a knowledge base needs a vector store"
+        yield Fault(place=id_place(base), message=message, hint="add one to `knowledge.vector_dbs`", code="knowledge")
+    size, overlap = text_at(base, "chunking", "size"), text_at(base, "chunking", "overlap")
+    if size.isascii() and size.isdigit() and overlap.isascii() and overlap.isdigit() and int(overlap) >= int(size):
+        place = place_at(base, ("chunking", "overlap"))
+        yield Fault(place=place, message=f"overlap: must be less than size ({size})", code="knowledge")
+    if text_at(base, "ingest") == "on_start" and node_at(base, ("sources",)) is None:
+        message = "a knowledge base that is taken in on start needs sources"
+        yield Fault(place=place_at(base, ("ingest",)), message=message, code="knowledge")
+
+
+def _check_bindings(owner: MappingNode, path: NodePath, bases: list[str]) -> Iterator[Fault]:
+    for _, binding in map_items(owner, *(str(part) for part in path)):
+        key = "knowledge_base_id" if binding.entry("knowledge_base_id") else "id"
+        wanted = text_at(binding, key)
+        if wanted and wanted not in bases:
+            yield _unknown(binding, (key,), wanted, "knowledge base", bases)
+
+
+def _unknown(owner: MappingNode, path: NodePath, wanted: str, noun: str, known: list[str]) -> Fault:
+    hint = suggest(wanted, known) or (f"the project has {', '.join(known)}" if known else "the project has none")
+    message = f"{path[-1]}: there is no {noun} {wanted!r}"
+    return Fault(place=key_place_at(owner, path), message=message, hint=hint, code="reference")

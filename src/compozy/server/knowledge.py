@@ -1,0 +1,285 @@
+"""The paths under /api/v0/knowledge-bases. Each calls one verb of `compozy.knowledge`."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from functools import partial
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from compozy.app import App
+from compozy.database.documents import DocumentStatus
+from compozy.database.executions import get_execution
+from compozy.errors import UsageError
+from compozy.knowledge import verbs
+from compozy.knowledge.config import MAX_TOP_K, KnowledgeBinding, Mode
+from compozy.knowledge.ingest import progress_of
+from compozy.knowledge.read.kinds import SUFFIXES
+from compozy.knowledge.run import IngestRequest, start_ingestion
+from compozy.server.problems import JsonResponse
+from compozy.server.routes import PREFIX, problems, service_of
+from compozy.workflow.documents import execution_document
+
+# Where uploads are kept, in the project's folder: they are documents like others, and can be taken in again.
+UPLOADS = "data/uploads"
+_MAX_UPLOADS = 100
+
+BaseId = Annotated[str, Path(description="Id of a knowledge base.", max_length=128)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Upload(_Body):
+    """One document: its name, and its content as text or in base64."""
+
+    name: str = Field(min_length=1, max_length=200, description="Name of the file, its end tells the kind.")
+    text: str | None = Field(default=None, description="Content of a text file.")
+    base64: str | None = Field(default=None, description="Content of any file, in base64.")
+
+
+class IngestBody(_Body):
+    """What is to be taken in: a path of the project, or uploads; with neither, the sources of the knowledge base."""
+
+    path: str | None = Field(default=None, min_length=1, max_length=4096, description="File, folder or pattern.")
+    documents: tuple[Upload, ...] = Field(default=(), max_length=_MAX_UPLOADS, description="Documents to keep.")
+    reindex: bool = Field(default=False, description="Empty the store first.")
+    retry: bool = Field(default=False, description="Also what failed before and is the same.")
+
+
+class QueryBody(_Body):
+    """A question."""
+
+    query: str = Field(min_length=1, max_length=20_000, description="What to look for.")
+    top_k: int | None = Field(default=None, ge=1, le=MAX_TOP_K, description="Most passages.")
+    min_score: float | None = Field(default=None, ge=-1, le=1, description="Least similarity.")
+    max_tokens: int | None = Field(default=None, ge=1, le=1_000_000, description="Most tokens of all passages.")
+    mode: Mode | None = Field(default=None, description="How to search.")
+    filters: dict[str, str] | None = Field(default=None, description="Metadata that passages must have.")
+
+
+class KnowledgeBaseInfo(BaseModel):
+    """A knowledge base of the project."""
+
+    id: str
+    description: str | None
+    vector_db: str
+    provider: str
+    collection: str
+    embedder: str
+    dimension: int | None
+    metric: str
+    chunk_size: int
+    ingest: str
+    documents: dict[str, int] = Field(description="How many documents there are, by state.")
+    chunks: int
+    ingestion: str | None = Field(description="The execution that takes documents in just now.")
+
+
+class KnowledgeBaseList(BaseModel):
+    """All knowledge bases of the project."""
+
+    knowledge_bases: list[KnowledgeBaseInfo]
+
+
+class MatchInfo(BaseModel):
+    """A passage."""
+
+    document: str
+    title: str
+    chunk: int = Field(description="Its place in the document, from 0.")
+    score: float
+    text: str
+    metadata: dict[str, str]
+
+
+class MatchList(BaseModel):
+    """Passages, best first."""
+
+    knowledge_base_id: str
+    mode: str
+    matches: list[MatchInfo]
+
+
+class DocumentInfo(BaseModel):
+    """A document, and what became of it."""
+
+    document: str
+    status: DocumentStatus
+    title: str
+    size: int
+    chunks: int
+    error: dict[str, Any] | None
+    execution_id: str
+
+
+class DocumentList(BaseModel):
+    """A page of documents by name."""
+
+    knowledge_base_id: str
+    documents: list[DocumentInfo]
+    next_cursor: str | None
+
+
+class Ingestion(BaseModel):
+    """An ingestion: its execution, and how far it is."""
+
+    execution_id: str
+    knowledge_base_id: str
+    status: str
+    progress: dict[str, int]
+    output: dict[str, Any] | None
+    error: dict[str, Any] | None
+
+
+class Deleted(BaseModel):
+    """How many documents were deleted."""
+
+    knowledge_base_id: str
+    deleted: int
+
+
+router = APIRouter(
+    prefix=f"{PREFIX}/knowledge-bases",
+    default_response_class=JsonResponse,
+    responses=problems(400, 401, 403, 413, 415, 422, 500, 503),
+    tags=["knowledge"],
+)
+
+
+@router.get("", response_model=KnowledgeBaseList)
+async def list_bases(request: Request) -> JsonResponse:
+    """The knowledge bases of the project."""
+    app = _app(request)
+    return JsonResponse(await verbs.list_bases(app.knowledge, app.database))
+
+
+@router.get("/{base_id}", response_model=KnowledgeBaseInfo, responses=problems(404))
+async def get_base(request: Request, base_id: BaseId) -> JsonResponse:
+    """One knowledge base."""
+    app = _app(request)
+    return JsonResponse(await verbs.describe_base(app.knowledge.project.base(base_id), app.database))
+
+
+@router.get("/{base_id}/documents", response_model=DocumentList, responses=problems(404))
+async def list_documents(
+    request: Request,
+    base_id: BaseId,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Documents on a page.")] = 100,
+    cursor: Annotated[str, Query(max_length=4096, description="`next_cursor` of the page before.")] = "",
+    status: Annotated[DocumentStatus | None, Query(description="Only those in this state.")] = None,
+) -> JsonResponse:
+    """The documents of a knowledge base, and what became of each."""
+    app = _app(request)
+    base = app.knowledge.project.base(base_id)
+    if "\0" in cursor:
+        raise UsageError("a cursor is what the page before gave")
+    return JsonResponse(await verbs.list_status(base, app.database, limit=limit, after=cursor, status=status))
+
+
+@router.post("/{base_id}/ingest", status_code=202, response_model=Ingestion, responses=problems(404, 409, 502))
+async def ingest(request: Request, base_id: BaseId, body: IngestBody | None = None) -> JsonResponse:
+    """Take documents in. The answer names the execution; it goes on, whatever becomes of the server."""
+    app, given = _app(request), body or IngestBody()
+    base = app.knowledge.project.base(base_id)
+    path = given.path
+    if given.documents:
+        if path is not None:
+            raise UsageError("give either a path or documents, not both")
+        path = await asyncio.to_thread(_keep_uploads, app, base.id, given.documents)
+    if path is not None:
+        # Refused here, before anything is stored: it would only fail later.
+        app.knowledge.project.reach.confine(path, base=app.knowledge.project.reach.root)
+    wanted = IngestRequest(knowledge_base_id=base.id, path=path, reindex=given.reindex, retry=given.retry)
+    service_of(request).refuse_when_stopping()
+    execution_id = await start_ingestion(app.runtime, app.database, wanted)
+    headers = {"Location": f"{PREFIX}/knowledge-bases/{base.id}/ingestions/{execution_id}"}
+    return JsonResponse(await _ingestion(app, base.id, execution_id), status_code=202, headers=headers)
+
+
+@router.get("/{base_id}/ingestions/{execution_id}", response_model=Ingestion, responses=problems(404))
+async def get_ingestion(
+    request: Request, base_id: BaseId, execution_id: Annotated[str, Path(description="Id of its execution.")]
+) -> JsonResponse:
+    """How far an ingestion is."""
+    app = _app(request)
+    base = app.knowledge.project.base(base_id)
+    # Judges the id, and says so where there is none.
+    await service_of(request).get(execution_id)
+    return JsonResponse(await _ingestion(app, base.id, execution_id))
+
+
+@router.post("/{base_id}/query", response_model=MatchList, responses=problems(404, 502))
+async def query(request: Request, base_id: BaseId, body: QueryBody) -> JsonResponse:
+    """The passages that answer a question."""
+    app = _app(request)
+    base = app.knowledge.project.base(base_id)
+    given = body.model_dump(exclude={"query"}, exclude_none=True)
+    binding = KnowledgeBinding(knowledge_base_id=base.id, **given)
+    return JsonResponse(await verbs.ask(app.knowledge, base, body.query, binding))
+
+
+@router.delete("/{base_id}", response_model=Deleted, responses=problems(404, 409))
+async def delete_base(
+    request: Request,
+    base_id: BaseId,
+    document: Annotated[str | None, Query(max_length=4096, description="Only this document.")] = None,
+) -> JsonResponse:
+    """Delete what a knowledge base holds; the documents themselves stay."""
+    app = _app(request)
+    base = app.knowledge.project.base(base_id)
+    if document is not None and "\0" in document:
+        raise UsageError("no document has such a name")
+    return JsonResponse(await verbs.delete(app.knowledge, base, app.database, document))
+
+
+def _app(request: Request) -> App:
+    return service_of(request).app
+
+
+async def _ingestion(app: App, base_id: str, execution_id: str) -> dict[str, Any]:
+    run = execution_document(await app.database.read_async(partial(get_execution, workflow_exec_id=execution_id)))
+    progress = await app.database.read_async(partial(progress_of, base_id=base_id, run_id=execution_id))
+    kept = {key: run[key] for key in ("execution_id", "status", "output", "error")}
+    return {**kept, "knowledge_base_id": base_id, "progress": progress}
+
+
+def _keep_uploads(app: App, base_id: str, uploads: tuple[Upload, ...]) -> str:
+    """Write uploads into the project's folder, and return the folder that they are in."""
+    root = app.knowledge.project.reach.root
+    contents = [(_file_name(upload.name), _content(upload)) for upload in uploads]
+    folder = app.knowledge.project.reach.confine(f"{UPLOADS}/{base_id}", base=root)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in contents:
+        # Under another name first: who reads it meanwhile reads the one before, or this one.
+        place = folder / f".{name}.new"
+        place.write_bytes(content)
+        place.replace(folder / name)
+    return f"{UPLOADS}/{base_id}"
+
+
+def _file_name(name: str) -> str:
+    path = PurePosixPath(name)
+    is_plain = path.name == name and "\\" not in name and not name.startswith(".") and name.isprintable()
+    if not is_plain or len(name.encode()) > 200:
+        raise UsageError(f"{name!r} is no name of a file", hint="a name has no folders and does not begin with a dot")
+    if path.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"{name!r} is of a kind that is not read", hint=f"the kinds are {', '.join(sorted(SUFFIXES))}")
+    return name
+
+
+def _content(upload: Upload) -> bytes:
+    if (upload.text is None) == (upload.base64 is None):
+        raise UsageError(f"document {upload.name!r} has either `text` or `base64`")
+    if upload.text is not None:
+        return upload.text.encode("utf-8", errors="replace")
+    try:
+        return base64.b64decode(upload.base64 or "", validate=True)
+    except binascii.Error as error:
+        raise UsageError(f"the content of {upload.name!r} is no base64") from error
