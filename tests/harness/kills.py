@@ -46,7 +46,7 @@ llm:
     - {{id: ledger, type: openai, base_url: "http://127.0.0.1:{port}/v1", model: m, api_key: none}}
 """
 _STEPS = "SELECT function_name FROM {journal}operation_outputs ORDER BY function_id"
-_LEASE_S = 2.0
+LEASE_S = 2.0
 RUN_ID = "the-run"
 COMMAND = ["workflow", "run", "three", "--id", RUN_ID, "--format", "json", "--quiet"]
 
@@ -149,7 +149,7 @@ def _attempt(series: _Series, store: Store, number: int) -> Kill:
     _go_on(home, kill)
     kill.resumed_s = time.monotonic() - began_s
     if series.driver == "postgres":
-        time.sleep(_LEASE_S)
+        time.sleep(LEASE_S)
         _go_on(home, kill)
     _check(store, series.asked(), kill)
     _check_recorded_once(kill, counted, series.asked())
@@ -167,7 +167,7 @@ def _run(home: Path, kill_at: int) -> None:
     from compozy.database.commits import add_commit_hook
 
     os.chdir(home)
-    _shorten_leases()
+    shorten_leases()
     for number, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(name, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o644), number)
     passed = 0
@@ -185,12 +185,13 @@ def _run(home: Path, kill_at: int) -> None:
     os._exit(status)
 
 
-def _shorten_leases() -> None:
+def shorten_leases() -> None:
+    """Have processes that died be known as dead sooner."""
     from compozy.durable import lease, runtime
 
     for module in (lease, runtime):
-        setattr(module, "LEASE_S", _LEASE_S)  # noqa: B010 - a constant to those who read it
-    setattr(lease, "_RENEW_S", _LEASE_S / 8)  # noqa: B010 - as above
+        setattr(module, "LEASE_S", LEASE_S)  # noqa: B010 - a constant to those who read it
+    setattr(lease, "_RENEW_S", LEASE_S / 8)  # noqa: B010 - as above
 
 
 def _check(store: Store, asked: Counter[str], kill: Kill) -> None:

@@ -9,7 +9,6 @@ from compozy.errors import DocumentError
 from compozy.knowledge.read.document import DocumentText
 from compozy.knowledge.read.text import decode
 
-_SAMPLE = 16_384
 _DELIMITERS = ",;\t|"
 _MAX_FIELD = 10_000_000
 
@@ -22,12 +21,10 @@ def read(data: bytes) -> DocumentText:
     """
     text = decode(data)
     csv.field_size_limit(_MAX_FIELD)
+    head_line = text.partition("\n")[0]
+    delimiter = max(_DELIMITERS, key=head_line.count)
     try:
-        dialect: type[csv.Dialect] = csv.Sniffer().sniff(text[:_SAMPLE], delimiters=_DELIMITERS)
-    except csv.Error:
-        dialect = csv.excel
-    try:
-        rows = list(csv.reader(io.StringIO(text, newline=""), dialect))
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
     except csv.Error as error:
         raise DocumentError(f"the table is broken: {error}") from error
     head, *body = rows or [[]]

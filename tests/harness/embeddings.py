@@ -1,0 +1,82 @@
+"""An embeddings server of OpenAI's format that counts what it is asked for: a text's vector is made of its words."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import threading
+from collections import Counter
+from collections.abc import Generator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+DIMENSION = 64
+
+
+class Embeddings:
+    """What was asked. `texts` counts each text that was answered; `failures` answers 500 so often first."""
+
+    def __init__(self) -> None:
+        self.texts: Counter[str] = Counter()
+        self.requests = 0
+        self.failures = 0
+        self.status = 500
+        self.dimension = DIMENSION
+        self.body: bytes | None = None
+        self.headers: dict[str, str] = {}
+
+    def answer(self, body: dict[str, Any]) -> tuple[int, bytes]:
+        """Return the status and content of one answer."""
+        self.requests += 1
+        if self.failures:
+            self.failures -= 1
+            return self.status, b'{"error": {"message": "told to fail, key sk-secret-0123456789"}}'
+        if self.body is not None:
+            return 200, self.body
+        texts: list[str] = body["input"]
+        self.texts.update(texts)
+        data = [{"index": i, "embedding": vector_of(text, self.dimension)} for i, text in enumerate(texts)]
+        return 200, json.dumps({"data": data[::-1], "model": body["model"]}).encode()
+
+
+def vector_of(text: str, dimension: int = DIMENSION) -> list[float]:
+    """Return the vector of a text: the more words two texts share, the nearer they are."""
+    vector = [0.0] * dimension
+    for word in text.lower().split():
+        digest = hashlib.sha256(word.strip(".,?!#").encode()).digest()
+        vector[digest[0] % dimension] += 1.0 if digest[1] % 2 else -1.0
+    return vector if any(vector) else [1.0, *vector[1:]]
+
+
+@contextlib.contextmanager
+def serve_embeddings() -> Generator[tuple[str, Embeddings]]:
+    """Serve on this machine; gives the base URL and what counts."""
+    state = Embeddings()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            length = int(self.headers.get("content-length") or 0)
+            state.headers = dict(self.headers.items())
+            status, content = state.answer(json.loads(self.rfile.read(length)))
+            self.send_response(status)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its signature
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/v1", state
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,108 @@
+"""An ingestion that is killed goes on with the next command: nothing is bought twice, nothing is missing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness.embeddings import serve_embeddings
+from tests.harness.kills import LEASE_S, shorten_leases
+from tests.harness.knowledge import write_knowledge_project
+from tests.harness.processes import Commands, Conditions
+from tests.harness.stores import Store, open_store
+
+DOCUMENTS = 40
+# Texts in one request, see `write_knowledge_project`.
+BATCH = 2
+# Each commit of the database is a place before it and one after it.
+PLACES = range(1, 60, 5)
+
+
+def write_many(folder: Path, count: int = DOCUMENTS) -> None:
+    (folder / "knowledge").mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        text = f"# Document {number}\n\nIt speaks of subject{number} and of thing{number % 7}.\n"
+        (folder / f"knowledge/d{number:03}.md").write_text(text)
+
+
+def prepare(folder: Path, url: str, section: dict[str, Any]) -> None:
+    shutil.rmtree(folder / "data", ignore_errors=True)
+    write_knowledge_project(folder, url, database=section)
+    shutil.rmtree(folder / "knowledge")
+    write_many(folder)
+
+
+def check_whole(folder: Path, store: Store, commands: Commands) -> None:
+    rows = store.query("SELECT status, count(*), sum(chunks) FROM knowledge_documents GROUP BY status")
+    assert [(status, int(count), int(chunks)) for status, count, chunks in rows] == [("READY", DOCUMENTS, DOCUMENTS)]
+    found = commands.run(folder, "knowledge", "query", "subject17", "--mode", "text", "--format", "json")
+    assert [match["document"] for match in json.loads(found.out)["matches"]] == ["knowledge/d017.md"]
+    more = commands.run(folder, "knowledge", "query", "x", "--top-k", "50", "--min-score", "-1", "--format", "json")
+    matches = [match["document"] for match in json.loads(more.out)["matches"]]
+    assert len(matches) == len(set(matches)) == DOCUMENTS
+    assert store.damage() == []
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_killed_at_a_commit(place: int, tmp_path: Path, commands: Commands) -> None:
+    with serve_embeddings() as (url, asked), open_store("sqlite", tmp_path) as store:
+        prepare(tmp_path, url, store.section)
+        victim = commands.run(tmp_path, "knowledge", "ingest", "knowledge", conditions=Conditions(kill_at=place))
+        assert victim.status in {0, -signal.SIGKILL}
+        done = commands.run(tmp_path, "knowledge", "ingest", "knowledge")
+        assert done.status == 0, done.err
+        check_whole(tmp_path, store, commands)
+        bought = {text: count for text, count in asked.texts.items() if text.startswith("#")}
+        assert len(bought) == DOCUMENTS
+        # The lease is renewed by a thread of its own: that commit may come while a batch is on its way.
+        assert sum(bought.values()) <= DOCUMENTS + BATCH
+
+
+@pytest.mark.parametrize("driver", ["sqlite", "postgres"])
+@pytest.mark.parametrize("batches", [1, 4, 9, 19])
+def test_killed_at_any_moment(driver: str, batches: int, tmp_path: Path, commands: Commands) -> None:
+    with serve_embeddings() as (url, asked), open_store(driver, tmp_path) as store:
+        prepare(tmp_path, url, store.section)
+        conditions = Conditions(before=shorten_leases)
+        victim = commands.start(tmp_path, "knowledge", "ingest", "knowledge", conditions=conditions)
+        victim.until(lambda: asked.requests >= batches + 1)
+        os.kill(victim.pid, signal.SIGKILL)
+        victim.wait()
+        if driver == "postgres":
+            # Nobody can know at once that it is dead.
+            time.sleep(LEASE_S + 0.5)
+        done = commands.run(tmp_path, "knowledge", "ingest", "knowledge", conditions=conditions)
+        assert done.status == 0, done.err
+        check_whole(tmp_path, store, commands)
+        bought = {text: count for text, count in asked.texts.items() if text.startswith("#")}
+        assert len(bought) == DOCUMENTS
+        # The one batch whose answer was on its way when the process died is bought again.
+        assert sum(bought.values()) <= DOCUMENTS + BATCH
+        assert max(bought.values()) <= 2
+
+
+def test_questions_are_answered_meanwhile(tmp_path: Path, commands: Commands) -> None:
+    with serve_embeddings() as (url, _), open_store("sqlite", tmp_path) as store:
+        prepare(tmp_path, url, store.section)
+        assert commands.run(tmp_path, "knowledge", "ingest", "knowledge").status == 0
+        for number in range(DOCUMENTS):
+            (tmp_path / f"knowledge/d{number:03}.md").write_text(f"# Changed {number}\n\nsubject{number} anew\n")
+        ingesting = commands.start(tmp_path, "knowledge", "ingest", "knowledge")
+        answers = 0
+        while ingesting.is_alive:
+            found = commands.run(tmp_path, "knowledge", "query", "subject3", "--mode", "text", "--format", "json")
+            assert found.status == 0, found.err
+            matches = [match["document"] for match in json.loads(found.out)["matches"]]
+            # As it was or as it is: while one document is exchanged, both of its texts may be there.
+            assert set(matches) == {"knowledge/d003.md"}
+            answers += 1
+        assert answers >= 1
+        assert ingesting.wait().status == 0
+        check_whole(tmp_path, store, commands)

@@ -1,0 +1,196 @@
+"""Documents of every kind become text; hostile ones become an error."""
+
+from __future__ import annotations
+
+import io
+import time
+import zipfile
+from typing import Any
+
+import pytest
+
+from compozy.errors import DocumentError
+from compozy.knowledge.read import docx
+from compozy.knowledge.read.apart import read_apart
+from compozy.knowledge.read.kinds import read_document, suffix_of_media_type
+
+WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+
+
+def make_docx(body: str, *, head: str = "", core: str | None = None) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        text = f'<?xml version="1.0"?>{head}<w:document xmlns:w="{WORD}"><w:body>{body}</w:body></w:document>'
+        archive.writestr("word/document.xml", text)
+        if core is not None:
+            archive.writestr("docProps/core.xml", core)
+    return made.getvalue()
+
+
+def paragraph(text: str, style: str = "") -> str:
+    properties = f'<w:pPr><w:pStyle w:val="{style}"/></w:pPr>' if style else ""
+    return f"<w:p>{properties}<w:r><w:t>{text}</w:t></w:r></w:p>"
+
+
+def make_pdf(text: str) -> bytes:
+    stream = f"BT /F1 12 Tf 72 700 Td ({text}) Tj ET".encode()
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        b"<< /Type /Page /Parent 2 0 R /Contents 4 0 R /MediaBox [0 0 9 9] /Resources << /Font << /F1 5 0 R >> >> >>",
+        b"<< /Length %d >>\nstream\n%s\nendstream" % (len(stream), stream),
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+    ]
+    made, places = b"%PDF-1.4\n", list[int]()
+    for number, content in enumerate(objects, start=1):
+        places.append(len(made))
+        made += b"%d 0 obj\n%s\nendobj\n" % (number, content)
+    table = b"".join(b"%010d 00000 n \n" % place for place in places)
+    start = len(made)
+    made += b"xref\n0 6\n0000000000 65535 f \n" + table
+    return made + b"trailer << /Size 6 /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF" % start
+
+
+def test_markdown_has_a_title_and_what_stands_in_front() -> None:
+    found = read_document("a.md", b"---\ntitle: 'Big Title'\nteam: core\ntags: [a, b]\n---\n# Heading\n\ntext")
+    assert (found.title, found.metadata, found.text, found.is_markdown) == (
+        "Big Title",
+        {"team": "core"},
+        "# Heading\n\ntext",
+        True,
+    )
+    assert read_document("a.md", b"x\n# First #\n## Second").title == "First"
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        ("Grüße 漢字".encode(), "Grüße 漢字"),
+        ("Grüße".encode("utf-8-sig"), "Grüße"),
+        ("Grüße".encode("utf-16"), "Grüße"),
+        ("\ufeffGrüße".encode("utf-32-le"), "Grüße"),
+        ("Grüße".encode("cp1252"), "Grüße"),
+        (b"a\r\nb\rc", "a\nb\nc"),
+        (b"a\0b" + b"c" * 200, "ab" + "c" * 200),
+    ],
+)
+def test_text_in_any_encoding(data: bytes, text: str) -> None:
+    assert read_document("a.txt", data).text.removeprefix("\ufeff") == text
+
+
+def test_html_keeps_structure_and_leaves_scripts() -> None:
+    page = (
+        b"<html><head><title>The &amp; Page</title><style>p{}</style></head><body><nav>menu</nav><h1>One</h1>"
+        b"<p>Two <b>bold</b>\n  words</p><script>alert('x')</script><ul><li>a</li><li>b</li></ul>"
+        b"<table><tr><td>c</td><td>d</td></tr></table>"
+    )
+    found = read_document("a.html", page)
+    assert found.title == "The & Page"
+    assert found.text == "# One\n\nTwo bold words\n\n- a\n- b\n\n | c | d"
+
+
+def test_html_in_its_own_encoding() -> None:
+    page = '<meta charset="iso-8859-1"><p>Gr\xfc\xdfe'.encode("latin-1")
+    assert read_document("a.html", page).text == "Grüße"
+
+
+def test_tables_say_the_column_of_each_value() -> None:
+    assert read_document("a.csv", b"name;age\nAda;36\nBob;\n").text == "name: Ada\nage: 36\n\nname: Bob"
+    assert read_document("a.tsv", b"name\tage\nAda\t36\textra\n").text == "name: Ada\nage: 36\ncolumn 3: extra"
+
+
+def test_json_says_the_keys_of_each_value() -> None:
+    data = b'[{"a": {"b": "text", "c": [1, true, null]}}, {"d": "x"}]'
+    assert read_document("a.json", data).text == "a.b: text\na.c: 1\na.c: true\n\nd: x"
+    assert read_document("a.jsonl", b'{"a": 1}\n{"a": 2}\n').text == "a: 1\n\na: 2"
+
+
+def test_docx_keeps_headings_lists_and_tables() -> None:
+    table = f"<w:tbl><w:tr><w:tc>{paragraph('c')}</w:tc><w:tc>{paragraph('d')}</w:tc></w:tr></w:tbl>"
+    body = paragraph("One", "Heading1") + paragraph("Two &amp; three") + table
+    core = '<p xmlns:dc="x"><dc:title>Its title</dc:title></p>'
+    found = read_document("a.docx", make_docx(body, core=core))
+    assert (found.title, found.text) == ("Its title", "# One\n\nTwo & three\n\nc | d |")
+
+
+def test_pdf() -> None:
+    assert read_document("a.pdf", make_pdf("Hello from a PDF")).text == "Hello from a PDF"
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("a.md", b"", "there is no text in it"),
+        ("a.md", b" \n\t ", "there is no text in it"),
+        ("a.txt", bytes(range(32)) * 100, "it is no text"),
+        ("a.txt", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(500), "it is no text"),
+        ("a.txt", b"\xff\xfe\x00", "begins as UTF-16 and is none"),
+        ("a.json", b"{", "it is no JSON"),
+        ("a.json", b"[" * 100_000, "nested too deeply"),
+        ("a.jsonl", b'{"a": 1}\n{"a": \n', r"in record 2"),
+        ("a.docx", b"PK\x03\x04 broken", "the Word document is broken"),
+        ("a.docx", b"", "the Word document is broken"),
+        ("a.pdf", b"%PDF-1.4 broken", "the PDF is broken"),
+        ("a.pdf", b"", "the PDF is broken"),
+        ("a.pdf", make_pdf("x")[:-300], ""),
+        ("a.exe", b"MZ", "documents that end in '.exe' are not read"),
+    ],
+)
+def test_broken_documents_are_told(name: str, data: bytes, message: str) -> None:
+    if not message:
+        # Cut off, and still repaired by who reads it: an answer or an error, nothing else.
+        try:
+            read_document(name, data)
+        except DocumentError:
+            return
+        return
+    with pytest.raises(DocumentError, match=message):
+        read_document(name, data)
+
+
+def test_a_zip_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docx, "MAX_UNPACKED", 1_000_000)
+    bomb = make_docx(f"<w:p><w:r><w:t>{'a' * 5_000_000}</w:t></w:r></w:p>")
+    assert len(bomb) < 20_000
+    with pytest.raises(DocumentError, match="unpacks to more than"):
+        read_document("a.docx", bomb)
+
+
+def test_entities_that_blow_up_are_not_read() -> None:
+    head = '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]>'
+    with pytest.raises(DocumentError, match="type declaration"):
+        read_document("a.docx", make_docx(paragraph("&b;"), head=head))
+
+
+def test_a_docx_without_its_body_and_one_too_deep() -> None:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        archive.writestr("x.txt", "x")
+    with pytest.raises(DocumentError, match="no Word document"):
+        read_document("a.docx", made.getvalue())
+    with pytest.raises(DocumentError, match="nested too deeply"):
+        read_document("a.docx", make_docx("<w:a>" * 300 + "</w:a>" * 300))
+
+
+async def test_who_reads_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    from compozy.knowledge.read import apart
+
+    monkeypatch.setattr(apart, "TIMEOUT_S", 0.05)
+    began = time.monotonic()
+    with pytest.raises(DocumentError, match=r"takes longer than 0\.05 s"):
+        await read_apart("a.pdf", make_pdf("x"), ".pdf")
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(("name", "suffix"), [("a.pdf", ".pdf"), ("a.docx", ".docx")])
+async def test_read_in_a_process_of_its_own(name: str, suffix: str) -> None:
+    data: Any = make_pdf("Hello") if suffix == ".pdf" else make_docx(paragraph("Hello"))
+    assert (await read_apart(name, data, suffix)).text == "Hello"
+    with pytest.raises(DocumentError, match="broken"):
+        await read_apart(name, b"nothing", suffix)
+
+
+def test_media_types() -> None:
+    assert suffix_of_media_type("text/HTML; charset=utf-8") == ".html"
+    with pytest.raises(DocumentError, match="'image/png' are not read"):
+        suffix_of_media_type("image/png")

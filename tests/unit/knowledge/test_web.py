@@ -1,0 +1,140 @@
+"""Addresses that lead into the network of this machine are not asked, whatever they look like."""
+
+from __future__ import annotations
+
+import ipaddress
+import threading
+from collections.abc import Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from compozy.errors import DocumentError
+from compozy.knowledge.web import MAX_REDIRECTS, WebPolicy, fetch, is_public, resolve_host
+
+CLOSED = WebPolicy(max_bytes=1000)
+
+
+class Site:
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.asked: list[tuple[str, str]] = []
+
+    @property
+    def open(self) -> WebPolicy:
+        return WebPolicy(max_bytes=1000, private_hosts=frozenset({"127.0.0.1", "site.test"}))
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            found.asked.append((self.path, self.headers["host"]))
+            where = {
+                "/away": "http://169.254.169.254/latest/meta-data/",
+                "/local": f"http://localhost:{found.port}/page",
+                "/file": "file:///etc/passwd",
+                "/again": "/again",
+                "/page2": "/page",
+            }.get(self.path)
+            self.send_response(302 if where else 404 if self.path == "/none" else 200)
+            if where:
+                self.send_header("location", where)
+            self.send_header("content-type", "text/html; charset=utf-8")
+            self.end_headers()
+            self.wfile.write(b"x" * 2000 if self.path == "/large" else b"<p>hello</p>")
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its signature
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    found = Site(int(server.server_address[1]))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    yield found
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("127.0.0.1", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "localhost", "0.0.0.0", "0"),
+        *("10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "[::1]", "[::]"),
+        *("[::ffff:127.0.0.1]", "[::ffff:a9fe:a9fe]", "[fe80::1]", "[fc00::1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]"),
+        *("224.0.0.1", "255.255.255.255", "[ff02::1]", "LOCALHOST.", "127.0.0.1."),
+    ],
+)
+async def test_no_address_of_this_network_is_asked(site: Site, host: str) -> None:
+    with pytest.raises(DocumentError, match=r"not in the public network|is not known|cannot be read"):
+        await fetch(f"http://{host}:{site.port}/page", CLOSED)
+    assert site.asked == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:///etc/passwd",
+        "gopher://a/",
+        "ftp://a/",
+        "http://",
+        "http:///x",
+        "https://user:pw@a/",
+        "//a",
+        "",
+        "http://[::1",
+    ],
+)
+async def test_what_is_no_address_of_a_page(url: str) -> None:
+    with pytest.raises(DocumentError) as caught:
+        await fetch(url, CLOSED)
+    assert "pw" not in caught.value.message
+
+
+async def test_one_bad_address_among_several_condemns_a_host() -> None:
+    def resolve(host: str, port: int) -> Sequence[str]:
+        return ["93.184.216.34", "10.0.0.1"]
+
+    with pytest.raises(DocumentError, match=r"at 10\.0\.0\.1"):
+        await fetch("http://site.test/", CLOSED, resolve=resolve)
+
+
+async def test_the_connection_goes_to_the_address_that_was_judged(site: Site) -> None:
+    answers = iter([["127.0.0.1"], ["10.9.9.9"]])
+
+    def resolve(host: str, port: int) -> Sequence[str]:
+        return next(answers)
+
+    found = await fetch(f"http://site.test:{site.port}/page", site.open, resolve=resolve)
+    assert (found.data, found.media_type) == (b"<p>hello</p>", "text/html; charset=utf-8")
+    assert site.asked == [("/page", f"site.test:{site.port}")]
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("/away", r"169\.254\.169\.254"),
+        ("/local", "'localhost' is at"),
+        ("/file", "no address of a web page"),
+        ("/again", f"more than {MAX_REDIRECTS} times"),
+        ("/none", "answered 404"),
+        ("/large", "larger than"),
+    ],
+)
+async def test_redirects_are_judged_and_answers_are_limited(site: Site, path: str, message: str) -> None:
+    with pytest.raises(DocumentError, match=message):
+        await fetch(f"http://127.0.0.1:{site.port}{path}", site.open)
+    assert ("/page", f"localhost:{site.port}") not in site.asked
+
+
+async def test_redirects_are_followed(site: Site) -> None:
+    assert (await fetch(f"http://127.0.0.1:{site.port}/page2", site.open)).data == b"<p>hello</p>"
+
+
+def test_public_addresses_are() -> None:
+    assert is_public(ipaddress.ip_address("93.184.216.34"))
+    assert is_public(ipaddress.ip_address("2606:2800:220:1::1"))
+    assert resolve_host("127.0.0.1", 80) == ["127.0.0.1"]
