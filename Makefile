@@ -35,11 +35,13 @@ test: check ## Everything that must pass
 snap: $(VENV)/.dev ## Rewrite the recorded outputs in tests
 	$(BIN)/python -m pytest -n0 --inline-snapshot=fix tests
 
-bench: $(VENV)/.dev ## Measure runs and tasks beside bare DBOS, and templates beside Jinja2 and gotpl
+bench: $(VENV)/.dev ## Measure runs and tasks beside bare DBOS, templates beside others, vector stores beside numpy
 	$(BIN)/python -m tests.bench.runs
 	$(BIN)/python -m tests.bench.tasks
 	$(BIN)/python -m tests.bench.thin
 	$(BIN)/python -m tests.bench.templates
+	$(BIN)/python -m tests.bench.retrieval
+	$(BIN)/python -m tests.bench.vectors
 
 fuzz: $(VENV)/.dev ## Fuzz the HTTP interface for minutes
 	$(BIN)/python -m tests.harness.fuzz --examples 300

@@ -19,6 +19,7 @@ from tests.docs.pages import Fence
 
 _TYPES = [*(kind for kind in DEFAULT_MODELS if kind != "scripted")]
 PROJECT = {
+    "knowledge": {"vector_dbs": [{"id": "main", "provider": "filesystem"}]},
     "version": "1.0",
     "name": "scratch",
     "database": {"driver": "sqlite", "path": "./data/compozy.db"},

@@ -27,7 +27,6 @@ from compozy.knowledge.read.apart import read_apart
 from compozy.knowledge.read.kinds import suffix_of_media_type
 from compozy.knowledge.sources import hash_file, is_address
 from compozy.knowledge.store.protocol import Chunk
-from compozy.knowledge.web import WebPolicy, fetch
 
 if TYPE_CHECKING:
     from compozy.knowledge.store.protocol import Vector
@@ -98,6 +97,9 @@ class Taking:
     async def _load(self, name: str) -> tuple[bytes, str]:
         access = self.catalog.project.settings.access
         if is_address(name):
+            # Loaded here: most documents are files, and a server is ready sooner.
+            from compozy.knowledge.web import WebPolicy, fetch
+
             policy = WebPolicy(
                 max_bytes=access.max_file_mb * _MIB, private_hosts=frozenset(map(str.lower, access.private_hosts))
             )
