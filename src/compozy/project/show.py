@@ -86,7 +86,9 @@ def _section_settings(project: LoadedProject, prefix: str, section: BaseModel) -
     for name in type(section).model_fields:
         key = f"{prefix}.{name}"
         if isinstance(below := getattr(section, name), BaseModel):
-            yield from _section_settings(project, key, below)
+            # Settings for few: shown where one of them is written.
+            if any(written.startswith(f"{key}.") for written in project.sources):
+                yield from _section_settings(project, key, below)
             continue
         value = _shown(name, below)
         yield Setting(key=key, value=value, source=project.sources.get(key, str(DEFAULT)))
