@@ -64,6 +64,7 @@ Commands:
   completion  Print a script that completes commands.
   version     Print the version.
   workflow    Run workflows and look at their executions.
+  knowledge   Take documents in, and ask them.
   migrate     Bring the database's tables up to date, or back.
   config      Check the project's files and show its settings.
 """)
@@ -387,31 +388,34 @@ def test_migrations_by_hand(cli: RunCli, tmp_path: Path) -> None:
     assert cli("migrate", "status").out == snapshot("""\
 Database: driver=sqlite path=./data/compozy.db
 Current:  base
-Latest:   0001
-Pending:  0001
+Latest:   0002
+Pending:  0001, 0002
 """)
     assert not (tmp_path / "data").exists()
-    assert cli("migrate", "up").out == snapshot("applied 0001 to ./data/compozy.db\n")
+    assert cli("migrate", "up").out == snapshot(
+        "applied 0001 to ./data/compozy.db\napplied 0002 to ./data/compozy.db\n"
+    )
     assert cli("migrate", "up").out == snapshot("./data/compozy.db is up to date\n")
     assert cli("migrate", "status").out == snapshot("""\
 Database: driver=sqlite path=./data/compozy.db
-Current:  0001
-Latest:   0001
+Current:  0002
+Latest:   0002
 Pending:  none
 """)
     assert json.loads(cli("migrate", "status", "--format", "json").out) == snapshot(
-        {"database": "./data/compozy.db", "driver": "sqlite", "current": "0001", "latest": "0001", "pending": []}
+        {"database": "./data/compozy.db", "driver": "sqlite", "current": "0002", "latest": "0002", "pending": []}
     )
-    down = cli("migrate", "down")
+    down = cli("migrate", "down", "--to", "base")
     assert (down.status, down.out, down.err) == (
         0,
         snapshot("./data/compozy.db is at base\n"),
         snapshot("""\
 deletes 0 row(s) of workflow_states
 deletes 0 row(s) of task_states
+deletes 0 row(s) of knowledge_documents
 """),
     )
-    again = cli("migrate", "down")
+    again = cli("migrate", "down", "--to", "base")
     assert (again.status, again.out) == (0, snapshot("./data/compozy.db has nothing to undo\n"))
     assert cli("workflow", "run", "two").status == 0
 
@@ -423,9 +427,9 @@ def test_down_deletes_what_it_is_told_to(
     write_project(tmp_path)
     cli("workflow", "run", "two")
     answer(monkeypatch, said)
-    done = cli("migrate", "down", *(("--yes",) if said == "--yes" else ()))
+    done = cli("migrate", "down", "--to", "base", *(("--yes",) if said == "--yes" else ()))
     assert (done.status, done.out) == (0, "./data/compozy.db is at base\n")
-    assert "deletes 1 row(s) of workflow_states\ndeletes 2 row(s) of task_states\ndeletes the journal with" in done.err
+    assert "deletes 1 row(s) of workflow_states\ndeletes 2 row(s) of task_states\ndeletes 0 row(s) of knowledge_documents\ndeletes the journal with" in done.err
     assert query(tmp_path, "SELECT name FROM sqlite_master WHERE name LIKE 'workflow%'") == []
     assert cli("workflow", "run", "two").status == 0
 
@@ -437,7 +441,7 @@ def test_down_without_a_yes_changes_nothing(
     write_project(tmp_path)
     cli("workflow", "run", "two", "--id", "it")
     answer(monkeypatch, said)
-    done = cli("migrate", "down")
+    done = cli("migrate", "down", "--to", "base")
     assert (done.status, done.out) == (2, "")
     assert "Error: nothing was changed\n  answer y, or pass --yes\n" in done.err
     assert cli("workflow", "get", "it").status == 0
@@ -450,8 +454,8 @@ def test_down_to_a_revision_that_is_not_below(cli: RunCli, tmp_path: Path) -> No
     assert (done.status, done.err) == (
         2,
         snapshot("""\
-Error: cannot go down to '0009' from 0001
-  possible: base
+Error: cannot go down to '0009' from 0002
+  possible: base, 0001
 """),
     )
     assert cli("migrate", "down", "--to", "base").status == 0
@@ -463,7 +467,7 @@ def test_without_automatic_migration(cli: RunCli, tmp_path: Path) -> None:
     assert (done.status, done.err) == (
         4,
         snapshot("""\
-Error: the database ./x.db lacks 1 migration(s) and database.auto_migrate is off
+Error: the database ./x.db lacks 2 migration(s) and database.auto_migrate is off
   run `compozy migrate up`
 """),
     )

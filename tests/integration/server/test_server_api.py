@@ -329,6 +329,9 @@ async def test_openapi_describes_every_path(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
     assert sorted(document["paths"]) == sorted(
         [
+            f"{API}/knowledge-bases",
+            *(f"{API}/knowledge-bases/{{base_id}}{rest}" for rest in ("", "/documents", "/ingest", "/query")),
+            f"{API}/knowledge-bases/{{base_id}}/ingestions/{{execution_id}}",
             f"{API}/project",
             f"{API}/workflows",
             f"{API}/workflows/{{workflow_id}}",

@@ -30,6 +30,19 @@ _MAX_INDEXED = 2000
 _MAX_HALF = 4000
 _OPERATORS = {"cosine": "<=>", "ip": "<#>", "l2": "<->"}
 _CLASSES = {"cosine": "cosine_ops", "ip": "ip_ops", "l2": "l2_ops"}
+# The server's own ranking does not know how rare a word is: each word is weighed as BM25 does.
+_RANKED = """
+    WITH wanted AS (SELECT to_tsquery('simple', word) AS query FROM unnest(%s::text[]) AS word),
+    counted AS (SELECT query, (SELECT count(*) FROM {table} WHERE words @@ query)::float8 AS having_it FROM wanted),
+    total AS (SELECT count(*)::float8 AS rows FROM {table}),
+    weighed AS (
+        SELECT query, ln(1 + (rows - having_it + 0.5) / (having_it + 0.5)) AS rarity
+        FROM counted, total WHERE having_it > 0
+    )
+    SELECT {columns},
+        (SELECT sum(rarity * ts_rank(words, query, 1)) FROM weighed WHERE words @@ query) AS rank
+    FROM {table} WHERE words @@ to_tsquery('simple', %s) AND {condition} ORDER BY rank DESC, id LIMIT %s
+"""
 _COLUMNS = "id::text, document, title, ordinal, text, metadata::text"
 
 
@@ -226,15 +239,11 @@ class PgvectorStore:
     def _search_words(
         self, connection: sa.Connection, search: Search, condition: str, given: Sequence[object]
     ) -> list[Match]:
-        wanted = " | ".join(f"'{word}'" for word in words_of(search.text or ""))
-        if not wanted:
+        words = [f"'{word}'" for word in words_of(search.text or "")]
+        if not words:
             return []
-        query = (
-            f"SELECT {_COLUMNS}, ts_rank_cd(words, query, 1) AS rank "  # noqa: S608 - our own names
-            f"FROM {self._table}, to_tsquery('simple', %s) query "
-            f"WHERE words @@ query AND {condition} ORDER BY rank DESC, id LIMIT %s"
-        )
-        rows = connection.exec_driver_sql(query, (wanted, *given, search.limit)).all()
+        query = _RANKED.format(table=self._table, columns=_COLUMNS, condition=condition)
+        rows = connection.exec_driver_sql(query, (words, " | ".join(words), *given, search.limit)).all()
         return [_match(row, float(row.rank)) for row in rows]
 
     def _is_there(self, connection: sa.Connection) -> bool:
