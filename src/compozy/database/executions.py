@@ -46,11 +46,21 @@ class Execution:
     finished_ms: int | None
     deadline_ms: int | None
     updated_ms: int
+    requested: Status | None
+    wake_ms: int | None
+    rerun_of: str | None
+    kept: dict[str, dict[str, Any]] | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewExecution:
-    """What is known of a run when it is accepted. `definition` is the workflow as it then was."""
+    """What is known of a run when it is accepted.
+
+    Args:
+        definition: the workflow as it then was.
+        rerun_of: the run that this one repeats.
+        kept: the ends of tasks of that run that are not done again, by id.
+    """
 
     workflow_exec_id: str
     workflow_id: str
@@ -58,6 +68,8 @@ class NewExecution:
     definition: dict[str, Any]
     journal_format: int
     deadline_ms: int | None = None
+    rerun_of: str | None = None
+    kept: dict[str, dict[str, Any]] | None = None
 
 
 def insert_execution(connection: sa.Connection, new: NewExecution, *, owner: str | None) -> bool:
@@ -79,6 +91,8 @@ def insert_execution(connection: sa.Connection, new: NewExecution, *, owner: str
         "created_ms": now,
         "started_ms": now if owner else None,
         "updated_ms": now,
+        "rerun_of": new.rerun_of,
+        "kept": new.kept,
     }
     return connection.execute(_INSERT, values).first() is not None
 
@@ -263,6 +277,8 @@ def _is_claimable(journal_format: int) -> tuple[sa.ColumnElement[bool], ...]:
         workflow_states.c.owner.is_(None),
         workflow_states.c.status.in_(_CLAIMABLE),
         workflow_states.c.journal_format == journal_format,
+        # A run that was laid aside waits for its time, or for a signal, which sets it.
+        sa.or_(workflow_states.c.wake_ms.is_(None), workflow_states.c.wake_ms <= now_ms()),
     )
 
 
@@ -278,9 +294,8 @@ def _claim(connection: sa.Connection, chosen: sa.Select[str], owner: str) -> lis
         .where(workflow_states.c.workflow_exec_id.in_(sa.select(locked.c.workflow_exec_id)))
         .values(
             owner=owner,
-            status=sa.case(
-                (workflow_states.c.status == Status.PENDING, Status.RUNNING), else_=workflow_states.c.status
-            ),
+            status=Status.RUNNING,
+            wake_ms=None,
             started_ms=sa.func.coalesce(workflow_states.c.started_ms, now),
             updated_ms=now,
         )
@@ -294,6 +309,7 @@ def _claim(connection: sa.Connection, chosen: sa.Select[str], owner: str) -> lis
             sa.select(task_states.c.task_exec_id)
             .where(task_states.c.workflow_exec_id.in_(ids))
             .where(task_states.c.status == Status.PENDING)
+            .where(task_states.c.position == 0)
             .with_for_update(skip_locked=True)
             .cte("waiting")
         )
@@ -316,6 +332,8 @@ def _finish(status: Status) -> sa.Update:
             error=sa.bindparam("_error"),
             usage=sa.bindparam("_usage"),
             owner=None,
+            requested=None,
+            wake_ms=None,
             finished_ms=sa.bindparam("_now"),
             updated_ms=sa.bindparam("_now"),
         )
@@ -325,4 +343,5 @@ def _finish(status: Status) -> sa.Update:
 def _execution(row: sa.RowMapping) -> Execution:
     values: dict[str, Any] = dict(row)
     values["status"] = Status(values["status"])
+    values["requested"] = None if values["requested"] is None else Status(values["requested"])
     return Execution(**values)
