@@ -31,7 +31,7 @@ from compozy.project.loaded import LoadedProject
 if TYPE_CHECKING:
     from compozy.durable.runtime import Runtime
     from compozy.model.catalog import ModelCatalog
-    from compozy.workflow.report import Report
+    from compozy.task.report import Report
 
 # Runs at one time where the project does not say; on SQLite they share one writer.
 DEFAULT_CONCURRENCY = {"sqlite": 10, "postgres": 100}

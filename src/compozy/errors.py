@@ -21,6 +21,9 @@ CompozyError                 code                exit  http
 │   └── DatabaseOwnedError   database_owned         4   409   another process runs workflows on this file
 ├── RunError                 run_failed             1   500   a workflow or one of its tasks failed
 │   ├── ModelError           model                  1   502   a model provider refused or broke
+│   ├── ChildrenFailedError  children_failed        1   500   tasks inside a container failed
+│   ├── ItemsError           items                  1   422   what a collection runs over is no list
+│   ├── TaskTimeoutError     task_timeout           1   504   a task took longer than it may
 │   ├── RunTimeoutError      timeout                1   504   a deadline passed
 │   ├── NotFinishedError     not_finished           1   408   the run goes on for longer than the caller waits
 │   └── RunCanceledError     canceled               1   409
@@ -216,6 +219,24 @@ class ModelError(RunError):
     code, http_status = "model", 502
 
 
+class ChildrenFailedError(RunError):
+    """Tasks inside a container failed; `details` has their ids as `failed`, and the first error as `first`."""
+
+    code = "children_failed"
+
+
+class ItemsError(RunError):
+    """What a collection shall run over is no list of items, or gives no usable ids."""
+
+    code, http_status = "items", 422
+
+
+class TaskTimeoutError(RunError):
+    """A task took longer than its `timeout`."""
+
+    code, http_status = "task_timeout", 504
+
+
 class RunTimeoutError(RunError):
     """A deadline passed before the run finished."""
 
@@ -268,6 +289,9 @@ _RESTORED: dict[str, type[CompozyError]] = {
         DatabaseOwnedError,
         RunError,
         ModelError,
+        ChildrenFailedError,
+        ItemsError,
+        TaskTimeoutError,
         RunTimeoutError,
         NotFinishedError,
         RunCanceledError,

@@ -92,7 +92,7 @@ class CheckpointedModel(Model):
                 )
             return _to_json(resolved, response)
 
-        answer = _from_json(await self._checkpoint(f"{position.task_id}.model.request", call))
+        answer = _from_json(await self._checkpoint(f"{position.path}.model.request", call))
         self.answers.append(answer)
         return answer.response
 

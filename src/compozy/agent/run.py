@@ -40,6 +40,8 @@ class AgentRequest:
     """What an agent is asked.
 
     Attributes:
+        task_id: as it is written in the workflow; a scripted model finds its answers by it.
+        path: the task's place in the run, which names its steps.
         first_run_index: how many model requests the run has made before this task; see `AgentUsage.requests`.
         config: which model answers and how; None for the defaults of the first provider.
         prompt: rendered text; it is sent as it is.
@@ -49,6 +51,7 @@ class AgentRequest:
 
     execution_id: str
     task_id: str
+    path: str
     first_run_index: int
     config: AgentConfig | None
     prompt: str
@@ -94,7 +97,11 @@ def _checkpointed_model(request: AgentRequest, catalog: ModelCatalog, checkpoint
         return catalog.resolve(config.llm if config else None, config.model if config else None)
 
     position = CallPosition(
-        execution_id=request.execution_id, task_id=request.task_id, run_index=request.first_run_index, task_index=0
+        execution_id=request.execution_id,
+        task_id=request.task_id,
+        path=request.path,
+        run_index=request.first_run_index,
+        task_index=0,
     )
     return CheckpointedModel(resolve=resolve, checkpoint=checkpoint, position=position)
 

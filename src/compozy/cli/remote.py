@@ -175,7 +175,7 @@ class _Watch:
             self._ended += 1
         if self.count and self._began < self._ended < len(tasks):
             self._began = self._ended
-            self._progress.task_began(self._id, tasks[self._ended]["task_id"], self._ended, self.count)
+            self._progress.task_began(self._id, tasks[self._ended]["task_id"])
 
 
 @contextmanager

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
+from compozy.clock import format_time
 from compozy.database.executions import Execution
 from compozy.database.tasks import TaskState
 from compozy.workflow.config import WorkflowConfig
@@ -39,14 +39,6 @@ def workflow_document(workflow: WorkflowConfig, file: str) -> dict[str, Any]:
         "file": file,
         "tasks": [task.id for task in workflow.tasks],
     }
-
-
-def format_time(milliseconds: int | None) -> str | None:
-    """Return a time as RFC 3339 in UTC with milliseconds: `2026-01-31T12:00:00.000Z`."""
-    if milliseconds is None:
-        return None
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _task_document(task: TaskState) -> dict[str, Any]:

@@ -1,0 +1,70 @@
+"""`type: basic`: a prompt to an agent, or, without one, a pass-through."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from compozy.durable.step import step
+from compozy.task.config import BasicTask
+from compozy.task.scope import render_text
+from compozy.task.tree import Outcome, TaskRun
+
+if TYPE_CHECKING:
+    from compozy.agent.run import AgentResult
+
+_AGENTS = "compozy.agent.run"
+
+
+async def run_basic(call: TaskRun, task: BasicTask) -> Outcome:
+    """Ask the agent, or pass the input on."""
+    if task.prompt is None:
+        # Without a prompt there is nobody to ask.
+        return Outcome(output=call.shown.get("with", {}))
+    _render_prompt(call, task, task.prompt)
+    result = await _ask(call, task)
+    return Outcome(output=result.output, usage=[_usage(result)])
+
+
+async def load_agents() -> None:
+    """Load what asking a model needs; half a second, in a thread, so that the event loop goes on."""
+    if _AGENTS not in sys.modules:
+        await asyncio.to_thread(import_module, _AGENTS)
+
+
+def _render_prompt(call: TaskRun, task: BasicTask, prompt: str) -> None:
+    call.shown["prompt"] = render_text(prompt, (*call.place, "prompt"), call.scope)
+    if task.agent is not None and task.agent.instructions is not None:
+        place = (*call.place, "agent", "instructions")
+        call.shown["instructions"] = render_text(task.agent.instructions, place, call.scope)
+
+
+async def _ask(call: TaskRun, task: BasicTask) -> AgentResult:
+    # At first use: a server is ready before the libraries of models are loaded.
+    await load_agents()
+    catalog = call.run.catalog
+    if not catalog.is_loaded:
+        await asyncio.to_thread(catalog.load)
+    from compozy.agent.run import AgentRequest, run_agent
+
+    request = AgentRequest(
+        execution_id=call.run.execution_id,
+        task_id=task.id,
+        path=call.path,
+        first_run_index=call.first_request,
+        config=task.agent,
+        prompt=call.shown["prompt"],
+        instructions=call.shown.get("instructions"),
+        output_schema=task.output,
+    )
+    return await run_agent(request, catalog, checkpoint=step)
+
+
+def _usage(result: AgentResult) -> dict[str, Any]:
+    usage: dict[str, Any] = dict(result.usage)
+    if result.fell_back_from is not None:
+        usage["fell_back_from"] = result.fell_back_from
+        usage["reason"] = result.reason
+    return usage
