@@ -15,6 +15,8 @@ CompozyError                 code                exit  http
 ├── TemplateError            template               1   422
 │   ├── TemplateSyntaxError  template_syntax        5   422   the text is not a template
 │   └── TemplateRenderError  template_render        1   422   the template cannot be rendered with this data
+├── ExpressionError          expression             1   422   an expression cannot be evaluated with these variables
+│   └── ExpressionSyntaxError  expression_syntax    5   422   the text is not an expression
 ├── SchemaMismatchError      schema_mismatch        2   422   a value does not fit its JSON Schema
 ├── DatabaseError            database               4   503
 │   ├── DatabaseLockedError  database_locked        4   503   another program holds the file
@@ -181,6 +183,24 @@ class TemplateRenderError(TemplateError):
     """The template cannot be rendered with this data."""
 
     code, exit_status = "template_render", 1
+
+
+class ExpressionError(CompozyError):
+    """An expression (CEL) cannot be evaluated with these variables. `offset` counts from 0 within its text."""
+
+    code, exit_status, http_status = "expression", 1, 422
+
+    def __init__(self, message: str, *, name: str, offset: int = 0, place: Place | None = None, hint: str = "") -> None:
+        super().__init__(message, hint=hint, details={"place": str(place)} if place else None)
+        self.name = name
+        self.offset = offset
+        self.place = place
+
+
+class ExpressionSyntaxError(ExpressionError):
+    """The text is not an expression."""
+
+    code, exit_status = "expression_syntax", 5
 
 
 class SchemaMismatchError(CompozyError):
