@@ -53,7 +53,7 @@ class App:
 
     async def load_models(self) -> None:
         """Load the libraries of the project's models, in a thread: what a first run would wait for."""
-        from compozy.task.execute import load_agents
+        from compozy.task.basic import load_agents
 
         if self.project.providers:
             await load_agents()
@@ -169,7 +169,7 @@ async def open_app(
     # Loaded here, because commands that only read do without the engine and the models, and start ten times faster.
     from compozy.durable.runtime import Runtime
     from compozy.model.catalog import ModelCatalog
-    from compozy.task.execute import load_agents
+    from compozy.task.basic import load_agents
     from compozy.workflow.execute import WorkflowExecutor
 
     if role != SERVER:

@@ -125,8 +125,9 @@ def task_key(workflow_exec_id: str, path: str) -> str:
 
 def restore_task_end(stored: dict[str, Any]) -> TaskEnd:
     """Return the end that `dataclasses.asdict` made JSON of; what else was recorded beside it is left out."""
-    values = {name: stored.get(name) for name in _END_COLUMNS}
-    return TaskEnd(**{**values, "status": Status(stored["status"]), "attempts": int(stored["attempts"])})
+    values: dict[str, Any] = {name: stored.get(name) for name in _END_COLUMNS}
+    values["status"] = Status(stored["status"])
+    return TaskEnd(**values)
 
 
 def insert_task(connection: sa.Connection, new: NewTask, status: Status) -> None:

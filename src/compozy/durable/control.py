@@ -1,4 +1,4 @@
-"""What happens to runs while they are executed: others ask to pause or cancel them, signals arrive, they wait for long."""
+"""What happens to runs while they are executed: others pause or cancel them, signals come, they wait for long."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def _public_parts(provider: ProviderConfig) -> dict[str, Any]:
 def _reachable(project: LoadedProject, workflow: WorkflowConfig) -> list[ProviderConfig]:
     by_id = {provider.id: provider for provider in project.providers}
     default = project.providers[0].id if project.providers else None
-    waiting = [task.agent.llm if task.agent and task.agent.llm else default for task in workflow.tasks if task.prompt]
+    waiting = [default]
     found: dict[str, ProviderConfig] = {}
     while waiting:
         provider_id = waiting.pop(0)

@@ -35,9 +35,7 @@ async def run_collection(call: TaskRun, task: CollectionTask, run_task: RunTask)
     workers = 1 if task.mode == "sequential" else task.max_workers
     size = task.batch or max(len(children), 1)
     for first in range(0, len(children), size):
-        pool = Pool(
-            children=children[first : first + size], strategy=task.strategy, workers=workers, run_task=run_task
-        )
+        pool = Pool(children=children[first : first + size], strategy=task.strategy, workers=workers, run_task=run_task)
         results.update(await pool.run())
         if _ends_early(task, pool):
             break
@@ -96,8 +94,8 @@ def _child_id(call: TaskRun, task: CollectionTask, item: Any, index: int) -> str
     found = render_text(written, (*call.place, "task", "id"), _item_scope(call, task, item, index))
     if not _ID.match(found):
         raise ItemsError(
-            f"the id of the task for item {index} is {found!r:.150}; ids have letters, digits, `_` and `-`, at most 128, "
-            "the first a letter or `_`",
+            f"the id of the task for item {index} is {found!r:.150}; ids have letters, digits, `_` and `-`, at most "
+            "128, the first a letter or `_`",
             hint="write for example `id: item-{{ .index }}`",
         )
     return found

@@ -65,7 +65,9 @@ class RouterTask(TaskBase):
     """Which task follows, by a value."""
 
     type: Literal["router"] = Field(description="Kind of task.")
-    condition: str = Field(min_length=1, description="CEL, or a template, that gives the key of a route.")
+    condition: str = Field(  # pyright: ignore[reportIncompatibleVariableOverride] - it is frozen, so narrower is fine
+        min_length=1, description="CEL, or a template, that gives the key of a route."
+    )
     routes: dict[str, Route] = Field(min_length=1, description="What follows, by key: the id of a task, or a task.")
 
 
@@ -73,7 +75,9 @@ class AggregateTask(TaskBase):
     """A result that is put together from those of other tasks."""
 
     type: Literal["aggregate"] = Field(description="Kind of task.")
-    outputs: dict[str, Any] = Field(min_length=1, description="The result; templates.")
+    outputs: dict[str, Any] = Field(  # pyright: ignore[reportIncompatibleVariableOverride] - it is frozen
+        min_length=1, description="The result; templates."
+    )
 
 
 class WaitTask(TaskBase):

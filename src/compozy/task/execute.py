@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -92,7 +91,7 @@ async def recall(call: TaskRun) -> TaskResult:
     stored = await transact(end_step(call.path), _never)
     end = restore_task_end(stored)
     # As its children saw it: their ids may be made of it.
-    call.shown.update(end.input if isinstance(end.input, dict) else {})
+    call.shown.update(end.input or {})
     given: Any = call.shown.get("with")
     inside = replace(call, attempt=max(end.attempts, 1), scope=call.scope.with_input(given))
     # A task that was skipped, or ran out of time, shows none.
@@ -163,22 +162,29 @@ async def _attempt(call: TaskRun) -> Outcome:
 
 
 async def _run_kind(call: TaskRun) -> Outcome:
-    match call.task:
-        case BasicTask() as task:
-            return await run_basic(call, task)
-        case ParallelTask() as task:
+    task = call.task
+    match task:
+        case ParallelTask():
             return await run_parallel(call, task, run_task)
-        case CollectionTask() as task:
+        case CollectionTask():
             return await run_collection(call, task, run_task)
-        case CompositeTask() as task:
+        case CompositeTask():
             return await run_composite(call, task, run_task)
-        case RouterTask() as task:
-            return await run_router(call, task)
-        case AggregateTask() as task:
-            return await run_aggregate(call, task)
-        case WaitTask() as task:
+        case WaitTask():
             return await run_wait(call, task, run_task)
-        case SignalTask() as task:
+        case _:
+            return await _run_leaf(call, task)
+
+
+async def _run_leaf(call: TaskRun, task: BasicTask | RouterTask | AggregateTask | SignalTask) -> Outcome:
+    match task:
+        case BasicTask():
+            return await run_basic(call, task)
+        case RouterTask():
+            return await run_router(call, task)
+        case AggregateTask():
+            return await run_aggregate(call, task)
+        case SignalTask():
             return await run_signal(call, task)
 
 
@@ -287,8 +293,9 @@ async def _time_limit(call: TaskRun) -> AsyncGenerator[None, None]:
     deadline_ms: int = await transact(f"{call.path}.deadline", lambda _: now_ms() + int(limit_s * 1000))
     above = task_deadline_ms.get()
     token = task_deadline_ms.set(deadline_ms if above is None else min(deadline_ms, above))
+    limit = asyncio.timeout(max(0.0, (deadline_ms - now_ms()) / 1000))
     try:
-        async with asyncio.timeout(max(0.0, (deadline_ms - now_ms()) / 1000)) as limit:
+        async with limit:
             yield
     except TimeoutError as error:
         if not limit.expired():

@@ -109,8 +109,8 @@ def _after_success(plan: Plan, step: Step, output: Any) -> Following:
     task = step.task
     if task.final:
         return Following(task_id=None)
-    if isinstance(task, RouterTask) and isinstance(output, Mapping) and ROUTE_TAKEN in output:
-        return Following(task_id=_route_target(task, str(output[ROUTE_TAKEN])))
+    if isinstance(task, RouterTask) and output is not None:
+        return Following(task_id=_route_target(task, output[ROUTE_TAKEN]))
     if task.on_success is not None:
         place = (*step.place, "on_success", "with")
         return Following(task_id=task.on_success.next, with_=task.on_success.with_, with_place=place)

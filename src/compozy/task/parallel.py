@@ -11,9 +11,7 @@ async def run_parallel(call: TaskRun, task: ParallelTask, run_task: RunTask) -> 
     """Run all of them, `max_workers` at one time."""
     children = parallel_children(call, task)
     await begin_children(call, children)
-    results = await Pool(
-        children=children, strategy=task.strategy, workers=task.max_workers, run_task=run_task
-    ).run()
+    results = await Pool(children=children, strategy=task.strategy, workers=task.max_workers, run_task=run_task).run()
     return outcome_of(task.strategy, {"outputs": {key: found.end.output for key, found in results.items()}}, results)
 
 

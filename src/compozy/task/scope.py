@@ -73,9 +73,7 @@ class Scope:
 
     def nested(self, **roots: Any) -> Scope:
         """Return the scope of a list inside a container: it sees the tasks around it, and has none of its own yet."""
-        return replace(
-            self, tasks={}, outer={**self.outer, **self.tasks}, extra={**self.extra, **roots}
-        )
+        return replace(self, tasks={}, outer={**self.outer, **self.tasks}, extra={**self.extra, **roots})
 
 
 # Roots that are always there, so that what reads them is empty and no error.

@@ -42,8 +42,8 @@ class Sequence:
     Args:
         plan: what follows what.
         scope: what their templates see; their results are put into it.
-        make: returns the task of a step, ready to run: `make(step, given, scope, done)`, where `given` is the input from
-            the transition and `done` the results so far.
+        make: returns the task of a step, ready to run: `make(step, given, scope, done)`, where `given` is the input
+            from the transition and `done` the results so far.
         run_task: runs one.
         at_end: what else is stored with the end of the last task.
     """

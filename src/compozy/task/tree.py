@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import sqlalchemy as sa
 
@@ -143,7 +143,7 @@ class TaskResult:
         children = {child_id: child.view() for child_id, child in self.children.items()}
         output: Any = self.end.output
         if children:
-            own = dict(output) if isinstance(output, Mapping) else {}
+            own = dict(cast("Mapping[str, Any]", output)) if isinstance(output, Mapping) else {}
             output = {**{child_id: _short(view) for child_id, view in children.items()}, **own, "output": own}
         return {
             "id": self.id,
@@ -185,8 +185,8 @@ Then = Callable[[TaskResult], After]
 class RunTask(Protocol):
     """Runs a task from its beginning to its recorded end; a container is handed it for its children."""
 
-    def __call__(self, task: TaskRun, *, begun: bool, then: Then) -> Awaitable[TaskResult]:
-        """Run `task`, whose row tells by now that it runs if `begun`."""
+    def __call__(self, call: TaskRun, *, begun: bool, then: Then) -> Awaitable[TaskResult]:
+        """Run `call`, whose row tells by now that it runs if `begun`."""
         ...
 
 

@@ -26,7 +26,7 @@ async def run_wait(call: TaskRun, task: WaitTask, run_task: RunTask) -> Outcome:
     """Wait for a signal that its condition accepts; each one comes once, the oldest first, also when sent before."""
     name = render_text(task.wait_for, (*call.place, "wait_for"), call.scope).strip()
     call.shown["wait_for"] = name
-    asked = {"wait_status": "waiting", "signal_name": name, "has_processor": task.processor is not None}
+    asked: dict[str, Any] = {"wait_status": "waiting", "signal_name": name, "has_processor": task.processor is not None}
     if task.form is not None:
         asked["form"] = task.form
     await transact(
