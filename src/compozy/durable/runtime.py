@@ -154,12 +154,13 @@ class Runtime:
         self._wake.set()
         self._controller.wake()
 
-    async def submit(self, new: NewExecution, first_task: NewTask) -> bool:
+    async def submit(self, new: NewExecution, first_task: str, *, kind: str = "basic") -> bool:
         """Accept a run: once this returns it is never lost.
 
         Args:
             new: the run.
-            first_task: the task that begins with it.
+            first_task: id of the task that begins with it.
+            kind: of that task.
 
         Returns:
             False when a run of this id exists already; it is left as it is.
@@ -170,7 +171,10 @@ class Runtime:
         # The place is taken before the first await, so that a burst cannot take it twice.
         self._reserved += 1 if owner else 0
         try:
-            created = await self._database.write_async(partial(accept, new=new, first_task=first_task, owner=owner))
+            task = NewTask(
+                workflow_exec_id=new.workflow_exec_id, workflow_id=new.workflow_id, path=first_task, execution_type=kind
+            )
+            created = await self._database.write_async(partial(accept, new=new, first_task=task, owner=owner))
             if owner and created:
                 self._begin(new.workflow_exec_id, RunStart.FRESH)
             elif created:

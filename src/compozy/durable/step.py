@@ -49,7 +49,8 @@ async def step(name: str, call: Callable[[], Awaitable[Any]]) -> Any:
     if found is None:
         context.check()
         outcome = await _outcome_of(name, call)
-        await _record(context, name, lambda _: outcome)
+        # It changes no table, so whoever cancels need not know whether it was recorded.
+        await _record(context, name, lambda _: outcome, is_seen_through=False)
     else:
         outcome = _output_of(found)
     if "error" in outcome:
@@ -84,7 +85,7 @@ async def transact(name: str, change: Callable[[sa.Connection], Any]) -> Any:
             raise _LostRunError
         return change(connection)
 
-    return await _record(context, name, fenced)
+    return await _record(context, name, fenced, is_seen_through=True)
 
 
 async def _outcome_of(name: str, call: Callable[[], Awaitable[Any]]) -> dict[str, Any]:
@@ -99,7 +100,9 @@ async def _outcome_of(name: str, call: Callable[[], Awaitable[Any]]) -> dict[str
         return {"error": InternalError(f"{type(error).__name__}: {error}").to_json()}
 
 
-async def _record(context: RunContext, name: str, change: Callable[[sa.Connection], Any]) -> Any:
+async def _record(
+    context: RunContext, name: str, change: Callable[[sa.Connection], Any], *, is_seen_through: bool
+) -> Any:
     """Run `change` and record what it returns, in one transaction with the journal.
 
     DBOS does so for its own schedules and offers it to nobody else: a step of its public interface would commit twice,
@@ -117,14 +120,25 @@ async def _record(context: RunContext, name: str, change: Callable[[sa.Connectio
             journal = _get_dbos_instance()._sys_db  # pyright: ignore[reportPrivateUsage] - see above
             return journal.call_txn_as_step(entered.workflow_id, function_id, name, change)
 
-    committing = asyncio.ensure_future(asyncio.to_thread(commit))
     with _engine_failures(context.location):
+        return await _finish(asyncio.ensure_future(asyncio.to_thread(commit)), is_seen_through=is_seen_through)
+
+
+async def _finish(committing: asyncio.Future[Any], *, is_seen_through: bool) -> Any:
+    """Wait for a thread, which cannot be stopped, and where it `is_seen_through` does not let itself be canceled."""
+    # Looked at in any case: what nobody looks at is printed.
+    committing.add_done_callback(lambda done: done.cancelled() or done.exception())
+    canceled: asyncio.CancelledError | None = None
+    while not committing.done():
         try:
-            return await asyncio.shield(committing)
-        except asyncio.CancelledError:
-            # A thread cannot be stopped: whoever cancels must not look before it is known what was stored.
             await asyncio.wait({committing})
-            raise
+        except asyncio.CancelledError as error:
+            if not is_seen_through:
+                raise
+            canceled = error
+    if canceled is not None:
+        raise canceled
+    return committing.result()
 
 
 def load_recorded(run_id: str) -> list[Recorded]:

@@ -6,7 +6,6 @@ from typing import Any, cast
 
 from compozy.clock import now_ms
 from compozy.database.executions import Execution, NewExecution, check_execution_id
-from compozy.database.tasks import NewTask
 from compozy.durable.format import JOURNAL_FORMAT
 from compozy.durable.runtime import Runtime
 from compozy.errors import ConflictError, SchemaMismatchError, UsageError
@@ -55,10 +54,7 @@ def prepare_run(
 async def start_run(runtime: Runtime, workflow: WorkflowConfig, new: NewExecution) -> bool:
     """Accept `new`; False when a run of this id exists already, which is left as it is."""
     first = workflow.tasks[0]
-    row = NewTask(
-        workflow_exec_id=new.workflow_exec_id, workflow_id=workflow.id, path=first.id, execution_type=first.type
-    )
-    return await runtime.submit(new, first_task=row)
+    return await runtime.submit(new, first.id, kind=first.type)
 
 
 def check_same_run(known: Execution, new: NewExecution, *, has_input: bool) -> None:
