@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import os
 import sys
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
     from compozy.model.catalog import ModelCatalog
     from compozy.task.report import Report
 
-# Runs at one time where the project does not say; on SQLite they share one writer.
-DEFAULT_CONCURRENCY = {"sqlite": 10, "postgres": 100}
 # Runs at once that `make bench` measured on SQLite: no lock error, no loss of throughput. It moves with a figure only.
 MEASURED_SQLITE_CONCURRENCY = 100
 # The role of a process that answers requests.
@@ -56,8 +53,7 @@ class App:
         from compozy.task.basic import load_agents
 
         if self.project.providers:
-            await load_agents()
-            await asyncio.to_thread(self.catalog.load)
+            await load_agents(self.catalog)
 
 
 def open_storage(
@@ -183,7 +179,7 @@ async def open_app(
         project.providers, missing_keys=project.missing_keys, environ=project.environ, base_dir=project.root
     )
     executor = WorkflowExecutor(database=database, catalog=catalog, project=project.name, report=report)
-    runtime = Runtime(database, execute=executor.execute, max_concurrent=concurrency_of(project), role=role)
+    runtime = Runtime(database, execute=executor.execute, max_concurrent=project.concurrency, role=role)
     left = await runtime.start()
     try:
         yield App(project=project, database=database, runtime=runtime, catalog=catalog, left_unfinished=left)
@@ -192,14 +188,9 @@ async def open_app(
         await catalog.aclose()
 
 
-def concurrency_of(project: LoadedProject) -> int:
-    """Return how many runs the project executes at one time."""
-    return project.runtime.max_concurrent_workflows or DEFAULT_CONCURRENCY[project.database.driver]
-
-
 def concurrency_warning(project: LoadedProject) -> str | None:
     """Return what to tell about a number of runs that nobody has measured on SQLite, None when there is nothing."""
-    asked = concurrency_of(project)
+    asked = project.concurrency
     if project.database.driver != "sqlite" or asked <= MEASURED_SQLITE_CONCURRENCY:
         return None
     return (

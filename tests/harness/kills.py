@@ -73,6 +73,8 @@ def main() -> None:
     arguments = parser.parse_args()
     folder: Path = arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        parser.error(f"{folder} is not empty: name a new folder, or delete it")
     ledger = folder / "ledger.txt"
     server = _fork(serve_ledger, ledger, folder / "port")
     try:

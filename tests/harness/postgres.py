@@ -93,6 +93,11 @@ def running_server() -> Server:
     return server
 
 
+def find_program(name: str) -> Path:
+    """Return one of PostgreSQL's own programs, such as `pg_dump`."""
+    return _install() / "bin" / name
+
+
 @contextlib.contextmanager
 def new_database(*, migrated: bool = True) -> Generator[DatabaseSettings, None, None]:
     """Make a database, empty or with all tables, and drop it at the end."""

@@ -80,10 +80,10 @@ class PostgresStore:
 
 
 @contextlib.contextmanager
-def open_store(driver: str, home: Path) -> Generator[Store, None, None]:
-    """Give the project in `home` a database: a file that is not there yet, or one of the server with its tables."""
+def open_store(driver: str, home: Path, *, migrated: bool = True) -> Generator[Store, None, None]:
+    """Give the project in `home` a database: a file that is not there yet, or one of the server's, with its tables."""
     if driver == "sqlite":
         yield SqliteStore(home)
         return
-    with new_database() as settings:
+    with new_database(migrated=migrated) as settings:
         yield PostgresStore(home, settings)

@@ -49,7 +49,7 @@ def _read(project: LoadedProject, execution_id: str) -> Document:
     database = open_reading(project)
     if database is None:
         raise NotFoundError(
-            f"no execution {execution_id!r}: there is no database {display_location(project)} yet",
+            f"no execution {execution_id!r}: there are no runs in {display_location(project)} yet",
             hint="run a workflow first: `compozy workflow run ID`",
         )
     try:

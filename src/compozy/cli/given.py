@@ -10,7 +10,7 @@ from typing import Any
 
 from compozy.config.jsoninput import MAX_BYTES, parse_json
 from compozy.config.timespan import parse_duration_s
-from compozy.errors import UsageError
+from compozy.errors import NotFoundError, UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +24,14 @@ class RunRequest:
     wait_for_lock_s: float
     quiet: bool
     as_json: bool
+
+
+def name_known_run(error: NotFoundError, execution_id: str) -> NotFoundError:
+    """Return the error of a workflow that is gone, with the way to a run of it that is there."""
+    hint = (
+        f"execution {execution_id!r} keeps its own copy: `compozy workflow get {execution_id} --wait` goes on with it"
+    )
+    return NotFoundError(error.message, hint=hint)
 
 
 def read_input(text: str | None) -> Any:

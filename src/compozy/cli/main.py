@@ -102,7 +102,8 @@ def run(arguments: list[str]) -> int:
         if error.reason is None:
             # The reader, `head` say, has what it wanted.
             return 0
-        print_error(UsageError(f"cannot write to stdout: {error.reason}"), as_json=False)
+        hint = "what was done is stored all the same: `compozy workflow list` and `get` show it"
+        print_error(UsageError(f"cannot write the result to stdout: {error.reason}", hint=hint), as_json=False)
         return UsageError.exit_status
     return status
 

@@ -1,15 +1,17 @@
 """Values of options that need no reading, kept from Typer's readers, which load Pydantic: a third of a short command.
 
-Typer builds a Pydantic adapter for each parameter, also for one that was not given. Texts, names of choices and
-defaults are what they are; everything else (numbers, paths, mistakes) goes Typer's way, with its messages.
+Typer builds a Pydantic adapter for each parameter, also for one that was not given. Texts, paths, names of
+choices and defaults are what they are; everything else (numbers, mistakes) goes Typer's way, with its messages.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
+import typer
 import typer.core
 
 _READERS = "build_runtime_param"
@@ -50,4 +52,13 @@ class _Reader:
                 return value
             if isinstance(kind, type) and issubclass(kind, Enum) and value in {choice.value for choice in kind}:
                 return kind(value)
+            if kind is Path and isinstance(value, str):
+                return _read_path(value, param, ctx)
         return self.build(self.descriptor).coerce(value, param=param, ctx=ctx)
+
+
+def _read_path(text: str, param: Any, ctx: Any) -> Path:
+    if not text:
+        # For Python this is the current folder, which nobody means who writes a variable that is not set.
+        raise typer.BadParameter("expected a path, got an empty text", ctx=ctx, param=param)
+    return Path(text)

@@ -33,8 +33,12 @@ def init_command(
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
 ) -> None:
     """Make a small project of your own to go on from."""
+    from compozy.cli.find import current_folder
     from compozy.project.scaffold import scaffold
 
+    if not folder.is_absolute():
+        # Told in words when it is gone.
+        current_folder()
     for path in scaffold(folder, name=name, force=force):
         print_line(f"created {path}")
     print_line()

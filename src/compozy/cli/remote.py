@@ -15,7 +15,7 @@ from typing import Any
 
 from compozy.cli.client import Client, Document
 from compozy.cli.find import Found
-from compozy.cli.given import RunRequest
+from compozy.cli.given import RunRequest, name_known_run
 from compozy.cli.output import print_note
 from compozy.cli.progress import Progress, task_details
 from compozy.cli.results import (
@@ -101,13 +101,28 @@ class _RemoteRun:
         body: dict[str, Any] = {"input": self._request.given, "execution_id": self._id}
         if self._request.timeout_s is not None:
             body["timeout"] = self._request.timeout_s
-        run = self._client.post("workflows", self._request.workflow_id, "executions", body=body)
+        run = self._start(body)
         if Status(run["status"]).is_final:
             return run
         watch = _Watch(self._client, self._id, Progress(self._id, quiet=self._request.quiet))
         if sys.stderr.isatty() and not self._request.quiet:
             watch.count = len(self._client.get("workflows", self._request.workflow_id)["tasks"])
         return watch.until_ended()
+
+    def _start(self, body: dict[str, Any]) -> Document:
+        try:
+            return self._client.post("workflows", self._request.workflow_id, "executions", body=body)
+        except NotFoundError as error:
+            if self._request.execution_id is not None and self._is_known():
+                raise name_known_run(error, self._id) from error
+            raise
+
+    def _is_known(self) -> bool:
+        try:
+            self._client.get("executions", "workflows", self._id)
+        except NotFoundError:
+            return False
+        return True
 
     def _cancel(self) -> Document:
         if not self._request.quiet:

@@ -7,18 +7,18 @@ import os
 import signal
 import threading
 
-from compozy.app import App, close_storage, concurrency_warning, open_app, open_storage
-from compozy.cli.given import RunRequest
+from compozy.app import App, close_storage, concurrency_warning, open_app, open_reading, open_storage
+from compozy.cli.given import RunRequest, name_known_run
 from compozy.cli.output import print_note
 from compozy.cli.progress import Progress
 from compozy.cli.results import INTERRUPTED, print_result
 from compozy.database.database import Database
-from compozy.database.executions import Execution, NewExecution, get_execution
+from compozy.database.executions import Execution, NewExecution, get_execution, get_status
 from compozy.database.status import Status
 from compozy.database.tasks import list_tasks
-from compozy.errors import RunCanceledError
+from compozy.errors import NotFoundError, RunCanceledError
 from compozy.project.definition import snapshot
-from compozy.project.loaded import LoadedProject
+from compozy.project.loaded import LoadedProject, LoadedWorkflow
 from compozy.workflow.documents import execution_document
 from compozy.workflow.start import check_same_run, prepare_run, start_run
 
@@ -35,7 +35,7 @@ def run_workflow(project: LoadedProject, request: RunRequest) -> int:
     Raises:
         CompozyError: it could not be run.
     """
-    loaded = project.workflow(request.workflow_id)
+    loaded = _find_workflow(project, request)
     new = prepare_run(
         loaded.config,
         snapshot(project, request.workflow_id),
@@ -50,6 +50,26 @@ def run_workflow(project: LoadedProject, request: RunRequest) -> int:
     )
     try:
         return asyncio.run(_run(project, database, request, new))
+    finally:
+        close_storage(database)
+
+
+def _find_workflow(project: LoadedProject, request: RunRequest) -> LoadedWorkflow:
+    try:
+        return project.workflow(request.workflow_id)
+    except NotFoundError as error:
+        if request.execution_id is not None and _has_run(project, request.execution_id):
+            raise name_known_run(error, request.execution_id) from error
+        raise
+
+
+def _has_run(project: LoadedProject, execution_id: str) -> bool:
+    database = open_reading(project)
+    if database is None:
+        return False
+    try:
+        with database.read() as connection:
+            return get_status(connection, execution_id) is not None
     finally:
         close_storage(database)
 

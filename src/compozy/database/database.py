@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,8 +21,10 @@ from compozy.database.sqlite import (
     SqliteDriver,
     check_header,
     file_exists,
+    file_identity,
     make_engine,
     make_reader_engine,
+    make_visitor_engine,
     prepare_file,
 )
 from compozy.errors import DatabaseError
@@ -39,6 +42,8 @@ class Database:
     engine: sa.Engine
     readers: sa.Engine
     owner_lock: OwnerLock | None = None
+    # Device and number of a SQLite file that is written to.
+    identity: tuple[int, int] | None = None
     # Whether this process is the one that migrates it just now.
     is_migrating: bool = False
 
@@ -57,6 +62,20 @@ class Database:
         """Whether only the process that has this database open for runs can execute any."""
         return self.driver == "sqlite"
 
+    def check_in_place(self) -> None:
+        """See that the file which this process has open is still the one that others would open.
+
+        The kernel lets a process write on to a file that was deleted, and nobody would ever read it.
+
+        Raises:
+            DatabaseError: it was deleted, moved or replaced.
+        """
+        if self.identity is not None and self.identity != file_identity(Path(_sqlite_path(self.settings))):
+            raise DatabaseError(
+                f"the file of the database {self.location} was deleted, moved or replaced while it was in use",
+                hint="what was stored since then is not in it; put the file back, or start again",
+            )
+
     @contextmanager
     def write(self) -> Generator[sa.Connection, None, None]:
         """Open a transaction, and commit it at the end.
@@ -67,6 +86,7 @@ class Database:
         Raises:
             DatabaseError: the database refused; nothing of the transaction was stored.
         """
+        self.check_in_place()
         with explain_failures(self.location), self.engine.begin() as connection:
             self.dialect.begin_write(connection)
             yield connection
@@ -78,6 +98,7 @@ class Database:
         Raises:
             DatabaseError: the database refused.
         """
+        self.check_in_place()
         with explain_failures(self.location), self.readers.connect() as connection:
             yield connection
 
@@ -157,6 +178,7 @@ def open_database(settings: DatabaseSettings, *, location: str | None = None) ->
         engine=make_engine(settings, path),
         readers=make_reader_engine(settings, path),
         owner_lock=OwnerLock(file),
+        identity=file_identity(file),
     )
     _probe(database)
     return database
@@ -174,7 +196,9 @@ def open_for_reading(settings: DatabaseSettings, *, location: str | None = None)
     if path == MEMORY or not file_exists(Path(path)):
         return None
     check_header(Path(path))
-    readers = make_reader_engine(settings, path)
+    # A folder that only reads: another user's, or a disk that is mounted so.
+    may_write = os.access(Path(path).parent, os.W_OK)
+    readers = (make_reader_engine if may_write else make_visitor_engine)(settings, path)
     database = Database(
         settings=settings,
         dialect=SqliteDriver(),

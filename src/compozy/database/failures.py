@@ -42,6 +42,12 @@ _SQLITE: tuple[tuple[tuple[str, ...], type[DatabaseError], str, str], ...] = (
         "check that its folder exists and that this user may read and write it",
     ),
     (
+        ("no such table", "no such column"),
+        DatabaseError,
+        "the database {location} lacks a part of itself: {cause}",
+        "another program changed it; restore it from a backup",
+    ),
+    (
         ("disk i/o error",),
         DatabaseError,
         "the disk of the database {location} reports an error",
@@ -83,5 +89,5 @@ def explain_failure(error: Exception, location: str) -> DatabaseError:
     cause = str(original)
     for signs, kind, message, hint in _SQLITE:
         if any(sign in cause.lower() for sign in signs):
-            return kind(message.format(location=location), hint=hint, details={"cause": cause})
+            return kind(message.format(location=location, cause=cause), hint=hint, details={"cause": cause})
     return DatabaseError(f"the database {location} failed: {cause}", details={"cause": cause})

@@ -93,6 +93,11 @@ _MEANINGS = (
         hint="restore it from a backup",
     ),
     _Meaning(
+        states=("42P01", "42703", "3F000"),
+        message="the database {location} lacks a part of itself: {cause}",
+        hint="another program changed it; restore it from a backup",
+    ),
+    _Meaning(
         states=("25P03",),
         message="the server of {location} ended a transaction in which this process stood still",
         hint="nothing was stored of it; unfinished runs go on where they were",

@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.pool import QueuePool
@@ -77,6 +78,15 @@ def file_exists(path: Path) -> bool:
     return True
 
 
+def file_identity(path: Path) -> tuple[int, int] | None:
+    """Return device and number of the file at `path`, None when there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def check_header(path: Path) -> None:
     """Refuse a file that is not a SQLite database, without changing it.
 
@@ -110,6 +120,17 @@ def make_reader_engine(settings: DatabaseSettings, path: str) -> sa.Engine:
     It changes nothing, not even the journal mode, so that a file may be looked at before it is known whose it is.
     """
     return _engine(settings, path, pool_size=_READERS, read_only=True)
+
+
+def make_visitor_engine(settings: DatabaseSettings, path: str) -> sa.Engine:
+    """Return an engine for a look at a file by who may not even make files beside it, as SQLite has to for its log.
+
+    A file at rest is read as it stands. Where a log lies beside it, whoever writes it made the files that are needed.
+    """
+    log = Path(f"{path}-wal")
+    at_rest = not (log.exists() and log.stat().st_size)
+    uri = f"file:{quote(path)}?{'immutable=1' if at_rest else 'mode=ro'}"
+    return _engine(settings, uri, pool_size=_READERS, read_only=True)
 
 
 class SqliteDriver:
@@ -150,7 +171,11 @@ def _engine(settings: DatabaseSettings, path: str, *, pool_size: int, read_only:
     def connect() -> sqlite3.Connection:
         # Legacy transaction control on purpose: DBOS relies on an implicit BEGIN IMMEDIATE before the first write.
         connection = sqlite3.connect(
-            path, timeout=settings.busy_timeout, isolation_level="IMMEDIATE", check_same_thread=False
+            path,
+            timeout=settings.busy_timeout,
+            isolation_level="IMMEDIATE",
+            check_same_thread=False,
+            uri=path.startswith("file:"),
         )
         _apply_pragmas(connection, settings, memory=path == MEMORY, read_only=read_only)
         return connection

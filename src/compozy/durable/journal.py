@@ -131,5 +131,5 @@ def _route_logs() -> None:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Leave out what the engine says whenever a run is stopped: it is stopped by us, and we say so ourselves."""
-    return not str(record.msg).startswith("Asyncio task cancelled")
+    """Leave out what we say ourselves, and better: that a run was stopped, by us, and why the engine did not start."""
+    return not str(record.msg).startswith(("Asyncio task cancelled", "DBOS failed to launch"))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, SecretStr, Tag
+from pydantic import Discriminator, Field, SecretStr, Tag, field_validator
 
 from compozy.config.duration import DurationS
-from compozy.config.settings import Section
+from compozy.config.settings import Section, check_header_key
 
 ProviderType = Literal["openai", "anthropic", "google", "groq", "ollama", "local", "scripted"]
 
@@ -74,6 +74,8 @@ class ProviderConfig(Section):
     responses: Annotated[_InTurn | _ByTask, Discriminator(_form)] | None = Field(
         default=None, description="scripted: answers in turn (a list) or by task id (a map)."
     )
+
+    _check_api_key = field_validator("api_key")(check_header_key)
 
 
 def default_model(provider: ProviderConfig) -> str:

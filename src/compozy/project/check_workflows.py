@@ -10,6 +10,7 @@ from compozy.config.nodes import MappingNode, NodePath, key_place_at, node_at, p
 from compozy.errors import Fault, Place
 from compozy.project.outline import ProjectOutline, TaskOutline, WorkflowOutline, id_place, text_at
 from compozy.schema import check_schema
+from compozy.schema.words import TYPES
 
 
 def check_workflows(project: ProjectOutline) -> Iterator[Fault]:
@@ -57,7 +58,7 @@ def _check_input(workflow: WorkflowOutline) -> Iterator[Fault]:
     for path in written:
         yield from _check_schema(workflow.node, path)
         kind = text_at(workflow.node, *path, "type")
-        if kind and kind != "object":
+        if kind in TYPES and kind != "object":
             place = place_at(workflow.node, (*path, "type"))
             yield Fault(place=place, message=f"the input is a map: expected type object, got {kind}", code="schema")
 

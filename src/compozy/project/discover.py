@@ -76,8 +76,12 @@ class _Search:
 
     def add_matches(self, pattern: str, place: Place) -> None:
         for path in self._glob(pattern, place):
-            if path.suffix in SUFFIXES and not path.samefile(self.config_file):
-                self._add(path, Place(file=shown(path, self.cwd)))
+            file = Place(file=shown(path, self.cwd))
+            if path.suffix in SUFFIXES and not path.is_file():
+                what = "the link leads to no file" if path.is_symlink() else "this is no ordinary file"
+                self._fault(file, what, "replace it with a file, or delete it")
+            elif path.suffix in SUFFIXES and not path.samefile(self.config_file):
+                self._add(path, file)
 
     def add_named(self, scalar: ScalarNode) -> None:
         if not self._is_inside(scalar):
@@ -123,7 +127,7 @@ class _Search:
         for path in self.root.glob(pattern):
             parts = path.relative_to(self.root).parts
             is_hidden = any(part.startswith(".") for part in parts) and not names_hidden
-            if not is_hidden and not _SKIPPED_FOLDERS & set(parts) and path.is_file():
+            if not is_hidden and not _SKIPPED_FOLDERS & set(parts) and not path.is_dir():
                 yield path
 
     def _fault(self, place: Place, message: str, hint: str = "") -> None:

@@ -8,7 +8,13 @@ from pathlib import Path
 
 from compozy.config.nearest import suggest
 from compozy.config.nodes import MappingNode, NodePath, ScalarNode, node_at, place_at
-from compozy.config.settings import DatabaseSettings, KnowledgeSettings, RuntimeSettings, ServerSettings
+from compozy.config.settings import (
+    DEFAULT_CONCURRENCY,
+    DatabaseSettings,
+    KnowledgeSettings,
+    RuntimeSettings,
+    ServerSettings,
+)
 from compozy.errors import NotFoundError, Place
 from compozy.model.config import ProviderConfig
 from compozy.workflow.config import WorkflowConfig
@@ -62,6 +68,11 @@ class LoadedProject:
     missing_keys: Mapping[str, str]
     sources: Mapping[str, str]
     environ: Mapping[str, str] = field(repr=False)
+
+    @property
+    def concurrency(self) -> int:
+        """How many runs the project executes at one time."""
+        return self.runtime.max_concurrent_workflows or DEFAULT_CONCURRENCY[self.database.driver]
 
     def workflow(self, workflow_id: str) -> LoadedWorkflow:
         """Return one workflow.

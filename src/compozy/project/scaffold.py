@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from compozy.errors import UsageError
@@ -110,6 +111,7 @@ def scaffold(folder: Path, *, name: str | None = None, force: bool = False) -> l
     if present and not force:
         listed = ", ".join(str(path.relative_to(folder)) for path in present)
         raise UsageError(f"{folder} already has {listed}", hint="choose another folder, or replace them with --force")
+    _refuse_links(folder, files)
     try:
         for path, text in files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -117,6 +119,16 @@ def scaffold(folder: Path, *, name: str | None = None, force: bool = False) -> l
     except OSError as error:
         raise UsageError(f"cannot write {error.filename}: {error.strerror}") from error
     return list(files)
+
+
+def _refuse_links(folder: Path, files: Iterable[Path]) -> None:
+    """Refuse to write through a link to a file that lies elsewhere."""
+    for path in files:
+        for place in (path, *path.parents):
+            if place == folder:
+                break
+            if place.is_symlink():
+                raise UsageError(f"{place} is a link; nothing was written", hint="delete it, or choose another folder")
 
 
 def _files(folder: Path, name: str | None) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import BaseModel, SecretStr
@@ -74,7 +74,10 @@ def _settings(project: LoadedProject) -> Iterator[Setting]:
         if setting.key.removeprefix("database.") not in foreign:
             yield setting
     yield from _section_settings(project, "server", project.server)
-    yield from _section_settings(project, "runtime", project.runtime)
+    for setting in _section_settings(project, "runtime", project.runtime):
+        # Its default depends on the driver.
+        is_open = setting.key == "runtime.max_concurrent_workflows" and setting.value is None
+        yield replace(setting, value=project.concurrency) if is_open else setting
     for index, store in enumerate(project.knowledge.vector_dbs):
         yield from _section_settings(project, f"knowledge.vector_dbs.{index}", store)
 

@@ -20,8 +20,8 @@ def check_schema(schema: Any) -> list[Problem]:
 
     meta: Any = Draft202012Validator(Draft202012Validator.META_SCHEMA)
     problems = [_say_type(schema, describe_error(error)) for error in meta.iter_errors(schema)]
-    if not problems:
-        problems = list(_check_content(schema))
+    wrong = {problem.path for problem in problems}
+    problems += [problem for problem in _check_content(schema) if problem.path not in wrong]
     return sorted(set(problems), key=lambda problem: (str(problem.path), problem.message))
 
 
@@ -42,7 +42,7 @@ def _check_content(root: Any) -> Iterator[Problem]:
                 yield Problem(path=(*path, keyword), message=f"{keyword} is not supported, use $ref with a local path")
         if path and "$id" in schema:
             yield Problem(path=(*path, "$id"), message="$id is not supported inside a schema")
-        if "$ref" in schema:
+        if isinstance(schema.get("$ref"), str):
             yield from _check_reference(root, schema["$ref"], (*path, "$ref"))
         yield from _check_patterns(schema, path)
     yield from _check_endless(root)
@@ -62,9 +62,11 @@ def _check_reference(root: Any, reference: str, path: tuple[str | int, ...]) -> 
 
 def _check_patterns(schema: dict[str, Any], path: tuple[str | int, ...]) -> Iterator[Problem]:
     patterns: list[tuple[tuple[str | int, ...], str]] = []
-    if "pattern" in schema:
+    # What is no text or no map at all was found already.
+    if isinstance(schema.get("pattern"), str):
         patterns.append(((*path, "pattern"), schema["pattern"]))
-    patterns += [((*path, "patternProperties", name), name) for name in schema.get("patternProperties", {})]
+    named = schema.get("patternProperties")
+    patterns += [((*path, "patternProperties", name), name) for name in (named if is_map(named) else ())]
     for place, pattern in patterns:
         try:
             re.compile(pattern)

@@ -16,6 +16,7 @@ from compozy.errors import ServerError, UsageError
 from compozy.project.loaded import LoadedProject
 from compozy.server.guard import GuardSettings, is_loopback
 from compozy.server.http import make_http
+from compozy.server.patience import PatientProtocol
 from compozy.server.ports import listen
 from compozy.server.service import Service
 from compozy.server.stop import DRAIN_S, Console, LogReport, Stop, database_line, drain, tell_at_start
@@ -119,7 +120,7 @@ async def _serve(project: LoadedProject, database: Database, door: _Door, consol
 def _config(service: Service, guard: GuardSettings) -> uvicorn.Config:
     return uvicorn.Config(
         make_http(service, guard),
-        http="h11",
+        http=PatientProtocol,
         ws="none",
         lifespan="off",
         # Its lines go where ours go, those of requests at the level info.

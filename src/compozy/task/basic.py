@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import sys
+import threading
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from compozy.durable.step import step
+from compozy.model.catalog import ModelCatalog
 from compozy.task.config import BasicTask
 from compozy.task.scope import render_text
 from compozy.task.tree import Outcome, TaskRun
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from compozy.agent.run import AgentResult
 
 _AGENTS = "compozy.agent.run"
+_loading = threading.Lock()
+_loaded = threading.Event()
 
 
 async def run_basic(call: TaskRun, task: BasicTask) -> Outcome:
@@ -28,10 +31,19 @@ async def run_basic(call: TaskRun, task: BasicTask) -> Outcome:
     return Outcome(output=result.output, usage=[_usage(result)])
 
 
-async def load_agents() -> None:
-    """Load what asking a model needs; half a second, in a thread, so that the event loop goes on."""
-    if _AGENTS not in sys.modules:
-        await asyncio.to_thread(import_module, _AGENTS)
+async def load_agents(catalog: ModelCatalog | None = None) -> None:
+    """Load what asking a model needs, and the libraries of `catalog`; in a thread, so that the event loop goes on."""
+    if not _loaded.is_set() or (catalog is not None and not catalog.is_loaded):
+        await asyncio.to_thread(_load, catalog)
+
+
+def _load(catalog: ModelCatalog | None) -> None:
+    # One at a time: two threads that import modules of one circle get each other's half-made ones.
+    with _loading:
+        import_module(_AGENTS)
+        _loaded.set()
+        if catalog is not None and not catalog.is_loaded:
+            catalog.load()
 
 
 def _render_prompt(call: TaskRun, task: BasicTask, prompt: str) -> None:
@@ -43,10 +55,8 @@ def _render_prompt(call: TaskRun, task: BasicTask, prompt: str) -> None:
 
 async def _ask(call: TaskRun, task: BasicTask) -> AgentResult:
     # At first use: a server is ready before the libraries of models are loaded.
-    await load_agents()
     catalog = call.run.catalog
-    if not catalog.is_loaded:
-        await asyncio.to_thread(catalog.load)
+    await load_agents(catalog)
     from compozy.agent.run import AgentRequest, run_agent
 
     request = AgentRequest(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from compozy.app import App, close_storage, concurrency_of, open_app, open_storage
+from compozy.app import App, close_storage, open_app, open_storage
 from compozy.database.database import Database
 from compozy.database.executions import count_by_status, get_execution, list_executions
 from compozy.database.status import Status
@@ -70,7 +70,7 @@ async def test_never_more_than_the_limit_run_and_the_rest_follows_in_order(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     project = load(tmp_path, path)
-    assert concurrency_of(project) == AT_ONCE
+    assert project.concurrency == AT_ONCE
     database = open_storage(project, wait_for_lock_s=0)
     watcher = Watcher(database)
     workflow = project.workflow("w").config

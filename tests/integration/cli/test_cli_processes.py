@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -240,7 +241,7 @@ def shell(folder: Path, script: str, **environ: str) -> subprocess.CompletedProc
     )
 
 
-C = f"""{PYTHON} -c 'from compozy.cli.main import main; main()'"""
+C = f"""{PYTHON} -c 'from compozy.cli.entry import main; main()'"""
 
 
 @pytest.mark.parametrize(
@@ -250,10 +251,17 @@ C = f"""{PYTHON} -c 'from compozy.cli.main import main; main()'"""
         ("{C} nope 2>&-", 2, "", ""),
         ("{C} version <&- >&- 2>&-", 0, "", ""),
         ("{C} workflow run two --input - <&-", 2, "", "the input from stdin is not JSON"),
-        ("{C} version >/dev/full", 2, "", "Error: cannot write to stdout: No space left on device\n"),
-        ("{C} nope --format json >/dev/full", 2, "", "Error: cannot write to stdout: No space left on device\n"),
-        ("{C} schema >/dev/full", 2, "", "Error: cannot write to stdout: No space left on device\n"),
+        ("{C} version >/dev/full", 2, "", "Error: cannot write the result to stdout: No space left on device\n"),
+        (
+            "{C} nope --format json >/dev/full",
+            2,
+            "",
+            "Error: cannot write the result to stdout: No space left on device\n",
+        ),
+        ("{C} schema >/dev/full", 2, "", "Error: cannot write the result to stdout: No space left on device\n"),
+        ("{C} workflow run two >/dev/full", 2, "", "what was done is stored all the same: `compozy workflow list`"),
         ("{C} nope 2>/dev/full", 2, "", ""),
+        ("rmdir ../gone; mkdir ../gone; cd ../gone; rmdir ../gone; {C} init", 2, "", "current folder is not there"),
         ("({C} schema; echo $? >&2) | head -n 1", 0, "{\n", "0\n"),
         ("rmdir ../gone; mkdir ../gone; cd ../gone; rmdir ../gone; {C} workflow list", 2, "", "current folder is not"),
     ],
@@ -264,6 +272,19 @@ def test_streams_and_folders_that_are_not_there(project: Path, script: str, stat
     assert err in done.stderr
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
+
+
+def test_ctrl_c_at_any_moment_is_no_traceback(project: Path) -> None:
+    """Also while modules are loaded, which is most of the time of a short command."""
+    command = [sys.executable, "-c", "from compozy.cli.entry import main; main()", "workflow", "run", "slow"]
+    for delay_ms in (100, 200, 300, 500, 800, 1200, 1800):
+        process = subprocess.Popen(command, cwd=project, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        time.sleep(delay_ms / 1000)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode in {130, -signal.SIGINT}, (delay_ms, err)
+        assert "Traceback" not in err, delay_ms
+        assert "Exception ignored" not in err, delay_ms
 
 
 def test_a_run_survives_that_nobody_listens(project: Path) -> None:

@@ -189,7 +189,7 @@ def test_an_execution_that_is_not_there(cli: RunCli, project: Path) -> None:
     none_yet = cli("workflow", "get", "x")
     assert (none_yet.status, none_yet.out) == (2, "")
     assert none_yet.err == snapshot("""\
-Error: no execution 'x': there is no database ./data/compozy.db yet
+Error: no execution 'x': there are no runs in ./data/compozy.db yet
   run a workflow first: `compozy workflow run ID`
 """)
     assert not (project / "data").exists()
@@ -281,7 +281,9 @@ def nested(depth: int) -> str:
         ('{"a": NaN}', "is not JSON: NaN is no JSON value"),
         ('{"a": -Infinity}', "is not JSON: -Infinity is no JSON value"),
         ('{"a": 1e999}', "is not JSON: the number 1e999 is too large"),
-        ('{"a": ' + "9" * 5000 + "}", "is not JSON: Exceeds the limit"),
+        ('{"a": ' + "9" * 5000 + "}", f"is not JSON: the number {'9' * 40}... has more than 4300 digits"),
+        ('{"a": 1e' + "9" * 600 + "}", f"is not JSON: the number 1e{'9' * 38}... is too large"),
+        ('{"b": {"a": 1, "c": 2, "a": 1}}', "is not JSON: the key 'a' stands twice in one object"),
         (nested(101), "is not JSON: nested deeper than 100 levels"),
         (nested(200_000), "is not JSON: nested too deeply"),
         ("[1]", "the input of a workflow is a JSON object, got [1]"),
@@ -375,6 +377,19 @@ Error: execution 'it' is a run of workflow 'two'
 """),
     )
     assert [status for status, _ in states(project)] == ["SUCCESS"]
+
+
+def test_the_id_of_a_run_whose_workflow_is_gone(cli: RunCli, project: Path) -> None:
+    assert cli("workflow", "run", "two", "--id", "mine").status == 0
+    (project / "workflows/two.yaml").unlink()
+    known = cli("workflow", "run", "two", "--id", "mine")
+    assert (known.status, known.out) == (2, "")
+    assert known.err == snapshot("""\
+Error: no workflow 'two' in project 'demo'
+  execution 'mine' keeps its own copy: `compozy workflow get mine --wait` goes on with it
+""")
+    assert "this project has" in cli("workflow", "run", "two", "--id", "other").err
+    assert cli("workflow", "get", "mine", "--wait").status == 0
 
 
 def test_the_same_id_of_a_failed_run_shows_the_failure(cli: RunCli, project: Path) -> None:
@@ -526,14 +541,6 @@ def test_another_database_by_flag(cli: RunCli, project: Path) -> None:
         assert (project / name).is_file()
         assert "SUCCESS" in cli("workflow", "list", "--db-path", name).out
     assert not (project / "data").exists()
-
-
-def test_a_database_in_memory(cli: RunCli, project: Path) -> None:
-    before = sorted(project.iterdir())
-    for _ in range(2):
-        assert cli("workflow", "run", "two", "--db-path", ":memory:").status == 0
-    assert sorted(project.iterdir()) == before
-    assert "No executions in :memory: yet." in cli("workflow", "list", "--db-path=:memory:").out
 
 
 def test_a_database_of_another_project(cli: RunCli, tmp_path: Path) -> None:

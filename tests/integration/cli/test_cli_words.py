@@ -195,6 +195,20 @@ Error: Invalid value for '--limit': expected a whole number
 """),
         ),
         (
+            ("workflow", "list", "--config", ""),
+            snapshot("""\
+Error: Invalid value for '--config' / '-c': expected a path, got an empty text
+  see `compozy workflow list --help`
+"""),
+        ),
+        (
+            ("init", ""),
+            snapshot("""\
+Error: Invalid value for 'folder': expected a path, got an empty text
+  see `compozy init --help`
+"""),
+        ),
+        (
             ("--log-level", "loud", "version"),
             snapshot("""\
 Error: Invalid value for '--log-level': 'loud' is not one of 'debug', 'info', 'warn', 'error'.
@@ -491,3 +505,25 @@ Next:
     assert (again.status, again.out) == (2, "")
     assert "already has" in again.err
     assert file.read_text() != text
+
+
+@pytest.mark.parametrize("link", ["compozy.yaml", "workflows", ".compozy"])
+def test_a_new_project_is_not_written_through_links(cli: RunCli, tmp_path: Path, link: str) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    target = elsewhere / "compozy.yaml" if link == "compozy.yaml" else elsewhere
+    if link == "compozy.yaml":
+        target.write_text("precious")
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / link).symlink_to(target)
+    done = cli("init", "p", "--force")
+    assert (done.status, done.out) == (2, "")
+    assert f"p/{link} is a link; nothing was written" in done.err
+    assert [file.name for file in (tmp_path / "p").iterdir()] == [link]
+    assert [file.read_text() for file in elsewhere.iterdir()] == (["precious"] if link == "compozy.yaml" else [])
+
+
+def test_the_number_of_runs_at_once_is_shown(cli: RunCli, tmp_path: Path) -> None:
+    write_project(tmp_path)
+    shown = json.loads(cli("config", "show", "--sources", "--format", "json").out)["settings"]
+    assert shown["runtime.max_concurrent_workflows"] == {"value": 10, "source": "default"}

@@ -27,3 +27,11 @@ def test_a_run_that_is_killed_at_any_commit_goes_on(tmp_path: Path, driver: str,
     assert {kill["number"]: kill["faults"] for kill in kills if kill["faults"]} == {}
     # Kills fell before the first step, between steps, and after the last one.
     assert len({len(kill["steps_before"]) for kill in kills}) >= 3
+
+
+def test_a_folder_that_was_used_before_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "port").touch()
+    command = [sys.executable, "-m", "tests.harness.kills", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.endswith(f"error: {tmp_path} is not empty: name a new folder, or delete it\n")

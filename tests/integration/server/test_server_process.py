@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -12,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.harness.processes import Commands
+from compozy.server import patience
+from tests.harness.processes import Commands, Conditions
 from tests.harness.projects import WORKFLOWS, check_consistent, query, states, write_project
 from tests.harness.servers import API, ask, free_port, start_server
 
@@ -134,21 +137,6 @@ def test_two_servers_on_one_file(commands: Commands, project: Path) -> None:
     assert (worker.status, server.url in worker.err) == (4, True)
 
 
-def test_commands_and_a_server_begun_together(commands: Commands, project: Path) -> None:
-    """Whoever gets the file executes; the others wait for it, or hand their run to it."""
-    started = [commands.start(project, "workflow", "run", "two", "--id", f"r{number}") for number in range(2)]
-    server = commands.start(project, "start", "--port=0")
-    started += [commands.start(project, "workflow", "run", "two", "--id", f"s{number}") for number in range(2)]
-    for command in started:
-        done = command.wait()
-        assert (done.status, done.out.splitlines()[-1]) == (0, 'Result: {"last": "second"}'), done.err
-    server.until(lambda: "listening" in server.out)
-    server.send(signal.SIGTERM)
-    assert server.wait().status == 0
-    assert states(project) == [("SUCCESS", None)] * 4
-    check_consistent(project)
-
-
 def test_a_request_twice_at_once(commands: Commands, project: Path) -> None:
     server = start_server(commands, project)
     answers: list[Any] = []
@@ -210,6 +198,45 @@ def test_half_a_request_does_not_hold_the_server(commands: Commands, project: Pa
         assert server.ask("GET", "/readyz").status == 200
         server.command.send(signal.SIGTERM)
         assert server.command.wait().status == 0
+
+
+def be_impatient() -> None:
+    patience.HEAD_S = 0.3
+
+
+def test_a_client_that_says_nothing_is_not_waited_for(commands: Commands, project: Path) -> None:
+    server = start_server(commands, project, conditions=Conditions(before=be_impatient))
+    for text in (b"", b"GET /rea", b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\n"):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as sock:
+            sock.sendall(text)
+            assert sock.recv(4096) == b""
+    # A run that takes longer than a client may take for its request is waited for.
+    path = f"{API}/workflows/slow/executions/sync"
+    assert server.ask("POST", path, {"timeout": 1.0, "execution_id": "mine"}).status == 408
+
+
+def test_runs_that_come_while_the_models_are_loaded(project: Path) -> None:
+    """A process of its own, because the others have loaded everything: two threads must not import at once."""
+    port = free_port()
+    command = [sys.executable, "-c", "from compozy.cli.entry import main; main()", "start", f"--port={port}"]
+    process = subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        while "listening" not in process.stdout.readline():
+            assert process.poll() is None
+        answers: list[int] = []
+        for _ in range(3):
+            path = f"{API}/workflows/two/executions"
+            answers.append(ask(port, "POST", path, {}).status)
+            time.sleep(0.1)
+        assert answers == [202] * 3
+        while {status for status, _ in states(project)} & {"PENDING", "RUNNING"}:
+            time.sleep(0.05)
+        assert states(project) == [("SUCCESS", None)] * 3
+    finally:
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "stopped\n")
 
 
 def test_garbage_is_refused(commands: Commands, project: Path) -> None:

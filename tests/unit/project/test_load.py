@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -345,3 +346,12 @@ def test_no_file_breaks_the_loader(tmp_path: Path, config: bytes, workflow: byte
     (tmp_path / ".env").write_bytes(env)
     with suppress(ProjectError):
         load(tmp_path)
+
+
+def test_a_pipe_among_the_workflows_is_told(tmp_path: Path) -> None:
+    (tmp_path / "compozy.yaml").write_text(QUICKSTART)
+    (tmp_path / "workflows").mkdir()
+    os.mkfifo(tmp_path / "workflows/pipe.yaml")
+    with pytest.raises(ProjectError) as caught:
+        load_project(None, cwd=tmp_path, environ={})
+    assert str(caught.value) == "workflows/pipe.yaml: this is no ordinary file (replace it with a file, or delete it)"

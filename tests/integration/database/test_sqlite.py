@@ -1,19 +1,22 @@
-"""Opening a database: its file and folders, the pragmas of each connection, and the places that are refused."""
+"""SQLite: its file, the pragmas of each connection, places that are refused; workflows on it and in memory."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sqlite3
 import stat
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from compozy.app import MEASURED_SQLITE_CONCURRENCY
 from compozy.database import sqlite
 from compozy.database.database import Database, open_database, open_for_reading
 from compozy.database.executions import get_execution, insert_execution
@@ -21,8 +24,11 @@ from compozy.database.migrate import migrate_up, read_status
 from compozy.database.sqlite import file_system_of
 from compozy.durable.journal import destroy_journal, launch_journal
 from compozy.errors import DatabaseError
+from tests.conftest import RunCli
 from tests.harness.databases import migrated, new_run, settings
-from tests.harness.processes import NOBODY, other_process
+from tests.harness.processes import NOBODY, Commands, other_process
+from tests.harness.projects import WORKFLOWS, check_consistent, query, states, write_project
+from tests.harness.servers import API, start_server
 
 IS_ROOT = os.geteuid() == 0
 PRAGMAS = ("journal_mode", "foreign_keys", "busy_timeout", "synchronous")
@@ -234,8 +240,8 @@ def try_as_user(path: str, result: str) -> None:
         ("nothing", 0o600, "opened", "opened"),
         ("file", 0o400, "no permission to write '{path}'", "opened"),
         ("file", 0o000, "cannot read the database '{path}': Permission denied", "Permission denied"),
-        # To read a database in WAL mode, SQLite needs to make files beside it.
-        ("folder", 0o500, "no permission to write '{folder}'", "cannot be written"),
+        # A database at rest is read as it stands, although SQLite cannot make its files beside it.
+        ("folder", 0o500, "no permission to write '{folder}'", "opened"),
         ("folder", 0o000, "the database path '{path}' cannot be used: Permission denied", "Permission denied"),
         ("parent of missing", 0o500, "cannot create the database '{path}': Permission denied", "none"),
     ],
@@ -265,3 +271,36 @@ def test_places_without_permission(public_folder: Path, what: str, mode: int, wr
         result.unlink()
     assert writing.format(path=path, folder=folder) in wrote
     assert reading in read
+
+
+# Workflows on it.
+
+
+def test_workflows_in_memory_leave_nothing(cli: RunCli, tmp_path: Path) -> None:
+    project = write_project(tmp_path)
+    before = sorted(project.iterdir())
+    for _ in range(2):
+        assert cli("workflow", "run", "two", "--db-path", ":memory:").status == 0
+    assert sorted(project.iterdir()) == before
+    assert "No executions in :memory: yet." in cli("workflow", "list", "--db-path=:memory:").out
+
+
+def test_a_hundred_runs_at_once_meet_no_lock(commands: Commands, tmp_path: Path) -> None:
+    """As many as were measured; the seeds advise against more than ten."""
+    count = MEASURED_SQLITE_CONCURRENCY
+    runtime = {"max_concurrent_workflows": count, "log_level": "info"}
+    folder = write_project(tmp_path / "p", {"two": WORKFLOWS["two"]}, runtime=runtime)
+    server = start_server(commands, folder)
+
+    def post(number: int) -> int:
+        return server.ask("POST", f"{API}/workflows/two/executions", {"execution_id": f"r{number}"}).status
+
+    with ThreadPoolExecutor(20) as threads:
+        assert list(threads.map(post, range(count))) == [202] * count
+    server.command.until(lambda: states(folder) == [("SUCCESS", None)] * count)
+    server.command.send(signal.SIGTERM)
+    ended = server.command.wait()
+    assert ended.status == 0
+    assert "locked" not in ended.err
+    assert query(folder, "SELECT count(*) FROM task_states WHERE attempts <> 1 OR status <> 'SUCCESS'") == [(0,)]
+    check_consistent(folder)
