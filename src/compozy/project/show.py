@@ -75,6 +75,7 @@ def _settings(project: LoadedProject) -> Iterator[Setting]:
             yield setting
     yield from _section_settings(project, "server", project.server)
     yield from _section_settings(project, "runtime", project.runtime)
+    yield from _section_settings(project, "limits", project.limits)
     for index, store in enumerate(project.knowledge.vector_dbs):
         yield from _section_settings(project, f"knowledge.vector_dbs.{index}", store)
 
