@@ -113,6 +113,14 @@ class RuntimeSettings(Section):
     )
 
 
+class LimitSettings(Section):
+    """`limits:`, how much of something there may be."""
+
+    max_nesting_depth: int = Field(
+        default=20, ge=1, le=30, description="Tasks inside one another; a workflow's own tasks are at depth 1."
+    )
+
+
 class VectorDBSettings(Section):
     """One entry of `knowledge.vector_dbs`."""
 

@@ -12,11 +12,13 @@ from compozy.config.settings import (
     DEFAULT_CONCURRENCY,
     DatabaseSettings,
     KnowledgeSettings,
+    LimitSettings,
     RuntimeSettings,
     ServerSettings,
 )
 from compozy.errors import NotFoundError, Place
 from compozy.model.config import ProviderConfig
+from compozy.project.file import ProjectOptions
 from compozy.workflow.config import WorkflowConfig
 
 
@@ -63,6 +65,8 @@ class LoadedProject:
     server: ServerSettings
     runtime: RuntimeSettings
     knowledge: KnowledgeSettings
+    limits: LimitSettings
+    config: ProjectOptions
     providers: tuple[ProviderConfig, ...]
     workflows: Mapping[str, LoadedWorkflow]
     missing_keys: Mapping[str, str]

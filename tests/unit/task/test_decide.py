@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ from inline_snapshot import snapshot
 
 from compozy.errors import ExpressionError, Place, TemplateError
 from compozy.task.decide import choose_route, decide
-from compozy.task.scope import Scope
+from compozy.task.scope import Scope, TemplatePath
 
 SCOPE = Scope(
     workflow={"id": "w"},
@@ -55,8 +56,12 @@ def test_choose_route(text: str, expected: str) -> None:
     assert choose_route(text, PATH, SCOPE, SCOPE.roots(), ROUTES) == expected
 
 
+def bare(path: TemplatePath) -> Callable[[int], Place]:
+    return lambda offset: Place(file="a.yaml", line=1, col=offset)
+
+
 def error_of(text: str, *, route: bool) -> str:
-    scope = replace(SCOPE, locate=lambda _: lambda _: Place(file="a.yaml"))
+    scope = replace(SCOPE, locate=bare)
     with pytest.raises(ExpressionError) as caught:
         _ = (
             choose_route(text, PATH, scope, scope.roots(), ("urgent", "many"))
@@ -91,9 +96,7 @@ def test_messages() -> None:
 
 
 def test_errors_have_their_place() -> None:
-    scope = Scope(
-        workflow={}, project={}, input={}, locate=lambda _: lambda offset: Place(file="w", line=1, col=offset)
-    )
+    scope = Scope(workflow={}, project={}, input={}, locate=bare)
     for text in ("input.x", "{{ 1 }}"):
         with pytest.raises(ExpressionError) as caught:
             decide(text, PATH, scope, scope.roots())
