@@ -5,14 +5,15 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compozy.config.fingerprint import database_fingerprint
 from compozy.database.database import Database, describe_location, open_database, open_for_reading
+from compozy.database.executors import bury_dead
 from compozy.database.facts import claim_for_project, get_project
 from compozy.database.migrate import (
     NO_DATABASE,
@@ -24,7 +25,7 @@ from compozy.database.migrate import (
     read_status,
 )
 from compozy.database.sqlite import MEMORY
-from compozy.errors import DatabaseError
+from compozy.errors import DatabaseError, DatabaseOwnedError
 from compozy.project.loaded import LoadedProject
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 MEASURED_SQLITE_CONCURRENCY = 100
 # The role of a process that answers requests.
 SERVER = "server"
+# And of one that runs a workflow and prints its result.
+COMMAND = "run"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +149,42 @@ def open_reading(project: LoadedProject) -> Database | None:
     return database
 
 
+@contextmanager
+def open_control(project: LoadedProject) -> Generator[Database | None, None, None]:
+    """Open the project's database to tell others what its runs shall do; None while there is none.
+
+    Runs of processes that died are let go of first, so that nobody waits for an answer from the dead.
+
+    Raises:
+        DatabaseError: it cannot be used.
+    """
+    readable = open_reading(project)
+    if readable is None:
+        yield None
+        return
+    readable.close()
+    database = open_database(project.database, location=display_location(project))
+    try:
+        alone = _is_alone(database)
+        if alone is not None:
+            with database.write() as connection:
+                bury_dead(connection, except_id="" if alone else None)
+        yield database
+    finally:
+        close_storage(database)
+
+
+def _is_alone(database: Database) -> bool | None:
+    """Return whether every executor is dead because the file's lock is free; None when its holder lives."""
+    if database.owner_lock is None:
+        return False
+    try:
+        _own(database, 0.0)
+    except DatabaseOwnedError:
+        return None
+    return True
+
+
 def close_storage(database: Database) -> None:
     """Close the database and let go of its lock."""
     database.close()
@@ -179,7 +218,14 @@ async def open_app(
         project.providers, missing_keys=project.missing_keys, environ=project.environ, base_dir=project.root
     )
     executor = WorkflowExecutor(database=database, catalog=catalog, project=project.name, report=report)
-    runtime = Runtime(database, execute=executor.execute, max_concurrent=project.concurrency, role=role)
+    runtime = Runtime(
+        database,
+        execute=executor.execute,
+        max_concurrent=project.concurrency,
+        role=role,
+        # A command that waits for its run has no better use for the place of it.
+        lays_aside=role != COMMAND,
+    )
     left = await runtime.start()
     try:
         yield App(project=project, database=database, runtime=runtime, catalog=catalog, left_unfinished=left)

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import asyncio
 
-from compozy.app import close_storage, display_location, open_app, open_reading, open_storage
+from compozy.app import COMMAND, close_storage, display_location, open_app, open_reading, open_storage
 from compozy.cli.progress import Progress
-from compozy.cli.results import Document, has_foreign_format, print_execution, print_listing, tell_foreign_format
+from compozy.cli.results import (
+    Document,
+    has_foreign_format,
+    print_execution,
+    print_listing,
+    tell_foreign_format,
+    tell_paused,
+)
+from compozy.cli.run import until_it_rests
 from compozy.database.database import Database
 from compozy.database.executions import get_execution, list_executions
 from compozy.database.status import Status
@@ -73,7 +81,7 @@ def _wait_for(project: LoadedProject, execution_id: str, *, quiet: bool) -> Docu
             finally:
                 close_storage(database)
         run = _read(project, execution_id)
-        if Status(run["status"]).is_final:
+        if Status(run["status"]).is_final or tell_paused(run):
             return run
         if has_foreign_format(run):
             tell_foreign_format(run)
@@ -82,6 +90,6 @@ def _wait_for(project: LoadedProject, execution_id: str, *, quiet: bool) -> Docu
 
 async def _finish_here(project: LoadedProject, database: Database, execution_id: str, *, quiet: bool) -> None:
     report = Progress(execution_id, quiet=quiet)
-    async with open_app(project, database, role="run", report=report) as app:
+    async with open_app(project, database, role=COMMAND, report=report) as app:
         await app.runtime.adopt(execution_id)
-        await app.runtime.wait(execution_id)
+        await until_it_rests(app, execution_id)

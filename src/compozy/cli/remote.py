@@ -160,7 +160,7 @@ class _Watch:
         while True:
             run = self._look()
             self._show(run["tasks"])
-            if Status(run["status"]).is_final or has_foreign_format(run):
+            if Status(run["status"]).is_final or has_foreign_format(run) or Status(run["status"]) is Status.PAUSED:
                 return run
             time.sleep(pause_s)
             pause_s = min(_LOOK_S, pause_s * 1.5)

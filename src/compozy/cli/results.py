@@ -25,6 +25,8 @@ def print_result(run: Document, *, as_json: bool) -> int:
     status = Status(run["status"])
     if as_json:
         print_json(run)
+    elif tell_paused(run):
+        return 1
     elif status is Status.SUCCESS:
         print_line(f"Workflow {run['workflow_id']!r} completed successfully")
         print_line(f"Result: {json_text(run['output'])}")
@@ -85,6 +87,14 @@ def tell_foreign_format(run: Document) -> None:
             f"note: execution {run['execution_id']} was begun with journal format {run['journal_format']}; this "
             f"Compozy goes on with format {JOURNAL_FORMAT} only. Finish it with the version that began it."
         )
+
+
+def tell_paused(run: Document) -> bool:
+    """Tell how a paused run goes on, and return whether it is one."""
+    is_paused = Status(run["status"]) is Status.PAUSED
+    if is_paused:
+        print_note(f"execution {run['execution_id']} is paused: compozy workflow resume {run['execution_id']}")
+    return is_paused
 
 
 def has_foreign_format(run: Document) -> bool:

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 
-from compozy.app import App, close_storage, concurrency_warning, open_app, open_reading, open_storage
+from compozy.app import COMMAND, App, close_storage, concurrency_warning, open_app, open_reading, open_storage
 from compozy.cli.given import RunRequest, name_known_run
 from compozy.cli.output import print_note
 from compozy.cli.progress import Progress
@@ -16,6 +16,7 @@ from compozy.database.database import Database
 from compozy.database.executions import Execution, NewExecution, get_execution, get_status
 from compozy.database.status import Status
 from compozy.database.tasks import list_tasks
+from compozy.durable.format import JOURNAL_FORMAT
 from compozy.errors import NotFoundError, RunCanceledError
 from compozy.project.definition import snapshot
 from compozy.project.loaded import LoadedProject, LoadedWorkflow
@@ -93,7 +94,7 @@ class _Runner:
         run_id = self._run_id = new.workflow_exec_id
         self._listen_for_signals()
         progress = Progress(run_id, quiet=self._request.quiet)
-        async with open_app(self._project, self._database, role="run", report=progress) as app:
+        async with open_app(self._project, self._database, role=COMMAND, report=progress) as app:
             self._tell_at_start(app)
             created = await start_run(app.runtime, self._project.workflow(new.workflow_id).config, new)
             if not created:
@@ -116,7 +117,7 @@ class _Runner:
 
     async def _wait(self, app: App, run_id: str) -> int | None:
         """Wait until the run has ended or a signal came, and return the signal."""
-        ended = asyncio.create_task(_until_ended(app, run_id))
+        ended = asyncio.create_task(until_it_rests(app, run_id))
         await asyncio.wait({ended, self._signal}, return_when=asyncio.FIRST_COMPLETED)
         if not ended.done():
             ended.cancel()
@@ -168,11 +169,12 @@ class _Runner:
         return print_result(execution_document(run, tasks), as_json=self._request.as_json)
 
 
-async def _until_ended(app: App, run_id: str) -> None:
+async def until_it_rests(app: App, run_id: str) -> None:
+    """Wait until a run has ended, somebody paused it, or only another version can go on with it."""
     while True:
         await app.runtime.wait(run_id)
         run = await app.database.read_async(lambda c: get_execution(c, run_id))
-        if run.status.is_final:
+        if run.status.is_final or run.status is Status.PAUSED or run.journal_format != JOURNAL_FORMAT:
             return
         await asyncio.sleep(_POLL_S)
 

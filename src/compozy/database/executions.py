@@ -130,11 +130,15 @@ def claim_pending(connection: sa.Connection, owner: str, *, journal_format: int,
 
 
 def claim_one(connection: sa.Connection, workflow_exec_id: str, owner: str, *, journal_format: int) -> bool:
-    """Give one run that nobody executes to `owner`; False when it has an owner, has ended, or has another format."""
+    """Give one run that nobody executes to `owner`, also one that was laid aside and is not due.
+
+    Returns:
+        False when it has an owner, is paused, has ended, or has another format.
+    """
     wanted = (
         sa.select(workflow_states.c.workflow_exec_id)
         .where(workflow_states.c.workflow_exec_id == workflow_exec_id)
-        .where(*_is_claimable(journal_format))
+        .where(*_is_free(journal_format))
         .with_for_update()
     )
     return bool(_claim(connection, wanted, owner))
@@ -272,14 +276,18 @@ def no_execution(workflow_exec_id: str) -> NotFoundError:
     )
 
 
-def _is_claimable(journal_format: int) -> tuple[sa.ColumnElement[bool], ...]:
+def _is_free(journal_format: int) -> tuple[sa.ColumnElement[bool], ...]:
     return (
         workflow_states.c.owner.is_(None),
         workflow_states.c.status.in_(_CLAIMABLE),
         workflow_states.c.journal_format == journal_format,
-        # A run that was laid aside waits for its time, or for a signal, which sets it.
-        sa.or_(workflow_states.c.wake_ms.is_(None), workflow_states.c.wake_ms <= now_ms()),
     )
+
+
+def _is_claimable(journal_format: int) -> tuple[sa.ColumnElement[bool], ...]:
+    # A run that was laid aside waits for its time, or for a signal, which sets it.
+    is_due = sa.or_(workflow_states.c.wake_ms.is_(None), workflow_states.c.wake_ms <= now_ms())
+    return (*_is_free(journal_format), is_due)
 
 
 def _claim(connection: sa.Connection, chosen: sa.Select[str], owner: str) -> list[str]:
