@@ -106,10 +106,13 @@ class _RemoteRun:
             return run
         watch = _Watch(self._client, self._id, Progress(self._id, quiet=self._request.quiet))
         if sys.stderr.isatty() and not self._request.quiet:
-            watch.count = len(self._client.get("workflows", self._request.workflow_id)["tasks"])
+            watch.count = len(self._client.get("workflows", run["workflow_id"])["tasks"])
         return watch.until_ended()
 
     def _start(self, body: dict[str, Any]) -> Document:
+        if self._request.repeats is not None:
+            body["from"] = self._request.from_task
+            return self._client.post("executions", "workflows", self._request.repeats, "rerun", body=body)
         try:
             return self._client.post("workflows", self._request.workflow_id, "executions", body=body)
         except NotFoundError as error:

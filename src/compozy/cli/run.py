@@ -13,7 +13,7 @@ from compozy.cli.output import print_note
 from compozy.cli.progress import Progress
 from compozy.cli.results import INTERRUPTED, print_result
 from compozy.database.database import Database
-from compozy.database.executions import Execution, NewExecution, get_execution, get_status
+from compozy.database.executions import Execution, NewExecution, get_execution, get_status, no_execution
 from compozy.database.status import Status
 from compozy.database.tasks import list_tasks
 from compozy.durable.format import JOURNAL_FORMAT
@@ -21,6 +21,7 @@ from compozy.errors import NotFoundError, RunCanceledError
 from compozy.project.definition import snapshot
 from compozy.project.loaded import LoadedProject, LoadedWorkflow
 from compozy.workflow.documents import execution_document
+from compozy.workflow.rerun import RerunRequest, prepare_rerun, read_source
 from compozy.workflow.start import check_same_run, prepare_run, start_run
 
 _TERMINATED = 143
@@ -36,14 +37,7 @@ def run_workflow(project: LoadedProject, request: RunRequest) -> int:
     Raises:
         CompozyError: it could not be run.
     """
-    loaded = _find_workflow(project, request)
-    new = prepare_run(
-        loaded.config,
-        snapshot(project, request.workflow_id),
-        request.given,
-        execution_id=request.execution_id,
-        timeout_s=request.timeout_s,
-    )
+    new = _prepare_rerun(project, request) if request.repeats is not None else _prepare(project, request)
     database = open_storage(
         project,
         wait_for_lock_s=request.wait_for_lock_s,
@@ -53,6 +47,36 @@ def run_workflow(project: LoadedProject, request: RunRequest) -> int:
         return asyncio.run(_run(project, database, request, new))
     finally:
         close_storage(database)
+
+
+def _prepare(project: LoadedProject, request: RunRequest) -> NewExecution:
+    loaded = _find_workflow(project, request)
+    return prepare_run(
+        loaded.config,
+        snapshot(project, request.workflow_id),
+        request.given,
+        execution_id=request.execution_id,
+        timeout_s=request.timeout_s,
+    )
+
+
+def _prepare_rerun(project: LoadedProject, request: RunRequest) -> NewExecution:
+    wanted = RerunRequest(
+        execution_id=str(request.repeats), from_task=request.from_task, given=request.given, new_id=request.execution_id
+    )
+    database = open_reading(project)
+    if database is None:
+        raise no_execution(wanted.execution_id)
+    try:
+        with database.read() as connection:
+            source, tasks = read_source(connection, wanted)
+    finally:
+        close_storage(database)
+    workflow = project.workflow(source.workflow_id).config
+    new = prepare_rerun(workflow, snapshot(project, source.workflow_id), source, tasks, wanted)
+    if new.kept and not request.quiet:
+        print_note(f"keeping {', '.join(new.kept)} of execution {source.workflow_exec_id}")
+    return new
 
 
 def _find_workflow(project: LoadedProject, request: RunRequest) -> LoadedWorkflow:

@@ -54,9 +54,7 @@ def run_command(
     db_path: PathOption = None,
 ) -> int:
     """Run a workflow to its end and print its result."""
-    from compozy.cli.find import look
     from compozy.cli.given import RunRequest, duration_flag, read_input
-    from compozy.cli.remote import run_remotely
 
     overrides = database_overrides(db_driver, db_path)
     request = RunRequest(
@@ -68,11 +66,19 @@ def run_command(
         quiet=globals_of(context).quiet,
         as_json=output is Format.json,
     )
-    search = _search(context, server, config, overrides, ("workflows", workflow_id))
+    search = search_for(context, server, config, overrides, ("workflows", workflow_id))
+    return run_somewhere(context, search, request)
+
+
+def run_somewhere(context: typer.Context, search: Search, request: RunRequest) -> int:
+    """Have the project's server execute a run, or do it here."""
+    from compozy.cli.find import look
+    from compozy.cli.remote import run_remotely
+
     if (found := look(search)) is not None:
         return run_remotely(found, request)
     try:
-        return _run_here(context, config, overrides, request)
+        return _run_here(context, search, request)
     except DatabaseOwnedError as error:
         # A server of this project was started in between: it has the file, and takes the run.
         if (found := look(search)) is None:
@@ -80,26 +86,25 @@ def run_command(
         return run_remotely(found, request)
 
 
-def _search(
+def search_for(
     context: typer.Context,
     server: str | None,
     config: Path | None,
     overrides: Mapping[str, tuple[Any, str]],
     knows: tuple[str, ...] = (),
 ) -> Search:
+    """Return what a command says about the server that it wants."""
     from compozy.cli.find import Search
 
     options = globals_of(context)
     return Search(server=server, config=config or options.config, overrides=overrides, quiet=options.quiet, knows=knows)
 
 
-def _run_here(
-    context: typer.Context, config: Path | None, overrides: Mapping[str, tuple[Any, str]], request: RunRequest
-) -> int:
+def _run_here(context: typer.Context, search: Search, request: RunRequest) -> int:
     from compozy.cli.context import open_project
     from compozy.cli.run import run_workflow
 
-    return run_workflow(open_project(context, config, overrides), request)
+    return run_workflow(open_project(context, search.config, search.overrides), request)
 
 
 @workflow_app.command("list")
@@ -117,7 +122,7 @@ def list_command(
     from compozy.cli.remote import show_remote_list
 
     overrides = database_overrides(db_driver, db_path)
-    if (found := look(_search(context, server, config, overrides))) is not None:
+    if (found := look(search_for(context, server, config, overrides))) is not None:
         show_remote_list(found, limit=limit, as_json=output is Format.json)
         return
     from compozy.cli.context import open_project
@@ -143,7 +148,7 @@ def get_command(
 
     quiet, as_json = globals_of(context).quiet, output is Format.json
     overrides = database_overrides(db_driver, db_path)
-    search = _search(context, server, config, overrides, ("executions", "workflows", execution_id))
+    search = search_for(context, server, config, overrides, ("executions", "workflows", execution_id))
     if (found := look(search)) is not None:
         return show_remote_execution(found, execution_id, wait=wait, as_json=as_json, quiet=quiet)
     from compozy.cli.context import open_project

@@ -9,13 +9,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from compozy.config.nearest import suggest
-from compozy.database.executions import Execution, get_execution
+from compozy.database.executions import Execution, NewExecution, get_execution
 from compozy.database.status import Status
 from compozy.database.tasks import TaskEnd, TaskState, list_tasks
 from compozy.errors import ConflictError, NotFoundError
 from compozy.task.next import plan_of
 from compozy.task.tree import TaskResult
 from compozy.workflow.config import WorkflowConfig
+from compozy.workflow.start import prepare_run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,20 +27,13 @@ class RerunRequest:
         execution_id: the run.
         from_task: id of the task to begin with; None begins where the run failed, or anew when it did not.
         given: another input; None for that of the run.
+        new_id: id of the new run; None makes one.
     """
 
     execution_id: str
     from_task: str | None = None
     given: Any = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Repetition:
-    """A run that is to be repeated, with the results that are kept, by the ids of its tasks."""
-
-    source: Execution
-    given: Any
-    kept: dict[str, dict[str, Any]]
+    new_id: str | None = None
 
 
 def read_source(connection: sa.Connection, request: RerunRequest) -> tuple[Execution, list[TaskState]]:
@@ -58,13 +52,18 @@ def read_source(connection: sa.Connection, request: RerunRequest) -> tuple[Execu
     return run, list_tasks(connection, request.execution_id)
 
 
-def plan_rerun(
-    workflow: WorkflowConfig, source: Execution, tasks: Sequence[TaskState], request: RerunRequest
-) -> Repetition:
-    """Return what is kept of a run when it is repeated as `workflow` is written now.
+def prepare_rerun(
+    workflow: WorkflowConfig,
+    definition: dict[str, Any],
+    source: Execution,
+    tasks: Sequence[TaskState],
+    request: RerunRequest,
+) -> NewExecution:
+    """Return the run that repeats `source`, whose tasks are `tasks`, as `workflow` is written now.
 
     Raises:
         NotFoundError: there is no such task to begin with.
+        SchemaMismatchError: the input does not fit the workflow's schema.
     """
     steps = plan_of(workflow.tasks, ("tasks",)).steps
     begin = request.from_task
@@ -75,10 +74,13 @@ def plan_rerun(
         begin = _failed_task(source, tasks)
     top = [task for task in tasks if task.parent_state_id is None]
     kept = {} if begin is None else _before(top, begin)
-    return Repetition(
-        source=source,
-        given=source.input if request.given is None else request.given,
-        kept={task.task_id: _result(task, tasks).to_json() for task in kept.values()} if kept else {},
+    return prepare_run(
+        workflow,
+        definition,
+        source.input if request.given is None else request.given,
+        execution_id=request.new_id,
+        rerun_of=source.workflow_exec_id,
+        kept={task.task_id: _result(task, tasks).to_json() for task in kept.values()} or None,
     )
 
 
