@@ -192,7 +192,8 @@ def _output_keys(reading: Reading, task: TaskOutline) -> frozenset[str] | None:
     projection = node_at(task.node, ("outputs",))
     if isinstance(projection, MappingNode):
         is_container = task.below is not None and task.kind != "wait"
-        return None if is_container else frozenset(entry.key for entry in projection.entries)
+        kept = {"route_taken"} if task.kind == "router" else set[str]()
+        return None if is_container else frozenset({*kept, *(entry.key for entry in projection.entries)})
     if task.kind == "router":
         return _ROUTER_FIELDS
     if task.kind != "basic":
