@@ -34,6 +34,7 @@ from compozy.errors import (
 )
 from compozy.project.definition import snapshot
 from compozy.workflow.documents import execution_document, workflow_document
+from compozy.workflow.graph import graph_document
 from compozy.workflow.start import check_same_run, prepare_run, start_run
 
 Document = dict[str, Any]
@@ -86,6 +87,14 @@ class Service:
         """
         found = self.app.project.workflow(workflow_id)
         return workflow_document(found.config, found.file.relative_to(self.app.project.root).as_posix())
+
+    def graph(self, workflow_id: str) -> Document:
+        """Return the drawings of one workflow.
+
+        Raises:
+            NotFoundError: the project has none of this id.
+        """
+        return graph_document(self.app.project.workflow(workflow_id).config)
 
     async def start(self, request: StartRequest, *, timeout_s: float | None = None) -> tuple[Document, bool]:
         """Accept a run, or find the one that the same request began; return it and whether it is new.

@@ -90,8 +90,9 @@ def words_of(task: Task) -> str:
         return "" if task.prompt is not None else "pass"
     if isinstance(task, CollectionTask):
         return "collection, one by one" if task.mode == "sequential" else "collection"
-    is_odd = isinstance(task, ParallelTask) and task.strategy != "wait_all"
-    return f"{task.type}, {task.strategy}" if is_odd else task.type
+    if isinstance(task, ParallelTask) and task.strategy != "wait_all":
+        return f"{task.type}, {task.strategy}"
+    return task.type
 
 
 def _plan_of(workflow: WorkflowConfig) -> Plan:
@@ -197,3 +198,13 @@ def _title(step: Step) -> str:
 def _words_of_edge(edge: Edge, marks: Marks) -> str:
     label = f"{' '.join(edge.label.split())} " if edge.label else ""
     return f"{label}{marks.arrow} {edge.target or _END}"
+
+
+def graph_document(workflow: WorkflowConfig) -> dict[str, str]:
+    """Return the drawings of a workflow as JSON: `{"id", "mermaid", "text", "ascii"}`."""
+    return {
+        "id": workflow.id,
+        "mermaid": mermaid_of(workflow),
+        "text": tree_of(workflow),
+        "ascii": tree_of(workflow, ASCII),
+    }

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 from inline_snapshot import snapshot
+from tests.harness.flows import EVERY_KIND
 
 from compozy.config.nodes import to_value
 from compozy.config.parse import parse_yaml
 from compozy.workflow.config import WorkflowConfig
 from compozy.workflow.graph import ASCII, mermaid_of, tree_of
-from tests.harness.flows import EVERY_KIND
 
 
 def workflow(text: str) -> WorkflowConfig:
