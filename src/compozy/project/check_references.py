@@ -13,7 +13,9 @@ from compozy.project.outline import TaskOutline, WorkflowOutline, text_at
 from compozy.schema import is_closed, listed_keys
 
 ROOTS = ("input", "tasks", "workflow", "project", "env")
-_MORE_ROOTS = ("task", "parent", "current", "trigger", "tools", "agents")
+_MORE_ROOTS = ("task", "parent", "current", "trigger")
+# There for workflows of earlier editions, and always empty.
+_EMPTY_ROOTS = frozenset({"tools", "agents"})
 TASK_FIELDS = ("output", "status", "input", "error", "id", "children", "type")
 TEXT_FIELDS = ("text", "response")
 _ROUTER_FIELDS = frozenset({"condition", "route_taken", "router_type"})
@@ -97,7 +99,7 @@ def check_reference(reading: Reading, path: tuple[str, ...], *, joined: str = ""
     """
     root, *rest = path
     known = {*ROOTS, *_MORE_ROOTS, *reading.roots, *(("with",) if is_cel else ())}
-    if root not in known:
+    if root not in known | _EMPTY_ROOTS:
         what, dot = ("an expression", "") if is_cel else ("a template", ".")
         shown = ", ".join(f"{dot}{each}" for each in (*ROOTS, *sorted(reading.roots)))
         hint = _ELSEWHERE.get(root) or suggest(root, known) or f"it can read {shown}"
