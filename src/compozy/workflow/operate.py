@@ -105,9 +105,7 @@ async def approve(database: Database, execution_id: str, given: Any, *, task: st
     return await database.write_async(partial(_approve, execution_id=execution_id, given=given, task=task))
 
 
-def _signal(
-    connection: sa.Connection, execution_id: str, name: str, payload: Any, signal_id: str | None
-) -> SentSignal:
+def _signal(connection: sa.Connection, execution_id: str, name: str, payload: Any, signal_id: str | None) -> SentSignal:
     if not 0 < len(name) <= MAX_NAME:
         raise UsageError(f"the name of a signal has 1 to {MAX_NAME} characters")
     run = get_execution(connection, execution_id)
@@ -170,11 +168,7 @@ def _approve(connection: sa.Connection, execution_id: str, given: Any, task: str
 
 
 def _find_form(execution_id: str, tasks: list[TaskState], wanted: str | None) -> TaskState:
-    waiting = [
-        task
-        for task in tasks
-        if task.status is Status.WAITING and "form" in (task.output or {})
-    ]
+    waiting = [task for task in tasks if task.status is Status.WAITING and "form" in (task.output or {})]
     found = [task for task in waiting if wanted in {None, task.path, task.task_id}]
     if len(found) == 1:
         return found[0]
