@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from compozy.cli.graph import GraphFormat, print_graph
 from compozy.cli.options import (
     ConfigOption,
     DriverOption,
@@ -47,6 +49,9 @@ def run_command(
     wait_for_lock: Annotated[
         str, typer.Option("--wait-for-lock", help="How long to wait for another process on the same SQLite file.")
     ] = DEFAULT_WAIT_FOR_LOCK,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would run, with its prompts; ask no model, store nothing.")
+    ] = False,
     server: ServerOption = None,
     output: FormatOption = Format.text,
     config: ConfigOption = None,
@@ -57,6 +62,13 @@ def run_command(
     from compozy.cli.given import RunRequest, duration_flag, read_input
 
     overrides = database_overrides(db_driver, db_path)
+    if dry_run:
+        from compozy.cli.context import open_project
+        from compozy.cli.dry import show_dry_run
+
+        project = open_project(context, config, overrides)
+        show_dry_run(project, workflow_id, read_input(given), as_json=output is Format.json)
+        return 0
     request = RunRequest(
         workflow_id=workflow_id,
         given=read_input(given),
@@ -129,6 +141,38 @@ def list_command(
     from compozy.cli.executions import show_list
 
     show_list(open_project(context, config, overrides), limit=limit, as_json=output is Format.json)
+
+
+@workflow_app.command("graph")
+def graph_command(
+    context: typer.Context,
+    workflow_id: Annotated[str, typer.Argument(metavar="ID", help="Workflow to draw.")],
+    server: ServerOption = None,
+    kind: Annotated[
+        GraphFormat, typer.Option("--format", "-f", help="A tree for the terminal, or Mermaid for documents.")
+    ] = GraphFormat.text,
+    config: ConfigOption = None,
+) -> None:
+    """Draw a workflow: its tasks, and what follows what."""
+    # The files say it all; a server is asked when it is named, or when there are none.
+    options = globals_of(context)
+    if server or not _has_files(config or options.config):
+        from compozy.cli.find import look
+
+        found = look(search_for(context, server, config, {}, ("workflows", workflow_id)))
+        if found is not None:
+            print_graph(found.client.get("workflows", workflow_id, "graph"), kind)
+            return
+    from compozy.cli.context import open_project
+    from compozy.workflow.graph import graph_document
+
+    print_graph(graph_document(open_project(context, config).workflow(workflow_id).config), kind)
+
+
+def _has_files(config: Path | None) -> bool:
+    from compozy.cli.find import current_folder, has_project
+
+    return has_project(config, cwd=current_folder(), environ=os.environ)
 
 
 @workflow_app.command("get")

@@ -13,7 +13,9 @@ from compozy.project.outline import TaskOutline, WorkflowOutline, text_at
 from compozy.schema import is_closed, listed_keys
 
 ROOTS = ("input", "tasks", "workflow", "project", "env")
-_MORE_ROOTS = ("task", "parent", "current", "trigger", "tools", "agents")
+_MORE_ROOTS = ("task", "parent", "current", "trigger")
+# There for workflows of earlier editions, and always empty.
+_EMPTY_ROOTS = frozenset({"tools", "agents"})
 TASK_FIELDS = ("output", "status", "input", "error", "id", "children", "type")
 TEXT_FIELDS = ("text", "response")
 _ROUTER_FIELDS = frozenset({"condition", "route_taken", "router_type"})
@@ -97,7 +99,7 @@ def check_reference(reading: Reading, path: tuple[str, ...], *, joined: str = ""
     """
     root, *rest = path
     known = {*ROOTS, *_MORE_ROOTS, *reading.roots, *(("with",) if is_cel else ())}
-    if root not in known:
+    if root not in known | _EMPTY_ROOTS:
         what, dot = ("an expression", "") if is_cel else ("a template", ".")
         shown = ", ".join(f"{dot}{each}" for each in (*ROOTS, *sorted(reading.roots)))
         hint = _ELSEWHERE.get(root) or suggest(root, known) or f"it can read {shown}"
@@ -192,7 +194,8 @@ def _output_keys(reading: Reading, task: TaskOutline) -> frozenset[str] | None:
     projection = node_at(task.node, ("outputs",))
     if isinstance(projection, MappingNode):
         is_container = task.below is not None and task.kind != "wait"
-        return None if is_container else frozenset(entry.key for entry in projection.entries)
+        kept = {"route_taken"} if task.kind == "router" else set[str]()
+        return None if is_container else frozenset({*kept, *(entry.key for entry in projection.entries)})
     if task.kind == "router":
         return _ROUTER_FIELDS
     if task.kind != "basic":

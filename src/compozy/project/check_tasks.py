@@ -27,6 +27,7 @@ def _check_list(workflow: WorkflowOutline, tasks: TaskList, deepest: int, *, dep
         yield Fault(place=place, message=message, hint=hint, code="nesting")
         return
     yield from _check_ids(tasks)
+    yield from _check_routers(tasks)
     for flow in flows_of(tasks, workflow.node):
         yield from _check_flow(workflow, tasks, flow)
     for task in tasks.members():
@@ -46,6 +47,15 @@ def _check_ids(tasks: TaskList) -> Iterator[Fault]:
             hint = "only the `task` of a collection can have one, such as `item-{{ .index }}`"
             yield Fault(place=place, message="the id of this task cannot be a template", hint=hint, code="value")
         first.setdefault(task.id, place)
+
+
+def _check_routers(tasks: TaskList) -> Iterator[Fault]:
+    """Refuse routers where nothing follows a task."""
+    for task in tasks.tasks if not tasks.is_sequence else ():
+        if task.kind == "router":
+            message = f"router {task.id!r} leads nowhere: nothing follows the tasks of a {tasks.kind}"
+            place = place_at(task.node, ("type",))
+            yield Fault(place=place, message=message, hint="put it into a `composite`", code="transition")
 
 
 def _check_flow(workflow: WorkflowOutline, tasks: TaskList, flow: Flow) -> Iterator[Fault]:

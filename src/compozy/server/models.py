@@ -105,6 +105,15 @@ class WorkflowInfo(BaseModel):
     tasks: list[str] = Field(description="Ids of its tasks in order.")
 
 
+class WorkflowGraph(BaseModel):
+    """The drawings of a workflow."""
+
+    id: str
+    mermaid: str = Field(description="A Mermaid flowchart.")
+    text: str = Field(description="A tree of lines for a terminal.")
+    ascii: str = Field(description="The same in plain characters.")
+
+
 class WorkflowList(BaseModel):
     """All workflows of the project."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, cast
 
-from fastapi import APIRouter, Header, Path, Query, Request
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from compozy import __version__
 from compozy.app import fingerprint_of
@@ -20,6 +20,7 @@ from compozy.server.models import (
     SignalSent,
     StartBody,
     StartSyncBody,
+    WorkflowGraph,
     WorkflowInfo,
     WorkflowList,
 )
@@ -28,6 +29,7 @@ from compozy.server.service import CURSOR_PATTERN, MAX_KEY, Service, StartReques
 from compozy.workflow.rerun import RerunRequest
 
 PREFIX = "/api/v0"
+MERMAID = "text/vnd.mermaid"
 _REPLAYED = "Idempotency-Replayed"
 
 WorkflowId = Annotated[str, Path(description="Id of a workflow.")]
@@ -90,6 +92,20 @@ async def list_workflows(request: Request) -> JsonResponse:
 async def get_workflow(request: Request, workflow_id: WorkflowId) -> JsonResponse:
     """One workflow."""
     return JsonResponse(service_of(request).workflow(workflow_id))
+
+
+@router.get(
+    "/workflows/{workflow_id}/graph",
+    response_model=WorkflowGraph,
+    responses={**_problems(404), 200: {"content": {MERMAID: {"schema": {"type": "string"}}}}},
+    tags=["workflows"],
+)
+async def get_workflow_graph(request: Request, workflow_id: WorkflowId) -> Response:
+    """The drawing of a workflow: as JSON, or, where `Accept` names it, as Mermaid."""
+    document = service_of(request).graph(workflow_id)
+    if MERMAID in request.headers.get("accept", ""):
+        return Response(document["mermaid"], media_type=f"{MERMAID}; charset=utf-8")
+    return JsonResponse(document)
 
 
 @router.get(

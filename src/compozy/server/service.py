@@ -35,6 +35,7 @@ from compozy.errors import (
 )
 from compozy.project.definition import snapshot
 from compozy.workflow.documents import execution_document, workflow_document
+from compozy.workflow.graph import graph_document
 from compozy.workflow.operate import approve, cancel, pause, resume, signal
 from compozy.workflow.rerun import RerunRequest, prepare_rerun, read_source
 from compozy.workflow.start import check_same_run, prepare_run, start_run
@@ -91,6 +92,14 @@ class Service:
         """
         found = self.app.project.workflow(workflow_id)
         return workflow_document(found.config, found.file.relative_to(self.app.project.root).as_posix())
+
+    def graph(self, workflow_id: str) -> Document:
+        """Return the drawings of one workflow.
+
+        Raises:
+            NotFoundError: the project has none of this id.
+        """
+        return graph_document(self.app.project.workflow(workflow_id).config)
 
     async def start(self, request: StartRequest, *, timeout_s: float | None = None) -> tuple[Document, bool]:
         """Accept a run, or find the one that the same request began; return it and whether it is new.

@@ -21,6 +21,7 @@ COMMANDS = [
     ("workflow", "run"),
     ("workflow", "list"),
     ("workflow", "get"),
+    ("workflow", "graph"),
     ("migrate",),
     ("migrate", "up"),
     ("migrate", "down"),

@@ -48,9 +48,9 @@ from compozy.database.status import Status
 from compozy.database.tables import task_states, workflow_states
 from compozy.database.tasks import (
     NewTask,
+    TaskEnd,
     begin_task,
     end_open_below,
-    TaskEnd,
     end_open_tasks,
     finish_task,
     insert_pending_tasks,
