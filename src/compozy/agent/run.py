@@ -42,7 +42,8 @@ class AgentRequest:
     Attributes:
         task_id: as it is written in the workflow; a scripted model finds its answers by it.
         path: the task's place in the run, which names its steps.
-        first_run_index: how many model requests the run has made before this task; see `AgentUsage.requests`.
+        first_run_index: how many model requests the run has made before; see `AgentUsage.requests`.
+        first_task_index: how many of them the task has made, in attempts that failed.
         config: which model answers and how; None for the defaults of the first provider.
         prompt: rendered text; it is sent as it is.
         instructions: rendered text, or None.
@@ -53,6 +54,7 @@ class AgentRequest:
     task_id: str
     path: str
     first_run_index: int
+    first_task_index: int = 0
     config: AgentConfig | None
     prompt: str
     instructions: str | None = None
@@ -101,7 +103,7 @@ def _checkpointed_model(request: AgentRequest, catalog: ModelCatalog, checkpoint
         task_id=request.task_id,
         path=request.path,
         run_index=request.first_run_index,
-        task_index=0,
+        task_index=request.first_task_index,
     )
     return CheckpointedModel(resolve=resolve, checkpoint=checkpoint, position=position)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -75,6 +75,7 @@ class RunContext:
         self.location = location
         self.suspension: Suspension | None = None
         self._recorded: defaultdict[str, deque[Recorded]] = defaultdict(deque)
+        self._turns: Counter[str] = Counter()
         self._last_id = 0
         for step in sorted(recorded, key=lambda step: step.function_id):
             self._recorded[step.name].append(step)
@@ -87,8 +88,13 @@ class RunContext:
 
     def take(self, name: str) -> Recorded | None:
         """Return what is recorded for the next step of this name, None when it is still to be done."""
+        self._turns[name] += 1
         found = self._recorded.get(name)
         return found.popleft() if found else None
+
+    def turns(self, name: str) -> int:
+        """Return how often a step of this name was come to, in this process."""
+        return self._turns[name]
 
     def is_recorded(self, name: str) -> bool:
         """Return whether `take` would find something."""

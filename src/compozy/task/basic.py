@@ -7,6 +7,7 @@ import threading
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from compozy.durable.context import current_run
 from compozy.durable.step import step
 from compozy.model.catalog import ModelCatalog
 from compozy.task.config import BasicTask
@@ -57,13 +58,17 @@ async def _ask(call: TaskRun, task: BasicTask) -> AgentResult:
     # At first use: a server is ready before the libraries of models are loaded.
     catalog = call.run.catalog
     await load_agents(catalog)
+    from compozy.agent.checkpoint import request_step
     from compozy.agent.run import AgentRequest, run_agent
 
+    # By the attempts before this one; a replay comes to the same number.
+    asked = current_run().turns(request_step(call.path))
     request = AgentRequest(
         execution_id=call.run.execution_id,
         task_id=task.id,
         path=call.path,
-        first_run_index=call.first_request,
+        first_run_index=call.first_request + asked,
+        first_task_index=asked,
         config=task.agent,
         prompt=call.shown["prompt"],
         instructions=call.shown.get("instructions"),

@@ -278,13 +278,28 @@ def test_what_may_not_be_claimed(database: Database) -> None:
         assert [run.workflow_exec_id for run in list_foreign_format(connection, journal_format=1, limit=9)] == ["newer"]
 
 
-def test_a_waiting_run_stays_waiting_when_it_is_claimed(database: Database) -> None:
+def test_a_run_that_waited_runs_again_once_its_time_has_come(database: Database) -> None:
     accept(database, "a", owner="dead")
     with database.write() as connection:
-        connection.execute(sa.update(workflow_states).values(status="WAITING", owner=None, started_ms=7))
+        aside: dict[str, Any] = {"status": "WAITING", "owner": None, "started_ms": 7}
+        connection.execute(sa.update(workflow_states).values(**aside, wake_ms=now_ms() + 60_000))
+        assert not has_claimable(connection, journal_format=1)
+        assert claim_pending(connection, "me", journal_format=1, limit=9) == []
+        connection.execute(sa.update(workflow_states).values(wake_ms=now_ms()))
+        assert has_claimable(connection, journal_format=1)
+        assert claim_pending(connection, "me", journal_format=1, limit=9) == ["a"]
+        run = get_execution(connection, "a")
+    assert (run.status, run.owner, run.started_ms, run.wake_ms) == (Status.RUNNING, "me", 7, None)
+
+
+def test_a_run_that_was_laid_aside_may_be_taken_up_by_name_before_its_time(database: Database) -> None:
+    accept(database, "a", owner="dead")
+    with database.write() as connection:
+        aside: dict[str, Any] = {"status": "WAITING", "owner": None, "wake_ms": now_ms() + 60_000}
+        connection.execute(sa.update(workflow_states).values(**aside))
         assert claim_one(connection, "a", "me", journal_format=1)
         run = get_execution(connection, "a")
-    assert (run.status, run.owner, run.started_ms) == (Status.WAITING, "me", 7)
+    assert (run.status, run.owner, run.wake_ms) == (Status.RUNNING, "me", None)
 
 
 def test_threads_share_the_waiting_runs_without_any_twice(database: Database) -> None:
