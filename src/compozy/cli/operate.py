@@ -8,7 +8,7 @@ from functools import partial
 
 from compozy.app import display_location, open_control
 from compozy.cli.client import Document
-from compozy.cli.verbs import Approve, Cancel, Pause, Resume, SendSignal, Verb
+from compozy.cli.verbs import Approve, Cancel, Pause, SendSignal, Verb
 from compozy.clock import monotonic_s
 from compozy.database.database import Database
 from compozy.database.executions import Execution, get_execution
@@ -50,11 +50,9 @@ async def _do(database: Database, verb: Verb) -> Document:
             return await _until_obeyed(database, await cancel(database, verb.execution_id, reason=verb.reason))
         case Pause():
             return await _until_obeyed(database, await pause(database, verb.execution_id))
-        case Resume():
+        case _:
             run = await resume(database, verb.execution_id)
             return {**execution_document(run), "nobody_executes": not await database.read_async(list_living)}
-        case _:
-            raise NotImplementedError(type(verb).__name__)
 
 
 async def _until_obeyed(database: Database, run: Execution) -> Document:

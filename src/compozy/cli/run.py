@@ -8,6 +8,7 @@ import signal
 import threading
 
 from compozy.app import COMMAND, App, close_storage, concurrency_warning, open_app, open_reading, open_storage
+from compozy.cli.executions import until_it_rests
 from compozy.cli.given import RunRequest, name_known_run
 from compozy.cli.output import print_note
 from compozy.cli.progress import Progress
@@ -16,7 +17,6 @@ from compozy.database.database import Database
 from compozy.database.executions import Execution, NewExecution, get_execution, get_status, no_execution
 from compozy.database.status import Status
 from compozy.database.tasks import list_tasks
-from compozy.durable.format import JOURNAL_FORMAT
 from compozy.errors import NotFoundError, RunCanceledError
 from compozy.project.definition import snapshot
 from compozy.project.loaded import LoadedProject, LoadedWorkflow
@@ -27,8 +27,6 @@ from compozy.workflow.start import check_same_run, prepare_run, start_run
 _TERMINATED = 143
 # How long an orderly end after a signal may take.
 _GRACE_S = 10.0
-# A run that another process executes is looked at this often.
-_POLL_S = 0.2
 
 
 def run_workflow(project: LoadedProject, request: RunRequest) -> int:
@@ -191,16 +189,6 @@ class _Runner:
         with self._database.read() as connection:
             tasks = list_tasks(connection, run.workflow_exec_id)
         return print_result(execution_document(run, tasks), as_json=self._request.as_json)
-
-
-async def until_it_rests(app: App, run_id: str) -> None:
-    """Wait until a run has ended, somebody paused it, or only another version can go on with it."""
-    while True:
-        await app.runtime.wait(run_id)
-        run = await app.database.read_async(lambda c: get_execution(c, run_id))
-        if run.status.is_final or run.status is Status.PAUSED or run.journal_format != JOURNAL_FORMAT:
-            return
-        await asyncio.sleep(_POLL_S)
 
 
 def _how_to_go_on(run_id: str) -> str:

@@ -18,6 +18,8 @@ def check_header_key(key: SecretStr | None) -> SecretStr | None:
         ValueError: it has a line break, a blank, or a letter that is not ASCII.
     """
     text = "" if key is None else key.get_secret_value()
+    if not text.strip():
+        return key
     if not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("expected a key of ASCII letters, digits and signs, without blanks and line breaks")
     return key

@@ -344,10 +344,14 @@ async def test_openapi_describes_every_path(client: httpx.AsyncClient) -> None:
             f"{API}/workflows",
             f"{API}/workflows/{{workflow_id}}",
             f"{API}/workflows/{{workflow_id}}/executions",
+            f"{API}/workflows/{{workflow_id}}/graph",
             f"{API}/workflows/{{workflow_id}}/executions/sync",
             RUNS,
             f"{RUNS}/{{execution_id}}",
-            f"{RUNS}/{{execution_id}}/cancel",
+            *(
+                f"{RUNS}/{{execution_id}}/{verb}"
+                for verb in ("approve", "cancel", "pause", "rerun", "resume", "signals")
+            ),
             "/healthz",
             "/readyz",
         ]
