@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 import sqlalchemy as sa
 import structlog
@@ -16,7 +17,7 @@ from compozy.database.database import Database
 from compozy.database.signals import list_signalled
 from compozy.database.status import Status
 from compozy.durable.context import RunContext, Suspension
-from compozy.errors import DatabaseError
+from compozy.errors import DatabaseError, RunCanceledError
 
 _log = structlog.get_logger(__name__)
 
@@ -44,7 +45,7 @@ class Controller:
         executor_id: str,
         contexts: Mapping[str, RunContext],
         *,
-        cancel: Callable[[str], Awaitable[None]],
+        cancel: Callable[[str, Status, dict[str, Any]], Awaitable[bool]],
         lays_aside: bool,
     ) -> None:
         self._database = database
@@ -113,7 +114,7 @@ class Controller:
 
     async def _cancel_run(self, run_id: str) -> None:
         try:
-            await self._cancel(run_id)
+            await self._cancel(run_id, Status.CANCELED, RunCanceledError("canceled").to_json())
         except DatabaseError as error:
             # It stays asked for, and is tried again.
             _log.warning("a run could not be canceled", execution_id=run_id, cause=error.message)

@@ -36,7 +36,7 @@ from compozy.durable.lease import LEASE_S, Lease
 from compozy.durable.records import accept, end_early, end_unknown
 from compozy.durable.recover import RunStart, find_start, forget_queue, reconcile, resume, take_over
 from compozy.durable.step import load_recorded
-from compozy.errors import DatabaseError, InternalError, RunCanceledError, RunTimeoutError
+from compozy.errors import DatabaseError, InternalError, RunTimeoutError
 from compozy.ids import new_executor_id
 
 _log = structlog.get_logger(__name__)
@@ -87,7 +87,7 @@ class Runtime:
         # Runs that the journal has nothing of yet.
         self._fresh: set[str] = set()
         self._controller = Controller(
-            database, self.executor_id, self._contexts, cancel=self._cancel_asked, lays_aside=lays_aside
+            database, self.executor_id, self._contexts, cancel=self.cancel, lays_aside=lays_aside
         )
         self._body_ends: dict[str, asyncio.Future[_BodyEnd]] = {}
         self._others_wait = False
@@ -236,10 +236,6 @@ class Runtime:
                 await self.wait(run_id)
             return False
         return await self._end_early(run_id, status, error)
-
-    async def _cancel_asked(self, run_id: str) -> None:
-        """Cancel a run because another process asked for it."""
-        await self.cancel(run_id, Status.CANCELED, RunCanceledError("canceled").to_json())
 
     async def _end_early(self, run_id: str, status: Status, error: dict[str, Any] | None) -> bool:
         # The journal first: whoever finds it canceled there, after this process died between the two, ends it here.

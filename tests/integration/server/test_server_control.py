@@ -116,7 +116,7 @@ async def test_an_approval(client: httpx.AsyncClient) -> None:
 async def test_a_run_that_waits_gives_up_its_place_and_is_woken(client: httpx.AsyncClient, service: Service) -> None:
     run_id = await begin(client, "approval")
     await until(client, run_id, "WAITING")
-    while run_id in service.app.runtime.in_hand():
+    while run_id in service.app.runtime.in_hand():  # noqa: ASYNC110 - nothing tells of it
         await asyncio.sleep(0.05)
     assert (await post(client, run_id, "approve", {"input": {"ok": False}})).status_code == 202
     run = await until(client, run_id, "SUCCESS")
