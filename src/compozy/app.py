@@ -5,14 +5,15 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compozy.config.fingerprint import database_fingerprint
 from compozy.database.database import Database, describe_location, open_database, open_for_reading
+from compozy.database.executors import bury_dead
 from compozy.database.facts import claim_for_project, get_project
 from compozy.database.migrate import (
     NO_DATABASE,
@@ -24,7 +25,7 @@ from compozy.database.migrate import (
     read_status,
 )
 from compozy.database.sqlite import MEMORY
-from compozy.errors import DatabaseError
+from compozy.errors import DatabaseError, DatabaseOwnedError
 from compozy.knowledge.base import KnowledgeProject
 from compozy.project.loaded import LoadedProject
 
@@ -32,12 +33,15 @@ if TYPE_CHECKING:
     from compozy.durable.runtime import Runtime
     from compozy.knowledge.catalog import KnowledgeCatalog
     from compozy.model.catalog import ModelCatalog
-    from compozy.workflow.report import Report
+    from compozy.task.report import Report
+    from compozy.workflow.execute import WorkflowExecutor
 
 # Runs at once that `make bench` measured on SQLite: no lock error, no loss of throughput. It moves with a figure only.
 MEASURED_SQLITE_CONCURRENCY = 100
 # The role of a process that answers requests.
 SERVER = "server"
+# And of one that runs a workflow and prints its result.
+COMMAND = "run"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +57,7 @@ class App:
 
     async def load_models(self) -> None:
         """Load the libraries of the project's models, in a thread: what a first run would wait for."""
-        from compozy.task.execute import load_agents
+        from compozy.task.basic import load_agents
 
         if self.project.providers:
             await load_agents(self.catalog)
@@ -149,6 +153,42 @@ def open_reading(project: LoadedProject) -> Database | None:
     return database
 
 
+@contextmanager
+def open_control(project: LoadedProject) -> Generator[Database | None, None, None]:
+    """Open the project's database to tell others what its runs shall do; None while there is none.
+
+    Runs of processes that died are let go of first, so that nobody waits for an answer from the dead.
+
+    Raises:
+        DatabaseError: it cannot be used.
+    """
+    readable = open_reading(project)
+    if readable is None:
+        yield None
+        return
+    readable.close()
+    database = open_database(project.database, location=display_location(project))
+    try:
+        alone = _is_alone(database)
+        if alone is not None:
+            with database.write() as connection:
+                bury_dead(connection, except_id="" if alone else None)
+        yield database
+    finally:
+        close_storage(database)
+
+
+def _is_alone(database: Database) -> bool | None:
+    """Return whether every executor is dead because the file's lock is free; None when its holder lives."""
+    if database.owner_lock is None:
+        return False
+    try:
+        _own(database, 0.0)
+    except DatabaseOwnedError:
+        return None
+    return True
+
+
 def close_storage(database: Database) -> None:
     """Close the database and let go of its lock."""
     database.close()
@@ -168,10 +208,7 @@ async def open_app(
     # Loaded here, because commands that only read do without the engine and the models, and start ten times faster.
     from compozy.durable.runtime import Runtime
     from compozy.knowledge.catalog import KnowledgeCatalog
-    from compozy.knowledge.ingest import Ingestions
-    from compozy.knowledge.run import KIND
-    from compozy.task.execute import load_agents
-    from compozy.workflow.execute import WorkflowExecutor
+    from compozy.task.basic import load_agents
 
     if role != SERVER:
         # Before the first run, whose time would count it; a server is ready first.
@@ -182,15 +219,14 @@ async def open_app(
         gc.enable()
     catalog = _catalog_of(project)
     knowledge = KnowledgeCatalog(knowledge_of(project), database)
-    executor = WorkflowExecutor(
-        database=database,
-        catalog=catalog,
-        project=project.name,
-        report=report,
-        knowledge=knowledge,
-        kinds={KIND: Ingestions(database=database, catalog=knowledge).execute},
+    runtime = Runtime(
+        database,
+        execute=_executor(project, database, catalog, knowledge, report).execute,
+        max_concurrent=project.concurrency,
+        role=role,
+        # A command that waits for its run has no better use for the place of it.
+        lays_aside=role != COMMAND,
     )
-    runtime = Runtime(database, execute=executor.execute, max_concurrent=project.concurrency, role=role)
     left = await runtime.start()
     try:
         yield App(
@@ -205,6 +241,24 @@ async def open_app(
         await runtime.stop()
         await catalog.aclose()
         await knowledge.aclose()
+
+
+def _executor(
+    project: LoadedProject, database: Database, catalog: ModelCatalog, knowledge: KnowledgeCatalog, report: Report
+) -> WorkflowExecutor:
+    """Return what executes runs of every kind."""
+    from compozy.knowledge.ingest import Ingestions
+    from compozy.knowledge.run import KIND
+    from compozy.workflow.execute import WorkflowExecutor
+
+    return WorkflowExecutor(
+        database=database,
+        catalog=catalog,
+        project=project.name,
+        report=report,
+        knowledge=knowledge,
+        kinds={KIND: Ingestions(database=database, catalog=knowledge).execute},
+    )
 
 
 def _catalog_of(project: LoadedProject) -> ModelCatalog:

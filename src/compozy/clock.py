@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 
 
 def now_ms() -> int:
@@ -13,3 +14,11 @@ def now_ms() -> int:
 def monotonic_s() -> float:
     """Return seconds on a clock that never goes back, for measuring durations and deadlines."""
     return time.monotonic()
+
+
+def format_time(milliseconds: int | None) -> str | None:
+    """Return a time as RFC 3339 in UTC with milliseconds: `2026-01-31T12:00:00.000Z`."""
+    if milliseconds is None:
+        return None
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

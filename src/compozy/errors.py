@@ -15,12 +15,17 @@ CompozyError                 code                exit  http
 ├── TemplateError            template               1   422
 │   ├── TemplateSyntaxError  template_syntax        5   422   the text is not a template
 │   └── TemplateRenderError  template_render        1   422   the template cannot be rendered with this data
+├── ExpressionError          expression             1   422   an expression cannot be evaluated with these variables
+│   └── ExpressionSyntaxError  expression_syntax    5   422   the text is not an expression
 ├── SchemaMismatchError      schema_mismatch        2   422   a value does not fit its JSON Schema
 ├── DatabaseError            database               4   503
 │   ├── DatabaseLockedError  database_locked        4   503   another program holds the file
 │   └── DatabaseOwnedError   database_owned         4   409   another process runs workflows on this file
 ├── RunError                 run_failed             1   500   a workflow or one of its tasks failed
 │   ├── ModelError           model                  1   502   a model provider refused or broke
+│   ├── ChildrenFailedError  children_failed        1   500   tasks inside a container failed
+│   ├── ItemsError           items                  1   422   what a collection runs over is no list
+│   ├── TaskTimeoutError     task_timeout           1   504   a task took longer than it may
 │   ├── RunTimeoutError      timeout                1   504   a deadline passed
 │   ├── NotFinishedError     not_finished           1   408   the run goes on for longer than the caller waits
 │   └── RunCanceledError     canceled               1   409
@@ -184,6 +189,24 @@ class TemplateRenderError(TemplateError):
     code, exit_status = "template_render", 1
 
 
+class ExpressionError(CompozyError):
+    """An expression (CEL) cannot be evaluated with these variables. `offset` counts from 0 within its text."""
+
+    code, exit_status, http_status = "expression", 1, 422
+
+    def __init__(self, message: str, *, name: str, offset: int = 0, place: Place | None = None, hint: str = "") -> None:
+        super().__init__(message, hint=hint, details={"place": str(place)} if place else None)
+        self.name = name
+        self.offset = offset
+        self.place = place
+
+
+class ExpressionSyntaxError(ExpressionError):
+    """The text is not an expression."""
+
+    code, exit_status = "expression_syntax", 5
+
+
 class SchemaMismatchError(CompozyError):
     """A value does not fit its JSON Schema. `details["problems"]` lists every `{path, message}`."""
 
@@ -218,6 +241,24 @@ class ModelError(RunError):
     """A model provider refused, broke, or is not set up."""
 
     code, http_status = "model", 502
+
+
+class ChildrenFailedError(RunError):
+    """Tasks inside a container failed; `details` has their ids as `failed`, and the first error as `first`."""
+
+    code = "children_failed"
+
+
+class ItemsError(RunError):
+    """What a collection shall run over is no list of items, or gives no usable ids."""
+
+    code, http_status = "items", 422
+
+
+class TaskTimeoutError(RunError):
+    """A task took longer than its `timeout`."""
+
+    code, http_status = "task_timeout", 504
 
 
 class RunTimeoutError(RunError):
@@ -296,6 +337,9 @@ _RESTORED: dict[str, type[CompozyError]] = {
         DatabaseOwnedError,
         RunError,
         ModelError,
+        ChildrenFailedError,
+        ItemsError,
+        TaskTimeoutError,
         RunTimeoutError,
         NotFinishedError,
         RunCanceledError,

@@ -15,6 +15,11 @@ def new_execution_id() -> str:
     return _encode(now_ms(), 10) + _encode(int.from_bytes(os.urandom(10), "big"), 16)
 
 
+def new_signal_id() -> str:
+    """Return an id for a signal: a ULID, as for an execution."""
+    return new_execution_id()
+
+
 def new_executor_id() -> str:
     """Return an id for this process as an owner of runs; never repeated, so a lease never passes to a namesake."""
     return f"{os.getpid()}-{os.urandom(6).hex()}"

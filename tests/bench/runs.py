@@ -27,9 +27,9 @@ from compozy.durable.journal import destroy_journal, launch_journal
 from compozy.durable.runtime import Runtime
 from compozy.ids import new_execution_id, new_executor_id
 from compozy.model.catalog import ModelCatalog
+from compozy.task.report import Silence
 from compozy.workflow.config import WorkflowConfig
 from compozy.workflow.execute import WorkflowExecutor
-from compozy.workflow.report import Silence
 from compozy.workflow.start import prepare_run, start_run
 from tests.bench.places import KINDS, measured_server, new_place
 

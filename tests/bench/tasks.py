@@ -23,9 +23,9 @@ from compozy.durable.runtime import Runtime
 from compozy.ids import new_execution_id, new_executor_id
 from compozy.model.catalog import ModelCatalog
 from compozy.model.config import ProviderConfig
+from compozy.task.report import Silence
 from compozy.workflow.config import WorkflowConfig
 from compozy.workflow.execute import WorkflowExecutor
-from compozy.workflow.report import Silence
 from compozy.workflow.start import prepare_run, start_run
 from tests.bench.places import KINDS, measured_server, new_place
 

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import yaml
+from pydantic import BaseModel
 
 from compozy.errors import ProjectError, UsageError
 from compozy.model.config import DEFAULT_MODELS
 from compozy.project.file import ProjectFile
 from compozy.project.load import load_project
-from compozy.task.config import TaskConfig
+from compozy.task.config import KINDS
 from compozy.workflow.config import WorkflowConfig
 from tests.docs.pages import Fence
 
@@ -64,7 +65,7 @@ def check_fragment(fence: Fence, folder: Path) -> list[str]:
         items = cast("list[Any]", document)
         document = {"tasks": items}
         text = "tasks:\n" + _indented(fence.text)
-    elif _is_part_of(document, TaskConfig) and not _is_part_of(document, WorkflowConfig):
+    elif any(_is_part_of(document, kind) for kind in KINDS.values()) and not _is_part_of(document, WorkflowConfig):
         given = cast("dict[str, Any]", document)
         extra = {"id": "shown", **({} if "prompt" in given or "agent" not in given else {"prompt": "Hello"})}
         return _check_parts(folder, {"tasks": [{**extra, **given}]}, "")
@@ -126,7 +127,7 @@ def _parse(fence: Fence) -> Any:
     return yaml.safe_load(fence.text)
 
 
-def _is_part_of(document: Any, model: type[ProjectFile | WorkflowConfig | TaskConfig]) -> bool:
+def _is_part_of(document: Any, model: type[BaseModel]) -> bool:
     if not isinstance(document, dict):
         return False
     known = {field.alias or name for name, field in model.model_fields.items()} | {"outputs"}

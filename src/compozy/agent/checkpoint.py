@@ -20,6 +20,11 @@ from compozy.model.catalog import ResolvedModel
 _RESPONSE: TypeAdapter[ModelResponse] = TypeAdapter(ModelResponse)
 
 
+def request_step(path: str) -> str:
+    """Return the name of the steps that record the model requests of the task at `path`."""
+    return f"{path}.model.request"
+
+
 class Checkpoint(Protocol):
     """A durable step: returns what `call` returns, or, on a replay, what it returned the first time."""
 
@@ -92,7 +97,7 @@ class CheckpointedModel(Model):
                 )
             return _to_json(resolved, response)
 
-        answer = _from_json(await self._checkpoint(f"{position.task_id}.model.request", call))
+        answer = _from_json(await self._checkpoint(request_step(position.path), call))
         self.answers.append(answer)
         return answer.response
 

@@ -47,7 +47,10 @@ class AgentRequest:
     """What an agent is asked.
 
     Attributes:
-        first_run_index: how many model requests the run has made before this task; see `AgentUsage.requests`.
+        task_id: as it is written in the workflow; a scripted model finds its answers by it.
+        path: the task's place in the run, which names its steps.
+        first_run_index: how many model requests the run has made before; see `AgentUsage.requests`.
+        first_task_index: how many of them the task has made, in attempts that failed.
         config: which model answers and how; None for the defaults of the first provider.
         prompt: rendered text; it is sent as it is.
         instructions: rendered text, or None.
@@ -56,7 +59,9 @@ class AgentRequest:
 
     execution_id: str
     task_id: str
+    path: str
     first_run_index: int
+    first_task_index: int = 0
     config: AgentConfig | None
     prompt: str
     instructions: str | None = None
@@ -123,7 +128,7 @@ async def _find_passages(
         found = await find_passages(knowledge, bindings, request.prompt, room=window - told - answer)
         return cast("JsonValue", found)
 
-    return cast("list[dict[str, Any]]", await checkpoint(f"{request.task_id}.retrieve", find))
+    return cast("list[dict[str, Any]]", await checkpoint(f"{request.path}.retrieve", find))
 
 
 def _checkpointed_model(request: AgentRequest, catalog: ModelCatalog, checkpoint: Checkpoint) -> CheckpointedModel:
@@ -132,7 +137,11 @@ def _checkpointed_model(request: AgentRequest, catalog: ModelCatalog, checkpoint
         return catalog.resolve(config.llm if config else None, config.model if config else None)
 
     position = CallPosition(
-        execution_id=request.execution_id, task_id=request.task_id, run_index=request.first_run_index, task_index=0
+        execution_id=request.execution_id,
+        task_id=request.task_id,
+        path=request.path,
+        run_index=request.first_run_index,
+        task_index=request.first_task_index,
     )
     return CheckpointedModel(resolve=resolve, checkpoint=checkpoint, position=position)
 

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import asyncio
 
-from compozy.app import close_storage, display_location, open_app, open_reading, open_storage
+from compozy.app import COMMAND, App, close_storage, display_location, open_app, open_reading, open_storage
 from compozy.cli.progress import Progress
-from compozy.cli.results import Document, has_foreign_format, print_execution, print_listing, tell_foreign_format
+from compozy.cli.results import (
+    Document,
+    has_foreign_format,
+    print_execution,
+    print_listing,
+    tell_foreign_format,
+    tell_paused,
+)
 from compozy.database.database import Database
 from compozy.database.executions import get_execution, list_executions
 from compozy.database.status import Status
 from compozy.database.tasks import list_tasks
+from compozy.durable.format import JOURNAL_FORMAT
 from compozy.errors import DatabaseOwnedError, NotFoundError
 from compozy.project.loaded import LoadedProject
 from compozy.workflow.documents import execution_document, workflow_document
@@ -73,7 +81,7 @@ def _wait_for(project: LoadedProject, execution_id: str, *, quiet: bool) -> Docu
             finally:
                 close_storage(database)
         run = _read(project, execution_id)
-        if Status(run["status"]).is_final:
+        if Status(run["status"]).is_final or tell_paused(run):
             return run
         if has_foreign_format(run):
             tell_foreign_format(run)
@@ -82,6 +90,16 @@ def _wait_for(project: LoadedProject, execution_id: str, *, quiet: bool) -> Docu
 
 async def _finish_here(project: LoadedProject, database: Database, execution_id: str, *, quiet: bool) -> None:
     report = Progress(execution_id, quiet=quiet)
-    async with open_app(project, database, role="run", report=report) as app:
+    async with open_app(project, database, role=COMMAND, report=report) as app:
         await app.runtime.adopt(execution_id)
-        await app.runtime.wait(execution_id)
+        await until_it_rests(app, execution_id)
+
+
+async def until_it_rests(app: App, run_id: str) -> None:
+    """Wait until a run has ended, somebody paused it, or only another version can go on with it."""
+    while True:
+        await app.runtime.wait(run_id)
+        run = await app.database.read_async(lambda c: get_execution(c, run_id))
+        if run.status.is_final or run.status is Status.PAUSED or run.journal_format != JOURNAL_FORMAT:
+            return
+        await asyncio.sleep(_POLL_S)

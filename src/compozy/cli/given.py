@@ -15,7 +15,13 @@ from compozy.errors import NotFoundError, UsageError
 
 @dataclass(frozen=True, kw_only=True)
 class RunRequest:
-    """What `workflow run` was asked for."""
+    """What `workflow run` and `rerun` were asked for.
+
+    Args:
+        workflow_id: what to run; "" for the workflow of the run that is repeated.
+        repeats: the run that is repeated, None for none.
+        from_task: the task of it to begin with.
+    """
 
     workflow_id: str
     given: Any
@@ -24,6 +30,8 @@ class RunRequest:
     wait_for_lock_s: float
     quiet: bool
     as_json: bool
+    repeats: str | None = None
+    from_task: str | None = None
 
 
 def name_known_run(error: NotFoundError, execution_id: str) -> NotFoundError:

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from compozy.app import close_storage, knowledge_of, open_app, open_reading, open_storage
+from compozy.app import COMMAND, close_storage, knowledge_of, open_app, open_reading, open_storage
+from compozy.cli.executions import until_it_rests
 from compozy.cli.find import current_folder
 from compozy.cli.knowledge_results import Bar, tell_start
 from compozy.cli.knowledge_verbs import Document, IngestWords
 from compozy.cli.output import print_note
-from compozy.cli.run import until_ended
 from compozy.database.database import Database
 from compozy.database.documents import DocumentStatus
 from compozy.database.executions import get_execution
@@ -24,8 +24,8 @@ from compozy.knowledge.paths import Reach
 from compozy.knowledge.run import IngestRequest, start_ingestion
 from compozy.knowledge.sources import is_address
 from compozy.project.loaded import LoadedProject
+from compozy.task.report import Silence
 from compozy.workflow.documents import execution_document
-from compozy.workflow.report import Silence
 
 _WAIT_FOR_LOCK_S = 30.0
 _LOOK_S = 0.2
@@ -96,10 +96,10 @@ class KnowledgeHere:
             await catalog.aclose()
 
     async def _ingest(self, database: Database, request: IngestRequest, words: IngestWords) -> Document:
-        async with open_app(self._project, database, role="run", report=Silence()) as app:
+        async with open_app(self._project, database, role=COMMAND, report=Silence()) as app:
             run_id = await start_ingestion(app.runtime, database, request)
             with Bar(quiet=words.quiet) as bar:
-                ended = asyncio.create_task(until_ended(app, run_id))
+                ended = asyncio.create_task(until_it_rests(app, run_id))
                 while not (await asyncio.wait({ended}, timeout=_LOOK_S))[0]:
                     progress = await database.read_async(lambda c: progress_of(c, request.knowledge_base_id, run_id))
                     bar.show(progress)

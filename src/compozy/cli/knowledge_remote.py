@@ -32,7 +32,7 @@ class RemoteKnowledge:
         tell_start(words, base["embedder"])
         run = self._client.post(_PATH, base["id"], "ingest", body=body)
         with Bar(quiet=words.quiet) as bar:
-            while not Status(run["status"]).is_final:
+            while not (Status(run["status"]).is_final or Status(run["status"]) is Status.PAUSED):
                 bar.show(run["progress"])
                 time.sleep(_LOOK_S)
                 run = self._client.get(_PATH, base["id"], "ingestions", run["execution_id"])

@@ -8,7 +8,7 @@ from typing import Any
 
 from compozy.cli.knowledge_verbs import Document, IngestWords
 from compozy.cli.output import paint, print_json, print_line, print_note, print_table, write_note
-from compozy.cli.results import print_failure
+from compozy.cli.results import print_failure, tell_paused
 from compozy.errors import UsageError
 
 _MODES = ("vector", "text", "hybrid")
@@ -56,6 +56,8 @@ def print_ingestion(run: Document, *, as_json: bool) -> int:
     output: Document | None = run["output"]
     if as_json:
         print_json(run)
+    elif tell_paused(run):
+        return 1
     elif output is None:
         print_failure(run)
     else:

@@ -13,6 +13,7 @@ import typer
 from typer.exceptions import Abort, Exit, TyperException
 
 from compozy.cli.config import config_app
+from compozy.cli.control import workflow_app
 from compozy.cli.knowledge import knowledge_app
 from compozy.cli.migrate import migrate_app
 from compozy.cli.options import ConfigOption, Globals, LogFormat, LogLevel
@@ -20,7 +21,6 @@ from compozy.cli.output import OutputError, close_output, flush_output, open_str
 from compozy.cli.plainvalues import keep_plain_values
 from compozy.cli.project import completion_command, init_command, schema_command, version_command
 from compozy.cli.server import health_command, start_command, worker_command
-from compozy.cli.workflow import workflow_app
 from compozy.errors import CompozyError, InternalError, UsageError
 
 _INTERRUPTED = 130

@@ -28,16 +28,21 @@ class Progress:
         self._is_terminal = sys.stderr.isatty()
         self._said: set[str] = set()
 
-    def task_began(self, execution_id: str, task_id: str, position: int, count: int) -> None:
+    def task_began(self, execution_id: str, path: str) -> None:
         """Show which task is at work, on a line that its end replaces."""
         if self._shows(execution_id):
-            write_note(f"\r\x1b[K  {paint('…', 'dim')} {task_id} ({position + 1}/{count})")
+            write_note(f"\r\x1b[K  {paint('…', 'dim')} {path}")
 
-    def task_ended(self, execution_id: str, task_id: str, end: TaskEnd, *, replayed: bool, seconds: float) -> None:
+    def task_waits(self, execution_id: str, path: str, signal: str) -> None:
+        """Say what is waited for, and how it is sent."""
+        if execution_id == self._execution_id and not self._quiet:
+            print_note(f"{path} waits: compozy workflow signal {execution_id} {signal}")
+
+    def task_ended(self, execution_id: str, path: str, end: TaskEnd, *, replayed: bool, seconds: float) -> None:
         """Show how it ended, and say when another provider answered than was asked."""
         if execution_id == self._execution_id:
             line = "recorded before" if replayed else task_details(end.usage or (), seconds)
-            self.show_end(task_id, end.status, line, end.usage or ())
+            self.show_end(path, end.status, line, end.usage or ())
 
     def show_end(self, task_id: str, status: Status, details: str, usages: Sequence[dict[str, Any]]) -> None:
         """Show the end of a task of the run, and notices of its `usages`."""

@@ -106,10 +106,13 @@ class _RemoteRun:
             return run
         watch = _Watch(self._client, self._id, Progress(self._id, quiet=self._request.quiet))
         if sys.stderr.isatty() and not self._request.quiet:
-            watch.count = len(self._client.get("workflows", self._request.workflow_id)["tasks"])
+            watch.count = len(self._client.get("workflows", run["workflow_id"])["tasks"])
         return watch.until_ended()
 
     def _start(self, body: dict[str, Any]) -> Document:
+        if self._request.repeats is not None:
+            body["from"] = self._request.from_task
+            return self._client.post("executions", "workflows", self._request.repeats, "rerun", body=body)
         try:
             return self._client.post("workflows", self._request.workflow_id, "executions", body=body)
         except NotFoundError as error:
@@ -160,7 +163,7 @@ class _Watch:
         while True:
             run = self._look()
             self._show(run["tasks"])
-            if Status(run["status"]).is_final or has_foreign_format(run):
+            if Status(run["status"]).is_final or has_foreign_format(run) or Status(run["status"]) is Status.PAUSED:
                 return run
             time.sleep(pause_s)
             pause_s = min(_LOOK_S, pause_s * 1.5)
@@ -190,7 +193,7 @@ class _Watch:
             self._ended += 1
         if self.count and self._began < self._ended < len(tasks):
             self._began = self._ended
-            self._progress.task_began(self._id, tasks[self._ended]["task_id"], self._ended, self.count)
+            self._progress.task_began(self._id, tasks[self._ended]["task_id"])
 
 
 @contextmanager

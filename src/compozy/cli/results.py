@@ -5,7 +5,8 @@ Nothing here loads the database or the models, so that a command that asks a ser
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, cast
 
@@ -15,6 +16,8 @@ from compozy.database.status import Status
 from compozy.durable.format import JOURNAL_FORMAT
 
 INTERRUPTED = 130
+# Tasks of one container that are shown; a collection may have thousands.
+_MAX_CHILDREN = 50
 _ENDS = {Status.FAILED: "failed", Status.CANCELED: "was canceled", Status.TIMED_OUT: "timed out"}
 
 Document = dict[str, Any]
@@ -25,6 +28,8 @@ def print_result(run: Document, *, as_json: bool) -> int:
     status = Status(run["status"])
     if as_json:
         print_json(run)
+    elif tell_paused(run):
+        return 1
     elif status is Status.SUCCESS:
         _print_output(run)
     else:
@@ -114,6 +119,14 @@ def tell_foreign_format(run: Document) -> None:
         )
 
 
+def tell_paused(run: Document) -> bool:
+    """Tell how a paused run goes on, and return whether it is one."""
+    is_paused = Status(run["status"]) is Status.PAUSED
+    if is_paused:
+        print_note(f"execution {run['execution_id']} is paused: compozy workflow resume {run['execution_id']}")
+    return is_paused
+
+
 def has_foreign_format(run: Document) -> bool:
     """Return whether a run is open and was begun by a version whose journal this one cannot read."""
     return not Status(run["status"]).is_final and run["journal_format"] != JOURNAL_FORMAT
@@ -127,8 +140,12 @@ def _print_execution(run: Document, status: Status) -> None:
     print_line(f"Time      {_time(run)}")
     tell_foreign_format(run)
     print_line()
-    print_table(("TASK", "STATUS", "ATTEMPTS", "TIME", "TOKENS", "MODEL"), [_task_row(task) for task in run["tasks"]])
+    print_table(("TASK", "STATUS", "ATTEMPTS", "TIME", "TOKENS", "MODEL"), list(_tree_rows(run["tasks"], None, "")))
     print_line()
+    for task in run["tasks"]:
+        _tell_wait(run, task)
+    if run["requested"] is not None:
+        print_line(f"Asked to be {run['requested']}")
     if status is Status.SUCCESS:
         print_line(f"Result: {json_text(run['output'])}")
     elif status.is_final:
@@ -142,12 +159,45 @@ def _row(run: Document) -> tuple[str, ...]:
     return (run["execution_id"], run["workflow_id"], status, run["started_at"] or "-", _time(run))
 
 
-def _task_row(task: Document) -> tuple[str, ...]:
+def _tree_rows(tasks: Sequence[Document], parent: str | None, indent: str) -> Iterator[tuple[str, ...]]:
+    """Yield the rows of the tasks in the container `parent`, each with those inside it below it."""
+    inside = [task for task in tasks if task["parent"] == parent]
+    for task in inside[:_MAX_CHILDREN]:
+        yield _task_row(task, indent)
+        yield from _tree_rows(tasks, task["path"], f"{indent}  ")
+    more = Counter(str(task["status"]) for task in inside[_MAX_CHILDREN:])
+    if more:
+        states = ", ".join(f"{count} {status}" for status, count in more.items())
+        yield (f"{indent}... {more.total()} more", states, "", "", "", "")
+
+
+def _task_row(task: Document, indent: str) -> tuple[str, ...]:
     usages: list[Document] = task["usage"]
-    usage = usages[0] if usages else {}
-    tokens = f"{usage['input_tokens']} + {usage['output_tokens']}" if usage else "-"
-    model = f"{usage['provider']}/{usage['model']}" if usage else "-"
-    return (task["task_id"], task["status"], str(task["attempts"]), _time(task), tokens, model)
+    read, written = (sum(usage[f"{way}_tokens"] for usage in usages) for way in ("input", "output"))
+    tokens = f"{read} + {written}" if usages else "-"
+    model = ", ".join(dict.fromkeys(f"{usage['provider']}/{usage['model']}" for usage in usages)) or "-"
+    # Nothing was tried where the result of another run was kept.
+    attempts = "kept" if task["attempts"] == 0 and task["finished_at"] and task["status"] != "CANCELED" else None
+    return (
+        f"{indent}{task['task_id']}",
+        task["status"],
+        attempts or str(task["attempts"]),
+        _time(task),
+        tokens,
+        model,
+    )
+
+
+def _tell_wait(run: Document, task: Document) -> None:
+    """Tell how a task that waits is answered."""
+    if task["waits_for"] is None or Status(run["status"]).is_final:
+        return
+    run_id = run["execution_id"]
+    if "form" in (task["output"] or {}):
+        print_line(f"{task['path']} waits for an answer: compozy workflow approve {run_id} --input '{{...}}'")
+        print_line(f"  its form: {json_text(task['output']['form'])}")
+    else:
+        print_line(f"{task['path']} waits: compozy workflow signal {run_id} {task['waits_for']}")
 
 
 def _time(row: Document) -> str:

@@ -7,26 +7,26 @@ import os
 import signal
 import threading
 
-from compozy.app import App, close_storage, concurrency_warning, open_app, open_reading, open_storage
+from compozy.app import COMMAND, App, close_storage, concurrency_warning, open_app, open_reading, open_storage
+from compozy.cli.executions import until_it_rests
 from compozy.cli.given import RunRequest, name_known_run
 from compozy.cli.output import print_note
 from compozy.cli.progress import Progress
 from compozy.cli.results import INTERRUPTED, print_result
 from compozy.database.database import Database
-from compozy.database.executions import Execution, NewExecution, get_execution, get_status
+from compozy.database.executions import Execution, NewExecution, get_execution, get_status, no_execution
 from compozy.database.status import Status
 from compozy.database.tasks import list_tasks
 from compozy.errors import NotFoundError, RunCanceledError
 from compozy.project.definition import snapshot
 from compozy.project.loaded import LoadedProject, LoadedWorkflow
 from compozy.workflow.documents import execution_document
+from compozy.workflow.rerun import RerunRequest, prepare_rerun, read_source
 from compozy.workflow.start import check_same_run, prepare_run, start_run
 
 _TERMINATED = 143
 # How long an orderly end after a signal may take.
 _GRACE_S = 10.0
-# A run that another process executes is looked at this often.
-_POLL_S = 0.2
 
 
 def run_workflow(project: LoadedProject, request: RunRequest) -> int:
@@ -35,14 +35,7 @@ def run_workflow(project: LoadedProject, request: RunRequest) -> int:
     Raises:
         CompozyError: it could not be run.
     """
-    loaded = _find_workflow(project, request)
-    new = prepare_run(
-        loaded.config,
-        snapshot(project, request.workflow_id),
-        request.given,
-        execution_id=request.execution_id,
-        timeout_s=request.timeout_s,
-    )
+    new = _prepare_rerun(project, request) if request.repeats is not None else _prepare(project, request)
     database = open_storage(
         project,
         wait_for_lock_s=request.wait_for_lock_s,
@@ -52,6 +45,36 @@ def run_workflow(project: LoadedProject, request: RunRequest) -> int:
         return asyncio.run(_run(project, database, request, new))
     finally:
         close_storage(database)
+
+
+def _prepare(project: LoadedProject, request: RunRequest) -> NewExecution:
+    loaded = _find_workflow(project, request)
+    return prepare_run(
+        loaded.config,
+        snapshot(project, request.workflow_id),
+        request.given,
+        execution_id=request.execution_id,
+        timeout_s=request.timeout_s,
+    )
+
+
+def _prepare_rerun(project: LoadedProject, request: RunRequest) -> NewExecution:
+    wanted = RerunRequest(
+        execution_id=str(request.repeats), from_task=request.from_task, given=request.given, new_id=request.execution_id
+    )
+    database = open_reading(project)
+    if database is None:
+        raise no_execution(wanted.execution_id)
+    try:
+        with database.read() as connection:
+            source, tasks = read_source(connection, wanted)
+    finally:
+        close_storage(database)
+    workflow = project.workflow(source.workflow_id).config
+    new = prepare_rerun(workflow, snapshot(project, source.workflow_id), source, tasks, wanted)
+    if new.kept and not request.quiet:
+        print_note(f"keeping {', '.join(new.kept)} of execution {source.workflow_exec_id}")
+    return new
 
 
 def _find_workflow(project: LoadedProject, request: RunRequest) -> LoadedWorkflow:
@@ -93,7 +116,7 @@ class _Runner:
         run_id = self._run_id = new.workflow_exec_id
         self._listen_for_signals()
         progress = Progress(run_id, quiet=self._request.quiet)
-        async with open_app(self._project, self._database, role="run", report=progress) as app:
+        async with open_app(self._project, self._database, role=COMMAND, report=progress) as app:
             self._tell_at_start(app)
             created = await start_run(app.runtime, self._project.workflow(new.workflow_id).config, new)
             if not created:
@@ -116,7 +139,7 @@ class _Runner:
 
     async def _wait(self, app: App, run_id: str) -> int | None:
         """Wait until the run has ended or a signal came, and return the signal."""
-        ended = asyncio.create_task(until_ended(app, run_id))
+        ended = asyncio.create_task(until_it_rests(app, run_id))
         await asyncio.wait({ended, self._signal}, return_when=asyncio.FIRST_COMPLETED)
         if not ended.done():
             ended.cancel()
@@ -166,16 +189,6 @@ class _Runner:
         with self._database.read() as connection:
             tasks = list_tasks(connection, run.workflow_exec_id)
         return print_result(execution_document(run, tasks), as_json=self._request.as_json)
-
-
-async def until_ended(app: App, run_id: str) -> None:
-    """Wait until a run has ended, here or in another process."""
-    while True:
-        await app.runtime.wait(run_id)
-        run = await app.database.read_async(lambda c: get_execution(c, run_id))
-        if run.status.is_final:
-            return
-        await asyncio.sleep(_POLL_S)
 
 
 def _how_to_go_on(run_id: str) -> str:

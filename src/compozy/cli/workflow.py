@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from compozy.cli.graph import GraphFormat, print_graph
 from compozy.cli.options import (
     ConfigOption,
     DriverOption,
@@ -47,6 +49,9 @@ def run_command(
     wait_for_lock: Annotated[
         str, typer.Option("--wait-for-lock", help="How long to wait for another process on the same SQLite file.")
     ] = DEFAULT_WAIT_FOR_LOCK,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would run, with its prompts; ask no model, store nothing.")
+    ] = False,
     server: ServerOption = None,
     output: FormatOption = Format.text,
     config: ConfigOption = None,
@@ -54,11 +59,16 @@ def run_command(
     db_path: PathOption = None,
 ) -> int:
     """Run a workflow to its end and print its result."""
-    from compozy.cli.find import look
     from compozy.cli.given import RunRequest, duration_flag, read_input
-    from compozy.cli.remote import run_remotely
 
     overrides = database_overrides(db_driver, db_path)
+    if dry_run:
+        from compozy.cli.context import open_project
+        from compozy.cli.dry import show_dry_run
+
+        project = open_project(context, config, overrides)
+        show_dry_run(project, workflow_id, read_input(given), as_json=output is Format.json)
+        return 0
     request = RunRequest(
         workflow_id=workflow_id,
         given=read_input(given),
@@ -68,11 +78,19 @@ def run_command(
         quiet=globals_of(context).quiet,
         as_json=output is Format.json,
     )
-    search = _search(context, server, config, overrides, ("workflows", workflow_id))
+    search = search_for(context, server, config, overrides, ("workflows", workflow_id))
+    return run_somewhere(context, search, request)
+
+
+def run_somewhere(context: typer.Context, search: Search, request: RunRequest) -> int:
+    """Have the project's server execute a run, or do it here."""
+    from compozy.cli.find import look
+    from compozy.cli.remote import run_remotely
+
     if (found := look(search)) is not None:
         return run_remotely(found, request)
     try:
-        return _run_here(context, config, overrides, request)
+        return _run_here(context, search, request)
     except DatabaseOwnedError as error:
         # A server of this project was started in between: it has the file, and takes the run.
         if (found := look(search)) is None:
@@ -80,26 +98,25 @@ def run_command(
         return run_remotely(found, request)
 
 
-def _search(
+def search_for(
     context: typer.Context,
     server: str | None,
     config: Path | None,
     overrides: Mapping[str, tuple[Any, str]],
     knows: tuple[str, ...] = (),
 ) -> Search:
+    """Return what a command says about the server that it wants."""
     from compozy.cli.find import Search
 
     options = globals_of(context)
     return Search(server=server, config=config or options.config, overrides=overrides, quiet=options.quiet, knows=knows)
 
 
-def _run_here(
-    context: typer.Context, config: Path | None, overrides: Mapping[str, tuple[Any, str]], request: RunRequest
-) -> int:
+def _run_here(context: typer.Context, search: Search, request: RunRequest) -> int:
     from compozy.cli.context import open_project
     from compozy.cli.run import run_workflow
 
-    return run_workflow(open_project(context, config, overrides), request)
+    return run_workflow(open_project(context, search.config, search.overrides), request)
 
 
 @workflow_app.command("list")
@@ -117,13 +134,45 @@ def list_command(
     from compozy.cli.remote import show_remote_list
 
     overrides = database_overrides(db_driver, db_path)
-    if (found := look(_search(context, server, config, overrides))) is not None:
+    if (found := look(search_for(context, server, config, overrides))) is not None:
         show_remote_list(found, limit=limit, as_json=output is Format.json)
         return
     from compozy.cli.context import open_project
     from compozy.cli.executions import show_list
 
     show_list(open_project(context, config, overrides), limit=limit, as_json=output is Format.json)
+
+
+@workflow_app.command("graph")
+def graph_command(
+    context: typer.Context,
+    workflow_id: Annotated[str, typer.Argument(metavar="ID", help="Workflow to draw.")],
+    server: ServerOption = None,
+    kind: Annotated[
+        GraphFormat, typer.Option("--format", "-f", help="A tree for the terminal, or Mermaid for documents.")
+    ] = GraphFormat.text,
+    config: ConfigOption = None,
+) -> None:
+    """Draw a workflow: its tasks, and what follows what."""
+    # The files say it all; a server is asked when it is named, or when there are none.
+    options = globals_of(context)
+    if server or not _has_files(config or options.config):
+        from compozy.cli.find import look
+
+        found = look(search_for(context, server, config, {}, ("workflows", workflow_id)))
+        if found is not None:
+            print_graph(found.client.get("workflows", workflow_id, "graph"), kind)
+            return
+    from compozy.cli.context import open_project
+    from compozy.workflow.graph import graph_document
+
+    print_graph(graph_document(open_project(context, config).workflow(workflow_id).config), kind)
+
+
+def _has_files(config: Path | None) -> bool:
+    from compozy.cli.find import current_folder, has_project
+
+    return has_project(config, cwd=current_folder(), environ=os.environ)
 
 
 @workflow_app.command("get")
@@ -143,7 +192,7 @@ def get_command(
 
     quiet, as_json = globals_of(context).quiet, output is Format.json
     overrides = database_overrides(db_driver, db_path)
-    search = _search(context, server, config, overrides, ("executions", "workflows", execution_id))
+    search = search_for(context, server, config, overrides, ("executions", "workflows", execution_id))
     if (found := look(search)) is not None:
         return show_remote_execution(found, execution_id, wait=wait, as_json=as_json, quiet=quiet)
     from compozy.cli.context import open_project

@@ -12,28 +12,17 @@ _FEATURES = {
     "triggers": ("triggers", "trigger", "webhooks"),
     "schedules": ("schedule",),
     "attachments": ("attachments",),
-    "conditions": ("condition", "routes", "filter"),
-    "pauses": ("sleep", "wait_for"),
-    "container tasks": ("strategy", "items", "max_workers", "batch", "mode"),
-    "environment maps": ("env",),
     "monitoring": ("monitoring",),
     "sign-in": ("auth", "cors", "cors_enabled", "ratelimit"),
     "shared schemas": ("schemas",),
     "watching for changes": ("watch", "watch_enabled", "watch_interval"),
-    "limits of its own": ("limits", "migration_timeout"),
+    "limits of its own": ("migration_timeout",),
 }
 
 _INSTEAD = {
     "$ref": "directives are not in this version; write the value out, or repeat it with a YAML anchor",
     "$use": "directives are not in this version; write the value out, or repeat it with a YAML anchor",
     "$merge": "directives are not in this version; write the value out, or merge it with `<<`",
-    "on_success": "transitions are not in this version; tasks run in the order of the list",
-    "on_error": "transitions are not in this version; a task that fails ends the run",
-    "next": "transitions are not in this version; tasks run in the order of the list",
-    "final": "transitions are not in this version; the last task of the list is the last",
-    "retries": "tasks are not retried in this version; `max_attempts` of a provider retries its requests",
-    "retry_policy": "tasks are not retried in this version; `max_attempts` of a provider retries its requests",
-    "timeout": "this version limits requests, not tasks: write `timeout` at the provider",
     "agents": "shared agents are not in this version; write `agent:` in the task",
     "action": "actions are not in this version; write the `prompt` in the task",
     "actions": "actions are not in this version; write the `prompt` in the task",
@@ -60,3 +49,6 @@ ABSENT = {
     **{key: f"this version does not have {feature} yet" for feature, keys in _FEATURES.items() for key in keys},
     **_INSTEAD,
 }
+
+ABSENT_KINDS = {"memory": "this version does not have memory yet"}
+"""The same for kinds of tasks."""

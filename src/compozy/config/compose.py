@@ -144,14 +144,18 @@ class Composer:
 
     def _add_entry(self, entries: dict[str, Entry], key: Node, key_event: yaml.Event, value: Node) -> None:
         place = self._place(key_event)
-        if not isinstance(key, ScalarNode) or not isinstance(key.value, str):
+        text = key.value if isinstance(key, ScalarNode) else None
+        if isinstance(text, bool):
+            # The routes of a router, which a condition that is true or false chooses from.
+            text = "true" if text else "false"
+        if not isinstance(text, str):
             self.faults.append(self._odd_key_fault(key, place))
-        elif key.value in entries:
-            line = entries[key.value].key_place.line
-            message = f"duplicate key {key.value!r}, first in line {line}"
+        elif text in entries:
+            line = entries[text].key_place.line
+            message = f"duplicate key {text!r}, first in line {line}"
             self.faults.append(Fault(place=place, message=message, code="yaml"))
         else:
-            entries[key.value] = Entry(key=key.value, key_place=place, value=value)
+            entries[text] = Entry(key=text, key_place=place, value=value)
 
     def _odd_key_fault(self, key: Node, place: Place) -> Fault:
         if isinstance(key, ScalarNode):

@@ -18,6 +18,8 @@ def check_header_key(key: SecretStr | None) -> SecretStr | None:
         ValueError: it has a line break, a blank, or a letter that is not ASCII.
     """
     text = "" if key is None else key.get_secret_value()
+    if not text.strip():
+        return key
     if not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("expected a key of ASCII letters, digits and signs, without blanks and line breaks")
     return key
@@ -110,6 +112,14 @@ class RuntimeSettings(Section):
     )
     log_level: Literal["debug", "info", "warn", "error"] = Field(
         default="warn", description="Least severe log line shown."
+    )
+
+
+class LimitSettings(Section):
+    """`limits:`, how much of something there may be."""
+
+    max_nesting_depth: int = Field(
+        default=20, ge=1, le=30, description="Tasks inside one another; a workflow's own tasks are at depth 1."
     )
 
 

@@ -8,12 +8,14 @@ is meant (a quoted `"${PORT}"`, a value from the environment) is read as one.
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from compozy.config.absent import ABSENT
+from compozy.config.absent import ABSENT, ABSENT_KINDS
 from compozy.config.nearest import suggest
 from compozy.config.nodes import (
     MappingNode,
@@ -27,8 +29,8 @@ from compozy.config.nodes import (
     to_value,
 )
 from compozy.config.scalars import Scalar, resolve_plain
-from compozy.config.shape import fields_by_key, is_secret_at, keys_of_field, model_at
-from compozy.config.words import describe
+from compozy.config.shape import branches_at, fields_by_key, is_secret_at, keys_of_field, model_at
+from compozy.config.words import describe, join_choices, show_value
 from compozy.errors import Fault
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -41,6 +43,7 @@ _SINGULAR = {
     "responses": "response",
     "workflows": "workflow source",
 }
+_SINGLE_TASKS = frozenset({"task", "processor"})
 _SWITCH_WORDS = {
     "1": True,
     "true": True,
@@ -126,7 +129,9 @@ def _fault(model: type[BaseModel], node: Node, error: ErrorDetails, label: str) 
     if error["type"] == "missing":
         message = f"missing key {path[-1]!r} in {_name_of(node, path[:-1], label)}"
         return Fault(place=place_at(node, path[:-1]), message=message, code="missing_key")
-    secret = is_secret_at(model, path)
+    if error["type"] == "union_tag_invalid":
+        return _unknown_tag(node, path, error)
+    secret = is_secret_at(model, path, node)
     message, hint = describe(error["type"], error.get("ctx", {}), node_at(node, path), is_secret=secret)
     prefix = f"{_dotted_end(path)}: " if path else f"{label}: "
     return Fault(place=place_at(node, path), message=prefix + message, hint=hint, code="value")
@@ -135,13 +140,35 @@ def _fault(model: type[BaseModel], node: Node, error: ErrorDetails, label: str) 
 def _unknown_key(model: type[BaseModel], node: Node, path: NodePath, label: str) -> Fault:
     key = str(path[-1])
     place = key_place_at(node, path)
-    owner = model_at(model, path[:-1])
+    owner = model_at(model, path[:-1], node)
     name = _name_of(node, path[:-1], label)
     synonym = _written_synonym(owner, key)
     if synonym:
         message = f"{key!r} and {synonym!r} mean the same"
         return Fault(place=place, message=message, hint="write one of them", code="duplicate_key")
-    return Fault(place=place, message=f"unknown key {key!r} in {name}", hint=_hint(owner, key), code="unknown_key")
+    hint = _hint_of_branches(branches_at(model, path[:-1], node), key) or _hint(owner, key)
+    return Fault(place=place, message=f"unknown key {key!r} in {name}", hint=hint, code="unknown_key")
+
+
+def _unknown_tag(node: Node, path: NodePath, error: ErrorDetails) -> Fault:
+    """Return the fault of a value whose `type` is none, or that is no map at all."""
+    value = node_at(node, path)
+    if not isinstance(value, MappingNode):
+        message = f"{_dotted_end(path)}: expected a map, got {show_value(value)}"
+        return Fault(place=place_at(node, path), message=message, code="value")
+    tags = re.findall(r"<(\w+)>", str(error.get("ctx", {}).get("expected_tags", "")))
+    kinds = [tag for tag in tags if tag != "id"]
+    found = value.entry("type")
+    written = found.value.text if found is not None and isinstance(found.value, ScalarNode) else ""
+    message = f"type: expected {join_choices(kinds)}, got {show_value(found.value if found else None)}"
+    hint = ABSENT_KINDS.get(written) or suggest(written, kinds)
+    return Fault(place=place_at(value, ("type",)), message=message, hint=hint, code="value")
+
+
+def _hint_of_branches(branches: Mapping[str, type[BaseModel]], key: str) -> str:
+    """Return of which kinds of task a key is, for one that is not of this kind."""
+    kinds = [tag.strip("<>") for tag, branch in branches.items() if key in fields_by_key(branch)]
+    return f"it belongs to `type: {join_choices(kinds)}`" if kinds else ""
 
 
 def _written_synonym(owner: type[BaseModel] | None, key: str) -> str:
@@ -166,14 +193,18 @@ def _name_of(node: Node, path: NodePath, label: str) -> str:
     """Return what to call the map at `path`: `task 'greet'`, `agent`, or `label` for the root."""
     if not path:
         return label
-    if isinstance(path[-1], str):
-        return path[-1]
-    *_, above, index = ("item", *path)
+    *_, above, last = ("item", *path)
     word = _SINGULAR.get(str(above), f"item of {above}")
+    if isinstance(last, str):
+        if last not in _SINGLE_TASKS and above != "routes":
+            return last
+        word = "task"
     item = node_at(node, path)
     entry = item.entry("id") if isinstance(item, MappingNode) else None
     named = entry.value if entry else None
-    return f"{word} {named.text!r}" if isinstance(named, ScalarNode) and named.text else f"{word} {int(index) + 1}"
+    if isinstance(named, ScalarNode) and named.text:
+        return f"{word} {named.text!r}"
+    return last if isinstance(last, str) else f"{word} {last + 1}"
 
 
 def _dotted_end(path: NodePath) -> str:

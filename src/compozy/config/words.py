@@ -13,6 +13,9 @@ _SWITCHES = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 _PATTERNS = {
     r"^[^\x00-\x1f\x7f]{1,128}$": "1 to 128 characters that can be seen",
     r"^[A-Za-z_][A-Za-z0-9_-]{0,127}$": "letters, digits, `_` and `-`, at most 128, the first a letter or `_`",
+    r"^(?:[A-Za-z_]|\{\{[^{}]*\}\})(?:[A-Za-z0-9_-]|\{\{[^{}]*\}\}){0,127}$": (
+        "letters, digits, `_` and `-`, at most 128, the first a letter or `_`"
+    ),
 }
 
 Words = tuple[str, str]

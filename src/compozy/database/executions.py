@@ -46,11 +46,21 @@ class Execution:
     finished_ms: int | None
     deadline_ms: int | None
     updated_ms: int
+    requested: Status | None
+    wake_ms: int | None
+    rerun_of: str | None
+    kept: dict[str, dict[str, Any]] | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewExecution:
-    """What is known of a run when it is accepted. `definition` is the workflow as it then was."""
+    """What is known of a run when it is accepted.
+
+    Args:
+        definition: the workflow as it then was.
+        rerun_of: the run that this one repeats.
+        kept: the ends of tasks of that run that are not done again, by id.
+    """
 
     workflow_exec_id: str
     workflow_id: str
@@ -58,6 +68,8 @@ class NewExecution:
     definition: dict[str, Any]
     journal_format: int
     deadline_ms: int | None = None
+    rerun_of: str | None = None
+    kept: dict[str, dict[str, Any]] | None = None
 
 
 def insert_execution(connection: sa.Connection, new: NewExecution, *, owner: str | None) -> bool:
@@ -79,6 +91,8 @@ def insert_execution(connection: sa.Connection, new: NewExecution, *, owner: str
         "created_ms": now,
         "started_ms": now if owner else None,
         "updated_ms": now,
+        "rerun_of": new.rerun_of,
+        "kept": new.kept,
     }
     return connection.execute(_INSERT, values).first() is not None
 
@@ -116,11 +130,15 @@ def claim_pending(connection: sa.Connection, owner: str, *, journal_format: int,
 
 
 def claim_one(connection: sa.Connection, workflow_exec_id: str, owner: str, *, journal_format: int) -> bool:
-    """Give one run that nobody executes to `owner`; False when it has an owner, has ended, or has another format."""
+    """Give one run that nobody executes to `owner`, also one that was laid aside and is not due.
+
+    Returns:
+        False when it has an owner, is paused, has ended, or has another format.
+    """
     wanted = (
         sa.select(workflow_states.c.workflow_exec_id)
         .where(workflow_states.c.workflow_exec_id == workflow_exec_id)
-        .where(*_is_claimable(journal_format))
+        .where(*_is_free(journal_format))
         .with_for_update()
     )
     return bool(_claim(connection, wanted, owner))
@@ -258,12 +276,18 @@ def no_execution(workflow_exec_id: str) -> NotFoundError:
     )
 
 
-def _is_claimable(journal_format: int) -> tuple[sa.ColumnElement[bool], ...]:
+def _is_free(journal_format: int) -> tuple[sa.ColumnElement[bool], ...]:
     return (
         workflow_states.c.owner.is_(None),
         workflow_states.c.status.in_(_CLAIMABLE),
         workflow_states.c.journal_format == journal_format,
     )
+
+
+def _is_claimable(journal_format: int) -> tuple[sa.ColumnElement[bool], ...]:
+    # A run that was laid aside waits for its time, or for a signal, which sets it.
+    is_due = sa.or_(workflow_states.c.wake_ms.is_(None), workflow_states.c.wake_ms <= now_ms())
+    return (*_is_free(journal_format), is_due)
 
 
 def _claim(connection: sa.Connection, chosen: sa.Select[str], owner: str) -> list[str]:
@@ -278,9 +302,8 @@ def _claim(connection: sa.Connection, chosen: sa.Select[str], owner: str) -> lis
         .where(workflow_states.c.workflow_exec_id.in_(sa.select(locked.c.workflow_exec_id)))
         .values(
             owner=owner,
-            status=sa.case(
-                (workflow_states.c.status == Status.PENDING, Status.RUNNING), else_=workflow_states.c.status
-            ),
+            status=Status.RUNNING,
+            wake_ms=None,
             started_ms=sa.func.coalesce(workflow_states.c.started_ms, now),
             updated_ms=now,
         )
@@ -294,6 +317,7 @@ def _claim(connection: sa.Connection, chosen: sa.Select[str], owner: str) -> lis
             sa.select(task_states.c.task_exec_id)
             .where(task_states.c.workflow_exec_id.in_(ids))
             .where(task_states.c.status == Status.PENDING)
+            .where(task_states.c.position == 0)
             .with_for_update(skip_locked=True)
             .cte("waiting")
         )
@@ -316,6 +340,8 @@ def _finish(status: Status) -> sa.Update:
             error=sa.bindparam("_error"),
             usage=sa.bindparam("_usage"),
             owner=None,
+            requested=None,
+            wake_ms=None,
             finished_ms=sa.bindparam("_now"),
             updated_ms=sa.bindparam("_now"),
         )
@@ -325,4 +351,5 @@ def _finish(status: Status) -> sa.Update:
 def _execution(row: sa.RowMapping) -> Execution:
     values: dict[str, Any] = dict(row)
     values["status"] = Status(values["status"])
+    values["requested"] = None if values["requested"] is None else Status(values["requested"])
     return Execution(**values)

@@ -19,7 +19,7 @@ from compozy.database.tables import VERSION_TABLE
 from compozy.errors import DatabaseError, DatabaseOwnedError, UsageError
 
 # Every revision in order. A test compares this with the folders.
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 BASE = "base"
 _version = sa.table(VERSION_TABLE, sa.column("version_num"))
 

@@ -67,6 +67,13 @@ workflow_states = sa.Table(
     sa.Column("finished_ms", sa.BigInteger),
     sa.Column("deadline_ms", sa.BigInteger),
     sa.Column("updated_ms", sa.BigInteger, nullable=False),
+    # What its owner is asked to bring it to: PAUSED or CANCELED.
+    sa.Column("requested", PlainText),
+    # A run that was laid aside is taken up again at this time.
+    sa.Column("wake_ms", sa.BigInteger),
+    # The run that this one repeats, and the ends of its tasks that are kept: {task id: TaskEnd}.
+    sa.Column("rerun_of", PlainText),
+    sa.Column("kept", JsonText),
 )
 
 task_states = sa.Table(
@@ -90,6 +97,23 @@ task_states = sa.Table(
     sa.Column("started_ms", sa.BigInteger),
     sa.Column("finished_ms", sa.BigInteger),
     sa.Column("updated_ms", sa.BigInteger, nullable=False),
+    # The signal that a WAITING task waits for.
+    sa.Column("waits_for", PlainText),
+)
+
+# What was sent to a run. Each is taken by one task that waited for its name.
+signals = sa.Table(
+    "signals",
+    metadata,
+    sa.Column("signal_id", PlainText, primary_key=True),
+    sa.Column("workflow_exec_id", PlainText, nullable=False),
+    sa.Column("name", PlainText, nullable=False),
+    sa.Column("payload", JsonText),
+    # The run whose task sent it, NULL for a person or a program.
+    sa.Column("sent_by", PlainText),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Column("taken_by", PlainText),
+    sa.Column("taken_ms", sa.BigInteger),
 )
 
 # Documents of knowledge bases, and how far each was taken in.

@@ -1,7 +1,12 @@
-"""Rows of `task_states`: one for each task of a run, written in the same transactions as the journal."""
+"""Rows of `task_states`: one for each task of a run, written in the same transactions as the journal.
+
+The key of a row is the run and the path of the task in it: `01H.../load/fetch-2` is the third child of `load`. A replay
+derives the same key.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -10,10 +15,44 @@ import sqlalchemy as sa
 
 from compozy.clock import now_ms
 from compozy.database.status import OPEN, Status, sources_of
-from compozy.database.tables import is_one_of, task_states
+from compozy.database.tables import insert_if_new, is_one_of, task_states
 
 # Built once, see executions.py.
-_INSERT = sa.insert(task_states)
+_THIS = task_states.c.task_exec_id == sa.bindparam("_id")
+_NEXT_POSITION = (
+    sa.select(sa.func.coalesce(sa.func.max(task_states.c.position), -1) + 1)
+    .where(task_states.c.workflow_exec_id == sa.bindparam("workflow_exec_id"))
+    .scalar_subquery()
+)
+_INSERT = insert_if_new(task_states).values(
+    position=_NEXT_POSITION,
+    **{
+        name: sa.bindparam(name)
+        for name in (
+            "task_exec_id",
+            "workflow_exec_id",
+            "workflow_id",
+            "task_id",
+            "execution_type",
+            "status",
+            "parent_state_id",
+            "attempts",
+            "created_ms",
+            "started_ms",
+            "updated_ms",
+        )
+    },
+)
+_BEGIN = (
+    sa.update(task_states)
+    .where(_THIS, task_states.c.status == Status.PENDING.value)
+    .values(
+        status=Status.RUNNING.value,
+        attempts=1,
+        started_ms=sa.bindparam("_now"),
+        updated_ms=sa.bindparam("_now"),
+    )
+)
 _END_COLUMNS = ("status", "attempts", "input", "output", "error", "usage")
 
 
@@ -38,22 +77,33 @@ class TaskState:
     started_ms: int | None
     finished_ms: int | None
     updated_ms: int
+    waits_for: str | None
+
+    @property
+    def path(self) -> str:
+        """Return where the task stands in its run, `load/fetch-2`."""
+        return self.task_exec_id.removeprefix(f"{self.workflow_exec_id}/")
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewTask:
-    """A task that begins. `position` counts the tasks of the run from 0."""
+    """A task that begins, or that is known to come. `path` is its place in the run, `parent` that of its container."""
 
     workflow_exec_id: str
     workflow_id: str
-    task_id: str
-    position: int
+    path: str
     execution_type: str = "basic"
+    parent: str | None = None
 
     @property
     def task_exec_id(self) -> str:
         """The key of its row; a replay derives the same one."""
-        return f"{self.workflow_exec_id}/{self.position}"
+        return task_key(self.workflow_exec_id, self.path)
+
+    @property
+    def task_id(self) -> str:
+        """The last part of the path."""
+        return self.path.rpartition("/")[2]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,30 +118,55 @@ class TaskEnd:
     usage: list[dict[str, Any]] | None = None
 
 
+def task_key(workflow_exec_id: str, path: str) -> str:
+    """Return the key of the row of the task at `path`."""
+    return f"{workflow_exec_id}/{path}"
+
+
 def restore_task_end(stored: dict[str, Any]) -> TaskEnd:
-    """Return the end that `dataclasses.asdict` made JSON of."""
-    values = dict(stored)
-    values["status"] = Status(values["status"])
+    """Return the end that `dataclasses.asdict` made JSON of; what else was recorded beside it is left out."""
+    values: dict[str, Any] = {name: stored.get(name) for name in _END_COLUMNS}
+    values["status"] = Status(stored["status"])
     return TaskEnd(**values)
 
 
 def insert_task(connection: sa.Connection, new: NewTask, status: Status) -> None:
-    """Store a task that is RUNNING, or PENDING while its run waits for a process."""
+    """Store a task that is RUNNING, or PENDING until it begins; one that is there already is left as it is."""
+    connection.execute(_INSERT, _row(new, status, now_ms()))
+
+
+def insert_pending_tasks(connection: sa.Connection, tasks: Sequence[NewTask]) -> None:
+    """Store tasks of one run that will begin later, in this order."""
+    if not tasks:
+        return
     now = now_ms()
-    values: dict[str, Any] = {
-        "task_exec_id": new.task_exec_id,
-        "workflow_exec_id": new.workflow_exec_id,
-        "workflow_id": new.workflow_id,
-        "task_id": new.task_id,
-        "position": new.position,
-        "execution_type": new.execution_type,
-        "status": status,
-        "attempts": 1 if status is Status.RUNNING else 0,
-        "created_ms": now,
-        "started_ms": now if status == Status.RUNNING else None,
-        "updated_ms": now,
-    }
-    connection.execute(_INSERT, values)
+    rows = [_row(task, Status.PENDING, now) for task in tasks]
+    first = connection.execute(sa.select(_NEXT_POSITION), rows[0]).scalar_one()
+    connection.execute(
+        insert_if_new(task_states), [{**row, "position": first + index} for index, row in enumerate(rows)]
+    )
+
+
+def begin_task(connection: sa.Connection, new: NewTask) -> None:
+    """Let a task begin, whether its row is there or not; one that has begun is left as it is."""
+    if connection.execute(_BEGIN, {"_id": new.task_exec_id, "_now": now_ms()}).rowcount == 0:
+        insert_task(connection, new, Status.RUNNING)
+
+
+def count_attempt(connection: sa.Connection, task_exec_id: str, attempts: int) -> None:
+    """Store that a task is tried for the `attempts`-th time."""
+    change = sa.update(task_states).where(task_states.c.task_exec_id == task_exec_id)
+    connection.execute(change.values(attempts=attempts, updated_ms=now_ms()))
+
+
+def wait_in_task(connection: sa.Connection, task_exec_id: str, *, waits_for: str, output: Any) -> None:
+    """Store that a task waits for the signal `waits_for`; `output` tells what is asked for."""
+    connection.execute(
+        sa.update(task_states)
+        .where(task_states.c.task_exec_id == task_exec_id)
+        .where(is_one_of(task_states.c.status, sources_of(Status.WAITING)))
+        .values(status=Status.WAITING, waits_for=waits_for, output=output, updated_ms=now_ms())
+    )
 
 
 def finish_task(connection: sa.Connection, task_exec_id: str, end: TaskEnd) -> bool:
@@ -103,13 +178,15 @@ def finish_task(connection: sa.Connection, task_exec_id: str, end: TaskEnd) -> b
 
 def end_open_tasks(connection: sa.Connection, workflow_exec_id: str, status: Status) -> None:
     """End what was still open in a run that ends: CANCELED or TIMED_OUT."""
-    now = now_ms()
-    connection.execute(
-        sa.update(task_states)
-        .where(task_states.c.workflow_exec_id == workflow_exec_id)
-        .where(task_states.c.status.in_(OPEN))
-        .values(status=status, finished_ms=now, updated_ms=now)
-    )
+    _end_open(connection, workflow_exec_id, status, sa.true())
+
+
+def end_open_below(connection: sa.Connection, workflow_exec_id: str, path: str) -> None:
+    """Cancel what was still open in the container at `path`, which ends."""
+    # Further attempts of a container have its path with a number behind it.
+    prefixes = (task_key(workflow_exec_id, f"{path}/"), task_key(workflow_exec_id, f"{path}@"))
+    inside = sa.or_(*(sa.func.substr(task_states.c.task_exec_id, 1, len(prefix)) == prefix for prefix in prefixes))
+    _end_open(connection, workflow_exec_id, Status.CANCELED, inside)
 
 
 def list_tasks(connection: sa.Connection, workflow_exec_id: str) -> list[TaskState]:
@@ -122,12 +199,22 @@ def list_tasks(connection: sa.Connection, workflow_exec_id: str) -> list[TaskSta
     return [_task_state(row) for row in connection.execute(query).mappings()]
 
 
+def _end_open(connection: sa.Connection, workflow_exec_id: str, status: Status, which: sa.ColumnElement[bool]) -> None:
+    now = now_ms()
+    connection.execute(
+        sa.update(task_states)
+        .where(task_states.c.workflow_exec_id == workflow_exec_id, which)
+        .where(task_states.c.status.in_(OPEN))
+        .values(status=status, finished_ms=now, updated_ms=now)
+    )
+
+
 @cache
 def _finish(status: Status) -> sa.Update:
     now: sa.BindParameter[int] = sa.bindparam("_now")
     return (
         sa.update(task_states)
-        .where(task_states.c.task_exec_id == sa.bindparam("_id"))
+        .where(_THIS)
         .where(is_one_of(task_states.c.status, sources_of(status)))
         .values(
             **{column: sa.bindparam(f"_{column}") for column in _END_COLUMNS},
@@ -136,6 +223,23 @@ def _finish(status: Status) -> sa.Update:
             updated_ms=now,
         )
     )
+
+
+def _row(new: NewTask, status: Status, now: int) -> dict[str, Any]:
+    is_running = status is Status.RUNNING
+    return {
+        "task_exec_id": new.task_exec_id,
+        "workflow_exec_id": new.workflow_exec_id,
+        "workflow_id": new.workflow_id,
+        "task_id": new.task_id,
+        "execution_type": new.execution_type,
+        "status": status,
+        "parent_state_id": None if new.parent is None else task_key(new.workflow_exec_id, new.parent),
+        "attempts": 1 if is_running else 0,
+        "created_ms": now,
+        "started_ms": now if is_running else None,
+        "updated_ms": now,
+    }
 
 
 def _task_state(row: sa.RowMapping) -> TaskState:

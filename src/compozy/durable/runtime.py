@@ -19,22 +19,23 @@ from compozy.database.executions import (
     NewExecution,
     claim_one,
     claim_pending,
-    finish_execution,
     get_execution,
     get_status,
     has_claimable,
-    insert_execution,
     release_run,
 )
 from compozy.database.executors import bury_dead
 from compozy.database.failures import explain_failure, explain_failures
 from compozy.database.status import Status
-from compozy.database.tasks import NewTask, end_open_tasks, insert_task
+from compozy.database.tasks import NewTask
+from compozy.durable.context import RunContext, RunInterruptedError, RunSuspendedError, enter_run
+from compozy.durable.control import Controller
 from compozy.durable.format import JOURNAL_FORMAT
 from compozy.durable.journal import destroy_journal, launch_journal
 from compozy.durable.lease import LEASE_S, Lease
+from compozy.durable.records import accept, end_early, end_unknown
 from compozy.durable.recover import RunStart, find_start, forget_queue, reconcile, resume, take_over
-from compozy.durable.step import database_location
+from compozy.durable.step import load_recorded
 from compozy.errors import DatabaseError, InternalError, RunTimeoutError
 from compozy.ids import new_executor_id
 
@@ -54,12 +55,9 @@ class _BodyEnd(Enum):
 
     DONE = "done"
     INTERRUPTED = "interrupted"
+    SUSPENDED = "suspended"
     TIMED_OUT = "timed out"
     BROKEN = "broken"
-
-
-class RunInterruptedError(BaseException):
-    """A run stops here without having ended. No Exception, so that the journal records nothing and it stays open."""
 
 
 class Runtime:
@@ -70,9 +68,12 @@ class Runtime:
         execute: runs one execution from its first task to its end; called again for a run that is resumed.
         max_concurrent: runs at one time; the rest waits, the oldest first.
         role: what this process is to others: `run`, `server`, `worker`, `bench`.
+        lays_aside: whether a run that waits for long gives its place up, and is taken up again when its time comes.
     """
 
-    def __init__(self, database: Database, *, execute: Execute, max_concurrent: int, role: str) -> None:
+    def __init__(
+        self, database: Database, *, execute: Execute, max_concurrent: int, role: str, lays_aside: bool = True
+    ) -> None:
         self.executor_id = new_executor_id()
         self._database = database
         self._execute = execute
@@ -82,11 +83,18 @@ class Runtime:
         self._reserved = 0
         self._carried: dict[str, asyncio.Task[None]] = {}
         self._bodies: dict[str, asyncio.Task[None]] = {}
+        self._contexts: dict[str, RunContext] = {}
+        # Runs that the journal has nothing of yet.
+        self._fresh: set[str] = set()
+        self._controller = Controller(
+            database, self.executor_id, self._contexts, cancel=self.cancel, lays_aside=lays_aside
+        )
         self._body_ends: dict[str, asyncio.Future[_BodyEnd]] = {}
         self._others_wait = False
         self._stopping = False
         self._failures: dict[str, DatabaseError] = {}
         self._timeouts: dict[str, RunTimeoutError] = {}
+        self._suspended: dict[str, RunContext] = {}
         self._poller: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
 
@@ -110,6 +118,7 @@ class Runtime:
             self._lease.give_back()
             raise
         self._poller = asyncio.create_task(self._poll())
+        self._controller.start()
         return left
 
     async def stop(self) -> None:
@@ -119,6 +128,7 @@ class Runtime:
         if self._poller is not None:
             # Awaited, not canceled: a claim that is under way must not come after this process has signed off.
             await asyncio.gather(self._poller, return_exceptions=True)
+        await self._controller.stop()
         for body in self._bodies.values():
             body.cancel()
         for run_id, task in self._carried.items():
@@ -139,12 +149,18 @@ class Runtime:
         if self._poller is not None:
             self._poller.cancel()
 
-    async def submit(self, new: NewExecution, first_task: str) -> bool:
+    def wake(self) -> None:
+        """Look at once for runs that may be taken up, and for what is asked of those in hand."""
+        self._wake.set()
+        self._controller.wake()
+
+    async def submit(self, new: NewExecution, first_task: str, *, kind: str = "basic") -> bool:
         """Accept a run: once this returns it is never lost.
 
         Args:
             new: the run.
             first_task: id of the task that begins with it.
+            kind: of that task.
 
         Returns:
             False when a run of this id exists already; it is left as it is.
@@ -155,7 +171,10 @@ class Runtime:
         # The place is taken before the first await, so that a burst cannot take it twice.
         self._reserved += 1 if owner else 0
         try:
-            created = await self._database.write_async(partial(_insert, new=new, first_task=first_task, owner=owner))
+            task = NewTask(
+                workflow_exec_id=new.workflow_exec_id, workflow_id=new.workflow_id, path=first_task, execution_type=kind
+            )
+            created = await self._database.write_async(partial(accept, new=new, first_task=task, owner=owner))
             if owner and created:
                 self._begin(new.workflow_exec_id, RunStart.FRESH)
             elif created:
@@ -222,7 +241,7 @@ class Runtime:
         # The journal first: whoever finds it canceled there, after this process died between the two, ends it here.
         if await find_start(run_id) is RunStart.RESUME:
             await DBOS.cancel_workflow_async(run_id)
-        return await self._database.write_async(partial(_end_early, run_id=run_id, status=status, error=error))
+        return await self._database.write_async(partial(end_early, run_id=run_id, status=status, error=error))
 
     def _free_places(self) -> int:
         return self._max_concurrent - len(self._carried) - self._reserved
@@ -291,9 +310,12 @@ class Runtime:
 
     async def _see_through(self, run_id: str, start: RunStart) -> None:
         if start in {RunStart.CANCELED, RunStart.ENDED}:
-            await self._database.write_async(partial(_end_unknown, run_id=run_id, start=start))
+            await self._database.write_async(
+                partial(end_unknown, run_id=run_id, is_canceled=start is RunStart.CANCELED)
+            )
             return
         if start is RunStart.FRESH:
+            self._fresh.add(run_id)
             with SetWorkflowID(run_id):
                 handle = await DBOS.start_workflow_async(run_journaled, run_id)
         else:
@@ -303,8 +325,10 @@ class Runtime:
             await handle.get_result(polling_interval_sec=_JOURNAL_POLL_S)
         elif how is _BodyEnd.TIMED_OUT:
             await self._end_early(run_id, Status.TIMED_OUT, self._timeouts.pop(run_id).to_json())
+        elif how is _BodyEnd.SUSPENDED:
+            await self._controller.let_go(self._suspended.pop(run_id))
         elif how is _BodyEnd.BROKEN:
-            await self._database.write_async(partial(_end_unknown, run_id=run_id, start=RunStart.ENDED))
+            await self._database.write_async(partial(end_unknown, run_id=run_id, is_canceled=False))
 
     async def _body_end(self, run_id: str) -> _BodyEnd:
         """Wait for the end of a run's body, and see that it begins: this process may have stood still meanwhile."""
@@ -322,12 +346,15 @@ class Runtime:
 
     async def run_body(self, run_id: str) -> None:
         """What the journal calls for a run; only `run_journaled` does."""
-        database_location.set(self._database.location)
-        body = self._bodies[run_id] = asyncio.ensure_future(self._execute(run_id))
         how = _BodyEnd.INTERRUPTED
         try:
+            body = self._bodies[run_id] = asyncio.ensure_future(self._execute_in_context(run_id))
             await body
             how = _BodyEnd.DONE
+        except RunSuspendedError:
+            how = _BodyEnd.SUSPENDED
+            self._suspended[run_id] = self._contexts[run_id]
+            raise
         except asyncio.CancelledError as error:
             raise RunInterruptedError from error
         except RunTimeoutError as error:
@@ -344,9 +371,20 @@ class Runtime:
             raise
         finally:
             del self._bodies[run_id]
+            self._contexts.pop(run_id, None)
             end = self._body_ends.get(run_id)
             if end is not None and not end.done():
                 end.set_result(how)
+
+    async def _execute_in_context(self, run_id: str) -> None:
+        is_fresh = run_id in self._fresh
+        self._fresh.discard(run_id)
+        with explain_failures(self._database.location):
+            recorded = [] if is_fresh else await asyncio.to_thread(load_recorded, run_id)
+        context = RunContext(run_id, self.executor_id, self._database.location, recorded)
+        self._contexts[run_id] = context
+        enter_run(context)
+        await self._execute(run_id)
 
 
 @DBOS.workflow(name="compozy.run", max_recovery_attempts=None)
@@ -358,26 +396,3 @@ async def run_journaled(run_id: str) -> None:
 
 
 _active_runtime: Runtime | None = None
-
-
-def _insert(connection: sa.Connection, new: NewExecution, first_task: str, owner: str | None) -> bool:
-    if not insert_execution(connection, new, owner=owner):
-        return False
-    task = NewTask(workflow_exec_id=new.workflow_exec_id, workflow_id=new.workflow_id, task_id=first_task, position=0)
-    insert_task(connection, task, Status.RUNNING if owner else Status.PENDING)
-    return True
-
-
-def _end_early(connection: sa.Connection, run_id: str, status: Status, error: dict[str, Any] | None) -> bool:
-    end_open_tasks(connection, run_id, status)
-    return finish_execution(connection, run_id, status, error=error)
-
-
-def _end_unknown(connection: sa.Connection, run_id: str, start: RunStart) -> None:
-    """End a run that the journal closed while the tables have it open."""
-    if start is RunStart.CANCELED:
-        _end_early(connection, run_id, Status.CANCELED, None)
-        return
-    error = InternalError("the journal of this run ended without a result")
-    end_open_tasks(connection, run_id, Status.FAILED)
-    finish_execution(connection, run_id, Status.FAILED, error=error.to_json())

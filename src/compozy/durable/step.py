@@ -5,62 +5,61 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
 import sqlalchemy as sa
 import structlog
-from dbos import DBOS
 from dbos._context import EnterDBOSStepCtx, snapshot_step_context
-from dbos._dbos import _get_dbos_instance  # pyright: ignore[reportPrivateUsage] - see `transact`
-from dbos._error import DBOSWorkflowCancelledError, DBOSWorkflowConflictIDError
+from dbos._dbos import _get_dbos_instance  # pyright: ignore[reportPrivateUsage] - see `_record`
+from dbos._error import (
+    DBOSStepNondeterminismError,
+    DBOSUnexpectedStepError,
+    DBOSWorkflowCancelledError,
+    DBOSWorkflowConflictIDError,
+)
 
+from compozy.database.control import holds_run
 from compozy.database.failures import explain_failures
+from compozy.durable.context import Recorded, RunContext, current_run
 from compozy.errors import CompozyError, DatabaseError, InternalError, restore_error
 
 _log = structlog.get_logger(__name__)
 
-# How messages call the database of the run that is executed.
-database_location: ContextVar[str] = ContextVar("database_location", default="")
+
+class _LostRunError(BaseException):
+    """Another process has the run, or it has ended: no Exception, so that the engine records nothing."""
 
 
 async def step(name: str, call: Callable[[], Awaitable[Any]]) -> Any:
     """Run `call` once in the life of the run and record what came of it, a value or an error; replays return that.
 
     Args:
-        name: what the journal calls it; a replay must come with the same names in the same order.
+        name: what the journal calls it. It names the task by its path, so that a replay finds it again, whatever ran
+            at the same time; steps of the same name come in the same order each time.
         call: returns JSON. It may be run again when the process dies before its result is recorded.
 
     Raises:
         CompozyError: what `call` raised, now or when it was recorded.
         DatabaseError: the database refused; nothing was recorded.
+        RunSuspendedError: the run shall come to a halt; nothing was done.
         asyncio.CancelledError: the run was canceled, or another process has it now; nothing was recorded.
     """
-
-    async def recorded() -> dict[str, Any]:
-        try:
-            return {"value": await call()}
-        except DatabaseError:
-            raise
-        except CompozyError as error:
-            return {"error": error.to_json()}
-        except Exception as error:  # noqa: BLE001 - the worker's edge: a defect fails the run, not the process
-            _log.exception("a step broke", step=name)
-            return {"error": InternalError(f"{type(error).__name__}: {error}").to_json()}
-
-    with _engine_failures():
-        result = await DBOS.run_step_async({"name": name}, recorded)
-    if "error" in result:
-        raise restore_error(result["error"])
-    return result["value"]
+    context = current_run()
+    found = context.take(name)
+    if found is None:
+        context.check()
+        outcome = await _outcome_of(name, call)
+        # It changes no table, so whoever cancels need not know whether it was recorded.
+        await _record(context, name, lambda _: outcome, is_seen_through=False)
+    else:
+        outcome = _output_of(found)
+    if "error" in outcome:
+        raise restore_error(outcome["error"])
+    return outcome["value"]
 
 
 async def transact(name: str, change: Callable[[sa.Connection], Any]) -> Any:
     """Run `change` and record its result in the journal in *one* transaction, so that tables and journal agree.
-
-    DBOS does so for its own schedules and offers it to nobody else: a step of its public interface would commit twice,
-    and a crash between the two would leave them apart. tests/integration/durable/test_step.py fails when a release
-    of DBOS changes what is used here.
 
     Args:
         name: as for `step`.
@@ -71,33 +70,113 @@ async def transact(name: str, change: Callable[[sa.Connection], Any]) -> Any:
 
     Raises:
         DatabaseError: the database refused; nothing was stored.
+        RunSuspendedError: the run shall come to a halt; nothing was stored.
         asyncio.CancelledError: the run was canceled, or another process has it now; nothing was stored. Also when the
             caller was canceled meanwhile: then the transaction was ended first, one way or the other.
     """
-    context = snapshot_step_context()
-    if context is None or not context.is_workflow():
-        raise InternalError(f"the transaction {name!r} was begun outside of a run")
+    context = current_run()
+    found = context.take(name)
+    if found is not None:
+        return _output_of(found)
+    context.check()
+
+    def fenced(connection: sa.Connection) -> Any:
+        if not holds_run(connection, context.run_id, context.executor_id):
+            raise _LostRunError
+        return change(connection)
+
+    return await _record(context, name, fenced, is_seen_through=True)
+
+
+async def _outcome_of(name: str, call: Callable[[], Awaitable[Any]]) -> dict[str, Any]:
+    try:
+        return {"value": await call()}
+    except DatabaseError:
+        raise
+    except CompozyError as error:
+        return {"error": error.to_json()}
+    except Exception as error:  # noqa: BLE001 - the worker's edge: a defect fails the run, not the process
+        _log.exception("a step broke", step=name)
+        return {"error": InternalError(f"{type(error).__name__}: {error}").to_json()}
+
+
+async def _record(
+    context: RunContext, name: str, change: Callable[[sa.Connection], Any], *, is_seen_through: bool
+) -> Any:
+    """Run `change` and record what it returns, in one transaction with the journal.
+
+    DBOS does so for its own schedules and offers it to nobody else: a step of its public interface would commit twice,
+    and a crash between the two would leave tables and journal apart. It would also number the steps by the order in
+    which they begin, which is not the same again where branches run at the same time.
+    tests/integration/durable/test_step.py fails when a release of DBOS changes what is used here.
+    """
+    engine = snapshot_step_context()
+    if engine is None or engine.workflow_id != context.run_id:
+        raise InternalError(f"the step {name!r} was begun outside of its run")
+    engine.function_id = function_id = context.next_id()
 
     def commit() -> Any:
-        with EnterDBOSStepCtx({"name": name}, context) as entered:
+        with EnterDBOSStepCtx({"name": name}, engine) as entered:
             journal = _get_dbos_instance()._sys_db  # pyright: ignore[reportPrivateUsage] - see above
-            return journal.call_txn_as_step(entered.workflow_id, entered.curr_step_function_id, name, change)
+            return journal.call_txn_as_step(entered.workflow_id, function_id, name, change)
 
-    committing = asyncio.ensure_future(asyncio.to_thread(commit))
-    with _engine_failures():
+    with _engine_failures(context.location):
+        return await _finish(asyncio.ensure_future(asyncio.to_thread(commit)), is_seen_through=is_seen_through)
+
+
+async def _finish(committing: asyncio.Future[Any], *, is_seen_through: bool) -> Any:
+    """Wait for a thread, which cannot be stopped, and where it `is_seen_through` does not let itself be canceled."""
+    # Looked at in any case: what nobody looks at is printed.
+    committing.add_done_callback(lambda done: done.cancelled() or done.exception())
+    canceled: asyncio.CancelledError | None = None
+    while not committing.done():
         try:
-            return await asyncio.shield(committing)
-        except asyncio.CancelledError:
-            # A thread cannot be stopped: whoever cancels must not look before it is known what was stored.
             await asyncio.wait({committing})
-            raise
+        except asyncio.CancelledError as error:
+            if not is_seen_through:
+                raise
+            canceled = error
+    if canceled is not None:
+        raise canceled
+    return committing.result()
+
+
+def load_recorded(run_id: str) -> list[Recorded]:
+    """Return what the journal holds of a run. It is read past the engine, which would record that it was read."""
+    journal = _get_dbos_instance()._sys_db  # pyright: ignore[reportPrivateUsage] - see `_record`
+    return [
+        Recorded(
+            function_id=found["function_id"],
+            name=found["function_name"],
+            output=found["output"],
+            error=None if found["error"] is None else str(found["error"]),
+        )
+        for found in journal.list_workflow_steps(run_id)
+    ]
+
+
+def _output_of(found: Recorded) -> Any:
+    if found.error is not None:
+        raise InternalError(f"the journal holds a defect of the step {found.name!r}: {found.error}")
+    return found.output
+
+
+# All of them say that another process records this run, or ended it. The two in the middle: it recorded another step
+# under the number that was free when this one began.
+_LOST = (
+    _LostRunError,
+    DBOSUnexpectedStepError,
+    DBOSStepNondeterminismError,
+    DBOSWorkflowCancelledError,
+    DBOSWorkflowConflictIDError,
+)
 
 
 @contextmanager
-def _engine_failures() -> Generator[None, None, None]:
+def _engine_failures(location: str) -> Generator[None, None, None]:
     """Translate what the engine raises when it could not record."""
     try:
-        with explain_failures(database_location.get()):
+        with explain_failures(location):
             yield
-    except (DBOSWorkflowCancelledError, DBOSWorkflowConflictIDError) as error:
+    except _LOST as error:
         raise asyncio.CancelledError from error

@@ -221,7 +221,7 @@ def _record_end(
     connection: sa.Connection, run: Execution, output: dict[str, Any] | None = None, error: dict[str, Any] | None = None
 ) -> None:
     status = Status.SUCCESS if error is None else Status.FAILED
-    task = NewTask(workflow_exec_id=run.workflow_exec_id, workflow_id=run.workflow_id, task_id=TASK, position=0)
+    task = NewTask(workflow_exec_id=run.workflow_exec_id, workflow_id=run.workflow_id, path=TASK)
     end = TaskEnd(status=status, attempts=1, input=run.input, output=output, error=error)
     finish_task(connection, task.task_exec_id, end)
     finish_execution(connection, run.workflow_exec_id, status, output=output, error=error)

@@ -60,7 +60,7 @@ async def start_ingestion(runtime: Runtime, database: Database, request: IngestR
     new = prepare_ingestion(request)
     under_way = await database.read_async(lambda connection: find_open_ingestion(connection, new.workflow_id))
     if under_way is None:
-        await runtime.submit(new, first_task=TASK)
+        await runtime.submit(new, first_task=TASK, kind=KIND)
         return new.workflow_exec_id
     known_id, known = under_way
     if known != new.input:

@@ -19,13 +19,15 @@ class CallPosition:
 
     Attributes:
         execution_id: the run.
-        task_id: the task that asks.
+        task_id: the task that asks, as it is written in the workflow.
+        path: its place in the run; apart from `task_id` inside containers.
         run_index: ordinal of the request within the run, from 0.
         task_index: ordinal of the request within the task, from 0.
     """
 
     execution_id: str
     task_id: str
+    path: str
     run_index: int
     task_index: int
 

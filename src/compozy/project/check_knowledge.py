@@ -42,7 +42,7 @@ def check_knowledge(read: ProjectSources, project: ProjectOutline) -> Iterator[F
     yield from _check_bindings(settings, ("bindings",), bases)
     for workflow in project.workflows:
         yield from _check_bindings(workflow.node, ("knowledge",), bases)
-        for task in workflow.tasks:
+        for task in workflow.list.walk():
             yield from _check_bindings(task.node, ("agent", "knowledge"), bases)
 
 

@@ -11,6 +11,7 @@ from compozy.config.nodes import MappingNode, Node, ScalarNode, SequenceNode, ke
 from compozy.errors import Fault, Place
 from compozy.project.outline import ProjectOutline, ProviderOutline, id_place, text_at
 from compozy.project.paths import absolute
+from compozy.template import has_actions
 
 _ANSWERS = ("text", "json", "error")
 # A key that only some kinds of providers have.
@@ -26,7 +27,7 @@ def check_providers(project: ProjectOutline, root: Path) -> Iterator[Fault]:
     """Yield what is wrong with the providers; `root` is the project's folder."""
     yield from _check_ids(project.providers)
     yield from _check_fallbacks(project.providers)
-    task_ids = {task.id for workflow in project.workflows for task in workflow.tasks}
+    task_ids = {task.id for workflow in project.workflows for task in workflow.list.walk()}
     for provider in project.providers:
         yield from _check_kind(provider)
         if provider.type == "scripted":
@@ -94,7 +95,8 @@ def _check_script(provider: ProviderOutline, task_ids: set[str]) -> Iterator[Fau
         yield Fault(place=place, message="a scripted provider needs responses", hint=hint, code="provider")
     if isinstance(responses, MappingNode):
         for each in responses.entries:
-            if each.key not in task_ids:
+            # The tasks of a collection get their ids when it runs.
+            if each.key not in task_ids and not any(map(has_actions, task_ids)):
                 message = f"responses: no workflow has a task {each.key!r}"
                 yield Fault(place=each.key_place, message=message, hint=suggest(each.key, task_ids), code="reference")
             yield from _check_answers(each.value)

@@ -1,44 +1,50 @@
-"""Checks of templates: their syntax, and that what they read can be there when they run."""
+"""Checks of templates and expressions: their syntax, and that what they read can be there when they run.
+
+What cannot be known before a run is accepted.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
-from compozy.config.nearest import suggest
 from compozy.config.nodes import MappingNode, NodePath, ScalarNode, node_at, to_value, walk_scalars
-from compozy.errors import Fault, Place, TemplateSyntaxError
-from compozy.project.outline import ProjectOutline, TaskOutline, WorkflowOutline
-from compozy.schema import is_closed, listed_keys
-from compozy.template import Reference, has_actions
+from compozy.errors import ExpressionSyntaxError, Fault, TemplateSyntaxError
+from compozy.expression import compile as compile_expression
+from compozy.project.check_references import Frame, Reading, Words, check_reference
+from compozy.project.flow import flows_of
+from compozy.project.outline import ProjectOutline, TaskList, TaskOutline, WorkflowOutline, text_at
 from compozy.template import compile as compile_template
+from compozy.template import has_actions
 
-ROOTS = ("input", "tasks", "workflow", "project", "env")
-TASK_FIELDS = ("output", "status", "input", "error", "id")
-TEXT_FIELDS = ("text", "response", "sources")
+_ITEM = frozenset({"item", "index"})
+_SIGNAL = frozenset({"signal", "processor"})
+_RESULT = frozenset({"output", "children"})
+_ERROR = frozenset({"error"})
+_CEL_KEYS = frozenset({"condition", "filter"})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Scope:
-    """What a template can read: the tasks of the list before `position` have run."""
+class _Text:
+    """A key of a task whose texts are templates or expressions, and what can be read there besides."""
 
-    workflow: WorkflowOutline
-    position: int
-    input_schema: Any
+    path: NodePath
+    roots: frozenset[str] = frozenset()
+    own: bool = False
+    children: bool = False
 
 
 def check_templates(project: ProjectOutline) -> Iterator[Fault]:
-    """Yield what is wrong with the templates of every workflow."""
+    """Yield what is wrong with the templates and expressions of every workflow."""
     for workflow in project.workflows:
-        schema = _input_schema(workflow)
-        for task in workflow.tasks:
-            scope = _Scope(workflow=workflow, position=task.index, input_schema=schema)
-            for key in (("prompt",), ("agent", "instructions"), ("with",)):
-                yield from _check_below(scope, (*task.path, *key))
-        scope = _Scope(workflow=workflow, position=_end(workflow), input_schema=schema)
+        reading = Reading(workflow=workflow, input_schema=_input_schema(workflow))
+        yield from _check_below(reading, ("env",))
+        yield from _check_list(reading, workflow.list)
+        end = replace(reading, at_end=True)
         for key in ("output", "outputs"):
-            yield from _check_below(scope, (key,))
+            yield from _check_below(end, (key,))
+        yield from _check_below(replace(end, roots=_ERROR), ("config", "on_error", "with"))
 
 
 def _input_schema(workflow: WorkflowOutline) -> Any:
@@ -49,95 +55,88 @@ def _input_schema(workflow: WorkflowOutline) -> Any:
     return None
 
 
-def _end(workflow: WorkflowOutline) -> int:
-    return 1 + max((task.index for task in workflow.tasks), default=0)
+def _check_list(reading: Reading, tasks: TaskList) -> Iterator[Fault]:
+    members = {task.id: task for task in tasks.members() if task.id}
+    for flow in flows_of(tasks, reading.workflow.node):
+        for task in flow.tasks:
+            frame = Frame(members=members, flow=flow, task=task)
+            roots = reading.roots | (_ERROR if task.id in flow.after_failure else frozenset[str]())
+            yield from _check_task(replace(reading, frames=(frame, *reading.frames), roots=roots), task)
 
 
-def _check_below(scope: _Scope, path: NodePath) -> Iterator[Fault]:
-    found = node_at(scope.workflow.node, path)
+def _check_task(reading: Reading, task: TaskOutline) -> Iterator[Fault]:
+    for text in _texts(task):
+        children = task.below.members() if text.children and task.below is not None else ()
+        inner = replace(
+            reading,
+            roots=reading.roots | text.roots,
+            reads_own=text.own,
+            children=frozenset(child.id for child in children),
+        )
+        yield from _check_below(inner, (*task.path, *text.path))
+    if task.below is not None:
+        yield from _check_list(replace(reading, roots=reading.roots | _roots_below(task)), task.below)
+
+
+def _texts(task: TaskOutline) -> Iterator[_Text]:
+    item = _ITEM | _variables(task) if task.kind == "collection" else frozenset[str]()
+    signal = _SIGNAL if task.kind == "wait" else frozenset[str]()
+    yield _Text(path=("id",))
+    yield _Text(path=("condition",), roots=signal)
+    yield _Text(path=("with",), roots=item)
+    yield _Text(path=("filter",), roots=item)
+    yield _Text(path=("outputs",), roots=_RESULT | signal, children=True)
+    for path in (("env",), ("prompt",), ("agent", "instructions"), ("items",), ("wait_for",), ("signal",)):
+        yield _Text(path=path)
+    yield _Text(path=("on_success", "with"), roots=signal, own=True)
+    for path in (("on_error", "with"), ("config", "on_error", "with")):
+        yield _Text(path=path, roots=_ERROR, own=True)
+
+
+def _roots_below(task: TaskOutline) -> frozenset[str]:
+    if task.kind == "collection":
+        return _ITEM | _variables(task)
+    return frozenset({"signal"}) if task.kind == "wait" else frozenset()
+
+
+def _variables(task: TaskOutline) -> frozenset[str]:
+    return frozenset({text_at(task.node, "item_var"), text_at(task.node, "index_var")} - {""})
+
+
+def _check_below(reading: Reading, path: NodePath) -> Iterator[Fault]:
+    found = node_at(reading.workflow.node, path)
     for below, scalar in walk_scalars(found) if found is not None else ():
-        if isinstance(scalar.value, str) and has_actions(scalar.value):
-            yield from _check_text(scope, scalar, ".".join(map(str, (*path, *below))))
+        if not isinstance(scalar.value, str):
+            continue
+        if has_actions(scalar.value):
+            yield from _check_template(reading, scalar, ".".join(map(str, (*path, *below))))
+        elif path[-1] in _CEL_KEYS and not below and scalar.text.strip():
+            yield from _check_expression(reading, scalar)
 
 
-def _check_text(scope: _Scope, scalar: ScalarNode, name: str) -> Iterator[Fault]:
+def _check_template(reading: Reading, scalar: ScalarNode, name: str) -> Iterator[Fault]:
     try:
         template = compile_template(scalar.text, name=name, dialect="compozy", locate=scalar.locate)
     except TemplateSyntaxError as error:
-        place = error.place or scalar.place
-        yield Fault(place=place, message=error.message, hint=error.hint, code=error.code)
+        yield Fault(place=error.place or scalar.place, message=error.message, hint=error.hint, code=error.code)
         return
     for reference in template.references:
-        message, hint = _check_reference(scope, reference.path)
-        if message:
-            yield Fault(place=_place(reference, scalar), message=message, hint=hint, code="reference")
+        words = check_reference(reading, reference.path)
+        if words is not None:
+            yield _fault(words, reference.place or scalar.place)
 
 
-def _place(reference: Reference, scalar: ScalarNode) -> Place:
-    return reference.place or scalar.place
+def _check_expression(reading: Reading, scalar: ScalarNode) -> Iterator[Fault]:
+    try:
+        expression = compile_expression(scalar.text, locate=scalar.locate)
+    except ExpressionSyntaxError as error:
+        yield Fault(place=error.place or scalar.place, message=error.message, hint=error.hint, code=error.code)
+        return
+    for reference in expression.references:
+        words = check_reference(reading, reference.path, joined=reference.joined, is_cel=True)
+        if words is not None and not reference.optional:
+            yield _fault(words, scalar.locate(reference.offset))
 
 
-_Words = tuple[str, str]
-_FINE: _Words = ("", "")
-
-
-def _check_reference(scope: _Scope, path: tuple[str, ...]) -> _Words:
-    """Return message and hint for what is wrong with the path that a template reads."""
-    root, *rest = path
-    if root not in ROOTS:
-        known = ", ".join(f".{each}" for each in ROOTS)
-        return f"a template cannot read .{root}", suggest(root, ROOTS) or f"it can read {known}"
-    check = _CHECKS.get(root)
-    return check(scope, rest) if check and rest else _FINE
-
-
-def _check_input_path(scope: _Scope, rest: list[str]) -> _Words:
-    keys = listed_keys(scope.input_schema)
-    if keys is None or rest[0] in keys or not is_closed(scope.input_schema):
-        return _FINE
-    return f"the input has no {rest[0]!r}", suggest(rest[0], keys) or _list_of("its keys are", keys)
-
-
-def _check_tasks_path(scope: _Scope, rest: list[str]) -> _Words:
-    task_id, *fields = rest
-    by_id = {task.id: task for task in reversed(scope.workflow.tasks) if task.id}
-    task = by_id.get(task_id)
-    if task is None:
-        earlier = [task.id for task in scope.workflow.tasks if task.id and task.index < scope.position]
-        return f"there is no task {task_id!r}", suggest(task_id, by_id) or _list_of("the tasks before are", earlier)
-    if task.index == scope.position:
-        return f"task {task_id!r} cannot read its own result", ""
-    if task.index > scope.position:
-        return f"task {task_id!r} runs later", "move it up in the list"
-    if fields and fields[0] not in TASK_FIELDS:
-        hint = suggest(fields[0], TASK_FIELDS) or f"its result is `.tasks.{task_id}.output`"
-        return f"a task has no {fields[0]!r}", hint
-    return _check_output_path(task, fields[1]) if len(fields) > 1 and fields[0] == "output" else _FINE
-
-
-def _check_output_path(task: TaskOutline, key: str) -> _Words:
-    keys = _output_keys(task)
-    if keys is None or key in keys:
-        return _FINE
-    return f"the output of task {task.id!r} has no {key!r}", suggest(key, keys) or _list_of("it has", keys)
-
-
-def _output_keys(task: TaskOutline) -> frozenset[str] | None:
-    """Return the keys that the task's output has, None when they are not known before it runs."""
-    if task.node.entry("output") is not None:
-        return listed_keys(task.output_schema)
-    if task.has_prompt:
-        return frozenset(TEXT_FIELDS)
-    with_ = node_at(task.node, ("with",))
-    return frozenset(entry.key for entry in with_.entries) if isinstance(with_, MappingNode) else None
-
-
-def _list_of(words: str, keys: Any) -> str:
-    names = sorted(keys)
-    return f"{words} {', '.join(names)}" if names else ""
-
-
-_CHECKS: dict[str, Callable[[_Scope, list[str]], _Words]] = {
-    "input": _check_input_path,
-    "tasks": _check_tasks_path,
-}
+def _fault(words: Words, place: Any) -> Fault:
+    return Fault(place=place, message=words.message, hint=words.hint, code="reference")

@@ -8,22 +8,23 @@ from collections.abc import Iterator
 from compozy.config.nearest import suggest
 from compozy.config.nodes import MappingNode, NodePath, key_place_at, node_at, place_at, to_value
 from compozy.errors import Fault, Place
+from compozy.project.check_tasks import check_tasks
 from compozy.project.outline import ProjectOutline, TaskOutline, WorkflowOutline, id_place, text_at
 from compozy.schema import check_schema
 from compozy.schema.words import TYPES
 
 
 def check_workflows(project: ProjectOutline) -> Iterator[Fault]:
-    """Yield what is wrong with ids, providers and schemas of the workflows."""
+    """Yield what is wrong with ids, transitions, providers and schemas of the workflows."""
     yield from _check_workflow_ids(project.workflows)
     provider_ids = [provider.id for provider in project.providers if provider.id]
     for workflow in project.workflows:
-        yield from _check_task_ids(workflow)
+        yield from check_tasks(workflow, project.max_nesting_depth)
         yield from _check_input(workflow)
-        for task in workflow.tasks:
+        for task in workflow.list.walk():
             yield from _check_agent(task)
             yield from _check_provider(task, provider_ids) if project.knows_providers else ()
-            yield from _check_schema(workflow.node, (*task.path, "output"))
+            yield from _check_schemas(workflow, task)
 
 
 def _check_workflow_ids(workflows: tuple[WorkflowOutline, ...]) -> Iterator[Fault]:
@@ -38,16 +39,6 @@ def _check_workflow_ids(workflows: tuple[WorkflowOutline, ...]) -> Iterator[Faul
             yield Fault(place=place, message=message, code="duplicate_id")
 
 
-def _check_task_ids(workflow: WorkflowOutline) -> Iterator[Fault]:
-    first: dict[str, Place] = {}
-    for task in workflow.tasks:
-        place = id_place(task.node)
-        if task.id and task.id in first:
-            message = f"duplicate task id {task.id!r}, first in line {first[task.id].line}"
-            yield Fault(place=place, message=message, code="duplicate_id")
-        first.setdefault(task.id, place)
-
-
 def _check_input(workflow: WorkflowOutline) -> Iterator[Fault]:
     paths: list[NodePath] = [("input",), ("config", "input")]
     written = [path for path in paths if isinstance(node_at(workflow.node, path), MappingNode)]
@@ -57,10 +48,20 @@ def _check_input(workflow: WorkflowOutline) -> Iterator[Fault]:
         yield Fault(place=place, message=message, hint="write one of them", code="duplicate_key")
     for path in written:
         yield from _check_schema(workflow.node, path)
-        kind = text_at(workflow.node, *path, "type")
-        if kind in TYPES and kind != "object":
-            place = place_at(workflow.node, (*path, "type"))
-            yield Fault(place=place, message=f"the input is a map: expected type object, got {kind}", code="schema")
+        yield from _check_is_map(workflow.node, path, "the input is a map")
+
+
+def _check_schemas(workflow: WorkflowOutline, task: TaskOutline) -> Iterator[Fault]:
+    for key in ("input", "output", *(("form",) if task.kind == "wait" else ())):
+        yield from _check_schema(workflow.node, (*task.path, key))
+    yield from _check_is_map(workflow.node, (*task.path, "input"), "the input of a task is its `with`, a map")
+
+
+def _check_is_map(node: MappingNode, path: NodePath, words: str) -> Iterator[Fault]:
+    kind = text_at(node, *path, "type")
+    if kind in TYPES and kind != "object":
+        place = place_at(node, (*path, "type"))
+        yield Fault(place=place, message=f"{words}: expected type object, got {kind}", code="schema")
 
 
 def _check_agent(task: TaskOutline) -> Iterator[Fault]:

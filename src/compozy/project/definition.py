@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from compozy.config.nodes import NodePath, ScalarNode, node_at, walk_scalars
+from compozy.config.nodes import NodePath, ScalarNode, walk_scalars
 from compozy.knowledge.config import KnowledgeBinding
 from compozy.model.config import ProviderConfig
 from compozy.project.loaded import LoadedProject, LoadedWorkflow
 from compozy.project.masks import mask_address
+from compozy.schema.json_kinds import is_map
+from compozy.task.config import BasicTask
+from compozy.task.walk import walk_tasks
 from compozy.template import has_actions
 from compozy.workflow.config import WorkflowConfig
 from compozy.workflow.places import compress_places, path_key
 
 _SECRET_KEYS = {"api_key", "responses"}
-_TEMPLATES: tuple[tuple[str, ...], ...] = (("prompt",), ("agent", "instructions"), ("with",))
+_CEL_KEYS = frozenset({"condition", "filter"})
 
 
 def snapshot(project: LoadedProject, workflow_id: str) -> dict[str, Any]:
@@ -31,22 +34,50 @@ def snapshot(project: LoadedProject, workflow_id: str) -> dict[str, Any]:
     """
     workflow = project.workflow(workflow_id)
     return {
-        "workflow": _with_default_provider(project, workflow.config),
+        "workflow": _as_run(project, workflow.config),
         "providers": [_public_parts(provider) for provider in _reachable(project, workflow.config)],
         "source": {"file": workflow.node.place.file, "places": _template_places(workflow)},
     }
 
 
-def _with_default_provider(project: LoadedProject, workflow: WorkflowConfig) -> dict[str, Any]:
-    """Return the workflow as JSON; a run keeps the provider and the knowledge that were the defaults when it began."""
+def _as_run(project: LoadedProject, workflow: WorkflowConfig) -> dict[str, Any]:
+    """Return the workflow as JSON, with what the project says about its tasks.
+
+    A run keeps the options of the project under its own, and the provider and the knowledge that were the defaults when
+    it began.
+    """
     document: dict[str, Any] = workflow.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    default = document.pop("knowledge", None) or [_as_json(binding) for binding in project.knowledge.bindings]
-    for task in document["tasks"]:
-        agent: dict[str, Any] = task.get("agent") or {}
-        if "prompt" in task and default and agent.get("knowledge") is None:
-            agent = task["agent"] = {**agent, "knowledge": default}
-        if "prompt" in task and project.providers and not agent.get("llm"):
-            task["agent"] = {**agent, "llm": project.providers[0].id}
+    options = project.config.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
+    if options:
+        document["config"] = _merged(options, document.get("config") or {})
+    knowledge = document.pop("knowledge", None) or [_as_json(binding) for binding in project.knowledge.bindings]
+    for step in walk_tasks(workflow.tasks):
+        if isinstance(step.task, BasicTask) and step.task.prompt is not None:
+            _fill_in_agent(project, _at(document, step.place), knowledge)
+    return document
+
+
+def _fill_in_agent(project: LoadedProject, task: dict[str, Any], knowledge: list[dict[str, Any]]) -> None:
+    """Write down the provider and the knowledge of the agent of `task`, where it names none itself."""
+    agent: dict[str, Any] = task.get("agent") or {}
+    if knowledge and agent.get("knowledge") is None:
+        agent = task["agent"] = {**agent, "knowledge": knowledge}
+    if project.providers and not agent.get("llm"):
+        task["agent"] = {**agent, "llm": project.providers[0].id}
+
+
+def _merged(far: dict[str, Any], near: dict[str, Any]) -> dict[str, Any]:
+    """Return two maps of options as one, setting by setting; `near` counts."""
+    merged = {**far, **{key: value for key, value in near.items() if value is not None}}
+    for key in far.keys() & near.keys():
+        if is_map(far[key]) and is_map(near[key]):
+            merged[key] = _merged(far[key], near[key])
+    return merged
+
+
+def _at(document: Any, path: NodePath) -> Any:
+    for part in path:
+        document = document[part]
     return document
 
 
@@ -64,7 +95,11 @@ def _public_parts(provider: ProviderConfig) -> dict[str, Any]:
 def _reachable(project: LoadedProject, workflow: WorkflowConfig) -> list[ProviderConfig]:
     by_id = {provider.id: provider for provider in project.providers}
     default = project.providers[0].id if project.providers else None
-    waiting = [task.agent.llm if task.agent and task.agent.llm else default for task in workflow.tasks if task.prompt]
+    waiting = [
+        step.task.agent.llm if step.task.agent and step.task.agent.llm else default
+        for step in walk_tasks(workflow.tasks)
+        if isinstance(step.task, BasicTask) and step.task.prompt
+    ]
     found: dict[str, ProviderConfig] = {}
     while waiting:
         provider_id = waiting.pop(0)
@@ -76,18 +111,15 @@ def _reachable(project: LoadedProject, workflow: WorkflowConfig) -> list[Provide
 
 def _template_places(workflow: LoadedWorkflow) -> dict[str, Any]:
     places: dict[str, Any] = {}
-    for path, scalar in _templates(workflow):
-        if isinstance(scalar.value, str) and has_actions(scalar.value):
+    for path, scalar in _texts(workflow):
+        if isinstance(scalar.value, str) and (has_actions(scalar.value) or path[-1] in _CEL_KEYS):
             places[path_key(path)] = compress_places(len(scalar.value), scalar.locate)
     return places
 
 
-def _templates(workflow: LoadedWorkflow) -> Iterator[tuple[NodePath, ScalarNode]]:
-    roots: list[NodePath] = [
-        ("tasks", index, *key) for index in range(len(workflow.config.tasks)) for key in _TEMPLATES
-    ]
-    for root in roots:
-        found = node_at(workflow.node, root)
-        yield from walk_scalars(found, root) if found is not None else ()
+def _texts(workflow: LoadedWorkflow) -> Iterator[tuple[NodePath, ScalarNode]]:
+    for root in ("tasks", "env", "config"):
+        found = workflow.node.entry(root)
+        yield from walk_scalars(found.value, (root,)) if found is not None else ()
     output = workflow.node.entry("output") or workflow.node.entry("outputs")
     yield from walk_scalars(output.value, ("output",)) if output is not None else ()

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from compozy.config.duration import DurationS
 from compozy.config.settings import (
     AutoloadSettings,
     DatabaseSettings,
+    LimitSettings,
     RuntimeSettings,
     Section,
     ServerSettings,
 )
 from compozy.knowledge.config import KnowledgeSettings
 from compozy.model.config import ProviderConfig
+from compozy.task.options import RetryPolicy
 
 NAME_PATTERN = r"^[^\x00-\x1f\x7f]{1,128}$"
 
@@ -30,6 +33,13 @@ class LlmSettings(Section):
     """`llm:`, the models that agents use."""
 
     providers: tuple[ProviderConfig, ...] = Field(default=(), description="Model providers; the first is the default.")
+
+
+class ProjectOptions(Section):
+    """`config:` of the project, for tasks about which neither they nor their workflow say anything."""
+
+    retry_policy: RetryPolicy | None = Field(default=None, description="How failed tasks are tried again.")
+    timeout: DurationS | None = Field(default=None, description="Time for a task with all its attempts.")
 
 
 class WorkflowSource(Section):
@@ -52,5 +62,7 @@ class ProjectFile(Section):
     knowledge: KnowledgeSettings = Field(default=KnowledgeSettings(), description="Documents that agents draw on.")
     server: ServerSettings = Field(default=ServerSettings(), description="The address of `compozy start`.")
     runtime: RuntimeSettings = Field(default=RuntimeSettings(), description="How runs are executed.")
+    limits: LimitSettings = Field(default=LimitSettings(), description="How much of something there may be.")
+    config: ProjectOptions = Field(default=ProjectOptions(), description="Options of tasks; the nearest one counts.")
     autoload: AutoloadSettings = Field(default=AutoloadSettings(), description="Further workflow files.")
     workflows: tuple[WorkflowSource, ...] = Field(default=(), description="Workflow files that are named one by one.")

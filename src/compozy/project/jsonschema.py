@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel
 
 from compozy.config.shape import keys_of_field
 from compozy.project.file import ProjectFile
+from compozy.task.config import DEFAULT_KIND, KINDS
 from compozy.workflow.config import WorkflowConfig
 
 PROJECT_SCHEMA_NAME = "compozy.schema.json"
@@ -26,7 +27,41 @@ def project_schema() -> dict[str, Any]:
 
 def workflow_schema() -> dict[str, Any]:
     """Return the schema of a workflow file."""
-    return _schema_of(WorkflowConfig, "Compozy workflow")
+    schema = _with_task_by_type(_schema_of(WorkflowConfig, "Compozy workflow"))
+    return {**schema, "$defs": {**schema["$defs"], "Task": _task_by_type()}}
+
+
+def _task_by_type() -> dict[str, Any]:
+    """Return the schema of a task as a choice by its `type`: editors then know the one kind that is meant.
+
+    Of `oneOf` they would show the faults of every kind.
+    """
+    is_plain: dict[str, Any] = {"not": {"required": ["type"]}}
+    cases = [{"if": _has_type(kind), "then": {"$ref": f"#/$defs/{model.__name__}"}} for kind, model in KINDS.items()]
+    plain = {"if": is_plain, "then": {"$ref": f"#/$defs/{KINDS[DEFAULT_KIND].__name__}"}}
+    kinds = {"enum": list(KINDS), "description": "Kind of task."}
+    return {"type": "object", "required": ["id"], "properties": {"type": kinds}, "allOf": [plain, *cases]}
+
+
+def _has_type(kind: str) -> dict[str, Any]:
+    return {"required": ["type"], "properties": {"type": {"const": kind}}}
+
+
+def _with_task_by_type(schema: Any) -> Any:
+    """Replace each choice among all kinds of tasks by a reference to the one schema of them."""
+    if isinstance(schema, list):
+        return [_with_task_by_type(item) for item in cast("list[Any]", schema)]
+    if not isinstance(schema, dict):
+        return schema
+    changed = {key: _with_task_by_type(value) for key, value in cast("dict[str, Any]", schema).items()}
+    kinds = [{"$ref": f"#/$defs/{model.__name__}"} for model in KINDS.values()]
+    choices: list[Any] = changed.get("oneOf", [])
+    if choices[-len(kinds) :] != kinds:
+        return changed
+    others = choices[: -len(kinds)]
+    del changed["oneOf"]
+    task = {"$ref": "#/$defs/Task"}
+    return {**changed, "anyOf": [*others, task]} if others else {**changed, **task}
 
 
 def _schema_of(model: type[BaseModel], title: str) -> dict[str, Any]:

@@ -8,10 +8,17 @@ from pathlib import Path
 
 from compozy.config.nearest import suggest
 from compozy.config.nodes import MappingNode, NodePath, ScalarNode, node_at, place_at
-from compozy.config.settings import DEFAULT_CONCURRENCY, DatabaseSettings, RuntimeSettings, ServerSettings
+from compozy.config.settings import (
+    DEFAULT_CONCURRENCY,
+    DatabaseSettings,
+    LimitSettings,
+    RuntimeSettings,
+    ServerSettings,
+)
 from compozy.errors import NotFoundError, Place
 from compozy.knowledge.config import KnowledgeSettings
 from compozy.model.config import ProviderConfig
+from compozy.project.file import ProjectOptions
 from compozy.workflow.config import WorkflowConfig
 
 
@@ -58,6 +65,8 @@ class LoadedProject:
     server: ServerSettings
     runtime: RuntimeSettings
     knowledge: KnowledgeSettings
+    limits: LimitSettings
+    config: ProjectOptions
     providers: tuple[ProviderConfig, ...]
     workflows: Mapping[str, LoadedWorkflow]
     missing_keys: Mapping[str, str]

@@ -6,13 +6,15 @@ wrong still has its template checked.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from compozy.config.nodes import MappingNode, Node, NodePath, ScalarNode, SequenceNode, node_at, place_at, to_value
+from compozy.config.settings import LimitSettings
 from compozy.errors import Place
 from compozy.project.sources import ProjectSources
+from compozy.task.config import DEFAULT_KIND
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -27,22 +29,47 @@ class ProviderOutline:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TaskOutline:
-    """One entry of `tasks`. `output_schema` is None when there is no map."""
+    """One task. `kind` is its `type`, `output_schema` is None when there is no map.
+
+    `routed` are the tasks that are written in its routes: they belong to the list of their router. `below` is what it
+    contains.
+    """
 
     id: str
-    index: int
+    kind: str
+    path: NodePath
     node: MappingNode
     output_schema: dict[str, Any] | None
-
-    @property
-    def path(self) -> NodePath:
-        """Return where the task stands in its file."""
-        return ("tasks", self.index)
+    routed: tuple[TaskOutline, ...]
+    below: TaskList | None
 
     @property
     def has_prompt(self) -> bool:
         """Return whether a model is asked."""
         return self.node.entry("prompt") is not None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TaskList:
+    """The tasks of a workflow (`kind` is `workflow`) or of a container, without those in routes."""
+
+    kind: str
+    tasks: tuple[TaskOutline, ...]
+
+    @property
+    def is_sequence(self) -> bool:
+        """Return whether the tasks follow one another."""
+        return self.kind in {"workflow", "composite"}
+
+    def members(self) -> Iterator[TaskOutline]:
+        """Yield all tasks of the list, those in the routes of a router after it."""
+        return with_routed(self.tasks)
+
+    def walk(self) -> Iterator[TaskOutline]:
+        """Yield all tasks of the list, and those inside of them."""
+        for task in self.members():
+            yield task
+            yield from task.below.walk() if task.below is not None else ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,7 +79,7 @@ class WorkflowOutline:
     id: str
     file: str
     node: MappingNode
-    tasks: tuple[TaskOutline, ...]
+    list: TaskList
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,6 +87,7 @@ class ProjectOutline:
     """All files. `knows_providers` is false when compozy.yaml is too faulty to tell which providers there are."""
 
     knows_providers: bool
+    max_nesting_depth: int
     providers: tuple[ProviderOutline, ...]
     workflows: tuple[WorkflowOutline, ...]
 
@@ -67,16 +95,30 @@ class ProjectOutline:
 def outline_project(read: ProjectSources) -> ProjectOutline:
     """Return the outline of what was read."""
     workflows = [
-        WorkflowOutline(id=text_at(file.node, "id"), file=file.shown, node=file.node, tasks=tuple(_tasks(file.node)))
+        WorkflowOutline(id=text_at(file.node, "id"), file=file.shown, node=file.node, list=task_list_of(file.node))
         for file in read.workflows
         if file.node is not None and text_at(file.node, "resource") in {"", "workflow"}
     ]
     listed = node_at(read.node, ("llm", "providers"))
     return ProjectOutline(
         knows_providers=read.is_readable and (read.node.entry("llm") is None or isinstance(listed, SequenceNode)),
+        max_nesting_depth=_max_nesting_depth(read.node),
         providers=tuple(_providers(read.node)),
         workflows=tuple(workflows),
     )
+
+
+def task_list_of(workflow: MappingNode) -> TaskList:
+    """Return the tasks of a workflow file."""
+    tasks = tuple(_task(item, ("tasks", index)) for index, item in map_items(workflow, "tasks"))
+    return TaskList(kind="workflow", tasks=tasks)
+
+
+def with_routed(tasks: Iterable[TaskOutline]) -> Iterator[TaskOutline]:
+    """Yield each task, and behind it those in its routes."""
+    for task in tasks:
+        yield task
+        yield from with_routed(task.routed)
 
 
 def text_at(node: Node, *path: str | int) -> str:
@@ -105,13 +147,38 @@ def _providers(node: MappingNode) -> Iterator[ProviderOutline]:
         )
 
 
-def _tasks(node: MappingNode) -> Iterator[TaskOutline]:
-    for index, item in map_items(node, "tasks"):
-        output = item.entry("output")
-        is_map = output is not None and isinstance(output.value, MappingNode)
-        yield TaskOutline(
-            id=text_at(item, "id"),
-            index=index,
-            node=item,
-            output_schema=to_value(output.value) if output is not None and is_map else None,
-        )
+def _max_nesting_depth(node: MappingNode) -> int:
+    found = node_at(node, ("limits", "max_nesting_depth"))
+    written = found.value if isinstance(found, ScalarNode) else None
+    return written if type(written) is int and written > 0 else LimitSettings().max_nesting_depth
+
+
+def _task(node: MappingNode, path: NodePath) -> TaskOutline:
+    kind = text_at(node, "type") or DEFAULT_KIND
+    output = node.entry("output")
+    is_map = output is not None and isinstance(output.value, MappingNode)
+    return TaskOutline(
+        id=text_at(node, "id"),
+        kind=kind,
+        path=path,
+        node=node,
+        output_schema=to_value(output.value) if output is not None and is_map else None,
+        routed=tuple(_routed(node, path)) if kind == "router" else (),
+        below=_below(node, path, kind),
+    )
+
+
+def _routed(node: MappingNode, path: NodePath) -> Iterator[TaskOutline]:
+    routes = node_at(node, ("routes",))
+    for entry in routes.entries if isinstance(routes, MappingNode) else ():
+        if isinstance(entry.value, MappingNode):
+            yield _task(entry.value, (*path, "routes", entry.key))
+
+
+def _below(node: MappingNode, path: NodePath, kind: str) -> TaskList | None:
+    if kind in {"parallel", "composite"}:
+        tasks = tuple(_task(item, (*path, "tasks", index)) for index, item in map_items(node, "tasks"))
+        return TaskList(kind=kind, tasks=tasks)
+    key = {"collection": "task", "wait": "processor"}.get(kind, "")
+    only = node_at(node, (key,))
+    return TaskList(kind=kind, tasks=(_task(only, (*path, key)),)) if isinstance(only, MappingNode) else None

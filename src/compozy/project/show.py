@@ -78,6 +78,7 @@ def _settings(project: LoadedProject) -> Iterator[Setting]:
         # Its default depends on the driver.
         is_open = setting.key == "runtime.max_concurrent_workflows" and setting.value is None
         yield replace(setting, value=project.concurrency) if is_open else setting
+    yield from _section_settings(project, "limits", project.limits)
     for index, store in enumerate(project.knowledge.vector_dbs):
         yield from _section_settings(project, f"knowledge.vector_dbs.{index}", store)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from compozy.app import App
 from compozy.database.executions import get_execution
+from compozy.database.status import Status
 from compozy.errors import KnowledgeError, restore_error
 from compozy.knowledge.run import IngestRequest, start_ingestion
 from compozy.server.stop import Console
@@ -31,6 +32,9 @@ async def take_in_on_start(app: App, console: Console) -> None:
             cause = restore_error(run.error)
             message = f"knowledge base {base.id!r} could not be taken in: {cause.message}"
             raise KnowledgeError(message, hint=cause.hint, details={"execution_id": execution_id})
+        if run.status is Status.PAUSED:
+            paused = f"execution {execution_id} is paused: compozy workflow resume {execution_id}"
+            console.note(f"knowledge base {base.id!r} is not taken in: {paused}")
         if run.output is not None:
             _tell(base.id, run.output, console)
 

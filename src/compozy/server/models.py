@@ -51,6 +51,33 @@ class CancelBody(_Request):
     )
 
 
+class SignalBody(_Request):
+    """A signal to an execution."""
+
+    name: str = Field(min_length=1, max_length=256, description="What a task of it waits for.")
+    payload: Any = Field(default=None, description="What comes with it.")
+    id: str | None = Field(
+        default=None, min_length=1, max_length=256, description="Id of the signal; sent twice, it counts once."
+    )
+
+
+class ApproveBody(_Request):
+    """The answer to the form that a task waits with."""
+
+    input: Any = Field(default=None, description="The answer; it must fit the form.")
+    task: str | None = Field(default=None, description="Id or path of the task, where several wait.")
+
+
+class RerunBody(_Start):
+    """What shall be repeated of an execution, and with which input; without one, with its own."""
+
+    from_: str | None = Field(
+        default=None,
+        alias="from",
+        description="Task to begin with; what came before is kept. Default: where it failed.",
+    )
+
+
 class DatabaseInfo(BaseModel):
     """Which database a server has, without telling where it is."""
 
@@ -76,6 +103,15 @@ class WorkflowInfo(BaseModel):
     description: str | None
     file: str = Field(description="Its path in the project's folder.")
     tasks: list[str] = Field(description="Ids of its tasks in order.")
+
+
+class WorkflowGraph(BaseModel):
+    """The drawings of a workflow."""
+
+    id: str
+    mermaid: str = Field(description="A Mermaid flowchart.")
+    text: str = Field(description="A tree of lines for a terminal.")
+    ascii: str = Field(description="The same in plain characters.")
 
 
 class WorkflowList(BaseModel):
@@ -110,8 +146,11 @@ class TaskInfo(_Timed):
     """One task of an execution."""
 
     task_id: str
+    path: str = Field(description="Its place in the execution, such as `load/fetch-2`.")
+    parent: str | None = Field(description="Path of the container that it is in.")
     type: str
     attempts: int
+    waits_for: str | None = Field(description="Name of the signal that it waits for.")
 
 
 class ExecutionInfo(_Timed):
@@ -120,6 +159,8 @@ class ExecutionInfo(_Timed):
     execution_id: str
     workflow_id: str
     journal_format: int = Field(description="Format of its journal; another version may go on with its own only.")
+    requested: Status | None = Field(description="What its process was asked to bring it to, and has not yet.")
+    rerun_of: str | None = Field(description="The execution that it repeats.")
 
 
 class ExecutionDetail(ExecutionInfo):
@@ -127,6 +168,15 @@ class ExecutionDetail(ExecutionInfo):
 
     fallbacks: list[dict[str, Any]] = Field(description="Which provider answered instead of which, and why.")
     tasks: list[TaskInfo]
+
+
+class SignalSent(BaseModel):
+    """A signal that an execution has got."""
+
+    signal_id: str
+    execution_id: str
+    name: str
+    is_new: bool = Field(description="False when the same signal was sent before.")
 
 
 class ExecutionList(BaseModel):

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 from typing import Annotated, Any, cast
 
-from fastapi import APIRouter, Header, Path, Query, Request
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from compozy import __version__
 from compozy.app import fingerprint_of
 from compozy.database.status import Status
 from compozy.server.models import (
+    ApproveBody,
     CancelBody,
     ExecutionDetail,
     ExecutionList,
     ProjectInfo,
+    RerunBody,
+    SignalBody,
+    SignalSent,
     StartBody,
     StartSyncBody,
+    WorkflowGraph,
     WorkflowInfo,
     WorkflowList,
 )
 from compozy.server.problems import MEDIA_TYPE, JsonResponse
 from compozy.server.service import CURSOR_PATTERN, MAX_KEY, Service, StartRequest
+from compozy.workflow.rerun import RerunRequest
 
 PREFIX = "/api/v0"
+MERMAID = "text/vnd.mermaid"
 _REPLAYED = "Idempotency-Replayed"
 
 WorkflowId = Annotated[str, Path(description="Id of a workflow.")]
@@ -85,6 +92,20 @@ async def list_workflows(request: Request) -> JsonResponse:
 async def get_workflow(request: Request, workflow_id: WorkflowId) -> JsonResponse:
     """One workflow."""
     return JsonResponse(service_of(request).workflow(workflow_id))
+
+
+@router.get(
+    "/workflows/{workflow_id}/graph",
+    response_model=WorkflowGraph,
+    responses={**problems(404), 200: {"content": {MERMAID: {"schema": {"type": "string"}}}}},
+    tags=["workflows"],
+)
+async def get_workflow_graph(request: Request, workflow_id: WorkflowId) -> Response:
+    """The drawing of a workflow: as JSON, or, where `Accept` names it, as Mermaid."""
+    document = service_of(request).graph(workflow_id)
+    if MERMAID in request.headers.get("accept", ""):
+        return Response(document["mermaid"], media_type=f"{MERMAID}; charset=utf-8")
+    return JsonResponse(document)
 
 
 @router.get(
@@ -180,6 +201,73 @@ async def cancel_execution(request: Request, execution_id: ExecutionId, body: Ca
     """End an execution before it is done. Doing so again changes nothing."""
     reason = (body or CancelBody()).reason
     return JsonResponse(await service_of(request).cancel(execution_id, reason=reason))
+
+
+@router.post(
+    "/executions/workflows/{execution_id}/pause",
+    response_model=ExecutionDetail,
+    responses=problems(404, 409),
+    tags=["executions"],
+)
+async def pause_execution(request: Request, execution_id: ExecutionId) -> JsonResponse:
+    """Halt an execution: what is being done is done and stored, nothing new begins."""
+    return JsonResponse(await service_of(request).pause(execution_id))
+
+
+@router.post(
+    "/executions/workflows/{execution_id}/resume",
+    response_model=ExecutionDetail,
+    responses=problems(404, 409),
+    tags=["executions"],
+)
+async def resume_execution(request: Request, execution_id: ExecutionId) -> JsonResponse:
+    """Let a paused execution go on."""
+    return JsonResponse(await service_of(request).resume(execution_id))
+
+
+@router.post(
+    "/executions/workflows/{execution_id}/signals",
+    status_code=202,
+    response_model=SignalSent,
+    responses=problems(404, 409),
+    tags=["executions"],
+)
+async def send_signal(request: Request, execution_id: ExecutionId, body: SignalBody) -> JsonResponse:
+    """Send a signal to an execution. It may be sent before a task waits for it."""
+    sent = await service_of(request).signal(execution_id, body.name, body.payload, signal_id=body.id)
+    return JsonResponse(sent, status_code=202)
+
+
+@router.post(
+    "/executions/workflows/{execution_id}/approve",
+    status_code=202,
+    response_model=SignalSent,
+    responses=problems(404, 409),
+    tags=["executions"],
+)
+async def approve_execution(
+    request: Request, execution_id: ExecutionId, body: ApproveBody | None = None
+) -> JsonResponse:
+    """Answer the form that a task of an execution waits with."""
+    given = body or ApproveBody()
+    return JsonResponse(await service_of(request).approve(execution_id, given.input, task=given.task), status_code=202)
+
+
+@router.post(
+    "/executions/workflows/{execution_id}/rerun",
+    status_code=202,
+    response_model=ExecutionDetail,
+    responses=problems(404, 409),
+    tags=["executions"],
+)
+async def rerun_execution(request: Request, execution_id: ExecutionId, body: RerunBody | None = None) -> JsonResponse:
+    """Repeat an execution as its workflow is written now; results of tasks before the first one are kept."""
+    given = body or RerunBody()
+    wanted = RerunRequest(
+        execution_id=execution_id, from_task=given.from_, given=given.input, new_id=given.execution_id
+    )
+    document, created = await service_of(request).rerun(wanted)
+    return JsonResponse(document, status_code=202, headers=_headers(document, created=created))
 
 
 def _headers(document: dict[str, Any], *, created: bool) -> dict[str, str]:

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from compozy.app import App
+from compozy.clock import monotonic_s
 from compozy.database.executions import (
     Execution,
     NewExecution,
@@ -34,11 +35,16 @@ from compozy.errors import (
 )
 from compozy.project.definition import snapshot
 from compozy.workflow.documents import execution_document, workflow_document
+from compozy.workflow.graph import graph_document
+from compozy.workflow.operate import approve, cancel, pause, resume, signal
+from compozy.workflow.rerun import RerunRequest, prepare_rerun, read_source
 from compozy.workflow.start import check_same_run, prepare_run, start_run
 
 Document = dict[str, Any]
 MAX_KEY = 255
 CURSOR_PATTERN = r"^[0-9]{1,16}\.[A-Za-z0-9._:-]{1,128}$"
+# How long a request waits for the process that executes a run to do as it is asked.
+_PATIENCE_S = 10.0
 # A run that another process executes is looked at this often.
 _POLL_S = 0.2
 
@@ -86,6 +92,14 @@ class Service:
         """
         found = self.app.project.workflow(workflow_id)
         return workflow_document(found.config, found.file.relative_to(self.app.project.root).as_posix())
+
+    def graph(self, workflow_id: str) -> Document:
+        """Return the drawings of one workflow.
+
+        Raises:
+            NotFoundError: the project has none of this id.
+        """
+        return graph_document(self.app.project.workflow(workflow_id).config)
 
     async def start(self, request: StartRequest, *, timeout_s: float | None = None) -> tuple[Document, bool]:
         """Accept a run, or find the one that the same request began; return it and whether it is new.
@@ -179,13 +193,87 @@ class Service:
             ConflictError: it had already ended otherwise.
         """
         await self.get(execution_id)
-        await self.app.runtime.cancel(execution_id, Status.CANCELED, RunCanceledError(reason).to_json())
+        if execution_id in self.app.runtime.in_hand():
+            await self.app.runtime.cancel(execution_id, Status.CANCELED, RunCanceledError(reason).to_json())
+        # Of a run that another process executes, or that ended meanwhile, the tables know more.
+        await cancel(self.app.database, execution_id, reason=reason)
+        return await self._until_obeyed(execution_id)
+
+    async def pause(self, execution_id: str) -> Document:
+        """Halt a run and return it.
+
+        Raises:
+            NotFoundError: there is none of this id.
+            ConflictError: it has ended.
+        """
+        await self.get(execution_id)
+        await pause(self.app.database, execution_id)
+        return await self._until_obeyed(execution_id)
+
+    async def resume(self, execution_id: str) -> Document:
+        """Let a paused run go on and return it.
+
+        Raises:
+            NotFoundError: there is none of this id.
+            ConflictError: it is not paused.
+        """
+        await self.get(execution_id)
+        await resume(self.app.database, execution_id)
+        self.app.runtime.wake()
+        return await self.get(execution_id)
+
+    async def signal(self, execution_id: str, name: str, payload: Any, *, signal_id: str | None) -> Document:
+        """Send a signal to a run and return what was sent.
+
+        Raises:
+            NotFoundError: there is no such run, or nothing in it waits for the name.
+            ConflictError: it has ended.
+        """
+        await self.get(execution_id)
+        sent = await signal(self.app.database, execution_id, name, payload, signal_id=signal_id)
+        self.app.runtime.wake()
+        return asdict(sent)
+
+    async def approve(self, execution_id: str, given: Any, *, task: str | None) -> Document:
+        """Answer the form that a task of a run waits with.
+
+        Raises:
+            NotFoundError: there is no such run, or none of its tasks waits with a form.
+            SchemaMismatchError: the answer does not fit.
+        """
+        await self.get(execution_id)
+        sent = await approve(self.app.database, execution_id, given, task=task)
+        self.app.runtime.wake()
+        return asdict(sent)
+
+    async def rerun(self, request: RerunRequest) -> tuple[Document, bool]:
+        """Repeat a run; return the new one, and whether it is new.
+
+        Raises:
+            NotFoundError: there is no such run, or no such task in its workflow.
+            ConflictError: it has not ended, or the new id is that of another run.
+            StoppingError: the server is about to end.
+        """
+        self._refuse_when_stopping()
+        await self.get(request.execution_id)
+        source, tasks = await self.app.database.read_async(partial(read_source, request=request))
+        workflow = self.app.project.workflow(source.workflow_id).config
+        definition = snapshot(self.app.project, source.workflow_id)
+        new = await asyncio.to_thread(prepare_rerun, workflow, definition, source, tasks, request)
+        created = await start_run(self.app.runtime, workflow, new)
+        run, document = await self._read(new.workflow_exec_id)
+        if not created and run.rerun_of != source.workflow_exec_id:
+            raise ConflictError(f"execution {run.workflow_exec_id!r} is there already, and repeats another run")
+        return document, created
+
+    async def _until_obeyed(self, execution_id: str) -> Document:
+        """Wait a moment for the process that executes a run to do as it is asked, and return the run."""
+        self.app.runtime.wake()
+        deadline_s = monotonic_s() + _PATIENCE_S
         run, document = await self._read(execution_id)
-        if run.status is not Status.CANCELED:
-            raise ConflictError(
-                f"execution {execution_id!r} cannot be canceled: it ended as {run.status.value}",
-                details={"execution_id": execution_id, "status": run.status.value},
-            )
+        while run.requested is not None and monotonic_s() < deadline_s:
+            await asyncio.sleep(_POLL_S)
+            run, document = await self._read(execution_id)
         return document
 
     def _prepare(self, request: StartRequest, timeout_s: float | None) -> NewExecution:

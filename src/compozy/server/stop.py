@@ -64,16 +64,20 @@ class Stop:
 class LogReport:
     """Writes to the log how runs go on; nobody watches them here."""
 
-    def task_began(self, execution_id: str, task_id: str, position: int, count: int) -> None:
+    def task_began(self, execution_id: str, path: str) -> None:
         """Log it."""
-        _log.info("task began", execution_id=execution_id, task_id=task_id, position=position, count=count)
+        _log.info("task began", execution_id=execution_id, task=path)
 
-    def task_ended(self, execution_id: str, task_id: str, end: TaskEnd, *, replayed: bool, seconds: float) -> None:
+    def task_waits(self, execution_id: str, path: str, signal: str) -> None:
+        """Log it."""
+        _log.info("task waits", execution_id=execution_id, task=path, signal=signal)
+
+    def task_ended(self, execution_id: str, path: str, end: TaskEnd, *, replayed: bool, seconds: float) -> None:
         """Log it."""
         _log.info(
             "task ended",
             execution_id=execution_id,
-            task_id=task_id,
+            task=path,
             status=end.status.value,
             replayed=replayed,
             seconds=round(seconds, 3),

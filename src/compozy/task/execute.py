@@ -1,137 +1,316 @@
-"""One task, from its templates to its result."""
+"""One task, from its beginning to its recorded end: condition, input, attempts, time limit, outputs."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
-from dataclasses import dataclass
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
+import sqlalchemy as sa
 import structlog
 
+from compozy.clock import monotonic_s, now_ms
 from compozy.database.status import Status
-from compozy.database.tasks import TaskEnd
-from compozy.durable.step import step
-from compozy.errors import CompozyError, DatabaseError, InternalError
-from compozy.knowledge.catalog import KnowledgeCatalog
-from compozy.model.catalog import ModelCatalog
-from compozy.task.config import TaskConfig
-from compozy.task.scope import Scope, render_text, render_value
-
-if TYPE_CHECKING:
-    from compozy.agent.run import AgentRequest, AgentResult
+from compozy.database.tasks import TaskEnd, begin_task, count_attempt, end_open_below, finish_task, restore_task_end
+from compozy.durable.context import current_run, task_deadline_ms
+from compozy.durable.step import transact
+from compozy.errors import CompozyError, DatabaseError, InternalError, SchemaMismatchError, TaskTimeoutError
+from compozy.schema import apply_defaults, validate_value
+from compozy.task.aggregate import run_aggregate
+from compozy.task.basic import run_basic
+from compozy.task.collection import run_collection
+from compozy.task.composite import run_composite
+from compozy.task.config import (
+    AggregateTask,
+    BasicTask,
+    CollectionTask,
+    CompositeTask,
+    ParallelTask,
+    RouterTask,
+    SignalTask,
+    WaitTask,
+)
+from compozy.task.decide import decide
+from compozy.task.next import ROUTE_TAKEN
+from compozy.task.options import RetryPolicy
+from compozy.task.parallel import run_parallel
+from compozy.task.replay import end_step, replay_children
+from compozy.task.router import run_router
+from compozy.task.scope import render_value
+from compozy.task.signal import run_signal
+from compozy.task.tree import Outcome, TaskResult, TaskRun, Then
+from compozy.task.wait import run_wait
 
 _log = structlog.get_logger(__name__)
-_AGENTS = "compozy.agent.run"
-_loading = threading.Lock()
-_loaded = threading.Event()
+
+# What comes of the same data again: trying it once more would be a waste.
+_SAME_AGAIN = frozenset({"template_render", "template_syntax", "expression", "schema_mismatch", "usage", "items"})
+_SKIPPED = {"skipped": True}
+_ONCE = RetryPolicy(maximum_attempts=1)
 
 
-@dataclass(frozen=True, kw_only=True)
-class TaskCall:
-    """A task that is about to run.
+async def run_task(call: TaskRun, *, begun: bool, then: Then) -> TaskResult:
+    """Run a task, record its end together with what `then` adds, and return it; or return what is recorded.
 
     Args:
-        index: its place in the list of the workflow.
-        first_request: how many model requests the run made before it; a scripted model counts on.
-        knowledge: the knowledge bases that its agent may name.
-    """
-
-    task: TaskConfig
-    index: int
-    execution_id: str
-    first_request: int
-    knowledge: KnowledgeCatalog | None = None
-
-
-async def execute_task(call: TaskCall, scope: Scope, catalog: ModelCatalog) -> TaskEnd:
-    """Run a task and return how it ended; what is wrong with it is in the result.
+        call: the task.
+        begun: whether its row tells by now that it runs.
+        then: called with the result before it is stored, and returns what else is.
 
     Raises:
+        RunSuspendedError: the run comes to a halt.
         DatabaseError: nothing was recorded, and the run cannot go on here.
     """
-    task_input: dict[str, Any] = {}
+    if current_run().is_recorded(end_step(call.path)):
+        return await recall(call)
+    if not begun:
+        await transact(f"{call.path}.begin", lambda connection: begin_task(connection, call.row()))
+    call.run.report.task_began(call.run.execution_id, call.path)
+    began_s = monotonic_s()
+    found = await _perform(call)
+    result = TaskResult(id=call.id, end=found.end, children=found.children)
+    after = then(result)
+
+    def record(connection: sa.Connection) -> dict[str, Any]:
+        if found.end.status is not Status.SUCCESS or found.children:
+            end_open_below(connection, call.run.execution_id, call.path)
+        finish_task(connection, call.key, found.end)
+        after.write(connection)
+        return {**asdict(found.end), **after.record}
+
+    stored = await transact(end_step(call.path), record)
+    seconds = monotonic_s() - began_s
+    call.run.report.task_ended(call.run.execution_id, call.path, found.end, replayed=False, seconds=seconds)
+    return replace(result, recorded=stored)
+
+
+async def recall(call: TaskRun) -> TaskResult:
+    """Return what is recorded of a task that has ended, and of those inside it."""
+    stored = await transact(end_step(call.path), _never)
+    end = restore_task_end(stored)
+    # As its children saw it: their ids may be made of it.
+    call.shown.update(end.input or {})
+    given: Any = call.shown.get("with")
+    inside = replace(call, attempt=max(end.attempts, 1), scope=call.scope.with_input(given))
+    # A task that was skipped, or ran out of time, shows none.
+    shows_none = end.status is Status.TIMED_OUT or end.output == _SKIPPED
+    children = {} if shows_none else await replay_children(inside, recall)
+    call.run.report.task_ended(call.run.execution_id, call.path, end, replayed=True, seconds=0.0)
+    return TaskResult(id=call.id, end=end, children=children, recorded=stored)
+
+
+@dataclass(kw_only=True)
+class _Performed:
+    """What a task came to, ready to be stored."""
+
+    end: TaskEnd
+    children: dict[str, TaskResult]
+
+
+async def _perform(call: TaskRun) -> _Performed:
+    attempt, usages = 1, list[dict[str, Any]]()
     try:
-        task_input = _render_input(call, scope)
-        if call.task.prompt is None:
-            # Without a prompt there is nobody to ask: the task passes its input on.
-            return TaskEnd(status=Status.SUCCESS, attempts=1, input=task_input, output=task_input.get("with", {}))
-        result = await _ask(call, task_input, catalog)
-        return TaskEnd(
-            status=Status.SUCCESS, attempts=1, input=task_input, output=result.output, usage=[_usage(result)]
-        )
+        async with _time_limit(call):
+            call = _prepare(call)
+            if _is_skipped(call):
+                return _performed(call, 1, Outcome(output=_SKIPPED), usages)
+            while True:
+                outcome = await _attempt(replace(call, attempt=attempt))
+                usages += outcome.usage
+                pause_s = _pause_s(call, attempt, outcome)
+                if pause_s is None:
+                    return _performed(call, attempt, outcome, usages)
+                attempt += 1
+                await _pause(call, attempt, pause_s)
+    except TaskTimeoutError as error:
+        late = Outcome(status=Status.TIMED_OUT, error=error.to_json())
+        if isinstance(call.task, WaitTask):
+            late = replace(late, output={"wait_status": "timed_out"})
+        return _performed(call, attempt, late, usages)
     except DatabaseError:
         raise
     except CompozyError as error:
-        return _failed(task_input, error)
-    except Exception as error:  # noqa: BLE001 - the worker's edge: a defect fails the run, not the process
-        _log.exception("a task broke", task_id=call.task.id, execution_id=call.execution_id)
-        return _failed(task_input, InternalError(f"{type(error).__name__}: {error}"))
+        return _performed(call, attempt, _failed(error), usages)
 
 
-async def load_agents(catalog: ModelCatalog | None = None) -> None:
-    """Load what asking a model needs, and the libraries of `catalog`; in a thread, so that the event loop goes on."""
-    if not _loaded.is_set() or (catalog is not None and not catalog.is_loaded):
-        await asyncio.to_thread(_load, catalog)
-
-
-def _load(catalog: ModelCatalog | None) -> None:
-    # One at a time: two threads that import modules of one circle get each other's half-made ones.
-    with _loading:
-        import_module(_AGENTS)
-        _loaded.set()
-        if catalog is not None and not catalog.is_loaded:
-            catalog.load()
-
-
-async def _ask(call: TaskCall, task_input: dict[str, Any], catalog: ModelCatalog) -> AgentResult:
-    # At first use: a server is ready before the libraries of models are loaded.
-    await load_agents(catalog)
-    from compozy.agent.run import run_agent
-
-    return await run_agent(_request(call, task_input), catalog, checkpoint=step, knowledge=call.knowledge)
-
-
-def _render_input(call: TaskCall, scope: Scope) -> dict[str, Any]:
-    task, path = call.task, ("tasks", call.index)
-    rendered: dict[str, Any] = {}
-    if task.with_ is not None:
-        rendered["with"] = render_value(task.with_, (*path, "with"), scope)
-    if task.prompt is not None:
-        rendered["prompt"] = render_text(task.prompt, (*path, "prompt"), scope, rendered.get("with"))
-    if task.agent is not None and task.agent.instructions is not None:
-        place = (*path, "agent", "instructions")
-        rendered["instructions"] = render_text(task.agent.instructions, place, scope, rendered.get("with"))
-    return rendered
-
-
-def _request(call: TaskCall, task_input: dict[str, Any]) -> AgentRequest:
-    from compozy.agent.run import AgentRequest
-
-    return AgentRequest(
-        execution_id=call.execution_id,
-        task_id=call.task.id,
-        first_run_index=call.first_request,
-        config=call.task.agent,
-        prompt=task_input["prompt"],
-        instructions=task_input.get("instructions"),
-        output_schema=call.task.output,
+def _performed(call: TaskRun, attempts: int, outcome: Outcome, usages: list[dict[str, Any]]) -> _Performed:
+    end = TaskEnd(
+        status=outcome.status,
+        attempts=attempts,
+        input=call.shown,
+        output=outcome.output,
+        error=outcome.error,
+        usage=usages or None,
     )
+    return _Performed(end=end, children=dict(outcome.children))
 
 
-def _usage(result: AgentResult) -> dict[str, Any]:
-    usage: dict[str, Any] = dict(result.usage)
-    if result.fell_back_from is not None:
-        usage["fell_back_from"] = result.fell_back_from
-        usage["reason"] = result.reason
-    return usage
+async def _attempt(call: TaskRun) -> Outcome:
+    """Try a task once; what is wrong with it is in the outcome."""
+    try:
+        outcome = await _run_kind(call)
+        return _project(call, outcome) if outcome.status is Status.SUCCESS else outcome
+    except DatabaseError:
+        raise
+    except CompozyError as error:
+        return _failed(error)
+    except Exception as error:  # noqa: BLE001 - the worker's edge: a defect fails the run, not the process
+        _log.exception("a task broke", task=call.path, execution_id=call.run.execution_id)
+        return _failed(InternalError(f"{type(error).__name__}: {error}"))
 
 
-def _failed(task_input: dict[str, Any], error: CompozyError) -> TaskEnd:
+async def _run_kind(call: TaskRun) -> Outcome:
+    task = call.task
+    match task:
+        case ParallelTask():
+            return await run_parallel(call, task, run_task)
+        case CollectionTask():
+            return await run_collection(call, task, run_task)
+        case CompositeTask():
+            return await run_composite(call, task, run_task)
+        case WaitTask():
+            return await run_wait(call, task, run_task)
+        case _:
+            return await _run_leaf(call, task)
+
+
+async def _run_leaf(call: TaskRun, task: BasicTask | RouterTask | AggregateTask | SignalTask) -> Outcome:
+    match task:
+        case BasicTask():
+            return await run_basic(call, task)
+        case RouterTask():
+            return await run_router(call, task)
+        case AggregateTask():
+            return await run_aggregate(call, task)
+        case SignalTask():
+            return await run_signal(call, task)
+
+
+def _prepare(call: TaskRun) -> TaskRun:
+    """Return the task with its environment and its input in its scope.
+
+    Raises:
+        TemplateError: one of them cannot be rendered.
+        SchemaMismatchError: the input does not fit.
+    """
+    task = call.task
+    env: dict[str, str] = render_value(task.env or {}, (*call.place, "env"), call.scope)
+    scope = call.scope.with_env(env)
+    own: dict[str, Any] = render_value(task.with_ or {}, (*call.place, "with"), scope)
+    given = {**(call.inherited or {}), **own, **(call.given or {})}
+    if task.input is not None:
+        given = _fit(task.input, given, f"the input of task {call.id!r}")
+    if task.with_ is not None or given:
+        call.shown["with"] = given
+    about = {"id": call.id, "type": task.type, "with": given, "env": dict(scope.env)}
+    return replace(call, scope=scope.with_input(given).with_roots(task=about, current=about))
+
+
+def _is_skipped(call: TaskRun) -> bool:
+    task = call.task
+    if task.condition is None or isinstance(task, (RouterTask, WaitTask)):
+        return False
+    return not decide(task.condition, (*call.place, "condition"), call.scope, call.scope.roots())
+
+
+def _project(call: TaskRun, outcome: Outcome) -> Outcome:
+    """Render the `outputs` of a task that succeeded, and check the result."""
+    task, output = call.task, outcome.output
+    if task.outputs is not None:
+        children = {child_id: child.view() for child_id, child in outcome.children.items()}
+        own: Any = {child_id: child.end.output for child_id, child in outcome.children.items()} or output
+        scope = call.scope.with_roots(output=own, children=children)
+        output = render_value(task.outputs, (*call.place, "outputs"), scope)
+    if task.output is not None and not _is_held_to_schema(task):
+        output = _fit(task.output, output, f"the result of task {call.id!r}")
+    if isinstance(task, RouterTask):
+        output = {**output, ROUTE_TAKEN: outcome.output[ROUTE_TAKEN]}
+    return replace(outcome, output=output)
+
+
+def _is_held_to_schema(task: Any) -> bool:
+    """Return whether the model was held to the `output` schema."""
+    return isinstance(task, BasicTask) and task.prompt is not None
+
+
+def _fit(schema: dict[str, Any], value: Any, what: str) -> Any:
+    value = apply_defaults(schema, value)
+    problems = validate_value(schema, value)
+    if problems:
+        lines = "; ".join(f"{path or 'it'}: {message}" for path, message in problems)
+        raise SchemaMismatchError(
+            f"{what} does not fit its schema: {lines}",
+            details={"problems": [{"path": path, "message": message} for path, message in problems]},
+        )
+    return value
+
+
+def _pause_s(call: TaskRun, attempt: int, outcome: Outcome) -> float | None:
+    """Return how long to wait before the next attempt, None when there is none."""
+    policy = retry_policy(call)
+    code = str((outcome.error or {}).get("code", ""))
+    is_over = outcome.status is not Status.FAILED or attempt >= policy.maximum_attempts
+    if is_over or code in _SAME_AGAIN or code in policy.non_retryable_error_types:
+        return None
+    return policy.pause_s(attempt)
+
+
+def retry_policy(call: TaskRun) -> RetryPolicy:
+    """Return how often a task is tried: as it says itself; for one that asks a model, as its workflow says."""
+    task = call.task
+    own = task.config.retry_policy if task.config is not None else None
+    if own is None and isinstance(task, BasicTask):
+        own = call.run.options.retry_policy
+    if task.retries is not None:
+        return (own or RetryPolicy()).model_copy(update={"maximum_attempts": task.retries + 1})
+    return own or _ONCE
+
+
+async def _pause(call: TaskRun, attempt: int, pause_s: float) -> None:
+    def store(connection: sa.Connection) -> int:
+        count_attempt(connection, call.key, attempt)
+        end_open_below(connection, call.run.execution_id, call.path)
+        return now_ms() + int(pause_s * 1000)
+
+    until_ms = await transact(f"{call.path}.retry", store)
+    await current_run().wait(until_ms=until_ms)
+
+
+@asynccontextmanager
+async def _time_limit(call: TaskRun) -> AsyncGenerator[None, None]:
+    """End the block when the time of the task is over; the end is recorded, so that a crash does not put it off.
+
+    Raises:
+        TaskTimeoutError: it is over.
+    """
+    options = call.task.config
+    limit_s = call.task.timeout or (options.timeout if options is not None else None) or call.run.options.timeout
+    if limit_s is None:
+        yield
+        return
+    deadline_ms: int = await transact(f"{call.path}.deadline", lambda _: now_ms() + int(limit_s * 1000))
+    above = task_deadline_ms.get()
+    token = task_deadline_ms.set(deadline_ms if above is None else min(deadline_ms, above))
+    limit = asyncio.timeout(max(0.0, (deadline_ms - now_ms()) / 1000))
+    try:
+        async with limit:
+            yield
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise TaskTimeoutError(f"task {call.id!r} was not finished within {limit_s:g} s") from error
+    finally:
+        task_deadline_ms.reset(token)
+
+
+def _failed(error: CompozyError) -> Outcome:
     stored = error.to_json()
     # What was paid for before it failed counts too; it has a column of its own.
     usage = stored["details"].pop("usage", None)
-    return TaskEnd(
-        status=Status.FAILED, attempts=1, input=task_input, error=stored, usage=None if usage is None else [usage]
-    )
+    return Outcome(status=Status.FAILED, error=stored, usage=[] if usage is None else [usage])
+
+
+def _never(_: sa.Connection) -> None:
+    raise InternalError("a recorded step was about to be done again")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from compozy import template
@@ -21,35 +21,66 @@ def _nowhere(path: TemplatePath) -> None:  # noqa: ARG001 - the default of `loca
 
 @dataclass(frozen=True, kw_only=True)
 class Scope:
-    """The data of one run as its templates see it; `tasks` grows while the run goes on.
+    """The data of one run as the templates of one list of tasks see it.
 
     Args:
         workflow: `id`, `exec_id`, `input`.
+        project: `id`, `name`.
+        input: of the run, with the `with` of each container, and of the task itself, laid over it.
+        env: of the workflow, with those of containers and of the task laid over it.
+        tasks: the tasks of this list that have ended; it grows while the list goes on.
+        outer: the tasks of the lists around this one, which those of this list hide.
+        extra: further roots, such as `item`, `parent`, `error`.
         locate: gives the place in the workflow file of each character of a template, where it is known.
     """
 
     workflow: Mapping[str, Any]
     project: Mapping[str, Any]
     input: Any
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    outer: Mapping[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
     locate: Locate = _nowhere
 
-    def roots(self, task_input: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Return the root of the templates; a task's `with` lies over the input of the run."""
-        data: Any = self.input
-        if task_input:
-            below = cast("dict[str, Any]", data) if isinstance(data, dict) else {}
-            data = {**below, **task_input}
+    def roots(self) -> dict[str, Any]:
+        """Return what a template reads, by the first part of its path."""
         return {
-            "input": data,
-            "tasks": self.tasks,
+            **_ABSENT,
+            "input": self.input,
+            "tasks": {**self.outer, **self.tasks},
             "workflow": dict(self.workflow),
             "project": dict(self.project),
-            "env": {},
+            "env": dict(self.env),
+            **self.extra,
         }
 
+    def with_input(self, given: Mapping[str, Any] | None) -> Scope:
+        """Return the scope in which `given`, the `with` of a task, lies over the input."""
+        if not given:
+            return self
+        data: Any = self.input
+        below = cast("dict[str, Any]", data) if isinstance(data, dict) else {}
+        return replace(self, input={**below, **given})
 
-def render_text(text: str, path: TemplatePath, scope: Scope, task_input: Mapping[str, Any] | None = None) -> str:
+    def with_env(self, env: Mapping[str, str]) -> Scope:
+        """Return the scope in which `env` lies over the environment."""
+        return replace(self, env={**self.env, **env}) if env else self
+
+    def with_roots(self, **roots: Any) -> Scope:
+        """Return the scope with further roots; the tasks stay the same ones."""
+        return replace(self, extra={**self.extra, **roots})
+
+    def nested(self, **roots: Any) -> Scope:
+        """Return the scope of a list inside a container: it sees the tasks around it, and has none of its own yet."""
+        return replace(self, tasks={}, outer={**self.outer, **self.tasks}, extra={**self.extra, **roots})
+
+
+# Roots that are always there, so that what reads them is empty and no error.
+_ABSENT: dict[str, Any] = {"output": None, "trigger": {}, "tools": {}, "agents": {}}
+
+
+def render_text(text: str, path: TemplatePath, scope: Scope) -> str:
     """Return `text` rendered to text.
 
     Raises:
@@ -57,7 +88,7 @@ def render_text(text: str, path: TemplatePath, scope: Scope, task_input: Mapping
     """
     if not template.has_actions(text):
         return text
-    return _compile(text, path, scope).render(scope.roots(task_input), missing_key="error")
+    return _compile(text, path, scope).render(scope.roots(), missing_key="error")
 
 
 def render_value(value: Any, path: TemplatePath, scope: Scope) -> Any:

@@ -8,12 +8,13 @@ from pydantic import AliasChoices, Field
 
 from compozy.config.settings import Section
 from compozy.knowledge.config import KnowledgeBinding
-from compozy.task.config import TaskConfig
+from compozy.task.config import Task
+from compozy.task.options import RunOptions
 
 WORKFLOW_ID_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]{0,127}$"
 
 
-class WorkflowOptions(Section):
+class WorkflowOptions(RunOptions):
     """`config:` of a workflow."""
 
     input: dict[str, Any] | None = Field(default=None, description="JSON Schema of the input; same as `input` above.")
@@ -33,10 +34,13 @@ class WorkflowConfig(Section):
         default=None, description="JSON Schema of the input; its defaults are filled in."
     )
     config: WorkflowOptions | None = Field(default=None, description="Options in the words of earlier editions.")
+    env: dict[str, str] | None = Field(default=None, description="Values that templates read as `.env`; templates.")
     knowledge: tuple[KnowledgeBinding, ...] | None = Field(
         default=None, description="Knowledge bases that its agents draw on; default is the project's."
     )
-    tasks: tuple[TaskConfig, ...] = Field(min_length=1, description="What is done, in this order.")
+    tasks: tuple[Task, ...] = Field(
+        min_length=1, description="What is done: in this order, or from the first one along the transitions."
+    )
     output: dict[str, Any] | None = Field(
         default=None,
         validation_alias=AliasChoices("output", "outputs"),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
+from compozy.clock import format_time
 from compozy.database.executions import Execution
+from compozy.database.status import Status
 from compozy.database.tasks import TaskState
 from compozy.workflow.config import WorkflowConfig
 
@@ -23,6 +24,8 @@ def execution_document(run: Execution, tasks: Sequence[TaskState] | None = None)
         "usage": run.usage or [],
         **_times(run),
         "journal_format": run.journal_format,
+        "requested": None if run.requested is None else run.requested.value,
+        "rerun_of": run.rerun_of,
     }
     if tasks is not None:
         document["fallbacks"] = _fallbacks(tasks)
@@ -41,23 +44,19 @@ def workflow_document(workflow: WorkflowConfig, file: str) -> dict[str, Any]:
     }
 
 
-def format_time(milliseconds: int | None) -> str | None:
-    """Return a time as RFC 3339 in UTC with milliseconds: `2026-01-31T12:00:00.000Z`."""
-    if milliseconds is None:
-        return None
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def _task_document(task: TaskState) -> dict[str, Any]:
+    prefix = f"{task.workflow_exec_id}/"
     return {
         "task_id": task.task_id,
+        "path": task.path,
+        "parent": None if task.parent_state_id is None else task.parent_state_id.removeprefix(prefix),
         "type": task.execution_type,
         "status": task.status.value,
         "attempts": task.attempts,
         "input": task.input,
         "output": task.output,
         "error": task.error,
+        "waits_for": task.waits_for if task.status is Status.WAITING else None,
         "usage": task.usage or [],
         **_times(task),
     }
@@ -75,6 +74,7 @@ def _fallbacks(tasks: Sequence[TaskState]) -> list[dict[str, Any]]:
     return [
         {
             "task_id": task.task_id,
+            "path": task.path,
             "provider": usage["fell_back_from"],
             "answered_by": usage["provider"],
             "model": usage["model"],

@@ -1,41 +1,36 @@
-"""A run, from its first task to its end: next task, run it, record it, and so on."""
+"""A run, from its first task to its end."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 
-from compozy.clock import monotonic_s, now_ms
+from compozy.clock import now_ms
 from compozy.database.database import Database
 from compozy.database.executions import Execution, finish_execution, get_execution
 from compozy.database.status import Status
-from compozy.database.tasks import NewTask, TaskEnd, finish_task, insert_task, restore_task_end
+from compozy.database.tasks import finish_task
+from compozy.durable.context import current_run
 from compozy.durable.step import transact
 from compozy.errors import CompozyError, RunTimeoutError
 from compozy.knowledge.catalog import KnowledgeCatalog
 from compozy.model.catalog import ModelCatalog
-from compozy.task.execute import TaskCall, execute_task
-from compozy.task.scope import Scope
+from compozy.task.execute import recall, run_task
+from compozy.task.next import Step, plan_of
+from compozy.task.options import RunOptions
+from compozy.task.replay import end_step
+from compozy.task.report import Report
+from compozy.task.scope import Scope, render_value
+from compozy.task.sequence import Sequence, SequenceEnd
+from compozy.task.tree import After, RunState, TaskResult, TaskRun, Then
 from compozy.workflow.config import WorkflowConfig
-from compozy.workflow.next import next_index
 from compozy.workflow.output import add_usage, render_output
 from compozy.workflow.places import locate_from
-from compozy.workflow.report import Report
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunEnd:
-    """How a run ended."""
-
-    status: Status
-    output: Any = None
-    error: dict[str, Any] | None = None
-    usage: list[dict[str, Any]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +52,7 @@ class WorkflowExecutor:
 
         Raises:
             RunTimeoutError: its deadline passed; nothing more is recorded.
+            RunSuspendedError: it comes to a halt, and goes on later.
             DatabaseError: the run cannot go on here.
         """
         run = await self.database.read_async(partial(get_execution, workflow_exec_id=execution_id))
@@ -69,106 +65,93 @@ class WorkflowExecutor:
 
     async def _run_tasks(self, run: Execution) -> None:
         workflow = WorkflowConfig.model_validate(run.definition["workflow"])
-        scope = self._scope(run)
-        usages: list[dict[str, Any]] = []
-        index: int | None = 0
-        position = 0
-        while index is not None:
-            call = TaskCall(
-                task=workflow.tasks[index],
-                index=index,
-                execution_id=run.workflow_exec_id,
-                first_request=sum(usage["requests"] for usage in usages),
-                knowledge=self.knowledge,
-            )
-            end, index = await self._run_task(call, workflow, scope, position, usages)
-            usages.extend(end.usage or ())
-            position += 1
-
-    async def _run_task(
-        self, call: TaskCall, workflow: WorkflowConfig, scope: Scope, position: int, usages: list[dict[str, Any]]
-    ) -> tuple[TaskEnd, int | None]:
-        """Run one task and record its end together with what follows it, in one transaction."""
-        self.report.task_began(call.execution_id, call.task.id, position, len(workflow.tasks))
-        began_s = monotonic_s()
-        end = await execute_task(call, scope, self.catalog)
-        following = next_index(workflow, call.index, end.status)
-        recorder = _Recorder(
-            call=call,
-            workflow=workflow,
-            position=position,
-            end=end,
-            following=following,
-            run_end=None if following is not None else _run_end(call.task.id, end, workflow, scope, usages),
+        options = workflow.config or RunOptions()
+        scope = self._scope(run, workflow)
+        state = RunState(
+            execution_id=run.workflow_exec_id,
+            workflow_id=run.workflow_id,
+            database=self.database,
+            catalog=self.catalog,
+            knowledge=self.knowledge,
+            report=self.report,
+            options=options,
         )
-        stored = await transact(f"{call.task.id}.end", recorder.record)
-        # What was recorded counts, not what this replay came to: templates may read the time of day.
-        end = restore_task_end(stored)
-        scope.tasks[call.task.id] = _as_templates_see(call.task.id, end)
-        self.report.task_ended(
-            call.execution_id, call.task.id, end, replayed=not recorder.recorded, seconds=monotonic_s() - began_s
+        sequence = Sequence(
+            plan=plan_of(workflow.tasks, ("tasks",), on_error=options.on_error),
+            scope=scope,
+            make=partial(_make, state),
+            run_task=_Keeper(kept=run.kept or {}).run_task,
+            at_end=lambda end: After(write=partial(_finish, run.workflow_exec_id, _run_end(workflow, scope, end))),
         )
-        return end, next_index(workflow, call.index, end.status)
+        # Its first task was stored with the run.
+        await sequence.run(begun=True)
 
-    def _scope(self, run: Execution) -> Scope:
-        return Scope(
-            workflow={"id": run.workflow_id, "exec_id": run.workflow_exec_id, "input": run.input},
+    def _scope(self, run: Execution, workflow: WorkflowConfig) -> Scope:
+        scope = Scope(
+            workflow={"id": run.workflow_id, "exec_id": run.workflow_exec_id, "input": run.input, "status": "RUNNING"},
             project={"id": self.project, "name": self.project},
             input=run.input,
             locate=locate_from(run.definition),
         )
+        return scope.with_env(render_value(workflow.env or {}, ("env",), scope))
 
 
-@dataclass(kw_only=True)
-class _Recorder:
-    """Writes the end of a task, and the next task's beginning or the end of the run."""
+@dataclass(frozen=True, kw_only=True)
+class RunEnd:
+    """How a run ended."""
 
-    call: TaskCall
-    workflow: WorkflowConfig
-    position: int
-    end: TaskEnd
-    following: int | None
-    run_end: RunEnd | None
-    recorded: bool = False
-
-    def record(self, connection: sa.Connection) -> dict[str, Any]:
-        """Do so on `connection`, and return the end for the journal."""
-        finish_task(connection, self._row(self.position, self.call.task.id).task_exec_id, self.end)
-        if self.following is not None:
-            task_id = self.workflow.tasks[self.following].id
-            insert_task(connection, self._row(self.position + 1, task_id), Status.RUNNING)
-        if self.run_end is not None:
-            finish_execution(
-                connection,
-                self.call.execution_id,
-                self.run_end.status,
-                output=self.run_end.output,
-                error=self.run_end.error,
-                usage=self.run_end.usage,
-            )
-        self.recorded = True
-        return asdict(self.end)
-
-    def _row(self, position: int, task_id: str) -> NewTask:
-        return NewTask(
-            workflow_exec_id=self.call.execution_id, workflow_id=self.workflow.id, task_id=task_id, position=position
-        )
+    status: Status
+    output: Any = None
+    error: dict[str, Any] | None = None
+    usage: list[dict[str, Any]] | None = None
 
 
-def _run_end(
-    task_id: str, end: TaskEnd, workflow: WorkflowConfig, scope: Scope, usages: list[dict[str, Any]]
-) -> RunEnd:
-    usage = add_usage([*usages, *(end.usage or ())])
-    if end.status is not Status.SUCCESS:
-        error = end.error or {}
-        details = {**error.get("details", {}), "task": task_id}
-        return RunEnd(status=end.status, error={**error, "details": details}, usage=usage)
-    scope.tasks[task_id] = _as_templates_see(task_id, end)
+@dataclass(frozen=True, kw_only=True)
+class _Keeper:
+    """Runs the tasks of a run that repeats another one: results of that one which are kept are not done again."""
+
+    kept: Mapping[str, Mapping[str, Any]]
+
+    async def run_task(self, call: TaskRun, *, begun: bool, then: Then) -> TaskResult:
+        """Run a task, or store the result that is kept of it."""
+        if call.id not in self.kept:
+            return await run_task(call, begun=begun, then=then)
+        result = TaskResult.restore(call.id, self.kept[call.id])
+        if current_run().is_recorded(end_step(call.path)):
+            return replace(result, recorded=(await recall(call)).recorded)
+        after = then(result)
+
+        def record(connection: sa.Connection) -> dict[str, Any]:
+            # Nothing was tried and nothing paid for in this run.
+            end = replace(result.end, attempts=0, usage=None)
+            finish_task(connection, call.key, end)
+            after.write(connection)
+            return {**asdict(end), **after.record}
+
+        stored = await transact(end_step(call.path), record)
+        call.run.report.task_ended(call.run.execution_id, call.path, result.end, replayed=True, seconds=0.0)
+        return replace(result, recorded=stored)
+
+
+def _make(
+    state: RunState, step: Step, given: Mapping[str, Any] | None, scope: Scope, done: Mapping[str, TaskResult]
+) -> TaskRun:
+    requests = sum(usage["requests"] for result in done.values() for usage in result.usages())
+    return TaskRun(
+        run=state, task=step.task, path=step.task.id, place=step.place, scope=scope, given=given, first_request=requests
+    )
+
+
+def _finish(execution_id: str, end: RunEnd, connection: sa.Connection) -> None:
+    finish_execution(connection, execution_id, end.status, output=end.output, error=end.error, usage=end.usage)
+
+
+def _run_end(workflow: WorkflowConfig, scope: Scope, end: SequenceEnd) -> RunEnd:
+    usage = add_usage([usage for result in end.results.values() for usage in result.usages()])
+    if end.error is not None:
+        details = {**end.error.get("details", {}), "task": end.failed}
+        return RunEnd(status=Status.FAILED, error={**end.error, "details": details}, usage=usage)
     try:
-        return RunEnd(status=Status.SUCCESS, output=render_output(workflow, scope), usage=usage)
+        return RunEnd(status=Status.SUCCESS, output=render_output(workflow, scope, end.results), usage=usage)
     except CompozyError as error:
         return RunEnd(status=Status.FAILED, error=error.to_json(), usage=usage)
-
-
-def _as_templates_see(task_id: str, end: TaskEnd) -> dict[str, Any]:
-    return {"id": task_id, "status": end.status.value, "input": end.input, "output": end.output, "error": end.error}

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from compozy.task.scope import Scope, render_value
+from compozy.task.tree import TaskResult
 from compozy.workflow.config import WorkflowConfig
 
 
-def render_output(workflow: WorkflowConfig, scope: Scope) -> Any:
+def render_output(workflow: WorkflowConfig, scope: Scope, results: Mapping[str, TaskResult]) -> Any:
     """Return the result of a run that succeeded: its `output` templates, or without them every task's output by id.
 
     Raises:
         TemplateError: with its place in the workflow file.
     """
     if workflow.output is None:
-        return {task_id: task["output"] for task_id, task in scope.tasks.items()}
+        return {task_id: result.end.output for task_id, result in results.items()}
     return render_value(workflow.output, ("output",), scope)
 
 

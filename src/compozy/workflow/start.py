@@ -21,6 +21,8 @@ def prepare_run(
     *,
     execution_id: str | None = None,
     timeout_s: float | None = None,
+    rerun_of: str | None = None,
+    kept: dict[str, dict[str, Any]] | None = None,
 ) -> NewExecution:
     """Return the run to be accepted.
 
@@ -30,6 +32,8 @@ def prepare_run(
         given: the input, None for none.
         execution_id: chosen by the caller, so that asking twice runs once; None makes a new one.
         timeout_s: time from now until the run is ended as TIMED_OUT.
+        rerun_of: the run that it repeats.
+        kept: results of that run that are kept, by the ids of its tasks.
 
     Raises:
         UsageError: the id or the input is no good.
@@ -42,12 +46,15 @@ def prepare_run(
         definition=definition,
         journal_format=JOURNAL_FORMAT,
         deadline_ms=None if timeout_s is None else now_ms() + int(timeout_s * 1000),
+        rerun_of=rerun_of,
+        kept=kept,
     )
 
 
 async def start_run(runtime: Runtime, workflow: WorkflowConfig, new: NewExecution) -> bool:
     """Accept `new`; False when a run of this id exists already, which is left as it is."""
-    return await runtime.submit(new, first_task=workflow.tasks[0].id)
+    first = workflow.tasks[0]
+    return await runtime.submit(new, first.id, kind=first.type)
 
 
 def check_same_run(known: Execution, new: NewExecution, *, has_input: bool) -> None:

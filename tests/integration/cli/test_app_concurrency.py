@@ -32,12 +32,15 @@ class Watcher:
         self.running: list[int] = []
         self.began: list[str] = []
 
-    def task_began(self, execution_id: str, task_id: str, position: int, count: int) -> None:
-        if position == 0:
+    def task_began(self, execution_id: str, path: str) -> None:
+        if path == "one":
             self.began.append(execution_id)
         self._look()
 
-    def task_ended(self, execution_id: str, task_id: str, end: TaskEnd, *, replayed: bool, seconds: float) -> None:
+    def task_waits(self, execution_id: str, path: str, signal: str) -> None:
+        raise AssertionError(f"{path} waits for {signal}")
+
+    def task_ended(self, execution_id: str, path: str, end: TaskEnd, *, replayed: bool, seconds: float) -> None:
         self._look()
 
     def _look(self) -> None:

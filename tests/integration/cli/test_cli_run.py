@@ -55,16 +55,21 @@ def test_a_run_as_json_is_one_document(cli: RunCli, project: Path) -> None:
             "started_at": "TIME",
             "finished_at": "TIME",
             "journal_format": 1,
+            "requested": None,
+            "rerun_of": None,
             "fallbacks": [],
             "tasks": [
                 {
                     "task_id": "one",
+                    "path": "one",
+                    "parent": None,
                     "type": "basic",
                     "status": "SUCCESS",
                     "attempts": 1,
                     "input": {"prompt": "hello Ü"},
                     "output": {"text": "first", "response": "first"},
                     "error": None,
+                    "waits_for": None,
                     "usage": [
                         {"input_tokens": 3, "output_tokens": 2, "requests": 1, "provider": "s", "model": "scripted"}
                     ],
@@ -74,12 +79,15 @@ def test_a_run_as_json_is_one_document(cli: RunCli, project: Path) -> None:
                 },
                 {
                     "task_id": "two",
+                    "path": "two",
+                    "parent": None,
                     "type": "basic",
                     "status": "SUCCESS",
                     "attempts": 1,
                     "input": {"prompt": "after first"},
                     "output": {"text": "second", "response": "second"},
                     "error": None,
+                    "waits_for": None,
                     "usage": [
                         {"input_tokens": 0, "output_tokens": 0, "requests": 1, "provider": "s", "model": "scripted"}
                     ],
@@ -458,6 +466,7 @@ def test_a_fallback_is_said(cli: RunCli, tmp_path: Path) -> None:
         [
             {
                 "task_id": "one",
+                "path": "one",
                 "provider": "paid",
                 "answered_by": "s",
                 "model": "scripted",
@@ -465,6 +474,7 @@ def test_a_fallback_is_said(cli: RunCli, tmp_path: Path) -> None:
             },
             {
                 "task_id": "two",
+                "path": "two",
                 "provider": "paid",
                 "answered_by": "s",
                 "model": "scripted",

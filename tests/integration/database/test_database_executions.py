@@ -49,8 +49,11 @@ from compozy.database.tables import task_states, workflow_states
 from compozy.database.tasks import (
     NewTask,
     TaskEnd,
+    begin_task,
+    end_open_below,
     end_open_tasks,
     finish_task,
+    insert_pending_tasks,
     insert_task,
     list_tasks,
     restore_task_end,
@@ -77,7 +80,7 @@ def accept(database: Database, *run_ids: str, owner: str | None = None, **more: 
     for run_id in run_ids:
         with database.write() as connection:
             assert insert_execution(connection, new_run(run_id, **more), owner=owner)
-            task = NewTask(workflow_exec_id=run_id, workflow_id="w", task_id="t", position=0)
+            task = NewTask(workflow_exec_id=run_id, workflow_id="w", path="t")
             insert_task(connection, task, Status.RUNNING if owner else Status.PENDING)
 
 
@@ -163,7 +166,7 @@ def test_json_in_every_column(database: Database, value: Any) -> None:
         status=Status.SUCCESS, attempts=2, input=value, output=value, error={"v": value}, usage=[{"v": value}]
     )
     with database.write() as connection:
-        assert finish_task(connection, "a/0", end)
+        assert finish_task(connection, "a/t", end)
         assert finish_execution(connection, "a", Status.SUCCESS, output=value, error={"v": value}, usage=[{"v": value}])
     with database.read() as connection:
         run, (task,) = get_execution(connection, "a"), list_tasks(connection, "a")
@@ -253,7 +256,7 @@ def test_a_claim_begins_the_run_and_its_first_task(database: Database, claim: st
         run, (task,) = get_execution(connection, "a"), list_tasks(connection, "a")
         assert (run.status, run.owner, run.started_ms is not None) == (Status.RUNNING, "me", True)
         assert (task.status, task.started_ms is not None) == (Status.RUNNING, True)
-        assert finish_task(connection, "a/0", TaskEnd(status=Status.SUCCESS, attempts=1))
+        assert finish_task(connection, "a/t", TaskEnd(status=Status.SUCCESS, attempts=1))
 
 
 def test_what_may_not_be_claimed(database: Database) -> None:
@@ -275,13 +278,28 @@ def test_what_may_not_be_claimed(database: Database) -> None:
         assert [run.workflow_exec_id for run in list_foreign_format(connection, journal_format=1, limit=9)] == ["newer"]
 
 
-def test_a_waiting_run_stays_waiting_when_it_is_claimed(database: Database) -> None:
+def test_a_run_that_waited_runs_again_once_its_time_has_come(database: Database) -> None:
     accept(database, "a", owner="dead")
     with database.write() as connection:
-        connection.execute(sa.update(workflow_states).values(status="WAITING", owner=None, started_ms=7))
+        aside: dict[str, Any] = {"status": "WAITING", "owner": None, "started_ms": 7}
+        connection.execute(sa.update(workflow_states).values(**aside, wake_ms=now_ms() + 60_000))
+        assert not has_claimable(connection, journal_format=1)
+        assert claim_pending(connection, "me", journal_format=1, limit=9) == []
+        connection.execute(sa.update(workflow_states).values(wake_ms=now_ms()))
+        assert has_claimable(connection, journal_format=1)
+        assert claim_pending(connection, "me", journal_format=1, limit=9) == ["a"]
+        run = get_execution(connection, "a")
+    assert (run.status, run.owner, run.started_ms, run.wake_ms) == (Status.RUNNING, "me", 7, None)
+
+
+def test_a_run_that_was_laid_aside_may_be_taken_up_by_name_before_its_time(database: Database) -> None:
+    accept(database, "a", owner="dead")
+    with database.write() as connection:
+        aside: dict[str, Any] = {"status": "WAITING", "owner": None, "wake_ms": now_ms() + 60_000}
+        connection.execute(sa.update(workflow_states).values(**aside))
         assert claim_one(connection, "a", "me", journal_format=1)
         run = get_execution(connection, "a")
-    assert (run.status, run.owner, run.started_ms) == (Status.WAITING, "me", 7)
+    assert (run.status, run.owner, run.wake_ms) == (Status.RUNNING, "me", None)
 
 
 def test_threads_share_the_waiting_runs_without_any_twice(database: Database) -> None:
@@ -390,31 +408,48 @@ def test_the_end_of_a_run_frees_it_and_is_written_once(database: Database) -> No
 def test_tasks_come_in_the_order_in_which_they_began(database: Database) -> None:
     accept(database, "a", owner="me")
     with database.write() as connection:
-        for position in (11, 2, 1):
-            task = NewTask(workflow_exec_id="a", workflow_id="w", task_id=f"t{position}", position=position)
-            insert_task(connection, task, Status.RUNNING)
-        assert finish_task(connection, "a/2", TaskEnd(status=Status.SUCCESS, attempts=3, output={"x": 1}))
-        assert not finish_task(connection, "a/2", TaskEnd(status=Status.FAILED, attempts=9))
+        for path in ("z", "b", "a"):
+            insert_task(connection, NewTask(workflow_exec_id="a", workflow_id="w", path=path), Status.RUNNING)
+        assert finish_task(connection, "a/b", TaskEnd(status=Status.SUCCESS, attempts=3, output={"x": 1}))
+        assert not finish_task(connection, "a/b", TaskEnd(status=Status.FAILED, attempts=9))
         end_open_tasks(connection, "a", Status.CANCELED)
         tasks = list_tasks(connection, "a")
     assert [(task.task_exec_id, task.status.value) for task in tasks] == [
-        ("a/0", "CANCELED"),
-        ("a/1", "CANCELED"),
-        ("a/2", "SUCCESS"),
-        ("a/11", "CANCELED"),
+        ("a/t", "CANCELED"),
+        ("a/z", "CANCELED"),
+        ("a/b", "SUCCESS"),
+        ("a/a", "CANCELED"),
     ]
     assert (tasks[2].attempts, tasks[2].output) == (3, {"x": 1})
     assert all(task.finished_ms is not None for task in tasks)
 
 
-def test_a_position_is_taken_once(database: Database) -> None:
+def test_a_task_begins_once_whether_it_was_stored_before_or_not(database: Database) -> None:
     accept(database, "a", owner="me")
-    again = NewTask(workflow_exec_id="a", workflow_id="w", task_id="again", position=0)
-    with (
-        pytest.raises(DatabaseError, match=r"UNIQUE constraint failed|violates unique constraint"),
-        database.write() as connection,
-    ):
-        insert_task(connection, again, Status.RUNNING)
+    tasks = [NewTask(workflow_exec_id="a", workflow_id="w", path=path, parent="t") for path in ("t/x", "t/y", "t/z")]
+    with database.write() as connection:
+        insert_pending_tasks(connection, tasks[:2])
+        for task in (tasks[1], tasks[1], tasks[2], tasks[2]):
+            begin_task(connection, task)
+        insert_pending_tasks(connection, tasks)
+    with database.read() as connection:
+        stored = [(task.path, task.position, task.status, task.attempts) for task in list_tasks(connection, "a")]
+    assert stored == [
+        ("t", 0, Status.RUNNING, 1),
+        ("t/x", 1, Status.PENDING, 0),
+        ("t/y", 2, Status.RUNNING, 1),
+        ("t/z", 3, Status.RUNNING, 1),
+    ]
+
+
+def test_what_was_open_in_a_container_ends_with_it_and_nothing_beside_it(database: Database) -> None:
+    accept(database, "a", owner="me")
+    with database.write() as connection:
+        for path in ("c", "c/x", "c/x/y", "c@2/x", "cc", "d/c"):
+            insert_task(connection, NewTask(workflow_exec_id="a", workflow_id="w", path=path), Status.RUNNING)
+        end_open_below(connection, "a", "c")
+        ended = [task.path for task in list_tasks(connection, "a") if task.status is Status.CANCELED]
+    assert ended == ["c/x", "c/x/y", "c@2/x"]
 
 
 def test_the_journal_keeps_the_end_of_a_task_as_json() -> None:

@@ -159,7 +159,7 @@ def test_down_counts_what_it_deletes_and_up_makes_the_same_tables(target: str | 
         loss = measure_down(database, target)
         rows = {"knowledge_documents": 0}
         if target == "base":
-            rows |= {"workflow_states": 2, "task_states": 0}
+            rows |= {"signals": 0, "workflow_states": 2, "task_states": 0}
         counted = journal if target == "base" else 0
         assert loss is not None
         assert loss == Loss(target=target or REVISIONS[-2], rows=rows, journal_rows=counted)

@@ -41,7 +41,7 @@ async def finish(run_id: str, output: Any = None) -> None:
     """Record the end of a run and of its one task."""
 
     def change(connection: sa.Connection) -> Any:
-        finish_task(connection, f"{run_id}/0", TaskEnd(status=Status.SUCCESS, attempts=1))
+        finish_task(connection, f"{run_id}/t", TaskEnd(status=Status.SUCCESS, attempts=1))
         finish_execution(connection, run_id, Status.SUCCESS, output=output)
         return output
 

@@ -91,7 +91,7 @@ def accept(place: DatabaseSettings, count: int) -> list[str]:
             insert_execution(connection, new_run(run_id), owner=None)
             insert_task(
                 connection,
-                NewTask(workflow_exec_id=run_id, workflow_id="w", task_id="t", position=0),
+                NewTask(workflow_exec_id=run_id, workflow_id="w", path="t"),
                 Status.PENDING,
             )
     database.close()

@@ -29,10 +29,10 @@ async def main() -> None:
     async def checkpoint(name: str, call: Callable[[], Awaitable[JsonValue]], /) -> JsonValue:
         return await call()
 
-    request = AgentRequest(execution_id="e", task_id="t", first_run_index=0, config=None, prompt="Say hi.")
+    request = AgentRequest(execution_id="e", task_id="t", path="t", first_run_index=0, config=None, prompt="Say hi.")
     result = await run_agent(request, models, checkpoint=checkpoint)
     structured = AgentRequest(
-        execution_id="e", task_id="u", first_run_index=1, config=None, prompt="Say hi.", output_schema=SCHEMA
+        execution_id="e", task_id="u", path="u", first_run_index=1, config=None, prompt="Say hi.", output_schema=SCHEMA
     )
     await run_agent(structured, models, checkpoint=checkpoint)
     print("answered," if result.text else "silent,", len(own_listeners()), "listening")

@@ -14,7 +14,7 @@ from compozy.project.load import load_project
 from compozy.server.guard import GuardSettings
 from compozy.server.http import make_http
 from compozy.server.service import Service
-from compozy.workflow.report import Silence
+from compozy.task.report import Silence
 from tests.harness.projects import WORKFLOWS, write_project
 from tests.harness.stores import open_store
 

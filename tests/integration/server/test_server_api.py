@@ -59,6 +59,17 @@ async def test_workflows(client: httpx.AsyncClient) -> None:
     }
 
 
+async def test_the_drawing_of_a_workflow(client: httpx.AsyncClient) -> None:
+    answer = await client.get(f"{API}/workflows/two/graph")
+    document = answer.json()
+    assert document["text"] == "two\n├─ one  → two\n└─ two  → end\n"
+    assert document["mermaid"].startswith("flowchart TD\n")
+    chart = await client.get(f"{API}/workflows/two/graph", headers={"accept": "text/vnd.mermaid"})
+    assert chart.headers["content-type"] == "text/vnd.mermaid; charset=utf-8"
+    assert chart.text == document["mermaid"]
+    assert (await client.get(f"{API}/workflows/tow/graph")).status_code == 404
+
+
 async def test_a_run_is_accepted_and_ends(client: httpx.AsyncClient) -> None:
     accepted = await client.post(f"{API}/workflows/two/executions", json={"input": {"name": "Ada"}})
     assert accepted.status_code == 202
@@ -336,10 +347,14 @@ async def test_openapi_describes_every_path(client: httpx.AsyncClient) -> None:
             f"{API}/workflows",
             f"{API}/workflows/{{workflow_id}}",
             f"{API}/workflows/{{workflow_id}}/executions",
+            f"{API}/workflows/{{workflow_id}}/graph",
             f"{API}/workflows/{{workflow_id}}/executions/sync",
             RUNS,
             f"{RUNS}/{{execution_id}}",
-            f"{RUNS}/{{execution_id}}/cancel",
+            *(
+                f"{RUNS}/{{execution_id}}/{verb}"
+                for verb in ("approve", "cancel", "pause", "rerun", "resume", "signals")
+            ),
             "/healthz",
             "/readyz",
         ]

@@ -37,6 +37,7 @@ async def run(reply: Reply, profile: ModelProfile | None = None, **fields: Any) 
     request: dict[str, Any] = {
         "execution_id": "e",
         "task_id": "t",
+        "path": "t",
         "first_run_index": 5,
         "config": None,
         "prompt": "Ask",
@@ -68,7 +69,7 @@ async def test_prompt_instructions_settings_and_position_arrive() -> None:
         ["Ask"],
         "Be kind.",
         {"temperature": 0.0, "max_tokens": 9},
-        CallPosition(execution_id="e", task_id="t", run_index=5, task_index=0),
+        CallPosition(execution_id="e", task_id="t", path="t", run_index=5, task_index=0),
     ]
 
 
@@ -209,7 +210,7 @@ async def test_the_checkpointed_model_serves_an_agent_of_pydantic_ai() -> None:
 
     catalog = OneModelCatalog(reply)
     journal = Journal()
-    position = CallPosition(execution_id="e", task_id="t", run_index=0, task_index=0)
+    position = CallPosition(execution_id="e", task_id="t", path="t", run_index=0, task_index=0)
 
     def model(checkpoint: Journal) -> CheckpointedModel:
         return CheckpointedModel(resolve=lambda: catalog.resolve(None, None), checkpoint=checkpoint, position=position)

@@ -30,6 +30,7 @@ async def run(models: ModelCatalog, journal: Journal | None = None, **fields: An
     request: dict[str, Any] = {
         "execution_id": "e",
         "task_id": "greet",
+        "path": "greet",
         "first_run_index": 0,
         "config": None,
         "prompt": "Hi",

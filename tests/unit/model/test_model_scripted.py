@@ -21,7 +21,7 @@ def scripted(responses: Any, **fields: Any) -> ModelCatalog:
 
 
 async def ask(models: ModelCatalog, task_id: str = "t", run_index: int = 0, task_index: int = 0) -> ModelResponse:
-    position = CallPosition(execution_id="e", task_id=task_id, run_index=run_index, task_index=task_index)
+    position = CallPosition(execution_id="e", task_id=task_id, path=task_id, run_index=run_index, task_index=task_index)
     with at_position(position):
         return await model_request(models.resolve(None, None).model, [ModelRequest.user_text_prompt("?")])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from contextlib import suppress
@@ -11,10 +12,15 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.harness.flows import EVERY_KIND, PROJECT
 
 from compozy.errors import NotFoundError, Place, ProjectError, UsageError
+from compozy.project.definition import snapshot
 from compozy.project.load import load_project
 from compozy.project.loaded import LoadedProject
+from compozy.task.config import BasicTask
+from compozy.workflow.config import WorkflowConfig
+from compozy.workflow.places import locate_from
 
 QUICKSTART = """\
 version: "1.0"
@@ -108,7 +114,9 @@ def test_sqlite_quickstart(tmp_path: Path) -> None:
     assert project.providers[0].api_key is None
     assert project.missing_keys == {"openai": "OPENAI_API_KEY"}
     workflow = project.workflow("hello-world")
-    assert workflow.config.tasks[0].prompt == 'Say hello to {{ .input.name | default "World" }}'
+    task = workflow.config.tasks[0]
+    assert isinstance(task, BasicTask)
+    assert task.prompt == 'Say hello to {{ .input.name | default "World" }}'
     assert workflow.file == tmp_path / "workflows/hello-world.yaml"
     file = "workflows/hello-world.yaml"
     assert workflow.locate(("tasks", 0, "agent", "llm")) == Place(file=file, line=8, col=12)
@@ -359,3 +367,48 @@ def test_a_pipe_among_the_workflows_is_told(tmp_path: Path) -> None:
     with pytest.raises(ProjectError) as caught:
         load_project(None, cwd=tmp_path, environ={})
     assert str(caught.value) == "workflows/pipe.yaml: this is no ordinary file (replace it with a file, or delete it)"
+
+
+def test_every_kind_of_task_at_its_best(tmp_path: Path) -> None:
+    write(tmp_path, {"compozy.yaml": PROJECT, "workflows/every-kind.yaml": EVERY_KIND})
+    project = load(tmp_path)
+    kept = snapshot(project, "every-kind")
+    assert kept["workflow"]["config"] == {
+        "timeout": 60.0,
+        "retry_policy": {"maximum_attempts": 2, "initial_interval": 2.0},
+    }
+    # Every prompt has a provider, those of nested tasks and routes too; the run can reach both.
+    tasks = kept["workflow"]["tasks"]
+    assert tasks[0]["agent"] == {"llm": "s"}
+    assert tasks[2]["routes"]["any"]["agent"] == {"llm": "s"}
+    assert tasks[3]["tasks"][0]["agent"] == {"llm": "t"}
+    assert tasks[4]["task"]["agent"] == {"llm": "s"}
+    assert {provider["id"] for provider in kept["providers"]} == {"s", "t"}
+    assert WorkflowConfig.model_validate(kept["workflow"]).tasks[4].id == "each"
+    # Templates and expressions have their places.
+    places = kept["source"]["places"]
+    assert {
+        "env/TONE",
+        "tasks/4/filter",
+        "tasks/4/task/prompt",
+        "tasks/2/routes/any/prompt",
+        "tasks/5/condition",
+    } <= set(places)
+    locate = locate_from(kept)(("tasks", 4, "filter"))
+    assert locate is not None
+    line = EVERY_KIND.splitlines().index("    filter: row != 'c' && index >= 0") + 1
+    assert locate(4) == Place(file="workflows/every-kind.yaml", line=line, col=17)
+
+
+def test_nesting_to_the_limit(tmp_path: Path) -> None:
+    task: dict[str, Any] = {"id": "t0"}
+    for depth in range(1, 30):
+        task = {"id": f"t{depth}", "type": "composite", "tasks": [task]}
+    write(
+        tmp_path,
+        {
+            "compozy.yaml": PROJECT + "limits: {max_nesting_depth: 30}\n",
+            "workflows/deep.yaml": json.dumps({"id": "deep", "tasks": [task]}),
+        },
+    )
+    assert snapshot(load(tmp_path), "deep")["workflow"]["tasks"] == [task]

@@ -68,10 +68,30 @@ def test_faults_do_not_fit_the_schema(text: str) -> None:
 
 def test_schemas_describe_every_key() -> None:
     for schema in (project_schema(), workflow_schema()):
-        for definition in [schema, *schema["$defs"].values()]:
+        for definition in [schema, *(each for name, each in schema["$defs"].items() if name != "Task")]:
             assert definition["additionalProperties"] is False
             for key, value in definition["properties"].items():
                 assert value.get("description") or key in {"input_tokens", "output_tokens"}, key
+
+
+NESTED = """
+id: n
+tasks:
+  - {id: a}
+  - id: b
+    type: parallel
+    tasks: [{id: c, type: collection, items: [1], task: {id: 'd-{{ .index }}', prompt: x}}]
+  - {id: e, type: router, condition: input.x, routes: {x: f, y: {id: g, type: wait, wait_for: go}}}
+  - {id: f, type: aggregate, outputs: {a: 1}}
+"""
+
+
+def test_the_schema_tells_kinds_of_tasks_apart() -> None:
+    assert problems(workflow_schema(), NESTED) == []
+    assert len(problems(workflow_schema(), NESTED.replace("wait_for: go", "wait_fro: go"))) >= 1
+    # The fault of the one kind that is meant, and not that of each.
+    assert problems(workflow_schema(), "id: n\ntasks: [{id: a, type: wait}]\n") == ["'wait_for' is a required property"]
+    assert len(problems(workflow_schema(), "id: n\ntasks: [{id: a, type: wiat}]\n")) == 1
 
 
 def test_scaffold_loads_without_faults(tmp_path: Path) -> None:

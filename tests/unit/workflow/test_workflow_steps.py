@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from compozy.workflow.next import next_index
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,7 +13,6 @@ from compozy.database.status import FINAL, Status
 from compozy.errors import CompozyError, Place, SchemaMismatchError, UsageError
 from compozy.task.scope import Scope
 from compozy.workflow.config import WorkflowConfig
-from compozy.workflow.next import next_index
 from compozy.workflow.output import add_usage, render_output
 from compozy.workflow.places import compress_places, locate_from, path_key
 from compozy.workflow.start import check_input, prepare_run

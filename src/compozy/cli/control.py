@@ -1,0 +1,178 @@
+"""`compozy workflow cancel | pause | resume | signal | approve | rerun`: words on runs that have begun."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from compozy.cli.options import (
+    ConfigOption,
+    DriverOption,
+    Format,
+    FormatOption,
+    PathOption,
+    ServerOption,
+    database_overrides,
+    globals_of,
+)
+from compozy.cli.workflow import DEFAULT_WAIT_FOR_LOCK, run_somewhere, search_for, workflow_app
+
+if TYPE_CHECKING:
+    from compozy.cli.verbs import Verb
+
+_Execution = Annotated[str, typer.Argument(metavar="EXECUTION", help="Execution that is meant.")]
+_Payload = typer.Option("--payload", "-p", help="JSON, @FILE, or - for stdin.", show_default=False)
+_Answer = typer.Option("--input", "-i", help="The answer: JSON, @FILE, or - for stdin.", show_default=False)
+
+
+@workflow_app.command("cancel")
+def cancel_command(
+    context: typer.Context,
+    execution_id: _Execution,
+    reason: Annotated[str, typer.Option("--reason", help="What the execution's error will say.")] = "canceled",
+    server: ServerOption = None,
+    output: FormatOption = Format.text,
+    config: ConfigOption = None,
+    db_driver: DriverOption = None,
+    db_path: PathOption = None,
+) -> int:
+    """End an execution before it is done; a model that is being asked is not waited for."""
+    from compozy.cli.verbs import Cancel
+
+    return _do(context, Cancel(execution_id, reason=reason), server, output, config, db_driver, db_path)
+
+
+@workflow_app.command("pause")
+def pause_command(
+    context: typer.Context,
+    execution_id: _Execution,
+    server: ServerOption = None,
+    output: FormatOption = Format.text,
+    config: ConfigOption = None,
+    db_driver: DriverOption = None,
+    db_path: PathOption = None,
+) -> int:
+    """Halt an execution: what is being done is done and stored, nothing new begins."""
+    from compozy.cli.verbs import Pause
+
+    return _do(context, Pause(execution_id), server, output, config, db_driver, db_path)
+
+
+@workflow_app.command("resume")
+def resume_command(
+    context: typer.Context,
+    execution_id: _Execution,
+    server: ServerOption = None,
+    output: FormatOption = Format.text,
+    config: ConfigOption = None,
+    db_driver: DriverOption = None,
+    db_path: PathOption = None,
+) -> int:
+    """Let a paused execution go on."""
+    from compozy.cli.verbs import Resume
+
+    return _do(context, Resume(execution_id), server, output, config, db_driver, db_path)
+
+
+@workflow_app.command("signal")
+def signal_command(
+    context: typer.Context,
+    execution_id: _Execution,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What a task of it waits for.")],
+    payload: Annotated[str | None, _Payload] = None,
+    signal_id: Annotated[
+        str | None, typer.Option("--id", help="Id of the signal; sent twice, it counts once.", show_default=False)
+    ] = None,
+    server: ServerOption = None,
+    output: FormatOption = Format.text,
+    config: ConfigOption = None,
+    db_driver: DriverOption = None,
+    db_path: PathOption = None,
+) -> int:
+    """Send a signal to an execution; it may be sent before a task waits for it."""
+    from compozy.cli.given import read_input
+    from compozy.cli.verbs import SendSignal
+
+    verb = SendSignal(execution_id, name=name, payload=read_input(payload), signal_id=signal_id)
+    return _do(context, verb, server, output, config, db_driver, db_path)
+
+
+@workflow_app.command("approve")
+def approve_command(
+    context: typer.Context,
+    execution_id: _Execution,
+    given: Annotated[str | None, _Answer] = None,
+    task: Annotated[
+        str | None, typer.Option("--task", help="The task, where several wait.", show_default=False)
+    ] = None,
+    server: ServerOption = None,
+    output: FormatOption = Format.text,
+    config: ConfigOption = None,
+    db_driver: DriverOption = None,
+    db_path: PathOption = None,
+) -> int:
+    """Answer the form that a task of an execution waits with."""
+    from compozy.cli.given import read_input
+    from compozy.cli.verbs import Approve
+
+    verb = Approve(execution_id, given=read_input(given), task=task)
+    return _do(context, verb, server, output, config, db_driver, db_path)
+
+
+@workflow_app.command("rerun")
+def rerun_command(
+    context: typer.Context,
+    execution_id: _Execution,
+    from_task: Annotated[
+        str | None,
+        typer.Option("--from", metavar="TASK", help="Begin with this task; keep what came before.", show_default=False),
+    ] = None,
+    given: Annotated[
+        str | None,
+        typer.Option("--input", "-i", help="Another input: a JSON object, @FILE, or - for stdin.", show_default=False),
+    ] = None,
+    new_id: Annotated[str | None, typer.Option("--id", help="Id of the new execution.", show_default=False)] = None,
+    wait_for_lock: Annotated[
+        str, typer.Option("--wait-for-lock", help="How long to wait for another process on the same SQLite file.")
+    ] = DEFAULT_WAIT_FOR_LOCK,
+    server: ServerOption = None,
+    output: FormatOption = Format.text,
+    config: ConfigOption = None,
+    db_driver: DriverOption = None,
+    db_path: PathOption = None,
+) -> int:
+    """Repeat an execution as the workflow is written now, from where it failed; kept results cost nothing."""
+    from compozy.cli.given import RunRequest, duration_flag, read_input
+
+    overrides = database_overrides(db_driver, db_path)
+    request = RunRequest(
+        workflow_id="",
+        given=read_input(given),
+        execution_id=new_id,
+        timeout_s=None,
+        wait_for_lock_s=duration_flag("--wait-for-lock", wait_for_lock),
+        quiet=globals_of(context).quiet,
+        as_json=output is Format.json,
+        repeats=execution_id,
+        from_task=from_task,
+    )
+    search = search_for(context, server, config, overrides, ("executions", "workflows", execution_id))
+    return run_somewhere(context, search, request)
+
+
+def _do(
+    context: typer.Context, verb: Verb, server: str | None, output: Format, config: Any, driver: Any, path: Any
+) -> int:
+    """Have the project's server do it, or do it here."""
+    from compozy.cli.find import look
+
+    overrides = database_overrides(driver, path)
+    as_json = output is Format.json
+    search = search_for(context, server, config, overrides, ("executions", "workflows", verb.execution_id))
+    if (found := look(search)) is not None:
+        return verb.tell(verb.ask(found.client), as_json=as_json)
+    from compozy.cli.context import open_project
+    from compozy.cli.operate import do_here
+
+    return verb.tell(do_here(open_project(context, config, overrides), verb), as_json=as_json)

@@ -1,0 +1,22 @@
+"""`compozy workflow graph`: the drawing of one workflow."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+
+from compozy.cli.client import Document
+from compozy.cli.output import print_line
+
+
+class GraphFormat(StrEnum):
+    """How a drawing is written to stdout."""
+
+    text = "text"
+    mermaid = "mermaid"
+
+
+def print_graph(document: Document, kind: GraphFormat) -> None:
+    """Print a drawing; `document` is `{"mermaid", "text", "ascii"}`."""
+    key = "ascii" if kind is GraphFormat.text and os.environ.get("NO_UNICODE") else kind.value
+    print_line(str(document[key]).rstrip("\n"))

@@ -1,0 +1,108 @@
+"""Rows of `signals`: what was sent to a run, kept until a task that waits for its name takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from compozy.clock import now_ms
+from compozy.database.control import wake_run
+from compozy.database.executions import lock_execution
+from compozy.database.status import Status
+from compozy.database.tables import insert_if_new, signals, task_states
+from compozy.errors import ConflictError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signal:
+    """A signal to one run. `sent_by` is the run whose task sent it, None for a person or a program."""
+
+    signal_id: str
+    workflow_exec_id: str
+    name: str
+    payload: Any = None
+    sent_by: str | None = None
+
+
+def send_signal(connection: sa.Connection, signal: Signal) -> bool:
+    """Store a signal and wake the run that it is for.
+
+    Returns:
+        False when a signal of this id was sent before; nothing is changed then.
+
+    Raises:
+        NotFoundError: there is no such run.
+        ConflictError: the run has ended.
+    """
+    run = lock_execution(connection, signal.workflow_exec_id)
+    if run.status.is_final:
+        raise ConflictError(
+            f"execution {signal.workflow_exec_id!r} takes no signals: it ended as {run.status.value}",
+            details={"execution_id": signal.workflow_exec_id, "status": run.status.value},
+        )
+    values = {
+        "signal_id": signal.signal_id,
+        "workflow_exec_id": signal.workflow_exec_id,
+        "name": signal.name,
+        "payload": signal.payload,
+        "sent_by": signal.sent_by,
+        "created_ms": now_ms(),
+    }
+    insert = insert_if_new(signals).returning(signals.c.signal_id)
+    if connection.execute(insert, values).first() is None:
+        return False
+    wake_run(connection, signal.workflow_exec_id)
+    return True
+
+
+def list_waiting(connection: sa.Connection, name: str) -> list[str]:
+    """Return the runs in which a task waits for the signal `name` at this moment."""
+    query = (
+        sa.select(task_states.c.workflow_exec_id)
+        .where(task_states.c.waits_for == name, task_states.c.status == Status.WAITING)
+        .distinct()
+        .order_by(task_states.c.workflow_exec_id)
+    )
+    return list(connection.execute(query).scalars())
+
+
+def list_signalled(connection: sa.Connection, run_ids: Collection[str]) -> list[tuple[str, str]]:
+    """Return run and name of each signal to one of the runs that nobody took yet."""
+    query = (
+        sa.select(signals.c.workflow_exec_id, signals.c.name)
+        .where(signals.c.workflow_exec_id.in_(run_ids), signals.c.taken_by.is_(None))
+        .distinct()
+    )
+    return [(run_id, name) for run_id, name in connection.execute(query)]
+
+
+def has_signal(connection: sa.Connection, workflow_exec_id: str, name: str) -> bool:
+    """Return whether a signal of this name is there to be taken."""
+    return connection.execute(_oldest(workflow_exec_id, name)).first() is not None
+
+
+def take_signal(connection: sa.Connection, workflow_exec_id: str, name: str, *, taken_by: str) -> dict[str, Any] | None:
+    """Give the oldest signal of this name to one task, once; None when there is none.
+
+    Returns:
+        `{"signal_id", "name", "payload", "sent_by", "created_ms"}`.
+    """
+    row = connection.execute(_oldest(workflow_exec_id, name)).mappings().first()
+    if row is None:
+        return None
+    change = sa.update(signals).where(signals.c.signal_id == row["signal_id"])
+    connection.execute(change.values(taken_by=taken_by, taken_ms=now_ms()))
+    return {key: row[key] for key in ("signal_id", "name", "payload", "sent_by", "created_ms")}
+
+
+def _oldest(workflow_exec_id: str, name: str) -> sa.Select[Any]:
+    return (
+        sa.select(signals)
+        .where(signals.c.workflow_exec_id == workflow_exec_id)
+        .where(signals.c.name == name, signals.c.taken_by.is_(None))
+        .order_by(signals.c.created_ms, signals.c.signal_id)
+        .limit(1)
+    )

@@ -1,0 +1,218 @@
+"""What one run knows of itself while this process executes it: what is recorded, what it waits for, whether to stop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict, deque
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from compozy.clock import monotonic_s, now_ms
+from compozy.errors import InternalError
+
+# A wait looks at the clock this often at least: the time of day may be set while it sleeps.
+_LONGEST_SLEEP_S = 1.0
+
+
+# When the time of the task that runs ends, or of one around it, in milliseconds since 1970; None for no limit.
+task_deadline_ms: ContextVar[int | None] = ContextVar("compozy_task_deadline", default=None)
+
+
+class RunInterruptedError(BaseException):
+    """A run stops here without having ended. No Exception, so that the journal records nothing and it stays open."""
+
+
+class RunSuspendedError(RunInterruptedError):
+    """A run comes to a halt because it shall: between two steps, with everything recorded."""
+
+
+class Suspension(Enum):
+    """Why a run comes to a halt."""
+
+    PAUSE = "pause"
+    LAY_ASIDE = "lay aside"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """A step as the journal has it. `error` is the text of what a defect raised, None for a step that returned."""
+
+    function_id: int
+    name: str
+    output: Any = None
+    error: str | None = None
+
+
+@dataclass(eq=False, kw_only=True)
+class _Wait:
+    """One branch that waits, until a time or for a signal. `until_ms` also minds the end of the time of its task."""
+
+    until_ms: int | None
+    signal: str | None
+    woken: asyncio.Future[None]
+
+
+class RunContext:
+    """One run in this process, from the call of its body to the return.
+
+    The journal numbers the steps of a run; here they are found by their names, because branches that run at the same
+    time record in any order. A name that is used again is told apart by its turn.
+
+    Args:
+        run_id: the run.
+        executor_id: this process as its owner.
+        location: how messages call the database.
+        recorded: what the journal holds already.
+    """
+
+    def __init__(self, run_id: str, executor_id: str, location: str, recorded: Iterable[Recorded] = ()) -> None:
+        self.run_id = run_id
+        self.executor_id = executor_id
+        self.location = location
+        self.suspension: Suspension | None = None
+        self._recorded: defaultdict[str, deque[Recorded]] = defaultdict(deque)
+        self._turns: Counter[str] = Counter()
+        self._last_id = 0
+        for step in sorted(recorded, key=lambda step: step.function_id):
+            self._recorded[step.name].append(step)
+            self._last_id = step.function_id
+        self._branches = 1
+        self._waits: set[_Wait] = set()
+        self._wake_ms: int | None = None
+        self._signals: set[str] = set()
+        self._all_wait_since_s: float | None = None
+
+    def take(self, name: str) -> Recorded | None:
+        """Return what is recorded for the next step of this name, None when it is still to be done."""
+        self._turns[name] += 1
+        found = self._recorded.get(name)
+        return found.popleft() if found else None
+
+    def turns(self, name: str) -> int:
+        """Return how often a step of this name was come to, in this process."""
+        return self._turns[name]
+
+    def is_recorded(self, name: str) -> bool:
+        """Return whether `take` would find something."""
+        return bool(self._recorded.get(name))
+
+    def next_id(self) -> int:
+        """Return the number of a new step in the journal."""
+        self._last_id += 1
+        return self._last_id
+
+    def check(self) -> None:
+        """Stop here when the run shall come to a halt; called before anything new is done.
+
+        Raises:
+            RunSuspendedError: it shall.
+        """
+        if self.suspension is not None:
+            raise RunSuspendedError(self.suspension.value)
+
+    def suspend(self, why: Suspension) -> None:
+        """Bring the run to a halt: what is being done is done and recorded first, nothing new is begun."""
+        if self.suspension is None:
+            # Kept, because the waits end now.
+            self._wake_ms, self._signals = self.wake_ms, self.signals
+        self.suspension = why
+        for wait in self._waits:
+            _wake(wait)
+
+    @contextmanager
+    def branching(self, count: int) -> Generator[None, None, None]:
+        """Count `count` branches that run at the same time inside the block, in which the caller only waits for them.
+
+        Each of them says `branch_ended` when it ends.
+        """
+        self._branches += count - 1
+        self._look_at_waits()
+        try:
+            yield
+        finally:
+            self._branches += 1
+            self._look_at_waits()
+
+    def branch_ended(self) -> None:
+        """Count a branch less; the last one leaves its place to who waits for it."""
+        self._branches -= 1
+        self._look_at_waits()
+
+    async def wait(self, *, until_ms: int | None = None, signal: str | None = None) -> None:
+        """Wait until the time of day `until_ms`, or until a signal named `signal` may be there.
+
+        Raises:
+            RunSuspendedError: the run shall come to a halt; what it waited for is stored, and it waits on when resumed.
+        """
+        self.check()
+        known = [time for time in (until_ms, task_deadline_ms.get()) if time is not None]
+        wait = _Wait(until_ms=min(known, default=None), signal=signal, woken=asyncio.get_running_loop().create_future())
+        self._waits.add(wait)
+        self._look_at_waits()
+        try:
+            while not wait.woken.done() and (until_ms is None or now_ms() < until_ms):
+                rest_s = _LONGEST_SLEEP_S if until_ms is None else (until_ms - now_ms()) / 1000
+                await asyncio.wait({wait.woken}, timeout=min(max(rest_s, 0.001), _LONGEST_SLEEP_S))
+        finally:
+            self._waits.discard(wait)
+            self._look_at_waits()
+        self.check()
+
+    def signal_arrived(self, name: str) -> None:
+        """Wake who waits for the signal `name`."""
+        for wait in self._waits:
+            if wait.signal == name:
+                _wake(wait)
+
+    @property
+    def signals(self) -> set[str]:
+        """Return the names of the signals that the run waits for, or waited for when it came to a halt."""
+        if self.suspension is not None:
+            return self._signals
+        return {wait.signal for wait in self._waits if wait.signal is not None}
+
+    @property
+    def wake_ms(self) -> int | None:
+        """Return when the first of the waits ends by itself, None when only signals end them."""
+        if self.suspension is not None:
+            return self._wake_ms
+        return min((wait.until_ms for wait in self._waits if wait.until_ms is not None), default=None)
+
+    def waits_for_s(self) -> float:
+        """Return for how long every branch of the run has been waiting, 0 when one of them works."""
+        return 0.0 if self._all_wait_since_s is None else monotonic_s() - self._all_wait_since_s
+
+    def _look_at_waits(self) -> None:
+        if len(self._waits) < self._branches:
+            self._all_wait_since_s = None
+        elif self._all_wait_since_s is None:
+            self._all_wait_since_s = monotonic_s()
+
+
+_current: ContextVar[RunContext | None] = ContextVar("compozy_run", default=None)
+
+
+def current_run() -> RunContext:
+    """Return the run whose body this is.
+
+    Raises:
+        InternalError: this is no run's body.
+    """
+    context = _current.get()
+    if context is None:
+        raise InternalError("a step was begun outside of a run")
+    return context
+
+
+def enter_run(context: RunContext) -> None:
+    """Make `context` the run of the task that calls this, and of those that it starts."""
+    _current.set(context)
+
+
+def _wake(wait: _Wait) -> None:
+    if not wait.woken.done():
+        wait.woken.set_result(None)

@@ -1,0 +1,35 @@
+"""What the runtime writes into the tables about runs as wholes; all else is written by their tasks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from compozy.database.executions import NewExecution, finish_execution, insert_execution
+from compozy.database.status import Status
+from compozy.database.tasks import NewTask, end_open_tasks, insert_task
+from compozy.errors import InternalError
+
+
+def accept(connection: sa.Connection, new: NewExecution, first_task: NewTask, owner: str | None) -> bool:
+    """Store a run with its first task; False when a run of this id exists already."""
+    if not insert_execution(connection, new, owner=owner):
+        return False
+    insert_task(connection, first_task, Status.RUNNING if owner else Status.PENDING)
+    return True
+
+
+def end_early(connection: sa.Connection, run_id: str, status: Status, error: dict[str, Any] | None) -> bool:
+    """End a run and its open tasks before they are done; False when it had ended."""
+    end_open_tasks(connection, run_id, status)
+    return finish_execution(connection, run_id, status, error=error)
+
+
+def end_unknown(connection: sa.Connection, run_id: str, *, is_canceled: bool) -> None:
+    """End a run that the journal closed while the tables have it open."""
+    if is_canceled:
+        end_early(connection, run_id, Status.CANCELED, None)
+        return
+    error = InternalError("the journal of this run ended without a result")
+    end_early(connection, run_id, Status.FAILED, error.to_json())

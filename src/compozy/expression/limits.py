@@ -1,0 +1,77 @@
+"""What one evaluation may use up, and the counting of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from compozy.clock import monotonic_s
+
+MAX_LENGTH = 10_000
+"""Characters of an expression."""
+MAX_NESTING = 32
+"""Parentheses, lists, maps, calls and macros inside one another."""
+_LOOK_EVERY = 256
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """Bounds of one evaluation: parts that are evaluated, characters and items that are made, seconds."""
+
+    steps: int = 250_000
+    built: int = 10_000_000
+    walked: int = 1_000_000
+    time_s: float = 1.0
+    regex_s: float = 0.5
+
+
+DEFAULT_LIMITS = Limits()
+
+
+class Exhausted(Exception):
+    """A bound was passed. It is never forgiven, not even behind `||`."""
+
+
+class Budget:
+    """Counts what one evaluation uses; each method raises Exhausted once a bound is passed."""
+
+    __slots__ = ("built", "deadline_s", "limits", "look_at", "steps")
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.steps = 0
+        self.built = 0
+        self.look_at = _LOOK_EVERY
+        self.deadline_s = monotonic_s() + limits.time_s
+
+    def spend(self, steps: int = 1) -> None:
+        """Count parts that are evaluated, or values that are compared."""
+        self.steps += steps
+        if self.steps < self.look_at:
+            return
+        self.look_at = self.steps + _LOOK_EVERY
+        if self.steps > self.limits.steps:
+            raise Exhausted(f"the expression takes more than {self.limits.steps} steps")
+        self.left_s()
+
+    def build(self, size: int) -> None:
+        """Count characters or items before they are made."""
+        self.built += size
+        if self.built > self.limits.built:
+            raise Exhausted(f"the expression makes more than {self.limits.built} characters and items")
+
+    def walk(self, size: int) -> None:
+        """Refuse a text that is too long to look at each character."""
+        if size > self.limits.walked:
+            raise Exhausted(f"text of more than {self.limits.walked} characters, each of which is looked at")
+        self.left_s()
+
+    def left_s(self) -> float:
+        """Return the seconds that are left."""
+        left = self.deadline_s - monotonic_s()
+        if left <= 0:
+            raise Exhausted(f"the expression takes longer than {self.limits.time_s:g} s")
+        return left
+
+    def regex_s(self) -> float:
+        """Return the seconds that one regular expression may take now."""
+        return max(min(self.left_s(), self.limits.regex_s), 0.001)

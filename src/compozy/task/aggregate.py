@@ -1,0 +1,11 @@
+"""`type: aggregate`: a result that is put together from those of other tasks."""
+
+from __future__ import annotations
+
+from compozy.task.config import AggregateTask
+from compozy.task.tree import Outcome, TaskRun
+
+
+async def run_aggregate(call: TaskRun, task: AggregateTask) -> Outcome:  # noqa: ARG001 - one of the kinds
+    """Do nothing: the result is in the `outputs`, which are rendered after every kind of task."""
+    return Outcome(output=call.shown.get("with", {}))

@@ -1,0 +1,147 @@
+"""The tasks inside a container that run at the same time: so many at once, until the container's end is decided."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from typing import Any
+
+import sqlalchemy as sa
+
+from compozy.database.status import Status
+from compozy.database.tasks import NewTask, begin_task, insert_pending_tasks
+from compozy.durable.context import RunSuspendedError, current_run
+from compozy.durable.step import transact
+from compozy.errors import ChildrenFailedError
+from compozy.task.config import Strategy
+from compozy.task.status import container_status
+from compozy.task.tree import After, Outcome, RunTask, TaskResult, TaskRun
+
+_MAX_TOLD = 5
+
+
+@dataclass(kw_only=True)
+class Pool:
+    """Runs `children` of a container.
+
+    Args:
+        workers: how many at one time; 0 is all of them.
+        run_task: runs one of them.
+    """
+
+    children: Sequence[TaskRun]
+    strategy: Strategy
+    workers: int
+    run_task: RunTask
+    _results: dict[int, TaskResult] = field(default_factory=dict[int, TaskResult])
+    # Those whose rows tell by now that they run, because that was stored with the end of another.
+    _begun: set[int] = field(default_factory=set[int])
+
+    async def run(self) -> dict[str, TaskResult]:
+        """Return the results by id, in the order of the children; those that were not needed any more are CANCELED.
+
+        Raises:
+            RunSuspendedError: the run comes to a halt.
+            DatabaseError: the run cannot go on here.
+        """
+        queue = iter(range(len(self.children)))
+        count = min(self.workers or len(self.children), len(self.children))
+        if self.decided() is None and count:
+            with current_run().branching(count):
+                # What each takes first is settled before any of them runs.
+                firsts = list(islice(queue, count))
+                await _run_all([self._work(first, queue) for first in firsts], self._is_over)
+        return {
+            child.id: self._results.get(number) or TaskResult.canceled(child.id)
+            for number, child in enumerate(self.children)
+        }
+
+    def decided(self) -> Status | None:
+        """Return how the container ends, None while that is open."""
+        known = [found.end.status for found in self._results.values()]
+        open_ones = [Status.PENDING] * (len(self.children) - len(known))
+        return container_status(self.strategy, [*known, *open_ones])
+
+    def _is_over(self) -> bool:
+        return self.decided() is not None
+
+    async def _work(self, number: int | None, queue: Iterator[int]) -> None:
+        try:
+            while number is not None and not self._is_over():
+                child = self.children[number]
+                following: list[int] = []
+
+                def then(result: TaskResult, number: int = number, following: list[int] = following) -> After:
+                    self._results[number] = result
+                    if self._is_over():
+                        return After()
+                    following.extend(islice(queue, 1))
+                    return After(write=partial(_begin, [self.children[found].row() for found in following]))
+
+                self._results[number] = await self.run_task(child, begun=number in self._begun, then=then)
+                self._begun.update(following)
+                number = following[0] if following else next(queue, None)
+        finally:
+            current_run().branch_ended()
+
+
+async def begin_children(call: TaskRun, children: Sequence[TaskRun]) -> None:
+    """Store the tasks of a container that has begun."""
+    rows = [child.row() for child in children]
+    await transact(f"{call.base}.children", lambda connection: insert_pending_tasks(connection, rows))
+
+
+def outcome_of(strategy: Strategy, output: Mapping[str, Any], results: Mapping[str, TaskResult]) -> Outcome:
+    """Return what a container came to whose tasks have all ended."""
+    status = container_status(strategy, [result.end.status for result in results.values()])
+    if status is Status.SUCCESS:
+        return Outcome(output=dict(output), children=results)
+    return Outcome(status=status or Status.CANCELED, output=dict(output), error=failure_of(results), children=results)
+
+
+def failure_of(results: Mapping[str, TaskResult]) -> dict[str, Any]:
+    """Return the error of a container: which of its tasks failed, and why."""
+    failed = {
+        child_id: result.end.error or {}
+        for child_id, result in results.items()
+        if result.end.status in {Status.FAILED, Status.TIMED_OUT}
+    }
+    told = [f"{child_id!r}: {error.get('message', 'failed')}" for child_id, error in islice(failed.items(), _MAX_TOLD)]
+    more = f"; and {len(failed) - _MAX_TOLD} more" if len(failed) > _MAX_TOLD else ""
+    return ChildrenFailedError(
+        f"{len(failed)} of {len(results)} task(s) inside it failed: {'; '.join(told)}{more}",
+        details={"failed": list(failed), "first": next(iter(failed.values()), None)},
+    ).to_json()
+
+
+def _begin(rows: Sequence[NewTask], connection: sa.Connection) -> None:
+    for row in rows:
+        begin_task(connection, row)
+
+
+async def _run_all(bodies: Sequence[Coroutine[Any, Any, None]], is_over: Callable[[], bool]) -> None:
+    """Run `bodies` at the same time until all have ended, one broke, or `is_over`; then cancel the rest.
+
+    That the run comes to a halt is no reason to cancel: each branch stops by itself, with what it did recorded.
+    """
+    waiting = {asyncio.create_task(body) for body in bodies}
+    halted: BaseException | None = None
+    try:
+        while waiting and not is_over():
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                error = asyncio.CancelledError() if task.cancelled() else task.exception()
+                if isinstance(error, RunSuspendedError):
+                    halted = error
+                elif error is not None:
+                    raise error
+    finally:
+        for task in waiting:
+            task.cancel()
+        # Whoever is canceled may have to see a commit to its end first.
+        await asyncio.gather(*waiting, return_exceptions=True)
+    if halted is not None and not is_over():
+        raise halted

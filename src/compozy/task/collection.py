@@ -1,0 +1,128 @@
+"""`type: collection`: one task for each item of a list."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+
+from compozy import template
+from compozy.database.status import Status
+from compozy.database.tasks import insert_pending_tasks
+from compozy.durable.context import current_run
+from compozy.durable.step import transact
+from compozy.errors import ItemsError
+from compozy.task.children import Pool, outcome_of
+from compozy.task.config import CollectionTask
+from compozy.task.decide import decide
+from compozy.task.items import to_items
+from compozy.task.options import TASK_ID_PATTERN
+from compozy.task.scope import Scope, render_text, render_value
+from compozy.task.tree import Outcome, RunTask, TaskResult, TaskRun
+
+_ID = re.compile(TASK_ID_PATTERN)
+
+
+async def run_collection(call: TaskRun, task: CollectionTask, run_task: RunTask) -> Outcome:
+    """Run the task for each item, so many at one time, batch by batch."""
+    expanded = await _expand(call, task)
+    children = _children(call, task, expanded)
+    results: dict[str, TaskResult] = {}
+    workers = 1 if task.mode == "sequential" else task.max_workers
+    size = task.batch or max(len(children), 1)
+    for first in range(0, len(children), size):
+        pool = Pool(children=children[first : first + size], strategy=task.strategy, workers=workers, run_task=run_task)
+        results.update(await pool.run())
+        if _ends_early(task, pool):
+            break
+    rest = {child.id: TaskResult.canceled(child.id) for child in children if child.id not in results}
+    return outcome_of(task.strategy, _output(expanded, {**results, **rest}), {**results, **rest})
+
+
+async def collection_children(call: TaskRun, task: CollectionTask) -> list[TaskRun]:
+    """Return the tasks of a collection whose items are recorded."""
+    return _children(call, task, await _expand(call, task))
+
+
+def _ends_early(task: CollectionTask, pool: Pool) -> bool:
+    """Return whether no further batch is begun: a race is won, or with `fail_fast` one failed."""
+    status = pool.decided()
+    return (task.strategy, status) in {("race", Status.SUCCESS), ("fail_fast", Status.FAILED)}
+
+
+async def _expand(call: TaskRun, task: CollectionTask) -> dict[str, Any]:
+    """Return `{"items", "ids", "skipped"}`, and store a task for each item, once."""
+    name = f"{call.base}.items"
+    # Before the transaction, which must be short, and only once: templates may read the time of day.
+    found = {} if current_run().is_recorded(name) else _evaluate(call, task)
+
+    def expand(connection: sa.Connection) -> dict[str, Any]:
+        insert_pending_tasks(connection, [child.row() for child in _children(call, task, found)])
+        return found
+
+    return await transact(name, expand)
+
+
+def _evaluate(call: TaskRun, task: CollectionTask) -> dict[str, Any]:
+    items = to_items(render_value(task.items, (*call.place, "items"), call.scope))
+    kept = [item for index, item in enumerate(items) if _is_kept(call, task, item, index)]
+    ids = [_child_id(call, task, item, index) for index, item in enumerate(kept)]
+    twice = [child_id for child_id, count in Counter(ids).items() if count > 1]
+    if twice:
+        raise ItemsError(
+            f"{len(twice)} id(s) of tasks in the collection come more than once, such as {twice[0]!r}",
+            hint="put something of the item into the `id` that no other item has, or {{ .index }}",
+        )
+    return {"items": kept, "ids": ids, "skipped": len(items) - len(kept)}
+
+
+def _is_kept(call: TaskRun, task: CollectionTask, item: Any, index: int) -> bool:
+    if task.filter is None:
+        return True
+    scope = _item_scope(call, task, item, index)
+    return decide(task.filter, (*call.place, "filter"), scope, scope.roots())
+
+
+def _child_id(call: TaskRun, task: CollectionTask, item: Any, index: int) -> str:
+    written = task.task.id
+    if not template.has_actions(written):
+        return f"{written}-{index}"
+    found = render_text(written, (*call.place, "task", "id"), _item_scope(call, task, item, index))
+    if not _ID.match(found):
+        raise ItemsError(
+            f"the id of the task for item {index} is {found!r:.150}; ids have letters, digits, `_` and `-`, at most "
+            "128, the first a letter or `_`",
+            hint="write for example `id: item-{{ .index }}`",
+        )
+    return found
+
+
+def _item_scope(call: TaskRun, task: CollectionTask, item: Any, index: int) -> Scope:
+    roots: dict[str, Any] = {"item": item, "index": index}
+    if task.item_var is not None:
+        roots[task.item_var] = item
+    if task.index_var is not None:
+        roots[task.index_var] = index
+    return call.scope.nested(parent=call.as_parent(), **roots)
+
+
+def _children(call: TaskRun, task: CollectionTask, expanded: dict[str, Any]) -> list[TaskRun]:
+    inherited = call.shown.get("with")
+    place = (*call.place, "task")
+    child_of = partial(call.child, task.task, place)
+    return [
+        replace(child_of(_item_scope(call, task, item, index), number=index, child_id=child_id), inherited=inherited)
+        for index, (item, child_id) in enumerate(zip(expanded["items"], expanded["ids"], strict=True))
+    ]
+
+
+def _output(expanded: dict[str, Any], results: dict[str, TaskResult]) -> dict[str, Any]:
+    return {
+        "results": [result.end.output for result in results.values()],
+        "item_count": len(expanded["items"]),
+        "skipped_count": expanded["skipped"],
+    }

@@ -1,0 +1,116 @@
+"""What the conditions of tasks come to; pure, so that a replay comes to the same answer.
+
+A text with `{{` is a template, any other one is CEL. Both see the same variables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from compozy import template
+from compozy.config.nearest import suggest
+from compozy.errors import ExpressionError, Place
+from compozy.expression import evaluate, evaluate_condition
+from compozy.task.scope import Scope, TemplatePath
+
+_LONGEST_SHOWN = 60
+
+
+def decide(text: str, path: TemplatePath, scope: Scope, variables: Mapping[str, Any]) -> bool:
+    """Return whether the condition `text`, which is written at `path`, is true; a blank one is.
+
+    Args:
+        text: a template that gives `true` or `false`, or CEL.
+        path: such as `("tasks", 0, "condition")`.
+        scope: tells where the text stands in its file.
+        variables: what can be read, `scope.roots()`.
+
+    Raises:
+        ExpressionError: it gives something else, or cannot be evaluated.
+        TemplateError: it cannot be rendered.
+    """
+    locate = scope.locate(path)
+    if not template.has_actions(text):
+        return evaluate_condition(text, variables, name=_name(path), locate=locate)
+    rendered = _render(text, path, scope, variables)
+    if rendered not in {"true", "false"}:
+        message = f"expected true or false, but the template gives {_show(rendered)}"
+        raise _error(message, path, locate, hint="compare it, such as `{{ eq .a 1 }}`")
+    return rendered == "true"
+
+
+def choose_route(
+    text: str, path: TemplatePath, scope: Scope, variables: Mapping[str, Any], routes: Collection[str]
+) -> str:
+    """Return the one of `routes` that the condition `text` of a router gives.
+
+    A template may give the route, or CEL that does.
+
+    Args:
+        text: a template or CEL.
+        path: such as `("tasks", 0, "condition")`.
+        scope: tells where the text stands in its file.
+        variables: what can be read, `scope.roots()`.
+        routes: the keys of the routes.
+
+    Raises:
+        ExpressionError: it gives no route, or cannot be evaluated.
+        TemplateError: it cannot be rendered.
+    """
+    locate = scope.locate(path)
+    if not template.has_actions(text):
+        value = evaluate(text, variables, name=_name(path), locate=locate)
+        return _route_of(value, path, locate, routes)
+    rendered = _render(text, path, scope, variables)
+    if rendered in routes:
+        return rendered
+    try:
+        # What a model wrote can come here. CEL has no effects, and whatever it gives has to be a route.
+        value = evaluate(rendered, variables)
+    except ExpressionError:
+        raise _no_route(rendered, path, locate, routes) from None
+    return _route_of(value, path, locate, routes)
+
+
+def _render(text: str, path: TemplatePath, scope: Scope, variables: Mapping[str, Any]) -> str:
+    compiled = template.compile(text, name=_name(path), dialect="compozy", locate=scope.locate(path))
+    return compiled.render(dict(variables), missing_key="error").strip()
+
+
+def _route_of(value: Any, path: TemplatePath, locate: Callable[[int], Place] | None, routes: Collection[str]) -> str:
+    route = _text_of(value)
+    if route not in routes:
+        raise _no_route(route, path, locate, routes)
+    return route
+
+
+def _text_of(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).strip() if isinstance(value, (str, int, float)) else ""
+
+
+def _no_route(
+    route: str, path: TemplatePath, locate: Callable[[int], Place] | None, routes: Collection[str]
+) -> ExpressionError:
+    message = f"the condition gives {_show(route)}, which is no route" if route else "the condition gives no route"
+    known = ", ".join(sorted(routes))
+    return _error(message, path, locate, hint=suggest(route, routes) or f"the routes are {known}")
+
+
+def _error(
+    message: str, path: TemplatePath, locate: Callable[[int], Place] | None, *, hint: str = ""
+) -> ExpressionError:
+    place = locate(0) if locate else None
+    return ExpressionError(message if place else f"{_name(path)}: {message}", name=_name(path), place=place, hint=hint)
+
+
+def _show(text: str) -> str:
+    return repr(text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 3] + "...")
+
+
+def _name(path: TemplatePath) -> str:
+    return ".".join(str(part) for part in path)

@@ -1,0 +1,82 @@
+"""What a collection runs over: lists, maps, numbers, JSON and JSON Lines; pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from compozy.errors import ItemsError
+from compozy.task.config import MAX_ITEMS
+
+_LONGEST_SHOWN = 60
+
+
+def to_items(value: Any) -> list[Any]:
+    """Return the items that `value` stands for.
+
+    A list is itself; a map gives `{"key", "value"}` for each of its entries, in their order; a number N gives 0 to N-1;
+    text is JSON, or a JSON value on each line; nothing is no items.
+
+    Raises:
+        ItemsError: it is none of these, or there are more than `MAX_ITEMS`.
+    """
+    if isinstance(value, str):
+        value = _parse(value)
+    if value is None:
+        return []
+    if isinstance(value, Mapping):
+        entries = cast("Mapping[str, Any]", value).items()
+        return _limited([{"key": key, "value": item} for key, item in entries])
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+        return _limited(list(cast("Sequence[Any]", value)))
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != int(value) or value < 0:
+        raise ItemsError(f"`items` is a list, a map, a whole number or JSON, got {_show(value)}")
+    return list(range(_check_count(int(value))))
+
+
+def _parse(text: str) -> Any:
+    if not text.strip():
+        return []
+    try:
+        return _as_items(json.loads(text))
+    except ValueError:
+        return _parse_lines(text)
+
+
+def _as_items(value: Any) -> Any:
+    """Return `value`, unless it is text once more: JSON text in JSON text is no list."""
+    if isinstance(value, str):
+        raise ItemsError(f"`items` is a list, a map, a whole number or JSON, got the text {_show(value)}")
+    return value
+
+
+def _parse_lines(text: str) -> list[Any]:
+    items: list[Any] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            items.append(json.loads(line))
+        except ValueError as error:
+            raise ItemsError(
+                f"`items` is text, and line {number} of it is no JSON: {_show(line)}",
+                hint="give a list, a map, a number, JSON, or one JSON value on each line",
+            ) from error
+    return items
+
+
+def _limited(items: list[Any]) -> list[Any]:
+    _check_count(len(items))
+    return items
+
+
+def _check_count(count: int) -> int:
+    if count > MAX_ITEMS:
+        raise ItemsError(f"a collection runs over at most {MAX_ITEMS} items, got {count}", hint="cut them into parts")
+    return count
+
+
+def _show(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."

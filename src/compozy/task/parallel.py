@@ -1,0 +1,23 @@
+"""`type: parallel`: tasks that run at the same time."""
+
+from __future__ import annotations
+
+from compozy.task.children import Pool, begin_children, outcome_of
+from compozy.task.config import ParallelTask
+from compozy.task.tree import Outcome, RunTask, TaskRun
+
+
+async def run_parallel(call: TaskRun, task: ParallelTask, run_task: RunTask) -> Outcome:
+    """Run all of them, `max_workers` at one time."""
+    children = parallel_children(call, task)
+    await begin_children(call, children)
+    results = await Pool(children=children, strategy=task.strategy, workers=task.max_workers, run_task=run_task).run()
+    return outcome_of(task.strategy, {"outputs": {key: found.end.output for key, found in results.items()}}, results)
+
+
+def parallel_children(call: TaskRun, task: ParallelTask) -> list[TaskRun]:
+    """Return the tasks inside it. They do not see one another: which of them ends first is chance."""
+    return [
+        call.child(below, (*call.place, "tasks", number), call.scope.nested(parent=call.as_parent()), number=number)
+        for number, below in enumerate(task.tasks)
+    ]

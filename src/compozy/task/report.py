@@ -1,0 +1,36 @@
+"""What a run tells those who watch it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from compozy.database.tasks import TaskEnd
+
+
+class Report(Protocol):
+    """Hears of each task as it begins and ends. It is told after the fact was stored, and must not raise."""
+
+    def task_began(self, execution_id: str, path: str) -> None:
+        """A task began; `path` is its place in the run."""
+        ...
+
+    def task_waits(self, execution_id: str, path: str, signal: str) -> None:
+        """A task waits for a signal."""
+        ...
+
+    def task_ended(self, execution_id: str, path: str, end: TaskEnd, *, replayed: bool, seconds: float) -> None:
+        """A task ended; `replayed` when its result was recorded by an earlier process."""
+        ...
+
+
+class Silence:
+    """A report that nobody reads."""
+
+    def task_began(self, execution_id: str, path: str) -> None:
+        """Say nothing."""
+
+    def task_waits(self, execution_id: str, path: str, signal: str) -> None:
+        """Say nothing."""
+
+    def task_ended(self, execution_id: str, path: str, end: TaskEnd, *, replayed: bool, seconds: float) -> None:
+        """Say nothing."""

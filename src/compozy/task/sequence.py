@@ -1,0 +1,131 @@
+"""A list of tasks from its first to its end: those of a workflow, or of a composite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from compozy.clock import now_ms
+from compozy.database.status import Status
+from compozy.database.tasks import begin_task
+from compozy.durable.context import current_run
+from compozy.durable.step import transact
+from compozy.errors import CompozyError
+from compozy.task.next import Following, Plan, Step, following
+from compozy.task.scope import Scope, render_value
+from compozy.task.tree import After, RunTask, TaskResult, TaskRun
+
+_GIVEN = "given"
+_REFUSED = "refused"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceEnd:
+    """How a list ended: `error` is that of the task `failed`, both None when it succeeded."""
+
+    results: Mapping[str, TaskResult]
+    failed: str | None = None
+    error: dict[str, Any] | None = None
+
+    @property
+    def status(self) -> Status:
+        """Return SUCCESS or FAILED."""
+        return Status.SUCCESS if self.error is None else Status.FAILED
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sequence:
+    """A list of tasks that run one after the other.
+
+    Args:
+        plan: what follows what.
+        scope: what their templates see; their results are put into it.
+        make: returns the task of a step, ready to run: `make(step, given, scope, done)`, where `given` is the input
+            from the transition and `done` the results so far.
+        run_task: runs one.
+        at_end: what else is stored with the end of the last task.
+    """
+
+    plan: Plan
+    scope: Scope
+    make: Callable[[Step, Mapping[str, Any] | None, Scope, Mapping[str, TaskResult]], TaskRun]
+    run_task: RunTask
+    at_end: Callable[[SequenceEnd], After]
+    _results: dict[str, TaskResult] = field(default_factory=dict[str, TaskResult])
+
+    async def run(self, *, begun: bool) -> SequenceEnd:
+        """Run the list; `begun` when the row of its first task tells by now that it runs.
+
+        Raises:
+            RunSuspendedError: the run comes to a halt.
+            DatabaseError: the run cannot go on here.
+        """
+        task_id: str | None = self.plan.first
+        given: Mapping[str, Any] | None = None
+        error: dict[str, Any] | None = None
+        end = SequenceEnd(results=self._results)
+        while task_id is not None:
+            call = self._call(task_id, given, error)
+            result = await self.run_task(call, begun=begun, then=partial(self._after, call))
+            self._note(call, result)
+            follow = self._following(call, result)
+            end = self._end_after(call, result, follow)
+            task_id = None if end.error is not None else follow.task_id
+            given, error = result.recorded.get(_GIVEN), result.end.error or error
+            begun = call.task.sleep is None
+            if task_id is not None and call.task.sleep is not None:
+                await _sleep(call, call.task.sleep)
+        return end
+
+    def _call(self, task_id: str, given: Mapping[str, Any] | None, error: dict[str, Any] | None) -> TaskRun:
+        scope = self.scope if error is None else self.scope.with_roots(error=error)
+        return self.make(self.plan.steps[task_id], given, scope, self._results)
+
+    def _after(self, call: TaskRun, result: TaskResult) -> After:
+        """Return what is stored with the end of a task: the beginning of the next, or what ends the list."""
+        self._note(call, result)
+        follow = self._following(call, result)
+        try:
+            given = self._render_given(result, follow)
+        except CompozyError as error:
+            refused = {_REFUSED: error.to_json()}
+            return self._at_end(call, replace(result, recorded=refused), follow, refused)
+        if follow.task_id is None:
+            return self._at_end(call, result, follow, {})
+        record = {} if given is None else {_GIVEN: given}
+        if call.task.sleep is not None:
+            return After(record=record)
+        row = self._call(follow.task_id, None, None).row()
+        return After(write=lambda connection: begin_task(connection, row), record=record)
+
+    def _at_end(self, call: TaskRun, result: TaskResult, follow: Following, record: Mapping[str, Any]) -> After:
+        after = self.at_end(self._end_after(call, result, follow))
+        return replace(after, record={**after.record, **record})
+
+    def _end_after(self, call: TaskRun, result: TaskResult, follow: Following) -> SequenceEnd:
+        error = result.recorded.get(_REFUSED)
+        if error is None and follow.is_failure:
+            error = result.end.error or {}
+        failed = call.id if error is not None else None
+        return SequenceEnd(results=self._results, failed=failed, error=error)
+
+    def _following(self, call: TaskRun, result: TaskResult) -> Following:
+        return following(self.plan, call.task.id, result.end.status, result.end.output)
+
+    def _render_given(self, result: TaskResult, follow: Following) -> dict[str, Any] | None:
+        if follow.task_id is None or follow.with_ is None:
+            return None
+        scope = self.scope if result.end.error is None else self.scope.with_roots(error=result.end.error)
+        return render_value(follow.with_, follow.with_place, scope)
+
+    def _note(self, call: TaskRun, result: TaskResult) -> None:
+        self._results[call.task.id] = result
+        self.scope.tasks[call.task.id] = result.view()
+
+
+async def _sleep(call: TaskRun, seconds: float) -> None:
+    """Pause behind a task; a run that is resumed waits for the rest only."""
+    until_ms = await transact(f"{call.path}.sleep", lambda _: now_ms() + int(seconds * 1000))
+    await current_run().wait(until_ms=until_ms)

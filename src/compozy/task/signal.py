@@ -1,0 +1,63 @@
+"""`type: signal`: a signal to runs that wait for it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from compozy.database.executions import check_execution_id
+from compozy.database.signals import Signal, list_waiting, send_signal
+from compozy.durable.step import step
+from compozy.errors import ConflictError
+from compozy.task.config import SignalTask
+from compozy.task.scope import render_text, render_value
+from compozy.task.tree import Outcome, TaskRun
+
+
+async def run_signal(call: TaskRun, task: SignalTask) -> Outcome:
+    """Send the signal: to one run, or to all that wait for it at this moment, and to its own.
+
+    The own run gets it in any case: a task of it may begin to wait a moment later.
+    """
+    place = (*call.place, "signal")
+    name = render_text(task.signal.id, (*place, "id"), call.scope)
+    payload = render_value(task.signal.payload, (*place, "payload"), call.scope)
+    to: str | None = None
+    if task.signal.execution is not None:
+        to = check_execution_id(render_text(task.signal.execution, (*place, "execution"), call.scope).strip())
+    call.shown.update({"signal": name, "payload": payload})
+
+    async def send() -> Any:
+        return await _send(call, name, payload, to)
+
+    reached = await step(f"{call.base}.send", send)
+    return Outcome(output={"signal_dispatched": True, "signal_id": name, "delivered_to": reached})
+
+
+async def _send(call: TaskRun, name: str, payload: Any, to: str | None) -> list[str]:
+    """Send it and return the runs that got it; sent again after a crash, it comes to each of them once."""
+    database, own = call.run.database, call.run.execution_id
+    if to is not None:
+        await database.write_async(partial(send_signal, signal=_signal(call, name, payload, to)))
+        return [to]
+    reached: list[str] = []
+    for run_id in {own: None, **dict.fromkeys(await database.read_async(partial(list_waiting, name=name)))}:
+        try:
+            await database.write_async(partial(send_signal, signal=_signal(call, name, payload, run_id)))
+        except ConflictError:
+            # It ended meanwhile, and waits no more.
+            continue
+        reached.append(run_id)
+    return reached
+
+
+def _signal(call: TaskRun, name: str, payload: Any, run_id: str) -> Signal:
+    # The id is that of the task and the run it goes to, so that a repetition is recognized.
+    signal_id = f"{call.run.execution_id}/{call.base}>{run_id}"
+    return Signal(
+        signal_id=signal_id,
+        workflow_exec_id=run_id,
+        name=name,
+        payload=payload,
+        sent_by=call.run.execution_id,
+    )

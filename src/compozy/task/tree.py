@@ -1,0 +1,206 @@
+"""A run as a tree of tasks: what all of them share, one of them before it runs, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol, cast
+
+import sqlalchemy as sa
+
+from compozy.database.database import Database
+from compozy.database.status import Status
+from compozy.database.tasks import NewTask, TaskEnd, restore_task_end, task_key
+from compozy.knowledge.catalog import KnowledgeCatalog
+from compozy.model.catalog import ModelCatalog
+from compozy.task.config import Task
+from compozy.task.next import Place
+from compozy.task.options import RunOptions
+from compozy.task.report import Report
+from compozy.task.scope import Scope
+
+View = dict[str, Any]
+"""A task as templates see it: `{"id", "status", "input", "output", "error", "children"}`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunState:
+    """What all tasks of one run share.
+
+    Args:
+        options: those of the workflow, over those of the project.
+        knowledge: the knowledge bases that its agents may name.
+    """
+
+    execution_id: str
+    workflow_id: str
+    database: Database
+    catalog: ModelCatalog
+    report: Report
+    options: RunOptions
+    knowledge: KnowledgeCatalog | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskRun:
+    """A task that is about to run.
+
+    Args:
+        path: its place in the run, `load/fetch-2`; it names its row and its steps.
+        place: where it stands in the workflow file.
+        scope: what its templates see.
+        parent: path of its container, None at the top.
+        given: what the transition that leads here lays over its `with`.
+        inherited: what its `with` lies over.
+        first_request: how many model requests the run is taken to have made before; a scripted model counts on.
+        attempt: which attempt this is, from 1.
+        shown: its input as it is stored and shown, filled in as it is rendered.
+    """
+
+    run: RunState
+    task: Task
+    path: str
+    place: Place
+    scope: Scope
+    parent: str | None = None
+    given: Mapping[str, Any] | None = None
+    inherited: Mapping[str, Any] | None = None
+    first_request: int = 0
+    attempt: int = 1
+    shown: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def base(self) -> str:
+        """Return what the paths of the tasks inside it and the names of its steps begin with, in this attempt."""
+        return self.path if self.attempt == 1 else f"{self.path}@{self.attempt}"
+
+    @property
+    def id(self) -> str:
+        """Return the last part of the path; for a child of a collection it is made for its item."""
+        return self.path.rpartition("/")[2]
+
+    @property
+    def key(self) -> str:
+        """Return the key of its row."""
+        return task_key(self.run.execution_id, self.path)
+
+    def child(self, task: Task, place: Place, scope: Scope, *, number: int, child_id: str | None = None) -> TaskRun:
+        """Return the task inside this one that stands at `place`; `number` counts those that run at the same time."""
+        return TaskRun(
+            run=self.run,
+            task=task,
+            path=f"{self.base}/{child_id or task.id}",
+            place=place,
+            scope=scope,
+            parent=self.path,
+            first_request=self.first_request + number,
+        )
+
+    def as_parent(self) -> dict[str, Any]:
+        """Return what tasks inside it read as `.parent`."""
+        above: Any = self.scope.extra.get("parent")
+        return {"id": self.id, "type": self.task.type, "input": self.scope.input, "parent": above}
+
+    def row(self) -> NewTask:
+        """Return the row that is stored when it begins."""
+        return NewTask(
+            workflow_exec_id=self.run.execution_id,
+            workflow_id=self.run.workflow_id,
+            path=self.path,
+            execution_type=self.task.type,
+            parent=self.parent,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a kind of task came to by itself, before its `outputs` are rendered.
+
+    Args:
+        children: the tasks inside it, by id.
+        usage: what its own model requests cost; those of its children are counted with them.
+    """
+
+    status: Status = Status.SUCCESS
+    output: Any = None
+    error: dict[str, Any] | None = None
+    usage: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    children: Mapping[str, TaskResult] = field(default_factory=dict[str, "TaskResult"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskResult:
+    """A task that has ended. `recorded` is what the journal keeps beside its end."""
+
+    id: str
+    end: TaskEnd
+    children: Mapping[str, TaskResult] = field(default_factory=dict[str, "TaskResult"])
+    recorded: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @classmethod
+    def canceled(cls, task_id: str) -> TaskResult:
+        """Return the result of a task that was not needed any more."""
+        return cls(id=task_id, end=TaskEnd(status=Status.CANCELED, attempts=0))
+
+    def view(self) -> View:
+        """Return the task as templates see it.
+
+        The output of a container holds its own keys, the same once more under `output`, and its children by id.
+        """
+        children = {child_id: child.view() for child_id, child in self.children.items()}
+        output: Any = self.end.output
+        if children:
+            own = dict(cast("Mapping[str, Any]", output)) if isinstance(output, Mapping) else {}
+            output = {**{child_id: _short(view) for child_id, view in children.items()}, **own, "output": own}
+        return {
+            "id": self.id,
+            "status": self.end.status.value,
+            "input": self.end.input,
+            "output": output,
+            "error": self.end.error,
+            "children": children,
+        }
+
+    @classmethod
+    def restore(cls, task_id: str, stored: Mapping[str, Any]) -> TaskResult:
+        """Return the result that `to_json` stored."""
+        children = {child_id: cls.restore(child_id, child) for child_id, child in stored["children"].items()}
+        return cls(id=task_id, end=restore_task_end(stored["end"]), children=children)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the stored form, `{"end", "children": {id: ...}}`."""
+        children = {child_id: child.to_json() for child_id, child in self.children.items()}
+        return {"end": asdict(self.end), "children": children}
+
+    def usages(self) -> list[dict[str, Any]]:
+        """Return what the task and those inside it cost, in their order."""
+        below = [usage for child in self.children.values() for usage in child.usages()]
+        return [*(self.end.usage or ()), *below]
+
+
+@dataclass(frozen=True, kw_only=True)
+class After:
+    """What else is stored with the end of a task: `write` changes tables, `record` goes into the journal."""
+
+    write: Callable[[sa.Connection], None] = lambda _: None
+    record: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+Then = Callable[[TaskResult], After]
+
+
+class RunTask(Protocol):
+    """Runs a task from its beginning to its recorded end; a container is handed it for its children."""
+
+    def __call__(self, call: TaskRun, *, begun: bool, then: Then) -> Awaitable[TaskResult]:
+        """Run `call`, whose row tells by now that it runs if `begun`."""
+        ...
+
+
+def nothing_after(_: TaskResult) -> After:
+    """Store nothing else."""
+    return After()
+
+
+def _short(view: View) -> View:
+    return {"output": view["output"], "status": view["status"], **({"error": view["error"]} if view["error"] else {})}

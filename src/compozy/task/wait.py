@@ -1,0 +1,101 @@
+"""`type: wait`: waits for a signal, or for a person who fills in a form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+
+from compozy.clock import format_time
+from compozy.database.signals import has_signal, take_signal
+from compozy.database.status import Status
+from compozy.database.tasks import wait_in_task
+from compozy.durable.context import current_run
+from compozy.durable.step import transact
+from compozy.errors import ChildrenFailedError
+from compozy.task.config import WaitTask
+from compozy.task.decide import decide
+from compozy.task.scope import render_text
+from compozy.task.tree import Outcome, RunTask, TaskResult, TaskRun, nothing_after
+
+
+async def run_wait(call: TaskRun, task: WaitTask, run_task: RunTask) -> Outcome:
+    """Wait for a signal that its condition accepts; each one comes once, the oldest first, also when sent before."""
+    name = render_text(task.wait_for, (*call.place, "wait_for"), call.scope).strip()
+    call.shown["wait_for"] = name
+    asked: dict[str, Any] = {"wait_status": "waiting", "signal_name": name, "has_processor": task.processor is not None}
+    if task.form is not None:
+        asked["form"] = task.form
+    await transact(
+        f"{call.base}.wait",
+        lambda connection: wait_in_task(connection, call.key, waits_for=name, output=asked),
+    )
+    call.run.report.task_waits(call.run.execution_id, call.path, name)
+    children: dict[str, TaskResult] = {}
+    while True:
+        signal = await _receive(call, name)
+        processed = await _process(call, task, signal, len(children), run_task)
+        children.update({} if processed is None else {processed.id: processed})
+        if processed is not None and processed.end.status is not Status.SUCCESS:
+            return Outcome(status=Status.FAILED, error=_refusal(processed), children=children)
+        processor = {} if processed is None else {"output": processed.end.output}
+        scope = call.scope.with_roots(signal=signal, processor=processor)
+        if task.condition is None or decide(task.condition, (*call.place, "condition"), scope, scope.roots()):
+            return Outcome(output=_output(signal, processor), children=children)
+
+
+async def _receive(call: TaskRun, name: str) -> dict[str, Any]:
+    """Return the next signal of this name, once it is there."""
+    step = f"{call.base}.signal"
+    run, database = current_run(), call.run.database
+    there = partial(has_signal, workflow_exec_id=run.run_id, name=name)
+    while True:
+        while not run.is_recorded(step) and not await database.read_async(there):
+            await run.wait(signal=name)
+        found = await transact(step, partial(_take, run_id=run.run_id, name=name, taken_by=call.key))
+        if found is not None:
+            return _envelope(found)
+
+
+def _take(connection: sa.Connection, run_id: str, name: str, taken_by: str) -> dict[str, Any] | None:
+    return take_signal(connection, run_id, name, taken_by=taken_by)
+
+
+async def _process(
+    call: TaskRun, task: WaitTask, signal: Mapping[str, Any], number: int, run_task: RunTask
+) -> TaskResult | None:
+    if task.processor is None:
+        return None
+    scope = call.scope.nested(signal=signal, parent=call.as_parent())
+    child = call.child(
+        task.processor, (*call.place, "processor"), scope, number=number, child_id=f"{task.processor.id}-{number}"
+    )
+    return await run_task(replace(child, inherited=None), begun=False, then=nothing_after)
+
+
+def _envelope(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "payload": {} if found["payload"] is None else found["payload"],
+        "metadata": {
+            "signal_id": found["name"],
+            "id": found["signal_id"],
+            "sent_by": found["sent_by"],
+            "received_at_utc": format_time(found["created_ms"]),
+        },
+    }
+
+
+def _output(signal: Mapping[str, Any], processor: Mapping[str, Any]) -> dict[str, Any]:
+    done: dict[str, Any] = {"wait_status": "completed", "signal": dict(signal), "payload": signal["payload"]}
+    return {**done, "processor_output": processor["output"]} if processor else done
+
+
+def _refusal(processed: TaskResult) -> dict[str, Any]:
+    error = processed.end.error or {}
+    return ChildrenFailedError(
+        f"its processor {processed.id!r} failed: {error.get('message', 'no reason was given')}",
+        details={"failed": [processed.id], "first": error},
+    ).to_json()

@@ -1,0 +1,201 @@
+"""What a run would do, without doing it: no model is asked, nothing is stored; pure.
+
+What a task reads of the results of others is not known before it runs; such a part of a text is shown as it stands in
+the template, between `‹` and `›`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, cast
+
+from compozy import template
+from compozy.errors import CompozyError
+from compozy.expression import compile as compile_expression
+from compozy.task.config import BasicTask, CollectionTask, RouterTask, SignalTask, WaitTask
+from compozy.task.decide import choose_route, decide
+from compozy.task.items import to_items
+from compozy.task.next import Plan, Step, plan_of
+from compozy.task.scope import Scope, TemplatePath, render_text, render_value
+from compozy.workflow.config import WorkflowConfig
+from compozy.workflow.graph import edges_of, inner_plan, inner_steps
+
+MAX_SHOWN_ITEMS = 20
+"""Of a longer list the first items are shown."""
+_ACTION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
+# What is only there while the run goes on; `input` and `env` are known, `item` and `index` inside of a collection.
+_UNKNOWN = frozenset(
+    {"tasks", "output", "children", "parent", "error", "signal", "processor", "task", "current", "trigger", "with"}
+)
+
+Document = dict[str, Any]
+
+
+def dry_run(workflow: WorkflowConfig, scope: Scope) -> Document:
+    """Return what a run of `workflow` would do.
+
+    Args:
+        workflow: what would run.
+        scope: with the checked input of the run.
+
+    Returns:
+        `{"workflow_id", "input", "tasks"}`; each task has `id`, `type`, `follows` (`{"when", "task"}`), and where there
+        is something to say `condition`, `with`, `prompt`, `instructions`, `items`, `signal`, `tasks`. A text with parts
+        that are not known holds them between `‹` and `›`.
+    """
+    env = _shown(dict(workflow.env or {}), ("env",), scope)
+    plan = plan_of(workflow.tasks, ("tasks",), on_error=workflow.config.on_error if workflow.config else None)
+    return {"workflow_id": workflow.id, "input": scope.input, "tasks": _list(plan, scope.with_env(env))}
+
+
+def _list(plan: Plan, scope: Scope) -> list[Document]:
+    follows: dict[str, list[Document]] = {}
+    for edge in edges_of(plan):
+        follows.setdefault(edge.source, []).append({"when": edge.label, "task": edge.target})
+    return [{**_task(step, scope), "follows": follows[step.task.id]} for step in plan.steps.values()]
+
+
+def _task(step: Step, scope: Scope) -> Document:
+    task, place = step.task, step.place
+    if task.env:
+        scope = scope.with_env(_shown(dict(task.env), (*place, "env"), scope))
+    document: Document = {"id": _shown(task.id, (*place, "id"), scope), "type": task.type}
+    if task.condition is not None:
+        document["condition"] = _condition(task, (*place, "condition"), scope)
+    if task.with_ is not None:
+        document["with"] = _shown(dict(task.with_), (*place, "with"), scope)
+        scope = scope.with_input(document["with"])
+    document |= _own_texts(step, scope)
+    if isinstance(task, CollectionTask):
+        return {**document, **_collection(step, task, scope)}
+    plan = inner_plan(step)
+    if plan is not None:
+        return {**document, "tasks": _list(plan, scope)}
+    inside = [_task(below, scope) for below in inner_steps(step)]
+    return {**document, "tasks": inside} if inside else document
+
+
+def _own_texts(step: Step, scope: Scope) -> Document:
+    task, place = step.task, step.place
+    if isinstance(task, BasicTask) and task.prompt is not None:
+        found: Document = {"prompt": _shown(task.prompt, (*place, "prompt"), scope, as_text=True)}
+        if task.agent is not None and task.agent.instructions is not None:
+            path = (*place, "agent", "instructions")
+            found["instructions"] = _shown(task.agent.instructions, path, scope, as_text=True)
+        return found
+    if isinstance(task, WaitTask):
+        return {"wait_for": _shown(task.wait_for, (*place, "wait_for"), scope, as_text=True)}
+    if isinstance(task, SignalTask):
+        return {"signal": _shown(task.signal.model_dump(exclude_none=True), (*place, "signal"), scope)}
+    return {}
+
+
+def _condition(task: Any, path: TemplatePath, scope: Scope) -> Any:
+    """Return what a condition comes to: true, false, a route, or its text when that is not known."""
+    text: str = task.condition
+    if isinstance(task, WaitTask) or not _is_known(text, scope, is_cel=True):
+        return _quote(text) if not template.has_actions(text) else _placeholders(text)
+    try:
+        if isinstance(task, RouterTask):
+            return choose_route(text, path, scope, scope.roots(), task.routes)
+        return decide(text, path, scope, scope.roots())
+    except CompozyError as error:
+        return _failed(error)
+
+
+def _collection(step: Step, task: CollectionTask, scope: Scope) -> Document:
+    items = _shown(task.items, (*step.place, "items"), scope)
+    if isinstance(task.items, str) and not _is_known(task.items, scope):
+        return {"items": items, "tasks": [_task(Step(task=task.task, place=(*step.place, "task")), scope)]}
+    try:
+        found = to_items(items)
+    except CompozyError as error:
+        return {"items": _failed(error), "tasks": []}
+    shown = [_item(step, task, scope, item, index) for index, item in enumerate(found[:MAX_SHOWN_ITEMS])]
+    return {"items": len(found), "tasks": shown}
+
+
+def _item(step: Step, task: CollectionTask, scope: Scope, item: Any, index: int) -> Document:
+    roots: dict[str, Any] = {"item": item, "index": index}
+    roots |= {name: value for name, value in ((task.item_var, item), (task.index_var, index)) if name is not None}
+    below = _task(Step(task=task.task, place=(*step.place, "task")), scope.with_roots(**roots))
+    if task.filter is not None:
+        path = (*step.place, "filter")
+        inner = scope.with_roots(**roots)
+        known = _is_known(task.filter, inner, is_cel=True)
+        below["condition"] = _decided(task.filter, path, inner) if known else _quote(task.filter)
+    return below
+
+
+def _decided(text: str, path: TemplatePath, scope: Scope) -> Any:
+    try:
+        return decide(text, path, scope, scope.roots())
+    except CompozyError as error:
+        return _failed(error)
+
+
+def _shown(value: Any, path: TemplatePath, scope: Scope, *, as_text: bool = False) -> Any:
+    """Return `value` with its templates rendered, as far as what they read is known."""
+    if isinstance(value, Mapping):
+        entries = cast("Mapping[str, Any]", value).items()
+        return {key: _shown(item, (*path, key), scope) for key, item in entries}
+    if isinstance(value, (list, tuple)):
+        return [_shown(item, (*path, index), scope) for index, item in enumerate(cast("list[Any]", value))]
+    if not isinstance(value, str) or not template.has_actions(value):
+        return value
+    if not _is_known(value, scope):
+        return _placeholders(value, path, scope)
+    try:
+        return render_text(value, path, scope) if as_text else render_value(value, path, scope)
+    except CompozyError as error:
+        return _failed(error)
+
+
+def _is_known(text: str, scope: Scope, *, is_cel: bool = False) -> bool:
+    """Return whether all that a text reads is known before the run."""
+    if not template.has_actions(text) and not is_cel:
+        return True
+    known = scope.roots()
+    for path, optional in _references(text):
+        root, *rest = path
+        if root in _UNKNOWN or root not in known or path[:2] == ("workflow", "exec_id"):
+            return False
+        data: Any = known[root]
+        # A transition may bring what the input does not have.
+        if root == "input" and rest and not optional and isinstance(data, Mapping) and rest[0] not in data:
+            return False
+    return True
+
+
+def _references(text: str) -> list[tuple[tuple[str, ...], bool]]:
+    if template.has_actions(text):
+        found = template.compile(text, dialect="compozy").references
+    else:
+        found = compile_expression(text).references if text.strip() else ()
+    return [(reference.path, reference.optional) for reference in found]
+
+
+def _placeholders(text: str, path: TemplatePath = (), scope: Scope | None = None) -> str:
+    """Return a text with its unknown actions between `‹` and `›`, and the others rendered."""
+    if re.search(r"\{\{-?\s*(if|range|with|define|block|template|end|else|\$)", text):
+        # Parts of such a template cannot be rendered by themselves.
+        return _ACTION.sub(lambda found: _quote(found[1]), text)
+
+    def show(found: re.Match[str]) -> str:
+        if scope is None or not _is_known(found[0], scope):
+            return _quote(found[1])
+        try:
+            return render_text(found[0], path, scope)
+        except CompozyError:
+            return _quote(found[1])
+
+    return _ACTION.sub(show, text)
+
+
+def _quote(text: str) -> str:
+    return f"‹{' '.join(text.split())}›"
+
+
+def _failed(error: CompozyError) -> str:
+    return f"‹error: {error.message}›"

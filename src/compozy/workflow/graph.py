@@ -1,0 +1,210 @@
+"""A workflow as a drawing: Mermaid for documents, a tree for terminals; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from compozy.database.status import Status
+from compozy.task.config import BasicTask, CollectionTask, CompositeTask, ParallelTask, RouterTask, Task, WaitTask
+from compozy.task.next import Place, Plan, Step, following, plan_of
+from compozy.task.walk import steps_below
+from compozy.workflow.config import WorkflowConfig
+
+_SHAPES = {
+    "router": ('{"', '"}'),
+    "aggregate": ('[["', '"]]'),
+    "wait": ('[/"', '"/]'),
+    "signal": ('>"', '"]'),
+}
+_PLAIN_SHAPE = ('["', '"]')
+_START = "start"
+_END = "end"
+_INDENT = "  "
+
+
+@dataclass(frozen=True, kw_only=True)
+class Marks:
+    """The characters of a drawing for terminals."""
+
+    fork: str = "├─ "
+    last: str = "└─ "
+    line: str = "│  "
+    blank: str = "   "
+    arrow: str = "→"
+
+
+UNICODE = Marks()
+ASCII = Marks(fork="|- ", last="`- ", line="|  ", arrow="->")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edge:
+    """What may follow the task `source`: `target` is an id, None for the end of the list; `label` says when."""
+
+    source: str
+    target: str | None
+    label: str = ""
+    is_failure: bool = False
+
+
+def edges_of(plan: Plan) -> Iterator[Edge]:
+    """Yield what may follow each task of a list, without what follows any failure."""
+    for task_id, step in plan.steps.items():
+        yield from _successes(plan, step)
+        task = step.task
+        on_error = task.on_error or (task.config.on_error if task.config is not None else None)
+        if on_error is not None and on_error.next is not None:
+            yield Edge(source=task_id, target=on_error.next, label="error", is_failure=True)
+        if isinstance(task, WaitTask) and task.on_timeout is not None:
+            yield Edge(source=task_id, target=task.on_timeout, label="timeout", is_failure=True)
+
+
+def mermaid_of(workflow: WorkflowConfig) -> str:
+    """Return the workflow as a Mermaid flowchart; containers are subgraphs, what follows a failure is dotted."""
+    return "\n".join(["flowchart TD", *_Mermaid().workflow(workflow)]) + "\n"
+
+
+def tree_of(workflow: WorkflowConfig, marks: Marks = UNICODE) -> str:
+    """Return the workflow as a tree of lines for a terminal; behind each task stands what follows it."""
+    plan = _plan_of(workflow)
+    handler = plan.on_error.next if plan.on_error is not None else None
+    after = f"  any error {marks.arrow} {handler}" if handler else ""
+    return "\n".join([workflow.id + after, *_tree(plan, marks)]) + "\n"
+
+
+def inner_steps(step: Step) -> list[Step]:
+    """Return what is drawn inside of a task: its parts, but not the tasks in its routes, which follow it."""
+    return [] if isinstance(step.task, RouterTask) else list(steps_below(step))
+
+
+def inner_plan(step: Step) -> Plan | None:
+    """Return the plan of what is inside of a task, when it runs in order."""
+    task = step.task
+    return plan_of(task.tasks, (*step.place, "tasks")) if isinstance(task, CompositeTask) else None
+
+
+def words_of(task: Task) -> str:
+    """Return what kind of task it is, "" for a plain one."""
+    if isinstance(task, BasicTask):
+        return "" if task.prompt is not None else "pass"
+    if isinstance(task, CollectionTask):
+        return "collection, one by one" if task.mode == "sequential" else "collection"
+    if isinstance(task, ParallelTask) and task.strategy != "wait_all":
+        return f"{task.type}, {task.strategy}"
+    return task.type
+
+
+def _plan_of(workflow: WorkflowConfig) -> Plan:
+    return plan_of(workflow.tasks, ("tasks",), on_error=workflow.config.on_error if workflow.config else None)
+
+
+def _successes(plan: Plan, step: Step) -> Iterator[Edge]:
+    task = step.task
+    if isinstance(task, RouterTask) and not task.final:
+        for route, target in task.routes.items():
+            yield Edge(source=task.id, target=target if isinstance(target, str) else target.id, label=route)
+    else:
+        yield Edge(source=task.id, target=following(plan, task.id, Status.SUCCESS, None).task_id)
+
+
+class _Mermaid:
+    """Writes a flowchart. Nodes are numbered, since ids of tasks may repeat in other lists and be words of Mermaid."""
+
+    def __init__(self) -> None:
+        self.names: dict[Place, str] = {}
+
+    def workflow(self, workflow: WorkflowConfig) -> Iterator[str]:
+        plan = _plan_of(workflow)
+        yield f'{_INDENT}{_START}(["{_escape(workflow.id)}"])'
+        yield from self.list(plan, 1)
+        first = self.names[plan.steps[plan.first].place]
+        yield f"{_INDENT}{_START} --> {first}"
+        handler = plan.steps.get(plan.on_error.next or "") if plan.on_error is not None else None
+        if handler is not None:
+            yield f'{_INDENT}{_START} -. "any error" .-> {self.names[handler.place]}'
+
+    def list(self, plan: Plan, depth: int) -> Iterator[str]:
+        for step in plan.steps.values():
+            yield from self.node(step, depth)
+        for edge in edges_of(plan):
+            if edge.target is not None:
+                source, target = (self.names[plan.steps[each].place] for each in (edge.source, edge.target))
+                yield f"{_INDENT * depth}{source} {_arrow(edge)} {target}"
+
+    def node(self, step: Step, depth: int) -> Iterator[str]:
+        name = self.names[step.place] = f"n{len(self.names)}"
+        words = words_of(step.task)
+        label = _escape(f"{step.task.id} ({words})" if words else step.task.id)
+        inside = inner_steps(step)
+        indent = _INDENT * depth
+        if not inside:
+            opening, closing = _SHAPES.get(step.task.type, _PLAIN_SHAPE)
+            yield f"{indent}{name}{opening}{label}{closing}"
+            return
+        yield f'{indent}subgraph {name}["{label}"]'
+        plan = inner_plan(step)
+        if plan is not None:
+            yield from self.list(plan, depth + 1)
+        else:
+            for below in inside:
+                yield from self.node(below, depth + 1)
+        yield f"{indent}end"
+
+
+def _arrow(edge: Edge) -> str:
+    label = f'"{_escape(edge.label)}"' if edge.label else ""
+    if edge.is_failure:
+        return f"-. {label} .->"
+    return f"-- {label} -->" if label else "-->"
+
+
+def _escape(text: str) -> str:
+    """Return `text` as Mermaid shows it as it is: all that could mean something is written by its number."""
+    return "".join(char if char.isalnum() or char in " _-.,()" else f"#{ord(char)};" for char in text)
+
+
+def _tree(plan: Plan, marks: Marks) -> Iterator[str]:
+    follows: dict[str, list[Edge]] = {}
+    for edge in edges_of(plan):
+        follows.setdefault(edge.source, []).append(edge)
+    for step, lead, below in _leads(list(plan.steps.values()), marks):
+        after = ", ".join(_words_of_edge(edge, marks) for edge in follows[step.task.id])
+        yield f"{lead}{_title(step)}  {after}"
+        yield from (below + line for line in _tree_inside(step, marks))
+
+
+def _tree_inside(step: Step, marks: Marks) -> Iterator[str]:
+    plan = inner_plan(step)
+    if plan is not None:
+        yield from _tree(plan, marks)
+        return
+    for inside, lead, below in _leads(inner_steps(step), marks):
+        yield lead + _title(inside)
+        yield from (below + line for line in _tree_inside(inside, marks))
+
+
+def _leads(steps: Sequence[Step], marks: Marks) -> Iterator[tuple[Step, str, str]]:
+    for number, step in enumerate(steps, start=1):
+        is_last = number == len(steps)
+        yield step, marks.last if is_last else marks.fork, marks.blank if is_last else marks.line
+
+
+def _title(step: Step) -> str:
+    words = words_of(step.task)
+    return f"{step.task.id} ({words})" if words else step.task.id
+
+
+def _words_of_edge(edge: Edge, marks: Marks) -> str:
+    label = f"{' '.join(edge.label.split())} " if edge.label else ""
+    return f"{label}{marks.arrow} {edge.target or _END}"
+
+
+def graph_document(workflow: WorkflowConfig) -> dict[str, str]:
+    """Return the drawings of a workflow as JSON: `{"id", "mermaid", "text", "ascii"}`."""
+    return {
+        "id": workflow.id,
+        "mermaid": mermaid_of(workflow),
+        "text": tree_of(workflow),
+        "ascii": tree_of(workflow, ASCII),
+    }

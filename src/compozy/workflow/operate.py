@@ -1,0 +1,182 @@
+"""What people and programs do to runs that have begun: pause, resume, cancel, send signals, approve.
+
+Each is one transaction on the tables, from any process; whoever executes the run sees it within a moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+
+import sqlalchemy as sa
+
+from compozy.config.nearest import suggest
+from compozy.database.control import ask_to_cancel, ask_to_pause, resume_run
+from compozy.database.database import Database
+from compozy.database.executions import Execution, get_execution
+from compozy.database.signals import Signal, send_signal
+from compozy.database.status import Status
+from compozy.database.tasks import TaskState, list_tasks
+from compozy.errors import ConflictError, NotFoundError, RunCanceledError, SchemaMismatchError, UsageError
+from compozy.ids import new_signal_id
+from compozy.schema import apply_defaults, validate_value
+from compozy.template import has_actions
+
+MAX_NAME = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class SentSignal:
+    """A signal that a run has got. `is_new` is False when the same one was sent before."""
+
+    signal_id: str
+    execution_id: str
+    name: str
+    is_new: bool
+
+
+async def pause(database: Database, execution_id: str) -> Execution:
+    """Ask for a run to be paused: what is being done is done and recorded, nothing new is begun.
+
+    Raises:
+        NotFoundError: there is none of this id.
+        ConflictError: it has ended.
+    """
+    return await database.write_async(partial(ask_to_pause, workflow_exec_id=execution_id))
+
+
+async def resume(database: Database, execution_id: str) -> Execution:
+    """Let a paused run go on, as soon as a process has a place for it.
+
+    Raises:
+        NotFoundError: there is none of this id.
+        ConflictError: it is not paused.
+    """
+    return await database.write_async(partial(resume_run, workflow_exec_id=execution_id))
+
+
+async def cancel(database: Database, execution_id: str, *, reason: str) -> Execution:
+    """Ask for a run to be ended before it is done; one that nobody executes is ended at once.
+
+    Raises:
+        NotFoundError: there is none of this id.
+        ConflictError: it has ended otherwise.
+    """
+    error = RunCanceledError(reason).to_json()
+    return await database.write_async(partial(ask_to_cancel, workflow_exec_id=execution_id, error=error))
+
+
+async def signal(
+    database: Database, execution_id: str, name: str, payload: Any, *, signal_id: str | None = None
+) -> SentSignal:
+    """Send a signal to a run; a task of it that waits for the name takes it, now or when it comes to wait.
+
+    Args:
+        database: holds the run.
+        execution_id: the run.
+        name: what its task waits for.
+        payload: JSON.
+        signal_id: chosen by the caller, so that sending twice counts once; None makes a new one.
+
+    Raises:
+        NotFoundError: there is no such run, or nothing in it waits for the name.
+        ConflictError: it has ended.
+    """
+    return await database.write_async(
+        partial(_signal, execution_id=execution_id, name=name, payload=payload, signal_id=signal_id)
+    )
+
+
+async def approve(database: Database, execution_id: str, given: Any, *, task: str | None = None) -> SentSignal:
+    """Fill in the form that a task of a run waits with.
+
+    Args:
+        database: holds the run.
+        execution_id: the run.
+        given: the answer; it must fit the form.
+        task: id or path of the task; needed when several wait.
+
+    Raises:
+        NotFoundError: no such run, or no such task waits with a form.
+        SchemaMismatchError: the answer does not fit.
+    """
+    return await database.write_async(partial(_approve, execution_id=execution_id, given=given, task=task))
+
+
+def _signal(connection: sa.Connection, execution_id: str, name: str, payload: Any, signal_id: str | None) -> SentSignal:
+    if not 0 < len(name) <= MAX_NAME:
+        raise UsageError(f"the name of a signal has 1 to {MAX_NAME} characters")
+    run = get_execution(connection, execution_id)
+    if not run.status.is_final:
+        _check_name(run, name)
+    signal_id = signal_id or new_signal_id()
+    sent = Signal(signal_id=signal_id, workflow_exec_id=execution_id, name=name, payload=payload)
+    is_new = send_signal(connection, sent)
+    return SentSignal(signal_id=signal_id, execution_id=execution_id, name=name, is_new=is_new)
+
+
+def _check_name(run: Execution, name: str) -> None:
+    """Refuse a signal that no task of the run will ever take."""
+    names = list(_waited_for(run.definition.get("workflow")))
+    if name in names or any(has_actions(known) for known in names):
+        return
+    known = f"it waits for {', '.join(sorted(set(names)))}" if names else "none of its tasks waits for a signal"
+    raise NotFoundError(
+        f"execution {run.workflow_exec_id!r} never waits for a signal {name!r}", hint=suggest(name, names) or known
+    )
+
+
+def _waited_for(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        found = cast("Mapping[str, Any]", value)
+        if found.get("type") == "wait" and isinstance(found.get("wait_for"), str):
+            yield found["wait_for"]
+        for below in found.values():
+            yield from _waited_for(below)
+    elif isinstance(value, (list, tuple)):
+        for below in cast("list[Any]", value):
+            yield from _waited_for(below)
+
+
+def _approve(connection: sa.Connection, execution_id: str, given: Any, task: str | None) -> SentSignal:
+    run = get_execution(connection, execution_id)
+    if run.status.is_final:
+        raise ConflictError(f"execution {execution_id!r} waits for nobody: it ended as {run.status.value}")
+    waiting = _find_form(execution_id, list_tasks(connection, execution_id), task)
+    form: dict[str, Any] = waiting.output["form"]
+    answer = apply_defaults(form, {} if given is None else given)
+    problems = validate_value(form, answer)
+    if problems:
+        lines = "".join(f"\n  {path or 'answer'}: {message}" for path, message in problems)
+        raise SchemaMismatchError(
+            f"the answer does not fit the form of task {waiting.path!r}:{lines}",
+            hint="give it with --input='{...}'",
+            details={"form": form, "problems": [{"path": path, "message": message} for path, message in problems]},
+        )
+    # The task takes one answer: a second one is told so, and not kept for another form of the same name.
+    sent = Signal(
+        signal_id=f"{waiting.task_exec_id}>approval",
+        workflow_exec_id=execution_id,
+        name=str(waiting.waits_for),
+        payload=answer,
+    )
+    if not send_signal(connection, sent):
+        raise ConflictError(f"task {waiting.path!r} has got its answer already")
+    return SentSignal(signal_id=sent.signal_id, execution_id=execution_id, name=sent.name, is_new=True)
+
+
+def _find_form(execution_id: str, tasks: list[TaskState], wanted: str | None) -> TaskState:
+    waiting = [task for task in tasks if task.status is Status.WAITING and "form" in (task.output or {})]
+    found = [task for task in waiting if wanted in {None, task.path, task.task_id}]
+    if len(found) == 1:
+        return found[0]
+    paths = ", ".join(task.path for task in waiting)
+    if not waiting:
+        raise NotFoundError(f"no task of execution {execution_id!r} waits for an approval")
+    if not found:
+        raise NotFoundError(
+            f"no task {wanted!r} of execution {execution_id!r} waits for an approval", hint=f"these wait: {paths}"
+        )
+    raise UsageError(f"several tasks of execution {execution_id!r} wait for an approval", hint=f"name one: {paths}")

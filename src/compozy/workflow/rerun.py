@@ -1,0 +1,112 @@
+"""Repeating a run: what came before the task to begin with is kept, and not paid for again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from compozy.config.nearest import suggest
+from compozy.database.executions import Execution, NewExecution, get_execution
+from compozy.database.status import Status
+from compozy.database.tasks import TaskEnd, TaskState, list_tasks
+from compozy.errors import ConflictError, NotFoundError
+from compozy.task.next import plan_of
+from compozy.task.tree import TaskResult
+from compozy.workflow.config import WorkflowConfig
+from compozy.workflow.start import prepare_run
+
+
+@dataclass(frozen=True, kw_only=True)
+class RerunRequest:
+    """What shall be repeated.
+
+    Args:
+        execution_id: the run.
+        from_task: id of the task to begin with; None begins where the run failed, or anew when it did not.
+        given: another input; None for that of the run.
+        new_id: id of the new run; None makes one.
+    """
+
+    execution_id: str
+    from_task: str | None = None
+    given: Any = None
+    new_id: str | None = None
+
+
+def read_source(connection: sa.Connection, request: RerunRequest) -> tuple[Execution, list[TaskState]]:
+    """Return the run that is to be repeated, and its tasks.
+
+    Raises:
+        NotFoundError: there is none of this id.
+        ConflictError: it has not ended.
+    """
+    run = get_execution(connection, request.execution_id)
+    if not run.status.is_final:
+        raise ConflictError(
+            f"execution {request.execution_id!r} cannot be repeated while it is {run.status.value}",
+            hint="wait for its end, or cancel it",
+        )
+    return run, list_tasks(connection, request.execution_id)
+
+
+def prepare_rerun(
+    workflow: WorkflowConfig,
+    definition: dict[str, Any],
+    source: Execution,
+    tasks: Sequence[TaskState],
+    request: RerunRequest,
+) -> NewExecution:
+    """Return the run that repeats `source`, whose tasks are `tasks`, as `workflow` is written now.
+
+    Raises:
+        NotFoundError: there is no such task to begin with.
+        SchemaMismatchError: the input does not fit the workflow's schema.
+    """
+    steps = plan_of(workflow.tasks, ("tasks",)).steps
+    begin = request.from_task
+    if begin is not None and begin not in steps:
+        known = f"the tasks are {', '.join(steps)}"
+        raise NotFoundError(f"workflow {workflow.id!r} has no task {begin!r}", hint=suggest(begin, steps) or known)
+    if begin is None and request.given is None and source.status is not Status.SUCCESS:
+        begin = _failed_task(source, tasks)
+    top = [task for task in tasks if task.parent_state_id is None]
+    kept = {} if begin is None else _before(top, begin)
+    return prepare_run(
+        workflow,
+        definition,
+        source.input if request.given is None else request.given,
+        execution_id=request.new_id,
+        rerun_of=source.workflow_exec_id,
+        kept={task.task_id: _result(task, tasks).to_json() for task in kept.values()} or None,
+    )
+
+
+def _failed_task(source: Execution, tasks: Sequence[TaskState]) -> str | None:
+    details: dict[str, Any] = (source.error or {}).get("details") or {}
+    if "task" in details:
+        return str(details["task"])
+    open_ones = [task.task_id for task in tasks if task.parent_state_id is None and task.status is not Status.SUCCESS]
+    return open_ones[0] if open_ones else None
+
+
+def _before(top: Sequence[TaskState], begin: str) -> dict[str, TaskState]:
+    """Return the tasks that came before `begin`; all of them when it did not run."""
+    kept: dict[str, TaskState] = {}
+    for task in top:
+        if task.task_id == begin:
+            break
+        if task.status in {Status.SUCCESS, Status.FAILED, Status.TIMED_OUT}:
+            kept[task.task_id] = task
+    return kept
+
+
+def _result(task: TaskState, tasks: Sequence[TaskState]) -> TaskResult:
+    below = [other for other in tasks if other.parent_state_id == task.task_exec_id]
+    children: Mapping[str, TaskResult] = {other.task_id: _result(other, tasks) for other in below}
+    end = TaskEnd(
+        status=task.status, attempts=task.attempts, input=task.input, output=task.output, error=task.error, usage=None
+    )
+    return TaskResult(id=task.task_id, end=end, children=children)

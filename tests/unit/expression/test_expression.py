@@ -1,0 +1,309 @@
+"""The front of the expression language: values, messages, limits."""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from inline_snapshot import snapshot
+
+from compozy.errors import ExpressionError, ExpressionSyntaxError, Place
+from compozy.expression import Limits, check, evaluate, evaluate_condition, names_in
+from compozy.expression import compile as compile_expression
+from compozy.expression.limits import MAX_LENGTH, MAX_NESTING
+
+VARIABLES: dict[str, Any] = {
+    "tasks": {"my-task": {"output": {"text": "hi", "score": 7}}, "greet": {"output": {"text": "Hello"}}},
+    "input": {"count": 3, "rate": 0.5, "tags": ["a", "b"], "name": None},
+    "signal": {"payload": {"approved": True}, "metadata": {"received_at_utc": "2026-01-31T12:00:00Z"}},
+}
+
+
+def message_of(text: str, *, condition: bool = False) -> str:
+    run = evaluate_condition if condition else evaluate
+    with pytest.raises(ExpressionError) as caught:
+        run(text, VARIABLES, locate=lambda _: Place(file="a.yaml"))
+    hint = f" ({caught.value.hint})" if caught.value.hint else ""
+    return f"{caught.value.offset}: {caught.value.message}{hint}"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("input.count", 3),
+        ("input.count * input.rate", 1.5),
+        ("input.count + 1 > 3 && signal.payload.approved", True),
+        ('tasks["my-task"].output.score >= 7', True),
+        (".input.tags[1]", "b"),
+        ('tasks.`my-task`.output.text + "!"', "hi!"),
+        ('"a" in input.tags', True),
+        ("has(input.other) ? input.other : 'none'", "none"),
+        ("input.name == null", True),
+        ("{'n': input.count, 'l': input.tags.map(t, t + t)}", {"n": 3, "l": ["aa", "bb"]}),
+        ("size('äö')", 2),
+        ("timestamp(signal.metadata.received_at_utc) + duration('90m')", "2026-01-31T13:30:00Z"),
+        ("timestamp(signal.metadata.received_at_utc).getHours('America/New_York')", 7),
+        ("duration('1h30m')", "5400s"),
+        ("duration('-1500ms')", "-1.5s"),
+        ("type(input.tags)", "list"),
+        ("{1: 'a', 'b': 2}", {"1": "a", "b": 2}),
+        ("[" + " || ".join(["false"] * 900) + "]", [False]),
+        ("+".join(["1"] * 3000), 3000),
+    ],
+)
+def test_values(text: str, value: Any) -> None:
+    assert evaluate(text, VARIABLES) == value
+
+
+def test_maps_keep_the_order_of_their_keys() -> None:
+    text = "{" + ", ".join(f"'k{number}': {number}" for number in range(50)) + "}"
+    assert list(evaluate(text, {})) == [f"k{number}" for number in range(50)]
+
+
+def test_messages_name_the_thing_and_the_way_out() -> None:
+    texts = [
+        "tasks.my-task.output.text",
+        "tasks.my - task",
+        "tasks.great.output",
+        "input.counts",
+        "inptu.count",
+        "input.tags == open",
+        "input.count.x",
+        "input.tags[5]",
+        "input.tags.contains('a')",
+        "'a' in 'abc'",
+        "input.count + 'a'",
+        "input.count > '2'",
+        "!input.count",
+        "true && input.count",
+        "input.count ? 1 : 2",
+        "1 / 0",
+        "'a'.matches('[')",
+        "int('1.5')",
+        "9223372036854775807 + 1",
+        "b'a'",
+        "1.0 / 0.0",
+    ]
+    assert [message_of(text) for text in texts] == snapshot(
+        [
+            "6: tasks has no 'my' (a name with a hyphen is written in brackets: tasks[\"my-task\"])",
+            "6: tasks has no 'my' (it has my-task, greet)",
+            "6: tasks has no 'great' (did you mean 'greet'?)",
+            "6: input has no 'counts' (did you mean 'count'?)",
+            "0: there is no variable 'inptu' (did you mean 'input'?)",
+            "14: there is no variable 'open' (text is written in quotes: \"open\")",
+            "12: cannot read .x of input.count, which is a whole number",
+            "10: input.tags has no item 5, it has 2",
+            "11: contains: expected text, got a list (for a list write `'a' in a`)",
+            "4: in takes a list or a map, got text (for a part of a text write `text.contains(part)`)",
+            "12: + cannot add text to a whole number (`double(a)` reads text as a number, `string(a)` writes it)",
+            "12: > cannot compare a whole number with text (`double(a)` reads text as a number, `string(a)` writes it)",
+            "0: ! takes true or false, got a whole number",
+            "8: && takes true or false, got a whole number",
+            "0: ? : takes true or false, got a whole number",
+            "2: / by zero",
+            "4: '[' is no regular expression: error parsing regexp: missing closing ]: `[`",
+            "0: int: '1.5' is no whole number",
+            "20: the number is too large",
+            "0: the result holds bytes that JSON has no form for",
+            "0: the result holds a number that JSON has no form for",
+        ]
+    )
+
+
+def test_syntax_messages() -> None:
+    texts = [
+        "input.count >",
+        "input.count = 3",
+        "a and b",
+        "not a",
+        "len(input.tags)",
+        "contains('a')",
+        "input.tags.lenght()",
+        "input.tags.size(1)",
+        "has(input)",
+        "input.tags.all(true)",
+        "'abc",
+        r"'\q'",
+        "a | upper",
+        "a ; b",
+        "(1",
+        "99999999999999999999",
+        "if a",
+    ]
+    problems = [check(text)[0] for text in texts]
+    assert [f"{each.offset}: {each.message}" + (f" ({each.hint})" if each.hint else "") for each in problems] == (
+        snapshot(
+            [
+                "13: expected a value, got the end",
+                "12: there is no operator '=' (`==` compares)",
+                "2: expected the end or an operator, got 'and' (write `&&`)",
+                "4: expected the end or an operator, got 'a'",
+                "0: there is no function 'len' (did you mean 'size'?)",
+                "0: there is no function 'contains' (it follows a value: `a.contains(...)`)",
+                "11: there is no method 'lenght'",
+                "11: size takes 0 arguments, got 1",
+                '0: has takes one path that ends with a field, such as has(a.b) (for `a["b"]` write `"b" in a`)',
+                "11: all takes a name and what is asked of each item: all(x, an expression with x)",
+                "0: the text has no end (add the closing quote)",
+                "1: unknown escape '\\\\q' (write \\\\q)",
+                "2: there is no operator '|' (`||` is or; CEL has no filters)",
+                "2: ';' is no part of an expression",
+                "2: expected ')', got the end",
+                "0: the number 99999999999999999999 is too large",
+                "0: expected a value, got 'if'",
+            ]
+        )
+    )
+
+
+def test_a_condition_is_true_or_false() -> None:
+    assert evaluate_condition(" \n", {}) is True
+    assert evaluate_condition("input.count == 3", VARIABLES) is True
+    assert evaluate_condition("input.count == 4", VARIABLES) is False
+    assert [message_of(text, condition=True) for text in ("input.count", "'true'")] == snapshot(
+        [
+            "0: expected true or false, but `input.count` gives a whole number (3) (compare it, such as `a == b`)",
+            "0: expected true or false, but `'true'` gives text ('true') (leave out the inner quotes)",
+        ]
+    )
+
+
+def test_errors_have_their_place() -> None:
+    def locate(offset: int) -> Place:
+        return Place(file="a.yaml", line=4, col=10 + offset)
+
+    with pytest.raises(ExpressionError) as caught:
+        evaluate("1 + input.counts", VARIABLES, locate=locate)
+    assert caught.value.place == Place(file="a.yaml", line=4, col=20)
+    assert caught.value.to_json() == snapshot(
+        {
+            "code": "expression",
+            "message": "input has no 'counts'",
+            "details": {"place": "a.yaml:4:20", "hint": "did you mean 'count'?"},
+        }
+    )
+    with pytest.raises(ExpressionSyntaxError) as syntax:
+        evaluate("1 +", {}, locate=locate)
+    assert (syntax.value.code, str(syntax.value.place)) == ("expression_syntax", "a.yaml:4:13")
+
+
+def test_what_is_read() -> None:
+    text = 'tasks["my-task"].output.x > 1 && has(input.a.b) && input.tags.all(t, t == signal.name) && size(l[i]) > 0'
+    assert names_in(text) == {"tasks", "input", "signal", "l", "i"}
+    found = [(reference.path, reference.optional) for reference in compile_expression(text).references]
+    assert found == [
+        (("tasks", "my-task", "output", "x"), False),
+        (("input", "a", "b"), True),
+        (("input", "tags"), False),
+        (("signal", "name"), False),
+        (("l",), False),
+        (("i",), False),
+    ]
+    (first, second) = compile_expression("tasks.my-task.output").references
+    assert (first.path, first.joined) == (("tasks", "my"), "my-task")
+    assert (second.path, second.joined) == (("task", "output"), "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "l.all(a, l.all(b, l.all(c, l.all(d, a + b + c + d > 0))))",
+        "l.map(a, l.map(b, l.map(c, l)))",
+        "l.map(a, l.map(b, s + s))",
+        "s.matches('(a+)+b')",
+        "l.map(a, l.map(b, big == other))",
+        "true || l.all(a, l.all(b, l.all(c, l.all(d, false == (a + b + c + d > 0))))) || true",
+    ],
+)
+def test_nothing_takes_long(text: str) -> None:
+    big = [list(range(100)) for _ in range(100)]
+    variables = {"l": list(range(1, 200)), "s": "a" * 30_000, "big": big, "other": copy.deepcopy(big)}
+    began = time.perf_counter()
+    if text.startswith("true"):
+        assert evaluate(text, variables) is True
+    else:
+        with pytest.raises(ExpressionError) as caught:
+            evaluate(text, variables)
+        assert (
+            "more than" in caught.value.message
+            or "longer than" in caught.value.message
+            or ("takes too long" in caught.value.message)
+        )
+    assert time.perf_counter() - began < 5  # bounded by 1 s, on a machine that others use too
+
+
+def test_a_limit_is_not_forgiven() -> None:
+    with pytest.raises(ExpressionError, match="more than 100 steps"):
+        evaluate("l.all(x, x > 0) || true", {"l": list(range(1, 200))}, limits=Limits(steps=100))
+
+
+@pytest.mark.parametrize(
+    ("opening", "closing"), [("(", ")"), ("[", "]"), ("{'a':", "}"), ("[1].map(x, ", ")"), ("size(", ")"), ("a[", "]")]
+)
+def test_nesting_has_a_limit(opening: str, closing: str) -> None:
+    def nested(depth: int) -> str:
+        return opening * depth + "1" + closing * depth
+
+    assert check(nested(MAX_NESTING - 1)) == []
+    assert "nested deeper" in check(nested(MAX_NESTING))[0].message
+    assert "nested deeper" in check(nested(300))[0].message
+
+
+def test_a_deep_value_is_an_error_and_no_crash() -> None:
+    deep: Any = 1
+    for _ in range(5000):
+        deep = [deep]
+    with pytest.raises(ExpressionError, match="nested too deep"):
+        evaluate("d == [d]", {"d": deep})
+
+
+def test_length_has_a_limit() -> None:
+    assert "at most 10000 characters" in check("a" * (MAX_LENGTH + 1))[0].message
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda below: st.lists(below, max_size=4) | st.dictionaries(st.text(), below, max_size=4),
+    max_leaves=10,
+)  # fmt: skip
+
+
+@given(JSON_VALUES)
+def test_a_variable_comes_back_as_it_is(value: Any) -> None:
+    before = json.dumps(value)
+    assert json.dumps(evaluate("v", {"v": value})) == before
+    assert evaluate("v == v && [v] == [v] && v in [v]", {"v": value}) is True
+    assert json.dumps(value) == before
+
+
+SIGNS = '+ - * / % == < && || ! ? : ( ) [ ] { } . , // \\ " \n'
+NAMES = "a tasks 1 2.5 'x' in true null size has all map x -task `k`"
+WORDS = st.sampled_from([*SIGNS.split(" "), *NAMES.split(" ")])
+
+
+@given(st.lists(WORDS, max_size=25).map(" ".join) | st.lists(WORDS, max_size=25).map("".join) | st.text(max_size=40))
+def test_any_text_is_an_expression_or_a_problem_with_its_place(text: str) -> None:
+    problems = check(text)
+    if problems:
+        assert 0 <= problems[0].offset <= len(text)
+        return
+    if not text.strip():
+        return
+    names_in(text)
+    assert 0 <= offset_of_error(text) <= len(text)
+
+
+def offset_of_error(text: str) -> int:
+    """Return where an expression fails, 0 when it does not."""
+    try:
+        json.dumps(evaluate(text, {"a": [1, {"k": 2}], "tasks": {"x": 1}, "x": 3}), allow_nan=False)
+    except ExpressionError as error:
+        return error.offset
+    return 0

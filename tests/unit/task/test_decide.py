@@ -1,0 +1,105 @@
+"""Conditions and routes: templates and CEL over the same variables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from inline_snapshot import snapshot
+
+from compozy.errors import ExpressionError, Place, TemplateError
+from compozy.task.decide import choose_route, decide
+from compozy.task.scope import Scope, TemplatePath
+
+SCOPE = Scope(
+    workflow={"id": "w"},
+    project={},
+    input={"urgent": True, "count": 2, "kind": "urgent", "rule": "input.count > 1 ? 'many' : 'few'"},
+    tasks={"a": {"output": {"text": "normal\n", "said": "No idea."}}},
+)
+PATH = ("tasks", 0, "condition")
+ROUTES = ("urgent", "normal", "many", "true", "2")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", True),
+        ("  ", True),
+        ("input.urgent", True),
+        ("!input.urgent || input.count > 5", False),
+        ("{{ .input.urgent }}", True),
+        (" {{ eq .input.count 3 }}\n", False),
+        ("{{ if .input.urgent }}true{{ else }}false{{ end }}", True),
+    ],
+)
+def test_decide(text: str, expected: bool) -> None:
+    assert decide(text, PATH, SCOPE, SCOPE.roots()) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("input.kind", "urgent"),
+        ("input.count > 1 ? 'many' : 'few'", "many"),
+        ("input.urgent", "true"),
+        ("input.count", "2"),
+        ("input.count * 1.0", "2"),
+        ("{{ .input.kind }}", "urgent"),
+        ("{{ .tasks.a.output.text }}", "normal"),
+        ("{{ .input.rule }}", "many"),
+        ("'{{ .input.kind }}'", "urgent"),
+    ],
+)
+def test_choose_route(text: str, expected: str) -> None:
+    assert choose_route(text, PATH, SCOPE, SCOPE.roots(), ROUTES) == expected
+
+
+def bare(path: TemplatePath) -> Callable[[int], Place]:
+    return lambda offset: Place(file="a.yaml", line=1, col=offset)
+
+
+def error_of(text: str, *, route: bool) -> str:
+    scope = replace(SCOPE, locate=bare)
+    with pytest.raises(ExpressionError) as caught:
+        _ = (
+            choose_route(text, PATH, scope, scope.roots(), ("urgent", "many"))
+            if route
+            else decide(text, PATH, scope, scope.roots())
+        )
+    return f"{caught.value.message} ({caught.value.hint})"
+
+
+def test_messages() -> None:
+    conditions = ["input.count", "{{ .input.count }}", "{{ .tasks.a.output.said }}", "input.nothing"]
+    assert [error_of(text, route=False) for text in conditions] == snapshot(
+        [
+            "expected true or false, but `input.count` gives a whole number (2) (compare it, such as `a == b`)",
+            "expected true or false, but the template gives '2' (compare it, such as `{{ eq .a 1 }}`)",
+            "expected true or false, but the template gives 'No idea.' (compare it, such as `{{ eq .a 1 }}`)",
+            "input has no 'nothing' (it has urgent, count, kind, rule)",
+        ]
+    )
+    routes = ["'urgnt'", "null", "''", "[1]", "{{ .tasks.a.output.said }}", "{{ .input.count }}.5", "input.nothing"]
+    assert [error_of(text, route=True) for text in routes] == snapshot(
+        [
+            "the condition gives 'urgnt', which is no route (did you mean 'urgent'?)",
+            "the condition gives no route (the routes are many, urgent)",
+            "the condition gives no route (the routes are many, urgent)",
+            "the condition gives no route (the routes are many, urgent)",
+            "the condition gives 'No idea.', which is no route (the routes are many, urgent)",
+            "the condition gives '2.5', which is no route (the routes are many, urgent)",
+            "input has no 'nothing' (it has urgent, count, kind, rule)",
+        ]
+    )
+
+
+def test_errors_have_their_place() -> None:
+    scope = Scope(workflow={}, project={}, input={}, locate=bare)
+    for text in ("input.x", "{{ 1 }}"):
+        with pytest.raises(ExpressionError) as caught:
+            decide(text, PATH, scope, scope.roots())
+        assert caught.value.place is not None
+    with pytest.raises(TemplateError):
+        decide("{{ .input.x }}", PATH, scope, scope.roots())

@@ -1,0 +1,61 @@
+"""What a run would do, told without doing it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from inline_snapshot import snapshot
+from tests.harness.flows import EVERY_KIND
+
+from compozy.config.nodes import to_value
+from compozy.config.parse import parse_yaml
+from compozy.task.scope import Scope
+from compozy.workflow.config import WorkflowConfig
+from compozy.workflow.dry import dry_run
+
+
+def dry(text: str, given: dict[str, Any]) -> dict[str, Any]:
+    node = parse_yaml(text.encode(), file="w.yaml").node
+    assert node is not None
+    workflow = WorkflowConfig.model_validate(to_value(node))
+    return dry_run(workflow, Scope(workflow={"id": "w"}, project={"name": "demo"}, input=given))
+
+
+def test_every_kind() -> None:
+    tasks = {task["id"]: task for task in dry(EVERY_KIND, {"topic": "snow", "urgent": True})["tasks"]}
+    assert tasks["read-in"]["prompt"] == "Say something kind snow about snow"
+    assert tasks["read-in"]["follows"] == [{"when": "", "task": "route"}, {"when": "error", "task": "mend"}]
+    assert tasks["mend"]["with"] == {"said": "‹.error.message› ‹.input.reason›"}
+    assert tasks["calm"]["prompt"] == "Calm ‹.tasks.route.output.route_taken›"
+    assert [task["id"] for task in tasks["each"]["tasks"]] == ["item-0", "item-1"]
+    assert tasks["each"]["tasks"][1]["prompt"] == snapshot(
+        "About b ‹.item› ‹.tasks.gather.children.facts.output› ‹.task.id›"
+    )
+    assert tasks["gather"]["tasks"][1]["tasks"][1]["condition"] == "‹tasks.one.output.n != null›"
+    assert tasks["ask"]["wait_for"] == "go-‹.workflow.exec_id›"
+
+
+SMALL = """\
+id: w
+tasks:
+  - {id: sort, type: router, condition: "input.n > 1 ? 'many' : 'few'", routes: {many: a, few: b}}
+  - {id: a, condition: "input.n == 2", prompt: '{{ if .tasks.sort }}x{{ end }} {{ .input.n }}'}
+  - {id: b, type: collection, items: "{{ .input.n }}", filter: item > 0, task: {id: c, with: {n: "{{ .item }}"}}}
+"""
+
+
+def test_what_is_known_is_decided() -> None:
+    sort, a, b = dry(SMALL, {"n": 2})["tasks"]
+    assert sort["condition"] == "many"
+    assert a["condition"] is True
+    # The parts of a template with branches cannot be told apart.
+    assert a["prompt"] == "‹if .tasks.sort›x‹end› ‹.input.n›"
+    assert b["items"] == 2
+    assert [(each["condition"], each["with"]) for each in b["tasks"]] == [(False, {"n": 0}), (True, {"n": 1})]
+
+
+def test_what_fails_is_told_in_its_place() -> None:
+    text = "id: w\ntasks: [{id: a, prompt: '{{ div 1 .input.n }}'}, {id: b, condition: input.n, prompt: x}]\n"
+    a, b = dry(text, {"n": 0})["tasks"]
+    assert a["prompt"].startswith("‹error: ")
+    assert b["condition"].startswith("‹error: ")
