@@ -15,7 +15,10 @@ DIMENSION = 64
 
 
 class Embeddings:
-    """What was asked. `texts` counts each text that was answered; `failures` answers 500 so often first."""
+    """What was asked. `texts` counts each text that was answered; `failures` answers 500 so often first.
+
+    Nothing is answered while `gate` is not set.
+    """
 
     def __init__(self) -> None:
         self.texts: Counter[str] = Counter()
@@ -25,10 +28,13 @@ class Embeddings:
         self.dimension = DIMENSION
         self.body: bytes | None = None
         self.headers: dict[str, str] = {}
+        self.gate = threading.Event()
+        self.gate.set()
 
     def answer(self, body: dict[str, Any]) -> tuple[int, bytes]:
         """Return the status and content of one answer."""
         self.requests += 1
+        self.gate.wait()
         if self.failures:
             self.failures -= 1
             return self.status, b'{"error": {"message": "told to fail, key sk-secret-0123456789"}}'

@@ -254,7 +254,7 @@ class Service:
             ConflictError: it has not ended, or the new id is that of another run.
             StoppingError: the server is about to end.
         """
-        self._refuse_when_stopping()
+        self.refuse_when_stopping()
         await self.get(request.execution_id)
         source, tasks = await self.app.database.read_async(partial(read_source, request=request))
         workflow = self.app.project.workflow(source.workflow_id).config

@@ -106,8 +106,7 @@ def test_no_key_is_both_known_and_absent() -> None:
     assert not set(ABSENT) & set(fields_by_key(AgentConfig))
     assert not set(ABSENT) & set(fields_by_key(WorkflowConfig))
     assert not set(ABSENT) & set(fields_by_key(ProviderConfig))
-    # It is known where it stands, and absent elsewhere.
-    assert set(ABSENT) & set(fields_by_key(ProjectFile)) == {"knowledge"}
+    assert not set(ABSENT) & set(fields_by_key(ProjectFile))
 
 
 def test_nearest() -> None:

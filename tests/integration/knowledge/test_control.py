@@ -1,0 +1,95 @@
+"""Knowledge in nested tasks, and ingestions as runs that are paused and resumed."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import RunCli
+from tests.harness.embeddings import Embeddings, serve_embeddings
+from tests.harness.knowledge import write_knowledge_project
+from tests.harness.processes import Commands
+from tests.harness.projects import query
+
+EACH = {
+    "tasks": [
+        {
+            "id": "each",
+            "type": "collection",
+            "items": ["apples on trees", "bread from flour", "cars have wheels"],
+            "task": {"id": "ask-{{ .index }}", "type": "composite", "tasks": [{"id": "one", "prompt": "{{ .item }}"}]},
+        }
+    ]
+}
+LLM = {"providers": [{"id": "s", "type": "scripted", "responses": [{"text": "any"}] * 3}]}
+
+
+@pytest.fixture
+def embeddings() -> Iterator[tuple[str, Embeddings]]:
+    with serve_embeddings() as found:
+        yield found
+
+
+def best(run: dict[str, Any]) -> dict[str, str]:
+    return {
+        task["path"]: task["output"]["sources"][0]["document"]
+        for task in run["tasks"]
+        if task["type"] == "basic" and task["output"]["sources"]
+    }
+
+
+def test_agents_inside_of_tasks_ask_what_the_project_binds(
+    tmp_path: Path, embeddings: tuple[str, Embeddings], cli: RunCli
+) -> None:
+    knowledge = {
+        "vector_dbs": [{"id": "main", "provider": "filesystem", "path": "./data/vectors"}],
+        "embedders": [{"id": "e", "provider": "openai", "base_url": embeddings[0], "model": "test"}],
+        "bindings": [{"knowledge_base_id": "main", "top_k": 1}],
+    }
+    write_knowledge_project(tmp_path, embeddings[0], workflows={"each": EACH}, knowledge=knowledge, llm=LLM)
+    assert cli("knowledge", "ingest", "knowledge").status == 0
+    done = cli("workflow", "run", "each", "--format", "json")
+    assert done.status == 0, done.err
+    assert best(json.loads(done.out)) == {
+        "each/ask-0/one": "knowledge/apples.md",
+        "each/ask-1/one": "knowledge/bread.md",
+        "each/ask-2/one": "knowledge/deep/cars.txt",
+    }
+
+
+def test_an_ingestion_is_paused_and_resumed(
+    tmp_path: Path, embeddings: tuple[str, Embeddings], commands: Commands
+) -> None:
+    url, asked = embeddings
+    write_knowledge_project(tmp_path, url)
+    asked.gate.clear()
+    ingesting = commands.start(tmp_path, "knowledge", "ingest", "knowledge")
+    ingesting.until(lambda: asked.requests >= 1)
+    (run,) = json.loads(commands.run(tmp_path, "workflow", "list", "--format", "json").out)["executions"]
+    run_id = run["execution_id"]
+    assert run["workflow_id"] == "knowledge/main"
+    pausing = commands.start(tmp_path, "workflow", "pause", run_id)
+    pausing.until(lambda: query(tmp_path, "SELECT requested FROM workflow_states") == [("PAUSED",)])
+    # The process that executes it looks for requests several times in a second.
+    time.sleep(2)
+    asked.gate.set()
+    assert pausing.wait().status == 0, pausing.err
+    # What it has begun, it ends; nothing more is bought.
+    assert ingesting.wait().status == 1
+    assert asked.requests == 1
+    waiting = commands.run(tmp_path, "knowledge", "ingest", "knowledge")
+    assert waiting.status == 1
+    assert f"execution {run_id} is paused: compozy workflow resume {run_id}" in waiting.err
+    assert commands.run(tmp_path, "workflow", "resume", run_id).status == 0
+    done = commands.run(tmp_path, "knowledge", "ingest", "knowledge")
+    assert done.status == 0, done.err
+    got = json.loads(commands.run(tmp_path, "workflow", "get", run_id, "--format", "json").out)
+    assert (got["status"], got["output"]["documents"]) == ("SUCCESS", 3)
+    assert [(task["path"], task["type"], task["status"]) for task in got["tasks"]] == [
+        ("ingest", "ingestion", "SUCCESS")
+    ]
