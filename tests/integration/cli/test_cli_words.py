@@ -398,7 +398,7 @@ Pending:  {", ".join(REVISIONS)}
 """
     )
     assert not (tmp_path / "data").exists()
-    assert cli("migrate", "up").out == f"applied {', '.join(REVISIONS)} to ./data/compozy.db\n"
+    assert cli("migrate", "up").out == "".join(f"applied {revision} to ./data/compozy.db\n" for revision in REVISIONS)
     assert cli("migrate", "up").out == snapshot("./data/compozy.db is up to date\n")
     assert (
         cli("migrate", "status").out
@@ -435,7 +435,8 @@ def test_down_deletes_what_it_is_told_to(
     answer(monkeypatch, said)
     done = cli("migrate", "down", "--to", "base", *(("--yes",) if said == "--yes" else ()))
     assert (done.status, done.out) == (0, "./data/compozy.db is at base\n")
-    assert "deletes 1 row(s) of workflow_states\ndeletes 2 row(s) of task_states\ndeletes the journal with" in done.err
+    assert "deletes 1 row(s) of workflow_states\ndeletes 2 row(s) of task_states\n" in done.err
+    assert "deletes the journal with" in done.err
     assert query(tmp_path, "SELECT name FROM sqlite_master WHERE name LIKE 'workflow%'") == []
     assert cli("workflow", "run", "two").status == 0
 
@@ -469,8 +470,10 @@ def test_without_automatic_migration(cli: RunCli, tmp_path: Path) -> None:
     done = cli("workflow", "run", "two")
     assert (done.status, done.err) == (
         4,
-        f"Error: the database ./x.db lacks {len(REVISIONS)} migration(s) and database.auto_migrate is off\n  "
-        + "run `compozy migrate up`\n",
+        (
+            f"Error: the database ./x.db lacks {len(REVISIONS)} migration(s) and database.auto_migrate is off\n"
+            "  run `compozy migrate up`\n"
+        ),
     )
     assert cli("migrate", "up").status == 0
     assert cli("workflow", "run", "two").status == 0
