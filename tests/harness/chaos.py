@@ -52,6 +52,9 @@ _LEASE_S = 2.0
 _ANSWER_AFTER_S = 0.03
 _ROUND_S = 240.0
 _TICK_S = 0.01
+# How often it is looked who waits for a signal.
+_LOOK_S = 0.2
+_AT_GATE = "SELECT workflow_exec_id FROM task_states WHERE task_id = 'gate' AND started_ms IS NOT NULL"
 # Whose runs the process PID has in hand, and which of them are at work in this moment.
 _HELD = """\
 SELECT DISTINCT w.workflow_exec_id FROM workflow_states w JOIN executors e ON e.executor_id = w.owner
@@ -164,8 +167,10 @@ class _Round:
         self._laps: list[Snapshot] = []
         self._restarted_ms: list[int] = []
         self._statuses: list[int] = []
-        # Seconds after the run was accepted: half of them come before anybody waits.
-        self._due_s = {run: chance.choice((0.0, chance.uniform(1.0, 6.0))) for run in self.runs}
+        # Half of them come before anybody waits, as soon as the run is accepted; the rest so long after somebody does.
+        self._late_s = {run: chance.choice((None, chance.uniform(0.0, 2.0))) for run in self.runs}
+        self._gate_s: dict[str, float] = {}
+        self._looked_s = 0.0
         self._unsent = {run: list(SIGNALS) for run in self.runs}
 
     def run(self) -> None:
@@ -189,7 +194,16 @@ class _Round:
             self._statuses.append(-1)
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
+        if self._restarted_ms:
+            self._close()
         self._laps.append(self._snapshot())
+
+    def _close(self) -> None:
+        """Have one more process tell the journal of runs that ended just before the last one died."""
+        if self._place.driver == "postgres":
+            time.sleep(_LEASE_S)
+        closing = fork(work, self._store.home, Orders(runs=self.runs, lease_s=_LEASE_S))
+        self._statuses.append(os.waitpid(closing, 0)[1])
 
     def check(self, reference: dict[str, Any], count: Count) -> None:
         """Check what is left, and add it to `count`."""
@@ -198,7 +212,7 @@ class _Round:
         standstills = self._errors().count("was taken for dead")
         findings.expect("I4", [status for status in self._statuses if status], [], "processes that did not end well")
         check_laps(self._laps, findings, standstills)
-        check_end(self._store, set(self._accepted()), reference, end, findings)
+        check_end(self._store, self._accepted(), reference, end, findings)
         findings.expect("I4", "Traceback" in self._errors(), False, f"a traceback in {self._store.home}")
         findings.faults[known:] = [f"round {count.rounds}: {fault}" for fault in findings.faults[known:]]
         count.kills += len(self._laps) - 2
@@ -242,22 +256,28 @@ class _Round:
                 self._statuses.append(status)
 
     def _send_due(self) -> None:
-        for run, at_s in self._accepted().items():
-            while self._unsent[run] and time.time() >= at_s + self._due_s[run]:
-                status = os.waitstatus_to_exitcode(
-                    os.waitpid(fork(send, self._store.home, run, self._unsent[run][0]), 0)[1]
-                )
-                if status not in {0, NOT_YET}:
-                    self._statuses.append(status)
-                if status == NOT_YET:
-                    break
-                del self._unsent[run][0]
+        if time.monotonic() - self._looked_s > _LOOK_S:
+            self._looked_s = time.monotonic()
+            for (run,) in self._store.query(_AT_GATE):
+                self._gate_s.setdefault(str(run), time.monotonic())
+        for run in sorted(self._accepted()):
+            if self._unsent[run] and self._is_due(run):
+                sender = fork(send, self._store.home, run, self._unsent[run][0])
+                status = os.waitstatus_to_exitcode(os.waitpid(sender, 0)[1])
+                self._statuses += [status] if status not in {0, NOT_YET} else []
+                if status != NOT_YET:
+                    del self._unsent[run][0]
 
-    def _accepted(self) -> dict[str, float]:
-        """Return when each run was accepted, the first time."""
+    def _is_due(self, run: str) -> bool:
+        late_s = self._late_s[run]
+        if late_s is None:
+            return True
+        return run in self._gate_s and time.monotonic() >= self._gate_s[run] + late_s
+
+    def _accepted(self) -> set[str]:
+        """Return the runs that a client was told are accepted."""
         path = self._store.home / "accepted"
-        lines = [line.split() for line in path.read_text().splitlines()] if path.exists() else []
-        return {run: float(at_s) for run, at_s in reversed(lines)}
+        return set(path.read_text().split()) if path.exists() else set()
 
     def _count_signals(self, count: Count) -> None:
         sent = self._store.query("SELECT workflow_exec_id, created_ms FROM signals WHERE sent_by IS NULL")

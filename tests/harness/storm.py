@@ -11,7 +11,6 @@ import json
 import os
 import signal
 import threading
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -217,7 +216,6 @@ def _die(orders: Orders) -> None:
 
 async def _work(project: LoadedProject, database: Database, orders: Orders) -> None:
     from compozy.app import open_app
-    from compozy.database.executions import count_by_status
     from compozy.project.definition import snapshot
     from compozy.task.report import Silence
     from compozy.workflow.start import prepare_run, start_run
@@ -230,8 +228,15 @@ async def _work(project: LoadedProject, database: Database, orders: Orders) -> N
             await start_run(app.runtime, config, prepare_run(config, definition, None, execution_id=run_id))
             # What the client keeps: its run was accepted.
             _append("accepted", run_id)
-        while not all(status.is_final for status in await database.read_async(count_by_status)):  # noqa: ASYNC110
+        # Also what only the journal has to be told, about runs that ended just before a process died.
+        while app.runtime.in_hand() or not await _all_ended(database):  # noqa: ASYNC110 - a database sends no events
             await asyncio.sleep(0.05)
+
+
+async def _all_ended(database: Database) -> bool:
+    from compozy.database.executions import count_by_status
+
+    return all(status.is_final for status in await database.read_async(count_by_status))
 
 
 def _open(home: Path) -> tuple[LoadedProject, Database]:
@@ -259,4 +264,4 @@ def _close(database: Database) -> None:
 
 def _append(name: str, line: str) -> None:
     with Path(name).open("a") as file:
-        file.write(f"{line} {time.time()}\n")
+        file.write(f"{line}\n")
