@@ -206,7 +206,8 @@ class Runtime:
             # Shielded: whoever waits may give up without stopping the run.
             await asyncio.shield(task)
         if run_id in self._failures:
-            raise self._failures.pop(run_id)
+            # It stays noted: the run still has to be given up.
+            raise self._failures[run_id]
 
     async def cancel(self, run_id: str, status: Status = Status.CANCELED, error: dict[str, Any] | None = None) -> bool:
         """End a run before it is done: CANCELED, or TIMED_OUT.
