@@ -5,9 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 EXAMPLE := examples/database/sqlite-quickstart
+# `make chaos`: how many kills on each database, and where what they leave is kept.
+KILLS := 200
+CHAOS := $(shell mktemp -d -u -t compozy-chaos-XXXXXX)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart setup check fix test snap bench fuzz lock schema clean
+.PHONY: help quickstart setup check fix test snap bench chaos fuzz lock schema clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,13 +38,19 @@ test: check ## Everything that must pass
 snap: $(VENV)/.dev ## Rewrite the recorded outputs in tests
 	$(BIN)/python -m pytest -n0 --inline-snapshot=fix tests
 
-bench: $(VENV)/.dev ## Measure runs and tasks beside bare DBOS, templates beside others, vector stores beside numpy
+bench: $(VENV)/.dev ## Measure runs and tasks beside bare DBOS, templates and vector stores beside others, and workers
 	$(BIN)/python -m tests.bench.runs
 	$(BIN)/python -m tests.bench.tasks
 	$(BIN)/python -m tests.bench.thin
 	$(BIN)/python -m tests.bench.templates
+	$(BIN)/python -m tests.bench.workers
 	$(BIN)/python -m tests.bench.retrieval
 	$(BIN)/python -m tests.bench.vectors
+
+chaos: $(VENV)/.dev ## Kill runs at random on both databases, and make more trouble than the tests do
+	$(BIN)/python -m tests.harness.chaos $(CHAOS)/sqlite --driver sqlite --kills $(KILLS)
+	$(BIN)/python -m tests.harness.chaos $(CHAOS)/postgres --driver postgres --kills $(KILLS)
+	COMPOZY_TROUBLE=long $(BIN)/python -m pytest -n0 tests/integration/durable/test_trouble.py
 
 fuzz: $(VENV)/.dev ## Fuzz the HTTP interface for minutes
 	$(BIN)/python -m tests.harness.fuzz --examples 300

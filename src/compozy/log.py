@@ -12,6 +12,8 @@ _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING
 
 
 _ENGINE = "dbos"
+# It puts whole tracebacks into some of its messages.
+_TRACE = "Traceback (most recent call last):"
 
 
 class EngineBrevity(logging.Filter):
@@ -25,7 +27,7 @@ class EngineBrevity(logging.Filter):
         """Return whether `record` is to be shown, and shorten it."""
         if record.name != _ENGINE or record.levelno >= logging.ERROR:
             return True
-        line = record.getMessage().partition("\n")[0]
+        line = record.getMessage().partition("\n")[0].removesuffix(_TRACE).rstrip(": ")
         if line in self._said:
             return False
         self._said.add(line)

@@ -13,18 +13,18 @@ It prints one JSON document: the kills, and everything that was wrong.
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import os
 import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.harness.forks import die_at_commit, fork, import_program, shorten_leases, wait_for_file, write_to
 from tests.harness.ledger import serve_ledger
 from tests.harness.stores import Store, open_store
 
@@ -76,9 +76,9 @@ def main() -> None:
     if any(folder.iterdir()):
         parser.error(f"{folder} is not empty: name a new folder, or delete it")
     ledger = folder / "ledger.txt"
-    server = _fork(serve_ledger, ledger, folder / "port")
+    server = fork(serve_ledger, ledger, folder / "port")
     try:
-        port = _wait_for_file(folder / "port")
+        port = wait_for_file(folder / "port")
         import_program()
         series = _Series(folder=folder, ledger=ledger, port=port, driver=arguments.driver)
         kills = list(_kill_everywhere(series, arguments.first, arguments.every))
@@ -86,23 +86,6 @@ def main() -> None:
         os.kill(server, signal.SIGKILL)
         os.waitpid(server, 0)
     print(json.dumps({"kills": [asdict(kill) for kill in kills]}))
-
-
-def import_program() -> None:
-    """Import everything that a run needs, so that each child starts at once."""
-    for name in (
-        "alembic.command",
-        "openai",
-        "pydantic_ai.models.openai",
-        "compozy.cli.executions",
-        "compozy.database.postgres",
-        "compozy.cli.main",
-        "compozy.cli.run",
-        "compozy.durable.runtime",
-        "compozy.project.load",
-        "compozy.workflow.execute",
-    ):
-        importlib.import_module(name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +119,7 @@ def _attempt(series: _Series, store: Store, number: int) -> Kill:
     home = store.home
     _write_project(home, series.port, store.section)
     series.ledger.write_text("")
-    victim = _fork(_run, home, number)
+    victim = fork(_run, home, number)
     status = os.waitpid(victim, 0)[1]
     kill.killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
     if not kill.killed:
@@ -157,41 +140,22 @@ def _attempt(series: _Series, store: Store, number: int) -> Kill:
 
 
 def _go_on(home: Path, kill: Kill) -> None:
-    status = os.waitpid(_fork(_run, home, 0), 0)[1]
+    status = os.waitpid(fork(_run, home, 0), 0)[1]
     if status != 0:
         kill.faults.append(f"the next process ended with status {status}: {(home / 'err').read_text()[-500:]}")
 
 
 def _run(home: Path, kill_at: int) -> None:
     from compozy.cli.main import run
-    from compozy.database.commits import add_commit_hook
 
     os.chdir(home)
-    shorten_leases()
-    for number, name in ((1, "out"), (2, "err")):
-        os.dup2(os.open(name, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o644), number)
-    passed = 0
-
-    def hook(_when: str) -> None:
-        nonlocal passed
-        passed += 1
-        if passed == kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-
+    shorten_leases(LEASE_S)
+    write_to(home, "out", "err")
     if kill_at:
-        add_commit_hook(hook)
+        die_at_commit(kill_at)
     status = run(COMMAND)
     sys.stdout.flush()
     os._exit(status)
-
-
-def shorten_leases() -> None:
-    """Have processes that died be known as dead sooner."""
-    from compozy.durable import lease, runtime
-
-    for module in (lease, runtime):
-        setattr(module, "LEASE_S", LEASE_S)  # noqa: B010 - a constant to those who read it
-    setattr(lease, "_RENEW_S", LEASE_S / 8)  # noqa: B010 - as above
 
 
 def _check(store: Store, asked: Counter[str], kill: Kill) -> None:
@@ -231,24 +195,6 @@ def _write_project(home: Path, port: str, section: dict[str, Any]) -> None:
     (home / "workflows").mkdir(parents=True)
     (home / "compozy.yaml").write_text(PROJECT.format(port=port, database=json.dumps(section)))
     (home / "workflows/three.yaml").write_text(WORKFLOW)
-
-
-def _wait_for_file(path: Path) -> str:
-    for _ in range(500):
-        if path.exists():
-            return path.read_text()
-        time.sleep(0.01)
-    raise TimeoutError(f"{path} did not appear")
-
-
-def _fork(body: Callable[..., None], *arguments: object) -> int:
-    child = os.fork()
-    if child == 0:
-        try:
-            body(*arguments)
-        finally:
-            os._exit(70)
-    return child
 
 
 if __name__ == "__main__":

@@ -4,36 +4,40 @@ from __future__ import annotations
 
 import json
 import os
-from http.server import BaseHTTPRequestHandler, HTTPServer
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+# Words in a prompt: it is refused, or not answered while anybody waits for it.
+FAIL = "!fail"
+HANG = "!hang"
+_HANG_S = 30.0
 
-def serve_ledger(ledger: Path, port_file: Path) -> None:
-    """Answer OpenAI chat requests on a free loopback port until killed, one line in `ledger` for each."""
+
+def serve_ledger(ledger: Path, port_file: Path, answer_after_s: float = 0.0) -> None:
+    """Answer OpenAI chat requests on a free loopback port until killed, one line in `ledger` for each.
+
+    Prompts with `!fail` are refused, those with `!hang` are answered half a minute later.
+    """
+    writing = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body: dict[str, Any] = json.loads(self.rfile.read(int(self.headers["content-length"])))
             prompt = str(body["messages"][-1]["content"])
-            with ledger.open("a") as file:
+            with writing, ledger.open("a") as file:
                 file.write(prompt + "\n")
-            answer = {
-                "id": "x",
-                "object": "chat.completion",
-                "created": 1,
-                "model": body["model"],
-                "choices": [
-                    {
-                        "index": 0,
-                        "finish_reason": "stop",
-                        "message": {"role": "assistant", "content": f"answer to {prompt}"},
-                    }
-                ],
-                "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
-            }
-            payload = json.dumps(answer).encode()
-            self.send_response(200)
+            time.sleep(_HANG_S if HANG in prompt else answer_after_s)
+            if FAIL in prompt:
+                self._answer(400, {"error": {"message": "refused", "type": "invalid_request_error"}})
+            else:
+                self._answer(200, _completion(str(body["model"]), f"answer to {prompt}"))
+
+        def _answer(self, status: int, document: dict[str, Any]) -> None:
+            payload = json.dumps(document).encode()
+            self.send_response(status)
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(payload)))
             self.end_headers()
@@ -42,8 +46,27 @@ def serve_ledger(ledger: Path, port_file: Path) -> None:
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name in the base class
             """Say nothing on stderr."""
 
-    server = HTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            """Say nothing of clients that were killed."""
+
+    server = Server(("127.0.0.1", 0), Handler)
     partial = port_file.with_suffix(".part")
     partial.write_text(str(server.server_port))
     os.replace(partial, port_file)
     server.serve_forever()
+
+
+def _completion(model: str, text: str) -> dict[str, Any]:
+    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
+    usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+    return {
+        "id": "x",
+        "object": "chat.completion",
+        "created": 1,
+        "model": model,
+        "choices": [choice],
+        "usage": usage,
+    }

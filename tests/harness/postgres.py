@@ -129,6 +129,34 @@ def own_server(**settings: str) -> Generator[Server, None, None]:
         shutil.rmtree(home, ignore_errors=True)
 
 
+class Restarts:
+    """A server that a test ends and starts again, with its data, at the same port."""
+
+    def __init__(self, postmaster: _Postmaster) -> None:
+        self._postmaster = postmaster
+        self.server = postmaster.start()
+        _make_roles(self.server)
+
+    def restart(self, how: signal.Signals, *, away_s: float) -> None:
+        """End it, and start it again after `away_s`. SIGINT cuts the sessions in order, SIGQUIT at once."""
+        self._postmaster.stop(how)
+        time.sleep(away_s)
+        self.server = self._postmaster.start()
+
+
+@contextlib.contextmanager
+def restarting_server() -> Generator[Restarts, None, None]:
+    """Run a server for one test, which may restart it."""
+    home = Path(tempfile.mkdtemp(prefix="compozy-pg-"))
+    # What was committed is there after a restart, also one at once: its log goes to the system, if not to the disk.
+    postmaster = _Postmaster(home, {"synchronous_commit": "on"})
+    try:
+        yield Restarts(postmaster)
+    finally:
+        postmaster.stop(signal.SIGQUIT)
+        shutil.rmtree(home, ignore_errors=True)
+
+
 def _with_names(statement: str, *names: str) -> sql.Composed:
     return sql.SQL(statement).format(*(sql.Identifier(name) for name in names))  # pyright: ignore[reportArgumentType]
 
@@ -194,49 +222,77 @@ def _lives(pid: int) -> bool:
 
 @contextlib.contextmanager
 def _serve(home: Path, settings: dict[str, str]) -> Generator[Server, None, None]:
-    home.chmod(0o755)
-    install = _install_for_nobody(home) if os.getuid() == 0 else _install()
-    data = home / "server/data"
-    data.parent.mkdir()
-    if os.getuid() == 0:
-        os.chown(data.parent, NOBODY, NOBODY)
-    environ = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"}
-    who: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
-    initdb = [str(install / "bin/initdb"), "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
-    done = subprocess.run(initdb, capture_output=True, text=True, cwd=data.parent, env=environ, check=False, **who)
-    if done.returncode != 0:
-        raise RuntimeError(f"initdb failed: {done.stderr}")
-    access = data / "pg_hba.conf"
-    access.write_text(_ACCESS + access.read_text())
-    port = _free_port()
-    options = {**_SETTINGS, "port": str(port), "unix_socket_directories": str(data.parent), **settings}
-    command = [str(install / "bin/postgres"), "-D", str(data), *(f"--{key}={value}" for key, value in options.items())]
-    with (data.parent / "log").open("w") as log:
-        process = subprocess.Popen(
-            command, stdout=log, stderr=log, cwd=data.parent, env=environ, text=True, preexec_fn=_die_with_parent, **who
-        )
-    server = Server(port=port, pid=process.pid, folder=data.parent)
+    postmaster = _Postmaster(home, settings)
     try:
-        _wait_until_ready(server, process, data.parent / "log")
+        server = postmaster.start()
+        _make_roles(server)
         yield server
     finally:
-        process.send_signal(signal.SIGQUIT)
-        process.wait()
+        postmaster.stop(signal.SIGQUIT)
+
+
+class _Postmaster:
+    """The program of a server with data of its own in `home`, which may be ended and started again."""
+
+    def __init__(self, home: Path, settings: dict[str, str]) -> None:
+        home.chmod(0o755)
+        install = _install_for_nobody(home) if os.getuid() == 0 else _install()
+        data = home / "server/data"
+        data.parent.mkdir()
+        if os.getuid() == 0:
+            os.chown(data.parent, NOBODY, NOBODY)
+        who: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
+        environ = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"}
+        self._how: dict[str, Any] = {"cwd": data.parent, "env": environ, **who}
+        initdb = [str(install / "bin/initdb"), "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8"]
+        done = subprocess.run([*initdb, "--no-sync"], capture_output=True, text=True, check=False, **self._how)
+        if done.returncode != 0:
+            raise RuntimeError(f"initdb failed: {done.stderr}")
+        access = data / "pg_hba.conf"
+        access.write_text(_ACCESS + access.read_text())
+        self._port = _free_port()
+        options = {**_SETTINGS, "port": str(self._port), "unix_socket_directories": str(data.parent), **settings}
+        words = [f"--{key}={value}" for key, value in options.items()]
+        self._command = [str(install / "bin/postgres"), "-D", str(data), *words]
+        self._folder = data.parent
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> Server:
+        """Start it and wait until it answers."""
+        log = self._folder / "log"
+        with log.open("a") as file:
+            self._process = subprocess.Popen(
+                self._command, stdout=file, stderr=file, text=True, preexec_fn=_die_with_parent, **self._how
+            )
+        server = Server(port=self._port, pid=self._process.pid, folder=self._folder)
+        _wait_until_ready(server, self._process, log)
+        return server
+
+    def stop(self, how: signal.Signals) -> None:
+        """End it: SIGINT cuts the sessions in order, SIGQUIT at once."""
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait()
+            self._process = None
 
 
 def _wait_until_ready(server: Server, process: subprocess.Popen[str], log: Path) -> None:
     while True:
         try:
-            with server.connect() as admin:
-                admin.execute(f"CREATE ROLE {_USER} LOGIN")
-                admin.execute(f"CREATE ROLE guarded LOGIN PASSWORD '{GUARDED[1]}'")
-                admin.execute("CREATE ROLE locked LOGIN")
-                admin.execute("CREATE ROLE stranger LOGIN")
+            with server.connect():
                 return
         except psycopg.OperationalError:
             if process.poll() is not None:
                 raise RuntimeError(f"PostgreSQL did not start: {log.read_text()[-2000:]}") from None
             time.sleep(0.02)
+
+
+def _make_roles(server: Server) -> None:
+    with server.connect() as admin:
+        admin.execute(f"CREATE ROLE {_USER} LOGIN")
+        admin.execute(f"CREATE ROLE guarded LOGIN PASSWORD '{GUARDED[1]}'")
+        admin.execute("CREATE ROLE locked LOGIN")
+        admin.execute("CREATE ROLE stranger LOGIN")
 
 
 def _install() -> Path:

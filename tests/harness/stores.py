@@ -27,6 +27,10 @@ class Store(Protocol):
         """Return what `sql` finds, [] while there is no such table; `{journal}` stands before the journal's tables."""
         ...
 
+    def change(self, *statements: str) -> None:
+        """Execute statements of which nothing is expected, as the superuser where there is one."""
+        ...
+
     def damage(self) -> Rows:
         """Return what the database finds wrong with itself."""
         ...
@@ -52,6 +56,12 @@ class SqliteStore:
                     return []
                 raise
 
+    def change(self, *statements: str) -> None:
+        """Change the file."""
+        with contextlib.closing(sqlite3.connect(self.home / "data/compozy.db", isolation_level=None)) as connection:
+            for statement in statements:
+                connection.execute(statement)
+
     def damage(self) -> Rows:
         """Ask for broken pages and for rows without those that they refer to."""
         broken = [row for row in self.query("PRAGMA integrity_check") if row != ("ok",)]
@@ -73,6 +83,12 @@ class PostgresStore:
                 return connection.execute(sql.format(journal=f"{JOURNAL_SCHEMA}.").encode()).fetchall()
             except psycopg.errors.UndefinedTable:
                 return []
+
+    def change(self, *statements: str) -> None:
+        """Change the database."""
+        with running_server().connect(self._dbname) as connection:
+            for statement in statements:
+                connection.execute(statement.encode())
 
     def damage(self) -> Rows:
         """Find nothing: the server has no such question."""

@@ -15,6 +15,7 @@ from compozy.database.executions import Execution, finish_execution, lock_execut
 from compozy.database.status import OPEN, Status, may_follow
 from compozy.database.tables import is_one_of, signals, workflow_states
 from compozy.database.tasks import end_open_tasks
+from compozy.database.usage import sum_usage
 from compozy.errors import ConflictError
 
 _THIS = workflow_states.c.workflow_exec_id == sa.bindparam("_id")
@@ -120,7 +121,8 @@ def ask_to_cancel(connection: sa.Connection, workflow_exec_id: str, error: dict[
             raise _ended(run, "canceled")
         if run.owner is None:
             end_open_tasks(connection, workflow_exec_id, Status.CANCELED)
-            finish_execution(connection, workflow_exec_id, Status.CANCELED, error=error)
+            usage = sum_usage(connection, workflow_exec_id) or None
+            finish_execution(connection, workflow_exec_id, Status.CANCELED, error=error, usage=usage)
         else:
             _request(connection, workflow_exec_id, Status.CANCELED)
     return lock_execution(connection, workflow_exec_id)

@@ -84,6 +84,12 @@ def has_signal(connection: sa.Connection, workflow_exec_id: str, name: str) -> b
     return connection.execute(_oldest(workflow_exec_id, name)).first() is not None
 
 
+def count_taken(connection: sa.Connection, taken_by: str) -> int:
+    """Return how many signals a task has taken."""
+    query = sa.select(sa.func.count()).where(signals.c.taken_by == taken_by)
+    return int(connection.execute(query).scalar_one())
+
+
 def take_signal(connection: sa.Connection, workflow_exec_id: str, name: str, *, taken_by: str) -> dict[str, Any] | None:
     """Give the oldest signal of this name to one task, once; None when there is none.
 

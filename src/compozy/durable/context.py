@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter, defaultdict, deque
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
@@ -151,11 +152,12 @@ class RunContext:
         self.check()
         known = [time for time in (until_ms, task_deadline_ms.get()) if time is not None]
         wait = _Wait(until_ms=min(known, default=None), signal=signal, woken=asyncio.get_running_loop().create_future())
+        # Should the time of day be set back meanwhile, the wait lasts no longer for it.
+        ends_s = monotonic_s() + _rest_s(until_ms)
         self._waits.add(wait)
         self._look_at_waits()
         try:
-            while not wait.woken.done() and (until_ms is None or now_ms() < until_ms):
-                rest_s = _LONGEST_SLEEP_S if until_ms is None else (until_ms - now_ms()) / 1000
+            while not wait.woken.done() and (rest_s := _rest_s(until_ms, ends_s)) > 0:
                 await asyncio.wait({wait.woken}, timeout=min(max(rest_s, 0.001), _LONGEST_SLEEP_S))
         finally:
             self._waits.discard(wait)
@@ -211,6 +213,12 @@ def current_run() -> RunContext:
 def enter_run(context: RunContext) -> None:
     """Make `context` the run of the task that calls this, and of those that it starts."""
     _current.set(context)
+
+
+def _rest_s(until_ms: int | None, ends_s: float = math.inf) -> float:
+    """Return how long to wait yet: until the time of day `until_ms`, and no longer than to `ends_s` in any case."""
+    until_s = math.inf if until_ms is None else (until_ms - now_ms()) / 1000
+    return min(until_s, ends_s - monotonic_s())
 
 
 def _wake(wait: _Wait) -> None:

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from compozy.database.executions import NewExecution, finish_execution, insert_execution
 from compozy.database.status import Status
 from compozy.database.tasks import NewTask, end_open_tasks, insert_task
+from compozy.database.usage import sum_usage
 from compozy.errors import InternalError
 
 
@@ -23,7 +24,7 @@ def accept(connection: sa.Connection, new: NewExecution, first_task: NewTask, ow
 def end_early(connection: sa.Connection, run_id: str, status: Status, error: dict[str, Any] | None) -> bool:
     """End a run and its open tasks before they are done; False when it had ended."""
     end_open_tasks(connection, run_id, status)
-    return finish_execution(connection, run_id, status, error=error)
+    return finish_execution(connection, run_id, status, error=error, usage=sum_usage(connection, run_id) or None)
 
 
 def end_unknown(connection: sa.Connection, run_id: str, *, is_canceled: bool) -> None:

@@ -34,6 +34,16 @@ class RunStart(Enum):
     ENDED = "ended"
 
 
+class BodyEnd(Enum):
+    """How the execution of a run came back."""
+
+    DONE = "done"
+    INTERRUPTED = "interrupted"
+    SUSPENDED = "suspended"
+    TIMED_OUT = "timed out"
+    BROKEN = "broken"
+
+
 async def find_start(run_id: str) -> RunStart:
     """Return how a run is to be begun."""
     known = await DBOS.get_workflow_status_async(run_id)

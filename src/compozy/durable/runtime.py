@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from enum import Enum
 from functools import partial
 from typing import Any
 
@@ -34,7 +33,7 @@ from compozy.durable.format import JOURNAL_FORMAT
 from compozy.durable.journal import destroy_journal, launch_journal
 from compozy.durable.lease import LEASE_S, Lease
 from compozy.durable.records import accept, end_early, end_unknown
-from compozy.durable.recover import RunStart, find_start, forget_queue, reconcile, resume, take_over
+from compozy.durable.recover import BodyEnd, RunStart, find_start, forget_queue, reconcile, resume, take_over
 from compozy.durable.step import load_recorded
 from compozy.errors import DatabaseError, InternalError, RunTimeoutError
 from compozy.ids import new_executor_id
@@ -48,16 +47,6 @@ _POLL_S = 1.0
 _STOP_S = 5.0
 # How soon a process notices that the journal closed a run whose body has ended.
 _JOURNAL_POLL_S = 0.01
-
-
-class _BodyEnd(Enum):
-    """How the execution of a run came back."""
-
-    DONE = "done"
-    INTERRUPTED = "interrupted"
-    SUSPENDED = "suspended"
-    TIMED_OUT = "timed out"
-    BROKEN = "broken"
 
 
 class Runtime:
@@ -89,7 +78,7 @@ class Runtime:
         self._controller = Controller(
             database, self.executor_id, self._contexts, cancel=self.cancel, lays_aside=lays_aside
         )
-        self._body_ends: dict[str, asyncio.Future[_BodyEnd]] = {}
+        self._body_ends: dict[str, asyncio.Future[BodyEnd]] = {}
         self._others_wait = False
         self._stopping = False
         self._failures: dict[str, DatabaseError] = {}
@@ -132,7 +121,8 @@ class Runtime:
         for body in self._bodies.values():
             body.cancel()
         for run_id, task in self._carried.items():
-            if run_id not in self._bodies and not self._body_ends[run_id].done():
+            end = self._body_ends.get(run_id)
+            if run_id not in self._bodies and (end is None or not end.done()):
                 # Claimed, and not yet called by the journal: the next process begins it.
                 task.cancel()
         if self._carried:
@@ -216,7 +206,8 @@ class Runtime:
             # Shielded: whoever waits may give up without stopping the run.
             await asyncio.shield(task)
         if run_id in self._failures:
-            raise self._failures.pop(run_id)
+            # It stays noted: the run still has to be given up.
+            raise self._failures[run_id]
 
     async def cancel(self, run_id: str, status: Status = Status.CANCELED, error: dict[str, Any] | None = None) -> bool:
         """End a run before it is done: CANCELED, or TIMED_OUT.
@@ -289,10 +280,16 @@ class Runtime:
 
     def _begin(self, run_id: str, start: RunStart | None = None) -> None:
         self._failures.pop(run_id, None)
-        self._carried[run_id] = asyncio.create_task(self._carry(run_id, start), name=f"run {run_id}")
+        carry = self._carry(run_id, start, former=self._carried.get(run_id))
+        self._carried[run_id] = asyncio.create_task(carry, name=f"run {run_id}")
 
-    async def _carry(self, run_id: str, start: RunStart | None) -> None:
+    async def _carry(self, run_id: str, start: RunStart | None, former: asyncio.Task[None] | None) -> None:
         """Have a run from its claim to the journal's last word on it."""
+        if former is not None:
+            # Taken for dead meanwhile, this process got its own run back: what it still does of it cannot be recorded.
+            if run_id in self._bodies:
+                self._bodies[run_id].cancel()
+            await asyncio.wait({former})
         self._body_ends[run_id] = asyncio.get_running_loop().create_future()
         try:
             await self._see_through(run_id, start or await find_start(run_id))
@@ -305,7 +302,8 @@ class Runtime:
             self._failures[run_id] = DatabaseError(f"the journal failed: {type(error).__name__}: {error}")
         finally:
             del self._body_ends[run_id]
-            del self._carried[run_id]
+            if self._carried[run_id] is asyncio.current_task():
+                del self._carried[run_id]
             self._wake.set()
 
     async def _see_through(self, run_id: str, start: RunStart) -> None:
@@ -321,16 +319,16 @@ class Runtime:
         else:
             handle = await resume(run_id, self.executor_id)
         how = await self._body_end(run_id)
-        if how is _BodyEnd.DONE:
+        if how is BodyEnd.DONE:
             await handle.get_result(polling_interval_sec=_JOURNAL_POLL_S)
-        elif how is _BodyEnd.TIMED_OUT:
+        elif how is BodyEnd.TIMED_OUT:
             await self._end_early(run_id, Status.TIMED_OUT, self._timeouts.pop(run_id).to_json())
-        elif how is _BodyEnd.SUSPENDED:
+        elif how is BodyEnd.SUSPENDED:
             await self._controller.let_go(self._suspended.pop(run_id))
-        elif how is _BodyEnd.BROKEN:
+        elif how is BodyEnd.BROKEN:
             await self._database.write_async(partial(end_unknown, run_id=run_id, is_canceled=False))
 
-    async def _body_end(self, run_id: str) -> _BodyEnd:
+    async def _body_end(self, run_id: str) -> BodyEnd:
         """Wait for the end of a run's body, and see that it begins: this process may have stood still meanwhile."""
         end = self._body_ends[run_id]
         while not end.done():
@@ -339,26 +337,26 @@ class Runtime:
                 continue
             run = await self._database.read_async(partial(get_execution, workflow_exec_id=run_id))
             if run.owner != self.executor_id:
-                return _BodyEnd.INTERRUPTED
+                return BodyEnd.INTERRUPTED
             # Another process began it in the journal after it had lost the run to this one.
             await resume(run_id, self.executor_id)
         return end.result()
 
     async def run_body(self, run_id: str) -> None:
         """What the journal calls for a run; only `run_journaled` does."""
-        how = _BodyEnd.INTERRUPTED
+        how = BodyEnd.INTERRUPTED
         try:
             body = self._bodies[run_id] = asyncio.ensure_future(self._execute_in_context(run_id))
             await body
-            how = _BodyEnd.DONE
+            how = BodyEnd.DONE
         except RunSuspendedError:
-            how = _BodyEnd.SUSPENDED
+            how = BodyEnd.SUSPENDED
             self._suspended[run_id] = self._contexts[run_id]
             raise
         except asyncio.CancelledError as error:
             raise RunInterruptedError from error
         except RunTimeoutError as error:
-            how = _BodyEnd.TIMED_OUT
+            how = BodyEnd.TIMED_OUT
             self._timeouts[run_id] = error
             raise RunInterruptedError from error
         except DatabaseError as error:
@@ -367,7 +365,7 @@ class Runtime:
             raise RunInterruptedError from error
         except Exception:
             _log.exception("a run broke", execution_id=run_id)
-            how = _BodyEnd.BROKEN
+            how = BodyEnd.BROKEN
             raise
         finally:
             del self._bodies[run_id]

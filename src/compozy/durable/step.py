@@ -17,6 +17,8 @@ from dbos._error import (
     DBOSWorkflowCancelledError,
     DBOSWorkflowConflictIDError,
 )
+from dbos._utils import retriable_postgres_exception, retriable_sqlite_exception
+from sqlalchemy.exc import DBAPIError
 
 from compozy.database.control import holds_run
 from compozy.database.failures import explain_failures
@@ -28,6 +30,13 @@ _log = structlog.get_logger(__name__)
 
 class _LostRunError(BaseException):
     """Another process has the run, or it has ended: no Exception, so that the engine records nothing."""
+
+
+class _RefusedError(BaseException):
+    """The database refused a statement for a reason that may pass, such as a full disk: no Exception, as above.
+
+    The engine would record the refusal as the step's result, in a row that still finds room, and for good.
+    """
 
 
 async def step(name: str, call: Callable[[], Awaitable[Any]]) -> Any:
@@ -118,7 +127,15 @@ async def _record(
     def commit() -> Any:
         with EnterDBOSStepCtx({"name": name}, engine) as entered:
             journal = _get_dbos_instance()._sys_db  # pyright: ignore[reportPrivateUsage] - see above
-            return journal.call_txn_as_step(entered.workflow_id, function_id, name, change)
+            return journal.call_txn_as_step(entered.workflow_id, function_id, name, refusable)
+
+    def refusable(connection: sa.Connection) -> Any:
+        try:
+            return change(connection)
+        except DBAPIError as error:
+            if retriable_postgres_exception(error) or retriable_sqlite_exception(error):
+                raise
+            raise _RefusedError from error
 
     with _engine_failures(context.location):
         return await _finish(asyncio.ensure_future(asyncio.to_thread(commit)), is_seen_through=is_seen_through)
@@ -177,6 +194,9 @@ def _engine_failures(location: str) -> Generator[None, None, None]:
     """Translate what the engine raises when it could not record."""
     try:
         with explain_failures(location):
-            yield
+            try:
+                yield
+            except _RefusedError as refused:
+                raise refused.__cause__ or refused from None
     except _LOST as error:
         raise asyncio.CancelledError from error

@@ -21,6 +21,8 @@ from compozy.template import has_actions
 _ITEM = frozenset({"item", "index"})
 _SIGNAL = frozenset({"signal", "processor"})
 _RESULT = frozenset({"output", "children"})
+_OF_CHILDREN = {"parallel": frozenset({"progress"}), "collection": frozenset({"progress", "results"})}
+_NOTHING: frozenset[str] = frozenset()
 _ERROR = frozenset({"error"})
 _CEL_KEYS = frozenset({"condition", "filter"})
 
@@ -85,7 +87,7 @@ def _texts(task: TaskOutline) -> Iterator[_Text]:
     yield _Text(path=("condition",), roots=signal)
     yield _Text(path=("with",), roots=item)
     yield _Text(path=("filter",), roots=item)
-    yield _Text(path=("outputs",), roots=_RESULT | signal, children=True)
+    yield _Text(path=("outputs",), roots=_RESULT | signal | _OF_CHILDREN.get(task.kind, _NOTHING), children=True)
     for path in (("env",), ("prompt",), ("agent", "instructions"), ("items",), ("wait_for",), ("signal",)):
         yield _Text(path=path)
     yield _Text(path=("on_success", "with"), roots=signal, own=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,8 +18,8 @@ from compozy.durable.context import RunSuspendedError, current_run
 from compozy.durable.step import transact
 from compozy.errors import ChildrenFailedError
 from compozy.task.config import Strategy
-from compozy.task.status import container_status
-from compozy.task.tree import After, Outcome, RunTask, TaskResult, TaskRun
+from compozy.task.status import container_status, progress_of, status_of_counts
+from compozy.task.tree import After, Outcome, RunTask, TaskResult, TaskRun, end_step, nothing_after
 
 _MAX_TOLD = 5
 
@@ -37,6 +38,7 @@ class Pool:
     workers: int
     run_task: RunTask
     _results: dict[int, TaskResult] = field(default_factory=dict[int, TaskResult])
+    _counts: Counter[Status] = field(default_factory=Counter[Status])
     # Those whose rows tell by now that they run, because that was stored with the end of another.
     _begun: set[int] = field(default_factory=set[int])
 
@@ -47,23 +49,34 @@ class Pool:
             RunSuspendedError: the run comes to a halt.
             DatabaseError: the run cannot go on here.
         """
-        queue = iter(range(len(self.children)))
-        count = min(self.workers or len(self.children), len(self.children))
+        await self._recall()
+        left = [number for number in range(len(self.children)) if number not in self._results]
+        queue, count = iter(left), min(self.workers or len(left), len(left))
         if self.decided() is None and count:
             with current_run().branching(count):
                 # What each takes first is settled before any of them runs.
                 firsts = list(islice(queue, count))
                 await _run_all([self._work(first, queue) for first in firsts], self._is_over)
         return {
-            child.id: self._results.get(number) or TaskResult.canceled(child.id)
+            child.id: self._results.get(number) or TaskResult.canceled(child)
             for number, child in enumerate(self.children)
         }
 
     def decided(self) -> Status | None:
         """Return how the container ends, None while that is open."""
-        known = [found.end.status for found in self._results.values()]
-        open_ones = [Status.PENDING] * (len(self.children) - len(known))
-        return container_status(self.strategy, [*known, *open_ones])
+        open_ones = {Status.PENDING: len(self.children) - len(self._results)}
+        return status_of_counts(self.strategy, {**self._counts, **open_ones})
+
+    async def _recall(self) -> None:
+        """Look first at those whose ends are recorded: they may decide that none of the others runs again."""
+        for number, child in enumerate(self.children):
+            if current_run().is_recorded(end_step(child.path)):
+                self._note(number, await self.run_task(child, begun=True, then=nothing_after))
+
+    def _note(self, number: int, result: TaskResult) -> None:
+        if number not in self._results:
+            self._counts[result.end.status] += 1
+        self._results[number] = result
 
     def _is_over(self) -> bool:
         return self.decided() is not None
@@ -75,13 +88,13 @@ class Pool:
                 following: list[int] = []
 
                 def then(result: TaskResult, number: int = number, following: list[int] = following) -> After:
-                    self._results[number] = result
+                    self._note(number, result)
                     if self._is_over():
                         return After()
                     following.extend(islice(queue, 1))
                     return After(write=partial(_begin, [self.children[found].row() for found in following]))
 
-                self._results[number] = await self.run_task(child, begun=number in self._begun, then=then)
+                self._note(number, await self.run_task(child, begun=number in self._begun, then=then))
                 self._begun.update(following)
                 number = following[0] if following else next(queue, None)
         finally:
@@ -96,9 +109,10 @@ async def begin_children(call: TaskRun, children: Sequence[TaskRun]) -> None:
 
 def outcome_of(strategy: Strategy, output: Mapping[str, Any], results: Mapping[str, TaskResult]) -> Outcome:
     """Return what a container came to whose tasks have all ended."""
-    status = container_status(strategy, [result.end.status for result in results.values()])
+    statuses = [result.end.status for result in results.values()]
+    status = container_status(strategy, statuses)
     if status is Status.SUCCESS:
-        return Outcome(output=dict(output), children=results)
+        return Outcome(output=dict(output), children=results, roots={"progress": progress_of(statuses)})
     return Outcome(status=status or Status.CANCELED, output=dict(output), error=failure_of(results), children=results)
 
 
@@ -128,16 +142,19 @@ async def _run_all(bodies: Sequence[Coroutine[Any, Any, None]], is_over: Callabl
     That the run comes to a halt is no reason to cancel: each branch stops by itself, with what it did recorded.
     """
     waiting = {asyncio.create_task(body) for body in bodies}
+    ended: asyncio.Queue[asyncio.Task[None]] = asyncio.Queue()
+    for task in waiting:
+        task.add_done_callback(ended.put_nowait)
     halted: BaseException | None = None
     try:
         while waiting and not is_over():
-            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                error = asyncio.CancelledError() if task.cancelled() else task.exception()
-                if isinstance(error, RunSuspendedError):
-                    halted = error
-                elif error is not None:
-                    raise error
+            task = await ended.get()
+            waiting.discard(task)
+            error = asyncio.CancelledError() if task.cancelled() else task.exception()
+            if isinstance(error, RunSuspendedError):
+                halted = error
+            elif error is not None:
+                raise error
     finally:
         for task in waiting:
             task.cancel()

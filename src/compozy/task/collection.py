@@ -39,8 +39,10 @@ async def run_collection(call: TaskRun, task: CollectionTask, run_task: RunTask)
         results.update(await pool.run())
         if _ends_early(task, pool):
             break
-    rest = {child.id: TaskResult.canceled(child.id) for child in children if child.id not in results}
-    return outcome_of(task.strategy, _output(expanded, {**results, **rest}), {**results, **rest})
+    results |= {child.id: TaskResult.canceled(child) for child in children if child.id not in results}
+    output = _output(expanded, results)
+    outcome = outcome_of(task.strategy, output, results)
+    return replace(outcome, roots={**outcome.roots, "results": output["results"]})
 
 
 async def collection_children(call: TaskRun, task: CollectionTask) -> list[TaskRun]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -48,6 +48,8 @@ _log = structlog.get_logger(__name__)
 # What comes of the same data again: trying it once more would be a waste.
 _SAME_AGAIN = frozenset({"template_render", "template_syntax", "expression", "schema_mismatch", "usage", "items"})
 _SKIPPED = {"skipped": True}
+_CONTAINERS = (ParallelTask, CollectionTask, CompositeTask)
+_HOLD_TASKS = (*_CONTAINERS, WaitTask)
 _ONCE = RetryPolicy(maximum_attempts=1)
 
 
@@ -70,11 +72,11 @@ async def run_task(call: TaskRun, *, begun: bool, then: Then) -> TaskResult:
     call.run.report.task_began(call.run.execution_id, call.path)
     began_s = monotonic_s()
     found = await _perform(call)
-    result = TaskResult(id=call.id, end=found.end, children=found.children)
+    result = TaskResult(id=call.id, kind=call.task.type, end=found.end, children=found.children, roots=found.roots)
     after = then(result)
 
     def record(connection: sa.Connection) -> dict[str, Any]:
-        if found.end.status is not Status.SUCCESS or found.children:
+        if isinstance(call.task, _HOLD_TASKS):
             end_open_below(connection, call.run.execution_id, call.path)
         finish_task(connection, call.key, found.end)
         after.write(connection)
@@ -98,7 +100,7 @@ async def recall(call: TaskRun) -> TaskResult:
     shows_none = end.status is Status.TIMED_OUT or end.output == _SKIPPED
     children = {} if shows_none else await replay_children(inside, recall)
     call.run.report.task_ended(call.run.execution_id, call.path, end, replayed=True, seconds=0.0)
-    return TaskResult(id=call.id, end=end, children=children, recorded=stored)
+    return TaskResult(id=call.id, kind=call.task.type, end=end, children=children, recorded=stored)
 
 
 @dataclass(kw_only=True)
@@ -107,6 +109,7 @@ class _Performed:
 
     end: TaskEnd
     children: dict[str, TaskResult]
+    roots: Mapping[str, Any]
 
 
 async def _perform(call: TaskRun) -> _Performed:
@@ -144,7 +147,7 @@ def _performed(call: TaskRun, attempts: int, outcome: Outcome, usages: list[dict
         error=outcome.error,
         usage=usages or None,
     )
-    return _Performed(end=end, children=dict(outcome.children))
+    return _Performed(end=end, children=dict(outcome.children), roots=outcome.roots)
 
 
 async def _attempt(call: TaskRun) -> Outcome:
@@ -198,7 +201,8 @@ def _prepare(call: TaskRun) -> TaskRun:
     task = call.task
     env: dict[str, str] = render_value(task.env or {}, (*call.place, "env"), call.scope)
     scope = call.scope.with_env(env)
-    own: dict[str, Any] = render_value(task.with_ or {}, (*call.place, "with"), scope)
+    # The own `with` reads what the transition gave.
+    own: dict[str, Any] = render_value(task.with_ or {}, (*call.place, "with"), scope.with_input(call.given))
     given = {**(call.inherited or {}), **own, **(call.given or {})}
     if task.input is not None:
         given = _fit(task.input, given, f"the input of task {call.id!r}")
@@ -220,8 +224,9 @@ def _project(call: TaskRun, outcome: Outcome) -> Outcome:
     task, output = call.task, outcome.output
     if task.outputs is not None:
         children = {child_id: child.view() for child_id, child in outcome.children.items()}
-        own: Any = {child_id: child.end.output for child_id, child in outcome.children.items()} or output
-        scope = call.scope.with_roots(output=own, children=children)
+        own: Any = {child_id: child.end.output for child_id, child in outcome.children.items()}
+        own = own if isinstance(task, _CONTAINERS) else output
+        scope = call.scope.with_roots(output=own, children=children, **outcome.roots)
         output = render_value(task.outputs, (*call.place, "outputs"), scope)
     if task.output is not None and not _is_held_to_schema(task):
         output = _fit(task.output, output, f"the result of task {call.id!r}")
@@ -261,11 +266,18 @@ def retry_policy(call: TaskRun) -> RetryPolicy:
     """Return how often a task is tried: as it says itself; for one that asks a model, as its workflow says."""
     task = call.task
     own = task.config.retry_policy if task.config is not None else None
-    if own is None and isinstance(task, BasicTask):
-        own = call.run.options.retry_policy
+    if isinstance(task, BasicTask):
+        own = _laid_over(own, call.run.options.retry_policy)
     if task.retries is not None:
         return (own or RetryPolicy()).model_copy(update={"maximum_attempts": task.retries + 1})
     return own or _ONCE
+
+
+def _laid_over(near: RetryPolicy | None, far: RetryPolicy | None) -> RetryPolicy | None:
+    """Return what the nearer policy says, and the other one where it says nothing."""
+    if near is None or far is None:
+        return near or far
+    return far.model_copy(update={name: getattr(near, name) for name in near.model_fields_set})
 
 
 async def _pause(call: TaskRun, attempt: int, pause_s: float) -> None:

@@ -30,9 +30,11 @@ def to_items(value: Any) -> list[Any]:
         return _limited([{"key": key, "value": item} for key, item in entries])
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
         return _limited(list(cast("Sequence[Any]", value)))
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != int(value) or value < 0:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ItemsError(f"`items` is a list, a map, a whole number or JSON, got {_show(value)}")
-    return list(range(_check_count(int(value))))
+    return list(range(_check_count(value)))
 
 
 def _parse(text: str) -> Any:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import itertools
+from collections.abc import Awaitable, Callable, Iterator
 
 from compozy.durable.context import current_run
 from compozy.task.collection import collection_children
 from compozy.task.composite import composite_child, composite_plan
-from compozy.task.config import CollectionTask, CompositeTask, ParallelTask
+from compozy.task.config import CollectionTask, CompositeTask, ParallelTask, WaitTask
 from compozy.task.parallel import parallel_children
-from compozy.task.tree import TaskResult, TaskRun
+from compozy.task.tree import TaskResult, TaskRun, end_step
+from compozy.task.wait import processor_child
 
 Recall = Callable[[TaskRun], Awaitable[TaskResult]]
 """Returns what is recorded of a task that has ended."""
-
-
-def end_step(path: str) -> str:
-    """Return the name of the step that records the end of the task at `path`."""
-    return f"{path}.end"
 
 
 async def replay_children(call: TaskRun, recall: Recall) -> dict[str, TaskResult]:
@@ -34,10 +31,23 @@ async def replay_children(call: TaskRun, recall: Recall) -> dict[str, TaskResult
         steps = composite_plan(call, task).steps.values()
         children = [composite_child(call, step, None, scope, {}) for step in steps]
         return {child.id: await recall(child) for child in children if current_run().is_recorded(end_step(child.path))}
+    if isinstance(task, WaitTask):
+        return {child.id: await recall(child) for child in _processed(call, task)}
     return {}
+
+
+def _processed(call: TaskRun, task: WaitTask) -> Iterator[TaskRun]:
+    """Yield the runs of the processor, one for each signal that was taken."""
+    if task.processor is None:
+        return
+    for number in itertools.count():
+        child = processor_child(call, task.processor, {}, number)
+        if not current_run().is_recorded(end_step(child.path)):
+            return
+        yield child
 
 
 async def _recall(child: TaskRun, recall: Recall) -> TaskResult:
     if current_run().is_recorded(end_step(child.path)):
         return await recall(child)
-    return TaskResult.canceled(child.id)
+    return TaskResult.canceled(child)

@@ -117,7 +117,8 @@ class Sequence:
     def _render_given(self, result: TaskResult, follow: Following) -> dict[str, Any] | None:
         if follow.task_id is None or follow.with_ is None:
             return None
-        scope = self.scope if result.end.error is None else self.scope.with_roots(error=result.end.error)
+        error = {} if result.end.error is None else {"error": result.end.error}
+        scope = self.scope.with_roots(**result.roots, **error)
         return render_value(follow.with_, follow.with_place, scope)
 
     def _note(self, call: TaskRun, result: TaskResult) -> None:

@@ -21,6 +21,7 @@ from compozy.task.scope import Scope
 
 View = dict[str, Any]
 """A task as templates see it: `{"id", "status", "input", "output", "error", "children"}`."""
+_CONTAINERS = frozenset({"parallel", "collection", "composite"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +120,7 @@ class Outcome:
     Args:
         children: the tasks inside it, by id.
         usage: what its own model requests cost; those of its children are counted with them.
+        roots: what its `outputs` and the `with` of what follows read besides.
     """
 
     status: Status = Status.SUCCESS
@@ -126,21 +128,24 @@ class Outcome:
     error: dict[str, Any] | None = None
     usage: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     children: Mapping[str, TaskResult] = field(default_factory=dict[str, "TaskResult"])
+    roots: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskResult:
-    """A task that has ended. `recorded` is what the journal keeps beside its end."""
+    """A task that has ended. `recorded` is what the journal keeps beside its end; `roots` is only there at its end."""
 
     id: str
+    kind: str
     end: TaskEnd
     children: Mapping[str, TaskResult] = field(default_factory=dict[str, "TaskResult"])
     recorded: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    roots: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @classmethod
-    def canceled(cls, task_id: str) -> TaskResult:
+    def canceled(cls, call: TaskRun) -> TaskResult:
         """Return the result of a task that was not needed any more."""
-        return cls(id=task_id, end=TaskEnd(status=Status.CANCELED, attempts=0))
+        return cls(id=call.id, kind=call.task.type, end=TaskEnd(status=Status.CANCELED, attempts=0))
 
     def view(self) -> View:
         """Return the task as templates see it.
@@ -149,7 +154,7 @@ class TaskResult:
         """
         children = {child_id: child.view() for child_id, child in self.children.items()}
         output: Any = self.end.output
-        if children:
+        if self.kind in _CONTAINERS and (children or isinstance(output, Mapping)):
             own = dict(cast("Mapping[str, Any]", output)) if isinstance(output, Mapping) else {}
             output = {**{child_id: _short(view) for child_id, view in children.items()}, **own, "output": own}
         return {
@@ -165,12 +170,12 @@ class TaskResult:
     def restore(cls, task_id: str, stored: Mapping[str, Any]) -> TaskResult:
         """Return the result that `to_json` stored."""
         children = {child_id: cls.restore(child_id, child) for child_id, child in stored["children"].items()}
-        return cls(id=task_id, end=restore_task_end(stored["end"]), children=children)
+        return cls(id=task_id, kind=stored["kind"], end=restore_task_end(stored["end"]), children=children)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the stored form, `{"end", "children": {id: ...}}`."""
+        """Return the stored form, `{"kind", "end", "children": {id: ...}}`."""
         children = {child_id: child.to_json() for child_id, child in self.children.items()}
-        return {"end": asdict(self.end), "children": children}
+        return {"kind": self.kind, "end": asdict(self.end), "children": children}
 
     def usages(self) -> list[dict[str, Any]]:
         """Return what the task and those inside it cost, in their order."""
@@ -195,6 +200,11 @@ class RunTask(Protocol):
     def __call__(self, call: TaskRun, *, begun: bool, then: Then) -> Awaitable[TaskResult]:
         """Run `call`, whose row tells by now that it runs if `begun`."""
         ...
+
+
+def end_step(path: str) -> str:
+    """Return the name of the step that records the end of the task at `path`."""
+    return f"{path}.end"
 
 
 def nothing_after(_: TaskResult) -> After:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,7 +15,8 @@ from compozy.database.tasks import wait_in_task
 from compozy.durable.context import current_run
 from compozy.durable.step import transact
 from compozy.errors import ChildrenFailedError
-from compozy.task.config import WaitTask
+from compozy.schema import validate_value
+from compozy.task.config import Task, WaitTask
 from compozy.task.decide import decide
 from compozy.task.scope import render_text
 from compozy.task.tree import Outcome, RunTask, TaskResult, TaskRun, nothing_after
@@ -42,9 +42,16 @@ async def run_wait(call: TaskRun, task: WaitTask, run_task: RunTask) -> Outcome:
         if processed is not None and processed.end.status is not Status.SUCCESS:
             return Outcome(status=Status.FAILED, error=_refusal(processed), children=children)
         processor = {} if processed is None else {"output": processed.end.output}
-        scope = call.scope.with_roots(signal=signal, processor=processor)
-        if task.condition is None or decide(task.condition, (*call.place, "condition"), scope, scope.roots()):
-            return Outcome(output=_output(signal, processor), children=children)
+        if _is_accepted(call, task, signal, processor):
+            roots = {"signal": signal, "processor": processor}
+            return Outcome(output=_output(signal, processor), children=children, roots=roots)
+
+
+def processor_child(call: TaskRun, processor: Task, signal: Mapping[str, Any], number: int) -> TaskRun:
+    """Return the processor of a wait, ready to run for the signal with this `number`, from 0."""
+    scope = call.scope.nested(signal=signal, parent=call.as_parent())
+    place = (*call.place, "processor")
+    return call.child(processor, place, scope, number=number, child_id=f"{processor.id}-{number}")
 
 
 async def _receive(call: TaskRun, name: str) -> dict[str, Any]:
@@ -69,11 +76,18 @@ async def _process(
 ) -> TaskResult | None:
     if task.processor is None:
         return None
-    scope = call.scope.nested(signal=signal, parent=call.as_parent())
-    child = call.child(
-        task.processor, (*call.place, "processor"), scope, number=number, child_id=f"{task.processor.id}-{number}"
-    )
-    return await run_task(replace(child, inherited=None), begun=False, then=nothing_after)
+    child = processor_child(call, task.processor, signal, number)
+    return await run_task(child, begun=False, then=nothing_after)
+
+
+def _is_accepted(call: TaskRun, task: WaitTask, signal: Mapping[str, Any], processor: Mapping[str, Any]) -> bool:
+    if task.form is not None and validate_value(task.form, signal["payload"]):
+        # It was sent as a plain signal: whoever approves is told what does not fit.
+        return False
+    if task.condition is None:
+        return True
+    scope = call.scope.with_roots(signal=signal, processor=processor)
+    return decide(task.condition, (*call.place, "condition"), scope, scope.roots())
 
 
 def _envelope(found: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from compozy.database.database import Database
 from compozy.database.executions import Execution, finish_execution, get_execution
 from compozy.database.status import Status
 from compozy.database.tasks import finish_task
+from compozy.database.usage import sum_usage
 from compozy.durable.context import current_run
 from compozy.durable.step import transact
 from compozy.errors import CompozyError, RunTimeoutError
@@ -23,13 +24,12 @@ from compozy.model.catalog import ModelCatalog
 from compozy.task.execute import recall, run_task
 from compozy.task.next import Step, plan_of
 from compozy.task.options import RunOptions
-from compozy.task.replay import end_step
 from compozy.task.report import Report
 from compozy.task.scope import Scope, render_value
 from compozy.task.sequence import Sequence, SequenceEnd
-from compozy.task.tree import After, RunState, TaskResult, TaskRun, Then
+from compozy.task.tree import After, RunState, TaskResult, TaskRun, Then, end_step
 from compozy.workflow.config import WorkflowConfig
-from compozy.workflow.output import add_usage, render_output
+from compozy.workflow.output import render_output
 from compozy.workflow.places import locate_from
 
 
@@ -103,7 +103,6 @@ class RunEnd:
     status: Status
     output: Any = None
     error: dict[str, Any] | None = None
-    usage: list[dict[str, Any]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,15 +142,15 @@ def _make(
 
 
 def _finish(execution_id: str, end: RunEnd, connection: sa.Connection) -> None:
-    finish_execution(connection, execution_id, end.status, output=end.output, error=end.error, usage=end.usage)
+    usage = sum_usage(connection, execution_id)
+    finish_execution(connection, execution_id, end.status, output=end.output, error=end.error, usage=usage)
 
 
 def _run_end(workflow: WorkflowConfig, scope: Scope, end: SequenceEnd) -> RunEnd:
-    usage = add_usage([usage for result in end.results.values() for usage in result.usages()])
     if end.error is not None:
         details = {**end.error.get("details", {}), "task": end.failed}
-        return RunEnd(status=Status.FAILED, error={**end.error, "details": details}, usage=usage)
+        return RunEnd(status=Status.FAILED, error={**end.error, "details": details})
     try:
-        return RunEnd(status=Status.SUCCESS, output=render_output(workflow, scope, end.results), usage=usage)
+        return RunEnd(status=Status.SUCCESS, output=render_output(workflow, scope, end.results))
     except CompozyError as error:
-        return RunEnd(status=Status.FAILED, error=error.to_json(), usage=usage)
+        return RunEnd(status=Status.FAILED, error=error.to_json())

@@ -16,7 +16,7 @@ from compozy.config.nearest import suggest
 from compozy.database.control import ask_to_cancel, ask_to_pause, resume_run
 from compozy.database.database import Database
 from compozy.database.executions import Execution, get_execution
-from compozy.database.signals import Signal, send_signal
+from compozy.database.signals import Signal, count_taken, send_signal
 from compozy.database.status import Status
 from compozy.database.tasks import TaskState, list_tasks
 from compozy.errors import ConflictError, NotFoundError, RunCanceledError, SchemaMismatchError, UsageError
@@ -155,9 +155,10 @@ def _approve(connection: sa.Connection, execution_id: str, given: Any, task: str
             hint="give it with --input='{...}'",
             details={"form": form, "problems": [{"path": path, "message": message} for path, message in problems]},
         )
-    # The task takes one answer: a second one is told so, and not kept for another form of the same name.
+    # One answer is kept at a time: a second one is told so, until the task has refused the first by its condition.
+    refused = count_taken(connection, waiting.task_exec_id)
     sent = Signal(
-        signal_id=f"{waiting.task_exec_id}>approval",
+        signal_id=f"{waiting.task_exec_id}>approval-{refused + 1}",
         workflow_exec_id=execution_id,
         name=str(waiting.waits_for),
         payload=answer,

@@ -109,4 +109,4 @@ def _result(task: TaskState, tasks: Sequence[TaskState]) -> TaskResult:
     end = TaskEnd(
         status=task.status, attempts=task.attempts, input=task.input, output=task.output, error=task.error, usage=None
     )
-    return TaskResult(id=task.task_id, end=end, children=children)
+    return TaskResult(id=task.task_id, kind=task.execution_type, end=end, children=children)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -16,11 +17,13 @@ from compozy.database.executions import insert_execution, list_foreign_format
 from compozy.database.executors import bury_dead, insert_executor
 from compozy.database.migrate import migrate_up
 from compozy.database.status import Status
+from compozy.database.tables import workflow_states
 from compozy.durable.format import JOURNAL_FORMAT
 from compozy.durable.runtime import Runtime
+from compozy.durable.step import step
 from compozy.errors import RunTimeoutError
 from tests.harness.databases import journal_table
-from tests.integration.durable.runs import finish, new_run, read_journal, read_run, running
+from tests.integration.durable.runs import finish, new_run, read_journal, read_run, read_steps, running
 
 
 async def _until(condition: Callable[[], bool]) -> None:
@@ -260,3 +263,34 @@ async def test_the_queue_of_a_process_is_gone_with_it(database: Database) -> Non
         await _until(lambda: read_run(database, "r").status is Status.SUCCESS)
     with database.read() as connection:
         assert connection.execute(sa.text(f"SELECT count(*) FROM {journal_table(database, 'queues')}")).scalar() == 0
+
+
+async def test_a_process_that_was_taken_for_dead_gets_its_own_run_back(database: Database) -> None:
+    """It begins the run again, and what the first body still does of it is not recorded."""
+    bodies: list[str] = []
+    stands_still = asyncio.Event()
+
+    async def execute(run_id: str) -> None:
+        bodies.append(run_id)
+        await step("first", _text)
+        if len(bodies) == 1:
+            stands_still.set()
+            await asyncio.sleep(60)
+        await finish(run_id, "done")
+
+    async with running(database, execute) as runtime:
+        await runtime.submit(new_run("r"), "t")
+        await stands_still.wait()
+        with database.write() as connection:
+            connection.execute(sa.update(workflow_states).values(owner=None))
+        while not read_run(database, "r").status.is_final:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.02)
+        await runtime.wait("r")
+        assert runtime.in_hand() == set()
+    assert bodies == ["r", "r"]
+    assert read_steps(database, "r") == ["first", "end"]
+    assert (read_run(database, "r").status, read_journal(database, "r")) == (Status.SUCCESS, "SUCCESS")
+
+
+async def _text() -> Any:
+    return "text"

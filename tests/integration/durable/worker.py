@@ -1,6 +1,9 @@
 """A process that executes runs of two steps until it is ended, and writes down what it does.
 
-python -m tests.integration.durable.worker PORT DBNAME LOG FIRST_MS SECOND_MS PLACES
+python -m tests.integration.durable.worker ORDERS, a JSON object: `database`, the settings; `log`, a file; `pauses_s`,
+how long each step takes, by name; `wait_s`, how long the run waits behind each; `places`, how many runs at one time.
+
+SIGUSR1 sets its clock an hour ahead, SIGUSR2 an hour back. SIGTERM ends it in order.
 """
 
 from __future__ import annotations
@@ -8,35 +11,60 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from compozy.clock import now_ms
 from compozy.config.settings import DatabaseSettings
 from compozy.database.database import open_database
+from compozy.durable.context import current_run
 from compozy.durable.runtime import Runtime
-from compozy.durable.step import step
+from compozy.durable.step import step, transact
+from compozy.log import configure_logging
 from tests.integration.durable.runs import finish
 
+_HOUR_S = 3600
 
-async def _work(port: int, dbname: str, log: Path, pauses_s: dict[str, float], places: int) -> None:
-    settings = DatabaseSettings(driver="postgres", host="127.0.0.1", port=port, user="compozy", dbname=dbname)
+
+async def _work(orders: dict[str, Any]) -> None:
+    log = Path(orders["log"])
 
     async def execute(run_id: str) -> None:
-        for name, pause_s in pauses_s.items():
+        for name, pause_s in orders["pauses_s"].items():
 
             async def call(name: str = name, pause_s: float = pause_s) -> Any:
                 _write(log, json.dumps({"run": run_id, "step": name, "at_s": time.time()}) + "\n")
                 await asyncio.sleep(pause_s)
 
             await step(name, call)
+            if orders["wait_s"]:
+                until_ms = await transact(f"{name}.wait", lambda _: now_ms() + int(orders["wait_s"] * 1000))
+                await current_run().wait(until_ms=until_ms)
         await finish(run_id, output={"by": os.getpid()})
 
-    runtime = Runtime(open_database(settings), execute=execute, max_concurrent=places, role="worker")
+    database = open_database(DatabaseSettings.model_validate(orders["database"]))
+    runtime = Runtime(database, execute=execute, max_concurrent=orders["places"], role="worker")
     await runtime.start()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    for number, seconds in ((signal.SIGUSR1, _HOUR_S), (signal.SIGUSR2, -_HOUR_S)):
+        loop.add_signal_handler(number, partial(_set_clock, seconds))
     _write(log, "")
-    await asyncio.Event().wait()
+    await stop.wait()
+    await runtime.stop()
+    database.close()
+
+
+def _set_clock(seconds: int) -> None:
+    """Set the time of day of this process, that of the engine too. What measures durations goes on."""
+    read, read_ns = time.time, time.time_ns
+    time.time = lambda: read() + seconds
+    time.time_ns = lambda: read_ns() + seconds * 1_000_000_000
 
 
 def _write(log: Path, text: str) -> None:
@@ -45,6 +73,5 @@ def _write(log: Path, text: str) -> None:
 
 
 if __name__ == "__main__":
-    _, port, dbname, log, first_ms, second_ms, places = sys.argv
-    pauses_s = {"first": int(first_ms) / 1000, "second": int(second_ms) / 1000}
-    asyncio.run(_work(int(port), dbname, Path(log), pauses_s, int(places)))
+    configure_logging("warn", as_json=False)
+    asyncio.run(_work(json.loads(sys.argv[1])))

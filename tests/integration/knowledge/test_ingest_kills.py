@@ -7,13 +7,15 @@ import os
 import shutil
 import signal
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.harness.embeddings import serve_embeddings
-from tests.harness.kills import LEASE_S, shorten_leases
+from tests.harness.forks import shorten_leases
+from tests.harness.kills import LEASE_S
 from tests.harness.knowledge import write_knowledge_project
 from tests.harness.processes import Commands, Conditions
 from tests.harness.stores import Store, open_store
@@ -70,7 +72,7 @@ def test_killed_at_a_commit(place: int, tmp_path: Path, commands: Commands) -> N
 def test_killed_at_any_moment(driver: str, batches: int, tmp_path: Path, commands: Commands) -> None:
     with serve_embeddings() as (url, asked), open_store(driver, tmp_path) as store:
         prepare(tmp_path, url, store.section)
-        conditions = Conditions(before=shorten_leases)
+        conditions = Conditions(before=partial(shorten_leases, LEASE_S))
         victim = commands.start(tmp_path, "knowledge", "ingest", "knowledge", conditions=conditions)
         victim.until(lambda: asked.requests >= batches + 1)
         os.kill(victim.pid, signal.SIGKILL)

@@ -29,6 +29,11 @@ FLOWS: dict[str, Any] = {
         ],
         "output": {"ok": "{{ .tasks.done.output.ok }}"},
     },
+    "strict": {
+        "tasks": [
+            {"id": "review", "type": "wait", "wait_for": "r", "form": FORM, "condition": "signal.payload.ok == true"}
+        ]
+    },
     "two-waits": {
         "tasks": [
             {"id": "first", "type": "wait", "wait_for": "go", "condition": "signal.payload.n > 1"},
@@ -111,6 +116,16 @@ async def test_an_approval(client: httpx.AsyncClient) -> None:
     run = await until(client, run_id, "SUCCESS")
     assert run["output"] == {"ok": True}
     assert (await post(client, run_id, "approve", {"input": {"ok": True}})).status_code == 409
+
+
+async def test_an_answer_that_the_condition_refuses_can_be_given_again(client: httpx.AsyncClient) -> None:
+    run_id = await begin(client, "strict")
+    await until(client, run_id, "WAITING", task="review")
+    assert (await post(client, run_id, "approve", {"input": {"ok": False}})).status_code == 202
+    while (again := await post(client, run_id, "approve", {"input": {"ok": True}})).status_code == 409:  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
+    assert again.status_code == 202
+    assert (await until(client, run_id, "SUCCESS"))["output"]["review"]["payload"] == {"ok": True}
 
 
 async def test_a_run_that_waits_gives_up_its_place_and_is_woken(client: httpx.AsyncClient, service: Service) -> None:

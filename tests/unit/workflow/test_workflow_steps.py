@@ -5,33 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from compozy.workflow.next import next_index
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compozy.database.status import FINAL, Status
+from compozy.database.status import Status
+from compozy.database.tasks import TaskEnd
+from compozy.database.usage import add_usage
 from compozy.errors import CompozyError, Place, SchemaMismatchError, UsageError
 from compozy.task.scope import Scope
+from compozy.task.tree import TaskResult
 from compozy.workflow.config import WorkflowConfig
-from compozy.workflow.output import add_usage, render_output
+from compozy.workflow.output import render_output
 from compozy.workflow.places import compress_places, locate_from, path_key
 from compozy.workflow.start import check_input, prepare_run
 
 
 def workflow(count: int = 3, **fields: Any) -> WorkflowConfig:
     return WorkflowConfig.model_validate({"id": "w", "tasks": [{"id": f"t{n}"} for n in range(count)], **fields})
-
-
-@given(count=st.integers(1, 20), status=st.sampled_from(FINAL))
-def test_tasks_follow_in_order_until_one_does_not_succeed(count: int, status: Status) -> None:
-    walked: list[int] = []
-    index: int | None = 0
-    while index is not None:
-        walked.append(index)
-        index = next_index(workflow(count), index, Status.SUCCESS)
-    assert walked == list(range(count))
-    if status is not Status.SUCCESS:
-        assert all(next_index(workflow(count), index, status) is None for index in range(count))
 
 
 USAGES = st.lists(
@@ -79,22 +69,32 @@ def test_what_is_not_known_has_no_place() -> None:
     assert path_key(("tasks", 0, "with", "a")) == "tasks/0/with/a"
 
 
-def scope(tasks: dict[str, Any]) -> Scope:
-    return Scope(workflow={"id": "w"}, project={"name": "p"}, input={"n": 1}, tasks=tasks)
+def results(**outputs: Any) -> dict[str, TaskResult]:
+    return {
+        task_id: TaskResult(id=task_id, kind="basic", end=TaskEnd(status=Status.SUCCESS, attempts=1, output=output))
+        for task_id, output in outputs.items()
+    }
+
+
+def rendered(found: WorkflowConfig, **outputs: Any) -> Any:
+    ended = results(**outputs)
+    tasks = {task_id: result.view() for task_id, result in ended.items()}
+    scope = Scope(workflow={"id": "w"}, project={"name": "p"}, input={"n": 1}, tasks=tasks)
+    return render_output(found, scope, ended)
 
 
 def test_the_output_is_what_the_workflow_says_or_every_tasks() -> None:
-    tasks = {"t0": {"output": {"text": "a"}}, "t1": {"output": 5}}
-    assert render_output(workflow(), scope(tasks)) == {"t0": {"text": "a"}, "t1": 5}
+    outputs: dict[str, Any] = {"t0": {"text": "a"}, "t1": 5}
+    assert rendered(workflow(), **outputs) == {"t0": {"text": "a"}, "t1": 5}
     stated = workflow(output={"x": "{{ .tasks.t1.output }}", "deep": {"y": ["{{ .input.n }}"]}, "fixed": None})
-    assert render_output(stated, scope(tasks)) == {"x": 5, "deep": {"y": [1]}, "fixed": None}
-    assert render_output(workflow(outputs={"x": "{{ .workflow.id }}"}), scope(tasks)) == {"x": "w"}
-    assert render_output(workflow(output={}), scope(tasks)) == {}
+    assert rendered(stated, **outputs) == {"x": 5, "deep": {"y": [1]}, "fixed": None}
+    assert rendered(workflow(outputs={"x": "{{ .workflow.id }}"}), **outputs) == {"x": "w"}
+    assert rendered(workflow(output={}), **outputs) == {}
 
 
 def test_an_output_that_finds_nothing_is_an_error() -> None:
     with pytest.raises(CompozyError):
-        render_output(workflow(output={"x": "{{ .tasks.t9.output }}"}), scope({}))
+        rendered(workflow(output={"x": "{{ .tasks.t9.output }}"}))
 
 
 @pytest.mark.parametrize("key", ["input", "config"])

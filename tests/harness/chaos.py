@@ -1,0 +1,314 @@
+"""Kills the processes of nested runs at random, and counts what must hold all the same: `make chaos`.
+
+    python -m tests.harness.chaos FOLDER [--driver sqlite|postgres] [--kills N] [--seed N] [--json]
+
+Runs of one workflow with every kind of task (`storm.py`) are accepted, get signals from outside, and are executed by
+processes that are killed with SIGKILL: half of them at a commit, half of them at a time. On SQLite one process comes
+after the other. On PostgreSQL two work at the same time, and the other one takes over. The program is imported once;
+each process is a forked child. A seed gives the same orders again, not the same interleaving: time is real.
+
+It prints each invariant with how often it was looked at and what was wrong, and ends with 1 when something was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import signal
+import statistics
+import sys
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from tests.harness.forks import fork, import_program, is_killed, wait_for_file
+from tests.harness.invariants import (
+    NAMES,
+    Findings,
+    Snapshot,
+    check_end,
+    check_laps,
+    next_steps_s,
+    normal_form,
+    take_snapshot,
+    watch,
+)
+from tests.harness.ledger import serve_ledger
+from tests.harness.stores import Store, open_store
+from tests.harness.storm import NOT_YET, SIGNALS, Orders, make_tables, send, work, write_project
+
+_RUNS = 3
+# Kills in one round, after which its runs come to their end.
+_KILLS = (4, 14)
+_LAST_COMMIT = 80
+_LAST_MOMENT_S = 1.5
+# How many of the processes may die before they are ready.
+_EARLY = 0.2
+_LEASE_S = 2.0
+_ANSWER_AFTER_S = 0.03
+_ROUND_S = 240.0
+_TICK_S = 0.01
+# How often it is looked who waits for a signal.
+_LOOK_S = 0.2
+_AT_GATE = "SELECT workflow_exec_id FROM task_states WHERE task_id = 'gate' AND started_ms IS NOT NULL"
+# Whose runs the process PID has in hand, and which of them are at work in this moment.
+_HELD = """\
+SELECT DISTINCT w.workflow_exec_id FROM workflow_states w JOIN executors e ON e.executor_id = w.owner
+JOIN task_states t ON t.workflow_exec_id = w.workflow_exec_id
+WHERE e.pid = {pid} AND t.status = 'RUNNING' AND t.execution_type IN ('basic', 'router', 'aggregate', 'signal')"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where rounds take place."""
+
+    folder: Path
+    ledger: Path
+    port: str
+    driver: str
+
+
+@dataclass
+class Count:
+    """What all rounds came to."""
+
+    seed: int
+    driver: str
+    kills: int = 0
+    rounds: int = 0
+    runs: int = 0
+    asked: int = 0
+    answers: int = 0
+    standstills: int = 0
+    early_signals: int = 0
+    signals: int = 0
+    steps_s: list[float] = field(default_factory=list[float])
+    findings: Findings = field(default_factory=Findings)
+    digest: str = ""
+
+    def summary(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        steps_s = sorted(self.steps_s) or [0.0]
+        numbers = ("seed", "driver", "kills", "rounds", "runs", "asked", "answers", "standstills", "digest")
+        return {
+            **{name: getattr(self, name) for name in numbers},
+            "signals": self.signals,
+            "signals_before_the_wait": self.early_signals,
+            "next_step_s": {
+                "measured": len(self.steps_s),
+                "p50": round(statistics.median(steps_s), 3),
+                "p95": round(steps_s[int(len(steps_s) * 0.95)], 3),
+                "max": round(steps_s[-1], 3),
+            },
+            "looked_at": {name: self.findings.looked[name] for name in NAMES},
+            "faults": self.findings.faults,
+        }
+
+
+def main() -> None:
+    """Kill, and print what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--driver", choices=("sqlite", "postgres"), default="sqlite")
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=None, help="chosen by chance, and printed, when left out")
+    parser.add_argument("--json", action="store_true", help="print JSON only")
+    arguments = parser.parse_args()
+    seed = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(1_000_000)
+    folder: Path = arguments.folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    ledger = folder / "ledger.txt"
+    server = fork(serve_ledger, ledger, folder / "port", _ANSWER_AFTER_S)
+    try:
+        port = wait_for_file(folder / "port")
+        import_program()
+        place = Place(folder=folder, ledger=ledger, port=port, driver=arguments.driver)
+        summary = rage(place, seed, arguments.kills).summary()
+    finally:
+        os.kill(server, signal.SIGKILL)
+        os.waitpid(server, 0)
+    _print(summary, as_json=arguments.json)
+    sys.exit(1 if summary["faults"] else 0)
+
+
+def rage(place: Place, seed: int, kills: int) -> Count:
+    """Kill so many processes, in as many rounds as that takes; the first round is the one that nobody disturbs."""
+    count = Count(seed=seed, driver=place.driver)
+    chance = random.Random(seed)
+    reference: dict[str, Any] = {}
+    while count.kills < kills or not count.rounds:
+        planned = min(chance.randint(*_KILLS), kills - count.kills) if count.rounds else 0
+        with open_store(place.driver, place.folder / f"round-{count.rounds}") as store:
+            this = _Round(place, store, chance, planned)
+            this.run()
+            reference = reference or normal_form(store, this.runs[0])
+            this.check(reference, count)
+        count.rounds += 1
+    count.digest = hashlib.sha256(json.dumps(reference, sort_keys=True).encode()).hexdigest()[:16]
+    return count
+
+
+class _Round:
+    """Some runs on a database of their own, from the first process to the end of all."""
+
+    def __init__(self, place: Place, store: Store, chance: random.Random, kills: int) -> None:
+        self.runs = tuple(f"run-{chance.randrange(16**8):08x}" for _ in range(_RUNS))
+        self._place = place
+        self._store = store
+        self._chance = chance
+        self._kills_left = kills
+        self._workers: set[int] = set()
+        # Those that are to be killed.
+        self._doomed: set[int] = set()
+        self._laps: list[Snapshot] = []
+        self._restarted_ms: list[int] = []
+        self._statuses: list[int] = []
+        # Half of them come before anybody waits, as soon as the run is accepted; the rest so long after somebody does.
+        self._late_s = {run: chance.choice((None, chance.uniform(0.0, 2.0))) for run in self.runs}
+        self._gate_s: dict[str, float] = {}
+        self._looked_s = 0.0
+        self._unsent = {run: list(SIGNALS) for run in self.runs}
+
+    def run(self) -> None:
+        """Start, kill and signal until all runs have ended."""
+        write_project(self._store, self._place.port)
+        self._place.ledger.write_text("")
+        made = os.waitpid(fork(make_tables, self._store.home), 0)[1]
+        assert made == 0, self._errors()
+        watch(self._store, self._place.driver)
+        self._laps.append(self._snapshot())
+        began_s = time.monotonic()
+        for _ in range(1 if self._place.driver == "sqlite" else 2):
+            self._start()
+        while self._workers:
+            self._look()
+            self._send_due()
+            time.sleep(_TICK_S)
+            if time.monotonic() - began_s > _ROUND_S:
+                break
+        for pid in self._workers:
+            self._statuses.append(-1)
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        if self._restarted_ms:
+            self._close()
+        self._laps.append(self._snapshot())
+
+    def _close(self) -> None:
+        """Have one more process tell the journal of runs that ended just before the last one died."""
+        if self._place.driver == "postgres":
+            time.sleep(_LEASE_S)
+        closing = fork(work, self._store.home, Orders(runs=self.runs, lease_s=_LEASE_S))
+        self._statuses.append(os.waitpid(closing, 0)[1])
+
+    def check(self, reference: dict[str, Any], count: Count) -> None:
+        """Check what is left, and add it to `count`."""
+        findings, end = count.findings, self._laps[-1]
+        known = len(findings.faults)
+        standstills = self._errors().count("was taken for dead")
+        findings.expect("I4", [status for status in self._statuses if status], [], "processes that did not end well")
+        check_laps(self._laps, findings, standstills)
+        check_end(self._store, self._accepted(), reference, end, findings)
+        findings.expect("I4", "Traceback" in self._errors(), False, f"a traceback in {self._store.home}")
+        findings.faults[known:] = [f"round {count.rounds}: {fault}" for fault in findings.faults[known:]]
+        count.kills += len(self._laps) - 2
+        count.runs += len(self.runs)
+        count.asked += end.asked.total()
+        count.answers += end.answers.total()
+        count.standstills += standstills
+        count.steps_s += next_steps_s(self._store, self._laps, self._restarted_ms)
+        self._count_signals(count)
+
+    def _start(self) -> None:
+        orders = Orders(runs=self.runs, lease_s=_LEASE_S)
+        if self._kills_left > len(self._doomed):
+            at_commit = self._chance.random() < 0.5
+            orders = replace(
+                orders,
+                kill_at=self._chance.randint(1, _LAST_COMMIT) if at_commit else 0,
+                kill_after_s=None if at_commit else self._chance.uniform(0.0, _LAST_MOMENT_S),
+                from_start=self._chance.random() < _EARLY,
+            )
+        pid = fork(work, self._store.home, orders)
+        self._workers.add(pid)
+        if orders.kill_at or orders.kill_after_s is not None:
+            self._doomed.add(pid)
+
+    def _look(self) -> None:
+        """Replace who is dead."""
+        for pid in list(self._workers):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if not ended:
+                continue
+            self._workers.discard(pid)
+            self._doomed.discard(pid)
+            if is_killed(status):
+                self._kills_left -= 1
+                held = [str(run) for (run,) in self._store.query(_HELD.replace("{pid}", str(pid)))]
+                self._laps.append(self._snapshot(held))
+                self._restarted_ms.append(_now_ms())
+                self._start()
+            else:
+                self._statuses.append(status)
+
+    def _send_due(self) -> None:
+        if time.monotonic() - self._looked_s > _LOOK_S:
+            self._looked_s = time.monotonic()
+            for (run,) in self._store.query(_AT_GATE):
+                self._gate_s.setdefault(str(run), time.monotonic())
+        for run in sorted(self._accepted()):
+            if self._unsent[run] and self._is_due(run):
+                sender = fork(send, self._store.home, run, self._unsent[run][0])
+                status = os.waitstatus_to_exitcode(os.waitpid(sender, 0)[1])
+                self._statuses += [status] if status not in {0, NOT_YET} else []
+                if status != NOT_YET:
+                    del self._unsent[run][0]
+
+    def _is_due(self, run: str) -> bool:
+        late_s = self._late_s[run]
+        if late_s is None:
+            return True
+        return run in self._gate_s and time.monotonic() >= self._gate_s[run] + late_s
+
+    def _accepted(self) -> set[str]:
+        """Return the runs that a client was told are accepted."""
+        path = self._store.home / "accepted"
+        return set(path.read_text().split()) if path.exists() else set()
+
+    def _count_signals(self, count: Count) -> None:
+        sent = self._store.query("SELECT workflow_exec_id, created_ms FROM signals WHERE sent_by IS NULL")
+        query = "SELECT workflow_exec_id, started_ms FROM task_states WHERE task_id = 'gate'"
+        began_ms = dict(self._store.query(query))
+        count.signals += len(sent)
+        count.early_signals += sum(at_ms < began_ms.get(run, 0) for run, at_ms in sent)
+
+    def _snapshot(self, held: list[str] | None = None) -> Snapshot:
+        return take_snapshot(self._store, self._place.ledger, _now_ms(), held or ())
+
+    def _errors(self) -> str:
+        return "".join(path.read_text() for path in sorted(self._store.home.glob("err-*")))
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _print(summary: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(summary))
+        return
+    faults: list[str] = summary["faults"]
+    print(f"{'invariant':<10}{'looked at':>10}{'faults':>8}")
+    for name, looked in summary["looked_at"].items():
+        wrong = sum(fault.partition(": ")[2].startswith(f"{name} ") for fault in faults)
+        print(f"{name:<10}{looked:>10}{wrong:>8}")
+    print(json.dumps({key: value for key, value in summary.items() if key not in {"looked_at", "faults"}}, indent=1))
+    print("\n".join(faults))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""Children of a process that has imported the program once: they start at once, and may be killed at any moment."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+# What a child ends with that did not say how it ends.
+BROKEN = 70
+
+
+def import_program() -> None:
+    """Import everything that a run needs, so that each child starts at once."""
+    for name in (
+        "alembic.command",
+        "openai",
+        "pydantic_ai.models.openai",
+        "compozy.app",
+        "compozy.cli.executions",
+        "compozy.database.postgres",
+        "compozy.cli.main",
+        "compozy.cli.run",
+        "compozy.durable.runtime",
+        "compozy.project.definition",
+        "compozy.project.load",
+        "compozy.workflow.execute",
+    ):
+        importlib.import_module(name)
+
+
+def fork(body: Callable[..., None], *arguments: object) -> int:
+    """Run `body` in a child and return its process id. Call it while this process has one thread only."""
+    child = os.fork()
+    if child == 0:
+        try:
+            body(*arguments)
+        finally:
+            os._exit(BROKEN)
+    return child
+
+
+def is_killed(status: int) -> bool:
+    """Return whether what `os.waitpid` says of a child is that it was killed."""
+    return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+
+
+def write_to(folder: Path, out: str, err: str, *, append: bool = False) -> None:
+    """Let what this process prints go to files."""
+    for number, name in ((1, out), (2, err)):
+        mode = os.O_APPEND if append else os.O_TRUNC
+        os.dup2(os.open(folder / name, os.O_CREAT | os.O_WRONLY | mode, 0o644), number)
+
+
+def die_at_commit(number: int) -> None:
+    """Kill this process at one of the places before and after its commits, counted from 1."""
+    from compozy.database.commits import add_commit_hook
+
+    passed = 0
+
+    def hook(_when: str) -> None:
+        nonlocal passed
+        passed += 1
+        if passed == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    add_commit_hook(hook)
+
+
+def shorten_leases(lease_s: float) -> None:
+    """Let this process, and those that it forks, be taken for dead sooner than by default."""
+    from compozy.durable import lease, runtime
+
+    for module in (lease, runtime):
+        setattr(module, "LEASE_S", lease_s)  # noqa: B010 - a constant to those who read it
+    setattr(lease, "_RENEW_S", lease_s / 8)  # noqa: B010 - as above
+
+
+def wait_for_file(path: Path) -> str:
+    """Return what is in a file that another process is about to write."""
+    for _ in range(500):
+        if path.exists():
+            return path.read_text()
+        time.sleep(0.01)
+    raise TimeoutError(f"{path} did not appear")

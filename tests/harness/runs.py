@@ -1,0 +1,283 @@
+"""Runs of workflows in this process, on any database, with a model that answers as its prompts say."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import textwrap
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, TextPart, UserPromptPart
+from pydantic_ai.models.function import AgentInfo, FunctionModel
+from pydantic_ai.usage import RequestUsage
+
+from compozy.config.nodes import MappingNode, to_value
+from compozy.config.parse import parse_yaml
+from compozy.database.control import resume_run
+from compozy.database.database import Database
+from compozy.database.executions import Execution, get_execution
+from compozy.database.signals import Signal, send_signal
+from compozy.database.status import Status
+from compozy.database.tasks import TaskEnd, TaskState, list_tasks
+from compozy.durable.context import Suspension, current_run
+from compozy.durable.runtime import Runtime
+from compozy.errors import ModelError
+from compozy.ids import new_signal_id
+from compozy.model.catalog import ModelCatalog, ResolvedModel
+from compozy.project.check_templates import check_templates
+from compozy.project.check_workflows import check_workflows
+from compozy.project.outline import ProjectOutline, WorkflowOutline, task_list_of
+from compozy.workflow.config import WorkflowConfig
+from compozy.workflow.execute import WorkflowExecutor
+from compozy.workflow.start import prepare_run, start_run
+from tests.harness.databases import journal_table
+
+Document = dict[str, Any]
+_ORDER = re.compile(r"(?P<verb>fail|hang|slow|json)(?: (?P<number>[\d.]+))?: (?P<rest>.*)", re.DOTALL)
+_LONG_S = 60.0
+
+
+class Answers(ModelCatalog):
+    """A model that answers `re: PROMPT`, and otherwise as the prompt says.
+
+    | prompt | answer |
+    |---|---|
+    | `fail: x` | an error; with `fail 2: x` only the first two times |
+    | `hang: x` | nothing, until somebody cancels it |
+    | `slow 0.2: x` | after 0.2 s |
+    | `json: {...}` | the JSON |
+
+    Attributes:
+        asked: every prompt that came, in order.
+        answered: those that an answer was given to.
+        hung_up: those whose request was canceled.
+    """
+
+    def __init__(self) -> None:
+        self.is_loaded = True
+        self.asked: list[str] = []
+        self.answered: list[str] = []
+        self.hung_up: list[str] = []
+        self._function = FunctionModel(self._reply, model_name="m")
+
+    def load(self) -> None:
+        """Load nothing."""
+
+    def resolve(self, llm: str | None, model: str | None) -> ResolvedModel:
+        """Return the one model that there is."""
+        return ResolvedModel(model=self._function, provider_id=llm or "p", provider_type="scripted", model_name="m")
+
+    async def _reply(self, messages: list[ModelMessage], _: AgentInfo) -> ModelResponse:
+        prompt = _prompt_of(messages)
+        self.asked.append(prompt)
+        try:
+            text = await self._answer(prompt)
+        except asyncio.CancelledError:
+            self.hung_up.append(prompt)
+            raise
+        self.answered.append(prompt)
+        usage = RequestUsage(input_tokens=2, output_tokens=1)
+        return ModelResponse(parts=[TextPart(text)], usage=usage, finish_reason="stop")
+
+    async def _answer(self, prompt: str) -> str:
+        order = _ORDER.fullmatch(prompt)
+        verb, number = (order["verb"], order["number"]) if order else ("", None)
+        if verb == "fail" and (number is None or self.asked.count(prompt) <= int(number)):
+            raise ModelError(f"no answer to {prompt!r}")
+        if verb == "hang":
+            await asyncio.sleep(_LONG_S)
+        if verb == "slow":
+            await asyncio.sleep(float(number or 0))
+        return order["rest"] if order and verb == "json" else f"re: {prompt}"
+
+
+@dataclass(kw_only=True)
+class Watch:
+    """Hears what a run tells. With `cut_at`, the run comes to a halt when it has told that many things.
+
+    `on_count`: a number of things told, and what is called then.
+    """
+
+    cut_at: int | None = None
+    on_count: tuple[int, Callable[[], None]] | None = None
+    told: list[str] = field(default_factory=list[str])
+
+    def task_began(self, execution_id: str, path: str) -> None:
+        """Note it."""
+        self._note(f"{path} began")
+
+    def task_waits(self, execution_id: str, path: str, signal: str) -> None:
+        """Note it."""
+        self._note(f"{path} waits for {signal}")
+
+    def task_ended(self, execution_id: str, path: str, end: TaskEnd, *, replayed: bool, seconds: float) -> None:
+        """Note it."""
+        self._note(f"{path} {'was' if replayed else 'ended'} {end.status.value}")
+
+    def _note(self, words: str) -> None:
+        self.told.append(words)
+        if len(self.told) == self.cut_at:
+            current_run().suspend(Suspension.PAUSE)
+        if self.on_count is not None and len(self.told) == self.on_count[0]:
+            self.on_count[1]()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ran:
+    """A run as it is stored."""
+
+    run: Execution
+    tasks: dict[str, TaskState]
+    steps: list[str]
+
+    @property
+    def status(self) -> Status:
+        """Return how it ended."""
+        return self.run.status
+
+    @property
+    def output(self) -> Any:
+        """Return what it results in."""
+        return self.run.output
+
+    @property
+    def states(self) -> dict[str, str]:
+        """Return the states of its tasks by their paths, in the order in which they were stored."""
+        return {path: task.status.value for path, task in self.tasks.items()}
+
+    @property
+    def message(self) -> str:
+        """Return what its error says."""
+        return (self.run.error or {}).get("message", "")
+
+
+class Flows:
+    """Runs workflows on `database`."""
+
+    def __init__(self, database: Database, runtime: Runtime, answers: Answers, watch: Watch) -> None:
+        self.database = database
+        self.runtime = runtime
+        self.answers = answers
+        self.watch = watch
+
+    async def start(self, workflow: str | Document, given: Any = None, **more: Any) -> str:
+        """Accept a run of `workflow`, YAML or a document, and return its id."""
+        document = read_workflow(workflow) if isinstance(workflow, str) else workflow
+        config = WorkflowConfig.model_validate({"id": "w", **document})
+        definition = {"workflow": config.model_dump(mode="json", by_alias=True, exclude_unset=True)}
+        new = prepare_run(config, definition, given, **more)
+        assert await start_run(self.runtime, config, new)
+        return new.workflow_exec_id
+
+    async def run(self, workflow: str | Document, given: Any = None, **more: Any) -> Ran:
+        """Run a workflow to its end."""
+        return await self.ended(await self.start(workflow, given, **more))
+
+    async def ended(self, run_id: str) -> Ran:
+        """Wait for the end of a run, whoever executes it."""
+        await self.until(run_id, lambda ran: ran.status.is_final)
+        await self.runtime.wait(run_id)
+        return await self.read(run_id)
+
+    async def until(self, run_id: str, is_so: Callable[[Ran], bool], *, limit_s: float = 30) -> Ran:
+        """Wait until a run is as told."""
+        async with asyncio.timeout(limit_s):
+            while not is_so(ran := await self.read(run_id)):  # noqa: ASYNC110 - it may be executed elsewhere
+                await asyncio.sleep(0.01)
+        return ran
+
+    async def until_waiting(self, run_id: str, *paths: str) -> Ran:
+        """Wait until the tasks at `paths` wait for their signals."""
+        return await self.until(run_id, lambda ran: all(ran.states.get(path) == "WAITING" for path in paths))
+
+    async def read(self, run_id: str) -> Ran:
+        """Return a run as it is stored now."""
+        return await self.database.read_async(partial(read_run, self.database, run_id))
+
+    async def signal(self, run_id: str, name: str, payload: Any = None) -> None:
+        """Send a signal to a run."""
+        signal = Signal(signal_id=new_signal_id(), workflow_exec_id=run_id, name=name, payload=payload)
+        await self.database.write_async(partial(send_signal, signal=signal))
+        self.runtime.wake()
+
+    async def resume(self, run_id: str) -> None:
+        """Let a run that was paused go on."""
+        await self.database.write_async(partial(resume_run, workflow_exec_id=run_id))
+        self.runtime.wake()
+
+
+@asynccontextmanager
+async def flowing(
+    database: Database, *, answers: Answers | None = None, watch: Watch | None = None, max_concurrent: int = 10
+) -> AsyncGenerator[Flows, None]:
+    """Execute runs on `database` for as long as the block lasts."""
+    answers, watch = answers or Answers(), watch or Watch()
+    executor = WorkflowExecutor(database=database, catalog=answers, project="demo", report=watch)
+    runtime = Runtime(database, execute=executor.execute, max_concurrent=max_concurrent, role="run")
+    await runtime.start()
+    try:
+        yield Flows(database, runtime, answers, watch)
+    finally:
+        await runtime.stop()
+
+
+def read_workflow(text: str) -> Document:
+    """Return a workflow that is written without its id, once the checks of a project have found no fault in it."""
+    parsed = parse_yaml(f"id: w\n{textwrap.dedent(text)}".encode(), file="w.yaml")
+    node = parsed.node
+    assert list(parsed.faults) == []
+    assert isinstance(node, MappingNode)
+    outline = WorkflowOutline(id="w", file="w.yaml", node=node, list=task_list_of(node))
+    project = ProjectOutline(knows_providers=False, max_nesting_depth=20, providers=(), workflows=(outline,))
+    assert [*check_workflows(project), *check_templates(project)] == []
+    document: Document = to_value(node)
+    return document
+
+
+def read_run(database: Database, run_id: str, connection: sa.Connection) -> Ran:
+    """Return a run with its tasks and what the journal has of it."""
+    query = f"SELECT function_name FROM {journal_table(database, 'operation_outputs')} WHERE workflow_uuid = :id"
+    steps = connection.execute(sa.text(f"{query} ORDER BY function_id"), {"id": run_id}).scalars()
+    tasks = {task.path: task for task in list_tasks(connection, run_id)}
+    return Ran(run=get_execution(connection, run_id), tasks=tasks, steps=list(steps))
+
+
+def check_run(ran: Ran) -> None:
+    """Fail unless what is stored of a run that has ended hangs together."""
+    assert ran.status.is_final
+    assert all(task.status.is_final for task in ran.tasks.values()), ran.states
+    # What the journal says has ended has, and nothing else but what was canceled.
+    ended = {name.removesuffix(".end") for name in ran.steps if name.endswith(".end")}
+    assert ended <= ran.tasks.keys()
+    others = {path for path in ran.tasks if path not in ended}
+    assert {ran.states[path] for path in others} <= {"CANCELED", "TIMED_OUT"}, ran.states
+    assert len(ended) == sum(name.endswith(".end") for name in ran.steps)
+    for task in ran.tasks.values():
+        parent = task.parent_state_id
+        assert parent is None or parent.removeprefix(f"{task.workflow_exec_id}/") in ran.tasks
+        assert task.finished_ms is not None
+    counted: Counter[str] = Counter()
+    for task in ran.tasks.values():
+        for usage in task.usage or ():
+            counted.update({key: usage[key] for key in ("input_tokens", "output_tokens", "requests")})
+    told: Counter[str] = Counter()
+    for usage in ran.run.usage or ():
+        told.update({key: usage[key] for key in ("input_tokens", "output_tokens", "requests")})
+    assert told == counted
+
+
+def _prompt_of(messages: list[ModelMessage]) -> str:
+    prompts = [
+        part.content
+        for message in messages
+        if isinstance(message, ModelRequest)
+        for part in message.parts
+        if isinstance(part, UserPromptPart)
+    ]
+    return str(prompts[-1])

@@ -1,0 +1,326 @@
+"""What follows a task: transitions, conditions, pauses, limits and retries."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.harness.runs import Flows, check_run
+
+
+async def test_transitions_lead_past_the_order_of_the_list(flows: Flows) -> None:
+    ran = await flows.run("""
+        tasks:
+          - {id: one, with: {n: 1}, on_success: {next: three, with: {m: "{{ add .tasks.one.output.n 1 }}", k: over}}}
+          - {id: two, with: {n: 2}}
+          - {id: three, with: {k: own, seen: "{{ .input.m }}"}, on_success: {next: two}}
+        output: {three: "{{ .tasks.three.output }}", two: "{{ .tasks.two.output }}"}
+    """)
+    assert ran.output == {"three": {"k": "over", "seen": 2, "m": 2}, "two": {"n": 2}}
+    assert list(ran.states) == ["one", "three", "two"]
+    check_run(ran)
+
+
+async def test_a_failure_is_handled_and_the_run_succeeds(flows: Flows) -> None:
+    ran = await flows.run("""
+        tasks:
+          - id: one
+            prompt: "fail: it"
+            on_success: {next: two}
+            on_error: {next: mend, with: {why: "{{ .error.message }}", code: "{{ .tasks.one.error.code }}"}}
+          - {id: two, with: {n: 2}}
+          - {id: mend, with: {all: "{{ .error.code }} {{ .input.code }}"}}
+        output: {mend: "{{ .tasks.mend.output }}"}
+    """)
+    assert ran.status == "SUCCESS"
+    assert ran.output == {
+        "mend": {"all": "model model", "why": "no answer to 'fail: it'", "code": "model"},
+    }
+    assert ran.states == {"one": "FAILED", "mend": "SUCCESS"}
+    check_run(ran)
+
+
+@pytest.mark.parametrize("place", ["task", "config", "workflow"])
+async def test_the_nearest_on_error_counts(flows: Flows, place: str) -> None:
+    own = {
+        "task": "on_error: {next: near}, config: {on_error: {next: far}}",
+        "config": "config: {on_error: {next: near}}",
+        "workflow": "description: none",
+    }[place]
+    inherited = "near" if place == "workflow" else "far"
+    ran = await flows.run(f"""
+        config: {{on_error: {{next: {inherited}, with: {{ from: "{{{{ .error.code }}}}" }} }} }}
+        tasks:
+          - {{id: one, prompt: "fail: it", {own}}}
+          - {{id: near, with: {{x: near}}}}
+          - {{id: far, with: {{x: far}}}}
+    """)
+    assert ran.states == {"one": "FAILED", "near": "SUCCESS"}
+    assert ran.status == "SUCCESS"
+    assert ran.tasks["near"].output == {"x": "near", **({"from": "model"} if place == "workflow" else {})}
+    check_run(ran)
+
+
+async def test_what_fails_in_the_handler_ends_the_run(flows: Flows) -> None:
+    ran = await flows.run("""
+        config: {on_error: {next: mend}}
+        tasks:
+          - {id: one, prompt: "fail: it"}
+          - {id: two, prompt: x}
+          - {id: mend, prompt: "fail: this too"}
+    """)
+    assert (ran.status, ran.states) == ("FAILED", {"one": "FAILED", "mend": "FAILED"})
+    assert ran.message == "no answer to 'fail: this too'"
+
+
+async def test_a_transition_whose_input_cannot_be_rendered_ends_the_run(flows: Flows) -> None:
+    ran = await flows.run("""
+        tasks:
+          - {id: one, with: {n: 1}, on_success: {next: two, with: {x: "{{ .input.none }}"}}}
+          - {id: two}
+    """)
+    assert (ran.status, ran.states) == ("FAILED", {"one": "SUCCESS"})
+    assert ran.run.error is not None
+    assert (ran.run.error["code"], ran.run.error["details"]["task"]) == ("template_render", "one")
+    check_run(ran)
+
+
+async def test_nothing_follows_a_final_task(flows: Flows) -> None:
+    ran = await flows.run("""
+        tasks:
+          - {id: one, with: {n: 1}, final: true, on_success: {next: two}, on_error: {next: two}}
+          - {id: two, with: {n: 2}}
+    """)
+    assert (ran.status, ran.states, ran.output) == ("SUCCESS", {"one": "SUCCESS"}, {"one": {"n": 1}})
+
+
+@pytest.mark.parametrize("condition", ["input.n > 5", "'{{ gt .input.n 5 }}'"])
+async def test_a_task_whose_condition_is_false_is_skipped(flows: Flows, condition: str) -> None:
+    workflow = f"""
+        tasks:
+          - {{id: one, condition: {condition}, prompt: "n {{{{ .input.n }}}}"}}
+          - {{id: two, with: {{seen: "{{{{ .tasks.one.output }}}}"}}}}
+        output: {{seen: "{{{{ .tasks.two.output.seen }}}}"}}
+    """
+    skipped = await flows.run(workflow, {"n": 5})
+    assert (skipped.output, skipped.states["one"]) == ({"seen": {"skipped": True}}, "SUCCESS")
+    assert flows.answers.asked == []
+    ran = await flows.run(workflow, {"n": 6})
+    assert ran.output["seen"]["text"] == "re: n 6"
+    check_run(skipped)
+
+
+@pytest.mark.parametrize(
+    "kind", ["parallel, tasks: [{id: c, prompt: x}]", "collection, items: 2, task: {id: c, prompt: x}"]
+)
+async def test_containers_are_skipped_whole(flows: Flows, kind: str) -> None:
+    ran = await flows.run(f"tasks: [{{id: all, condition: 'false', type: {kind}}}]")
+    assert (ran.states, ran.output) == ({"all": "SUCCESS"}, {"all": {"skipped": True}})
+    check_run(ran)
+
+
+async def test_a_condition_that_is_neither_fails_the_task(flows: Flows) -> None:
+    ran = await flows.run("tasks: [{id: one, condition: '1 + 1', retries: 3, prompt: x}]")
+    assert ran.run.error is not None
+    assert (ran.run.error["code"], ran.tasks["one"].attempts) == ("expression", 1)
+
+
+async def test_sleep_is_a_pause_before_what_follows(flows: Flows) -> None:
+    ran = await flows.run("tasks: [{id: one, sleep: 300ms}, {id: two, sleep: 10s}]")
+    one, two = ran.tasks["one"], ran.tasks["two"]
+    assert one.finished_ms is not None
+    assert two.started_ms is not None
+    assert two.started_ms - one.finished_ms >= 300
+    # There is nothing behind the last one to wait for.
+    assert ran.run.finished_ms is not None
+    assert ran.run.finished_ms - two.started_ms < 5000
+    check_run(ran)
+
+
+@pytest.mark.parametrize(
+    "options", ["timeout: 100ms", "config: {timeout: 100ms}", "timeout: 100ms, config: {timeout: 1h}"]
+)
+async def test_a_task_that_takes_too_long_has_timed_out(flows: Flows, options: str) -> None:
+    ran = await flows.run(f"""
+        tasks:
+          - {{id: one, prompt: "hang: x", {options}, retries: 3, on_error: {{next: late}}}}
+          - {{id: late, with: {{code: "{{{{ .error.code }}}}"}}}}
+    """)
+    assert ran.states == {"one": "TIMED_OUT", "late": "SUCCESS"}
+    assert ran.output["late"] == {"code": "task_timeout"}
+    assert flows.answers.hung_up == ["hang: x"]
+    check_run(ran)
+
+
+async def test_the_workflows_time_limit_holds_for_each_task(flows: Flows) -> None:
+    ran = await flows.run("""
+        config: {timeout: 100ms}
+        tasks: [{id: quick, prompt: x}, {id: own, timeout: 1m, prompt: "slow 0.2: x"}, {id: slow, prompt: "hang: x"}]
+    """)
+    assert ran.states == {"quick": "SUCCESS", "own": "SUCCESS", "slow": "TIMED_OUT"}
+    assert (ran.status, ran.message) == ("FAILED", "task 'slow' was not finished within 0.1 s")
+
+
+async def test_a_container_that_takes_too_long_ends_its_tasks(flows: Flows) -> None:
+    ran = await flows.run("""
+        tasks:
+          - id: all
+            type: parallel
+            timeout: 200ms
+            tasks: [{id: a, prompt: x}, {id: b, prompt: "hang: x"}, {id: c, type: wait, wait_for: go}]
+    """)
+    assert ran.states == {"all": "TIMED_OUT", "all/a": "SUCCESS", "all/b": "CANCELED", "all/c": "CANCELED"}
+    assert flows.answers.hung_up == ["hang: x"]
+    # What was paid for before counts.
+    assert ran.run.usage is not None
+    assert ran.run.usage[0]["requests"] == 1
+    check_run(ran)
+
+
+async def test_a_run_that_takes_too_long_ends_all_that_is_open(flows: Flows) -> None:
+    ran = await flows.run(
+        "tasks: [{id: one, prompt: x}, {id: all, type: parallel, tasks: [{id: b, prompt: 'hang: x'}]}]", timeout_s=0.5
+    )
+    assert (ran.status, ran.states) == ("TIMED_OUT", {"one": "SUCCESS", "all": "TIMED_OUT", "all/b": "TIMED_OUT"})
+    assert flows.answers.hung_up == ["hang: x"]
+    assert ran.run.usage is not None
+    check_run(ran)
+
+
+QUICK = "initial_interval: 10ms"
+
+
+@pytest.mark.parametrize(
+    ("workflow", "task", "attempts"),
+    [
+        ("", "retries: 2, config: {retry_policy: {initial_interval: 10ms}}", 3),
+        ("", "config: {retry_policy: {initial_interval: 10ms, maximum_attempts: 2}}", 2),
+        ("", "retries: 0", 1),
+        ("", "description: none", 1),
+        ("initial_interval: 10ms, maximum_attempts: 3", "description: none", 3),
+        ("initial_interval: 10ms, maximum_attempts: 3", "retries: 0", 1),
+        # Setting by setting: the pause is the workflow's, or the test takes too long.
+        ("initial_interval: 10ms, maximum_attempts: 3", "config: {retry_policy: {maximum_attempts: 2}}", 2),
+        ("initial_interval: 10ms, maximum_attempts: 3", "retries: 3", 4),
+        ("initial_interval: 10ms", "description: default", 3),
+        ("initial_interval: 10ms, non_retryable_error_types: [model]", "retries: 9", 1),
+    ],
+)
+async def test_how_often_a_failed_task_is_tried(flows: Flows, workflow: str, task: str, attempts: int) -> None:
+    config = f"config: {{retry_policy: {{{workflow}}}}}" if workflow else ""
+    began_s = time.monotonic()
+    ran = await flows.run(f"{config}\ntasks: [{{id: one, prompt: 'fail: it', {task}}}]")
+    assert (ran.status, ran.tasks["one"].attempts) == ("FAILED", attempts)
+    assert flows.answers.asked == ["fail: it"] * attempts
+    assert time.monotonic() - began_s < 5
+    check_run(ran)
+
+
+async def test_a_retry_may_succeed(flows: Flows) -> None:
+    ran = await flows.run("""
+        config: {retry_policy: {initial_interval: 10ms}}
+        tasks: [{id: one, prompt: "fail 2: it"}]
+    """)
+    assert (ran.status, ran.tasks["one"].attempts) == ("SUCCESS", 3)
+    assert ran.tasks["one"].error is None
+    check_run(ran)
+
+
+async def test_a_container_is_tried_again_only_when_it_says_so(flows: Flows) -> None:
+    container = "type: composite, tasks: [{id: a, prompt: x}, {id: b, prompt: 'fail 1: it', retries: 0}]"
+    once = await flows.run(f"config: {{retry_policy: {{{QUICK}}}}}\ntasks: [{{id: all, {container}}}]")
+    assert (once.status, once.tasks["all"].attempts) == ("FAILED", 1)
+    flows.answers.asked.clear()
+    again = f"config: {{retry_policy: {{{QUICK}, maximum_attempts: 2}}}}"
+    twice = await flows.run(f"tasks: [{{id: all, {again}, {container}}}]")
+    assert twice.states == {
+        "all": "SUCCESS",
+        "all/a": "SUCCESS",
+        "all/b": "FAILED",
+        "all@2/a": "SUCCESS",
+        "all@2/b": "SUCCESS",
+    }
+    assert twice.tasks["all"].attempts == 2
+    # What the first attempt cost counts.
+    assert twice.run.usage is not None
+    assert twice.run.usage[0]["requests"] == 3
+    check_run(twice)
+
+
+async def test_schemas_of_input_and_result(flows: Flows) -> None:
+    good = """
+        tasks:
+          - id: one
+            with: {n: 1}
+            input: {type: object, properties: {n: {type: integer}, m: {type: integer, default: 2}}}
+            outputs: {sum: "{{ add .input.n .input.m }}"}
+            output: {type: object, properties: {sum: {type: %s}, more: {type: string, default: x}}}
+    """
+    assert (await flows.run(good % "integer")).output == {"one": {"sum": 3, "more": "x"}}
+    wrong = await flows.run(good % "string")
+    assert wrong.message == "the result of task 'one' does not fit its schema: sum: expected text, got 3"
+    refused = await flows.run("tasks: [{id: one, with: {n: x}, input: {properties: {n: {type: integer}}}}]")
+    assert refused.message == "the input of task 'one' does not fit its schema: n: expected a whole number, got 'x'"
+    assert refused.tasks["one"].attempts == 1
+
+
+@pytest.mark.parametrize(
+    ("condition", "route"),
+    [
+        ("input.n > 1", "true"),
+        ("\"input.n > 1 ? 'big' : 'small'\"", "big"),
+        ("'{{ if gt .input.n 1 }}big{{ end }}'", "big"),
+        ('\'{{ .input.n }} > 9 ? "big" : "small"\'', "small"),
+        ("input.n", "2"),
+        ("tasks.first.output.text", "re: small"),
+    ],
+)
+async def test_a_router_chooses_what_follows(flows: Flows, condition: str, route: str) -> None:
+    ran = await flows.run(
+        f"""
+        tasks:
+          - {{id: first, prompt: small, on_success: {{next: sort}}}}
+          - id: sort
+            type: router
+            condition: {condition}
+            routes:
+              true: {{id: yes, with: {{x: inline}}, on_success: {{next: end}}}}
+              big: end
+              small: end
+              "2": end
+              "re: small": end
+          - {{id: end, with: {{x: "{{{{ .tasks.sort.output.route_taken }}}}"}}}}
+    """,
+        {"n": 2},
+    )
+    assert ran.message == ""
+    assert ran.tasks["end"].output == {"x": route}
+    assert ran.tasks["sort"].output["router_type"] == "conditional"
+    assert ("yes" in ran.states) == (route == "true")
+    check_run(ran)
+
+
+async def test_a_route_that_is_not_there_fails_the_router(flows: Flows) -> None:
+    ran = await flows.run(
+        """
+        tasks:
+          - {id: sort, type: router, condition: input.kind, routes: {refund: a, question: b}, on_error: {next: b}}
+          - {id: a}
+          - {id: b, with: {why: "{{ .error.message }}"}}
+    """,
+        {"kind": "refunds"},
+    )
+    assert ran.states == {"sort": "FAILED", "b": "SUCCESS"}
+    assert "the condition gives 'refunds', which is no route" in ran.tasks["b"].output["why"]
+    check_run(ran)
+
+
+async def test_an_aggregate_puts_results_together(flows: Flows) -> None:
+    ran = await flows.run("""
+        tasks:
+          - {id: a, with: {n: 1}}
+          - {id: sum, type: aggregate, with: {k: 2}, outputs: {n: "{{ .tasks.a.output.n }}", k: "{{ .output.k }}"}}
+    """)
+    assert ran.output["sum"] == {"n": 1, "k": 2}
+    check_run(ran)

@@ -1,0 +1,89 @@
+"""What a collection runs over."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compozy.errors import ItemsError
+from compozy.task.config import MAX_ITEMS
+from compozy.task.items import to_items
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "items"),
+    [
+        ([], []),
+        ([1, None, {"a": 2}], [1, None, {"a": 2}]),
+        ((1, 2), [1, 2]),
+        (None, []),
+        (0, []),
+        (3, [0, 1, 2]),
+        (2.0, [0, 1]),
+        ({}, []),
+        ({"b": 1, "a": [2]}, [{"key": "b", "value": 1}, {"key": "a", "value": [2]}]),
+        ("", []),
+        (" \n ", []),
+        ("[1, 2]", [1, 2]),
+        ('{"a": 1}', [{"key": "a", "value": 1}]),
+        ("3", [0, 1, 2]),
+        ("null", []),
+        ('{"a": 1}\n{"b": 2}\n', [{"a": 1}, {"b": 2}]),
+        ('1\n\n "two" \n[3]', [1, "two", [3]]),
+        ('"a"\n"b"', ["a", "b"]),
+    ],
+)
+def test_what_is_taken(value: Any, items: list[Any]) -> None:
+    assert to_items(value) == items
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (True, "got True"),
+        ("true", "got True"),
+        (-1, "got -1"),
+        (1.5, "got 1.5"),
+        ('"text"', "got the text 'text'"),
+        ("a, b", "line 1 of it is no JSON: 'a, b'"),
+        ("1\nb", "line 2 of it is no JSON: 'b'"),
+        ("[1, 2", "line 1 of it is no JSON"),
+        (MAX_ITEMS + 1, f"at most {MAX_ITEMS} items, got {MAX_ITEMS + 1}"),
+        ([0] * (MAX_ITEMS + 1), f"at most {MAX_ITEMS} items"),
+        ("1\n" * (MAX_ITEMS + 1), f"at most {MAX_ITEMS} items"),
+        (10**18, "at most"),
+        (float("inf"), "got inf"),
+        (float("nan"), "got nan"),
+        (object(), "got <object object"),
+    ],
+)
+def test_what_is_refused(value: Any, told: str) -> None:
+    with pytest.raises(ItemsError) as caught:
+        to_items(value)
+    assert told in caught.value.message
+
+
+@given(st.lists(JSON, max_size=5))
+def test_a_list_and_its_json_are_the_same(items: list[Any]) -> None:
+    assert to_items(items) == items
+    assert to_items(json.dumps(items)) == items
+    # A line that says nothing else than itself would be taken as the whole.
+    if len(items) > 1:
+        assert to_items("\n".join(json.dumps(item) for item in items)) == items
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_items_or_an_error_that_says_so(text: str) -> None:
+    with contextlib.suppress(ItemsError):
+        assert isinstance(to_items(text), list)
