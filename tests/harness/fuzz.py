@@ -78,7 +78,7 @@ def fuzz(commands: Commands, folder: Path, *, examples: int) -> subprocess.Compl
 def _with_names(server: Running) -> Any:
     """Return the OpenAPI with names that exist among those to try, so that the fuzz comes past `not found`."""
     document = server.ask("GET", "/openapi.json").document
-    known = {"workflow_id": [*_QUICK, "none"], "execution_id": [*_RUNS, "none"]}
+    known = {"base_id": ["docs", "none"], "workflow_id": [*_QUICK, "none"], "execution_id": [*_RUNS, "none"]}
     for operations in document["paths"].values():
         for operation in operations.values():
             for parameter in operation.get("parameters", []):

@@ -17,7 +17,15 @@ from compozy.cli.control import workflow_app
 from compozy.cli.knowledge import knowledge_app
 from compozy.cli.migrate import migrate_app
 from compozy.cli.options import ConfigOption, Globals, LogFormat, LogLevel
-from compozy.cli.output import OutputError, close_output, flush_output, open_streams, print_error, print_note
+from compozy.cli.output import (
+    OutputError,
+    close_notes,
+    close_output,
+    flush_output,
+    open_streams,
+    print_error,
+    print_note,
+)
 from compozy.cli.plainvalues import keep_plain_values
 from compozy.cli.project import completion_command, init_command, schema_command, version_command
 from compozy.cli.server import health_command, start_command, worker_command
@@ -91,7 +99,9 @@ def main() -> None:
     # Packages that happen to be installed are not loaded into every model of ours.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
     open_streams()
-    sys.exit(run(sys.argv[1:]))
+    status = run(sys.argv[1:])
+    close_notes()
+    sys.exit(status)
 
 
 def run(arguments: list[str]) -> int:

@@ -36,6 +36,14 @@ def close_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def close_notes() -> None:
+    """Throw away what could not be written to stderr; Python's own exit would try again, and end with 120."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
 def print_line(text: str = "") -> None:
     """Print one line of a result.
 

@@ -39,6 +39,7 @@ async def ask(models: ModelCatalog, prompt: str, **fields: Any) -> AgentResult:
     request: dict[str, Any] = {
         "execution_id": "e",
         "task_id": "t",
+        "path": "t",
         "first_run_index": 0,
         "config": None,
         "prompt": prompt,
