@@ -112,7 +112,7 @@ class Watch:
         """Note it."""
         self._note(f"{path} began")
 
-    def task_waits(self, execution_id: str, path: str, signal: str) -> None:
+    def task_waits(self, execution_id: str, path: str, signal: str | None) -> None:
         """Note it."""
         self._note(f"{path} waits for {signal}")
 

@@ -33,10 +33,13 @@ class Progress:
         if self._shows(execution_id):
             write_note(f"\r\x1b[K  {paint('…', 'dim')} {path}")
 
-    def task_waits(self, execution_id: str, path: str, signal: str) -> None:
+    def task_waits(self, execution_id: str, path: str, signal: str | None) -> None:
         """Say what is waited for, and how it is sent."""
         if execution_id == self._execution_id and not self._quiet:
-            print_note(f"{path} waits: compozy workflow signal {execution_id} {signal}")
+            answer = (
+                f"approve {execution_id} --input '{{...}}'" if signal is None else f"signal {execution_id} {signal}"
+            )
+            print_note(f"{path} waits: compozy workflow {answer}")
 
     def task_ended(self, execution_id: str, path: str, end: TaskEnd, *, replayed: bool, seconds: float) -> None:
         """Show how it ended, and say when another provider answered than was asked."""

@@ -232,6 +232,7 @@ def _found_to_json(found: Found) -> dict[str, Any]:
         "documents": [[each.id, each.hash, each.size] for each in found.documents],
         "folders": list(found.scope.folders),
         "named": list(found.scope.documents),
+        "patterns": list(found.scope.patterns),
         "skipped": found.skipped,
         "missing": found.is_missing,
     }
@@ -239,4 +240,7 @@ def _found_to_json(found: Found) -> dict[str, Any]:
 
 def _found_from_json(looked: dict[str, Any]) -> tuple[list[FoundDocument], Scope]:
     documents = [FoundDocument(id=name, hash=digest, size=size) for name, digest, size in looked["documents"]]
-    return documents, Scope(folders=tuple(looked["folders"]), documents=tuple(looked["named"]))
+    scope = Scope(
+        folders=tuple(looked["folders"]), documents=tuple(looked["named"]), patterns=tuple(looked["patterns"])
+    )
+    return documents, scope

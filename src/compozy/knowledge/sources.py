@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -28,6 +29,9 @@ class FoundDocument:
     size: int
 
 
+_PATTERN_PARTS = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scope:
     """What an ingestion looks at: documents that are known, below it and not there any more were deleted.
@@ -35,15 +39,22 @@ class Scope:
     Attributes:
         folders: names of folders as documents begin with them, "" for the project's.
         documents: names of single documents.
+        patterns: of names; what they do not match was not looked for.
     """
 
     folders: tuple[str, ...] = ()
     documents: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
 
     def covers(self, document: str) -> bool:
         """Return whether the ingestion would have seen this document."""
-        return document in self.documents or any(
-            (folder == "" and not is_address(document)) or document.startswith(f"{folder}/") for folder in self.folders
+        return (
+            document in self.documents
+            or any(
+                (folder == "" and not is_address(document)) or document.startswith(f"{folder}/")
+                for folder in self.folders
+            )
+            or any(_is_match(document, pattern) for pattern in self.patterns)
         )
 
 
@@ -55,6 +66,14 @@ class Found:
     scope: Scope
     skipped: int
     is_missing: bool = False
+
+
+def _is_match(document: str, pattern: str) -> bool:
+    """Return whether a name fits a pattern: `*` and `?` stay within a folder, `**` goes through any number of them."""
+    text = ""
+    for part in re.split(r"(\*\*/?|\*|\?|\[[^\]]*\])", pattern):
+        text += _PATTERN_PARTS.get(part) or (part.replace("[!", "[^") if part.startswith("[") else re.escape(part))
+    return not is_address(document) and re.fullmatch(text, document) is not None
 
 
 def is_address(document: str) -> bool:
@@ -107,11 +126,12 @@ class _Search:
     documents: dict[str, FoundDocument] = field(default_factory=dict[str, FoundDocument])
     folders: list[str] = field(default_factory=list[str])
     named: list[str] = field(default_factory=list[str])
+    patterns: list[str] = field(default_factory=list[str])
     skipped: int = 0
     is_missing: bool = False
 
     def found(self) -> Found:
-        scope = Scope(folders=tuple(self.folders), documents=tuple(self.named))
+        scope = Scope(folders=tuple(self.folders), documents=tuple(self.named), patterns=tuple(self.patterns))
         documents = tuple(sorted(self.documents.values()))
         return Found(documents=documents, scope=scope, skipped=self.skipped, is_missing=self.is_missing)
 
@@ -122,8 +142,11 @@ class _Search:
         head, pattern = _split_pattern(path)
         place = self.reach.confine(head, base=base)
         if pattern:
-            self.folders.append(self._folder_name(place))
-            for file in self._matches(place, pattern):
+            folder = self._folder_name(place)
+            self.patterns.append(f"{folder}/{pattern}" if folder else pattern)
+            files = list(self._matches(place, pattern))
+            self.is_missing = self.is_missing or not files
+            for file in files:
                 self._add_file(file)
         elif place.is_dir():
             self.folders.append(self._folder_name(place))

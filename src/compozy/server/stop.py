@@ -68,7 +68,7 @@ class LogReport:
         """Log it."""
         _log.info("task began", execution_id=execution_id, task=path)
 
-    def task_waits(self, execution_id: str, path: str, signal: str) -> None:
+    def task_waits(self, execution_id: str, path: str, signal: str | None) -> None:
         """Log it."""
         _log.info("task waits", execution_id=execution_id, task=path, signal=signal)
 

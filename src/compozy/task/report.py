@@ -14,8 +14,8 @@ class Report(Protocol):
         """A task began; `path` is its place in the run."""
         ...
 
-    def task_waits(self, execution_id: str, path: str, signal: str) -> None:
-        """A task waits for a signal."""
+    def task_waits(self, execution_id: str, path: str, signal: str | None) -> None:
+        """A task waits for a signal; None for the answer to its form."""
         ...
 
     def task_ended(self, execution_id: str, path: str, end: TaskEnd, *, replayed: bool, seconds: float) -> None:
@@ -29,7 +29,7 @@ class Silence:
     def task_began(self, execution_id: str, path: str) -> None:
         """Say nothing."""
 
-    def task_waits(self, execution_id: str, path: str, signal: str) -> None:
+    def task_waits(self, execution_id: str, path: str, signal: str | None) -> None:
         """Say nothing."""
 
     def task_ended(self, execution_id: str, path: str, end: TaskEnd, *, replayed: bool, seconds: float) -> None:

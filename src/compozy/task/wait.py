@@ -33,7 +33,7 @@ async def run_wait(call: TaskRun, task: WaitTask, run_task: RunTask) -> Outcome:
         f"{call.base}.wait",
         lambda connection: wait_in_task(connection, call.key, waits_for=name, output=asked),
     )
-    call.run.report.task_waits(call.run.execution_id, call.path, name)
+    call.run.report.task_waits(call.run.execution_id, call.path, None if task.form is not None else name)
     children: dict[str, TaskResult] = {}
     while True:
         signal = await _receive(call, name)

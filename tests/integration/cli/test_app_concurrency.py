@@ -37,7 +37,7 @@ class Watcher:
             self.began.append(execution_id)
         self._look()
 
-    def task_waits(self, execution_id: str, path: str, signal: str) -> None:
+    def task_waits(self, execution_id: str, path: str, signal: str | None) -> None:
         raise AssertionError(f"{path} waits for {signal}")
 
     def task_ended(self, execution_id: str, path: str, end: TaskEnd, *, replayed: bool, seconds: float) -> None:
