@@ -86,7 +86,7 @@ def _is_kept(call: TaskRun, task: CollectionTask, item: Any, index: int) -> bool
     if task.filter is None:
         return True
     scope = _item_scope(call, task, item, index)
-    return decide(task.filter, (*call.place, "filter"), scope, scope.roots())
+    return decide(task.filter, (*call.place, "filter"), scope)
 
 
 def _child_id(call: TaskRun, task: CollectionTask, item: Any, index: int) -> str:

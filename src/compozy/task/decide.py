@@ -5,26 +5,25 @@ A text with `{{` is a template, any other one is CEL. Both see the same variable
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from typing import Any
 
 from compozy import template
 from compozy.config.nearest import suggest
 from compozy.errors import ExpressionError, Place
 from compozy.expression import evaluate, evaluate_condition
-from compozy.task.scope import Scope, TemplatePath
+from compozy.task.scope import Scope, TemplatePath, render_text
 
 _LONGEST_SHOWN = 60
 
 
-def decide(text: str, path: TemplatePath, scope: Scope, variables: Mapping[str, Any]) -> bool:
+def decide(text: str, path: TemplatePath, scope: Scope) -> bool:
     """Return whether the condition `text`, which is written at `path`, is true; a blank one is.
 
     Args:
         text: a template that gives `true` or `false`, or CEL.
         path: such as `("tasks", 0, "condition")`.
-        scope: tells where the text stands in its file.
-        variables: what can be read, `scope.roots()`.
+        scope: what it reads, and where it stands in its file.
 
     Raises:
         ExpressionError: it gives something else, or cannot be evaluated.
@@ -32,26 +31,23 @@ def decide(text: str, path: TemplatePath, scope: Scope, variables: Mapping[str, 
     """
     locate = scope.locate(path)
     if not template.has_actions(text):
-        return evaluate_condition(text, variables, name=_name(path), locate=locate)
-    rendered = _render(text, path, scope, variables)
+        return evaluate_condition(text, scope.roots(), name=_name(path), locate=locate)
+    rendered = render_text(text, path, scope).strip()
     if rendered not in {"true", "false"}:
         message = f"expected true or false, but the template gives {_show(rendered)}"
         raise _error(message, path, locate, hint="compare it, such as `{{ eq .a 1 }}`")
     return rendered == "true"
 
 
-def choose_route(
-    text: str, path: TemplatePath, scope: Scope, variables: Mapping[str, Any], routes: Collection[str]
-) -> str:
+def choose_route(text: str, path: TemplatePath, scope: Scope, routes: Collection[str]) -> str:
     """Return the one of `routes` that the condition `text` of a router gives.
 
-    A template may give the route, or CEL that does.
+    What a template gives is the route itself, and never CEL: a model may have written it.
 
     Args:
         text: a template or CEL.
         path: such as `("tasks", 0, "condition")`.
-        scope: tells where the text stands in its file.
-        variables: what can be read, `scope.roots()`.
+        scope: what it reads, and where it stands in its file.
         routes: the keys of the routes.
 
     Raises:
@@ -60,22 +56,8 @@ def choose_route(
     """
     locate = scope.locate(path)
     if not template.has_actions(text):
-        value = evaluate(text, variables, name=_name(path), locate=locate)
-        return _route_of(value, path, locate, routes)
-    rendered = _render(text, path, scope, variables)
-    if rendered in routes:
-        return rendered
-    try:
-        # What a model wrote can come here. CEL has no effects, and whatever it gives has to be a route.
-        value = evaluate(rendered, variables)
-    except ExpressionError:
-        raise _no_route(rendered, path, locate, routes) from None
-    return _route_of(value, path, locate, routes)
-
-
-def _render(text: str, path: TemplatePath, scope: Scope, variables: Mapping[str, Any]) -> str:
-    compiled = template.compile(text, name=_name(path), dialect="compozy", locate=scope.locate(path))
-    return compiled.render(dict(variables), missing_key="error").strip()
+        return _route_of(evaluate(text, scope.roots(), name=_name(path), locate=locate), path, locate, routes)
+    return _route_of(render_text(text, path, scope).strip(), path, locate, routes)
 
 
 def _route_of(value: Any, path: TemplatePath, locate: Callable[[int], Place] | None, routes: Collection[str]) -> str:

@@ -216,7 +216,7 @@ def _is_skipped(call: TaskRun) -> bool:
     task = call.task
     if task.condition is None or isinstance(task, (RouterTask, WaitTask)):
         return False
-    return not decide(task.condition, (*call.place, "condition"), call.scope, call.scope.roots())
+    return not decide(task.condition, (*call.place, "condition"), call.scope)
 
 
 def _project(call: TaskRun, outcome: Outcome) -> Outcome:

@@ -10,5 +10,5 @@ from compozy.task.tree import Outcome, TaskRun
 
 async def run_router(call: TaskRun, task: RouterTask) -> Outcome:
     """Choose the route; `next.py` follows it."""
-    route = choose_route(task.condition, (*call.place, "condition"), call.scope, call.scope.roots(), task.routes)
+    route = choose_route(task.condition, (*call.place, "condition"), call.scope, task.routes)
     return Outcome(output={"condition": task.condition, ROUTE_TAKEN: route, "router_type": "conditional"})

@@ -87,7 +87,7 @@ def _is_accepted(call: TaskRun, task: WaitTask, signal: Mapping[str, Any], proce
     if task.condition is None:
         return True
     scope = call.scope.with_roots(signal=signal, processor=processor)
-    return decide(task.condition, (*call.place, "condition"), scope, scope.roots())
+    return decide(task.condition, (*call.place, "condition"), scope)
 
 
 def _envelope(found: Mapping[str, Any]) -> dict[str, Any]:

@@ -98,8 +98,8 @@ def _condition(task: Any, path: TemplatePath, scope: Scope) -> Any:
         return _quote(text) if not template.has_actions(text) else _placeholders(text)
     try:
         if isinstance(task, RouterTask):
-            return choose_route(text, path, scope, scope.roots(), task.routes)
-        return decide(text, path, scope, scope.roots())
+            return choose_route(text, path, scope, task.routes)
+        return decide(text, path, scope)
     except CompozyError as error:
         return _failed(error)
 
@@ -130,7 +130,7 @@ def _item(step: Step, task: CollectionTask, scope: Scope, item: Any, index: int)
 
 def _decided(text: str, path: TemplatePath, scope: Scope) -> Any:
     try:
-        return decide(text, path, scope, scope.roots())
+        return decide(text, path, scope)
     except CompozyError as error:
         return _failed(error)
 
