@@ -6,12 +6,13 @@ Every change is made on a row that is locked first, so that two who want differe
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from compozy.clock import now_ms
-from compozy.database.executions import Execution, finish_execution, lock_execution
+from compozy.database.executions import Execution, finish_execution, lock_execution, release_run
 from compozy.database.status import OPEN, Status, may_follow
 from compozy.database.tables import is_one_of, signals, workflow_states
 from compozy.database.tasks import end_open_tasks
@@ -33,12 +34,22 @@ def holds_run(connection: sa.Connection, workflow_exec_id: str, owner: str) -> b
     return connection.execute(_HOLD, {"_id": workflow_exec_id, "_owner": owner}).first() is not None
 
 
-def list_requests(connection: sa.Connection, owner: str) -> dict[str, Status]:
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the executor of a run is asked for: PAUSED, or CANCELED with the error that says why."""
+
+    status: Status
+    error: dict[str, Any] | None
+
+
+def list_requests(connection: sa.Connection, owner: str) -> dict[str, Request]:
     """Return the runs of `owner` that it is asked to bring to another state, and to which."""
-    query = sa.select(workflow_states.c.workflow_exec_id, workflow_states.c.requested).where(
+    query = sa.select(workflow_states.c.workflow_exec_id, workflow_states.c.requested, workflow_states.c.error).where(
         workflow_states.c.owner == owner, workflow_states.c.requested.is_not(None)
     )
-    return {run_id: Status(requested) for run_id, requested in connection.execute(query)}
+    return {
+        run_id: Request(status=Status(requested), error=error) for run_id, requested, error in connection.execute(query)
+    }
 
 
 def mark_run(connection: sa.Connection, workflow_exec_id: str, owner: str, status: Status) -> None:
@@ -65,20 +76,31 @@ def lay_aside(
         .where(signals.c.name.in_(names))
         .limit(1)
     ).first()
-    deadline_ms = lock_execution(connection, workflow_exec_id).deadline_ms
+    run = lock_execution(connection, workflow_exec_id)
     # Far away where only a signal wakes it: without a time it would be taken up at once.
-    wake_ms = min(time for time in (wake_ms, deadline_ms, _NEVER_MS) if time is not None)
+    wake_ms = min(time for time in (wake_ms, run.deadline_ms, _NEVER_MS) if time is not None)
+    if arrived or run.requested is not None:
+        # Whoever takes it up does as it was asked.
+        wake_ms = now_ms()
     connection.execute(
         sa.update(workflow_states)
         .where(workflow_states.c.workflow_exec_id == workflow_exec_id)
-        .values(status=Status.WAITING, owner=None, updated_ms=now_ms(), wake_ms=now_ms() if arrived else wake_ms)
+        .values(status=Status.WAITING, owner=None, updated_ms=now_ms(), wake_ms=wake_ms)
     )
 
 
 def pause_held(connection: sa.Connection, workflow_exec_id: str, owner: str) -> None:
-    """Store that a run of `owner`, which was asked to pause, has come to a halt."""
-    if holds_run(connection, workflow_exec_id, owner):
+    """Store that a run of `owner` has come to a halt, as it was asked to; meanwhile it may be asked otherwise."""
+    if not holds_run(connection, workflow_exec_id, owner):
+        return
+    run = lock_execution(connection, workflow_exec_id)
+    if run.requested is Status.CANCELED:
+        _cancel(connection, workflow_exec_id, run.error)
+    elif run.requested is Status.PAUSED:
         _pause(connection, workflow_exec_id)
+    else:
+        # Resumed before it stood still: it goes on with whoever takes it next.
+        release_run(connection, workflow_exec_id, owner)
 
 
 def wake_run(connection: sa.Connection, workflow_exec_id: str) -> None:
@@ -103,7 +125,7 @@ def ask_to_pause(connection: sa.Connection, workflow_exec_id: str) -> Execution:
             raise _ended(run, "paused")
         if run.owner is None:
             _pause(connection, workflow_exec_id)
-        else:
+        elif run.requested is not Status.CANCELED:
             _request(connection, workflow_exec_id, Status.PAUSED)
     return lock_execution(connection, workflow_exec_id)
 
@@ -120,11 +142,9 @@ def ask_to_cancel(connection: sa.Connection, workflow_exec_id: str, error: dict[
         if not may_follow(run.status, Status.CANCELED):
             raise _ended(run, "canceled")
         if run.owner is None:
-            end_open_tasks(connection, workflow_exec_id, Status.CANCELED)
-            usage = sum_usage(connection, workflow_exec_id) or None
-            finish_execution(connection, workflow_exec_id, Status.CANCELED, error=error, usage=usage)
+            _cancel(connection, workflow_exec_id, error)
         else:
-            _request(connection, workflow_exec_id, Status.CANCELED)
+            _request(connection, workflow_exec_id, Status.CANCELED, error)
     return lock_execution(connection, workflow_exec_id)
 
 
@@ -157,6 +177,12 @@ def resume_run(connection: sa.Connection, workflow_exec_id: str) -> Execution:
 _NEVER_MS = 253_402_214_400_000
 
 
+def _cancel(connection: sa.Connection, workflow_exec_id: str, error: dict[str, Any] | None) -> None:
+    end_open_tasks(connection, workflow_exec_id, Status.CANCELED)
+    usage = sum_usage(connection, workflow_exec_id) or None
+    finish_execution(connection, workflow_exec_id, Status.CANCELED, error=error, usage=usage)
+
+
 def _pause(connection: sa.Connection, workflow_exec_id: str) -> None:
     connection.execute(
         sa.update(workflow_states)
@@ -165,11 +191,13 @@ def _pause(connection: sa.Connection, workflow_exec_id: str) -> None:
     )
 
 
-def _request(connection: sa.Connection, workflow_exec_id: str, status: Status) -> None:
+def _request(
+    connection: sa.Connection, workflow_exec_id: str, status: Status, error: dict[str, Any] | None = None
+) -> None:
     connection.execute(
         sa.update(workflow_states)
         .where(workflow_states.c.workflow_exec_id == workflow_exec_id)
-        .values(requested=status, updated_ms=now_ms())
+        .values(requested=status, error=error, updated_ms=now_ms())
     )
 
 

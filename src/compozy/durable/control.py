@@ -12,7 +12,7 @@ import sqlalchemy as sa
 import structlog
 
 from compozy.clock import now_ms
-from compozy.database.control import lay_aside, list_requests, mark_run, pause_held
+from compozy.database.control import Request, lay_aside, list_requests, mark_run, pause_held
 from compozy.database.database import Database
 from compozy.database.signals import list_signalled
 from compozy.database.status import Status
@@ -97,27 +97,27 @@ class Controller:
     async def _look(self) -> None:
         waiting = [run_id for run_id, context in self._contexts.items() if context.signals]
         requests, arrived = await self._database.read_async(partial(_read, owner=self._executor_id, waiting=waiting))
-        for run_id, status in requests.items():
-            self._obey(run_id, status)
+        for run_id, request in requests.items():
+            self._obey(run_id, request)
         for run_id, name in arrived:
             if run_id in self._contexts:
                 self._contexts[run_id].signal_arrived(name)
         for context in list(self._contexts.values()):
             await self._look_at_waits(context)
 
-    def _obey(self, run_id: str, status: Status) -> None:
-        if status is Status.PAUSED and run_id in self._contexts:
+    def _obey(self, run_id: str, request: Request) -> None:
+        if request.status is Status.PAUSED and run_id in self._contexts:
             self._contexts[run_id].suspend(Suspension.PAUSE)
-        if status is Status.CANCELED and run_id not in self._canceling:
-            task = self._canceling[run_id] = asyncio.create_task(self._cancel_run(run_id))
+        if request.status is Status.CANCELED and run_id not in self._canceling:
+            task = self._canceling[run_id] = asyncio.create_task(self._cancel_run(run_id, request.error))
             task.add_done_callback(lambda _: self._canceling.pop(run_id, None))
 
-    async def _cancel_run(self, run_id: str) -> None:
+    async def _cancel_run(self, run_id: str, error: dict[str, Any] | None) -> None:
         try:
-            await self._cancel(run_id, Status.CANCELED, RunCanceledError("canceled").to_json())
-        except DatabaseError as error:
+            await self._cancel(run_id, Status.CANCELED, error or RunCanceledError("canceled").to_json())
+        except DatabaseError as failure:
             # It stays asked for, and is tried again.
-            _log.warning("a run could not be canceled", execution_id=run_id, cause=error.message)
+            _log.warning("a run could not be canceled", execution_id=run_id, cause=failure.message)
 
     async def _look_at_waits(self, context: RunContext) -> None:
         is_long = context.waits_for_s() >= _WAITING_AFTER_S
@@ -133,7 +133,9 @@ class Controller:
         self._marked &= self._contexts.keys()
 
 
-def _read(connection: sa.Connection, owner: str, waiting: list[str]) -> tuple[dict[str, Status], list[tuple[str, str]]]:
+def _read(
+    connection: sa.Connection, owner: str, waiting: list[str]
+) -> tuple[dict[str, Request], list[tuple[str, str]]]:
     return list_requests(connection, owner), list_signalled(connection, waiting) if waiting else []
 
 
