@@ -262,8 +262,8 @@ class Service:
         new = await asyncio.to_thread(prepare_rerun, workflow, definition, source, tasks, request)
         created = await start_run(self.app.runtime, workflow, new)
         run, document = await self._read(new.workflow_exec_id)
-        if not created and run.rerun_of != source.workflow_exec_id:
-            raise ConflictError(f"execution {run.workflow_exec_id!r} is there already, and repeats another run")
+        if not created:
+            check_same_run(run, new, has_input=request.given is not None)
         return document, created
 
     async def _until_obeyed(self, execution_id: str) -> Document:

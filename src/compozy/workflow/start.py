@@ -73,6 +73,11 @@ def check_same_run(known: Execution, new: NewExecution, *, has_input: bool) -> N
             f"execution {new.workflow_exec_id!r} is a run of workflow {known.workflow_id!r}",
             hint="choose another --id",
         )
+    if known.rerun_of != new.rerun_of:
+        what = f"repeats {known.rerun_of!r}" if known.rerun_of else "repeats no other run"
+        raise ConflictError(
+            f"execution {new.workflow_exec_id!r} is there already, and {what}", hint="choose another --id"
+        )
     if has_input and known.input != new.input:
         raise ConflictError(
             f"execution {new.workflow_exec_id!r} began with another input",
