@@ -19,13 +19,13 @@ from pydantic_ai.usage import RequestUsage
 
 from compozy.config.nodes import MappingNode, to_value
 from compozy.config.parse import parse_yaml
-from compozy.database.control import resume_run
+from compozy.database.control import ask_to_pause, resume_run
 from compozy.database.database import Database
 from compozy.database.executions import Execution, get_execution
 from compozy.database.signals import Signal, send_signal
 from compozy.database.status import Status
 from compozy.database.tasks import TaskEnd, TaskState, list_tasks
-from compozy.durable.context import Suspension, current_run
+from compozy.durable.context import RunContext, Suspension, current_run
 from compozy.durable.runtime import Runtime
 from compozy.errors import ModelError
 from compozy.ids import new_signal_id
@@ -107,6 +107,7 @@ class Watch:
     cut_at: int | None = None
     on_count: tuple[int, Callable[[], None]] | None = None
     told: list[str] = field(default_factory=list[str])
+    database: Database | None = None
 
     def task_began(self, execution_id: str, path: str) -> None:
         """Note it."""
@@ -123,9 +124,16 @@ class Watch:
     def _note(self, words: str) -> None:
         self.told.append(words)
         if len(self.told) == self.cut_at:
-            current_run().suspend(Suspension.PAUSE)
+            self._halt(current_run())
         if self.on_count is not None and len(self.told) == self.on_count[0]:
             self.on_count[1]()
+
+    def _halt(self, run: RunContext) -> None:
+        """Ask for a pause, and have it heard at this very moment."""
+        assert self.database is not None
+        with self.database.write() as connection:
+            ask_to_pause(connection, run.run_id)
+        run.suspend(Suspension.PAUSE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,6 +226,7 @@ async def flowing(
 ) -> AsyncGenerator[Flows, None]:
     """Execute runs on `database` for as long as the block lasts."""
     answers, watch = answers or Answers(), watch or Watch()
+    watch.database = database
     executor = WorkflowExecutor(database=database, catalog=answers, project="demo", report=watch)
     runtime = Runtime(database, execute=executor.execute, max_concurrent=max_concurrent, role="run")
     await runtime.start()

@@ -80,7 +80,7 @@ def test_a_server_that_is_restarted_in_the_middle_of_200_runs(tmp_path: Path, ho
             workers.start(100, 100, places=50)
         ids, watch = accept(place, 200), Watch(workers)
         for number in range(1, _TIMES + 1):
-            until(lambda number=number: len(workers.all_steps()) > 80 * number / _TIMES)
+            until(lambda number=number: len(recorded_steps(place)) > 80 * number / _TIMES)
             watch.look()
             postgres.restart(how, away_s=0.5)
         until_all_ended(place, len(ids))
@@ -101,7 +101,7 @@ def test_connections_that_are_cut(tmp_path: Path) -> None:
         workers.start(100, 100, places=10, place=place.model_copy(update={"port": front.port}))
         ids, watch = accept(place, 30), Watch(workers)
         for number in range(1, _TIMES + 1):
-            until(lambda number=number: len(workers.all_steps()) > 12 * number / _TIMES)
+            until(lambda number=number: len(recorded_steps(place)) > 12 * number / _TIMES)
             watch.look()
             with front.closed():
                 time.sleep(1.0)

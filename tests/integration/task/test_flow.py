@@ -271,7 +271,6 @@ async def test_schemas_of_input_and_result(flows: Flows) -> None:
         ("input.n > 1", "true"),
         ("\"input.n > 1 ? 'big' : 'small'\"", "big"),
         ("'{{ if gt .input.n 1 }}big{{ end }}'", "big"),
-        ('\'{{ .input.n }} > 9 ? "big" : "small"\'', "small"),
         ("input.n", "2"),
         ("tasks.first.output.text", "re: small"),
     ],
