@@ -21,6 +21,7 @@ CompozyError                 code                exit  http
 ├── DatabaseError            database               4   503
 │   ├── DatabaseLockedError  database_locked        4   503   another program holds the file
 │   └── DatabaseOwnedError   database_owned         4   409   another process runs workflows on this file
+├── ExportFileError          export_file            5   422   a file of `compozy db export` cannot be read
 ├── RunError                 run_failed             1   500   a workflow or one of its tasks failed
 │   ├── ModelError           model                  1   502   a model provider refused or broke
 │   ├── ChildrenFailedError  children_failed        1   500   tasks inside a container failed
@@ -229,6 +230,12 @@ class DatabaseOwnedError(DatabaseError):
     """Another process runs workflows on this SQLite file."""
 
     code, http_status = "database_owned", 409
+
+
+class ExportFileError(CompozyError):
+    """A file that `compozy db export` should have written is something else, was cut short or changed."""
+
+    code, exit_status, http_status = "export_file", 5, 422
 
 
 class RunError(CompozyError):

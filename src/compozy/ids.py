@@ -20,6 +20,16 @@ def new_signal_id() -> str:
     return new_execution_id()
 
 
+def new_database_id() -> str:
+    """Return an id for a database: a ULID, as for an execution."""
+    return new_execution_id()
+
+
+def new_move_id() -> str:
+    """Return an id for one move of runs from a database to another: a ULID, as for an execution."""
+    return new_execution_id()
+
+
 def new_executor_id() -> str:
     """Return an id for this process as an owner of runs; never repeated, so a lease never passes to a namesake."""
     return f"{os.getpid()}-{os.urandom(6).hex()}"

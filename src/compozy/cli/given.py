@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from compozy.clock import now_ms
 from compozy.config.jsoninput import MAX_BYTES, parse_json
 from compozy.config.timespan import parse_duration_s
+from compozy.database.status import Status
 from compozy.errors import NotFoundError, UsageError
 
 
@@ -76,6 +80,38 @@ def duration_flag(flag: str, text: str) -> float:
         return parse_duration_s(text)
     except ValueError as error:
         raise UsageError(f"{flag}: {error}") from error
+
+
+def read_moment_ms(flag: str, text: str) -> int:
+    """Return a time in milliseconds since 1970 UTC: a date, RFC 3339, or how long ago it was, `7d`.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        try:
+            return now_ms() - int(parse_duration_s(text) * 1000)
+        except ValueError:
+            raise UsageError(
+                f"{flag}: expected a date such as 2026-01-31, a time such as 2026-01-31T12:00:00Z, or 7d, got {text!r}"
+            ) from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return int(moment.timestamp() * 1000)
+
+
+def read_statuses(given: Sequence[str]) -> tuple[Status, ...]:
+    """Return states of runs, in capitals or not.
+
+    Raises:
+        UsageError: there is no such state.
+    """
+    unknown = [text for text in given if text.upper() not in list(Status)]
+    if unknown:
+        raise UsageError(f"--status: expected {', '.join(Status)}, got {unknown[0]!r}")
+    return tuple(Status(text.upper()) for text in given)
 
 
 def _read_source(text: str) -> tuple[str, bytes]:

@@ -9,7 +9,7 @@ from typing import Any
 from compozy.app import COMMAND, close_storage, knowledge_of, open_app, open_reading, open_storage
 from compozy.cli.executions import until_it_rests
 from compozy.cli.find import current_folder
-from compozy.cli.knowledge_results import Bar, tell_start
+from compozy.cli.knowledge_results import IngestionBar, tell_start
 from compozy.cli.knowledge_verbs import Document, IngestWords
 from compozy.cli.output import print_note
 from compozy.database.database import Database
@@ -98,7 +98,7 @@ class KnowledgeHere:
     async def _ingest(self, database: Database, request: IngestRequest, words: IngestWords) -> Document:
         async with open_app(self._project, database, role=COMMAND, report=Silence()) as app:
             run_id = await start_ingestion(app.runtime, database, request)
-            with Bar(quiet=words.quiet) as bar:
+            with IngestionBar(quiet=words.quiet) as bar:
                 ended = asyncio.create_task(until_it_rests(app, run_id))
                 while not (await asyncio.wait({ended}, timeout=_LOOK_S))[0]:
                     progress = await database.read_async(lambda c: progress_of(c, request.knowledge_base_id, run_id))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from compozy.cli.find import Found, current_folder, has_project
-from compozy.cli.knowledge_results import Bar, tell_start
+from compozy.cli.knowledge_results import IngestionBar, tell_start
 from compozy.cli.knowledge_verbs import Document, IngestWords
 from compozy.database.status import Status
 from compozy.errors import UsageError
@@ -31,7 +31,7 @@ class RemoteKnowledge:
         body: Document = {"path": self._path(words.path), "reindex": words.reindex, "retry": words.retry}
         tell_start(words, base["embedder"])
         run = self._client.post(_PATH, base["id"], "ingest", body=body)
-        with Bar(quiet=words.quiet) as bar:
+        with IngestionBar(quiet=words.quiet) as bar:
             while not (Status(run["status"]).is_final or Status(run["status"]) is Status.PAUSED):
                 bar.show(run["progress"])
                 time.sleep(_LOOK_S)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import sys
-from types import TracebackType
 from typing import Any
 
+from compozy.cli.bar import Bar
 from compozy.cli.knowledge_verbs import Document, IngestWords
-from compozy.cli.output import paint, print_json, print_line, print_note, print_table, write_note
+from compozy.cli.output import paint, print_json, print_line, print_note, print_table
 from compozy.cli.results import print_failure, tell_paused
 from compozy.errors import UsageError
 
 _MODES = ("vector", "text", "hybrid")
 _EXCERPT = 200
-_BAR_WIDTH = 30
 
 
 def read_mode(text: str | None) -> str | None:
@@ -133,30 +132,13 @@ def print_deleted(found: Document, *, as_json: bool) -> None:
     print_line(f"Deleted {count} document{'s' if count != 1 else ''} from {found['knowledge_base_id']!r}")
 
 
-class Bar:
-    """A bar on stderr that shows how far an ingestion is; nothing where there is no terminal."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        self._is_shown = sys.stderr.isatty() and not quiet
-        self._is_dirty = False
-
-    def __enter__(self) -> Bar:
-        """Begin."""
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Take the bar away."""
-        if self._is_dirty:
-            write_note("\r\x1b[K")
+class IngestionBar(Bar):
+    """A bar that shows how far an ingestion is."""
 
     def show(self, progress: dict[str, int]) -> None:
         """Draw the bar anew."""
-        if not self._is_shown or not progress["total"]:
-            return
-        full = _BAR_WIDTH * progress["done"] // progress["total"]
-        bar = "█" * full + "░" * (_BAR_WIDTH - full)
-        write_note(f"\r\x1b[K  {bar} {progress['done']}/{progress['total']} documents, {progress['chunks']} chunks")
-        self._is_dirty = True
+        words = f"{progress['done']}/{progress['total']} documents, {progress['chunks']} chunks"
+        self.draw(progress["done"], progress["total"], words)
 
 
 def _print_counts(output: Document) -> None:

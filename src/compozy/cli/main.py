@@ -14,6 +14,7 @@ from typer.exceptions import Abort, Exit, TyperException
 
 from compozy.cli.config import config_app
 from compozy.cli.control import workflow_app
+from compozy.cli.db import db_app
 from compozy.cli.knowledge import knowledge_app
 from compozy.cli.migrate import migrate_app
 from compozy.cli.options import ConfigOption, Globals, LogFormat, LogLevel
@@ -64,6 +65,7 @@ app.command("worker")(worker_command)
 app.command("health")(health_command)
 app.add_typer(knowledge_app, name="knowledge")
 app.add_typer(migrate_app, name="migrate")
+app.add_typer(db_app, name="db")
 app.add_typer(config_app, name="config")
 app.command("init")(init_command)
 app.command("schema")(schema_command)

@@ -50,7 +50,7 @@ def print_line(text: str = "") -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    with _explain_output():
+    with explain_output():
         print(text)  # noqa: T201 - stdout is what this module writes to
 
 
@@ -60,12 +60,17 @@ def flush_output() -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    with _explain_output():
+    with explain_output():
         sys.stdout.flush()
 
 
 @contextmanager
-def _explain_output() -> Generator[None, None, None]:
+def explain_output() -> Generator[None, None, None]:
+    """Tell failures of writing to stdout from all others.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
     # Translated at once: the library that reads the command line ends the program at a broken pipe.
     try:
         yield

@@ -138,6 +138,8 @@ def _print_execution(run: Document, status: Status) -> None:
     print_line(f"Status    {status.value}")
     print_line(f"Started   {run['started_at'] or 'not yet'}")
     print_line(f"Time      {_time(run)}")
+    if run["origin"]:
+        print_line(f"From      {run['origin']['database']}, exported {run['origin']['exported_at']}")
     tell_foreign_format(run)
     print_line()
     print_table(("TASK", "STATUS", "ATTEMPTS", "TIME", "TOKENS", "MODEL"), list(_tree_rows(run["tasks"], None, "")))
@@ -148,6 +150,8 @@ def _print_execution(run: Document, status: Status) -> None:
         print_line(f"Asked to be {run['requested']}")
     if status is Status.SUCCESS:
         print_line(f"Result: {json_text(run['output'])}")
+    elif status is Status.MOVED:
+        print_line("Moved to another database, where it goes on")
     elif status.is_final:
         print_failure(run)
 
@@ -156,6 +160,8 @@ def _row(run: Document) -> tuple[str, ...]:
     status: str = run["status"]
     if has_foreign_format(run):
         status = f"{status} (journal format {run['journal_format']})"
+    elif run["origin"] and status == Status.PAUSED:
+        status = f"{status} (from {run['origin']['database']})"
     return (run["execution_id"], run["workflow_id"], status, run["started_at"] or "-", _time(run))
 
 

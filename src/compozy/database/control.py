@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from compozy.clock import now_ms
-from compozy.database.executions import Execution, finish_execution, lock_execution, release_run
+from compozy.database.executions import Execution, describe_end, finish_execution, lock_execution, release_run
 from compozy.database.status import OPEN, Status, may_follow
 from compozy.database.tables import is_one_of, signals, workflow_states
 from compozy.database.tasks import end_open_tasks
@@ -203,7 +203,7 @@ def _request(
 
 def _ended(run: Execution, what: str, *, hint: str = "") -> ConflictError:
     return ConflictError(
-        f"execution {run.workflow_exec_id!r} cannot be {what}: it ended as {run.status.value}",
-        hint=hint,
+        f"execution {run.workflow_exec_id!r} cannot be {what}: {describe_end(run)}",
+        hint="" if run.status is Status.MOVED else hint,
         details={"execution_id": run.workflow_exec_id, "status": run.status.value},
     )

@@ -102,6 +102,17 @@ class Database:
         with explain_failures(self.location), self.readers.connect() as connection:
             yield connection
 
+    @contextmanager
+    def snapshot(self) -> Generator[sa.Connection, None, None]:
+        """Open a connection all of whose queries see the same moment, however long they take; others go on writing.
+
+        Raises:
+            DatabaseError: the database refused.
+        """
+        self.check_in_place()
+        with explain_failures(self.location), self.dialect.snapshot(self.engine, self.readers) as connection:
+            yield connection
+
     async def read_async(self, query: Callable[[sa.Connection], T]) -> T:
         """Run one query in a thread, so that the event loop goes on."""
         return await asyncio.to_thread(self._read, query)

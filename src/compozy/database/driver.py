@@ -42,3 +42,7 @@ class Driver(Protocol):
             DatabaseError: another process did not come to an end with it.
         """
         ...
+
+    def snapshot(self, engine: sa.Engine, readers: sa.Engine) -> AbstractContextManager[sa.Connection]:
+        """Open a connection all of whose queries see the database as it is at the first of them."""
+        ...

@@ -50,6 +50,8 @@ class Execution:
     wake_ms: int | None
     rerun_of: str | None
     kept: dict[str, dict[str, Any]] | None
+    origin: dict[str, Any] | None
+    moved: dict[str, Any] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,6 +276,13 @@ def no_execution(workflow_exec_id: str) -> NotFoundError:
     return NotFoundError(
         f"no execution {workflow_exec_id!r} in this database", hint="list them with `compozy workflow list`"
     )
+
+
+def describe_end(run: Execution) -> str:
+    """Return why nothing can be asked of a run any more."""
+    if run.status is Status.MOVED:
+        return "it was moved to another database, where it goes on"
+    return f"it ended as {run.status.value}"
 
 
 def _is_free(journal_format: int) -> tuple[sa.ColumnElement[bool], ...]:

@@ -1,4 +1,4 @@
-"""Rows of `compozy_facts`: which project a database belongs to."""
+"""Rows of `compozy_facts`: which project a database belongs to, and which database it is."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import sqlalchemy as sa
 
 from compozy.database.tables import facts, insert_if_new
 from compozy.errors import DatabaseError
+from compozy.ids import new_database_id
 
 _PROJECT = "project"
+# Made with the tables, and never changed: two databases differ in it, a copy of one does not.
+DATABASE_ID = "database_id"
 
 
 def claim_for_project(connection: sa.Connection, project: str, location: str) -> None:
@@ -30,3 +33,13 @@ def claim_for_project(connection: sa.Connection, project: str, location: str) ->
 def get_project(connection: sa.Connection) -> str | None:
     """Return the name of the project that this database belongs to, None while it is new."""
     return connection.execute(sa.select(facts.c.value).where(facts.c.name == _PROJECT)).scalar()
+
+
+def name_database(connection: sa.Connection) -> None:
+    """Give a database that has none the id by which it is told from others."""
+    connection.execute(insert_if_new(facts), {"name": DATABASE_ID, "value": new_database_id()})
+
+
+def get_database_id(connection: sa.Connection) -> str | None:
+    """Return the id of this database, None when it is older than such ids."""
+    return connection.execute(sa.select(facts.c.value).where(facts.c.name == DATABASE_ID)).scalar()

@@ -15,11 +15,12 @@ import sqlalchemy as sa
 
 from compozy.database.database import Database
 from compozy.database.executors import list_living
+from compozy.database.facts import name_database
 from compozy.database.tables import VERSION_TABLE
 from compozy.errors import DatabaseError, DatabaseOwnedError, UsageError
 
 # Every revision in order. A test compares this with the folders.
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 BASE = "base"
 _version = sa.table(VERSION_TABLE, sa.column("version_num"))
 
@@ -87,6 +88,7 @@ def migrate_up(database: Database) -> tuple[str, ...]:
         if pending:
             with alone.write() as connection:
                 _run_alembic(database, connection, "upgrade", REVISIONS[-1])
+                name_database(connection)
     return pending
 
 
@@ -121,7 +123,7 @@ def migrate_down(database: Database, target: str) -> None:
     current = read_status(database).current
     modules = [_revision_module(database.driver, revision) for revision in _revisions_to_undo(current, target)]
     with database.migrating() as alone, alone.write() as connection:
-        _refuse_while_used(database, connection)
+        refuse_while_used(database, connection)
         if any(getattr(module, "deletes_journal", False) for module in modules):
             database.drop_journal(connection)
         _run_alembic(database, connection, "downgrade", target)
@@ -172,8 +174,12 @@ def _refuse_foreign(database: Database, tables: set[str]) -> None:
         )
 
 
-def _refuse_while_used(database: Database, connection: sa.Connection) -> None:
-    """Refuse to take the tables from under other processes; on a SQLite file the owner's lock has done so already."""
+def refuse_while_used(database: Database, connection: sa.Connection) -> None:
+    """Refuse to take rows from under other processes; on a SQLite file the owner's lock has done so already.
+
+    Raises:
+        DatabaseOwnedError: processes execute runs on it.
+    """
     living = [] if database.is_exclusive else list_living(connection)
     if living:
         raise DatabaseOwnedError(

@@ -166,6 +166,15 @@ class PostgresDriver:
         finally:
             alone.dispose()
 
+    @contextmanager
+    def snapshot(self, engine: sa.Engine, readers: sa.Engine) -> Generator[sa.Connection, None, None]:
+        """Begin a transaction that only reads, and all of whose queries see the same moment."""
+        del readers
+        with engine.connect().execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        ) as connection:
+            yield connection
+
 
 def _lock(holder: sa.Connection, location: str) -> None:
     """Ask until the lock is free. Waiting *in* the server would block the CREATE INDEX CONCURRENTLY of who holds it."""

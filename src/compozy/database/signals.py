@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from compozy.clock import now_ms
 from compozy.database.control import wake_run
-from compozy.database.executions import lock_execution
+from compozy.database.executions import describe_end, lock_execution
 from compozy.database.status import Status
 from compozy.database.tables import insert_if_new, signals, task_states
 from compozy.errors import ConflictError
@@ -40,7 +40,7 @@ def send_signal(connection: sa.Connection, signal: Signal) -> bool:
     run = lock_execution(connection, signal.workflow_exec_id)
     if run.status.is_final:
         raise ConflictError(
-            f"execution {signal.workflow_exec_id!r} takes no signals: it ended as {run.status.value}",
+            f"execution {signal.workflow_exec_id!r} takes no signals: {describe_end(run)}",
             details={"execution_id": signal.workflow_exec_id, "status": run.status.value},
         )
     values = {

@@ -162,9 +162,30 @@ class SqliteDriver:
     def migrating(
         self, settings: DatabaseSettings, engine: sa.Engine, location: str
     ) -> Generator[sa.Engine, None, None]:
-        """Lock nothing more: each migration is a transaction, which has the file for itself from its first line on."""
+        """Lock nothing more: each migration is a transaction, which has the file for itself from its first line on.
+
+        Foreign keys are not enforced meanwhile: dropping a table that was made anew would delete what refers to it.
+        """
         del settings, location
-        yield engine
+        self._enforce_foreign_keys(engine, "OFF")
+        try:
+            yield engine
+        finally:
+            self._enforce_foreign_keys(engine, "ON")
+
+    @contextmanager
+    def snapshot(self, engine: sa.Engine, readers: sa.Engine) -> Generator[sa.Connection, None, None]:
+        """Begin a transaction that only reads; in WAL mode it keeps nobody from writing."""
+        del engine
+        with readers.connect() as connection:
+            connection.exec_driver_sql("BEGIN")
+            yield connection
+
+    @staticmethod
+    def _enforce_foreign_keys(engine: sa.Engine, state: str) -> None:
+        # The pool has one connection, which keeps what is set here.
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"PRAGMA foreign_keys = {state}")
 
 
 def _engine(settings: DatabaseSettings, path: str, *, pool_size: int, read_only: bool = False) -> sa.Engine:

@@ -16,6 +16,8 @@ class Status(StrEnum):
     FAILED = "FAILED"
     TIMED_OUT = "TIMED_OUT"
     CANCELED = "CANCELED"
+    # A run that `compozy db export --move` took out of this database; it goes on in the one that it is imported into.
+    MOVED = "MOVED"
 
     @property
     def is_final(self) -> bool:
@@ -23,17 +25,20 @@ class Status(StrEnum):
         return not MOVES[self]
 
 
-_ENDS = frozenset({Status.SUCCESS, Status.FAILED, Status.TIMED_OUT, Status.CANCELED})
+_ENDS = frozenset({Status.SUCCESS, Status.FAILED, Status.TIMED_OUT, Status.CANCELED, Status.MOVED})
 MOVES: dict[Status, frozenset[Status]] = {
     # A run that waits for a free place may still be stopped, and may fail before its first task.
-    Status.PENDING: frozenset({Status.RUNNING, Status.PAUSED, Status.FAILED, Status.TIMED_OUT, Status.CANCELED}),
+    Status.PENDING: frozenset({Status.RUNNING, Status.PAUSED}) | (_ENDS - {Status.SUCCESS}),
     Status.RUNNING: frozenset({Status.WAITING, Status.PAUSED}) | _ENDS,
     Status.WAITING: frozenset({Status.RUNNING, Status.PAUSED}) | _ENDS,
-    Status.PAUSED: frozenset({Status.PENDING, Status.RUNNING, Status.WAITING, Status.CANCELED, Status.TIMED_OUT}),
+    Status.PAUSED: frozenset(
+        {Status.PENDING, Status.RUNNING, Status.WAITING, Status.CANCELED, Status.TIMED_OUT, Status.MOVED}
+    ),
     Status.SUCCESS: frozenset(),
     Status.FAILED: frozenset(),
     Status.TIMED_OUT: frozenset(),
     Status.CANCELED: frozenset(),
+    Status.MOVED: frozenset(),
 }
 OPEN = tuple(status for status in Status if MOVES[status])
 FINAL = tuple(status for status in Status if not MOVES[status])

@@ -74,6 +74,10 @@ workflow_states = sa.Table(
     # The run that this one repeats, and the ends of its tasks that are kept: {task id: TaskEnd}.
     sa.Column("rerun_of", PlainText),
     sa.Column("kept", JsonText),
+    # Of a run that was imported unfinished, where it came from: {"database", "exported_at", "move"}.
+    sa.Column("origin", JsonText),
+    # Of a MOVED run, by which move, and the state that it arrives in: {"move_id", "status", "moved_ms"}.
+    sa.Column("moved", JsonText),
 )
 
 task_states = sa.Table(

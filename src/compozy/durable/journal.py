@@ -7,9 +7,12 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
+import sqlalchemy as sa
 from dbos import DBOS, DBOSConfig
 from dbos._migration import ensure_dbos_schema, run_dbos_migrations, should_migrate
+from dbos._schemas.system_database import SystemSchema
 from dbos._serialization import Serializer
+from dbos._sys_db import SystemDatabase
 
 from compozy.database.database import Database
 from compozy.database.failures import explain_failures
@@ -76,6 +79,50 @@ def migrate_journal(database: Database) -> None:
         if is_journal_behind(alone):
             ensure_dbos_schema(alone.engine, schema)
             run_dbos_migrations(alone.engine, schema, _LISTENS)
+
+
+def make_journal(database: Database) -> None:
+    """Bring the journal up to date without starting the engine, on a file too; the caller is its owner.
+
+    Raises:
+        DatabaseError: the database refused.
+    """
+    if database.journal_schema is not None:
+        migrate_journal(database)
+        return
+    with explain_failures(database.location):
+        SystemDatabase.create(
+            system_database_url=database.engine.url.render_as_string(hide_password=False),
+            engine_kwargs={},
+            engine=database.engine,
+            schema=None,
+            serializer=JournalSerializer(),
+            executor_id=None,
+        ).run_migrations()
+
+
+def list_journal_tables(database: Database) -> tuple[sa.Table, ...]:
+    """Return the tables of the journal as they stand in `database`, those that others refer to first.
+
+    What the engine lets stand there without using it, and its own version, are left out.
+    """
+    metadata = sa.MetaData()
+    return tuple(
+        table.to_metadata(metadata, schema=database.journal_schema) for table in SystemSchema.metadata_obj.sorted_tables
+    )
+
+
+def read_journal_revision(database: Database, connection: sa.Connection) -> int:
+    """Return the engine's own version of the journal's tables, 0 where there are none."""
+    if not has_journal(database, connection):
+        return 0
+    version = sa.table("dbos_migrations", sa.column("version"), schema=database.journal_schema)
+    return int(connection.execute(sa.select(sa.func.max(version.c.version))).scalar() or 0)
+
+
+def has_journal(database: Database, connection: sa.Connection) -> bool:
+    """Return whether the journal was ever made in `database`."""
+    return sa.inspect(connection).has_table("dbos_migrations", schema=database.journal_schema)
 
 
 def launch_journal(database: Database, executor_id: str) -> None:

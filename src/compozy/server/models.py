@@ -161,6 +161,7 @@ class ExecutionInfo(_Timed):
     journal_format: int = Field(description="Format of its journal; another version may go on with its own only.")
     requested: Status | None = Field(description="What its process was asked to bring it to, and has not yet.")
     rerun_of: str | None = Field(description="The execution that it repeats.")
+    origin: dict[str, Any] | None = Field(description="Where a run that was imported unfinished came from.")
 
 
 class ExecutionDetail(ExecutionInfo):

@@ -26,6 +26,7 @@ def execution_document(run: Execution, tasks: Sequence[TaskState] | None = None)
         "journal_format": run.journal_format,
         "requested": None if run.requested is None else run.requested.value,
         "rerun_of": run.rerun_of,
+        "origin": run.origin,
     }
     if tasks is not None:
         document["fallbacks"] = _fallbacks(tasks)

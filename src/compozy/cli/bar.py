@@ -1,0 +1,36 @@
+"""A bar on stderr that shows how far something is; nothing where there is no terminal."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Self
+
+from compozy.cli.output import write_note
+
+_WIDTH = 30
+
+
+class Bar:
+    """Draws itself over and over on one line, and takes itself away at the end of its `with`."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._is_shown = sys.stderr.isatty() and not quiet
+        self._is_dirty = False
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Take the bar away."""
+        if self._is_dirty:
+            write_note("\r\x1b[K")
+
+    def draw(self, done: int, total: int, words: str) -> None:
+        """Draw the bar anew, with `words` behind it."""
+        if not self._is_shown or not total:
+            return
+        full = min(_WIDTH, _WIDTH * done // total)
+        write_note(f"\r\x1b[K  {'█' * full}{'░' * (_WIDTH - full)} {words}")
+        self._is_dirty = True

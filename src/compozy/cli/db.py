@@ -1,0 +1,213 @@
+"""`compozy db export | import | verify`: the rows of a database as a document, to be moved to another one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from compozy.cli.bar import Bar
+from compozy.cli.options import (
+    ConfigOption,
+    DriverOption,
+    Format,
+    FormatOption,
+    PathOption,
+    database_overrides,
+    globals_of,
+)
+from compozy.cli.output import explain_output, print_json, print_line, print_note
+
+if TYPE_CHECKING:
+    from compozy.transfer.document import Summary
+    from compozy.transfer.export import RunFilter
+    from compozy.transfer.load import Imported
+
+db_app = typer.Typer(help="Move the database, back it up, check it, and free it of old runs.", no_args_is_help=True)
+_STREAM = "-"
+_EXECUTIONS = "workflow_states"
+
+
+@db_app.command("export")
+def export_command(
+    context: typer.Context,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FILE", help="File to write; - is stdout.")
+    ] = _STREAM,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", help="Only runs accepted since then: 2026-01-31, or 7d.", show_default=False),
+    ] = None,
+    status: Annotated[
+        list[str] | None, typer.Option("--status", help="Only runs in this state; repeatable.", show_default=False)
+    ] = None,
+    workflow: Annotated[
+        list[str] | None, typer.Option("--workflow", help="Only runs of this workflow; repeatable.", show_default=False)
+    ] = None,
+    move: Annotated[
+        bool, typer.Option("--move", help="Take unfinished runs out of this database; they go on after the import.")
+    ] = False,
+    again: Annotated[bool, typer.Option("--again", help="With --move: write the latest move once more.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+    config: ConfigOption = None,
+    db_driver: DriverOption = None,
+    db_path: PathOption = None,
+) -> None:
+    """Write runs, their journal and all else as one JSON document.
+
+    Without --move it is a copy: unfinished runs arrive paused.
+    """
+    from compozy.cli.context import open_project
+    from compozy.errors import UsageError
+    from compozy.upkeep import MoveOptions, export_project
+
+    if again and not move:
+        raise UsageError("--again belongs to --move")
+    wanted = _filter_of(since, status or [], workflow or [])
+    project = open_project(context, config, database_overrides(db_driver, db_path))
+    quiet = globals_of(context).quiet
+
+    def tell_frozen(count: int) -> None:
+        if count:
+            print_note(
+                f"{_runs(count)} left this database and will go on where the document is imported. Should it get lost, "
+                "`compozy db export --move --again` writes it once more"
+            )
+
+    with explain_output(), Bar(quiet=quiet) as bar:
+        exported = export_project(
+            project,
+            output,
+            wanted,
+            MoveOptions(is_move=move, again=again),
+            tell_frozen=tell_frozen,
+            replace=force,
+            tell=lambda done, total: bar.draw(done, total, f"{done}/{total} rows"),
+        )
+    if not quiet:
+        unfinished = "" if move else ", which arrive paused"
+        more = f" ({exported.unfinished} unfinished{unfinished})" if exported.unfinished else ""
+        to = "" if output == _STREAM else f" to {output}"
+        print_note(f"Exported {_runs(exported.counts[_EXECUTIONS])}{more}{to}")
+
+
+@db_app.command("import")
+def import_command(
+    context: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Document of `compozy db export`; - is stdin.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be done, and change nothing.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Take runs that are here in another state from the document.")
+    ] = False,
+    take_back: Annotated[
+        bool, typer.Option("--take-back", help="Let the runs of a move out of this database go on here after all.")
+    ] = False,
+    output: FormatOption = Format.text,
+    config: ConfigOption = None,
+    db_driver: DriverOption = None,
+    db_path: PathOption = None,
+) -> None:
+    """Store what a document holds; all of it or nothing. Runs that are here already are left as they are."""
+    from compozy.cli.context import open_project
+    from compozy.transfer.load import ImportOptions
+    from compozy.upkeep import import_file
+
+    project = open_project(context, config, database_overrides(db_driver, db_path))
+    options = ImportOptions(replace=replace, take_back=take_back, dry_run=dry_run)
+    with Bar(quiet=globals_of(context).quiet) as bar:
+        total = 0
+
+        def tell(done: int) -> None:
+            bar.draw(done, total, f"{done}/{total} rows")
+
+        def tell_total(summary: Summary) -> None:
+            nonlocal total
+            total = sum(summary.counts.values())
+
+        summary, imported = import_file(project, file, options, tell_total=tell_total, tell=tell)
+    if output is Format.json:
+        print_json(_import_document(summary, imported, is_dry=dry_run))
+    else:
+        _print_import(summary, imported, is_dry=dry_run)
+
+
+@db_app.command("verify")
+def verify_command(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Document of `compozy db export`; - is stdin.")],
+    output: FormatOption = Format.text,
+) -> None:
+    """Read a document to its end: is it whole, and as it was written?"""
+    from compozy.upkeep import verify_file
+
+    summary = verify_file(file)
+    if output is Format.json:
+        print_json(_summary_document(summary))
+        return
+    header = summary.header
+    kind = "move" if header.is_move else "copy"
+    print_line(f"{'stdin' if file == _STREAM else file} is whole: a {kind} of the project {header.project!r}")
+    print_line(f"From      {header.source}, exported {header.exported_at} by Compozy {header.compozy}")
+    for name, value in header.filters.items():
+        print_line(f"Only      {name} {value}")
+    print_line()
+    for name, count in summary.counts.items():
+        if count:
+            print_line(f"{count:>9} {name}")
+
+
+def _filter_of(since: str | None, statuses: list[str], workflows: list[str]) -> RunFilter:
+    from compozy.cli.given import read_moment_ms, read_statuses
+    from compozy.transfer.export import RunFilter
+
+    return RunFilter(
+        since_ms=None if since is None else read_moment_ms("--since", since),
+        statuses=read_statuses(statuses),
+        workflows=tuple(workflows),
+    )
+
+
+def _print_import(summary: Summary, imported: Imported, *, is_dry: bool) -> None:
+    did = "Would import" if is_dry else "Imported"
+    details = [
+        f"{count} {words}"
+        for count, words in (
+            (imported.new, "new"),
+            (imported.replaced, "replaced"),
+            (imported.there, "here already"),
+            (imported.left, "here in another state and left alone"),
+        )
+        if count
+    ]
+    total = summary.counts.get(_EXECUTIONS, 0)
+    print_line(f"{did} {_runs(imported.new + imported.replaced)} of {total} from {summary.header.source}")
+    if details:
+        print_line(f"  {', '.join(details)}")
+    if imported.paused:
+        print_line(f"  {imported.paused} paused: `compozy workflow resume EXECUTION` lets one go on")
+    if imported.unfinished:
+        print_line(f"  {imported.unfinished} unfinished: they go on when a server or a worker starts")
+    if imported.left:
+        print_note("note: --replace takes runs that are here in another state from the document")
+    if imported.documents:
+        print_note(
+            f"note: {imported.documents} document(s) of knowledge bases are known now; their vectors are in the vector "
+            "store, not in the document. Where the store is another one: compozy knowledge ingest --reindex"
+        )
+    if is_dry:
+        print_note("nothing was changed")
+
+
+def _import_document(summary: Summary, imported: Imported, *, is_dry: bool) -> dict[str, Any]:
+    names = ("new", "replaced", "there", "left", "paused", "unfinished")
+    counts = {name: getattr(imported, name) for name in names}
+    return {**_summary_document(summary), "dry_run": is_dry, "executions": counts, "stored": imported.stored}
+
+
+def _summary_document(summary: Summary) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {"header": asdict(summary.header), "counts": summary.counts}
+
+
+def _runs(count: int) -> str:
+    return f"{count} execution{'' if count == 1 else 's'}"

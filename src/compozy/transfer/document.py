@@ -1,0 +1,270 @@
+"""The document that `compozy db export` writes: one JSON object, a row to a line, so that any size needs little memory.
+
+    {"header":{"format":"compozy-export","version":1,...},"header_checksum":"sha256:...",
+    "sections":{
+    "compozy_facts":[
+    {"name":"project","value":"shop"}
+    ],
+    ...
+    },
+    "counts":{"compozy_facts":1,...},
+    "checksum":"sha256:..."}
+
+The checksum is that of the lines between the first and the last, their ends included. Who reads the document by lines
+may hold it to this layout; to any other program it is JSON.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import IO, Any, cast
+
+from compozy.database.jsontext import dump_json
+from compozy.errors import ExportFileError
+
+FORMAT = "compozy-export"
+VERSION = 1
+# A longer line is taken for something that is no row.
+_LINE_MAX = 512 * 1024 * 1024
+_RESTORE = "export it again, or take another copy of the file"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """What a document says of itself. Only this differs between two exports of the same rows.
+
+    Args:
+        project: whose runs they are.
+        source: the database as messages show it, without secrets.
+        database_id: which database that is.
+        driver: `sqlite` or `postgres`.
+        revision: of its tables.
+        journal_revision: of the engine's tables, 0 when it has none.
+        compozy: the version that wrote the document.
+        exported_at: RFC 3339.
+        mode: `copy`, whose unfinished runs arrive paused, or `move`, whose unfinished runs go on.
+        move_id: which move.
+        filters: which runs were asked for.
+    """
+
+    project: str
+    source: str
+    database_id: str
+    driver: str
+    revision: str
+    journal_revision: int
+    compozy: str
+    exported_at: str
+    mode: str
+    move_id: str | None = None
+    filters: dict[str, Any] = field(default_factory=dict[str, Any])
+    format: str = FORMAT
+    version: int = VERSION
+
+    @property
+    def is_move(self) -> bool:
+        """Whether unfinished runs go on where it is imported."""
+        return self.mode == "move"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One row of a document. `line` counts from 1."""
+
+    section: str
+    line: int
+    value: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What a whole document came to: its rows by section, its length in bytes."""
+
+    header: Header
+    counts: dict[str, int]
+    size: int
+
+
+def write_document(
+    out: IO[bytes], header: Header, sections: Iterable[tuple[str, Iterable[dict[str, Any]]]]
+) -> Generator[None, None, dict[str, int]]:
+    """Write a document; yields after each row, and returns how many rows each section has.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    head = asdict(header)
+    opening = {"header": head, "header_checksum": _checksum_of(dump_json(head))}
+    out.write(f"{dump_json(opening)[:-1]},\n".encode())
+    digest = hashlib.sha256()
+
+    def write(line: str) -> None:
+        encoded = f"{line}\n".encode()
+        digest.update(encoded)
+        out.write(encoded)
+
+    counts: dict[str, int] = {}
+    write('"sections":{')
+    for number, (name, rows) in enumerate(sections):
+        counts[name] = 0
+        before = ""
+        write(f"{',' if number else ''}{dump_json(name)}:[")
+        for row in rows:
+            write(f"{before}{dump_json(row)}")
+            before = ","
+            counts[name] += 1
+            yield
+        write("]")
+    write("},")
+    write(f'"counts":{dump_json(counts)},')
+    out.write(f'"checksum":"sha256:{digest.hexdigest()}"}}\n'.encode())
+    return counts
+
+
+def read_header(source: IO[bytes]) -> Header:
+    """Return what a document says of itself, from its first line.
+
+    Raises:
+        ExportFileError: it is no document, was made by a newer Compozy, or was changed.
+    """
+    line = source.readline(_LINE_MAX)
+    if not line:
+        raise ExportFileError("the file is empty", hint="it should be one that `compozy db export` wrote")
+    if not line.startswith(b'{"header":{'):
+        raise ExportFileError(
+            "line 1: this is no document of `compozy db export`",
+            hint="a backup of `compozy db backup` is read by `compozy db restore`",
+        )
+    opening = _object(_parse(line.rstrip().removesuffix(b",") + b"}", 1))
+    header = _object(opening.get("header"))
+    if header.get("format") != FORMAT:
+        raise ExportFileError("line 1: this is no document of `compozy db export`")
+    version = header.get("version")
+    if version != VERSION:
+        raise ExportFileError(
+            f"line 1: the document has version {version!r}, this Compozy knows {VERSION}",
+            hint="read it with the version of Compozy that wrote it, or a newer one",
+        )
+    if opening.get("header_checksum") != _checksum_of(dump_json(header)):
+        raise ExportFileError("line 1: the header was changed after it was written", hint=_RESTORE)
+    try:
+        return Header(**header)
+    except TypeError:
+        raise ExportFileError("line 1: the header lacks what it should say", hint=_RESTORE) from None
+
+
+def read_rows(source: IO[bytes], header: Header) -> Generator[Row, None, Summary]:
+    """Yield every row of a document whose header was read, and return what it came to.
+
+    Rows are given out before the checksum at the end is seen: who stores them does so in one transaction, or reads the
+    document to its end first.
+
+    Raises:
+        ExportFileError: it is cut short, was changed, or is laid out otherwise than `compozy db export` does.
+    """
+    lines = _Lines(source)
+    counts: dict[str, int] = {}
+    lines.expect(b'"sections":{')
+    line = lines.next()
+    while line != b"},":
+        name = _section_name(line, lines.number, is_first=not counts)
+        if name in counts:
+            raise lines.error("a section comes twice")
+        counts[name] = 0
+        while (line := lines.next()) != b"]":
+            text = line.removeprefix(b",") if counts[name] else line
+            counts[name] += 1
+            yield Row(section=name, line=lines.number, value=_parse(text, lines.number))
+        line = lines.next()
+    told = _parse(b"{" + lines.next().removesuffix(b",") + b"}", lines.number)
+    if told != {"counts": counts}:
+        raise lines.error("the file has other rows than it says")
+    found = lines.checksum()
+    if lines.next() != f'"checksum":"{found}"}}'.encode():
+        raise ExportFileError("the file was changed after it was written: its checksum is another one", hint=_RESTORE)
+    if source.read(1):
+        raise ExportFileError("something follows the end of the document", hint=_RESTORE)
+    return Summary(header=header, counts=counts, size=lines.size)
+
+
+def verify_document(source: IO[bytes]) -> Summary:
+    """Read a document to its end, and return what it came to.
+
+    Raises:
+        ExportFileError: see `read_header` and `read_rows`.
+    """
+    rows = read_rows(source, read_header(source))
+    while True:
+        try:
+            next(rows)
+        except StopIteration as end:
+            return end.value
+
+
+class _Lines(Iterator[bytes]):
+    """The lines of a document behind the first, without their ends, and their checksum."""
+
+    def __init__(self, source: IO[bytes]) -> None:
+        self._source = source
+        self._digest = hashlib.sha256()
+        self.number = 1
+        self.size = 0
+
+    def __next__(self) -> bytes:
+        line = self._source.readline(_LINE_MAX)
+        self.number += 1
+        self.size += len(line)
+        if not line.endswith(b"\n"):
+            what = "line is too long" if len(line) >= _LINE_MAX else "file is cut short here"
+            raise ExportFileError(f"line {self.number}: the {what}", hint=_RESTORE)
+        self._digest.update(line)
+        return line[:-1]
+
+    next = __next__
+
+    def expect(self, wanted: bytes) -> None:
+        if self.next() != wanted:
+            raise self.error(f"here should be {wanted.decode()}")
+
+    def checksum(self) -> str:
+        """Return the checksum of all lines up to the latest."""
+        return f"sha256:{self._digest.hexdigest()}"
+
+    def error(self, what: str) -> ExportFileError:
+        return ExportFileError(
+            f"line {self.number}: {what}",
+            hint="the document has to be as `compozy db export` wrote it; a program that lays JSON out anew breaks it",
+        )
+
+
+def _section_name(line: bytes, number: int, *, is_first: bool) -> str:
+    text = line if is_first else line.removeprefix(b",")
+    name = _parse(text[:-2], number) if text.endswith(b":[") and (is_first or line.startswith(b",")) else None
+    if not isinstance(name, str):
+        raise ExportFileError(
+            f"line {number}: here should begin a section",
+            hint="the document has to be as `compozy db export` wrote it; a program that lays JSON out anew breaks it",
+        )
+    return name
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _parse(text: bytes, number: int) -> Any:
+    try:
+        return json.loads(text.decode(), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise ExportFileError(f"line {number}: this is no JSON", hint=_RESTORE) from None
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(name)
+
+
+def _checksum_of(text: str) -> str:
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"

@@ -1,0 +1,231 @@
+"""Writing the rows of a database as a document, and freezing its unfinished runs first when they shall move."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import asdict, dataclass
+from typing import IO, Any
+
+import sqlalchemy as sa
+
+from compozy import __version__
+from compozy.clock import format_time, now_ms
+from compozy.database.database import Database
+from compozy.database.facts import get_database_id, get_project
+from compozy.database.migrate import read_status, refuse_while_used
+from compozy.database.status import OPEN, Status
+from compozy.database.tables import workflow_states as runs
+from compozy.durable.journal import has_journal, read_journal_revision
+from compozy.errors import ConflictError, DatabaseError
+from compozy.ids import new_move_id
+from compozy.transfer.document import Header, write_document
+from compozy.transfer.sections import Section, list_sections
+
+_AT_ONCE = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFilter:
+    """Which runs are wanted; without any, every row of the database is.
+
+    Args:
+        since_ms: those accepted at this time or later, in milliseconds since 1970 UTC.
+        statuses: those in one of these states.
+        workflows: those of one of these workflows.
+    """
+
+    since_ms: int | None = None
+    statuses: tuple[Status, ...] = ()
+    workflows: tuple[str, ...] = ()
+
+    def conditions(self) -> list[sa.ColumnElement[bool]]:
+        """Return it as conditions on `workflow_states`."""
+        found: list[sa.ColumnElement[bool]] = []
+        if self.since_ms is not None:
+            found.append(runs.c.created_ms >= self.since_ms)
+        if self.statuses:
+            found.append(runs.c.status.in_([status.value for status in self.statuses]))
+        if self.workflows:
+            found.append(runs.c.workflow_id.in_(self.workflows))
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what was asked for, for the header."""
+        return {name: value for name, value in asdict(self).items() if value not in (None, ())}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """What was written: rows by section, and how many unfinished runs are among them."""
+
+    counts: dict[str, int]
+    unfinished: int
+    move_id: str | None
+
+
+def freeze_runs(database: Database, wanted: RunFilter) -> tuple[str, int]:
+    """Make the unfinished runs MOVED, so that no process goes on with them here; return the move's id, and how many.
+
+    Raises:
+        DatabaseOwnedError: processes execute runs on it.
+        DatabaseError: the database refused; nothing was changed.
+    """
+    move_id = new_move_id()
+    now = now_ms()
+    count = 0
+    with database.write() as connection:
+        refuse_while_used(database, connection)
+        for status in OPEN:
+            moved = {"move_id": move_id, "status": status.value, "moved_ms": now}
+            change = sa.update(runs).where(runs.c.status == status.value, *wanted.conditions())
+            count += connection.execute(
+                change.values(status=Status.MOVED, owner=None, updated_ms=now, moved=moved)
+            ).rowcount
+    return move_id, count
+
+
+def find_last_move(database: Database) -> str:
+    """Return the id of the latest move out of this database.
+
+    Raises:
+        ConflictError: there was none.
+    """
+    query = sa.select(runs.c.moved).where(runs.c.status == Status.MOVED).order_by(runs.c.updated_ms.desc()).limit(1)
+    with database.read() as connection:
+        moved = connection.execute(query).scalar()
+    if moved is None:
+        raise ConflictError(
+            f"no run was ever moved out of {database.location}",
+            hint="`compozy db export --move` without --again moves those that are unfinished",
+        )
+    return str(moved["move_id"])
+
+
+def export_rows(
+    database: Database,
+    out: IO[bytes],
+    wanted: RunFilter,
+    *,
+    move_id: str | None,
+    tell: Callable[[int, int], None] | None = None,
+) -> Exported:
+    """Write the rows of `database` as they are at one moment; others may go on writing.
+
+    Args:
+        database: open for reading.
+        out: where to.
+        wanted: which runs.
+        move_id: the move whose frozen runs shall go on where the document is imported; None makes a copy.
+        tell: told from time to time how many rows were written, and of how many.
+
+    Raises:
+        DatabaseError: the database refused.
+        OSError: it cannot be written.
+    """
+    with database.snapshot() as connection:
+        writer = _Writer(database, connection, wanted, move_id)
+        total = writer.count_rows() if tell is not None else 0
+        writing = write_document(out, writer.header, writer.sections())
+        done = 0
+        while True:
+            try:
+                next(writing)
+            except StopIteration as end:
+                return Exported(counts=end.value, unfinished=writer.unfinished, move_id=move_id)
+            done += 1
+            if tell is not None and done % _AT_ONCE == 0:
+                tell(done, total)
+
+
+class _Writer:
+    """The rows of one export, as they are to arrive."""
+
+    def __init__(self, database: Database, connection: sa.Connection, wanted: RunFilter, move_id: str | None) -> None:
+        self._connection = connection
+        self._driver = database.driver
+        self._move_id = move_id
+        has_tables = {True: True, False: has_journal(database, connection)}
+        self._sections = list_sections(database)
+        self._is_there = {section.name: has_tables[not section.in_journal] for section in self._sections}
+        self._chosen = _chosen(wanted, move_id)
+        self._origin: dict[str, Any] = {"database": _describe(database), "exported_at": format_time(now_ms())}
+        self.unfinished = 0
+        database_id = get_database_id(connection)
+        if database_id is None:
+            raise DatabaseError(f"the database {database.location} has no id", hint="run `compozy migrate up`")
+        self.header = Header(
+            project=get_project(connection) or "",
+            source=self._origin["database"],
+            database_id=database_id,
+            driver=database.driver,
+            revision=read_status(database).current,
+            journal_revision=read_journal_revision(database, connection),
+            compozy=__version__,
+            exported_at=self._origin["exported_at"],
+            mode="copy" if move_id is None else "move",
+            move_id=move_id,
+            filters=wanted.to_json(),
+        )
+
+    def count_rows(self) -> int:
+        """Return how many rows there are to write."""
+        selects = [section.select(self._driver, self._chosen).order_by(None) for section in self._there()]
+        return sum(
+            int(self._connection.execute(sa.select(sa.func.count()).select_from(select.subquery())).scalar_one())
+            for select in selects
+        )
+
+    def sections(self) -> Generator[tuple[str, Iterable[dict[str, Any]]], None, None]:
+        """Yield every section with its rows."""
+        for section in self._sections:
+            yield section.name, self._rows(section) if self._is_there[section.name] else ()
+
+    def _there(self) -> list[Section]:
+        return [section for section in self._sections if self._is_there[section.name] and section.is_carried]
+
+    def _rows(self, section: Section) -> Generator[dict[str, Any], None, None]:
+        streaming = self._connection.execution_options(stream_results=True, yield_per=_AT_ONCE)
+        for stored in streaming.execute(section.select(self._driver, self._chosen)).mappings():
+            row = dict(stored)
+            yield section.to_row(self._arriving(row) if section.table is runs else row)
+
+    def _arriving(self, run: dict[str, Any]) -> dict[str, Any]:
+        """Return a run as it shall be where it arrives."""
+        moved: dict[str, Any] = run["moved"] or {}
+        before: dict[str, Any] = run["origin"] or {}
+        if self._move_id is not None and moved.get("move_id") == self._move_id:
+            self.unfinished += 1
+            origin = {**self._origin, "move_id": self._move_id, "hops": before.get("hops", 0) + 1}
+            return {**run, "status": moved["status"], "moved": None, "origin": origin}
+        if run["status"] not in OPEN:
+            return run
+        self.unfinished += 1
+        if run["status"] == Status.PAUSED and before:
+            # It came as a copy and nobody has touched it: a copy of it says the same.
+            return run
+        origin = {**self._origin, **({"hops": before["hops"]} if "hops" in before else {})}
+        error = None if run["requested"] else run["error"]
+        return {
+            **run,
+            "status": Status.PAUSED.value,
+            "owner": None,
+            "requested": None,
+            "wake_ms": None,
+            "error": error,
+            "origin": origin,
+        }
+
+
+def _chosen(wanted: RunFilter, move_id: str | None) -> sa.Select[str] | None:
+    conditions = wanted.conditions()
+    if not conditions:
+        return None
+    chosen = sa.and_(*conditions)
+    if move_id is not None:
+        # Those that were frozen matched before, and now have another state.
+        chosen = sa.or_(chosen, sa.and_(runs.c.status == Status.MOVED, runs.c.moved.contains(move_id)))
+    return sa.select(runs.c.workflow_exec_id).where(chosen)
+
+
+def _describe(database: Database) -> str:
+    return f"sqlite {database.location}" if database.driver == "sqlite" else database.location

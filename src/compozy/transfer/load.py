@@ -1,0 +1,312 @@
+"""Storing the rows of a document in a database, in one transaction: all of them arrive, or nothing is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import IO, Any
+
+import sqlalchemy as sa
+
+from compozy.database.database import Database
+from compozy.database.facts import get_database_id, get_project
+from compozy.database.migrate import REVISIONS, refuse_while_used
+from compozy.database.status import OPEN, Status
+from compozy.database.tables import facts, insert_if_new, knowledge_documents
+from compozy.database.tables import workflow_states as runs
+from compozy.durable.journal import read_journal_revision
+from compozy.errors import ConflictError, ExportFileError
+from compozy.transfer.document import Header, Row, read_rows
+from compozy.transfer.sections import Section, list_sections
+
+_AT_ONCE = 500
+_NAMED = 5
+# Runs of the document whose rows are not stored, for as long as the transaction lasts.
+_PASSED = sa.table("compozy_import_passed", sa.column("run_id"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportOptions:
+    """What shall be done with runs that are there already.
+
+    Args:
+        replace: take those that are in another state from the document.
+        take_back: the document was written by a move out of this very database, and its runs shall go on here.
+        dry_run: tell what would be done, and change nothing.
+    """
+
+    replace: bool = False
+    take_back: bool = False
+    dry_run: bool = False
+
+
+@dataclass
+class Imported:
+    """What became of the rows of a document.
+
+    Args:
+        stored: rows that were stored, by section.
+        new: runs that were not there.
+        replaced: runs whose rows were there in another state, and were replaced.
+        there: runs that were there as they are in the document, or further on.
+        left: runs that are there in another state, and were left alone.
+        paused: runs that arrived unfinished and wait for `resume`.
+        unfinished: runs that arrived unfinished and go on.
+    """
+
+    stored: dict[str, int] = field(default_factory=dict[str, int])
+    new: int = 0
+    replaced: int = 0
+    there: int = 0
+    left: int = 0
+    paused: int = 0
+    unfinished: int = 0
+    documents: int = 0
+
+
+def import_rows(
+    database: Database,
+    source: IO[bytes],
+    header: Header,
+    options: ImportOptions,
+    *,
+    tell: Callable[[int], None] | None = None,
+) -> Imported:
+    """Store the rows of a document whose header was read.
+
+    Args:
+        database: open for writing, owned, migrated, and of the same project.
+        source: the rest of the document.
+        header: its first line.
+        options: what is done with runs that are there.
+        tell: told from time to time how many rows were read.
+
+    Raises:
+        ExportFileError: the document cannot be read; nothing was changed.
+        ConflictError: it holds other runs of the same ids; nothing was changed.
+        DatabaseError: the database refused; nothing was changed.
+    """
+    imported = Imported()
+    with database.write() as connection:
+        refuse_while_used(database, connection)
+        _Import(database, connection, header, options, imported).store(source, tell)
+        if options.dry_run:
+            connection.rollback()
+    return imported
+
+
+def check_header(header: Header, database: Database, connection: sa.Connection, *, take_back: bool) -> None:
+    """Refuse a document that is not for this database.
+
+    Raises:
+        ConflictError: another project's, or this very database's.
+        ExportFileError: made by a newer Compozy.
+    """
+    if header.revision not in REVISIONS:
+        raise ExportFileError(
+            f"the document was made by a newer Compozy (revision {header.revision}; this one knows {REVISIONS[-1]})",
+            hint="import it with that version",
+        )
+    journal_revision = read_journal_revision(database, connection)
+    if header.journal_revision > journal_revision:
+        raise ExportFileError(
+            f"the document's journal has revision {header.journal_revision}, that of {database.location} "
+            f"{journal_revision}",
+            hint="import it with the version of Compozy that wrote it, or a newer one",
+        )
+    project = get_project(connection)
+    if project is not None and header.project and project != header.project:
+        raise ConflictError(
+            f"the document holds runs of the project {header.project!r}, and {database.location} those of {project!r}",
+            hint=f"import it into a database of its own, of a project with `name: {header.project}`",
+        )
+    is_same = header.database_id == get_database_id(connection)
+    if is_same and not take_back:
+        raise ConflictError(
+            f"the document was exported from this very database, {database.location}",
+            hint="name another database. To let the runs of a move go on here after all, pass --take-back"
+            if header.is_move
+            else "name another database with --db-path, or in database:",
+        )
+    if take_back and not (is_same and header.is_move):
+        raise ConflictError(
+            f"--take-back is for a document of `compozy db export --move` out of {database.location} itself",
+            hint=f"this one was exported from {header.source}",
+        )
+
+
+class _Import:
+    """One import, within its transaction."""
+
+    def __init__(
+        self, database: Database, connection: sa.Connection, header: Header, options: ImportOptions, imported: Imported
+    ) -> None:
+        self._database = database
+        self._connection = connection
+        self._header = header
+        self._options = options
+        self._imported = imported
+        self._sections = {section.name: section for section in list_sections(database)}
+        self._has_passed = False
+        self._conflicts: list[str] = []
+
+    def store(self, source: IO[bytes], tell: Callable[[int], None] | None) -> None:
+        check_header(self._header, self._database, self._connection, take_back=self._options.take_back)
+        self._connection.exec_driver_sql(f"CREATE TEMPORARY TABLE {_PASSED.name} (run_id TEXT PRIMARY KEY)")
+        done = 0
+        for name, rows in groupby(read_rows(source, self._header), key=lambda row: row.section):
+            section = self._section(name)
+            batch: list[tuple[Row, dict[str, Any]]] = []
+            for row in rows:
+                batch.append((row, self._values(section, row)))
+                done += 1
+                if len(batch) == _AT_ONCE:
+                    self._store(section, batch)
+                    batch.clear()
+                    if tell is not None:
+                        tell(done)
+            self._store(section, batch)
+            if section.table is runs:
+                self._refuse_conflicts()
+        self._connection.exec_driver_sql(f"DROP TABLE {_PASSED.name}")
+
+    def _section(self, name: str) -> Section:
+        if name not in self._sections:
+            raise ExportFileError(
+                f"the document has a section {name!r} that this Compozy does not know",
+                hint="import it with the version that wrote it, or a newer one",
+            )
+        return self._sections[name]
+
+    def _values(self, section: Section, row: Row) -> dict[str, Any]:
+        try:
+            values = section.from_row(row.value)
+        except ValueError as error:
+            raise ExportFileError(f"line {row.line}: this is no row of {section.name}: {error}") from None
+        if section.table is runs and values["status"] not in list(Status):
+            raise ExportFileError(f"line {row.line}: a run cannot be {values['status']!r}")
+        return values
+
+    def _store(self, section: Section, batch: Sequence[tuple[Row, dict[str, Any]]]) -> None:
+        values = [value for _, value in batch]
+        if section.table is runs:
+            values = self._runs_to_store(values)
+        elif section.table is facts:
+            values = [value for value in values if value["name"] != "project"]
+        elif section.run is not None and self._has_passed:
+            passed = self._passed({str(value[section.run]) for value in values})
+            values = [value for value in values if value[section.run] not in passed]
+        if not values:
+            return
+        insert = sa.insert(section.table)
+        if section.table is knowledge_documents or section.run is None:
+            insert = insert_if_new(section.table)
+        stored = self._connection.execute(insert, values)
+        if section.table is knowledge_documents:
+            self._imported.documents += max(stored.rowcount, 0)
+        self._imported.stored[section.name] = self._imported.stored.get(section.name, 0) + len(values)
+
+    def _runs_to_store(self, values: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the runs that are stored, those that they replace deleted; the others are noted as passed over."""
+        there = self._existing([str(value["workflow_exec_id"]) for value in values])
+        stored: list[dict[str, Any]] = []
+        replaced: list[str] = []
+        passed: list[str] = []
+        for run in values:
+            old = there.get(run["workflow_exec_id"])
+            if old is not None and not self._replaces(run, old):
+                passed.append(run["workflow_exec_id"])
+                continue
+            stored.append(run)
+            if old is not None:
+                replaced.append(run["workflow_exec_id"])
+            self._count_arrived(run)
+        self._imported.new += len(stored) - len(replaced)
+        self._imported.replaced += len(replaced)
+        self._pass_over(passed)
+        if replaced:
+            delete_runs(self._connection, self._sections.values(), replaced)
+        return stored
+
+    def _replaces(self, run: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
+        """Return whether the rows of `run` are stored instead of those of `old`, which has the same id."""
+        run_id = run["workflow_exec_id"]
+        if (run["workflow_id"], run["created_ms"]) != (old["workflow_id"], old["created_ms"]):
+            self._conflicts.append(f"{run_id} is another run here, of workflow {old['workflow_id']!r}")
+            return False
+        origin: dict[str, Any] = old["origin"] or {}
+        if old["status"] == Status.MOVED:
+            if self._comes_back(run, old):
+                return True
+        elif (run["status"], run["updated_ms"]) != (old["status"], old["updated_ms"]):
+            if self._options.replace and old["owner"] is None:
+                return True
+            arrived_before = self._header.is_move and origin.get("move_id") == self._header.move_id
+            if not arrived_before:
+                if self._header.is_move and run["status"] in OPEN:
+                    self._conflicts.append(f"{run_id} is {old['status']} here")
+                self._imported.left += 1
+                return False
+        self._imported.there += 1
+        return False
+
+    def _comes_back(self, run: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
+        """Return whether a run that was moved away is to be stored as the document has it.
+
+        Each move counts one hop more, so that a document of an earlier move does not bring back what went on since.
+        """
+        if self._options.take_back:
+            return run["status"] != Status.MOVED and old["moved"]["move_id"] == self._header.move_id
+        left_with = _hops(old) + 1
+        came_with = _hops(run)
+        if run["status"] in OPEN:
+            return self._header.is_move and came_with > left_with
+        return run["status"] != Status.MOVED and came_with >= left_with
+
+    def _count_arrived(self, run: Mapping[str, Any]) -> None:
+        if run["status"] == Status.PAUSED:
+            self._imported.paused += 1
+        elif run["status"] in OPEN:
+            self._imported.unfinished += 1
+
+    def _existing(self, ids: list[str]) -> dict[str, Mapping[str, Any]]:
+        names = ("workflow_exec_id", "workflow_id", "created_ms", "updated_ms", "status", "owner", "origin", "moved")
+        query = sa.select(*(runs.c[name] for name in names)).where(runs.c.workflow_exec_id.in_(ids))
+        return {row["workflow_exec_id"]: dict(row) for row in self._connection.execute(query).mappings()}
+
+    def _pass_over(self, ids: list[str]) -> None:
+        if ids:
+            self._has_passed = True
+            self._connection.execute(sa.insert(_PASSED), [{"run_id": run_id} for run_id in ids])
+
+    def _passed(self, ids: set[str]) -> set[str]:
+        query = sa.select(_PASSED.c.run_id).where(_PASSED.c.run_id.in_(ids))
+        return set(self._connection.execute(query).scalars())
+
+    def _refuse_conflicts(self) -> None:
+        if not self._conflicts:
+            return
+        named = "; ".join(self._conflicts[:_NAMED])
+        more = len(self._conflicts) - _NAMED
+        raise ConflictError(
+            f"{len(self._conflicts)} run(s) of the document cannot be stored in {self._database.location}: {named}"
+            + (f"; and {more} more" if more > 0 else ""),
+            hint="nothing was changed. --replace takes runs that are here in another state from the document; "
+            "a run that only has the same id stays in the way",
+        )
+
+
+def _hops(run: Mapping[str, Any]) -> int:
+    """Return how often a run was moved."""
+    origin: dict[str, Any] = run["origin"] or {}
+    return int(origin.get("hops", 0))
+
+
+def delete_runs(connection: sa.Connection, sections: Iterable[Section], ids: Sequence[str]) -> int:
+    """Delete runs with all that is stored about them; return how many rows that were."""
+    count = 0
+    for section in reversed(list(sections)):
+        if section.run_column is not None:
+            count += connection.execute(sa.delete(section.table).where(section.run_column.in_(ids))).rowcount
+    return count

@@ -1,0 +1,142 @@
+"""Which tables a document of `compozy db export` holds, in which order, and how a row is written in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, cast
+
+import sqlalchemy as sa
+
+from compozy.database.database import Database
+from compozy.database.facts import DATABASE_ID
+from compozy.database.tables import executors, facts, knowledge_documents, metadata, signals, task_states
+from compozy.database.tables import workflow_states as runs
+from compozy.durable.journal import list_journal_tables
+
+JOURNAL = "journal."
+# Processes and what is theirs stay where they are; their sections are empty.
+_LEFT_BEHIND = frozenset({executors.name, f"{JOURNAL}queues", f"{JOURNAL}application_versions"})
+# What says of which run a row is.
+_RUN_COLUMNS = {
+    runs.name: "workflow_exec_id",
+    task_states.name: "workflow_exec_id",
+    signals.name: "workflow_exec_id",
+    f"{JOURNAL}notifications": "destination_uuid",
+    **{
+        f"{JOURNAL}{name}": "workflow_uuid"
+        for name in (
+            "workflow_status",
+            "workflow_input",
+            "workflow_output",
+            "operation_outputs",
+            "workflow_events",
+            "workflow_events_history",
+            "streams",
+        )
+    },
+}
+_INT64 = 1 << 63
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """One table. `run` names the column that says of which run a row is; None where rows are of no run."""
+
+    name: str
+    table: sa.Table
+    run: str | None
+
+    @property
+    def is_carried(self) -> bool:
+        """Whether its rows are of use in another database."""
+        return self.name not in _LEFT_BEHIND
+
+    @property
+    def in_journal(self) -> bool:
+        """Whether it is a table of the engine."""
+        return self.name.startswith(JOURNAL)
+
+    @property
+    def run_column(self) -> sa.Column[Any] | None:
+        """The column that says of which run a row is."""
+        return None if self.run is None else self.table.c[self.run]
+
+    @cached_property
+    def key(self) -> tuple[str, ...]:
+        """The columns by which rows are told apart."""
+        return tuple(column.name for column in self.table.primary_key)
+
+    def select(self, driver: str, chosen: sa.Select[str] | None) -> sa.Select[Any]:
+        """Return the rows to be exported, in the order of their keys' bytes, which is the same on every database.
+
+        Args:
+            driver: `sqlite` or `postgres`.
+            chosen: the ids of the runs whose rows are wanted; None for every row.
+        """
+        query = sa.select(self.table).order_by(*(_in_bytes(self.table.c[name], driver) for name in self.key))
+        if self.table is facts:
+            query = query.where(facts.c.name != DATABASE_ID)
+        if not self.is_carried or (chosen is not None and self.run_column is None and self.table is not facts):
+            return query.where(sa.false())
+        return query if chosen is None or self.run_column is None else query.where(self.run_column.in_(chosen))
+
+    def to_row(self, stored: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a row as JSON; what is NULL is left out."""
+        return {name: value for name, value in stored.items() if value is not None}
+
+    def from_row(self, row: Any) -> dict[str, Any]:
+        """Return what is to be stored of a row in a document, with None for what it leaves out.
+
+        Raises:
+            ValueError: it is no row of this table.
+        """
+        given = cast("dict[str, Any]", row) if isinstance(row, dict) else {}
+        unknown = next((name for name in given if name not in self.table.c), None)
+        if unknown is not None or not given:
+            raise ValueError(f"the column {unknown!r} is unknown" if given else "it is no object")
+        return {column.name: _value(column, given.get(column.name)) for column in self.table.columns}
+
+
+def list_sections(database: Database) -> tuple[Section, ...]:
+    """Return a section for each table of `database`, those that others refer to first."""
+    ours = (facts, executors, runs, task_states, signals, knowledge_documents)
+    if set(ours) != set(metadata.tables.values()):
+        raise AssertionError("a table has no section")
+    named = [(table.name, table) for table in ours]
+    named += [(f"{JOURNAL}{table.name}", table) for table in _parents_first(list_journal_tables(database))]
+    return tuple(Section(name=name, table=table, run=_RUN_COLUMNS.get(name)) for name, table in named)
+
+
+def _parents_first(tables: tuple[sa.Table, ...]) -> list[sa.Table]:
+    by_name = {table.name: table for table in tables}
+    return [by_name.pop("workflow_status"), *(by_name[name] for name in sorted(by_name))]
+
+
+def _in_bytes(column: sa.Column[Any], driver: str) -> sa.ColumnElement[Any]:
+    is_text = isinstance(column.type, sa.String) or isinstance(getattr(column.type, "impl", None), sa.String)
+    return sa.collate(column, "C") if is_text and driver == "postgres" else column
+
+
+def _value(column: sa.Column[Any], value: Any) -> Any:
+    if value is None:
+        if isinstance(column.type, sa.Boolean):
+            return False
+        if not column.nullable:
+            raise ValueError(f"{column.name!r} is missing")
+    elif not _fits(column.type, value):
+        raise ValueError(f"{column.name!r} has a value of the wrong kind")
+    return value
+
+
+def _fits(kind: sa.types.TypeEngine[Any], value: Any) -> bool:
+    if isinstance(kind, sa.JSON) or kind.__class__.__name__ == "JsonText":
+        return True
+    if isinstance(kind, sa.Boolean):
+        return isinstance(value, bool)
+    if isinstance(kind, sa.Integer):
+        return isinstance(value, int) and not isinstance(value, bool) and -_INT64 <= value < _INT64
+    if isinstance(kind, sa.Float):
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, str)
