@@ -20,7 +20,7 @@ from compozy.cli.output import explain_output, print_json, print_line, print_not
 
 if TYPE_CHECKING:
     from compozy.transfer.document import Summary
-    from compozy.transfer.export import RunFilter
+    from compozy.transfer.export import Exported, RunFilter
     from compozy.transfer.load import Imported
 
 db_app = typer.Typer(help="Move the database, back it up, check it, and free it of old runs.", no_args_is_help=True)
@@ -66,29 +66,18 @@ def export_command(
     wanted = _filter_of(since, status or [], workflow or [])
     project = open_project(context, config, database_overrides(db_driver, db_path))
     quiet = globals_of(context).quiet
-
-    def tell_frozen(count: int) -> None:
-        if count:
-            print_note(
-                f"{_runs(count)} left this database and will go on where the document is imported. Should it get lost, "
-                "`compozy db export --move --again` writes it once more"
-            )
-
     with explain_output(), Bar(quiet=quiet) as bar:
         exported = export_project(
             project,
             output,
             wanted,
             MoveOptions(is_move=move, again=again),
-            tell_frozen=tell_frozen,
+            tell_frozen=_tell_frozen,
             replace=force,
             tell=lambda done, total: bar.draw(done, total, f"{done}/{total} rows"),
         )
     if not quiet:
-        unfinished = "" if move else ", which arrive paused"
-        more = f" ({exported.unfinished} unfinished{unfinished})" if exported.unfinished else ""
-        to = "" if output == _STREAM else f" to {output}"
-        print_note(f"Exported {_runs(exported.counts[_EXECUTIONS])}{more}{to}")
+        _tell_exported(exported, output)
 
 
 @db_app.command("import")
@@ -153,6 +142,21 @@ def verify_command(
     for name, count in summary.counts.items():
         if count:
             print_line(f"{count:>9} {name}")
+
+
+def _tell_frozen(count: int) -> None:
+    if count:
+        print_note(
+            f"{_runs(count)} left this database and will go on where the document is imported. Should it get lost, "
+            "`compozy db export --move --again` writes it once more"
+        )
+
+
+def _tell_exported(exported: Exported, output: str) -> None:
+    arrive = ", which arrive paused" if exported.move_id is None else ""
+    more = f" ({exported.unfinished} unfinished{arrive})" if exported.unfinished else ""
+    to = "" if output == _STREAM else f" to {output}"
+    print_note(f"Exported {_runs(exported.counts[_EXECUTIONS])}{more}{to}")
 
 
 def _filter_of(since: str | None, statuses: list[str], workflows: list[str]) -> RunFilter:

@@ -107,9 +107,9 @@ def list_journal_tables(database: Database) -> tuple[sa.Table, ...]:
     What the engine lets stand there without using it, and its own version, are left out.
     """
     metadata = sa.MetaData()
-    return tuple(
-        table.to_metadata(metadata, schema=database.journal_schema) for table in SystemSchema.metadata_obj.sorted_tables
-    )
+    # None is right for no schema, though SQLAlchemy's annotation knows only text.
+    schema = cast("str", database.journal_schema)
+    return tuple(table.to_metadata(metadata, schema=schema) for table in SystemSchema.metadata_obj.sorted_tables)
 
 
 def read_journal_revision(database: Database, connection: sa.Connection) -> int:
