@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from compozy.config.settings import DatabaseSettings
 from compozy.database.driver import Driver
+from compozy.database.facts import get_database_id
 from compozy.database.failures import explain_failures
 from compozy.database.owner import OwnerLock
 from compozy.database.sqlite import (
@@ -149,6 +150,17 @@ class Database:
     def drop_journal(self, connection: sa.Connection) -> None:
         """Delete the engine's journal, all of it."""
         self.dialect.drop_journal(connection)
+
+    def identify(self, connection: sa.Connection) -> str:
+        """Return the name by which this database is told from every other, copies of it included.
+
+        Raises:
+            DatabaseError: it is older than such names.
+        """
+        database_id = get_database_id(connection)
+        if database_id is None:
+            raise DatabaseError(f"the database {self.location} has no id", hint="run `compozy migrate up`")
+        return f"{database_id}.{self.dialect.number_of(self.settings, connection)}"
 
     def close(self) -> None:
         """Close every connection; harmless when called again."""

@@ -46,3 +46,7 @@ class Driver(Protocol):
     def snapshot(self, engine: sa.Engine, readers: sa.Engine) -> AbstractContextManager[sa.Connection]:
         """Open a connection all of whose queries see the database as it is at the first of them."""
         ...
+
+    def number_of(self, settings: DatabaseSettings, connection: sa.Connection) -> int:
+        """Return a number by which this database differs from copies of it that lie beside it."""
+        ...

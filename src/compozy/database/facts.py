@@ -9,7 +9,7 @@ from compozy.errors import DatabaseError
 from compozy.ids import new_database_id
 
 _PROJECT = "project"
-# Made with the tables, and never changed: two databases differ in it, a copy of one does not.
+# Made with the tables, and never changed. A copy has it too; see `Database.identify`.
 DATABASE_ID = "database_id"
 
 

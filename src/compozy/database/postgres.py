@@ -175,6 +175,12 @@ class PostgresDriver:
         ) as connection:
             yield connection
 
+    def number_of(self, settings: DatabaseSettings, connection: sa.Connection) -> int:
+        """Return the server's number of the database."""
+        del settings
+        query = "SELECT oid::bigint FROM pg_database WHERE datname = current_database()"
+        return int(connection.exec_driver_sql(query).scalar_one())
+
 
 def _lock(holder: sa.Connection, location: str) -> None:
     """Ask until the lock is free. Waiting *in* the server would block the CREATE INDEX CONCURRENTLY of who holds it."""

@@ -181,6 +181,12 @@ class SqliteDriver:
             connection.exec_driver_sql("BEGIN")
             yield connection
 
+    def number_of(self, settings: DatabaseSettings, connection: sa.Connection) -> int:
+        """Return the number of the file, 0 for a database in memory."""
+        del connection
+        identity = file_identity(Path(settings.path or MEMORY))
+        return 0 if identity is None else identity[1]
+
     @staticmethod
     def _enforce_foreign_keys(engine: sa.Engine, state: str) -> None:
         # The pool has one connection, which keeps what is set here.

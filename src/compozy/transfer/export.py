@@ -11,12 +11,12 @@ import sqlalchemy as sa
 from compozy import __version__
 from compozy.clock import format_time, now_ms
 from compozy.database.database import Database
-from compozy.database.facts import get_database_id, get_project
+from compozy.database.facts import get_project
 from compozy.database.migrate import read_status, refuse_while_used
 from compozy.database.status import OPEN, Status
 from compozy.database.tables import workflow_states as runs
 from compozy.durable.journal import has_journal, read_journal_revision
-from compozy.errors import ConflictError, DatabaseError
+from compozy.errors import ConflictError
 from compozy.ids import new_move_id
 from compozy.transfer.document import Header, write_document
 from compozy.transfer.sections import Section, list_sections
@@ -150,13 +150,10 @@ class _Writer:
         self._chosen = _chosen(wanted, move_id)
         self._origin: dict[str, Any] = {"database": _describe(database), "exported_at": format_time(now_ms())}
         self.unfinished = 0
-        database_id = get_database_id(connection)
-        if database_id is None:
-            raise DatabaseError(f"the database {database.location} has no id", hint="run `compozy migrate up`")
         self.header = Header(
             project=get_project(connection) or "",
             source=self._origin["database"],
-            database_id=database_id,
+            database_id=database.identify(connection),
             driver=database.driver,
             revision=read_status(database).current,
             journal_revision=read_journal_revision(database, connection),

@@ -10,7 +10,7 @@ from typing import IO, Any
 import sqlalchemy as sa
 
 from compozy.database.database import Database
-from compozy.database.facts import get_database_id, get_project
+from compozy.database.facts import get_project
 from compozy.database.migrate import REVISIONS, refuse_while_used
 from compozy.database.status import OPEN, Status
 from compozy.database.tables import facts, insert_if_new, knowledge_documents
@@ -121,7 +121,7 @@ def check_header(header: Header, database: Database, connection: sa.Connection, 
             f"the document holds runs of the project {header.project!r}, and {database.location} those of {project!r}",
             hint=f"import it into a database of its own, of a project with `name: {header.project}`",
         )
-    is_same = header.database_id == get_database_id(connection)
+    is_same = header.database_id == database.identify(connection)
     if is_same and not take_back:
         raise ConflictError(
             f"the document was exported from this very database, {database.location}",

@@ -1,0 +1,30 @@
+"""Pairs of databases: rows go from the first to the second."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from compozy.database.database import Database
+from tests.harness.moves import ready
+
+_DRIVERS = ("sqlite", "postgres")
+Pair = tuple[Database, Database]
+
+
+@pytest.fixture(params=list(product(_DRIVERS, _DRIVERS)), ids="-to-".join)
+def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
+    """Two databases of the same project."""
+    source, target = request.param
+    with ready(source, tmp_path / "a") as ours, ready(target, tmp_path / "b") as theirs:
+        yield ours, theirs
+
+
+@pytest.fixture(params=_DRIVERS)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """One database."""
+    with ready(request.param, tmp_path / "a") as made:
+        yield made

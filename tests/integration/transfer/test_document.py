@@ -1,0 +1,185 @@
+"""Documents that are cut short, changed, newer or something else: a clear error, and the database as it was."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Callable
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from compozy.database.database import Database
+from compozy.database.executions import insert_execution
+from compozy.database.tables import OUR_TABLES, VERSION_TABLE
+from compozy.errors import ExportFileError
+from compozy.transfer.document import verify_document
+from compozy.transfer.sections import JOURNAL, list_sections
+from tests.harness.databases import new_run
+from tests.harness.moves import body, export, load, ready, rows_of
+
+# What the engine's own migrations keep, and what they left standing; no row of ours is in it.
+_NOT_OURS = {"dbos_migrations", "event_dispatch_kv"}
+Pair = tuple[Database, Database]
+Change = Callable[[bytes], bytes]
+
+
+def _some_runs(database: Database) -> bytes:
+    with database.write() as connection:
+        for number in range(3):
+            insert_execution(connection, new_run(f"r{number}", input={"text": "ü"}), owner=None)
+    return export(database)
+
+
+def _rebuilt(change: Callable[[list[bytes]], None]) -> Change:
+    """Return a change of a document's lines whose checksum is made to fit."""
+
+    def apply(document: bytes) -> bytes:
+        lines = document.splitlines(keepends=True)
+        change(lines)
+        digest = hashlib.sha256(b"".join(lines[1:-1])).hexdigest()
+        lines[-1] = f'"checksum":"sha256:{digest}"}}\n'.encode()
+        return b"".join(lines)
+
+    return apply
+
+
+def _header(**more: object) -> Change:
+    def apply(document: bytes) -> bytes:
+        first, _, rest = document.partition(b"\n")
+        header = json.loads(first.removesuffix(b",") + b"}")["header"] | more
+        text = json.dumps(header, ensure_ascii=False, separators=(",", ":"))
+        opening = {"header": header, "header_checksum": f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"}
+        line = json.dumps(opening, ensure_ascii=False, separators=(",", ":"))[:-1]
+        return f"{line},\n".encode() + rest
+
+    return apply
+
+
+def _replace_row(name: bytes, row: bytes) -> Change:
+    def change(lines: list[bytes]) -> None:
+        at = next(number for number, line in enumerate(lines) if line.lstrip(b",").startswith(b'"' + name))
+        lines[at + 1] = row + b"\n"
+
+    return _rebuilt(change)
+
+
+_CASES: list[tuple[Change, str]] = [
+    (lambda _: b"", "the file is empty"),
+    (lambda _: b"SQLite format 3\0" + bytes(100), "line 1: this is no document of `compozy db export`"),
+    (lambda _: b'{"header":{"a":1},\n', "line 1: this is no document of `compozy db export`"),
+    (lambda _: b'{"header":{"a":\n', "line 1: this is no JSON"),
+    (lambda document: json.dumps(json.loads(document), indent=2).encode(), "line 1: this is no document of"),
+    (lambda document: document.replace(b'"mode":"copy"', b'"mode":"move"'), "line 1: the header was changed after"),
+    (_header(version=2), "line 1: the document has version 2, this Compozy knows 1"),
+    (_header(revision="0999"), "the document was made by a newer Compozy (revision 0999"),
+    (_header(journal_revision=99999), "the document's journal has revision 99999"),
+    (lambda document: document.replace("ü".encode(), b"ue"), "the file was changed after it was written"),
+    (lambda document: document.replace("ü".encode(), b"\xff"), "this is no JSON"),
+    (lambda document: document + b"{}", "something follows the end of the document"),
+    (lambda document: document[:-2], "the file is cut short here"),
+    (_rebuilt(lambda lines: lines.remove(lines[9])), "the file has other rows than it says"),
+    (_rebuilt(lambda lines: lines.__setitem__(1, b'"rows":{\n')), 'line 2: here should be "sections":{'),
+    (_rebuilt(lambda lines: lines.insert(2, b'"x":[\n')), "line"),
+    (_replace_row(b"workflow_states", b"[]"), "this is no row of workflow_states: it is no object"),
+    (
+        _replace_row(b"workflow_states", b'{"workflow_exec_id":1}'),
+        "'workflow_exec_id' has a value of the wrong kind",
+    ),
+    (
+        _replace_row(b"workflow_states", b'{"workflow_exec_id":"x"}'),
+        "this is no row of workflow_states: 'workflow_id'",
+    ),
+    (_replace_row(b"workflow_states", b'{"x":NaN}'), "this is no JSON"),
+    (_replace_row(b"workflow_states", b"[" * 200_000), "this is no JSON"),
+    (
+        _replace_row(b"workflow_states", b'{"x; DROP TABLE signals":1}'),
+        "the column 'x; DROP TABLE signals' is unknown",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), _CASES)
+def test_what_is_no_whole_document_is_refused(pair: Pair, change: Change, message: str) -> None:
+    source, target = pair
+    document = change(_some_runs(source))
+    before = rows_of(target)
+    with pytest.raises(ExportFileError) as caught:
+        load(target, document)
+    assert message in caught.value.message
+    assert rows_of(target) == before
+
+
+def test_a_document_that_is_cut_anywhere_is_refused(pair: Pair) -> None:
+    source, target = pair
+    document = _some_runs(source)
+    before = rows_of(target)
+    for length in range(0, len(document) - 1, 97):
+        with pytest.raises(ExportFileError):
+            verify_document(io.BytesIO(document[:length]))
+        if length % 5 == 0:
+            with pytest.raises(ExportFileError):
+                load(target, document[:length])
+    assert rows_of(target) == before
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_no_changed_byte_goes_unnoticed(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    document = _document_once(tmp_path_factory)
+    at = data.draw(st.integers(0, len(document) - 2))
+    byte = data.draw(st.integers(0, 255).filter(lambda byte: byte != document[at]))
+    with pytest.raises(ExportFileError):
+        verify_document(io.BytesIO(document[:at] + bytes([byte]) + document[at + 1 :]))
+
+
+_once: list[bytes] = []
+
+
+def _document_once(factory: pytest.TempPathFactory) -> bytes:
+    if not _once:
+        with ready("sqlite", factory.mktemp("document")) as database:
+            _once.append(_some_runs(database))
+    return _once[0]
+
+
+def test_a_document_is_json_to_any_program(database: Database) -> None:
+    document = json.loads(_some_runs(database))
+    assert list(document) == ["header", "header_checksum", "sections", "counts", "checksum"]
+    assert document["counts"] == {name: len(rows) for name, rows in document["sections"].items()}
+
+
+def test_every_table_is_a_section(database: Database) -> None:
+    with database.read() as connection:
+        inspector = sa.inspect(connection)
+        there = set(inspector.get_table_names())
+        if database.journal_schema is not None:
+            there |= {f"{JOURNAL}{name}" for name in inspector.get_table_names(schema=database.journal_schema)}
+    ours = {name for name in there if name.startswith(JOURNAL) or name in OUR_TABLES} - {VERSION_TABLE}
+    engine = {f"{JOURNAL}{name}" for name in there if name not in OUR_TABLES and not name.startswith(JOURNAL)}
+    left_out = {f"{JOURNAL}{name}" for name in _NOT_OURS}
+    assert {section.name for section in list_sections(database)} == (ours | engine) - left_out
+    for section in list_sections(database):
+        # Of each row it is known to which run it belongs, or that it belongs to none.
+        columns = set(section.table.c.keys())
+        assert (
+            section.run in columns
+            or not {"workflow_exec_id", "workflow_uuid", "destination_uuid"} & columns
+            or (section.name == "knowledge_documents")
+        )
+
+
+def test_an_older_document_lacks_what_was_added_since(pair: Pair) -> None:
+    source, target = pair
+    document = _some_runs(source)
+
+    def forget(lines: list[bytes]) -> None:
+        for number, line in enumerate(lines):
+            lines[number] = line.replace(b'"application_name":"compozy",', b"").replace(b'"is_debounced":false,', b"")
+
+    older = _header(revision="0002")(_rebuilt(forget)(document))
+    assert load(target, older).new == 3
+    assert body(export(target))

@@ -1,0 +1,298 @@
+"""Runs that are moved from one database to another: what arrives, in which state, and that it goes on there alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from compozy.database.control import ask_to_cancel, ask_to_pause, resume_run
+from compozy.database.database import Database
+from compozy.database.executions import claim_pending, get_execution, list_executions
+from compozy.database.signals import Signal, send_signal
+from compozy.database.status import Status
+from compozy.durable.format import JOURNAL_FORMAT
+from compozy.errors import ConflictError, DatabaseOwnedError
+from compozy.transfer.export import RunFilter, find_last_move, freeze_runs
+from tests.harness.moves import body, export, load, ready, rows_of
+from tests.harness.runs import Answers, Flows, check_run, flowing
+
+_WAITS = """
+    tasks:
+      - id: first
+        prompt: "one {{ .input.n }}"
+      - id: gate
+        type: wait
+        wait_for: go
+        timeout: 1h
+      - id: fan
+        type: parallel
+        tasks:
+          - {id: left, prompt: "left {{ .tasks.gate.output.signal.payload.n }}"}
+          - {id: right, with: {text: "ü \\u0000 😀"}}
+      - id: last
+        prompt: "last"
+    output:
+      first: "{{ .tasks.first.output.text }}"
+      left: "{{ .tasks.fan.children.left.output.text }}"
+    """
+_RESULT = {"first": "re: one 7", "left": "re: left 3"}
+Pair = tuple[Database, Database]
+
+
+async def _wait_at_gate(database: Database, run_id: str = "r") -> Answers:
+    """Begin a run and leave it at its gate, as a process does that is stopped."""
+    answers = Answers()
+    async with flowing(database, answers=answers) as flows:
+        await flows.start(_WAITS, {"n": 7}, execution_id=run_id)
+        await flows.until_waiting(run_id, "gate")
+    return answers
+
+
+async def _finish(database: Database, run_id: str = "r") -> Answers:
+    """Send what the run waits for, and execute it to its end."""
+    answers = Answers()
+    async with flowing(database, answers=answers) as flows:
+        await flows.signal(run_id, "go", {"n": 3})
+        ran = await flows.ended(run_id)
+        check_run(ran)
+        assert (ran.status, ran.output) == (Status.SUCCESS, _RESULT)
+    return answers
+
+
+def _status(database: Database, run_id: str = "r") -> Status:
+    with database.read() as connection:
+        return get_execution(connection, run_id).status
+
+
+def _move(source: Database, target: Database) -> bytes:
+    move_id, _ = freeze_runs(source, RunFilter())
+    document = export(source, move_id=move_id)
+    load(target, document)
+    return document
+
+
+async def test_a_run_that_waits_goes_on_where_it_was_moved(pair: Pair) -> None:
+    source, target = pair
+    asked = await _wait_at_gate(source)
+    assert asked.asked == ["one 7"]
+    _move(source, target)
+    assert _status(source) is Status.MOVED
+    with target.read() as connection:
+        origin = get_execution(connection, "r").origin
+    assert origin is not None
+    assert source.location in origin["database"]
+    # What was answered before is not asked for again.
+    assert (await _finish(target)).asked == ["left 3", "last"]
+    assert _status(source) is Status.MOVED
+
+
+async def test_there_and_back_again(pair: Pair) -> None:
+    source, target = pair
+    await _wait_at_gate(source)
+    first = _move(source, target)
+    second = _move(target, source)
+    assert _status(target) is Status.MOVED
+    assert _status(source) is not Status.MOVED
+    # Neither the first document brings it back to life over there, nor does the second once more over here.
+    before = rows_of(target)
+    assert load(target, first).there == 1
+    assert rows_of(target) == before
+    _move(source, target)
+    assert load(source, second).there == 1
+    assert _status(source) is Status.MOVED
+    assert (await _finish(target)).asked == ["left 3", "last"]
+
+
+async def test_a_signal_that_nobody_took_is_moved_with_its_run(pair: Pair) -> None:
+    source, target = pair
+    await _wait_at_gate(source)
+    with source.write() as connection:
+        send_signal(connection, Signal(signal_id="s", workflow_exec_id="r", name="go", payload={"n": 3}))
+    _move(source, target)
+    async with flowing(target) as flows:
+        assert (await flows.ended("r")).output == _RESULT
+
+
+async def test_a_copy_arrives_paused_and_says_from_where(pair: Pair) -> None:
+    source, target = pair
+    await _wait_at_gate(source)
+    imported = load(target, export(source))
+    assert (imported.new, imported.paused, imported.unfinished) == (1, 1, 0)
+    with target.read() as connection:
+        copied = get_execution(connection, "r")
+    assert copied.status is Status.PAUSED
+    assert copied.origin is not None
+    assert source.location in copied.origin["database"]
+    with target.write() as connection:
+        resume_run(connection, "r")
+    await _finish(target)
+    # The original is its own master.
+    await _finish(source)
+
+
+async def test_export_import_export_gives_the_same(pair: Pair) -> None:
+    source, target = pair
+    await _wait_at_gate(source)
+    async with flowing(source) as flows:
+        await flows.run("tasks: [{id: a, prompt: 'fail: x'}]", execution_id="bad")
+        await flows.run("tasks: [{id: a, with: {deep: [[[{x: 1.5e300, y: -0.0}]]]}}]", execution_id="good")
+    first = export(source)
+    load(target, first)
+    second = export(target)
+    assert body(second) == body(first)
+    again = load(target, first)
+    assert (again.new, again.there, again.stored) == (0, 3, {})
+    assert body(export(target)) == body(first)
+
+
+async def test_a_document_of_a_move_can_be_written_again(database: Database) -> None:
+    await _wait_at_gate(database)
+    move_id, count = freeze_runs(database, RunFilter())
+    assert count == 1
+    first = export(database, move_id=move_id)
+    assert find_last_move(database) == move_id
+    again = export(database, move_id=move_id)
+    # But for the time of the export, which the runs carry.
+    assert len(first) == len(again)
+    assert freeze_runs(database, RunFilter())[1] == 0
+
+
+def test_without_a_move_there_is_none_to_write_again(database: Database) -> None:
+    with pytest.raises(ConflictError, match="no run was ever moved out of"):
+        find_last_move(database)
+
+
+async def test_runs_of_a_lost_move_are_taken_back(database: Database) -> None:
+    await _wait_at_gate(database)
+    move_id, _ = freeze_runs(database, RunFilter())
+    document = export(database, move_id=move_id)
+    with pytest.raises(ConflictError, match="exported from this very database") as caught:
+        load(database, document)
+    assert "--take-back" in caught.value.hint
+    imported = load(database, document, take_back=True)
+    assert (imported.replaced, imported.unfinished) == (1, 1)
+    assert (await _finish(database)).asked == ["left 3", "last"]
+    # Taken back once; it has ended meanwhile, and stays so.
+    assert load(database, document, take_back=True).replaced == 0
+    assert _status(database) is Status.SUCCESS
+
+
+async def test_nobody_goes_on_with_a_run_that_was_moved(database: Database) -> None:
+    await _wait_at_gate(database)
+    freeze_runs(database, RunFilter())
+    with database.write() as connection:
+        assert claim_pending(connection, "me", journal_format=JOURNAL_FORMAT, limit=10) == []
+        for ask in (
+            lambda: resume_run(connection, "r"),
+            lambda: ask_to_pause(connection, "r"),
+            lambda: ask_to_cancel(connection, "r", {}),
+            lambda: send_signal(connection, Signal(signal_id="s", workflow_exec_id="r", name="go")),
+        ):
+            with pytest.raises(ConflictError, match="it was moved to another database, where it goes on"):
+                ask()
+    async with flowing(database) as flows:
+        # The engine's own recovery leaves it alone as well.
+        await flows.run("tasks: [{id: a, with: {x: 1}}]")
+        assert flows.answers.asked == []
+    assert _status(database) is Status.MOVED
+
+
+async def test_processes_that_execute_runs_are_not_moved_from_nor_into(pair: Pair) -> None:
+    source, target = pair
+    await _wait_at_gate(source)
+    document = export(source)
+    for held, act in (
+        (source, lambda: freeze_runs(source, RunFilter())),
+        (target, lambda: load(target, document)),
+    ):
+        if held.is_exclusive:
+            # A file has a lock that says so; see test_commands.py.
+            continue
+        async with flowing(held):
+            with pytest.raises(DatabaseOwnedError, match=r"1 process\(es\) execute runs on"):
+                act()
+    assert _status(source) is not Status.MOVED
+
+
+async def test_only_what_was_asked_for_is_exported(pair: Pair, tmp_path: Path) -> None:
+    source, target = pair
+    await _wait_at_gate(source)
+    async with flowing(source) as flows:
+        await _run_two(flows)
+    with source.read() as connection:
+        since_ms = get_execution(connection, "two").created_ms
+    cases: tuple[tuple[RunFilter, set[str]], ...] = (
+        (RunFilter(statuses=(Status.SUCCESS,)), {"one", "two"}),
+        (RunFilter(workflows=("other",)), set[str]()),
+        (RunFilter(since_ms=since_ms, statuses=(Status.SUCCESS,)), {"two"}),
+    )
+    for number, (wanted, ids) in enumerate(cases):
+        with ready(target.driver, tmp_path / f"c{number}") as fresh:
+            load(fresh, export(source, wanted))
+            with fresh.read() as connection:
+                assert {run.workflow_exec_id for run in list_executions(connection, limit=9)} == ids
+            tables = rows_of(fresh)
+            assert {row["workflow_exec_id"] for row in tables["task_states"]} == ids
+            assert {row["workflow_uuid"] for row in tables["journal.workflow_status"]} == ids
+    assert load(target, export(source, RunFilter(workflows=("other",)))).new == 0
+
+
+async def _run_two(flows: Flows) -> None:
+    for run_id in ("one", "two"):
+        await flows.run("tasks: [{id: a, with: {x: 1}}]", execution_id=run_id)
+
+
+async def test_another_run_of_the_same_id_is_in_the_way(pair: Pair) -> None:
+    source, target = pair
+    for database in pair:
+        async with flowing(database) as flows:
+            await _run_two(flows)
+    before = rows_of(target)
+    with pytest.raises(ConflictError, match="one is another run here, of workflow 'w'") as caught:
+        load(target, export(source))
+    assert "nothing was changed" in caught.value.hint
+    assert rows_of(target) == before
+
+
+async def test_a_run_that_is_there_in_another_state_is_left_alone_or_replaced(pair: Pair) -> None:
+    source, target = pair
+    await _wait_at_gate(source)
+    load(target, export(source))
+    await _finish(source)
+    document = export(source)
+    assert load(target, document).left == 1
+    assert _status(target) is Status.PAUSED
+    assert load(target, document, replace=True).replaced == 1
+    assert _status(target) is Status.SUCCESS
+    assert body(export(target)) == body(document)
+
+
+async def test_a_moved_run_does_not_pass_over_a_copy_in_silence(pair: Pair) -> None:
+    source, target = pair
+    await _wait_at_gate(source)
+    load(target, export(source))
+    move_id, _ = freeze_runs(source, RunFilter())
+    document = export(source, move_id=move_id)
+    with pytest.raises(ConflictError, match="r is PAUSED here"):
+        load(target, document)
+    load(target, document, replace=True)
+    assert (await _finish(target)).asked == ["left 3", "last"]
+
+
+async def test_a_dry_run_changes_nothing(pair: Pair) -> None:
+    source, target = pair
+    await _wait_at_gate(source)
+    before = rows_of(target)
+    imported = load(target, export(source), dry_run=True)
+    assert (imported.new, imported.paused) == (1, 1)
+    assert rows_of(target) == before
+
+
+async def test_a_document_of_another_project_is_refused(pair: Pair, tmp_path: Path) -> None:
+    source, target = pair
+    with (
+        ready(target.driver, tmp_path / "c", project="shop") as other,
+        pytest.raises(ConflictError, match=r"holds runs of the project 'demo', and .* those of 'shop'"),
+    ):
+        load(other, export(source))
