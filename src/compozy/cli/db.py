@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from compozy.cli.bar import Bar
+from compozy.cli.db_upkeep import backup_command, check_command, prune_command, restore_command
 from compozy.cli.options import (
     ConfigOption,
     DriverOption,
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from compozy.transfer.load import Imported
 
 db_app = typer.Typer(help="Move the database, back it up, check it, and free it of old runs.", no_args_is_help=True)
+db_app.command("backup")(backup_command)
+db_app.command("restore")(restore_command)
+db_app.command("check")(check_command)
+db_app.command("prune")(prune_command)
 _STREAM = "-"
 _EXECUTIONS = "workflow_states"
 

@@ -162,6 +162,13 @@ class Database:
             raise DatabaseError(f"the database {self.location} has no id", hint="run `compozy migrate up`")
         return f"{database_id}.{self.dialect.number_of(self.settings, connection)}"
 
+    def log_size(self) -> int | None:
+        """Return the bytes in the write-ahead log beside the file; None where there is no such file."""
+        if self.driver != "sqlite" or self.settings.path in (None, MEMORY):
+            return None
+        log = Path(f"{self.settings.path}-wal")
+        return log.stat().st_size if log.exists() else 0
+
     def close(self) -> None:
         """Close every connection; harmless when called again."""
         self.readers.dispose()

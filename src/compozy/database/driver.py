@@ -50,3 +50,7 @@ class Driver(Protocol):
     def number_of(self, settings: DatabaseSettings, connection: sa.Connection) -> int:
         """Return a number by which this database differs from copies of it that lie beside it."""
         ...
+
+    def examine(self, connection: sa.Connection) -> list[tuple[str, str, str]]:
+        """Return what the database itself finds: what was looked at, its fault or "", and a note."""
+        ...

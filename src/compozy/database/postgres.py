@@ -181,6 +181,16 @@ class PostgresDriver:
         query = "SELECT oid::bigint FROM pg_database WHERE datname = current_database()"
         return int(connection.exec_driver_sql(query).scalar_one())
 
+    def examine(self, connection: sa.Connection) -> list[tuple[str, str, str]]:
+        """Look for indexes that were left unfinished, and constraints that were never validated."""
+        broken = "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid OR NOT indisready"
+        loose = "SELECT conname FROM pg_constraint WHERE NOT convalidated"
+        size = int(connection.exec_driver_sql("SELECT pg_database_size(current_database())").scalar_one())
+        return [
+            ("indexes", ", ".join(connection.exec_driver_sql(broken).scalars()), f"{size / 1024:.0f} KiB"),
+            ("foreign keys", ", ".join(connection.exec_driver_sql(loose).scalars()), ""),
+        ]
+
 
 def _lock(holder: sa.Connection, location: str) -> None:
     """Ask until the lock is free. Waiting *in* the server would block the CREATE INDEX CONCURRENTLY of who holds it."""

@@ -187,6 +187,17 @@ class SqliteDriver:
         identity = file_identity(Path(settings.path or MEMORY))
         return 0 if identity is None else identity[1]
 
+    def examine(self, connection: sa.Connection) -> list[tuple[str, str, str]]:
+        """Read the whole file, and look for rows that refer to none."""
+        damage = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check(3)")]
+        loose = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA foreign_key_check")]
+        pages = int(connection.exec_driver_sql("PRAGMA page_count").scalar_one())
+        size = pages * int(connection.exec_driver_sql("PRAGMA page_size").scalar_one())
+        return [
+            ("integrity", "" if damage == ["ok"] else "; ".join(damage), f"{size / 1024:.0f} KiB"),
+            ("foreign keys", f"{len(loose)} row(s) of {', '.join(sorted(set(loose)))}" if loose else "", ""),
+        ]
+
     @staticmethod
     def _enforce_foreign_keys(engine: sa.Engine, state: str) -> None:
         # The pool has one connection, which keeps what is set here.

@@ -1,0 +1,122 @@
+"""`compozy db backup | restore | check | prune`: a database is kept safe, sound and small."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from compozy.cli.bar import Bar
+from compozy.cli.options import (
+    ConfigOption,
+    DriverOption,
+    Format,
+    FormatOption,
+    PathOption,
+    database_overrides,
+    globals_of,
+)
+from compozy.cli.output import ask, paint, print_json, print_line, print_note
+
+_MIB = 1024 * 1024
+
+
+def backup_command(
+    context: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="File to write.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+    config: ConfigOption = None,
+    db_driver: DriverOption = None,
+    db_path: PathOption = None,
+) -> None:
+    """Copy the whole database to one file while others use it; the copy is read through before it counts."""
+    from compozy.cli.context import open_project
+    from compozy.upkeep import back_up
+
+    project = open_project(context, config, database_overrides(db_driver, db_path))
+    size = back_up(project, file, replace=force)
+    print_line(f"Backed up to {file} ({size / _MIB:.1f} MiB)")
+
+
+def restore_command(
+    context: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="File of `compozy db backup`.")],
+    force: Annotated[bool, typer.Option("--force", help="Put it in the place of a database that has runs.")] = False,
+    config: ConfigOption = None,
+    db_driver: DriverOption = None,
+    db_path: PathOption = None,
+) -> None:
+    """Put a backup in the place of the database. Runs that were unfinished then go on with the next start."""
+    from compozy.cli.context import open_project
+    from compozy.upkeep import restore
+
+    project = open_project(context, config, database_overrides(db_driver, db_path))
+    restored = restore(project, file, replace=force)
+    word = "execution" if restored.runs == 1 else "executions"
+    print_line(f"Restored {restored.runs} {word} from {file}")
+    if restored.unfinished:
+        print_line(f"  {restored.unfinished} unfinished: they go on with the next start, from where they were")
+    if restored.kept is not None:
+        print_note(f"the former database is kept as {restored.kept}")
+
+
+def check_command(
+    context: typer.Context,
+    output: FormatOption = Format.text,
+    config: ConfigOption = None,
+    db_driver: DriverOption = None,
+    db_path: PathOption = None,
+) -> int:
+    """Read the whole database: is it sound, and do its tables and its journal agree? Exit status 4 when not."""
+    from compozy.cli.context import open_project
+    from compozy.errors import DatabaseError
+    from compozy.upkeep import check
+
+    project = open_project(context, config, database_overrides(db_driver, db_path))
+    location, findings = check(project)
+    is_sound = not any(finding.fault for finding in findings)
+    if output is Format.json:
+        listed = [{"name": found.name, "fault": found.fault or None, "note": found.note or None} for found in findings]
+        print_json({"database": location, "sound": is_sound, "findings": listed})
+        return 0 if is_sound else DatabaseError.exit_status
+    print_line(f"Database: driver={project.database.driver} path={location}")
+    for found in findings:
+        mark = paint("✗", "red", stream=sys.stdout) if found.fault else paint("✓", "green", stream=sys.stdout)
+        more = found.fault or found.note
+        print_line(f"{mark} {found.name}{f': {more}' if more else ''}")
+    return 0 if is_sound else DatabaseError.exit_status
+
+
+def prune_command(
+    context: typer.Context,
+    older_than: Annotated[
+        str, typer.Option("--older-than", help="Runs that ended longer ago than this, 30d, or before a date.")
+    ],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell how many, and change nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before.")] = False,
+    config: ConfigOption = None,
+    db_driver: DriverOption = None,
+    db_path: PathOption = None,
+) -> None:
+    """Delete runs that ended long ago, with their tasks, signals and journal. Unfinished ones stay."""
+    from compozy.cli.context import open_project
+    from compozy.cli.given import read_moment_ms
+    from compozy.clock import format_time
+    from compozy.errors import UsageError
+    from compozy.upkeep import prune
+
+    before_ms = read_moment_ms("--older-than", older_than)
+    project = open_project(context, config, database_overrides(db_driver, db_path))
+    location, count = prune(project, before_ms, dry_run=True)
+    what = f"{count} execution{'' if count == 1 else 's'} that ended before {format_time(before_ms)}"
+    if dry_run or not count:
+        print_line(f"{location} has {what}")
+        return
+    if not yes and not ask(f"Delete {what} from {location}?"):
+        raise UsageError("nothing was changed", hint="answer y, or pass --yes")
+    with Bar(quiet=globals_of(context).quiet) as bar:
+        _, deleted = prune(
+            project, before_ms, dry_run=False, tell=lambda done: bar.draw(done, count, f"{done}/{count} executions")
+        )
+    print_line(f"Deleted {deleted} execution{'' if deleted == 1 else 's'} from {location}")

@@ -1,0 +1,93 @@
+"""Looking a database over: is it whole, and do the journal and the tables tell the same?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from compozy.database.database import Database
+from compozy.database.migrate import REVISIONS, read_status
+from compozy.database.status import OPEN, Status
+from compozy.durable.journal import has_journal
+
+_SHOWN = 5
+# A log that is not folded in for long: somebody reads without end, or nobody writes.
+_LARGE_LOG = 256 * 1024 * 1024
+_OPEN = ", ".join(f"'{status.value}'" for status in OPEN)
+_PATH = "substr(t.task_exec_id, length(t.workflow_exec_id) + 2)"
+# Each finds ids of what is wrong.
+_RULES: tuple[tuple[str, str], ...] = (
+    (
+        "runs that ended have no open tasks",
+        f"""SELECT t.task_exec_id FROM task_states t JOIN workflow_states w ON w.workflow_exec_id = t.workflow_exec_id
+        WHERE w.status NOT IN ({_OPEN}, '{Status.MOVED.value}') AND t.status IN ({_OPEN})""",  # noqa: S608 - constants
+    ),
+    (
+        "every task that ended has its end in the journal",
+        f"""SELECT t.task_exec_id FROM task_states t WHERE t.status IN ('SUCCESS', 'FAILED') AND t.attempts > 0
+        AND NOT EXISTS (SELECT 1 FROM {{journal}}operation_outputs o WHERE o.workflow_uuid = t.workflow_exec_id
+        AND o.function_name = {_PATH} || '.end')""",  # noqa: S608 - constants
+    ),
+    (
+        "no task is open whose end the journal has",
+        f"""SELECT t.task_exec_id FROM task_states t WHERE t.status IN ({_OPEN}) AND EXISTS
+        (SELECT 1 FROM {{journal}}operation_outputs o WHERE o.workflow_uuid = t.workflow_exec_id
+        AND o.function_name = {_PATH} || '.end')""",  # noqa: S608 - constants
+    ),
+    (
+        "the journal has no run that the tables lack",
+        """SELECT j.workflow_uuid FROM {journal}workflow_status j WHERE NOT EXISTS
+        (SELECT 1 FROM workflow_states w WHERE w.workflow_exec_id = j.workflow_uuid)""",
+    ),
+    (
+        "no run is open that the journal has closed",
+        f"""SELECT w.workflow_exec_id FROM workflow_states w JOIN {{journal}}workflow_status j
+        ON j.workflow_uuid = w.workflow_exec_id WHERE w.status IN ({_OPEN}) AND w.owner IS NULL
+        AND j.status IN ('SUCCESS', 'ERROR')""",  # noqa: S608 - constants
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What was looked at, what is wrong with it, "" for nothing, and what else is to be known."""
+
+    name: str
+    fault: str = ""
+    note: str = ""
+
+
+def check_database(database: Database) -> list[Finding]:
+    """Look at all of a database, changing nothing.
+
+    Raises:
+        DatabaseError: the database cannot be read at all.
+    """
+    status = read_status(database)
+    lacking = f"lacks {len(status.pending)} migration(s): run `compozy migrate up`" if status.pending else ""
+    findings = [Finding(name="tables", fault=lacking, note=f"revision {status.current} of {REVISIONS[-1]}")]
+    with database.snapshot() as connection:
+        findings += [
+            Finding(name=name, fault=fault, note=note) for name, fault, note in database.dialect.examine(connection)
+        ]
+        if not status.pending:
+            findings += _compare(database, connection)
+    log = database.log_size()
+    if log is not None:
+        is_large = log > _LARGE_LOG
+        what = "a process keeps reading an old state; end processes that hang" if is_large else ""
+        findings.append(Finding(name="log", fault=what, note=f"{log / 1024:.0f} KiB in the write-ahead log"))
+    return findings
+
+
+def _compare(database: Database, connection: sa.Connection) -> list[Finding]:
+    prefix = f"{database.journal_schema}." if database.journal_schema else ""
+    if not has_journal(database, connection):
+        return [Finding(name="journal", note="there is none yet")]
+    findings: list[Finding] = []
+    for name, query in _RULES:
+        ids = list(connection.execute(sa.text(query.format(journal=prefix))).scalars())
+        more = f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else ""
+        findings.append(Finding(name=name, fault=", ".join(map(str, ids[:_SHOWN])) + more))
+    return findings

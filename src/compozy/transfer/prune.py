@@ -1,0 +1,52 @@
+"""Deleting runs that ended long ago, with all that is stored about them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import sqlalchemy as sa
+
+from compozy.database.database import Database
+from compozy.database.status import FINAL
+from compozy.database.tables import is_one_of
+from compozy.database.tables import workflow_states as runs
+from compozy.durable.journal import has_journal
+from compozy.transfer.load import delete_runs
+from compozy.transfer.sections import list_sections
+
+# Few enough that others, who wait for the lock meanwhile, do not notice.
+_AT_ONCE = 200
+
+
+def count_old(database: Database, before_ms: int) -> int:
+    """Return how many runs ended before a time, in milliseconds since 1970 UTC."""
+    with database.read() as connection:
+        return int(connection.execute(sa.select(sa.func.count()).where(*_is_old(before_ms))).scalar_one())
+
+
+def prune_runs(database: Database, before_ms: int, *, tell: Callable[[int], None] | None = None) -> int:
+    """Delete the runs that ended before a time and return how many; others go on writing.
+
+    Each part is a transaction of its own, so that what was deleted stays so when the rest cannot be.
+
+    Raises:
+        DatabaseError: the database refused.
+    """
+    deleted = 0
+    while True:
+        with database.write() as connection:
+            found = sa.select(runs.c.workflow_exec_id).where(*_is_old(before_ms)).limit(_AT_ONCE)
+            ids = list(connection.execute(found).scalars())
+            if not ids:
+                return deleted
+            has = has_journal(database, connection)
+            delete_runs(connection, [part for part in list_sections(database) if has or not part.in_journal], ids)
+        deleted += len(ids)
+        if tell is not None:
+            tell(deleted)
+
+
+def _is_old(before_ms: int) -> tuple[sa.ColumnElement[bool], ...]:
+    # Runs that moved away did not end here; they left at their last change.
+    ended_ms = sa.func.coalesce(runs.c.finished_ms, runs.c.updated_ms)
+    return (is_one_of(runs.c.status, FINAL), ended_ms < before_ms)

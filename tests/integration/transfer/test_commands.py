@@ -1,0 +1,205 @@
+"""`compozy db` as people call it: words, exit codes, files and pipes, and what must not be in a document."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compozy.database.database import open_database
+from tests.conftest import RunCli
+from tests.harness.databases import settings
+from tests.harness.postgres import find_program, new_database
+from tests.harness.processes import Commands
+from tests.harness.projects import write_project
+
+_CANARY = "sk-canary-0123456789abcdef"
+_WORKFLOWS: dict[str, Any] = {
+    "two": {"tasks": [{"id": "one", "prompt": "a"}, {"id": "two", "prompt": "b"}]},
+    "gate": {"tasks": [{"id": "one", "prompt": "a"}, {"id": "gate", "type": "wait", "wait_for": "go"}]},
+}
+_PROVIDERS: dict[str, Any] = {
+    "providers": [
+        {"id": "s", "type": "scripted", "responses": [{"text": "any"}] * 9},
+        {"id": "o", "type": "openai", "api_key": "${OPENAI_API_KEY}"},
+    ]
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path, commands: Commands, cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a project with a run that ended, `done`, and one that waits, `waits`."""
+    monkeypatch.setenv("OPENAI_API_KEY", _CANARY)
+    write_project(tmp_path, _WORKFLOWS, llm=_PROVIDERS)
+    assert cli("workflow", "run", "two", "--id", "done").status == 0
+    waiting = commands.start(tmp_path, "workflow", "run", "gate", "--id", "waits")
+    waiting.until(lambda: "gate waits" in waiting.err)
+    waiting.send(signal.SIGTERM)
+    waiting.wait()
+    return tmp_path
+
+
+def test_export_import_verify(cli: RunCli, project: Path) -> None:
+    done = cli("db", "export", "--output", "a.json")
+    assert (done.status, done.out) == (0, "")
+    assert done.err == "Exported 2 executions (1 unfinished, which arrive paused) to a.json\n"
+    assert (project / "a.json").stat().st_mode & 0o777 == 0o600
+    verified = cli("db", "verify", "a.json")
+    assert verified.out.startswith("a.json is whole: a copy of the project 'demo'\nFrom      sqlite ./data/compozy.db,")
+    assert "        2 workflow_states\n" in verified.out
+    dry = cli("db", "import", "a.json", "--db-path", "./data/b.db", "--dry-run")
+    assert dry.out.startswith("Would import 2 executions of 2 from sqlite ./data/compozy.db\n  2 new\n")
+    assert dry.err == "nothing was changed\n"
+    assert not (project / "data/b.db").exists()
+    assert cli("db", "import", "a.json", "--db-path", "./data/b.db").out == (
+        "Imported 2 executions of 2 from sqlite ./data/compozy.db\n  2 new\n"
+        "  1 paused: `compozy workflow resume EXECUTION` lets one go on\n"
+    )
+    again = cli("db", "import", "a.json", "--db-path", "./data/b.db", "--format", "json")
+    document = json.loads(again.out)
+    assert document["executions"] == {"new": 0, "replaced": 0, "there": 2, "left": 0, "paused": 0, "unfinished": 0}
+    shown = cli("workflow", "get", "waits", "--db-path", "./data/b.db").out
+    assert "Status    PAUSED\n" in shown
+    assert re.search(r"From      sqlite \./data/compozy\.db, exported 20..-..-..T..:..:..\....Z\n", shown)
+    assert "PAUSED (from sqlite ./data/compozy.db)" in cli("workflow", "list", "--db-path", "./data/b.db").out
+
+
+def test_a_pipe_from_one_database_to_another(cli: RunCli, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert project.exists()
+    exported = cli("db", "export")
+    assert exported.err == "Exported 2 executions (1 unfinished, which arrive paused)\n"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(exported.out.encode())))
+    assert "Imported 2 executions" in cli("db", "import", "-", "--db-path", "./data/b.db").out
+
+
+def test_a_move_to_postgresql_and_the_end_of_the_run_there(cli: RunCli, project: Path, commands: Commands) -> None:
+    with new_database() as settings:
+        section = settings.model_dump(mode="json", exclude_unset=True)
+        section = {key: value for key, value in section.items() if key != "password"}
+        config = json.loads((project / "compozy.yaml").read_text()) | {"database": section}
+        (project / "target.yaml").write_text(json.dumps(config))
+        moved = cli("db", "export", "--move", "-o", "m.json")
+        assert moved.status == 0
+        assert "1 execution left this database and will go on where the document is imported" in moved.err
+        assert cli("workflow", "get", "waits").out.count("MOVED") == 1
+        assert "Moved to another database, where it goes on" in cli("workflow", "get", "waits").out
+        imported = cli("--config", "target.yaml", "db", "import", "m.json")
+        assert "1 unfinished: they go on when a server or a worker starts" in imported.out
+        assert cli("--config", "target.yaml", "workflow", "signal", "waits", "go").status == 0
+        ended = commands.run(project, "--config", "target.yaml", "workflow", "get", "waits", "--wait")
+        assert (ended.status, "SUCCESS" in ended.out) == (0, True), ended.err
+        # The lost file is written once more; imported there again, it changes nothing.
+        assert cli("db", "export", "--move", "--again", "-o", "again.json").status == 0
+        assert "2 here already" in cli("--config", "target.yaml", "db", "import", "again.json").out
+
+
+def test_no_secret_is_in_a_document(cli: RunCli, project: Path) -> None:
+    (project / ".env").write_text(f"OTHER={_CANARY}\n")
+    exported = cli("db", "export", "-o", "a.json")
+    assert exported.status == 0
+    assert _CANARY not in (project / "a.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (("export", "--db-path", "./none.db"), 2, "there is no database ./none.db yet"),
+        (("export", "--again"), 2, "--again belongs to --move"),
+        (("export", "--status", "odd"), 2, "--status: expected PENDING, RUNNING"),
+        (("export", "--since", "odd"), 2, "--since: expected a date such as 2026-01-31"),
+        (("export", "-o", "compozy.yaml"), 2, "there is a file 'compozy.yaml'"),
+        (("export", "-o", "no/folder/x.json"), 2, "cannot write 'no/folder/x.json': No such file or directory"),
+        (("export", "-o", "/dev/full"), 2, "cannot write '/dev/full': No space left on device"),
+        (("backup", "/dev/full", "--force"), 2, "'/dev/full' is no ordinary file"),
+        (("backup", "data", "--force"), 2, "'data' is no ordinary file"),
+        (("import", "none.json"), 2, "cannot read 'none.json': No such file or directory"),
+        (("import", "data"), 2, "cannot read 'data': Is a directory"),
+        (("import", "compozy.yaml"), 5, "line 1: this is no document of `compozy db export`"),
+        (("import", "a.json"), 2, "the document was exported from this very database, ./data/compozy.db"),
+        (("verify", "data/compozy.db"), 5, "line 1: this is no document of `compozy db export`"),
+        (("backup", "compozy.yaml"), 2, "there is a file 'compozy.yaml'"),
+        (("restore", "none"), 2, "cannot read 'none'"),
+        (("restore", "compozy.yaml"), 4, "'compozy.yaml' is not a SQLite database"),
+        (("restore", "a.db"), 2, "there is a database ./data/compozy.db with 2 execution(s)"),
+        (("prune", "--older-than", "odd"), 2, "--older-than: expected a date"),
+    ],
+)
+def test_what_cannot_be_done_is_told(
+    cli: RunCli, project: Path, arguments: tuple[str, ...], status: int, words: str
+) -> None:
+    assert project.exists()
+    cli("db", "export", "-o", "a.json")
+    cli("db", "backup", "a.db")
+    done = cli("db", *arguments)
+    assert words in done.err
+    assert done.status == status
+    assert "Traceback" not in done.err
+    assert not list(project.glob("**/*.partial"))
+
+
+def test_a_file_that_a_server_executes_is_not_moved_from(cli: RunCli, project: Path, commands: Commands) -> None:
+    running = commands.start(project, "workflow", "run", "gate", "--id", "other")
+    running.until(lambda: "gate waits" in running.err)
+    for arguments in (("export", "--move", "-o", "m.json"), ("restore", "a.db", "--force")):
+        cli("db", "backup", "a.db", "--force")
+        refused = cli("db", *arguments)
+        assert refused.status == 4
+        assert "executes runs on" in refused.err
+    # A copy, a backup and a look do not mind.
+    assert cli("db", "export", "-o", "a.json").status == 0
+    assert cli("db", "check").status == 0
+    assert "MOVED" not in cli("workflow", "list").out
+
+
+def test_backup_restore_check_prune(cli: RunCli, project: Path) -> None:
+    assert cli("db", "backup", "a.db").out.startswith("Backed up to a.db (")
+    assert cli("db", "check").out.startswith("Database: driver=sqlite path=./data/compozy.db\n✓ tables: revision")
+    assert cli("db", "prune", "--older-than", "1d").out.startswith("./data/compozy.db has 0 executions that ended")
+    assert cli("db", "prune", "--older-than", "0s", "--dry-run").out.startswith("./data/compozy.db has 1 execution ")
+    assert cli("db", "prune", "--older-than", "0s", "--yes").out == "Deleted 1 execution from ./data/compozy.db\n"
+    assert "done" not in cli("workflow", "list").out
+    restored = cli("db", "restore", "a.db", "--force")
+    assert restored.out == (
+        "Restored 2 executions from a.db\n  1 unfinished: they go on with the next start, from where they were\n"
+    )
+    assert (project / "data/compozy.db.before-restore").exists()
+    assert cli("workflow", "get", "done").status == 0
+    assert cli("db", "check", "--format", "json").status == 0
+    assert cli("db", "restore", "a.db", "--db-path", "./data/fresh.db").status == 0
+
+
+def test_check_says_what_is_wrong_and_ends_with_4(cli: RunCli, project: Path) -> None:
+    config = json.loads((project / "compozy.yaml").read_text())
+    database = open_database(settings(project / config["database"]["path"]))
+    with database.write() as connection:
+        connection.exec_driver_sql("DELETE FROM operation_outputs WHERE workflow_uuid = 'done'")
+    database.close()
+    checked = cli("db", "check")
+    assert checked.status == 4
+    assert "✗ every task that ended has its end in the journal: done/one, done/two" in checked.out
+
+
+def test_a_backup_of_the_other_kind_leads_to_export(
+    cli: RunCli, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(find_program("pg_dump").parent), prepend=":")
+    (project / "x.dump").write_bytes(b"PGDMP" + bytes(20))
+    refused = cli("db", "restore", "x.dump")
+    assert refused.status == 2
+    assert "is no backup of a SQLite database" in refused.err
+    assert "`compozy db export` and `import` lead from one kind to the other" in refused.err
+
+
+def test_a_backup_of_another_project_is_refused(cli: RunCli, project: Path) -> None:
+    cli("db", "backup", "a.db")
+    config = json.loads((project / "compozy.yaml").read_text()) | {"name": "shop"}
+    (project / "compozy.yaml").write_text(json.dumps(config))
+    refused = cli("db", "restore", "a.db", "--db-path", "./data/new.db")
+    assert refused.status == 2
+    assert "'a.db' is a backup of the project 'demo', not of 'shop'" in refused.err

@@ -1,0 +1,214 @@
+"""Backups under load, checks that find what was spoiled, and old runs that are deleted whole."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from compozy.clock import now_ms
+from compozy.database import backup
+from compozy.database.database import Database
+from compozy.database.executions import list_executions
+from compozy.database.postgres import connection_parameters
+from compozy.errors import DatabaseError
+from compozy.transfer.check import check_database
+from compozy.transfer.prune import count_old, prune_runs
+from tests.harness.databases import journal_table, migrated, settings
+from tests.harness.moves import ready, rows_of
+from tests.harness.postgres import find_program, new_database
+from tests.harness.runs import flowing
+
+_TWO = "tasks: [{id: a, prompt: 'x'}, {id: b, with: {y: 1}}]"
+
+
+def _faults(database: Database) -> dict[str, str]:
+    return {finding.name: finding.fault for finding in check_database(database) if finding.fault}
+
+
+async def _runs(database: Database, *ids: str) -> None:
+    async with flowing(database) as flows:
+        for run_id in ids:
+            await flows.run(_TWO, execution_id=run_id)
+
+
+async def test_a_sound_database_is_found_sound(database: Database) -> None:
+    assert _faults(database) == {}
+    async with flowing(database) as flows:
+        await flows.run(_TWO)
+        await flows.run("tasks: [{id: a, prompt: 'fail: x'}]")
+        await flows.run(
+            "tasks: [{id: c, type: collection, items: [1, 2, 3], mode: parallel, task: {id: t, with: {x: 1}}}]"
+        )
+        await flows.start("tasks: [{id: w, type: wait, wait_for: go}]", execution_id="w")
+        await flows.until_waiting("w", "w")
+        assert _faults(database) == {}
+    assert _faults(database) == {}
+
+
+@pytest.mark.parametrize(
+    ("statement", "rule", "named"),
+    [
+        ("UPDATE task_states SET status = 'RUNNING'", "runs that ended have no open tasks", "r/a"),
+        ("UPDATE task_states SET status = 'RUNNING'", "no task is open whose end the journal has", "r/a"),
+        (
+            "DELETE FROM {journal} WHERE function_name = 'b.end'",
+            "every task that ended has its end in the journal",
+            "r/b",
+        ),
+        (
+            "DELETE FROM workflow_states",
+            "the journal has no run that the tables lack",
+            "r",
+        ),
+        ("UPDATE workflow_states SET status = 'WAITING'", "no run is open that the journal has closed", "r"),
+    ],
+)
+async def test_what_disagrees_is_found_and_named(database: Database, statement: str, rule: str, named: str) -> None:
+    await _runs(database, "r")
+    with database.write() as connection:
+        connection.exec_driver_sql(statement.format(journal=journal_table(database, "operation_outputs")))
+    assert named in _faults(database)[rule]
+
+
+def _spoil(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    for at in range(4096 * 6, len(content), 4096 * 3):
+        content[at : at + 200] = bytes(200)
+    path.write_bytes(content)
+
+
+async def test_a_damaged_file_is_found(tmp_path: Path) -> None:
+    with ready("sqlite", tmp_path / "a") as database:
+        await _runs(database, "r", "s")
+        path = Path(str(database.settings.path))
+        database.close()
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        _spoil(path)
+        try:
+            faults = _faults(database)
+        except DatabaseError as error:
+            faults = {"integrity": error.message}
+        assert "integrity" in faults
+        target = tmp_path / "copy.db"
+        target.touch()
+        with pytest.raises(DatabaseError):
+            backup.back_up_sqlite(path, target, database.settings)
+
+
+async def test_a_backup_that_is_taken_under_load_is_sound(tmp_path: Path) -> None:
+    copies = [tmp_path / f"copy{number}.db" for number in range(4)]
+    with ready("sqlite", tmp_path / "a") as database:
+        path = Path(str(database.settings.path))
+
+        def take(copy: Path) -> None:
+            copy.touch()
+            backup.back_up_sqlite(path, copy, database.settings)
+
+        async with flowing(database) as flows:
+            running = [asyncio.create_task(flows.run(_TWO, execution_id=f"r{number}")) for number in range(60)]
+            for copy in copies:
+                await asyncio.sleep(0.15)
+                await asyncio.to_thread(take, copy)
+            await asyncio.gather(*running)
+    counts: list[int] = []
+    for copy in copies:
+        with migrated(settings(copy)) as restored:
+            assert _faults(restored) == {}
+            async with flowing(restored) as flows:
+                with restored.read() as connection:
+                    ids = [run.workflow_exec_id for run in list_executions(connection, limit=100)]
+                # What was under way when the copy was taken goes on in it.
+                counts.append(len([await flows.ended(run_id) for run_id in ids]))
+            assert _faults(restored) == {}
+    assert counts == sorted(counts)
+    assert counts[-1] > 0
+
+
+async def test_pg_dump_makes_a_backup_under_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(find_program("pg_dump").parent), prepend=":")
+    copy = tmp_path / "copy.dump"
+    with ready("postgres", tmp_path / "a") as database, new_database(migrated=False) as empty:
+        async with flowing(database) as flows:
+            running = [asyncio.create_task(flows.run(_TWO, execution_id=f"r{number}")) for number in range(20)]
+            await asyncio.sleep(0.3)
+            await asyncio.to_thread(backup.back_up_postgres, connection_parameters(database.settings), copy)
+            await asyncio.gather(*running)
+        assert backup.is_postgres_backup(copy)
+        backup.restore_postgres(connection_parameters(empty), copy)
+        with migrated(empty) as restored:
+            assert _faults(restored) == {}
+            async with flowing(restored) as flows:
+                with restored.read() as connection:
+                    ids = [run.workflow_exec_id for run in list_executions(connection, limit=100)]
+                assert ids
+                for run_id in ids:
+                    await flows.ended(run_id)
+        # Once more, in the place of what is there.
+        backup.restore_postgres(connection_parameters(empty), copy)
+
+
+def test_without_pg_dump_the_way_out_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(DatabaseError, match="pg_dump is not installed") as caught:
+        backup.back_up_postgres({"host": "localhost", "dbname": "x"}, tmp_path / "x")
+    assert "postgresql-client" in caught.value.hint
+
+
+def test_what_pg_dump_says_is_told_and_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(find_program("pg_dump").parent), prepend=":")
+    secret = "hunter2-canary"
+    with pytest.raises(DatabaseError, match=r"pg_dump failed: .*onnection") as caught:
+        backup.back_up_postgres(
+            {"host": "127.0.0.1", "port": "1", "dbname": "it's", "password": secret}, tmp_path / "x"
+        )
+    assert secret not in caught.value.message
+
+
+async def test_old_runs_are_deleted_whole_and_others_stay(database: Database) -> None:
+    await _runs(database, "old")
+    async with flowing(database) as flows:
+        await flows.start("tasks: [{id: w, type: wait, wait_for: go}]", execution_id="waits")
+        await flows.until_waiting("waits", "w")
+    before_ms = now_ms() + 1
+    await asyncio.sleep(0.01)
+    await _runs(database, "new")
+    assert count_old(database, before_ms) == 1
+    assert prune_runs(database, before_ms) == 1
+    assert prune_runs(database, before_ms) == 0
+    for name, rows in rows_of(database).items():
+        assert not any("old" in (row.get("workflow_exec_id"), row.get("workflow_uuid")) for row in rows), name
+    with database.read() as connection:
+        assert {run.workflow_exec_id for run in list_executions(connection, limit=9)} == {"waits", "new"}
+    assert _faults(database) == {}
+    async with flowing(database) as flows:
+        await flows.signal("waits", "go")
+        await flows.ended("waits")
+
+
+def test_a_database_without_a_journal_is_pruned_and_checked(tmp_path: Path) -> None:
+    with migrated(settings(tmp_path / "x.db")) as database:
+        assert prune_runs(database, now_ms()) == 0
+        assert _faults(database) == {}
+
+
+async def test_deleting_does_not_keep_others_from_writing(tmp_path: Path) -> None:
+    with ready("sqlite", tmp_path / "a") as database:
+        await _runs(database, *(f"r{number}" for number in range(5)))
+        other = sa.create_engine(f"sqlite:///{database.settings.path}")
+        with other.connect() as reader:
+            reader.exec_driver_sql("BEGIN")
+            reader.exec_driver_sql("SELECT count(*) FROM workflow_states").scalar()
+            deleting: Callable[[], int] = lambda: prune_runs(database, now_ms() + 1000)  # noqa: E731
+            thread = threading.Thread(target=deleting)
+            thread.start()
+            thread.join(20)
+            assert not thread.is_alive()
+        other.dispose()
