@@ -15,6 +15,7 @@ import pytest
 
 from compozy.database.migrate import REVISIONS
 from compozy.project.jsonschema import project_schema, workflow_schema
+from compozy.transfer.schema import export_schema
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src/compozy"
@@ -52,9 +53,10 @@ def dotted(node: ast.expr) -> str:
 # Generated files.
 
 
-@pytest.mark.parametrize("kind", ["project", "workflow"])
+@pytest.mark.parametrize("kind", ["project", "workflow", "export"])
 def test_the_schemas_are_what_the_command_prints(kind: str) -> None:
-    name, schema = {"project": ("compozy", project_schema()), "workflow": ("workflow", workflow_schema())}[kind]
+    name = "compozy" if kind == "project" else kind
+    schema = {"project": project_schema, "workflow": workflow_schema, "export": export_schema}[kind]()
     stored = (ROOT / f"schemas/{name}.schema.json").read_text(encoding="utf-8")
     assert json.loads(stored) == schema, "run `make schema`"
     printed = subprocess.run(

@@ -64,7 +64,7 @@ def export_command(
     """
     from compozy.cli.context import open_project
     from compozy.errors import UsageError
-    from compozy.upkeep import MoveOptions, export_project
+    from compozy.upkeep.move import MoveOptions, export_project
 
     if again and not move:
         raise UsageError("--again belongs to --move")
@@ -104,7 +104,7 @@ def import_command(
     """Store what a document holds; all of it or nothing. Runs that are here already are left as they are."""
     from compozy.cli.context import open_project
     from compozy.transfer.load import ImportOptions
-    from compozy.upkeep import import_file
+    from compozy.upkeep.move import import_file
 
     project = open_project(context, config, database_overrides(db_driver, db_path))
     options = ImportOptions(replace=replace, take_back=take_back, dry_run=dry_run)
@@ -131,7 +131,7 @@ def verify_command(
     output: FormatOption = Format.text,
 ) -> None:
     """Read a document to its end: is it whole, and as it was written?"""
-    from compozy.upkeep import verify_file
+    from compozy.upkeep.move import verify_file
 
     summary = verify_file(file)
     if output is Format.json:

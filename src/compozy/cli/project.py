@@ -17,6 +17,7 @@ class SchemaKind(StrEnum):
 
     project = "project"
     workflow = "workflow"
+    export = "export"
 
 
 class Shell(StrEnum):
@@ -51,7 +52,12 @@ def init_command(
 def schema_command(
     kind: Annotated[SchemaKind, typer.Argument(help="File to describe.")] = SchemaKind.project,
 ) -> None:
-    """Print the JSON Schema of compozy.yaml or of a workflow file."""
+    """Print the JSON Schema of compozy.yaml, of a workflow file, or of a document of `compozy db export`."""
+    if kind is SchemaKind.export:
+        from compozy.transfer.schema import export_schema
+
+        print_json(export_schema())
+        return
     from compozy.project.jsonschema import project_schema, workflow_schema
 
     print_json(project_schema() if kind is SchemaKind.project else workflow_schema())

@@ -69,12 +69,15 @@ def _is_absent(node: MappingNode, key: str) -> bool:
 
 def _check_foreign_keys(node: MappingNode, driver: str, sources: Mapping[str, Source]) -> Iterator[Fault]:
     """Report keys of the other driver: flags always, keys of the file unless a flag or variable chose the driver."""
+    chosen = node_at(node, ("database", "driver"))
+    # `driver: ${DRIVER:-sqlite}`: the file is written for both.
+    is_open = isinstance(chosen, ScalarNode) and bool(chosen.variables)
     chosen_by = sources.get("database.driver", DEFAULT).layer
     section = child(node, "database")
     for entry in section.entries if isinstance(section, MappingNode) else ():
         owner = _OWNER.get(entry.key, driver)
         written_by = sources.get(f"database.{entry.key}", DEFAULT).layer
-        is_overruled = written_by is Layer.FILE and chosen_by not in {Layer.FILE, Layer.DEFAULT}
+        is_overruled = written_by is Layer.FILE and (is_open or chosen_by not in {Layer.FILE, Layer.DEFAULT})
         if owner == driver or is_overruled:
             continue
         switch = f"--db-driver={owner}" if written_by is Layer.FLAG else f"`driver: {owner}`"

@@ -101,15 +101,15 @@ def make_journal(database: Database) -> None:
         ).run_migrations()
 
 
-def list_journal_tables(database: Database) -> tuple[sa.Table, ...]:
-    """Return the tables of the journal as they stand in `database`, those that others refer to first.
+def list_journal_tables(schema: str | None) -> tuple[sa.Table, ...]:
+    """Return the tables of the journal as they stand in `schema`, None for none.
 
     What the engine lets stand there without using it, and its own version, are left out.
     """
     metadata = sa.MetaData()
     # None is right for no schema, though SQLAlchemy's annotation knows only text.
-    schema = cast("str", database.journal_schema)
-    return tuple(table.to_metadata(metadata, schema=schema) for table in SystemSchema.metadata_obj.sorted_tables)
+    name = cast("str", schema)
+    return tuple(table.to_metadata(metadata, schema=name) for table in SystemSchema.metadata_obj.sorted_tables)
 
 
 def read_journal_revision(database: Database, connection: sa.Connection) -> int:

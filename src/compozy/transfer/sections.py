@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from compozy.database.database import Database
 from compozy.database.facts import DATABASE_ID
+from compozy.database.jsontext import JsonText
 from compozy.database.tables import executors, facts, knowledge_documents, metadata, signals, task_states
 from compozy.database.tables import workflow_states as runs
 from compozy.durable.journal import list_journal_tables
@@ -101,11 +102,16 @@ class Section:
 
 def list_sections(database: Database) -> tuple[Section, ...]:
     """Return a section for each table of `database`, those that others refer to first."""
+    return all_sections(database.journal_schema)
+
+
+def all_sections(journal_schema: str | None = None) -> tuple[Section, ...]:
+    """Return the sections of a document; the tables of the journal stand in `journal_schema`."""
     ours = (facts, executors, runs, task_states, signals, knowledge_documents)
     if set(ours) != set(metadata.tables.values()):
         raise AssertionError("a table has no section")
     named = [(table.name, table) for table in ours]
-    named += [(f"{JOURNAL}{table.name}", table) for table in _parents_first(list_journal_tables(database))]
+    named += [(f"{JOURNAL}{table.name}", table) for table in _parents_first(list_journal_tables(journal_schema))]
     return tuple(Section(name=name, table=table, run=_RUN_COLUMNS.get(name)) for name, table in named)
 
 
@@ -115,7 +121,7 @@ def _parents_first(tables: tuple[sa.Table, ...]) -> list[sa.Table]:
 
 
 def _in_bytes(column: sa.Column[Any], driver: str) -> sa.ColumnElement[Any]:
-    is_text = isinstance(column.type, sa.String) or isinstance(getattr(column.type, "impl", None), sa.String)
+    is_text = kind_of(column.type) == "string"
     return sa.collate(column, "C") if is_text and driver == "postgres" else column
 
 
@@ -131,12 +137,25 @@ def _value(column: sa.Column[Any], value: Any) -> Any:
 
 
 def _fits(kind: sa.types.TypeEngine[Any], value: Any) -> bool:
-    if isinstance(kind, sa.JSON) or kind.__class__.__name__ == "JsonText":
-        return True
-    if isinstance(kind, sa.Boolean):
-        return isinstance(value, bool)
-    if isinstance(kind, sa.Integer):
-        return isinstance(value, int) and not isinstance(value, bool) and -_INT64 <= value < _INT64
-    if isinstance(kind, sa.Float):
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    return isinstance(value, str)
+    match kind_of(kind):
+        case "json":
+            return True
+        case "boolean":
+            return isinstance(value, bool)
+        case "integer":
+            return isinstance(value, int) and not isinstance(value, bool) and -_INT64 <= value < _INT64
+        case "number":
+            return isinstance(value, (int, float)) and not isinstance(value, bool)
+        case _:
+            return isinstance(value, str)
+
+
+def kind_of(kind: sa.types.TypeEngine[Any]) -> str:
+    """Return how values of a column are written: `json` for any, or the name of a JSON type."""
+    kinds: tuple[tuple[type[Any] | tuple[type[Any], ...], str], ...] = (
+        ((sa.JSON, JsonText), "json"),
+        (sa.Boolean, "boolean"),
+        (sa.Integer, "integer"),
+        (sa.Float, "number"),
+    )
+    return next((name for types, name in kinds if isinstance(kind, types)), "string")

@@ -6,7 +6,9 @@ import hashlib
 import io
 import json
 from collections.abc import Callable
+from typing import Any
 
+import jsonschema
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
@@ -17,9 +19,11 @@ from compozy.database.executions import insert_execution
 from compozy.database.tables import OUR_TABLES, VERSION_TABLE
 from compozy.errors import ExportFileError
 from compozy.transfer.document import verify_document
+from compozy.transfer.schema import export_schema
 from compozy.transfer.sections import JOURNAL, list_sections
 from tests.harness.databases import new_run
 from tests.harness.moves import body, export, load, ready, rows_of
+from tests.harness.runs import flowing
 
 # What the engine's own migrations keep, and what they left standing; no row of ours is in it.
 _NOT_OURS = {"dbos_migrations", "event_dispatch_kv"}
@@ -183,3 +187,13 @@ def test_an_older_document_lacks_what_was_added_since(pair: Pair) -> None:
     older = _header(revision="0002")(_rebuilt(forget)(document))
     assert load(target, older).new == 3
     assert body(export(target))
+
+
+async def test_a_document_fits_its_published_schema(database: Database) -> None:
+    async with flowing(database) as flows:
+        await flows.run("tasks: [{id: a, prompt: x}]")
+        await flows.start("tasks: [{id: w, type: wait, wait_for: go}]", execution_id="w")
+        await flows.until_waiting("w", "w")
+        await flows.signal("w", "other", {"x": 1})
+    validator: Any = jsonschema.Draft202012Validator(export_schema())
+    validator.validate(json.loads(export(database)))
