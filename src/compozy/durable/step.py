@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -39,13 +40,19 @@ class _RefusedError(BaseException):
     """
 
 
-async def step(name: str, call: Callable[[], Awaitable[Any]]) -> Any:
+async def step(
+    name: str,
+    call: Callable[[], Awaitable[Any]],
+    write: Callable[[sa.Connection, Any], None] | None = None,
+) -> Any:
     """Run `call` once in the life of the run and record what came of it, a value or an error; replays return that.
 
     Args:
         name: what the journal calls it. It names the task by its path, so that a replay finds it again, whatever ran
             at the same time; steps of the same name come in the same order each time.
         call: returns JSON. It may be run again when the process dies before its result is recorded.
+        write: changes tables in the transaction that records the value; not called for an error, nor on a replay. Tried
+            again when the database is locked.
 
     Raises:
         CompozyError: what `call` raised, now or when it was recorded.
@@ -58,8 +65,11 @@ async def step(name: str, call: Callable[[], Awaitable[Any]]) -> Any:
     if found is None:
         context.check()
         outcome = await _outcome_of(name, call)
-        # It changes no table, so whoever cancels need not know whether it was recorded.
-        await _record(context, name, lambda _: outcome, is_seen_through=False)
+        if write is None or "error" in outcome:
+            # It changes no table, so whoever cancels need not know whether it was recorded.
+            await _record(context, name, lambda _: outcome, is_seen_through=False)
+        else:
+            await _record(context, name, _fenced(context, partial(_written, outcome, write)), is_seen_through=True)
     else:
         outcome = _output_of(found)
     if "error" in outcome:
@@ -89,12 +99,25 @@ async def transact(name: str, change: Callable[[sa.Connection], Any]) -> Any:
         return _output_of(found)
     context.check()
 
+    return await _record(context, name, _fenced(context, change), is_seen_through=True)
+
+
+def _written(
+    outcome: dict[str, Any], write: Callable[[sa.Connection, Any], None], connection: sa.Connection
+) -> dict[str, Any]:
+    write(connection, outcome["value"])
+    return outcome
+
+
+def _fenced(context: RunContext, change: Callable[[sa.Connection], Any]) -> Callable[[sa.Connection], Any]:
+    """Return `change` for a run that this process still holds; its row is locked first."""
+
     def fenced(connection: sa.Connection) -> Any:
         if not holds_run(connection, context.run_id, context.executor_id):
             raise _LostRunError
         return change(connection)
 
-    return await _record(context, name, fenced, is_seen_through=True)
+    return fenced
 
 
 async def _outcome_of(name: str, call: Callable[[], Awaitable[Any]]) -> dict[str, Any]:

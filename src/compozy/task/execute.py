@@ -113,39 +113,38 @@ class _Performed:
 
 
 async def _perform(call: TaskRun) -> _Performed:
-    attempt, usages = 1, list[dict[str, Any]]()
+    attempt = 1
     try:
         async with _time_limit(call):
             call = _prepare(call)
             if _is_skipped(call):
-                return _performed(call, 1, Outcome(output=_SKIPPED), usages)
+                return _performed(call, 1, Outcome(output=_SKIPPED))
             while True:
                 outcome = await _attempt(replace(call, attempt=attempt))
-                usages += outcome.usage
                 pause_s = _pause_s(call, attempt, outcome)
                 if pause_s is None:
-                    return _performed(call, attempt, outcome, usages)
+                    return _performed(call, attempt, outcome)
                 attempt += 1
                 await _pause(call, attempt, pause_s)
     except TaskTimeoutError as error:
         late = Outcome(status=Status.TIMED_OUT, error=error.to_json())
         if isinstance(call.task, WaitTask):
             late = replace(late, output={"wait_status": "timed_out"})
-        return _performed(call, attempt, late, usages)
+        return _performed(call, attempt, late)
     except DatabaseError:
         raise
     except CompozyError as error:
-        return _performed(call, attempt, _failed(error), usages)
+        return _performed(call, attempt, _failed(error))
 
 
-def _performed(call: TaskRun, attempts: int, outcome: Outcome, usages: list[dict[str, Any]]) -> _Performed:
+def _performed(call: TaskRun, attempts: int, outcome: Outcome) -> _Performed:
     end = TaskEnd(
         status=outcome.status,
         attempts=attempts,
         input=call.shown,
         output=outcome.output,
         error=outcome.error,
-        usage=usages or None,
+        usage=call.usage or None,
     )
     return _Performed(end=end, children=dict(outcome.children), roots=outcome.roots)
 
@@ -318,10 +317,7 @@ async def _time_limit(call: TaskRun) -> AsyncGenerator[None, None]:
 
 
 def _failed(error: CompozyError) -> Outcome:
-    stored = error.to_json()
-    # What was paid for before it failed counts too; it has a column of its own.
-    usage = stored["details"].pop("usage", None)
-    return Outcome(status=Status.FAILED, error=stored, usage=[] if usage is None else [usage])
+    return Outcome(status=Status.FAILED, error=error.to_json())
 
 
 def _never(_: sa.Connection) -> None:

@@ -70,6 +70,7 @@ def test_a_run_as_json_is_one_document(cli: RunCli, project: Path) -> None:
                     "output": {"text": "first", "response": "first"},
                     "error": None,
                     "waits_for": None,
+                    "signal_arrived": False,
                     "usage": [
                         {"input_tokens": 3, "output_tokens": 2, "requests": 1, "provider": "s", "model": "scripted"}
                     ],
@@ -88,6 +89,7 @@ def test_a_run_as_json_is_one_document(cli: RunCli, project: Path) -> None:
                     "output": {"text": "second", "response": "second"},
                     "error": None,
                     "waits_for": None,
+                    "signal_arrived": False,
                     "usage": [
                         {"input_tokens": 0, "output_tokens": 0, "requests": 1, "provider": "s", "model": "scripted"}
                     ],

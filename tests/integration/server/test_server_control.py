@@ -154,6 +154,31 @@ async def test_signals_come_once_and_in_order_also_before_they_are_waited_for(cl
     assert (await post(client, run_id, "signals", {"name": "go"})).status_code == 409
 
 
+async def test_a_plain_signal_has_to_fit_the_form(client: httpx.AsyncClient) -> None:
+    run_id = await begin(client, "approval")
+    await until(client, run_id, "WAITING", task="review")
+    wrong = await post(client, run_id, "signals", {"name": "review", "payload": {"ok": "yes"}})
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "schema_mismatch")
+    assert "the payload does not fit the form of task 'review'" in wrong.json()["detail"]
+    assert [problem["path"] for problem in wrong.json()["details"]["problems"]] == ["ok"]
+    assert (await post(client, run_id, "signals", {"name": "review", "payload": {"ok": True}})).status_code == 202
+    assert (await until(client, run_id, "SUCCESS"))["output"] == {"ok": True}
+
+
+async def test_an_answer_to_a_paused_run_is_there(client: httpx.AsyncClient) -> None:
+    run_id = await begin(client, "approval")
+    run = await until(client, run_id, "WAITING", task="review")
+    assert not run["tasks"][1]["signal_arrived"]
+    await post(client, run_id, "pause")
+    await until(client, run_id, "PAUSED")
+    assert (await post(client, run_id, "approve", {"input": {"ok": True}})).status_code == 202
+    run = await until(client, run_id, "PAUSED")
+    assert (run["tasks"][1]["waits_for"], run["tasks"][1]["signal_arrived"]) == ("review", True)
+    assert (await post(client, run_id, "approve", {"input": {"ok": True}})).status_code == 409
+    await post(client, run_id, "resume")
+    assert not (await until(client, run_id, "SUCCESS"))["tasks"][1]["signal_arrived"]
+
+
 async def test_a_signal_that_nothing_waits_for(client: httpx.AsyncClient) -> None:
     run_id = await begin(client, "two-waits")
     answer = await post(client, run_id, "signals", {"name": "og"})

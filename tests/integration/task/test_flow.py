@@ -188,6 +188,37 @@ async def test_a_run_that_takes_too_long_ends_all_that_is_open(flows: Flows) -> 
     check_run(ran)
 
 
+# Answers three times what does not fit, and is to be tried again in a minute.
+UNFIT = "prompt: x, output: {type: integer}, retries: 1, config: {retry_policy: {initial_interval: 1m}}"
+
+
+@pytest.mark.parametrize("how", ["lost race", "late task", "canceled run", "late run"])
+async def test_what_a_task_has_asked_counts_also_when_it_is_canceled(flows: Flows, how: str) -> None:
+    if how == "lost race":
+        race = f"tasks: [{{id: a, {UNFIT}}}, {{id: b, prompt: 'slow 1: x'}}]"
+        ran = await flows.run(f"tasks: [{{id: all, type: parallel, strategy: race, {race}}}]")
+        path, status = "all/a", "CANCELED"
+    elif how == "late task":
+        ran = await flows.run(f"tasks: [{{id: a, timeout: 1s, {UNFIT}}}]")
+        path, status = "a", "TIMED_OUT"
+    else:
+        limit_s = 1.0 if how == "late run" else None
+        run_id = await flows.start(f"tasks: [{{id: a, {UNFIT}}}]", timeout_s=limit_s)
+        await flows.until(run_id, lambda ran: "a.retry" in ran.steps)
+        if limit_s is None:
+            assert await flows.runtime.cancel(run_id)
+        ran = await flows.ended(run_id)
+        path, status = "a", "CANCELED" if limit_s is None else "TIMED_OUT"
+    assert ran.states[path] == status
+    asked = len(flows.answers.answered)
+    assert asked == (4 if how == "lost race" else 3)
+    usage = [{"provider": "p", "model": "m", "input_tokens": 6, "output_tokens": 3, "requests": 3}]
+    assert ran.tasks[path].usage == usage
+    assert ran.run.usage is not None
+    assert ran.run.usage[0]["requests"] == asked
+    check_run(ran)
+
+
 QUICK = "initial_interval: 10ms"
 
 
