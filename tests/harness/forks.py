@@ -74,7 +74,7 @@ def die_at_commit(number: int) -> None:
 
 def die_at_step(ending: str, number: int, when: str) -> None:
     """Kill this process `before` or `after` the commit that records the `number`-th step whose name has this ending."""
-    import sqlalchemy as sa
+    from sqlalchemy import Engine, event
 
     from compozy.database.commits import add_commit_hook
 
@@ -96,7 +96,7 @@ def die_at_step(ending: str, number: int, when: str) -> None:
         if which == "after":
             in_hand.step = ""
 
-    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    event.listen(Engine, "before_cursor_execute", note)
     add_commit_hook(hook)
 
 

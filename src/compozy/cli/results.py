@@ -192,7 +192,8 @@ def _tell_wait(run: Document, task: Document) -> None:
     """Tell how a task that waits is answered."""
     if task["waits_for"] is None or Status(run["status"]).is_final:
         return
-    run_id, asked = run["execution_id"], task["output"] or {}
+    run_id: str = run["execution_id"]
+    asked: Document = task["output"] or {}
     if task["signal_arrived"]:
         resume = f": compozy workflow resume {run_id}" if Status(run["status"]) is Status.PAUSED else ""
         print_line(f"{task['path']} has got its {'answer' if 'form' in asked else 'signal'}, and takes it next{resume}")

@@ -173,7 +173,7 @@ def wait_in_task(connection: sa.Connection, task_exec_id: str, *, waits_for: str
 def note_refused(connection: sa.Connection, task_exec_id: str, refused: dict[str, Any]) -> None:
     """Add what a task that waits was sent and does not take to its output, under `refused`: the last few of them."""
     this = task_states.c.task_exec_id == task_exec_id
-    output = connection.execute(sa.select(task_states.c.output).where(this)).scalar_one() or {}
+    output: dict[str, Any] = connection.execute(sa.select(task_states.c.output).where(this)).scalar_one() or {}
     output["refused"] = [*output.get("refused", ()), refused][-_MAX_REFUSED:]
     connection.execute(sa.update(task_states).where(this).values(output=output, updated_ms=now_ms()))
 

@@ -208,6 +208,12 @@ class RunTask(Protocol):
         ...
 
 
+def words_of_error(error: Mapping[str, Any]) -> str:
+    """Return what a container says of the error of a task inside it: its message, and where that is in the file."""
+    message, place = error.get("message", "no reason was given"), (error.get("details") or {}).get("place")
+    return f"{place}: {message}" if place else str(message)
+
+
 def end_step(path: str) -> str:
     """Return the name of the step that records the end of the task at `path`."""
     return f"{path}.end"

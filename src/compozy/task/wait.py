@@ -20,7 +20,7 @@ from compozy.schema import apply_defaults, validate_value
 from compozy.task.config import Task, WaitTask
 from compozy.task.decide import decide
 from compozy.task.scope import render_text
-from compozy.task.tree import Outcome, RunTask, TaskResult, TaskRun, nothing_after
+from compozy.task.tree import Outcome, RunTask, TaskResult, TaskRun, nothing_after, words_of_error
 
 Problems = list[tuple[str, str]]
 _log = structlog.get_logger(__name__)
@@ -142,6 +142,6 @@ def _output(signal: Mapping[str, Any], processor: Mapping[str, Any]) -> dict[str
 def _refusal(processed: TaskResult) -> dict[str, Any]:
     error = processed.end.error or {}
     return ChildrenFailedError(
-        f"its processor {processed.id!r} failed: {error.get('message', 'no reason was given')}",
+        f"its processor {processed.id!r} failed: {words_of_error(error)}",
         details={"failed": [processed.id], "first": error},
     ).to_json()

@@ -151,7 +151,8 @@ def _fit_form(task: TaskState, given: Any, what: str) -> Any:
     Raises:
         SchemaMismatchError: it does not fit.
     """
-    form: dict[str, Any] | None = (task.output or {}).get("form")
+    asked: dict[str, Any] = task.output or {}
+    form: dict[str, Any] | None = asked.get("form")
     if form is None:
         return given
     fitted = apply_defaults(form, {} if given is None else given)

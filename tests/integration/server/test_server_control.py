@@ -250,3 +250,13 @@ async def test_a_rerun_that_cannot_be(client: httpx.AsyncClient) -> None:
     unknown = await post(client, run_id, "rerun", {"from": "drafd"})
     assert (unknown.status_code, unknown.json()["code"]) == (404, "not_found")
     assert (await post(client, "none", "rerun")).status_code == 404
+
+
+@pytest.mark.parametrize("begin_with", ["both/r", "both/gone", "r"])
+async def test_a_rerun_does_not_begin_inside_of_a_container(client: httpx.AsyncClient, begin_with: str) -> None:
+    run_id = await begin(client, "fails", input={})
+    await until(client, run_id, "FAILED")
+    refused = await post(client, run_id, "rerun", {"from": begin_with})
+    assert refused.status_code == 404
+    assert "it is inside of 'both', which is done again as a whole" in refused.json()["detail"]
+    assert refused.json()["hint"] == "begin with the container: --from both"
