@@ -119,19 +119,19 @@ Error: workflow 'bad' failed in task 'bad'
     [
         (
             'type: collection, items: "{{ .input.l }}", task: {id: x, with: {n: 1}}',
-            "workflows/odd.yaml:2:41: `items` is a list, a map, a whole number or JSON, got true",
+            "workflows/odd.yaml:2:43: `items` is a list, a map, a whole number or JSON, got true",
         ),
         (
             'type: collection, items: [a, a], task: {id: "t-{{ .item }}", with: {n: 1}}',
-            "workflows/odd.yaml:2:60: 1 id(s) of tasks in the collection come more than once, such as 't-a'",
+            "workflows/odd.yaml:2:62: 1 id(s) of tasks in the collection come more than once, such as 't-a'",
         ),
         (
             'type: composite, tasks: [{id: b, with: {n: "{{ div 1 .input.z }}"}}]',
-            "its task 'b' failed: workflows/odd.yaml:2:62: error calling div: runtime error: integer divide by zero",
+            "its task 'b' failed: workflows/odd.yaml:2:64: error calling div: runtime error: integer divide by zero",
         ),
         (
             'type: parallel, tasks: [{id: b, with: {n: "{{ div 1 .input.z }}"}}]',
-            "1 of 1 task(s) inside it failed: 'b': workflows/odd.yaml:2:61:",
+            "1 of 1 task(s) inside it failed: 'b': workflows/odd.yaml:2:63:",
         ),
     ],
 )
