@@ -207,7 +207,7 @@ class _Round:
         for _ in range(1 if self._place.driver == "sqlite" else 2):
             self._start()
         self._until(time.monotonic() + self._place.round_s)
-        if self._restarted_ms:
+        if self._restarted_ms and -1 not in self._statuses:
             self._close()
         self._laps.append(self._snapshot())
 

@@ -18,7 +18,7 @@ _KILLS = 10
 _DIGEST = "3b5636cd2c11abac"
 # A broken program has so many kills to show itself, and its rounds so much time.
 _MUTANT_KILLS = 60
-_MUTANT_ROUND_S = 60
+_MUTANT_ROUND_S = 40
 
 
 @pytest.mark.parametrize("driver", ["sqlite", "postgres"])
@@ -37,8 +37,8 @@ def test_random_kills(tmp_path: Path, driver: str) -> None:
     ("mutant", "driver", "fault"),
     [
         ("forget-answers", "sqlite", r"I[23] \S+ \S+ was asked"),
-        ("journal-first", "sqlite", r"AGREE \S+ in table and journal|I7 signals of"),
-        ("tables-first", "sqlite", r"I7 signals of|I4 "),
+        ("journal-first", "sqlite", r": (I4|I7|I8|AGREE) "),
+        ("tables-first", "sqlite", r": (I4|I7|I8|AGREE) "),
         ("steal-runs", "postgres", r"I5 \S+ went from"),
     ],
 )
