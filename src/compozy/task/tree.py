@@ -210,8 +210,9 @@ class RunTask(Protocol):
 
 def words_of_error(error: Mapping[str, Any]) -> str:
     """Return what a container says of the error of a task inside it: its message, and where that is in the file."""
-    message, place = error.get("message", "no reason was given"), (error.get("details") or {}).get("place")
-    return f"{place}: {message}" if place else str(message)
+    details: Mapping[str, Any] = error.get("details") or {}
+    message = str(error.get("message", "no reason was given"))
+    return f"{details['place']}: {message}" if "place" in details else message
 
 
 def end_step(path: str) -> str:
