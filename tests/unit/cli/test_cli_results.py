@@ -15,7 +15,14 @@ REFUSED = {"id": "x", "sent_by": "other", "received_at_utc": "2026-11-22T08:00:0
 
 def told(capsys: pytest.CaptureFixture[str], status: str, output: Any, *, signal_arrived: bool = False) -> list[str]:
     no_times = dict.fromkeys(("started_at", "finished_at"))
-    task = {"task_id": "ask", "path": "ask", "parent": None, "status": "WAITING", "attempts": 1, "usage": []}
+    task: dict[str, Any] = {
+        "task_id": "ask",
+        "path": "ask",
+        "parent": None,
+        "status": "WAITING",
+        "attempts": 1,
+        "usage": [],
+    }
     task |= {"waits_for": "go", "signal_arrived": signal_arrived, "output": output, **no_times}
     run = {"execution_id": "r", "workflow_id": "w", "status": status, "journal_format": 1, "requested": None}
     assert print_execution({**run, "tasks": [task], **no_times}, as_json=False) == 0
