@@ -1,10 +1,12 @@
 """Kills the processes of nested runs at random, and counts what must hold all the same: `make chaos`.
 
-    python -m tests.harness.chaos FOLDER [--driver sqlite|postgres] [--kills N] [--seed N] [--json]
+    python -m tests.harness.chaos FOLDER [--driver sqlite|postgres] [--kills N] [--seed N] [--json] [--mutant NAME]
 
 Runs of one workflow with every kind of task (`storm.py`) are accepted, get signals from outside, and are executed by
-processes that are killed with SIGKILL: half of them at a commit, half of them at a time. On SQLite one process comes
-after the other. On PostgreSQL two work at the same time, and the other one takes over. The program is imported once;
+processes that are killed with SIGKILL: a third of them just before or after the commit that records the answer of a
+model, a signal that was taken or the end of a task; a third at any commit; a third at a time. With `--mutant` the
+program is broken on purpose, and the first round with faults is the last one. On SQLite one process comes after the
+other. On PostgreSQL two work at the same time, and the other one takes over. The program is imported once;
 each process is a forked child. A seed gives the same orders again, not the same interleaving: time is real.
 
 It prints each invariant with how often it was looked at and what was wrong, and ends with 1 when something was.
@@ -21,6 +23,7 @@ import signal
 import statistics
 import sys
 import time
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +41,7 @@ from tests.harness.invariants import (
     watch,
 )
 from tests.harness.ledger import serve_ledger
+from tests.harness.mutants import MUTANTS
 from tests.harness.stores import Store, open_store
 from tests.harness.storm import NOT_YET, SIGNALS, Orders, make_tables, send, work, write_project
 
@@ -45,6 +49,8 @@ _RUNS = 3
 # Kills in one round, after which its runs come to their end.
 _KILLS = (4, 14)
 _LAST_COMMIT = 80
+# Steps at whose commits kills are aimed, how often, and up to the how manyth of them.
+_AIMS = {".model.request": (6, 6), ".signal": (2, 3), ".end": (2, 20)}
 _LAST_MOMENT_S = 1.5
 # How many of the processes may die before they are ready.
 _EARLY = 0.2
@@ -70,6 +76,8 @@ class Place:
     ledger: Path
     port: str
     driver: str
+    mutant: str | None = None
+    round_s: float = _ROUND_S
 
 
 @dataclass
@@ -79,6 +87,8 @@ class Count:
     seed: int
     driver: str
     kills: int = 0
+    # Of them, by what they were aimed at.
+    aimed: Counter[str] = field(default_factory=Counter[str])
     rounds: int = 0
     runs: int = 0
     asked: int = 0
@@ -96,6 +106,7 @@ class Count:
         numbers = ("seed", "driver", "kills", "rounds", "runs", "asked", "answers", "standstills", "digest")
         return {
             **{name: getattr(self, name) for name in numbers},
+            "kills_at": dict(sorted(self.aimed.items())),
             "signals": self.signals,
             "signals_before_the_wait": self.early_signals,
             "next_step_s": {
@@ -117,6 +128,8 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=None, help="chosen by chance, and printed, when left out")
     parser.add_argument("--json", action="store_true", help="print JSON only")
+    parser.add_argument("--mutant", choices=sorted(MUTANTS), help="break the program so; faults are expected then")
+    parser.add_argument("--round-s", type=float, default=_ROUND_S, help="how long a round may take")
     arguments = parser.parse_args()
     seed = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(1_000_000)
     folder: Path = arguments.folder.resolve()
@@ -126,7 +139,14 @@ def main() -> None:
     try:
         port = wait_for_file(folder / "port")
         import_program()
-        place = Place(folder=folder, ledger=ledger, port=port, driver=arguments.driver)
+        place = Place(
+            folder=folder,
+            ledger=ledger,
+            port=port,
+            driver=arguments.driver,
+            mutant=arguments.mutant,
+            round_s=arguments.round_s,
+        )
         summary = rage(place, seed, arguments.kills).summary()
     finally:
         os.kill(server, signal.SIGKILL)
@@ -148,6 +168,8 @@ def rage(place: Place, seed: int, kills: int) -> Count:
             reference = reference or normal_form(store, this.runs[0])
             this.check(reference, count)
         count.rounds += 1
+        if place.mutant is not None and count.findings.faults:
+            break
     count.digest = hashlib.sha256(json.dumps(reference, sort_keys=True).encode()).hexdigest()[:16]
     return count
 
@@ -162,8 +184,9 @@ class _Round:
         self._chance = chance
         self._kills_left = kills
         self._workers: set[int] = set()
-        # Those that are to be killed.
-        self._doomed: set[int] = set()
+        # Those that are to be killed, and at what.
+        self._doomed: dict[int, str] = {}
+        self._aimed: Counter[str] = Counter()
         self._laps: list[Snapshot] = []
         self._restarted_ms: list[int] = []
         self._statuses: list[int] = []
@@ -181,29 +204,31 @@ class _Round:
         assert made == 0, self._errors()
         watch(self._store, self._place.driver)
         self._laps.append(self._snapshot())
-        began_s = time.monotonic()
         for _ in range(1 if self._place.driver == "sqlite" else 2):
             self._start()
-        while self._workers:
+        self._until(time.monotonic() + self._place.round_s)
+        if self._restarted_ms and -1 not in self._statuses:
+            self._close()
+        self._laps.append(self._snapshot())
+
+    def _until(self, end_s: float) -> None:
+        """Wait for the workers, and replace those that are killed; whoever is not done by `end_s` never will be."""
+        while self._workers and time.monotonic() < end_s:
             self._look()
             self._send_due()
             time.sleep(_TICK_S)
-            if time.monotonic() - began_s > _ROUND_S:
-                break
         for pid in self._workers:
             self._statuses.append(-1)
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-        if self._restarted_ms:
-            self._close()
-        self._laps.append(self._snapshot())
+        self._workers.clear()
 
     def _close(self) -> None:
         """Have one more process tell the journal of runs that ended just before the last one died."""
         if self._place.driver == "postgres":
             time.sleep(_LEASE_S)
-        closing = fork(work, self._store.home, Orders(runs=self.runs, lease_s=_LEASE_S))
-        self._statuses.append(os.waitpid(closing, 0)[1])
+        self._workers = {fork(work, self._store.home, self._orders())}
+        self._until(time.monotonic() + self._place.round_s)
 
     def check(self, reference: dict[str, Any], count: Count) -> None:
         """Check what is left, and add it to `count`."""
@@ -216,6 +241,7 @@ class _Round:
         findings.expect("I4", "Traceback" in self._errors(), False, f"a traceback in {self._store.home}")
         findings.faults[known:] = [f"round {count.rounds}: {fault}" for fault in findings.faults[known:]]
         count.kills += len(self._laps) - 2
+        count.aimed += self._aimed
         count.runs += len(self.runs)
         count.asked += end.asked.total()
         count.answers += end.answers.total()
@@ -224,19 +250,28 @@ class _Round:
         self._count_signals(count)
 
     def _start(self) -> None:
-        orders = Orders(runs=self.runs, lease_s=_LEASE_S)
+        orders, aim = self._orders(), ""
         if self._kills_left > len(self._doomed):
-            at_commit = self._chance.random() < 0.5
-            orders = replace(
-                orders,
-                kill_at=self._chance.randint(1, _LAST_COMMIT) if at_commit else 0,
-                kill_after_s=None if at_commit else self._chance.uniform(0.0, _LAST_MOMENT_S),
-                from_start=self._chance.random() < _EARLY,
-            )
+            orders, aim = self._doom(orders)
         pid = fork(work, self._store.home, orders)
         self._workers.add(pid)
-        if orders.kill_at or orders.kill_after_s is not None:
-            self._doomed.add(pid)
+        if aim:
+            self._doomed[pid] = aim
+
+    def _orders(self) -> Orders:
+        return Orders(runs=self.runs, lease_s=_LEASE_S, mutant=self._place.mutant)
+
+    def _doom(self, orders: Orders) -> tuple[Orders, str]:
+        """Return how a worker shall die, and at what."""
+        chance, how = self._chance, self._chance.choice(("step", "commit", "moment"))
+        if how == "step":
+            step = chance.choices(list(_AIMS), [weight for weight, _ in _AIMS.values()])[0]
+            number, when = chance.randint(1, _AIMS[step][1]), chance.choice(("before", "after"))
+            return replace(orders, kill_step=step, kill_at=number, kill_when=when), f"{when} {step}"
+        from_start = chance.random() < _EARLY
+        if how == "commit":
+            return replace(orders, kill_at=chance.randint(1, _LAST_COMMIT), from_start=from_start), "commit"
+        return replace(orders, kill_after_s=chance.uniform(0.0, _LAST_MOMENT_S), from_start=from_start), "moment"
 
     def _look(self) -> None:
         """Replace who is dead."""
@@ -245,9 +280,10 @@ class _Round:
             if not ended:
                 continue
             self._workers.discard(pid)
-            self._doomed.discard(pid)
+            aim = self._doomed.pop(pid, "")
             if is_killed(status):
                 self._kills_left -= 1
+                self._aimed[aim] += 1
                 held = [str(run) for (run,) in self._store.query(_HELD.replace("{pid}", str(pid)))]
                 self._laps.append(self._snapshot(held))
                 self._restarted_ms.append(_now_ms())

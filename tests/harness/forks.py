@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 # What a child ends with that did not say how it ends.
 BROKEN = 70
@@ -67,6 +69,34 @@ def die_at_commit(number: int) -> None:
         if passed == number:
             os.kill(os.getpid(), signal.SIGKILL)
 
+    add_commit_hook(hook)
+
+
+def die_at_step(ending: str, number: int, when: str) -> None:
+    """Kill this process `before` or `after` the commit that records the `number`-th step whose name has this ending."""
+    from sqlalchemy import Engine, event
+
+    from compozy.database.commits import add_commit_hook
+
+    in_hand = threading.local()
+    passed = 0
+
+    def note(_connection: Any, _cursor: Any, statement: str, _values: Any, context: Any, _many: bool) -> None:
+        if statement.startswith("INSERT INTO") and "operation_outputs" in statement:
+            in_hand.step = str(context.compiled_parameters[0]["function_name"])
+
+    def hook(which: str) -> None:
+        nonlocal passed
+        # A transaction is executed and committed by one thread.
+        if not getattr(in_hand, "step", "").endswith(ending):
+            return
+        passed += which == "before"
+        if passed == number and which == when:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if which == "after":
+            in_hand.step = ""
+
+    event.listen(Engine, "before_cursor_execute", note)
     add_commit_hook(hook)
 
 

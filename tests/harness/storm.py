@@ -17,8 +17,9 @@ from typing import Any
 
 from compozy.database.database import Database
 from compozy.project.loaded import LoadedProject
-from tests.harness.forks import die_at_commit, shorten_leases, write_to
+from tests.harness.forks import die_at_commit, die_at_step, shorten_leases, write_to
 from tests.harness.ledger import FAIL, HANG
+from tests.harness.mutants import MUTANTS
 from tests.harness.stores import Store
 
 SIGNAL = "go"
@@ -146,15 +147,21 @@ class Orders:
         runs: which it accepts.
         lease_s: how long others take it for alive.
         kill_at: at which of the places before and after its commits it dies; 0 is at none.
+        kill_step: the ending of names of steps; `kill_at` counts only the commits that record them, from 1.
+        kill_when: on which side of that commit, `before` or `after`.
         kill_after_s: after what time it dies; None is never.
         from_start: whether that counts while it still starts, or from when it is ready.
+        mutant: how the program is broken in it, see `mutants.py`.
     """
 
     runs: tuple[str, ...]
     lease_s: float
     kill_at: int = 0
+    kill_step: str = ""
+    kill_when: str = "before"
     kill_after_s: float | None = None
     from_start: bool = False
+    mutant: str | None = None
 
 
 def write_project(store: Store, port: str) -> None:
@@ -176,6 +183,8 @@ def make_tables(home: Path) -> None:
 def work(home: Path, orders: Orders) -> None:
     """Accept what is not there yet, execute runs until all have ended, and end in order. In a child."""
     shorten_leases(orders.lease_s)
+    if orders.mutant is not None:
+        MUTANTS[orders.mutant]()
     if orders.from_start:
         _die(orders)
     project, database = _open(home)
@@ -206,7 +215,9 @@ def send(home: Path, run_id: str, number: int) -> None:
 
 
 def _die(orders: Orders) -> None:
-    if orders.kill_at:
+    if orders.kill_step:
+        die_at_step(orders.kill_step, orders.kill_at, orders.kill_when)
+    elif orders.kill_at:
         die_at_commit(orders.kill_at)
     if orders.kill_after_s is not None:
         timer = threading.Timer(orders.kill_after_s, os.kill, (os.getpid(), signal.SIGKILL))

@@ -33,6 +33,21 @@ class Checkpoint(Protocol):
         ...
 
 
+def usage_of(recorded: JsonValue) -> dict[str, Any]:
+    """Return what a request cost, by what its step recorded: token counts, who answered, and instead of whom."""
+    answer = _from_json(recorded)
+    usage = answer.response.usage
+    return {
+        "provider": answer.provider,
+        "model": answer.model,
+        "fell_back_from": answer.fell_back_from,
+        "reason": answer.reason,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "requests": 1,
+    }
+
+
 @dataclass(frozen=True, kw_only=True)
 class RecordedAnswer:
     """What one model request left behind: the answer, and who gave it, whatever the environment is by now."""

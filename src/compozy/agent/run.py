@@ -217,8 +217,7 @@ def _unfit(model: CheckpointedModel, response: ModelResponse, answer: Answer) ->
 
 def _error(model: CheckpointedModel, words: str, *, hint: str = "", problems: Sequence[str] = ()) -> ModelError:
     last = model.answers[-1]
-    # What was asked is paid for, also when the task fails.
-    details: dict[str, Any] = {"provider": last.provider, "model": last.model, "usage": _usage(model.answers)}
+    details: dict[str, Any] = {"provider": last.provider, "model": last.model}
     if problems:
         details["problems"] = list(problems)
     return ModelError(f"model {last.model!r} of provider {last.provider!r} {words}", hint=hint, details=details)

@@ -45,7 +45,8 @@ def show_dry_run(project: LoadedProject, workflow_id: str, given: Any, *, as_jso
 def _lines(tasks: list[dict[str, Any]], indent: str) -> Iterator[str]:
     for number, task in enumerate(tasks, start=1):
         after = ", ".join(_words_of(edge) for edge in task.get("follows", ()))
-        yield f"{indent}{number}. {task['id']} ({task['type']})" + (f"  {after}" if after else "")
+        kind = f" ({task['kind']})" if task["kind"] else ""
+        yield f"{indent}{number}. {task['id']}{kind}" + (f"  {after}" if after else "")
         for key in _TEXTS:
             if key in task:
                 yield from _text(key, task[key], f"{indent}   ")
@@ -59,4 +60,5 @@ def _text(key: str, value: Any, indent: str) -> Iterator[str]:
 
 
 def _words_of(edge: dict[str, Any]) -> str:
-    return f"{edge['when']} → {edge['task'] or 'end'}".strip()
+    words = f"{edge['when']} → {edge['task'] or 'end'}".strip()
+    return words if "is_taken" not in edge else f"{words} ({'taken' if edge['is_taken'] else 'not taken'})"

@@ -17,11 +17,10 @@ from compozy.cli.results import (
 from compozy.database.database import Database
 from compozy.database.executions import get_execution, list_executions
 from compozy.database.status import Status
-from compozy.database.tasks import list_tasks
 from compozy.durable.format import JOURNAL_FORMAT
 from compozy.errors import DatabaseOwnedError, NotFoundError
 from compozy.project.loaded import LoadedProject
-from compozy.workflow.documents import execution_document, workflow_document
+from compozy.workflow.documents import execution_document, read_run, workflow_document
 
 _POLL_S = 0.2
 
@@ -62,8 +61,7 @@ def _read(project: LoadedProject, execution_id: str) -> Document:
         )
     try:
         with database.read() as connection:
-            run = get_execution(connection, execution_id)
-            return execution_document(run, list_tasks(connection, execution_id))
+            return read_run(connection, execution_id)[1]
     finally:
         close_storage(database)
 

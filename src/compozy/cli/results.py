@@ -198,12 +198,25 @@ def _tell_wait(run: Document, task: Document) -> None:
     """Tell how a task that waits is answered."""
     if task["waits_for"] is None or Status(run["status"]).is_final:
         return
-    run_id = run["execution_id"]
-    if "form" in (task["output"] or {}):
+    run_id: str = run["execution_id"]
+    asked: Document = task["output"] or {}
+    if task["signal_arrived"]:
+        resume = f": compozy workflow resume {run_id}" if Status(run["status"]) is Status.PAUSED else ""
+        print_line(f"{task['path']} has got its {'answer' if 'form' in asked else 'signal'}, and takes it next{resume}")
+    elif "form" in asked:
         print_line(f"{task['path']} waits for an answer: compozy workflow approve {run_id} --input '{{...}}'")
-        print_line(f"  its form: {json_text(task['output']['form'])}")
+        print_line(f"  its form: {json_text(asked['form'])}")
     else:
         print_line(f"{task['path']} waits: compozy workflow signal {run_id} {task['waits_for']}")
+    for refused in asked.get("refused", ()):
+        _tell_refused(refused)
+
+
+def _tell_refused(refused: Document) -> None:
+    """Tell of a signal that did not fit the form of the task that took it."""
+    sender = "" if refused["sent_by"] is None else f" of execution {refused['sent_by']}"
+    problems = "; ".join(f"{found['path'] or 'payload'}: {found['message']}" for found in refused["problems"])
+    print_line(f"  a signal{sender} at {refused['received_at_utc']} did not fit it and was dropped: {problems}")
 
 
 def _time(row: Document) -> str:

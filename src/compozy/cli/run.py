@@ -16,11 +16,10 @@ from compozy.cli.results import INTERRUPTED, print_result
 from compozy.database.database import Database
 from compozy.database.executions import Execution, NewExecution, get_execution, get_status, no_execution
 from compozy.database.status import Status
-from compozy.database.tasks import list_tasks
 from compozy.errors import NotFoundError, RunCanceledError
 from compozy.project.definition import snapshot
 from compozy.project.loaded import LoadedProject, LoadedWorkflow
-from compozy.workflow.documents import execution_document
+from compozy.workflow.documents import read_run
 from compozy.workflow.rerun import RerunRequest, prepare_rerun, read_source
 from compozy.workflow.start import check_same_run, prepare_run, start_run
 
@@ -187,8 +186,8 @@ class _Runner:
 
     def _print(self, run: Execution) -> int:
         with self._database.read() as connection:
-            tasks = list_tasks(connection, run.workflow_exec_id)
-        return print_result(execution_document(run, tasks), as_json=self._request.as_json)
+            document = read_run(connection, run.workflow_exec_id)[1]
+        return print_result(document, as_json=self._request.as_json)
 
 
 def _how_to_go_on(run_id: str) -> str:

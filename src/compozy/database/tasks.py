@@ -53,6 +53,7 @@ _BEGIN = (
         updated_ms=sa.bindparam("_now"),
     )
 )
+_MAX_REFUSED = 5
 _END_COLUMNS = ("status", "attempts", "input", "output", "error", "usage")
 
 
@@ -169,6 +170,20 @@ def wait_in_task(connection: sa.Connection, task_exec_id: str, *, waits_for: str
     )
 
 
+def note_refused(connection: sa.Connection, task_exec_id: str, refused: dict[str, Any]) -> None:
+    """Add what a task that waits was sent and does not take to its output, under `refused`: the last few of them."""
+    this = task_states.c.task_exec_id == task_exec_id
+    output: dict[str, Any] = connection.execute(sa.select(task_states.c.output).where(this)).scalar_one() or {}
+    output["refused"] = [*output.get("refused", ()), refused][-_MAX_REFUSED:]
+    connection.execute(sa.update(task_states).where(this).values(output=output, updated_ms=now_ms()))
+
+
+def store_usage(connection: sa.Connection, task_exec_id: str, usage: list[dict[str, Any]]) -> None:
+    """Store what a task has cost so far; it stays when the task is canceled."""
+    change = sa.update(task_states).where(task_states.c.task_exec_id == task_exec_id)
+    connection.execute(change.values(usage=usage, updated_ms=now_ms()))
+
+
 def finish_task(connection: sa.Connection, task_exec_id: str, end: TaskEnd) -> bool:
     """Write the end of a task; False when it had already ended."""
     now = now_ms()
@@ -187,6 +202,17 @@ def end_open_below(connection: sa.Connection, workflow_exec_id: str, path: str) 
     prefixes = (task_key(workflow_exec_id, f"{path}/"), task_key(workflow_exec_id, f"{path}@"))
     inside = sa.or_(*(sa.func.substr(task_states.c.task_exec_id, 1, len(prefix)) == prefix for prefix in prefixes))
     _end_open(connection, workflow_exec_id, Status.CANCELED, inside)
+
+
+def list_waiting_tasks(connection: sa.Connection, workflow_exec_id: str) -> list[TaskState]:
+    """Return the tasks of a run that wait for a signal, in the order in which they began."""
+    query = (
+        sa.select(task_states)
+        .where(task_states.c.workflow_exec_id == workflow_exec_id)
+        .where(task_states.c.status == Status.WAITING)
+        .order_by(task_states.c.position)
+    )
+    return [_task_state(row) for row in connection.execute(query).mappings()]
 
 
 def list_tasks(connection: sa.Connection, workflow_exec_id: str) -> list[TaskState]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from compozy.database.tables import task_states
 
+BY_MODEL = ("provider", "model")
+# Of a task it is kept, too, which provider had been asked for.
+BY_ANSWERER = (*BY_MODEL, "fell_back_from", "reason")
 _COUNTS = ("input_tokens", "output_tokens", "requests")
 _OF_RUN = (
     sa.select(task_states.c.usage)
@@ -23,12 +26,12 @@ def sum_usage(connection: sa.Connection, workflow_exec_id: str) -> list[dict[str
     return add_usage(usage for usages in rows for usage in usages or ())
 
 
-def add_usage(usages: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+def add_usage(usages: Iterable[dict[str, Any]], by: Sequence[str] = BY_MODEL) -> list[dict[str, Any]]:
     """Return token counts summed by provider and model, in the order in which they first answered."""
-    sums: dict[tuple[str, str], dict[str, Any]] = {}
+    sums: dict[tuple[Any, ...], dict[str, Any]] = {}
     for usage in usages:
-        about = {"provider": usage["provider"], "model": usage["model"]}
-        total = sums.setdefault((usage["provider"], usage["model"]), {**about, **dict.fromkeys(_COUNTS, 0)})
+        about = {name: usage[name] for name in by if usage.get(name) is not None}
+        total = sums.setdefault(tuple(about.items()), {**about, **dict.fromkeys(_COUNTS, 0)})
         for count in _COUNTS:
             total[count] += usage[count]
     return list(sums.values())

@@ -274,7 +274,8 @@ class Runtime:
             self._reserved -= limit
 
     async def _let_go_of_failed(self) -> None:
-        for run_id in tuple(self._failures):
+        for run_id, error in tuple(self._failures.items()):
+            _log.warning("a run cannot go on for now; it is tried again", execution_id=run_id, cause=error.message)
             await self._database.write_async(partial(release_run, workflow_exec_id=run_id, owner=self.executor_id))
             del self._failures[run_id]
 
@@ -304,7 +305,8 @@ class Runtime:
             del self._body_ends[run_id]
             if self._carried[run_id] is asyncio.current_task():
                 del self._carried[run_id]
-            self._wake.set()
+            if run_id not in self._failures:
+                self._wake.set()
 
     async def _see_through(self, run_id: str, start: RunStart) -> None:
         if start in {RunStart.CANCELED, RunStart.ENDED}:

@@ -1,10 +1,11 @@
-"""The two ways to do something once: a recorded call, and a recorded transaction."""
+"""The two ways to do something once, a recorded call and a recorded transaction; and one for what may be done again."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,6 +22,7 @@ from dbos._utils import retriable_postgres_exception, retriable_sqlite_exception
 from sqlalchemy.exc import DBAPIError
 
 from compozy.database.control import holds_run
+from compozy.database.database import Database
 from compozy.database.failures import explain_failures
 from compozy.durable.context import Recorded, RunContext, current_run
 from compozy.errors import CompozyError, DatabaseError, InternalError, restore_error
@@ -39,13 +41,19 @@ class _RefusedError(BaseException):
     """
 
 
-async def step(name: str, call: Callable[[], Awaitable[Any]]) -> Any:
+async def step(
+    name: str,
+    call: Callable[[], Awaitable[Any]],
+    write: Callable[[sa.Connection, Any], None] | None = None,
+) -> Any:
     """Run `call` once in the life of the run and record what came of it, a value or an error; replays return that.
 
     Args:
         name: what the journal calls it. It names the task by its path, so that a replay finds it again, whatever ran
             at the same time; steps of the same name come in the same order each time.
         call: returns JSON. It may be run again when the process dies before its result is recorded.
+        write: changes tables in the transaction that records the value; not called for an error, nor on a replay. Tried
+            again when the database is locked.
 
     Raises:
         CompozyError: what `call` raised, now or when it was recorded.
@@ -58,8 +66,11 @@ async def step(name: str, call: Callable[[], Awaitable[Any]]) -> Any:
     if found is None:
         context.check()
         outcome = await _outcome_of(name, call)
-        # It changes no table, so whoever cancels need not know whether it was recorded.
-        await _record(context, name, lambda _: outcome, is_seen_through=False)
+        if write is None or "error" in outcome:
+            # It changes no table, so whoever cancels need not know whether it was recorded.
+            await _record(context, name, lambda _: outcome, is_seen_through=False)
+        else:
+            await _record(context, name, _fenced(context, partial(_written, outcome, write)), is_seen_through=True)
     else:
         outcome = _output_of(found)
     if "error" in outcome:
@@ -89,12 +100,46 @@ async def transact(name: str, change: Callable[[sa.Connection], Any]) -> Any:
         return _output_of(found)
     context.check()
 
+    return await _record(context, name, _fenced(context, change), is_seen_through=True)
+
+
+async def write(database: Database, change: Callable[[sa.Connection], None]) -> None:
+    """Run `change` in a transaction that the journal does not record; a replay makes it again, and it changes nothing.
+
+    It costs half of what a recorded one costs.
+
+    Raises:
+        DatabaseError: the database refused; nothing was stored.
+        RunSuspendedError: the run shall come to a halt; nothing was stored.
+        asyncio.CancelledError: as for `transact`.
+    """
+    context = current_run()
+    context.check()
+
+    def commit() -> None:
+        with database.write() as connection:
+            _fenced(context, change)(connection)
+
+    with _engine_failures(context.location):
+        await _finish(asyncio.ensure_future(asyncio.to_thread(commit)), is_seen_through=True)
+
+
+def _written(
+    outcome: dict[str, Any], write: Callable[[sa.Connection, Any], None], connection: sa.Connection
+) -> dict[str, Any]:
+    write(connection, outcome["value"])
+    return outcome
+
+
+def _fenced(context: RunContext, change: Callable[[sa.Connection], Any]) -> Callable[[sa.Connection], Any]:
+    """Return `change` for a run that this process still holds; its row is locked first."""
+
     def fenced(connection: sa.Connection) -> Any:
         if not holds_run(connection, context.run_id, context.executor_id):
             raise _LostRunError
         return change(connection)
 
-    return await _record(context, name, fenced, is_seen_through=True)
+    return fenced
 
 
 async def _outcome_of(name: str, call: Callable[[], Awaitable[Any]]) -> dict[str, Any]:

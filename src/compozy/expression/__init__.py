@@ -4,6 +4,7 @@ from compozy.expression.expression import (
     Expression,
     Problem,
     check,
+    check_condition,
     compile,  # noqa: A004 - as re.compile
     evaluate,
     evaluate_condition,
@@ -18,6 +19,7 @@ __all__ = [
     "Problem",
     "Reference",
     "check",
+    "check_condition",
     "compile",
     "evaluate",
     "evaluate_condition",

@@ -14,6 +14,7 @@ from compozy.expression.nodes import Literal, Node
 from compozy.expression.parser import parse
 from compozy.expression.references import Reference, find_references
 from compozy.expression.tokens import SyntaxFault
+from compozy.expression.truth import never_true_or_false
 from compozy.expression.values import Fail, show, to_json, type_words
 
 Locate = Callable[[int], Place]
@@ -67,6 +68,30 @@ def check(text: str) -> list[Problem]:
             _compile(text)
     except SyntaxFault as fault:
         return [Problem(message=fault.message, offset=fault.offset, hint=fault.hint)]
+    return []
+
+
+def check_condition(text: str) -> list[Problem]:
+    """Return what keeps `text` from ever being a condition, whatever the variables are: nothing, or the first thing.
+
+    One that reads no variable is evaluated.
+    """
+    problems = check(text)
+    if problems or not text.strip():
+        return problems
+    expression = _compile(text)
+    part = never_true_or_false(expression.tree)
+    if part is not None:
+        is_whole = part is expression.tree
+        words = "it is never true or false" if is_whole else "a part of it has to be true or false, and never is"
+        return [Problem(message=words, offset=part.offset, hint=_bool_hint(text) if is_whole else "")]
+    if expression.references:
+        return []
+    try:
+        evaluate_condition(text, {})
+    except ExpressionError as error:
+        message = error.message.partition(": ")[2]
+        return [Problem(message=message, offset=error.offset, hint=error.hint)]
     return []
 
 

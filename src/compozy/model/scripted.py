@@ -16,6 +16,7 @@ from compozy.errors import ModelError
 from compozy.model.call import CallPosition, current_position
 from compozy.model.config import ProviderConfig, ScriptedResponse
 from compozy.model.provider import BuiltModel, ModelSpec
+from compozy.template import has_actions
 
 
 def build_model(spec: ModelSpec) -> BuiltModel:
@@ -27,7 +28,7 @@ class ScriptedModel(Model):
     """Answers by the position of the request alone, so that a replay finds the same answer again.
 
     A list of responses is read in turn over a whole run, a map by task id in turn over each task; every run starts
-    from the beginning.
+    from the beginning. A task of a collection whose id is a template is found by the id it gets, else as it is written.
     """
 
     def __init__(self, config: ProviderConfig, model_name: str) -> None:
@@ -69,7 +70,8 @@ class ScriptedModel(Model):
     def _find_response(self, position: CallPosition) -> ScriptedResponse:
         responses = self._config.responses
         if isinstance(responses, dict):
-            entry = responses.get(position.task_id)
+            own = position.path.rpartition("/")[2] if has_actions(position.task_id) else position.task_id
+            entry = responses.get(own) or responses.get(position.task_id)
             if entry is None:
                 raise self._no_entry(position, sorted(responses))
             turns, turn = _as_sequence(entry), position.task_index

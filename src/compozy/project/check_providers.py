@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,8 +12,9 @@ from compozy.config.nodes import MappingNode, Node, ScalarNode, SequenceNode, ke
 from compozy.errors import Fault, Place
 from compozy.project.outline import ProjectOutline, ProviderOutline, id_place, text_at
 from compozy.project.paths import absolute
-from compozy.template import has_actions
 
+# The part of an id that is known only when a collection runs.
+_ACTION = re.compile(r"\{\{[^{}]*\}\}")
 _ANSWERS = ("text", "json", "error")
 # A key that only some kinds of providers have.
 _KINDS = {
@@ -95,13 +97,20 @@ def _check_script(provider: ProviderOutline, task_ids: set[str]) -> Iterator[Fau
         yield Fault(place=place, message="a scripted provider needs responses", hint=hint, code="provider")
     if isinstance(responses, MappingNode):
         for each in responses.entries:
-            # The tasks of a collection get their ids when it runs.
-            if each.key not in task_ids and not any(map(has_actions, task_ids)):
+            if not _names_task(each.key, task_ids):
                 message = f"responses: no workflow has a task {each.key!r}"
                 yield Fault(place=each.key_place, message=message, hint=suggest(each.key, task_ids), code="reference")
             yield from _check_answers(each.value)
     elif isinstance(responses, SequenceNode):
         yield from _check_answers(responses)
+
+
+def _names_task(key: str, task_ids: Collection[str]) -> bool:
+    """Return whether `key` is the id of a task, or one that a task of a collection may get when it runs."""
+    if key in task_ids:
+        return True
+    patterns = ("[A-Za-z0-9_-]*".join(map(re.escape, _ACTION.split(task_id))) for task_id in task_ids)
+    return any(re.fullmatch(pattern, key) for pattern in patterns)
 
 
 def _is_empty(node: Node) -> bool:

@@ -69,9 +69,17 @@ def _check_flow(workflow: WorkflowOutline, tasks: TaskList, flow: Flow) -> Itera
         return
     for link, ids in flow.circles():
         yield _circle(workflow, flow, link, ids)
-    for task in flow.stray():
-        message = f"nothing leads to task {task.id!r}"
-        yield Fault(place=id_place(task.node), message=message, hint=_way_to(flow, task), code="transition")
+    yield from _strays(flow)
+
+
+def _strays(flow: Flow) -> Iterator[Fault]:
+    """Tell the first task that nothing leads to; the others, mostly for the same reason, beside it."""
+    first, *others = flow.stray() or [None]
+    if first is None:
+        return
+    more = f", nor to {', '.join(repr(task.id) for task in others if task is not None)}" if others else ""
+    message = f"nothing leads to task {first.id!r}{more}"
+    yield Fault(place=id_place(first.node), message=message, hint=_way_to(flow, first), code="transition")
 
 
 def _unknown_target(workflow: WorkflowOutline, tasks: TaskList, flow: Flow, link: Link) -> Fault:

@@ -11,6 +11,7 @@ from typing import Any
 
 from compozy.config.nodes import MappingNode, NodePath, ScalarNode, node_at, to_value, walk_scalars
 from compozy.errors import ExpressionSyntaxError, Fault, TemplateSyntaxError
+from compozy.expression import check, check_condition
 from compozy.expression import compile as compile_expression
 from compozy.project.check_references import Frame, Reading, Words, check_reference
 from compozy.project.flow import flows_of
@@ -24,6 +25,7 @@ _RESULT = frozenset({"output", "children"})
 _OF_CHILDREN = {"parallel": frozenset({"progress"}), "collection": frozenset({"progress", "results"})}
 _NOTHING: frozenset[str] = frozenset()
 _ERROR = frozenset({"error"})
+_TRUTHS: frozenset[NodePath] = frozenset({("condition",), ("filter",)})
 _CEL_KEYS = frozenset({"condition", "filter"})
 
 
@@ -76,8 +78,22 @@ def _check_task(reading: Reading, task: TaskOutline) -> Iterator[Fault]:
             children=frozenset(child.id for child in children),
         )
         yield from _check_below(inner, (*task.path, *text.path))
+        if text.path in _TRUTHS and task.kind != "router":
+            yield from _check_truth(task, text.path)
     if task.below is not None:
         yield from _check_list(replace(reading, roots=reading.roots | _roots_below(task)), task.below)
+
+
+def _check_truth(task: TaskOutline, path: NodePath) -> Iterator[Fault]:
+    """Refuse a condition that can never be one, by its own words; what is no expression is told elsewhere."""
+    found = node_at(task.node, path)
+    if not isinstance(found, ScalarNode) or not isinstance(found.value, str) or has_actions(found.value):
+        return
+    if check(found.text):
+        return
+    for problem in check_condition(found.text):
+        message = f"this condition cannot be used: {problem.message}"
+        yield Fault(place=found.locate(problem.offset), message=message, hint=problem.hint, code="expression")
 
 
 def _texts(task: TaskOutline) -> Iterator[_Text]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from compozy.config.duration import DurationS
+from compozy.config.duration import TimeLimitS
 from compozy.config.settings import (
     AutoloadSettings,
     DatabaseSettings,
@@ -39,7 +39,7 @@ class ProjectOptions(Section):
     """`config:` of the project, for tasks about which neither they nor their workflow say anything."""
 
     retry_policy: RetryPolicy | None = Field(default=None, description="How failed tasks are tried again.")
-    timeout: DurationS | None = Field(default=None, description="Time for a task with all its attempts.")
+    timeout: TimeLimitS | None = Field(default=None, description="Time for a task with all its attempts.")
 
 
 class WorkflowSource(Section):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, SecretStr
 
@@ -15,6 +15,7 @@ from compozy.model.provider import needs_key
 from compozy.project.loaded import LoadedProject
 from compozy.project.masks import MASK, mask_address
 
+_FACTOR = "_coefficient"
 _ADDRESSES = frozenset({"conn_string", "url"})
 _FOREIGN = {"sqlite": frozenset(POSTGRES_KEYS), "postgres": frozenset(SQLITE_KEYS)}
 
@@ -35,7 +36,10 @@ class Setting:
         if isinstance(self.value, bool):
             return "true" if self.value else "false"
         # Among settings, numbers with a fraction are seconds.
-        return f"{self.value:g}s" if isinstance(self.value, float) else str(self.value)
+        is_time = isinstance(self.value, float) and not self.key.endswith(_FACTOR)
+        return (
+            f"{self.value:g}s" if is_time else f"{self.value:g}" if isinstance(self.value, float) else str(self.value)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +83,7 @@ def _settings(project: LoadedProject) -> Iterator[Setting]:
         is_open = setting.key == "runtime.max_concurrent_workflows" and setting.value is None
         yield replace(setting, value=project.concurrency) if is_open else setting
     yield from _section_settings(project, "limits", project.limits)
+    yield from _section_settings(project, "config", project.config)
     for index, store in enumerate(project.knowledge.vector_dbs):
         yield from _section_settings(project, f"knowledge.vector_dbs.{index}", store)
 
@@ -92,13 +97,17 @@ def _section_settings(project: LoadedProject, prefix: str, section: BaseModel) -
                 yield from _section_settings(project, key, below)
             continue
         value = _shown(name, below)
-        yield Setting(key=key, value=value, source=project.sources.get(key, str(DEFAULT)))
+        # A list is written by its entries.
+        written = project.sources.get(key) or project.sources.get(f"{key}.0")
+        yield Setting(key=key, value=value, source=written or str(DEFAULT))
 
 
 def _shown(name: str, value: Any) -> str | int | float | bool | None:
     text = value.get_secret_value() if isinstance(value, SecretStr) else value
     if name in _ADDRESSES and isinstance(text, str):
         return mask_address(text)
+    if isinstance(value, tuple):
+        return ", ".join(map(str, cast("tuple[Any, ...]", value))) or None
     return MASK if isinstance(value, SecretStr) else value
 
 

@@ -151,6 +151,7 @@ class TaskInfo(_Timed):
     type: str
     attempts: int
     waits_for: str | None = Field(description="Name of the signal that it waits for.")
+    signal_arrived: bool = Field(description="Whether that signal is there, and not taken yet: in a paused execution.")
 
 
 class ExecutionInfo(_Timed):

@@ -11,20 +11,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
-
 from compozy.app import App
 from compozy.clock import monotonic_s
 from compozy.database.executions import (
     Execution,
     NewExecution,
-    get_execution,
     is_execution_id,
     list_executions,
     no_execution,
 )
 from compozy.database.status import Status
-from compozy.database.tasks import list_tasks
 from compozy.errors import (
     ConflictError,
     IdempotencyError,
@@ -34,7 +30,7 @@ from compozy.errors import (
     UsageError,
 )
 from compozy.project.definition import snapshot
-from compozy.workflow.documents import execution_document, workflow_document
+from compozy.workflow.documents import execution_document, read_run, workflow_document
 from compozy.workflow.graph import graph_document
 from compozy.workflow.operate import approve, cancel, pause, resume, signal
 from compozy.workflow.rerun import RerunRequest, prepare_rerun, read_source
@@ -227,6 +223,7 @@ class Service:
 
         Raises:
             NotFoundError: there is no such run, or nothing in it waits for the name.
+            SchemaMismatchError: a task waits for it with a form, which the payload does not fit.
             ConflictError: it has ended.
         """
         await self.get(execution_id)
@@ -317,7 +314,7 @@ class Service:
             await asyncio.sleep(_POLL_S)
 
     async def _read(self, execution_id: str) -> tuple[Execution, Document]:
-        return await self.app.database.read_async(partial(_read, execution_id=execution_id))
+        return await self.app.database.read_async(partial(read_run, execution_id=execution_id))
 
 
 def _stamp(file: Path) -> tuple[int, int] | None:
@@ -326,11 +323,6 @@ def _stamp(file: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_mtime_ns, found.st_size
-
-
-def _read(connection: sa.Connection, execution_id: str) -> tuple[Execution, Document]:
-    run = get_execution(connection, execution_id)
-    return run, execution_document(run, list_tasks(connection, execution_id))
 
 
 def _check_same(known: Execution, new: NewExecution, request: StartRequest) -> None:

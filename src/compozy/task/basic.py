@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Awaitable, Callable
+from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import sqlalchemy as sa
+
+from compozy.database.tasks import store_usage
 from compozy.durable.context import current_run
 from compozy.durable.step import step
 from compozy.model.catalog import ModelCatalog
@@ -15,6 +20,8 @@ from compozy.task.scope import render_text
 from compozy.task.tree import Outcome, TaskRun
 
 if TYPE_CHECKING:
+    from pydantic import JsonValue
+
     from compozy.agent.run import AgentResult
 
 _AGENTS = "compozy.agent.run"
@@ -29,7 +36,7 @@ async def run_basic(call: TaskRun, task: BasicTask) -> Outcome:
         return Outcome(output=call.shown.get("with", {}))
     _render_prompt(call, task, task.prompt)
     result = await _ask(call, task)
-    return Outcome(output=result.output, usage=[_usage(result)])
+    return Outcome(output=result.output)
 
 
 async def load_agents(catalog: ModelCatalog | None = None) -> None:
@@ -74,12 +81,22 @@ async def _ask(call: TaskRun, task: BasicTask) -> AgentResult:
         instructions=call.shown.get("instructions"),
         output_schema=task.output,
     )
-    return await run_agent(request, catalog, checkpoint=step, knowledge=call.run.knowledge)
+    return await run_agent(request, catalog, checkpoint=partial(_count, call), knowledge=call.run.knowledge)
 
 
-def _usage(result: AgentResult) -> dict[str, Any]:
-    usage: dict[str, Any] = dict(result.usage)
-    if result.fell_back_from is not None:
-        usage["fell_back_from"] = result.fell_back_from
-        usage["reason"] = result.reason
-    return usage
+async def _count(call: TaskRun, name: str, request: Callable[[], Awaitable[JsonValue]]) -> JsonValue:
+    """Run a step of the agent; what a model request has cost is in the row of the task as soon as it is recorded."""
+    from compozy.agent.checkpoint import request_step, usage_of
+
+    if name != request_step(call.path):
+        return await step(name, request)
+    number = len(call.spent)
+
+    def write(connection: sa.Connection, answer: JsonValue) -> None:
+        # It is kept whatever becomes of the task: it was paid for.
+        call.spent[number] = usage_of(answer)
+        store_usage(connection, call.key, call.usage)
+
+    answer = await step(name, request, write)
+    call.spent[number] = usage_of(answer)
+    return answer

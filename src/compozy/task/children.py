@@ -19,7 +19,7 @@ from compozy.durable.step import transact
 from compozy.errors import ChildrenFailedError
 from compozy.task.config import Strategy
 from compozy.task.status import container_status, progress_of, status_of_counts
-from compozy.task.tree import After, Outcome, RunTask, TaskResult, TaskRun, end_step, nothing_after
+from compozy.task.tree import After, Outcome, RunTask, TaskResult, TaskRun, end_step, nothing_after, words_of_error
 
 _MAX_TOLD = 5
 
@@ -123,7 +123,7 @@ def failure_of(results: Mapping[str, TaskResult]) -> dict[str, Any]:
         for child_id, result in results.items()
         if result.end.status in {Status.FAILED, Status.TIMED_OUT}
     }
-    told = [f"{child_id!r}: {error.get('message', 'failed')}" for child_id, error in islice(failed.items(), _MAX_TOLD)]
+    told = [f"{child_id!r}: {words_of_error(error)}" for child_id, error in islice(failed.items(), _MAX_TOLD)]
     more = f"; and {len(failed) - _MAX_TOLD} more" if len(failed) > _MAX_TOLD else ""
     return ChildrenFailedError(
         f"{len(failed)} of {len(results)} task(s) inside it failed: {'; '.join(told)}{more}",

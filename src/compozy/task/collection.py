@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -70,16 +72,30 @@ async def _expand(call: TaskRun, task: CollectionTask) -> dict[str, Any]:
 
 
 def _evaluate(call: TaskRun, task: CollectionTask) -> dict[str, Any]:
-    items = to_items(render_value(task.items, (*call.place, "items"), call.scope))
+    with _at(call, "items"):
+        items = to_items(render_value(task.items, (*call.place, "items"), call.scope))
     kept = [item for index, item in enumerate(items) if _is_kept(call, task, item, index)]
-    ids = [_child_id(call, task, item, index) for index, item in enumerate(kept)]
-    twice = [child_id for child_id, count in Counter(ids).items() if count > 1]
-    if twice:
-        raise ItemsError(
-            f"{len(twice)} id(s) of tasks in the collection come more than once, such as {twice[0]!r}",
-            hint="put something of the item into the `id` that no other item has, or {{ .index }}",
-        )
+    with _at(call, "task", "id"):
+        ids = [_child_id(call, task, item, index) for index, item in enumerate(kept)]
+        twice = [child_id for child_id, count in Counter(ids).items() if count > 1]
+        if twice:
+            raise ItemsError(
+                f"{len(twice)} id(s) of tasks in the collection come more than once, such as {twice[0]!r}",
+                hint="put something of the item into the `id` that no other item has, or {{ .index }}",
+            )
     return {"items": kept, "ids": ids, "skipped": len(items) - len(kept)}
+
+
+@contextmanager
+def _at(call: TaskRun, *key: str) -> Generator[None, None, None]:
+    """Tell of what is wrong with the items where in the file it is."""
+    try:
+        yield
+    except ItemsError as error:
+        locate = call.scope.locate((*call.place, *key))
+        if locate is None:
+            raise
+        raise ItemsError(error.message, hint=error.hint, details={"place": str(locate(0))}) from error
 
 
 def _is_kept(call: TaskRun, task: CollectionTask, item: Any, index: int) -> bool:

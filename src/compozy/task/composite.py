@@ -11,7 +11,7 @@ from compozy.task.config import CompositeTask
 from compozy.task.next import Plan, Step, plan_of
 from compozy.task.scope import Scope
 from compozy.task.sequence import Sequence
-from compozy.task.tree import After, Outcome, RunTask, TaskResult, TaskRun
+from compozy.task.tree import After, Outcome, RunTask, TaskResult, TaskRun, words_of_error
 
 
 async def run_composite(call: TaskRun, task: CompositeTask, run_task: RunTask) -> Outcome:
@@ -32,7 +32,7 @@ async def run_composite(call: TaskRun, task: CompositeTask, run_task: RunTask) -
     if end.error is None:
         return Outcome(output=output, children=end.results)
     error = ChildrenFailedError(
-        f"its task {end.failed!r} failed: {end.error.get('message', 'no reason was given')}",
+        f"its task {end.failed!r} failed: {words_of_error(end.error)}",
         details={"failed": [end.failed], "first": end.error},
     )
     return Outcome(status=end.status, output=output, error=error.to_json(), children=end.results)

@@ -15,7 +15,7 @@ from compozy.clock import monotonic_s, now_ms
 from compozy.database.status import Status
 from compozy.database.tasks import TaskEnd, begin_task, count_attempt, end_open_below, finish_task, restore_task_end
 from compozy.durable.context import current_run, task_deadline_ms
-from compozy.durable.step import transact
+from compozy.durable.step import transact, write
 from compozy.errors import CompozyError, DatabaseError, InternalError, SchemaMismatchError, TaskTimeoutError
 from compozy.schema import apply_defaults, validate_value
 from compozy.task.aggregate import run_aggregate
@@ -68,7 +68,7 @@ async def run_task(call: TaskRun, *, begun: bool, then: Then) -> TaskResult:
     if current_run().is_recorded(end_step(call.path)):
         return await recall(call)
     if not begun:
-        await transact(f"{call.path}.begin", lambda connection: begin_task(connection, call.row()))
+        await write(call.run.database, lambda connection: begin_task(connection, call.row()))
     call.run.report.task_began(call.run.execution_id, call.path)
     began_s = monotonic_s()
     found = await _perform(call)
@@ -113,39 +113,38 @@ class _Performed:
 
 
 async def _perform(call: TaskRun) -> _Performed:
-    attempt, usages = 1, list[dict[str, Any]]()
+    attempt = 1
     try:
         async with _time_limit(call):
             call = _prepare(call)
             if _is_skipped(call):
-                return _performed(call, 1, Outcome(output=_SKIPPED), usages)
+                return _performed(call, 1, Outcome(output=_SKIPPED))
             while True:
                 outcome = await _attempt(replace(call, attempt=attempt))
-                usages += outcome.usage
                 pause_s = _pause_s(call, attempt, outcome)
                 if pause_s is None:
-                    return _performed(call, attempt, outcome, usages)
+                    return _performed(call, attempt, outcome)
                 attempt += 1
                 await _pause(call, attempt, pause_s)
     except TaskTimeoutError as error:
         late = Outcome(status=Status.TIMED_OUT, error=error.to_json())
         if isinstance(call.task, WaitTask):
             late = replace(late, output={"wait_status": "timed_out"})
-        return _performed(call, attempt, late, usages)
+        return _performed(call, attempt, late)
     except DatabaseError:
         raise
     except CompozyError as error:
-        return _performed(call, attempt, _failed(error), usages)
+        return _performed(call, attempt, _failed(error))
 
 
-def _performed(call: TaskRun, attempts: int, outcome: Outcome, usages: list[dict[str, Any]]) -> _Performed:
+def _performed(call: TaskRun, attempts: int, outcome: Outcome) -> _Performed:
     end = TaskEnd(
         status=outcome.status,
         attempts=attempts,
         input=call.shown,
         output=outcome.output,
         error=outcome.error,
-        usage=usages or None,
+        usage=call.usage or None,
     )
     return _Performed(end=end, children=dict(outcome.children), roots=outcome.roots)
 
@@ -318,10 +317,7 @@ async def _time_limit(call: TaskRun) -> AsyncGenerator[None, None]:
 
 
 def _failed(error: CompozyError) -> Outcome:
-    stored = error.to_json()
-    # What was paid for before it failed counts too; it has a column of its own.
-    usage = stored["details"].pop("usage", None)
-    return Outcome(status=Status.FAILED, error=stored, usage=[] if usage is None else [usage])
+    return Outcome(status=Status.FAILED, error=error.to_json())
 
 
 def _never(_: sa.Connection) -> None:

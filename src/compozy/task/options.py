@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from compozy.config.duration import DurationS
+from compozy.config.duration import DurationS, TimeLimitS
 from compozy.config.settings import Section
 
 TASK_ID_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]{0,127}$"
@@ -48,7 +48,7 @@ class RunOptions(Section):
 
     retry_policy: RetryPolicy | None = Field(default=None, description="How failed tasks are tried again.")
     on_error: Transition | None = Field(default=None, description="What follows a task that failed.")
-    timeout: DurationS | None = Field(default=None, description="Time for a task with all its attempts.")
+    timeout: TimeLimitS | None = Field(default=None, description="Time for a task with all its attempts.")
 
 
 class TaskBase(Section):
@@ -72,7 +72,7 @@ class TaskBase(Section):
     on_error: Transition | None = Field(default=None, description="What follows when it failed or timed out.")
     final: bool = Field(default=False, description="Nothing follows when the task succeeded.")
     sleep: DurationS | None = Field(default=None, description="Pause between the end of the task and what follows.")
-    timeout: DurationS | None = Field(default=None, description="Time for the task with all its attempts.")
+    timeout: TimeLimitS | None = Field(default=None, description="Time for the task with all its attempts.")
     retries: int | None = Field(
         default=None, ge=0, le=MAX_ATTEMPTS - 1, description="How often a failed task is tried again."
     )

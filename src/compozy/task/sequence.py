@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+import sqlalchemy as sa
+
 from compozy.clock import now_ms
 from compozy.database.status import Status
 from compozy.database.tasks import begin_task
@@ -19,6 +21,7 @@ from compozy.task.tree import After, RunTask, TaskResult, TaskRun
 
 _GIVEN = "given"
 _REFUSED = "refused"
+_UNTIL = "until_ms"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +79,7 @@ class Sequence:
             given, error = result.recorded.get(_GIVEN), result.end.error or error
             begun = call.task.sleep is None
             if task_id is not None and call.task.sleep is not None:
-                await _sleep(call, call.task.sleep)
+                await _sleep(call, call.task.sleep, result.recorded)
         return end
 
     def _call(self, task_id: str, given: Mapping[str, Any] | None, error: dict[str, Any] | None) -> TaskRun:
@@ -94,9 +97,9 @@ class Sequence:
             return self._at_end(call, replace(result, recorded=refused), follow, refused)
         if follow.task_id is None:
             return self._at_end(call, result, follow, {})
-        record = {} if given is None else {_GIVEN: given}
+        record: dict[str, Any] = {} if given is None else {_GIVEN: given}
         if call.task.sleep is not None:
-            return After(record=record)
+            return After(write=partial(_begin_pause, record, call.task.sleep), record=record)
         row = self._call(follow.task_id, None, None).row()
         return After(write=lambda connection: begin_task(connection, row), record=record)
 
@@ -126,7 +129,15 @@ class Sequence:
         self.scope.tasks[call.task.id] = result.view()
 
 
-async def _sleep(call: TaskRun, seconds: float) -> None:
+def _begin_pause(record: dict[str, Any], seconds: float, _: sa.Connection) -> None:
+    """Record with the end of a task until when the pause behind it lasts: it counts from there, and costs no commit."""
+    record[_UNTIL] = now_ms() + int(seconds * 1000)
+
+
+async def _sleep(call: TaskRun, seconds: float, recorded: Mapping[str, Any]) -> None:
     """Pause behind a task; a run that is resumed waits for the rest only."""
-    until_ms = await transact(f"{call.path}.sleep", lambda _: now_ms() + int(seconds * 1000))
+    until_ms = recorded.get(_UNTIL)
+    if until_ms is None:
+        # It ended under a version that recorded its pause in a step of its own.
+        until_ms = await transact(f"{call.path}.sleep", lambda _: now_ms() + int(seconds * 1000))
     await current_run().wait(until_ms=until_ms)

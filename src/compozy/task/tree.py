@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from compozy.database.database import Database
 from compozy.database.status import Status
 from compozy.database.tasks import NewTask, TaskEnd, restore_task_end, task_key
+from compozy.database.usage import BY_ANSWERER, add_usage
 from compozy.knowledge.catalog import KnowledgeCatalog
 from compozy.model.catalog import ModelCatalog
 from compozy.task.config import Task
@@ -56,6 +57,7 @@ class TaskRun:
         first_request: how many model requests the run is taken to have made before; a scripted model counts on.
         attempt: which attempt this is, from 1.
         shown: its input as it is stored and shown, filled in as it is rendered.
+        spent: what its model requests have cost, in all attempts, by their numbers; filled in as they are recorded.
     """
 
     run: RunState
@@ -69,6 +71,12 @@ class TaskRun:
     first_request: int = 0
     attempt: int = 1
     shown: dict[str, Any] = field(default_factory=dict[str, Any])
+    spent: dict[int, dict[str, Any]] = field(default_factory=dict[int, dict[str, Any]])
+
+    @property
+    def usage(self) -> list[dict[str, Any]]:
+        """Return what it has cost so far, as it is stored."""
+        return add_usage(self.spent.values(), by=BY_ANSWERER)
 
     @property
     def base(self) -> str:
@@ -119,14 +127,12 @@ class Outcome:
 
     Args:
         children: the tasks inside it, by id.
-        usage: what its own model requests cost; those of its children are counted with them.
         roots: what its `outputs` and the `with` of what follows read besides.
     """
 
     status: Status = Status.SUCCESS
     output: Any = None
     error: dict[str, Any] | None = None
-    usage: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     children: Mapping[str, TaskResult] = field(default_factory=dict[str, "TaskResult"])
     roots: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
@@ -200,6 +206,13 @@ class RunTask(Protocol):
     def __call__(self, call: TaskRun, *, begun: bool, then: Then) -> Awaitable[TaskResult]:
         """Run `call`, whose row tells by now that it runs if `begun`."""
         ...
+
+
+def words_of_error(error: Mapping[str, Any]) -> str:
+    """Return what a container says of the error of a task inside it: its message, and where that is in the file."""
+    details: Mapping[str, Any] = error.get("details") or {}
+    message = str(error.get("message", "no reason was given"))
+    return f"{details['place']}: {message}" if "place" in details else message
 
 
 def end_step(path: str) -> str:

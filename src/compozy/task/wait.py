@@ -7,19 +7,23 @@ from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
+import structlog
 
 from compozy.clock import format_time
 from compozy.database.signals import has_signal, take_signal
 from compozy.database.status import Status
-from compozy.database.tasks import wait_in_task
+from compozy.database.tasks import note_refused, wait_in_task
 from compozy.durable.context import current_run
 from compozy.durable.step import transact
 from compozy.errors import ChildrenFailedError
-from compozy.schema import validate_value
+from compozy.schema import apply_defaults, validate_value
 from compozy.task.config import Task, WaitTask
 from compozy.task.decide import decide
 from compozy.task.scope import render_text
-from compozy.task.tree import Outcome, RunTask, TaskResult, TaskRun, nothing_after
+from compozy.task.tree import Outcome, RunTask, TaskResult, TaskRun, nothing_after, words_of_error
+
+Problems = list[tuple[str, str]]
+_log = structlog.get_logger(__name__)
 
 
 async def run_wait(call: TaskRun, task: WaitTask, run_task: RunTask) -> Outcome:
@@ -36,7 +40,9 @@ async def run_wait(call: TaskRun, task: WaitTask, run_task: RunTask) -> Outcome:
     call.run.report.task_waits(call.run.execution_id, call.path, None if task.form is not None else name)
     children: dict[str, TaskResult] = {}
     while True:
-        signal = await _receive(call, name)
+        signal, problems = await _receive(call, name, task.form)
+        if problems:
+            continue
         processed = await _process(call, task, signal, len(children), run_task)
         children.update({} if processed is None else {processed.id: processed})
         if processed is not None and processed.end.status is not Status.SUCCESS:
@@ -54,21 +60,50 @@ def processor_child(call: TaskRun, processor: Task, signal: Mapping[str, Any], n
     return call.child(processor, place, scope, number=number, child_id=f"{processor.id}-{number}")
 
 
-async def _receive(call: TaskRun, name: str) -> dict[str, Any]:
-    """Return the next signal of this name, once it is there."""
+async def _receive(call: TaskRun, name: str, form: dict[str, Any] | None) -> tuple[dict[str, Any], Problems]:
+    """Return the next signal of this name, once it is there, and what of it does not fit the form."""
     step = f"{call.base}.signal"
     run, database = current_run(), call.run.database
     there = partial(has_signal, workflow_exec_id=run.run_id, name=name)
     while True:
         while not run.is_recorded(step) and not await database.read_async(there):
             await run.wait(signal=name)
-        found = await transact(step, partial(_take, run_id=run.run_id, name=name, taken_by=call.key))
-        if found is not None:
-            return _envelope(found)
+        is_new = not run.is_recorded(step)
+        found = await transact(step, partial(_take, run_id=run.run_id, name=name, taken_by=call.key, form=form))
+        if found is None:
+            continue
+        signal, problems = _read(found, form)
+        if problems and is_new:
+            # Whoever sent it may not know: it came before the wait, or from a task of another run.
+            about = {"execution_id": run.run_id, "task": call.path, "signal": name, "sent_by": found["sent_by"]}
+            _log.warning("a signal does not fit the form of its task and is dropped", **about, problems=_told(problems))
+        return signal, problems
 
 
-def _take(connection: sa.Connection, run_id: str, name: str, taken_by: str) -> dict[str, Any] | None:
-    return take_signal(connection, run_id, name, taken_by=taken_by)
+def _take(
+    connection: sa.Connection, run_id: str, name: str, taken_by: str, form: dict[str, Any] | None
+) -> dict[str, Any] | None:
+    found = take_signal(connection, run_id, name, taken_by=taken_by)
+    if found is None:
+        return None
+    signal, problems = _read(found, form)
+    if problems:
+        about = {"id": found["signal_id"], "sent_by": found["sent_by"], "payload": signal["payload"]}
+        received_at = signal["metadata"]["received_at_utc"]
+        note_refused(connection, taken_by, {**about, "received_at_utc": received_at, "problems": _told(problems)})
+    return found
+
+
+def _read(found: Mapping[str, Any], form: dict[str, Any] | None) -> tuple[dict[str, Any], Problems]:
+    signal = _envelope(found)
+    if form is None:
+        return signal, []
+    signal["payload"] = apply_defaults(form, signal["payload"])
+    return signal, validate_value(form, signal["payload"])
+
+
+def _told(problems: Problems) -> list[dict[str, str]]:
+    return [{"path": path, "message": message} for path, message in problems]
 
 
 async def _process(
@@ -81,9 +116,6 @@ async def _process(
 
 
 def _is_accepted(call: TaskRun, task: WaitTask, signal: Mapping[str, Any], processor: Mapping[str, Any]) -> bool:
-    if task.form is not None and validate_value(task.form, signal["payload"]):
-        # It was sent as a plain signal: whoever approves is told what does not fit.
-        return False
     if task.condition is None:
         return True
     scope = call.scope.with_roots(signal=signal, processor=processor)
@@ -110,6 +142,6 @@ def _output(signal: Mapping[str, Any], processor: Mapping[str, Any]) -> dict[str
 def _refusal(processed: TaskResult) -> dict[str, Any]:
     error = processed.end.error or {}
     return ChildrenFailedError(
-        f"its processor {processed.id!r} failed: {error.get('message', 'no reason was given')}",
+        f"its processor {processed.id!r} failed: {words_of_error(error)}",
         details={"failed": [processed.id], "first": error},
     ).to_json()

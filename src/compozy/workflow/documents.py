@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
+import sqlalchemy as sa
+
 from compozy.clock import format_time
-from compozy.database.executions import Execution
+from compozy.database.executions import Execution, get_execution
+from compozy.database.signals import list_signalled
 from compozy.database.status import Status
-from compozy.database.tasks import TaskState
+from compozy.database.tasks import TaskState, list_tasks
 from compozy.workflow.config import WorkflowConfig
 
 
-def execution_document(run: Execution, tasks: Sequence[TaskState] | None = None) -> dict[str, Any]:
-    """Return a run as JSON; with `tasks`, its tasks and who answered instead of whom."""
+def read_run(connection: sa.Connection, execution_id: str) -> tuple[Execution, dict[str, Any]]:
+    """Return a run, and the same with its tasks as JSON.
+
+    Raises:
+        NotFoundError: there is none of this id.
+    """
+    run, tasks = get_execution(connection, execution_id), list_tasks(connection, execution_id)
+    waits = any(task.status is Status.WAITING for task in tasks)
+    arrived = [name for _, name in list_signalled(connection, [execution_id])] if waits else []
+    return run, execution_document(run, tasks, arrived)
+
+
+def execution_document(
+    run: Execution, tasks: Sequence[TaskState] | None = None, arrived: Collection[str] = ()
+) -> dict[str, Any]:
+    """Return a run as JSON; with `tasks`, its tasks and who answered instead of whom.
+
+    `arrived` are the names of the signals that are there and were not taken yet.
+    """
     document: dict[str, Any] = {
         "execution_id": run.workflow_exec_id,
         "workflow_id": run.workflow_id,
@@ -30,7 +50,7 @@ def execution_document(run: Execution, tasks: Sequence[TaskState] | None = None)
     }
     if tasks is not None:
         document["fallbacks"] = _fallbacks(tasks)
-        document["tasks"] = [_task_document(task) for task in tasks]
+        document["tasks"] = [_task_document(task, arrived) for task in tasks]
     return document
 
 
@@ -45,7 +65,8 @@ def workflow_document(workflow: WorkflowConfig, file: str) -> dict[str, Any]:
     }
 
 
-def _task_document(task: TaskState) -> dict[str, Any]:
+def _task_document(task: TaskState, arrived: Collection[str]) -> dict[str, Any]:
+    waits_for = task.waits_for if task.status is Status.WAITING else None
     prefix = f"{task.workflow_exec_id}/"
     return {
         "task_id": task.task_id,
@@ -57,7 +78,8 @@ def _task_document(task: TaskState) -> dict[str, Any]:
         "input": task.input,
         "output": task.output,
         "error": task.error,
-        "waits_for": task.waits_for if task.status is Status.WAITING else None,
+        "waits_for": waits_for,
+        "signal_arrived": waits_for in arrived,
         "usage": task.usage or [],
         **_times(task),
     }

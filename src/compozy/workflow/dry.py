@@ -18,8 +18,9 @@ from compozy.task.decide import choose_route, decide
 from compozy.task.items import to_items
 from compozy.task.next import Plan, Step, plan_of
 from compozy.task.scope import Scope, TemplatePath, render_text, render_value
+from compozy.task.tree import words_of_error
 from compozy.workflow.config import WorkflowConfig
-from compozy.workflow.graph import edges_of, inner_plan, inner_steps
+from compozy.workflow.graph import edges_of, inner_plan, inner_steps, words_of
 
 MAX_SHOWN_ITEMS = 20
 """Of a longer list the first items are shown."""
@@ -40,8 +41,9 @@ def dry_run(workflow: WorkflowConfig, scope: Scope) -> Document:
         scope: with the checked input of the run.
 
     Returns:
-        `{"workflow_id", "input", "tasks"}`; each task has `id`, `type`, `follows` (`{"when", "task"}`), and where there
-        is something to say `condition`, `with`, `prompt`, `instructions`, `items`, `signal`, `tasks`. A text with parts
+        `{"workflow_id", "input", "tasks"}`; each task has `id`, `type`, `kind` (as `workflow graph` calls it),
+        `follows` (`{"when", "task"}`, and `is_taken` where the route of a router is known), and where there is
+        something to say `condition`, `with`, `prompt`, `instructions`, `items`, `signal`, `tasks`. A text with parts
         that are not known holds them between `‹` and `›`.
     """
     env = _shown(dict(workflow.env or {}), ("env",), scope)
@@ -53,14 +55,21 @@ def _list(plan: Plan, scope: Scope) -> list[Document]:
     follows: dict[str, list[Document]] = {}
     for edge in edges_of(plan):
         follows.setdefault(edge.source, []).append({"when": edge.label, "task": edge.target})
-    return [{**_task(step, scope), "follows": follows[step.task.id]} for step in plan.steps.values()]
+    return [_with_follows(_task(step, scope), step, follows[step.task.id]) for step in plan.steps.values()]
+
+
+def _with_follows(document: Document, step: Step, follows: list[Document]) -> Document:
+    route = document.get("condition")
+    if isinstance(step.task, RouterTask) and route in step.task.routes:
+        follows = [{**edge, "is_taken": edge["when"] == route} for edge in follows]
+    return {**document, "follows": follows}
 
 
 def _task(step: Step, scope: Scope) -> Document:
     task, place = step.task, step.place
     if task.env:
         scope = scope.with_env(_shown(dict(task.env), (*place, "env"), scope))
-    document: Document = {"id": _shown(task.id, (*place, "id"), scope), "type": task.type}
+    document: Document = {"id": _shown(task.id, (*place, "id"), scope), "type": task.type, "kind": words_of(task)}
     if task.condition is not None:
         document["condition"] = _condition(task, (*place, "condition"), scope)
     if task.with_ is not None:
@@ -198,4 +207,4 @@ def _quote(text: str) -> str:
 
 
 def _failed(error: CompozyError) -> str:
-    return f"‹error: {error.message}›"
+    return f"‹error: {words_of_error(error.to_json())}›"

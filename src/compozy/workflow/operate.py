@@ -5,7 +5,7 @@ Each is one transaction on the tables, from any process; whoever executes the ru
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -17,14 +17,15 @@ from compozy.database.control import ask_to_cancel, ask_to_pause, resume_run
 from compozy.database.database import Database
 from compozy.database.executions import Execution, get_execution
 from compozy.database.signals import Signal, count_taken, send_signal
-from compozy.database.status import Status
-from compozy.database.tasks import TaskState, list_tasks
+from compozy.database.tasks import TaskState, list_waiting_tasks
 from compozy.errors import ConflictError, NotFoundError, RunCanceledError, SchemaMismatchError, UsageError
 from compozy.ids import new_signal_id
 from compozy.schema import apply_defaults, validate_value
 from compozy.template import has_actions
 
 MAX_NAME = 256
+# How what does not fit a form is given on the command line.
+_OPTIONS = {"answer": "input", "payload": "payload"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +83,7 @@ async def signal(
 
     Raises:
         NotFoundError: there is no such run, or nothing in it waits for the name.
+        SchemaMismatchError: a task waits for it with a form, which the payload does not fit.
         ConflictError: it has ended.
     """
     return await database.write_async(
@@ -111,6 +113,9 @@ def _signal(connection: sa.Connection, execution_id: str, name: str, payload: An
     run = get_execution(connection, execution_id)
     if not run.status.is_final:
         _check_name(run, name)
+        _check_payload(
+            [task for task in list_waiting_tasks(connection, execution_id) if task.waits_for == name], payload
+        )
     signal_id = signal_id or new_signal_id()
     sent = Signal(signal_id=signal_id, workflow_exec_id=execution_id, name=name, payload=payload)
     is_new = send_signal(connection, sent)
@@ -126,6 +131,40 @@ def _check_name(run: Execution, name: str) -> None:
     raise NotFoundError(
         f"execution {run.workflow_exec_id!r} never waits for a signal {name!r}", hint=suggest(name, names) or known
     )
+
+
+def _check_payload(waiting: Sequence[TaskState], payload: Any) -> None:
+    """Refuse a payload that none of the tasks which wait for it at this moment can take."""
+    refusals: list[SchemaMismatchError] = []
+    for task in waiting:
+        try:
+            _fit_form(task, payload, "payload")
+        except SchemaMismatchError as error:
+            refusals.append(error)
+    if refusals and len(refusals) == len(waiting):
+        raise refusals[0]
+
+
+def _fit_form(task: TaskState, given: Any, what: str) -> Any:
+    """Return `given` with the defaults of the form that a task waits with; as it is where the task has none.
+
+    Raises:
+        SchemaMismatchError: it does not fit.
+    """
+    asked: dict[str, Any] = task.output or {}
+    form: dict[str, Any] | None = asked.get("form")
+    if form is None:
+        return given
+    fitted = apply_defaults(form, {} if given is None else given)
+    problems = validate_value(form, fitted)
+    if problems:
+        lines = "".join(f"\n  {path or what}: {message}" for path, message in problems)
+        raise SchemaMismatchError(
+            f"the {what} does not fit the form of task {task.path!r}:{lines}",
+            hint=f"give it with --{_OPTIONS[what]}='{{...}}'",
+            details={"form": form, "problems": [{"path": path, "message": message} for path, message in problems]},
+        )
+    return fitted
 
 
 def _waited_for(value: Any) -> Iterator[str]:
@@ -144,17 +183,8 @@ def _approve(connection: sa.Connection, execution_id: str, given: Any, task: str
     run = get_execution(connection, execution_id)
     if run.status.is_final:
         raise ConflictError(f"execution {execution_id!r} waits for nobody: it ended as {run.status.value}")
-    waiting = _find_form(execution_id, list_tasks(connection, execution_id), task)
-    form: dict[str, Any] = waiting.output["form"]
-    answer = apply_defaults(form, {} if given is None else given)
-    problems = validate_value(form, answer)
-    if problems:
-        lines = "".join(f"\n  {path or 'answer'}: {message}" for path, message in problems)
-        raise SchemaMismatchError(
-            f"the answer does not fit the form of task {waiting.path!r}:{lines}",
-            hint="give it with --input='{...}'",
-            details={"form": form, "problems": [{"path": path, "message": message} for path, message in problems]},
-        )
+    waiting = _find_form(execution_id, list_waiting_tasks(connection, execution_id), task)
+    answer = _fit_form(waiting, given, "answer")
     # One answer is kept at a time: a second one is told so, until the task has refused the first by its condition.
     refused = count_taken(connection, waiting.task_exec_id)
     sent = Signal(
@@ -169,7 +199,7 @@ def _approve(connection: sa.Connection, execution_id: str, given: Any, task: str
 
 
 def _find_form(execution_id: str, tasks: list[TaskState], wanted: str | None) -> TaskState:
-    waiting = [task for task in tasks if task.status is Status.WAITING and "form" in (task.output or {})]
+    waiting = [task for task in tasks if "form" in (task.output or {})]
     found = [task for task in waiting if wanted in {None, task.path, task.task_id}]
     if len(found) == 1:
         return found[0]

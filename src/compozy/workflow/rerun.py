@@ -68,8 +68,7 @@ def prepare_rerun(
     steps = plan_of(workflow.tasks, ("tasks",)).steps
     begin = request.from_task
     if begin is not None and begin not in steps:
-        known = f"the tasks are {', '.join(steps)}"
-        raise NotFoundError(f"workflow {workflow.id!r} has no task {begin!r}", hint=suggest(begin, steps) or known)
+        raise _no_beginning(workflow, list(steps), tasks, begin)
     if begin is None and request.given is None and source.status is not Status.SUCCESS:
         begin = _failed_task(source, tasks)
     top = [task for task in tasks if task.parent_state_id is None]
@@ -82,6 +81,22 @@ def prepare_rerun(
         rerun_of=source.workflow_exec_id,
         kept={task.task_id: _result(task, tasks).to_json() for task in kept.values()} or None,
     )
+
+
+def _no_beginning(
+    workflow: WorkflowConfig, known: Sequence[str], tasks: Sequence[TaskState], begin: str
+) -> NotFoundError:
+    """Return why a rerun cannot begin with `begin`, and with what it can."""
+    inside = next((task.path for task in tasks if begin in {task.path, task.task_id}), begin)
+    # A further attempt of a container has a number behind its id.
+    container = inside.partition("/")[0].partition("@")[0]
+    if "/" in inside and container in known:
+        return NotFoundError(
+            f"a rerun cannot begin with {begin!r}: it is inside of {container!r}, which is done again as a whole",
+            hint=f"begin with the container: --from {container}",
+        )
+    hint = suggest(begin, known) or f"the tasks are {', '.join(known)}"
+    return NotFoundError(f"workflow {workflow.id!r} has no task {begin!r}", hint=hint)
 
 
 def _failed_task(source: Execution, tasks: Sequence[TaskState]) -> str | None:

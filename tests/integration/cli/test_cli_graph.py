@@ -42,9 +42,9 @@ def test_dry_run(cli: RunCli, project: Path) -> None:
     assert (done.status, done.err) == (0, "")
     assert done.out == snapshot("""\
 two would run with {"name": "Ada"}
-1. one (basic)  → two
+1. one  → two
    prompt: hello Ada
-2. two (basic)  → end
+2. two  → end
    prompt: after ‹.tasks.one.output.text›
 """)
     document = json.loads(cli("workflow", "run", "two", "--dry-run", "--format", "json").out)

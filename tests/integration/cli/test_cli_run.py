@@ -70,6 +70,7 @@ def test_a_run_as_json_is_one_document(cli: RunCli, project: Path) -> None:
                     "output": {"text": "first", "response": "first"},
                     "error": None,
                     "waits_for": None,
+                    "signal_arrived": False,
                     "usage": [
                         {"input_tokens": 3, "output_tokens": 2, "requests": 1, "provider": "s", "model": "scripted"}
                     ],
@@ -88,6 +89,7 @@ def test_a_run_as_json_is_one_document(cli: RunCli, project: Path) -> None:
                     "output": {"text": "second", "response": "second"},
                     "error": None,
                     "waits_for": None,
+                    "signal_arrived": False,
                     "usage": [
                         {"input_tokens": 0, "output_tokens": 0, "requests": 1, "provider": "s", "model": "scripted"}
                     ],
@@ -110,6 +112,34 @@ Error: workflow 'bad' failed in task 'bad'
 """)
     assert [status for status, _ in states(project)] == ["FAILED"]
     check_consistent(project)
+
+
+@pytest.mark.parametrize(
+    ("task", "told"),
+    [
+        (
+            'type: collection, items: "{{ .input.l }}", task: {id: x, with: {n: 1}}',
+            "workflows/odd.yaml:2:43: `items` is a list, a map, a whole number or JSON, got true",
+        ),
+        (
+            'type: collection, items: [a, a], task: {id: "t-{{ .item }}", with: {n: 1}}',
+            "workflows/odd.yaml:2:62: 1 id(s) of tasks in the collection come more than once, such as 't-a'",
+        ),
+        (
+            'type: composite, tasks: [{id: b, with: {n: "{{ div 1 .input.z }}"}}]',
+            "its task 'b' failed: workflows/odd.yaml:2:64: error calling div: runtime error: integer divide by zero",
+        ),
+        (
+            'type: parallel, tasks: [{id: b, with: {n: "{{ div 1 .input.z }}"}}]',
+            "1 of 1 task(s) inside it failed: 'b': workflows/odd.yaml:2:63:",
+        ),
+    ],
+)
+def test_what_fails_in_a_container_is_told_with_its_place(cli: RunCli, project: Path, task: str, told: str) -> None:
+    (project / "workflows/odd.yaml").write_text(f"id: odd\ntasks: [{{id: a, {task}}}]\n")
+    done = cli("workflow", "run", "odd", "--input", '{"l": true, "z": 0}')
+    assert done.status == 1
+    assert done.err.splitlines()[1].startswith(f"  {told}")
 
 
 def test_a_failed_run_as_json(cli: RunCli, project: Path) -> None:

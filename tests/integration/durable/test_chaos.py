@@ -1,8 +1,9 @@
-"""SIGKILL at random while nested runs wait, retry and get signals: a short form of `make chaos`."""
+"""SIGKILL at random while nested runs wait, retry and get signals: `make chaos` in short, and that it can fail."""
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,18 +16,42 @@ from tests.harness.invariants import NAMES
 _KILLS = 10
 # Of what a run comes to that nobody disturbs, on either driver; it changes with `WORKFLOW` in tests/harness/storm.py.
 _DIGEST = "3b5636cd2c11abac"
+# A broken program has so many kills to show itself, and its rounds so much time.
+_MUTANT_KILLS = 60
+_MUTANT_ROUND_S = 40
 
 
 @pytest.mark.parametrize("driver", ["sqlite", "postgres"])
 @pytest.mark.timeout(600)
 def test_random_kills(tmp_path: Path, driver: str) -> None:
-    command = [sys.executable, "-m", "tests.harness.chaos", str(tmp_path), "--driver", driver, "--json"]
-    done = subprocess.run([*command, "--kills", str(_KILLS)], capture_output=True, text=True, check=False)
-    assert done.stdout, done.stderr[-2000:]
-    found: dict[str, Any] = json.loads(done.stdout)
+    status, found = _chaos(tmp_path, "--driver", driver, "--kills", str(_KILLS))
     assert found["faults"] == [], f"--seed {found['seed']}"
-    assert done.returncode == 0
+    assert status == 0
     assert found["kills"] >= _KILLS
     # Everything was looked at, and the same came of it on both drivers.
     assert min(found["looked_at"][name] for name in NAMES) > 0
     assert found["digest"] == _DIGEST
+
+
+@pytest.mark.parametrize(
+    ("mutant", "driver", "fault"),
+    [
+        ("forget-answers", "sqlite", r"I[23] \S+ \S+ was asked"),
+        ("journal-first", "sqlite", r": (I4|I7|I8|AGREE) "),
+        ("tables-first", "sqlite", r": (I4|I7|I8|AGREE) "),
+        ("steal-runs", "postgres", r"I5 \S+ went from"),
+    ],
+)
+@pytest.mark.timeout(600)
+def test_a_broken_program_is_found_out(tmp_path: Path, mutant: str, driver: str, fault: str) -> None:
+    options = ("--kills", str(_MUTANT_KILLS), "--round-s", str(_MUTANT_ROUND_S), "--mutant", mutant)
+    status, found = _chaos(tmp_path, "--driver", driver, *options)
+    assert status == 1
+    assert [told for told in found["faults"] if re.search(fault, told)], found
+
+
+def _chaos(folder: Path, *options: str) -> tuple[int, dict[str, Any]]:
+    command = [sys.executable, "-m", "tests.harness.chaos", str(folder), "--json", *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout, done.stderr[-2000:]
+    return done.returncode, json.loads(done.stdout)

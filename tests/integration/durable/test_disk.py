@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from compozy.database.database import open_database
@@ -17,7 +18,7 @@ from tests.harness.databases import fresh
 from tests.integration.durable.runs import finish, new_run, read_run, read_steps, running
 
 
-async def test_a_file_that_may_not_grow_and_then_may(tmp_path: Path) -> None:
+async def test_a_file_that_may_not_grow_and_then_may(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What does not fit is not recorded, not even as a failure; what fits is. The same process goes on later."""
     with fresh("sqlite", tmp_path) as settings:
         database = open_database(settings)
@@ -54,6 +55,10 @@ async def test_a_file_that_may_not_grow_and_then_may(tmp_path: Path) -> None:
             while read_run(database, "r").status is Status.RUNNING:  # noqa: ASYNC110 - a database sends no events
                 await asyncio.sleep(0.05)
             await runtime.wait("r")
+        told = [line for line in capsys.readouterr().out.splitlines() if "a run cannot go on for now" in line]
+        # Each second, and not as fast as it can.
+        assert 1 <= len(told) <= 6
+        assert all("no space is left" in line for line in told)
         assert read_run(database, "r").status is Status.SUCCESS
         assert read_steps(database, "r") == ["ask", "change", "end"]
         assert asked == ["ask"]

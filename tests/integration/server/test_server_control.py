@@ -154,6 +154,31 @@ async def test_signals_come_once_and_in_order_also_before_they_are_waited_for(cl
     assert (await post(client, run_id, "signals", {"name": "go"})).status_code == 409
 
 
+async def test_a_plain_signal_has_to_fit_the_form(client: httpx.AsyncClient) -> None:
+    run_id = await begin(client, "approval")
+    await until(client, run_id, "WAITING", task="review")
+    wrong = await post(client, run_id, "signals", {"name": "review", "payload": {"ok": "yes"}})
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "schema_mismatch")
+    assert "the payload does not fit the form of task 'review'" in wrong.json()["detail"]
+    assert [problem["path"] for problem in wrong.json()["details"]["problems"]] == ["ok"]
+    assert (await post(client, run_id, "signals", {"name": "review", "payload": {"ok": True}})).status_code == 202
+    assert (await until(client, run_id, "SUCCESS"))["output"] == {"ok": True}
+
+
+async def test_an_answer_to_a_paused_run_is_there(client: httpx.AsyncClient) -> None:
+    run_id = await begin(client, "approval")
+    run = await until(client, run_id, "WAITING", task="review")
+    assert not run["tasks"][1]["signal_arrived"]
+    await post(client, run_id, "pause")
+    await until(client, run_id, "PAUSED")
+    assert (await post(client, run_id, "approve", {"input": {"ok": True}})).status_code == 202
+    run = await until(client, run_id, "PAUSED")
+    assert (run["tasks"][1]["waits_for"], run["tasks"][1]["signal_arrived"]) == ("review", True)
+    assert (await post(client, run_id, "approve", {"input": {"ok": True}})).status_code == 409
+    await post(client, run_id, "resume")
+    assert not (await until(client, run_id, "SUCCESS"))["tasks"][1]["signal_arrived"]
+
+
 async def test_a_signal_that_nothing_waits_for(client: httpx.AsyncClient) -> None:
     run_id = await begin(client, "two-waits")
     answer = await post(client, run_id, "signals", {"name": "og"})
@@ -225,3 +250,13 @@ async def test_a_rerun_that_cannot_be(client: httpx.AsyncClient) -> None:
     unknown = await post(client, run_id, "rerun", {"from": "drafd"})
     assert (unknown.status_code, unknown.json()["code"]) == (404, "not_found")
     assert (await post(client, "none", "rerun")).status_code == 404
+
+
+@pytest.mark.parametrize("begin_with", ["both/r", "both/gone", "r"])
+async def test_a_rerun_does_not_begin_inside_of_a_container(client: httpx.AsyncClient, begin_with: str) -> None:
+    run_id = await begin(client, "fails", input={})
+    await until(client, run_id, "FAILED")
+    refused = await post(client, run_id, "rerun", {"from": begin_with})
+    assert refused.status_code == 404
+    assert "it is inside of 'both', which is done again as a whole" in refused.json()["detail"]
+    assert refused.json()["hint"] == "begin with the container: --from both"

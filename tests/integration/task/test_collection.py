@@ -88,7 +88,7 @@ async def test_a_filter_may_be_a_template(flows: Flows) -> None:
 @pytest.mark.parametrize(
     ("items", "told"),
     [
-        ("true", "`items` is a list, a map, a whole number or JSON, got True"),
+        ("true", "`items` is a list, a map, a whole number or JSON, got true"),
         ("100001", "a collection runs over at most 100000 items, got 100001"),
         ('"not json"', "line 1 of it is no JSON: 'not json'"),
     ],

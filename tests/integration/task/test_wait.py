@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from compozy.database.database import Database
-from compozy.workflow.operate import approve
+from compozy.errors import SchemaMismatchError
+from compozy.workflow.operate import approve, signal
 from tests.harness.runs import Flows, check_run, flowing
 
 WAIT = """
@@ -154,11 +155,38 @@ async def test_a_form_takes_only_what_fits_it(flows: Flows) -> None:
     """)
     waiting = await flows.until_waiting(run_id, "ask")
     assert waiting.tasks["ask"].output["form"]["required"] == ["ok"]
-    # Sent past the form, as a plain signal.
-    await flows.signal(run_id, "release", {"ok": "maybe"})
+    for way in (approve(flows.database, run_id, {"ok": "maybe"}), signal(flows.database, run_id, "release", {})):
+        with pytest.raises(SchemaMismatchError, match="does not fit the form of task 'ask'"):
+            await way
     await approve(flows.database, run_id, {"ok": False})
     ran = await flows.ended(run_id)
     assert ran.output == {"ok": False}
+    check_run(ran)
+
+
+async def test_what_does_not_fit_a_form_and_came_before_the_wait_is_told(flows: Flows) -> None:
+    form = "{type: object, properties: {ok: {type: boolean}, by: {default: me}}, required: [ok]}"
+    run_id = await flows.start(f"""
+        tasks:
+          - {{id: tell, type: signal, signal: {{id: release, payload: {{ok: maybe}}}}}}
+          - id: ask
+            type: wait
+            wait_for: release
+            form: {form}
+            processor: {{id: look, prompt: "look at {{{{ .signal.payload.ok }}}}"}}
+        output: {{got: "{{{{ .tasks.ask.output.payload }}}}"}}
+    """)
+    asking = await flows.until(run_id, lambda ran: "ask" in ran.tasks and "refused" in (ran.tasks["ask"].output or {}))
+    (refused,) = asking.tasks["ask"].output["refused"]
+    assert (refused["sent_by"], refused["payload"]) == (run_id, {"ok": "maybe", "by": "me"})
+    assert [problem["path"] for problem in refused["problems"]] == ["ok"]
+    # It is told once, also to whoever goes on with the run, and no model is asked about it.
+    assert asking.states["ask"] == "WAITING"
+    await signal(flows.database, run_id, "release", {"ok": True})
+    flows.runtime.wake()
+    ran = await flows.ended(run_id)
+    assert ran.output == {"got": {"ok": True, "by": "me"}}
+    assert flows.answers.asked == ["look at true"]
     check_run(ran)
 
 

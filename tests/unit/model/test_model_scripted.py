@@ -42,6 +42,16 @@ async def test_a_map_is_read_in_turn_over_each_task() -> None:
     assert (await ask(models, "a", run_index=8, task_index=0)).text == "a1"
 
 
+async def test_a_task_of_a_collection_is_found_by_the_id_that_it_gets() -> None:
+    written = "item-{{ .index }}"
+    models = scripted({"item-1": {"text": "its own"}, written: {"text": "of all"}})
+    for child, text in (("item-0", "of all"), ("item-1", "its own")):
+        position = CallPosition(execution_id="e", task_id=written, path=f"each/{child}", run_index=9, task_index=0)
+        with at_position(position):
+            request = [ModelRequest.user_text_prompt("?")]
+            assert (await model_request(models.resolve(None, None).model, request)).text == text
+
+
 async def test_json_usage_and_model_name_are_reported() -> None:
     models = scripted([{"json": {"ü": [1, None]}, "usage": {"input_tokens": 5, "output_tokens": 2}}], model="pretend")
 

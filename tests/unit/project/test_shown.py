@@ -186,6 +186,25 @@ def test_show(tmp_path: Path) -> None:
     assert json.loads(json.dumps(document)) == document
 
 
+def test_show_has_the_options_of_tasks(tmp_path: Path) -> None:
+    options = """
+config:
+  timeout: 1m
+  retry_policy: {maximum_attempts: 5, non_retryable_error_types: [model, usage]}
+"""
+    write(tmp_path, {"compozy.yaml": QUICKSTART + options})
+    rows = {key: (value, source) for key, value, source in show_settings(load(tmp_path)).rows if "config." in key}
+    line = QUICKSTART.count("\n") + 3
+    assert rows == {
+        "config.timeout": ("60s", f"compozy.yaml:{line}:3"),
+        "config.retry_policy.initial_interval": ("1s", "default"),
+        "config.retry_policy.backoff_coefficient": ("2", "default"),
+        "config.retry_policy.maximum_interval": ("60s", "default"),
+        "config.retry_policy.maximum_attempts": ("5", f"compozy.yaml:{line + 1}:18"),
+        "config.retry_policy.non_retryable_error_types": ("model, usage", f"compozy.yaml:{line + 1}:67"),
+    }
+
+
 def test_show_of_sqlite_has_no_keys_of_postgres(tmp_path: Path) -> None:
     write(tmp_path, {"compozy.yaml": QUICKSTART})
     keys = [key for key, _, _ in show_settings(load(tmp_path)).rows if key.startswith("database.")]

@@ -51,8 +51,8 @@ def test_what_is_taken(value: Any, items: list[Any]) -> None:
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        (True, "got True"),
-        ("true", "got True"),
+        (True, "got true"),
+        ("true", "got true"),
         (-1, "got -1"),
         (1.5, "got 1.5"),
         ('"text"', "got the text 'text'"),

@@ -47,11 +47,20 @@ tasks:
 def test_what_is_known_is_decided() -> None:
     sort, a, b = dry(SMALL, {"n": 2})["tasks"]
     assert sort["condition"] == "many"
+    many, few = sort["follows"]
+    assert (many["task"], many["is_taken"]) == ("a", True)
+    assert (few["task"], few["is_taken"]) == ("b", False)
+    assert [task["kind"] for task in (sort, a, b)] == ["router", "", "collection"]
     assert a["condition"] is True
     # The parts of a template with branches cannot be told apart.
     assert a["prompt"] == "‹if .tasks.sort›x‹end› ‹.input.n›"
     assert b["items"] == 2
     assert [(each["condition"], each["with"]) for each in b["tasks"]] == [(False, {"n": 0}), (True, {"n": 1})]
+
+
+def test_a_route_that_is_not_known_is_not_marked() -> None:
+    tasks = {task["id"]: task for task in dry(EVERY_KIND, {"topic": "snow", "urgent": True})["tasks"]}
+    assert all("is_taken" not in edge for edge in tasks["route"]["follows"])
 
 
 def test_what_fails_is_told_in_its_place() -> None:

@@ -1,0 +1,100 @@
+"""The program broken on purpose, in the memory of a forked child: what the chaos has to notice.
+
+Each mutant is a mistake that an engine like this one could make. All but the last show only when a process dies
+at a bad moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import sqlalchemy as sa
+
+
+def forget_answers() -> None:
+    """Let a resumed run not find the answers of models that are recorded."""
+    from compozy.durable.context import Recorded, RunContext
+
+    take = RunContext.take
+
+    def forgetful(self: RunContext, name: str) -> Recorded | None:
+        found = take(self, name)
+        return None if name.endswith(".model.request") else found
+
+    _replace(RunContext, "take", forgetful)
+
+
+def journal_first() -> None:
+    """Let the journal record a transaction before the tables have it: two commits instead of one."""
+    from compozy.durable import step
+
+    record = step._record  # pyright: ignore[reportPrivateUsage] - it is what is broken here
+
+    async def apart(context: Any, name: str, change: Callable[[Any], Any], *, is_seen_through: bool) -> Any:
+        if not is_seen_through:
+            return await record(context, name, change, is_seen_through=False)
+
+        def tell(connection: sa.Connection) -> Any:
+            # What the change returns has to be known; what it wrote is undone.
+            with connection.begin_nested() as attempt:
+                result = change(connection)
+                attempt.rollback()
+            return result
+
+        result = await record(context, name, tell, is_seen_through=True)
+        await asyncio.to_thread(_in_transaction, change)
+        return result
+
+    _replace(step, "_record", apart)
+
+
+def tables_first() -> None:
+    """Let the tables have a transaction before the journal records it: two commits instead of one."""
+    from compozy.durable import step
+
+    record = step._record  # pyright: ignore[reportPrivateUsage] - it is what is broken here
+
+    async def apart(context: Any, name: str, change: Callable[[Any], Any], *, is_seen_through: bool) -> Any:
+        if is_seen_through:
+            with step._engine_failures(context.location):  # pyright: ignore[reportPrivateUsage] - as above
+                result = await asyncio.to_thread(_in_transaction, change)
+            return await record(context, name, lambda _: result, is_seen_through=True)
+        return await record(context, name, change, is_seen_through=False)
+
+    _replace(step, "_record", apart)
+
+
+def steal_runs() -> None:
+    """Let a process claim runs that have an owner."""
+    from compozy.database import executions
+    from compozy.database.tables import workflow_states
+
+    guards = executions._is_free  # pyright: ignore[reportPrivateUsage] - it is what is broken here
+    is_unowned = str(workflow_states.c.owner.is_(None))
+
+    def unguarded(journal_format: int) -> tuple[sa.ColumnElement[bool], ...]:
+        return tuple(guard for guard in guards(journal_format) if str(guard) != is_unowned)
+
+    _replace(executions, "_is_free", unguarded)
+
+
+MUTANTS: dict[str, Callable[[], None]] = {
+    "forget-answers": forget_answers,
+    "journal-first": journal_first,
+    "tables-first": tables_first,
+    "steal-runs": steal_runs,
+}
+
+
+def _in_transaction(change: Callable[[Any], Any]) -> Any:
+    from dbos._dbos import _get_dbos_instance  # pyright: ignore[reportPrivateUsage] - as `durable/step.py` does
+
+    with _get_dbos_instance()._sys_db.engine.begin() as connection:  # pyright: ignore[reportPrivateUsage] - as above
+        return change(connection)
+
+
+def _replace(owner: object, name: str, value: object) -> None:
+    assert getattr(owner, name) is not value
+    setattr(owner, name, value)

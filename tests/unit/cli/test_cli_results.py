@@ -1,0 +1,50 @@
+"""What `workflow get` says of a task that waits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from compozy.cli.results import print_execution
+
+FORM = {"form": {"type": "object"}}
+PROBLEM = {"path": "ok", "message": "expected true or false, got 'maybe'"}
+REFUSED = {"id": "x", "sent_by": "other", "received_at_utc": "2026-11-22T08:00:00Z", "problems": [PROBLEM]}
+
+
+def told(capsys: pytest.CaptureFixture[str], status: str, output: Any, *, signal_arrived: bool = False) -> list[str]:
+    no_times = dict.fromkeys(("started_at", "finished_at"))
+    task: dict[str, Any] = {
+        "task_id": "ask",
+        "path": "ask",
+        "parent": None,
+        "status": "WAITING",
+        "attempts": 1,
+        "usage": [],
+    }
+    task |= {"waits_for": "go", "signal_arrived": signal_arrived, "output": output, **no_times}
+    run = {"execution_id": "r", "workflow_id": "w", "status": status, "journal_format": 1, "requested": None}
+    assert print_execution({**run, "tasks": [task], **no_times}, as_json=False) == 0
+    return capsys.readouterr().out.rpartition("\n\n")[2].splitlines()
+
+
+def test_a_task_is_told_with_what_answers_it(capsys: pytest.CaptureFixture[str]) -> None:
+    approve = "ask waits for an answer: compozy workflow approve r --input '{...}'"
+    assert told(capsys, "WAITING", FORM) == [approve, '  its form: {"type": "object"}']
+    assert told(capsys, "PAUSED", FORM)[0] == approve
+    assert told(capsys, "WAITING", {}) == ["ask waits: compozy workflow signal r go"]
+
+
+def test_an_answer_that_is_there_is_not_asked_for_again(capsys: pytest.CaptureFixture[str]) -> None:
+    paused = told(capsys, "PAUSED", FORM, signal_arrived=True)
+    assert paused == ["ask has got its answer, and takes it next: compozy workflow resume r"]
+    assert told(capsys, "RUNNING", FORM, signal_arrived=True) == ["ask has got its answer, and takes it next"]
+    assert told(capsys, "WAITING", {}, signal_arrived=True) == ["ask has got its signal, and takes it next"]
+
+
+def test_what_did_not_fit_the_form_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert told(capsys, "WAITING", {**FORM, "refused": [REFUSED]})[2] == (
+        "  a signal of execution other at 2026-11-22T08:00:00Z did not fit it and was dropped: "
+        "ok: expected true or false, got 'maybe'"
+    )
