@@ -43,6 +43,7 @@ def chunks_of(vectors: Any, start: int, end: int) -> list[Chunk]:
     return [
         Chunk(
             id=f"00000000-0000-8000-8000-{number:012x}",
+            key=f"00000000-0000-8000-8000-{number:012x}",
             document=f"d{number % 997}.md",
             title="t",
             ordinal=number,

@@ -34,6 +34,7 @@ def random_chunks(count: int, *, seed: int = 1, dimension: int = DIMENSION, docu
     return [
         Chunk(
             id=make_id(f"{seed}/{number}"),
+            key=make_id(f"key {seed}/{number}"),
             document=f"docs/{number % documents}.md",
             title=f"Title {number % documents}",
             ordinal=number,
@@ -164,11 +165,26 @@ async def test_vectors_come_back_as_they_were(store: VectorStore) -> None:
     chunks = random_chunks(30)
     await store.reset(facts())
     await store.upsert(chunks)
-    found = await store.vectors([chunk.id for chunk in chunks[:5]] + [make_id("nobody")])
-    assert set(found) == {chunk.id for chunk in chunks[:5]}
+    found = await store.vectors([chunk.key for chunk in chunks[:5]] + [make_id("nobody")])
+    assert set(found) == {chunk.key for chunk in chunks[:5]}
     for chunk in chunks[:5]:
-        assert found[chunk.id] == pytest.approx(chunk.vector, abs=1e-6)
+        assert found[chunk.key] == pytest.approx(chunk.vector, abs=1e-6)
     assert await store.vectors([]) == {}
+
+
+async def test_one_key_of_many_chunks(store: VectorStore) -> None:
+    """A text that stands in every document has one vector, and does not hide the others."""
+    chunks = random_chunks(40)
+    shared = [replace(chunk, key=chunks[0].key, vector=chunks[0].vector) for chunk in chunks[:35]]
+    await store.reset(facts())
+    await store.upsert([*shared, *chunks[35:]])
+    wanted = {chunks[0].key, chunks[36].key, chunks[39].key}
+    found = await store.vectors(wanted)
+    assert set(found) == wanted
+    assert found[chunks[36].key] == pytest.approx(chunks[36].vector, abs=1e-6)
+    for document in {chunk.document for chunk in chunks}:
+        await store.prune(document, {chunks[34].id})
+    assert set(await store.vectors(wanted)) == {chunks[0].key}
 
 
 async def test_prune_keeps_what_is_named(store: VectorStore) -> None:
