@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 
-from compozy.config.settings import Section
+from compozy.config.settings import Section, check_header_key
 
 ID_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]{0,62}$"
 MAX_TOP_K = 50
@@ -56,6 +56,8 @@ class VectorDBSettings(Section):
     )
     index: IndexSettings = Field(default=IndexSettings(), description="How vectors are searched.")
 
+    _check_api_key = field_validator("api_key")(check_header_key)
+
 
 class EmbedderSettings(Section):
     """One entry of `knowledge.embedders`."""
@@ -70,6 +72,8 @@ class EmbedderSettings(Section):
     dimension: int | None = Field(default=None, ge=1, le=16_384, description="Length of its vectors.")
     batch_size: int = Field(default=64, ge=1, le=2048, description="Texts in one request.")
     window: int | None = Field(default=None, ge=32, le=1_000_000, description="Tokens that it can take in one text.")
+
+    _check_api_key = field_validator("api_key")(check_header_key)
 
 
 class SourceSettings(Section):
@@ -99,7 +103,9 @@ class ChunkingSettings(Section):
 class PreprocessSettings(Section):
     """`preprocess:` of a knowledge base."""
 
-    dedupe: bool = Field(default=True, description="Embed a text that several chunks share once.")
+    dedupe: bool = Field(
+        default=True, description="Embed a text that several chunks share only once, also those of other documents."
+    )
     remove_html: bool = Field(default=False, description="Take tags out of Markdown and text files.")
 
 
@@ -111,6 +117,19 @@ class RetrievalSettings(Section):
     min_score: float = Field(default=0.0, ge=-1, le=1, description="Least similarity of a passage.")
     max_tokens: int | None = Field(default=None, ge=1, le=1_000_000, description="Most tokens of all passages.")
     filters: dict[str, str] = Field(default_factory=dict, description="Metadata that passages must have.")
+    fallback: str | None = Field(
+        default=None, min_length=1, max_length=10_000, description="What agents are given where no passage is found."
+    )
+    tool_fallback: Literal["never"] = Field(
+        default="never", description="Of earlier editions; agents have no tools in this version."
+    )
+
+    @field_validator("tool_fallback", mode="before")
+    @classmethod
+    def _refuse_tools(cls, value: object) -> object:
+        if value in {"escalate", "auto"}:
+            raise ValueError("agents have no tools yet that could look further; leave it out, or write `never`")
+        return value
 
 
 class KnowledgeBaseSettings(Section):
@@ -141,6 +160,9 @@ class KnowledgeBinding(Section):
     max_tokens: int | None = Field(default=None, ge=1, le=1_000_000, description="Most tokens of all passages.")
     mode: Mode | None = Field(default=None, description="Search by meaning, by words, or both.")
     filters: dict[str, str] | None = Field(default=None, description="Metadata that passages must have.")
+    fallback: str | None = Field(
+        default=None, min_length=1, max_length=10_000, description="What agents are given where no passage is found."
+    )
 
 
 class AccessSettings(Section):
