@@ -58,6 +58,27 @@ def ingest_command(
     return print_ingestion(verbs.ingest(words), as_json=words.as_json)
 
 
+@knowledge_app.command("retry")
+def retry_command(
+    context: typer.Context,
+    kb: BaseOption = None,
+    server: ServerOption = None,
+    output: FormatOption = Format.text,
+    config: ConfigOption = None,
+    db_driver: DriverOption = None,
+    db_path: PathOption = None,
+) -> int:
+    """Try again the documents that could not be read, wherever they are from."""
+    from compozy.cli.knowledge_results import print_ingestion
+    from compozy.cli.knowledge_verbs import IngestWords
+
+    verbs = _verbs(context, server, config, db_driver, db_path)
+    words = IngestWords(
+        kb=kb, retry=True, failed_only=True, quiet=globals_of(context).quiet, as_json=output is Format.json
+    )
+    return print_ingestion(verbs.ingest(words), as_json=words.as_json)
+
+
 @knowledge_app.command("query")
 def query_command(
     context: typer.Context,
