@@ -293,6 +293,29 @@ async def test_an_index_gives_nearly_what_a_full_comparison_gives(section: dict[
         await store.aclose()
 
 
+@pytest.mark.parametrize("kind", ["hnsw", "ivfflat"])
+async def test_recall_of_pgvector_where_texts_lie_in_clusters(tmp_path: Path, kind: str) -> None:
+    """Questions far from all clusters are the hardest: what is near is then spread over many of them."""
+    chance = np.random.default_rng(3)
+    centers = chance.normal(size=(40, 64))
+    chunks = [
+        replace(chunk, vector=unit(centers[number % 40] + 0.7 * chance.normal(size=64)))
+        for number, chunk in enumerate(random_chunks(3000, dimension=64))
+    ]
+    hits = 0
+    with section_of("pgvector", tmp_path) as section:
+        store = build(section, index={"type": kind})
+        await store.reset(facts(64))
+        for start in range(0, len(chunks), 500):
+            await store.upsert(chunks[start : start + 500])
+        await store.settle()
+        for wanted in (unit(chance.normal(size=64)) for _ in range(20)):
+            best = {chunk.id for chunk in sorted(chunks, key=lambda c: -float(c.vector @ wanted))[:10]}
+            hits += len(best & {match.id for match in await store.search(Search(limit=10, vector=wanted))})
+        await store.aclose()
+    assert hits >= 190, f"recall@10 is {hits / 200:.3f}"
+
+
 @pytest.mark.parametrize("provider", ["qdrant", "redis"])
 async def test_a_server_that_is_away(tmp_path: Path, provider: str) -> None:
     scheme = "redis" if provider == "redis" else "http"

@@ -220,8 +220,8 @@ class PgvectorStore:
         if self._index() == "exact":
             connection.exec_driver_sql("SET LOCAL enable_indexscan = off")
         else:
-            connection.exec_driver_sql(f"SET LOCAL hnsw.ef_search = {max(index.ef_search, search.limit)}")
-            connection.exec_driver_sql(f"SET LOCAL ivfflat.probes = {index.probes}")
+            connection.exec_driver_sql(f"SET LOCAL hnsw.ef_search = {index.candidates(search.limit)}")
+            connection.exec_driver_sql(f"SET LOCAL ivfflat.probes = {index.probed_lists}")
             # With a filter, an index goes on until there is enough of what fits.
             connection.exec_driver_sql("SET LOCAL hnsw.iterative_scan = strict_order")
             connection.exec_driver_sql("SET LOCAL ivfflat.iterative_scan = relaxed_order")

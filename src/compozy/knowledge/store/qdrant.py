@@ -227,7 +227,7 @@ class QdrantStore:
             query=query,
             using=_SPARSE if search.vector is None else _DENSE,
             query_filter=self._filter(search.filters),
-            search_params=models.SearchParams(exact=index.type == "exact", hnsw_ef=index.ef_search),
+            search_params=models.SearchParams(exact=index.type == "exact", hnsw_ef=index.candidates(search.limit)),
             limit=search.limit,
             with_payload=True,
         )

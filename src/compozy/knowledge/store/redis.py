@@ -222,7 +222,9 @@ class RedisStore:
     async def _search_vectors(self, search: Search, filters: str) -> list[Match]:
         import numpy as np
 
-        query = f"({filters or '*'})=>[KNN {search.limit} @vector $wanted AS distance]"
+        index = self._settings.index
+        effort = "" if index.type == "exact" else f" EF_RUNTIME {index.candidates(search.limit)}"
+        query = f"({filters or '*'})=>[KNN {search.limit} @vector $wanted{effort} AS distance]"
         answer = await self._open().execute_command(
             *("FT.SEARCH", self._index, query, "PARAMS", 2, "wanted", np.asarray(search.vector, "<f4").tobytes()),
             *("SORTBY", "distance", "ASC", "RETURN", len(_RETURNED) + 1, *_RETURNED, "distance"),
