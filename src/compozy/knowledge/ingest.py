@@ -153,8 +153,7 @@ class Ingestions:
 
     async def _drop(self, base: KnowledgeBase, gone: Sequence[str]) -> None:
         store = self.catalog.store(base)
-        for document in gone:
-            await store.prune(document, ())
+        await store.prune(dict.fromkeys(gone, ()))
         await self.database.write_async(partial(delete_documents, base_id=base.id, documents=gone))
 
     async def _settle(self, base: KnowledgeBase) -> None:

@@ -132,8 +132,7 @@ class Taking:
         await store.upsert([self._chunk(each, piece, vectors[self._key(piece)]) for each, piece in stored])
         missing = [pair for pair in wanted if self._key(pair[1]) not in vectors]
         embedded = await self._embed(missing)
-        for each in changed:
-            await store.prune(each.name, {piece.id for piece in each.pieces or ()})
+        await store.prune({each.name: {piece.id for piece in each.pieces or ()} for each in changed})
         return embedded
 
     async def _embed(self, missing: Sequence[tuple[_Read, Piece]]) -> int:
@@ -173,7 +172,7 @@ class Taking:
     async def _failed(self, name: str, error: Exception) -> DocumentEnd:
         """Take out of the store what a document held that cannot be read any more, and say why."""
         told = error if isinstance(error, CompozyError) else DocumentError(f"it cannot be read: {_words(error)}")
-        await self.catalog.store(self.base).prune(name, ())
+        await self.catalog.store(self.base).prune({name: ()})
         stored = told.to_json()
         # By which it is known that trying again would come to the same.
         stored["hash"] = await asyncio.to_thread(self._hash_of, name)

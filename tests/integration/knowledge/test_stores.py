@@ -67,7 +67,7 @@ def facts(dimension: int = DIMENSION, **more: Any) -> Facts:
 
 async def test_an_unknown_collection_is_empty(store: VectorStore) -> None:
     assert await store.facts() is None
-    await store.prune("docs/1.md", ())
+    await store.prune({"docs/1.md": ()})
     await store.reset(None)
     assert await store.facts() is None
 
@@ -131,7 +131,7 @@ async def test_values_of_filters_and_texts_may_hold_any_sign(store: VectorStore,
     (found,) = await store.search(Search(limit=5, vector=one.vector, filters={"key-1.x": value}))
     assert (found.document, found.title, found.text, dict(found.metadata)) == (value, value, value, {"key-1.x": value})
     await store.search(Search(limit=5, text=f"{value} ) OR * -{value} @x:[1 2] topic1"))
-    await store.prune(value, ())
+    await store.prune({value: ()})
     assert await store.search(Search(limit=5, vector=one.vector, filters={"key-1.x": value})) == []
 
 
@@ -183,7 +183,7 @@ async def test_one_key_of_many_chunks(store: VectorStore) -> None:
     assert set(found) == wanted
     assert found[chunks[36].key] == pytest.approx(chunks[36].vector, abs=1e-6)
     for document in {chunk.document for chunk in chunks}:
-        await store.prune(document, {chunks[34].id})
+        await store.prune({document: {chunks[34].id}})
     assert set(await store.vectors(wanted)) == {chunks[0].key}
 
 
@@ -192,11 +192,11 @@ async def test_prune_keeps_what_is_named(store: VectorStore) -> None:
     await store.reset(facts())
     await store.upsert(chunks)
     mine = [chunk for chunk in chunks if chunk.document == "docs/1.md"]
-    await store.prune("docs/1.md", {mine[0].id})
+    await store.prune({"docs/1.md": {mine[0].id}})
     left = await store.search(Search(limit=30, vector=chunks[0].vector))
     assert {match.id for match in left} == {c.id for c in chunks} - {c.id for c in mine[1:]}
-    await store.prune("docs/1.md", ())
-    await store.prune("docs/none.md", ())
+    await store.prune({"docs/1.md": ()})
+    await store.prune({"docs/none.md": ()})
     left = await store.search(Search(limit=30, vector=chunks[0].vector))
     assert len(left) == 18
     assert await store.search(Search(limit=3, text="number1")) == []

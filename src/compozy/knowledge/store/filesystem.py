@@ -13,7 +13,7 @@ import asyncio
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -34,6 +34,7 @@ from compozy.knowledge.store.index import (
     renumber_rows,
     rows_by_key,
     rows_of,
+    rows_to_prune,
     search_words,
     set_state,
 )
@@ -87,9 +88,9 @@ class FilesystemStore:
         """Return stored vectors by key."""
         return await self._in_thread(lambda: self._vectors(list(keys)))
 
-    async def prune(self, document: str, keep: Collection[str]) -> None:
-        """Delete the other chunks of a document."""
-        await self._in_thread(lambda: self._prune(document, set(keep)))
+    async def prune(self, keep: Mapping[str, Collection[str]]) -> None:
+        """Delete the other chunks of documents, in one transaction."""
+        await self._in_thread(lambda: self._prune(keep))
 
     async def settle(self) -> None:
         """Copy the living rows into a new file when most are dead."""
@@ -203,12 +204,11 @@ class FilesystemStore:
             vectors = self._view_of(connection).vectors if rows else ()
             return {key: np.array(vectors[row]) for key, row in rows.items()}
 
-    def _prune(self, document: str, keep: set[str]) -> None:
+    def _prune(self, keep: Mapping[str, Collection[str]]) -> None:
         if not self._is_there():
             return
         with self._open(write=True) as connection:
-            known = connection.execute("SELECT id, row FROM chunks WHERE document = ?", (document,)).fetchall()
-            rows = [row for name, row in known if name not in keep]
+            rows = [row for document, ids in keep.items() for row in rows_to_prune(connection, document, set(ids))]
             if rows:
                 forget_rows(connection, rows)
                 set_state(connection)

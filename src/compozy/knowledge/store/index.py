@@ -74,6 +74,12 @@ def rows_by_key(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str
     return dict(_find_rows(connection, "key", keys))
 
 
+def rows_to_prune(connection: sqlite3.Connection, document: str, keep: set[str]) -> list[int]:
+    """Return the rows of a document but for those of the ids in `keep`."""
+    known = connection.execute("SELECT id, row FROM chunks WHERE document = ?", (document,))
+    return [row for name, row in known if name not in keep]
+
+
 def _find_rows(connection: sqlite3.Connection, column: str, values: Sequence[str]) -> Iterator[tuple[str, int]]:
     for start in range(0, len(values), MAX_VARIABLES):
         part = values[start : start + MAX_VARIABLES]

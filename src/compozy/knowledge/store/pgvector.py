@@ -85,9 +85,9 @@ class PgvectorStore:
         """Return stored vectors by key."""
         return await asyncio.to_thread(self._vectors, list(keys))
 
-    async def prune(self, document: str, keep: Collection[str]) -> None:
-        """Delete the other chunks of a document."""
-        await asyncio.to_thread(self._prune, document, list(keep))
+    async def prune(self, keep: Mapping[str, Collection[str]]) -> None:
+        """Delete the other chunks of documents, in one transaction."""
+        await asyncio.to_thread(self._prune, keep)
 
     async def settle(self) -> None:
         """Build an ivfflat index for the vectors that are there now, and let the planner count them."""
@@ -187,11 +187,11 @@ class PgvectorStore:
             rows = connection.exec_driver_sql(query, (list(keys),)).all()
         return {name: np.array(load_json(text), dtype=np.float32) for name, text in rows}
 
-    def _prune(self, document: str, keep: Sequence[str]) -> None:
+    def _prune(self, keep: Mapping[str, Collection[str]]) -> None:
         with self._begin() as connection:
-            if self._is_there(connection):
+            if keep and self._is_there(connection):
                 delete = f"DELETE FROM {self._table} WHERE document = %s AND id <> ALL(%s::uuid[])"  # noqa: S608
-                connection.exec_driver_sql(delete, (document, list(keep)))
+                connection.exec_driver_sql(delete, [(document, list(ids)) for document, ids in keep.items()])
 
     def _settle(self) -> None:
         facts = self._read_facts()

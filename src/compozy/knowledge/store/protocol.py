@@ -92,8 +92,8 @@ class VectorStore(Protocol):
         """Return the vectors that are stored by those of `keys` that are known."""
         ...
 
-    async def prune(self, document: str, keep: Collection[str]) -> None:
-        """Delete the chunks of a document but for the ids in `keep`."""
+    async def prune(self, keep: Mapping[str, Collection[str]]) -> None:
+        """Delete the chunks of documents, but for the ids that `keep` has for each of them."""
         ...
 
     async def settle(self) -> None:

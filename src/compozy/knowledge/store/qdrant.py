@@ -66,9 +66,9 @@ class QdrantStore:
         """Return stored vectors by key."""
         return await self._guard(lambda: self._vectors(list(keys)))
 
-    async def prune(self, document: str, keep: Collection[str]) -> None:
-        """Delete the other chunks of a document."""
-        await self._guard(lambda: self._prune(document, list(keep)))
+    async def prune(self, keep: Mapping[str, Collection[str]]) -> None:
+        """Delete the other chunks of documents, one after the other."""
+        await self._guard(lambda: self._prune(keep))
 
     async def settle(self) -> None:
         """Do nothing: the server builds its indexes by itself."""
@@ -203,15 +203,16 @@ class QdrantStore:
                 wanted.discard(point.payload["key"])
             is_done = len(points) < limit
 
-    async def _prune(self, document: str, keep: Sequence[str]) -> None:
+    async def _prune(self, keep: Mapping[str, Collection[str]]) -> None:
         models = self._models
         if not await self._open().collection_exists(self._name):
             return
-        chosen = models.Filter(
-            must=[models.FieldCondition(key="document", match=models.MatchValue(value=document))],
-            must_not=[models.HasIdCondition(has_id=list(keep))] if keep else None,
-        )
-        await self._open().delete(self._name, points_selector=models.FilterSelector(filter=chosen), wait=True)
+        for document, ids in keep.items():
+            chosen = models.Filter(
+                must=[models.FieldCondition(key="document", match=models.MatchValue(value=document))],
+                must_not=[models.HasIdCondition(has_id=list(ids))] if ids else None,
+            )
+            await self._open().delete(self._name, points_selector=models.FilterSelector(filter=chosen), wait=True)
 
     async def _search(self, search: Search) -> list[Match]:
         models, index = self._models, self._settings.index

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -61,9 +62,10 @@ class RedisStore:
         """Return stored vectors by key."""
         return await self._guard(lambda: self._vectors(list(keys)))
 
-    async def prune(self, document: str, keep: Collection[str]) -> None:
-        """Delete the other chunks of a document."""
-        await self._guard(lambda: self._prune(document, set(keep)))
+    async def prune(self, keep: Mapping[str, Collection[str]]) -> None:
+        """Delete the other chunks of documents, one after the other."""
+        for document, ids in keep.items():
+            await self._guard(partial(self._prune, document, set(ids)))
 
     async def settle(self) -> None:
         """Do nothing: the index follows what is stored."""
