@@ -95,10 +95,9 @@ async def measure(kind: str, count: int, rounds: int, home: Path) -> str:
         finally:
             close_storage(database)
     share = statistics.median(one / other for one, other in zip(alone, whole, strict=True))
-    return (
-        f"{kind:14} {count} documents, {chunks} chunks  embedder alone {count / statistics.median(alone):6.1f} documents/s  "
-        f"ingestion {count / statistics.median(whole):6.1f} documents/s  share {share:.2f}"
-    )
+    speed, ours = count / statistics.median(alone), count / statistics.median(whole)
+    what = f"{count} documents, {chunks} chunks"
+    return f"{kind:14} {what}  embedder alone {speed:6.1f} a second  ingestion {ours:6.1f} a second  share {share:.2f}"
 
 
 async def main() -> None:
