@@ -68,7 +68,7 @@ def print_ingestion(run: Document, *, as_json: bool) -> int:
     elif output is None:
         print_failure(run)
     else:
-        _print_counts(output)
+        _print_counts(output, is_retry=run["input"].get("failed_only", False))
     if Status(run["status"]) is Status.CANCELED:
         return INTERRUPTED
     return 1 if output is None or output["failed"] else 0
@@ -87,6 +87,14 @@ def print_matches(found: Document, *, as_json: bool) -> None:
         print_line(f"   score {match['score']:.4f}")
         text = " ".join(match["text"].split())
         print_line(f"   {text[:_EXCERPT]}{'...' if len(text) > _EXCERPT else ''}")
+
+
+def tell_if_empty(base: Document) -> None:
+    """Say of a knowledge base that gave nothing that there is nothing in it."""
+    if not base["documents"]["ready"]:
+        print_note(
+            f"note: knowledge base {base['id']!r} is empty; take documents in with `compozy knowledge ingest PATH`"
+        )
 
 
 def print_bases(found: Document, *, as_json: bool) -> None:
@@ -168,7 +176,7 @@ class Bar:
         self._is_dirty = True
 
 
-def _print_counts(output: Document) -> None:
+def _print_counts(output: Document, *, is_retry: bool) -> None:
     check = paint("✓", "green", stream=sys.stdout)
     notes = [
         f"{output[key]} {word}" for key, word in (("unchanged", "unchanged"), ("deleted", "deleted")) if output[key]
@@ -178,7 +186,7 @@ def _print_counts(output: Document) -> None:
     print_line(f"{check} Created {_count(output['chunks'], 'chunk')}")
     print_line(f"{check} Embeddings stored in {output['store']}")
     if not any(output[key] for key in ("documents", "unchanged", "deleted", "failed")):
-        print_note("note: no documents found" + ("" if output["skipped"] else "; nothing there is to be read"))
+        print_note("note: no document has failed" if is_retry else "note: no documents found")
     _print_skipped(output["skipped_files"], output["skipped"])
     for failure in output["failures"][:_MAX_FAILURES]:
         print_note(f"{paint('✗', 'red')} {failure['document']}: {_reason(failure)}")
