@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 from compozy.knowledge.config import IndexSettings
 
@@ -41,7 +41,7 @@ async def _pgvector(section: dict[str, Any], name: str) -> AsyncGenerator[Ask | 
         f'FROM compozy_knowledge."{name}" ORDER BY distance LIMIT {LIMIT}'
     )
     async with await psycopg.AsyncConnection.connect(section["url"], autocommit=True) as connection:
-        await connection.execute(f"SET hnsw.ef_search = {_EFFORT}")
+        await connection.execute(f"SET hnsw.ef_search = {_EFFORT}".encode())
 
         async def ask(vector: Any) -> set[int]:
             found = await connection.execute(query.encode(), (str(vector.tolist()),))
@@ -77,9 +77,9 @@ async def _qdrant(section: dict[str, Any], name: str) -> AsyncGenerator[Ask | No
 
 @contextlib.asynccontextmanager
 async def _redis(section: dict[str, Any], name: str) -> AsyncGenerator[Ask | None]:
-    import redis.asyncio
+    import redis.asyncio as package
 
-    client: Any = redis.asyncio.Redis.from_url(section["url"], protocol=2)
+    client: Any = cast("Any", package).Redis.from_url(section["url"], protocol=2)
     query = f"*=>[KNN {LIMIT} @vector $wanted EF_RUNTIME {_EFFORT} AS distance]"
     fields = ("document", "title", "ordinal", "text", "metadata", "distance")
 
