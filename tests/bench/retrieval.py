@@ -140,6 +140,7 @@ async def measure(
     chunks = [
         Chunk(
             id=f"00000000-0000-8000-8000-{number:012x}",
+            key=f"00000000-0000-8000-8000-{number:012x}",
             document=f"{number}",
             title="",
             ordinal=number,

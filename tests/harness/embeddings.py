@@ -17,7 +17,7 @@ DIMENSION = 64
 class Embeddings:
     """What was asked. `texts` counts each text that was answered; `failures` answers 500 so often first.
 
-    Nothing is answered while `gate` is not set.
+    Nothing is answered while `gate` is not set; it closes by itself after `last` requests.
     """
 
     def __init__(self) -> None:
@@ -28,12 +28,15 @@ class Embeddings:
         self.dimension = DIMENSION
         self.body: bytes | None = None
         self.headers: dict[str, str] = {}
+        self.last: int | None = None
         self.gate = threading.Event()
         self.gate.set()
 
     def answer(self, body: dict[str, Any]) -> tuple[int, bytes]:
         """Return the status and content of one answer."""
         self.requests += 1
+        if self.last is not None and self.requests > self.last:
+            self.gate.clear()
         self.gate.wait()
         if self.failures:
             self.failures -= 1

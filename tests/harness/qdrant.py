@@ -79,6 +79,8 @@ class QdrantShim:
             case ("POST", ["points"]):
                 found = shard.retrieve(body["ids"], body.get("with_payload"), body.get("with_vector"))
                 return 200, [{"id": str(each.id), "payload": each.payload, "vector": each.vector} for each in found]
+            case ("POST", ["points", "scroll"]):
+                return 200, self._scroll(shard, body)
             case ("POST", ["points", "delete"]):
                 self._delete(shard, body)
             case ("POST", ["points", "query"]):
@@ -108,6 +110,14 @@ class QdrantShim:
             shard.update(edge.UpdateOperation.delete_points(body["points"]))
         else:
             shard.update(edge.UpdateOperation.delete_points_by_filter(_filter(body["filter"])))
+
+    def _scroll(self, shard: Any, body: Document) -> Document:
+        request = edge.ScrollRequest(
+            limit=body["limit"], filter=_filter(body["filter"]), with_payload=True, with_vector=body.get("with_vector")
+        )
+        found, following = shard.scroll(request)
+        points = [{"id": str(each.id), "payload": each.payload, "vector": each.vector} for each in found]
+        return {"points": points, "next_page_offset": None if following is None else str(following)}
 
     def _query(self, shard: Any, body: Document) -> list[Document]:
         given: Any = body["query"]
@@ -196,7 +206,10 @@ def _filter(given: Document) -> Any:
 def _condition(given: Document) -> Any:
     if "has_id" in given:
         return edge.HasIdCondition(set(given["has_id"]))
-    return edge.FieldCondition(given["key"], edge.MatchValue(given["match"]["value"]))
+    match: Any = given["match"]
+    return edge.FieldCondition(
+        given["key"], edge.MatchAny(match["any"]) if "any" in match else edge.MatchValue(match["value"])
+    )
 
 
 if __name__ == "__main__":

@@ -243,7 +243,9 @@ def read_workflow(text: str) -> Document:
     assert list(parsed.faults) == []
     assert isinstance(node, MappingNode)
     outline = WorkflowOutline(id="w", file="w.yaml", node=node, list=task_list_of(node))
-    project = ProjectOutline(knows_providers=False, max_nesting_depth=20, providers=(), workflows=(outline,))
+    project = ProjectOutline(
+        knows_providers=False, binds_knowledge=False, max_nesting_depth=20, providers=(), workflows=(outline,)
+    )
     assert [*check_workflows(project), *check_templates(project)] == []
     document: Document = to_value(node)
     return document

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, cast
 
@@ -41,6 +41,11 @@ class AnswerSchema:
         self._wrapped = not _is_object_schema(schema)
         self.request_schema: dict[str, Any] = _wrap(schema) if self._wrapped else dict(schema)
 
+    @property
+    def properties(self) -> frozenset[str]:
+        """Return the names of the properties that the schema itself describes, those of its choices included."""
+        return frozenset(_properties(self._schema))
+
     def read(self, text: str) -> Answer:
         """Return what `text` means: the first reading of it that fits the schema, or what is wrong with it."""
         try:
@@ -71,6 +76,18 @@ class AnswerSchema:
     def _problems(self, value: JsonValue) -> tuple[str, ...]:
         found = validate_value(self._schema, value)
         return tuple(f"{path}: {message}" if path else message for path, message in found[:_MAX_PROBLEMS])
+
+
+def _properties(node: Any) -> Iterator[str]:
+    if not isinstance(node, dict):
+        return
+    schema = cast("dict[str, Any]", node)
+    properties: Any = schema.get("properties")
+    if isinstance(properties, dict):
+        yield from cast("dict[str, Any]", properties)
+    for key in ("allOf", "anyOf", "oneOf"):
+        for choice in cast("list[Any]", schema.get(key) or []):
+            yield from _properties(choice)
 
 
 def _is_object_schema(schema: Mapping[str, Any]) -> bool:

@@ -74,8 +74,8 @@ class AgentResult:
 
     Attributes:
         text: the last answer as the model wrote it.
-        output: the value that fits `output_schema`; without one, `{"text": text, "response": text}`, and where
-            knowledge bases were asked also `sources`.
+        output: the value that fits `output_schema`; without one, `{"text": text, "response": text}`. Where knowledge
+            bases were asked it has `sources` as well, if it is an object and the schema means no other thing by it.
         fell_back_from: id of the provider that was asked for, when another one answered.
         reason: why that provider did not answer.
     """
@@ -107,7 +107,10 @@ async def run_agent(
     if request.output_schema is None:
         text = await _ask_for_text(request, model)
         return _result(text, {"text": text, "response": text, **more}, model.answers)
-    text, value = await _ask_for_value(request, AnswerSchema(request.output_schema), model)
+    schema = AnswerSchema(request.output_schema)
+    text, value = await _ask_for_value(request, schema, model)
+    if isinstance(value, dict) and "sources" not in schema.properties:
+        value = {**value, **more}
     return _result(text, value, model.answers)
 
 

@@ -58,6 +58,27 @@ def ingest_command(
     return print_ingestion(verbs.ingest(words), as_json=words.as_json)
 
 
+@knowledge_app.command("retry")
+def retry_command(
+    context: typer.Context,
+    kb: BaseOption = None,
+    server: ServerOption = None,
+    output: FormatOption = Format.text,
+    config: ConfigOption = None,
+    db_driver: DriverOption = None,
+    db_path: PathOption = None,
+) -> int:
+    """Try again the documents that could not be read, wherever they are from."""
+    from compozy.cli.knowledge_results import print_ingestion
+    from compozy.cli.knowledge_verbs import IngestWords
+
+    verbs = _verbs(context, server, config, db_driver, db_path)
+    words = IngestWords(
+        kb=kb, retry=True, failed_only=True, quiet=globals_of(context).quiet, as_json=output is Format.json
+    )
+    return print_ingestion(verbs.ingest(words), as_json=words.as_json)
+
+
 @knowledge_app.command("query")
 def query_command(
     context: typer.Context,
@@ -82,14 +103,17 @@ def query_command(
     db_path: PathOption = None,
 ) -> None:
     """Show the passages that answer a question."""
-    from compozy.cli.knowledge_results import print_matches, read_filters, read_mode
+    from compozy.cli.knowledge_results import print_matches, read_filters, read_mode, tell_if_empty
 
     given: dict[str, Any] = {"top_k": top_k, "min_score": min_score, "mode": read_mode(mode)}
     if filters:
         given["filters"] = read_filters(filters)
     asked = {key: value for key, value in given.items() if value is not None}
-    found = _verbs(context, server, config, db_driver, db_path).query(kb, text, asked)
+    verbs = _verbs(context, server, config, db_driver, db_path)
+    found = verbs.query(kb, text, asked)
     print_matches(found, as_json=output is Format.json)
+    if not found["matches"]:
+        tell_if_empty(verbs.get(found["knowledge_base_id"]))
 
 
 @knowledge_app.command("list")

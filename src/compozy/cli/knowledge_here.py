@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 from compozy.app import COMMAND, close_storage, knowledge_of, open_app, open_reading, open_storage
 from compozy.cli.executions import until_it_rests
@@ -21,11 +21,13 @@ from compozy.knowledge.catalog import KnowledgeCatalog
 from compozy.knowledge.config import KnowledgeBinding
 from compozy.knowledge.ingest import progress_of
 from compozy.knowledge.paths import Reach
-from compozy.knowledge.run import IngestRequest, start_ingestion
+from compozy.knowledge.run import IngestRequest, check_request, start_ingestion
 from compozy.knowledge.sources import is_address
 from compozy.project.loaded import LoadedProject
 from compozy.task.report import Silence
 from compozy.workflow.documents import execution_document
+
+T = TypeVar("T")
 
 _WAIT_FOR_LOCK_S = 30.0
 _LOOK_S = 0.2
@@ -42,11 +44,18 @@ class KnowledgeHere:
         """Take documents in and wait for the end.
 
         Raises:
-            UsageError: the path leads out of the project, or the knowledge base is not known.
+            UsageError: the path leads out of the project, nothing is there, or the knowledge base is not known.
         """
         base = self._knowledge.base(words.kb)
         path = None if words.path is None else project_path(words.path, self._knowledge.reach)
-        request = IngestRequest(knowledge_base_id=base.id, path=path, reindex=words.reindex, retry=words.retry)
+        request = IngestRequest(
+            knowledge_base_id=base.id,
+            path=path,
+            reindex=words.reindex,
+            retry=words.retry,
+            failed_only=words.failed_only,
+        )
+        self._with_database(lambda database: check_request(self._knowledge, database, request))
         tell_start(words, base.embedder.name)
         database = open_storage(
             self._project,
@@ -107,17 +116,20 @@ class KnowledgeHere:
             return execution_document(await database.read_async(lambda c: get_execution(c, run_id)))
 
     def _with_catalog(self, call: Callable[[KnowledgeCatalog, Database | None], Awaitable[Document]]) -> Document:
-        database = open_reading(self._project)
-
-        async def run() -> Document:
+        async def run(database: Database | None) -> Document:
             catalog = KnowledgeCatalog(self._knowledge, database)
             try:
                 return await call(catalog, database)
             finally:
                 await catalog.aclose()
 
+        return self._with_database(run)
+
+    def _with_database(self, call: Callable[[Database | None], Coroutine[Any, Any, T]]) -> T:
+        """Call with the database for reading, None where there is none yet."""
+        database = open_reading(self._project)
         try:
-            return asyncio.run(run())
+            return asyncio.run(call(database))
         finally:
             if database is not None:
                 close_storage(database)

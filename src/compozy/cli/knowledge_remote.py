@@ -28,9 +28,13 @@ class RemoteKnowledge:
     def ingest(self, words: IngestWords) -> Document:
         """Have the server take documents in, and wait for the end."""
         base = self._base(words.kb)
-        body: Document = {"path": self._path(words.path), "reindex": words.reindex, "retry": words.retry}
+        if words.failed_only:
+            run = self._client.post(_PATH, base["id"], "retry", body={})
+        else:
+            body: Document = {"path": self._path(words.path), "reindex": words.reindex, "retry": words.retry}
+            run = self._client.post(_PATH, base["id"], "ingest", body=body)
+        # Not before, for it may have been refused.
         tell_start(words, base["embedder"])
-        run = self._client.post(_PATH, base["id"], "ingest", body=body)
         with IngestionBar(quiet=words.quiet) as bar:
             while not (Status(run["status"]).is_final or Status(run["status"]) is Status.PAUSED):
                 bar.show(run["progress"])

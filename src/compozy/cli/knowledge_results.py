@@ -8,11 +8,15 @@ from typing import Any
 from compozy.cli.bar import Bar
 from compozy.cli.knowledge_verbs import Document, IngestWords
 from compozy.cli.output import paint, print_json, print_line, print_note, print_table
-from compozy.cli.results import print_failure, tell_paused
+from compozy.cli.results import INTERRUPTED, print_failure, tell_paused
+from compozy.database.status import Status
 from compozy.errors import UsageError
 
 _MODES = ("vector", "text", "hybrid")
 _EXCERPT = 200
+# Lines that are printed of each; the documents have more.
+_MAX_SKIPPED = 10
+_MAX_FAILURES = 20
 
 
 def read_mode(text: str | None) -> str | None:
@@ -44,14 +48,17 @@ def read_filters(given: list[str]) -> dict[str, str]:
 def tell_start(words: IngestWords, embedder: str) -> None:
     """Say what is about to be taken in, and who embeds it."""
     if not words.as_json:
-        print_line(f"Ingesting documents from {words.path or 'the sources of the knowledge base'}...")
+        if words.failed_only:
+            print_line("Ingesting again what failed before...")
+        else:
+            print_line(f"Ingesting documents from {words.path or 'the sources of the knowledge base'}...")
         sys.stdout.flush()
     if not words.quiet:
         print_note(f"note: embeddings by {embedder}")
 
 
 def print_ingestion(run: Document, *, as_json: bool) -> int:
-    """Print what an ingestion did and return the exit status: 1 when it, or a document, failed."""
+    """Print what an ingestion did and return the exit status: 1 when it failed, or a document is not in."""
     output: Document | None = run["output"]
     if as_json:
         print_json(run)
@@ -60,7 +67,9 @@ def print_ingestion(run: Document, *, as_json: bool) -> int:
     elif output is None:
         print_failure(run)
     else:
-        _print_counts(output)
+        _print_counts(output, is_retry=run["input"].get("failed_only", False))
+    if Status(run["status"]) is Status.CANCELED:
+        return INTERRUPTED
     return 1 if output is None or output["failed"] else 0
 
 
@@ -77,6 +86,14 @@ def print_matches(found: Document, *, as_json: bool) -> None:
         print_line(f"   score {match['score']:.4f}")
         text = " ".join(match["text"].split())
         print_line(f"   {text[:_EXCERPT]}{'...' if len(text) > _EXCERPT else ''}")
+
+
+def tell_if_empty(base: Document) -> None:
+    """Say of a knowledge base that gave nothing that there is nothing in it."""
+    if not base["documents"]["ready"]:
+        print_note(
+            f"note: knowledge base {base['id']!r} is empty; take documents in with `compozy knowledge ingest PATH`"
+        )
 
 
 def print_bases(found: Document, *, as_json: bool) -> None:
@@ -141,7 +158,7 @@ class IngestionBar(Bar):
         self.draw(progress["done"], progress["total"], words)
 
 
-def _print_counts(output: Document) -> None:
+def _print_counts(output: Document, *, is_retry: bool) -> None:
     check = paint("✓", "green", stream=sys.stdout)
     notes = [
         f"{output[key]} {word}" for key, word in (("unchanged", "unchanged"), ("deleted", "deleted")) if output[key]
@@ -150,12 +167,26 @@ def _print_counts(output: Document) -> None:
     print_line(f"{check} Processed {_count(output['documents'], 'document')}{more}")
     print_line(f"{check} Created {_count(output['chunks'], 'chunk')}")
     print_line(f"{check} Embeddings stored in {output['store']}")
-    if output["skipped"]:
-        print_note(f"note: {_count(output['skipped'], 'file')} of other kinds left out")
-    for failure in output["failures"]:
+    if not any(output[key] for key in ("documents", "unchanged", "deleted", "failed")):
+        print_note("note: no document has failed" if is_retry else "note: no documents found")
+    _print_skipped(output["skipped_files"], output["skipped"])
+    for failure in output["failures"][:_MAX_FAILURES]:
         print_note(f"{paint('✗', 'red')} {failure['document']}: {_reason(failure)}")
     if output["failed"]:
-        print_note(f"{_count(output['failed'], 'document')} could not be read; see `compozy knowledge status --failed`")
+        print_note(
+            f"{_count(output['failed'], 'document')} could not be read; see `compozy knowledge status --failed`, "
+            "and try them again with `compozy knowledge retry`"
+        )
+
+
+def _print_skipped(files: list[dict[str, str]], count: int) -> None:
+    """Name the first files that were left out, and why."""
+    if count:
+        print_note(f"note: {_count(count, 'file')} left out:")
+    for file in files[:_MAX_SKIPPED]:
+        print_note(f"  {file['document']}: {file['reason']}")
+    if count > _MAX_SKIPPED:
+        print_note(f"  ... and {count - _MAX_SKIPPED} more; `--format json` lists the first {len(files)}")
 
 
 def _reason(error: dict[str, Any] | None) -> str:

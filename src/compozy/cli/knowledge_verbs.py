@@ -10,12 +10,16 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class IngestWords:
-    """The words of `compozy knowledge ingest`; `path` is as it was written."""
+    """The words of `compozy knowledge ingest` and `retry`; `path` is as it was written.
 
-    path: str | None
+    `failed_only` is `retry`: nothing is looked at but what failed before.
+    """
+
+    path: str | None = None
     kb: str | None
-    reindex: bool
-    retry: bool
+    reindex: bool = False
+    retry: bool = False
+    failed_only: bool = False
     quiet: bool
     as_json: bool
 

@@ -18,6 +18,7 @@ from compozy.durable.format import JOURNAL_FORMAT
 INTERRUPTED = 130
 # Tasks of one container that are shown; a collection may have thousands.
 _MAX_CHILDREN = 50
+_INGESTION = "knowledge/"
 _ENDS = {Status.FAILED: "failed", Status.CANCELED: "was canceled", Status.TIMED_OUT: "timed out"}
 
 Document = dict[str, Any]
@@ -25,6 +26,11 @@ Document = dict[str, Any]
 
 def print_result(run: Document, *, as_json: bool) -> int:
     """Print how a run ended and return the exit status of `workflow run`."""
+    if run["workflow_id"].startswith(_INGESTION):
+        # Here, because it prints what is told of failures as this does.
+        from compozy.cli.knowledge_results import print_ingestion
+
+        return print_ingestion(run, as_json=as_json)
     status = Status(run["status"])
     if as_json:
         print_json(run)
@@ -73,7 +79,10 @@ def print_failure(run: Document) -> None:
     details: Document = error.get("details", {})
     task = f" in task {details['task']!r}" if "task" in details else ""
     how = _ENDS.get(Status(run["status"]), run["status"])
-    print_note(f"{paint('Error:', 'red')} workflow {run['workflow_id']!r} {how}{task}")
+    name: str = run["workflow_id"]
+    is_ingestion = name.startswith(_INGESTION)
+    what = f"taking documents into {name.removeprefix(_INGESTION)!r}" if is_ingestion else f"workflow {name!r}"
+    print_note(f"{paint('Error:', 'red')} {what} {how}{task}")
     if error.get("message"):
         place = f"{details['place']}: " if "place" in details else ""
         print_note(f"  {place}{error['message']}")

@@ -17,10 +17,11 @@ from compozy.database.database import Database
 from compozy.database.executions import Execution, NewExecution, get_execution, get_status, no_execution
 from compozy.database.status import Status
 from compozy.errors import NotFoundError, RunCanceledError
+from compozy.knowledge.run import check_request, is_ingestion, request_of, start_again
 from compozy.project.definition import snapshot
 from compozy.project.loaded import LoadedProject, LoadedWorkflow
 from compozy.workflow.documents import read_run
-from compozy.workflow.rerun import RerunRequest, prepare_rerun, read_source
+from compozy.workflow.rerun import RerunRequest, prepare_ingestion_again, prepare_rerun, read_source
 from compozy.workflow.start import check_same_run, prepare_run, start_run
 
 _TERMINATED = 143
@@ -69,6 +70,8 @@ def _prepare_rerun(project: LoadedProject, request: RunRequest) -> NewExecution:
             source, tasks = read_source(connection, wanted)
     finally:
         close_storage(database)
+    if is_ingestion(source):
+        return prepare_ingestion_again(source, wanted)
     workflow = project.workflow(source.workflow_id).config
     new = prepare_rerun(workflow, snapshot(project, source.workflow_id), source, tasks, wanted)
     if new.kept and not request.quiet:
@@ -117,7 +120,7 @@ class _Runner:
         progress = Progress(run_id, quiet=self._request.quiet)
         async with open_app(self._project, self._database, role=COMMAND, report=progress) as app:
             self._tell_at_start(app)
-            created = await start_run(app.runtime, self._project.workflow(new.workflow_id).config, new)
+            created = await self._start(app, new)
             if not created:
                 await self._join(app, new)
             received = await self._wait(app, run_id)
@@ -129,6 +132,12 @@ class _Runner:
             run = await self._database.read_async(lambda c: get_execution(c, run_id))
             self._tell_others_left(app, run_id)
             return self._print(run)
+
+    async def _start(self, app: App, new: NewExecution) -> bool:
+        if not is_ingestion(new):
+            return await start_run(app.runtime, self._project.workflow(new.workflow_id).config, new)
+        await check_request(app.knowledge.project, self._database, request_of(new))
+        return await start_again(app.runtime, self._database, new)
 
     async def _join(self, app: App, new: NewExecution) -> None:
         """The id is known: show that run, and go on with it when nobody does."""

@@ -116,16 +116,26 @@ def plan_documents(
         changed: name, size, and whether what the store holds of it still counts, should it be the same.
     """
     now = now_ms()
-    fresh = {"hash": "", "recipe": "", "title": "", "chunks": 0, "created_ms": now}
-    for name, size, is_kept in changed:
-        values: dict[str, Any] = {"status": "PENDING", "size": size, "workflow_exec_id": run_id, "updated_ms": now}
-        key = {"knowledge_base_id": base_id, "document": name}
-        connection.execute(insert_if_new(knowledge_documents), {**fresh, **key, **values})
-        connection.execute(
-            sa.update(knowledge_documents)
-            .where(_T.knowledge_base_id == base_id, _T.document == name)
-            .values(**values, error=sa.null(), **({} if is_kept else {"hash": ""}))
-        )
+    values: dict[str, Any] = {"status": "PENDING", "workflow_exec_id": run_id, "updated_ms": now}
+    fresh = {
+        "knowledge_base_id": base_id,
+        "hash": "",
+        "recipe": "",
+        "title": "",
+        "chunks": 0,
+        "created_ms": now,
+        **values,
+    }
+    plan = _update_one(base_id).values(**values, size=sa.bindparam("_size"), error=sa.null())
+    kept = [{"_document": name, "_size": size} for name, size, is_kept in changed if is_kept]
+    others = [{"_document": name, "_size": size} for name, size, is_kept in changed if not is_kept]
+    if changed:
+        rows = [{**fresh, "document": name, "size": size} for name, size, _ in changed]
+        connection.execute(insert_if_new(knowledge_documents), rows)
+    if kept:
+        connection.execute(plan, kept)
+    if others:
+        connection.execute(plan.values(hash=""), others)
 
 
 def begin_documents(connection: sa.Connection, base_id: str, documents: Sequence[str]) -> None:
@@ -139,23 +149,22 @@ def begin_documents(connection: sa.Connection, base_id: str, documents: Sequence
 
 def end_documents(connection: sa.Connection, base_id: str, recipe: str, ends: Sequence[DocumentEnd]) -> None:
     """Write how documents ended."""
-    now = now_ms()
-    for end in ends:
-        values: dict[str, Any] = {
-            "status": end.status,
-            "hash": end.hash,
-            "recipe": recipe,
-            "size": end.size,
-            "chunks": end.chunks,
-            "title": end.title,
-            "error": sa.null() if end.error is None else end.error,
-            "updated_ms": now,
-        }
-        connection.execute(
-            sa.update(knowledge_documents)
-            .where(_T.knowledge_base_id == base_id, _T.document == end.document)
-            .values(**values)
-        )
+    written = ("status", "hash", "size", "chunks", "title")
+    update = _update_one(base_id).values(
+        **{name: sa.bindparam(f"_{name}") for name in written}, recipe=recipe, updated_ms=now_ms()
+    )
+    good = [end for end in ends if end.error is None]
+    for group, error in ((good, None), *(([end], end.error) for end in ends if end.error is not None)):
+        if group:
+            rows = [{f"_{name}": getattr(end, name) for name in ("document", *written)} for end in group]
+            connection.execute(update.values(error=sa.null() if error is None else error), rows)
+
+
+def _update_one(base_id: str) -> sa.Update:
+    """Return the change of one row, whose `_document` is given for each."""
+    return sa.update(knowledge_documents).where(
+        _T.knowledge_base_id == base_id, _T.document == sa.bindparam("_document")
+    )
 
 
 def delete_documents(connection: sa.Connection, base_id: str, documents: Sequence[str] | None = None) -> None:

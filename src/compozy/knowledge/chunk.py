@@ -59,7 +59,7 @@ def cut(document: str, content: DocumentText, chunking: Chunking, *, space: str)
         for chunk in split(piece):
             if not chunk.strip():
                 continue
-            chunk_id = _chunk_id(space, document, chunk, seen[chunk])
+            chunk_id = text_id("\0".join((space, document, str(seen[chunk]), chunk)))
             seen[chunk] += 1
             pieces.append(Piece(id=chunk_id, ordinal=len(pieces), text=chunk))
     return pieces
@@ -91,9 +91,8 @@ def _portions(text: str) -> Iterator[str]:
     yield text[start:]
 
 
-def _chunk_id(space: str, document: str, text: str, occurrence: int) -> str:
-    """Return a UUID, the form of id that every store takes."""
-    key = "\0".join((space, document, str(occurrence), text))
-    digest = hashlib.sha256(key.encode()).hexdigest()
+def text_id(text: str) -> str:
+    """Return a UUID, the form of id that every store takes, by which a text is known."""
+    digest = hashlib.sha256(text.encode()).hexdigest()
     # Marked as version 8, the one for ids of one's own making (RFC 9562).
     return f"{digest[:8]}-{digest[8:12]}-8{digest[13:16]}-8{digest[17:20]}-{digest[20:32]}"

@@ -37,9 +37,9 @@ from compozy.errors import CompozyError, DatabaseError, KnowledgeError
 from compozy.knowledge.base import STORE_NAMES, KnowledgeBase
 from compozy.knowledge.catalog import KnowledgeCatalog, check_dimension
 from compozy.knowledge.run import TASK, IngestRequest
-from compozy.knowledge.sources import Found, FoundDocument, Scope, find_path, find_sources
+from compozy.knowledge.sources import Found, FoundDocument, Scope, find_again, find_path, find_sources
 from compozy.knowledge.store.protocol import Facts
-from compozy.knowledge.take import Taking
+from compozy.knowledge.take import Taking, failure_of
 
 _DOCUMENTS_AT_ONCE = 64
 _BYTES_AT_ONCE = 8 * 1024 * 1024
@@ -47,7 +47,12 @@ _BYTES_AT_ONCE = 8 * 1024 * 1024
 
 @dataclass(kw_only=True)
 class _Counts:
-    """What an ingestion did."""
+    """What an ingestion did.
+
+    Attributes:
+        failed: documents that could not be read, also before, where they are the same; the first of them in `failures`.
+        skipped: files that were left out; the first of them in `skipped_files`, each with its reason.
+    """
 
     documents: int = 0
     chunks: int = 0
@@ -57,6 +62,7 @@ class _Counts:
     deleted: int = 0
     skipped: int = 0
     failures: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    skipped_files: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
 
 
 _MAX_FAILURES = 100
@@ -97,7 +103,14 @@ class Ingestions:
             raise KnowledgeError(
                 f"there is no {request.path!r} in the project's folder", hint="name a file, a folder or a pattern"
             )
-        counts = _Counts(unchanged=plan["unchanged"], deleted=len(plan["gone"]), skipped=looked["skipped"])
+        counts = _Counts(
+            unchanged=plan["unchanged"],
+            failed=plan["failed"],
+            failures=plan["failures"],
+            deleted=len(plan["gone"]),
+            skipped=looked["skipped"],
+            skipped_files=[{"document": name, "reason": reason} for name, reason in looked["skipped_files"]],
+        )
         taking = Taking(database=self.database, catalog=self.catalog, base=base)
         for number, group in enumerate(_groups(plan["changed"])):
             _add(counts, await step(f"{TASK}.take.{number}", partial(taking.take, group)))
@@ -129,7 +142,10 @@ class Ingestions:
     async def _look(self, base: KnowledgeBase, request: IngestRequest) -> dict[str, Any]:
         """Return what documents there are, as the journal keeps it."""
         reach = self.catalog.project.reach
-        if request.path is None:
+        if request.failed_only:
+            names = await self.database.read_async(partial(_unfinished, base_id=base.id))
+            found = await asyncio.to_thread(find_again, names, reach=reach)
+        elif request.path is None:
             found = await asyncio.to_thread(find_sources, base.settings.sources, reach=reach)
         else:
             found = await asyncio.to_thread(find_path, request.path, base=reach.root, reach=reach)
@@ -137,8 +153,7 @@ class Ingestions:
 
     async def _drop(self, base: KnowledgeBase, gone: Sequence[str]) -> None:
         store = self.catalog.store(base)
-        for document in gone:
-            await store.prune(document, ())
+        await store.prune(dict.fromkeys(gone, ()))
         await self.database.write_async(partial(delete_documents, base_id=base.id, documents=gone))
 
     async def _settle(self, base: KnowledgeBase) -> None:
@@ -156,7 +171,12 @@ class _Planning:
     is_new: bool
 
     def record(self, connection: sa.Connection) -> dict[str, Any]:
-        """Do so on `connection`, and return it for the journal: `{"changed": [[name, size]], "gone": [name]}`."""
+        """Do so on `connection`, and return it for the journal.
+
+        Returns:
+            `{"changed": [[name, size]], "gone": [name]}`, the number of those that are `unchanged`, of those that
+            `failed` before and would again, and the first of their `failures`.
+        """
         found, scope = _found_from_json(self.looked)
         if self.is_new:
             # The store was made anew: what the rows say of another one counts no more.
@@ -164,6 +184,8 @@ class _Planning:
         known = {row.document: row for row in list_documents(connection, self.base.id)}
         recipe = self.base.recipe
         changed = [each for each in found if not self._is_done(known.get(each.id), each, recipe)]
+        taken = {each.id for each in changed}
+        failed = [known[each.id] for each in found if each.id not in taken and _has_failed(known[each.id])]
         names = {each.id for each in found}
         gone = [name for name in known if name not in names and scope.covers(name)]
         plan_documents(
@@ -172,7 +194,9 @@ class _Planning:
         return {
             "changed": [[each.id, each.size] for each in changed],
             "gone": gone,
-            "unchanged": len(found) - len(changed),
+            "unchanged": len(found) - len(changed) - len(failed),
+            "failed": len(failed),
+            "failures": [failure_of(row.document, row.error or {}) for row in failed[:_MAX_FAILURES]],
         }
 
     def _is_done(self, row: KnowledgeDocument | None, found: FoundDocument, recipe: str) -> bool:
@@ -182,6 +206,16 @@ class _Planning:
             # The same bytes would fail in the same way.
             return bool(found.hash) and (row.error or {}).get("hash") == found.hash
         return row.status is DocumentStatus.READY and row.hash == found.hash
+
+
+def _unfinished(connection: sa.Connection, base_id: str) -> list[str]:
+    """Return the documents that a knowledge base does not hold, though it was asked to."""
+    rows = list_documents(connection, base_id)
+    return [row.document for row in rows if row.status is not DocumentStatus.READY]
+
+
+def _has_failed(row: KnowledgeDocument) -> bool:
+    return row.status is DocumentStatus.FAILED
 
 
 def progress_of(connection: sa.Connection, base_id: str, run_id: str) -> dict[str, int]:
@@ -234,6 +268,7 @@ def _found_to_json(found: Found) -> dict[str, Any]:
         "named": list(found.scope.documents),
         "patterns": list(found.scope.patterns),
         "skipped": found.skipped,
+        "skipped_files": [list(pair) for pair in found.skipped_files],
         "missing": found.is_missing,
     }
 

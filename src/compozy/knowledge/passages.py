@@ -34,7 +34,8 @@ async def find_passages(
 
     Returns:
         `{"knowledge_base_id", "document", "title", "score", "chunk", "text"}` for each; `chunk` is its place in the
-        document, from 0.
+        document, from 0. For a knowledge base that gave nothing and has a `fallback`: `{"knowledge_base_id",
+        "fallback"}`.
 
     Raises:
         KnowledgeError: a knowledge base cannot be asked.
@@ -43,6 +44,7 @@ async def find_passages(
     room -= _FRAME_TOKENS
     for binding in bindings:
         base = catalog.project.base(binding.knowledge_base_id)
+        before = len(found)
         for match in await retrieve(catalog, base, make_query(base, question, binding)):
             cost = estimate_tokens(match.text) + _PASSAGE_TOKENS
             if cost > room:
@@ -59,20 +61,25 @@ async def find_passages(
                     "text": match.text,
                 }
             )
+        fallback = binding.fallback or base.settings.retrieval.fallback
+        if len(found) == before and fallback is not None:
+            found.append({"knowledge_base_id": base.id, "fallback": fallback})
+            room -= estimate_tokens(fallback)
     return found
 
 
 def sources_of(passages: Sequence[Passage]) -> list[Passage]:
     """Return where passages are from, without their text: what `.output.sources` holds."""
-    return [{key: passage[key] for key in ("document", "title", "score", "chunk")} for passage in passages]
+    keys = ("document", "title", "score", "chunk")
+    return [{key: passage[key] for key in keys} for passage in passages if "document" in passage]
 
 
 def with_passages(prompt: str, passages: Sequence[Passage]) -> str:
-    """Return the prompt with passages in front of it; without any it stays as it is."""
-    if not passages:
-        return prompt
-    quoted = "\n\n".join(_quote(passage) for passage in passages)
-    return f"{_BEFORE}\n\n{quoted}\n\n{prompt}"
+    """Return the prompt with passages in front of it, and what stands for those that are not there; else as it is."""
+    quoted = [_quote(passage) for passage in passages if "document" in passage]
+    # These are words of the project's own.
+    instead = [str(passage["fallback"]) for passage in passages if "fallback" in passage]
+    return "\n\n".join((*([_BEFORE] if quoted else []), *quoted, *instead, prompt))
 
 
 def _quote(passage: Passage) -> str:

@@ -1,17 +1,24 @@
-"""An ingestion as a run like any other: what it is asked for, and how it is accepted."""
+"""An ingestion as a run like any other: what it is asked for, what is refused at once, and how it is accepted."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import asyncio
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
+import sqlalchemy as sa
+
+from compozy.config.nearest import suggest
 from compozy.database.database import Database
-from compozy.database.documents import find_open_ingestion
-from compozy.database.executions import NewExecution
+from compozy.database.documents import find_open_ingestion, list_documents
+from compozy.database.executions import Execution, NewExecution, check_execution_id
 from compozy.durable.format import JOURNAL_FORMAT
 from compozy.durable.runtime import Runtime
-from compozy.errors import ConflictError
+from compozy.errors import ConflictError, NotFoundError, UsageError
 from compozy.ids import new_execution_id
+from compozy.knowledge.base import KnowledgeProject
+from compozy.knowledge.sources import Look, Scope, is_address, look_at
 
 KIND = "ingestion"
 """What the definition of such a run says that it is."""
@@ -26,12 +33,14 @@ class IngestRequest:
         path: a file, a folder or a pattern of files, from the project's folder; None for the sources of the base.
         reindex: empty the store first, and take everything in anew.
         retry: take those in again that failed, though they are the same.
+        failed_only: look at nothing but what failed before; `path` is None then.
     """
 
     knowledge_base_id: str
     path: str | None = None
     reindex: bool = False
     retry: bool = False
+    failed_only: bool = False
 
 
 def workflow_id_of(base_id: str) -> str:
@@ -39,16 +48,36 @@ def workflow_id_of(base_id: str) -> str:
     return f"knowledge/{base_id}"
 
 
-def prepare_ingestion(request: IngestRequest) -> NewExecution:
-    """Return the run that takes documents in."""
-    return NewExecution(
-        workflow_exec_id=new_execution_id(),
-        workflow_id=workflow_id_of(request.knowledge_base_id),
-        input=asdict(request),
-        definition={"kind": KIND},
-        journal_format=JOURNAL_FORMAT,
-        deadline_ms=None,
-    )
+def is_ingestion(run: Execution | NewExecution) -> bool:
+    """Return whether a run takes documents in."""
+    return run.definition.get("kind") == KIND
+
+
+async def check_request(project: KnowledgeProject, database: Database | None, request: IngestRequest) -> None:
+    """Refuse what cannot be taken in, before a run of it is stored.
+
+    Args:
+        project: the project's knowledge.
+        database: None where there is none yet.
+        request: what is asked for.
+
+    Raises:
+        NotFoundError: there is no such knowledge base, or nothing at the path and nothing known from there.
+        UsageError: the path leads out of the project, is of a kind that is not read, or is missing.
+    """
+    base = project.base(request.knowledge_base_id)
+    if request.failed_only:
+        return
+    if request.path is None:
+        if not base.settings.sources:
+            hint = "name a PATH, or write `sources` of the knowledge base into compozy.yaml"
+            raise UsageError(f"knowledge base {base.id!r} has no sources", hint=hint)
+        return
+    if is_address(request.path):
+        return
+    look = await asyncio.to_thread(look_at, request.path, reach=project.reach)
+    if look.is_missing and not await _knows_any(database, base.id, look.scope):
+        raise _nothing_at(request.path, look)
 
 
 async def start_ingestion(runtime: Runtime, database: Database, request: IngestRequest) -> str:
@@ -57,21 +86,81 @@ async def start_ingestion(runtime: Runtime, database: Database, request: IngestR
     Raises:
         ConflictError: the knowledge base takes in something else just now.
     """
-    new = prepare_ingestion(request)
-    under_way = await database.read_async(lambda connection: find_open_ingestion(connection, new.workflow_id))
+    return await _accept(runtime, database, _prepare(request))
+
+
+def repeat_ingestion(source: Execution, *, new_id: str | None) -> NewExecution:
+    """Return the run that takes in again what the ingestion `source` took in, and tries again what failed.
+
+    Args:
+        source: the ingestion.
+        new_id: id of the new run; None makes one.
+    """
+    request = replace(IngestRequest(**source.input), retry=True)
+    return _prepare(request, new_id=new_id, rerun_of=source.workflow_exec_id)
+
+
+def request_of(new: NewExecution) -> IngestRequest:
+    """Return what an ingestion was asked for."""
+    return IngestRequest(**new.input)
+
+
+async def start_again(runtime: Runtime, database: Database, new: NewExecution) -> bool:
+    """Accept what `repeat_ingestion` returned; False when a run of its id is there already.
+
+    Raises:
+        ConflictError: the knowledge base takes something in just now.
+    """
+    under_way = await database.read_async(partial(find_open_ingestion, workflow_id=new.workflow_id))
+    if under_way is not None and under_way[0] != new.workflow_exec_id:
+        raise _occupied(under_way)
+    return await runtime.submit(new, first_task=TASK, kind=KIND)
+
+
+def _prepare(request: IngestRequest, *, new_id: str | None = None, rerun_of: str | None = None) -> NewExecution:
+    return NewExecution(
+        workflow_exec_id=new_execution_id() if new_id is None else check_execution_id(new_id),
+        workflow_id=workflow_id_of(request.knowledge_base_id),
+        input=asdict(request),
+        definition={"kind": KIND},
+        journal_format=JOURNAL_FORMAT,
+        deadline_ms=None,
+        rerun_of=rerun_of,
+    )
+
+
+async def _accept(runtime: Runtime, database: Database, new: NewExecution) -> str:
+    under_way = await database.read_async(partial(find_open_ingestion, workflow_id=new.workflow_id))
     if under_way is None:
         await runtime.submit(new, first_task=TASK, kind=KIND)
         return new.workflow_exec_id
-    known_id, known = under_way
-    if known != new.input:
-        raise ConflictError(
-            f"knowledge base {request.knowledge_base_id!r} takes in {_describe(known)} just now",
-            hint=f"wait for it: `compozy workflow get {known_id} --wait`",
-            details={"execution_id": known_id},
-        )
-    await runtime.adopt(known_id)
-    return known_id
+    if asdict(IngestRequest(**under_way[1])) != new.input:
+        raise _occupied(under_way)
+    await runtime.adopt(under_way[0])
+    return under_way[0]
 
 
-def _describe(known: dict[str, Any]) -> str:
-    return known["path"] or "its sources"
+def _occupied(under_way: tuple[str, Any]) -> ConflictError:
+    known_id, known = under_way[0], IngestRequest(**under_way[1])
+    what = "what failed before" if known.failed_only else known.path or "its sources"
+    return ConflictError(
+        f"knowledge base {known.knowledge_base_id!r} takes in {what} just now",
+        hint=f"wait for it: `compozy workflow get {known_id} --wait`",
+        details={"execution_id": known_id},
+    )
+
+
+async def _knows_any(database: Database | None, base_id: str, scope: Scope) -> bool:
+    """Return whether the knowledge base holds documents from a place where nothing is any more."""
+
+    def find(connection: sa.Connection) -> bool:
+        return any(scope.covers(row.document) for row in list_documents(connection, base_id))
+
+    return database is not None and await database.read_async(find)
+
+
+def _nothing_at(path: str, look: Look) -> NotFoundError:
+    if look.scope.patterns:
+        return NotFoundError(f"no file fits the pattern {path!r}", hint="it counts from the project's folder")
+    hint = suggest(path.rpartition("/")[2], look.neighbours) or "name a file, a folder or a pattern"
+    return NotFoundError(f"there is no {path!r} in the project's folder", hint=hint)

@@ -15,6 +15,7 @@ from compozy.knowledge.paths import Reach
 from compozy.knowledge.read.kinds import SUFFIXES
 
 MAX_DOCUMENTS = 200_000
+MAX_SKIPPED = 100
 _WILDCARDS = frozenset("*?[")
 _SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__"})
 _BLOCK = 1024 * 1024
@@ -60,12 +61,28 @@ class Scope:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What is there. `skipped` counts files of kinds that are not read; `is_missing`: there was nothing at a path."""
+    """What is there.
+
+    Attributes:
+        skipped: how many files are left out.
+        skipped_files: the first `MAX_SKIPPED` of them, each with the reason.
+        is_missing: there was nothing at a path.
+    """
 
     documents: tuple[FoundDocument, ...]
     scope: Scope
     skipped: int
+    skipped_files: tuple[tuple[str, str], ...] = ()
     is_missing: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """A first look at a path. `neighbours` are names beside it, where nothing is there."""
+
+    scope: Scope
+    is_missing: bool
+    neighbours: tuple[str, ...] = ()
 
 
 def _is_match(document: str, pattern: str) -> bool:
@@ -107,6 +124,36 @@ def find_sources(sources: Sequence[SourceSettings], *, reach: Reach) -> Found:
     return search.found()
 
 
+def find_again(names: Sequence[str], *, reach: Reach) -> Found:
+    """Return what is left of documents that are known by their names; those that are gone count as deleted."""
+    search = _Search(reach=reach)
+    for name in names:
+        search.add_known(name)
+    return search.found()
+
+
+def look_at(path: str, *, reach: Reach) -> Look:
+    """Return whether there is anything at a path, without reading it.
+
+    Raises:
+        UsageError: it leads out of the project, or is a file of a kind that is not read.
+    """
+    search = _Search(reach=reach)
+    place, pattern = search.place_of(path, reach.root)
+    folder = search.folder_name(place)
+    if pattern:
+        scope = Scope(patterns=(f"{folder}/{pattern}" if folder else pattern,))
+        return Look(scope=scope, is_missing=next(search.matches(place, pattern), None) is None)
+    scope = Scope(folders=(folder,), documents=(folder,))
+    if place.is_file():
+        _check_kind(place)
+    if os.path.lexists(place):
+        _check_whether_file(path, place)
+        return Look(scope=scope, is_missing=False)
+    beside = place.parent.iterdir() if place.parent.is_dir() else ()
+    return Look(scope=scope, is_missing=True, neighbours=tuple(path.name for path in beside))
+
+
 def hash_file(path: Path) -> str:
     """Return the SHA-256 of a file's bytes in hexadecimal digits.
 
@@ -128,33 +175,40 @@ class _Search:
     named: list[str] = field(default_factory=list[str])
     patterns: list[str] = field(default_factory=list[str])
     skipped: int = 0
+    skipped_files: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     is_missing: bool = False
 
     def found(self) -> Found:
         scope = Scope(folders=tuple(self.folders), documents=tuple(self.named), patterns=tuple(self.patterns))
         documents = tuple(sorted(self.documents.values()))
-        return Found(documents=documents, scope=scope, skipped=self.skipped, is_missing=self.is_missing)
+        return Found(
+            documents=documents,
+            scope=scope,
+            skipped=self.skipped,
+            skipped_files=tuple(self.skipped_files),
+            is_missing=self.is_missing,
+        )
 
     def add(self, path: str, base: Path) -> None:
         if is_address(path):
             self.add_address(path)
             return
-        head, pattern = _split_pattern(path)
-        place = self.reach.confine(head, base=base)
+        place, pattern = self.place_of(path, base)
         if pattern:
-            folder = self._folder_name(place)
+            folder = self.folder_name(place)
             self.patterns.append(f"{folder}/{pattern}" if folder else pattern)
-            files = list(self._matches(place, pattern))
+            files = list(self.matches(place, pattern))
             self.is_missing = self.is_missing or not files
             for file in files:
                 self._add_file(file)
         elif place.is_dir():
-            self.folders.append(self._folder_name(place))
+            self.folders.append(self.folder_name(place))
             for file in self._files_below(place):
                 self._add_file(file)
         elif place.is_file():
             self.named.append(self.reach.name(place))
-            self._add_file(place, is_named=True)
+            _check_kind(place)
+            self._add_file(place)
         elif not os.path.lexists(place):
             # Known documents below a path that is gone are deleted with it.
             self.is_missing = True
@@ -162,13 +216,34 @@ class _Search:
             self.folders.append(name)
             self.named.append(name)
         else:
-            raise UsageError(f"{path!r} is neither a file nor a folder")
+            _check_whether_file(path, place)
 
     def add_address(self, url: str) -> None:
         self.named.append(url)
         self._keep(FoundDocument(id=url, hash="", size=0))
 
-    def _folder_name(self, place: Path) -> str:
+    def add_known(self, name: str) -> None:
+        if is_address(name):
+            self.add_address(name)
+            return
+        self.named.append(name)
+        place = self.reach.root / name
+        if not place.is_file():
+            return
+        if self.reach.holds(place.resolve()):
+            self._add_file(place)
+        else:
+            # It became a link that leads out: that is told when it is read.
+            self._keep(FoundDocument(id=name, hash="?", size=0))
+
+    def place_of(self, path: str, base: Path) -> tuple[Path, str]:
+        """Return where a path begins, and the pattern behind it; a file whose name looks like a pattern is a file."""
+        if "\0" not in path and os.path.lexists(base / path):
+            return self.reach.confine(path, base=base), ""
+        head, pattern = _split_pattern(path)
+        return self.reach.confine(head, base=base), pattern
+
+    def folder_name(self, place: Path) -> str:
         return "" if place == self.reach.root else self.reach.name(place)
 
     def _files_below(self, folder: Path) -> Iterator[Path]:
@@ -178,7 +253,7 @@ class _Search:
                 if not name.startswith("."):
                     yield Path(parent, name)
 
-    def _matches(self, folder: Path, pattern: str) -> Iterator[Path]:
+    def matches(self, folder: Path, pattern: str) -> Iterator[Path]:
         try:
             found = sorted(folder.glob(pattern))
         except (ValueError, NotImplementedError) as error:
@@ -188,23 +263,30 @@ class _Search:
             if path.is_file() and not any(_is_skipped(part) for part in below):
                 yield path
 
-    def _add_file(self, file: Path, *, is_named: bool = False) -> None:
-        if file.suffix.lower() not in SUFFIXES:
-            if is_named:
-                kinds = ", ".join(sorted(SUFFIXES))
-                raise UsageError(f"{file.name!r} is of a kind that is not read", hint=f"the kinds are {kinds}")
-            self.skipped += 1
+    def _add_file(self, file: Path) -> None:
+        suffix = file.suffix.lower()
+        if suffix not in SUFFIXES:
+            kind = f"files that end in {suffix}" if suffix else "files whose names have no ending"
+            self._skip(file, f"{kind} are not read")
             return
         # A link is followed only as far as documents may lie.
         place = file.resolve()
-        if not self.reach.holds(place) or not place.is_file():
-            self.skipped += 1
+        if not self.reach.holds(place):
+            self._skip(file, "the link leads out of the project's folder")
+            return
+        if not place.is_file():
+            self._skip(file, "it is no file" if place.exists() else "the link leads nowhere")
             return
         try:
             self._keep(FoundDocument(id=self.reach.name(file), hash=hash_file(place), size=place.stat().st_size))
         except OSError:
             # It is told when it is read, as an error of this document.
             self._keep(FoundDocument(id=self.reach.name(file), hash="?", size=0))
+
+    def _skip(self, file: Path, reason: str) -> None:
+        self.skipped += 1
+        if len(self.skipped_files) < MAX_SKIPPED:
+            self.skipped_files.append((self.reach.name(file), reason))
 
     def _keep(self, document: FoundDocument) -> None:
         self.documents[document.id] = document
@@ -219,6 +301,18 @@ def _split_pattern(path: str) -> tuple[str, str]:
         if _WILDCARDS & set(part):
             return str(PurePosixPath(*parts[:index])) if index else ".", "/".join(parts[index:])
     return path, ""
+
+
+def _check_whether_file(path: str, place: Path) -> None:
+    if not place.is_file() and not place.is_dir():
+        raise UsageError(f"{path!r} is neither a file nor a folder")
+
+
+def _check_kind(file: Path) -> None:
+    """Refuse a file that was named and is of a kind that is not read."""
+    if file.suffix.lower() not in SUFFIXES:
+        kinds = ", ".join(sorted(SUFFIXES))
+        raise UsageError(f"{file.name!r} is of a kind that is not read", hint=f"the kinds are {kinds}")
 
 
 def _is_skipped(name: str) -> bool:

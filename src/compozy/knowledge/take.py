@@ -22,7 +22,7 @@ from compozy.database.documents import (
 from compozy.errors import CompozyError, DocumentError, UsageError
 from compozy.knowledge.base import KnowledgeBase
 from compozy.knowledge.catalog import KnowledgeCatalog
-from compozy.knowledge.chunk import Chunking, Piece, cut
+from compozy.knowledge.chunk import Chunking, Piece, cut, text_id
 from compozy.knowledge.read.apart import read_apart
 from compozy.knowledge.read.kinds import suffix_of_media_type
 from compozy.knowledge.sources import hash_file, is_address
@@ -80,7 +80,7 @@ class Taking:
             "chunks": sum(len(each.pieces or ()) for each in changed),
             "embedded": embedded,
             "unchanged": len(read) - len(changed),
-            "failures": [{"document": end.document, **(end.error or {})} for end in ends if end.error],
+            "failures": [failure_of(end.document, end.error) for end in ends if end.error],
         }
 
     async def _read(self, name: str, row: KnowledgeDocument | None) -> _Read:
@@ -127,38 +127,52 @@ class Taking:
         await self.database.write_async(partial(begin_documents, base_id=self.base.id, documents=names))
         store = self.catalog.store(self.base)
         wanted = [(each, piece) for each in changed for piece in each.pieces or ()]
-        vectors = await store.vectors([piece.id for _, piece in wanted])
-        stored = [pair for pair in wanted if pair[1].id in vectors]
-        await store.upsert([_chunk(each, piece, vectors[piece.id]) for each, piece in stored])
-        missing = [pair for pair in wanted if pair[1].id not in vectors]
+        vectors = await store.vectors({self._key(piece) for _, piece in wanted})
+        stored = [pair for pair in wanted if self._key(pair[1]) in vectors]
+        await store.upsert([self._chunk(each, piece, vectors[self._key(piece)]) for each, piece in stored])
+        missing = [pair for pair in wanted if self._key(pair[1]) not in vectors]
         embedded = await self._embed(missing)
-        for each in changed:
-            await store.prune(each.name, {piece.id for piece in each.pieces or ()})
+        await store.prune({each.name: {piece.id for piece in each.pieces or ()} for each in changed})
         return embedded
 
     async def _embed(self, missing: Sequence[tuple[_Read, Piece]]) -> int:
         """Embed chunks batch by batch, and store each batch before the next is paid for."""
         embedder, store = self.catalog.embedder(self.base), self.catalog.store(self.base)
-        by_text: dict[object, list[tuple[_Read, Piece]]] = {}
+        by_key: dict[str, list[tuple[_Read, Piece]]] = {}
         for each, piece in missing:
-            key: object = piece.text if self.base.settings.preprocess.dedupe else piece.id
-            by_text.setdefault(key, []).append((each, piece))
+            by_key.setdefault(self._key(piece), []).append((each, piece))
         # Texts of like length go together, which an embedder on this machine is quicker with.
-        groups = sorted(by_text.values(), key=lambda pairs: len(pairs[0][1].text))
+        groups = sorted(by_key.values(), key=lambda pairs: len(pairs[0][1].text))
         for start in range(0, len(groups), embedder.batch_size):
             batch = groups[start : start + embedder.batch_size]
             vectors = await embedder.embed([pairs[0][1].text for pairs in batch], is_query=False)
             if self.base.store.metric == "cosine":
                 vectors = normalize(vectors)
             await store.upsert(
-                [_chunk(*pair, vector) for pairs, vector in zip(batch, vectors, strict=True) for pair in pairs]
+                [self._chunk(*pair, vector) for pairs, vector in zip(batch, vectors, strict=True) for pair in pairs]
             )
         return len(groups)
+
+    def _key(self, piece: Piece) -> str:
+        """Return what a vector is known by in the store: its text, so that no text is embedded twice."""
+        return text_id(piece.text) if self.base.settings.preprocess.dedupe else piece.id
+
+    def _chunk(self, each: _Read, piece: Piece, vector: Vector) -> Chunk:
+        return Chunk(
+            id=piece.id,
+            key=self._key(piece),
+            document=each.name,
+            title=each.title,
+            ordinal=piece.ordinal,
+            text=piece.text,
+            metadata=each.metadata,
+            vector=vector,
+        )
 
     async def _failed(self, name: str, error: Exception) -> DocumentEnd:
         """Take out of the store what a document held that cannot be read any more, and say why."""
         told = error if isinstance(error, CompozyError) else DocumentError(f"it cannot be read: {_words(error)}")
-        await self.catalog.store(self.base).prune(name, ())
+        await self.catalog.store(self.base).prune({name: ()})
         stored = told.to_json()
         # By which it is known that trying again would come to the same.
         stored["hash"] = await asyncio.to_thread(self._hash_of, name)
@@ -183,24 +197,17 @@ class Taking:
         )
 
 
+def failure_of(document: str, error: Mapping[str, Any]) -> dict[str, Any]:
+    """Return why a document could not be read, as people are told."""
+    return {"document": document, **{key: value for key, value in error.items() if key != "hash"}}
+
+
 def normalize(vectors: Any) -> Any:
     """Return vectors of length 1; one of nothing but zeros stays."""
     import numpy as np
 
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return (vectors / np.where(lengths == 0, 1, lengths)).astype(np.float32)
-
-
-def _chunk(each: _Read, piece: Piece, vector: Vector) -> Chunk:
-    return Chunk(
-        id=piece.id,
-        document=each.name,
-        title=each.title,
-        ordinal=piece.ordinal,
-        text=piece.text,
-        metadata=each.metadata,
-        vector=vector,
-    )
 
 
 def _place(name: str) -> dict[str, str]:

@@ -133,7 +133,7 @@ async def delete(
         raise NotFoundError(
             f"knowledge base {base.id!r} has no document {document!r}", hint="see `compozy knowledge status`"
         )
-    await store.prune(document, ())
+    await store.prune({document: ()})
     await database.write_async(partial(delete_documents, base_id=base.id, documents=[document]))
     return {"knowledge_base_id": base.id, "deleted": 1}
 

@@ -87,7 +87,7 @@ async def _fetch_once(url: str, policy: WebPolicy, resolve: Resolve) -> tuple[We
                 raise DocumentError(f"{_shown(url)} answered {response.status_code}")
             data = await _read(response.aiter_bytes(), policy.max_bytes, url)
         except httpx2.HTTPError as error:
-            raise DocumentError(f"{_shown(url)} cannot be read: {str(error) or type(error).__name__}") from error
+            raise DocumentError(f"{_shown(url)} cannot be read: {str(error) or 'the connection broke'}") from error
         except (UnicodeError, ValueError) as error:
             raise DocumentError(f"{_shown(url)} redirects to what is no address") from error
     return WebDocument(data=data, media_type=response.headers.get("content-type", "")), url

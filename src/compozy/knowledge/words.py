@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import regex
 
 _WORD = regex.compile(r"[\p{L}\p{N}\p{M}]+")
+# A letter of an alphabet says nothing by itself; a sign of Chinese or Japanese is a word, and so is a digit.
+_LETTER = regex.compile(r"[\p{Latin}\p{Greek}\p{Cyrillic}\p{Armenian}\p{Hebrew}\p{Arabic}]\p{M}*")
+_ACCENTS = regex.compile(r"[\u0300-\u036f]+")
 MAX_WORDS = 64
 
 
 def all_words(text: str) -> list[str]:
-    """Return the words of `text` in lower case, in their order.
+    """Return the words of `text` in lower case and without accents, in their order.
 
     They hold letters and digits only, so that none can be taken for a sign of a query language.
     """
-    return [match[0].lower() for match in _WORD.finditer(text)]
+    return [match[0] for match in _WORD.finditer(_plain(text))]
 
 
 def words_of(text: str) -> list[str]:
-    """Return the distinct words of a question, `MAX_WORDS` at most."""
-    return list(dict.fromkeys(all_words(text)))[:MAX_WORDS]
+    """Return the distinct words of a question, `MAX_WORDS` at most.
+
+    Single letters are left out ("a", "I", what is left of "what's"), unless there is nothing else.
+    """
+    words = list(dict.fromkeys(all_words(text)))
+    telling = [word for word in words if not _LETTER.fullmatch(word)]
+    return (telling or words)[:MAX_WORDS]
+
+
+def _plain(text: str) -> str:
+    if text.isascii():
+        return text.lower()
+    return unicodedata.normalize("NFC", _ACCENTS.sub("", unicodedata.normalize("NFD", text.lower())))

@@ -17,7 +17,8 @@ _MORE_ROOTS = ("task", "parent", "current", "trigger")
 # There for workflows of earlier editions, and always empty.
 _EMPTY_ROOTS = frozenset({"tools", "agents"})
 TASK_FIELDS = ("output", "status", "input", "error", "id", "children", "type")
-TEXT_FIELDS = ("text", "response", "sources")
+SOURCES = "sources"
+TEXT_FIELDS = ("text", "response", SOURCES)
 _ROUTER_FIELDS = frozenset({"condition", "route_taken", "router_type"})
 _ELSEWHERE = {
     "item": "only the tasks of a `collection` have it",
@@ -63,6 +64,7 @@ class Reading:
         reads_own: whether the result of the task itself is there.
         children: ids of the tasks inside of it whose results are there.
         at_end: whether all tasks of the workflow have run.
+        binds_knowledge: whether agents that name no knowledge are given some.
     """
 
     workflow: WorkflowOutline
@@ -72,6 +74,7 @@ class Reading:
     reads_own: bool = False
     children: frozenset[str] = frozenset()
     at_end: bool = False
+    binds_knowledge: bool = False
 
     def readable(self) -> list[str]:
         """Return the ids of the tasks whose results can be there, in the order of the file."""
@@ -201,7 +204,9 @@ def _output_keys(reading: Reading, task: TaskOutline) -> frozenset[str] | None:
     if task.kind != "basic":
         return None
     if task.node.entry("output") is not None:
-        return listed_keys(task.output_schema)
+        keys = listed_keys(task.output_schema)
+        has_knowledge = reading.binds_knowledge or node_at(task.node, ("agent", "knowledge")) is not None
+        return keys | {SOURCES} if keys is not None and task.has_prompt and has_knowledge else keys
     if task.has_prompt:
         return frozenset(TEXT_FIELDS)
     maps = [node_at(task.node, ("with",)), *_given_by_others(reading, task)]

@@ -42,7 +42,8 @@ class _Text:
 def check_templates(project: ProjectOutline) -> Iterator[Fault]:
     """Yield what is wrong with the templates and expressions of every workflow."""
     for workflow in project.workflows:
-        reading = Reading(workflow=workflow, input_schema=_input_schema(workflow))
+        binds_knowledge = project.binds_knowledge or workflow.node.entry("knowledge") is not None
+        reading = Reading(workflow=workflow, input_schema=_input_schema(workflow), binds_knowledge=binds_knowledge)
         yield from _check_below(reading, ("env",))
         yield from _check_list(reading, workflow.list)
         end = replace(reading, at_end=True)

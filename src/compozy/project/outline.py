@@ -84,9 +84,14 @@ class WorkflowOutline:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ProjectOutline:
-    """All files. `knows_providers` is false when compozy.yaml is too faulty to tell which providers there are."""
+    """All files.
+
+    `knows_providers` is false when compozy.yaml is too faulty to tell which providers there are; `binds_knowledge` says
+    whether it gives knowledge to agents that name none.
+    """
 
     knows_providers: bool
+    binds_knowledge: bool
     max_nesting_depth: int
     providers: tuple[ProviderOutline, ...]
     workflows: tuple[WorkflowOutline, ...]
@@ -102,6 +107,7 @@ def outline_project(read: ProjectSources) -> ProjectOutline:
     listed = node_at(read.node, ("llm", "providers"))
     return ProjectOutline(
         knows_providers=read.is_readable and (read.node.entry("llm") is None or isinstance(listed, SequenceNode)),
+        binds_knowledge=any(True for _ in map_items(read.node, "knowledge", "bindings")),
         max_nesting_depth=_max_nesting_depth(read.node),
         providers=tuple(_providers(read.node)),
         workflows=tuple(workflows),

@@ -20,7 +20,7 @@ from compozy.knowledge import verbs
 from compozy.knowledge.config import MAX_TOP_K, KnowledgeBinding, Mode
 from compozy.knowledge.ingest import progress_of
 from compozy.knowledge.read.kinds import SUFFIXES
-from compozy.knowledge.run import IngestRequest, start_ingestion
+from compozy.knowledge.run import IngestRequest, check_request, start_ingestion
 from compozy.server.problems import JsonResponse
 from compozy.server.routes import PREFIX, problems, service_of
 from compozy.workflow.documents import execution_document
@@ -193,14 +193,25 @@ async def ingest(request: Request, base_id: BaseId, body: IngestBody | None = No
         if path is not None:
             raise UsageError("give either a path or documents, not both")
         path = await asyncio.to_thread(_keep_uploads, app, base.id, given.documents)
-    if path is not None:
-        # Refused here, before anything is stored: it would only fail later.
-        app.knowledge.project.reach.confine(path, base=app.knowledge.project.reach.root)
     wanted = IngestRequest(knowledge_base_id=base.id, path=path, reindex=given.reindex, retry=given.retry)
+    return await _start(request, wanted)
+
+
+@router.post("/{base_id}/retry", status_code=202, response_model=Ingestion, responses=problems(404, 409, 502))
+async def retry(request: Request, base_id: BaseId) -> JsonResponse:
+    """Try again the documents that could not be read, wherever they are from."""
+    base = _app(request).knowledge.project.base(base_id)
+    return await _start(request, IngestRequest(knowledge_base_id=base.id, retry=True, failed_only=True))
+
+
+async def _start(request: Request, wanted: IngestRequest) -> JsonResponse:
+    """Accept an ingestion; what would only fail later is refused before anything is stored."""
+    app, base_id = _app(request), wanted.knowledge_base_id
+    await check_request(app.knowledge.project, app.database, wanted)
     service_of(request).refuse_when_stopping()
     execution_id = await start_ingestion(app.runtime, app.database, wanted)
-    headers = {"Location": f"{PREFIX}/knowledge-bases/{base.id}/ingestions/{execution_id}"}
-    return JsonResponse(await _ingestion(app, base.id, execution_id), status_code=202, headers=headers)
+    headers = {"Location": f"{PREFIX}/knowledge-bases/{base_id}/ingestions/{execution_id}"}
+    return JsonResponse(await _ingestion(app, base_id, execution_id), status_code=202, headers=headers)
 
 
 @router.get("/{base_id}/ingestions/{execution_id}", response_model=Ingestion, responses=problems(404))

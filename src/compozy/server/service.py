@@ -29,11 +29,12 @@ from compozy.errors import (
     StoppingError,
     UsageError,
 )
+from compozy.knowledge.run import check_request, is_ingestion, request_of, start_again
 from compozy.project.definition import snapshot
 from compozy.workflow.documents import execution_document, read_run, workflow_document
 from compozy.workflow.graph import graph_document
 from compozy.workflow.operate import approve, cancel, pause, resume, signal
-from compozy.workflow.rerun import RerunRequest, prepare_rerun, read_source
+from compozy.workflow.rerun import RerunRequest, prepare_ingestion_again, prepare_rerun, read_source
 from compozy.workflow.start import check_same_run, prepare_run, start_run
 
 Document = dict[str, Any]
@@ -254,10 +255,15 @@ class Service:
         self.refuse_when_stopping()
         await self.get(request.execution_id)
         source, tasks = await self.app.database.read_async(partial(read_source, request=request))
-        workflow = self.app.project.workflow(source.workflow_id).config
-        definition = snapshot(self.app.project, source.workflow_id)
-        new = await asyncio.to_thread(prepare_rerun, workflow, definition, source, tasks, request)
-        created = await start_run(self.app.runtime, workflow, new)
+        if is_ingestion(source):
+            new = prepare_ingestion_again(source, request)
+            await check_request(self.app.knowledge.project, self.app.database, request_of(new))
+            created = await start_again(self.app.runtime, self.app.database, new)
+        else:
+            workflow = self.app.project.workflow(source.workflow_id).config
+            definition = snapshot(self.app.project, source.workflow_id)
+            new = await asyncio.to_thread(prepare_rerun, workflow, definition, source, tasks, request)
+            created = await start_run(self.app.runtime, workflow, new)
         run, document = await self._read(new.workflow_exec_id)
         if not created:
             check_same_run(run, new, has_input=request.given is not None)

@@ -12,7 +12,8 @@ from compozy.config.nearest import suggest
 from compozy.database.executions import Execution, NewExecution, get_execution
 from compozy.database.status import Status
 from compozy.database.tasks import TaskEnd, TaskState, list_tasks
-from compozy.errors import ConflictError, NotFoundError
+from compozy.errors import ConflictError, NotFoundError, UsageError
+from compozy.knowledge.run import repeat_ingestion
 from compozy.task.next import plan_of
 from compozy.task.tree import TaskResult
 from compozy.workflow.config import WorkflowConfig
@@ -97,6 +98,21 @@ def _no_beginning(
         )
     hint = suggest(begin, known) or f"the tasks are {', '.join(known)}"
     return NotFoundError(f"workflow {workflow.id!r} has no task {begin!r}", hint=hint)
+
+
+def prepare_ingestion_again(source: Execution, request: RerunRequest) -> NewExecution:
+    """Return the run that takes in again what `source`, an ingestion, took in.
+
+    Raises:
+        UsageError: a task to begin with or an input is given, of which an ingestion has neither.
+    """
+    if request.from_task is not None:
+        hint = "leave out `--from`: documents that are unchanged cost nothing"
+        raise UsageError("an ingestion has no task to begin with", hint=hint)
+    if request.given is not None:
+        hint = "leave out `--input`; `compozy knowledge ingest PATH` takes something else in"
+        raise UsageError("an ingestion is repeated as it was asked for", hint=hint)
+    return repeat_ingestion(source, new_id=request.new_id)
 
 
 def _failed_task(source: Execution, tasks: Sequence[TaskState]) -> str | None:

@@ -93,3 +93,27 @@ def test_an_ingestion_is_paused_and_resumed(
     assert [(task["path"], task["type"], task["status"]) for task in got["tasks"]] == [
         ("ingest", "ingestion", "SUCCESS")
     ]
+
+
+def test_an_ingestion_is_canceled_and_the_next_one_does_the_rest(
+    tmp_path: Path, embeddings: tuple[str, Embeddings], commands: Commands
+) -> None:
+    url, asked = embeddings
+    write_knowledge_project(tmp_path, url)
+    # After the question for the dimension, one batch of two is stored; the next one hangs.
+    asked.last = 2
+    ingesting = commands.start(tmp_path, "knowledge", "ingest", "knowledge")
+    ingesting.until(lambda: asked.requests >= 3)
+    (run,) = json.loads(commands.run(tmp_path, "workflow", "list", "--format", "json").out)["executions"]
+    canceled = commands.run(tmp_path, "workflow", "cancel", run["execution_id"])
+    assert canceled.status == 0, canceled.err
+    assert ingesting.wait().status == 130
+    asked.last = None
+    asked.gate.set()
+    listed = json.loads(commands.run(tmp_path, "knowledge", "status", "--format", "json").out)
+    assert {row["status"] for row in listed["documents"]} == {"PENDING"}
+    done = commands.run(tmp_path, "knowledge", "ingest", "knowledge", "--format", "json")
+    assert done.status == 0, done.err
+    # Two of the three were stored before; the one that was on its way is sent again.
+    output = json.loads(done.out)["output"]
+    assert (output["documents"], output["embedded"]) == (3, 1)

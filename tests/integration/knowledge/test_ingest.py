@@ -103,8 +103,9 @@ def test_only_what_is_below_the_path_counts_as_deleted(project: Path, cli: RunCl
     cli("knowledge", "ingest", "knowledge/apples.md")
     assert set(documents(cli)) == {"knowledge/bread.md"}
     missing = cli("knowledge", "ingest", "./knowlege")
-    assert missing.status == 1
-    assert "there is no 'knowlege' in the project's folder" in missing.err
+    assert missing.status == 2
+    assert missing.out == ""
+    assert missing.err == "Error: there is no 'knowlege' in the project's folder\n  did you mean 'knowledge'?\n"
 
 
 def test_patterns_and_files(project: Path, cli: RunCli) -> None:
@@ -127,7 +128,7 @@ def test_links_that_lead_out_are_left_out(project: Path, cli: RunCli, tmp_path_f
     (project / "knowledge/secret.md").symlink_to(secret)
     (project / "knowledge/again.md").symlink_to(project / "knowledge/bread.md")
     done = cli("knowledge", "ingest", "knowledge")
-    assert "1 file of other kinds left out" in done.err
+    assert "note: 1 file left out:\n  knowledge/secret.md: the link leads out of the project's folder\n" in done.err
     assert "knowledge/secret.md" not in documents(cli)
     assert documents(cli)["knowledge/again.md"] == "READY"
 
@@ -141,16 +142,20 @@ def test_a_document_that_cannot_be_read_is_told_and_the_rest_goes_in(project: Pa
     done = cli("knowledge", "ingest", "knowledge")
     assert done.status == 1
     assert done.out.splitlines()[1] == "✓ Processed 5 documents"
-    assert "✗ knowledge/broken.pdf: the PDF is broken" in done.err
+    assert "✗ knowledge/broken.pdf: the PDF is broken or not whole: " in done.err
+    assert "Error" not in done.err
     assert "✗ knowledge/empty.md: there is no text in it" in done.err
     assert "✗ knowledge/picture.txt: it is no text" in done.err
     assert set(documents(cli, "--failed")) == {f"knowledge/{n}" for n in ("broken.pdf", "empty.md", "picture.txt")}
     again = cli("knowledge", "ingest", "knowledge")
-    assert (again.status, again.out.splitlines()[1]) == (0, "✓ Processed 0 documents (8 unchanged)")
+    assert (again.status, again.out.splitlines()[1]) == (1, "✓ Processed 0 documents (5 unchanged)")
+    assert "✗ knowledge/empty.md: there is no text in it" in again.err
+    named = cli("knowledge", "ingest", "knowledge/empty.md")
+    assert (named.status, "✗ knowledge/empty.md: there is no text in it" in named.err) == (1, True)
     retried = cli("knowledge", "ingest", "knowledge", "--retry")
     assert "3 documents could not be read" in retried.err
     write_documents(project, {"knowledge/empty.md": "# Not empty any more\n"})
-    assert cli("knowledge", "ingest", "knowledge").status == 0
+    assert cli("knowledge", "ingest", "knowledge/empty.md").status == 0
     assert documents(cli)["knowledge/empty.md"] == "READY"
 
 

@@ -34,6 +34,7 @@ def random_chunks(count: int, *, seed: int = 1, dimension: int = DIMENSION, docu
     return [
         Chunk(
             id=make_id(f"{seed}/{number}"),
+            key=make_id(f"key {seed}/{number}"),
             document=f"docs/{number % documents}.md",
             title=f"Title {number % documents}",
             ordinal=number,
@@ -66,7 +67,7 @@ def facts(dimension: int = DIMENSION, **more: Any) -> Facts:
 
 async def test_an_unknown_collection_is_empty(store: VectorStore) -> None:
     assert await store.facts() is None
-    await store.prune("docs/1.md", ())
+    await store.prune({"docs/1.md": ()})
     await store.reset(None)
     assert await store.facts() is None
 
@@ -130,7 +131,7 @@ async def test_values_of_filters_and_texts_may_hold_any_sign(store: VectorStore,
     (found,) = await store.search(Search(limit=5, vector=one.vector, filters={"key-1.x": value}))
     assert (found.document, found.title, found.text, dict(found.metadata)) == (value, value, value, {"key-1.x": value})
     await store.search(Search(limit=5, text=f"{value} ) OR * -{value} @x:[1 2] topic1"))
-    await store.prune(value, ())
+    await store.prune({value: ()})
     assert await store.search(Search(limit=5, vector=one.vector, filters={"key-1.x": value})) == []
 
 
@@ -164,11 +165,26 @@ async def test_vectors_come_back_as_they_were(store: VectorStore) -> None:
     chunks = random_chunks(30)
     await store.reset(facts())
     await store.upsert(chunks)
-    found = await store.vectors([chunk.id for chunk in chunks[:5]] + [make_id("nobody")])
-    assert set(found) == {chunk.id for chunk in chunks[:5]}
+    found = await store.vectors([chunk.key for chunk in chunks[:5]] + [make_id("nobody")])
+    assert set(found) == {chunk.key for chunk in chunks[:5]}
     for chunk in chunks[:5]:
-        assert found[chunk.id] == pytest.approx(chunk.vector, abs=1e-6)
+        assert found[chunk.key] == pytest.approx(chunk.vector, abs=1e-6)
     assert await store.vectors([]) == {}
+
+
+async def test_one_key_of_many_chunks(store: VectorStore) -> None:
+    """A text that stands in every document has one vector, and does not hide the others."""
+    chunks = random_chunks(40)
+    shared = [replace(chunk, key=chunks[0].key, vector=chunks[0].vector) for chunk in chunks[:35]]
+    await store.reset(facts())
+    await store.upsert([*shared, *chunks[35:]])
+    wanted = {chunks[0].key, chunks[36].key, chunks[39].key}
+    found = await store.vectors(wanted)
+    assert set(found) == wanted
+    assert found[chunks[36].key] == pytest.approx(chunks[36].vector, abs=1e-6)
+    for document in {chunk.document for chunk in chunks}:
+        await store.prune({document: {chunks[34].id}})
+    assert set(await store.vectors(wanted)) == {chunks[0].key}
 
 
 async def test_prune_keeps_what_is_named(store: VectorStore) -> None:
@@ -176,11 +192,11 @@ async def test_prune_keeps_what_is_named(store: VectorStore) -> None:
     await store.reset(facts())
     await store.upsert(chunks)
     mine = [chunk for chunk in chunks if chunk.document == "docs/1.md"]
-    await store.prune("docs/1.md", {mine[0].id})
+    await store.prune({"docs/1.md": {mine[0].id}})
     left = await store.search(Search(limit=30, vector=chunks[0].vector))
     assert {match.id for match in left} == {c.id for c in chunks} - {c.id for c in mine[1:]}
-    await store.prune("docs/1.md", ())
-    await store.prune("docs/none.md", ())
+    await store.prune({"docs/1.md": ()})
+    await store.prune({"docs/none.md": ()})
     left = await store.search(Search(limit=30, vector=chunks[0].vector))
     assert len(left) == 18
     assert await store.search(Search(limit=3, text="number1")) == []
@@ -275,6 +291,29 @@ async def test_an_index_gives_nearly_what_a_full_comparison_gives(section: dict[
     finally:
         await store.reset(None)
         await store.aclose()
+
+
+@pytest.mark.parametrize("kind", ["hnsw", "ivfflat"])
+async def test_recall_of_pgvector_where_texts_lie_in_clusters(tmp_path: Path, kind: str) -> None:
+    """Questions far from all clusters are the hardest: what is near is then spread over many of them."""
+    chance = np.random.default_rng(3)
+    centers = chance.normal(size=(40, 64))
+    chunks = [
+        replace(chunk, vector=unit(centers[number % 40] + 0.7 * chance.normal(size=64)))
+        for number, chunk in enumerate(random_chunks(3000, dimension=64))
+    ]
+    hits = 0
+    with section_of("pgvector", tmp_path) as section:
+        store = build(section, index={"type": kind})
+        await store.reset(facts(64))
+        for start in range(0, len(chunks), 500):
+            await store.upsert(chunks[start : start + 500])
+        await store.settle()
+        for wanted in (unit(chance.normal(size=64)) for _ in range(20)):
+            best = {chunk.id for chunk in sorted(chunks, key=lambda c: -float(c.vector @ wanted))[:10]}
+            hits += len(best & {match.id for match in await store.search(Search(limit=10, vector=wanted))})
+        await store.aclose()
+    assert hits >= 190, f"recall@10 is {hits / 200:.3f}"
 
 
 @pytest.mark.parametrize("provider", ["qdrant", "redis"])

@@ -12,6 +12,7 @@ import importlib.util
 import os
 import re
 import shutil
+import subprocess
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -78,3 +79,12 @@ def test_the_compose_file_is_that_of_the_page() -> None:
     assert compose["services"]["qdrant"]["image"] == "qdrant/qdrant:latest"
     assert compose["services"]["qdrant"]["ports"] == ["127.0.0.1:6333:6333"]
     assert "http://localhost:6333" in (EXAMPLE / "compozy.yaml").read_text()
+
+
+@pytest.mark.skipif(shutil.which("docker-compose") is None, reason="needs docker-compose")
+def test_compose_takes_the_file() -> None:
+    done = subprocess.run(
+        ["docker-compose", "config"], cwd=EXAMPLE, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert yaml.safe_load(done.stdout)["services"]["qdrant"]["image"] == "qdrant/qdrant:latest"

@@ -90,6 +90,9 @@ def test_passages_stand_before_the_prompt_as_data() -> None:
     assert '<passage document="a\\"b.md" title="T">' in prompt
     assert "no instruction" in prompt
     assert with_passages("The question?", []) == "The question?"
+    instead = {"knowledge_base_id": "main", "fallback": "Say so."}
+    assert with_passages("The question?", [instead]) == "Say so.\n\nThe question?"
+    assert sources_of([instead]) == []
     assert sources_of([passage]) == [{"document": 'a"b.md', "title": "T", "score": 0.5, "chunk": 2}]
 
 

@@ -121,7 +121,7 @@ class HttpEmbedder:
         except httpx2.TimeoutException as error:
             raise _TryAgainError("did not answer in time") from error
         except (httpx2.HTTPError, AnswerTooLargeError) as error:
-            raise _TryAgainError(f"cannot be reached: {self._mask(str(error) or type(error).__name__)}") from error
+            raise _TryAgainError(f"cannot be reached: {self._mask(str(error) or 'the connection broke')}") from error
         if response.status_code in _RETRIED:
             words = f"answered {response.status_code}: {self._excerpt(response)}"
             raise _TryAgainError(words, retry_after_s=_retry_after(response))

@@ -12,6 +12,7 @@ from compozy.knowledge.read.document import MAX_TEXT, DocumentText
 from compozy.knowledge.read.text import clean
 
 MAX_PAGES = 5000
+_MEND = "open it and save it anew, or take it out of the folder"
 
 
 def read(data: bytes) -> DocumentText:
@@ -22,6 +23,7 @@ def read(data: bytes) -> DocumentText:
     """
     try:
         from pypdf import PdfReader
+        from pypdf.errors import PyPdfError
     except ImportError as error:
         raise missing_package(DocumentError, "reading PDF", error, extra="knowledge") from error
     # It tells of each oddity of a broken file; what matters is told as an error.
@@ -33,7 +35,9 @@ def read(data: bytes) -> DocumentText:
     except RecursionError as error:
         raise DocumentError("the PDF is nested too deeply") from error
     except Exception as error:
-        raise DocumentError(f"the PDF is broken: {type(error).__name__}: {str(error)[:200]}") from error
+        # What else it raises are the names of what it stumbled over, which say nothing to people.
+        reason = f": {str(error)[:200]}" if isinstance(error, PyPdfError) and str(error) else ""
+        raise DocumentError(f"the PDF is broken or not whole{reason}", hint=_MEND) from error
 
 
 def _text(reader: Any) -> DocumentText:

@@ -13,28 +13,28 @@ import asyncio
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from compozy.database.jsontext import dump_json, load_json
+from compozy.database.jsontext import dump_json
 from compozy.errors import VectorStoreError
 from compozy.knowledge.extras import missing_package
 from compozy.knowledge.store.index import (
-    MAX_VARIABLES,
     SCHEMA,
     filtered_rows,
     forget_rows,
     insert_chunk,
-    insert_facets,
-    marks,
     read_facts,
     read_matches,
     read_state,
+    renumber_rows,
+    rows_by_key,
     rows_of,
+    rows_to_prune,
     search_words,
     set_state,
 )
@@ -84,13 +84,13 @@ class FilesystemStore:
         if chunks:
             await self._in_thread(lambda: self._upsert(chunks))
 
-    async def vectors(self, ids: Collection[str]) -> dict[str, Vector]:
-        """Return stored vectors by id."""
-        return await self._in_thread(lambda: self._vectors(list(ids)))
+    async def vectors(self, keys: Collection[str]) -> dict[str, Vector]:
+        """Return stored vectors by key."""
+        return await self._in_thread(lambda: self._vectors(list(keys)))
 
-    async def prune(self, document: str, keep: Collection[str]) -> None:
-        """Delete the other chunks of a document."""
-        await self._in_thread(lambda: self._prune(document, set(keep)))
+    async def prune(self, keep: Mapping[str, Collection[str]]) -> None:
+        """Delete the other chunks of documents, in one transaction."""
+        await self._in_thread(lambda: self._prune(keep))
 
     async def settle(self) -> None:
         """Copy the living rows into a new file when most are dead."""
@@ -194,26 +194,21 @@ class FilesystemStore:
                 insert_chunk(connection, row, chunk)
             set_state(connection, rows=rows + len(chunks))
 
-    def _vectors(self, ids: Sequence[str]) -> dict[str, Vector]:
+    def _vectors(self, keys: Sequence[str]) -> dict[str, Vector]:
         import numpy as np
 
         if not self._is_there():
             return {}
         with self._open(write=False) as connection:
-            view = self._view_of(connection)
-            found: dict[str, Vector] = {}
-            for start in range(0, len(ids), MAX_VARIABLES):
-                part = ids[start : start + MAX_VARIABLES]
-                query = f"SELECT id, row FROM chunks WHERE id IN ({marks(part)})"  # noqa: S608 - only marks
-                found.update({name: np.array(view.vectors[row]) for name, row in connection.execute(query, part)})
-            return found
+            rows = rows_by_key(connection, keys)
+            vectors = self._view_of(connection).vectors if rows else ()
+            return {key: np.array(vectors[row]) for key, row in rows.items()}
 
-    def _prune(self, document: str, keep: set[str]) -> None:
+    def _prune(self, keep: Mapping[str, Collection[str]]) -> None:
         if not self._is_there():
             return
         with self._open(write=True) as connection:
-            known = connection.execute("SELECT id, row FROM chunks WHERE document = ?", (document,)).fetchall()
-            rows = [row for name, row in known if name not in keep]
+            rows = [row for document, ids in keep.items() for row in rows_to_prune(connection, document, set(ids))]
             if rows:
                 forget_rows(connection, rows)
                 set_state(connection)
@@ -233,12 +228,7 @@ class FilesystemStore:
             for start in range(0, len(living), _ROWS_AT_ONCE):
                 part = np.asarray(vectors[living[start : start + _ROWS_AT_ONCE]], dtype="<f4")
                 _append(target, start * part.shape[1] * _BYTES, part.tobytes())
-            # In rising order, so that a row that is taken has been left before.
-            connection.executemany("UPDATE chunks SET row = ? WHERE row = ?", list(enumerate(living)))
-            connection.execute("DELETE FROM facets")
-            for row, metadata in connection.execute("SELECT row, metadata FROM chunks").fetchall():
-                insert_facets(connection, row, load_json(metadata))
-            connection.execute("INSERT INTO words (words) VALUES ('rebuild')")
+            renumber_rows(connection, living)
             set_state(connection, rows=len(living), file=file + 1)
 
     def _delete_old_files(self, current: int) -> None:

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from compozy.database.jsontext import dump_json, load_json
 from compozy.knowledge.store.protocol import Chunk, Facts, Match, Search
-from compozy.knowledge.words import words_of
+from compozy.knowledge.words import all_words, words_of
 
 MAX_VARIABLES = 500
 SCHEMA = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE chunks (
-    row INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, document TEXT NOT NULL, title TEXT NOT NULL,
+    row INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, key TEXT NOT NULL, document TEXT NOT NULL, title TEXT NOT NULL,
     ordinal INTEGER NOT NULL, text TEXT NOT NULL, metadata TEXT NOT NULL
 ) STRICT;
+CREATE INDEX ix_chunks_key ON chunks (key);
 CREATE INDEX ix_chunks_document ON chunks (document);
 CREATE TABLE facets (
     name TEXT NOT NULL, value TEXT NOT NULL, row INTEGER NOT NULL, PRIMARY KEY (name, value, row)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX ix_facets_row ON facets (row);
 CREATE VIRTUAL TABLE words USING fts5 (
-    text, content='chunks', content_rowid='row', tokenize='unicode61 remove_diacritics 2'
+    text, content='', tokenize="unicode61 remove_diacritics 0 categories 'L* N* M* Co'"
 );
 """
-_INSERT = "INSERT INTO chunks (row, id, document, title, ordinal, text, metadata) VALUES (?, ?, ?, ?, ?, ?, ?)"
+_INSERT = "INSERT INTO chunks (row, id, key, document, title, ordinal, text, metadata) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _COLUMNS = "id, document, title, ordinal, text, metadata"
 
 
@@ -51,9 +52,9 @@ def set_state(connection: sqlite3.Connection, *, rows: int | None = None, file: 
 def insert_chunk(connection: sqlite3.Connection, row: int, chunk: Chunk) -> None:
     """Store a chunk whose vector is in `row`."""
     metadata = dict(chunk.metadata)
-    values = (row, chunk.id, chunk.document, chunk.title, chunk.ordinal, chunk.text, dump_json(metadata))
+    values = (row, chunk.id, chunk.key, chunk.document, chunk.title, chunk.ordinal, chunk.text, dump_json(metadata))
     connection.execute(_INSERT, values)
-    connection.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (row, chunk.text))
+    connection.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (row, _words(chunk.text)))
     insert_facets(connection, row, metadata)
 
 
@@ -65,21 +66,47 @@ def insert_facets(connection: sqlite3.Connection, row: int, metadata: Mapping[st
 
 def rows_of(connection: sqlite3.Connection, ids: Sequence[str]) -> list[int]:
     """Return the rows of those of `ids` that are stored."""
-    found: list[int] = []
-    for start in range(0, len(ids), MAX_VARIABLES):
-        part = ids[start : start + MAX_VARIABLES]
-        query = f"SELECT row FROM chunks WHERE id IN ({marks(part)})"  # noqa: S608 - only marks
-        found.extend(row for (row,) in connection.execute(query, part))
-    return found
+    return [row for _, row in _find_rows(connection, "id", ids)]
+
+
+def rows_by_key(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, int]:
+    """Return a row for each of those of `keys` that are stored."""
+    return dict(_find_rows(connection, "key", keys))
+
+
+def rows_to_prune(connection: sqlite3.Connection, document: str, keep: set[str]) -> list[int]:
+    """Return the rows of a document but for those of the ids in `keep`."""
+    known = connection.execute("SELECT id, row FROM chunks WHERE document = ?", (document,))
+    return [row for name, row in known if name not in keep]
+
+
+def _find_rows(connection: sqlite3.Connection, column: str, values: Sequence[str]) -> Iterator[tuple[str, int]]:
+    for start in range(0, len(values), MAX_VARIABLES):
+        part = values[start : start + MAX_VARIABLES]
+        query = f"SELECT {column}, max(row) FROM chunks WHERE {column} IN ({marks(part)}) GROUP BY {column}"  # noqa: S608 - only marks
+        yield from connection.execute(query, part)
 
 
 def forget_rows(connection: sqlite3.Connection, rows: Sequence[int]) -> None:
     """Delete rows; their vectors are dead."""
     for row in rows:
         (text,) = connection.execute("SELECT text FROM chunks WHERE row = ?", (row,)).fetchone()
-        connection.execute("INSERT INTO words (words, rowid, text) VALUES ('delete', ?, ?)", (row, text))
+        # Without the words it could not know what to take out: it keeps no text.
+        connection.execute("INSERT INTO words (words, rowid, text) VALUES ('delete', ?, ?)", (row, _words(text)))
         connection.execute("DELETE FROM facets WHERE row = ?", (row,))
         connection.execute("DELETE FROM chunks WHERE row = ?", (row,))
+
+
+def renumber_rows(connection: sqlite3.Connection, living: Sequence[int]) -> None:
+    """Give the rows that live the numbers from 0 on, in their order."""
+    # In rising order, so that a row that is taken has been left before.
+    connection.executemany("UPDATE chunks SET row = ? WHERE row = ?", list(enumerate(living)))
+    connection.execute("DELETE FROM facets")
+    connection.execute("INSERT INTO words (words) VALUES ('delete-all')")
+    for row in range(len(living)):
+        text, metadata = connection.execute("SELECT text, metadata FROM chunks WHERE row = ?", (row,)).fetchone()
+        connection.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (row, _words(text)))
+        insert_facets(connection, row, load_json(metadata))
 
 
 def filtered_rows(connection: sqlite3.Connection, filters: Mapping[str, str]) -> list[int]:
@@ -127,6 +154,11 @@ def read_matches(connection: sqlite3.Connection, scores: Mapping[int, float]) ->
                 )
             )
     return sorted(found, key=lambda match: (-match.score, match.id))
+
+
+def _words(text: str) -> str:
+    # Found by us, so that every store has the same ones.
+    return " ".join(all_words(text))
 
 
 def marks(values: Sequence[object]) -> str:

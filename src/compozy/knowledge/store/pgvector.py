@@ -18,7 +18,7 @@ from compozy.database.jsontext import dump_json, load_json
 from compozy.errors import VectorStoreError
 from compozy.knowledge.config import VectorDBSettings
 from compozy.knowledge.store.protocol import Chunk, Facts, Match, Search
-from compozy.knowledge.words import words_of
+from compozy.knowledge.words import all_words, words_of
 
 if TYPE_CHECKING:
     from compozy.knowledge.store.protocol import Vector
@@ -43,6 +43,7 @@ _RANKED = """
         (SELECT sum(rarity * ts_rank(words, query, 1)) FROM weighed WHERE words @@ query) AS rank
     FROM {table} WHERE words @@ to_tsquery('simple', %s) AND {condition} ORDER BY rank DESC, id LIMIT %s
 """
+_WRITTEN = ("id", "key", "document", "title", "ordinal", "text", "metadata", "embedding", "words")
 _COLUMNS = "id::text, document, title, ordinal, text, metadata::text"
 
 
@@ -80,13 +81,13 @@ class PgvectorStore:
         if chunks:
             await asyncio.to_thread(self._upsert, chunks)
 
-    async def vectors(self, ids: Collection[str]) -> dict[str, Vector]:
-        """Return stored vectors by id."""
-        return await asyncio.to_thread(self._vectors, list(ids))
+    async def vectors(self, keys: Collection[str]) -> dict[str, Vector]:
+        """Return stored vectors by key."""
+        return await asyncio.to_thread(self._vectors, list(keys))
 
-    async def prune(self, document: str, keep: Collection[str]) -> None:
-        """Delete the other chunks of a document."""
-        await asyncio.to_thread(self._prune, document, list(keep))
+    async def prune(self, keep: Mapping[str, Collection[str]]) -> None:
+        """Delete the other chunks of documents, in one transaction."""
+        await asyncio.to_thread(self._prune, keep)
 
     async def settle(self) -> None:
         """Build an ivfflat index for the vectors that are there now, and let the planner count them."""
@@ -139,6 +140,7 @@ class PgvectorStore:
             if facts is None:
                 return
             run(_create_table(self._table, self._column(facts.dimension)))
+            run(f"CREATE INDEX ON {self._table} (key)")
             run(f"CREATE INDEX ON {self._table} (document)")
             run(f"CREATE INDEX ON {self._table} USING gin (words)")
             run(f"CREATE INDEX ON {self._table} USING gin (metadata jsonb_path_ops)")
@@ -166,32 +168,30 @@ class PgvectorStore:
             ) from error
 
     def _upsert(self, chunks: Sequence[Chunk]) -> None:
-        rows = [
-            (each.id, each.document, each.title, each.ordinal, each.text, dump_json(dict(each.metadata)), _text(each))
-            for each in chunks
-        ]
         with self._begin() as connection:
             connection.exec_driver_sql(
-                f"INSERT INTO {self._table} (id, document, title, ordinal, text, metadata, embedding) "  # noqa: S608
-                "VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO UPDATE SET (document, title, ordinal, text, "
-                "metadata, embedding) = (excluded.document, excluded.title, excluded.ordinal, excluded.text, "
-                "excluded.metadata, excluded.embedding)",
-                rows,
+                f"INSERT INTO {self._table} ({', '.join(_WRITTEN)}) "  # noqa: S608 - our own names
+                "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, to_tsvector('simple', %s)) ON CONFLICT (id) DO UPDATE SET "
+                f"({', '.join(_WRITTEN)}) = ({', '.join(f'excluded.{name}' for name in _WRITTEN)})",
+                [_row(chunk) for chunk in chunks],
             )
 
-    def _vectors(self, ids: Sequence[str]) -> dict[str, Vector]:
+    def _vectors(self, keys: Sequence[str]) -> dict[str, Vector]:
         import numpy as np
 
-        query = f"SELECT id::text, embedding::text FROM {self._table} WHERE id = ANY(%s::uuid[])"  # noqa: S608
+        query = (
+            f"SELECT DISTINCT ON (key) key::text, embedding::text FROM {self._table} "  # noqa: S608 - our own names
+            "WHERE key = ANY(%s::uuid[]) ORDER BY key"
+        )
         with self._begin() as connection:
-            rows = connection.exec_driver_sql(query, (list(ids),)).all()
+            rows = connection.exec_driver_sql(query, (list(keys),)).all()
         return {name: np.array(load_json(text), dtype=np.float32) for name, text in rows}
 
-    def _prune(self, document: str, keep: Sequence[str]) -> None:
+    def _prune(self, keep: Mapping[str, Collection[str]]) -> None:
         with self._begin() as connection:
-            if self._is_there(connection):
+            if keep and self._is_there(connection):
                 delete = f"DELETE FROM {self._table} WHERE document = %s AND id <> ALL(%s::uuid[])"  # noqa: S608
-                connection.exec_driver_sql(delete, (document, list(keep)))
+                connection.exec_driver_sql(delete, [(document, list(ids)) for document, ids in keep.items()])
 
     def _settle(self) -> None:
         facts = self._read_facts()
@@ -220,8 +220,8 @@ class PgvectorStore:
         if self._index() == "exact":
             connection.exec_driver_sql("SET LOCAL enable_indexscan = off")
         else:
-            connection.exec_driver_sql(f"SET LOCAL hnsw.ef_search = {max(index.ef_search, search.limit)}")
-            connection.exec_driver_sql(f"SET LOCAL ivfflat.probes = {index.probes}")
+            connection.exec_driver_sql(f"SET LOCAL hnsw.ef_search = {index.candidates(search.limit)}")
+            connection.exec_driver_sql(f"SET LOCAL ivfflat.probes = {index.probed_lists}")
             # With a filter, an index goes on until there is enough of what fits.
             connection.exec_driver_sql("SET LOCAL hnsw.iterative_scan = strict_order")
             connection.exec_driver_sql("SET LOCAL ivfflat.iterative_scan = relaxed_order")
@@ -276,13 +276,14 @@ def _create_table(table: str, column: str) -> str:
     return f"""
         CREATE TABLE {table} (
             id UUID PRIMARY KEY,
+            key UUID NOT NULL,
             document TEXT COLLATE "C" NOT NULL,
             title TEXT NOT NULL,
             ordinal INTEGER NOT NULL,
             text TEXT NOT NULL,
             metadata JSONB NOT NULL,
             embedding {column} NOT NULL,
-            words TSVECTOR GENERATED ALWAYS AS (to_tsvector('simple', text)) STORED
+            words TSVECTOR NOT NULL
         )
     """
 
@@ -291,8 +292,11 @@ def _condition(filters: Mapping[str, str]) -> tuple[str, tuple[object, ...]]:
     return ("metadata @> %s::jsonb", (dump_json(dict(filters)),)) if filters else ("TRUE", ())
 
 
-def _text(chunk: Chunk) -> str:
-    return _vector_text(chunk.vector)
+def _row(chunk: Chunk) -> tuple[object, ...]:
+    """Return the values of `_WRITTEN`. The words are found by us, so that every store has the same ones."""
+    metadata, words = dump_json(dict(chunk.metadata)), " ".join(all_words(chunk.text))
+    place = (chunk.id, chunk.key, chunk.document, chunk.title, chunk.ordinal)
+    return (*place, chunk.text, metadata, _vector_text(chunk.vector), words)
 
 
 def _vector_text(vector: Any) -> str:

@@ -1,4 +1,4 @@
-"""What a vector store is: seven verbs that every kind has, and the values that they exchange."""
+"""What a vector store is: eight verbs that every kind has, and the values that they exchange."""
 
 from __future__ import annotations
 
@@ -30,12 +30,14 @@ class Chunk:
 
     Attributes:
         id: a UUID that is derived from the document, the text and its place among equal texts.
+        key: what its vector was made from, a UUID: chunks of equal keys have equal vectors.
         ordinal: its place in the document, from 0.
         vector: float32, of the collection's dimension; of length 1 where the metric is cosine.
         metadata: flat; what filters compare.
     """
 
     id: str
+    key: str
     document: str
     title: str
     ordinal: int
@@ -86,12 +88,12 @@ class VectorStore(Protocol):
         """Store chunks; those whose ids are there are replaced."""
         ...
 
-    async def vectors(self, ids: Collection[str]) -> dict[str, Vector]:
-        """Return the vectors of those of `ids` that are stored."""
+    async def vectors(self, keys: Collection[str]) -> dict[str, Vector]:
+        """Return the vectors that are stored by those of `keys` that are known."""
         ...
 
-    async def prune(self, document: str, keep: Collection[str]) -> None:
-        """Delete the chunks of a document but for the ids in `keep`."""
+    async def prune(self, keep: Mapping[str, Collection[str]]) -> None:
+        """Delete the chunks of documents, but for the ids that `keep` has for each of them."""
         ...
 
     async def settle(self) -> None:

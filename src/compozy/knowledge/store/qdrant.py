@@ -62,13 +62,13 @@ class QdrantStore:
         """Store chunks, and wait until they are found."""
         await self._guard(lambda: self._upsert(chunks))
 
-    async def vectors(self, ids: Collection[str]) -> dict[str, Vector]:
-        """Return stored vectors by id."""
-        return await self._guard(lambda: self._vectors(list(ids)))
+    async def vectors(self, keys: Collection[str]) -> dict[str, Vector]:
+        """Return stored vectors by key."""
+        return await self._guard(lambda: self._vectors(list(keys)))
 
-    async def prune(self, document: str, keep: Collection[str]) -> None:
-        """Delete the other chunks of a document."""
-        await self._guard(lambda: self._prune(document, list(keep)))
+    async def prune(self, keep: Mapping[str, Collection[str]]) -> None:
+        """Delete the other chunks of documents, one after the other."""
+        await self._guard(lambda: self._prune(keep))
 
     async def settle(self) -> None:
         """Do nothing: the server builds its indexes by itself."""
@@ -117,7 +117,7 @@ class QdrantStore:
                     f"{name} is a folder that another process has open",
                     hint="ask that process's server, or run a Qdrant server and name its `url`",
                 ) from error
-            raise VectorStoreError(f"{name} failed: {type(error).__name__}: {str(error)[:300]}") from error
+            raise VectorStoreError(f"{name} failed: {str(error)[:300]}") from error
 
     def _refused(self, name: str, error: Exception) -> VectorStoreError:
         status = getattr(error, "status_code", None)
@@ -154,7 +154,8 @@ class QdrantStore:
             sparse_vectors_config={_SPARSE: models.SparseVectorParams(modifier=models.Modifier.IDF)},
             hnsw_config=models.HnswConfigDiff(m=index.m, ef_construct=index.ef_construction),
         )
-        await client.create_payload_index(self._name, "document", models.PayloadSchemaType.KEYWORD, wait=True)
+        for field in ("document", "key"):
+            await client.create_payload_index(self._name, field, models.PayloadSchemaType.KEYWORD, wait=True)
         payload = {"collection": self._name, "facts": asdict(facts)}
         point = models.PointStruct(id=_uuid(self._name), vector=[1.0], payload=payload)
         await client.upsert(_FACTS, points=[point], wait=True)
@@ -166,6 +167,7 @@ class QdrantStore:
 
     def _point(self, chunk: Chunk) -> Any:
         payload = {
+            "key": chunk.key,
             "document": chunk.document,
             "title": chunk.title,
             "ordinal": chunk.ordinal,
@@ -175,25 +177,42 @@ class QdrantStore:
         vector = {_DENSE: chunk.vector.tolist(), _SPARSE: self._models.SparseVector(**_weigh(chunk.text))}
         return self._models.PointStruct(id=chunk.id, vector=vector, payload=payload)
 
-    async def _vectors(self, ids: Sequence[str]) -> dict[str, Vector]:
-        import numpy as np
-
+    async def _vectors(self, keys: Sequence[str]) -> dict[str, Vector]:
         found: dict[str, Vector] = {}
-        for start in range(0, len(ids), _AT_ONCE):
-            part = ids[start : start + _AT_ONCE]
-            for each in await self._open().retrieve(self._name, ids=part, with_payload=False, with_vectors=[_DENSE]):
-                found[str(each.id)] = np.array(each.vector[_DENSE], dtype=np.float32)
+        for start in range(0, len(keys), _AT_ONCE):
+            await self._add_vectors(found, set(keys[start : start + _AT_ONCE]))
         return found
 
-    async def _prune(self, document: str, keep: Sequence[str]) -> None:
+    async def _add_vectors(self, found: dict[str, Vector], wanted: set[str]) -> None:
+        """Look for keys until none of those that are left is there: many points may share one."""
+        import numpy as np
+
+        models, is_done = self._models, False
+        while wanted and not is_done:
+            any_of = models.FieldCondition(key="key", match=models.MatchAny(any=sorted(wanted)))
+            limit = len(wanted)
+            points, _ = await self._open().scroll(
+                self._name,
+                scroll_filter=models.Filter(must=[any_of]),
+                limit=limit,
+                with_payload=["key"],
+                with_vectors=[_DENSE],
+            )
+            for point in points:
+                found[point.payload["key"]] = np.array(point.vector[_DENSE], dtype=np.float32)
+                wanted.discard(point.payload["key"])
+            is_done = len(points) < limit
+
+    async def _prune(self, keep: Mapping[str, Collection[str]]) -> None:
         models = self._models
         if not await self._open().collection_exists(self._name):
             return
-        chosen = models.Filter(
-            must=[models.FieldCondition(key="document", match=models.MatchValue(value=document))],
-            must_not=[models.HasIdCondition(has_id=list(keep))] if keep else None,
-        )
-        await self._open().delete(self._name, points_selector=models.FilterSelector(filter=chosen), wait=True)
+        for document, ids in keep.items():
+            chosen = models.Filter(
+                must=[models.FieldCondition(key="document", match=models.MatchValue(value=document))],
+                must_not=[models.HasIdCondition(has_id=list(ids))] if ids else None,
+            )
+            await self._open().delete(self._name, points_selector=models.FilterSelector(filter=chosen), wait=True)
 
     async def _search(self, search: Search) -> list[Match]:
         models, index = self._models, self._settings.index
@@ -209,7 +228,7 @@ class QdrantStore:
             query=query,
             using=_SPARSE if search.vector is None else _DENSE,
             query_filter=self._filter(search.filters),
-            search_params=models.SearchParams(exact=index.type == "exact", hnsw_ef=index.ef_search),
+            search_params=models.SearchParams(exact=index.type == "exact", hnsw_ef=index.candidates(search.limit)),
             limit=search.limit,
             with_payload=True,
         )

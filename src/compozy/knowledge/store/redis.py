@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -13,7 +14,7 @@ from compozy.errors import VectorStoreError
 from compozy.knowledge.config import VectorDBSettings
 from compozy.knowledge.extras import missing_package
 from compozy.knowledge.store.protocol import Chunk, Facts, Match, Search
-from compozy.knowledge.words import words_of
+from compozy.knowledge.words import all_words, words_of
 
 if TYPE_CHECKING:
     from compozy.knowledge.store.protocol import Vector
@@ -57,13 +58,14 @@ class RedisStore:
         """Store chunks, all or none of them."""
         await self._guard(lambda: self._upsert(chunks))
 
-    async def vectors(self, ids: Collection[str]) -> dict[str, Vector]:
-        """Return stored vectors by id."""
-        return await self._guard(lambda: self._vectors(list(ids)))
+    async def vectors(self, keys: Collection[str]) -> dict[str, Vector]:
+        """Return stored vectors by key."""
+        return await self._guard(lambda: self._vectors(list(keys)))
 
-    async def prune(self, document: str, keep: Collection[str]) -> None:
-        """Delete the other chunks of a document."""
-        await self._guard(lambda: self._prune(document, set(keep)))
+    async def prune(self, keep: Mapping[str, Collection[str]]) -> None:
+        """Delete the other chunks of documents, one after the other."""
+        for document, ids in keep.items():
+            await self._guard(partial(self._prune, document, set(ids)))
 
     async def settle(self) -> None:
         """Do nothing: the index follows what is stored."""
@@ -139,7 +141,7 @@ class RedisStore:
                 "0",
                 "SCHEMA",
             ),
-            *("text", "TEXT", "NOSTEM", "documenttag", "TAG", "facets", "TAG", "id", "TAG"),
+            *("words", "TEXT", "NOSTEM", "key", "TAG", "facets", "TAG"),
             *("vector", "VECTOR", *self._algorithm(facts)),
         )
         await client.set(f"{self._name}:facts", dump_json(asdict(facts)))
@@ -174,18 +176,21 @@ class RedisStore:
                     pipeline.sadd(self._document_key(chunk.document), chunk.id)
                 await pipeline.execute()
 
-    async def _vectors(self, ids: Sequence[str]) -> dict[str, Vector]:
+    async def _vectors(self, keys: Sequence[str]) -> dict[str, Vector]:
         import numpy as np
 
         found: dict[str, Vector] = {}
-        for start in range(0, len(ids), _AT_ONCE):
-            part = ids[start : start + _AT_ONCE]
+        for start in range(0, len(keys), _AT_ONCE):
+            part = keys[start : start + _AT_ONCE]
             async with self._open().pipeline(transaction=False) as pipeline:
-                for name in part:
-                    pipeline.hget(self._key(name), "vector")
-                for name, data in zip(part, await pipeline.execute(), strict=True):
-                    if data is not None:
-                        found[name] = np.frombuffer(data, dtype="<f4").copy()
+                for key in part:
+                    query = f"@key:{{{_tag(key)}}}"
+                    pipeline.execute_command(
+                        *("FT.SEARCH", self._index, query, "RETURN", 1, "vector", "LIMIT", 0, 1, "DIALECT", 2)
+                    )
+                for key, (_, *rows) in zip(part, await pipeline.execute(), strict=True):
+                    if rows:
+                        found[key] = np.frombuffer(rows[1][1], dtype="<f4").copy()
         return found
 
     async def _prune(self, document: str, keep: set[str]) -> None:
@@ -208,7 +213,7 @@ class RedisStore:
         words = "|".join(words_of(search.text or ""))
         if not words:
             return []
-        query = f"({filters} @text:({words}))" if filters else f"@text:({words})"
+        query = f"({filters} @words:({words}))" if filters else f"@words:({words})"
         answer = await self._open().execute_command(
             *("FT.SEARCH", self._index, query, "WITHSCORES", "SCORER", "BM25STD", "RETURN", len(_RETURNED), *_RETURNED),
             *("LIMIT", 0, search.limit, "DIALECT", 2),
@@ -219,7 +224,9 @@ class RedisStore:
     async def _search_vectors(self, search: Search, filters: str) -> list[Match]:
         import numpy as np
 
-        query = f"({filters or '*'})=>[KNN {search.limit} @vector $wanted AS distance]"
+        index = self._settings.index
+        effort = "" if index.type == "exact" else f" EF_RUNTIME {index.candidates(search.limit)}"
+        query = f"({filters or '*'})=>[KNN {search.limit} @vector $wanted{effort} AS distance]"
         answer = await self._open().execute_command(
             *("FT.SEARCH", self._index, query, "PARAMS", 2, "wanted", np.asarray(search.vector, "<f4").tobytes()),
             *("SORTBY", "distance", "ASC", "RETURN", len(_RETURNED) + 1, *_RETURNED, "distance"),
@@ -258,12 +265,13 @@ class RedisStore:
 
 def _fields(chunk: Chunk) -> dict[str, Any]:
     return {
-        "id": chunk.id,
+        "key": _tag(chunk.key),
         "document": chunk.document,
-        "documenttag": _tag(chunk.document),
         "title": chunk.title,
         "ordinal": chunk.ordinal,
         "text": chunk.text,
+        # Found by us, so that every store has the same ones.
+        "words": " ".join(all_words(chunk.text)),
         "metadata": dump_json(dict(chunk.metadata)),
         "facets": ",".join(_tag(f"{name}={value}") for name, value in chunk.metadata.items()),
         "vector": chunk.vector.astype("<f4").tobytes(),
