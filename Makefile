@@ -46,6 +46,7 @@ bench: $(VENV)/.dev ## Measure runs and tasks beside bare DBOS, templates and ve
 	$(BIN)/python -m tests.bench.workers
 	$(BIN)/python -m tests.bench.retrieval
 	$(BIN)/python -m tests.bench.vectors
+	$(BIN)/python -m tests.bench.databases
 
 chaos: $(VENV)/.dev ## Kill runs at random on both databases, and make more trouble than the tests do
 	$(BIN)/python -m tests.harness.chaos $(CHAOS)/sqlite --driver sqlite --kills $(KILLS)
@@ -58,6 +59,7 @@ fuzz: $(VENV)/.dev ## Fuzz the HTTP interface for minutes
 schema: $(VENV)/.dev ## Write the JSON Schemas anew
 	$(BIN)/compozy schema project > schemas/compozy.schema.json
 	$(BIN)/compozy schema workflow > schemas/workflow.schema.json
+	$(BIN)/compozy schema bench > schemas/bench.schema.json
 
 lock: ## Lock the requirements anew (needs uv)
 	requirements/lock.sh

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from compozy.bench.result import bench_schema
 from compozy.database.migrate import REVISIONS
 from compozy.project.jsonschema import project_schema, workflow_schema
 
@@ -52,9 +53,13 @@ def dotted(node: ast.expr) -> str:
 # Generated files.
 
 
-@pytest.mark.parametrize("kind", ["project", "workflow"])
+@pytest.mark.parametrize("kind", ["project", "workflow", "bench"])
 def test_the_schemas_are_what_the_command_prints(kind: str) -> None:
-    name, schema = {"project": ("compozy", project_schema()), "workflow": ("workflow", workflow_schema())}[kind]
+    name, schema = {
+        "project": ("compozy", project_schema()),
+        "workflow": ("workflow", workflow_schema()),
+        "bench": ("bench", bench_schema()),
+    }[kind]
     stored = (ROOT / f"schemas/{name}.schema.json").read_text(encoding="utf-8")
     assert json.loads(stored) == schema, "run `make schema`"
     printed = subprocess.run(

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import Abort, Exit, TyperException
 
+from compozy.cli.bench import bench_command
 from compozy.cli.config import config_app
 from compozy.cli.control import workflow_app
 from compozy.cli.knowledge import knowledge_app
@@ -65,6 +66,7 @@ app.command("health")(health_command)
 app.add_typer(knowledge_app, name="knowledge")
 app.add_typer(migrate_app, name="migrate")
 app.add_typer(config_app, name="config")
+app.command("bench")(bench_command)
 app.command("init")(init_command)
 app.command("schema")(schema_command)
 app.command("completion")(completion_command)

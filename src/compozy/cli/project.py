@@ -17,6 +17,7 @@ class SchemaKind(StrEnum):
 
     project = "project"
     workflow = "workflow"
+    bench = "bench"
 
 
 class Shell(StrEnum):
@@ -51,7 +52,12 @@ def init_command(
 def schema_command(
     kind: Annotated[SchemaKind, typer.Argument(help="File to describe.")] = SchemaKind.project,
 ) -> None:
-    """Print the JSON Schema of compozy.yaml or of a workflow file."""
+    """Print the JSON Schema of a kind of file."""
+    if kind is SchemaKind.bench:
+        from compozy.bench.result import bench_schema
+
+        print_json(bench_schema())
+        return
     from compozy.project.jsonschema import project_schema, workflow_schema
 
     print_json(project_schema() if kind is SchemaKind.project else workflow_schema())
