@@ -65,7 +65,7 @@ schema: $(VENV)/.dev ## Write the JSON Schemas anew
 	$(BIN)/compozy schema bench > schemas/bench.schema.json
 
 wheel: $(VENV)/.base ## Build the wheel into dist/
-	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
 
 binary: $(BINARY)/.ready ## Build the program as one file, dist/compozy, that needs no Python
 	@$(BINARY)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --force-reinstall .

@@ -16,6 +16,28 @@ from tests.harness.processes import Commands, Finished
 _FOREIGN = ("DB_", "SERVER_", "OPENAI_", "ANTHROPIC_", "GOOGLE_", "GROQ_", "COMPOZY_", "NO_COLOR", "RUNTIME_")
 
 RunCli = Callable[..., Finished]
+_DRIVERS = frozenset({"sqlite", "postgres"})
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a forge share the tests out: `--driver=postgres` runs those on PostgreSQL, `--driver=sqlite` all others."""
+    parser.addoption("--driver", choices=sorted(_DRIVERS), help="only tests of this kind of database")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests that `--driver` does not want."""
+    wanted = config.getoption("--driver")
+    if wanted is None:
+        return
+    chosen = [item for item in items if _driver_of(item) == wanted]
+    config.hook.pytest_deselected(items=[item for item in items if _driver_of(item) != wanted])
+    items[:] = chosen
+
+
+def _driver_of(item: pytest.Item) -> str:
+    spec = getattr(item, "callspec", None)
+    values = set() if spec is None else {value for value in spec.params.values() if isinstance(value, str)}
+    return "postgres" if "postgres" in values else "sqlite"
 
 
 @pytest.fixture
