@@ -2,7 +2,7 @@
 
 A block runs with the shell that a forge uses, in a copy of the checkout, steps of a job after one another. The services
 of a job are stood in for: PostgreSQL by the tests' own server, Qdrant by our shim; their addresses come from the
-environment, as on a machine whose ports are taken. `.venv` is this environment, so that `make setup` finds everything done.
+environment, as where ports are taken. `.venv` is this environment, so that `make setup` finds everything done.
 """
 
 from __future__ import annotations

@@ -49,6 +49,11 @@ def run(folder: Path, environ: dict[str, str], *arguments: str) -> subprocess.Co
     )
 
 
+def slack() -> float:
+    """Return by how much times may be exceeded on processors that others use at the same time."""
+    return 1.0 if os.getloadavg()[0] < (os.cpu_count() or 1) else 2.0
+
+
 def children_s() -> float:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
@@ -69,7 +74,7 @@ def test_help(example: Path, environ: dict[str, str]) -> None:
         assert done.returncode == 0, done.stderr
         assert done.stdout.startswith("Usage: compozy ")
     print(f"--help: {min(spent)[0]:.2f} s of processor, {min(wall for _, wall in spent):.2f} s on the clock")
-    assert min(spent)[0] < MAX_HELP_S
+    assert min(spent)[0] < MAX_HELP_S * slack()
 
 
 def test_the_whole_command_line_works_without_python(example: Path, environ: dict[str, str]) -> None:
@@ -93,7 +98,7 @@ def test_a_server_is_ready_soon_stays_small_and_ends_in_order(example: Path, env
         assert answer.document["output"]["readings"] == 40
         resident_mb = max(_peak_mb(pid) for pid in [process.pid, *_children(process.pid)])
         print(f"ready: {spent_s:.2f} s of processor, {wall_s:.2f} s on the clock; resident {resident_mb:.0f} MB")
-        assert spent_s < MAX_READY_S
+        assert spent_s < MAX_READY_S * slack()
         assert resident_mb < MAX_RESIDENT_MB
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
