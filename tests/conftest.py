@@ -35,9 +35,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _driver_of(item: pytest.Item) -> str:
-    spec = getattr(item, "callspec", None)
-    values = set() if spec is None else {value for value in spec.params.values() if isinstance(value, str)}
-    return "postgres" if "postgres" in values else "sqlite"
+    if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
+        return "sqlite"
+    values = list(item.callspec.params.values())
+    return "postgres" if any(value == "postgres" for value in values if isinstance(value, str)) else "sqlite"
 
 
 @pytest.fixture
