@@ -52,12 +52,18 @@ JOBS = [(name, job) for name, document in DOCUMENTS.items() for job in document[
 STEPS = [
     (name, job, step["name"]) for name, job in JOBS for step in DOCUMENTS[name]["jobs"][job]["steps"] if "run" in step
 ]
-HERE = [(name, job) for name, job in JOBS if any(s[:2] == (name, job) and s not in NOT_HERE for s in STEPS)]
+EXAMPLES = {folder.name for folder in (ROOT / "examples/database").iterdir() if (folder / "README.md").is_file()}
+HERE = [
+    (name, job)
+    for name, job in JOBS
+    if any(step[:2] == (name, job) and step not in NOT_HERE for step in STEPS)
+    # An example that this checkout lacks has nothing to be run.
+    and (name != "database-examples" or job in EXAMPLES)
+]
 
 
 def test_every_example_has_its_job() -> None:
-    jobs = DOCUMENTS["database-examples"]["jobs"]
-    assert sorted(jobs) == sorted(folder.name for folder in (ROOT / "examples/database").iterdir() if folder.is_dir())
+    assert set(DOCUMENTS["database-examples"]["jobs"]) >= EXAMPLES
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -82,7 +88,7 @@ def test_every_job_is_bounded_and_needs_no_key(name: str, job: str) -> None:
 
 def test_what_is_not_run_here_is_there() -> None:
     assert set(NOT_HERE) <= set(STEPS)
-    assert {(name, job) for name, job in JOBS if name == "database-examples"} <= set(HERE)
+    assert {("database-examples", example) for example in EXAMPLES} <= set(HERE)
 
 
 @pytest.mark.timeout(600)
