@@ -5,12 +5,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 EXAMPLE := examples/database/sqlite-quickstart
+EDGE := examples/database/edge-deployment
+# Where `make binary` installs what goes into the program, and nothing else.
+BINARY := build/binary
 # `make chaos`: how many kills on each database, and where what they leave is kept.
 KILLS := 200
 CHAOS := $(shell mktemp -d -u -t compozy-chaos-XXXXXX)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart setup check fix test snap bench chaos fuzz lock schema clean
+.PHONY: help quickstart setup check fix test snap bench chaos fuzz wheel binary test-binary edge-context lock schema clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,7 +49,9 @@ bench: $(VENV)/.dev ## Measure runs and tasks beside bare DBOS, templates and ve
 	$(BIN)/python -m tests.bench.workers
 	$(BIN)/python -m tests.bench.retrieval
 	$(BIN)/python -m tests.bench.vectors
+	$(BIN)/python -m tests.bench.ingestion
 	$(BIN)/python -m tests.bench.moves
+	$(BIN)/python -m tests.bench.databases
 
 chaos: $(VENV)/.dev ## Kill runs at random on both databases, and make more trouble than the tests do
 	$(BIN)/python -m tests.harness.chaos $(CHAOS)/sqlite --driver sqlite --kills $(KILLS)
@@ -60,12 +65,34 @@ schema: $(VENV)/.dev ## Write the JSON Schemas anew
 	$(BIN)/compozy schema project > schemas/compozy.schema.json
 	$(BIN)/compozy schema workflow > schemas/workflow.schema.json
 	$(BIN)/compozy schema export > schemas/export.schema.json
+	$(BIN)/compozy schema bench > schemas/bench.schema.json
+
+wheel: $(VENV)/.base ## Build the wheel into dist/
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
+
+binary: $(BINARY)/.ready ## Build the program as one file, dist/compozy, that needs no Python
+	@$(BINARY)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --force-reinstall .
+	@cd packaging && ../$(BINARY)/bin/pyinstaller --noconfirm --log-level ERROR --distpath ../dist --workpath ../build/work compozy.spec
+	@ls -l dist/compozy
+
+test-binary: binary $(VENV)/.dev ## Build it, and hold it to its size, its times and its memory
+	COMPOZY_BINARY=$(CURDIR)/dist/compozy $(BIN)/python -m pytest -n0 tests/integration/binary
+
+edge-context: wheel ## Lay what the Dockerfile of edge-deployment needs beside it
+	rm -rf $(EDGE)/context && mkdir -p $(EDGE)/context
+	cp dist/compozy-*.whl requirements/binary.txt packaging/binary.py packaging/compozy.spec $(EDGE)/context
 
 lock: ## Lock the requirements anew (needs uv)
 	requirements/lock.sh
 
 clean: ## Delete the environment and caches
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist $(EDGE)/context .pytest_cache .ruff_cache .hypothesis
+
+$(BINARY)/.ready: requirements/build.txt requirements/binary.txt
+	@rm -rf $(BINARY) && $(PYTHON) -m venv $(BINARY)
+	@$(BINARY)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/build.txt
+	@$(BINARY)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/binary.txt
+	@touch $@
 
 # The stamps say which requirements the environment holds; a changed lock file installs again.
 $(VENV)/.base: requirements/build.txt

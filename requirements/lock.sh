@@ -8,4 +8,5 @@ lock requirements/build.in -o requirements/build.txt
 lock pyproject.toml -o requirements/base.txt
 lock pyproject.toml --extra local -c requirements/base.txt -o requirements/local.txt
 lock pyproject.toml --all-extras --group dev -c requirements/base.txt -o requirements/dev.txt
+lock pyproject.toml requirements/binary.in --extra knowledge -c requirements/base.txt -o requirements/binary.txt
 lock --no-deps requirements/local-model.in -o requirements/local-model.txt

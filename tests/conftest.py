@@ -16,6 +16,29 @@ from tests.harness.processes import Commands, Finished
 _FOREIGN = ("DB_", "SERVER_", "OPENAI_", "ANTHROPIC_", "GOOGLE_", "GROQ_", "COMPOZY_", "NO_COLOR", "RUNTIME_")
 
 RunCli = Callable[..., Finished]
+_DRIVERS = frozenset({"sqlite", "postgres"})
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a forge share the tests out: `--driver=postgres` runs those on PostgreSQL, `--driver=sqlite` all others."""
+    parser.addoption("--driver", choices=sorted(_DRIVERS), help="only tests of this kind of database")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests that `--driver` does not want."""
+    wanted = config.getoption("--driver")
+    if wanted is None:
+        return
+    chosen = [item for item in items if _driver_of(item) == wanted]
+    config.hook.pytest_deselected(items=[item for item in items if _driver_of(item) != wanted])
+    items[:] = chosen
+
+
+def _driver_of(item: pytest.Item) -> str:
+    if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
+        return "sqlite"
+    values = list(item.callspec.params.values())
+    return "postgres" if any(value == "postgres" for value in values if isinstance(value, str)) else "sqlite"
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from compozy.bench.result import bench_schema
 from compozy.database.migrate import REVISIONS
 from compozy.project.jsonschema import project_schema, workflow_schema
 from compozy.transfer.schema import export_schema
@@ -53,10 +54,12 @@ def dotted(node: ast.expr) -> str:
 # Generated files.
 
 
-@pytest.mark.parametrize("kind", ["project", "workflow", "export"])
+@pytest.mark.parametrize("kind", ["project", "workflow", "export", "bench"])
 def test_the_schemas_are_what_the_command_prints(kind: str) -> None:
     name = "compozy" if kind == "project" else kind
-    schema = {"project": project_schema, "workflow": workflow_schema, "export": export_schema}[kind]()
+    schema = {"project": project_schema, "workflow": workflow_schema, "export": export_schema, "bench": bench_schema}[
+        kind
+    ]()
     stored = (ROOT / f"schemas/{name}.schema.json").read_text(encoding="utf-8")
     assert json.loads(stored) == schema, "run `make schema`"
     printed = subprocess.run(

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from compozy.cli.client import Client, Document
 from compozy.cli.output import print_note
+from compozy.client import Client, Document
 from compozy.database.owner import read_server_url
 from compozy.errors import AuthenticationError, CompozyError, NotFoundError, ServerError, UsageError
 from compozy.project.address import DEFAULT_HOST, DEFAULT_PORT, ProjectAddress, read_address

@@ -16,6 +16,8 @@ from compozy.config.timespan import parse_duration_s
 from compozy.database.status import Status
 from compozy.errors import NotFoundError, UsageError
 
+_LINES = (".jsonl", ".ndjson")
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunRequest:
@@ -49,6 +51,8 @@ def name_known_run(error: NotFoundError, execution_id: str) -> NotFoundError:
 def read_input(text: str | None) -> Any:
     """Return the JSON that `--input` names: itself, `@FILE`, or `-` for stdin.
 
+    A file whose name ends in `.jsonl` or `.ndjson` holds JSON Lines: `{"items": [the value of each line]}`.
+
     Raises:
         UsageError: the file cannot be read, is larger than 10 MiB, holds no JSON, or JSON nested over 100 levels.
     """
@@ -58,16 +62,26 @@ def read_input(text: str | None) -> Any:
     if len(data) > MAX_BYTES:
         raise UsageError(f"the input from {source} is larger than 10 MiB")
     try:
-        data.decode("utf-8-sig")
+        content = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageError(f"the input from {source} is not UTF-8 text") from error
+    if text.startswith("@") and text.lower().endswith(_LINES):
+        return {"items": _parse_lines(source, content)}
+    return _parse(source, content, hint="""quote it for the shell, as in --input='{"name": "Ada"}'""")
+
+
+def _parse_lines(source: str, content: str) -> list[Any]:
+    # Only what ends a line in JSON Lines: texts may hold the other characters that Python takes for one.
+    numbered = enumerate(content.split("\n"), start=1)
+    hint = "in JSON Lines every line is a value of its own"
+    return [_parse(f"{source}:{number}", line, hint=hint) for number, line in numbered if line.strip()]
+
+
+def _parse(source: str, content: str, *, hint: str) -> Any:
     try:
-        return parse_json(data)
+        return parse_json(content)
     except ValueError as error:
-        raise UsageError(
-            f"the input from {source} is not JSON: {error}",
-            hint="""quote it for the shell, as in --input='{"name": "Ada"}'""",
-        ) from error
+        raise UsageError(f"the input from {source} is not JSON: {error}", hint=hint) from error
 
 
 def duration_flag(flag: str, text: str) -> float:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from enum import StrEnum
 
-from compozy.cli.client import Document
 from compozy.cli.output import print_line
+from compozy.client import Document
 
 
 class GraphFormat(StrEnum):

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import Abort, Exit, TyperException
 
+from compozy.cli.bench import bench_command
 from compozy.cli.config import config_app
 from compozy.cli.control import workflow_app
 from compozy.cli.db import db_app
@@ -67,6 +68,7 @@ app.add_typer(knowledge_app, name="knowledge")
 app.add_typer(migrate_app, name="migrate")
 app.add_typer(db_app, name="db")
 app.add_typer(config_app, name="config")
+app.command("bench")(bench_command)
 app.command("init")(init_command)
 app.command("schema")(schema_command)
 app.command("completion")(completion_command)

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from functools import partial
 
 from compozy.app import display_location, open_control
-from compozy.cli.client import Document
 from compozy.cli.verbs import Approve, Cancel, Pause, SendSignal, Verb
+from compozy.client import Document
 from compozy.clock import monotonic_s
 from compozy.database.database import Database
 from compozy.database.executions import Execution, get_execution

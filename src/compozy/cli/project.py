@@ -18,6 +18,7 @@ class SchemaKind(StrEnum):
     project = "project"
     workflow = "workflow"
     export = "export"
+    bench = "bench"
 
 
 class Shell(StrEnum):
@@ -52,11 +53,16 @@ def init_command(
 def schema_command(
     kind: Annotated[SchemaKind, typer.Argument(help="File to describe.")] = SchemaKind.project,
 ) -> None:
-    """Print the JSON Schema of compozy.yaml, of a workflow file, or of a document of `compozy db export`."""
+    """Print the JSON Schema of a kind of file."""
     if kind is SchemaKind.export:
         from compozy.transfer.schema import export_schema
 
         print_json(export_schema())
+        return
+    if kind is SchemaKind.bench:
+        from compozy.bench.result import bench_schema
+
+        print_json(bench_schema())
         return
     from compozy.project.jsonschema import project_schema, workflow_schema
 

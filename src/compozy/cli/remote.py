@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from compozy.cli.client import Client, Document
 from compozy.cli.find import Found
 from compozy.cli.given import RunRequest, name_known_run
 from compozy.cli.output import print_note
@@ -26,6 +25,7 @@ from compozy.cli.results import (
     seconds_of,
     tell_foreign_format,
 )
+from compozy.client import Client, Document
 from compozy.clock import monotonic_s
 from compozy.database.status import Status
 from compozy.errors import ConflictError, NotFoundError, ServerError, StoppingError

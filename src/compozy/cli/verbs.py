@@ -9,8 +9,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from compozy.cli.client import Client, Document
 from compozy.cli.output import print_json, print_line, print_note
+from compozy.client import Client, Document
 from compozy.database.status import Status
 
 

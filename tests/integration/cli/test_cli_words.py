@@ -30,6 +30,7 @@ COMMANDS = [
     ("config",),
     ("config", "validate"),
     ("config", "show"),
+    ("bench",),
     ("init",),
     ("schema",),
     ("completion",),
@@ -61,8 +62,9 @@ Commands:
   start       Serve the project over HTTP, and execute its runs.
   worker      Execute runs without answering requests.
   health      Ask the project's server whether it is ready.
+  bench       Measure the database: runs at once, then ever more of them.
   init        Make a small project of your own to go on from.
-  schema      Print the JSON Schema of compozy.yaml or of a workflow file.
+  schema      Print the JSON Schema of a kind of file.
   completion  Print a script that completes commands.
   version     Print the version.
   workflow    Run workflows and look at their executions.
@@ -244,7 +246,7 @@ Error: Invalid value for 'shell': 'powershell' is not one of 'bash', 'zsh', 'fis
         (
             ("schema", "workfolw"),
             snapshot("""\
-Error: Invalid value for 'kind': 'workfolw' is not one of 'project', 'workflow'.
+Error: Invalid value for 'kind': 'workfolw' is not one of 'project', 'workflow', 'bench'.
   see `compozy schema --help`
 """),
         ),

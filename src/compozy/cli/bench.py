@@ -1,0 +1,177 @@
+"""`compozy bench`: how fast the project's database is, or several of them beside one another."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from compozy.cli.options import Format, FormatOption, globals_of
+from compozy.cli.output import flush_output, print_json, print_line, print_table
+from compozy.config.timespan import format_duration
+from compozy.errors import UsageError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from compozy.bench.measure import Plan
+    from compozy.bench.result import BenchResult
+    from compozy.project.loaded import LoadedProject
+
+_TERMINATED = 143
+_DRIVER = "{driver}"
+
+
+ConfigsOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--config",
+        "-c",
+        help="Project file, or its folder; several are compared. Default: compozy.yaml here.",
+        show_default=False,
+    ),
+]
+InputOption = Annotated[
+    str | None, typer.Option("--input", "-i", help="Input: a JSON object, @FILE, or - for stdin.", show_default=False)
+]
+ResultOption = Annotated[
+    str | None,
+    typer.Option(
+        "--output", "-o", metavar="FILE", help="Write the result; {driver} stands for the driver.", show_default=False
+    ),
+]
+ChartOption = Annotated[
+    Path | None, typer.Option("--chart", metavar="FILE", help="Draw the results, as SVG.", show_default=False)
+]
+WorkflowsOption = Annotated[
+    int, typer.Option("--workflows", "-n", min=1, max=1000, help="Runs of the first phase, all at once.")
+]
+
+
+def bench_command(
+    context: typer.Context,
+    configs: ConfigsOption = None,
+    workflow_id: Annotated[str, typer.Option("--workflow", help="Workflow to run.")] = "benchmark",
+    given: InputOption = None,
+    workflows: WorkflowsOption = 10,
+    max_load: Annotated[
+        int, typer.Option("--max-load", min=1, max=128, help="Highest load of the second phase.")
+    ] = 128,
+    result_file: ResultOption = None,
+    chart: ChartOption = None,
+    output: FormatOption = Format.text,
+) -> None:
+    """Measure the database: runs at once, then ever more of them."""
+    from compozy.bench.load import Job
+    from compozy.bench.measure import Plan
+    from compozy.cli.context import open_project
+    from compozy.cli.given import read_input
+
+    projects = [open_project(context, config) for config in configs or [globals_of(context).config]]
+    for project in projects:
+        project.workflow(workflow_id)
+    files, as_json = _result_files(result_file, projects), output is Format.json
+    written = [*files, *((chart,) if chart else ())]
+    for file in written:
+        _check_folder(file)
+    job = Job(workflow_id=workflow_id, given=read_input(given))
+    signal.signal(signal.SIGTERM, _leave)
+    plan = Plan(job=job, workflows=workflows, max_load=max_load)
+    results = [_measure(project, plan, as_json=as_json) for project in projects]
+    _write_results(results, files, chart)
+    _tell_end(results, written, as_json=as_json)
+
+
+def _measure(project: LoadedProject, plan: Plan, *, as_json: bool) -> BenchResult:
+    from compozy.bench.measure import measure
+    from compozy.bench.server import measured_server
+
+    if not as_json:
+        print_line(f"Running benchmark with {_name(project.database.driver)}...")
+        flush_output()
+    secret = project.server.api_key
+    with measured_server(project.file, api_key=secret.get_secret_value() if secret else None) as server:
+        result = measure(server, project.database.driver, plan)
+    if not as_json:
+        print_line(f"{_workflows(result.workflows)} executed in {format_duration(result.executed_s)}")
+        print_line(f"Average latency: {result.average_latency_ms:.0f}ms")
+        print_line(f"Peak concurrency: {_workflows(result.peak_concurrency)}")
+        print_line()
+        flush_output()
+    return result
+
+
+def _tell_end(results: Sequence[BenchResult], written: Sequence[Path], *, as_json: bool) -> None:
+    if as_json:
+        print_json({"results": [result.model_dump(mode="json") for result in results]})
+        return
+    if len(results) > 1:
+        rows = [
+            (f"{_workflows(results[0].workflows)} in", [format_duration(result.executed_s) for result in results]),
+            ("average latency", [f"{result.average_latency_ms:.0f}ms" for result in results]),
+            ("95 of 100 within", [f"{result.p95_ms:.0f}ms" for result in results]),
+            ("peak concurrency", [str(result.peak_concurrency) for result in results]),
+        ]
+        print_table(["", *(_name(result.database) for result in results)], [[name, *cells] for name, cells in rows])
+        print_line()
+    for file in written:
+        print_line(f"wrote {file}")
+
+
+def _result_files(pattern: str | None, projects: Sequence[LoadedProject]) -> list[Path]:
+    """Return where the result of each project goes.
+
+    Raises:
+        UsageError: two of them would go to one file.
+    """
+    if pattern is None:
+        return []
+    files = [pattern.replace(_DRIVER, project.database.driver) for project in projects]
+    twice = next((file for file in files if files.count(file) > 1), None)
+    if twice is not None:
+        raise UsageError(
+            f"--output: two results would be written to {twice!r}",
+            hint=f"measure them one by one, or write {_DRIVER} where the drivers differ: results-{_DRIVER}.json",
+        )
+    return [Path(file) for file in files]
+
+
+def _check_folder(file: Path) -> None:
+    """Refuse a file that cannot be written before minutes are spent on what belongs into it."""
+    if file.is_dir() or not file.absolute().parent.is_dir():
+        raise UsageError(f"cannot write {str(file)!r}: its folder is not there, or it is a folder itself")
+
+
+def _write_results(results: Sequence[BenchResult], files: Sequence[Path], chart: Path | None) -> None:
+    from compozy.bench.chart import draw_chart
+
+    for file, result in zip(files, results, strict=False):
+        _write(file, f"{result.model_dump_json(indent=2)}\n")
+    if chart is not None:
+        _write(chart, draw_chart(results))
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {str(file)!r}: {error.strerror}") from error
+
+
+def _name(driver: str) -> str:
+    from compozy.bench.chart import NAMES
+
+    return NAMES[driver]
+
+
+def _workflows(count: int) -> str:
+    return f"{count} workflow{'' if count == 1 else 's'}"
+
+
+def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
+    # So that the server of the measurement is ended on the way out.
+    sys.exit(_TERMINATED)

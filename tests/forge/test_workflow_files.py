@@ -1,0 +1,185 @@
+"""The workflow files for forges: what they are made of, and every `run:` block that can run on this machine.
+
+A block runs with the shell that a forge uses, in a copy of the checkout, steps of a job after one another. The services
+of a job are stood in for: PostgreSQL by the tests' own server, Qdrant by our shim; their addresses come from the
+environment, as where ports are taken. `.venv` is this environment, so that `make setup` finds everything done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.docs.test_fences import require_local_model
+from tests.harness.postgres import new_database
+from tests.harness.qdrant import serve_qdrant
+from tests.harness.servers import free_port
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted((ROOT / ".github/workflows").glob("*.yml"))
+DOCUMENTS: dict[str, Any] = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in FILES}
+NOT_HERE = {
+    (
+        "database-examples",
+        "edge-deployment",
+        "Build the image",
+    ): "needs Docker; tests/integration/edge builds by buildah",
+    ("database-examples", "edge-deployment", "Run the image"): "needs Docker; tests/integration/edge runs the program",
+    ("tests", "check", "Format, lint, types, walls, generated files"): "is `make check`, which runs before the tests",
+    ("release", "wheel", "Try the wheel"): "installs an environment from the network, which takes minutes",
+    ("release", "binary", "Build and try the program"): "takes minutes; `make test-binary` is this block itself",
+    ("release", "binary", "Name it after its platform"): "names what the block before it builds",
+    ("release", "publish", "Publish the release"): "publishes",
+}
+# What a forge fills in.
+EXPRESSIONS = {"${{ matrix.driver }}": "sqlite"}
+COPIED = (
+    *("examples", "src", "requirements", "packaging", "docs", "tests", "schemas"),
+    *("Makefile", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "ARCHITECTURE.md", "CONTRIBUTING.md"),
+)
+SKIPPED = shutil.ignore_patterns("data", "context", ".env", "__pycache__", "results*")
+JOBS = [(name, job) for name, document in DOCUMENTS.items() for job in document["jobs"]]
+STEPS = [
+    (name, job, step["name"]) for name, job in JOBS for step in DOCUMENTS[name]["jobs"][job]["steps"] if "run" in step
+]
+EXAMPLES = {folder.name for folder in (ROOT / "examples/database").iterdir() if (folder / "README.md").is_file()}
+HERE = [
+    (name, job)
+    for name, job in JOBS
+    if any(step[:2] == (name, job) and step not in NOT_HERE for step in STEPS)
+    # An example that this checkout lacks has nothing to be run.
+    and (name != "database-examples" or job in EXAMPLES)
+]
+
+
+def test_every_example_has_its_job() -> None:
+    assert set(DOCUMENTS["database-examples"]["jobs"]) >= EXAMPLES
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_actions_are_named_by_their_major_version(path: Path) -> None:
+    used = re.findall(r"uses: *(\S+)", path.read_text(encoding="utf-8"))
+    assert used
+    for action in used:
+        assert re.fullmatch(r"[\w-]+/[\w-]+@v\d+", action), action
+
+
+@pytest.mark.parametrize(("name", "job"), JOBS, ids="-".join)
+def test_every_job_is_bounded_and_needs_no_key(name: str, job: str) -> None:
+    document = DOCUMENTS[name]["jobs"][job]
+    assert document["timeout-minutes"] <= 90
+    assert all("name" in step for step in document["steps"] if "run" in step)
+    secrets = re.findall(r"secrets\.(\w+)", yaml.safe_dump(document))
+    # The forge makes this one for each run.
+    assert set(secrets) <= {"GITHUB_TOKEN"}
+    assert not re.search(r"API_KEY", yaml.safe_dump(document))
+    assert "sleep 5" not in yaml.safe_dump(document)
+
+
+def test_what_is_not_run_here_is_there() -> None:
+    assert set(NOT_HERE) <= set(STEPS)
+    assert {("database-examples", example) for example in EXAMPLES} <= set(HERE)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("name", "job"), HERE, ids="-".join)
+def test_blocks(name: str, job: str, tmp_path: Path) -> None:
+    if name == "database-examples" and job in {"sqlite-quickstart", "sqlite-qdrant"}:
+        require_local_model()
+    checkout = tmp_path / "checkout"
+    copy_checkout(checkout)
+    document = DOCUMENTS[name]["jobs"][job]
+    with services(document, tmp_path) as variables:
+        environ = job_environ(tmp_path, variables)
+        for step in document["steps"]:
+            if "run" in step and (name, job, step["name"]) not in NOT_HERE:
+                done = run_block(step["run"], checkout, environ)
+                assert done.returncode == 0, f"{step['name']}:\n{done.stdout}"
+                added = Path(environ["GITHUB_PATH"]).read_text(encoding="utf-8").split()
+                environ["PATH"] = ":".join([*reversed(added), environ["PATH"]])
+    assert left_behind(checkout) == []
+
+
+def copy_checkout(checkout: Path) -> None:
+    checkout.mkdir()
+    for name in COPIED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, checkout / name, ignore=SKIPPED)
+        else:
+            shutil.copy(ROOT / name, checkout / name)
+    (checkout / ".venv").mkdir()
+    for name in ("bin", "lib", "pyvenv.cfg"):
+        (checkout / ".venv" / name).symlink_to(Path(sys.prefix) / name)
+    for stamp in (".base", ".local", ".dev"):
+        (checkout / ".venv" / stamp).touch()
+
+
+@contextlib.contextmanager
+def services(document: Any, folder: Path) -> Generator[dict[str, str]]:
+    with contextlib.ExitStack() as stack:
+        variables: dict[str, str] = {}
+        for service in document.get("services", {}):
+            if service == "postgres":
+                made = stack.enter_context(new_database(migrated=False))
+                variables |= {"DB_HOST": str(made.host), "DB_PORT": str(made.port), "DB_NAME": str(made.dbname)}
+            else:
+                assert service == "qdrant"
+                variables["QDRANT_URL"], _ = stack.enter_context(serve_qdrant(folder / "qdrant"))
+        yield variables
+
+
+def job_environ(folder: Path, variables: dict[str, str]) -> dict[str, str]:
+    home = folder / "home"
+    home.mkdir()
+    (home / "path").touch()
+    return {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "CI": "true",
+        "GITHUB_PATH": str(home / "path"),
+        "SERVER_PORT": str(free_port()),
+        # The tests inside are the short ones.
+        "PYTEST_ADDOPTS": "-n0 --collect-only -q tests/unit/bench",
+        **variables,
+    }
+
+
+def run_block(block: str, checkout: Path, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a block as a forge does: `bash -e`, with what a job's expressions stand for."""
+    for expression, value in EXPRESSIONS.items():
+        block = block.replace(expression, value)
+    assert "${{" not in block
+    # A port that is free here; the file says the default one.
+    block = block.replace(":8080", f":{environ['SERVER_PORT']}")
+    return subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", block],
+        cwd=checkout,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+
+
+def left_behind(checkout: Path) -> list[str]:
+    """Return the processes that still run in the copy of the checkout."""
+    found: list[str] = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (entry / "cwd").readlink().is_relative_to(checkout):
+                found.append(f"{entry.name} {(entry / 'cmdline').read_bytes()!r}")
+    return [line for line in found if not line.startswith(f"{os.getpid()} ")]

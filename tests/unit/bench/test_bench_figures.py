@@ -1,0 +1,73 @@
+"""From times to figures, and from figures to the chart; nothing is measured here."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compozy.bench.chart import draw_chart
+from compozy.bench.figures import average_latency_ms, executed_s, most_running, quantile_ms
+from compozy.bench.load import RunTimes
+from compozy.bench.result import BenchResult, bench_schema
+
+EXAMPLE = Path(__file__).parents[3] / "examples/database/postgres-comparison"
+RESULTS = [
+    BenchResult.model_validate_json((EXAMPLE / f"measured/{driver}.json").read_text(encoding="utf-8"))
+    for driver in ("postgres", "sqlite")
+]
+
+
+def times(*each: tuple[int, int, int]) -> list[RunTimes]:
+    return [RunTimes(accepted_ms=first, started_ms=second, finished_ms=third) for first, second, third in each]
+
+
+def test_figures() -> None:
+    runs = times((1000, 1010, 1100), (1005, 1020, 1300), (1010, 1100, 1200))
+    assert executed_s(runs) == 0.3
+    assert average_latency_ms(runs) == pytest.approx((100 + 295 + 190) / 3)
+    assert quantile_ms(runs, 50) == 190
+    assert quantile_ms(runs[:1], 95) == 100
+    # The third begins in the millisecond in which the first ends.
+    assert most_running(runs) == 2
+    assert most_running([]) == 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(1, 50)), min_size=1, max_size=12))
+def test_most_running_is_what_counting_every_moment_finds(spans: list[tuple[int, int]]) -> None:
+    runs = times(*((start, start, start + length) for start, length in spans))
+    counted = max(sum(run.started_ms <= moment < run.finished_ms for run in runs) for moment in range(101))
+    assert most_running(runs) == counted
+
+
+def test_the_chart_of_the_readme_is_that_of_its_results() -> None:
+    chart = (EXAMPLE / "measured/chart.svg").read_text(encoding="utf-8")
+    assert draw_chart(RESULTS) == chart
+    assert ET.fromstring(chart).tag == "{http://www.w3.org/2000/svg}svg"
+
+
+def test_the_table_of_the_readme_is_that_of_its_results() -> None:
+    readme = (EXAMPLE / "README.md").read_text(encoding="utf-8")
+    rows = {
+        "10 workflows executed in": [f"{result.executed_s:.1f}s" for result in RESULTS],
+        "average latency": [f"{result.average_latency_ms:.0f}ms" for result in RESULTS],
+        "95 of 100 within": [f"{result.p95_ms:.0f}ms" for result in RESULTS],
+        "peak concurrency": [str(result.peak_concurrency) for result in RESULTS],
+    }
+    for name, cells in rows.items():
+        assert f"| {name} | {' | '.join(cells)} |" in readme
+
+
+def test_results_fit_the_schema_that_is_published() -> None:
+    for result in RESULTS:
+        jsonschema.validate(result.model_dump(mode="json"), bench_schema())
+
+
+def test_a_single_result_can_be_drawn() -> None:
+    alone = RESULTS[0].model_copy(update={"stages": RESULTS[0].stages[:1]})
+    assert "NaN" not in draw_chart([alone])
+    assert ET.fromstring(draw_chart([alone])) is not None
