@@ -17,6 +17,7 @@ from dbos._sys_db import SystemDatabase
 from compozy.database.database import Database
 from compozy.database.failures import explain_failures
 from compozy.database.jsontext import dump_json, load_json
+from compozy.durable.context import RunInterruptedError
 from compozy.durable.format import JOURNAL_FORMAT
 
 # Key of the object that stands for an exception; no value of ours has it.
@@ -175,8 +176,14 @@ def _route_logs() -> None:
         logger.addHandler(logging.NullHandler())
     logger.propagate = True
     logger.addFilter(_is_news)
+    logging.getLogger("asyncio").addFilter(_is_unexpected)
 
 
 def _is_news(record: logging.LogRecord) -> bool:
     """Leave out what we say ourselves, and better: that a run was stopped, by us, and why the engine did not start."""
     return not str(record.msg).startswith(("Asyncio task cancelled", "DBOS failed to launch"))
+
+
+def _is_unexpected(record: logging.LogRecord) -> bool:
+    """Leave out that a run was interrupted, of which nobody waits for the end any more because this process ends."""
+    return not (record.exc_info and isinstance(record.exc_info[1], RunInterruptedError))

@@ -70,6 +70,7 @@ Commands:
   workflow    Run workflows and look at their executions.
   knowledge   Take documents in, and ask them.
   migrate     Bring the database's tables up to date, or back.
+  db          Move the database, back it up, check it, and free it of old...
   config      Check the project's files and show its settings.
 """)
 
@@ -246,7 +247,7 @@ Error: Invalid value for 'shell': 'powershell' is not one of 'bash', 'zsh', 'fis
         (
             ("schema", "workfolw"),
             snapshot("""\
-Error: Invalid value for 'kind': 'workfolw' is not one of 'project', 'workflow', 'bench'.
+Error: Invalid value for 'kind': 'workfolw' is not one of 'project', 'workflow', 'export', 'bench'.
   see `compozy schema --help`
 """),
         ),

@@ -19,6 +19,7 @@ _DIGEST = "3b5636cd2c11abac"
 # A broken program has so many kills to show itself, and its rounds so much time.
 _MUTANT_KILLS = 60
 _MUTANT_ROUND_S = 40
+_MUTANT_TRIES = 4
 
 
 @pytest.mark.parametrize("driver", ["sqlite", "postgres"])
@@ -44,10 +45,14 @@ def test_random_kills(tmp_path: Path, driver: str) -> None:
 )
 @pytest.mark.timeout(600)
 def test_a_broken_program_is_found_out(tmp_path: Path, mutant: str, driver: str, fault: str) -> None:
-    options = ("--kills", str(_MUTANT_KILLS), "--round-s", str(_MUTANT_ROUND_S), "--mutant", mutant)
-    status, found = _chaos(tmp_path, "--driver", driver, *options)
-    assert status == 1
-    assert [told for told in found["faults"] if re.search(fault, told)], found
+    options = ("--driver", driver, "--kills", str(_MUTANT_KILLS), "--round-s", str(_MUTANT_ROUND_S), "--mutant", mutant)
+    found: dict[str, Any] = {}
+    for number in range(_MUTANT_TRIES):
+        # Where the kills fall is chance; a round may end before one has met what is broken.
+        status, found = _chaos(tmp_path / str(number), *options)
+        if status == 1 and any(re.search(fault, told) for told in found["faults"]):
+            return
+    raise AssertionError(found)
 
 
 def _chaos(folder: Path, *options: str) -> tuple[int, dict[str, Any]]:

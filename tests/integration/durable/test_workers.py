@@ -109,9 +109,9 @@ def test_workers_that_are_ended_in_turn_lose_nothing(place: DatabaseSettings, wo
         workers.start(300, 300, places=10)
     until_all_ended(place, len(ids))
     done = workers.all_steps()
-    # A step that was under way when its worker was ended is done again; one that was recorded is not.
+    # A step that was under way when its worker was ended is done again, twice at most; one that was recorded is not.
     assert set(done) == {(run_id, step) for run_id in ids for step in ("first", "second")}
-    assert set(done.values()) <= {1, 2}
+    assert set(done.values()) <= {1, 2, 3}
     assert sum(done.values()) <= len(done) + 2 * 10
     assert recorded_steps(place) == {(run_id, step) for run_id in ids for step in ("first", "second", "end")}
     for number in range(4):

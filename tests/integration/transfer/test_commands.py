@@ -33,9 +33,9 @@ _PROVIDERS: dict[str, Any] = {
 
 
 @pytest.fixture
-def project(tmp_path: Path, commands: Commands, cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path: Path, commands: Commands, cli: RunCli) -> Path:
     """Return a project with a run that ended, `done`, and one that waits, `waits`."""
-    monkeypatch.setenv("OPENAI_API_KEY", _CANARY)
+    (tmp_path / ".env").write_text(f"OPENAI_API_KEY={_CANARY}\nOTHER={_CANARY}\n")
     write_project(tmp_path, _WORKFLOWS, llm=_PROVIDERS)
     assert cli("workflow", "run", "two", "--id", "done").status == 0
     waiting = commands.start(tmp_path, "workflow", "run", "gate", "--id", "waits")
@@ -100,7 +100,6 @@ def test_a_move_to_postgresql_and_the_end_of_the_run_there(cli: RunCli, project:
 
 
 def test_no_secret_is_in_a_document(cli: RunCli, project: Path) -> None:
-    (project / ".env").write_text(f"OTHER={_CANARY}\n")
     exported = cli("db", "export", "-o", "a.json")
     assert exported.status == 0
     assert _CANARY not in (project / "a.json").read_text()

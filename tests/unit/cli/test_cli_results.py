@@ -24,7 +24,14 @@ def told(capsys: pytest.CaptureFixture[str], status: str, output: Any, *, signal
         "usage": [],
     }
     task |= {"waits_for": "go", "signal_arrived": signal_arrived, "output": output, **no_times}
-    run = {"execution_id": "r", "workflow_id": "w", "status": status, "journal_format": 1, "requested": None}
+    run: dict[str, Any] = {
+        "execution_id": "r",
+        "workflow_id": "w",
+        "status": status,
+        "journal_format": 1,
+        "requested": None,
+    }
+    run["origin"] = None
     assert print_execution({**run, "tasks": [task], **no_times}, as_json=False) == 0
     return capsys.readouterr().out.rpartition("\n\n")[2].splitlines()
 
