@@ -236,7 +236,9 @@ def test_runs_that_come_while_the_models_are_loaded(project: Path) -> None:
     finally:
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (0, "stopped\n")
+    # The tables may tell the end of a run before the journal has it, and then the server waits for that.
+    lines = [line for line in err.splitlines() if not line.startswith("stopping: ")]
+    assert (process.returncode, lines) == (0, ["stopped"])
 
 
 def test_garbage_is_refused(commands: Commands, project: Path) -> None:

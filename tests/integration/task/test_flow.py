@@ -167,7 +167,7 @@ async def test_a_container_that_takes_too_long_ends_its_tasks(flows: Flows) -> N
         tasks:
           - id: all
             type: parallel
-            timeout: 200ms
+            timeout: 1s
             tasks: [{id: a, prompt: x}, {id: b, prompt: "hang: x"}, {id: c, type: wait, wait_for: go}]
     """)
     assert ran.states == {"all": "TIMED_OUT", "all/a": "SUCCESS", "all/b": "CANCELED", "all/c": "CANCELED"}
@@ -180,7 +180,7 @@ async def test_a_container_that_takes_too_long_ends_its_tasks(flows: Flows) -> N
 
 async def test_a_run_that_takes_too_long_ends_all_that_is_open(flows: Flows) -> None:
     ran = await flows.run(
-        "tasks: [{id: one, prompt: x}, {id: all, type: parallel, tasks: [{id: b, prompt: 'hang: x'}]}]", timeout_s=0.5
+        "tasks: [{id: one, prompt: x}, {id: all, type: parallel, tasks: [{id: b, prompt: 'hang: x'}]}]", timeout_s=1.5
     )
     assert (ran.status, ran.states) == ("TIMED_OUT", {"one": "SUCCESS", "all": "TIMED_OUT", "all/b": "TIMED_OUT"})
     assert flows.answers.hung_up == ["hang: x"]
