@@ -47,8 +47,9 @@ def measured_server(config: Path, *, api_key: str | None) -> Generator[Client, N
 def _start(config: Path, output: BinaryIO) -> subprocess.Popen[bytes]:
     # In a session of its own: Ctrl-C on the terminal is for the one who measures, who then ends it.
     return subprocess.Popen(
-        [*own_command(), "start", "--config", str(config), "--port", "0", "--quiet"],
-        stdin=subprocess.DEVNULL,
+        [*own_command(), "start", "--config", str(config), "--port", "0", "--until-stdin-ends", "--quiet"],
+        # Nobody writes to it: it ends when this process does, however that comes to pass.
+        stdin=subprocess.PIPE,
         stdout=output,
         start_new_session=True,
     )
@@ -105,6 +106,8 @@ def _is_ready(client: Client) -> bool:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
+    if process.stdin is not None:
+        process.stdin.close()
     try:
         process.wait(_END_S)
     except subprocess.TimeoutExpired:

@@ -93,13 +93,16 @@ def prune_command(
     older_than: Annotated[
         str, typer.Option("--older-than", help="Runs that ended longer ago than this, 30d, or before a date.")
     ],
+    moved: Annotated[
+        bool, typer.Option("--moved", help="Delete also runs that were moved to another database so long ago.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell how many, and change nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before.")] = False,
     config: ConfigOption = None,
     db_driver: DriverOption = None,
     db_path: PathOption = None,
 ) -> None:
-    """Delete runs that ended long ago, with their tasks, signals and journal. Unfinished ones stay."""
+    """Delete runs that ended long ago, with their tasks, signals and journal. Unfinished and moved ones stay."""
     from compozy.cli.context import open_project
     from compozy.cli.given import read_moment_ms
     from compozy.clock import format_time
@@ -108,7 +111,7 @@ def prune_command(
 
     before_ms = read_moment_ms("--older-than", older_than)
     project = open_project(context, config, database_overrides(db_driver, db_path))
-    location, count = prune(project, before_ms, dry_run=True)
+    location, count = prune(project, before_ms, moved=moved, dry_run=True)
     what = f"{count} execution{'' if count == 1 else 's'} that ended before {format_time(before_ms)}"
     if dry_run or not count:
         print_line(f"{location} has {what}")
@@ -117,6 +120,10 @@ def prune_command(
         raise UsageError("nothing was changed", hint="answer y, or pass --yes")
     with Bar(quiet=globals_of(context).quiet) as bar:
         _, deleted = prune(
-            project, before_ms, dry_run=False, tell=lambda done: bar.draw(done, count, f"{done}/{count} executions")
+            project,
+            before_ms,
+            moved=moved,
+            dry_run=False,
+            tell=lambda done: bar.draw(done, count, f"{done}/{count} executions"),
         )
     print_line(f"Deleted {deleted} execution{'' if deleted == 1 else 's'} from {location}")

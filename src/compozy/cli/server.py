@@ -36,6 +36,9 @@ def start_command(
     context: typer.Context,
     host: HostOption = None,
     port: PortOption = None,
+    until_stdin_ends: Annotated[
+        bool, typer.Option("--until-stdin-ends", help="Stop when stdin ends, as when the program that writes it does.")
+    ] = False,
     config: ConfigOption = None,
     db_driver: DriverOption = None,
     db_path: PathOption = None,
@@ -45,7 +48,8 @@ def start_command(
     from compozy.server.serve import serve
 
     overrides = {**database_overrides(db_driver, db_path), **_address_overrides(host, port)}
-    return serve(open_project(context, config, overrides), _console(quiet=globals_of(context).quiet))
+    project = open_project(context, config, overrides)
+    return serve(project, _console(quiet=globals_of(context).quiet), with_stdin=until_stdin_ends)
 
 
 def worker_command(

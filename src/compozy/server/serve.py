@@ -28,8 +28,8 @@ _LOOK_S = 0.01
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what a client asks instead
 
 
-def serve(project: LoadedProject, console: Console) -> int:
-    """Serve a project until a signal comes, and return the exit status.
+def serve(project: LoadedProject, console: Console, *, with_stdin: bool = False) -> int:
+    """Serve a project until a signal comes, or with `with_stdin` stdin ends, and return the exit status.
 
     Raises:
         UsageError: the address cannot be used, or needs an API key.
@@ -47,7 +47,8 @@ def serve(project: LoadedProject, console: Console) -> int:
         )
         try:
             console.line(database_line(database))
-            return asyncio.run(_serve(project, database, _Door(sock=sock, address=address, guard=guard), console))
+            door = _Door(sock=sock, address=address, guard=guard, with_stdin=with_stdin)
+            return asyncio.run(_serve(project, database, door, console))
         finally:
             close_storage(database)
 
@@ -89,6 +90,7 @@ class _Door:
     sock: socket.socket
     address: Address
     guard: GuardSettings
+    with_stdin: bool
 
 
 class _Server(uvicorn.Server):
@@ -101,7 +103,7 @@ class _Server(uvicorn.Server):
 
 
 async def _serve(project: LoadedProject, database: Database, door: _Door, console: Console) -> int:
-    stop = Stop(console)
+    stop = Stop(console, with_stdin=door.with_stdin)
     async with open_app(project, database, role=SERVER, report=LogReport()) as app:
         tell_at_start(app, console)
         await take_in_on_start(app, console)

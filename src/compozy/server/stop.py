@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ _log = structlog.get_logger(__name__)
 DRAIN_S = 5.0
 # How long an orderly end may take beyond that, before the process leaves as it is.
 _GRACE_S = 15.0
+_BLOCK = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,15 +34,23 @@ class Console:
 
 
 class Stop:
-    """The wish that this process ends, from SIGINT or SIGTERM. A second one ends it at once."""
+    """The wish that this process ends, from SIGINT or SIGTERM. A second one ends it at once.
 
-    def __init__(self, console: Console) -> None:
+    Args:
+        console: who is told.
+        with_stdin: whether the end of stdin is such a wish too,
+            which comes also when the program at its other end is killed.
+    """
+
+    def __init__(self, console: Console, *, with_stdin: bool = False) -> None:
         self._console = console
         loop = asyncio.get_running_loop()
         # Made where the loop runs, because a future belongs to one.
         self.requested: asyncio.Future[int] = loop.create_future()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._receive, number)
+        if with_stdin:
+            threading.Thread(target=_end_with_stdin, name="compozy-stdin", daemon=True).start()
 
     def _receive(self, number: int) -> None:
         if self.requested.done():
@@ -59,6 +69,13 @@ class Stop:
         timer = threading.Timer(DRAIN_S + _GRACE_S, leave)
         timer.daemon = True
         timer.start()
+
+
+def _end_with_stdin() -> None:
+    # None: there is no stdin at all, and file 0 may be anything.
+    while sys.stdin is not None and os.read(0, _BLOCK):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 class LogReport:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import sqlalchemy as sa
 
 from compozy.database.database import Database
-from compozy.database.status import FINAL
+from compozy.database.status import FINAL, Status
 from compozy.database.tables import is_one_of
 from compozy.database.tables import workflow_states as runs
 from compozy.durable.journal import has_journal
@@ -18,16 +18,25 @@ from compozy.transfer.sections import list_sections
 _AT_ONCE = 200
 
 
-def count_old(database: Database, before_ms: int) -> int:
-    """Return how many runs ended before a time, in milliseconds since 1970 UTC."""
+def count_old(database: Database, before_ms: int, *, moved: bool = False) -> int:
+    """Return how many runs ended before a time, in milliseconds since 1970 UTC; with `moved`, or left before it."""
     with database.read() as connection:
-        return int(connection.execute(sa.select(sa.func.count()).where(*_is_old(before_ms))).scalar_one())
+        return int(connection.execute(sa.select(sa.func.count()).where(*_is_old(before_ms, moved))).scalar_one())
 
 
-def prune_runs(database: Database, before_ms: int, *, tell: Callable[[int], None] | None = None) -> int:
+def prune_runs(
+    database: Database, before_ms: int, *, moved: bool = False, tell: Callable[[int], None] | None = None
+) -> int:
     """Delete the runs that ended before a time and return how many; others go on writing.
 
     Each part is a transaction of its own, so that what was deleted stays so when the rest cannot be.
+
+    Args:
+        database: open for writing.
+        before_ms: milliseconds since 1970 UTC.
+        moved: whether runs that were moved to another database are deleted too. They are what a lost document can be
+            written from once more, and what keeps an old one from being imported here.
+        tell: told from time to time how many were deleted.
 
     Raises:
         DatabaseError: the database refused.
@@ -35,7 +44,7 @@ def prune_runs(database: Database, before_ms: int, *, tell: Callable[[int], None
     deleted = 0
     while True:
         with database.write() as connection:
-            found = sa.select(runs.c.workflow_exec_id).where(*_is_old(before_ms)).limit(_AT_ONCE)
+            found = sa.select(runs.c.workflow_exec_id).where(*_is_old(before_ms, moved)).limit(_AT_ONCE)
             ids = list(connection.execute(found).scalars())
             if not ids:
                 return deleted
@@ -46,7 +55,8 @@ def prune_runs(database: Database, before_ms: int, *, tell: Callable[[int], None
             tell(deleted)
 
 
-def _is_old(before_ms: int) -> tuple[sa.ColumnElement[bool], ...]:
+def _is_old(before_ms: int, moved: bool) -> tuple[sa.ColumnElement[bool], ...]:
     # Runs that moved away did not end here; they left at their last change.
     ended_ms = sa.func.coalesce(runs.c.finished_ms, runs.c.updated_ms)
-    return (is_one_of(runs.c.status, FINAL), ended_ms < before_ms)
+    statuses = [status for status in FINAL if moved or status is not Status.MOVED]
+    return (is_one_of(runs.c.status, statuses), ended_ms < before_ms)

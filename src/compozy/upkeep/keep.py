@@ -89,19 +89,24 @@ def check(project: LoadedProject) -> tuple[str, list[Finding]]:
 
 
 def prune(
-    project: LoadedProject, before_ms: int, *, dry_run: bool, tell: Callable[[int], None] | None = None
+    project: LoadedProject,
+    before_ms: int,
+    *,
+    moved: bool,
+    dry_run: bool,
+    tell: Callable[[int], None] | None = None,
 ) -> tuple[str, int]:
-    """Delete the runs that ended before a time; return where the database is, and how many they were.
+    """Delete the runs that ended before a time, with `moved` also those that left; return where, and how many.
 
     Raises:
         DatabaseError: it cannot be used.
     """
     with reading(project) as readable:
         if dry_run:
-            return readable.location, count_old(readable, before_ms)
+            return readable.location, count_old(readable, before_ms, moved=moved)
     database = open_database(project.database, location=display_location(project))
     try:
-        return database.location, prune_runs(database, before_ms, tell=tell)
+        return database.location, prune_runs(database, before_ms, moved=moved, tell=tell)
     finally:
         close_storage(database)
 
