@@ -107,6 +107,9 @@ def test_blocks(name: str, job: str, tmp_path: Path) -> None:
                 assert done.returncode == 0, f"{step['name']}:\n{done.stdout}"
                 added = Path(environ["GITHUB_PATH"]).read_text(encoding="utf-8").split()
                 environ["PATH"] = ":".join([*reversed(added), environ["PATH"]])
+        if (name, job) == ("release", "image"):
+            said = Path(environ["GITHUB_ENV"]).read_text(encoding="utf-8")
+            assert said == "IMAGE=ghcr.io/pumps/compozy:try-it\n"
     assert left_behind(checkout) == []
 
 
@@ -142,12 +145,16 @@ def job_environ(folder: Path, variables: dict[str, str]) -> dict[str, str]:
     home = folder / "home"
     home.mkdir()
     (home / "path").touch()
+    (home / "env").touch()
     return {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "CI": "true",
         "GITHUB_PATH": str(home / "path"),
+        "GITHUB_ENV": str(home / "env"),
+        "GITHUB_REPOSITORY": "Pumps/Compozy",
+        "GITHUB_REF_NAME": "try/it",
         "SERVER_PORT": str(free_port()),
         # The tests inside are the short ones.
         "PYTEST_ADDOPTS": "-n0 --collect-only -q tests/unit/bench",
