@@ -1,0 +1,16 @@
+import defaultComponents from 'fumadocs-ui/mdx';
+import type { MDXComponents } from 'mdx/types';
+import type { ComponentProps } from 'react';
+import * as diagrams from './diagrams';
+
+/** Scrolls inside itself, by keyboard too. */
+function Table(props: ComponentProps<'table'>) {
+  return (
+    <div className="prose-no-margin relative my-6 overflow-x-auto" role="group" aria-label="Table" tabIndex={0}>
+      <table {...props} />
+    </div>
+  );
+}
+
+/** What pages may use beside Markdown; tests/docs/test_links.py knows the same names. */
+export const mdxComponents: MDXComponents = { ...defaultComponents, ...diagrams, table: Table };

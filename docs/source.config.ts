@@ -1,0 +1,106 @@
+import { defineConfig, defineDocs } from 'fumadocs-mdx/config';
+import { remarkFences } from './lib/remark-fences.mjs';
+import { remarkRepositoryLinks } from './lib/remark-repository-links.mjs';
+import { CODE_THEMES } from './lib/themes.mjs';
+
+// The one list of all pages, in the order in which they are read. A section holds the pages of one folder of content/docs.
+// scripts/navigation.mjs makes the meta.json files of it. A page in no section, or one that is not there, fails the build and
+// tests/docs/test_navigation.py.
+const navigation = [
+  {
+    title: 'Getting started',
+    pages: ['getting-started/installation', 'getting-started/quickstart'],
+  },
+  {
+    title: 'Concepts',
+    pages: ['concepts/durability'],
+  },
+  {
+    title: 'Workflows',
+    pages: [
+      'workflows/overview',
+      'workflows/tasks',
+      'workflows/parallel',
+      'workflows/collection',
+      'workflows/composite',
+      'workflows/router',
+      'workflows/aggregate',
+      'workflows/wait-and-signal',
+      'workflows/conditions',
+      'workflows/templates',
+      'workflows/template-functions',
+      'workflows/validation',
+    ],
+  },
+  {
+    title: 'Agents',
+    pages: ['agents/providers'],
+  },
+  {
+    title: 'Knowledge bases',
+    pages: ['knowledge-bases/overview', 'knowledge-bases/vector-databases'],
+  },
+  {
+    title: 'Database',
+    pages: ['database/overview', 'database/postgresql', 'database/sqlite', 'database/move-and-backup'],
+  },
+  {
+    title: 'Configuration',
+    pages: ['configuration/project-file', 'configuration/database'],
+  },
+  {
+    title: 'CLI',
+    pages: [
+      'cli/workflow',
+      'cli/start',
+      'cli/knowledge',
+      'cli/migrate',
+      'cli/db',
+      'cli/bench',
+      'cli/config',
+    ],
+  },
+  {
+    title: 'HTTP',
+    pages: ['api/overview'],
+  },
+  {
+    title: 'Deployment',
+    pages: ['deployment/edge'],
+  },
+  {
+    title: 'Security',
+    pages: [],
+  },
+  {
+    title: 'Troubleshooting',
+    pages: ['troubleshooting/database', 'troubleshooting/workflows'],
+  },
+  {
+    title: 'Reference',
+    pages: [],
+  },
+  {
+    title: 'Examples',
+    pages: [],
+  },
+  {
+    title: 'Contributing',
+    pages: [],
+  },
+];
+
+export const docs = defineDocs({ dir: 'content/docs' });
+
+const config = defineConfig({
+  mdxOptions: {
+    remarkPlugins: [remarkFences, remarkRepositoryLinks],
+    rehypeCodeOptions: {
+      themes: CODE_THEMES,
+      icon: false,
+    },
+  },
+});
+
+// Fumadocs reads collections only from named exports, so the list is handed on here.
+export default { ...config, navigation };
