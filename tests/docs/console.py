@@ -10,10 +10,11 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
+from compozy.config.settings import DatabaseSettings
 from tests.docs.output import matches, settle
 from tests.docs.pages import ROOT, Fence
 from tests.docs.terminal import LastingShell, run_in_terminal
-from tests.harness.postgres import new_database
+from tests.harness.postgres import find_program, new_database, running_server
 from tests.harness.servers import free_port
 
 DEFAULT_FOLDER = "examples/database/sqlite-quickstart"
@@ -49,6 +50,8 @@ class Session:
         self._cwd: Path | None = None
         self._server = contextlib.ExitStack()
         self._variables: dict[str, str] = {}
+        self._database: DatabaseSettings | None = None
+        self._programs = ""
         # Where a server of this page listens; the page itself shows the default port.
         self._port: int | None = None
         self._lasting: list[tuple[str, LastingShell]] = []
@@ -70,14 +73,8 @@ class Session:
         """Run the commands of a fence and return what is wrong."""
         if "dir" in fence.meta:
             self._cwd = self._open(fence.meta["dir"])
-        if "postgres" in fence.meta and not self._variables:
-            made = self._server.enter_context(new_database(migrated=False))
-            self._variables = {
-                "DB_HOST": str(made.host),
-                "DB_PORT": str(made.port),
-                "DB_USER": str(made.user),
-                "DB_NAME": str(made.dbname),
-            }
+        if "postgres" in fence.meta:
+            self._give_postgres(with_vectors=fence.meta["postgres"] == "vector")
         commands = read_commands(fence)
         if "background" in fence.meta:
             return self._start(fence, commands)
@@ -93,6 +90,21 @@ class Session:
         ended = [(place, shell.interrupt()) for place, shell in self._lasting]
         self._server.close()
         return [f"{place}: Ctrl-C ended it with status {status}" for place, status in ended if status]
+
+    def _give_postgres(self, *, with_vectors: bool) -> None:
+        """Make a database for this page, with PostgreSQL's own programs; what only an administrator may do, do now."""
+        if self._database is None:
+            self._database = self._server.enter_context(new_database(migrated=False))
+            self._variables = {
+                "DB_HOST": str(self._database.host),
+                "DB_PORT": str(self._database.port),
+                "DB_USER": str(self._database.user),
+                "DB_NAME": str(self._database.dbname),
+            }
+            self._programs = f"{find_program('pg_dump').parent}:"
+        if with_vectors:
+            with running_server().connect(str(self._database.dbname)) as admin:
+                admin.execute("CREATE EXTENSION IF NOT EXISTS vector")
 
     def _start(self, fence: Fence, commands: list[Command]) -> list[str]:
         """Start what goes on while the next fences are run, and wait until it has printed what the page shows."""
@@ -138,7 +150,7 @@ class Session:
         port = {} if self._port is None else {"SERVER_PORT": str(self._port)}
         return {
             **port,
-            "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+            "PATH": f"{Path(sys.executable).parent}:{self._programs}/usr/local/bin:/usr/bin:/bin",
             "HOME": str(home),
             "TMPDIR": str(home),
             "LANG": "C.UTF-8",

@@ -13,6 +13,8 @@ DOCS = ROOT / "docs/content/docs"
 
 _OPENING = re.compile(r"^( *)(`{3,})(.*)$")
 _HEADING = re.compile(r"^#{1,6} +(.+?)\s*$")
+# Fumadocs' form of a heading that says its own anchor: `## Heading [#anchor]`.
+_ANCHORED = re.compile(r"\s\[#([\w-]+)\]$")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _CODE = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)")
 
@@ -48,7 +50,8 @@ class Page:
         found: set[str] = set()
         for _, line in self.prose:
             if heading := _HEADING.match(line):
-                slug = _slug(heading[1])
+                own = _ANCHORED.search(heading[1])
+                slug = own[1] if own else _slug(heading[1])
                 number = next(n for n in range(100) if (f"{slug}-{n}" if n else slug) not in found)
                 found.add(f"{slug}-{number}" if number else slug)
         return found

@@ -39,6 +39,14 @@ def test_page_can_be_built(path: Path) -> None:
     assert not any(text.startswith("# ") for _, text in page.prose), "the title is in the front matter"
 
 
+def test_headings_with_anchors_of_their_own(tmp_path: Path) -> None:
+    page = tmp_path / "page.mdx"
+    page.write_text(
+        "## A heading [#its-own]\n\n## Another\n\n## Another\n\n## Keys [#keys] and more\n", encoding="utf-8"
+    )
+    assert read_page(page).anchors == {"its-own", "another", "another-1", "keys-keys-and-more"}
+
+
 def find_fault(page: Page, target: str) -> str:
     """Return what is wrong with a link, "" when it leads somewhere."""
     place, _, anchor = target.partition("#")
