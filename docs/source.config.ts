@@ -66,7 +66,7 @@ const navigation = [
   },
   {
     title: 'Deployment',
-    pages: ['deployment/edge'],
+    pages: ['deployment/production', 'deployment/scaling', 'deployment/edge'],
   },
   {
     title: 'Security',
@@ -74,7 +74,7 @@ const navigation = [
   },
   {
     title: 'Troubleshooting',
-    pages: ['troubleshooting/database', 'troubleshooting/workflows'],
+    pages: ['troubleshooting/overview', 'troubleshooting/database', 'troubleshooting/workflows'],
   },
   {
     title: 'Reference',
