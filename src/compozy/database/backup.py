@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Generator, Mapping
+import tempfile
+from collections.abc import Collection, Generator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
+
+import sqlalchemy as sa
 
 from compozy.config.settings import DatabaseSettings
 from compozy.database.sqlite import check_header
@@ -17,6 +21,8 @@ from compozy.errors import ConflictError, DatabaseError
 
 _PG_HEADER = b"PGDMP"
 _KEPT = ".before-restore"
+# `2; 3079 16385 EXTENSION - vector` and `4; 0 0 COMMENT - EXTENSION vector`, each perhaps with an owner behind it.
+_EXTENSION = re.compile(r"\d+; \d+ \d+ (?:COMMENT - EXTENSION|EXTENSION -) (\S+)")
 
 
 def back_up_sqlite(path: Path, target: Path, settings: DatabaseSettings) -> None:
@@ -98,34 +104,60 @@ def back_up_postgres(parameters: Mapping[str, object], target: Path) -> None:
     Raises:
         DatabaseError: there is no `pg_dump`, or it failed.
     """
-    _call("pg_dump", ["--format=custom", "--no-owner", "--no-privileges", f"--file={target}"], parameters)
+    address, environ = _address(parameters)
+    _call("pg_dump", [address, "--format=custom", "--no-owner", "--no-privileges", f"--file={target}"], environ)
     _sync(target)
 
 
-def restore_postgres(parameters: Mapping[str, object], backup: Path) -> None:
+def list_extensions(connection: sa.Connection) -> frozenset[str]:
+    """Return which extensions a PostgreSQL database has."""
+    return frozenset(connection.exec_driver_sql("SELECT extname FROM pg_extension").scalars())
+
+
+def restore_postgres(parameters: Mapping[str, object], backup: Path, *, extensions: Collection[str] = ()) -> None:
     """Have `pg_restore` put a backup in the place of what the database holds, in one transaction.
+
+    Args:
+        parameters: how to connect.
+        backup: a file of `pg_dump`.
+        extensions: those that the database has. They stay: only who made them may make them anew.
 
     Raises:
         DatabaseError: there is no `pg_restore`, or it failed; the database is as it was.
     """
     options = ["--clean", "--if-exists", "--single-transaction", "--no-owner", "--no-privileges"]
-    _call("pg_restore", [*options, str(backup)], parameters)
+    entries = _call("pg_restore", ["--list", str(backup)]).splitlines(keepends=True)
+    with tempfile.NamedTemporaryFile("w", prefix="compozy-", suffix=".list") as wanted:
+        wanted.writelines(entry for entry in entries if _extension_of(entry) not in extensions)
+        wanted.flush()
+        address, environ = _address(parameters)
+        _call("pg_restore", [address, *options, f"--use-list={wanted.name}", str(backup)], environ)
 
 
-def _call(program: str, options: list[str], parameters: Mapping[str, object]) -> None:
+def _extension_of(entry: str) -> str:
+    """Return of which extension a line of a backup's contents is; "" when of none."""
+    found = _EXTENSION.match(entry)
+    return found[1] if found else ""
+
+
+def _address(parameters: Mapping[str, object]) -> tuple[str, dict[str, str]]:
+    given = {key: str(value) for key, value in parameters.items() if key != "password" and str(value)}
+    address = " ".join(f"{key}={_quoted(value)}" for key, value in given.items())
+    # The password is not shown to everybody who lists processes.
+    secret = {"PGPASSWORD": str(parameters["password"])} if parameters.get("password") else {}
+    return f"--dbname={address}", secret
+
+
+def _call(program: str, options: list[str], environ: Mapping[str, str] | None = None) -> str:
     found = shutil.which(program)
     if found is None:
         raise DatabaseError(
             f"{program} is not installed, and nothing else makes a whole copy of a PostgreSQL database",
             hint="install the client programs of PostgreSQL (Debian: postgresql-client), as new as the server",
         )
-    given = {key: str(value) for key, value in parameters.items() if key != "password" and str(value)}
-    address = " ".join(f"{key}={_quoted(value)}" for key, value in given.items())
-    # The password is not shown to everybody who lists processes.
-    secret = {"PGPASSWORD": str(parameters["password"])} if parameters.get("password") else {}
     done = subprocess.run(
-        [found, f"--dbname={address}", *options],
-        env={**os.environ, **secret, "LC_ALL": "C"},
+        [found, *options],
+        env={**os.environ, **(environ or {}), "LC_ALL": "C"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -137,6 +169,7 @@ def _call(program: str, options: list[str], parameters: Mapping[str, object]) ->
         reason = "; ".join(lines[:3]) or f"it ended with {done.returncode}"
         newer = "install the client programs of the server's version, or newer" if "version mismatch" in reason else ""
         raise DatabaseError(f"{program} failed: {reason}", hint=newer)
+    return done.stdout
 
 
 def _quoted(value: str) -> str:

@@ -138,7 +138,9 @@ def _restore_postgres(project: LoadedProject, source: Path, replace: bool) -> No
                 refuse_while_used(database, connection)
             if not replace:
                 _refuse_runs(database)
-        backup.restore_postgres(_connection_parameters(project.database), source)
+        with database.read() as connection:
+            extensions = backup.list_extensions(connection)
+        backup.restore_postgres(_connection_parameters(project.database), source, extensions=extensions)
     finally:
         close_storage(database)
 

@@ -23,7 +23,7 @@ from compozy.transfer.export import RunFilter, find_last_move, freeze_runs
 from compozy.transfer.prune import count_old, prune_runs
 from tests.harness.databases import journal_table, migrated, settings
 from tests.harness.moves import ready, rows_of
-from tests.harness.postgres import find_program, new_database
+from tests.harness.postgres import find_program, new_database, running_server
 from tests.harness.runs import flowing
 
 _TWO = "tasks: [{id: a, prompt: 'x'}, {id: b, with: {y: 1}}]"
@@ -154,6 +154,28 @@ async def test_pg_dump_makes_a_backup_under_load(tmp_path: Path, monkeypatch: py
                     await flows.ended(run_id)
         # Once more, in the place of what is there.
         backup.restore_postgres(connection_parameters(empty), copy)
+
+
+async def test_extensions_stay_whose_owner_is_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(find_program("pg_dump").parent), prepend=":")
+    copy = tmp_path / "copy.dump"
+    with ready("postgres", tmp_path / "a") as database:
+        with running_server().connect(str(database.settings.dbname)) as admin:
+            admin.execute("CREATE EXTENSION vector")
+        await _runs(database, "kept")
+        with database.write() as connection:
+            connection.exec_driver_sql("CREATE TABLE near AS SELECT '[1,2,3]'::vector(3) AS place")
+        backup.back_up_postgres(connection_parameters(database.settings), copy)
+        with database.write() as connection:
+            connection.exec_driver_sql("DELETE FROM near")
+        with pytest.raises(DatabaseError, match="must be owner of extension vector"):
+            backup.restore_postgres(connection_parameters(database.settings), copy)
+        with database.read() as connection:
+            extensions = backup.list_extensions(connection)
+        backup.restore_postgres(connection_parameters(database.settings), copy, extensions=extensions)
+        with database.read() as connection:
+            assert connection.exec_driver_sql("SELECT place::text FROM near").scalar() == "[1,2,3]"
+        assert _faults(database) == {}
 
 
 def test_without_pg_dump_the_way_out_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
