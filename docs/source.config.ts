@@ -13,7 +13,7 @@ const navigation = [
   },
   {
     title: 'Concepts',
-    pages: ['concepts/durability'],
+    pages: ['concepts/overview', 'concepts/architecture', 'concepts/durability'],
   },
   {
     title: 'Workflows',
@@ -34,7 +34,7 @@ const navigation = [
   },
   {
     title: 'Agents',
-    pages: ['agents/providers'],
+    pages: ['agents/overview', 'agents/providers'],
   },
   {
     title: 'Knowledge bases',
@@ -78,15 +78,15 @@ const navigation = [
   },
   {
     title: 'Reference',
-    pages: [],
+    pages: ['reference/cli', 'reference/configuration', 'reference/workflow', 'reference/errors'],
   },
   {
     title: 'Examples',
-    pages: [],
+    pages: ['examples/overview'],
   },
   {
     title: 'Contributing',
-    pages: [],
+    pages: ['contributing/overview'],
   },
 ];
 

@@ -94,67 +94,70 @@ class CompozyError(Exception):
 
 
 class UsageError(CompozyError):
-    """Wrong on the command line or in a request: a flag, an argument, an input."""
+    """Something on the command line or in a request is wrong: an option, an argument, an input."""
 
     code, exit_status, http_status = "usage", 2, 400
 
 
 class NotFoundError(UsageError):
-    """The named workflow, execution or task does not exist."""
+    """The named workflow, execution, task or path does not exist."""
 
     code, exit_status, http_status = "not_found", 2, 404
 
 
 class ConflictError(UsageError):
-    """The named thing exists and is another one, or is in a state that does not allow it."""
+    """What is named is there already and is something else, or is in a state that does not allow it."""
 
     code, exit_status, http_status = "conflict", 2, 409
 
 
 class IdempotencyError(UsageError):
-    """The idempotency key was used before, with another request."""
+    """The `Idempotency-Key` was used before, with another request."""
 
     code, exit_status, http_status = "idempotency_key", 2, 422
 
 
 class TooLargeError(UsageError):
-    """A request holds more than is accepted."""
+    """The body of a request is larger than what is accepted."""
 
     code, exit_status, http_status = "too_large", 2, 413
 
 
 class MediaTypeError(UsageError):
-    """The body of a request is of a kind that is not accepted."""
+    """The body of a request is not announced as `application/json`."""
 
     code, exit_status, http_status = "media_type", 2, 415
 
 
 class AuthenticationError(CompozyError):
-    """The API key is missing or wrong."""
+    """The API key of the server is missing or wrong."""
 
     code, exit_status, http_status = "authentication", 3, 401
 
 
 class ForbiddenError(AuthenticationError):
-    """The request comes from a place that may not ask: another web page, another name for this host."""
+    """The request comes from a place that may not ask: another web page, or another name for this host."""
 
     code, http_status = "forbidden", 403
 
 
 class ServerError(CompozyError):
-    """There is no server at an address, or it cannot be used."""
+    """No Compozy server answers at the address, or its answer cannot be used."""
 
     code, exit_status, http_status = "server", 4, 502
 
 
 class StoppingError(ServerError):
-    """The server is about to end and takes nothing new."""
+    """The server is about to end and takes nothing new; ask again in a moment."""
 
     code, http_status = "stopping", 503
 
 
 class ProjectError(CompozyError):
-    """The project's files are wrong. `faults` holds every fault of every file, sorted by place."""
+    """The project's files are wrong. Every fault of every file is told at once, each with its place.
+
+    `faults` holds them, sorted by place.
+    """
 
     code, exit_status, http_status = "invalid_project", 5, 422
 
@@ -164,7 +167,10 @@ class ProjectError(CompozyError):
 
 
 class TemplateError(CompozyError):
-    """A template is wrong or cannot be rendered. `line` and `col` count from 1 within the template."""
+    """A template is wrong, or cannot be rendered.
+
+    `line` and `col` count from 1 within the template.
+    """
 
     code, exit_status, http_status = "template", 1, 422
 
@@ -179,19 +185,22 @@ class TemplateError(CompozyError):
 
 
 class TemplateSyntaxError(TemplateError):
-    """The text is not a template."""
+    """The text is not a template. Its place is told before anything runs."""
 
     code, exit_status = "template_syntax", 5
 
 
 class TemplateRenderError(TemplateError):
-    """The template cannot be rendered with this data."""
+    """A template cannot be rendered with the data of this run; most often it reads a key that is not there."""
 
     code, exit_status = "template_render", 1
 
 
 class ExpressionError(CompozyError):
-    """An expression (CEL) cannot be evaluated with these variables. `offset` counts from 0 within its text."""
+    """An expression (CEL) cannot be evaluated with the data of this run.
+
+    `offset` counts from 0 within its text.
+    """
 
     code, exit_status, http_status = "expression", 1, 422
 
@@ -203,13 +212,13 @@ class ExpressionError(CompozyError):
 
 
 class ExpressionSyntaxError(ExpressionError):
-    """The text is not an expression."""
+    """The text is not an expression. Its place is told before anything runs."""
 
     code, exit_status = "expression_syntax", 5
 
 
 class SchemaMismatchError(CompozyError):
-    """A value does not fit its JSON Schema. `details["problems"]` lists every `{path, message}`."""
+    """A value does not fit its JSON Schema. `details.problems` lists every misfit with its path and message."""
 
     code, exit_status, http_status = "schema_mismatch", 2, 422
 
@@ -221,19 +230,19 @@ class DatabaseError(CompozyError):
 
 
 class DatabaseLockedError(DatabaseError):
-    """Another program held the database file for longer than `busy_timeout`."""
+    """Another program held the SQLite file for longer than `database.busy_timeout`."""
 
     code = "database_locked"
 
 
 class DatabaseOwnedError(DatabaseError):
-    """Another process runs workflows on this SQLite file."""
+    """Another process executes runs on this SQLite file; one at a time may."""
 
     code, http_status = "database_owned", 409
 
 
 class ExportFileError(CompozyError):
-    """A file that `compozy db export` should have written is something else, was cut short or changed."""
+    """A file that `compozy db export` should have written is something else, was cut short, or was changed."""
 
     code, exit_status, http_status = "export_file", 5, 422
 
@@ -245,37 +254,37 @@ class RunError(CompozyError):
 
 
 class ModelError(RunError):
-    """A model provider refused, broke, or is not set up."""
+    """A model provider refused, could not be reached, broke, or is not set up."""
 
     code, http_status = "model", 502
 
 
 class ChildrenFailedError(RunError):
-    """Tasks inside a container failed; `details` has their ids as `failed`, and the first error as `first`."""
+    """Tasks inside a container failed. `details.failed` has their ids, `details.first` the first error."""
 
     code = "children_failed"
 
 
 class ItemsError(RunError):
-    """What a collection shall run over is no list of items, or gives no usable ids."""
+    """What a collection should run over is no list of items, or gives no usable ids."""
 
     code, http_status = "items", 422
 
 
 class TaskTimeoutError(RunError):
-    """A task took longer than its `timeout`."""
+    """A task took longer than its `timeout`, all its attempts included."""
 
     code, http_status = "task_timeout", 504
 
 
 class RunTimeoutError(RunError):
-    """A deadline passed before the run finished."""
+    """The run was not finished by its deadline, `--timeout`. It does not go on."""
 
     code, http_status = "timeout", 504
 
 
 class NotFinishedError(RunError):
-    """The run goes on for longer than the caller waits; `details["execution_id"]` names it."""
+    """The run goes on for longer than the caller waits. `details.execution_id` names it."""
 
     code, exit_status, http_status = "not_finished", 1, 408
 
@@ -287,19 +296,19 @@ class RunCanceledError(RunError):
 
 
 class KnowledgeError(CompozyError):
-    """Documents cannot be taken in, or not be asked."""
+    """Documents cannot be taken in, or cannot be asked."""
 
     code, exit_status, http_status = "knowledge", 1, 422
 
 
 class DocumentError(KnowledgeError):
-    """One document cannot be read; the others go in."""
+    """One document cannot be read. The others of its ingestion go in."""
 
     code = "document"
 
 
 class EmbedderError(KnowledgeError):
-    """An embedder refused, broke, or is not set up."""
+    """An embedder refused, could not be reached, broke, or is not set up."""
 
     code, http_status = "embedder", 502
 
@@ -311,7 +320,7 @@ class VectorStoreError(KnowledgeError):
 
 
 class InternalError(CompozyError):
-    """A defect in Compozy itself; the message asks for a report."""
+    """A defect in Compozy itself. Please report it with what is printed."""
 
     code = "internal"
 

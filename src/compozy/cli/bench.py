@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from compozy.cli.options import Format, FormatOption, globals_of
+from compozy.cli.options import Format, FormatOption, InputOption, globals_of
 from compozy.cli.output import flush_output, print_json, print_line, print_table
 from compozy.config.timespan import format_duration
 from compozy.errors import UsageError
@@ -31,21 +31,24 @@ ConfigsOption = Annotated[
     typer.Option(
         "--config",
         "-c",
+        metavar="PATH",
         help="Project file, or its folder; several are compared. Default: compozy.yaml here.",
         show_default=False,
     ),
 ]
-InputOption = Annotated[
-    str | None, typer.Option("--input", "-i", help="Input: a JSON object, @FILE, or - for stdin.", show_default=False)
-]
 ResultOption = Annotated[
     str | None,
     typer.Option(
-        "--output", "-o", metavar="FILE", help="Write the result; {driver} stands for the driver.", show_default=False
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Write the result to this file; {driver} in it stands for the driver.",
+        show_default=False,
     ),
 ]
 ChartOption = Annotated[
-    Path | None, typer.Option("--chart", metavar="FILE", help="Draw the results, as SVG.", show_default=False)
+    Path | None,
+    typer.Option("--chart", metavar="FILE", help="Draw the results to this file, as SVG.", show_default=False),
 ]
 WorkflowsOption = Annotated[
     int, typer.Option("--workflows", "-n", min=1, max=1000, help="Runs of the first phase, all at once.")
@@ -55,7 +58,7 @@ WorkflowsOption = Annotated[
 def bench_command(
     context: typer.Context,
     configs: ConfigsOption = None,
-    workflow_id: Annotated[str, typer.Option("--workflow", help="Workflow to run.")] = "benchmark",
+    workflow_id: Annotated[str, typer.Option("--workflow", metavar="ID", help="Workflow to run.")] = "benchmark",
     given: InputOption = None,
     workflows: WorkflowsOption = 10,
     max_load: Annotated[

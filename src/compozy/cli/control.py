@@ -13,6 +13,7 @@ from compozy.cli.options import (
     FormatOption,
     PathOption,
     ServerOption,
+    WaitForLockOption,
     database_overrides,
     globals_of,
 )
@@ -21,16 +22,26 @@ from compozy.cli.workflow import DEFAULT_WAIT_FOR_LOCK, run_somewhere, search_fo
 if TYPE_CHECKING:
     from compozy.cli.verbs import Verb
 
-_Execution = Annotated[str, typer.Argument(metavar="EXECUTION", help="Execution that is meant.")]
-_Payload = typer.Option("--payload", "-p", help="JSON, @FILE, or - for stdin.", show_default=False)
-_Answer = typer.Option("--input", "-i", help="The answer: JSON, @FILE, or - for stdin.", show_default=False)
+_Execution = Annotated[str, typer.Argument(metavar="EXECUTION", help="Id of the execution.")]
+_Payload = typer.Option(
+    "--payload",
+    "-p",
+    metavar="JSON",
+    help="What comes with the signal: JSON, @FILE, or - for stdin.",
+    show_default=False,
+)
+_Answer = typer.Option(
+    "--input", "-i", metavar="JSON", help="The answer: JSON, @FILE, or - for stdin.", show_default=False
+)
 
 
 @workflow_app.command("cancel")
 def cancel_command(
     context: typer.Context,
     execution_id: _Execution,
-    reason: Annotated[str, typer.Option("--reason", help="What the execution's error will say.")] = "canceled",
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="What the execution's error will say.")
+    ] = "canceled",
     server: ServerOption = None,
     output: FormatOption = Format.text,
     config: ConfigOption = None,
@@ -79,10 +90,13 @@ def resume_command(
 def signal_command(
     context: typer.Context,
     execution_id: _Execution,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What a task of it waits for.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of the signal, which a task of the execution waits for.")
+    ],
     payload: Annotated[str | None, _Payload] = None,
     signal_id: Annotated[
-        str | None, typer.Option("--id", help="Id of the signal; sent twice, it counts once.", show_default=False)
+        str | None,
+        typer.Option("--id", metavar="ID", help="Id of the signal; sent twice, it counts once.", show_default=False),
     ] = None,
     server: ServerOption = None,
     output: FormatOption = Format.text,
@@ -104,7 +118,8 @@ def approve_command(
     execution_id: _Execution,
     given: Annotated[str | None, _Answer] = None,
     task: Annotated[
-        str | None, typer.Option("--task", help="The task, where several wait.", show_default=False)
+        str | None,
+        typer.Option("--task", metavar="TASK", help="Which task is answered, where several wait.", show_default=False),
     ] = None,
     server: ServerOption = None,
     output: FormatOption = Format.text,
@@ -130,12 +145,18 @@ def rerun_command(
     ] = None,
     given: Annotated[
         str | None,
-        typer.Option("--input", "-i", help="Another input: a JSON object, @FILE, or - for stdin.", show_default=False),
+        typer.Option(
+            "--input",
+            "-i",
+            metavar="JSON",
+            help="Another input: a JSON object, @FILE, or - for stdin.",
+            show_default=False,
+        ),
     ] = None,
-    new_id: Annotated[str | None, typer.Option("--id", help="Id of the new execution.", show_default=False)] = None,
-    wait_for_lock: Annotated[
-        str, typer.Option("--wait-for-lock", help="How long to wait for another process on the same SQLite file.")
-    ] = DEFAULT_WAIT_FOR_LOCK,
+    new_id: Annotated[
+        str | None, typer.Option("--id", metavar="ID", help="Id of the new execution.", show_default=False)
+    ] = None,
+    wait_for_lock: WaitForLockOption = DEFAULT_WAIT_FOR_LOCK,
     server: ServerOption = None,
     output: FormatOption = Format.text,
     config: ConfigOption = None,

@@ -32,6 +32,13 @@ db_app.command("prune")(prune_command)
 _STREAM = "-"
 _EXECUTIONS = "workflow_states"
 
+SinceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--since", metavar="WHEN", help="Only runs accepted since then: 2026-01-31, or 7d.", show_default=False
+    ),
+]
+
 
 @db_app.command("export")
 def export_command(
@@ -39,15 +46,14 @@ def export_command(
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="FILE", help="File to write; - is stdout.")
     ] = _STREAM,
-    since: Annotated[
-        str | None,
-        typer.Option("--since", help="Only runs accepted since then: 2026-01-31, or 7d.", show_default=False),
-    ] = None,
+    since: SinceOption = None,
     status: Annotated[
-        list[str] | None, typer.Option("--status", help="Only runs in this state; repeatable.", show_default=False)
+        list[str] | None,
+        typer.Option("--status", metavar="STATUS", help="Only runs in this state; repeatable.", show_default=False),
     ] = None,
     workflow: Annotated[
-        list[str] | None, typer.Option("--workflow", help="Only runs of this workflow; repeatable.", show_default=False)
+        list[str] | None,
+        typer.Option("--workflow", metavar="ID", help="Only runs of this workflow; repeatable.", show_default=False),
     ] = None,
     move: Annotated[
         bool, typer.Option("--move", help="Take unfinished runs out of this database; they go on after the import.")

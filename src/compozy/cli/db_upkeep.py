@@ -91,7 +91,10 @@ def check_command(
 def prune_command(
     context: typer.Context,
     older_than: Annotated[
-        str, typer.Option("--older-than", help="Runs that ended longer ago than this, 30d, or before a date.")
+        str,
+        typer.Option(
+            "--older-than", metavar="WHEN", help="Runs that ended before this: an age, 30d, or a date, 2026-01-31."
+        ),
     ],
     moved: Annotated[
         bool, typer.Option("--moved", help="Delete also runs that were moved to another database so long ago.")

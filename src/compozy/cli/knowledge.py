@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 knowledge_app = typer.Typer(help="Take documents in, and ask them.", no_args_is_help=True)
 
 BaseOption = Annotated[
-    str | None, typer.Option("--kb", help="Knowledge base; needed where there are several.", show_default=False)
+    str | None,
+    typer.Option("--kb", metavar="ID", help="Knowledge base; needed where there are several.", show_default=False),
 ]
 
 
@@ -34,14 +35,18 @@ def ingest_command(
     path: Annotated[
         str | None,
         typer.Argument(
-            metavar="[PATH]",
+            metavar="PATH",
             help="File, folder or pattern. Default: the sources of the knowledge base.",
             show_default=False,
         ),
     ] = None,
     kb: BaseOption = None,
-    reindex: Annotated[bool, typer.Option("--reindex", help="Empty the store first.")] = False,
-    retry: Annotated[bool, typer.Option("--retry", help="Also what failed before and is the same.")] = False,
+    reindex: Annotated[
+        bool, typer.Option("--reindex", help="Empty the store first, and take everything in anew.")
+    ] = False,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Also read documents again that failed before and did not change.")
+    ] = False,
     server: ServerOption = None,
     output: FormatOption = Format.text,
     config: ConfigOption = None,
@@ -85,16 +90,20 @@ def query_command(
     text: Annotated[str, typer.Argument(metavar="TEXT", help="What to look for.")],
     kb: BaseOption = None,
     top_k: Annotated[
-        int | None, typer.Option("--top-k", min=1, max=50, help="Most passages.", show_default=False)
+        int | None, typer.Option("--top-k", min=1, max=50, help="Most passages to show.", show_default=False)
     ] = None,
     min_score: Annotated[
-        float | None, typer.Option("--min-score", min=-1, max=1, help="Least similarity.", show_default=False)
+        float | None,
+        typer.Option("--min-score", min=-1, max=1, help="Least similarity of a passage.", show_default=False),
     ] = None,
     mode: Annotated[
-        str | None, typer.Option("--mode", metavar="vector|text|hybrid", help="How to search.", show_default=False)
+        str | None,
+        typer.Option(
+            "--mode", metavar="vector|text|hybrid", help="Search by meaning, by words, or both.", show_default=False
+        ),
     ] = None,
     filters: Annotated[
-        list[str] | None, typer.Option("--filter", metavar="NAME=VALUE", help="Metadata of the passages.")
+        list[str] | None, typer.Option("--filter", metavar="NAME=VALUE", help="Only passages with this metadata.")
     ] = None,
     server: ServerOption = None,
     output: FormatOption = Format.text,
@@ -170,7 +179,9 @@ def status_command(
 def delete_command(
     context: typer.Context,
     kb: Annotated[str, typer.Argument(metavar="ID", help="Knowledge base whose content is deleted.")],
-    document: Annotated[str | None, typer.Option("--document", help="Only this document.", show_default=False)] = None,
+    document: Annotated[
+        str | None, typer.Option("--document", metavar="NAME", help="Only this document.", show_default=False)
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     server: ServerOption = None,
     output: FormatOption = Format.text,

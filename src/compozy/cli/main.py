@@ -81,7 +81,10 @@ def common_options(
     config: ConfigOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only results and errors.")] = False,
     log_level: Annotated[
-        LogLevel | None, typer.Option("--log-level", help="Least severe log line shown.", show_default=False)
+        LogLevel | None,
+        typer.Option(
+            "--log-level", help="Least severe log line shown, instead of runtime.log_level.", show_default=False
+        ),
     ] = None,
     log_format: Annotated[LogFormat, typer.Option("--log-format", help="How log lines are written.")] = LogFormat.text,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colors; NO_COLOR does the same.")] = False,

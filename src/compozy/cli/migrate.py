@@ -35,7 +35,10 @@ def up_command(
 def down_command(
     context: typer.Context,
     target: Annotated[
-        str | None, typer.Option("--to", help="Revision to go back to; default is one step.", show_default=False)
+        str | None,
+        typer.Option(
+            "--to", metavar="REVISION", help="Revision to go back to; default is one step.", show_default=False
+        ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before rows are deleted.")] = False,
     config: ConfigOption = None,

@@ -43,14 +43,22 @@ class Driver(StrEnum):
 
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", "-c", help="Project file, or its folder. Default: compozy.yaml here.", show_default=False),
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="PATH",
+        help="Project file, or its folder; also COMPOZY_CONFIG_FILE. Default: compozy.yaml here.",
+        show_default=False,
+    ),
 ]
 DriverOption = Annotated[
     Driver | None, typer.Option("--db-driver", help="Database driver, instead of database.driver.", show_default=False)
 ]
 PathOption = Annotated[
     str | None,
-    typer.Option("--db-path", help="SQLite file or :memory:, instead of database.path.", show_default=False),
+    typer.Option(
+        "--db-path", metavar="PATH", help="SQLite file or :memory:, instead of database.path.", show_default=False
+    ),
 ]
 ServerOption = Annotated[
     str | None,
@@ -59,6 +67,18 @@ ServerOption = Annotated[
         metavar="URL",
         help="Server to ask, also COMPOZY_BASE_URL. Default: the project's, if it runs.",
         show_default=False,
+    ),
+]
+WaitForLockOption = Annotated[
+    str,
+    typer.Option(
+        "--wait-for-lock", metavar="TIME", help="How long to wait for another process on the same SQLite file."
+    ),
+]
+InputOption = Annotated[
+    str | None,
+    typer.Option(
+        "--input", "-i", metavar="JSON", help="Input: a JSON object, @FILE, or - for stdin.", show_default=False
     ),
 ]
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How the result is written to stdout.")]

@@ -31,7 +31,12 @@ class Shell(StrEnum):
 
 def init_command(
     folder: Annotated[Path, typer.Argument(help="Folder of the new project; made when it is not there.")] = Path(),
-    name: Annotated[str | None, typer.Option("--name", "-n", help="Default: the folder's.", show_default=False)] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--name", "-n", metavar="NAME", help="Name of the project. Default: that of its folder.", show_default=False
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
 ) -> None:
     """Make a small project of your own to go on from."""
@@ -51,7 +56,7 @@ def init_command(
 
 
 def schema_command(
-    kind: Annotated[SchemaKind, typer.Argument(help="File to describe.")] = SchemaKind.project,
+    kind: Annotated[SchemaKind, typer.Argument(help="Which kind of file.")] = SchemaKind.project,
 ) -> None:
     """Print the JSON Schema of a kind of file."""
     if kind is SchemaKind.export:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from compozy.server.stop import Console
 
 HostOption = Annotated[
-    str | None, typer.Option("--host", help="Address to listen on, instead of server.host.", show_default=False)
+    str | None,
+    typer.Option("--host", metavar="ADDRESS", help="Address to listen on, instead of server.host.", show_default=False),
 ]
 PortOption = Annotated[
     int | None,

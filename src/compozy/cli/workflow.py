@@ -15,8 +15,10 @@ from compozy.cli.options import (
     DriverOption,
     Format,
     FormatOption,
+    InputOption,
     PathOption,
     ServerOption,
+    WaitForLockOption,
     database_overrides,
     globals_of,
 )
@@ -35,20 +37,18 @@ DEFAULT_WAIT_FOR_LOCK = "30s"
 def run_command(
     context: typer.Context,
     workflow_id: Annotated[str, typer.Argument(metavar="ID", help="Workflow to run.")],
-    given: Annotated[
-        str | None,
-        typer.Option("--input", "-i", help="Input: a JSON object, @FILE, or - for stdin.", show_default=False),
-    ] = None,
+    given: InputOption = None,
     execution_id: Annotated[
         str | None,
-        typer.Option("--id", help="Id of the execution; asking again with it never runs twice.", show_default=False),
+        typer.Option(
+            "--id", metavar="ID", help="Id of the execution; asking again with it never runs twice.", show_default=False
+        ),
     ] = None,
     timeout: Annotated[
-        str | None, typer.Option("--timeout", help="End the run after this time, e.g. 90s.", show_default=False)
+        str | None,
+        typer.Option("--timeout", metavar="TIME", help="End the run after this time, e.g. 90s.", show_default=False),
     ] = None,
-    wait_for_lock: Annotated[
-        str, typer.Option("--wait-for-lock", help="How long to wait for another process on the same SQLite file.")
-    ] = DEFAULT_WAIT_FOR_LOCK,
+    wait_for_lock: WaitForLockOption = DEFAULT_WAIT_FOR_LOCK,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would run, with its prompts; ask no model, store nothing.")
     ] = False,

@@ -108,7 +108,7 @@ class RuntimeSettings(Section):
         default=None,
         ge=1,
         le=10_000,
-        description="Runs at one time; the rest waits. Default 10 on SQLite, 100 on PostgreSQL.",
+        description="Runs at one time; others wait. Default 10 on SQLite, 100 on PostgreSQL.",
     )
     log_level: Literal["debug", "info", "warn", "error"] = Field(
         default="warn", description="Least severe log line shown."
@@ -116,7 +116,7 @@ class RuntimeSettings(Section):
 
 
 class LimitSettings(Section):
-    """`limits:`, how much of something there may be."""
+    """`limits:`, bounds of what workflows may do."""
 
     max_nesting_depth: int = Field(
         default=20, ge=1, le=30, description="Tasks inside one another; a workflow's own tasks are at depth 1."

@@ -25,7 +25,7 @@ _PROBED = 0.4
 
 
 class IndexSettings(Section):
-    """`index:` of a vector store: how its vectors are searched."""
+    """`index:`, how the vectors of a store are searched."""
 
     type: Literal["exact", "hnsw", "ivfflat"] | None = Field(
         default=None, description="`exact` compares with every vector; `ivfflat` is for pgvector."
@@ -95,7 +95,7 @@ class EmbedderSettings(Section):
 
 
 class SourceSettings(Section):
-    """One entry of `sources`: files and folders of the project, or addresses."""
+    """`sources:`, files and folders of the project, or addresses."""
 
     path: str | None = Field(default=None, min_length=1, description="A file, a folder, or a pattern of files.")
     paths: tuple[str, ...] = Field(default=(), description="Several of them.")
@@ -107,7 +107,7 @@ class SourceSettings(Section):
 
 
 class ChunkingSettings(Section):
-    """`chunking:` of a knowledge base, in tokens of its embedder."""
+    """`chunking:`, how documents are cut, in tokens of the embedder."""
 
     strategy: Literal["recursive_text_splitter"] = Field(
         default="recursive_text_splitter", description="Along Markdown structure, paragraphs and sentences."
@@ -119,7 +119,7 @@ class ChunkingSettings(Section):
 
 
 class PreprocessSettings(Section):
-    """`preprocess:` of a knowledge base."""
+    """`preprocess:`, what is done with texts before they are embedded."""
 
     dedupe: bool = Field(
         default=True, description="Embed a text that several chunks share only once, also those of other documents."
@@ -128,7 +128,7 @@ class PreprocessSettings(Section):
 
 
 class RetrievalSettings(Section):
-    """`retrieval:` of a knowledge base: what a query does where it says nothing else."""
+    """`retrieval:`, what a query does where it says nothing else."""
 
     mode: Mode = Field(default="vector", description="Search by meaning, by words, or both.")
     top_k: int = Field(default=5, ge=1, le=MAX_TOP_K, description="Most passages that a query gives.")
@@ -160,13 +160,15 @@ class KnowledgeBaseSettings(Section):
     ingest: Literal["manual", "on_start"] = Field(default="manual", description="When its sources are read.")
     sources: tuple[SourceSettings, ...] = Field(default=(), description="Its documents.")
     chunking: ChunkingSettings = Field(default=ChunkingSettings(), description="How documents are cut.")
-    preprocess: PreprocessSettings = Field(default=PreprocessSettings(), description="What is done before.")
+    preprocess: PreprocessSettings = Field(
+        default=PreprocessSettings(), description="What is done with texts before they are embedded."
+    )
     retrieval: RetrievalSettings = Field(default=RetrievalSettings(), description="What queries do by default.")
-    metadata: dict[str, str] = Field(default_factory=dict, description="Metadata of all its chunks, for filters.")
+    metadata: dict[str, str] = Field(default_factory=dict, description="Metadata of all its passages, for filters.")
 
 
 class KnowledgeBinding(Section):
-    """One entry of an agent's `knowledge`: a knowledge base, and how it is asked."""
+    """`bindings:`, a knowledge base, and how it is asked."""
 
     knowledge_base_id: str = Field(
         validation_alias=AliasChoices("knowledge_base_id", "id"),
@@ -199,5 +201,7 @@ class KnowledgeSettings(Section):
     vector_dbs: tuple[VectorDBSettings, ...] = Field(default=(), description="Vector stores, by id.")
     embedders: tuple[EmbedderSettings, ...] = Field(default=(), description="Embedders, by id.")
     knowledge_bases: tuple[KnowledgeBaseSettings, ...] = Field(default=(), description="Knowledge bases, by id.")
-    bindings: tuple[KnowledgeBinding, ...] = Field(default=(), description="What agents use that name nothing.")
+    bindings: tuple[KnowledgeBinding, ...] = Field(
+        default=(), description="Knowledge bases of agents and workflows that name none."
+    )
     access: AccessSettings = Field(default=AccessSettings(), description="What may be read outside of the project.")

@@ -27,8 +27,8 @@ DEFAULT_MODELS: dict[ProviderType, str] = {
 class ScriptedUsage(Section):
     """Token counts that a scripted answer reports."""
 
-    input_tokens: int = Field(default=0, ge=0)
-    output_tokens: int = Field(default=0, ge=0)
+    input_tokens: int = Field(default=0, ge=0, description="Tokens of the request.")
+    output_tokens: int = Field(default=0, ge=0, description="Tokens of the answer.")
 
 
 class ScriptedResponse(Section):
@@ -58,10 +58,12 @@ class ProviderConfig(Section):
 
     id: str = Field(min_length=1, description="The name that `agent.llm` uses.")
     type: ProviderType = Field(description="Kind of provider.")
-    model: str | None = Field(default=None, min_length=1, description="Default model of this provider.")
+    model: str | None = Field(
+        default=None, min_length=1, description="Model of agents that name none; each kind of provider has a default."
+    )
     api_key: SecretStr | None = Field(default=None, description="Key of the provider, best as `${VAR}`.")
     base_url: str | None = Field(default=None, description="Address of an OpenAI-compatible or Ollama server.")
-    path: str | None = Field(default=None, description="local: a GGUF model file.")
+    path: str | None = Field(default=None, description="local: a GGUF model file; default is SmolLM2-135M.")
     fallback: str | None = Field(default=None, description="Provider to use when this one has no key.")
     max_concurrent: int | None = Field(default=None, ge=1, le=10_000, description="Requests at one time.")
     requests_per_minute: int | None = Field(default=None, ge=1, description="Requests that start within any minute.")

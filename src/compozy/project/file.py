@@ -21,11 +21,11 @@ NAME_PATTERN = r"^[^\x00-\x1f\x7f]{1,128}$"
 
 
 class Author(Section):
-    """`author:`, for people."""
+    """`author:`, who made the project."""
 
     name: str | None = Field(default=None, description="Who wrote the project.")
     email: str | None = Field(default=None, description="Where to write to.")
-    organization: str | None = Field(default=None, description="For whom.")
+    organization: str | None = Field(default=None, description="Their organization.")
     url: str | None = Field(default=None, description="Where to read more.")
 
 
@@ -36,14 +36,14 @@ class LlmSettings(Section):
 
 
 class ProjectOptions(Section):
-    """`config:` of the project, for tasks about which neither they nor their workflow say anything."""
+    """`config:`, options of tasks where neither the task nor its workflow says otherwise."""
 
     retry_policy: RetryPolicy | None = Field(default=None, description="How failed tasks are tried again.")
     timeout: TimeLimitS | None = Field(default=None, description="Time for a task with all its attempts.")
 
 
 class WorkflowSource(Section):
-    """One entry of `workflows`: a workflow file outside `workflows/`."""
+    """`workflows:`, workflow files outside the folder `workflows/`."""
 
     source: str = Field(min_length=1, description="The file, from the project's folder.")
 
@@ -55,14 +55,14 @@ class ProjectFile(Section):
     name: str | None = Field(
         default=None, pattern=NAME_PATTERN, description="Name of the project; default is the folder's."
     )
-    description: str | None = Field(default=None, description="For people.")
-    author: Author | None = Field(default=None, description="For people.")
+    description: str | None = Field(default=None, description="What the project is for.")
+    author: Author | None = Field(default=None, description="Who made the project.")
     database: DatabaseSettings = Field(default=DatabaseSettings(), description="Where every step is stored.")
     llm: LlmSettings = Field(default=LlmSettings(), description="The models that agents use.")
     knowledge: KnowledgeSettings = Field(default=KnowledgeSettings(), description="Documents that agents draw on.")
     server: ServerSettings = Field(default=ServerSettings(), description="The address of `compozy start`.")
     runtime: RuntimeSettings = Field(default=RuntimeSettings(), description="How runs are executed.")
-    limits: LimitSettings = Field(default=LimitSettings(), description="How much of something there may be.")
+    limits: LimitSettings = Field(default=LimitSettings(), description="Bounds of what workflows may do.")
     config: ProjectOptions = Field(default=ProjectOptions(), description="Options of tasks; the nearest one counts.")
     autoload: AutoloadSettings = Field(default=AutoloadSettings(), description="Further workflow files.")
     workflows: tuple[WorkflowSource, ...] = Field(default=(), description="Workflow files that are named one by one.")

@@ -48,11 +48,13 @@ Usage: compozy [OPTIONS] COMMAND [ARGS]...
   AI workflows written in YAML, every step durable in one database.
 
 Options:
-  -c, --config <path>             Project file, or its folder. Default:
-                                  compozy.yaml here.
+  -c, --config PATH               Project file, or its folder; also
+                                  COMPOZY_CONFIG_FILE. Default: compozy.yaml
+                                  here.
   -q, --quiet                     Only results and errors.
   --log-level <debug|info|warn|error>
-                                  Least severe log line shown.
+                                  Least severe log line shown, instead of
+                                  runtime.log_level.
   --log-format <text|json>        How log lines are written.  [default: text]
   --no-color                      No colors; NO_COLOR does the same.
   --version                       Print the version and exit.
@@ -86,11 +88,11 @@ Arguments:
   ID <str>  Workflow to run.  [required]
 
 Options:
-  -i, --input <str>              Input: a JSON object, @FILE, or - for stdin.
-  --id <str>                     Id of the execution; asking again with it
+  -i, --input JSON               Input: a JSON object, @FILE, or - for stdin.
+  --id ID                        Id of the execution; asking again with it
                                  never runs twice.
-  --timeout <str>                End the run after this time, e.g. 90s.
-  --wait-for-lock <str>          How long to wait for another process on the
+  --timeout TIME                 End the run after this time, e.g. 90s.
+  --wait-for-lock TIME           How long to wait for another process on the
                                  same SQLite file.  [default: 30s]
   --dry-run                      Show what would run, with its prompts; ask no
                                  model, store nothing.
@@ -98,10 +100,11 @@ Options:
                                  Default: the project's, if it runs.
   -f, --format <text|json>       How the result is written to stdout.
                                  [default: text]
-  -c, --config <path>            Project file, or its folder. Default:
-                                 compozy.yaml here.
+  -c, --config PATH              Project file, or its folder; also
+                                 COMPOZY_CONFIG_FILE. Default: compozy.yaml
+                                 here.
   --db-driver <postgres|sqlite>  Database driver, instead of database.driver.
-  --db-path <str>                SQLite file or :memory:, instead of
+  --db-path PATH                 SQLite file or :memory:, instead of
                                  database.path.
   -h, --help                     Show this message and exit.
 """)
@@ -115,12 +118,13 @@ Usage: compozy migrate down [OPTIONS]
   Undo the last migration. What this deletes is told, and asked about.
 
 Options:
-  --to <str>                     Revision to go back to; default is one step.
+  --to REVISION                  Revision to go back to; default is one step.
   -y, --yes                      Do not ask before rows are deleted.
-  -c, --config <path>            Project file, or its folder. Default:
-                                 compozy.yaml here.
+  -c, --config PATH              Project file, or its folder; also
+                                 COMPOZY_CONFIG_FILE. Default: compozy.yaml
+                                 here.
   --db-driver <postgres|sqlite>  Database driver, instead of database.driver.
-  --db-path <str>                SQLite file or :memory:, instead of
+  --db-path PATH                 SQLite file or :memory:, instead of
                                  database.path.
   -h, --help                     Show this message and exit.
 """)

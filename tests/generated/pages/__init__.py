@@ -1,0 +1,18 @@
+"""The reference pages that are written from the program: one module writes one page, `make pages` all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.generated.pages.commands import write_commands
+from tests.generated.pages.configuration import write_configuration
+from tests.generated.pages.errors import write_errors
+from tests.generated.pages.workflow import write_workflow
+
+PAGES: dict[str, Callable[[], str]] = {
+    "reference/cli": write_commands,
+    "reference/configuration": write_configuration,
+    "reference/errors": write_errors,
+    "reference/workflow": write_workflow,
+}
+"""Page -> what writes it."""

@@ -1,0 +1,171 @@
+"""Writes `reference/cli`: every command with its arguments and options, from the program's own help."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+
+from compozy.cli.main import app
+from compozy.config.layers import VARIABLES
+from tests.generated.pages.markdown import code, either, front, prose
+
+_HEAD = """
+Each command prints the same with `--help` or `-h`. Results go to stdout, everything else to stderr. What the exit
+statuses mean is told in [errors](/docs/reference/errors#exit-statuses).
+"""
+
+_SHARED_HEAD = """
+## Options of many commands
+
+The sections above name those that a command has.
+
+"""
+_GLOBAL_HEAD = """
+## Options of every command
+
+They stand before or after the command.
+
+"""
+
+SHARED = ("--config", "--db-driver", "--db-path", "--server", "--format", "--wait-for-lock")
+"""Options that are explained once, below the commands, wherever they read the same."""
+
+# Options that a variable sets too, besides those that stand for a setting.
+_OPTION_VARIABLES = {"--config": "COMPOZY_CONFIG_FILE", "--server": "COMPOZY_BASE_URL", "--no-color": "NO_COLOR"}
+
+# What Typer calls the values that have no name of their own, in words.
+_TYPES = {"str": "TEXT", "path": "PATH", "int": "NUMBER", "int range": "NUMBER", "float range": "NUMBER"}
+
+GUIDES = {
+    "start": "start",
+    "worker": "start#compozy-worker",
+    "health": "start#compozy-health",
+    "bench": "bench",
+    "init": "config#compozy-init",
+    "schema": "config#compozy-schema",
+    "completion": "config#compozy-completion",
+    "version": "config#compozy-version",
+    "workflow": "workflow",
+    "knowledge": "knowledge",
+    "migrate": "migrate",
+    "db": "db",
+    "config": "config",
+}
+"""Command -> the page that shows it at work."""
+
+
+def write_commands() -> str:
+    """Return the page."""
+    page = (
+        front("Commands", "Every command of compozy with its arguments, its options, their values and defaults.")
+        + _HEAD
+    )
+    shared: dict[str, str] = {}
+    for path, command in all_commands():
+        page += _section(path, command, shared)
+    page += _GLOBAL_HEAD + "".join(_line(option) for option in _root().params if option.opts[0] != "--config")
+    return page + _SHARED_HEAD + "".join(shared[name] for name in SHARED)
+
+
+def all_commands() -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield each command and each group of commands with its path, in the order of the program's help."""
+    yield from _below((), _root())
+
+
+def _root() -> Any:
+    return typer.main.get_command(app)
+
+
+def _below(path: tuple[str, ...], group: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, command in getattr(group, "commands", {}).items():
+        yield (*path, name), command
+        yield from _below((*path, name), command)
+
+
+def _section(path: tuple[str, ...], command: Any, shared: dict[str, str]) -> str:
+    name = " ".join(("compozy", *path))
+    level = "##" if len(path) == 1 else "###"
+    guide = f" Guide: [{name}](/docs/cli/{GUIDES[path[0]]})." if len(path) == 1 else ""
+    head = f"\n{level} {name}\n\n{prose(command.help)}{guide}\n"
+    if hasattr(command, "commands"):
+        return head
+    own: list[str] = []
+    others: list[str] = []
+    for parameter in command.params:
+        line = _line(parameter)
+        if parameter.opts[0] in SHARED and shared.setdefault(parameter.opts[0], line) == line:
+            others.append(parameter.opts[0])
+        else:
+            own.append(line)
+    usage = f"\n```text\n{_usage(name, command)}\n```\n"
+    named = _and([code(option) for option in SHARED if option in others]) if others else ""
+    also = (
+        f"\n{'Also' if own else 'Options:'} {named}, [explained below](#options-of-many-commands).\n" if others else ""
+    )
+    return head + usage + ("\n" + "".join(own) if own else "") + also
+
+
+def _usage(name: str, command: Any) -> str:
+    """Return how the command is called, without its options."""
+    words = [name]
+    for parameter in command.params:
+        if parameter.param_type_name == "argument":
+            shown = parameter.metavar or parameter.name.upper()
+            words.append(shown if parameter.required else f"[{shown}]")
+        elif parameter.required:
+            words.append(f"{parameter.opts[0]} {_value(parameter)}")
+    return " ".join([*words, "[OPTIONS]"])
+
+
+def _line(parameter: Any) -> str:
+    """Return one entry of a list: names, value, what it means, its default, its variable."""
+    if parameter.param_type_name == "argument":
+        names = code(parameter.metavar or parameter.name.upper())
+    else:
+        names = ", ".join(code(name) for name in parameter.opts)
+    value = _value(parameter)
+    is_option = parameter.param_type_name == "option"
+    facts = [code(value)] if value and is_option else [code(value)] if "|" in value else []
+    if parameter.required and is_option:
+        facts.append("required")
+    if parameter.multiple:
+        facts.append("repeatable")
+    if (default := _default(parameter)) is not None:
+        facts.append(f"default {code(default)}")
+    if variable := _variable(parameter):
+        facts.append(f"variable {code(variable)}")
+    shown = f" ({'; '.join(facts)})" if facts else ""
+    return f"- {names}{shown}: {prose(parameter.help)}\n"
+
+
+def _value(parameter: Any) -> str:
+    """Return what is written behind an option: its name in the help, or its choices, "" for a switch."""
+    if getattr(parameter, "is_flag", False):
+        return ""
+    shown: str = parameter.display_type_rich(typer.Context(_root())).strip("<>.")
+    shown = _TYPES.get(shown, shown)
+    limits = [
+        f"{word} {bound:g}" for word, bound in (("from", parameter.min), ("to", parameter.max)) if bound is not None
+    ]
+    return " ".join([shown, *limits])
+
+
+def _default(parameter: Any) -> str | None:
+    if parameter.default in (None, False) or parameter.default == [] or not parameter.show_default:
+        return None
+    return str(getattr(parameter.default, "value", parameter.default))
+
+
+def _variable(parameter: Any) -> str | None:
+    """Return the environment variable that says the same as an option."""
+    setting = re.search(r"instead of (\w+\.\w+)", parameter.help or "")
+    if setting:
+        return VARIABLES[setting[1]][0]
+    return _OPTION_VARIABLES.get(parameter.opts[0])
+
+
+def _and(words: list[str]) -> str:
+    return either(words).replace(" or ", " and ")
