@@ -1,7 +1,6 @@
 import { defineConfig, defineDocs } from 'fumadocs-mdx/config';
-import { remarkFences } from './lib/remark-fences.mjs';
+import { CODE_THEMES, consoleLines, parseFenceWords } from './lib/code.mjs';
 import { remarkRepositoryLinks } from './lib/remark-repository-links.mjs';
-import { CODE_THEMES } from './lib/themes.mjs';
 
 // The one list of all pages, in the order in which they are read. A section holds the pages of one folder of content/docs.
 // scripts/navigation.mjs makes the meta.json files of it. A page in no section, or one that is not there, fails the build and
@@ -94,10 +93,12 @@ export const docs = defineDocs({ dir: 'content/docs' });
 
 const config = defineConfig({
   mdxOptions: {
-    remarkPlugins: [remarkFences, remarkRepositoryLinks],
+    remarkPlugins: [remarkRepositoryLinks],
     rehypeCodeOptions: {
       themes: CODE_THEMES,
       icon: false,
+      transformers: [consoleLines],
+      parseMetaString: parseFenceWords,
     },
   },
 });

@@ -1,9 +1,9 @@
 import './global.css';
-import { RootProvider } from 'fumadocs-ui/provider/next';
 import { GeistMono } from 'geist/font/mono';
 import { GeistSans } from 'geist/font/sans';
 import type { Metadata } from 'next';
 import type { ReactNode } from 'react';
+import { Provider } from '@/components/provider';
 
 export const metadata: Metadata = {
   title: { default: 'Compozy', template: '%s - Compozy' },
@@ -14,7 +14,7 @@ export default function RootLayout({ children }: { children: ReactNode }) {
   return (
     <html lang="en" className={`${GeistSans.variable} ${GeistMono.variable}`} suppressHydrationWarning>
       <body className="flex min-h-screen flex-col font-sans antialiased">
-        <RootProvider search={{ options: { type: 'static', api: '/search.json' } }}>{children}</RootProvider>
+        <Provider>{children}</Provider>
       </body>
     </html>
   );

@@ -1,6 +1,7 @@
 import defaultComponents from 'fumadocs-ui/mdx';
 import type { MDXComponents } from 'mdx/types';
 import type { ComponentProps } from 'react';
+import { CodeBlock } from './code-block';
 import * as diagrams from './diagrams';
 
 /** Scrolls inside itself, by keyboard too. */
@@ -13,4 +14,4 @@ function Table(props: ComponentProps<'table'>) {
 }
 
 /** What pages may use beside Markdown; tests/docs/test_links.py knows the same names. */
-export const mdxComponents: MDXComponents = { ...defaultComponents, ...diagrams, table: Table };
+export const mdxComponents: MDXComponents = { ...defaultComponents, ...diagrams, pre: CodeBlock, table: Table };

@@ -4,5 +4,5 @@ import { REPOSITORY } from '@/lib/repository.mjs';
 
 /** What the head of the start page and of the pages have in common. */
 export function baseOptions(): BaseLayoutProps {
-  return { nav: { title: <Wordmark /> }, githubUrl: REPOSITORY };
+  return { nav: { title: <Wordmark /> }, githubUrl: REPOSITORY, themeSwitch: { mode: 'light-dark-system' } };
 }

@@ -3,7 +3,7 @@ import path from 'node:path';
 
 const FENCE = /^```(?<info>.+)\n(?<text>[^]*?)^```$/gm;
 
-/** Return the first fence of README.md whose first line is that of `language words`. README.md's fences are tested by tests/docs. */
+/** Return the first fence of README.md whose words begin with these. README.md's fences are tested by tests/docs. */
 export function readFence(info: string): string {
   const readme = readFileSync(path.resolve(process.cwd(), '../README.md'), 'utf8');
   for (const { groups } of readme.matchAll(FENCE)) {

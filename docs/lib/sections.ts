@@ -4,7 +4,7 @@ import { source } from '@/lib/source';
 type Listed = { url: string; title: string; description?: string };
 export type Section = { title: string; pages: Listed[] };
 
-/** Return the navigation with the pages' own titles. A section that is one page has its title. */
+/** Return the navigation with the pages' own titles. An empty section is left out. */
 export function readSections(): Section[] {
   return source.getPageTree().children.flatMap((node) => {
     const pages = pagesOf(node);

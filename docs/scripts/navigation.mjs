@@ -28,15 +28,12 @@ export function findFaults(sections, pages) {
   return faults;
 }
 
-/** Return path and contents of each meta.json. A section with one page is that page. */
+/** Return path and contents of each meta.json: the folders in the order of the sections, and the pages in each. */
 export function makeMeta(sections) {
   const shown = sections.filter(({ pages }) => pages.length > 0);
   const files = new Map();
-  files.set('meta.json', {
-    pages: shown.map(({ pages }) => (pages.length > 1 ? path.dirname(pages[0]) : pages[0])),
-  });
+  files.set('meta.json', { pages: shown.map(({ pages }) => path.dirname(pages[0])) });
   for (const { title, pages } of shown) {
-    if (pages.length === 1) continue;
     files.set(`${path.dirname(pages[0])}/meta.json`, { title, pages: pages.map((name) => path.basename(name)) });
   }
   return files;

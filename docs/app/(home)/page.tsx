@@ -54,7 +54,7 @@ export default function Page() {
           </div>
         </div>
         <div className="min-w-0">
-          <Code lang="console" title="In a checkout: no key, no server, no container" text={readFence('console norun="installs')} />
+          <Code lang="console" title="In a checkout: no key, no server, no container" text={readFence('console')} />
         </div>
       </section>
       <section className="grid gap-10 border-t py-16 lg:grid-cols-[1fr_1.15fr]">

@@ -7,7 +7,7 @@ const WORDS = {
   workflow: { title: 'Workflow', text: 'which task is next, templates, conditions' },
   agents: { title: 'Tasks and agents', text: 'each model request is a step' },
   knowledge: { title: 'Knowledge', text: 'ingestion is a run; passages for prompts' },
-  database: { title: 'One database', text: 'SQLite file or PostgreSQL: runs, tasks and journal in one commit' },
+  database: { title: 'One database', text: 'SQLite file or PostgreSQL: runs, tasks and journal' },
   models: { title: 'Models', text: 'a provider, or one in the process' },
   stores: { title: 'Vector store', text: 'files, pgvector, Qdrant or Redis' },
 } as const;
@@ -24,7 +24,7 @@ export function Architecture() {
 
 const WIDE: Drawing = {
   width: 720,
-  height: 432,
+  height: 414,
   children: (
     <>
       <Boxes
@@ -35,9 +35,9 @@ const WIDE: Drawing = {
           { x: 20, y: 172, width: 216, height: 84, ...WORDS.workflow },
           { x: 252, y: 172, width: 216, height: 84, ...WORDS.agents },
           { x: 484, y: 172, width: 216, height: 84, ...WORDS.knowledge },
-          { x: 20, y: 330, width: 216, height: 102, kind: 'accent', ...WORDS.database },
-          { x: 252, y: 330, width: 216, height: 102, ...WORDS.models },
-          { x: 484, y: 330, width: 216, height: 102, ...WORDS.stores },
+          { x: 20, y: 330, width: 216, height: 84, kind: 'accent', ...WORDS.database },
+          { x: 252, y: 330, width: 216, height: 84, ...WORDS.models },
+          { x: 484, y: 330, width: 216, height: 84, ...WORDS.stores },
         ]}
       />
       <Arrow points={[[210, 60], [210, 101]]} />
@@ -49,28 +49,30 @@ const WIDE: Drawing = {
   ),
 };
 
+// The arrows of three columns have no room here: what is asked stands in one box.
+const ASKED = { title: 'Models, vector store', text: 'providers or in the process; files, pgvector, Qdrant or Redis' };
+
 const NARROW: Drawing = {
   width: 360,
-  height: 640,
+  height: 594,
   children: (
     <>
       <Boxes
         boxes={[
-          { x: 0, y: 0, width: 172, height: 78, ...WORDS.commands },
-          { x: 188, y: 0, width: 172, height: 78, ...WORDS.clients },
-          { x: 0, y: 118, width: 360, height: 296, kind: 'group', ...WORDS.process },
-          { x: 14, y: 188, width: 332, height: 64, ...WORDS.workflow },
-          { x: 14, y: 262, width: 332, height: 64, ...WORDS.agents },
-          { x: 14, y: 336, width: 332, height: 64, ...WORDS.knowledge },
-          { x: 0, y: 454, width: 360, height: 78, kind: 'accent', ...WORDS.database },
-          { x: 0, y: 552, width: 172, height: 84, ...WORDS.models },
-          { x: 188, y: 552, width: 172, height: 84, ...WORDS.stores },
+          { x: 0, y: 0, width: 172, height: 82, ...WORDS.commands },
+          { x: 188, y: 0, width: 172, height: 82, ...WORDS.clients },
+          { x: 0, y: 118, width: 360, height: 312, kind: 'group', ...WORDS.process },
+          { x: 14, y: 196, width: 332, height: 64, ...WORDS.workflow },
+          { x: 14, y: 274, width: 332, height: 64, ...WORDS.agents },
+          { x: 14, y: 352, width: 332, height: 64, ...WORDS.knowledge },
+          { x: 0, y: 474, width: 172, height: 120, kind: 'accent', ...WORDS.database },
+          { x: 188, y: 474, width: 172, height: 120, ...ASKED },
         ]}
       />
-      <Arrow points={[[86, 78], [86, 115]]} />
-      <Arrow points={[[274, 78], [274, 115]]} />
-      <Arrow points={[[180, 414], [180, 451]]} label="every step" />
-      <Arrow points={[[24, 414], [24, 432], [-8, 432], [-8, 594], [-3, 594]]} />
+      <Arrow points={[[86, 82], [86, 115]]} />
+      <Arrow points={[[274, 82], [274, 115]]} />
+      <Arrow points={[[86, 430], [86, 471]]} label="every step" />
+      <Arrow points={[[274, 430], [274, 471]]} label="asked" />
     </>
   ),
 };

@@ -8,8 +8,9 @@ export type Box = { x: number; y: number; width: number; height?: number; title:
 const PADDING = 12;
 const LINE = 18;
 const FONT = 13.5;
-// The mean width of a letter of the font, in parts of its size, with some room left.
-const LETTER = 0.56;
+// The mean width of a letter, in parts of the font's size, with some room left.
+const LETTER = 0.53;
+const BOLD_LETTER = 0.57;
 
 /** One drawing for wide screens and one for phones, of which a reader gets the one that fits, with the same words for both. */
 export function Diagram({ title, description, wide, narrow }: { title: string; description: string; wide: Drawing; narrow: Drawing }) {
@@ -40,9 +41,43 @@ function Svg({ className, title, description, drawing }: { className: string; ti
   );
 }
 
-/** Return the lines of `text` in a box of this width. */
-export function wrapText(text: string, width: number, size: number = FONT): string[] {
-  const letters = Math.floor((width - 2 * PADDING) / (size * LETTER));
+/** Return how high a box has to be for its words. */
+export function heightOf(box: Pick<Box, 'title' | 'text' | 'width'>): number {
+  return 2 * PADDING + LINE * linesOf(box).length;
+}
+
+/** Draw a box: its title, and what there is to say of it. */
+export function BoxShape(box: Box) {
+  const { x, y, width, height = heightOf(box), kind = 'plain' } = box;
+  // A group begins with its words, because other boxes lie in it.
+  const top = kind === 'group' ? PADDING : (height - heightOf(box)) / 2 + PADDING;
+  return (
+    <g>
+      <rect x={x + 1} y={y + 1} width={width - 2} height={height - 2} rx={10} strokeWidth={1.5} className={LOOKS[kind]} />
+      {linesOf(box).map(({ text, isTitle }, index) => (
+        <text
+          key={text}
+          x={x + PADDING}
+          y={y + top + LINE * (index + 0.75)}
+          fontSize={FONT}
+          className={isTitle ? 'fill-fd-foreground font-semibold' : 'fill-fd-muted-foreground'}
+        >
+          {text}
+        </text>
+      ))}
+    </g>
+  );
+}
+
+function linesOf({ title, text, width }: Pick<Box, 'title' | 'text' | 'width'>) {
+  return [
+    ...wrapText(title, width, BOLD_LETTER).map((line) => ({ text: line, isTitle: true })),
+    ...(text ? wrapText(text, width, LETTER).map((line) => ({ text: line, isTitle: false })) : []),
+  ];
+}
+
+function wrapText(text: string, width: number, letter: number): string[] {
+  const letters = Math.floor((width - 2 * PADDING) / (FONT * letter));
   const lines: string[] = [];
   for (const word of text.split(' ')) {
     const last = lines.at(-1);
@@ -50,35 +85,6 @@ export function wrapText(text: string, width: number, size: number = FONT): stri
     else lines.push(word);
   }
   return lines;
-}
-
-/** Return how high a box has to be for its words. */
-export function heightOf({ title, text, width }: Pick<Box, 'title' | 'text' | 'width'>): number {
-  return 2 * PADDING + LINE * (wrapText(title, width).length + (text ? wrapText(text, width).length : 0));
-}
-
-/** Draw a box: its title, and what there is to say of it. */
-export function BoxShape(box: Box) {
-  const { x, y, width, title, text, kind = 'plain' } = box;
-  const heads = wrapText(title, width);
-  const lines = text ? wrapText(text, width) : [];
-  const look = LOOKS[kind];
-  return (
-    <g>
-      <rect x={x + 0.75} y={y + 0.75} width={width - 1.5} height={(box.height ?? heightOf(box)) - 1.5} rx={10} strokeWidth={1.5} className={look} />
-      {[...heads, ...lines].map((line, index) => (
-        <text
-          key={line}
-          x={x + PADDING}
-          y={y + PADDING + LINE * (index + 0.75)}
-          fontSize={FONT}
-          className={index < heads.length ? 'fill-fd-foreground font-semibold' : 'fill-fd-muted-foreground'}
-        >
-          {line}
-        </text>
-      ))}
-    </g>
-  );
 }
 
 const LOOKS: Record<Kind, string> = {

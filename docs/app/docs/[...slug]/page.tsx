@@ -22,7 +22,7 @@ export default async function Page({ params }: Props) {
   return (
     <DocsPage toc={toc}>
       <DocsTitle>{title}</DocsTitle>
-      <DocsDescription>{description}</DocsDescription>
+      <DocsDescription className="mb-4">{description}</DocsDescription>
       <DocsBody>
         <Body components={mdxComponents} />
       </DocsBody>

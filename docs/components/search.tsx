@@ -1,0 +1,37 @@
+'use client';
+
+import { useDocsSearch } from 'fumadocs-core/search/client';
+import { oramaStaticClient } from 'fumadocs-core/search/client/orama-static';
+import {
+  SearchDialog,
+  SearchDialogClose,
+  SearchDialogContent,
+  SearchDialogHeader,
+  SearchDialogIcon,
+  SearchDialogInput,
+  SearchDialogList,
+  SearchDialogOverlay,
+} from 'fumadocs-ui/components/dialog/search';
+import type { SharedProps } from 'fumadocs-ui/contexts/search';
+import { rankResults } from '@/lib/rank';
+
+const found = oramaStaticClient({ from: '/search.json', search: { limit: 300, groupBy: { properties: ['page_id'], maxResult: 4 } } });
+const client = { ...found, search: async (query: string) => rankResults(await found.search(query), query) };
+
+/** The search: the browser fetches the index once and searches in it. */
+export default function Search(props: SharedProps) {
+  const { search, setSearch, query } = useDocsSearch({ client });
+  return (
+    <SearchDialog search={search} onSearchChange={setSearch} isLoading={query.isLoading} {...props}>
+      <SearchDialogOverlay />
+      <SearchDialogContent>
+        <SearchDialogHeader>
+          <SearchDialogIcon />
+          <SearchDialogInput />
+          <SearchDialogClose />
+        </SearchDialogHeader>
+        <SearchDialogList items={query.data === 'empty' ? null : query.data} />
+      </SearchDialogContent>
+    </SearchDialog>
+  );
+}
