@@ -174,7 +174,9 @@ class Session:
         asks = any(_ASKS_MODELS.search(command.text) for command in commands)
         self.project.mkdir(exist_ok=True)
         files = list(self._scratch.rglob("compozy*.yaml")) if asks and self._scripted else []
-        written = {path: path.read_text(encoding="utf-8") for path in files}
+        texts = {path: path.read_text(encoding="utf-8") for path in files}
+        # A server tells when a file is written again, if with the same text.
+        written = {path: text for path, text in texts.items() if _LOCAL.search(text)}
         for path, text in written.items():
             path.write_text(_LOCAL.sub(lambda found: _script(found, pace_s), text), encoding="utf-8")
         return written
