@@ -13,7 +13,7 @@ KILLS := 200
 CHAOS := $(shell mktemp -d -u -t compozy-chaos-XXXXXX)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart setup check fix test snap bench chaos fuzz wheel binary test-binary edge-context lock schema pages clean
+.PHONY: help quickstart setup check fix test snap bench chaos fuzz wheel binary test-binary edge-context lock schema pages recording clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ schema: $(VENV)/.dev ## Write the JSON Schemas anew
 
 pages: $(VENV)/.dev ## Write the reference pages anew
 	$(BIN)/python -m tests.generated.pages
+
+recording: $(VENV)/.dev ## Record the terminal of README.md anew
+	$(BIN)/python -m tests.recording
 
 wheel: $(VENV)/.base ## Build the wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
