@@ -62,6 +62,21 @@ def test_the_table_of_the_readme_is_that_of_its_results() -> None:
         assert f"| {name} | {' | '.join(cells)} |" in readme
 
 
+def test_the_start_page_has_the_same_figures() -> None:
+    """README.md of the repository and the example's own: the medians at 1, 16 and 32 runs at once."""
+    root, example = Path(__file__).parents[3] / "README.md", EXAMPLE / "README.md"
+    medians = {
+        at_once: [f"{stage.p50_ms:.0f}" for result in RESULTS for stage in result.stages if stage.at_once == at_once]
+        for at_once in (1, 16, 32)
+    }
+    for at_once, words in {1: "one at a time", 16: "16 at once", 32: "32 at once"}.items():
+        postgres, sqlite = medians[at_once]
+        assert f"| median, {words} | {postgres}ms | {sqlite}ms |" in example.read_text(encoding="utf-8")
+    for at_once, words in {1: "Half of the runs within, one at a time", 16: "the same, 16 at once"}.items():
+        postgres, sqlite = medians[at_once]
+        assert f"| {words} | {sqlite} ms | {postgres} ms |" in root.read_text(encoding="utf-8")
+
+
 def test_results_fit_the_schema_that_is_published() -> None:
     for result in RESULTS:
         jsonschema.validate(result.model_dump(mode="json"), bench_schema())
