@@ -13,7 +13,7 @@ KILLS := 200
 CHAOS := $(shell mktemp -d -u -t compozy-chaos-XXXXXX)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart setup check fix test snap bench chaos fuzz wheel binary test-binary edge-context lock schema pages recording clean
+.PHONY: help quickstart setup check fix test site serve-docs site-tools snap bench chaos fuzz wheel binary test-binary edge-context lock schema pages recording clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,8 +35,21 @@ fix: $(VENV)/.dev ## Format, and repair what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test: check ## Everything that must pass
+test: check site-tools ## Everything that must pass
 	$(BIN)/python -m pytest
+
+site: docs/node_modules/.ready ## Build the documentation site into docs/out, and check its links
+	@cd docs && npm run --silent build && npm run --silent check-links
+
+serve-docs: docs/node_modules/.ready ## Serve the pages while you write them
+	@cd docs && npm run --silent dev
+
+# What tests/website needs beside Python. A laptop may lack Node or Chromium, and skips those tests; where CI is set they have to be there.
+site-tools:
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory docs/node_modules/.ready; fi
+	@if [ -n "$$CI" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+		&& ! command -v chromium >/dev/null && ! command -v google-chrome >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium >/dev/null; fi
 
 snap: $(VENV)/.dev ## Rewrite the recorded outputs in tests
 	$(BIN)/python -m pytest -n0 --inline-snapshot=fix tests
@@ -93,6 +106,12 @@ lock: ## Lock the requirements anew (needs uv)
 
 clean: ## Delete the environment and caches
 	rm -rf $(VENV) build dist $(EDGE)/context .pytest_cache .ruff_cache .hypothesis
+	rm -rf docs/node_modules docs/.next docs/.source docs/out
+
+docs/node_modules/.ready: docs/package.json docs/package-lock.json
+	@echo "Installing what the documentation site is built with into docs/node_modules ..."
+	@cd docs && npm ci --loglevel=error
+	@touch $@
 
 $(BINARY)/.ready: requirements/build.txt requirements/binary.txt
 	@rm -rf $(BINARY) && $(PYTHON) -m venv $(BINARY)

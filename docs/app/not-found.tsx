@@ -7,7 +7,7 @@ export const metadata: Metadata = { title: 'No such page' };
 
 export default function NotFound() {
   return (
-    <HomeLayout {...baseOptions()} links={[{ text: 'Documentation', url: '/docs' }]}>
+    <HomeLayout {...baseOptions()}>
       <main className="mx-auto flex w-full max-w-2xl flex-1 flex-col justify-center gap-4 px-6 py-24">
         <p className="font-mono text-sm text-fd-muted-foreground">404</p>
         <h1 className="text-3xl font-semibold tracking-tight">There is no such page</h1>

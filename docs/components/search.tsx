@@ -10,6 +10,7 @@ import {
   SearchDialogIcon,
   SearchDialogInput,
   SearchDialogList,
+  SearchDialogListItem,
   SearchDialogOverlay,
 } from 'fumadocs-ui/components/dialog/search';
 import type { SharedProps } from 'fumadocs-ui/contexts/search';
@@ -30,7 +31,10 @@ export default function Search(props: SharedProps) {
           <SearchDialogInput />
           <SearchDialogClose />
         </SearchDialogHeader>
-        <SearchDialogList items={query.data === 'empty' ? null : query.data} />
+        <SearchDialogList
+          items={query.data === 'empty' ? null : query.data}
+          Item={(result) => <SearchDialogListItem {...result} data-url={result.item.type === 'action' ? undefined : result.item.url} />}
+        />
       </SearchDialogContent>
     </SearchDialog>
   );

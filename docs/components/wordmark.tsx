@@ -18,3 +18,15 @@ export function Wordmark() {
     </span>
   );
 }
+
+/** Branches of a repository. */
+export function RepositoryIcon() {
+  return (
+    <svg viewBox="0 0 24 24" fill="none" stroke="currentColor" strokeWidth="2" strokeLinecap="round" aria-hidden="true" focusable="false">
+      <circle cx="6" cy="5" r="2.5" />
+      <circle cx="6" cy="19" r="2.5" />
+      <circle cx="18" cy="7" r="2.5" />
+      <path d="M6 7.5v9M18 9.5c0 4-6 3-10.5 7" />
+    </svg>
+  );
+}

@@ -1,8 +1,15 @@
 import type { BaseLayoutProps } from 'fumadocs-ui/layouts/shared';
-import { Wordmark } from '@/components/wordmark';
+import { RepositoryIcon, Wordmark } from '@/components/wordmark';
 import { REPOSITORY } from '@/lib/repository.mjs';
 
 /** What the head of the start page and of the pages have in common. */
 export function baseOptions(): BaseLayoutProps {
-  return { nav: { title: <Wordmark /> }, githubUrl: REPOSITORY, themeSwitch: { mode: 'light-dark-system' } };
+  return {
+    nav: { title: <Wordmark /> },
+    links: [
+      { text: 'Documentation', url: '/docs', active: 'nested-url', on: 'nav' },
+      { type: 'icon', text: 'Repository', label: 'Repository', url: REPOSITORY, external: true, icon: <RepositoryIcon /> },
+    ],
+    themeSwitch: { mode: 'light-dark-system' },
+  };
 }

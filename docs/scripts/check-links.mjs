@@ -87,4 +87,4 @@ async function main() {
   console.log(`${pages} pages, ${links} links: none is broken`);
 }
 
-if (import.meta.filename === path.resolve(process.argv[1])) await main();
+if (import.meta.filename === process.argv[1]) await main();

@@ -79,4 +79,4 @@ async function main() {
   await writeMeta(content, makeMeta(sections));
 }
 
-if (import.meta.filename === path.resolve(process.argv[1])) await main();
+if (import.meta.filename === process.argv[1]) await main();

@@ -58,4 +58,4 @@ function main() {
   });
 }
 
-if (import.meta.filename === path.resolve(process.argv[1])) main();
+if (import.meta.filename === process.argv[1]) main();

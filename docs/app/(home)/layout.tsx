@@ -3,9 +3,5 @@ import type { ReactNode } from 'react';
 import { baseOptions } from '@/lib/layout';
 
 export default function Layout({ children }: { children: ReactNode }) {
-  return (
-    <HomeLayout {...baseOptions()} links={[{ text: 'Documentation', url: '/docs', active: 'nested-url' }]}>
-      {children}
-    </HomeLayout>
-  );
+  return <HomeLayout {...baseOptions()}>{children}</HomeLayout>;
 }

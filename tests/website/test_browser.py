@@ -1,0 +1,145 @@
+"""The site in Chromium: search, light and dark, on a phone, and nothing that keeps people out."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.harness.website import DOCS, PLACES
+
+AXE = DOCS / "node_modules/axe-core/axe.min.js"
+PHONE = 390
+# What depends on light and dark.
+COLOURS = ["color-contrast", "link-in-text-block"]
+
+
+@pytest.mark.parametrize("place", [*PLACES, "/404.html"])
+def test_a_page_is_for_everybody(page: Page, foreign: list[str], place: str) -> None:
+    """No serious fault to axe, light and dark; no scrolling sideways on a phone; no error, nothing from elsewhere."""
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.goto(place, wait_until="load")
+    assert find_faults(page) == []
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function("document.documentElement.classList.contains('dark')")
+    assert find_faults(page, COLOURS) == []
+    page.set_viewport_size({"width": PHONE, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE
+    assert find_faults(page, ["scrollable-region-focusable", "target-size"]) == []
+    assert errors == []
+    assert foreign == []
+
+
+def test_the_search_finds_the_pages_of_the_database(page: Page) -> None:
+    results = search(page, "sqlite")
+    first = [link.split("#")[0].strip("/") for link in results]
+    assert first[0] == "docs/database/sqlite"
+    assert {"docs/database/overview", "docs/troubleshooting/database", "docs/configuration/database"} <= set(first)
+    assert find_faults(page) == []
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/docs/database/sqlite/")
+
+
+def test_a_search_without_result_says_so(page: Page) -> None:
+    assert search(page, "xyzzyplugh") == []
+    expect(page.get_by_text("No results found")).to_be_visible()
+
+
+def test_light_and_dark(page: Page) -> None:
+    """The system decides until the reader does, and what the reader chose is kept."""
+    page.goto("/docs/database/sqlite/")
+    light = page.screenshot()
+    assert brightness(page) > 240
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function("document.documentElement.classList.contains('dark')")
+    assert brightness(page) < 30
+    assert page.screenshot() != light
+    page.locator("[data-theme-toggle] button[aria-label=light]").first.click()
+    assert brightness(page) > 240
+    page.reload()
+    assert brightness(page) > 240
+
+
+def test_code_is_coloured_and_copied(page: Page) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto("/docs/getting-started/quickstart/")
+    colours = page.evaluate("""() => new Set([...document.querySelectorAll('figure.shiki code span')]
+        .map(each => getComputedStyle(each).color)).size""")
+    assert colours >= 4
+    block = page.locator("figure:has(.console-output)").first
+    block.get_by_label("Copy").click()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied.startswith("compozy ")
+    assert "$" not in copied
+    assert block.locator(".console-output").first.inner_text() not in copied
+
+
+def test_the_menu_of_a_phone(page: Page) -> None:
+    page.set_viewport_size({"width": PHONE, "height": 844})
+    page.goto("/docs/database/sqlite/")
+    page.get_by_label("Open Sidebar").first.click()
+    link = page.get_by_role("link", name="PostgreSQL", exact=True).first
+    expect(link).to_be_visible()
+    assert find_faults(page) == []
+    link.click()
+    page.wait_for_url("**/docs/database/postgresql/")
+
+
+@pytest.mark.parametrize("width", [PHONE, 1280])
+def test_diagrams_fit_and_have_words(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 844})
+    page.goto("/docs/database/overview/")
+    diagram = page.get_by_role("img", name="Which database")
+    expect(diagram).to_be_visible()
+    assert page.evaluate(OVERFLOWING, "svg[role=img]") == []
+    smallest = page.evaluate(SMALLEST, "svg[role=img]")
+    assert smallest >= 11
+
+
+# The words of a diagram that reach over the edge of their drawing or of the box before them.
+OVERFLOWING = """selector => [...document.querySelectorAll(selector)].filter(svg => svg.clientWidth > 0).flatMap(svg =>
+    [...svg.querySelectorAll('g > text')].filter(text => {
+        const box = text.parentElement.querySelector(':scope > rect');
+        const inside = text.getBBox();
+        const edge = box ? box.getBBox() : { x: 0, width: svg.viewBox.baseVal.width };
+        return inside.x < edge.x || inside.x + inside.width > edge.x + edge.width;
+    }).map(text => text.textContent))"""
+# The size of a diagram's small print, in pixels.
+SMALLEST = """selector => Math.min(...[...document.querySelectorAll(selector)].filter(svg => svg.clientWidth > 0)
+    .map(svg => 12.5 * svg.clientWidth / svg.viewBox.baseVal.width))"""
+
+
+def search(page: Page, words: str) -> list[str]:
+    """Search, and return where the results lead, the best first."""
+    page.goto("/docs/")
+    page.get_by_role("button", name="Search").first.click()
+    page.get_by_placeholder("Search").fill(words)
+    dialog = page.get_by_role("dialog")
+    expect(dialog.locator("[data-url]").or_(dialog.get_by_text("No results found")).first).to_be_visible()
+    return dialog.locator("[data-url]").evaluate_all("found => found.map(each => each.dataset.url)")
+
+
+def brightness(page: Page) -> float:
+    """Return how bright the background is, 0 to 255."""
+    return page.evaluate("""() => {
+        const context = document.createElement('canvas').getContext('2d');
+        context.fillStyle = getComputedStyle(document.body).backgroundColor;
+        context.fillRect(0, 0, 1, 1);
+        const [red, green, blue] = context.getImageData(0, 0, 1, 1).data;
+        return (red + green + blue) / 3;
+    }""")
+
+
+def find_faults(page: Page, rules: list[str] | None = None) -> list[str]:
+    """Return what axe takes for serious or critical."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+    options = {"resultTypes": ["violations"], **({"runOnly": {"type": "rule", "values": rules}} if rules else {})}
+    found = page.evaluate("options => axe.run(document, options)", options)
+    return [
+        f"{fault['id']}: {node['target']}: {node['failureSummary']}"
+        for fault in found["violations"]
+        if fault["impact"] in {"serious", "critical"}
+        for node in fault["nodes"]
+    ]
