@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
+from compozy.config.layers import VARIABLES
+from compozy.config.settings import DatabaseSettings
+from compozy.config.timespan import parse_duration_s
 from tests.conftest import RunCli
 from tests.docs import test_fences, test_links
 from tests.docs.pages import DOCS, ROOT, Fence, page_name, read_page
@@ -50,6 +53,7 @@ PGVECTOR = "pgvector provider is incompatible with SQLite driver"
 FINISHED = re.compile(r"^\$ compozy workflow run .*\nWorkflow '\w+' completed successfully\nResult: ", re.MULTILINE)
 # Examples that need a server of their own are walked through by other tests.
 ELSEWHERE = {"sqlite-qdrant": ROOT / "tests/integration/knowledge/test_walkthrough.py"}
+_CODED = re.compile(r"`([^`]+)`")
 _VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)\}")
 
 
@@ -154,3 +158,26 @@ def test_the_decision_matrix_has_every_criterion() -> None:
     named = {row.split("**")[1]: [cell.strip() for cell in row.split("|")[2:4]] for row in rows}
     assert set(CRITERIA) - set(named) == set()
     assert all(all(cells) for cells in named.values())
+
+
+def test_every_key_of_the_database_has_its_row() -> None:
+    """Its variables and its default are those of the program; a row may have two keys, or a key and its synonym."""
+    lines = [line for _, line in read_page(DOCS / "configuration/database.mdx").prose if line.startswith("| `")]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    told = {key: (row[3], _CODED.findall(row[4])) for row in rows for key in _CODED.findall(row[0])}
+    for name, field in DatabaseSettings.model_fields.items():
+        default, variables = told[name]
+        assert set(VARIABLES[f"database.{name}"]) <= set(variables), name
+        if field.default is not None:
+            assert _plain(default.strip("`")) == field.default, name
+    synonyms = {"name", "ssl_mode"}
+    assert told.keys() == DatabaseSettings.model_fields.keys() | synonyms
+
+
+def _plain(text: str) -> object:
+    """Return the value that a page writes as `true`, `25`, `30m` or `full`."""
+    if text in {"true", "false"}:
+        return text == "true"
+    if text.isdigit():
+        return int(text)
+    return parse_duration_s(text) if text[0].isdigit() else text
