@@ -69,7 +69,7 @@ const navigation = [
   },
   {
     title: 'Security',
-    pages: [],
+    pages: ['security/overview'],
   },
   {
     title: 'Troubleshooting',
