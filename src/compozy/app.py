@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from compozy.config.fingerprint import database_fingerprint
 from compozy.database.database import Database, describe_location, open_database, open_for_reading
 from compozy.database.executors import bury_dead
-from compozy.database.facts import claim_for_project, get_project
+from compozy.database.facts import claim_for_project, refuse_other_project
 from compozy.database.migrate import (
     NO_DATABASE,
     Loss,
@@ -142,14 +142,12 @@ def open_reading(project: LoadedProject) -> Database | None:
             f"the database {database.location} lacks {len(status.pending)} migration(s)",
             hint="run `compozy migrate up`",
         )
-    with database.read() as connection:
-        owner = get_project(connection)
-    if owner not in {None, project.name}:
+    try:
+        with database.read() as connection:
+            refuse_other_project(connection, project.name, database.location)
+    except DatabaseError:
         database.close()
-        raise DatabaseError(
-            f"the database {database.location} belongs to the project {owner!r}, not to {project.name!r}",
-            hint=f"set another database.path, or `name: {owner}` in compozy.yaml if this is that project",
-        )
+        raise
     return database
 
 

@@ -13,7 +13,7 @@ import typer
 from compozy.cli.options import Format, FormatOption, InputOption, globals_of
 from compozy.cli.output import flush_output, print_json, print_line, print_table
 from compozy.config.timespan import format_duration
-from compozy.errors import UsageError
+from compozy.errors import ConflictError, UsageError
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _TERMINATED = 143
 _DRIVER = "{driver}"
+# How results and charts begin.
+_STARTS = (b'{\n  "format": 1,\n  "compozy_version"', b"<svg xmlns")
+_START_LENGTH = 64
 
 
 ConfigsOption = Annotated[
@@ -147,6 +150,20 @@ def _check_folder(file: Path) -> None:
     """Refuse a file that cannot be written before minutes are spent on what belongs into it."""
     if file.is_dir() or not file.absolute().parent.is_dir():
         raise UsageError(f"cannot write {str(file)!r}: its folder is not there, or it is a folder itself")
+    if file.exists() and not _is_ours(file):
+        raise ConflictError(
+            f"there is a file {str(file)!r} that is no result of a measurement", hint="name another one"
+        )
+
+
+def _is_ours(file: Path) -> bool:
+    """Return whether a file is what a former measurement wrote, and may be replaced."""
+    if not file.is_file():
+        # A terminal or a pipe, such as /dev/stdout: there is nothing to be replaced.
+        return True
+    with file.open("rb") as found:
+        start = found.read(_START_LENGTH)
+    return not start.strip() or start.startswith(_STARTS)
 
 
 def _write_results(results: Sequence[BenchResult], files: Sequence[Path], chart: Path | None) -> None:

@@ -59,6 +59,9 @@ def export_command(
         bool, typer.Option("--move", help="Take unfinished runs out of this database; they go on after the import.")
     ] = False,
     again: Annotated[bool, typer.Option("--again", help="With --move: write the latest move once more.")] = False,
+    move_id: Annotated[
+        str | None, typer.Option("--move-id", metavar="ID", help="With --again: write this move once more.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
     config: ConfigOption = None,
     db_driver: DriverOption = None,
@@ -74,6 +77,8 @@ def export_command(
 
     if again and not move:
         raise UsageError("--again belongs to --move")
+    if move_id is not None and not again:
+        raise UsageError("--move-id belongs to --again")
     wanted = _filter_of(since, status or [], workflow or [])
     project = open_project(context, config, database_overrides(db_driver, db_path))
     quiet = globals_of(context).quiet
@@ -82,7 +87,7 @@ def export_command(
             project,
             output,
             wanted,
-            MoveOptions(is_move=move, again=again),
+            MoveOptions(is_move=move, again=again, move_id=move_id),
             tell_frozen=_tell_frozen,
             replace=force,
             tell=lambda done, total: bar.draw(done, total, f"{done}/{total} rows"),
@@ -148,11 +153,19 @@ def verify_command(
     print_line(f"{'stdin' if file == _STREAM else file} is whole: a {kind} of the project {header.project!r}")
     print_line(f"From      {header.source}, exported {header.exported_at} by Compozy {header.compozy}")
     for name, value in header.filters.items():
-        print_line(f"Only      {name} {value}")
+        print_line(f"Only      {_filter_words(name, value)}")
     print_line()
     for name, count in summary.counts.items():
         if count:
             print_line(f"{count:>9} {name}")
+
+
+def _filter_words(name: str, value: Any) -> str:
+    if name == "since_ms" and isinstance(value, int):
+        from compozy.clock import format_time
+
+        return f"accepted since {format_time(value)}"
+    return f"{name} {', '.join(value) if isinstance(value, list) else value}"
 
 
 def _tell_frozen(count: int) -> None:
@@ -167,7 +180,8 @@ def _tell_exported(exported: Exported, output: str) -> None:
     arrive = ", which arrive paused" if exported.move_id is None else ""
     more = f" ({exported.unfinished} unfinished{arrive})" if exported.unfinished else ""
     to = "" if output == _STREAM else f" to {output}"
-    print_note(f"Exported {_runs(exported.counts[_EXECUTIONS])}{more}{to}")
+    move = "" if exported.move_id is None else f", move {exported.move_id}"
+    print_note(f"Exported {_runs(exported.counts[_EXECUTIONS])}{more}{to}{move}")
 
 
 def _filter_of(since: str | None, statuses: list[str], workflows: list[str]) -> RunFilter:
@@ -190,6 +204,7 @@ def _print_import(summary: Summary, imported: Imported, *, is_dry: bool) -> None
             (imported.replaced, "replaced"),
             (imported.there, "here already"),
             (imported.left, "here in another state and left alone"),
+            (imported.away, "moved on from here since, and not brought back"),
         )
         if count
     ]
@@ -213,7 +228,7 @@ def _print_import(summary: Summary, imported: Imported, *, is_dry: bool) -> None
 
 
 def _import_document(summary: Summary, imported: Imported, *, is_dry: bool) -> dict[str, Any]:
-    names = ("new", "replaced", "there", "left", "paused", "unfinished")
+    names = ("new", "replaced", "there", "left", "away", "paused", "unfinished")
     counts = {name: getattr(imported, name) for name in names}
     return {**_summary_document(summary), "dry_run": is_dry, "executions": counts, "stored": imported.stored}
 

@@ -102,18 +102,23 @@ def read_moment_ms(flag: str, text: str) -> int:
     Raises:
         UsageError: it is none of these.
     """
+    expected = f"{flag}: expected a date such as 2026-01-31, a time such as 2026-01-31T12:00:00Z, or 7d, got {text!r}"
+    if text.strip().isdigit():
+        # Seconds where durations are meant, and days in the minds of many.
+        raise UsageError(expected, hint="write the unit: 30d, 12h, 90s")
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         try:
             return now_ms() - int(parse_duration_s(text) * 1000)
-        except ValueError:
-            raise UsageError(
-                f"{flag}: expected a date such as 2026-01-31, a time such as 2026-01-31T12:00:00Z, or 7d, got {text!r}"
-            ) from None
+        except ValueError as error:
+            raise UsageError(expected, hint=str(error)) from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return int(moment.timestamp() * 1000)
+    moment_ms = int(moment.timestamp() * 1000)
+    if moment_ms > now_ms():
+        raise UsageError(f"{flag}: {text} lies in the future")
+    return moment_ms
 
 
 def read_statuses(given: Sequence[str]) -> tuple[Status, ...]:

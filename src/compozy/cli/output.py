@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from compozy.errors import CompozyError, ProjectError
+
+_CONTROL = re.compile(r"(?!\x1b\[\d{1,2}m)[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class OutputError(Exception):
@@ -51,7 +54,7 @@ def print_line(text: str = "") -> None:
         OutputError: it cannot be written.
     """
     with explain_output():
-        print(text)  # noqa: T201 - stdout is what this module writes to
+        print(_visible(text))  # noqa: T201 - stdout is what this module writes to
 
 
 def flush_output() -> None:
@@ -95,7 +98,15 @@ def json_text(document: Any, *, indent: int | None = None) -> str:
 
 def print_note(text: str) -> None:
     """Tell something that is not the result."""
-    write_note(f"{text}\n")
+    write_note(f"{_visible(text)}\n")
+
+
+def _visible(text: str) -> str:
+    """Return `text` with every control character spelled out but the ends of lines and the styles of `paint`.
+
+    What models, documents and files say is shown to people, and must not move their cursor or talk to their terminal.
+    """
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def write_note(text: str) -> None:
@@ -109,8 +120,8 @@ def ask(question: str) -> bool:
     """Ask on stderr, and return whether the answer from stdin is yes."""
     write_note(f"{question} [y/N] ")
     answer = sys.stdin.readline()
-    if not answer.endswith("\n"):
-        # Nobody pressed Enter: what is told next begins on a line of its own.
+    if not answer.endswith("\n") or not sys.stdin.isatty():
+        # Nobody pressed Enter where it shows: what is told next begins on a line of its own.
         print_note("")
     return answer.strip().lower() in {"y", "yes"}
 

@@ -19,7 +19,8 @@ INTERRUPTED = 130
 # Tasks of one container that are shown; a collection may have thousands.
 _MAX_CHILDREN = 50
 _INGESTION = "knowledge/"
-_ENDS = {Status.FAILED: "failed", Status.CANCELED: "was canceled", Status.TIMED_OUT: "timed out"}
+_ENDS = {Status.FAILED: "failed", Status.CANCELED: "was canceled", Status.TIMED_OUT: "timed out",
+    Status.MOVED: "was moved to another database"}
 
 Document = dict[str, Any]
 
@@ -88,6 +89,8 @@ def print_failure(run: Document) -> None:
         print_note(f"  {place}{error['message']}")
     if details.get("hint"):
         print_note(f"  {details['hint']}")
+    if run["status"] == Status.MOVED:
+        print_note("  it goes on in the database that it was imported into, or will be")
     print_note(f"  execution {run['execution_id']}")
 
 

@@ -22,11 +22,21 @@ def claim_for_project(connection: sa.Connection, project: str, location: str) ->
     if get_project(connection) is None:
         # Another process may give it to another project at this moment; who comes second looks again.
         connection.execute(insert_if_new(facts), {"name": _PROJECT, "value": project})
+    refuse_other_project(connection, project, location)
+
+
+def refuse_other_project(connection: sa.Connection, project: str, location: str) -> None:
+    """Refuse a database that has another project than `project`.
+
+    Raises:
+        DatabaseError: it has.
+    """
     owner = get_project(connection)
-    if owner != project:
+    if owner not in {None, project}:
+        key = "path" if connection.dialect.name == "sqlite" else "dbname"
         raise DatabaseError(
             f"the database {location} belongs to the project {owner!r}, not to {project!r}",
-            hint=f"set another database.path, or `name: {owner}` in compozy.yaml if this is that project",
+            hint=f"set another database.{key}, or `name: {owner}` in compozy.yaml if this is that project",
         )
 
 

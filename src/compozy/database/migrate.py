@@ -184,5 +184,5 @@ def refuse_while_used(database: Database, connection: sa.Connection) -> None:
     if living:
         raise DatabaseOwnedError(
             f"{len(living)} process(es) execute runs on {database.location}: {', '.join(living)}",
-            hint="end them first; nothing was changed",
+            hint="end them first; one that died is forgotten after ten seconds. Nothing was changed",
         )

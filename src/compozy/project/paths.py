@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,9 +44,14 @@ def resolve_paths(settings: ProjectFile, read: ProjectSources, *, cwd: Path) -> 
 
 
 def database_path(key: str, value: str, read: ProjectSources, *, cwd: Path) -> str:
-    """Return the path in `database.<key>` in full."""
+    """Return the path in `database.<key>` in full.
+
+    That of the database is its own name, whatever links lead to it: the lock of its owner stands beside the file
+    itself, as SQLite's log does, and who comes by another name has to find both.
+    """
     layer = read.sources.get(f"database.{key}", DEFAULT).layer
-    return absolute(value, cwd if layer in {Layer.FLAG, Layer.ENVIRONMENT} else read.root)
+    full = absolute(value, cwd if layer in {Layer.FLAG, Layer.ENVIRONMENT} else read.root)
+    return os.path.realpath(full) if key == "path" else full
 
 
 def absolute(path: str, base: Path) -> str:

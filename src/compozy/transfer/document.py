@@ -20,7 +20,9 @@ import hashlib
 import json
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
-from typing import IO, Any, cast
+from typing import IO, Annotated, Any, ClassVar, Literal, cast
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from compozy.database.jsontext import dump_json
 from compozy.errors import ExportFileError
@@ -29,6 +31,7 @@ FORMAT = "compozy-export"
 VERSION = 1
 # A longer line is taken for something that is no row.
 _LINE_MAX = 512 * 1024 * 1024
+_GZIP = b"\x1f\x8b"
 _RESTORE = "export it again, or take another copy of the file"
 
 
@@ -53,21 +56,26 @@ class Header:
     project: str
     source: str
     database_id: str
-    driver: str
+    driver: Annotated[str, Field(pattern=r"^(postgres|sqlite)$")]
     revision: str
     journal_revision: int
     compozy: str
     exported_at: str
-    mode: str
+    mode: Literal["copy", "move"]
     move_id: str | None = None
     filters: dict[str, Any] = field(default_factory=dict[str, Any])
     format: str = FORMAT
     version: int = VERSION
 
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
+
     @property
     def is_move(self) -> bool:
         """Whether unfinished runs go on where it is imported."""
         return self.mode == "move"
+
+
+_HEADER = TypeAdapter(Header)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +141,8 @@ def read_header(source: IO[bytes]) -> Header:
     line = source.readline(_LINE_MAX)
     if not line:
         raise ExportFileError("the file is empty", hint="it should be one that `compozy db export` wrote")
+    if line.startswith(_GZIP):
+        raise ExportFileError("the file is compressed", hint="`gunzip -c FILE | compozy db import -` reads it")
     if not line.startswith(b'{"header":{'):
         raise ExportFileError(
             "line 1: this is no document of `compozy db export`",
@@ -150,10 +160,19 @@ def read_header(source: IO[bytes]) -> Header:
         )
     if opening.get("header_checksum") != _checksum_of(dump_json(header)):
         raise ExportFileError("line 1: the header was changed after it was written", hint=_RESTORE)
+    return _to_header(header)
+
+
+def _to_header(header: dict[str, Any]) -> Header:
     try:
-        return Header(**header)
-    except TypeError:
-        raise ExportFileError("line 1: the header lacks what it should say", hint=_RESTORE) from None
+        found = _HEADER.validate_json(dump_json(header))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ExportFileError(f"line 1: the header is wrong at {where!r}: {first['msg']}", hint=_RESTORE) from None
+    if not all(value.isprintable() for value in header.values() if isinstance(value, str)):
+        raise ExportFileError("line 1: the header has characters that cannot be shown", hint=_RESTORE)
+    return found
 
 
 def read_rows(source: IO[bytes], header: Header) -> Generator[Row, None, Summary]:

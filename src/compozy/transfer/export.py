@@ -84,21 +84,29 @@ def freeze_runs(database: Database, wanted: RunFilter) -> tuple[str, int]:
     return move_id, count
 
 
-def find_last_move(database: Database) -> str:
-    """Return the id of the latest move out of this database.
+def find_move(database: Database, move_id: str | None = None) -> str:
+    """Return the id of a move out of this database, that of the latest one unless `move_id` says which.
 
     Raises:
-        ConflictError: there was none.
+        ConflictError: there was none; or none of that id, and which there were is told.
     """
-    query = sa.select(runs.c.moved).where(runs.c.status == Status.MOVED).order_by(runs.c.updated_ms.desc()).limit(1)
+    query = sa.select(runs.c.moved, sa.func.count()).where(runs.c.status == Status.MOVED).group_by(runs.c.moved)
     with database.read() as connection:
-        moved = connection.execute(query).scalar()
-    if moved is None:
+        found = [(moved, int(count)) for moved, count in connection.execute(query)]
+    if not found:
         raise ConflictError(
             f"no run was ever moved out of {database.location}",
             hint="`compozy db export --move` without --again moves those that are unfinished",
         )
-    return str(moved["move_id"])
+    if move_id is None:
+        return str(max(found, key=lambda each: each[0]["moved_ms"])[0]["move_id"])
+    counts: dict[str, int] = {}
+    for moved, count in sorted(found, key=lambda each: each[0]["moved_ms"]):
+        counts[moved["move_id"]] = counts.get(moved["move_id"], 0) + count
+    if move_id not in counts:
+        known = ", ".join(f"{known} ({count} execution{'' if count == 1 else 's'})" for known, count in counts.items())
+        raise ConflictError(f"there was no move {move_id!r} out of {database.location}", hint=f"there were {known}")
+    return move_id
 
 
 def export_rows(

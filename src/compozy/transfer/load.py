@@ -51,6 +51,7 @@ class Imported:
         replaced: runs whose rows were there in another state, and were replaced.
         there: runs that were there as they are in the document, or further on.
         left: runs that are there in another state, and were left alone.
+        away: runs that moved on from here, after what the document knows of them.
         paused: runs that arrived unfinished and wait for `resume`.
         unfinished: runs that arrived unfinished and go on.
     """
@@ -60,6 +61,7 @@ class Imported:
     replaced: int = 0
     there: int = 0
     left: int = 0
+    away: int = 0
     paused: int = 0
     unfinished: int = 0
     documents: int = 0
@@ -96,6 +98,19 @@ def import_rows(
     return imported
 
 
+def check_revision(header: Header) -> None:
+    """Refuse a document whose tables this Compozy does not know.
+
+    Raises:
+        ExportFileError: a newer one made it.
+    """
+    if header.revision not in REVISIONS:
+        raise ExportFileError(
+            f"the document was made by a newer Compozy (revision {header.revision}; this one knows {REVISIONS[-1]})",
+            hint="import it with that version",
+        )
+
+
 def check_header(header: Header, database: Database, connection: sa.Connection, *, take_back: bool) -> None:
     """Refuse a document that is not for this database.
 
@@ -103,11 +118,7 @@ def check_header(header: Header, database: Database, connection: sa.Connection, 
         ConflictError: another project's, or this very database's.
         ExportFileError: made by a newer Compozy.
     """
-    if header.revision not in REVISIONS:
-        raise ExportFileError(
-            f"the document was made by a newer Compozy (revision {header.revision}; this one knows {REVISIONS[-1]})",
-            hint="import it with that version",
-        )
+    check_revision(header)
     journal_revision = read_journal_revision(database, connection)
     if header.journal_revision > journal_revision:
         raise ExportFileError(
@@ -235,11 +246,10 @@ class _Import:
         if (run["workflow_id"], run["created_ms"]) != (old["workflow_id"], old["created_ms"]):
             self._conflicts.append(f"{run_id} is another run here, of workflow {old['workflow_id']!r}")
             return False
-        origin: dict[str, Any] = old["origin"] or {}
         if old["status"] == Status.MOVED:
-            if self._comes_back(run, old):
-                return True
-        elif (run["status"], run["updated_ms"]) != (old["status"], old["updated_ms"]):
+            return self._replaces_moved(run, old)
+        origin: dict[str, Any] = old["origin"] or {}
+        if (run["status"], run["updated_ms"]) != (old["status"], old["updated_ms"]):
             if self._options.replace and old["owner"] is None:
                 return True
             arrived_before = self._header.is_move and origin.get("move_id") == self._header.move_id
@@ -251,18 +261,30 @@ class _Import:
         self._imported.there += 1
         return False
 
+    def _replaces_moved(self, run: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
+        if run["status"] == Status.MOVED:
+            self._imported.there += 1
+            return False
+        comes_back = self._comes_back(run, old)
+        self._imported.away += not comes_back
+        return comes_back
+
     def _comes_back(self, run: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
         """Return whether a run that was moved away is to be stored as the document has it.
 
         Each move counts one hop more, so that a document of an earlier move does not bring back what went on since.
         """
+        if self._header.is_move and old["moved"]["move_id"] == self._header.move_id:
+            # The move that the row is a trace of. Into the database that it left only on request (`check_header`);
+            # elsewhere the row came with another document, before this one.
+            return True
         if self._options.take_back:
-            return run["status"] != Status.MOVED and old["moved"]["move_id"] == self._header.move_id
+            return False
         left_with = _hops(old) + 1
         came_with = _hops(run)
         if run["status"] in OPEN:
             return self._header.is_move and came_with > left_with
-        return run["status"] != Status.MOVED and came_with >= left_with
+        return came_with >= left_with
 
     def _count_arrived(self, run: Mapping[str, Any]) -> None:
         if run["status"] == Status.PAUSED:

@@ -13,7 +13,8 @@ from typing import IO
 from compozy.app import close_storage, display_location, open_reading
 from compozy.config.settings import DatabaseSettings
 from compozy.database.database import Database
-from compozy.errors import ConflictError, NotFoundError, UsageError
+from compozy.database.sqlite import MEMORY
+from compozy.errors import ConflictError, ExportFileError, NotFoundError, UsageError
 from compozy.project.loaded import LoadedProject
 
 STREAM = "-"
@@ -47,30 +48,42 @@ def file_settings(path: Path) -> DatabaseSettings:
 
 @contextmanager
 def document(source: str) -> Generator[IO[bytes], None, None]:
-    """Open a document that can be read twice; what comes from stdin is put into a file that has no name."""
-    if source == STREAM:
-        with tempfile.TemporaryFile(prefix="compozy-") as file:
-            _copy(sys.stdin.buffer, file)
+    """Open a document that can be read twice; what comes from stdin or a pipe is put into a file that has no name.
+
+    Raises:
+        UsageError: it cannot be read.
+        ExportFileError: as the block raises it, with the file's name.
+    """
+    name = "stdin" if source == STREAM else source
+    try:
+        with ExitStack() as stack:
+            file = sys.stdin.buffer if source == STREAM else stack.enter_context(_open(source))
+            if source == STREAM or not file.seekable():
+                kept = stack.enter_context(tempfile.TemporaryFile(prefix="compozy-"))
+                _copy(file, kept, name)
+                file = kept
             yield file
-        return
-    with ExitStack() as stack:
-        try:
-            file = stack.enter_context(Path(source).open("rb"))
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            raise UsageError(f"cannot read {source!r}: {reason}") from error
-        yield file
+    except ExportFileError as error:
+        raise ExportFileError(f"{name}: {error.message}", hint=error.hint) from error
 
 
-def _copy(source: IO[bytes], target: IO[bytes]) -> None:
+def _open(source: str) -> IO[bytes]:
+    try:
+        return Path(source).open("rb")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UsageError(f"cannot read {source!r}: {reason}") from error
+
+
+def _copy(source: IO[bytes], target: IO[bytes], name: str) -> None:
     try:
         while block := source.read(_COPIED_AT_ONCE):
             target.write(block)
         target.seek(0)
     except OSError as error:
         raise UsageError(
-            f"what comes from stdin cannot be kept in {tempfile.gettempdir()!r}: {error.strerror}",
-            hint="name the file instead, or another folder in TMPDIR",
+            f"what comes from {name} cannot be kept in {tempfile.gettempdir()!r}: {error.strerror}",
+            hint="name an ordinary file instead, or another folder in TMPDIR",
         ) from error
 
 
@@ -90,6 +103,21 @@ def writing(target: str, *, replace: bool) -> Generator[IO[bytes], None, None]:
         yield out
         out.flush()
         os.fsync(out.fileno())
+
+
+def refuse_own(settings: DatabaseSettings, name: str) -> None:
+    """Refuse a file that is the project's own database, or a part of it.
+
+    Raises:
+        UsageError: it is.
+    """
+    own, path = Path(settings.path or MEMORY), Path(name)
+    if settings.driver != "sqlite" or settings.path == MEMORY or "\0" in name:
+        return
+    full = path.resolve()
+    parts = {own.with_name(f"{own.name}{end}") for end in ("", "-wal", "-shm", ".owner")}
+    if full in parts or (path.exists() and own.exists() and path.samefile(own)):
+        raise UsageError(f"{name!r} is the database itself, or a part of it", hint="name another file")
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from compozy.errors import ConflictError, DatabaseError, UsageError
 from compozy.project.loaded import LoadedProject
 from compozy.transfer.check import Finding, check_database
 from compozy.transfer.prune import count_old, prune_runs
-from compozy.upkeep.files import complete, file_settings, reading
+from compozy.upkeep.files import STREAM, complete, file_settings, reading, refuse_own
 
 
 def back_up(project: LoadedProject, target: str, *, replace: bool = False) -> int:
@@ -33,6 +33,11 @@ def back_up(project: LoadedProject, target: str, *, replace: bool = False) -> in
     with reading(project) as database:
         settings = project.database
         path = Path(target)
+        if target == STREAM:
+            raise UsageError(
+                "a backup is a file, and does not go to stdout", hint="name a file: ./- if that is its name"
+            )
+        refuse_own(settings, target)
         with complete(path, replace=replace) as partial:
             if database.driver == "sqlite":
                 backup.back_up_sqlite(Path(settings.path or ""), partial, settings)
@@ -59,6 +64,7 @@ def restore(project: LoadedProject, source: str, *, replace: bool = False) -> Re
         UsageError: the file cannot be read.
     """
     path = Path(source)
+    refuse_own(project.database, source)
     try:
         is_postgres = backup.is_postgres_backup(path)
     except (OSError, ValueError) as error:

@@ -10,20 +10,25 @@ from pathlib import Path
 
 from compozy.app import close_storage, display_location, open_reading, open_storage
 from compozy.database.database import Database, open_database
-from compozy.errors import ConflictError
+from compozy.database.sqlite import MEMORY
+from compozy.errors import ConflictError, UsageError
 from compozy.project.loaded import LoadedProject
 from compozy.transfer.document import Header, Summary, read_header, verify_document
-from compozy.transfer.export import Exported, RunFilter, export_rows, find_last_move, freeze_runs
-from compozy.transfer.load import Imported, ImportOptions, import_rows
-from compozy.upkeep.files import document, file_settings, reading, writing
+from compozy.transfer.export import Exported, RunFilter, export_rows, find_move, freeze_runs
+from compozy.transfer.load import Imported, ImportOptions, check_revision, import_rows
+from compozy.upkeep.files import document, file_settings, reading, refuse_own, writing
 
 
 @dataclass(frozen=True, kw_only=True)
 class MoveOptions:
-    """Whether unfinished runs leave the database: `again` writes the document of the latest move once more."""
+    """Whether unfinished runs leave the database.
+
+    `again` writes the document of a move once more: that of the latest one, unless `move_id` says which.
+    """
 
     is_move: bool = False
     again: bool = False
+    move_id: str | None = None
 
 
 def export_project(
@@ -51,6 +56,7 @@ def export_project(
         DatabaseError: it cannot be used.
         UsageError: the file is there, or cannot be written.
     """
+    refuse_own(project.database, target)
     with writing(target, replace=replace) as out:
         if not moving.is_move:
             with reading(project) as database:
@@ -60,7 +66,7 @@ def export_project(
         database = open_storage(project, wait_for_lock_s=0.0)
         try:
             if moving.again:
-                move_id = find_last_move(database)
+                move_id = find_move(database, moving.move_id)
             else:
                 move_id, count = freeze_runs(database, wanted)
                 tell_frozen(count)
@@ -89,6 +95,7 @@ def import_file(
     Raises:
         ExportFileError: the document cannot be read; nothing was changed.
         ConflictError: it is not for this database; nothing was changed.
+        UsageError: the database is in memory.
         DatabaseError: the database cannot be used, or another process executes runs on it; nothing was changed.
     """
     with document(source) as file:
@@ -96,6 +103,13 @@ def import_file(
         tell_total(summary)
         file.seek(0)
         header = read_header(file)
+        # Seen before a database is made for it.
+        check_revision(header)
+        if project.database.path == MEMORY and not options.dry_run:
+            raise UsageError(
+                "what is imported into a database in memory is gone with this command",
+                hint="name a file with --db-path",
+            )
         with _target(project, header, dry_run=options.dry_run) as database:
             return summary, import_rows(database, file, header, options, tell=tell)
 

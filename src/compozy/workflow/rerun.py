@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from compozy.config.nearest import suggest
-from compozy.database.executions import Execution, NewExecution, get_execution
+from compozy.database.executions import Execution, NewExecution, describe_end, get_execution
 from compozy.database.status import Status
 from compozy.database.tasks import TaskEnd, TaskState, list_tasks
 from compozy.errors import ConflictError, NotFoundError, UsageError
@@ -49,6 +49,10 @@ def read_source(connection: sa.Connection, request: RerunRequest) -> tuple[Execu
         raise ConflictError(
             f"execution {request.execution_id!r} cannot be repeated while it is {run.status.value}",
             hint="wait for its end, or cancel it",
+        )
+    if run.status is Status.MOVED:
+        raise ConflictError(
+            f"execution {request.execution_id!r} cannot be repeated: {describe_end(run)}", hint="repeat it over there"
         )
     return run, list_tasks(connection, request.execution_id)
 

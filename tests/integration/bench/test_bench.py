@@ -147,6 +147,15 @@ def test_what_is_wrong_is_told_before_anything_is_measured(
     assert not (tmp_path / "data").exists()
 
 
+def test_only_results_are_replaced(cli: RunCli, tmp_path: Path) -> None:
+    write_project(tmp_path, BENCHMARK)
+    before = (tmp_path / "compozy.yaml").read_text()
+    done = cli("bench", *SMALL, "-o", "compozy.yaml")
+    assert done.status == 2
+    assert "there is a file 'compozy.yaml' that is no result of a measurement" in done.err
+    assert (tmp_path / "compozy.yaml").read_text() == before
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)], ids=["term", "kill"])
 def test_its_server_does_not_outlive_it(tmp_path: Path, number: int, status: int) -> None:
     write_project(tmp_path, BENCHMARK, responses={"only": {"text": "late", "delay_ms": 60_000}})

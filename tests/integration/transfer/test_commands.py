@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+import os
 import re
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from compozy.database.database import open_database
+from compozy.database.jsontext import dump_json
 from tests.conftest import RunCli
 from tests.harness.databases import settings
 from tests.harness.postgres import find_program, new_database
@@ -110,6 +114,7 @@ def test_no_secret_is_in_a_document(cli: RunCli, project: Path) -> None:
     [
         (("export", "--db-path", "./none.db"), 2, "there is no database ./none.db yet"),
         (("export", "--again"), 2, "--again belongs to --move"),
+        (("export", "--move", "--move-id", "x"), 2, "--move-id belongs to --again"),
         (("export", "--status", "odd"), 2, "--status: expected PENDING, RUNNING"),
         (("export", "--since", "odd"), 2, "--since: expected a date such as 2026-01-31"),
         (("export", "-o", "compozy.yaml"), 2, "there is a file 'compozy.yaml'"),
@@ -119,10 +124,19 @@ def test_no_secret_is_in_a_document(cli: RunCli, project: Path) -> None:
         (("backup", "data", "--force"), 2, "'data' is no ordinary file"),
         (("import", "none.json"), 2, "cannot read 'none.json': No such file or directory"),
         (("import", "data"), 2, "cannot read 'data': Is a directory"),
-        (("import", "compozy.yaml"), 5, "line 1: this is no document of `compozy db export`"),
+        (("import", "compozy.yaml"), 5, "compozy.yaml: line 1: this is no document of `compozy db export`"),
+        (("import", "a.json", "--db-path", ":memory:"), 2, "into a database in memory is gone with this command"),
         (("import", "a.json"), 2, "the document was exported from this very database, ./data/compozy.db"),
         (("verify", "data/compozy.db"), 5, "line 1: this is no document of `compozy db export`"),
         (("backup", "compozy.yaml"), 2, "there is a file 'compozy.yaml'"),
+        (("backup", "data/compozy.db", "--force"), 2, "'data/compozy.db' is the database itself, or a part of it"),
+        (("export", "-o", "data/compozy.db", "--force"), 2, "'data/compozy.db' is the database itself"),
+        (("export", "-o", "data/compozy.db-wal", "--force"), 2, "'data/compozy.db-wal' is the database itself"),
+        (("backup", "-"), 2, "a backup is a file, and does not go to stdout"),
+        (("restore", "data/compozy.db", "--force"), 2, "'data/compozy.db' is the database itself"),
+        (("prune", "--older-than", "30"), 2, "write the unit: 30d, 12h, 90s"),
+        (("prune", "--older-than", "2999-01-01"), 2, "--older-than: 2999-01-01 lies in the future"),
+        (("prune", "--older-than", "9999d"), 2, "a duration lies between 0 and 366 days"),
         (("restore", "none"), 2, "cannot read 'none'"),
         (("restore", "compozy.yaml"), 4, "'compozy.yaml' is not a SQLite database"),
         (("restore", "a.db"), 2, "there is a database ./data/compozy.db with 2 execution(s)"),
@@ -140,6 +154,45 @@ def test_what_cannot_be_done_is_told(
     assert done.status == status
     assert "Traceback" not in done.err
     assert not list(project.glob("**/*.partial"))
+
+
+def test_a_document_is_read_from_a_pipe(cli: RunCli, project: Path) -> None:
+    cli("db", "export", "-o", "a.json")
+    os.mkfifo(project / "pipe")
+    writer = threading.Thread(target=lambda: (project / "pipe").write_bytes((project / "a.json").read_bytes()))
+    writer.start()
+    imported = cli("db", "import", "pipe", "--db-path", "./data/new.db")
+    writer.join()
+    assert imported.out.startswith("Imported 2 executions of 2 from ")
+
+
+def test_one_file_has_one_owner_whatever_its_name(cli: RunCli, project: Path, commands: Commands) -> None:
+    (project / "link.db").symlink_to("data/compozy.db")
+    cli("db", "export", "-o", "a.json")
+    cli("db", "backup", "a.db")
+    running = commands.start(project, "workflow", "run", "gate", "--id", "other")
+    running.until(lambda: "gate waits" in running.err)
+    for arguments in (("export", "--move", "-o", "m.json"), ("restore", "a.db", "--force"), ("import", "a.json")):
+        refused = cli("db", *arguments, "--db-path", "link.db")
+        assert (refused.status, "executes runs on" in refused.err) == (4, True), refused.err
+    running.send(signal.SIGINT)
+    running.wait()
+    assert cli("db", "restore", "a.db", "--force", "--db-path", "link.db").status == 0
+    assert (project / "link.db").is_symlink()
+    assert "other" not in cli("workflow", "list").out
+
+
+def test_a_newer_document_leaves_no_database_behind(cli: RunCli, project: Path) -> None:
+    cli("db", "export", "-o", "a.json")
+    first, rest = (project / "a.json").read_text().split("\n", 1)
+    header = json.loads(first.removesuffix(",") + "}")["header"] | {"revision": "9999"}
+    digest = hashlib.sha256(dump_json(header).encode()).hexdigest()
+    opening = dump_json({"header": header, "header_checksum": f"sha256:{digest}"})
+    (project / "newer.json").write_text(f"{opening[:-1]},\n{rest}")
+    refused = cli("db", "import", "newer.json", "--db-path", "./data/new.db")
+    assert refused.status == 5
+    assert "newer.json: the document was made by a newer Compozy (revision 9999" in refused.err
+    assert not list(project.glob("data/new.db*"))
 
 
 def test_a_file_that_a_server_executes_is_not_moved_from(cli: RunCli, project: Path, commands: Commands) -> None:

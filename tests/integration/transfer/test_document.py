@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -78,6 +79,11 @@ _CASES: list[tuple[Change, str]] = [
     (lambda _: b'{"header":{"a":\n', "line 1: this is no JSON"),
     (lambda document: json.dumps(json.loads(document), indent=2).encode(), "line 1: this is no document of"),
     (lambda document: document.replace(b'"mode":"copy"', b'"mode":"move"'), "line 1: the header was changed after"),
+    (_header(mode="steal"), "line 1: the header is wrong at 'mode'"),
+    (_header(revision=5), "line 1: the header is wrong at 'revision'"),
+    (_header(more=5), "line 1: the header is wrong at 'more'"),
+    (_header(source="\x1b]0;x\x07"), "line 1: the header has characters that cannot be shown"),
+    (gzip.compress, "the file is compressed"),
     (_header(version=2), "line 1: the document has version 2, this Compozy knows 1"),
     (_header(revision="0999"), "the document was made by a newer Compozy (revision 0999"),
     (_header(journal_revision=99999), "the document's journal has revision 99999"),

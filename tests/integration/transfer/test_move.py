@@ -13,7 +13,7 @@ from compozy.database.signals import Signal, send_signal
 from compozy.database.status import Status
 from compozy.durable.format import JOURNAL_FORMAT
 from compozy.errors import ConflictError, DatabaseOwnedError
-from compozy.transfer.export import RunFilter, find_last_move, freeze_runs
+from compozy.transfer.export import RunFilter, find_move, freeze_runs
 from tests.harness.moves import body, export, load, ready, rows_of
 from tests.harness.runs import Answers, Flows, check_run, flowing
 
@@ -151,16 +151,43 @@ async def test_a_document_of_a_move_can_be_written_again(database: Database) -> 
     move_id, count = freeze_runs(database, RunFilter())
     assert count == 1
     first = export(database, move_id=move_id)
-    assert find_last_move(database) == move_id
+    assert find_move(database) == move_id
     again = export(database, move_id=move_id)
     # But for the time of the export, which the runs carry.
     assert len(first) == len(again)
     assert freeze_runs(database, RunFilter())[1] == 0
 
 
+async def test_moves_arrive_in_any_order(pair: Pair) -> None:
+    source, target = pair
+    await _wait_at_gate(source)
+    first, _ = freeze_runs(source, RunFilter())
+    lost = export(source, move_id=first)
+    async with flowing(source) as flows:
+        await flows.start(_WAITS, {"n": 7}, execution_id="later")
+        await flows.until_waiting("later", "gate")
+    second, count = freeze_runs(source, RunFilter())
+    assert count == 1
+    assert find_move(source) == second
+    assert find_move(source, first) == first
+    with pytest.raises(ConflictError, match="there was no move 'odd' out of") as caught:
+        find_move(source, "odd")
+    assert caught.value.hint == f"there were {first} (1 execution), {second} (1 execution)"
+    # The later document knows that `r` moved, and not where to.
+    imported = load(target, export(source, move_id=second))
+    assert (imported.new, imported.unfinished) == (2, 1)
+    assert _status(target) is Status.MOVED
+    imported = load(target, lost)
+    assert (imported.replaced, imported.unfinished, imported.away) == (1, 1, 0)
+    assert (await _finish(target)).asked == ["left 3", "last"]
+    # What moved on from here stays away, whatever document of before comes by.
+    assert load(target, lost).replaced == 0
+    assert _status(target) is Status.SUCCESS
+
+
 def test_without_a_move_there_is_none_to_write_again(database: Database) -> None:
     with pytest.raises(ConflictError, match="no run was ever moved out of"):
-        find_last_move(database)
+        find_move(database)
 
 
 async def test_runs_of_a_lost_move_are_taken_back(database: Database) -> None:

@@ -19,7 +19,7 @@ from compozy.database.executions import list_executions
 from compozy.database.postgres import connection_parameters
 from compozy.errors import DatabaseError
 from compozy.transfer.check import check_database
-from compozy.transfer.export import RunFilter, find_last_move, freeze_runs
+from compozy.transfer.export import RunFilter, find_move, freeze_runs
 from compozy.transfer.prune import count_old, prune_runs
 from tests.harness.databases import journal_table, migrated, settings
 from tests.harness.moves import ready, rows_of
@@ -222,7 +222,7 @@ async def test_runs_that_moved_away_are_kept_unless_they_are_meant_too(database:
         await flows.until_waiting("left", "w")
     move_id, _ = freeze_runs(database, RunFilter())
     assert count_old(database, now_ms() + 1000) == prune_runs(database, now_ms() + 1000) == 0
-    assert find_last_move(database) == move_id
+    assert find_move(database) == move_id
     assert count_old(database, now_ms() + 1000, moved=True) == 1
     assert prune_runs(database, now_ms() + 1000, moved=True) == 1
     assert not rows_of(database)["workflow_states"]

@@ -1,0 +1,26 @@
+"""What is printed cannot speak to the terminal: documents and models have no say over cursors and titles."""
+
+from __future__ import annotations
+
+import pytest
+
+from compozy.cli.output import print_error, print_line, print_note
+from compozy.errors import UsageError
+
+EVIL = "a\x1b[2Jb\x1b]0;title\x07c\x9b2Jd\re\x00"
+SHOWN = r"a\x1b[2Jb\x1b]0;title\x07c\x9b2Jd\x0de\x00"
+
+
+def test_control_characters_are_spelled_out(capsys: pytest.CaptureFixture[str]) -> None:
+    print_line(EVIL)
+    print_note(EVIL)
+    print_error(UsageError(EVIL, hint=EVIL), as_json=False)
+    captured = capsys.readouterr()
+    assert captured.out == f"{SHOWN}\n"
+    assert captured.err == f"{SHOWN}\nError: {SHOWN}\n  {SHOWN}\n"
+
+
+def test_lines_tabs_and_our_styles_stay(capsys: pytest.CaptureFixture[str]) -> None:
+    text = "a\tb\n\x1b[31mred\x1b[0m ü 漢 🙂"
+    print_line(text)
+    assert capsys.readouterr().out == f"{text}\n"
