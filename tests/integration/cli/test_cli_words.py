@@ -6,7 +6,7 @@ import io
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from inline_snapshot import snapshot
@@ -238,7 +238,7 @@ Error: Invalid value for 'kind': 'workfolw' is not one of 'project', 'workflow',
 """),
         ),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+    ids=lambda value: " ".join(cast("tuple[str, ...]", value)) if isinstance(value, tuple) else "",
 )
 def test_mistakes_on_the_command_line(cli: RunCli, arguments: tuple[str, ...], error: str) -> None:
     done = cli(*arguments)
