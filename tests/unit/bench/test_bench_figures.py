@@ -80,25 +80,30 @@ def test_the_start_page_has_the_same_figures() -> None:
 
 def test_the_pages_have_the_same_figures() -> None:
     """The decision matrix, the limits of SQLite, and what the page on scaling says of more runs at once."""
-    postgres, sqlite = ({stage.at_once: stage for stage in result.stages} for result in RESULTS)
+    postgres, sqlite = ({stage.at_once: stage.p50_ms or 0.0 for stage in result.stages} for result in RESULTS)
+    late = {stage.at_once: stage.p95_ms or 0.0 for stage in RESULTS[1].stages}
     overview, limits, scaling = (
         (PAGES / f"{name}.mdx").read_text(encoding="utf-8")
         for name in ("database/overview", "database/sqlite", "deployment/scaling")
     )
-    p50 = {
-        name: {n: f"{stage.p50_ms:.0f} ms" for n, stage in side.items()}
-        for name, side in (("postgres", postgres), ("sqlite", sqlite))
-    }
-    cells = [p50["postgres"][n] for n in (1, 16, 32)], [p50["sqlite"][n] for n in (1, 16, 32)]
-    assert "half of the runs within {} alone, {} at 16 at once, {} at 32 |".format(*cells[0]) in overview
-    assert "| {} alone, {} at 16 at once, {} at 32 |".format(*cells[1]) in overview
+    assert (
+        "half of the runs within {:.0f} ms alone, {:.0f} ms at 16 at once, {:.0f} ms at 32 |".format(
+            *(postgres[at_once] for at_once in (1, 16, 32))
+        )
+        in overview
+    )
+    assert (
+        "| {:.0f} ms alone, {:.0f} ms at 16 at once, {:.0f} ms at 32 |".format(
+            *(sqlite[at_once] for at_once in (1, 16, 32))
+        )
+        in overview
+    )
     for at_once in (1, 8, 16, 32):
-        assert f"| {at_once} | {p50['sqlite'][at_once]} | {p50['postgres'][at_once]} |" in scaling
+        assert f"| {at_once} | {sqlite[at_once]:.0f} ms | {postgres[at_once]:.0f} ms |" in scaling
     for at_once in (1, 4, 8, 16, 32):
-        stage = sqlite[at_once]
-        rate = f"{3 * at_once * 1000 / stage.p50_ms:.0f}"
-        assert f"| {at_once} | {stage.p50_ms:.0f} ms | {stage.p95_ms:.0f} ms | {rate} |" in limits
-    assert f"came to {3 * 32 * 1000 / postgres[32].p50_ms:.0f} at 32" in limits
+        rate = 3 * at_once * 1000 / sqlite[at_once]
+        assert f"| {at_once} | {sqlite[at_once]:.0f} ms | {late[at_once]:.0f} ms | {rate:.0f} |" in limits
+    assert f"came to {3 * 32 * 1000 / postgres[32]:.0f} at 32" in limits
 
 
 def test_results_fit_the_schema_that_is_published() -> None:
