@@ -117,7 +117,7 @@ def test_no_registry_is_named() -> None:
     assert [name for name, version in versions.items() if not re.fullmatch(r"\d+\.\d+\.\d+", version)] == []
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_the_development_server_answers_every_page(build: Build, tmp_path: Path) -> None:
     with serve_pages(free_port(), tmp_path / "log") as address:
         answers = {place: get(f"{address}{place}")[0] for place in PLACES}
