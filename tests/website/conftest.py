@@ -32,9 +32,9 @@ def address(build: Build) -> Iterator[str]:
         yield served
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium(address: str) -> Iterator[Browser]:
-    """Return a browser."""
+    """Return a browser. While it lives this thread has an event loop, so no test of another module sees it."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=require_browser(), args=FLAGS)
         expect.set_options(timeout=WAIT_MS)
