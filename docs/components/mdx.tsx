@@ -13,5 +13,10 @@ function Table(props: ComponentProps<'table'>) {
   );
 }
 
+/** The box of a list of things to do: there is nothing to be entered. */
+function Box() {
+  return <span aria-hidden="true" className="me-2 inline-block size-3.5 translate-y-0.5 rounded-sm border border-fd-muted-foreground" />;
+}
+
 /** What pages may use beside Markdown; tests/docs/test_links.py knows the same names. */
-export const mdxComponents: MDXComponents = { ...defaultComponents, ...diagrams, pre: CodeBlock, table: Table };
+export const mdxComponents: MDXComponents = { ...defaultComponents, ...diagrams, input: Box, pre: CodeBlock, table: Table };

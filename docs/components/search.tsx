@@ -14,6 +14,7 @@ import {
   SearchDialogOverlay,
 } from 'fumadocs-ui/components/dialog/search';
 import type { SharedProps } from 'fumadocs-ui/contexts/search';
+import type { ComponentProps } from 'react';
 import { rankResults } from '@/lib/rank';
 
 const found = oramaStaticClient({ from: '/search.json', search: { limit: 300, groupBy: { properties: ['page_id'], maxResult: 4 } } });
@@ -33,9 +34,15 @@ export default function Search(props: SharedProps) {
         </SearchDialogHeader>
         <SearchDialogList
           items={query.data === 'empty' ? null : query.data}
-          Item={(result) => <SearchDialogListItem {...result} data-url={result.item.type === 'action' ? undefined : result.item.url} />}
+          Item={Result}
         />
       </SearchDialogContent>
     </SearchDialog>
   );
+}
+
+function Result(props: ComponentProps<typeof SearchDialogListItem>) {
+  const { item } = props;
+  // A button is not selected, to those who hear the page.
+  return <SearchDialogListItem {...props} aria-selected={undefined} data-url={item.type === 'action' ? undefined : item.url} />;
 }

@@ -12,7 +12,7 @@ from tests.docs.console import DEFAULT_FOLDER, Session
 from tests.docs.pages import ROOT, Fence
 from tests.recording.record import COMMANDS, Take
 from tests.recording.screen import Chunk, Screen
-from tests.recording.svg import draw, read_text
+from tests.recording.svg import LONGEST_PAUSE_S, draw, read_text
 
 RECORDING = ROOT / "docs/content/terminal.svg"
 _MAX_BYTES = 60_000
@@ -34,6 +34,12 @@ def test_it_is_small_and_needs_nothing_from_elsewhere() -> None:
     assert len(svg.encode()) < _MAX_BYTES
     assert not re.search(r"(?:href|src|url|@import|@font-face|<script)", svg)
     assert set(re.findall(r"https?://[^\"' ]+", svg)) == {"http://www.w3.org/2000/svg"}
+
+
+def test_the_start_page_shows_it_and_says_what_was_shortened() -> None:
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"]({RECORDING.relative_to(ROOT)})" in page
+    assert f"pauses of more than {LONGEST_PAUSE_S:g} seconds are shortened" in page
 
 
 def test_its_text_is_told_to_those_who_cannot_see_it() -> None:

@@ -2,7 +2,8 @@
 
 A block runs with the shell that a forge uses, in a copy of the checkout, steps of a job after one another. The services
 of a job are stood in for: PostgreSQL by the tests' own server, Qdrant by our shim; their addresses come from the
-environment, as where ports are taken. `.venv` is this environment, so that `make setup` finds everything done.
+environment, as where ports are taken. `.venv` is this environment and `docs/node_modules` the one here, so that
+`make setup site-tools` finds everything done.
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ COPIED = (
     *("examples", "src", "requirements", "packaging", "docs", "tests", "schemas"),
     *("Makefile", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "ARCHITECTURE.md", "CONTRIBUTING.md"),
 )
-SKIPPED = shutil.ignore_patterns("data", "context", ".env", "__pycache__", "results*")
+SKIPPED = shutil.ignore_patterns(
+    *("data", "context", ".env", "__pycache__", "results*"), *("node_modules", ".next", ".source", "out")
+)
 JOBS = [(name, job) for name, document in DOCUMENTS.items() for job in document["jobs"]]
 STEPS = [
     (name, job, step["name"]) for name, job in JOBS for step in DOCUMENTS[name]["jobs"][job]["steps"] if "run" in step
@@ -125,6 +128,9 @@ def copy_checkout(checkout: Path) -> None:
         (checkout / ".venv" / name).symlink_to(Path(sys.prefix) / name)
     for stamp in (".base", ".local", ".dev"):
         (checkout / ".venv" / stamp).touch()
+    # What the site is built with is installed already, where it can be.
+    if (ROOT / "docs/node_modules/.ready").exists():
+        (checkout / "docs/node_modules").symlink_to(ROOT / "docs/node_modules")
 
 
 @contextlib.contextmanager

@@ -39,7 +39,7 @@ PLACES = (
 _MADE = {"node_modules", ".next", ".source", "out"}
 _BUILT = DOCS / ".next/tested.json"
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-_BUILD_S, _READY_S = 240, 60
+_BUILD_S, _READY_S = 280, 120
 
 
 @dataclass(frozen=True, kw_only=True)

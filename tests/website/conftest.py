@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.harness.website import Build, built_site, require_browser, serve_export
 
@@ -13,6 +13,8 @@ FLAGS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
+# Other tests run beside these.
+WAIT_MS = 60_000
 
 
 @pytest.fixture(scope="session")
@@ -30,11 +32,12 @@ def address(build: Build) -> Iterator[str]:
         yield served
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium(address: str) -> Iterator[Browser]:
-    """Return a browser."""
+    """Return a browser. While it lives this thread has an event loop, so no test of another module sees it."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=require_browser(), args=FLAGS)
+        expect.set_options(timeout=WAIT_MS)
         yield browser
         browser.close()
 
@@ -50,5 +53,6 @@ def page(chromium: Browser, address: str, foreign: list[str]) -> Iterator[Page]:
     """Return a page as wide as a laptop's, light, which finds nothing outside of the site."""
     context: BrowserContext = chromium.new_context(base_url=address, viewport={"width": 1280, "height": 900})
     context.on("request", lambda request: foreign.append(request.url) if not request.url.startswith(address) else None)
+    context.set_default_timeout(WAIT_MS)
     yield context.new_page()
     context.close()

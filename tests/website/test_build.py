@@ -31,7 +31,7 @@ def test_every_page_is_built(build: Build) -> None:
 
 @pytest.mark.parametrize("path", MDX, ids=page_name)
 def test_a_page_has_its_headings_and_titles(build: Build, path: Path) -> None:
-    """Its anchors are those that tests/docs takes for them; of a fence's words the title is shown."""
+    """Its anchors are those that tests/docs takes for them; of the words behind a fence's kind the title is shown."""
     page = read_page(path)
     html = (EXPORT / "docs" / path.relative_to(PAGES).with_suffix("") / "index.html").read_text(encoding="utf-8")
     # The heading of the list of headings is the site's own.
@@ -117,7 +117,7 @@ def test_no_registry_is_named() -> None:
     assert [name for name, version in versions.items() if not re.fullmatch(r"\d+\.\d+\.\d+", version)] == []
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_the_development_server_answers_every_page(build: Build, tmp_path: Path) -> None:
     with serve_pages(free_port(), tmp_path / "log") as address:
         answers = {place: get(f"{address}{place}")[0] for place in PLACES}

@@ -6,9 +6,10 @@ export function DatabaseChoice() {
     <Questions
       title="Which database"
       questions={[
-        { ask: 'Do several machines execute runs, or several processes at once?', yes: { title: 'PostgreSQL', text: 'they share the runs' } },
-        { ask: 'Are more runs at work at one time than the measured limits of one file?', yes: { title: 'PostgreSQL', text: 'rows are locked, not the file' } },
-        { ask: 'Shall vectors and runs be in one database?', yes: { title: 'PostgreSQL', text: 'with pgvector' } },
+        { ask: 'Do several machines execute runs, or several processes?', yes: { title: 'PostgreSQL', text: 'they share the runs' } },
+        { ask: 'Is the only disk a network file system?', yes: { title: 'PostgreSQL', text: 'SQLite is refused there' } },
+        { ask: 'Shall vectors be in the database itself?', yes: { title: 'PostgreSQL', text: 'with pgvector' } },
+        { ask: 'Do more than about 100 tasks end in a second?', yes: { title: 'PostgreSQL', text: 'with workers on several machines' } },
       ]}
       otherwise={{ title: 'SQLite', text: 'one file, no server; vectors in a store beside it' }}
     />
@@ -23,9 +24,9 @@ export function VectorStoreChoice() {
       questions={[
         { ask: 'Is the database PostgreSQL with pgvector?', yes: { title: 'pgvector', text: 'no further service, one backup' } },
         { ask: 'One machine, and up to about 100,000 vectors?', yes: { title: 'filesystem', text: 'a folder; exact, needs nothing' } },
-        { ask: 'Is there a Redis 8 or Redis Stack already?', yes: { title: 'redis', text: 'vectors in memory' } },
+        { ask: 'Is there a Redis 8 or Redis Stack already?', yes: { title: 'redis', text: 'where one is anyway' } },
       ]}
-      otherwise={{ title: 'qdrant', text: 'a server of its own' }}
+      otherwise={{ title: 'qdrant', text: 'a server of its own, for large collections and several machines' }}
     />
   );
 }

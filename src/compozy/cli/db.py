@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from compozy.transfer.export import Exported, RunFilter
     from compozy.transfer.load import Imported
 
-db_app = typer.Typer(help="Move the database, back it up, check it, and free it of old runs.", no_args_is_help=True)
+db_app = typer.Typer(help="Move, back up, check and prune the database.", no_args_is_help=True)
 db_app.command("backup")(backup_command)
 db_app.command("restore")(restore_command)
 db_app.command("check")(check_command)

@@ -100,7 +100,7 @@ def prune_command(
         bool, typer.Option("--moved", help="Delete also runs that were moved to another database so long ago.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell how many, and change nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before runs are deleted.")] = False,
     config: ConfigOption = None,
     db_driver: DriverOption = None,
     db_path: PathOption = None,

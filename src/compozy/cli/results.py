@@ -19,8 +19,12 @@ INTERRUPTED = 130
 # Tasks of one container that are shown; a collection may have thousands.
 _MAX_CHILDREN = 50
 _INGESTION = "knowledge/"
-_ENDS = {Status.FAILED: "failed", Status.CANCELED: "was canceled", Status.TIMED_OUT: "timed out",
-    Status.MOVED: "was moved to another database"}
+_ENDS = {
+    Status.FAILED: "failed",
+    Status.CANCELED: "was canceled",
+    Status.TIMED_OUT: "timed out",
+    Status.MOVED: "was moved to another database",
+}
 
 Document = dict[str, Any]
 

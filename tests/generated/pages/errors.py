@@ -136,7 +136,10 @@ FAULT_CODES: dict[str, str] = {
 def write_errors() -> str:
     """Return the page."""
     page = (
-        front("Errors", "Every error code with its exit status, its HTTP status, what it means and what to do.") + _HEAD
+        front(
+            "Errors", "Every error code with its exit status, its HTTP status, what it means, and where more is told."
+        )
+        + _HEAD
     )
     for name, title in _GROUPS.items():
         page += f"\n## {title}\n"

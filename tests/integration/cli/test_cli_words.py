@@ -6,7 +6,7 @@ import io
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from inline_snapshot import snapshot
@@ -14,28 +14,10 @@ from inline_snapshot import snapshot
 from compozy.cli.main import hoist_globals
 from compozy.database.migrate import REVISIONS
 from tests.conftest import RunCli
+from tests.generated.pages.commands import all_commands
 from tests.harness.projects import query, write_project
 
-COMMANDS = [
-    (),
-    ("workflow",),
-    ("workflow", "run"),
-    ("workflow", "list"),
-    ("workflow", "get"),
-    ("workflow", "graph"),
-    ("migrate",),
-    ("migrate", "up"),
-    ("migrate", "down"),
-    ("migrate", "status"),
-    ("config",),
-    ("config", "validate"),
-    ("config", "show"),
-    ("bench",),
-    ("init",),
-    ("schema",),
-    ("completion",),
-    ("version",),
-]
+COMMANDS = [(), *(path for path, _ in all_commands())]
 
 
 def test_help(cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +54,7 @@ Commands:
   workflow    Run workflows and look at their executions.
   knowledge   Take documents in, and ask them.
   migrate     Bring the database's tables up to date, or back.
-  db          Move the database, back it up, check it, and free it of old...
+  db          Move, back up, check and prune the database.
   config      Check the project's files and show its settings.
 """)
 
@@ -256,7 +238,7 @@ Error: Invalid value for 'kind': 'workfolw' is not one of 'project', 'workflow',
 """),
         ),
     ],
-    ids=lambda value: "" if isinstance(value, str) else " ".join(value),
+    ids=lambda value: " ".join(cast("tuple[str, ...]", value)) if isinstance(value, tuple) else "",
 )
 def test_mistakes_on_the_command_line(cli: RunCli, arguments: tuple[str, ...], error: str) -> None:
     done = cli(*arguments)

@@ -81,6 +81,20 @@ async def test_it_remembers_what_it_was_made_for(store: VectorStore) -> None:
     assert await store.facts() is None
 
 
+def modes_of_files(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_file()}
+
+
+async def test_a_folder_is_for_its_owner_alone(tmp_path: Path) -> None:
+    made = build({"provider": "filesystem", "path": str(tmp_path)}, name="notes")
+    await made.reset(facts())
+    await made.upsert(random_chunks(3))
+    modes = modes_of_files(tmp_path)
+    assert {name.partition("-")[0] for name in modes} >= {"index.db", "vectors"}
+    assert set(modes.values()) == {0o600}
+    await made.aclose()
+
+
 async def test_search_is_exact_and_in_the_order_of_a_full_comparison(store: VectorStore) -> None:
     chunks = random_chunks(400)
     await store.reset(facts())

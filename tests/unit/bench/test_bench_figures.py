@@ -16,6 +16,7 @@ from compozy.bench.load import RunTimes
 from compozy.bench.result import BenchResult, bench_schema
 
 EXAMPLE = Path(__file__).parents[3] / "examples/database/postgres-comparison"
+PAGES = Path(__file__).parents[3] / "docs/content/docs"
 RESULTS = [
     BenchResult.model_validate_json((EXAMPLE / f"measured/{driver}.json").read_text(encoding="utf-8"))
     for driver in ("postgres", "sqlite")
@@ -75,6 +76,34 @@ def test_the_start_page_has_the_same_figures() -> None:
     for at_once, words in {1: "Half of the runs within, one at a time", 16: "the same, 16 at once"}.items():
         postgres, sqlite = medians[at_once]
         assert f"| {words} | {sqlite} ms | {postgres} ms |" in root.read_text(encoding="utf-8")
+
+
+def test_the_pages_have_the_same_figures() -> None:
+    """The decision matrix, the limits of SQLite, and what the page on scaling says of more runs at once."""
+    postgres, sqlite = ({stage.at_once: stage.p50_ms or 0.0 for stage in result.stages} for result in RESULTS)
+    late = {stage.at_once: stage.p95_ms or 0.0 for stage in RESULTS[1].stages}
+    overview, limits, scaling = (
+        (PAGES / f"{name}.mdx").read_text(encoding="utf-8")
+        for name in ("database/overview", "database/sqlite", "deployment/scaling")
+    )
+    assert (
+        "half of the runs within {:.0f} ms alone, {:.0f} ms at 16 at once, {:.0f} ms at 32 |".format(
+            *(postgres[at_once] for at_once in (1, 16, 32))
+        )
+        in overview
+    )
+    assert (
+        "| {:.0f} ms alone, {:.0f} ms at 16 at once, {:.0f} ms at 32 |".format(
+            *(sqlite[at_once] for at_once in (1, 16, 32))
+        )
+        in overview
+    )
+    for at_once in (1, 8, 16, 32):
+        assert f"| {at_once} | {sqlite[at_once]:.0f} ms | {postgres[at_once]:.0f} ms |" in scaling
+    for at_once in (1, 4, 8, 16, 32):
+        rate = 3 * at_once * 1000 / sqlite[at_once]
+        assert f"| {at_once} | {sqlite[at_once]:.0f} ms | {late[at_once]:.0f} ms | {rate:.0f} |" in limits
+    assert f"came to {3 * 32 * 1000 / postgres[32]:.0f} at 32" in limits
 
 
 def test_results_fit_the_schema_that_is_published() -> None:

@@ -169,6 +169,8 @@ class FilesystemStore:
         """Make a new index under another name, so that half of one is never seen."""
         made = self._folder / f"{_INDEX}.new"
         made.unlink(missing_ok=True)
+        # What documents say is for its owner alone, as the vectors are; SQLite gives its log the mode of the file.
+        made.touch(mode=0o600)
         connection = sqlite3.connect(made, isolation_level=None)
         try:
             connection.execute("BEGIN")
