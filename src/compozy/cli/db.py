@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from compozy.transfer.document import Summary
     from compozy.transfer.export import Exported, RunFilter
     from compozy.transfer.load import Imported
+    from compozy.upkeep.move import MoveOptions
 
 db_app = typer.Typer(help="Move, back up, check and prune the database.", no_args_is_help=True)
 db_app.command("backup")(backup_command)
@@ -72,13 +73,9 @@ def export_command(
     Without --move it is a copy: unfinished runs arrive paused.
     """
     from compozy.cli.context import open_project
-    from compozy.errors import UsageError
-    from compozy.upkeep.move import MoveOptions, export_project
+    from compozy.upkeep.move import export_project
 
-    if again and not move:
-        raise UsageError("--again belongs to --move")
-    if move_id is not None and not again:
-        raise UsageError("--move-id belongs to --again")
+    moving = _move_options(is_move=move, again=again, move_id=move_id)
     wanted = _filter_of(since, status or [], workflow or [])
     project = open_project(context, config, database_overrides(db_driver, db_path))
     quiet = globals_of(context).quiet
@@ -87,7 +84,7 @@ def export_command(
             project,
             output,
             wanted,
-            MoveOptions(is_move=move, again=again, move_id=move_id),
+            moving,
             tell_frozen=_tell_frozen,
             replace=force,
             tell=lambda done, total: bar.draw(done, total, f"{done}/{total} rows"),
@@ -160,12 +157,23 @@ def verify_command(
             print_line(f"{count:>9} {name}")
 
 
+def _move_options(*, is_move: bool, again: bool, move_id: str | None) -> MoveOptions:
+    from compozy.errors import UsageError
+    from compozy.upkeep.move import MoveOptions
+
+    if again and not is_move:
+        raise UsageError("--again belongs to --move")
+    if move_id is not None and not again:
+        raise UsageError("--move-id belongs to --again")
+    return MoveOptions(is_move=is_move, again=again, move_id=move_id)
+
+
 def _filter_words(name: str, value: Any) -> str:
     if name == "since_ms" and isinstance(value, int):
         from compozy.clock import format_time
 
         return f"accepted since {format_time(value)}"
-    return f"{name} {', '.join(value) if isinstance(value, list) else value}"
+    return f"{name} {', '.join(map(str, value))}"
 
 
 def _tell_frozen(count: int) -> None:

@@ -67,7 +67,15 @@ def test_export_import_verify(cli: RunCli, project: Path) -> None:
     )
     again = cli("db", "import", "a.json", "--db-path", "./data/b.db", "--format", "json")
     document = json.loads(again.out)
-    assert document["executions"] == {"new": 0, "replaced": 0, "there": 2, "left": 0, "paused": 0, "unfinished": 0}
+    assert document["executions"] == {
+        "new": 0,
+        "replaced": 0,
+        "there": 2,
+        "left": 0,
+        "away": 0,
+        "paused": 0,
+        "unfinished": 0,
+    }
     shown = cli("workflow", "get", "waits", "--db-path", "./data/b.db").out
     assert "Status    PAUSED\n" in shown
     assert re.search(r"From      sqlite \./data/compozy\.db, exported 20..-..-..T..:..:..\....Z\n", shown)

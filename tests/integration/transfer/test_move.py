@@ -96,10 +96,10 @@ async def test_there_and_back_again(pair: Pair) -> None:
     assert _status(source) is not Status.MOVED
     # Neither the first document brings it back to life over there, nor does the second once more over here.
     before = rows_of(target)
-    assert load(target, first).there == 1
+    assert load(target, first).away == 1
     assert rows_of(target) == before
     _move(source, target)
-    assert load(source, second).there == 1
+    assert load(source, second).away == 1
     assert _status(source) is Status.MOVED
     assert (await _finish(target)).asked == ["left 3", "last"]
 
