@@ -1,4 +1,9 @@
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
 import { createMDX } from 'fumadocs-mdx/next';
+
+// On a forge Next.js warns where no cache of an earlier build lies. None is kept between its runs: a build takes half a minute.
+mkdirSync(path.join(import.meta.dirname, '.next/cache'), { recursive: true });
 
 /** @type {import('next').NextConfig} */
 const config = {

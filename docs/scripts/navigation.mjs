@@ -1,4 +1,5 @@
-// Makes the meta.json files of content/docs from the navigation list in source.config.ts, after checking that the list has every page.
+// Makes the meta.json files of content/docs, or of another folder of pages, from the navigation list in source.config.ts, after checking
+// that the list has every page: `npm run navigation -- [FOLDER]`.
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -67,7 +68,7 @@ async function writeMeta(content, files) {
 }
 
 async function main() {
-  const content = path.join(DOCS, 'content/docs');
+  const content = path.resolve(process.argv[2] ?? path.join(DOCS, 'content/docs'));
   const names = await readdir(content, { recursive: true });
   const pages = names.filter((name) => name.endsWith('.mdx')).map((name) => name.slice(0, -'.mdx'.length));
   const sections = await readSections();

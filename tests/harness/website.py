@@ -98,7 +98,7 @@ def serve_export() -> Generator[str]:
 @contextlib.contextmanager
 def serve_pages(port: int, log: Path) -> Generator[str]:
     """Run `npm run dev`, and return its address once it answers."""
-    command = [require_npm(), "--loglevel=error", "run", "dev", "--", "--hostname", "127.0.0.1", "--port", str(port)]
+    command = [require_npm(), "--loglevel=error", "run", "dev", "--", "--port", str(port)]
     with (
         log.open("w") as output,
         subprocess.Popen(command, cwd=DOCS, stdout=output, stderr=output, start_new_session=True) as server,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 from html import unescape
 from pathlib import Path
@@ -103,6 +104,22 @@ def test_the_list_of_pages_is_checked(sections: list[object], fault: str) -> Non
     call = f"findFaults({json.dumps(sections)}, ['a/one', 'a/two'])"
     script = f"import {{ findFaults }} from './scripts/navigation.mjs'; console.log(JSON.stringify({call}))"
     assert fault in json.loads(_run_node(script))
+
+
+def test_a_page_that_is_not_listed_fails_the_build(tmp_path: Path) -> None:
+    pages = tmp_path / "docs"
+    shutil.copytree(PAGES, pages, ignore=shutil.ignore_patterns("meta.json"))
+    assert run_npm("run", "--silent", "navigation", "--", str(pages)).returncode == 0
+    made = json.loads((pages / "database/meta.json").read_text(encoding="utf-8"))
+    assert made["title"] == "Database"
+    assert {"overview", "postgresql", "sqlite"} <= set(made["pages"])
+    (pages / "database/sqlite.mdx").rename(pages / "database/other.mdx")
+    done = run_npm("run", "--silent", "navigation", "--", str(pages))
+    assert done.returncode == 1
+    assert done.stdout.splitlines() == [
+        'navigation: database/sqlite in "Database": there is no content/docs/database/sqlite.mdx',
+        "navigation: database/other is in no section of source.config.ts",
+    ]
 
 
 def test_no_registry_is_named() -> None:

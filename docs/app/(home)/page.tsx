@@ -1,7 +1,7 @@
 import Link from 'next/link';
 import type { ReactNode } from 'react';
 import { Code } from '@/components/code';
-import { readFence } from '@/lib/readme';
+import { readFences } from '@/lib/readme';
 
 const PARTS = [
   {
@@ -37,6 +37,8 @@ const PARTS = [
 ];
 
 export default function Page() {
+  const [install = '', run = ''] = readFences('console');
+  const [workflow = ''] = readFences('yaml workflow');
   return (
     <main className="mx-auto w-full max-w-6xl flex-1 px-6 pb-24">
       <section className="grid items-center gap-10 pt-16 pb-20 lg:grid-cols-[1fr_1.15fr] lg:pt-24">
@@ -53,13 +55,14 @@ export default function Page() {
             <Button href="/docs">Documentation</Button>
           </div>
         </div>
-        <div className="min-w-0">
-          <Code lang="console" title="In a checkout: no key, no server, no container" text={readFence('console')} />
+        <div className="grid min-w-0 gap-4">
+          <Code lang="console" title="In a checkout: no key, no server, no container" text={install} />
+          <Code lang="console" title="An input of your own" text={run} />
         </div>
       </section>
       <section className="grid gap-10 border-t py-16 lg:grid-cols-[1fr_1.15fr]">
         <div className="min-w-0 lg:order-2">
-          <Code lang="yaml" title="workflows/story.yaml" text={readFence('yaml workflow')} />
+          <Code lang="yaml" title="workflows/story.yaml" text={workflow} />
         </div>
         <div className="min-w-0">
           <h2 className="text-2xl font-semibold tracking-tight">A workflow is a file</h2>
