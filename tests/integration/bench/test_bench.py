@@ -106,7 +106,9 @@ def test_a_project_of_ones_own(cli: RunCli, tmp_path: Path) -> None:
     (result,) = json.loads(done.out)["results"]
     assert result == read_result(tmp_path / "result.json")
     parsed = BenchResult.model_validate(result)
-    assert (parsed.ended_by, parsed.peak_concurrency) in {(how, peak) for how in ("limit", "latency") for peak in (1, 2)}
+    assert (parsed.ended_by, parsed.peak_concurrency) in {
+        (how, peak) for how in ("limit", "latency") for peak in (1, 2)
+    }
     assert (tmp_path / "chart.svg").is_file()
     assert servers_of(tmp_path) == []
 
