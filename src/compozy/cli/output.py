@@ -12,6 +12,7 @@ from typing import Any
 
 from compozy.errors import CompozyError, ProjectError
 
+_UPPER_CONTROL = re.compile(r"[\x7f-\x9f]")
 _CONTROL = re.compile(r"(?!\x1b\[\d{1,2}m)[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -87,8 +88,12 @@ def print_json(document: Any) -> None:
 
 
 def json_text(document: Any, *, indent: int | None = None) -> str:
-    """Return JSON that stdout can write: with escapes for what its encoding lacks, and for halves of characters."""
+    """Return JSON that stdout can write: with escapes for what its encoding lacks, for halves of characters.
+
+    Control characters are escaped too; JSON itself does so with the lower ones alone.
+    """
     text = json.dumps(document, ensure_ascii=False, indent=indent)
+    text = _UPPER_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:

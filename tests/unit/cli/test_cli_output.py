@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from compozy.cli.output import print_error, print_line, print_note
+from compozy.cli.output import json_text, print_error, print_json, print_line, print_note
 from compozy.errors import UsageError
 
 EVIL = "a\x1b[2Jb\x1b]0;title\x07c\x9b2Jd\re\x00"
@@ -18,6 +20,16 @@ def test_control_characters_are_spelled_out(capsys: pytest.CaptureFixture[str]) 
     captured = capsys.readouterr()
     assert captured.out == f"{SHOWN}\n"
     assert captured.err == f"{SHOWN}\nError: {SHOWN}\n  {SHOWN}\n"
+
+
+def test_json_stays_json(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"text": EVIL})
+    print_line(f"Result: {json_text(EVIL)}")
+    out = capsys.readouterr().out
+    document, _, result = out.partition("Result: ")
+    assert json.loads(document) == {"text": EVIL}
+    assert json.loads(result) == EVIL
+    assert not any(character in out for character in "\x1b\x07\x9b\r\0")
 
 
 def test_lines_tabs_and_our_styles_stay(capsys: pytest.CaptureFixture[str]) -> None:
