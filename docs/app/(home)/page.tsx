@@ -37,7 +37,7 @@ const PARTS = [
 ];
 
 export default function Page() {
-  const [install = '', run = ''] = readFences('console');
+  const [install = '', enter = '', run = ''] = readFences('console');
   const [workflow = ''] = readFences('yaml workflow');
   return (
     <main className="mx-auto w-full max-w-6xl flex-1 px-6 pb-24">
@@ -57,7 +57,7 @@ export default function Page() {
         </div>
         <div className="grid min-w-0 gap-4">
           <Code lang="console" title="In a checkout: no key, no server, no container" text={install} />
-          <Code lang="console" title="An input of your own" text={run} />
+          <Code lang="console" title="An input of your own" text={`${enter}\n${run}`} />
         </div>
       </section>
       <section className="grid gap-10 border-t py-16 lg:grid-cols-[1fr_1.15fr]">

@@ -17,6 +17,7 @@ from compozy.errors import Fault
 KEYS_THAT_MAY_BE_MISSING = frozenset({"api_key"})
 
 _MARK = re.compile(r"\$\$\{|\$\{")
+_NEEDED: NodePath = ("server", "api_key")
 _EXPRESSION = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
@@ -32,8 +33,8 @@ class Interpolated:
 def interpolate(node: Node, environ: Mapping[str, str]) -> Interpolated:
     """Fill the variables of `environ` into every value below `node`.
 
-    A variable that is unset or empty and has no default is a fault, except in an `api_key`: that becomes null, and
-    `missing` names the variable.
+    A variable that is unset or empty and has no default is a fault, except in an `api_key` other than the server's: it
+    becomes null, and `missing` names the variable.
     """
     work = _Work(environ=environ)
     filled = work.fill(node, ())
@@ -60,7 +61,8 @@ class _Work:
         return self._fill_scalar(node, path) if "${" in node.text else node
 
     def _fill_scalar(self, node: ScalarNode, path: NodePath) -> ScalarNode:
-        may_be_missing = bool(path) and path[-1] in KEYS_THAT_MAY_BE_MISSING
+        # Without a key of its own a provider does without, or another one answers. A server would answer everybody.
+        may_be_missing = bool(path) and path[-1] in KEYS_THAT_MAY_BE_MISSING and path != _NEEDED
         variables: list[str] = []
         try:
             text = self._fill_text(node, variables, may_be_missing=may_be_missing)

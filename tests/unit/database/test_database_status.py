@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compozy.database.executions import NewExecution, finish_execution, get_status, insert_execution
@@ -13,6 +13,7 @@ from compozy.database.tables import metadata
 STATUSES = st.sampled_from(Status)
 
 
+@settings(deadline=None)
 @given(before=STATUSES, after=STATUSES)
 def test_a_final_state_stays_and_every_move_is_in_the_table(before: Status, after: Status) -> None:
     assert may_follow(before, after) == (after in MOVES[before])
@@ -30,6 +31,7 @@ def test_the_states_are_divided_into_open_and_final() -> None:
     assert Status.SUCCESS not in MOVES[Status.PENDING]
 
 
+@settings(deadline=None)
 @given(ends=st.lists(st.sampled_from(FINAL), min_size=1, max_size=4), begun=st.booleans())
 def test_whoever_ends_a_run_first_decides(ends: list[Status], begun: bool) -> None:
     engine = sa.create_engine("sqlite://")
