@@ -16,9 +16,14 @@ import {
 import type { SharedProps } from 'fumadocs-ui/contexts/search';
 import type { ComponentProps } from 'react';
 import { rankResults } from '@/lib/rank';
+import { withoutDashes } from '@/lib/words';
 
 const found = oramaStaticClient({ from: '/search.json', search: { limit: 300, groupBy: { properties: ['page_id'], maxResult: 4 } } });
-const client = { ...found, search: async (query: string) => rankResults(await found.search(query), query) };
+const client = { ...found, search: (query: string) => searchWords(withoutDashes(query)) };
+
+async function searchWords(query: string) {
+  return rankResults(await found.search(query), query);
+}
 
 /** The search: the browser fetches the index once and searches in it. */
 export default function Search(props: SharedProps) {

@@ -41,6 +41,11 @@ def test_the_search_finds_the_pages_of_the_database(page: Page) -> None:
     page.wait_for_url("**/docs/database/sqlite/")
 
 
+@pytest.mark.parametrize("words", ["--db-path", "db-path", "db-driver", "wait-for-lock"])
+def test_the_search_finds_options_with_dashes_and_without(page: Page, words: str) -> None:
+    assert search(page, words)
+
+
 def test_a_search_without_result_says_so(page: Page) -> None:
     assert search(page, "xyzzyplugh") == []
     expect(page.get_by_text("No results found")).to_be_visible()

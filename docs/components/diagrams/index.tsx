@@ -8,7 +8,7 @@ export function DatabaseChoice() {
       questions={[
         { ask: 'Do several machines execute runs, or several processes?', yes: { title: 'PostgreSQL', text: 'they share the runs' } },
         { ask: 'Is the only disk a network file system?', yes: { title: 'PostgreSQL', text: 'SQLite is refused there' } },
-        { ask: 'Shall vectors be in the database itself?', yes: { title: 'PostgreSQL', text: 'with pgvector' } },
+        { ask: 'Should vectors be in the database itself?', yes: { title: 'PostgreSQL', text: 'with pgvector' } },
         { ask: 'Do more than about 100 tasks end in a second?', yes: { title: 'PostgreSQL', text: 'with workers on several machines' } },
       ]}
       otherwise={{ title: 'SQLite', text: 'one file, no server; vectors in a store beside it' }}
