@@ -168,6 +168,10 @@ def resume_queue_name(executor_id: str) -> str:
     return f"resume-{executor_id}"
 
 
+# What the event loop says to those who ask for a thread when there are none any more.
+_THREADS_ENDED = "Executor shutdown has been called"
+
+
 def _route_logs() -> None:
     """Let the engine's log lines go where ours go, instead of straight to the terminal."""
     logger = logging.getLogger("dbos")
@@ -181,9 +185,14 @@ def _route_logs() -> None:
 
 def _is_news(record: logging.LogRecord) -> bool:
     """Leave out what we say ourselves, and better: that a run was stopped, by us, and why the engine did not start."""
-    return not str(record.msg).startswith(("Asyncio task cancelled", "DBOS failed to launch"))
+    is_ours = str(record.msg).startswith(("Asyncio task cancelled", "DBOS failed to launch"))
+    return not is_ours and _is_unexpected(record)
 
 
 def _is_unexpected(record: logging.LogRecord) -> bool:
-    """Leave out that a run was interrupted, of which nobody waits for the end any more because this process ends."""
-    return not (record.exc_info and isinstance(record.exc_info[1], RunInterruptedError))
+    """Leave out that a run was interrupted, of which nobody waits for the end any more because this process ends.
+
+    A run that the engine begins in the very moment in which its threads end is one of them: nothing of it was recorded.
+    """
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, RunInterruptedError) and str(error) != _THREADS_ENDED

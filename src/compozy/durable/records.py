@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from compozy.database.executions import NewExecution, finish_execution, insert_execution
+from compozy.database.executions import NewExecution, finish_execution, insert_execution, lock_execution
 from compozy.database.status import Status
 from compozy.database.tasks import NewTask, end_open_tasks, insert_task
 from compozy.database.usage import sum_usage
@@ -23,6 +23,8 @@ def accept(connection: sa.Connection, new: NewExecution, first_task: NewTask, ow
 
 def end_early(connection: sa.Connection, run_id: str, status: Status, error: dict[str, Any] | None) -> bool:
     """End a run and its open tasks before they are done; False when it had ended."""
+    # The run before its tasks, as in every other transaction: two that lock in opposite order wait for one another.
+    lock_execution(connection, run_id)
     end_open_tasks(connection, run_id, status)
     return finish_execution(connection, run_id, status, error=error, usage=sum_usage(connection, run_id) or None)
 

@@ -108,7 +108,7 @@ async def test_timeout_ends_a_run(client: httpx.AsyncClient) -> None:
 async def test_cancel(client: httpx.AsyncClient) -> None:
     location = (await client.post(f"{API}/workflows/slow/executions")).headers["location"]
     canceled = await client.post(f"{location}/cancel", json={"reason": "no longer wanted"})
-    assert (canceled.status_code, canceled.json()["status"]) == (200, "CANCELED")
+    assert (canceled.status_code, canceled.json()["status"]) == (200, "CANCELED"), canceled.text
     assert canceled.json()["error"]["message"] == "no longer wanted"
     assert (await client.post(f"{location}/cancel")).json()["error"]["message"] == "no longer wanted"
     ended = await start(client)
