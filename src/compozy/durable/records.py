@@ -10,7 +10,7 @@ from compozy.database.executions import NewExecution, finish_execution, insert_e
 from compozy.database.status import Status
 from compozy.database.tasks import NewTask, end_open_tasks, insert_task
 from compozy.database.usage import sum_usage
-from compozy.errors import InternalError
+from compozy.errors import InternalError, NotFoundError
 
 
 def accept(connection: sa.Connection, new: NewExecution, first_task: NewTask, owner: str | None) -> bool:
@@ -24,7 +24,10 @@ def accept(connection: sa.Connection, new: NewExecution, first_task: NewTask, ow
 def end_early(connection: sa.Connection, run_id: str, status: Status, error: dict[str, Any] | None) -> bool:
     """End a run and its open tasks before they are done; False when it had ended."""
     # The run before its tasks, as in every other transaction: two that lock in opposite order wait for one another.
-    lock_execution(connection, run_id)
+    try:
+        lock_execution(connection, run_id)
+    except NotFoundError:
+        return False
     end_open_tasks(connection, run_id, status)
     return finish_execution(connection, run_id, status, error=error, usage=sum_usage(connection, run_id) or None)
 

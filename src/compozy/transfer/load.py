@@ -10,7 +10,7 @@ from typing import IO, Any
 import sqlalchemy as sa
 
 from compozy.database.database import Database
-from compozy.database.facts import get_project
+from compozy.database.facts import get_database_id, get_project
 from compozy.database.migrate import REVISIONS, refuse_while_used
 from compozy.database.status import OPEN, Status
 from compozy.database.tables import facts, insert_if_new, knowledge_documents
@@ -159,6 +159,8 @@ class _Import:
         self._options = options
         self._imported = imported
         self._sections = {section.name: section for section in list_sections(database)}
+        # Its stored id is that of every copy too, of a restored backup for instance.
+        self._is_source = header.database_id.partition(".")[0] == get_database_id(connection)
         self._has_passed = False
         self._conflicts: list[str] = []
 
@@ -275,9 +277,9 @@ class _Import:
         Each move counts one hop more, so that a document of an earlier move does not bring back what went on since.
         """
         if self._header.is_move and old["moved"]["move_id"] == self._header.move_id:
-            # The move that the row is a trace of. Into the database that it left only on request (`check_header`);
-            # elsewhere the row came with another document, before this one.
-            return True
+            # The move that the row is a trace of. The run comes back to the database that it left, and to copies of it,
+            # only on request; elsewhere the row came with another document, before this one.
+            return self._options.take_back or not self._is_source
         if self._options.take_back:
             return False
         left_with = _hops(old) + 1

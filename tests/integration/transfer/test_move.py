@@ -5,15 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
+from compozy.database.backup import back_up_sqlite
 from compozy.database.control import ask_to_cancel, ask_to_pause, resume_run
 from compozy.database.database import Database
 from compozy.database.executions import claim_pending, get_execution, list_executions
+from compozy.database.facts import DATABASE_ID
 from compozy.database.signals import Signal, send_signal
 from compozy.database.status import Status
+from compozy.database.tables import facts
 from compozy.durable.format import JOURNAL_FORMAT
 from compozy.errors import ConflictError, DatabaseOwnedError
+from compozy.ids import new_database_id
 from compozy.transfer.export import RunFilter, find_move, freeze_runs
+from tests.harness.databases import migrated, settings
 from tests.harness.moves import body, export, load, ready, rows_of
 from tests.harness.runs import Answers, Flows, check_run, flowing
 
@@ -160,6 +166,9 @@ async def test_a_document_of_a_move_can_be_written_again(database: Database) -> 
 
 async def test_moves_arrive_in_any_order(pair: Pair) -> None:
     source, target = pair
+    with target.write() as connection:
+        # Databases of the tests are copies of one.
+        connection.execute(sa.update(facts).where(facts.c.name == DATABASE_ID).values(value=new_database_id()))
     await _wait_at_gate(source)
     first, _ = freeze_runs(source, RunFilter())
     lost = export(source, move_id=first)
@@ -183,6 +192,19 @@ async def test_moves_arrive_in_any_order(pair: Pair) -> None:
     # What moved on from here stays away, whatever document of before comes by.
     assert load(target, lost).replaced == 0
     assert _status(target) is Status.SUCCESS
+
+
+async def test_a_restored_source_does_not_take_its_runs_back_unasked(tmp_path: Path) -> None:
+    copy = tmp_path / "copy.db"
+    copy.touch()
+    with ready("sqlite", tmp_path / "a") as source:
+        await _wait_at_gate(source)
+        move_id, _ = freeze_runs(source, RunFilter())
+        document = export(source, move_id=move_id)
+        back_up_sqlite(Path(str(source.settings.path)), copy, source.settings)
+    with migrated(settings(copy)) as restored:
+        assert load(restored, document).away == 1
+        assert _status(restored) is Status.MOVED
 
 
 def test_without_a_move_there_is_none_to_write_again(database: Database) -> None:
