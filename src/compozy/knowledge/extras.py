@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from compozy.errors import CompozyError
+from compozy.installation import extra_hint
 
 E = TypeVar("E", bound=CompozyError)
 
@@ -13,5 +14,5 @@ def missing_package(kind: type[E], who: str, error: ImportError, *, extra: str) 
     """Return the error that `who` cannot work without a package, with the command that installs it."""
     return kind(
         f"{who} needs a package that is not installed ({error.name})",
-        hint=f"in the checkout of Compozy, run `pip install -e '.[{extra}]'`",
+        hint=extra_hint(extra),
     )

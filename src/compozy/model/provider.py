@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from urllib.parse import urlsplit
 
 from compozy.errors import ModelError
+from compozy.installation import extra_hint
 from compozy.model.config import ProviderConfig, ProviderType
 
 if TYPE_CHECKING:
@@ -144,9 +145,8 @@ def _check_address(spec: ModelSpec) -> None:
 
 def _missing_package(spec: ModelSpec, error: ImportError) -> ModelError:
     extra = _EXTRAS.get(spec.config.type)
-    command = f"pip install -e '.[{extra}]'" if extra else "pip install -e ."
     return ModelError(
         f"provider {spec.config.id!r} is of type {spec.config.type!r}, whose package is not installed ({error.name})",
-        hint=f"in the checkout of Compozy, run `{command}`",
+        hint=extra_hint(extra) if extra else "install Compozy again: the package is one of its requirements",
         details={"provider": spec.config.id, "model": spec.model_name},
     )

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from compozy.errors import ModelError
+from compozy.installation import extra_hint, package_hint
 from compozy.model.catalog import ModelCatalog
 from compozy.model.config import ProviderConfig
-from compozy.model.gguf import INSTALL_ENGINE, INSTALL_MODEL, find_model_file
+from compozy.model.gguf import MODEL_REQUIREMENT, find_model_file
 from compozy.model.provider import ModelSpec
 
 
@@ -40,8 +41,8 @@ def _builtin_model() -> Path | None:
 def model_file() -> Path:
     """Return the file of SmolLM2."""
     path = _builtin_model()
-    _require(find_spec("xllamacpp") is not None, "llama.cpp", INSTALL_ENGINE)
-    _require(path is not None, "SmolLM2", INSTALL_MODEL)
+    _require(find_spec("xllamacpp") is not None, "llama.cpp", extra_hint("local"))
+    _require(path is not None, "SmolLM2", package_hint(MODEL_REQUIREMENT))
     assert path is not None
     return path
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from compozy.errors import ModelError
+from compozy.installation import extra_hint
 from compozy.model.catalog import ModelCatalog
 from compozy.model.config import DEFAULT_MODELS, ProviderConfig
 from compozy.model.provider import build_model
@@ -156,7 +157,7 @@ async def test_a_missing_package_is_answered_with_its_command(monkeypatch: pytes
         catalog(provider(id="claude", type="anthropic", api_key=KEY)).resolve(None, None)
 
     assert caught.value.message.startswith("provider 'claude' is of type 'anthropic', whose package is not installed")
-    assert "pip install -e '.[anthropic]'" in caught.value.hint
+    assert caught.value.hint == extra_hint("anthropic")
     assert KEY not in str(caught.value.to_json())
 
 

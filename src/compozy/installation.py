@@ -1,0 +1,46 @@
+"""How this copy of Compozy was installed, and so which command adds a package to it."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+
+def extra_hint(extra: str) -> str:
+    """Return the hint that installs an extra of Compozy, such as `knowledge`, into the running environment."""
+    return _hint(shlex.quote(f"compozy[{extra}]"), otherwise=f"`pip install 'compozy[{extra}]'`")
+
+
+def package_hint(requirement: str) -> str:
+    """Return the hint that installs one package without the packages that it requires."""
+    return _hint(f"--no-deps {shlex.quote(requirement)}", otherwise="pip")
+
+
+def _hint(arguments: str, *, otherwise: str) -> str:
+    installer = _installer()
+    if installer is None:
+        return f"the one-file program cannot be extended; install Compozy with {otherwise} instead"
+    return f"run `{installer} {arguments}`"
+
+
+def _installer() -> str | None:
+    """Return the command that installs packages where this process runs; None in the one-file program.
+
+    A requirement on Compozy itself is satisfied by the copy that is installed, so these commands only add packages,
+    in a checkout as well.
+    """
+    if getattr(sys, "frozen", False):
+        return None
+    prefix = Path(sys.prefix)
+    if (prefix / "pipx_metadata.json").exists():
+        return "pipx runpip compozy install"
+    python = shlex.quote(sys.executable)
+    if (prefix / "uv-receipt.toml").exists() or find_spec("pip") is None:
+        return f"uv pip install --python {python}"
+    pip = shutil.which("pip")
+    if pip is not None and Path(pip).parent == prefix / "bin":
+        return "pip install"
+    return f"{python} -m pip install"
