@@ -1,0 +1,1 @@
+"""Installing Compozy: the locks of a checkout, and the wheel of a release."""
