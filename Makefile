@@ -104,8 +104,8 @@ edge-context: wheel ## Lay what the Dockerfile of edge-deployment needs beside i
 	rm -rf $(EDGE)/context && mkdir -p $(EDGE)/context
 	cp dist/compozy-*.whl requirements/binary.txt packaging/binary.py packaging/compozy.spec $(EDGE)/context
 
-lock: ## Lock the requirements anew (needs uv)
-	requirements/lock.sh
+lock: $(VENV)/.dev ## Lock the requirements again
+	@PATH=$(CURDIR)/$(BIN):$$PATH requirements/lock.sh
 
 clean: ## Delete the environment and caches
 	rm -rf $(VENV) build dist $(EDGE)/context .pytest_cache .ruff_cache .hypothesis
