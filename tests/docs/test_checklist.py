@@ -143,7 +143,9 @@ def test_the_links_lead_on(path: Path) -> None:
     page = read_page(path)
     assert path in test_links.PAGES
     headings = [(number, line) for number, line in page.prose if line.startswith("## ")]
-    last = next(number for number, line in reversed(headings) if line in {"## Read on", "## Where to go on"})
+    last = next(
+        number for number, line in reversed(headings) if line in {"## Read on", "## Where to go on", "## Next steps"}
+    )
     assert last == headings[-1][0]
     assert len([number for number, _ in page.links if number > last]) >= 2
 
