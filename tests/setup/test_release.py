@@ -18,7 +18,9 @@ from compozy.model.gguf import MODEL_REQUIREMENT
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.prefix) / "bin"
-EXTRAS = sorted(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"])
+EXTRAS = sorted(
+    tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+)
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(600)]
 
 Run = Callable[..., str]
