@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import sqlalchemy as sa
 from dbos import DBOS, DBOSConfig
 from dbos._migration import ensure_dbos_schema, run_dbos_migrations, should_migrate
 from dbos._schemas.system_database import SystemSchema
-from dbos._serialization import Serializer
+from dbos._serialization import DefaultSerializer, Serializer
 from dbos._sys_db import SystemDatabase
 
 from compozy.database.database import Database
@@ -19,6 +19,8 @@ from compozy.database.failures import explain_failures
 from compozy.database.jsontext import dump_json, load_json
 from compozy.durable.context import RunInterruptedError
 from compozy.durable.format import JOURNAL_FORMAT
+from compozy.durable.journal_rows import RESUME_QUEUE, SERIALIZATION, find_refused_rows
+from compozy.errors import DatabaseError
 
 # Key of the object that stands for an exception; no value of ours has it.
 _EXCEPTION = "compozy_exception"
@@ -35,7 +37,7 @@ class JournalSerializer(Serializer):
 
     def name(self) -> str:
         """Return the name that DBOS stores beside each value."""
-        return "compozy_json"
+        return SERIALIZATION
 
     def serialize(self, data: Any) -> str:
         """Return `data` as JSON; an exception, which only a defect lets through, becomes its text."""
@@ -49,6 +51,22 @@ class JournalSerializer(Serializer):
         if isinstance(value, dict) and _EXCEPTION in value:
             return RuntimeError(str(cast("dict[str, Any]", value)[_EXCEPTION]))
         return cast("Any", value)
+
+
+def _refuse_pickle(*_: object) -> NoReturn:
+    raise ValueError("Compozy does not read or write pickled values")
+
+
+def _disable_pickle() -> None:
+    """Close the engine's way to pickle, which runs code: it unpickles each row that says so, whatever its serializer.
+
+    At the class, for the instances that the engine's modules have made.
+    """
+    for method in ("serialize", "deserialize"):
+        setattr(DefaultSerializer, method, _refuse_pickle)
+
+
+_disable_pickle()
 
 
 def is_journal_behind(database: Database) -> bool:
@@ -126,15 +144,38 @@ def has_journal(database: Database, connection: sa.Connection) -> bool:
     return sa.inspect(connection).has_table("dbos_migrations", schema=database.journal_schema)
 
 
+def list_refused_rows(database: Database, connection: sa.Connection, *, only_open: bool = False) -> list[str]:
+    """Return the first rows of the journal that Compozy did not write and refuses to read; it must exist."""
+    tables = {table.name: table for table in list_journal_tables(database.journal_schema)}
+    return find_refused_rows(connection, tables, only_open=only_open)
+
+
+def _refuse_foreign_rows(database: Database) -> None:
+    """Refuse to start the engine on a journal with open runs that would make it call something else.
+
+    Raises:
+        DatabaseError: there are such rows, or the database refused.
+    """
+    with database.read() as connection:
+        # A journal that is behind is a file's that the engine migrates as it starts; its tables are there all the same.
+        refused = list_refused_rows(database, connection, only_open=True) if has_journal(database, connection) else []
+    if refused:
+        raise DatabaseError(
+            f"the journal in {database.location} holds rows that Compozy did not write: {'; '.join(refused)}",
+            hint="nothing of them was read. Restore the database from a backup that you trust",
+        )
+
+
 def launch_journal(database: Database, executor_id: str) -> None:
     """Start the engine on `database`. Call it on the thread of the event loop that shall run everything.
 
     Raises:
         sqlalchemy.exc.DBAPIError: the database refused.
-        DatabaseError: the journal could not be brought up to date.
+        DatabaseError: the journal could not be brought up to date, or holds rows that Compozy did not write.
     """
     _route_logs()
     migrate_journal(database)
+    _refuse_foreign_rows(database)
     config: DBOSConfig = {
         "name": _APPLICATION,
         "system_database_url": database.engine.url.render_as_string(hide_password=False),
@@ -165,7 +206,7 @@ def destroy_journal() -> None:
 
 def resume_queue_name(executor_id: str) -> str:
     """Return the name of the queue through which a process resumes runs that it took over."""
-    return f"resume-{executor_id}"
+    return f"{RESUME_QUEUE}{executor_id}"
 
 
 # What the event loop says to those who ask for a thread when there are none any more.

@@ -31,6 +31,7 @@ from compozy.durable.context import RunContext, RunInterruptedError, RunSuspende
 from compozy.durable.control import Controller
 from compozy.durable.format import JOURNAL_FORMAT
 from compozy.durable.journal import destroy_journal, launch_journal
+from compozy.durable.journal_rows import RUN_FUNCTION
 from compozy.durable.lease import LEASE_S, Lease
 from compozy.durable.records import accept, end_early, end_unknown
 from compozy.durable.recover import BodyEnd, RunStart, find_start, forget_queue, reconcile, resume, take_over
@@ -379,15 +380,14 @@ class Runtime:
     async def _execute_in_context(self, run_id: str) -> None:
         is_fresh = run_id in self._fresh
         self._fresh.discard(run_id)
-        with explain_failures(self._database.location):
-            recorded = [] if is_fresh else await asyncio.to_thread(load_recorded, run_id)
+        recorded = [] if is_fresh else await asyncio.to_thread(load_recorded, self._database, run_id)
         context = RunContext(run_id, self.executor_id, self._database.location, recorded)
         self._contexts[run_id] = context
         enter_run(context)
         await self._execute(run_id)
 
 
-@DBOS.workflow(name="compozy.run", max_recovery_attempts=None)
+@DBOS.workflow(name=RUN_FUNCTION, max_recovery_attempts=None)
 async def run_journaled(run_id: str) -> None:
     """The one kind of workflow in the journal; what it does is read from the tables."""
     if _active_runtime is None:

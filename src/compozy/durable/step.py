@@ -25,9 +25,13 @@ from compozy.database.control import holds_run
 from compozy.database.database import Database
 from compozy.database.failures import explain_failures
 from compozy.durable.context import Recorded, RunContext, current_run
+from compozy.durable.journal import JournalSerializer
+from compozy.durable.journal_rows import check_serialization
 from compozy.errors import CompozyError, DatabaseError, InternalError, restore_error
 
 _log = structlog.get_logger(__name__)
+
+_STEP_COLUMNS = ("workflow_uuid", "function_id", "function_name", "output", "error", "serialization")
 
 
 class _LostRunError(BaseException):
@@ -203,18 +207,37 @@ async def _finish(committing: asyncio.Future[Any], *, is_seen_through: bool) -> 
     return committing.result()
 
 
-def load_recorded(run_id: str) -> list[Recorded]:
-    """Return what the journal holds of a run. It is read past the engine, which would record that it was read."""
-    journal = _get_dbos_instance()._sys_db  # pyright: ignore[reportPrivateUsage] - see `_record`
-    return [
-        Recorded(
-            function_id=found["function_id"],
-            name=found["function_name"],
-            output=found["output"],
-            error=None if found["error"] is None else str(found["error"]),
-        )
-        for found in journal.list_workflow_steps(run_id)
-    ]
+def load_recorded(database: Database, run_id: str) -> list[Recorded]:
+    """Return what the journal holds of a run.
+
+    It is read past the engine, which would record that it was read, and pass on text that it cannot read as if it were
+    the value.
+
+    Raises:
+        DatabaseError: the database refused, or a value is in another format than ours.
+    """
+    steps = sa.table("operation_outputs", *map(sa.column, _STEP_COLUMNS), schema=database.journal_schema)
+    with database.read() as connection:
+        rows = connection.execute(sa.select(steps).where(steps.c.workflow_uuid == run_id)).all()
+    try:
+        return [_recorded(row) for row in rows]
+    except ValueError as error:
+        raise DatabaseError(
+            f"the journal in {database.location} holds a step of execution {run_id!r} that Compozy did not write: "
+            f"{error}",
+            hint="nothing of it was used. Restore the database from a backup that you trust",
+        ) from None
+
+
+def _recorded(row: sa.Row[Any]) -> Recorded:
+    check_serialization(row.serialization)
+    serializer = JournalSerializer()
+    return Recorded(
+        function_id=row.function_id,
+        name=row.function_name,
+        output=None if row.output is None else serializer.deserialize(row.output),
+        error=None if row.error is None else str(serializer.deserialize(row.error)),
+    )
 
 
 def _output_of(found: Recorded) -> Any:

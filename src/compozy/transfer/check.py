@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from compozy.database.database import Database
 from compozy.database.migrate import REVISIONS, read_status
 from compozy.database.status import OPEN, Status
-from compozy.durable.journal import has_journal
+from compozy.durable.journal import has_journal, list_refused_rows
 
 _SHOWN = 5
 # A log that is not folded in for long: somebody reads without end, or nobody writes.
@@ -85,7 +85,8 @@ def _compare(database: Database, connection: sa.Connection) -> list[Finding]:
     prefix = f"{database.journal_schema}." if database.journal_schema else ""
     if not has_journal(database, connection):
         return [Finding(name="journal", note="there is none yet")]
-    findings: list[Finding] = []
+    refused = "; ".join(list_refused_rows(database, connection))
+    findings = [Finding(name="the journal holds only what Compozy writes", fault=refused)]
     for name, query in _RULES:
         ids = list(connection.execute(sa.text(query.format(journal=prefix))).scalars())
         more = f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else ""

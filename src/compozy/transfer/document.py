@@ -26,6 +26,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from compozy.database.jsontext import dump_json
 from compozy.errors import ExportFileError
+from compozy.transfer.sections import check_content
 
 FORMAT = "compozy-export"
 VERSION = 1
@@ -182,7 +183,8 @@ def read_rows(source: IO[bytes], header: Header) -> Generator[Row, None, Summary
     document to its end first.
 
     Raises:
-        ExportFileError: it is cut short, was changed, or is laid out otherwise than `compozy db export` does.
+        ExportFileError: it is cut short, was changed, is laid out otherwise than `compozy db export` does, or holds a
+            row that Compozy never writes.
     """
     lines = _Lines(source)
     counts: dict[str, int] = {}
@@ -196,7 +198,7 @@ def read_rows(source: IO[bytes], header: Header) -> Generator[Row, None, Summary
         while (line := lines.next()) != b"]":
             text = line.removeprefix(b",") if counts[name] else line
             counts[name] += 1
-            yield Row(section=name, line=lines.number, value=_parse(text, lines.number))
+            yield _row(name, lines.number, text)
         line = lines.next()
     told = _parse(b"{" + lines.next().removesuffix(b",") + b"}", lines.number)
     if told != {"counts": counts}:
@@ -207,6 +209,18 @@ def read_rows(source: IO[bytes], header: Header) -> Generator[Row, None, Summary
     if source.read(1):
         raise ExportFileError("something follows the end of the document", hint=_RESTORE)
     return Summary(header=header, counts=counts, size=lines.size)
+
+
+def _row(section: str, line: int, text: bytes) -> Row:
+    value = _parse(text, line)
+    try:
+        check_content(section, value)
+    except ValueError as error:
+        raise ExportFileError(
+            f"line {line}: a row of {section} is refused: {error}",
+            hint="do not import it: Compozy did not write this document",
+        ) from None
+    return Row(section=section, line=line, value=value)
 
 
 def verify_document(source: IO[bytes]) -> Summary:

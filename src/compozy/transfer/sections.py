@@ -15,10 +15,13 @@ from compozy.database.jsontext import JsonText
 from compozy.database.tables import executors, facts, knowledge_documents, metadata, signals, task_states
 from compozy.database.tables import workflow_states as runs
 from compozy.durable.journal import list_journal_tables
+from compozy.durable.journal_rows import check_journal_row
 
 JOURNAL = "journal."
 # Processes and what is theirs stay where they are; their sections are empty.
-_LEFT_BEHIND = frozenset({executors.name, f"{JOURNAL}queues", f"{JOURNAL}application_versions"})
+_LEFT_BEHIND = frozenset(
+    {executors.name, f"{JOURNAL}queues", f"{JOURNAL}application_versions", f"{JOURNAL}workflow_schedules"}
+)
 # What says of which run a row is.
 _RUN_COLUMNS = {
     runs.name: "workflow_exec_id",
@@ -98,6 +101,18 @@ class Section:
         if unknown is not None or not given:
             raise ValueError(f"the column {unknown!r} is unknown" if given else "it is no object")
         return {column.name: _value(column, given.get(column.name)) for column in self.table.columns}
+
+
+def check_content(section: str, row: Any) -> None:
+    """Refuse a row of a document that would do more than store a run where it is imported.
+
+    Raises:
+        ValueError: what is wrong with it.
+    """
+    if section in _LEFT_BEHIND:
+        raise ValueError("this section of a document is always empty")
+    if section.startswith(JOURNAL) and isinstance(row, dict):
+        check_journal_row(section.removeprefix(JOURNAL), cast("dict[str, Any]", row))
 
 
 def list_sections(database: Database) -> tuple[Section, ...]:

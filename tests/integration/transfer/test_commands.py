@@ -19,6 +19,7 @@ from compozy.database.database import open_database
 from compozy.database.jsontext import dump_json
 from tests.conftest import RunCli
 from tests.harness.databases import settings
+from tests.harness.malice import pickled
 from tests.harness.postgres import find_program, new_database
 from tests.harness.processes import Commands
 from tests.harness.projects import write_project
@@ -263,3 +264,37 @@ def test_a_backup_of_another_project_is_refused(cli: RunCli, project: Path) -> N
     refused = cli("db", "restore", "a.db", "--db-path", "./data/new.db")
     assert refused.status == 2
     assert "'a.db' is a backup of the project 'demo', not of 'shop'" in refused.err
+
+
+def test_a_document_with_a_pickle_is_refused_by_every_command(
+    cli: RunCli, project: Path, commands: Commands, tmp_path: Path
+) -> None:
+    canary = tmp_path / "executed"
+    assert cli("db", "export", "--move", "-o", "a.json").status == 0
+    lines = (project / "a.json").read_bytes().splitlines(keepends=True)
+    at = next(number for number, line in enumerate(lines) if b'"function_name":"one.model.request"' in line)
+    row = json.loads(lines[at].lstrip(b",")) | {"serialization": "py_pickle", "output": pickled(canary)}
+    lines[at] = (b"," if lines[at].startswith(b",") else b"") + json.dumps(row, separators=(",", ":")).encode() + b"\n"
+    digest = hashlib.sha256(b"".join(lines[1:-1])).hexdigest()
+    lines[-1] = f'"checksum":"sha256:{digest}"}}\n'.encode()
+    (project / "b.json").write_bytes(b"".join(lines))
+    for arguments in (("verify", "b.json"), ("import", "b.json", "--db-path", "./data/new.db")):
+        refused = cli("db", *arguments)
+        assert refused.status == 5
+        assert "a row of journal.operation_outputs is refused: 'serialization' is 'py_pickle'" in refused.err
+    assert not list(project.glob("data/new.db*"))
+    # The same row in a database: a backup that somebody sent.
+    database = open_database(settings(project / "data/evil.db"))
+    assert cli("db", "import", "a.json", "--db-path", "./data/evil.db").status == 0
+    with database.write() as connection:
+        update = "UPDATE operation_outputs SET serialization = 'py_pickle', output = ?"
+        connection.exec_driver_sql(update, (row["output"],))
+    database.close()
+    checked = cli("db", "check", "--db-path", "./data/evil.db")
+    assert checked.status == 4
+    assert "\u2717 the journal holds only what Compozy writes: operation_outputs '" in checked.out
+    for arguments in (("start", "--port", "0"), ("worker",), ("workflow", "run", "two")):
+        started = commands.run(project, *arguments, "--db-path", "./data/evil.db")
+        assert started.status == 4
+        assert "holds rows that Compozy did not write: operation_outputs 'waits'" in started.err
+    assert not canary.exists()

@@ -6,7 +6,9 @@ import gzip
 import hashlib
 import io
 import json
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -23,6 +25,7 @@ from compozy.transfer.document import verify_document
 from compozy.transfer.schema import export_schema
 from compozy.transfer.sections import JOURNAL, list_sections
 from tests.harness.databases import new_run
+from tests.harness.malice import pickled
 from tests.harness.moves import body, export, load, ready, rows_of
 from tests.harness.runs import flowing
 
@@ -68,6 +71,18 @@ def _replace_row(name: bytes, row: bytes) -> Change:
     def change(lines: list[bytes]) -> None:
         at = next(number for number, line in enumerate(lines) if line.lstrip(b",").startswith(b'"' + name))
         lines[at + 1] = row + b"\n"
+
+    return _rebuilt(change)
+
+
+def _add_row(name: bytes, row: bytes) -> Change:
+    """Return a change that gives a section one row, and counts it."""
+
+    def change(lines: list[bytes]) -> None:
+        at = next(number for number, line in enumerate(lines) if line.lstrip(b",").startswith(b'"' + name + b'"'))
+        assert lines[at + 1] == b"]\n"
+        lines.insert(at + 1, row + b"\n")
+        lines[-2] = lines[-2].replace(b'"' + name + b'":0', b'"' + name + b'":1')
 
     return _rebuilt(change)
 
@@ -121,6 +136,57 @@ def test_what_is_no_whole_document_is_refused(pair: Pair, change: Change, messag
         load(target, document)
     assert message in caught.value.message
     assert rows_of(target) == before
+
+
+def _journal(table: str, **row: object) -> tuple[bytes, bytes]:
+    return f"journal.{table}".encode(), json.dumps(row, separators=(",", ":")).encode()
+
+
+_STEP: dict[str, Any] = {"workflow_uuid": "r0", "function_id": 1, "function_name": "a", "retention_timestamp": 0}
+_ENTRY: dict[str, Any] = {"workflow_uuid": "r0", "status": "PENDING", "created_at": 0, "updated_at": 0, "priority": 0}
+_EVENT: dict[str, Any] = {"workflow_uuid": "r0", "key": "k"}
+_SCHEDULE = {"schedule_id": "s", "schedule_name": "s", "workflow_name": "compozy.run", "schedule": "* * * * *"}
+_MALICE: list[tuple[tuple[bytes, bytes], str]] = [
+    (_journal("operation_outputs", **_STEP, serialization="py_pickle", output="PAYLOAD"), "'serialization' is"),
+    (_journal("operation_outputs", **_STEP, serialization="py_pickle", error="PAYLOAD"), "'serialization' is"),
+    (_journal("operation_outputs", **_STEP, serialization="portable_json", output="1"), "'serialization' is"),
+    (_journal("operation_outputs", **_STEP, serialization="", output="PAYLOAD"), "'serialization' is"),
+    (_journal("workflow_status", **_ENTRY, serialization="py_pickle"), "'serialization' is"),
+    (_journal("workflow_status", **_ENTRY, inputs="PAYLOAD"), "'inputs' is"),
+    (_journal("workflow_status", **_ENTRY, name="other.function"), "'name' is 'other.function'"),
+    (_journal("workflow_status", **_ENTRY, class_name="C"), "'class_name' is 'C'"),
+    (_journal("workflow_status", **_ENTRY, config_name="c"), "'config_name' is 'c'"),
+    (_journal("workflow_status", **_ENTRY, queue_name="_dbos_internal_queue"), "'queue_name' is '_dbos_internal_"),
+    (_journal("workflow_input", workflow_uuid="r0", inputs="PAYLOAD", retention_timestamp=0), "'inputs' is"),
+    (_journal("workflow_events", **_EVENT, value="PAYLOAD", serialization="py_pickle"), "'serialization' is"),
+    (_journal("notifications", destination_uuid="r0", message="PAYLOAD", serialization="py_pickle"), "'serialization'"),
+    (_journal("streams", **_EVENT, value="PAYLOAD", offset=0, function_id=1, serialization="py_pickle"), "'serializ"),
+    (_journal("workflow_schedules", **_SCHEDULE, context="PAYLOAD"), "this section of a document is always empty"),
+    (_journal("queues", queue_id="q", name="resume-x", created_at=0, updated_at=0), "is always empty"),
+    (
+        (b"executors", b'{"executor_id":"x","role":"run","host":"h","pid":1,"started_ms":0,"lease_until_ms":9}'),
+        "is alw",
+    ),
+]
+
+
+@pytest.mark.parametrize(("rows", "refusal"), _MALICE)
+def test_a_row_that_would_make_the_engine_run_something_is_refused(
+    pair: Pair, tmp_path: Path, rows: tuple[bytes, bytes], refusal: str
+) -> None:
+    source, target = pair
+    canary = tmp_path / "executed"
+    section, row = rows
+    row = row.replace(b"PAYLOAD", pickled(canary).encode())
+    document = _add_row(section, row)(_some_runs(source))
+    before = rows_of(target)
+    for read in (lambda: verify_document(io.BytesIO(document)), lambda: load(target, document)):
+        with pytest.raises(ExportFileError) as caught:
+            read()
+        assert re.match(rf"line \d+: a row of {section.decode()} is refused: ", caught.value.message)
+        assert refusal in caught.value.message
+    assert rows_of(target) == before
+    assert not canary.exists()
 
 
 def test_a_document_that_is_cut_anywhere_is_refused(pair: Pair) -> None:

@@ -114,7 +114,7 @@ def _journal(draw: st.DrawFn, run_id: str) -> dict[str, list[dict[str, Any]]]:
         "was_forked_from": draw(st.booleans()),
         "rate_limited": draw(st.booleans()),
         "is_debounced": draw(st.booleans()),
-        "queue_name": draw(st.none() | _NAME),
+        "queue_name": draw(st.none() | _NAME.map("resume-{}".format)),
         "recovery_attempts": draw(st.none() | _INT64),
     }
     steps = [
