@@ -27,6 +27,7 @@ from compozy.database.sqlite import (
     make_reader_engine,
     make_visitor_engine,
     prepare_file,
+    refuse_old_library,
 )
 from compozy.errors import DatabaseError
 
@@ -195,6 +196,7 @@ def open_database(settings: DatabaseSettings, *, location: str | None = None) ->
     """
     if settings.driver == "postgres":
         return _open_postgres(settings, location, to_write=True)
+    refuse_old_library()
     path = _sqlite_path(settings)
     if path == MEMORY:
         engine = make_engine(settings, MEMORY)
@@ -222,6 +224,7 @@ def open_for_reading(settings: DatabaseSettings, *, location: str | None = None)
     """
     if settings.driver == "postgres":
         return _open_postgres(settings, location, to_write=False)
+    refuse_old_library()
     path = _sqlite_path(settings)
     if path == MEMORY or not file_exists(Path(path)):
         return None

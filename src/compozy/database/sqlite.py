@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import sqlite3
 import stat
@@ -15,6 +16,7 @@ from urllib.parse import quote
 import sqlalchemy as sa
 from sqlalchemy.pool import QueuePool
 
+from compozy.clock import now_ms
 from compozy.config.settings import DatabaseSettings
 from compozy.database.commits import watch_commits
 from compozy.database.tables import OUR_TABLES
@@ -27,6 +29,9 @@ _NETWORK_FILE_SYSTEMS = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "fuse.sshfs", "fuse.glusterfs", "glusterfs", "fuse.rclone", "ncpfs"}
 )
 _READERS = 4
+# STRICT tables came with it.
+_OLDEST_LIBRARY = (3, 37)
+_KNOWS_SUBSEC = (3, 42)
 # How blanks and backslashes stand in the list of mounts: `\040`.
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
@@ -216,6 +221,7 @@ def _engine(settings: DatabaseSettings, path: str, *, pool_size: int, read_only:
             uri=path.startswith("file:"),
         )
         _apply_pragmas(connection, settings, memory=path == MEMORY, read_only=read_only)
+        _add_missing_functions(connection)
         return connection
 
     engine = sa.create_engine(
@@ -242,6 +248,36 @@ def _apply_pragmas(connection: Any, settings: DatabaseSettings, *, memory: bool,
         # After a burst the log is cut back to this, instead of keeping its largest size for ever.
         run("PRAGMA journal_size_limit = 67108864")
     run(f"PRAGMA synchronous = {settings.synchronous.upper()}")
+
+
+def _add_missing_functions(connection: sqlite3.Connection) -> None:
+    """Give an older SQLite the one function that the journal asks for in its tables and queries.
+
+    The engine chooses `unixepoch('subsec')` by the version of Python, and any Python may open the file later.
+    Where SQLite does not know the argument, the function returns NULL, which the tables refuse.
+    """
+    if sqlite3.sqlite_version_info < _KNOWS_SUBSEC:
+        connection.create_function("unixepoch", 1, _unixepoch)
+
+
+def _unixepoch(argument: str) -> float:
+    if argument != "subsec":
+        raise ValueError(argument)
+    return now_ms() / 1000
+
+
+def refuse_old_library() -> None:
+    """Refuse a SQLite library that lacks what the queries need.
+
+    Raises:
+        DatabaseError: it is older than 3.37.
+    """
+    if sqlite3.sqlite_version_info < _OLDEST_LIBRARY:
+        raise DatabaseError(
+            f"Python {platform.python_version()} uses SQLite {sqlite3.sqlite_version}; Compozy needs SQLite "
+            f"{'.'.join(map(str, _OLDEST_LIBRARY))} or newer",
+            hint="use a Python that brings a newer SQLite, such as `uv python install 3.12`, or a PostgreSQL database",
+        )
 
 
 def _require_writable(path: Path) -> None:

@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 from compozy.app import MEASURED_SQLITE_CONCURRENCY
+from compozy.clock import now_ms
 from compozy.database import sqlite
 from compozy.database.database import Database, open_database, open_for_reading
 from compozy.database.executions import get_execution, insert_execution
@@ -38,6 +39,30 @@ def pragmas(connection: sa.Connection) -> dict[str, Any]:
     # A connection learns of the journal mode with the first thing it reads.
     connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar()
     return {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in PRAGMAS}
+
+
+def test_a_journal_of_any_python_works_with_this_sqlite(tmp_path: Path) -> None:
+    """The engine of Python 3.12 and newer asks for `unixepoch('subsec')`, which SQLite knows since 3.42."""
+    with migrated(tmp_path / "x.db") as database:
+        with database.write() as connection:
+            connection.exec_driver_sql("CREATE TABLE t (at INTEGER NOT NULL DEFAULT (unixepoch('subsec') * 1000), n)")
+            connection.exec_driver_sql("INSERT INTO t (n) VALUES (1)")
+        with database.read() as connection:
+            stored = connection.exec_driver_sql("SELECT at FROM t").scalar_one()
+            now = connection.exec_driver_sql("SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)").scalar_one()
+    assert abs(now_ms() - now) < 10_000
+    assert 0 <= now - stored < 10_000
+
+
+@pytest.mark.parametrize("method", [open_database, open_for_reading])
+def test_a_sqlite_that_is_too_old_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: Callable[..., Any]
+) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 36, 0))
+    with pytest.raises(DatabaseError) as caught:
+        method(settings(tmp_path / "x.db"))
+    assert f"uses SQLite {sqlite3.sqlite_version}; Compozy needs SQLite 3.37 or newer" in caught.value.message
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(("synchronous", "number"), [("full", 2), ("normal", 1)])
