@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 from pydantic import JsonValue
 
+from compozy.jsoninput import find_json, parse_json
 from compozy.schema import validate_value
 
 _WRAPPER = "value"
 _FENCE = re.compile(r"```[a-zA-Z]*\s*\n(.*?)```", re.DOTALL)
 _MAX_PROBLEMS = 10
-_TOO_DEEP = "the answer is nested too deeply"
+_TOO_DEEP = "the schema is nested too deeply for this answer"
+_NOT_JSON = "the answer is not JSON"
+_AMBIGUOUS = "the answer holds several JSON values that fit the schema"
+_CUT_OFF = "the answer was cut off when it reached `max_tokens`"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,19 +51,46 @@ class AnswerSchema:
         """Return the names of the properties that the schema itself describes, those of its choices included."""
         return frozenset(_properties(self._schema))
 
-    def read(self, text: str) -> Answer:
-        """Return what `text` means: the first reading of it that fits the schema, or what is wrong with it."""
-        try:
-            return self._first_fit(self._readings(_parse(text)))
-        except ValueError as error:
-            return Answer(problems=(str(error),))
-        except RecursionError:
-            return Answer(problems=(_TOO_DEEP,))
+    def read(self, text: str, *, is_cut_off: bool = False) -> Answer:
+        """Return what `text` means under the schema, or what is wrong with it.
 
-    def _first_fit(self, readings: Sequence[JsonValue]) -> Answer:
+        All of the text is the answer if it is JSON. Otherwise the answer is the one value that fits among its fenced
+        blocks, or else among the objects and lists in it; several that differ are a problem, because only the model
+        knows which of them it means. Of a text that `is_cut_off` no part is taken: what it holds may be a draft.
+        """
+        try:
+            value = _parse(text)
+        except ValueError as error:
+            if is_cut_off:
+                return Answer(problems=(_CUT_OFF,))
+            return self._only_fit(text) or Answer(problems=(str(error),))
+        return self._read_value(value)
+
+    def _only_fit(self, text: str) -> Answer | None:
+        """Return the answer within `text`, None if no JSON is found in it."""
+        unfit: Answer | None = None
+        for values in (_fenced_values(text), find_json(text)):
+            fitting: dict[str, Answer] = {}
+            for value in values:
+                answer = self._read_value(value)
+                if answer.problems:
+                    unfit = unfit or answer
+                else:
+                    fitting[json.dumps(answer.value, sort_keys=True)] = answer
+            if len(fitting) > 1:
+                return Answer(problems=(_AMBIGUOUS,))
+            if fitting:
+                return next(iter(fitting.values()))
+        return unfit
+
+    def _read_value(self, value: JsonValue) -> Answer:
+        """Return the first reading of `value` that fits the schema, or the problems of the last."""
         problems: tuple[str, ...] = ()
-        for reading in readings:
-            problems = self._problems(reading)
+        for reading in self._readings(value):
+            try:
+                problems = self._problems(reading)
+            except RecursionError:
+                problems = (_TOO_DEEP,)
             if not problems:
                 return Answer(value=reading)
         return Answer(problems=problems)
@@ -122,37 +154,20 @@ def _retarget(node: Any) -> Any:
 
 
 def _parse(text: str) -> JsonValue:
-    """Return the JSON value in `text`: all of it, else a fenced block, else the first object or list in it.
+    """Return the JSON value that `text` is.
 
     Raises:
-        ValueError: there is none; the message says why.
+        ValueError: it is not JSON; the message says why, unless it is prose.
     """
-    candidates = [text, *(match[1] for match in _FENCE.finditer(text)), *_from_first_bracket(text)]
-    first_error = ""
-    for candidate in candidates:
-        try:
-            return cast("JsonValue", json.loads(candidate, parse_constant=_refuse_constant))
-        except RecursionError:
-            first_error = first_error or _TOO_DEEP
-        except json.JSONDecodeError:
-            # Where the parser gave up says nothing about prose, which is what such answers are.
-            first_error = first_error or "the answer is not JSON"
-        except ValueError as error:
-            first_error = first_error or f"the answer is not JSON: {error}"
-    raise ValueError(first_error)
-
-
-def _from_first_bracket(text: str) -> list[str]:
-    starts = [index for index in (text.find("{"), text.find("[")) if index >= 0]
-    if not starts:
-        return []
-    start = min(starts)
     try:
-        _, end = json.JSONDecoder().raw_decode(text, start)
-    except (ValueError, RecursionError):
-        return []
-    return [text[start:end]]
+        return cast("JsonValue", parse_json(text, lenient=True))
+    except ValueError as error:
+        # Where the parser gave up says nothing about prose, which is what such answers are.
+        is_prose = not text.lstrip().startswith(("{", "[")) and str(error) == "Expecting value"
+        raise ValueError(_NOT_JSON if is_prose else f"{_NOT_JSON}: {error}") from error
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON value")
+def _fenced_values(text: str) -> Iterator[JsonValue]:
+    for block in _FENCE.finditer(text):
+        with suppress(ValueError):
+            yield _parse(block[1])

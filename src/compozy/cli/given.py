@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from compozy.clock import now_ms
-from compozy.config.jsoninput import MAX_BYTES, parse_json
 from compozy.config.timespan import parse_duration_s
 from compozy.database.status import Status
 from compozy.errors import NotFoundError, UsageError
+from compozy.jsoninput import MAX_BYTES, parse_json
 
 _LINES = (".jsonl", ".ndjson")
 

@@ -16,7 +16,6 @@ import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from compozy.config.jsoninput import MAX_BYTES, parse_json
 from compozy.errors import (
     AuthenticationError,
     CompozyError,
@@ -25,6 +24,7 @@ from compozy.errors import (
     TooLargeError,
     UsageError,
 )
+from compozy.jsoninput import MAX_BYTES, parse_json
 from compozy.server.problems import defect, problem
 
 _log = structlog.get_logger(__name__)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from compozy.errors import ItemsError
+from compozy.jsoninput import parse_json
 from compozy.task.config import MAX_ITEMS
 
 _LONGEST_SHOWN = 60
@@ -41,28 +41,27 @@ def _parse(text: str) -> Any:
     if not text.strip():
         return []
     try:
-        return _as_items(json.loads(text))
-    except ValueError:
-        return _parse_lines(text)
-
-
-def _as_items(value: Any) -> Any:
-    """Return `value`, unless it is text once more: JSON text in JSON text is no list."""
-    if isinstance(value, str):
+        value = parse_json(text, lenient=True)
+    except ValueError as error:
+        return _parse_lines(text, error)
+    if isinstance(value, str):  # JSON text in JSON text is not a list
         raise ItemsError(f"`items` is a list, a map, a whole number or JSON, got the text {_show(value)}")
     return value
 
 
-def _parse_lines(text: str) -> list[Any]:
+def _parse_lines(text: str, whole: ValueError) -> list[Any]:
+    """Return the value of each line; `whole` says why all of the text is not one value."""
     items: list[Any] = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:
-            items.append(json.loads(line))
+            items.append(parse_json(line, lenient=True))
         except ValueError as error:
+            # Where already the first line fails, the text was meant as one value.
+            reason = error if items else whole
             raise ItemsError(
-                f"`items` is text, and line {number} of it is no JSON: {_show(line)}",
+                f"`items` is text, and line {number} of it is not JSON ({reason}): {_show(line)}",
                 hint="give a list, a map, a number, JSON, or one JSON value on each line",
             ) from error
     return items

@@ -90,7 +90,7 @@ async def test_a_filter_may_be_a_template(flows: Flows) -> None:
     [
         ("true", "`items` is a list, a map, a whole number or JSON, got true"),
         ("100001", "a collection runs over at most 100000 items, got 100001"),
-        ('"not json"', "line 1 of it is no JSON: 'not json'"),
+        ('"not json"', "line 1 of it is not JSON (Expecting value): 'not json'"),
     ],
 )
 async def test_what_are_no_items_fails_it(flows: Flows, items: str, told: str) -> None:
