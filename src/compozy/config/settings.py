@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, field_validator
 
+from compozy.config.addresses import PostgresAddress
 from compozy.config.duration import DurationS
 
 _MIN_KEY = 16
@@ -41,7 +42,7 @@ class DatabaseSettings(Section):
         default="full", description="SQLite: `full` survives a power cut, `normal` only a killed process."
     )
     auto_migrate: bool = Field(default=True, description="Bring the tables up to date on start.")
-    conn_string: SecretStr | None = Field(
+    conn_string: PostgresAddress | None = Field(
         default=None, description="PostgreSQL: the whole address; wins over its parts."
     )
     host: str | None = Field(

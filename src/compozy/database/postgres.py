@@ -15,6 +15,7 @@ from psycopg.pq import TransactionStatus
 from sqlalchemy.pool import NullPool, PoolProxiedConnection
 
 from compozy.clock import monotonic_s
+from compozy.config.addresses import ENCODE
 from compozy.config.settings import DatabaseSettings
 from compozy.database.commits import watch_commits
 from compozy.database.pool import pool_that_keeps
@@ -224,10 +225,7 @@ def _parse(conn_string: str) -> dict[str, Any]:
         return dict(conninfo_to_dict(text))
     except psycopg.ProgrammingError:
         # The driver's own words repeat the text, password included.
-        raise DatabaseError(
-            "database.conn_string is no address of a PostgreSQL database",
-            hint="write postgres://user@host:5432/dbname; signs such as @ : / # in a password as %40 %3A %2F %23",
-        ) from None
+        raise DatabaseError("database.conn_string is not a PostgreSQL address", hint=ENCODE) from None
 
 
 def _engine(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationInfo, field_validator
 
+from compozy.config.addresses import WebAddress, check_postgres_address, check_store_address
 from compozy.config.settings import Section, check_header_key
 
 ID_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]{0,62}$"
@@ -17,6 +18,11 @@ EmbedderKind = Literal["openai", "ollama", "google", "local"]
 Mode = Literal["vector", "text", "hybrid"]
 Metric = Literal["cosine", "ip", "l2"]
 
+# Schemes of a store's address.
+_SCHEMES: dict[StoreKind, frozenset[str]] = {
+    "qdrant": frozenset({"http", "https"}),
+    "redis": frozenset({"redis", "rediss", "unix"}),
+}
 # Candidates of an hnsw search for each passage that it shall find, and the most that pgvector takes.
 _CANDIDATES = 4
 _MAX_CANDIDATES = 1000
@@ -76,6 +82,20 @@ class VectorDBSettings(Section):
 
     _check_api_key = field_validator("api_key")(check_header_key)
 
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, url: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        """Refuse an address that the kind of store cannot use; the message does not show it."""
+        text = "" if url is None else url.get_secret_value()
+        kind: StoreKind | None = info.data.get("provider")
+        schemes = _SCHEMES.get(kind) if kind else None
+        problem = check_store_address(text, schemes) if text and schemes else None
+        if kind == "pgvector":
+            problem = check_postgres_address(text)
+        if problem is not None:
+            raise ValueError(problem)
+        return url
+
 
 class EmbedderSettings(Section):
     """One entry of `knowledge.embedders`."""
@@ -86,7 +106,9 @@ class EmbedderSettings(Section):
     )
     model: str | None = Field(default=None, min_length=1, description="Name of the model; default is the provider's.")
     api_key: SecretStr | None = Field(default=None, description="Key of the provider, best as `${VAR}`.")
-    base_url: str | None = Field(default=None, min_length=1, description="Address of an OpenAI-compatible server.")
+    base_url: WebAddress | None = Field(
+        default=None, min_length=1, description="Address of an OpenAI-compatible server."
+    )
     dimension: int | None = Field(default=None, ge=1, le=16_384, description="Length of its vectors.")
     batch_size: int = Field(default=64, ge=1, le=2048, description="Texts in one request.")
     window: int | None = Field(default=None, ge=32, le=1_000_000, description="Tokens that it can take in one text.")

@@ -8,8 +8,8 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Protocol, cast
-from urllib.parse import urlsplit
 
+from compozy.config.addresses import check_web_address
 from compozy.errors import ModelError
 from compozy.installation import extra_hint
 from compozy.model.config import ProviderConfig, ProviderType
@@ -126,18 +126,10 @@ def read_key(config: ProviderConfig) -> str | None:
 
 
 def _check_address(spec: ModelSpec) -> None:
-    if spec.base_url is None:
-        return
-    try:
-        parts = urlsplit(spec.base_url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        # A secret in an address would be written wherever the address is: into logs and into the journal.
-        usable = usable and not (parts.username or parts.password or parts.query)
-    except ValueError:
-        usable = False
-    if not usable:
+    problem = check_web_address(spec.base_url) if spec.base_url is not None else None
+    if problem is not None:
         raise ModelError(
-            f"`base_url` of provider {spec.config.id!r} is no address of a server",
+            f"the address of provider {spec.config.id!r} {problem}",
             hint="write it like `http://localhost:8000/v1`, without user, password or query; a key goes into `api_key`",
             details={"provider": spec.config.id, "model": spec.model_name},
         )

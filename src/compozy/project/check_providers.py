@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from compozy.config.addresses import check_web_address
 from compozy.config.nearest import suggest
 from compozy.config.nodes import MappingNode, Node, ScalarNode, SequenceNode, key_place_at, place_at
 from compozy.errors import Fault, Place
@@ -144,15 +144,7 @@ def _check_path(provider: ProviderOutline, root: Path) -> Iterator[Fault]:
 
 
 def _check_address(provider: ProviderOutline) -> Iterator[Fault]:
-    address = text_at(provider.node, "base_url")
-    if not address:
-        return
-    try:
-        parts = urlsplit(address)
-        is_valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or True)
-    except ValueError:
-        is_valid = False
-    if not is_valid:
+    problem = check_web_address(text_at(provider.node, "base_url"))
+    if problem is not None:
         place = key_place_at(provider.node, ("base_url",))
-        message = f"base_url: expected an address such as https://host/v1, got {address!r}"
-        yield Fault(place=place, message=message, code="value")
+        yield Fault(place=place, message=f"base_url: {problem}", code="value")

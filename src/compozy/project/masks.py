@@ -17,7 +17,8 @@ def mask_address(address: str) -> str:
         host, port = parts.hostname, parts.port
     except ValueError:
         return MASK
-    if not parts.scheme or not host:
+    # `user:12/ab@host`: the port may be the beginning of a password.
+    if not parts.scheme or not host or (port is not None and "@" in parts.path):
         return MASK
     user = f"{parts.username}{f':{MASK}' if parts.password is not None else ''}@" if parts.username is not None else ""
     shown_host = f"[{host}]" if ":" in host else host

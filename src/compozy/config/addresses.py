@@ -1,0 +1,169 @@
+"""Addresses that may hold credentials: what is wrong with one, said without any part of it.
+
+A message about an address never repeats it. Where the credentials end depends on how it is parsed, and an address that
+needs a message is one that was written by mistake: `postgres://app:a/b@host/db` has the port `a` for one parser and the
+password `a/b` for its author.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import Annotated
+from urllib.parse import parse_qsl, urlsplit
+
+from pydantic import AfterValidator, SecretStr
+
+from compozy.config.nearest import suggest
+
+ENCODE = "write @ : / ? # % in a user or a password as %40 %3A %2F %3F %23 %25"
+"""The way out for credentials that are not percent-encoded."""
+
+_NOT_ENCODED = "the user or the password has a character that needs percent-encoding"
+_POSTGRES_SHAPE = "write postgres://user:password@host:5432/dbname"
+_POSTGRES_SCHEMES = frozenset({"postgres", "postgresql"})
+_MAX_PORT = 65535
+# What may not stand in credentials as it is, and a percent sign that encodes nothing.
+_UNSAFE = re.compile(r"[/?#@\[\]\s]|%(?![0-9A-Fa-f]{2})")
+_NAME = re.compile(r"[A-Za-z_]{1,40}")
+_WORD = re.compile(r"([A-Za-z_]+)\s*=")
+
+# Parameters of libpq, see postgresql.org/docs/current/libpq-connect.html.
+_PARAMETERS = (
+    "application_name channel_binding client_encoding connect_timeout dbname fallback_application_name "
+    "gssdelegation gssencmode gsslib host hostaddr keepalives keepalives_count keepalives_idle "
+    "keepalives_interval krbsrvname load_balance_hosts max_protocol_version min_protocol_version oauth_client_id "
+    "oauth_client_secret oauth_issuer oauth_scope options passfile password port replication require_auth "
+    "requirepeer scram_client_key scram_server_key service ssl_max_protocol_version ssl_min_protocol_version "
+    "sslcert sslcertmode sslcompression sslcrl sslcrldir sslkey sslkeylogfile sslmode sslnegotiation sslpassword "
+    "sslrootcert sslsni target_session_attrs tcp_user_timeout user"
+)
+POSTGRES_PARAMETERS = frozenset(_PARAMETERS.split())
+# Parameters of other libraries, and what to do with them.
+_FOREIGN_PARAMETERS = {
+    "schema": "remove it; it is a parameter of Prisma",
+    "pgbouncer": "remove it; it is a parameter of Prisma",
+    "connection_limit": "remove it, and set database.max_open_conns",
+    "pool_timeout": "remove it; it is a parameter of Prisma",
+    "currentschema": "remove it; it is a parameter of JDBC",
+    "ssl": "write sslmode=require",
+    "database": "write dbname",
+    "username": "write user",
+}
+
+
+def check_postgres_address(text: str) -> str | None:
+    """Return what is wrong with a PostgreSQL address or a list of `key=value` words, None when nothing is."""
+    if not text.strip():
+        return None
+    scheme, found, rest = text.partition("://")
+    if not found:
+        return _check_words(text)
+    # SQLAlchemy's spelling names its driver behind a plus sign.
+    if scheme.partition("+")[0].lower() not in _POSTGRES_SCHEMES:
+        return f"is not a PostgreSQL address; {_POSTGRES_SHAPE}"
+    head, _, query = rest.partition("?")
+    if "@" in query and "@" not in head:
+        return f"{_NOT_ENCODED}; {ENCODE}"
+    credentials, _, place = head.rpartition("@")
+    if _UNSAFE.search(credentials):
+        return f"{_NOT_ENCODED}; {ENCODE}"
+    ports = (part.rpartition("]")[2].partition(":")[2] for part in place.partition("/")[0].split(","))
+    if not all(_is_port(port) for port in ports):
+        return f"the port is not a number; {_POSTGRES_SHAPE}, and {ENCODE}"
+    return _check_parameters([name for name, _ in parse_qsl(query, keep_blank_values=True)])
+
+
+def check_web_address(text: str) -> str | None:
+    """Return what is wrong with the address of an HTTP server, None when nothing is.
+
+    It may hold neither credentials nor a query: addresses are shown in logs and errors, and stored with runs.
+    """
+    if not text:
+        return None
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return f"is not an address, or {_NOT_ENCODED}; write one such as https://host/v1"
+    if parts.username is not None or parts.password is not None or (port is not None and "@" in parts.path):
+        return "must not hold a user or a password; a key goes into `api_key`"
+    if parts.query or parts.fragment:
+        return "must not hold a query; a key goes into `api_key`"
+    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
+        return "expected an address such as https://host/v1"
+    return None
+
+
+def check_store_address(text: str, schemes: Collection[str]) -> str | None:
+    """Return what is wrong with the address of a store that may hold credentials, None when nothing is."""
+    scheme, found, rest = text.partition("://")
+    if not found or scheme.lower() not in schemes:
+        return f"expected an address that starts with {' or '.join(f'{name}://' for name in sorted(schemes))}"
+    head, _, query = rest.partition("?")
+    credentials, _, place = head.rpartition("@")
+    if _UNSAFE.search(credentials) or ("@" in query and "@" not in head) or "#" in head:
+        return f"{_NOT_ENCODED}; {ENCODE}"
+    if not _is_port(place.partition("/")[0].rpartition("]")[2].partition(":")[2]):
+        return f"the port is not a number; {ENCODE}"
+    return None
+
+
+def show_address(text: str) -> str:
+    """Return scheme, host, port and path of an address, "" when it cannot be told where its credentials end."""
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return ""
+    if not parts.scheme or not host or (port is not None and "@" in parts.path):
+        return ""
+    shown = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{shown}{f':{port}' if port is not None else ''}{parts.path}"
+
+
+def _check_words(text: str) -> str | None:
+    """Check `host=h dbname=d`; values in quotes may hold anything."""
+    names = _WORD.findall(re.sub(r"'(?:[^'\\]|\\.)*'", "''", text))
+    if not names:
+        return f"is not a PostgreSQL address; {_POSTGRES_SHAPE}"
+    if ";" in text and any(name not in POSTGRES_PARAMETERS for name in names):
+        return f"separate the parameters with blanks, not with `;`, or {_POSTGRES_SHAPE}"
+    return _check_parameters(names)
+
+
+def _check_parameters(names: list[str]) -> str | None:
+    for name in names:
+        if name in POSTGRES_PARAMETERS and name != "service":
+            continue
+        if name == "service":
+            return "`service` is not supported: the address must not depend on another file; write host and dbname"
+        if not _NAME.fullmatch(name):
+            return f"has a parameter that PostgreSQL does not know, or {_NOT_ENCODED}; {ENCODE}"
+        hint = _FOREIGN_PARAMETERS.get(name.lower()) or suggest(name, POSTGRES_PARAMETERS) or "remove it"
+        return f"unknown parameter {name!r}; {hint}"
+    return None
+
+
+def _is_port(text: str) -> bool:
+    return not text or (text.isascii() and text.isdigit() and int(text) <= _MAX_PORT)
+
+
+def _web(value: str) -> str:
+    problem = check_web_address(value)
+    if problem is not None:
+        raise ValueError(problem)
+    return value
+
+
+def _postgres(value: SecretStr) -> SecretStr:
+    problem = check_postgres_address(value.get_secret_value())
+    if problem is not None:
+        raise ValueError(problem)
+    return value
+
+
+WebAddress = Annotated[str, AfterValidator(_web)]
+"""The address of an HTTP server, without credentials."""
+PostgresAddress = Annotated[SecretStr, AfterValidator(_postgres)]
+"""The address of a PostgreSQL database, which may hold a password."""

@@ -1,0 +1,80 @@
+"""Addresses with credentials: mistakes are named, and no part of the credentials is repeated."""
+
+from __future__ import annotations
+
+import pytest
+from psycopg.pq import Conninfo
+
+from compozy.config.addresses import (
+    ENCODE,
+    POSTGRES_PARAMETERS,
+    check_postgres_address,
+    check_store_address,
+    check_web_address,
+    show_address,
+)
+
+NOT_ENCODED = f"the user or the password has a character that needs percent-encoding; {ENCODE}"
+REDIS = ("redis", "rediss", "unix")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postgres://u:p@h:7/d?sslmode=require",
+        "postgresql+psycopg://u:p%40%2F@h/d",
+        "postgres://h,h2:5433/d?target_session_attrs=read-write",
+        "postgres://u:p@[::1]:5432/d",
+        "postgres://u@/d?host=/var/run/postgresql",
+        "postgres://h/d?application_name=a%40b",
+        "host=h dbname=d password='a = b'",
+        "",
+    ],
+)
+def test_addresses_that_are_fine(text: str) -> None:
+    assert check_postgres_address(text) is None
+
+
+@pytest.mark.parametrize(
+    "password", ["SECRET/HALF", "SECRET@HALF", "SECRET#HALF", "SE?CRET", "SEC%RET", "SEC RET", "12/3"]
+)
+def test_passwords_that_are_not_encoded(password: str) -> None:
+    assert check_postgres_address(f"postgres://app:{password}@127.0.0.1:9/d") == NOT_ENCODED
+    assert check_store_address(f"redis://app:{password}@127.0.0.1:9/0", REDIS) == NOT_ENCODED
+
+
+@pytest.mark.parametrize("password", ["SECRET/HALF", "SECRET@HALF", "SECRET#HALF", "SE?CRET", "SEC%RET", "12/3"])
+def test_no_part_of_a_password_is_shown(password: str) -> None:
+    address = f"http://app:{password}@host/v1"
+    problem = check_web_address(address)
+    assert problem is not None
+    shown = f"{problem} {show_address(address)}"
+    assert not {"SECRET", "HALF", "CRET", "RET", "12/3"}.intersection(shown.replace("/", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("postgres://u:p@h/d?schema=public", "unknown parameter 'schema'; remove it; it is a parameter of Prisma"),
+        ("postgres://u:p@h/d?pgbouncer=true", "unknown parameter 'pgbouncer'; remove it; it is a parameter of Prisma"),
+        ("postgresql+asyncpg://u:p@h/d?ssl=require", "unknown parameter 'ssl'; write sslmode=require"),
+        ("postgres://u:p@h/d?sslmod=require", "unknown parameter 'sslmod'; did you mean 'sslmode'?"),
+        (
+            "service=mydb",
+            "`service` is not supported: the address must not depend on another file; write host and dbname",
+        ),
+        (
+            "host=h;database=d",
+            "separate the parameters with blanks, not with `;`, or write postgres://user:password@host:5432/dbname",
+        ),
+        ("host=h database=d", "unknown parameter 'database'; write dbname"),
+        ("mysql://u:p@h/d", "is not a PostgreSQL address; write postgres://user:password@host:5432/dbname"),
+        ("somewhere", "is not a PostgreSQL address; write postgres://user:password@host:5432/dbname"),
+    ],
+)
+def test_addresses_as_other_libraries_write_them(text: str, problem: str) -> None:
+    assert check_postgres_address(text) == problem
+
+
+def test_the_parameters_are_those_of_the_driver() -> None:
+    assert {known.keyword.decode() for known in Conninfo.get_defaults()} <= POSTGRES_PARAMETERS
