@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import AfterValidator, SecretStr
 
-from compozy.config.nearest import suggest
+from compozy.nearest import suggest
 
 ENCODE = "write @ : / ? # % in a user or a password as %40 %3A %2F %3F %23 %25"
 """The way out for credentials that are not percent-encoded."""

@@ -16,7 +16,6 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from compozy.config.absent import ABSENT, ABSENT_KINDS
-from compozy.config.nearest import suggest
 from compozy.config.nodes import (
     MappingNode,
     Node,
@@ -32,6 +31,7 @@ from compozy.config.scalars import Scalar, resolve_plain
 from compozy.config.shape import branches_at, fields_by_key, is_secret_at, keys_of_field, model_at
 from compozy.config.words import describe, join_choices, show_value
 from compozy.errors import Fault
+from compozy.nearest import suggest
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from compozy.config.nearest import suggest
 from compozy.config.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from compozy.nearest import suggest
 
 _LONGEST_SHOWN = 60
 _SWITCHES = {"yes": "true", "on": "true", "no": "false", "off": "false"}

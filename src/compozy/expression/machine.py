@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from compozy.config.nearest import suggest
 from compozy.expression.functions import call
 from compozy.expression.limits import Budget
 from compozy.expression.nodes import (
@@ -29,6 +28,7 @@ from compozy.expression.nodes import (
     Prefixed,
 )
 from compozy.expression.values import TYPES, Fail, Type, checked, equal, is_list, is_map, is_number, show, type_words
+from compozy.nearest import suggest
 
 _SHOWN_KEYS = 8
 _LONGEST_PATH = 60

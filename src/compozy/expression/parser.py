@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable
 from typing import NoReturn
 
-from compozy.config.nearest import nearest
 from compozy.expression.functions import FUNCTIONS, METHODS
 from compozy.expression.limits import MAX_LENGTH, MAX_NESTING
 from compozy.expression.nodes import (
@@ -29,6 +28,7 @@ from compozy.expression.nodes import (
     Prefixed,
 )
 from compozy.expression.tokens import END, SyntaxFault, Token, split
+from compozy.nearest import nearest
 
 MACROS = ("all", "exists", "exists_one", "filter", "map")
 _RESERVED = frozenset(

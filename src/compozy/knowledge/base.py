@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from compozy.config.nearest import suggest
 from compozy.config.settings import DatabaseSettings
 from compozy.database.jsontext import dump_json
 from compozy.errors import NotFoundError, UsageError
@@ -17,6 +16,7 @@ from compozy.knowledge.config import KnowledgeBaseSettings, KnowledgeSettings, V
 from compozy.knowledge.embed.spec import EmbedderSpec, default_spec, spec_of
 from compozy.knowledge.paths import Reach
 from compozy.model.config import ProviderConfig
+from compozy.nearest import suggest
 
 _FOREIGN = re.compile(r"[^a-z0-9]+")
 _MAX_NAME = 55

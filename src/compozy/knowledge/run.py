@@ -9,7 +9,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from compozy.config.nearest import suggest
 from compozy.database.database import Database
 from compozy.database.documents import find_open_ingestion, list_documents
 from compozy.database.executions import Execution, NewExecution, check_execution_id
@@ -19,6 +18,7 @@ from compozy.errors import ConflictError, NotFoundError, UsageError
 from compozy.ids import new_execution_id
 from compozy.knowledge.base import KnowledgeProject
 from compozy.knowledge.sources import Look, Scope, is_address, look_at
+from compozy.nearest import suggest
 
 KIND = "ingestion"
 """What the definition of such a run says that it is."""

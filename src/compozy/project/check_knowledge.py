@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from compozy.config.nearest import suggest
 from compozy.config.nodes import MappingNode, NodePath, key_place_at, node_at, place_at
 from compozy.errors import Fault, Place
+from compozy.nearest import suggest
 from compozy.project.outline import ProjectOutline, id_place, map_items, text_at
 from compozy.project.sources import ProjectSources
 

@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from compozy.config.addresses import check_web_address
-from compozy.config.nearest import suggest
 from compozy.config.nodes import MappingNode, Node, ScalarNode, SequenceNode, key_place_at, place_at
 from compozy.errors import Fault, Place
+from compozy.nearest import suggest
 from compozy.project.outline import ProjectOutline, ProviderOutline, id_place, text_at
 from compozy.project.paths import absolute
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from compozy.config.nearest import suggest
 from compozy.config.nodes import node_at, place_at
 from compozy.errors import Fault, Place
+from compozy.nearest import suggest
 from compozy.project.flow import Flow, Link, flows_of
 from compozy.project.outline import TaskList, TaskOutline, WorkflowOutline, id_place
 from compozy.template import has_actions

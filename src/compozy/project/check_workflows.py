@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from compozy.config.nearest import suggest
 from compozy.config.nodes import MappingNode, NodePath, key_place_at, node_at, place_at, to_value
 from compozy.errors import Fault, Place
+from compozy.nearest import suggest
 from compozy.project.check_tasks import check_tasks
 from compozy.project.outline import ProjectOutline, TaskOutline, WorkflowOutline, id_place, text_at
 from compozy.schema import check_schema
@@ -90,4 +90,5 @@ def _check_schema(node: MappingNode, path: NodePath) -> Iterator[Fault]:
         return
     for problem in check_schema(to_value(found)):
         message = f"{path[-1]} schema: {problem.message}"
-        yield Fault(place=place_at(found, problem.path), message=message, code="schema")
+        place = (key_place_at if problem.at_key else place_at)(found, problem.path)
+        yield Fault(place=place, message=message, code="schema")

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from compozy.config.nearest import suggest
 from compozy.config.nodes import MappingNode, NodePath, ScalarNode, node_at, place_at
 from compozy.config.settings import (
     DEFAULT_CONCURRENCY,
@@ -18,6 +17,7 @@ from compozy.config.settings import (
 from compozy.errors import NotFoundError, Place
 from compozy.knowledge.config import KnowledgeSettings
 from compozy.model.config import ProviderConfig
+from compozy.nearest import suggest
 from compozy.project.file import ProjectOptions
 from compozy.workflow.config import WorkflowConfig
 

@@ -6,11 +6,28 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from compozy.nearest import nearest
 from compozy.schema.json_kinds import is_map
 from compozy.schema.problem import Problem
+from compozy.schema.validate import fill_defaults, find_problems
 from compozy.schema.walk import in_place_schemas, resolve_pointer, walk_schemas
 from compozy.schema.words import TYPES, describe_error, show
 
+KEYWORDS = frozenset(
+    {"$comment", "$defs", "$id", "$ref", "$schema", "additionalProperties", "allOf", "anyOf", "const", "contains"}
+    | {"contentEncoding", "contentMediaType", "contentSchema", "default", "definitions", "dependencies"}
+    | {"dependentRequired", "dependentSchemas", "deprecated", "description", "else", "enum", "examples"}
+    | {"exclusiveMaximum", "exclusiveMinimum", "format", "if", "items", "maxContains", "maxItems", "maxLength"}
+    | {"maxProperties", "maximum", "minContains", "minItems", "minLength", "minProperties", "minimum", "multipleOf"}
+    | {"not", "oneOf", "pattern", "patternProperties", "prefixItems", "properties", "propertyNames", "readOnly"}
+    | {"required", "then", "title", "type", "unevaluatedItems", "unevaluatedProperties", "uniqueItems", "writeOnly"}
+)
+"""Keywords of JSON Schema 2020-12, and the two of earlier drafts that are still read or written."""
+# Of OpenAPI.
+_ANNOTATIONS = frozenset({"discriminator", "example", "externalDocs", "nullable", "xml"})
+_SHORT = {"min": "minimum", "max": "maximum"}
+# How near a word must be to a keyword to be taken for a misspelling: `typ` is, `content` is not.
+_MISSPELLED = 0.75
 _NOT_SUPPORTED = ("$dynamicRef", "$dynamicAnchor", "$anchor", "$recursiveRef", "$vocabulary")
 
 
@@ -22,6 +39,8 @@ def check_schema(schema: Any) -> list[Problem]:
     problems = [_say_type(schema, describe_error(error)) for error in meta.iter_errors(schema)]
     wrong = {problem.path for problem in problems}
     problems += [problem for problem in _check_content(schema) if problem.path not in wrong]
+    if not problems:
+        problems += _check_defaults(schema)
     return sorted(set(problems), key=lambda problem: (str(problem.path), problem.message))
 
 
@@ -35,6 +54,27 @@ def _say_type(root: Any, problem: Problem) -> Problem:
     return Problem(path=problem.path, message=f"{show(found)} is no type; the types are {', '.join(TYPES)}")
 
 
+def _check_defaults(root: Any) -> Iterator[Problem]:
+    """Find defaults that their own schema refuses: each run that leaves the value out would fail."""
+    for path, schema in walk_schemas(root):
+        if "default" in schema:
+            value = fill_defaults(root, schema, schema["default"])
+            for problem in find_problems(root, schema, value):
+                place = f"{problem.dotted}: " if problem.path else ""
+                yield Problem(path=(*path, "default"), message=f"default: {place}{problem.message}")
+
+
+def _check_keywords(schema: dict[str, Any], path: tuple[str | int, ...]) -> Iterator[Problem]:
+    """Find misspelled keywords. A word that is near none is an annotation, which JSON Schema allows."""
+    for word in schema:
+        if word in KEYWORDS or word in _ANNOTATIONS or word.startswith("x-"):
+            continue
+        meant = _SHORT.get(word.lower()) or nearest(word, KEYWORDS, likeness=_MISSPELLED)
+        if meant:
+            message = f"unknown keyword {word!r} (did you mean {meant!r}?)"
+            yield Problem(path=(*path, word), message=message, at_key=True)
+
+
 def _check_content(root: Any) -> Iterator[Problem]:
     for path, schema in walk_schemas(root):
         for keyword in _NOT_SUPPORTED:
@@ -45,6 +85,7 @@ def _check_content(root: Any) -> Iterator[Problem]:
         if isinstance(schema.get("$ref"), str):
             yield from _check_reference(root, schema["$ref"], (*path, "$ref"))
         yield from _check_patterns(schema, path)
+        yield from _check_keywords(schema, path)
     yield from _check_endless(root)
 
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """`message` says what is wrong with the value at `path`; () is the whole."""
+    """`message` says what is wrong with the value at `path`; () is the whole. `at_key`: with its key."""
 
     path: tuple[str | int, ...]
     message: str
+    at_key: bool = False
 
     @property
     def dotted(self) -> str:

@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 from compozy.schema.json_kinds import is_list, is_map
+from compozy.schema.problem import Problem
 from compozy.schema.walk import resolve_pointer
 from compozy.schema.words import describe_error
 
@@ -18,7 +19,7 @@ def apply_defaults(schema: Any, value: Any) -> Any:
     Defaults are found in `properties`, also behind `items`, `allOf` and a local `$ref`. A default is taken as it is
     written; whether it fits is for `validate_value` to say.
     """
-    return _fill(schema, schema, copy.deepcopy(value), _MAX_DEPTH)
+    return fill_defaults(schema, schema, value)
 
 
 def validate_value(schema: Any, value: Any) -> list[tuple[str, str]]:
@@ -27,13 +28,22 @@ def validate_value(schema: Any, value: Any) -> list[tuple[str, str]]:
     Returns:
         Pairs of a path (`items[0].name`, "" for the whole value) and a message in plain words, sorted.
     """
+    return sorted((problem.dotted, problem.message) for problem in find_problems(schema, schema, value))
+
+
+def find_problems(root: Any, schema: Any, value: Any) -> set[Problem]:
+    """Return what in `value` does not fit `schema`, a part of `root`, from where its references count."""
     from jsonschema import Draft202012Validator
     from referencing import Registry
 
     # A registry of its own: nothing is ever fetched.
-    validator: Any = Draft202012Validator(schema, registry=Registry())
-    problems = {describe_error(error) for error in validator.iter_errors(value)}
-    return sorted((problem.dotted, problem.message) for problem in problems)
+    validator: Any = Draft202012Validator(root, registry=Registry())
+    return {describe_error(error) for error in validator.descend(value, schema)}
+
+
+def fill_defaults(root: Any, schema: Any, value: Any) -> Any:
+    """Return a copy of `value` with the defaults of `schema`, a part of `root`."""
+    return _fill(root, schema, copy.deepcopy(value), _MAX_DEPTH)
 
 
 def _fill(root: Any, schema: Any, value: Any, depth: int) -> Any:

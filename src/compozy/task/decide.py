@@ -9,9 +9,9 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from compozy import template
-from compozy.config.nearest import suggest
 from compozy.errors import ExpressionError, Place
 from compozy.expression import evaluate, evaluate_condition
+from compozy.nearest import suggest
 from compozy.task.scope import Scope, TemplatePath, render_text
 
 _LONGEST_SHOWN = 60

@@ -12,7 +12,6 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
-from compozy.config.nearest import suggest
 from compozy.database.control import ask_to_cancel, ask_to_pause, resume_run
 from compozy.database.database import Database
 from compozy.database.executions import Execution, get_execution
@@ -20,6 +19,7 @@ from compozy.database.signals import Signal, count_taken, send_signal
 from compozy.database.tasks import TaskState, list_waiting_tasks
 from compozy.errors import ConflictError, NotFoundError, RunCanceledError, SchemaMismatchError, UsageError
 from compozy.ids import new_signal_id
+from compozy.nearest import suggest
 from compozy.schema import apply_defaults, validate_value
 from compozy.template import has_actions
 

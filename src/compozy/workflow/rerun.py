@@ -8,12 +8,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from compozy.config.nearest import suggest
 from compozy.database.executions import Execution, NewExecution, describe_end, get_execution
 from compozy.database.status import Status
 from compozy.database.tasks import TaskEnd, TaskState, list_tasks
 from compozy.errors import ConflictError, NotFoundError, UsageError
 from compozy.knowledge.run import repeat_ingestion
+from compozy.nearest import suggest
 from compozy.task.next import plan_of
 from compozy.task.tree import TaskResult
 from compozy.workflow.config import WorkflowConfig

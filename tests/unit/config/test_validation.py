@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compozy.config.absent import ABSENT
-from compozy.config.nearest import nearest, suggest
 from compozy.config.nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode
 from compozy.config.parse import parse_yaml
 from compozy.config.settings import DatabaseSettings
@@ -17,6 +16,7 @@ from compozy.config.shape import fields_by_key
 from compozy.config.timespan import format_duration, parse_duration_s
 from compozy.config.validate import validate
 from compozy.errors import Place
+from compozy.nearest import nearest, suggest
 from compozy.project.file import ProjectFile
 from compozy.schema.json_kinds import is_list, is_map
 from compozy.workflow.config import WorkflowConfig
