@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 
 _PROPERTIES = re.compile(r"(?:[&!]\S*[ \t\r\n]+)*")
-_BREAK = re.compile(r"\r\n|[\r\n\x85\u2028\u2029]")
+_BREAK = re.compile(r"\r\n|[\r\n]")
 _BLANKS = re.compile(r"[ \t]*")
 _HEADER = re.compile(r"[|>][-+0-9]*[ \t]*(?:#[^\r\n]*)?(?:\r\n|\n|\r|$)")
 _LINE = re.compile(r"([^\r\n]*)(\r\n|\n|\r|$)")
@@ -62,7 +62,7 @@ def _decode_flow(text: str, start: int, end: int, style: str) -> _Chars:
                 break
             chars.append(("'", at))
             at += 2
-        elif char in " \t\r\n\x85\u2028\u2029":
+        elif char in " \t\r\n":
             at = _decode_space(text, at, end, chars)
         elif char == "\\" and style == '"':
             at = _decode_escape(text, at, end, chars)

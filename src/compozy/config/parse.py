@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from compozy.config.compose import Composer
+from compozy.config.masked import MaskedText
 from compozy.config.nodes import Node
 from compozy.config.syntax import syntax_fault
 from compozy.config.text import SourceText
@@ -80,14 +81,18 @@ def _escape(char: str) -> str:
 
 
 def _compose(source: SourceText, loader: Any) -> ParsedFile:
-    composer = Composer(source, _events(source.text, loader))
-    try:
-        node = composer.compose_document()
-    except yaml.MarkedYAMLError as error:
-        return ParsedFile(node=None, faults=_with_last(composer.faults, syntax_fault(source, error)))
-    except (ValueError, OverflowError):  # PyYAML's own parser, on an escape beyond the last character
-        return _failed(Place(file=source.file), "an escape names a character that does not exist")
-    return ParsedFile(node=node, faults=tuple(composer.faults))
+    masked = MaskedText(source.text)
+    while True:
+        composer = Composer(source, masked.unmask(_events(masked.text, loader)))
+        try:
+            node = composer.compose_document()
+        except yaml.MarkedYAMLError as error:
+            if masked.mask_tab(error):
+                continue
+            return ParsedFile(node=None, faults=_with_last(composer.faults, syntax_fault(source, error)))
+        except (ValueError, OverflowError):  # PyYAML's own parser, on an escape beyond the last character
+            return _failed(Place(file=source.file), "an escape names a character that does not exist")
+        return ParsedFile(node=node, faults=tuple(composer.faults))
 
 
 def _with_last(faults: list[Fault], last: Fault) -> tuple[Fault, ...]:

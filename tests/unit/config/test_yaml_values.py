@@ -10,7 +10,7 @@ import yaml
 from tests.faulty.corpus import FOLDER, read_case
 
 from compozy.config.compose import MAX_NODES
-from compozy.config.nodes import key_place_at, place_at, to_value
+from compozy.config.nodes import ScalarNode, key_place_at, node_at, place_at, to_value
 from compozy.config.parse import MAX_BYTES, parse_yaml, read_yaml
 from compozy.errors import Place
 
@@ -69,6 +69,45 @@ def test_a_place_counts_only_real_line_breaks() -> None:
     node = parse_yaml("a: 'x\u2028y'\r\nb: 1\rc: 2\n".encode(), file="f").node
     assert node is not None
     assert [place_at(node, (key,)).line for key in "abc"] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("loader", [yaml.CSafeLoader, yaml.SafeLoader])
+@pytest.mark.parametrize("char", ["\u2028", "\u2029", "\x85"])
+def test_separators_of_yaml_1_1_are_text(char: str, loader: Any) -> None:
+    text = f"a: one{char}two\nb: |\n  x{char}  y\n  z\n"
+    text += f"c: \"p{char}q\"\nd: 'r{char}s'\n# {char}x\nk{char}: >-\n  v{char}w\n"
+    node = parse_yaml(text.encode(), file="f", loader=loader).node
+    assert node is not None
+    assert to_value(node) == {
+        "a": f"one{char}two",
+        "b": f"x{char}  y\nz\n",
+        "c": f"p{char}q",
+        "d": f"r{char}s",
+        f"k{char}": f"v{char}w",
+    }
+    block = node_at(node, ("b",))
+    assert isinstance(block, ScalarNode)
+    assert block.locate(block.text.index("z")) == Place(file="f", line=4, col=3)
+    quoted = node_at(node, ("c",))
+    assert isinstance(quoted, ScalarNode)
+    assert quoted.locate(2) == Place(file="f", line=5, col=7)
+
+
+def test_private_characters_stay_what_they_are() -> None:
+    assert value_of("a: \ue000\u2028\ue001\n") == {"a": "\ue000\u2028\ue001"}
+
+
+@pytest.mark.parametrize("loader", [yaml.CSafeLoader, yaml.SafeLoader])
+def test_the_first_line_of_a_text_may_begin_with_a_tab(loader: Any) -> None:
+    node = parse_yaml(b"a: |\n  \tone\n  two\nb: >\n\n  \tone\n", file="f", loader=loader).node
+    assert node is not None
+    assert to_value(node) == {"a": "\tone\ntwo\n", "b": "\n\tone\n"}
+
+
+def test_a_tab_that_indents_is_a_fault() -> None:
+    assert [str(fault) for fault in parse_yaml(b"a:\n\tb: 1\n", file="f").faults] == [
+        "f:2:1: a tab cannot indent YAML (use spaces)"
+    ]
 
 
 def test_limits(tmp_path: Path) -> None:
