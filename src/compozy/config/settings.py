@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from compozy.config.addresses import PostgresAddress
 from compozy.config.duration import DurationS
+from compozy.config.fingerprint import MEMORY
 
 _MIN_KEY = 16
+_SQLITE_URL = re.compile(r"(?:sqlite(?:\+\w+)?|file):", re.IGNORECASE)
+_SHELL_VARIABLE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
+
+
+def check_sqlite_path(path: str) -> str | None:
+    """Return what is wrong with the path of a SQLite database, None when nothing is."""
+    url = _SQLITE_URL.match(path)
+    if url is not None:
+        rest = path[url.end() :].partition("?")[0]
+        # SQLAlchemy: three slashes before a relative path, four before an absolute one. SQLite: `file:` and a path.
+        plain = rest.removeprefix("///")
+        name = MEMORY if MEMORY in rest or "mode=memory" in path or not plain else plain
+        return f"expected a path, got a URL; write {name}"
+    variable = _SHELL_VARIABLE.search(path)
+    if variable is not None:
+        return f"{variable[0]!r} is not a variable; write ${{{variable[1]}}}"
+    return None
 
 
 def check_header_key(key: SecretStr | None) -> SecretStr | None:
@@ -76,6 +95,15 @@ class DatabaseSettings(Section):
         default=1800.0, description="PostgreSQL: age at which a connection is replaced."
     )
     conn_max_idle_time: DurationS = Field(default=300.0, description="PostgreSQL: idle time after which one is closed.")
+
+    @field_validator("path")
+    @classmethod
+    def _check_path(cls, path: str | None) -> str | None:
+        """Refuse the ways of other programs to name a file, which would create files of odd names."""
+        problem = None if path is None else check_sqlite_path(path)
+        if problem is not None:
+            raise ValueError(problem)
+        return path
 
 
 class ServerSettings(Section):

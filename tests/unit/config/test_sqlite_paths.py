@@ -1,0 +1,33 @@
+"""Paths of SQLite databases as other programs write them."""
+
+from __future__ import annotations
+
+import pytest
+
+from compozy.config.settings import check_sqlite_path
+
+
+@pytest.mark.parametrize(
+    ("path", "write"),
+    [
+        ("sqlite:///./data/c.db", "./data/c.db"),
+        ("sqlite:////var/lib/c.db", "/var/lib/c.db"),
+        ("sqlite+aiosqlite:///c.db", "c.db"),
+        ("sqlite://", ":memory:"),
+        ("sqlite:///:memory:", ":memory:"),
+        ("SQLite:c.db", "c.db"),
+        ("file::memory:?cache=shared", ":memory:"),
+        ("file:data/c.db?mode=rwc", "data/c.db"),
+        ("file:c?mode=memory", ":memory:"),
+        ("file:///var/c.db", "/var/c.db"),
+    ],
+)
+def test_a_url_is_refused_with_the_path_in_it(path: str, write: str) -> None:
+    assert check_sqlite_path(path) == f"expected a path, got a URL; write {write}"
+
+
+@pytest.mark.parametrize(
+    "path", [":memory:", "data/c.db", "/var/lib/c.db", "~/c.db", "files/sqlite:x", "cost$.db", "a$1.db"]
+)
+def test_paths_that_are_fine(path: str) -> None:
+    assert check_sqlite_path(path) is None
