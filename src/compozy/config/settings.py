@@ -22,8 +22,8 @@ def check_sqlite_path(path: str) -> str | None:
     if url is not None:
         rest = path[url.end() :].partition("?")[0]
         # SQLAlchemy: three slashes before a relative path, four before an absolute one. SQLite: `file:` and a path.
-        plain = rest.removeprefix("///")
-        name = MEMORY if MEMORY in rest or "mode=memory" in path or not plain else plain
+        plain = rest.removeprefix("//" if url[0].lower() == "file:" else "///") if rest.startswith("///") else rest
+        name = MEMORY if MEMORY in rest or "mode=memory" in path or not plain.strip("/") else plain
         return f"expected a path, got a URL; write {name}"
     variable = _SHELL_VARIABLE.search(path)
     if variable is not None:

@@ -16,6 +16,8 @@ ROOTS = ("input", "tasks", "workflow", "project", "env")
 _MORE_ROOTS = ("task", "parent", "current", "trigger")
 # There for workflows of earlier editions, and always empty.
 _EMPTY_ROOTS = frozenset({"tools", "agents"})
+WORKFLOW_FIELDS = ("id", "exec_id", "input", "status")
+PROJECT_FIELDS = ("id", "name")
 TASK_FIELDS = ("output", "status", "input", "error", "id", "children", "type")
 SOURCES = "sources"
 TEXT_FIELDS = ("text", "response", SOURCES)
@@ -227,7 +229,16 @@ def _list_of(words: str, keys: Iterable[str]) -> str:
     return f"{words} {', '.join(names)}" if names else ""
 
 
+def _check_fixed_path(root: str, fields: tuple[str, ...], rest: list[str]) -> Words | None:
+    if rest[0] in fields:
+        return None
+    hint = suggest(rest[0], fields) or _list_of("it has", fields)
+    return Words(message=f".{root} has no {rest[0]!r}", hint=hint)
+
+
 _CHECKS: dict[str, Callable[[Reading, list[str]], Words | None]] = {
     "input": _check_input_path,
     "tasks": _check_tasks_path,
+    "workflow": lambda _, rest: _check_fixed_path("workflow", WORKFLOW_FIELDS, rest),
+    "project": lambda _, rest: _check_fixed_path("project", PROJECT_FIELDS, rest),
 }
