@@ -106,6 +106,12 @@ def print_note(text: str) -> None:
     write_note(f"{_visible(text)}\n")
 
 
+def print_warnings(warnings: Iterable[str]) -> None:
+    """Print what does not keep a command from its work."""
+    for warning in warnings:
+        print_note(f"warning: {warning}")
+
+
 def _visible(text: str) -> str:
     """Return `text` with every control character spelled out but the ends of lines and the styles of `paint`.
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from compozy.cli.find import Found
 from compozy.cli.given import RunRequest, name_known_run
-from compozy.cli.output import print_note
+from compozy.cli.output import print_note, print_warnings
 from compozy.cli.progress import Progress, task_details
 from compozy.cli.results import (
     has_foreign_format,
@@ -102,6 +102,8 @@ class _RemoteRun:
         if self._request.timeout_s is not None:
             body["timeout"] = self._request.timeout_s
         run = self._start(body)
+        if not self._request.quiet:
+            print_warnings(run.get("warnings", []))
         if Status(run["status"]).is_final:
             return run
         watch = _Watch(self._client, self._id, Progress(self._id, quiet=self._request.quiet))

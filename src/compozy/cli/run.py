@@ -10,7 +10,7 @@ import threading
 from compozy.app import COMMAND, App, close_storage, concurrency_warning, open_app, open_reading, open_storage
 from compozy.cli.executions import until_it_rests
 from compozy.cli.given import RunRequest, name_known_run
-from compozy.cli.output import print_note
+from compozy.cli.output import print_note, print_warnings
 from compozy.cli.progress import Progress
 from compozy.cli.results import INTERRUPTED, print_result
 from compozy.database.database import Database
@@ -20,7 +20,7 @@ from compozy.errors import NotFoundError, RunCanceledError
 from compozy.knowledge.run import check_request, is_ingestion, request_of, start_again
 from compozy.project.definition import snapshot
 from compozy.project.loaded import LoadedProject, LoadedWorkflow
-from compozy.workflow.documents import read_run
+from compozy.workflow.documents import input_warnings, read_run
 from compozy.workflow.rerun import RerunRequest, prepare_ingestion_again, prepare_rerun, read_source
 from compozy.workflow.start import check_same_run, prepare_run, start_run
 
@@ -119,7 +119,7 @@ class _Runner:
         self._listen_for_signals()
         progress = Progress(run_id, quiet=self._request.quiet)
         async with open_app(self._project, self._database, role=COMMAND, report=progress) as app:
-            self._tell_at_start(app)
+            self._tell_at_start(app, new)
             created = await self._start(app, new)
             if not created:
                 await self._join(app, new)
@@ -180,11 +180,12 @@ class _Runner:
         timer.daemon = True
         timer.start()
 
-    def _tell_at_start(self, app: App) -> None:
+    def _tell_at_start(self, app: App, new: NewExecution) -> None:
         if self._request.quiet:
             return
+        print_warnings(input_warnings(new))
         if warning := concurrency_warning(self._project):
-            print_note(f"warning: {warning}")
+            print_warnings([warning])
         if app.left_unfinished:
             print_note(f"note: going on with {app.left_unfinished} unfinished run(s) of a process that ended early")
 

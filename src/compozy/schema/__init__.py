@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from compozy.schema.check import check_schema
-from compozy.schema.keys import is_closed, listed_keys
+from compozy.schema.keys import find_unlisted, is_closed, listed_keys
 from compozy.schema.problem import Problem
 from compozy.schema.validate import apply_defaults, validate_value
 
-__all__ = ["Problem", "apply_defaults", "check_schema", "is_closed", "listed_keys", "validate_value"]
+__all__ = ["Problem", "apply_defaults", "check_schema", "find_unlisted", "is_closed", "listed_keys", "validate_value"]

@@ -39,7 +39,7 @@ def check_schema(schema: Any) -> list[Problem]:
     problems = [_say_type(schema, describe_error(error)) for error in meta.iter_errors(schema)]
     wrong = {problem.path for problem in problems}
     problems += [problem for problem in _check_content(schema) if problem.path not in wrong]
-    if not problems:
+    if all(problem.at_key for problem in problems):
         problems += _check_defaults(schema)
     return sorted(set(problems), key=lambda problem: (str(problem.path), problem.message))
 

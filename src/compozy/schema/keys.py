@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from compozy.schema.json_kinds import is_map
+from compozy.nearest import nearest
+from compozy.schema.json_kinds import is_list, is_map
 
 _OPEN = ("patternProperties", "allOf", "anyOf", "oneOf", "$ref", "if", "dependentSchemas", "unevaluatedProperties")
 
@@ -22,3 +24,26 @@ def listed_keys(schema: Any) -> frozenset[str] | None:
 def is_closed(schema: Any) -> bool:
     """Return whether `schema` refuses keys that it does not list."""
     return is_map(schema) and schema.get("additionalProperties") is False
+
+
+def find_unlisted(schema: Any, value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the keys of `value` that `schema` allows but does not list: most likely they are misspelled.
+
+    Yields:
+        The path of a key (`address.zipp`), and the listed key that is nearest, "" for none.
+    """
+    if not is_map(schema):
+        return
+    if is_list(value):
+        for index, item in enumerate(value):
+            yield from find_unlisted(schema.get("items"), item, f"{path}[{index}]")
+    if not is_map(value):
+        return
+    listed = listed_keys(schema)
+    properties: Any = schema.get("properties")
+    for key, below in value.items():
+        full = f"{path}.{key}" if path else str(key)
+        if listed is not None and key not in listed:
+            yield full, nearest(str(key), listed) or ""
+        elif is_map(properties):
+            yield from find_unlisted(properties.get(key), below, full)

@@ -105,6 +105,12 @@ class WorkflowInfo(BaseModel):
     tasks: list[str] = Field(description="Ids of its tasks in order.")
 
 
+class WorkflowDetail(WorkflowInfo):
+    """A workflow with the schema of its input."""
+
+    input_schema: dict[str, Any] | None = Field(description="JSON Schema of the input; null takes any object.")
+
+
 class WorkflowGraph(BaseModel):
     """The drawings of a workflow."""
 
@@ -168,6 +174,7 @@ class ExecutionInfo(_Timed):
 class ExecutionDetail(ExecutionInfo):
     """One execution with its tasks."""
 
+    warnings: list[str] = Field(description="Keys of the input that the workflow's schema does not list.")
     fallbacks: list[dict[str, Any]] = Field(description="Which provider answered instead of which, and why.")
     tasks: list[TaskInfo]
 

@@ -20,8 +20,8 @@ from compozy.server.models import (
     SignalSent,
     StartBody,
     StartSyncBody,
+    WorkflowDetail,
     WorkflowGraph,
-    WorkflowInfo,
     WorkflowList,
 )
 from compozy.server.problems import MEDIA_TYPE, JsonResponse
@@ -88,7 +88,7 @@ async def list_workflows(request: Request) -> JsonResponse:
     return JsonResponse({"workflows": service_of(request).workflows()})
 
 
-@router.get("/workflows/{workflow_id}", response_model=WorkflowInfo, responses=problems(404), tags=["workflows"])
+@router.get("/workflows/{workflow_id}", response_model=WorkflowDetail, responses=problems(404), tags=["workflows"])
 async def get_workflow(request: Request, workflow_id: WorkflowId) -> JsonResponse:
     """One workflow."""
     return JsonResponse(service_of(request).workflow(workflow_id))

@@ -31,6 +31,7 @@ from compozy.errors import (
 )
 from compozy.knowledge.run import check_request, is_ingestion, request_of, start_again
 from compozy.project.definition import snapshot
+from compozy.project.loaded import LoadedWorkflow
 from compozy.workflow.documents import execution_document, read_run, workflow_document
 from compozy.workflow.graph import graph_document
 from compozy.workflow.operate import approve, cancel, pause, resume, signal
@@ -79,15 +80,18 @@ class Service:
 
     def workflows(self) -> list[Document]:
         """Return every workflow of the project."""
-        return [self.workflow(workflow_id) for workflow_id in self.app.project.workflows]
+        return [self._document(found) for found in self.app.project.workflows.values()]
 
     def workflow(self, workflow_id: str) -> Document:
-        """Return one workflow.
+        """Return one workflow with the schema of its input.
 
         Raises:
             NotFoundError: the project has none of this id.
         """
         found = self.app.project.workflow(workflow_id)
+        return {**self._document(found), "input_schema": found.config.input_schema}
+
+    def _document(self, found: LoadedWorkflow) -> Document:
         return workflow_document(found.config, found.file.relative_to(self.app.project.root).as_posix())
 
     def graph(self, workflow_id: str) -> Document:

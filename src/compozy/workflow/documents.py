@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
 
 from compozy.clock import format_time
-from compozy.database.executions import Execution, get_execution
+from compozy.database.executions import Execution, NewExecution, get_execution
 from compozy.database.signals import list_signalled
 from compozy.database.status import Status
 from compozy.database.tasks import TaskState, list_tasks
+from compozy.schema import find_unlisted
 from compozy.workflow.config import WorkflowConfig
+
+MAX_WARNINGS = 10
 
 
 def read_run(connection: sa.Connection, execution_id: str) -> tuple[Execution, dict[str, Any]]:
@@ -49,9 +53,22 @@ def execution_document(
         "origin": run.origin,
     }
     if tasks is not None:
+        document["warnings"] = input_warnings(run)
         document["fallbacks"] = _fallbacks(tasks)
         document["tasks"] = [_task_document(task, arrived) for task in tasks]
     return document
+
+
+def input_warnings(run: Execution | NewExecution) -> list[str]:
+    """Name keys of the input that the workflow's schema allows but does not list, at most ten."""
+    workflow: dict[str, Any] = run.definition.get("workflow", {})
+    config: dict[str, Any] = workflow.get("config") or {}
+    schema = workflow.get("input") or config.get("input")
+    return [
+        f"the input schema of workflow {run.workflow_id!r} does not list {key!r}"
+        + (f" (did you mean {meant!r}?)" if meant else "")
+        for key, meant in islice(find_unlisted(schema, run.input), MAX_WARNINGS)
+    ]
 
 
 def workflow_document(workflow: WorkflowConfig, file: str) -> dict[str, Any]:

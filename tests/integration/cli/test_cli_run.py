@@ -57,8 +57,7 @@ def test_a_run_as_json_is_one_document(cli: RunCli, project: Path) -> None:
             "journal_format": 1,
             "requested": None,
             "rerun_of": None,
-            "origin": None,
-            "fallbacks": [],
+            "origin": None, 'warnings': [], "fallbacks": [],
             "tasks": [
                 {
                     "task_id": "one",
@@ -363,6 +362,19 @@ SCHEMA = {
     "required": ["age"],
     "additionalProperties": False,
 }
+
+
+def test_misspelled_input_keys_are_named(cli: RunCli, tmp_path: Path) -> None:
+    schema = {key: value for key, value in SCHEMA.items() if key != "additionalProperties"}
+    write_project(tmp_path, {"echo": {**WORKFLOWS["echo"], "input": schema}})
+    done = cli("workflow", "run", "echo", "--input", '{"age": 1, "nmae": "Ada", "tags": [{"n": 1, "xyz": 2}]}')
+    assert done.status == 0
+    assert [line for line in done.err.splitlines() if line.startswith("warning")] == [
+        "warning: the input schema of workflow 'echo' does not list 'nmae' (did you mean 'name'?)",
+        "warning: the input schema of workflow 'echo' does not list 'tags[0].xyz'",
+    ]
+    quiet = cli("workflow", "run", "echo", "--input", '{"age": 1, "nmae": "Ada"}', "--quiet")
+    assert "warning" not in quiet.err
 
 
 def test_a_schema_fills_in_defaults_and_names_what_does_not_fit(cli: RunCli, tmp_path: Path) -> None:

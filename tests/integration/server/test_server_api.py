@@ -48,7 +48,21 @@ async def test_workflows(client: httpx.AsyncClient) -> None:
     listed = (await client.get(f"{API}/workflows")).json()["workflows"]
     assert [workflow["id"] for workflow in listed] == ["bad", "echo", "slow", "two", "typed"]
     two = (await client.get(f"{API}/workflows/two")).json()
-    assert two == {"id": "two", "name": None, "description": None, "file": two["file"], "tasks": ["one", "two"]}
+    known = {"id": "two", "name": None, "description": None, "file": two["file"], "tasks": ["one", "two"]}
+    assert two == {**known, "input_schema": None}
+    assert known in listed
+    typed = (await client.get(f"{API}/workflows/typed")).json()
+    assert typed["input_schema"]["type"] == "object"
+
+
+async def test_input_keys_that_the_schema_does_not_list_are_named(client: httpx.AsyncClient) -> None:
+    schema = (await client.get(f"{API}/workflows/typed")).json()["input_schema"]
+    key = next(iter(schema["properties"]))
+    run = await start(client, "typed", input={key: 1, f"{key}x": 2})
+    assert run["warnings"] == [f"the input schema of workflow 'typed' does not list '{key}x'"]
+
+
+async def test_an_unknown_workflow(client: httpx.AsyncClient) -> None:
     assert (await client.get(f"{API}/workflows/tow")).json() == {
         "type": "about:blank",
         "title": "Not Found",
