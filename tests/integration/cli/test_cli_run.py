@@ -57,7 +57,9 @@ def test_a_run_as_json_is_one_document(cli: RunCli, project: Path) -> None:
             "journal_format": 1,
             "requested": None,
             "rerun_of": None,
-            "origin": None, 'warnings': [], "fallbacks": [],
+            "origin": None,
+            "warnings": [],
+            "fallbacks": [],
             "tasks": [
                 {
                     "task_id": "one",
