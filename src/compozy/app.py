@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from compozy.config.fingerprint import database_fingerprint
 from compozy.database.database import Database, describe_location, open_database, open_for_reading
-from compozy.database.executors import bury_dead
+from compozy.database.executors import reap_expired_executors
 from compozy.database.facts import claim_for_project, refuse_other_project
 from compozy.database.migrate import (
     NO_DATABASE,
@@ -170,7 +170,7 @@ def open_control(project: LoadedProject) -> Generator[Database | None, None, Non
         alone = _is_alone(database)
         if alone is not None:
             with database.write() as connection:
-                bury_dead(connection, except_id="" if alone else None)
+                reap_expired_executors(connection, except_id="" if alone else None)
         yield database
     finally:
         close_storage(database)

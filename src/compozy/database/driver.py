@@ -21,6 +21,10 @@ class Driver(Protocol):
         """Begin a transaction that writes, on a connection that has none."""
         ...
 
+    def allow_pauses(self, connection: sa.Connection) -> None:
+        """Let the transaction of `connection` stand still for minutes, where the database would end it."""
+        ...
+
     def find_foreign(self, tables: Iterable[str]) -> str | None:
         """Return one of the `tables` that shows that a database without our version is another program's."""
         ...

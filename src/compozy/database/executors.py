@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -64,11 +65,11 @@ def list_living(connection: sa.Connection) -> list[str]:
     return [f"{role} on {host}, pid {pid}" for role, host, pid in connection.execute(living)]
 
 
-def has_dead(connection: sa.Connection) -> bool:
-    """Return whether `bury_dead` has something to do: the lease of a process ran out, or a run belongs to nobody."""
-    dead = sa.exists().where(executors.c.lease_until_ms < _clock_ms(connection))
+def has_expired_executors(connection: sa.Connection) -> bool:
+    """Return whether a lease has expired, or an open run belongs to a process that is gone."""
+    expired = sa.exists().where(executors.c.lease_until_ms < _clock_ms(connection))
     orphaned = sa.exists().where(*_IS_ORPHAN)
-    return bool(connection.execute(sa.select(sa.or_(dead, orphaned))).scalar())
+    return bool(connection.execute(sa.select(sa.or_(expired, orphaned))).scalar())
 
 
 def delete_executor(connection: sa.Connection, executor_id: str) -> None:
@@ -76,22 +77,43 @@ def delete_executor(connection: sa.Connection, executor_id: str) -> None:
     connection.execute(sa.delete(executors).where(executors.c.executor_id == executor_id))
 
 
-def bury_dead(connection: sa.Connection, *, except_id: str | None = None) -> int:
-    """Forget processes whose lease ran out, and free their open runs for others to claim.
+@dataclass(frozen=True, kw_only=True)
+class Reaped:
+    """How many processes were forgotten, and how many of their runs are free."""
+
+    executors: int
+    runs: int
+
+
+def reap_expired_executors(connection: sa.Connection, *, except_id: str | None = None) -> Reaped:
+    """Forget processes whose lease expired, and free their open runs for others to claim.
+
+    Rows that another transaction has locked are left to the next call: a process that stopped within a transaction
+    delays the runs that it locked, and no others.
 
     Args:
         connection: within a transaction.
-        except_id: when given, every other process is dead whatever its lease says (its file lock was free).
-
-    Returns:
-        How many runs became free.
+        except_id: when given, every other process is gone whatever its lease says (its file lock was free).
     """
     clock_ms = _clock_ms(connection)
-    dead = executors.c.lease_until_ms < clock_ms if except_id is None else executors.c.executor_id != except_id
-    # Deleted first: one that renews its lease at the same time is either seen to live, or learns that it is dead.
-    connection.execute(sa.delete(executors).where(dead))
-    freed = connection.execute(sa.update(workflow_states).where(*_IS_ORPHAN).values(owner=None, updated_ms=now_ms()))
-    return freed.rowcount
+    is_expired = executors.c.lease_until_ms < clock_ms if except_id is None else executors.c.executor_id != except_id
+    expired = sa.select(executors.c.executor_id).where(is_expired).with_for_update(skip_locked=True).cte("expired")
+    # Deleted first: a process that renews its lease concurrently either survives or notices that it was reaped.
+    deleted = connection.execute(
+        sa.delete(executors)
+        .where(executors.c.executor_id.in_(sa.select(expired.c.executor_id)))
+        .returning(executors.c.executor_id)
+    ).all()
+    run_id = workflow_states.c.workflow_exec_id
+    orphans = sa.select(run_id).where(*_IS_ORPHAN).with_for_update(of=workflow_states, skip_locked=True).cte("orphans")
+    freed = connection.execute(
+        sa.update(workflow_states)
+        .where(run_id.in_(sa.select(orphans.c.workflow_exec_id)))
+        .values(owner=None, updated_ms=now_ms())
+        .returning(run_id)
+    ).all()
+    # Counted by rows: Python's SQLite driver does not count the changes of a statement that begins with WITH.
+    return Reaped(executors=len(deleted), runs=len(freed))
 
 
 def _clock_ms(connection: sa.Connection) -> sa.ColumnElement[int]:

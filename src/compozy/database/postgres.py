@@ -27,8 +27,13 @@ JOURNAL_SCHEMA = "compozy_journal"
 _MIGRATION_LOCK = 2667699
 _MIGRATION_POLL_S = 0.1
 _MIGRATION_PATIENCE_S = 600.0
-# How long a process may stand still within a transaction before the server ends it and frees what it locked.
-_IDLE_TRANSACTION_MS = 60_000
+# A process that stops within a transaction (SIGSTOP, a frozen machine, a cut network) keeps its locks until the server
+# ends the session. All limits are shorter than a lease, so that they are free by the time that its runs are taken over.
+_IDLE_TRANSACTION_MS = 5_000
+_LOCK_TIMEOUT_MS = 8_000
+_SERVER_TIMEOUT_MS = 8_000
+# For a transaction that reads a document while it is open, and for one that only reads.
+_BULK_IDLE_MS = 600_000
 _POOL_TIMEOUT_S = 60.0
 # The engine's notification listener takes one connection out of the pool for good.
 _LISTENER = 1
@@ -36,13 +41,20 @@ _OLDEST_SERVER = 130000
 # As `sslrootcert`, the authorities that the system trusts.
 SYSTEM_AUTHORITIES = "system"
 _SSL_FILES = ("sslrootcert", "sslcert", "sslkey")
-# A server that vanished without a word is noticed within a minute, by reading and by writing.
+# A server that vanished is noticed within a lease, by reading and by writing.
 _ALIVE = {
     "connect_timeout": 10,
-    "keepalives_idle": 20,
-    "keepalives_interval": 10,
+    "keepalives_idle": 4,
+    "keepalives_interval": 1,
     "keepalives_count": 3,
-    "tcp_user_timeout": 50_000,
+    "tcp_user_timeout": 8_000,
+}
+# The same on the server's side, about this process. Sockets of the Unix domain ignore it.
+_PEER_ALIVE = {
+    "tcp_keepalives_idle": 4,
+    "tcp_keepalives_interval": 1,
+    "tcp_keepalives_count": 3,
+    "tcp_user_timeout": _SERVER_TIMEOUT_MS,
 }
 
 
@@ -81,12 +93,21 @@ def describe_location(settings: DatabaseSettings) -> str:
     return f"postgres://{user}{shown}:{given['port']}/{given['dbname']}"
 
 
-def make_engine(settings: DatabaseSettings, *, read_only: bool = False) -> sa.Engine:
-    """Return the engine of everything, the journal included, with as many connections as the settings allow."""
+def make_engine(
+    settings: DatabaseSettings, *, read_only: bool = False, lock_timeout_ms: int | None = None
+) -> sa.Engine:
+    """Return the engine of everything, the journal included, with as many connections as the settings allow.
+
+    Args:
+        settings: where the database is.
+        read_only: for queries only.
+        lock_timeout_ms: how long a statement waits for a lock; 0 for no limit, default is less than a lease.
+    """
     limit = max(2, settings.max_open_conns - _LISTENER)
     return _engine(
         settings,
         read_only=read_only,
+        lock_timeout_ms=lock_timeout_ms,
         poolclass=pool_that_keeps(min(settings.max_idle_conns, limit), idle_s=settings.conn_max_idle_time),
         pool_size=limit,
         max_overflow=0,
@@ -139,6 +160,10 @@ class PostgresDriver:
     def begin_write(self, connection: sa.Connection) -> None:
         """Do nothing: the first statement begins it, and rows are locked as they are changed."""
 
+    def allow_pauses(self, connection: sa.Connection) -> None:
+        """Let this transaction stand still for minutes."""
+        connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {_BULK_IDLE_MS}")
+
     def find_foreign(self, tables: Iterable[str]) -> str | None:
         """Return a table that has a name of ours; others may share the database."""
         return min(OUR_TABLES.intersection(tables), default=None)
@@ -159,7 +184,7 @@ class PostgresDriver:
         """Hold an advisory lock of the server, which ends with its connection: a dead process has none."""
         del engine
         # Connections of its own: the pool may be small, and no limit of theirs fits a long migration.
-        alone = _engine(settings, read_only=False, poolclass=NullPool, idle_transaction_ms=0)
+        alone = _engine(settings, read_only=False, poolclass=NullPool, idle_transaction_ms=0, lock_timeout_ms=0)
         try:
             with alone.connect().execution_options(isolation_level="AUTOCOMMIT") as holder:
                 _lock(holder, location)
@@ -174,6 +199,7 @@ class PostgresDriver:
         with engine.connect().execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         ) as connection:
+            self.allow_pauses(connection)
             yield connection
 
     def number_of(self, settings: DatabaseSettings, connection: sa.Connection) -> int:
@@ -234,14 +260,21 @@ def _engine(
     read_only: bool,
     poolclass: type[sa.Pool],
     idle_transaction_ms: int | None = None,
+    lock_timeout_ms: int | None = None,
     **pool: Any,
 ) -> sa.Engine:
     parameters = connection_parameters(settings)
 
-    limit_ms = _IDLE_TRANSACTION_MS if idle_transaction_ms is None else idle_transaction_ms
-    session = f"SET idle_in_transaction_session_timeout = {limit_ms}"
+    limits: dict[str, int | str] = {
+        "idle_in_transaction_session_timeout": _IDLE_TRANSACTION_MS
+        if idle_transaction_ms is None
+        else idle_transaction_ms,
+        "lock_timeout": _LOCK_TIMEOUT_MS if lock_timeout_ms is None else lock_timeout_ms,
+        **_PEER_ALIVE,
+    }
     if read_only:
-        session += "; SET default_transaction_read_only = on"
+        limits["default_transaction_read_only"] = "on"
+    session = "; ".join(f"SET {name} = {value}" for name, value in limits.items())
 
     def connect() -> psycopg.Connection[Any]:
         connection = psycopg.connect(**parameters, autocommit=True)

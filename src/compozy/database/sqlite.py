@@ -148,6 +148,9 @@ class SqliteDriver:
         """Take the write lock now, so that what is read next cannot change before it is written."""
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
+    def allow_pauses(self, connection: sa.Connection) -> None:
+        """Do nothing: SQLite ends no transaction."""
+
     def find_foreign(self, tables: Iterable[str]) -> str | None:
         """Return any table: a file belongs to one program."""
         return min(tables, default=None)

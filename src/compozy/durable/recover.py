@@ -7,21 +7,29 @@ new owner token, and whatever the former owner still tries to record is refused.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum
+from functools import partial
 
 import structlog
 from dbos import DBOS, WorkflowHandleAsync
 
 from compozy.database.database import Database
 from compozy.database.executions import get_status
-from compozy.database.executors import bury_dead, has_dead, list_executor_ids
+from compozy.database.executors import has_expired_executors, list_executor_ids, reap_expired_executors
 from compozy.database.failures import explain_failures
 from compozy.database.status import Status
 from compozy.durable.journal import resume_queue_name
+from compozy.durable.lease import Lease
+from compozy.errors import DatabaseError
 
 _log = structlog.get_logger(__name__)
 
 _QUEUE_POLL_S = 0.05
+# How often a process looks for others that are gone.
+_SUPERVISE_S = 1.0
 _OPEN_IN_JOURNAL = ["PENDING", "ENQUEUED", "DELAYED"]
 
 
@@ -85,8 +93,40 @@ async def reconcile(database: Database, executor_id: str) -> list[str]:
     return to_replay
 
 
+async def free_left_runs(database: Database, executor_id: str) -> int:
+    """Free the runs that other processes left, as this one starts; return how many.
+
+    The holder of a file's lock is alone: all other processes are gone, whatever their leases say.
+
+    Raises:
+        DatabaseError: the database refused.
+    """
+    except_id = executor_id if database.is_exclusive else None
+    return (await database.write_async(partial(reap_expired_executors, except_id=except_id))).runs
+
+
+async def supervise(database: Database, lease: Lease, begin: Callable[[str], None], stop: asyncio.Event) -> None:
+    """Take over the runs of processes that are gone until `stop`; apart from claims, which wait for none of it.
+
+    Args:
+        database: shared by several processes.
+        lease: of this process.
+        begin: called for each run that is to be replayed.
+        stop: ends it.
+    """
+    while not stop.is_set():
+        try:
+            if lease.can_judge():
+                for run_id in await take_over(database, lease.executor_id):
+                    begin(run_id)
+        except DatabaseError as error:
+            _log.warning("cannot take over runs", cause=error.message)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), _SUPERVISE_S)
+
+
 async def take_over(database: Database, executor_id: str) -> list[str]:
-    """Free the runs of other processes that died meanwhile, for any process to claim.
+    """Free the runs of processes whose lease expired, for any process to claim.
 
     Returns:
         Runs to replay, see `reconcile`.
@@ -94,10 +134,13 @@ async def take_over(database: Database, executor_id: str) -> list[str]:
     Raises:
         DatabaseError: the database refused.
     """
-    if not await database.read_async(has_dead):
+    if not await database.read_async(has_expired_executors):
         return []
-    freed = await database.write_async(bury_dead)
-    _log.info("the runs of a dead process are free", runs=freed)
+    reaped = await database.write_async(reap_expired_executors)
+    if not reaped.executors and not reaped.runs:
+        # What is left is locked; the server ends a transaction that stands still.
+        return []
+    _log.info("leases expired; the runs of these processes are free", processes=reaped.executors, runs=reaped.runs)
     with explain_failures(database.location):
         return await reconcile(database, executor_id)
 

@@ -8,11 +8,11 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-import sqlalchemy as sa
 import structlog
 from dbos import DBOS, SetWorkflowID
 from sqlalchemy.exc import DBAPIError
 
+from compozy.clock import monotonic_s
 from compozy.database.database import Database
 from compozy.database.executions import (
     NewExecution,
@@ -23,10 +23,10 @@ from compozy.database.executions import (
     has_claimable,
     release_run,
 )
-from compozy.database.executors import bury_dead
 from compozy.database.failures import explain_failure, explain_failures
 from compozy.database.status import Status
 from compozy.database.tasks import NewTask
+from compozy.durable import recover
 from compozy.durable.context import RunContext, RunInterruptedError, RunSuspendedError, enter_run
 from compozy.durable.control import Controller
 from compozy.durable.format import JOURNAL_FORMAT
@@ -34,7 +34,7 @@ from compozy.durable.journal import destroy_journal, launch_journal
 from compozy.durable.journal_rows import RUN_FUNCTION
 from compozy.durable.lease import LEASE_S, Lease
 from compozy.durable.records import accept, end_early, end_unknown
-from compozy.durable.recover import BodyEnd, RunStart, find_start, forget_queue, reconcile, resume, take_over
+from compozy.durable.recover import BodyEnd, RunStart, find_start, reconcile, resume
 from compozy.durable.step import load_recorded
 from compozy.errors import DatabaseError, InternalError, RunTimeoutError
 from compozy.ids import new_executor_id
@@ -81,11 +81,13 @@ class Runtime:
         )
         self._body_ends: dict[str, asyncio.Future[BodyEnd]] = {}
         self._others_wait = False
-        self._stopping = False
+        self._stop_requested = asyncio.Event()
+        self._claimed_s = monotonic_s()
         self._failures: dict[str, DatabaseError] = {}
         self._timeouts: dict[str, RunTimeoutError] = {}
         self._suspended: dict[str, RunContext] = {}
-        self._poller: asyncio.Task[None] | None = None
+        # Both look for runs, in turn: those that wait, and those of processes that are gone.
+        self._pollers: list[asyncio.Task[None]] = []
         self._wake = asyncio.Event()
 
     async def start(self) -> int:
@@ -98,7 +100,7 @@ class Runtime:
         self._lease.take()
         _active_runtime = self
         try:
-            left = await self._database.write_async(self._bury_dead)
+            left = await recover.free_left_runs(self._database, self.executor_id)
             with explain_failures(self._database.location):
                 launch_journal(self._database, self.executor_id)
                 for run_id in await reconcile(self._database, self.executor_id):
@@ -107,17 +109,20 @@ class Runtime:
             destroy_journal()
             self._lease.give_back()
             raise
-        self._poller = asyncio.create_task(self._poll())
+        self._claimed_s = monotonic_s()
+        self._pollers = [asyncio.create_task(self._poll())]
+        if not self._database.is_exclusive:
+            supervision = recover.supervise(self._database, self._lease, self._begin, self._stop_requested)
+            self._pollers.append(asyncio.create_task(supervision))
         self._controller.start()
         return left
 
     async def stop(self) -> None:
         """Stop in order: what runs is left as recorded, for the next process to go on with."""
-        self._stopping = True
+        self._stop_requested.set()
         self._wake.set()
-        if self._poller is not None:
-            # Awaited, not canceled: a claim that is under way must not come after this process has signed off.
-            await asyncio.gather(self._poller, return_exceptions=True)
+        # Awaited, not canceled: a claim that is under way must not come after this process has signed off.
+        await asyncio.gather(*self._pollers, return_exceptions=True)
         await self._controller.stop()
         for body in self._bodies.values():
             body.cancel()
@@ -131,14 +136,14 @@ class Runtime:
             for task in late:
                 task.cancel()
         with suppress(DBAPIError):
-            await forget_queue(self.executor_id)
+            await recover.forget_queue(self.executor_id)
         destroy_journal()
         self._lease.give_back()
 
     def stop_claiming(self) -> None:
         """Leave runs that nobody executes to others; those in hand go on."""
-        if self._poller is not None:
-            self._poller.cancel()
+        for poller in self._pollers:
+            poller.cancel()
 
     def wake(self) -> None:
         """Look at once for runs that may be taken up, and for what is asked of those in hand."""
@@ -185,6 +190,10 @@ class Runtime:
         if claimed:
             self._begin(run_id)
         return claimed
+
+    def claims_stalled_s(self) -> float:
+        """Return for how many seconds no look for waiting runs has succeeded; a healthy process looks every second."""
+        return monotonic_s() - self._claimed_s
 
     def in_hand(self) -> set[str]:
         """Return the runs that this process executes."""
@@ -238,22 +247,15 @@ class Runtime:
     def _free_places(self) -> int:
         return self._max_concurrent - len(self._carried) - self._reserved
 
-    def _bury_dead(self, connection: sa.Connection) -> int:
-        # Who holds the file's lock is alone: all others are dead, whatever their leases say.
-        alone = self._database.is_exclusive
-        return bury_dead(connection, except_id=self.executor_id if alone else None)
-
     async def _poll(self) -> None:
-        while not self._stopping:
+        while not self._stop_requested.is_set():
             # First, so that who wakes this loop while it looks is not overheard.
             self._wake.clear()
             try:
                 await self._let_go_of_failed()
-                if not self._database.is_exclusive and self._lease.can_judge():
-                    for run_id in await take_over(self._database, self.executor_id):
-                        self._begin(run_id)
                 if self._free_places() > 0:
                     await self._claim()
+                self._claimed_s = monotonic_s()
             except DatabaseError as error:
                 _log.warning("cannot look for waiting runs", cause=error.message)
             with suppress(TimeoutError):

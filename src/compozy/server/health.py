@@ -9,10 +9,13 @@ import sqlalchemy as sa
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from compozy.errors import StoppingError
+from compozy.errors import DatabaseError, StoppingError
 from compozy.server.models import Health
 from compozy.server.problems import JsonResponse
 from compozy.server.routes import service_of
+
+# Claims run every second, and wait for locks for less than this.
+_STALLED_S = 12.0
 
 router = APIRouter(default_response_class=JsonResponse, tags=["health"])
 
@@ -29,11 +32,17 @@ async def get_health() -> JsonResponse:
 
 @router.get("/readyz", response_model=Health)
 async def get_readiness(request: Request) -> JsonResponse:
-    """Whether the server takes runs: its database answers, and it is not about to stop."""
+    """Whether the server executes runs: its database answers, waiting runs are claimed, and it is not about to stop."""
     service = service_of(request)
     if service.stopping.is_set():
         raise StoppingError("the server is about to stop")
     await service.app.database.read_async(_ask)
+    stalled_s = service.app.runtime.claims_stalled_s()
+    if stalled_s > _STALLED_S:
+        raise DatabaseError(
+            f"this server has not claimed waiting runs for {stalled_s:.0f} s",
+            hint="the server's log has the cause. Runs are claimed again as soon as the database allows it",
+        )
     return JsonResponse({"status": "ready"})
 
 

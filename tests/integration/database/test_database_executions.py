@@ -35,12 +35,12 @@ from compozy.database.executions import (
     release_runs,
 )
 from compozy.database.executors import (
-    bury_dead,
     delete_executor,
-    has_dead,
+    has_expired_executors,
     insert_executor,
     list_executor_ids,
     list_living,
+    reap_expired_executors,
     renew_lease,
 )
 from compozy.database.facts import claim_for_project, get_project
@@ -473,13 +473,13 @@ def test_only_runs_of_dead_processes_are_freed(database: Database) -> None:
             )
     with database.write() as connection:
         assert renew_lease(connection, "renewed", lease_ms=60_000)
-        assert has_dead(connection)
-        assert bury_dead(connection) == 2
-        assert not has_dead(connection)
+        assert has_expired_executors(connection)
+        assert reap_expired_executors(connection).runs == 2
+        assert not has_expired_executors(connection)
         assert list_executor_ids(connection) == ["alive", "renewed"]
         owners = {run.workflow_exec_id: run.owner for run in list_executions(connection, limit=99)}
         assert not renew_lease(connection, "dead", lease_ms=10)
-        assert bury_dead(connection) == 0
+        assert reap_expired_executors(connection).runs == 0
     # What ended keeps its row as it is; what belongs to nobody that is known is free as well.
     freed = {"of-dead", "of-unknown"}
     assert owners == {run_id: None if run_id in freed else run_id.rpartition("-")[2] for run_id in owners}
@@ -491,10 +491,10 @@ def test_leases_are_judged_by_one_clock(database: Database, monkeypatch: pytest.
         monkeypatch.setattr(executors, "now_ms", lambda: now_ms() - 3_600_000)
     with database.write() as connection:
         insert_executor(connection, "me", role="worker", lease_ms=60_000)
-        assert not has_dead(connection)
+        assert not has_expired_executors(connection)
         assert list_living(connection) == [f"worker on {socket.gethostname()}, pid {os.getpid()}"]
         assert renew_lease(connection, "me", lease_ms=-1)
-        assert has_dead(connection)
+        assert has_expired_executors(connection)
         assert list_living(connection) == []
 
 
@@ -504,7 +504,7 @@ def test_who_holds_the_file_alone_takes_all_others_for_dead(database: Database) 
             insert_executor(connection, name, role="run", lease_ms=60_000)
         accept(database, f"of-{name}", owner=name)
     with database.write() as connection:
-        assert bury_dead(connection, except_id="me") == 1
+        assert reap_expired_executors(connection, except_id="me").runs == 1
         assert list_executor_ids(connection) == ["me"]
         assert get_execution(connection, "of-me").owner == "me"
         assert get_execution(connection, "of-other").owner is None

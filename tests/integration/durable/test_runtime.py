@@ -14,7 +14,7 @@ from compozy.clock import now_ms
 from compozy.config.settings import DatabaseSettings
 from compozy.database.database import Database, open_database
 from compozy.database.executions import insert_execution, list_foreign_format
-from compozy.database.executors import bury_dead, insert_executor
+from compozy.database.executors import insert_executor, reap_expired_executors
 from compozy.database.migrate import migrate_up
 from compozy.database.status import Status
 from compozy.database.tables import workflow_states
@@ -130,7 +130,7 @@ def test_only_those_whose_lease_ran_out_are_dead(database: Database) -> None:
         insert_executor(connection, "dead", role="run", lease_ms=-1)
         for owner in ("alive", "dead"):
             insert_execution(connection, new_run(owner), owner=owner)
-        assert bury_dead(connection) == 1
+        assert reap_expired_executors(connection).runs == 1
     assert read_run(database, "alive").owner == "alive"
     assert read_run(database, "dead").owner is None
 

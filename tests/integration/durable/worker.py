@@ -1,7 +1,8 @@
 """A process that executes runs of two steps until it is ended, and writes down what it does.
 
 python -m tests.integration.durable.worker ORDERS, a JSON object: `database`, the settings; `log`, a file; `pauses_s`,
-how long each step takes, by name; `wait_s`, how long the run waits behind each; `places`, how many runs at one time.
+how long each step takes, by name; `wait_s`, how long the run waits behind each; `places`, how many runs at one time;
+`stop_at_commit`, before which commit it stops itself, 0 for never.
 
 SIGUSR1 sets its clock an hour ahead, SIGUSR2 an hour back. SIGTERM ends it in order.
 """
@@ -9,6 +10,7 @@ SIGUSR1 sets its clock an hour ahead, SIGUSR2 an hour back. SIGTERM ends it in o
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import signal
@@ -20,6 +22,7 @@ from typing import Any
 
 from compozy.clock import now_ms
 from compozy.config.settings import DatabaseSettings
+from compozy.database.commits import add_commit_hook
 from compozy.database.database import open_database
 from compozy.durable.context import current_run
 from compozy.durable.runtime import Runtime
@@ -54,6 +57,8 @@ async def _work(orders: dict[str, Any]) -> None:
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     for number, seconds in ((signal.SIGUSR1, _HOUR_S), (signal.SIGUSR2, -_HOUR_S)):
         loop.add_signal_handler(number, partial(_set_clock, seconds))
+    if orders["stop_at_commit"]:
+        _stop_at_commit(orders["stop_at_commit"])
     _write(log, "")
     await stop.wait()
     await runtime.stop()
@@ -65,6 +70,17 @@ def _set_clock(seconds: int) -> None:
     read, read_ns = time.time, time.time_ns
     time.time = lambda: read() + seconds
     time.time_ns = lambda: read_ns() + seconds * 1_000_000_000
+
+
+def _stop_at_commit(number: int) -> None:
+    """Stop this process before a commit, with what the transaction has locked."""
+    commits = itertools.count(1)
+
+    def hook(when: str) -> None:
+        if when == "before" and next(commits) == number:
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    add_commit_hook(hook)
 
 
 def _write(log: Path, text: str) -> None:

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from compozy.config.settings import DatabaseSettings
 from compozy.database.database import Database, open_database
-from compozy.database.executions import count_by_status, insert_execution, list_executions
+from compozy.database.executions import count_by_status, get_status, insert_execution, list_executions
 from compozy.database.executors import list_executor_ids
 from compozy.database.status import Status
 from compozy.database.tasks import NewTask, insert_task
@@ -48,9 +48,13 @@ class Workers:
         *,
         places: int = 50,
         wait_ms: int = 0,
+        stop_at_commit: int = 0,
         place: DatabaseSettings | None = None,
     ) -> subprocess.Popen[bytes]:
-        """Start one and wait until it looks for runs; its steps take that long, and it waits after each."""
+        """Start one and wait until it looks for runs; its steps take that long, and it waits after each.
+
+        With `stop_at_commit` it sends itself SIGSTOP before that commit, counted from when it looks for runs.
+        """
         number = len(self.processes)
         orders = {
             "database": (place or self.place).model_dump(mode="json", exclude_unset=True),
@@ -58,6 +62,7 @@ class Workers:
             "pauses_s": {"first": first_ms / 1000, "second": second_ms / 1000},
             "wait_s": wait_ms / 1000,
             "places": places,
+            "stop_at_commit": stop_at_commit,
         }
         environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(_ROOT / "src"), str(_ROOT)])}
         with (self._folder / f"err-{number}").open("wb") as errors:
@@ -98,9 +103,9 @@ def ready_workers(place: DatabaseSettings, folder: Path) -> Generator[Workers, N
             process.wait()
 
 
-def accept(place: DatabaseSettings, count: int) -> list[str]:
+def accept(place: DatabaseSettings, count: int, *, prefix: str = "run") -> list[str]:
     """Store runs that wait for a process."""
-    ids = [f"run-{number:03}" for number in range(count)]
+    ids = [f"{prefix}-{number:03}" for number in range(count)]
     with _opened(place) as database, database.write() as connection:
         for run_id in ids:
             insert_execution(connection, new_run(run_id), owner=None)
@@ -118,6 +123,12 @@ def until_all_ended(place: DatabaseSettings, count: int) -> None:
     """Wait until so many runs have succeeded; none may have come to anything else."""
     with _opened(place) as database:
         until(lambda: _count(database) == {Status.SUCCESS: count})
+
+
+def until_ended(place: DatabaseSettings, ids: list[str]) -> None:
+    """Wait until these runs have succeeded."""
+    with _opened(place) as database, database.read() as connection:
+        until(lambda: {get_status(connection, run_id) for run_id in ids} == {Status.SUCCESS})
 
 
 def recorded_steps(place: DatabaseSettings) -> set[tuple[str, str]]:

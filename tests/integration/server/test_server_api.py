@@ -11,7 +11,9 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
+from compozy.database.executions import insert_execution
 from compozy.server.service import Service
+from tests.harness.databases import new_run
 from tests.integration.server.conftest import API, count_runs
 
 RUNS = f"{API}/executions/workflows"
@@ -386,3 +388,35 @@ def check_problem(answer: httpx.Response, *statuses: int) -> None:
     assert document["detail"]
     assert document["code"]
     assert "Traceback" not in answer.text
+
+
+_REFUSE = {
+    "sqlite": "CREATE TRIGGER refuse BEFORE UPDATE ON workflow_states BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END",
+    "postgres": """CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE SQLSTATE '53100'; END $$;
+    CREATE TRIGGER refuse BEFORE UPDATE ON workflow_states FOR EACH STATEMENT EXECUTE FUNCTION refuse()""",
+}
+_ALLOW = {"sqlite": "DROP TRIGGER refuse", "postgres": "DROP TRIGGER refuse ON workflow_states"}
+
+
+async def test_a_server_that_cannot_claim_runs_is_not_ready(
+    service: Service, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("compozy.server.health._STALLED_S", 2.0)
+    database = service.app.database
+
+    async def until_status(status: int) -> httpx.Response:
+        for _ in range(200):
+            if (answer := await client.get("/readyz")).status_code == status:
+                return answer
+            await asyncio.sleep(0.1)
+        raise AssertionError(f"/readyz never answered {status}")
+
+    with database.write() as connection:
+        connection.exec_driver_sql(_REFUSE[database.driver])
+        insert_execution(connection, new_run("r"), owner=None)
+    refused = await until_status(503)
+    check_problem(refused, 503)
+    assert "this server has not claimed waiting runs for" in refused.json()["detail"]
+    with database.write() as connection:
+        connection.exec_driver_sql(_ALLOW[database.driver])
+    await until_status(200)

@@ -112,7 +112,8 @@ class PgvectorStore:
             settings = self._main
             if self._settings.url is not None:
                 settings = DatabaseSettings(driver="postgres", conn_string=self._settings.url)
-            self._engine = make_engine(settings)
+            # Whoever builds an index holds its table for as long as that takes.
+            self._engine = make_engine(settings, lock_timeout_ms=0)
         return self._engine
 
     @contextmanager

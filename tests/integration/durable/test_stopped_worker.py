@@ -1,0 +1,142 @@
+"""A worker that stops within a transaction (SIGSTOP, a frozen machine) delays the runs that it holds, no others."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from compozy.config.settings import DatabaseSettings
+from compozy.database import postgres
+from compozy.database.database import open_database
+from compozy.database.executions import insert_execution
+from compozy.database.executors import Reaped, has_expired_executors, insert_executor, reap_expired_executors
+from compozy.database.tables import workflow_states
+from compozy.durable.lease import LEASE_S
+from tests.harness.databases import migrated
+from tests.harness.postgres import new_database
+from tests.integration.durable.runs import new_run
+from tests.integration.durable.workers import (
+    Workers,
+    accept,
+    ready_workers,
+    recorded_steps,
+    until,
+    until_all_ended,
+    until_ended,
+)
+
+RUNS = 6
+TAKEOVER_S = 15.0
+# A run of two steps of 1 ms each, accepted by another process, on a machine that does other work too.
+UNDISTURBED_S = 4.0
+
+
+@pytest.fixture
+def place() -> Iterator[DatabaseSettings]:
+    """A database of the tests' server."""
+    with new_database() as settings:
+        yield settings
+
+
+@pytest.fixture
+def workers(place: DatabaseSettings, tmp_path: Path) -> Iterator[Workers]:
+    """Workers on it."""
+    with ready_workers(place, tmp_path) as ready:
+        yield ready
+
+
+def test_every_limit_is_shorter_than_a_lease(place: DatabaseSettings) -> None:
+    lease_ms = LEASE_S * 1000
+    given = postgres.connection_parameters(place)
+    assert (given["keepalives_idle"] + given["keepalives_interval"] * given["keepalives_count"]) * 1000 < lease_ms
+    assert given["tcp_user_timeout"] < lease_ms
+    with migrated(place) as database, database.read() as connection:
+
+        def shown(name: str) -> int:
+            query = "SELECT setting FROM pg_settings WHERE name = %s"
+            return int(connection.exec_driver_sql(query, (name,)).scalar_one())
+
+        assert 0 < shown("idle_in_transaction_session_timeout") < shown("lock_timeout") < lease_ms
+        if not str(given["host"]).startswith("/"):
+            assert 0 < shown("tcp_user_timeout") < lease_ms
+
+
+def test_a_locked_row_delays_its_own_run_only(place: DatabaseSettings) -> None:
+    with migrated(place) as database:
+        with database.write() as connection:
+            insert_executor(connection, "gone", role="worker", lease_ms=-1)
+            insert_executor(connection, "renewing", role="worker", lease_ms=-1)
+            for run_id in ("locked", "free"):
+                insert_execution(connection, new_run(run_id), owner="gone")
+        lock_run = sa.select(workflow_states).where(workflow_states.c.workflow_exec_id == "locked").with_for_update()
+        with database.engine.begin() as stopped:
+            stopped.execute(lock_run)
+            stopped.exec_driver_sql("SELECT 1 FROM executors WHERE executor_id = 'renewing' FOR UPDATE")
+            with database.write() as connection:
+                connection.exec_driver_sql("SET LOCAL lock_timeout = 1")
+                assert reap_expired_executors(connection) == Reaped(executors=1, runs=1)
+                assert reap_expired_executors(connection) == Reaped(executors=0, runs=0)
+                assert has_expired_executors(connection)
+        with database.write() as connection:
+            assert reap_expired_executors(connection) == Reaped(executors=1, runs=1)
+            assert not has_expired_executors(connection)
+
+
+@pytest.mark.parametrize("commit", [4, 9])
+def test_a_worker_that_stops_in_a_transaction(place: DatabaseSettings, workers: Workers, commit: int) -> None:
+    stop_in_transaction(place, workers, commit)
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("seed", range(20))
+def test_a_worker_that_stops_at_a_random_moment(place: DatabaseSettings, workers: Workers, seed: int) -> None:
+    stop_in_transaction(place, workers, random.Random(seed).randint(1, 13))
+
+
+def stop_in_transaction(place: DatabaseSettings, workers: Workers, commit: int) -> None:
+    """Stop a worker before its `commit`-th commit after it was given runs, and watch its runs and those of others."""
+    victim = workers.start(300, 600_000, stop_at_commit=commit)
+    # It executes some, and is stopped as it goes on.
+    ids = accept(place, RUNS)
+    until(lambda: _is_stopped(victim.pid))
+    stopped_s = time.monotonic()
+    _assert_in_transaction(place)
+    workers.start()
+    latencies: list[float] = []
+    for number in range(10):
+        began_s = time.monotonic()
+        until_ended(place, accept(place, 1, prefix=f"other-{number}"))
+        latencies.append(time.monotonic() - began_s)
+    until_all_ended(place, RUNS + 10)
+    took_s = time.monotonic() - stopped_s
+    assert max(latencies) < UNDISTURBED_S, latencies
+    assert took_s < TAKEOVER_S
+    # It wakes up, and can record nothing more for what it lost.
+    victim.send_signal(signal.SIGCONT)
+    time.sleep(1)
+    assert victim.poll() is None
+    assert {run for run, _ in recorded_steps(place)} >= set(ids)
+    assert "Traceback" not in workers.told(0)
+
+
+def _is_stopped(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "T"
+
+
+def _assert_in_transaction(place: DatabaseSettings) -> None:
+    database = open_database(place)
+    try:
+        with database.read() as connection:
+            query = (
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in %%'"
+            )
+            assert connection.exec_driver_sql(query).scalar_one() > 0
+    finally:
+        database.close()
