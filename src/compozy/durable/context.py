@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any
 
 from compozy.clock import monotonic_s, now_ms
+from compozy.durable.unrecorded import Unrecorded
 from compozy.errors import InternalError
 
 # A wait looks at the clock this often at least: the time of day may be set while it sleeps.
@@ -67,11 +68,20 @@ class RunContext:
         run_id: the run.
         executor_id: this process as its owner.
         location: how messages call the database.
+        unrecorded: results that this process could not record so far.
         recorded: what the journal holds already.
     """
 
-    def __init__(self, run_id: str, executor_id: str, location: str, recorded: Iterable[Recorded] = ()) -> None:
+    def __init__(
+        self,
+        run_id: str,
+        executor_id: str,
+        location: str,
+        unrecorded: Unrecorded,
+        recorded: Iterable[Recorded] = (),
+    ) -> None:
         self.run_id = run_id
+        self.unrecorded = unrecorded
         self.executor_id = executor_id
         self.location = location
         self.suspension: Suspension | None = None

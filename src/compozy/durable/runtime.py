@@ -36,6 +36,7 @@ from compozy.durable.lease import LEASE_S, Lease
 from compozy.durable.records import accept, end_early, end_unknown
 from compozy.durable.recover import BodyEnd, RunStart, find_start, reconcile, resume
 from compozy.durable.step import load_recorded
+from compozy.durable.unrecorded import Unrecorded
 from compozy.errors import DatabaseError, InternalError, RunTimeoutError
 from compozy.ids import new_executor_id
 
@@ -79,6 +80,7 @@ class Runtime:
         self._controller = Controller(
             database, self.executor_id, self._contexts, cancel=self.cancel, lays_aside=lays_aside
         )
+        self._unrecorded = Unrecorded(database)
         self._body_ends: dict[str, asyncio.Future[BodyEnd]] = {}
         self._others_wait = False
         self._stop_requested = asyncio.Event()
@@ -86,7 +88,6 @@ class Runtime:
         self._failures: dict[str, DatabaseError] = {}
         self._timeouts: dict[str, RunTimeoutError] = {}
         self._suspended: dict[str, RunContext] = {}
-        # Both look for runs, in turn: those that wait, and those of processes that are gone.
         self._pollers: list[asyncio.Task[None]] = []
         self._wake = asyncio.Event()
 
@@ -109,7 +110,6 @@ class Runtime:
             destroy_journal()
             self._lease.give_back()
             raise
-        self._claimed_s = monotonic_s()
         self._pollers = [asyncio.create_task(self._poll())]
         if not self._database.is_exclusive:
             supervision = recover.supervise(self._database, self._lease, self._begin, self._stop_requested)
@@ -216,7 +216,6 @@ class Runtime:
             # Shielded: whoever waits may give up without stopping the run.
             await asyncio.shield(task)
         if run_id in self._failures:
-            # It stays noted: the run still has to be given up.
             raise self._failures[run_id]
 
     async def cancel(self, run_id: str, status: Status = Status.CANCELED, error: dict[str, Any] | None = None) -> bool:
@@ -309,6 +308,7 @@ class Runtime:
             if self._carried[run_id] is asyncio.current_task():
                 del self._carried[run_id]
             if run_id not in self._failures:
+                self._unrecorded.forget(run_id)
                 self._wake.set()
 
     async def _see_through(self, run_id: str, start: RunStart) -> None:
@@ -383,7 +383,7 @@ class Runtime:
         is_fresh = run_id in self._fresh
         self._fresh.discard(run_id)
         recorded = [] if is_fresh else await asyncio.to_thread(load_recorded, self._database, run_id)
-        context = RunContext(run_id, self.executor_id, self._database.location, recorded)
+        context = RunContext(run_id, self.executor_id, self._database.location, self._unrecorded, recorded)
         self._contexts[run_id] = context
         enter_run(context)
         await self._execute(run_id)

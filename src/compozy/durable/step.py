@@ -27,6 +27,7 @@ from compozy.database.failures import explain_failures
 from compozy.durable.context import Recorded, RunContext, current_run
 from compozy.durable.journal import JournalSerializer
 from compozy.durable.journal_rows import check_serialization
+from compozy.durable.unrecorded import Key
 from compozy.errors import CompozyError, DatabaseError, InternalError, restore_error
 
 _log = structlog.get_logger(__name__)
@@ -61,25 +62,47 @@ async def step(
 
     Raises:
         CompozyError: what `call` raised, now or when it was recorded.
-        DatabaseError: the database refused; nothing was recorded.
+        DatabaseError: the database refused; nothing was recorded. This process keeps the result for the next try.
         RunSuspendedError: the run shall come to a halt; nothing was done.
         asyncio.CancelledError: the run was canceled, or another process has it now; nothing was recorded.
     """
     context = current_run()
     found = context.take(name)
+    key = (context.run_id, name, context.turns(name))
     if found is None:
         context.check()
+        outcome = await _record_outcome(context, key, call, write)
+    else:
+        context.unrecorded.drop(key)
+        outcome = _output_of(found)
+    if "error" in outcome:
+        raise restore_error(outcome["error"])
+    return outcome["value"]
+
+
+async def _record_outcome(
+    context: RunContext,
+    key: Key,
+    call: Callable[[], Awaitable[Any]],
+    write: Callable[[sa.Connection, Any], None] | None,
+) -> dict[str, Any]:
+    """Run `call`, unless its result is known and could not be recorded so far, and record the result."""
+    name = key[1]
+    outcome = context.unrecorded.find(key)
+    if outcome is None:
+        await context.unrecorded.probe(context.run_id)
         outcome = await _outcome_of(name, call)
+    try:
         if write is None or "error" in outcome:
             # It changes no table, so whoever cancels need not know whether it was recorded.
             await _record(context, name, lambda _: outcome, is_seen_through=False)
         else:
             await _record(context, name, _fenced(context, partial(_written, outcome, write)), is_seen_through=True)
-    else:
-        outcome = _output_of(found)
-    if "error" in outcome:
-        raise restore_error(outcome["error"])
-    return outcome["value"]
+    except DatabaseError:
+        context.unrecorded.keep(key, outcome)
+        raise
+    context.unrecorded.drop(key)
+    return outcome
 
 
 async def transact(name: str, change: Callable[[sa.Connection], Any]) -> Any:
@@ -218,7 +241,9 @@ def load_recorded(database: Database, run_id: str) -> list[Recorded]:
     """
     steps = sa.table("operation_outputs", *map(sa.column, _STEP_COLUMNS), schema=database.journal_schema)
     with database.read() as connection:
-        rows = connection.execute(sa.select(steps).where(steps.c.workflow_uuid == run_id)).all()
+        rows = connection.execute(
+            sa.select(steps).where(steps.c.workflow_uuid == run_id, steps.c.function_id > 0)
+        ).all()
     try:
         return [_recorded(row) for row in rows]
     except ValueError as error:
