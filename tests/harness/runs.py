@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
-from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, TextPart, UserPromptPart
+from pydantic_ai.messages import FinishReason, ModelMessage, ModelRequest, ModelResponse, TextPart, UserPromptPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 from pydantic_ai.usage import RequestUsage
 
@@ -39,7 +39,7 @@ from compozy.workflow.start import prepare_run, start_run
 from tests.harness.databases import journal_table
 
 Document = dict[str, Any]
-_ORDER = re.compile(r"(?P<verb>fail|hang|slow|json)(?: (?P<number>[\d.]+))?: (?P<rest>.*)", re.DOTALL)
+_ORDER = re.compile(r"(?P<verb>fail|hang|slow|json|cut)(?: (?P<number>[\d.]+))?: (?P<rest>.*)", re.DOTALL)
 _LONG_S = 60.0
 
 
@@ -52,6 +52,7 @@ class Answers(ModelCatalog):
     | `hang: x` | nothing, until somebody cancels it |
     | `slow 0.2: x` | after 0.2 s |
     | `json: {...}` | the JSON |
+    | `cut: x` | `re: cut: x`, ended by the limit of tokens |
 
     Attributes:
         asked: every prompt that came, in order.
@@ -83,7 +84,8 @@ class Answers(ModelCatalog):
             raise
         self.answered.append(prompt)
         usage = RequestUsage(input_tokens=2, output_tokens=1)
-        return ModelResponse(parts=[TextPart(text)], usage=usage, finish_reason="stop")
+        reason: FinishReason = "length" if prompt.startswith("cut: ") else "stop"
+        return ModelResponse(parts=[TextPart(text)], usage=usage, finish_reason=reason)
 
     async def _answer(self, prompt: str) -> str:
         order = _ORDER.fullmatch(prompt)

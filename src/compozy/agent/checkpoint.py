@@ -17,6 +17,8 @@ from compozy.errors import InternalError
 from compozy.model.call import CallPosition, at_position
 from compozy.model.catalog import ResolvedModel
 
+# Why an answer ended before its end; other reasons are not stored.
+_CUT_OFF = ("length", "content_filter")
 _RESPONSE: TypeAdapter[ModelResponse] = TypeAdapter(ModelResponse)
 
 
@@ -34,7 +36,10 @@ class Checkpoint(Protocol):
 
 
 def usage_of(recorded: JsonValue) -> dict[str, Any]:
-    """Return what a request cost, by what its step recorded: token counts, who answered, and instead of whom."""
+    """Return what a request cost, by what its step recorded: token counts, who answered, and instead of whom.
+
+    `finish_reason` is set where something cut the answer off.
+    """
     answer = _from_json(recorded)
     usage = answer.response.usage
     return {
@@ -42,6 +47,7 @@ def usage_of(recorded: JsonValue) -> dict[str, Any]:
         "model": answer.model,
         "fell_back_from": answer.fell_back_from,
         "reason": answer.reason,
+        "finish_reason": reason if (reason := answer.response.finish_reason) in _CUT_OFF else None,
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,
         "requests": 1,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, UserPromptPart
+from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, ThinkingPart, UserPromptPart
 
 
 def first_messages(prompt: str, instructions: str | None) -> list[ModelMessage]:
@@ -26,7 +27,9 @@ def repair_messages(
 
     An answer without text stays out: providers refuse an empty turn.
     """
-    told = [*messages, response] if response.text else list(messages)
+    # Reasoning is not sent back: servers would take it for a part of the answer.
+    answer = replace(response, parts=[part for part in response.parts if not isinstance(part, ThinkingPart)])
+    told = [*messages, answer] if response.text else list(messages)
     words = _repair_words(problems, schema, cut=response.finish_reason == "length")
     return [*told, ModelRequest(parts=[UserPromptPart(words)], instructions=instructions or None)]
 

@@ -158,6 +158,8 @@ async def _ask_for_text(request: AgentRequest, model: CheckpointedModel) -> str:
     text = response.text or ""
     if not text and response.finish_reason == "length":
         raise _error(model, "spent all its tokens before it wrote an answer", hint="raise `max_tokens`")
+    if not text and response.thinking:
+        raise _error(model, "wrote its reasoning but no answer", hint="raise `max_tokens`, or ask it not to reason")
     if not text and response.finish_reason != "stop":
         raise _error(model, "answered nothing")
     return text
@@ -172,7 +174,7 @@ async def _ask_for_value(
         response = await model.request(messages, _settings(request.config), parameters)
         _refuse_blocked(response, model)
         text = response.text or ""
-        answer = schema.read(text)
+        answer = schema.read(text, is_cut_off=response.finish_reason == "length")
         if not answer.problems:
             return text, answer.value
         if not repairs_left:

@@ -42,7 +42,7 @@ class Progress:
             print_note(f"{path} waits: compozy workflow {answer}")
 
     def task_ended(self, execution_id: str, path: str, end: TaskEnd, *, replayed: bool, seconds: float) -> None:
-        """Show how it ended, and say when another provider answered than was asked."""
+        """Show how it ended, and report fallbacks and answers that were cut off."""
         if execution_id == self._execution_id:
             line = "recorded before" if replayed else task_details(end.usage or (), seconds)
             self.show_end(path, end.status, line, end.usage or ())
@@ -54,6 +54,9 @@ class Progress:
             write_note(f"\r\x1b[K  {mark} {task_id}  {paint(details, 'dim')}\n")
         if not self._quiet:
             self._tell_fallbacks(usages)
+            for usage in usages:
+                if words := CUT_OFF.get(usage.get("finish_reason") or ""):
+                    print_note(f"warning: {task_id}: {words}")
 
     def _shows(self, execution_id: str) -> bool:
         return self._is_terminal and not self._quiet and execution_id == self._execution_id
@@ -66,6 +69,13 @@ class Progress:
                     f"note: {usage['provider']!r} ({usage['model']}) answered instead of "
                     f"{usage['fell_back_from']!r}: {usage['reason']}"
                 )
+
+
+CUT_OFF = {
+    "length": "the answer is not complete: it reached its limit of tokens (raise `max_tokens`)",
+    "content_filter": "the answer is not complete: the provider's content filter cut it off",
+}
+"""What is told of an answer that ended before its end, by its `finish_reason`."""
 
 
 def task_details(usages: Sequence[dict[str, Any]], seconds: float) -> str:

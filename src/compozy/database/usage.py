@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from compozy.database.tables import task_states
 
 BY_MODEL = ("provider", "model")
-# Of a task it is kept, too, which provider had been asked for.
-BY_ANSWERER = (*BY_MODEL, "fell_back_from", "reason")
+# Of a task it is stored, too, which provider had been asked for, and what cut answers off.
+BY_ANSWERER = (*BY_MODEL, "fell_back_from", "reason", "finish_reason")
 _COUNTS = ("input_tokens", "output_tokens", "requests")
 _OF_RUN = (
     sa.select(task_states.c.usage)

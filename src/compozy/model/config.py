@@ -9,6 +9,7 @@ from pydantic import Discriminator, Field, SecretStr, Tag, field_validator
 
 from compozy.config.duration import DurationS
 from compozy.config.settings import Section, check_header_key
+from compozy.model.retry import DEFAULT_ATTEMPTS
 
 ProviderType = Literal["openai", "anthropic", "google", "groq", "ollama", "local", "scripted"]
 
@@ -68,7 +69,9 @@ class ProviderConfig(Section):
     max_concurrent: int | None = Field(default=None, ge=1, le=10_000, description="Requests at one time.")
     requests_per_minute: int | None = Field(default=None, ge=1, description="Requests that start within any minute.")
     timeout: DurationS = Field(default=300.0, description="Longest time for one request.")
-    max_attempts: int = Field(default=3, ge=1, le=20, description="Tries of one request before the task fails.")
+    max_attempts: int = Field(
+        default=DEFAULT_ATTEMPTS, ge=1, le=20, description="Tries of one request before the task fails."
+    )
     temperature: float | None = Field(default=None, ge=0, le=2, description="Default sampling temperature.")
     max_tokens: int | None = Field(
         default=None, ge=1, description="Default limit on the length of an answer, in tokens."

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, cast
-from urllib.parse import urlsplit, urlunsplit
 
 from pydantic_ai.exceptions import (
     AgentRunError,
@@ -23,14 +22,17 @@ from pydantic_ai.exceptions import (
 
 from compozy.config.timespan import format_duration
 from compozy.errors import ModelError
-from compozy.model.http import AnswerTooLargeError
+from compozy.model.http import AnswerTooLargeError, NotAModelServerError, safe_url
 from compozy.model.provider import KEY_VARIABLES, ModelSpec
+from compozy.model.retry import is_retried, read_retry_after_s
 
 MAX_EXCERPT = 300
 """Characters of a provider's answer that an error shows."""
-_RETRIED_STATUSES = frozenset({408, 409, 425, 429})
-_WAITING_STATUSES = frozenset({429, 503})
 _TOKEN = re.compile(r"\b(?:sk|gsk|pk|rk|xai|AIza)[-_]?[A-Za-z0-9_\-*]{12,}|(?i:bearer)\s+[^\s\"']{8,}")
+
+
+class ErrorInAnswer(ModelHTTPError):
+    """A server said 200 and sent an error; `status_code` is what the error says, 500 if it does not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,12 +68,16 @@ def classify(error: Exception, spec: ModelSpec) -> Failure:
     if any(isinstance(cause, AnswerTooLargeError) for cause in causes):
         hint = "check `base_url`: is it the address of a model server?"
         return Failure(words=f"sent too much: {_cut(causes[-1], spec)}", hint=hint)
+    other = next((cause for cause in causes if isinstance(cause, NotAModelServerError)), None)
+    if other is not None:
+        return Failure(words=mask(str(other), spec), hint=_address_hint(other, spec))
     if isinstance(error, ModelConnectionError):
         return _connection_failure(error, causes[-1], spec)
     if isinstance(error, UserError):
         return Failure(words=f"cannot be asked this way: {_cut(error, spec)}")
     if isinstance(error, (ModelAPIError, AgentRunError)):
-        return Failure(words=f"answered something that is no model answer: {mask(error.message, spec)[:MAX_EXCERPT]}")
+        words = f"answered something that is no model answer: {mask(error.message, spec)[:MAX_EXCERPT]}"
+        return Failure(words=words, hint=_address_hint(None, spec))
     return Failure(words=f"answered in a shape that is not understood ({type(error).__name__}: {_cut(error, spec)})")
 
 
@@ -97,15 +103,16 @@ def mask(text: str, spec: ModelSpec) -> str:
 def _http_failure(error: ModelHTTPError, spec: ModelSpec) -> Failure:
     status = error.status_code
     body = _excerpt(error.body, spec)
+    answered = "answered 200 with the error" if isinstance(error, ErrorInAnswer) else "answered"
     exhausted = isinstance(error, ModelQuotaExceededError)
     too_long = isinstance(error, ModelContextWindowExceededError)
     return Failure(
-        words=f"answered {status} {_phrase(status)}".rstrip() + (f": {body}" if body else ""),
+        words=f"{answered} {status} {_phrase(status)}".rstrip() + (f": {body}" if body else ""),
         hint=_exhausted_hint(spec) if exhausted else _too_long_hint() if too_long else _status_hint(status, spec),
         status=status,
         body=body,
-        retried=not exhausted and not too_long and (status in _RETRIED_STATUSES or status >= 500),
-        retry_after_s=error.retry_after if status in _WAITING_STATUSES else None,
+        retried=not exhausted and not too_long and is_retried(status),
+        retry_after_s=_retry_after_s(error) if is_retried(status) else None,
     )
 
 
@@ -149,7 +156,21 @@ def _key_hint(spec: ModelSpec) -> str:
 
 
 def _server_hint(spec: ModelSpec) -> str:
-    return f"is the server running? check `base_url` ({_safe_url(spec.base_url)})" if spec.base_url else ""
+    return f"is the server running? check `base_url` ({safe_url(spec.base_url)})" if spec.base_url else ""
+
+
+def _address_hint(other: NotAModelServerError | None, spec: ModelSpec) -> str:
+    """Return how to mend `base_url`: for a redirect, the address that it leads to, without the end that we added."""
+    where = f"`base_url` of provider {spec.config.id!r}"
+    if other is None or not other.location.startswith(("http://", "https://")):
+        known = f" ({safe_url(spec.base_url)})" if spec.base_url else ""
+        return f"check {where}{known}: is it the address of the API, usually one that ends in /v1?"
+    return f"set {where} to {other.location.removesuffix('/chat/completions').removesuffix('/messages')}"
+
+
+def _retry_after_s(error: ModelHTTPError) -> float | None:
+    told = read_retry_after_s(error.headers)
+    return error.retry_after if told is None else told
 
 
 def _exhausted_hint(spec: ModelSpec) -> str:
@@ -185,11 +206,3 @@ def _message_in(body: object) -> object:
 
 def _cut(error: BaseException, spec: ModelSpec) -> str:
     return mask(" ".join(str(error).split()), spec)[:MAX_EXCERPT]
-
-
-def _safe_url(url: str | None) -> str:
-    """Return `url` without a user, a password or a query in it."""
-    parts = urlsplit(url or "")
-    host = parts.hostname or ""
-    port = f":{parts.port}" if parts.port else ""
-    return urlunsplit((parts.scheme, host + port, parts.path, "", ""))

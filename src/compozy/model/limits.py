@@ -19,13 +19,11 @@ from compozy.config.timespan import format_duration
 from compozy.ids import jitter
 from compozy.model.config import ProviderConfig
 from compozy.model.failure import Failure, classify, mask, to_model_error
-from compozy.model.http import AnswerTooLargeError
+from compozy.model.http import AnswerTooLargeError, NotAModelServerError
 from compozy.model.provider import ModelSpec
+from compozy.model.retry import MAX_RETRY_AFTER_S, backoff_s, waits_too_long
+from compozy.model.thoughts import separate_thoughts
 
-FIRST_DELAY_S = 0.1
-MAX_DELAY_S = 10.0
-MAX_RETRY_AFTER_S = 60.0
-"""The longest wait that a provider may ask for before the task fails instead."""
 _WINDOW_S = 60.0
 # An answer can be JSON and still not the shape that a provider's own package expects; its code then fails like this.
 _MISSHAPEN = (AttributeError, IndexError, KeyError, TypeError, ValueError)
@@ -111,7 +109,7 @@ class LimitedModel(WrapperModel):
         while True:
             outcome = await self._attempt(messages, model_settings, model_request_parameters)
             if isinstance(outcome, ModelResponse):
-                return outcome
+                return separate_thoughts(outcome)
             failure = classify(outcome, self._spec)
             delay_s = self._delay_s(failure, attempt)
             if delay_s is None:
@@ -130,27 +128,29 @@ class LimitedModel(WrapperModel):
         try:
             async with self._limits.slot(), asyncio.timeout(self._spec.config.timeout):
                 return await self.wrapped.request(messages, model_settings, model_request_parameters)
-        except (AgentRunError, UserError, TimeoutError, AnswerTooLargeError, *_MISSHAPEN) as error:
+        except (
+            AgentRunError,
+            UserError,
+            TimeoutError,
+            AnswerTooLargeError,
+            NotAModelServerError,
+            *_MISSHAPEN,
+        ) as error:
             return error
 
     def _delay_s(self, failure: Failure, attempt: int) -> float | None:
         """Return how long to wait before the next try, None when there is none."""
-        if not failure.retried or attempt >= self._max_attempts() or _waits_too_long(failure):
+        if not failure.retried or attempt >= self._max_attempts() or waits_too_long(failure.retry_after_s):
             return None
-        backoff_s = self._pace.jitter(min(MAX_DELAY_S, FIRST_DELAY_S * 2 ** (attempt - 1)))
-        return max(backoff_s, failure.retry_after_s or 0.0)
+        return max(self._pace.jitter(backoff_s(attempt)), failure.retry_after_s or 0.0)
 
     def _max_attempts(self) -> int:
         # A model in this process gives the same answer again.
         return 1 if self._spec.config.type in ("local", "scripted") else self._spec.config.max_attempts
 
 
-def _waits_too_long(failure: Failure) -> bool:
-    return failure.retry_after_s is not None and failure.retry_after_s > MAX_RETRY_AFTER_S
-
-
 def _give_up(failure: Failure) -> Failure:
-    if failure.retry_after_s is None or not _waits_too_long(failure):
+    if failure.retry_after_s is None or not waits_too_long(failure.retry_after_s):
         return failure
     asked, most = format_duration(failure.retry_after_s), format_duration(MAX_RETRY_AFTER_S)
     return Failure(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from typing import cast
 
-from openai import AsyncOpenAI
-from pydantic_ai.exceptions import ModelHTTPError
+from openai import AsyncOpenAI, omit
+from openai.types.chat import ChatCompletion
+from pydantic_ai.exceptions import ModelContextWindowExceededError, ModelHTTPError, ModelQuotaExceededError
 from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.models.ollama import OllamaModel
@@ -17,15 +19,29 @@ from pydantic_ai.providers.openai import OpenAIProvider
 from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
 from pydantic_ai.settings import ModelSettings
 
+from compozy.model.completion import read_completion
 from compozy.model.http import new_http_client
 from compozy.model.provider import BuiltModel, ModelSpec
+from compozy.model.thoughts import NO_TAGS
 
 _OPENAI_HOST = "https://api.openai.com/"
 # The package wants a key; servers without keys ignore it.
 _NO_KEY = "none"
 # Not every such server knows `response_format: json_object`; the schema in words works everywhere.
-_COMPATIBLE_PROFILE = OpenAIModelProfile(supports_json_schema_output=True, supports_json_object_output=False)
-_REFUSED_STATUSES = frozenset({400, 404, 415, 422, 501})
+_COMPATIBLE_PROFILE = OpenAIModelProfile(
+    supports_json_schema_output=True,
+    supports_json_object_output=False,
+    openai_chat_supports_max_completion_tokens=False,
+    thinking_tags=NO_TAGS,
+)
+# What Ollama's own profile leaves open.
+_OLLAMA_PROFILE = OpenAIModelProfile(
+    supports_json_object_output=False, openai_chat_supports_max_completion_tokens=False, thinking_tags=NO_TAGS
+)
+_REFUSED_STATUSES = frozenset({400, 415, 422, 501})
+_DOUBTFUL_STATUSES = frozenset({404, 405, 500})
+_SCHEMA_WORDS = ("schema", "response_format", "grammar", "structured output", "guided", "requested parameters")
+_NEW_NAME = "max_completion_tokens"
 
 
 def build_model(spec: ModelSpec) -> BuiltModel:
@@ -42,7 +58,8 @@ def build_model(spec: ModelSpec) -> BuiltModel:
     )
     settings = spec.default_settings()
     if spec.config.type == "ollama":
-        model = OllamaModel(spec.model_name, provider=OllamaProvider(openai_client=client), settings=settings)
+        provider = OllamaProvider(openai_client=client)
+        model = OllamaChatModel(spec.model_name, provider=provider, profile=_OLLAMA_PROFILE, settings=settings)
     elif (spec.base_url or "").startswith(_OPENAI_HOST):
         model = OpenAIChatModel(spec.model_name, provider=OpenAIProvider(openai_client=client), settings=settings)
     else:
@@ -52,7 +69,10 @@ def build_model(spec: ModelSpec) -> BuiltModel:
 
 
 class CompatibleChatModel(OpenAIChatModel):
-    """A model on a server that is not OpenAI's own, and may not know how to follow a JSON Schema."""
+    """A model on a server that is not OpenAI's own: its dialect may be older, and its answers differ in details."""
+
+    # Whether the server wants `max_tokens` by its new name; most servers know only the old one.
+    _takes_new_name = False
 
     async def request(
         self,
@@ -60,16 +80,56 @@ class CompatibleChatModel(OpenAIChatModel):
         model_settings: ModelSettings | None,
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
-        """Return the answer; a server that refuses `response_format` gets the schema in words instead."""
+        """Return the answer; a server that refuses a JSON Schema gets the schema in words instead."""
         try:
-            return await super().request(messages, model_settings, model_request_parameters)
+            return await self._request_in_dialect(messages, model_settings, model_request_parameters)
         except ModelHTTPError as error:
-            if model_request_parameters.output_mode != "native" or not _refuses_schema(error):
+            if model_request_parameters.output_mode != "native" or not _may_refuse_schema(error):
                 raise
         in_words = replace(model_request_parameters, output_mode="prompted")
-        return await super().request(messages, model_settings, in_words)
+        return await self._request_in_dialect(messages, model_settings, in_words)
+
+    async def _request_in_dialect(
+        self,
+        messages: list[ModelMessage],
+        settings: ModelSettings | None,
+        parameters: ModelRequestParameters,
+    ) -> ModelResponse:
+        try:
+            return await super().request(messages, self._dialect(settings), parameters)
+        except ModelHTTPError as error:
+            refuses = error.status_code in _REFUSED_STATUSES and _NEW_NAME in str(error.body)
+            if self._takes_new_name or not refuses:
+                raise
+        self._takes_new_name = True
+        return await super().request(messages, self._dialect(settings), parameters)
+
+    def _dialect(self, settings: ModelSettings | None) -> ModelSettings | None:
+        """Return `settings` with the limit of tokens by the name that the server takes."""
+        merged: ModelSettings = {**(self.settings or {}), **(settings or {})}
+        limit = merged.get("max_tokens")
+        if not self._takes_new_name or limit is None:
+            return settings
+        # A limit of None overrides the one of the provider.
+        return cast("ModelSettings", {**(settings or {}), "max_tokens": omit, "extra_body": {_NEW_NAME: limit}})
+
+    def _process_response(self, response: ChatCompletion | str, **include: bool) -> ModelResponse:
+        return super()._process_response(read_completion(response, self.model_name), **include)
 
 
-def _refuses_schema(error: ModelHTTPError) -> bool:
+class OllamaChatModel(CompatibleChatModel, OllamaModel):
+    """A model on Ollama, or on Ollama's cloud, which follows no JSON Schema."""
+
+
+def _may_refuse_schema(error: ModelHTTPError) -> bool:
+    """Return whether a server may have refused a request for its JSON Schema.
+
+    Servers say so in many ways, so each refusal that is not explained otherwise counts; the request without the schema
+    shows whether it was the cause. Statuses that mostly mean other things need a word for it.
+    """
+    if isinstance(error, (ModelContextWindowExceededError, ModelQuotaExceededError)):
+        return False
+    if error.status_code in _REFUSED_STATUSES:
+        return True
     told = str(error.body).lower()
-    return error.status_code in _REFUSED_STATUSES and ("response_format" in told or "json_schema" in told)
+    return error.status_code in _DOUBTFUL_STATUSES and any(word in told for word in _SCHEMA_WORDS)

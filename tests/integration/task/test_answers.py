@@ -67,3 +67,20 @@ async def test_items_beyond_the_limits_of_json_fail_their_task(flows: Flows, ite
     assert (ran.status, ran.states) == ("SUCCESS", {"each": "FAILED", "rescue": "SUCCESS"})
     assert "`items` is text, and line 1 of it is not JSON" in ran.output["told"]
     check_run(ran)
+
+
+async def test_what_cut_an_answer_off_is_stored_with_the_task(flows: Flows) -> None:
+    ran = await flows.run("tasks: [{id: ask, prompt: 'cut: x'}, {id: whole, prompt: y}]")
+    assert ran.status == "SUCCESS"
+    cut, whole = (ran.tasks[path].usage or [] for path in ("ask", "whole"))
+    assert [usage.get("finish_reason") for usage in (*cut, *whole)] == ["length", None]
+    check_run(ran)
+
+
+async def test_an_answer_with_a_schema_that_was_cut_off_fails_its_task(flows: Flows) -> None:
+    ran = await flows.run(
+        "tasks: [{id: ask, prompt: 'cut: I take {\"n\": 1}', output: {properties: {n: {}}, required: [n]}}]"
+    )
+    assert ran.status == "FAILED"
+    assert "cut off when it reached `max_tokens`" in flows.answers.asked[1]
+    check_run(ran)

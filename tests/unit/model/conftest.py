@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from chatserver import ChatServer, serve_chat
+from tests.harness.chatserver import ChatServer, serve_chat
 
 
 @pytest.fixture

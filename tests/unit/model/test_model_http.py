@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chatserver import ChatServer, Reply, chat_reply, error_reply, json_reply
 from heldpace import HeldTime
 from pydantic_ai.direct import model_request
 from pydantic_ai.messages import ModelRequest, ModelResponse, UserPromptPart
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.output import OutputObjectDefinition
 from pydantic_ai.settings import ModelSettings
+from tests.harness.chatserver import ChatServer, Reply, chat_reply, error_reply, json_reply
 
 from compozy.clock import now_ms
 from compozy.errors import ModelError
@@ -126,14 +126,14 @@ async def test_retry_after_too_far_away(chat_server: ChatServer) -> None:
     assert len(chat_server.seen) == 1
 
 
-async def test_three_failures_are_the_end(chat_server: ChatServer) -> None:
+async def test_five_failures_are_the_end(chat_server: ChatServer) -> None:
     chat_server.replies = [error_reply(500, "oops")]
 
     error = await Asker(chat_server.url).fail()
 
-    assert error.message == "model 'm' of provider 'p' answered 500 Internal Server Error: oops (tried 3 times)"
-    assert error.details == {"provider": "p", "model": "m", "attempts": 3, "status": 500, "body": "oops"}
-    assert len(chat_server.seen) == 3
+    assert error.message == "model 'm' of provider 'p' answered 500 Internal Server Error: oops (tried 5 times)"
+    assert error.details == {"provider": "p", "model": "m", "attempts": 5, "status": 500, "body": "oops"}
+    assert len(chat_server.seen) == 5
 
 
 async def test_a_wrong_key_is_masked_and_told_where_it_stands(chat_server: ChatServer) -> None:
@@ -171,7 +171,7 @@ async def test_nobody_listens() -> None:
         error = await asker.fail()
 
     assert "model 'm' of provider 'p' cannot be reached" in error.message
-    assert error.message.endswith("(tried 3 times)")
+    assert error.message.endswith("(tried 5 times)")
     assert error.hint == f"is the server running? check `base_url` ({url})"
 
 
@@ -197,7 +197,7 @@ async def test_answers_that_always_break_off(chat_server: ChatServer) -> None:
 
     error = await Asker(chat_server.url).fail()
 
-    assert "(tried 3 times)" in error.message
+    assert "(tried 5 times)" in error.message
     assert "broke off its answer" in error.message or "cannot be reached" in error.message
 
 
@@ -276,7 +276,7 @@ async def test_other_refusals_of_a_schema_request_stand(chat_server: ChatServer)
     error = await Asker(chat_server.url).fail(native())
 
     assert "temperature is out of range" in error.message
-    assert len(chat_server.seen) == 1
+    assert ["response_format" in seen.body for seen in chat_server.seen] == [True, False]
 
 
 async def test_a_model_that_reasons_is_asked_without_a_temperature_and_without_a_warning(
@@ -335,5 +335,6 @@ async def test_a_redirect_is_an_error_and_the_key_stays_here(chat_server: ChatSe
 
     error = await Asker(chat_server.url, api_key=KEY).fail()
 
-    assert "307" in error.message
+    assert error.message == ("model 'm' of provider 'p' answered 307, a redirect to http://127.0.0.1:9/elsewhere")
+    assert error.hint == "set `base_url` of provider 'p' to http://127.0.0.1:9/elsewhere"
     assert len(chat_server.seen) == 1

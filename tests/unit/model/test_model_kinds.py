@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chatserver import ChatServer, Reply, chat_reply, error_reply, json_reply
 from heldpace import HeldTime
 from pydantic_ai.direct import model_request
 from pydantic_ai.messages import ModelRequest, ModelResponse, UserPromptPart
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.output import OutputObjectDefinition
+from tests.harness.chatserver import ChatServer, Reply, chat_reply, error_reply, json_reply
 
 from compozy.errors import ModelError
 from compozy.model import http
@@ -125,8 +125,8 @@ async def test_only_we_retry(chat_server: ChatServer, kind: str) -> None:
     with pytest.raises(ModelError) as caught:
         await ask(kind, chat_server.url, time)
 
-    assert len(chat_server.seen) == 3
-    assert time.slept_s == [0.1, 0.2]
+    assert len(chat_server.seen) == 5
+    assert time.slept_s == [0.1, 0.2, 0.4, 0.8]
     assert caught.value.details["status"] == 500
 
 

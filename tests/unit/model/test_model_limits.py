@@ -131,11 +131,15 @@ async def test_retry_after_is_kept() -> None:
     assert time.slept_s == [7.0, 2.0]
 
 
-async def test_retry_after_of_other_statuses_is_not_kept() -> None:
-    puppet, time = Puppet(http_error(500, retry_after="7")), HeldTime()
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 529])
+@pytest.mark.parametrize(
+    ("retry_after", "slept_s"), [("7", 7.0), ("0.5", 0.5), ("later", 0.1), ("-1", 0.1), ("nan", 0.1)]
+)
+async def test_retry_after_of_each_status_that_is_retried(status: int, retry_after: str, slept_s: float) -> None:
+    puppet, time = Puppet(http_error(status, retry_after=retry_after)), HeldTime()
 
     assert await ask(limited(puppet, time)) == "done"
-    assert time.slept_s == [0.1]
+    assert time.slept_s == [slept_s]
 
 
 async def test_a_long_retry_after_fails_at_once() -> None:
@@ -150,13 +154,13 @@ async def test_a_long_retry_after_fails_at_once() -> None:
 
 
 async def test_connection_errors_are_tried_again_and_name_the_address_without_its_password() -> None:
-    puppet, time = Puppet(*(ModelConnectionError("m", "refused", phase="connect") for _ in range(3))), HeldTime()
+    puppet, time = Puppet(*(ModelConnectionError("m", "refused", phase="connect") for _ in range(5))), HeldTime()
 
     with pytest.raises(ModelError) as caught:
         await ask(limited(puppet, time))
 
-    assert puppet.calls == 3
-    assert "cannot be reached: refused (tried 3 times)" in caught.value.message
+    assert puppet.calls == 5
+    assert "cannot be reached: refused (tried 5 times)" in caught.value.message
     assert caught.value.hint == "is the server running? check `base_url` (http://host:1/v1)"
 
 

@@ -1,0 +1,138 @@
+"""Chat completions as servers really send them: what is wrong in shape is mended, and errors in them are found."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, cast
+
+from openai.types.chat import ChatCompletion
+from pydantic_ai.exceptions import UnexpectedModelBehavior
+
+from compozy.jsoninput import parse_json, replace_surrogates
+from compozy.model.failure import ErrorInAnswer
+
+# Other words for OpenAI's, by servers and models.
+_FINISH_REASONS = {
+    "max_tokens": "length",
+    "max_length": "length",
+    "model_length": "length",
+    "max_output_tokens": "length",
+    "end_turn": "stop",
+    "eos": "stop",
+    "eos_token": "stop",
+    "stop_sequence": "stop",
+    "complete": "stop",
+    "completed": "stop",
+    "safety": "content_filter",
+}
+_COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
+# Status of an error whose code is a word, by what the word holds.
+_STATUSES = (
+    ("rate", 429),
+    ("overload", 529),
+    ("timeout", 504),
+    ("auth", 401),
+    ("permission", 403),
+    ("not_found", 404),
+    ("invalid", 400),
+    ("context_length", 400),
+)
+_UNKNOWN_STATUS = 500
+_REASONING = ("reasoning", "reasoning_content")
+
+
+def read_completion(answer: ChatCompletion | str, model_name: str) -> ChatCompletion:
+    """Return a completion with the fields that an answer is read from, all of the types that OpenAI specifies.
+
+    Raises:
+        ErrorInAnswer: it is an error.
+        UnexpectedModelBehavior: it is not a chat completion.
+    """
+    document = _to_document(answer)
+    choices = document.get("choices")
+    choice = _dict(choices[0]) if isinstance(choices, list) and choices else {}
+    error = choice.get("error") or document.get("error") or ("choices" not in document and _other_error(document))
+    if error:
+        raise ErrorInAnswer(_status_of(error, document), model_name, body=error)
+    message = choice.get("message")
+    if not isinstance(message, dict) or isinstance(cast("dict[str, Any]", message).get("content"), dict):
+        raise UnexpectedModelBehavior("it holds no `choices` with a message")
+    return ChatCompletion.model_validate(
+        {
+            "id": _text(document.get("id")) or "",
+            "object": "chat.completion",
+            "created": _count(document.get("created")),
+            "model": _text(document.get("model")) or model_name,
+            "choices": [_clean_choice(choice, cast("dict[str, Any]", message))],
+            "usage": _clean_usage(document.get("usage")),
+        }
+    )
+
+
+def _to_document(answer: ChatCompletion | str) -> dict[str, Any]:
+    """Return the JSON object of an answer; the package hands over text where the media type is not JSON."""
+    if not isinstance(answer, str):
+        found: dict[str, Any] = {
+            key: value for key, value in answer.model_dump(warnings=False).items() if value is not None
+        }
+        return found
+    try:
+        return _dict(parse_json(answer, lenient=True))
+    except ValueError as error:
+        raise UnexpectedModelBehavior(f"it is not JSON: {' '.join(answer.split())[:100]!r}") from error
+
+
+def _other_error(document: dict[str, Any]) -> object:
+    if document.get("object") == "error" or "message" in document or "detail" in document:
+        return document
+    return None
+
+
+def _status_of(error: object, document: dict[str, Any]) -> int:
+    fields = _dict(error)
+    for value in (fields.get("code"), fields.get("status"), document.get("code"), document.get("status")):
+        digits = str(value)
+        if digits.isdigit() and 400 <= int(digits[:4]) <= 599:
+            return int(digits)
+    words = f"{fields.get('code')} {fields.get('type')}".lower()
+    return next((status for word, status in _STATUSES if word in words), _UNKNOWN_STATUS)
+
+
+def _clean_choice(choice: dict[str, Any], message: dict[str, Any]) -> dict[str, Any]:
+    reason = choice.get("finish_reason")
+    word = reason.lower() if isinstance(reason, str) and reason else "stop"
+    known = _FINISH_REASONS.get(word, word)
+    if known not in ("stop", "length", "content_filter", "tool_calls", "function_call"):
+        known = "stop"
+    content = {"content": _content(message.get("content")), "refusal": _text(message.get("refusal"))}
+    thoughts = {name: text for name in _REASONING if (text := _text(message.get(name)))}
+    return {"index": 0, "finish_reason": known, "message": {"role": "assistant", **content, **thoughts}}
+
+
+def _content(content: Any) -> str | None:
+    """Return the text of a message; some servers send it in parts."""
+    if isinstance(content, list):
+        parts = [_text(part) or _text(_dict(part).get("text")) or "" for part in cast("list[Any]", content)]
+        return "".join(parts)
+    return _text(content)
+
+
+def _clean_usage(usage: Any) -> dict[str, Any] | None:
+    if not isinstance(usage, dict):
+        return None
+    fields = cast("dict[str, Any]", usage)
+    return {name: _count(fields.get(name)) for name in _COUNTS}
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return 0
+    return min(max(0, int(value)), 2**53)
+
+
+def _text(value: Any) -> str | None:
+    return replace_surrogates(value) if isinstance(value, str) else None
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}

@@ -1,0 +1,111 @@
+"""Reasoning that a model writes into its answer: told apart from the answer, whatever tags it comes in."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from pydantic_ai.messages import ModelResponse, ModelResponsePart, TextPart, ThinkingPart
+
+from compozy.jsoninput import parse_json, replace_surrogates
+
+NO_TAGS = ("\0thoughts", "\0/thoughts")
+"""Tags that no model writes, for packages that would split answers by tags of their own."""
+
+_NAMES = "think|thinking|thought|reasoning|seed:think"
+# What begins reasoning, with what ends it: tags of Qwen, DeepSeek, Seed; of Magistral; of Kimi; of Gemma.
+_KINDS = (
+    (re.compile(rf"<({_NAMES})>"), r"</{0}>"),
+    (re.compile(r"\[THINK\]"), r"\[/THINK\]"),
+    (re.compile(r"◁think▷"), r"◁/think▷"),
+    (re.compile(r"<\|channel>thought\b"), r"<channel\|>"),
+)
+# Chat templates often write the opening tag into the prompt; then an answer holds the closing one alone.
+_CLOSING = re.compile(r"</(?:think|thinking|thought|seed:think)>|\[/THINK\]|◁/think▷")
+_FINAL = re.compile(r"<\|channel\|>final(?:\s[^<]*)?<\|message\|>")
+_CHANNEL = re.compile(r"\s*(?:<\|start\|>assistant)?<\|channel\|>(?:analysis|commentary|final)\b")
+_END = re.compile(r"<\|(?:return|end)\|>\s*\Z")
+_QUOTES = frozenset("'\"`")
+
+
+def separate_thoughts(response: ModelResponse) -> ModelResponse:
+    """Return `response` with the reasoning in its text as a thinking part, and the answer as one text part.
+
+    Blank lines between reasoning and answer belong to neither. Halves of characters become U+FFFD.
+    """
+    text = "".join(part.content for part in response.parts if isinstance(part, TextPart))
+    thoughts, answer = split_thoughts(replace_surrogates(text))
+    others: list[ModelResponsePart] = [part for part in response.parts if not isinstance(part, TextPart)]
+    if thoughts:
+        others.append(ThinkingPart(thoughts))
+    if any(isinstance(part, ThinkingPart) for part in others):
+        answer = answer.lstrip()
+    if answer == text:
+        return response
+    return replace(response, parts=[*others, TextPart(answer)] if answer else others)
+
+
+def split_thoughts(text: str) -> tuple[str, str]:
+    """Return the reasoning in `text`, "" if it has none, and the answer; reasoning that never ends is all there is."""
+    if _CHANNEL.match(text):
+        return _split_channels(text)
+    if text.lstrip().startswith(("{", "[", '"')) and _is_json(text):
+        return "", text
+    thoughts: list[str] = []
+    rest = text
+    while (cut := _leading_thoughts(rest)) is not None:
+        thoughts.append(cut[0])
+        rest = cut[1]
+    before, rest = _split_at_closing(rest)
+    return "\n\n".join(part.strip() for part in (*thoughts, before) if part.strip()), rest
+
+
+def _leading_thoughts(text: str) -> tuple[str, str] | None:
+    """Return the reasoning that `text` begins with and what follows it, None if it begins with none."""
+    body = text.lstrip()
+    for opening, closing in _KINDS:
+        if found := opening.match(body):
+            inner = body[found.end() :]
+            name = re.escape(found[1]) if opening.groups else ""
+            end = re.search(closing.format(name), inner)
+            return (inner, "") if end is None else (inner[: end.start()], inner[end.end() :])
+    return None
+
+
+def _split_at_closing(text: str) -> tuple[str, str]:
+    """Return what stands before the last closing tag, and the answer behind it.
+
+    A tag with an opening one before it closes a thought within the answer: only that thought is taken out.
+    """
+    closings = [found for found in _CLOSING.finditer(text) if not _is_quoted(text, found)]
+    if not closings:
+        return "", text
+    end = closings[-1]
+    name = end[0].strip("</>[]◁▷").removeprefix("/")
+    openings = [text.find(mark) for mark in (f"<{name}>", f"[{name}]", f"◁{name}▷")]
+    start = max(openings)
+    if 0 <= start < end.start():
+        return text[start : end.start()].partition(name)[2][1:], text[:start] + text[end.end() :]
+    return text[: end.start()], text[end.end() :]
+
+
+def _is_quoted(text: str, found: re.Match[str]) -> bool:
+    """Return whether a tag is spoken of: in quotes, or in a block of code."""
+    before, after = text[: found.start()], text[found.end() : found.end() + 1]
+    return before[-1:] in _QUOTES or after in _QUOTES - {""} or before.count("```") % 2 == 1
+
+
+def _split_channels(text: str) -> tuple[str, str]:
+    """Return the channels of reasoning and the final one, as gpt-oss writes them."""
+    finals = list(_FINAL.finditer(text))
+    if not finals:
+        return text, ""
+    return text[: finals[-1].start()], _END.sub("", text[finals[-1].end() :])
+
+
+def _is_json(text: str) -> bool:
+    try:
+        parse_json(text, lenient=True)
+    except ValueError:
+        return False
+    return True

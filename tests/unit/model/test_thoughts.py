@@ -1,0 +1,83 @@
+"""Reasoning within answers: what is told apart, and what only looks like it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic_ai.messages import ModelResponse, TextPart, ThinkingPart
+
+from compozy.model.thoughts import separate_thoughts, split_thoughts
+
+
+@pytest.mark.parametrize(
+    ("text", "thoughts", "answer"),
+    [
+        ("<think>It is.</think>\n\nyes", "It is.", "\n\nyes"),
+        (" \n<think>\n\n</think>\n\nyes", "", "\n\nyes"),
+        ("The user wants a greeting.\n</think>\n\nHello!", "The user wants a greeting.", "\n\nHello!"),
+        ("hm</think>Hello!", "hm", "Hello!"),
+        ('At first {"n": 1}. Wrong.\n</think>\n\n{"n": 42}', 'At first {"n": 1}. Wrong.', '\n\n{"n": 42}'),
+        ('{"n": 1}? No.</think>{"n": 42}', '{"n": 1}? No.', '{"n": 42}'),
+        ("a</think>b</think>c", "a</think>b", "c"),
+        ("<think>a</think>b</think>c", "a\n\nb", "c"),
+        ("<think>a</think>\n<think>b</think>c", "a\n\nb", "c"),
+        ("Sure. <think>hm</think>Yes.", "hm", "Sure. Yes."),
+        ("<think>I was cut", "I was cut", ""),
+        ("<thinking>a</thinking>b", "a", "b"),
+        ("<thought>a</thought>b", "a", "b"),
+        ("<seed:think>a</seed:think>b", "a", "b"),
+        ("[THINK]a[/THINK]b", "a", "b"),
+        ("a[/THINK]b", "a", "b"),
+        ("◁think▷a◁/think▷b", "a", "b"),
+        ("<|channel>thought\na<channel|>b", "a", "b"),
+        (
+            "<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>b<|return|>",
+            "<|channel|>analysis<|message|>a<|end|><|start|>assistant",
+            "b",
+        ),
+        ("<|channel|>analysis<|message|>a", "<|channel|>analysis<|message|>a", ""),
+    ],
+)
+def test_thoughts_and_answer(text: str, thoughts: str, answer: str) -> None:
+    assert split_thoughts(text) == (thoughts, answer)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "\n\n  indented",
+        "DeepSeek ends its thoughts with `</think>`.",
+        'Split at "</think>", then trim.',
+        "```\nreasoning</think>answer\n```\n",
+        '{"html": "a</think>b"}',
+        '["<think>", "</think>"]',
+        "We </thinkers> of [THINK] and <b>bold</b>.",
+    ],
+)
+def test_what_are_no_thoughts(text: str) -> None:
+    assert split_thoughts(text) == ("", text)
+
+
+@given(st.text())
+def test_a_text_without_tags_stays_as_it_is(text: str) -> None:
+    if not any(mark in text for mark in "<[◁"):
+        assert split_thoughts(text) == ("", text)
+
+
+def test_the_parts_of_a_response() -> None:
+    response = ModelResponse(parts=[TextPart("hm</think>\n\nyes")])
+    assert separate_thoughts(response).parts == [ThinkingPart("hm"), TextPart("yes")]
+
+    apart = ModelResponse(parts=[ThinkingPart("hm"), TextPart("\n\nyes\n")])
+    assert separate_thoughts(apart).parts == [ThinkingPart("hm"), TextPart("yes\n")]
+
+    cut = ModelResponse(parts=[TextPart("<think>hm")])
+    assert separate_thoughts(cut).parts == [ThinkingPart("hm")]
+
+    plain = ModelResponse(parts=[TextPart("\n yes")])
+    assert separate_thoughts(plain) is plain
+
+    half = ModelResponse(parts=[TextPart("cut \ud83d")])
+    assert separate_thoughts(half).text == "cut \ufffd"
