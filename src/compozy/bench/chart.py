@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from compozy.bench.result import BenchResult, Stage
+from compozy.config.database_rules import TITLES
 
-NAMES = {"postgres": "PostgreSQL", "sqlite": "SQLite"}
 _WIDTH, _HEIGHT = 720, 400
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 24, 64, 56
 # Told apart by the color-blind too.
@@ -91,7 +91,7 @@ def _series(result: BenchResult, scale: _Scale, color: str, index: int) -> list[
         f'<polyline fill="none" stroke="{color}" stroke-width="2" stroke-dasharray="5 4" points="{_points(slow)}"/>',
         *(f'<circle cx="{at:.1f}" cy="{y:.1f}" r="3" fill="{color}"/>' for at, y in (*median, *slow)),
         f'<rect x="{x}" y="34" width="12" height="12" fill="{color}"/>',
-        f'<text x="{x + 18}" y="45">{NAMES[result.database]}</text>',
+        f'<text x="{x + 18}" y="45">{TITLES[result.database]}</text>',
     ]
 
 
@@ -100,7 +100,7 @@ def _points(places: Sequence[tuple[float, float]]) -> str:
 
 
 def _summary(results: Sequence[BenchResult]) -> str:
-    peaks = ", ".join(f"{NAMES[result.database]} {result.peak_concurrency}" for result in results)
+    peaks = ", ".join(f"{TITLES[result.database]} {result.peak_concurrency}" for result in results)
     return f"Latency by runs at once; most runs executed at one moment: {peaks}"
 
 

@@ -183,9 +183,9 @@ def _write(file: Path, text: str) -> None:
 
 
 def _name(driver: str) -> str:
-    from compozy.bench.chart import NAMES
+    from compozy.config.database_rules import TITLES
 
-    return NAMES[driver]
+    return TITLES[driver]
 
 
 def _workflows(count: int) -> str:

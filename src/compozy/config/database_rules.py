@@ -15,14 +15,15 @@ POSTGRES_KEYS = (
     *("sslrootcert", "sslcert", "sslkey"),
     *("max_open_conns", "max_idle_conns", "conn_max_lifetime", "conn_max_idle_time"),
 )
+TITLES = {"sqlite": "SQLite", "postgres": "PostgreSQL"}
+"""The kinds of database as people write them."""
 _OWNER = {**dict.fromkeys(SQLITE_KEYS, "sqlite"), **dict.fromkeys(POSTGRES_KEYS, "postgres")}
-_TITLES = {"sqlite": "SQLite", "postgres": "PostgreSQL"}
 
 
 def check_database(node: MappingNode, sources: Mapping[str, Source]) -> Iterator[Fault]:
     """Yield what is wrong with the database as a whole; `node` is the layered compozy.yaml."""
     driver = _text(node, "database", "driver") or "postgres"
-    if driver not in _TITLES:
+    if driver not in TITLES:
         return  # said already where its value was checked
     foreign = list(_check_foreign_keys(node, driver, sources))
     yield from foreign or _check_needed(node, driver)
@@ -81,7 +82,7 @@ def _check_foreign_keys(node: MappingNode, driver: str, sources: Mapping[str, So
         if owner == driver or is_overruled:
             continue
         switch = f"--db-driver={owner}" if written_by is Layer.FLAG else f"`driver: {owner}`"
-        message = f"{entry.key!r} is for {_TITLES[owner]}, but the driver is {driver}"
+        message = f"{entry.key!r} is for {TITLES[owner]}, but the driver is {driver}"
         yield Fault(place=entry.key_place, message=message, hint=f"take it out, or write {switch}", code="database")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -40,3 +41,8 @@ def _postgres_parts(values: Mapping[str, Any]) -> tuple[str, ...]:
             return ("",)
     port = str(values.get("port") or _DEFAULT_PORT)
     return (str(values.get("host") or ""), port, str(values.get("dbname") or ""))
+
+
+def database_file(driver: str, path: str | None) -> Path | None:
+    """Return the SQLite file that these settings name; None for a database in memory or on a server."""
+    return Path(path) if driver == "sqlite" and path and path != MEMORY else None

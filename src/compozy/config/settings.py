@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from compozy.config.addresses import PostgresAddress
 from compozy.config.duration import DurationS
-from compozy.config.fingerprint import MEMORY
+from compozy.config.fingerprint import MEMORY, database_file
 
 _MIN_KEY = 16
 _SQLITE_URL = re.compile(r"(?:sqlite(?:\+\w+)?|file):", re.IGNORECASE)
@@ -95,6 +96,21 @@ class DatabaseSettings(Section):
         default=1800.0, description="PostgreSQL: age at which a connection is replaced."
     )
     conn_max_idle_time: DurationS = Field(default=300.0, description="PostgreSQL: idle time after which one is closed.")
+
+    @property
+    def file(self) -> Path | None:
+        """The SQLite file; None for a database in memory or on a server."""
+        return database_file(self.driver, self.path)
+
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether the database ends with its process."""
+        return self.driver == "sqlite" and self.path == MEMORY
+
+    @property
+    def has_one_writer(self) -> bool:
+        """Whether all transactions that write wait for one another."""
+        return self.driver == "sqlite"
 
     @field_validator("path")
     @classmethod

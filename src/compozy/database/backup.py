@@ -88,10 +88,25 @@ def restore_sqlite(backup: Path, path: Path) -> Path | None:
     return kept
 
 
-def is_postgres_backup(path: Path) -> bool:
-    """Return whether `path` is a file of `pg_dump`."""
+def back_up(settings: DatabaseSettings, target: Path) -> None:
+    """Write a backup of the configured database as it is at one moment into the empty file `target`.
+
+    Raises:
+        DatabaseError: it cannot be read, is damaged, its own program is missing, or there is no space for the copy.
+    """
+    if settings.file is not None:
+        back_up_sqlite(settings.file, target, settings)
+    else:
+        # Loaded here: projects on SQLite work without that driver.
+        from compozy.database.postgres import connection_parameters
+
+        back_up_postgres(connection_parameters(settings), target)
+
+
+def driver_of_backup(path: Path) -> str:
+    """Return the kind of database that `path` is a backup of, as `database.driver` has it."""
     with path.open("rb") as file:
-        return file.read(len(_PG_HEADER)) == _PG_HEADER
+        return "postgres" if file.read(len(_PG_HEADER)) == _PG_HEADER else "sqlite"
 
 
 def back_up_postgres(parameters: Mapping[str, object], target: Path) -> None:

@@ -39,7 +39,7 @@ class Database:
     """An open database. `location` is how the user wrote it; `owner_lock` is None where many processes may execute."""
 
     settings: DatabaseSettings
-    dialect: Driver
+    driver: Driver
     location: str
     engine: sa.Engine
     readers: sa.Engine
@@ -50,19 +50,14 @@ class Database:
     is_migrating: bool = False
 
     @property
-    def driver(self) -> str:
-        """`sqlite` or `postgres`."""
-        return self.dialect.name
-
-    @property
     def journal_schema(self) -> str | None:
         """The schema of the engine's journal; None where it lies beside our tables."""
-        return self.dialect.journal_schema
+        return self.driver.journal_schema
 
     @property
     def is_exclusive(self) -> bool:
         """Whether only the process that has this database open for runs can execute any."""
-        return self.driver == "sqlite"
+        return self.driver.is_exclusive
 
     def check_in_place(self) -> None:
         """See that the file which this process has open is still the one that others would open.
@@ -90,7 +85,7 @@ class Database:
         """
         self.check_in_place()
         with explain_failures(self.location), self.engine.begin() as connection:
-            self.dialect.begin_write(connection)
+            self.driver.begin_write(connection)
             yield connection
 
     @contextmanager
@@ -112,7 +107,7 @@ class Database:
             DatabaseError: the database refused.
         """
         self.check_in_place()
-        with explain_failures(self.location), self.dialect.snapshot(self.engine, self.readers) as connection:
+        with explain_failures(self.location), self.driver.snapshot(self.engine, self.readers) as connection:
             yield connection
 
     async def read_async(self, query: Callable[[sa.Connection], T]) -> T:
@@ -135,22 +130,22 @@ class Database:
             return
         with (
             explain_failures(self.location),
-            self.dialect.migrating(self.settings, self.engine, self.location) as engine,
+            self.driver.migrating(self.settings, self.engine, self.location) as engine,
         ):
             readers = self.readers if engine is self.engine else engine
             yield replace(self, engine=engine, readers=readers, is_migrating=True)
 
     def find_foreign(self, tables: Iterable[str]) -> str | None:
         """Return one of the `tables` that shows that a database without our version is another program's."""
-        return self.dialect.find_foreign(tables)
+        return self.driver.find_foreign(tables)
 
     def list_journal(self, connection: sa.Connection) -> list[str]:
         """Return the tables of the engine's journal, quoted as they stand in SQL."""
-        return self.dialect.list_journal(connection)
+        return self.driver.list_journal(connection)
 
     def drop_journal(self, connection: sa.Connection) -> None:
         """Delete the engine's journal, all of it."""
-        self.dialect.drop_journal(connection)
+        self.driver.drop_journal(connection)
 
     def identify(self, connection: sa.Connection) -> str:
         """Return the name by which this database is told from every other, copies of it included.
@@ -161,13 +156,14 @@ class Database:
         database_id = get_database_id(connection)
         if database_id is None:
             raise DatabaseError(f"the database {self.location} has no id", hint="run `compozy migrate up`")
-        return f"{database_id}.{self.dialect.number_of(self.settings, connection)}"
+        return f"{database_id}.{self.driver.number_of(self.settings, connection)}"
 
     def log_size(self) -> int | None:
         """Return the bytes in the write-ahead log beside the file; None where there is no such file."""
-        if self.driver != "sqlite" or self.settings.path in (None, MEMORY):
+        file = self.settings.file
+        if file is None:
             return None
-        log = Path(f"{self.settings.path}-wal")
+        log = file.with_name(f"{file.name}-wal")
         return log.stat().st_size if log.exists() else 0
 
     def close(self) -> None:
@@ -200,12 +196,12 @@ def open_database(settings: DatabaseSettings, *, location: str | None = None) ->
     path = _sqlite_path(settings)
     if path == MEMORY:
         engine = make_engine(settings, MEMORY)
-        return Database(settings=settings, dialect=SqliteDriver(), location=MEMORY, engine=engine, readers=engine)
+        return Database(settings=settings, driver=SqliteDriver(), location=MEMORY, engine=engine, readers=engine)
     file = Path(path)
     prepare_file(file)
     database = Database(
         settings=settings,
-        dialect=SqliteDriver(),
+        driver=SqliteDriver(),
         location=location or path,
         engine=make_engine(settings, path),
         readers=make_reader_engine(settings, path),
@@ -234,7 +230,7 @@ def open_for_reading(settings: DatabaseSettings, *, location: str | None = None)
     readers = (make_reader_engine if may_write else make_visitor_engine)(settings, path)
     database = Database(
         settings=settings,
-        dialect=SqliteDriver(),
+        driver=SqliteDriver(),
         location=location or path,
         engine=readers,
         readers=readers,
@@ -264,7 +260,7 @@ def _open_postgres(settings: DatabaseSettings, location: str | None, *, to_write
     engine = postgres.make_engine(settings, read_only=not to_write)
     database = Database(
         settings=settings,
-        dialect=postgres.PostgresDriver(),
+        driver=postgres.PostgresDriver(),
         location=location or postgres.describe_location(settings),
         engine=engine,
         readers=postgres.make_reader_engine(engine),

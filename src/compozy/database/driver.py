@@ -12,9 +12,20 @@ from compozy.config.settings import DatabaseSettings
 
 
 class Driver(Protocol):
-    """One kind of database. `journal_schema` is where the engine's journal lives; None is beside our own tables."""
+    """One kind of database.
+
+    Attributes:
+        name: as `database.driver` has it.
+        location_key: what the location of such a database is called, `path` or `url`.
+        is_exclusive: whether only the process that has a database open for runs can execute any.
+        collation: the one that orders text by its bytes; None where columns do so anyway.
+        journal_schema: where the engine's journal lives; None is next to our own tables.
+    """
 
     name: str
+    location_key: str
+    is_exclusive: bool
+    collation: str | None
     journal_schema: str | None
 
     def begin_write(self, connection: sa.Connection) -> None:

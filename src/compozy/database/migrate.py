@@ -103,7 +103,7 @@ def measure_down(database: Database, target: str | None) -> Loss | None:
     if current == BASE:
         return None
     undone = _revisions_to_undo(current, target)
-    modules = [_revision_module(database.driver, revision) for revision in undone]
+    modules = [_revision_module(database.driver.name, revision) for revision in undone]
     names = [table for module in modules for table in getattr(module, "deletes", ())]
     with database.read() as connection:
         rows = {name: _count(connection, f'"{name}"') for name in names}
@@ -121,7 +121,7 @@ def migrate_down(database: Database, target: str) -> None:
         DatabaseError: the database refused; it is as it was.
     """
     current = read_status(database).current
-    modules = [_revision_module(database.driver, revision) for revision in _revisions_to_undo(current, target)]
+    modules = [_revision_module(database.driver.name, revision) for revision in _revisions_to_undo(current, target)]
     with database.migrating() as alone, alone.write() as connection:
         refuse_while_used(database, connection)
         if any(getattr(module, "deletes_journal", False) for module in modules):
@@ -146,7 +146,7 @@ def _run_alembic(database: Database, connection: sa.Connection, direction: str, 
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(_folder(database.driver)))
+    config.set_main_option("script_location", str(_folder(database.driver.name)))
     config.attributes["connection"] = connection
     (command.upgrade if direction == "upgrade" else command.downgrade)(config, target)
 
@@ -167,7 +167,7 @@ def _count(connection: sa.Connection, table: str) -> int:
 def _refuse_foreign(database: Database, tables: set[str]) -> None:
     foreign = database.find_foreign(tables)
     if foreign is not None:
-        other = "file in database.path" if database.driver == "sqlite" else "database in database.dbname"
+        other = "file in database.path" if database.is_exclusive else "database in database.dbname"
         raise DatabaseError(
             f"the database {database.location} belongs to another program (it has a table {foreign!r})",
             hint=f"name another {other}; nothing was changed",

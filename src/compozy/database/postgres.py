@@ -155,6 +155,9 @@ class PostgresDriver:
     """PostgreSQL's own ways."""
 
     name = "postgres"
+    location_key = "url"
+    is_exclusive = False
+    collation: str | None = "C"
     journal_schema: str | None = JOURNAL_SCHEMA
 
     def begin_write(self, connection: sa.Connection) -> None:

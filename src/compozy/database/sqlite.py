@@ -142,6 +142,9 @@ class SqliteDriver:
     """SQLite's own ways."""
 
     name = "sqlite"
+    location_key = "path"
+    is_exclusive = True
+    collation: str | None = None
     journal_schema: str | None = None
 
     def begin_write(self, connection: sa.Connection) -> None:

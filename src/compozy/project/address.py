@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from compozy.config.fingerprint import MEMORY, database_fingerprint
+from compozy.config.fingerprint import MEMORY, database_file, database_fingerprint
 from compozy.config.nodes import NodePath, ScalarNode, node_at
 from compozy.project.paths import database_path
 from compozy.project.sources import ProjectSources, read_config
@@ -47,12 +47,11 @@ def read_address(
     values = {key: _text(read, "database", key) for key in _DATABASE_KEYS}
     if values["path"] and values["path"] != MEMORY:
         values["path"] = database_path("path", values["path"], read, cwd=cwd)
-    is_file = driver == "sqlite" and values["path"] not in {None, MEMORY}
     port = _text(read, "server", "port") or ""
     return ProjectAddress(
         name=_text(read, "name") or read.root.resolve().name or "compozy",
         driver=driver,
-        database_path=Path(str(values["path"])) if is_file else None,
+        database_path=database_file(driver, values["path"]),
         location=_shown(values["path"], cwd) or driver,
         fingerprint=database_fingerprint(driver, values, str(read.root)),
         host=_text(read, "server", "host") or DEFAULT_HOST,

@@ -103,8 +103,8 @@ class LogReport:
 
 def database_line(database: Database) -> str:
     """Return what is said of the database once it is open."""
-    kind = "path" if database.driver == "sqlite" else "url"
-    return f"Database initialized: driver={database.driver} {kind}={database.location}"
+    driver = database.driver
+    return f"Database initialized: driver={driver.name} {driver.location_key}={database.location}"
 
 
 def tell_at_start(app: App, console: Console) -> None:

@@ -6,7 +6,6 @@ import asyncio
 
 from compozy.app import close_storage, open_app, open_storage
 from compozy.database.database import Database
-from compozy.database.sqlite import MEMORY
 from compozy.errors import UsageError
 from compozy.project.loaded import LoadedProject
 from compozy.server.stop import Console, LogReport, Stop, database_line, drain, tell_at_start
@@ -21,7 +20,7 @@ def work(project: LoadedProject, console: Console) -> int:
         UsageError: the database is in memory, where no other process could leave a run.
         DatabaseError: the database cannot be used.
     """
-    if project.database.path == MEMORY:
+    if project.database.is_in_memory:
         raise UsageError(
             "a worker cannot share a database in memory with anybody",
             hint="use a file or PostgreSQL, or run `compozy start`, which executes runs itself",

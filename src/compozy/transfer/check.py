@@ -69,7 +69,7 @@ def check_database(database: Database) -> list[Finding]:
     findings = [Finding(name="tables", fault=lacking, note=f"revision {status.current} of {REVISIONS[-1]}")]
     with database.snapshot() as connection:
         findings += [
-            Finding(name=name, fault=fault, note=note) for name, fault, note in database.dialect.examine(connection)
+            Finding(name=name, fault=fault, note=note) for name, fault, note in database.driver.examine(connection)
         ]
         if not status.pending:
             findings += _compare(database, connection)

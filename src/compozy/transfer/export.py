@@ -150,7 +150,7 @@ class _Writer:
 
     def __init__(self, database: Database, connection: sa.Connection, wanted: RunFilter, move_id: str | None) -> None:
         self._connection = connection
-        self._driver = database.driver
+        self._collation = database.driver.collation
         self._move_id = move_id
         has_tables = {True: True, False: has_journal(database, connection)}
         self._sections = list_sections(database)
@@ -162,7 +162,7 @@ class _Writer:
             project=get_project(connection) or "",
             source=self._origin["database"],
             database_id=database.identify(connection),
-            driver=database.driver,
+            driver=database.driver.name,
             revision=read_status(database).current,
             journal_revision=read_journal_revision(database, connection),
             compozy=__version__,
@@ -174,7 +174,7 @@ class _Writer:
 
     def count_rows(self) -> int:
         """Return how many rows there are to write."""
-        selects = [section.select(self._driver, self._chosen).order_by(None) for section in self._there()]
+        selects = [section.select(self._collation, self._chosen).order_by(None) for section in self._there()]
         return sum(
             int(self._connection.execute(sa.select(sa.func.count()).select_from(select.subquery())).scalar_one())
             for select in selects
@@ -190,7 +190,7 @@ class _Writer:
 
     def _rows(self, section: Section) -> Generator[dict[str, Any], None, None]:
         streaming = self._connection.execution_options(stream_results=True, yield_per=_AT_ONCE)
-        for stored in streaming.execute(section.select(self._driver, self._chosen)).mappings():
+        for stored in streaming.execute(section.select(self._collation, self._chosen)).mappings():
             row = dict(stored)
             yield section.to_row(self._arriving(row) if section.table is runs else row)
 
@@ -233,4 +233,4 @@ def _chosen(wanted: RunFilter, move_id: str | None) -> sa.Select[str] | None:
 
 
 def _describe(database: Database) -> str:
-    return f"sqlite {database.location}" if database.driver == "sqlite" else database.location
+    return f"{database.driver.name} {database.location}" if database.is_exclusive else database.location

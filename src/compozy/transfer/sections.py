@@ -72,14 +72,14 @@ class Section:
         """The columns by which rows are told apart."""
         return tuple(column.name for column in self.table.primary_key)
 
-    def select(self, driver: str, chosen: sa.Select[str] | None) -> sa.Select[Any]:
+    def select(self, collation: str | None, chosen: sa.Select[str] | None) -> sa.Select[Any]:
         """Return the rows to be exported, in the order of their keys' bytes, which is the same on every database.
 
         Args:
-            driver: `sqlite` or `postgres`.
+            collation: the one that orders text by its bytes; None where columns do so anyway.
             chosen: the ids of the runs whose rows are wanted; None for every row.
         """
-        query = sa.select(self.table).order_by(*(_in_bytes(self.table.c[name], driver) for name in self.key))
+        query = sa.select(self.table).order_by(*(_in_bytes(self.table.c[name], collation) for name in self.key))
         if self.table is facts:
             query = query.where(facts.c.name != DATABASE_ID)
         if not self.is_carried or (chosen is not None and self.run_column is None and self.table is not facts):
@@ -135,9 +135,9 @@ def _parents_first(tables: tuple[sa.Table, ...]) -> list[sa.Table]:
     return [by_name.pop("workflow_status"), *(by_name[name] for name in sorted(by_name))]
 
 
-def _in_bytes(column: sa.Column[Any], driver: str) -> sa.ColumnElement[Any]:
+def _in_bytes(column: sa.Column[Any], collation: str | None) -> sa.ColumnElement[Any]:
     is_text = kind_of(column.type) == "string"
-    return sa.collate(column, "C") if is_text and driver == "postgres" else column
+    return sa.collate(column, collation) if is_text and collation is not None else column
 
 
 def _value(column: sa.Column[Any], value: Any) -> Any:

@@ -13,7 +13,6 @@ from typing import IO
 from compozy.app import close_storage, display_location, open_reading
 from compozy.config.settings import DatabaseSettings
 from compozy.database.database import Database
-from compozy.database.sqlite import MEMORY
 from compozy.errors import ConflictError, ExportFileError, NotFoundError, UsageError
 from compozy.project.loaded import LoadedProject
 
@@ -111,8 +110,8 @@ def refuse_own(settings: DatabaseSettings, name: str) -> None:
     Raises:
         UsageError: it is.
     """
-    own, path = Path(settings.path or MEMORY), Path(name)
-    if settings.driver != "sqlite" or settings.path == MEMORY or "\0" in name:
+    own, path = settings.file, Path(name)
+    if own is None or "\0" in name:
         return
     full = path.resolve()
     parts = {own.with_name(f"{own.name}{end}") for end in ("", "-wal", "-shm", ".owner")}

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compozy.app import close_storage, display_location
+from compozy.config.database_rules import TITLES
 from compozy.config.settings import DatabaseSettings
 from compozy.database import backup
 from compozy.database.database import Database, open_database, open_for_reading
 from compozy.database.executions import count_by_status
 from compozy.database.facts import get_project
 from compozy.database.migrate import read_status, refuse_while_used
-from compozy.database.sqlite import MEMORY
 from compozy.database.status import OPEN
 from compozy.errors import ConflictError, DatabaseError, UsageError
 from compozy.project.loaded import LoadedProject
@@ -30,7 +30,7 @@ def back_up(project: LoadedProject, target: str, *, replace: bool = False) -> in
         DatabaseError: it cannot be read, or its own program is missing.
         UsageError: the file is there, or cannot be written.
     """
-    with reading(project) as database:
+    with reading(project):
         settings = project.database
         path = Path(target)
         if target == STREAM:
@@ -39,10 +39,7 @@ def back_up(project: LoadedProject, target: str, *, replace: bool = False) -> in
             )
         refuse_own(settings, target)
         with complete(path, replace=replace) as partial:
-            if database.driver == "sqlite":
-                backup.back_up_sqlite(Path(settings.path or ""), partial, settings)
-            else:
-                backup.back_up_postgres(_connection_parameters(settings), partial)
+            backup.back_up(settings, partial)
         return path.stat().st_size
 
 
@@ -66,18 +63,17 @@ def restore(project: LoadedProject, source: str, *, replace: bool = False) -> Re
     path = Path(source)
     refuse_own(project.database, source)
     try:
-        is_postgres = backup.is_postgres_backup(path)
+        kind = backup.driver_of_backup(path)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise UsageError(f"cannot read {source!r}: {reason}") from error
-    if is_postgres != (project.database.driver == "postgres"):
-        kind = "PostgreSQL" if is_postgres else "SQLite"
+    if kind != project.database.driver:
         raise UsageError(
-            f"{source!r} is no backup of a {'SQLite' if is_postgres else 'PostgreSQL'} database",
-            hint=f"{'it is one of a PostgreSQL database' if is_postgres else f'it may be one of a {kind} database'}; "
+            f"{source!r} is not a backup of a {TITLES[project.database.driver]} database",
+            hint=f"it may be a backup of a {TITLES[kind]} database; "
             "`compozy db export` and `import` lead from one kind to the other",
         )
-    kept = _restore_postgres(project, path, replace) if is_postgres else _restore_sqlite(project, path, replace)
+    kept = _RESTORE[kind](project, path, replace)
     with reading(project) as database, database.read() as connection:
         counts = count_by_status(connection)
     unfinished = sum(count for status, count in counts.items() if status in OPEN)
@@ -120,8 +116,8 @@ def prune(
 def _restore_sqlite(project: LoadedProject, source: Path, replace: bool) -> Path | None:
     backup.check_sqlite_copy(source)
     _check_backup(project, source)
-    path = Path(project.database.path or "")
-    if str(path) == MEMORY:
+    path = project.database.file
+    if path is None:
         raise UsageError("a database in memory cannot be restored", hint="name a file with --db-path")
     database = open_database(project.database, location=display_location(project))
     try:
@@ -149,6 +145,12 @@ def _restore_postgres(project: LoadedProject, source: Path, replace: bool) -> No
         backup.restore_postgres(_connection_parameters(project.database), source, extensions=extensions)
     finally:
         close_storage(database)
+
+
+_RESTORE: dict[str, Callable[[LoadedProject, Path, bool], Path | None]] = {
+    "sqlite": _restore_sqlite,
+    "postgres": _restore_postgres,
+}
 
 
 def _refuse_runs(database: Database) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from compozy.app import close_storage, display_location, open_reading, open_storage
 from compozy.database.database import Database, open_database
-from compozy.database.sqlite import MEMORY
 from compozy.errors import ConflictError, UsageError
 from compozy.project.loaded import LoadedProject
 from compozy.transfer.document import Header, Summary, read_header, verify_document
@@ -105,7 +104,7 @@ def import_file(
         header = read_header(file)
         # Seen before a database is made for it.
         check_revision(header)
-        if project.database.path == MEMORY and not options.dry_run:
+        if project.database.is_in_memory and not options.dry_run:
             raise UsageError(
                 "what is imported into a database in memory is gone with this command",
                 hint="name a file with --db-path",

@@ -170,7 +170,7 @@ def test_json_in_every_column(database: Database, value: Any) -> None:
         assert finish_execution(connection, "a", Status.SUCCESS, output=value, error={"v": value}, usage=[{"v": value}])
     with database.read() as connection:
         run, (task,) = get_execution(connection, "a"), list_tasks(connection, "a")
-        kind = "typeof" if database.driver == "sqlite" else "pg_typeof"
+        kind = "typeof" if database.driver.name == "sqlite" else "pg_typeof"
         texts = connection.exec_driver_sql(
             f"SELECT {kind}(input), {kind}(output), {kind}(error) FROM task_states"
         ).one()
@@ -487,7 +487,7 @@ def test_only_runs_of_dead_processes_are_freed(database: Database) -> None:
 
 def test_leases_are_judged_by_one_clock(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """On PostgreSQL a process whose own clock is an hour off is neither dead nor immortal."""
-    if database.driver == "postgres":
+    if database.driver.name == "postgres":
         monkeypatch.setattr(executors, "now_ms", lambda: now_ms() - 3_600_000)
     with database.write() as connection:
         insert_executor(connection, "me", role="worker", lease_ms=60_000)

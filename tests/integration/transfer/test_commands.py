@@ -253,7 +253,7 @@ def test_a_backup_of_the_other_kind_leads_to_export(
     (project / "x.dump").write_bytes(b"PGDMP" + bytes(20))
     refused = cli("db", "restore", "x.dump")
     assert refused.status == 2
-    assert "is no backup of a SQLite database" in refused.err
+    assert "is not a backup of a SQLite database" in refused.err
     assert "`compozy db export` and `import` lead from one kind to the other" in refused.err
 
 

@@ -277,7 +277,7 @@ async def test_only_what_was_asked_for_is_exported(pair: Pair, tmp_path: Path) -
         (RunFilter(since_ms=since_ms, statuses=(Status.SUCCESS,)), {"two"}),
     )
     for number, (wanted, ids) in enumerate(cases):
-        with ready(target.driver, tmp_path / f"c{number}") as fresh:
+        with ready(target.driver.name, tmp_path / f"c{number}") as fresh:
             load(fresh, export(source, wanted))
             with fresh.read() as connection:
                 assert {run.workflow_exec_id for run in list_executions(connection, limit=9)} == ids
@@ -341,7 +341,7 @@ async def test_a_dry_run_changes_nothing(pair: Pair) -> None:
 async def test_a_document_of_another_project_is_refused(pair: Pair, tmp_path: Path) -> None:
     source, target = pair
     with (
-        ready(target.driver, tmp_path / "c", project="shop") as other,
+        ready(target.driver.name, tmp_path / "c", project="shop") as other,
         pytest.raises(ConflictError, match=r"holds runs of the project 'demo', and .* those of 'shop'"),
     ):
         load(other, export(source))

@@ -142,7 +142,7 @@ async def test_pg_dump_makes_a_backup_under_load(tmp_path: Path, monkeypatch: py
             await asyncio.sleep(0.3)
             await asyncio.to_thread(backup.back_up_postgres, connection_parameters(database.settings), copy)
             await asyncio.gather(*running)
-        assert backup.is_postgres_backup(copy)
+        assert backup.driver_of_backup(copy) == "postgres"
         backup.restore_postgres(connection_parameters(empty), copy)
         with migrated(empty) as restored:
             assert _faults(restored) == {}
