@@ -91,7 +91,7 @@ def import_rows(
     """
     imported = Imported()
     with database.write() as connection:
-        database.dialect.allow_pauses(connection)
+        database.driver.allow_pauses(connection)
         refuse_while_used(database, connection)
         _Import(database, connection, header, options, imported).store(source, tell)
         if options.dry_run:

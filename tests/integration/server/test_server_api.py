@@ -412,11 +412,11 @@ async def test_a_server_that_cannot_claim_runs_is_not_ready(
         raise AssertionError(f"/readyz never answered {status}")
 
     with database.write() as connection:
-        connection.exec_driver_sql(_REFUSE[database.driver])
+        connection.exec_driver_sql(_REFUSE[database.driver.name])
         insert_execution(connection, new_run("r"), owner=None)
     refused = await until_status(503)
     check_problem(refused, 503)
     assert "this server has not claimed waiting runs for" in refused.json()["detail"]
     with database.write() as connection:
-        connection.exec_driver_sql(_ALLOW[database.driver])
+        connection.exec_driver_sql(_ALLOW[database.driver.name])
     await until_status(200)
