@@ -74,10 +74,10 @@ def bench_command(
     """Measure the database: runs at once, then ever more of them."""
     from compozy.bench.load import Job
     from compozy.bench.measure import Plan
-    from compozy.cli.context import open_project
+    from compozy.cli.context import open_valid_workflows
     from compozy.cli.given import read_input
 
-    projects = [open_project(context, config) for config in configs or [globals_of(context).config]]
+    projects = [open_valid_workflows(context, config) for config in configs or [globals_of(context).config]]
     for project in projects:
         project.workflow(workflow_id)
     files, as_json = _result_files(result_file, projects), output is Format.json

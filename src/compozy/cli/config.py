@@ -41,10 +41,10 @@ def show_command(
     db_path: PathOption = None,
 ) -> None:
     """Show the settings in force, secrets masked."""
-    from compozy.cli.context import open_project
+    from compozy.cli.context import open_settings
     from compozy.project.show import show_settings
 
-    project = open_project(context, config, database_overrides(db_driver, db_path))
+    project = open_settings(context, config, database_overrides(db_driver, db_path))
     shown = show_settings(project)
     if output is Format.json:
         print_json(shown.document(sources=sources))

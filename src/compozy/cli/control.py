@@ -20,7 +20,7 @@ from compozy.cli.options import (
 from compozy.cli.workflow import DEFAULT_WAIT_FOR_LOCK, run_somewhere, search_for, workflow_app
 
 if TYPE_CHECKING:
-    from compozy.cli.verbs import Verb
+    from compozy.cli.verbs import AnyVerb
 
 _Execution = Annotated[str, typer.Argument(metavar="EXECUTION", help="Id of the execution.")]
 _Payload = typer.Option(
@@ -183,7 +183,7 @@ def rerun_command(
 
 
 def _do(
-    context: typer.Context, verb: Verb, server: str | None, output: Format, config: Any, driver: Any, path: Any
+    context: typer.Context, verb: AnyVerb, server: str | None, output: Format, config: Any, driver: Any, path: Any
 ) -> int:
     """Have the project's server do it, or do it here."""
     from compozy.cli.find import look
@@ -193,7 +193,7 @@ def _do(
     search = search_for(context, server, config, overrides, ("executions", "workflows", verb.execution_id))
     if (found := look(search)) is not None:
         return verb.tell(verb.ask(found.client), as_json=as_json)
-    from compozy.cli.context import open_project
+    from compozy.cli.context import open_settings
     from compozy.cli.operate import do_here
 
-    return verb.tell(do_here(open_project(context, config, overrides), verb), as_json=as_json)
+    return verb.tell(do_here(open_settings(context, config, overrides), verb), as_json=as_json)

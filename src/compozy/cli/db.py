@@ -72,12 +72,12 @@ def export_command(
 
     Without --move it is a copy: unfinished runs arrive paused.
     """
-    from compozy.cli.context import open_project
+    from compozy.cli.context import open_settings
     from compozy.upkeep.move import export_project
 
     moving = _move_options(is_move=move, again=again, move_id=move_id)
     wanted = _filter_of(since, status or [], workflow or [])
-    project = open_project(context, config, database_overrides(db_driver, db_path))
+    project = open_settings(context, config, database_overrides(db_driver, db_path))
     quiet = globals_of(context).quiet
     with explain_output(), Bar(quiet=quiet) as bar:
         exported = export_project(
@@ -110,11 +110,11 @@ def import_command(
     db_path: PathOption = None,
 ) -> None:
     """Store what a document holds; all of it or nothing. Runs that are here already are left as they are."""
-    from compozy.cli.context import open_project
+    from compozy.cli.context import open_settings
     from compozy.transfer.load import ImportOptions
     from compozy.upkeep.move import import_file
 
-    project = open_project(context, config, database_overrides(db_driver, db_path))
+    project = open_settings(context, config, database_overrides(db_driver, db_path))
     options = ImportOptions(replace=replace, take_back=take_back, dry_run=dry_run)
     with Bar(quiet=globals_of(context).quiet) as bar:
         total = 0

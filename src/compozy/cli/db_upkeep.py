@@ -31,10 +31,10 @@ def backup_command(
     db_path: PathOption = None,
 ) -> None:
     """Copy the whole database to one file while others use it; the copy is read through before it counts."""
-    from compozy.cli.context import open_project
+    from compozy.cli.context import open_settings
     from compozy.upkeep.keep import back_up
 
-    project = open_project(context, config, database_overrides(db_driver, db_path))
+    project = open_settings(context, config, database_overrides(db_driver, db_path))
     size = back_up(project, file, replace=force)
     print_line(f"Backed up to {file} ({size / _MIB:.1f} MiB)")
 
@@ -48,10 +48,10 @@ def restore_command(
     db_path: PathOption = None,
 ) -> None:
     """Put a backup in the place of the database. Runs that were unfinished then go on with the next start."""
-    from compozy.cli.context import open_project
+    from compozy.cli.context import open_settings
     from compozy.upkeep.keep import restore
 
-    project = open_project(context, config, database_overrides(db_driver, db_path))
+    project = open_settings(context, config, database_overrides(db_driver, db_path))
     restored = restore(project, file, replace=force)
     word = "execution" if restored.runs == 1 else "executions"
     print_line(f"Restored {restored.runs} {word} from {file}")
@@ -69,11 +69,11 @@ def check_command(
     db_path: PathOption = None,
 ) -> int:
     """Read the whole database: is it sound, and do its tables and its journal agree? Exit status 4 when not."""
-    from compozy.cli.context import open_project
+    from compozy.cli.context import open_settings
     from compozy.errors import DatabaseError
     from compozy.upkeep.keep import check
 
-    project = open_project(context, config, database_overrides(db_driver, db_path))
+    project = open_settings(context, config, database_overrides(db_driver, db_path))
     location, findings = check(project)
     is_sound = not any(finding.fault for finding in findings)
     if output is Format.json:
@@ -106,14 +106,14 @@ def prune_command(
     db_path: PathOption = None,
 ) -> None:
     """Delete runs that ended long ago, with their tasks, signals and journal. Unfinished and moved ones stay."""
-    from compozy.cli.context import open_project
+    from compozy.cli.context import open_settings
     from compozy.cli.given import read_moment_ms
     from compozy.clock import format_time
     from compozy.errors import UsageError
     from compozy.upkeep.keep import prune
 
     before_ms = read_moment_ms("--older-than", older_than)
-    project = open_project(context, config, database_overrides(db_driver, db_path))
+    project = open_settings(context, config, database_overrides(db_driver, db_path))
     location, count = prune(project, before_ms, moved=moved, dry_run=True)
     what = f"{count} execution{'' if count == 1 else 's'} that ended before {format_time(before_ms)}"
     if dry_run or not count:

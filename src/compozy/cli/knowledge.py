@@ -215,7 +215,7 @@ def _verbs(
         from compozy.cli.knowledge_remote import RemoteKnowledge
 
         return RemoteKnowledge(found, config or options.config)
-    from compozy.cli.context import open_project
+    from compozy.cli.context import open_settings
     from compozy.cli.knowledge_here import KnowledgeHere
 
-    return KnowledgeHere(open_project(context, config, overrides))
+    return KnowledgeHere(open_settings(context, config, overrides))

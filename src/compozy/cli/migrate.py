@@ -21,9 +21,9 @@ def up_command(
 ) -> None:
     """Apply the migrations that are missing; every start does so too, unless database.auto_migrate is off."""
     from compozy.app import migrate_storage_up
-    from compozy.cli.context import open_project
+    from compozy.cli.context import open_settings
 
-    project = open_project(context, config, database_overrides(db_driver, db_path))
+    project = open_settings(context, config, database_overrides(db_driver, db_path))
     location, applied = migrate_storage_up(project)
     if not applied:
         print_line(f"{location} is up to date")
@@ -47,7 +47,7 @@ def down_command(
 ) -> None:
     """Undo the last migration. What this deletes is told, and asked about."""
     from compozy.app import migrate_storage_down
-    from compozy.cli.context import open_project
+    from compozy.cli.context import open_settings
     from compozy.database.migrate import Loss
     from compozy.errors import UsageError
 
@@ -59,7 +59,7 @@ def down_command(
         if loss.total and not yes and not ask("Delete them?"):
             raise UsageError("nothing was changed", hint="answer y, or pass --yes")
 
-    project = open_project(context, config, database_overrides(db_driver, db_path))
+    project = open_settings(context, config, database_overrides(db_driver, db_path))
     location, target_revision = migrate_storage_down(project, target, confirm)
     print_line(f"{location} is at {target_revision}" if target_revision else f"{location} has nothing to undo")
 
@@ -74,9 +74,9 @@ def status_command(
 ) -> None:
     """Show where the database stands."""
     from compozy.app import read_storage_status
-    from compozy.cli.context import open_project
+    from compozy.cli.context import open_settings
 
-    project = open_project(context, config, database_overrides(db_driver, db_path))
+    project = open_settings(context, config, database_overrides(db_driver, db_path))
     location, status = read_storage_status(project)
     document = {
         "database": location,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import asdict
 from functools import partial
+from typing import assert_never
 
 from compozy.app import display_location, open_control
-from compozy.cli.verbs import Approve, Cancel, Pause, SendSignal, Verb
+from compozy.cli.verbs import AnyVerb, Approve, Cancel, Pause, Resume, SendSignal
 from compozy.client import Document
 from compozy.clock import monotonic_s
 from compozy.database.database import Database
@@ -23,7 +24,7 @@ _PATIENCE_S = 10.0
 _POLL_S = 0.1
 
 
-def do_here(project: LoadedProject, verb: Verb) -> Document:
+def do_here(project: LoadedProject, verb: AnyVerb) -> Document:
     """Do it on the project's database and return what came of it, as a server would answer.
 
     Raises:
@@ -39,7 +40,7 @@ def do_here(project: LoadedProject, verb: Verb) -> Document:
         return asyncio.run(_do(database, verb))
 
 
-async def _do(database: Database, verb: Verb) -> Document:
+async def _do(database: Database, verb: AnyVerb) -> Document:
     match verb:
         case SendSignal():
             sent = await signal(database, verb.execution_id, verb.name, verb.payload, signal_id=verb.signal_id)
@@ -50,9 +51,12 @@ async def _do(database: Database, verb: Verb) -> Document:
             return await _until_obeyed(database, await cancel(database, verb.execution_id, reason=verb.reason))
         case Pause():
             return await _until_obeyed(database, await pause(database, verb.execution_id))
-        case _:
+        case Resume():
             run = await resume(database, verb.execution_id)
             return {**execution_document(run), "nobody_executes": not await database.read_async(list_living)}
+        case _:
+            # A verb that is forgotten here must do nothing, not something else.
+            assert_never(verb)
 
 
 async def _until_obeyed(database: Database, run: Execution) -> Document:

@@ -40,16 +40,19 @@ def start_command(
     until_stdin_ends: Annotated[
         bool, typer.Option("--until-stdin-ends", help="Stop when stdin ends, as when the program that writes it does.")
     ] = False,
+    allow_invalid: Annotated[
+        bool, typer.Option("--allow-invalid", help="Start without the workflows that have errors.")
+    ] = False,
     config: ConfigOption = None,
     db_driver: DriverOption = None,
     db_path: PathOption = None,
 ) -> int:
     """Serve the project over HTTP, and execute its runs."""
-    from compozy.cli.context import open_project
+    from compozy.cli.context import open_project, open_valid_workflows
     from compozy.server.serve import serve
 
     overrides = {**database_overrides(db_driver, db_path), **_address_overrides(host, port)}
-    project = open_project(context, config, overrides)
+    project = (open_valid_workflows if allow_invalid else open_project)(context, config, overrides)
     return serve(project, _console(quiet=globals_of(context).quiet), with_stdin=until_stdin_ends)
 
 
@@ -60,10 +63,10 @@ def worker_command(
     db_path: PathOption = None,
 ) -> int:
     """Execute runs without answering requests."""
-    from compozy.cli.context import open_project
+    from compozy.cli.context import open_settings
     from compozy.server.worker import work
 
-    project = open_project(context, config, database_overrides(db_driver, db_path))
+    project = open_settings(context, config, database_overrides(db_driver, db_path))
     return work(project, _console(quiet=globals_of(context).quiet))
 
 

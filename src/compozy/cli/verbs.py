@@ -121,6 +121,9 @@ class Approve(Verb):
         return 0
 
 
+AnyVerb = Cancel | Pause | Resume | SendSignal | Approve
+
+
 def _say_state(answer: Document, wanted: Status, word: str) -> int:
     """Print whether an execution is in the state that was asked for; one that is not yet will be."""
     status = Status(answer["status"])

@@ -63,10 +63,10 @@ def run_command(
 
     overrides = database_overrides(db_driver, db_path)
     if dry_run:
-        from compozy.cli.context import open_project
+        from compozy.cli.context import open_valid_workflows
         from compozy.cli.dry import show_dry_run
 
-        project = open_project(context, config, overrides)
+        project = open_valid_workflows(context, config, overrides, workflow_id=workflow_id)
         show_dry_run(project, workflow_id, read_input(given), as_json=output is Format.json)
         return 0
     request = RunRequest(
@@ -113,10 +113,11 @@ def search_for(
 
 
 def _run_here(context: typer.Context, search: Search, request: RunRequest) -> int:
-    from compozy.cli.context import open_project
+    from compozy.cli.context import open_valid_workflows
     from compozy.cli.run import run_workflow
 
-    return run_workflow(open_project(context, search.config, search.overrides), request)
+    project = open_valid_workflows(context, search.config, search.overrides, workflow_id=request.workflow_id)
+    return run_workflow(project, request)
 
 
 @workflow_app.command("list")
@@ -137,10 +138,10 @@ def list_command(
     if (found := look(search_for(context, server, config, overrides))) is not None:
         show_remote_list(found, limit=limit, as_json=output is Format.json)
         return
-    from compozy.cli.context import open_project
+    from compozy.cli.context import open_valid_workflows
     from compozy.cli.executions import show_list
 
-    show_list(open_project(context, config, overrides), limit=limit, as_json=output is Format.json)
+    show_list(open_valid_workflows(context, config, overrides), limit=limit, as_json=output is Format.json)
 
 
 @workflow_app.command("graph")
@@ -163,10 +164,11 @@ def graph_command(
         if found is not None:
             print_graph(found.client.get("workflows", workflow_id, "graph"), kind)
             return
-    from compozy.cli.context import open_project
+    from compozy.cli.context import open_valid_workflows
     from compozy.workflow.graph import graph_document
 
-    print_graph(graph_document(open_project(context, config).workflow(workflow_id).config), kind)
+    project = open_valid_workflows(context, config, workflow_id=workflow_id)
+    print_graph(graph_document(project.workflow(workflow_id).config), kind)
 
 
 def _has_files(config: Path | None) -> bool:
@@ -195,8 +197,8 @@ def get_command(
     search = search_for(context, server, config, overrides, ("executions", "workflows", execution_id))
     if (found := look(search)) is not None:
         return show_remote_execution(found, execution_id, wait=wait, as_json=as_json, quiet=quiet)
-    from compozy.cli.context import open_project
+    from compozy.cli.context import open_settings
     from compozy.cli.executions import show_execution
 
-    project = open_project(context, config, overrides)
+    project = open_settings(context, config, overrides)
     return show_execution(project, execution_id, wait=wait, as_json=as_json, quiet=quiet)

@@ -29,7 +29,11 @@ def check_providers(project: ProjectOutline, root: Path) -> Iterator[Fault]:
     """Yield what is wrong with the providers; `root` is the project's folder."""
     yield from _check_ids(project.providers)
     yield from _check_fallbacks(project.providers)
-    task_ids = {task.id for workflow in project.workflows for task in workflow.list.walk()}
+    task_ids = (
+        {task.id for workflow in project.workflows for task in workflow.list.walk()}
+        if project.knows_workflows
+        else None
+    )
     for provider in project.providers:
         yield from _check_kind(provider)
         if provider.type == "scripted":
@@ -88,7 +92,7 @@ def _check_kind(provider: ProviderOutline) -> Iterator[Fault]:
         yield Fault(place=entry.key_place, message=message, hint=hint, code="provider")
 
 
-def _check_script(provider: ProviderOutline, task_ids: set[str]) -> Iterator[Fault]:
+def _check_script(provider: ProviderOutline, task_ids: set[str] | None) -> Iterator[Fault]:
     entry = provider.node.entry("responses")
     responses = entry.value if entry else None
     if responses is None or _is_empty(responses):
@@ -97,7 +101,7 @@ def _check_script(provider: ProviderOutline, task_ids: set[str]) -> Iterator[Fau
         yield Fault(place=place, message="a scripted provider needs responses", hint=hint, code="provider")
     if isinstance(responses, MappingNode):
         for each in responses.entries:
-            if not _names_task(each.key, task_ids):
+            if task_ids is not None and not _names_task(each.key, task_ids):
                 message = f"responses: no workflow has a task {each.key!r}"
                 yield Fault(place=each.key_place, message=message, hint=suggest(each.key, task_ids), code="reference")
             yield from _check_answers(each.value)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +15,22 @@ from compozy.config.validate import validate
 from compozy.errors import Fault, ProjectError, UsageError
 from compozy.project.check import check_project
 from compozy.project.file import ProjectFile
-from compozy.project.loaded import LoadedProject, LoadedWorkflow
+from compozy.project.loaded import InvalidWorkflow, LoadedProject, LoadedWorkflow
+from compozy.project.outline import text_at
 from compozy.project.paths import resolve_paths
-from compozy.project.sources import ProjectSources, WorkflowSourceFile, find_config_file, read_sources
+from compozy.project.sources import ProjectSources, WorkflowSourceFile, find_config_file, read_config, read_sources
 from compozy.workflow.config import WorkflowConfig
 
 _FLAG = f"{Layer.FLAG} "
 _EARLY_CODES = frozenset({"yaml", "variable", "env_file"})
+
+
+class WorkflowFiles(Enum):
+    """What a command needs of the workflow files."""
+
+    SKIP = auto()
+    TOLERATE = auto()
+    REQUIRE = auto()
 
 
 def load_project(
@@ -27,6 +39,7 @@ def load_project(
     cwd: Path,
     overrides: Mapping[str, tuple[Any, str]] | None = None,
     environ: Mapping[str, str],
+    workflow_files: WorkflowFiles = WorkflowFiles.REQUIRE,
 ) -> LoadedProject:
     """Read and check a project.
 
@@ -35,19 +48,54 @@ def load_project(
         cwd: the caller's folder, absolute; paths in flags and in the environment count from it.
         overrides: flags by the dotted key that they set, `{"database.path": ("x.db", "--db-path")}`; None is not set.
         environ: the environment; `.env` beside compozy.yaml is put under it, nothing is changed.
+        workflow_files: SKIP reads none; TOLERATE puts those with errors into `invalid_workflows`; REQUIRE refuses them.
 
     Raises:
         UsageError: there is no compozy.yaml, or only flags are wrong.
-        ProjectError: the files are wrong; it holds every fault of every file.
+        ProjectError: the files are wrong; it holds every fault of every file that is required.
     """
     path = find_config_file(config_file, cwd=cwd, environ=environ)
-    read = read_sources(path, cwd=cwd, flags=overrides or {}, environ=environ)
+    reader = read_config if workflow_files is WorkflowFiles.SKIP else read_sources
+    read = reader(path, cwd=cwd, flags=overrides or {}, environ=environ)
     settings, faults = validate(ProjectFile, read.node, label="compozy.yaml")
     workflows, workflow_faults = _validate_workflows(read.workflows)
     faults += [*workflow_faults, *check_project(read)]
-    _raise_faults([*read.faults, *_unless_explained(faults, read.faults)])
+    early = (*read.faults, *read.workflow_faults)
+    found = [*early, *_unless_explained(faults, early)]
+    invalid = _invalid_workflows(read, found) if workflow_files is WorkflowFiles.TOLERATE else ()
+    tolerated = {fault for workflow in invalid for fault in workflow.faults}
+    if not tolerated.issuperset(found):
+        _raise_faults(found)
     assert settings is not None  # noqa: S101 - without a fault there is a model
-    return _assemble(read, resolve_paths(settings, read, cwd=cwd), workflows)
+    project = _assemble(read, resolve_paths(settings, read, cwd=cwd), workflows)
+    return _without_invalid(project, invalid)
+
+
+def _invalid_workflows(read: ProjectSources, faults: Iterable[Fault]) -> tuple[InvalidWorkflow, ...]:
+    """Return the workflow files that `faults` are about. Faults of which files there are count as those of a file."""
+    files = {file.shown: file for file in read.workflows}
+    by_file: defaultdict[str, set[Fault]] = defaultdict(set)
+    for fault in faults:
+        if fault.place.file in files or fault in read.workflow_faults:
+            by_file[fault.place.file].add(fault)
+    return tuple(
+        InvalidWorkflow(
+            id=_declared_id(files.get(name)) or Path(name).stem,
+            file=files[name].path if name in files else None,
+            faults=tuple(sorted(found)),
+        )
+        for name, found in sorted(by_file.items())
+    )
+
+
+def _declared_id(file: WorkflowSourceFile | None) -> str:
+    return text_at(file.node, "id") if file is not None and file.node is not None else ""
+
+
+def _without_invalid(project: LoadedProject, invalid: tuple[InvalidWorkflow, ...]) -> LoadedProject:
+    files = {workflow.file for workflow in invalid}
+    valid = {name: workflow for name, workflow in project.workflows.items() if workflow.file not in files}
+    return replace(project, workflows=valid, invalid_workflows=invalid)
 
 
 def _validate_workflows(files: Iterable[WorkflowSourceFile]) -> tuple[dict[str, LoadedWorkflow], list[Fault]]:

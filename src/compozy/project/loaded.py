@@ -14,7 +14,7 @@ from compozy.config.settings import (
     RuntimeSettings,
     ServerSettings,
 )
-from compozy.errors import NotFoundError, Place
+from compozy.errors import Fault, NotFoundError, Place, ProjectError
 from compozy.knowledge.config import KnowledgeSettings
 from compozy.model.config import ProviderConfig
 from compozy.nearest import suggest
@@ -49,12 +49,36 @@ class LoadedWorkflow:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class InvalidWorkflow:
+    """A workflow file with errors.
+
+    `id` is the workflow ID that the file declares, or its name without the suffix. `file` is None if the errors are
+    about which files there are.
+    """
+
+    id: str
+    file: Path | None
+    faults: tuple[Fault, ...]
+
+    @property
+    def summary(self) -> str:
+        """Return the errors in one line: the error itself if there is one, else how many there are."""
+        first = self.faults[0]
+        return (
+            f"{first.place}: {first.message}"
+            if len(self.faults) == 1
+            else f"{first.place.file}: {len(self.faults)} errors"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class LoadedProject:
     """A folder of YAML, checked: everything that a run needs to know.
 
     `sources` tells by dotted key (`database.path`) where a setting came from; what it does not name is a default.
     `missing_keys` names the variable that the key of a provider would have come from. `environ` is the process's
-    environment with `.env` under it.
+    environment with `.env` under it. `workflows` holds the valid ones, none if the files were not read, and
+    `invalid_workflows` the others.
     """
 
     name: str
@@ -72,18 +96,29 @@ class LoadedProject:
     missing_keys: Mapping[str, str]
     sources: Mapping[str, str]
     environ: Mapping[str, str] = field(repr=False)
+    invalid_workflows: tuple[InvalidWorkflow, ...] = ()
 
     @property
     def concurrency(self) -> int:
         """How many runs the project executes at one time."""
         return self.runtime.max_concurrent_workflows or DEFAULT_CONCURRENCY[self.database.driver]
 
+    @property
+    def workflow_paths(self) -> list[Path]:
+        """Return the workflow files, valid or not."""
+        valid = [workflow.file for workflow in self.workflows.values()]
+        return [*valid, *(invalid.file for invalid in self.invalid_workflows if invalid.file is not None)]
+
     def workflow(self, workflow_id: str) -> LoadedWorkflow:
         """Return one workflow.
 
         Raises:
             NotFoundError: the project has none of this id.
+            ProjectError: its file has errors.
         """
+        faults = [fault for other in self.invalid_workflows if other.id == workflow_id for fault in other.faults]
+        if faults:
+            raise ProjectError(faults)
         found = self.workflows.get(workflow_id)
         if found is None:
             known = ", ".join(self.workflows) or "none"

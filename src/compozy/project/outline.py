@@ -86,11 +86,13 @@ class WorkflowOutline:
 class ProjectOutline:
     """All files.
 
-    `knows_providers` is false when compozy.yaml is too faulty to tell which providers there are; `binds_knowledge` says
+    `knows_providers` is false when compozy.yaml is too faulty to tell which providers there are, and `knows_workflows`
+    when workflow files were not read, or could not be; `binds_knowledge` says
     whether it gives knowledge to agents that name none.
     """
 
     knows_providers: bool
+    knows_workflows: bool
     binds_knowledge: bool
     max_nesting_depth: int
     providers: tuple[ProviderOutline, ...]
@@ -107,6 +109,7 @@ def outline_project(read: ProjectSources) -> ProjectOutline:
     listed = node_at(read.node, ("llm", "providers"))
     return ProjectOutline(
         knows_providers=read.is_readable and (read.node.entry("llm") is None or isinstance(listed, SequenceNode)),
+        knows_workflows=read.has_workflows and all(file.node is not None for file in read.workflows),
         binds_knowledge=any(True for _ in map_items(read.node, "knowledge", "bindings")),
         max_nesting_depth=_max_nesting_depth(read.node),
         providers=tuple(_providers(read.node)),

@@ -33,6 +33,7 @@ class ProjectSources:
     """Everything that was read. `node` is compozy.yaml with variables, environment and flags in it.
 
     `is_readable` is false when compozy.yaml is no YAML map: `node` then is empty, and what it lacks says nothing.
+    `has_workflows` is false when no workflow file was read. `workflow_faults` are those found while reading them.
     """
 
     config_file: Path
@@ -43,7 +44,9 @@ class ProjectSources:
     sources: Mapping[str, Source]
     environ: Mapping[str, str] = field(repr=False)
     is_readable: bool = True
+    has_workflows: bool = False
     faults: tuple[Fault, ...] = ()
+    workflow_faults: tuple[Fault, ...] = ()
 
     @property
     def root(self) -> Path:
@@ -81,7 +84,12 @@ def read_sources(
     config = read_config(config_file, cwd=cwd, flags=flags, environ=environ)
     discovered = discover_workflow_files(config.node, config_file=config_file, cwd=cwd)
     workflows, workflow_faults = _read_workflows(discovered.files, cwd)
-    return replace(config, workflows=workflows, faults=(*config.faults, *discovered.faults, *workflow_faults))
+    return replace(
+        config,
+        workflows=workflows,
+        has_workflows=True,
+        workflow_faults=(*discovered.faults, *workflow_faults),
+    )
 
 
 def read_config(

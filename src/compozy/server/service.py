@@ -312,7 +312,7 @@ class Service:
 
     def _read_stamps(self) -> list[tuple[int, int] | None]:
         project = self.app.project
-        files = [project.file, project.file.with_name(".env"), *(found.file for found in project.workflows.values())]
+        files = [project.file, project.file.with_name(".env"), *project.workflow_paths]
         return [_stamp(file) for file in files]
 
     async def _until_ended(self, execution_id: str) -> Document:

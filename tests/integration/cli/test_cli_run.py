@@ -611,7 +611,7 @@ def test_a_database_of_another_project(cli: RunCli, tmp_path: Path) -> None:
 
 def test_faults_in_files_have_status_5(cli: RunCli, tmp_path: Path) -> None:
     write_project(tmp_path, {"two": {"tasks": [{"id": "one", "promt": "x"}]}}, sever={"port": 1})
-    for command in (("workflow", "run", "two"), ("workflow", "list"), ("config", "validate"), ("migrate", "up")):
+    for command in (("workflow", "run", "two"), ("workflow", "list"), ("config", "validate")):
         done = cli(*command)
         assert (done.status, done.out) == (5, ""), command
         assert re.sub(r":\d+:\d+:", ":L:C:", done.err) == snapshot("""\
