@@ -92,7 +92,7 @@ class ProjectOutline:
     """
 
     knows_providers: bool
-    knows_workflows: bool
+    knows_workflows: bool = True
     binds_knowledge: bool
     max_nesting_depth: int
     providers: tuple[ProviderOutline, ...]
