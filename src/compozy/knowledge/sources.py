@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from compozy.errors import KnowledgeError, UsageError
+from compozy.filepatterns import find_files, matches_path
 from compozy.knowledge.config import SourceSettings
 from compozy.knowledge.paths import Reach
 from compozy.knowledge.read.kinds import SUFFIXES
@@ -28,9 +28,6 @@ class FoundDocument:
     id: str
     hash: str
     size: int
-
-
-_PATTERN_PARTS = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,10 +84,7 @@ class Look:
 
 def _is_match(document: str, pattern: str) -> bool:
     """Return whether a name fits a pattern: `*` and `?` stay within a folder, `**` goes through any number of them."""
-    text = ""
-    for part in re.split(r"(\*\*/?|\*|\?|\[[^\]]*\])", pattern):
-        text += _PATTERN_PARTS.get(part) or (part.replace("[!", "[^") if part.startswith("[") else re.escape(part))
-    return not is_address(document) and re.fullmatch(text, document) is not None
+    return not is_address(document) and matches_path(pattern, document)
 
 
 def is_address(document: str) -> bool:
@@ -255,13 +249,10 @@ class _Search:
 
     def matches(self, folder: Path, pattern: str) -> Iterator[Path]:
         try:
-            found = sorted(folder.glob(pattern))
-        except (ValueError, NotImplementedError) as error:
-            raise UsageError(f"{pattern!r} is no pattern of files: {error}") from error
-        for path in found:
-            below = path.relative_to(folder).parts
-            if path.is_file() and not any(_is_skipped(part) for part in below):
-                yield path
+            found = list(find_files(folder, pattern, skips=_is_skipped))
+        except ValueError as error:
+            raise UsageError(f"{pattern!r} is not a file pattern: {error}") from error
+        yield from (path for path in found if path.is_file())
 
     def _add_file(self, file: Path) -> None:
         suffix = file.suffix.lower()

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from compozy.config.nodes import MappingNode, Node, ScalarNode, SequenceNode, child, node_at
 from compozy.errors import Fault, Place
+from compozy.filepatterns import find_files
 
 MAX_FILES = 1000
 SUFFIXES = frozenset({".yaml", ".yml"})
@@ -118,17 +119,17 @@ class _Search:
         patterns = [pattern, f"{pattern}/*"] if pattern.endswith("**") else [pattern]
         try:
             return list(dict.fromkeys(path for each in patterns for path in self._files(each)))
-        except (ValueError, NotImplementedError, OSError):
+        except (ValueError, OSError):
             self._fault(place, f"{pattern!r} is no pattern of files")
             return []
 
     def _files(self, pattern: str) -> Iterator[Path]:
         names_hidden = pattern.startswith(".") or "/." in pattern
-        for path in self.root.glob(pattern):
-            parts = path.relative_to(self.root).parts
-            is_hidden = any(part.startswith(".") for part in parts) and not names_hidden
-            if not is_hidden and not _SKIPPED_FOLDERS & set(parts) and not path.is_dir():
-                yield path
+
+        def skips(name: str) -> bool:
+            return name in _SKIPPED_FOLDERS or (name.startswith(".") and not names_hidden)
+
+        yield from (path for path in find_files(self.root, pattern, skips=skips) if not path.is_dir())
 
     def _fault(self, place: Place, message: str, hint: str = "") -> None:
         self.faults.append(Fault(place=place, message=message, hint=hint, code="files"))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
+import regex
+
 from compozy.nearest import nearest
+from compozy.schema.bounded import compile_pattern
 from compozy.schema.json_kinds import is_map
 from compozy.schema.problem import Problem
 from compozy.schema.validate import fill_defaults, find_problems
@@ -110,8 +112,8 @@ def _check_patterns(schema: dict[str, Any], path: tuple[str | int, ...]) -> Iter
     patterns += [((*path, "patternProperties", name), name) for name in (named if is_map(named) else ())]
     for place, pattern in patterns:
         try:
-            re.compile(pattern)
-        except (re.error, OverflowError, RecursionError) as error:
+            compile_pattern(pattern)
+        except (regex.error, OverflowError, RecursionError, MemoryError) as error:
             yield Problem(path=place, message=f"{pattern!r} is no regular expression: {error}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from compozy.schema.bounded import OutOfTimeError, iter_errors
 from compozy.schema.json_kinds import is_list, is_map
 from compozy.schema.problem import Problem
 from compozy.schema.walk import resolve_pointer
@@ -33,12 +34,10 @@ def validate_value(schema: Any, value: Any) -> list[tuple[str, str]]:
 
 def find_problems(root: Any, schema: Any, value: Any) -> set[Problem]:
     """Return what in `value` does not fit `schema`, a part of `root`, from where its references count."""
-    from jsonschema import Draft202012Validator
-    from referencing import Registry
-
-    # A registry of its own: nothing is ever fetched.
-    validator: Any = Draft202012Validator(root, registry=Registry())
-    return {describe_error(error) for error in validator.descend(value, schema)}
+    try:
+        return {describe_error(error) for error in iter_errors(root, schema, value)}
+    except OutOfTimeError as error:
+        return {Problem(path=(), message=str(error))}
 
 
 def fill_defaults(root: Any, schema: Any, value: Any) -> Any:

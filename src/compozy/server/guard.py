@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import re
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
@@ -32,6 +34,11 @@ _log = structlog.get_logger(__name__)
 # Probes of an orchestrator come without a key and by any name; they tell nothing but that the server is there.
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 _BODY_S = 30.0
+# Where a request keeps its parsed body: it is parsed once.
+BODY = "compozy.body"
+MAX_VALUES = 500_000
+_SMALL = 64 * 1024
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +147,7 @@ async def _checked_body(scope: Scope, receive: Receive) -> Receive:
     """Return what gives the body again, once it was found to be JSON of an acceptable size and depth."""
     body = await _read_body(Headers(scope=scope), receive)
     if body:
-        _check_body(Headers(scope=scope), body)
+        scope[BODY] = await _parse_body(Headers(scope=scope), body)
     given = False
 
     async def again() -> Message:
@@ -174,14 +181,27 @@ async def _read_body(headers: Headers, receive: Receive) -> bytes:
         raise UsageError(f"the body did not arrive within {_BODY_S:g} s") from error
 
 
-def _check_body(headers: Headers, body: bytes) -> None:
+async def _parse_body(headers: Headers, body: bytes) -> Any:
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise MediaTypeError("the body must be JSON", hint="send `Content-Type: application/json`")
+    _check_count(body)
     try:
-        parse_json(body)
+        # A large body in a thread, so that other requests are answered meanwhile.
+        return parse_json(body) if len(body) <= _SMALL else await asyncio.to_thread(parse_json, body)
     except ValueError as error:
         raise UsageError(f"the body is not JSON: {error}") from error
+
+
+def _check_count(body: bytes) -> None:
+    """Refuse more values than the parser, which lets nothing else run, reads in a moment."""
+    if _count_values(body) > MAX_VALUES and _count_values(_STRING.sub(b"", body)) > MAX_VALUES:
+        raise TooLargeError(f"the body has more than {MAX_VALUES} JSON values")
+
+
+def _count_values(body: bytes) -> int:
+    """Return at least the number of values outside of texts."""
+    return body.count(b",") + body.count(b"[") + body.count(b"{") + body.count(b":")
 
 
 def _too_large() -> TooLargeError:

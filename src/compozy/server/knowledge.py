@@ -21,6 +21,7 @@ from compozy.knowledge.config import MAX_TOP_K, KnowledgeBinding, Mode
 from compozy.knowledge.ingest import progress_of
 from compozy.knowledge.read.kinds import SUFFIXES
 from compozy.knowledge.run import IngestRequest, check_request, start_ingestion
+from compozy.server.body import ParsedRoute
 from compozy.server.problems import JsonResponse
 from compozy.server.routes import PREFIX, problems, service_of
 from compozy.workflow.documents import execution_document
@@ -148,6 +149,7 @@ class Deleted(BaseModel):
 router = APIRouter(
     prefix=f"{PREFIX}/knowledge-bases",
     default_response_class=JsonResponse,
+    route_class=ParsedRoute,
     responses=problems(400, 401, 403, 413, 415, 422, 500, 503),
     tags=["knowledge"],
 )

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 from compozy import __version__
 from compozy.app import fingerprint_of
 from compozy.database.status import Status
+from compozy.server.body import ParsedRoute
 from compozy.server.models import (
     ApproveBody,
     CancelBody,
@@ -57,6 +58,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 router = APIRouter(
     prefix=PREFIX,
     default_response_class=JsonResponse,
+    route_class=ParsedRoute,
     responses=problems(400, 401, 403, 413, 415, 422, 500, 503),
 )
 
@@ -141,7 +143,7 @@ async def start_execution(
 ) -> JsonResponse:
     """Accept a run. `Location` names it; from here on it is never lost."""
     given = body or StartBody()
-    wanted = StartRequest(workflow_id=workflow_id, body=given.model_dump(), key=idempotency_key)
+    wanted = StartRequest(workflow_id=workflow_id, body=dict(given), key=idempotency_key)
     document, created = await service_of(request).start(wanted, timeout_s=given.timeout)
     return JsonResponse(document, status_code=202, headers=_headers(document, created=created))
 
@@ -161,7 +163,8 @@ async def start_execution_and_wait(
     """Accept a run and wait for its end. A run that goes on for longer is not ended: 408 names it."""
     given = body or StartSyncBody()
     service = service_of(request)
-    wanted = StartRequest(workflow_id=workflow_id, body=given.model_dump(exclude={"timeout"}), key=idempotency_key)
+    asked = {name: value for name, value in given if name != "timeout"}
+    wanted = StartRequest(workflow_id=workflow_id, body=asked, key=idempotency_key)
     document, created = await service.start(wanted)
     ended = await service.wait(document["execution_id"], timeout_s=given.timeout)
     return JsonResponse(ended, headers=_headers(document, created=created))

@@ -10,6 +10,8 @@ import re
 
 import regex
 
+from compozy.repeats import largest_repeat
+
 MAX_PATTERN = 10_000
 MAX_REPEAT = 1000
 MAX_NESTING = 100
@@ -61,7 +63,10 @@ def translate(pattern: str) -> str:
     """Return the pattern for `regex`; raises PatternError."""
     if len(pattern) > MAX_PATTERN:
         raise PatternError("expression too large", pattern[:20])
-    return _Translator(pattern).run()
+    translated = _Translator(pattern).run()
+    if largest_repeat(translated) > MAX_REPEAT:
+        raise PatternError("invalid repeat count", pattern[:50])
+    return translated
 
 
 class _Translator:

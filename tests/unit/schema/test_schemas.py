@@ -38,7 +38,7 @@ PERSON: dict[str, Any] = {
         ),
         ({"properties": {"a": 5}}, ["properties.a: expected a map or true or false, got 5"]),
         ({"required": "a"}, ["required: expected a list, got 'a'"]),
-        ({"pattern": "["}, ["pattern: '[' is no regular expression: unterminated character set at position 0"]),
+        ({"pattern": "["}, ["pattern: '[' is no regular expression: unterminated character set at position 1"]),
         ({"$ref": "#"}, ["the schema refers to itself without end"]),
         (
             {"$defs": {"a": {"allOf": [{"$ref": "#/$defs/b"}]}, "b": {"not": {"$ref": "#/$defs/a"}}}},

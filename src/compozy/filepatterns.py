@@ -1,0 +1,123 @@
+"""Finds files by a pattern (`docs/**/*.md`) in a time that no pattern can make long.
+
+A regular expression would try every way to divide a name: `*a*a*a*a*a*a*a*a*b` on a long name takes years.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+
+_ANY_DEPTH = "**"
+_MAX_PATTERN = 4096
+_SETS = re.compile(r"\[!?+\]?+[^\]]*+\]|.", re.DOTALL)
+
+
+def find_files(folder: Path, pattern: str, *, skips: Callable[[str], bool]) -> Iterator[Path]:
+    """Yield what fits `pattern` below `folder`, each once, in order; `**` stands for folders of any depth.
+
+    Args:
+        folder: where to look. `**` does not follow links to folders, a name does.
+        pattern: parts between slashes, with `*`, `?` and `[...]` for characters.
+        skips: whether a name is passed over, with everything below it.
+
+    Raises:
+        ValueError: the pattern is empty, absolute, too long or leads upwards.
+    """
+    path = PurePosixPath(pattern)
+    if not path.parts or path.is_absolute() or ".." in path.parts or "\0" in pattern or len(pattern) > _MAX_PATTERN:
+        raise ValueError("a pattern names files below a folder")
+    yield from _walk(folder, path.parts, frozenset({0}), skips)
+
+
+def matches_path(pattern: str, path: str) -> bool:
+    """Return whether `find_files` could find the relative `path` by `pattern`."""
+    parts = PurePosixPath(pattern).parts
+    positions = frozenset({0})
+    *folders, name = PurePosixPath(path).parts
+    for folder in folders:
+        positions = _steps(parts, positions, folder, is_folder=True)
+    return len(parts) in _steps(parts, positions, name, is_folder=False) or (
+        parts[-1] == _ANY_DEPTH and (len(parts) - 1 in _after_any_depth(parts, positions))
+    )
+
+
+def matches_name(pattern: str, name: str) -> bool:
+    """Return whether a file's `name` fits `pattern`; takes at most as many steps as the product of their lengths."""
+    tokens = _tokens(pattern)
+    at = position = 0
+    star, resumed = -1, 0
+    while position < len(name):
+        if at < len(tokens) and tokens[at] == "*":
+            star, resumed = at, position
+            at += 1
+        elif at < len(tokens) and _fits(tokens[at], name[position]):
+            at, position = at + 1, position + 1
+        elif star >= 0:
+            # Only the last `*` can need more characters: those before it took as few as they could.
+            resumed += 1
+            at, position = star + 1, resumed
+        else:
+            return False
+    return set(tokens[at:]) <= {"*"}
+
+
+def _walk(
+    folder: Path, parts: tuple[str, ...], positions: frozenset[int], skips: Callable[[str], bool]
+) -> Iterator[Path]:
+    """Yield what fits below `folder`, which fits the parts before each of the `positions`."""
+    try:
+        with os.scandir(folder) as scan:
+            entries = sorted(scan, key=lambda entry: entry.name)
+    except OSError:
+        return
+    for entry in entries:
+        if skips(entry.name):
+            continue
+        following = _steps(parts, positions, entry.name, is_folder=entry.is_dir(follow_symlinks=False))
+        path = folder / entry.name
+        if len(parts) in following:
+            yield path
+        deeper = following - {len(parts)}
+        if deeper and entry.is_dir():
+            yield from _walk(path, parts, deeper, skips)
+
+
+def _steps(parts: tuple[str, ...], positions: frozenset[int], name: str, *, is_folder: bool) -> frozenset[int]:
+    """Return the positions behind `name`; the number of parts stands for all of the pattern."""
+    found: set[int] = set()
+    for position in _after_any_depth(parts, positions - {len(parts)}):
+        if parts[position] != _ANY_DEPTH:
+            if matches_name(parts[position], name):
+                found.add(position + 1)
+        elif is_folder:
+            found.add(position)
+            if position == len(parts) - 1:
+                found.add(len(parts))
+    return frozenset(found)
+
+
+def _after_any_depth(parts: tuple[str, ...], positions: frozenset[int]) -> frozenset[int]:
+    """Return the positions together with those behind each `**`, which may stand for no folder at all."""
+    found: set[int] = set()
+    for position in positions:
+        for index in range(position, len(parts)):
+            found.add(index)
+            if parts[index] != _ANY_DEPTH:
+                break
+    return frozenset(found)
+
+
+@lru_cache(maxsize=1024)
+def _tokens(pattern: str) -> tuple[str, ...]:
+    return tuple(_SETS.findall(pattern))
+
+
+def _fits(token: str, char: str) -> bool:
+    if len(token) == 1:
+        return token in ("?", char)
+    return fnmatch.fnmatchcase(char, token)

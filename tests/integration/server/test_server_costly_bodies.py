@@ -1,0 +1,43 @@
+"""Bodies made to cost more than they weigh."""
+
+from __future__ import annotations
+
+import json
+from time import process_time
+
+import httpx
+import pytest
+
+from compozy.server.guard import MAX_VALUES
+from tests.integration.server.conftest import API
+from tests.integration.server.test_server_api import check_problem
+
+URL = f"{API}/workflows/echo/executions"
+JSON = {"content-type": "application/json"}
+
+
+async def test_more_values_than_are_parsed_in_a_moment(client: httpx.AsyncClient) -> None:
+    """10 MiB of them kept the server from answering anybody for four seconds."""
+    body = b'{"input":[' + b"[]," * 3_000_000 + b"[]]}"
+    began = process_time()
+    check_problem(await client.post(URL, content=body, headers=JSON), 413)
+    assert process_time() - began < 2
+
+
+async def test_commas_in_texts_are_no_values(client: httpx.AsyncClient) -> None:
+    text = r"a,\"[{:" * 200_000
+    body = json.dumps({"input": {"text": text}}).encode()
+    assert body.count(b",") + body.count(b"[") > MAX_VALUES / 2
+    answer = await client.post(URL, content=body, headers=JSON)
+    assert answer.status_code == 202
+    assert answer.json()["input"] == {"text": text}
+
+
+@pytest.mark.parametrize("count", [20_000, 200_000])
+async def test_repeated_keys_are_found_in_linear_time(client: httpx.AsyncClient, count: int) -> None:
+    keys = ",".join(f'"k{number}":0' for number in range(count))
+    body = f'{{"input":{{{keys},"k{count - 1}":1}}}}'.encode()
+    began = process_time()
+    problem = check_problem(await client.post(URL, content=body, headers=JSON), 400)
+    assert "appears twice" in problem["detail"]
+    assert process_time() - began < 4
