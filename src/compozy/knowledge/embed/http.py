@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
-from urllib.parse import urlsplit
 
 import httpx2
 
 from compozy.errors import EmbedderError
 from compozy.ids import jitter
+from compozy.jsoninput import parse_json
 from compozy.knowledge.extras import missing_package
 from compozy.knowledge.tokens import estimate_tokens
-from compozy.model.http import AnswerTooLargeError, new_http_client
+from compozy.model.http import AnswerTooLargeError, NotAModelServerError, new_http_client, safe_url
+from compozy.model.retry import (
+    DEFAULT_ATTEMPTS,
+    MAX_RETRY_AFTER_S,
+    backoff_s,
+    is_retried,
+    read_retry_after_s,
+    waits_too_long,
+)
 
 if TYPE_CHECKING:
     from compozy.knowledge.embed.protocol import Vectors
 
-MAX_ATTEMPTS = 5
 _TIMEOUT_S = 60.0
-_FIRST_DELAY_S = 0.25
-_MAX_DELAY_S = 30.0
-_RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+# What servers answer to a batch of too many texts, or a text that is too long.
+_TOO_MUCH = frozenset({400, 413, 422})
 _MAX_EXCERPT = 300
 
 
@@ -46,12 +52,22 @@ class Wire(Protocol):
 class HttpEmbedder:
     """Sends batches of texts to a server that speaks a `wire`."""
 
-    def __init__(self, wire: Wire, *, name: str, window: int, batch_size: int, secret: str | None) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        *,
+        name: str,
+        window: int,
+        batch_size: int,
+        secret: str | None,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
         self.name = name
         self.window = window
         self.batch_size = batch_size
         self._wire = wire
         self._secret = secret
+        self._sleep = sleep
         self._client: httpx2.AsyncClient | None = None
         self._dimension: int | None = None
 
@@ -60,12 +76,26 @@ class HttpEmbedder:
         return estimate_tokens(text)
 
     async def embed(self, texts: Sequence[str], *, is_query: bool) -> Vectors:
-        """Return one vector per text; a batch that fails for a while is sent again, `MAX_ATTEMPTS` times in all."""
+        """Return one vector per text.
+
+        A batch that fails for a while is sent again; one that is refused as too large is halved, and the size that the
+        server accepts is kept.
+        """
         import_numpy(self.name)
         import numpy as np
 
-        batches = [texts[start : start + self.batch_size] for start in range(0, len(texts), self.batch_size)]
-        found = [await self._batch(batch, is_query=is_query) for batch in batches]
+        found: list[Vectors] = []
+        start = 0
+        while start < len(texts):
+            batch = texts[start : start + self.batch_size]
+            try:
+                found.append(await self._batch(batch, is_query=is_query))
+            except _TooMuchError as error:
+                if len(batch) == 1:
+                    raise self._too_long(error) from error
+                self.batch_size = (len(batch) + 1) // 2
+                continue
+            start += len(batch)
         vectors: Vectors = np.concatenate(found) if found else np.empty((0, self._dimension or 0), dtype=np.float32)
         return vectors
 
@@ -97,48 +127,75 @@ class HttpEmbedder:
         self._dimension = int(vectors.shape[1])
         return vectors
 
+    def _too_long(self, error: _TooMuchError) -> EmbedderError:
+        return EmbedderError(
+            f"embedder {self.name} {error}, for a single text",
+            hint="if the text is too long for it, lower `window` of the embedder or `chunking.size` of the knowledge "
+            "base; otherwise check its `model` and `base_url`",
+        )
+
     async def _ask(self, body: dict[str, Any]) -> dict[str, Any]:
-        delay_s = _FIRST_DELAY_S
-        for attempt in range(1, MAX_ATTEMPTS + 1):
-            wait_s, failure = delay_s, ""
+        attempt = 1
+        while True:
             try:
                 return await self._post(body)
             except _TryAgainError as error:
-                failure, wait_s = str(error), max(delay_s, error.retry_after_s)
-            if attempt == MAX_ATTEMPTS or wait_s > _MAX_DELAY_S:
-                raise EmbedderError(
-                    f"embedder {self.name} {failure} (tried {attempt} times)",
-                    hint=f"is {_safe(self._wire.url)} the address of its server? run the command again to go on",
-                )
-            await asyncio.sleep(jitter(wait_s))
-            delay_s = min(delay_s * 2, _MAX_DELAY_S)
-        raise AssertionError("unreachable: the last try returns or raises")
+                if attempt == DEFAULT_ATTEMPTS or waits_too_long(error.retry_after_s):
+                    raise self._give_up(error, attempt) from error
+                await self._sleep(max(jitter(backoff_s(attempt)), error.retry_after_s or 0.0))
+            attempt += 1
+
+    def _give_up(self, error: _TryAgainError, attempts: int) -> EmbedderError:
+        tries = f" (tried {attempts} times)" if attempts > 1 else ""
+        if waits_too_long(error.retry_after_s):
+            return EmbedderError(
+                f"embedder {self.name} {error}; it asks to wait {error.retry_after_s:g} s, longer than the "
+                f"{MAX_RETRY_AFTER_S:g} s that a request waits{tries}",
+                hint="run the command again later; documents that were embedded are kept",
+            )
+        hint = f"is {safe_url(self._wire.url)} the address of its server? " if error.is_unreachable else ""
+        return EmbedderError(f"embedder {self.name} {error}{tries}", hint=f"{hint}run the command again to go on")
 
     async def _post(self, body: dict[str, Any]) -> dict[str, Any]:
         client = self._client = self._client or new_http_client(_TIMEOUT_S)
         try:
             response = await client.post(self._wire.url, json=body, headers=self._wire.headers)
+        except NotAModelServerError as error:
+            hint = f"check its `base_url` ({safe_url(self._wire.url)}): is it the address of the API?"
+            if error.location:
+                hint = f"set its `base_url` to {error.location.removesuffix('/embeddings')}"
+            raise EmbedderError(f"embedder {self.name} {error}", hint=hint) from error
         except httpx2.TimeoutException as error:
-            raise _TryAgainError("did not answer in time") from error
+            raise _TryAgainError("did not answer in time", is_unreachable=True) from error
         except (httpx2.HTTPError, AnswerTooLargeError) as error:
-            raise _TryAgainError(f"cannot be reached: {self._mask(str(error) or 'the connection broke')}") from error
-        if response.status_code in _RETRIED:
-            words = f"answered {response.status_code}: {self._excerpt(response)}"
-            raise _TryAgainError(words, retry_after_s=_retry_after(response))
+            words = f"cannot be reached: {self._mask(str(error) or 'the connection broke')}"
+            raise _TryAgainError(words, is_unreachable=True) from error
         if response.status_code != 200:
-            raise EmbedderError(
-                f"embedder {self.name} answered {response.status_code}: {self._excerpt(response)}",
-                hint="check its `api_key`"
-                if response.status_code in {401, 403}
-                else "check its `model` and `base_url`",
-            )
+            raise self._refusal(response)
+        return self._read(response)
+
+    def _read(self, response: httpx2.Response) -> dict[str, Any]:
         try:
-            document = response.json()
+            document = parse_json(response.content, lenient=True)
         except ValueError as error:
-            raise EmbedderError(f"embedder {self.name} answered no JSON") from error
+            raise EmbedderError(f"embedder {self.name} answered no JSON: {error}") from error
         if not isinstance(document, dict):
             raise EmbedderError(f"embedder {self.name} answered in a shape that is not understood")
-        return cast("dict[str, Any]", document)
+        fields = cast("dict[str, Any]", document)
+        if fields.get("error"):
+            raise _TryAgainError(f"answered 200 with the error: {self._excerpt(response)}")
+        return fields
+
+    def _refusal(self, response: httpx2.Response) -> Exception:
+        """Return the error of a status other than 200."""
+        status = response.status_code
+        words = f"answered {status}: {self._excerpt(response)}"
+        if is_retried(status):
+            return _TryAgainError(words, retry_after_s=read_retry_after_s(response.headers))
+        if status in _TOO_MUCH:
+            return _TooMuchError(words)
+        hint = "check its `api_key`" if status in {401, 403} else "check its `model` and `base_url`"
+        return EmbedderError(f"embedder {self.name} {words}", hint=hint)
 
     def _excerpt(self, response: httpx2.Response) -> str:
         text = response.text
@@ -154,9 +211,14 @@ class HttpEmbedder:
 
 
 class _TryAgainError(Exception):
-    def __init__(self, words: str, *, retry_after_s: float = 0.0) -> None:
+    def __init__(self, words: str, *, retry_after_s: float | None = None, is_unreachable: bool = False) -> None:
         super().__init__(words)
         self.retry_after_s = retry_after_s
+        self.is_unreachable = is_unreachable
+
+
+class _TooMuchError(Exception):
+    """A batch was refused; fewer texts may be accepted."""
 
 
 def import_numpy(who: str) -> None:
@@ -169,15 +231,3 @@ def import_numpy(who: str) -> None:
         import_module("numpy")
     except ImportError as error:
         raise missing_package(EmbedderError, f"embedder {who}", error, extra="knowledge") from error
-
-
-def _retry_after(response: httpx2.Response) -> float:
-    try:
-        return max(0.0, float(response.headers.get("retry-after", "0")))
-    except ValueError:
-        return 0.0
-
-
-def _safe(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
