@@ -18,6 +18,13 @@ KEYS_THAT_MAY_BE_MISSING = frozenset({"api_key"})
 
 _MARK = re.compile(r"\$\$\{|\$\{")
 _NEEDED: NodePath = ("server", "api_key")
+# Values that nobody writes as they are; a text of YAML may hold what looks like a variable, such as an answer.
+_SECRETS = frozenset({"api_key", "password", "conn_string"})
+_NAME = "([A-Za-z_][A-Za-z0-9_]*)"
+# Shells and compose files; PowerShell; cmd.exe; templates, of workflows too; GitHub Actions.
+_FOREIGN = re.compile(
+    rf"\$(?:env:)?{_NAME}|\$\({_NAME}\)|%{_NAME}%|\$?\{{\{{-?\s*(?:\$?\.?(?:env|secrets)\.)?{_NAME}\s*-?\}}\}}|env:{_NAME}"
+)
 _EXPRESSION = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
@@ -58,7 +65,23 @@ class _Work:
         if isinstance(node, SequenceNode):
             items = (self.fill(item, (*path, index)) for index, item in enumerate(node.items))
             return SequenceNode(items=tuple[Node, ...](items), place=node.place)
+        self._check_notation(node, path)
         return self._fill_scalar(node, path) if "${" in node.text else node
+
+    def _check_notation(self, node: ScalarNode, path: NodePath) -> None:
+        """Refuse a secret that names its variable in the notation of another program: it would be sent as it is."""
+        names = [name for name in path if isinstance(name, str)]
+        if not names or names[-1] not in _SECRETS:
+            return
+        found = _FOREIGN.fullmatch(node.text.strip())
+        if found is None:
+            return
+        name = next((group for group in found.groups() if group), "NAME")
+        # A password may begin with a dollar sign, and is not shown.
+        if names[-1] != "api_key" and not (name.isupper() and "_" in name):
+            return
+        message = f"{names[-1]}: {node.text.strip()[:60]!r} is not replaced by the value of a variable"
+        self._fault(node, 0, message, f"write `${{{name}}}`")
 
     def _fill_scalar(self, node: ScalarNode, path: NodePath) -> ScalarNode:
         # Without a key of its own a provider does without, or another one answers. A server would answer everybody.
