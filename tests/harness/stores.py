@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import psycopg
 
 from compozy.config.settings import DatabaseSettings
-from compozy.database.postgres import JOURNAL_SCHEMA
+from compozy.database.postgres_schemas import JOURNAL_SCHEMA
 from tests.harness.postgres import new_database, running_server
 
 Rows = list[tuple[Any, ...]]

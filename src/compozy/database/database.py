@@ -256,6 +256,7 @@ def describe_location(settings: DatabaseSettings) -> str:
 def _open_postgres(settings: DatabaseSettings, location: str | None, *, to_write: bool) -> Database:
     # Loaded here, because the driver takes long to load and who uses SQLite does without it.
     from compozy.database import postgres
+    from compozy.database.postgres_schemas import find_journal_schema
 
     engine = postgres.make_engine(settings, read_only=not to_write)
     database = Database(
@@ -268,10 +269,11 @@ def _open_postgres(settings: DatabaseSettings, location: str | None, *, to_write
     try:
         with database.read() as connection:
             postgres.check_server(connection, database.location, to_write=to_write)
+            journal_schema = find_journal_schema(connection, database.location)
     except BaseException:
         database.close()
         raise
-    return database
+    return replace(database, dialect=postgres.PostgresDriver(journal_schema))
 
 
 def _sqlite_path(settings: DatabaseSettings) -> str:

@@ -19,10 +19,10 @@ from compozy.config.addresses import ENCODE
 from compozy.config.settings import DatabaseSettings
 from compozy.database.commits import watch_commits
 from compozy.database.pool import pool_that_keeps
+from compozy.database.postgres_schemas import JOURNAL_SCHEMA
 from compozy.database.tables import OUR_TABLES
 from compozy.errors import DatabaseError
 
-JOURNAL_SCHEMA = "compozy_journal"
 # One number for all versions of Compozy: "compozy" on a telephone's keys.
 _MIGRATION_LOCK = 2667699
 _MIGRATION_POLL_S = 0.1
@@ -158,7 +158,9 @@ class PostgresDriver:
     location_key = "url"
     is_exclusive = False
     collation: str | None = "C"
-    journal_schema: str | None = JOURNAL_SCHEMA
+
+    def __init__(self, journal_schema: str = JOURNAL_SCHEMA) -> None:
+        self.journal_schema: str | None = journal_schema
 
     def begin_write(self, connection: sa.Connection) -> None:
         """Do nothing: the first statement begins it, and rows are locked as they are changed."""
@@ -174,11 +176,11 @@ class PostgresDriver:
     def list_journal(self, connection: sa.Connection) -> list[str]:
         """Return the tables in the journal's schema."""
         query = "SELECT format('%%I.%%I', schemaname, tablename) FROM pg_tables WHERE schemaname = %s ORDER BY 1"
-        return list(connection.exec_driver_sql(query, (JOURNAL_SCHEMA,)).scalars())
+        return list(connection.exec_driver_sql(query, (self.journal_schema,)).scalars())
 
     def drop_journal(self, connection: sa.Connection) -> None:
         """Drop the journal's schema."""
-        connection.exec_driver_sql(f"DROP SCHEMA IF EXISTS {JOURNAL_SCHEMA} CASCADE")
+        connection.exec_driver_sql(f"DROP SCHEMA IF EXISTS {self.journal_schema} CASCADE")
 
     @contextmanager
     def migrating(

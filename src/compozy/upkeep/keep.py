@@ -15,6 +15,7 @@ from compozy.database.database import Database, open_database, open_for_reading
 from compozy.database.executions import count_by_status
 from compozy.database.facts import get_project
 from compozy.database.migrate import read_status, refuse_while_used
+from compozy.database.postgres_schemas import refuse_other_installations
 from compozy.database.status import OPEN
 from compozy.errors import ConflictError, DatabaseError, UsageError
 from compozy.project.loaded import LoadedProject
@@ -141,6 +142,7 @@ def _restore_postgres(project: LoadedProject, source: Path, replace: bool) -> No
             if not replace:
                 _refuse_runs(database)
         with database.read() as connection:
+            refuse_other_installations(connection, database.location)
             extensions = backup.list_extensions(connection)
         backup.restore_postgres(_connection_parameters(project.database), source, extensions=extensions)
     finally:

@@ -28,7 +28,7 @@ from compozy.database.migrate import (
     migrate_up,
     read_status,
 )
-from compozy.database.postgres import JOURNAL_SCHEMA
+from compozy.database.postgres_schemas import JOURNAL_SCHEMA
 from compozy.durable.journal import is_journal_behind, migrate_journal
 from compozy.errors import DatabaseError, DatabaseOwnedError
 from tests.harness.databases import migrated, new_run
