@@ -6,7 +6,7 @@ import sys
 from types import TracebackType
 from typing import Self
 
-from compozy.cli.output import write_note
+from compozy.cli.output import write_note, write_transient
 
 _WIDTH = 30
 
@@ -25,12 +25,12 @@ class Bar:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Take the bar away."""
         if self._is_dirty:
-            write_note("\r\x1b[K")
+            write_note("")
 
     def draw(self, done: int, total: int, words: str) -> None:
         """Draw the bar anew, with `words` behind it."""
         if not self._is_shown or not total:
             return
         full = min(_WIDTH, _WIDTH * done // total)
-        write_note(f"\r\x1b[K  {'█' * full}{'░' * (_WIDTH - full)} {words}")
+        write_transient(f"  {'█' * full}{'░' * (_WIDTH - full)} {words}")
         self._is_dirty = True

@@ -48,7 +48,7 @@ def show_execution(project: LoadedProject, execution_id: str, *, wait: bool, as_
     """
     run = _read(project, execution_id)
     if wait and not Status(run["status"]).is_final:
-        run = _wait_for(project, execution_id, quiet=quiet)
+        run = _wait_for(project, execution_id, Progress(execution_id, quiet=quiet, answered=_answered(run)))
     return print_execution(run, as_json=as_json)
 
 
@@ -66,7 +66,12 @@ def _read(project: LoadedProject, execution_id: str) -> Document:
         close_storage(database)
 
 
-def _wait_for(project: LoadedProject, execution_id: str, *, quiet: bool) -> Document:
+def _answered(run: Document) -> frozenset[str]:
+    """Return the paths of the waiting tasks whose signal is stored already."""
+    return frozenset(task["path"] for task in run["tasks"] if task["signal_arrived"])
+
+
+def _wait_for(project: LoadedProject, execution_id: str, report: Progress) -> Document:
     """Wait for a run: while another process has it, look; once nobody has, go on with it here."""
     while True:
         try:
@@ -75,7 +80,7 @@ def _wait_for(project: LoadedProject, execution_id: str, *, quiet: bool) -> Docu
             asyncio.run(asyncio.sleep(_POLL_S))
         else:
             try:
-                asyncio.run(_finish_here(project, database, execution_id, quiet=quiet))
+                asyncio.run(_finish_here(project, database, execution_id, report))
             finally:
                 close_storage(database)
         run = _read(project, execution_id)
@@ -86,8 +91,7 @@ def _wait_for(project: LoadedProject, execution_id: str, *, quiet: bool) -> Docu
             return run
 
 
-async def _finish_here(project: LoadedProject, database: Database, execution_id: str, *, quiet: bool) -> None:
-    report = Progress(execution_id, quiet=quiet)
+async def _finish_here(project: LoadedProject, database: Database, execution_id: str, report: Progress) -> None:
     async with open_app(project, database, role=COMMAND, report=report) as app:
         await app.runtime.adopt(execution_id)
         await until_it_rests(app, execution_id)

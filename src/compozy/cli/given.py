@@ -25,6 +25,7 @@ class RunRequest:
 
     Args:
         workflow_id: what to run; "" for the workflow of the run that is repeated.
+        detach: return as soon as a server has accepted the run.
         repeats: the run that is repeated, None for none.
         from_task: the task of it to begin with.
     """
@@ -37,6 +38,7 @@ class RunRequest:
     quiet: bool
     as_json: bool
     repeats: str | None = None
+    detach: bool = False
     from_task: str | None = None
 
 

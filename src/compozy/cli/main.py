@@ -37,6 +37,16 @@ _INTERRUPTED = 130
 _COMPLETE = "_COMPOZY_COMPLETE"
 _GLOBAL_FLAGS = frozenset({"-q", "--quiet", "--no-color"})
 _GLOBAL_VALUES = frozenset({"--log-level", "--log-format"})
+# Commands of other tools, and what does the same here.
+_HABITS = {
+    "run": "use `compozy workflow run ID`",
+    "dev": "use `compozy start`; restart it after a change of the files",
+    "serve": "use `compozy start`",
+    "logs": "use `compozy workflow get EXECUTION` for a run; `compozy start` writes its log to stderr",
+    "test": "use `compozy config validate`, or `compozy workflow run ID --dry-run`",
+    "ps": "use `compozy workflow list`",
+    "validate": "use `compozy config validate`",
+}
 # What the library that reads the command line says of a bad value, and what people say.
 _WORDS = {
     "Value error, ": "",
@@ -183,7 +193,8 @@ def _refuse(error: TyperException, *, as_json: bool) -> int:
     message = error.format_message()
     for theirs, ours in _WORDS.items():
         message = message.replace(theirs, ours)
-    print_error(UsageError(message, hint=f"see `{command} --help`"), as_json=as_json)
+    hint = next((hint for word, hint in _HABITS.items() if f"command '{word}'" in message), f"see `{command} --help`")
+    print_error(UsageError(message, hint=hint), as_json=as_json)
     return UsageError.exit_status
 
 

@@ -12,6 +12,9 @@ from typing import Any
 
 from compozy.errors import CompozyError, ProjectError
 
+_CLEAR = "\r\x1b[K"
+# The line on the terminal that the next output replaces.
+_transient: list[str] = []
 _UPPER_CONTROL = re.compile(r"[\x7f-\x9f]")
 _CONTROL = re.compile(r"(?!\x1b\[\d{1,2}m)[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -54,6 +57,8 @@ def print_line(text: str = "") -> None:
     Raises:
         OutputError: it cannot be written.
     """
+    if _transient:
+        write_note("")
     with explain_output():
         print(_visible(text))  # noqa: T201 - stdout is what this module writes to
 
@@ -121,7 +126,25 @@ def _visible(text: str) -> str:
 
 
 def write_note(text: str) -> None:
-    """Write to stderr. Where nobody listens any more nothing is lost, least of all the run that it tells of."""
+    """Write to stderr, in place of a transient line. A closed stderr is not an error: the run continues."""
+    _write_stderr(f"{clear_transient()}{text}")
+
+
+def write_transient(text: str) -> None:
+    """Write a line on the terminal that the next output replaces."""
+    clear_transient()
+    _transient.append(text)
+    _write_stderr(f"{_CLEAR}{text}")
+
+
+def clear_transient() -> str:
+    """Forget the transient line, and return what removes it from the terminal, "" if there is none."""
+    is_shown = bool(_transient)
+    _transient.clear()
+    return _CLEAR if is_shown else ""
+
+
+def _write_stderr(text: str) -> None:
     with suppress(OSError):
         sys.stderr.write(text)
         sys.stderr.flush()

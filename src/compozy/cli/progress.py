@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
-from compozy.cli.output import paint, print_note, write_note
+from compozy.cli.output import paint, print_note, write_note, write_transient
+from compozy.cli.results import Document, seconds_of
 from compozy.config.timespan import format_duration
 from compozy.database.status import Status
 
@@ -20,9 +21,11 @@ class Progress:
     Args:
         execution_id: the run whose tasks are shown; those of other runs, resumed beside it, are not.
         quiet: print nothing.
+        answered: paths of waiting tasks whose signal is stored already, which is not asked for again.
     """
 
-    def __init__(self, execution_id: str, *, quiet: bool) -> None:
+    def __init__(self, execution_id: str, *, quiet: bool, answered: Collection[str] = ()) -> None:
+        self._answered = answered
         self._execution_id = execution_id
         self._quiet = quiet
         self._is_terminal = sys.stderr.isatty()
@@ -31,11 +34,11 @@ class Progress:
     def task_began(self, execution_id: str, path: str) -> None:
         """Show which task is at work, on a line that its end replaces."""
         if self._shows(execution_id):
-            write_note(f"\r\x1b[K  {paint('…', 'dim')} {path}")
+            write_transient(f"  {paint('…', 'dim')} {path}")
 
     def task_waits(self, execution_id: str, path: str, signal: str | None) -> None:
         """Say what is waited for, and how it is sent."""
-        if execution_id == self._execution_id and not self._quiet:
+        if execution_id == self._execution_id and not self._quiet and path not in self._answered:
             answer = (
                 f"approve {execution_id} --input '{{...}}'" if signal is None else f"signal {execution_id} {signal}"
             )
@@ -47,16 +50,16 @@ class Progress:
             line = "recorded before" if replayed else task_details(end.usage or (), seconds)
             self.show_end(path, end.status, line, end.usage or ())
 
-    def show_end(self, task_id: str, status: Status, details: str, usages: Sequence[dict[str, Any]]) -> None:
+    def show_end(self, path: str, status: Status, details: str, usages: Sequence[dict[str, Any]]) -> None:
         """Show the end of a task of the run, and notices of its `usages`."""
         if self._shows(self._execution_id):
             mark = paint("✓", "green") if status is Status.SUCCESS else paint("✗", "red")
-            write_note(f"\r\x1b[K  {mark} {task_id}  {paint(details, 'dim')}\n")
+            write_note(f"  {mark} {path}  {paint(details, 'dim')}\n")
         if not self._quiet:
             self._tell_fallbacks(usages)
             for usage in usages:
                 if words := CUT_OFF.get(usage.get("finish_reason") or ""):
-                    print_note(f"warning: {task_id}: {words}")
+                    print_note(f"warning: {path}: {words}")
 
     def _shows(self, execution_id: str) -> bool:
         return self._is_terminal and not self._quiet and execution_id == self._execution_id
@@ -76,6 +79,42 @@ CUT_OFF = {
     "content_filter": "the answer is not complete: the provider's content filter cut it off",
 }
 """What is told of an answer that ended before its end, by its `finish_reason`."""
+
+
+class Follower:
+    """Reports the tasks of a run from its documents, with the lines of a run in this process."""
+
+    def __init__(self, execution_id: str, progress: Progress) -> None:
+        self._execution_id = execution_id
+        self._progress = progress
+        self._seen: set[tuple[str, Status]] = set()
+
+    def update(self, run: Document) -> None:
+        """Report what changed since the last document: tasks that started, wait, or ended."""
+        tasks: list[Document] = run["tasks"]
+        for task in sorted(tasks, key=_order_of_events):
+            path, status = task["path"], Status(task["status"])
+            if (path, status) in self._seen:
+                continue
+            self._seen.add((path, status))
+            if status.is_final:
+                usage: list[Document] = task["usage"]
+                is_kept = task["attempts"] == 0 and status is not Status.CANCELED
+                details = "recorded before" if is_kept else task_details(usage, seconds_of(task) or 0.0)
+                self._progress.show_end(path, status, details, usage)
+            elif status is Status.WAITING and not task["signal_arrived"]:
+                is_form = "form" in (task["output"] or {})
+                self._progress.task_waits(self._execution_id, path, None if is_form else task["waits_for"])
+            elif status is Status.RUNNING:
+                self._progress.task_began(self._execution_id, path)
+
+
+def _order_of_events(task: Document) -> tuple[bool, str, int, str]:
+    """Ended tasks first, in that order; at the same time a task inside a container before the container."""
+    path: str = task["path"]
+    ended = task["finished_at"]
+    is_open = ended is None
+    return (is_open, ended or task["started_at"] or "", len(path) if is_open else -len(path), path)
 
 
 def task_details(usages: Sequence[dict[str, Any]], seconds: float) -> str:

@@ -6,7 +6,6 @@ The id of a run is chosen here, so that asking again after a lost answer cannot 
 from __future__ import annotations
 
 import signal
-import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -15,14 +14,16 @@ from typing import Any
 
 from compozy.cli.find import Found
 from compozy.cli.given import RunRequest, name_known_run
-from compozy.cli.output import print_note, print_warnings
-from compozy.cli.progress import Progress, task_details
+from compozy.cli.output import print_json, print_line, print_note, print_warnings
+from compozy.cli.progress import Follower, Progress
 from compozy.cli.results import (
+    INTERRUPTED,
     has_foreign_format,
+    is_waiting,
     print_execution,
     print_listing,
     print_result,
-    seconds_of,
+    tell_detached,
     tell_foreign_format,
 )
 from compozy.client import Client, Document
@@ -67,7 +68,7 @@ def show_remote_execution(found: Found, execution_id: str, *, wait: bool, as_jso
     """
     run = found.client.get("executions", "workflows", execution_id)
     if wait and not Status(run["status"]).is_final:
-        run = _Watch(found.client, execution_id, Progress(execution_id, quiet=quiet)).until_ended()
+        run = _Watch(found.client, execution_id, quiet=quiet).until_ended()
         if has_foreign_format(run):
             tell_foreign_format(run)
     return print_execution(run, as_json=as_json)
@@ -87,31 +88,55 @@ class _RemoteRun:
 
     def run(self) -> int:
         """Start it, follow it, and print how it ended."""
+        if self._request.detach:
+            return self._start_and_leave()
         with _sigterm_raises():
             try:
                 run = self._start_and_wait()
             except KeyboardInterrupt:
+                # The connection may have been cut in the middle of an answer.
+                self._client.close()
+                if self._waits():
+                    tell_detached(self._id, f"waiting on {self._client.url}")
+                    return INTERRUPTED
                 run = self._cancel()
             except _TerminatedError:
                 print_note(f"stopped; execution {self._id} goes on on the server at {self._client.url}")
                 return _TERMINATED
         return print_result(run, as_json=self._request.as_json)
 
+    def _start_and_leave(self) -> int:
+        run = self._start()
+        if self._request.as_json:
+            print_json(run)
+            return 0
+        print_line(f"Execution {run['execution_id']} started on {self._client.url}")
+        if not self._request.quiet:
+            print_note(f"  compozy workflow get {run['execution_id']} --wait   wait for its result")
+        return 0
+
+    def _waits(self) -> bool:
+        try:
+            return is_waiting(self._client.get("executions", "workflows", self._id))
+        except NotFoundError:
+            return False
+
     def _start_and_wait(self) -> Document:
+        run = self._start()
+        if Status(run["status"]).is_final:
+            return run
+        return _Watch(self._client, self._id, quiet=self._request.quiet).until_ended()
+
+    def _start(self) -> Document:
+        run = self._post()
+        if not self._request.quiet:
+            print_warnings(run.get("warnings", []))
+        return run
+
+    def _post(self) -> Document:
         body: dict[str, Any] = {"input": self._request.given, "execution_id": self._id}
         if self._request.timeout_s is not None:
             body["timeout"] = self._request.timeout_s
-        run = self._start(body)
-        if not self._request.quiet:
-            print_warnings(run.get("warnings", []))
-        if Status(run["status"]).is_final:
-            return run
-        watch = _Watch(self._client, self._id, Progress(self._id, quiet=self._request.quiet))
-        if sys.stderr.isatty() and not self._request.quiet:
-            watch.count = len(self._client.get("workflows", run["workflow_id"])["tasks"])
-        return watch.until_ended()
-
-    def _start(self, body: dict[str, Any]) -> Document:
         if self._request.repeats is not None:
             body["from"] = self._request.from_task
             return self._client.post("executions", "workflows", self._request.repeats, "rerun", body=body)
@@ -132,8 +157,6 @@ class _RemoteRun:
     def _cancel(self) -> Document:
         if not self._request.quiet:
             print_note("\ncanceling the run ... (Ctrl-C again leaves at once)")
-        # The connection may have been cut in the middle of an answer.
-        self._client.close()
         path = ("executions", "workflows", self._id)
         try:
             return self._client.post(*path, "cancel", body={"reason": "canceled with Ctrl-C"})
@@ -145,15 +168,12 @@ class _RemoteRun:
 
 
 class _Watch:
-    """Follows a run by asking for it; `count` is how many tasks it has, where that is of interest."""
+    """Follows a run by asking for it."""
 
-    def __init__(self, client: Client, execution_id: str, progress: Progress) -> None:
-        self.count = 0
+    def __init__(self, client: Client, execution_id: str, *, quiet: bool) -> None:
         self._client = client
         self._id = execution_id
-        self._progress = progress
-        self._ended = 0
-        self._began = -1
+        self._follower = Follower(execution_id, Progress(execution_id, quiet=quiet))
 
     def until_ended(self) -> Document:
         """Return the run once it has ended, or can only be ended by another version.
@@ -164,7 +184,7 @@ class _Watch:
         pause_s = _FIRST_LOOK_S
         while True:
             run = self._look()
-            self._show(run["tasks"])
+            self._follower.update(run)
             if Status(run["status"]).is_final or has_foreign_format(run) or Status(run["status"]) is Status.PAUSED:
                 return run
             time.sleep(pause_s)
@@ -184,18 +204,6 @@ class _Watch:
                     print_note(f"waiting: {error.message}")
                     told = True
             time.sleep(_LOOK_S)
-
-    def _show(self, tasks: list[Document]) -> None:
-        for task in tasks[self._ended :]:
-            status = Status(task["status"])
-            if not status.is_final:
-                break
-            details = task_details(task["usage"], seconds_of(task) or 0.0)
-            self._progress.show_end(task["task_id"], status, details, task["usage"])
-            self._ended += 1
-        if self.count and self._began < self._ended < len(tasks):
-            self._began = self._ended
-            self._progress.task_began(self._id, tasks[self._ended]["task_id"])
 
 
 @contextmanager

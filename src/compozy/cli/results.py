@@ -143,6 +143,19 @@ def tell_paused(run: Document) -> bool:
     return is_paused
 
 
+def is_waiting(run: Document) -> bool:
+    """Return whether an open run waits for a signal or an answer that was not sent yet."""
+    is_open = not Status(run["status"]).is_final
+    return is_open and any(task["waits_for"] and not task["signal_arrived"] for task in run["tasks"])
+
+
+def tell_detached(execution_id: str, where: str) -> None:
+    """Print that a run continues without this command, and how to return to it or end it."""
+    print_note(f"Detached. Execution {execution_id} is {where}.")
+    print_note(f"  compozy workflow get {execution_id} --wait   wait for its result")
+    print_note(f"  compozy workflow cancel {execution_id}       cancel it")
+
+
 def has_foreign_format(run: Document) -> bool:
     """Return whether a run is open and was begun by a version whose journal this one cannot read."""
     return not Status(run["status"]).is_final and run["journal_format"] != JOURNAL_FORMAT
@@ -158,7 +171,9 @@ def _print_execution(run: Document, status: Status) -> None:
         print_line(f"From      {run['origin']['database']}, exported {run['origin']['exported_at']}")
     tell_foreign_format(run)
     print_line()
-    print_table(("TASK", "STATUS", "ATTEMPTS", "TIME", "TOKENS", "MODEL"), list(_tree_rows(run["tasks"], None, "")))
+    print_table(
+        ("TASK", "STATUS", "ATTEMPTS", "TIME", "TOKENS", "MODEL"), list(_tree_rows(_shown_tasks(run), None, ""))
+    )
     print_line()
     for task in run["tasks"]:
         _tell_wait(run, task)
@@ -177,8 +192,16 @@ def _row(run: Document) -> tuple[str, ...]:
     if has_foreign_format(run):
         status = f"{status} (journal format {run['journal_format']})"
     elif run["origin"] and status == Status.PAUSED:
-        status = f"{status} (from {run['origin']['database']})"
+        status = f"{status} (imported)"
     return (run["execution_id"], run["workflow_id"], status, run["started_at"] or "-", _time(run))
+
+
+def _shown_tasks(run: Document) -> list[Document]:
+    """Return the tasks of a run; in a paused run none is running."""
+    tasks: list[Document] = run["tasks"]
+    if Status(run["status"]) is not Status.PAUSED:
+        return tasks
+    return [{**task, "status": Status.PAUSED} if task["status"] == Status.RUNNING else task for task in tasks]
 
 
 def _tree_rows(tasks: Sequence[Document], parent: str | None, indent: str) -> Iterator[tuple[str, ...]]:
@@ -202,7 +225,7 @@ def _task_row(task: Document, indent: str) -> tuple[str, ...]:
     attempts = "kept" if task["attempts"] == 0 and task["finished_at"] and task["status"] != "CANCELED" else None
     return (
         f"{indent}{task['task_id']}",
-        task["status"],
+        str(task["status"]),
         attempts or str(task["attempts"]),
         _time(task),
         tokens,

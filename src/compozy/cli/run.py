@@ -12,7 +12,7 @@ from compozy.cli.executions import until_it_rests
 from compozy.cli.given import RunRequest, name_known_run
 from compozy.cli.output import print_note, print_warnings
 from compozy.cli.progress import Progress
-from compozy.cli.results import INTERRUPTED, print_result
+from compozy.cli.results import INTERRUPTED, is_waiting, print_result, tell_detached
 from compozy.database.database import Database
 from compozy.database.executions import Execution, NewExecution, get_execution, get_status, no_execution
 from compozy.database.status import Status
@@ -128,10 +128,18 @@ class _Runner:
                 print_note(f"stopped; {_how_to_go_on(run_id)}")
                 return _TERMINATED
             if received is not None:
+                if await self._waits():
+                    tell_detached(run_id, "still waiting, and resumes with the next process")
+                    return INTERRUPTED
+                if not self._request.quiet:
+                    print_note("\ncanceling the run ... (Ctrl-C again leaves at once)")
                 await app.runtime.cancel(run_id, Status.CANCELED, _canceled().to_json())
             run = await self._database.read_async(lambda c: get_execution(c, run_id))
             self._tell_others_left(app, run_id)
             return self._print(run)
+
+    async def _waits(self) -> bool:
+        return is_waiting((await self._database.read_async(lambda c: read_run(c, self._run_id)))[1])
 
     async def _start(self, app: App, new: NewExecution) -> bool:
         if not is_ingestion(new):
@@ -166,8 +174,6 @@ class _Runner:
             os._exit(INTERRUPTED)
         self._signal.set_result(number)
         self._leave_later(_TERMINATED if number == signal.SIGTERM else INTERRUPTED)
-        if number == signal.SIGINT and not self._request.quiet:
-            print_note("\ncanceling the run ... (Ctrl-C again leaves at once)")
 
     def _leave_later(self, status: int) -> None:
         """See that the process ends even if it cannot do so in order: another program may hold the file for hours."""

@@ -22,7 +22,7 @@ from compozy.cli.options import (
     database_overrides,
     globals_of,
 )
-from compozy.errors import DatabaseOwnedError
+from compozy.errors import DatabaseOwnedError, ServerError
 
 if TYPE_CHECKING:
     from compozy.cli.find import Search
@@ -48,6 +48,9 @@ def run_command(
         str | None,
         typer.Option("--timeout", metavar="TIME", help="End the run after this time, e.g. 90s.", show_default=False),
     ] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Return when a server has accepted the run; do not wait.")
+    ] = False,
     wait_for_lock: WaitForLockOption = DEFAULT_WAIT_FOR_LOCK,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would run, with its prompts; ask no model, store nothing.")
@@ -77,6 +80,7 @@ def run_command(
         wait_for_lock_s=duration_flag("--wait-for-lock", wait_for_lock),
         quiet=globals_of(context).quiet,
         as_json=output is Format.json,
+        detach=detach,
     )
     search = search_for(context, server, config, overrides, ("workflows", workflow_id))
     return run_somewhere(context, search, request)
@@ -89,6 +93,9 @@ def run_somewhere(context: typer.Context, search: Search, request: RunRequest) -
 
     if (found := look(search)) is not None:
         return run_remotely(found, request)
+    if request.detach:
+        hint = "start one with `compozy start`, or run the workflow without --detach"
+        raise ServerError("--detach needs a server of this project, and none is running", hint=hint)
     try:
         return _run_here(context, search, request)
     except DatabaseOwnedError as error:
