@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import quote, urlencode, urlsplit
@@ -28,7 +29,7 @@ class Client:
     timeout_s: float = PATIENCE_S
     _connection: http.client.HTTPConnection | None = field(default=None, repr=False)
 
-    def get(self, *path: str, **query: str | int) -> Document:
+    def get(self, *path: str, **query: str | int | list[str]) -> Document:
         """Return the document at a path under the API.
 
         Raises:
@@ -154,9 +155,9 @@ def _no_url(url: str) -> UsageError:
     return UsageError(f"{shown} is no address of a server", hint="write it as http://127.0.0.1:8080")
 
 
-def _path(parts: tuple[str, ...], query: dict[str, str | int]) -> str:
+def _path(parts: tuple[str, ...], query: Mapping[str, str | int | list[str]]) -> str:
     path = "/".join((API, *(quote(part, safe="") for part in parts)))
-    return f"{path}?{urlencode(query)}" if query else path
+    return f"{path}?{urlencode(query, doseq=True)}" if query else path
 
 
 def _reason(error: Exception) -> str:

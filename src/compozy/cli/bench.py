@@ -75,7 +75,7 @@ def bench_command(
     from compozy.bench.load import Job
     from compozy.bench.measure import Plan
     from compozy.cli.context import open_valid_workflows
-    from compozy.cli.given import read_input
+    from compozy.cli.given import read_inputs
 
     projects = [open_valid_workflows(context, config) for config in configs or [globals_of(context).config]]
     for project in projects:
@@ -84,7 +84,7 @@ def bench_command(
     written = [*files, *((chart,) if chart else ())]
     for file in written:
         _check_folder(file)
-    job = Job(workflow_id=workflow_id, given=read_input(given))
+    job = Job(workflow_id=workflow_id, given=read_inputs(given))
     signal.signal(signal.SIGTERM, _leave)
     plan = Plan(job=job, workflows=workflows, max_load=max_load)
     results = [_measure(project, plan, as_json=as_json) for project in projects]

@@ -17,7 +17,7 @@ from compozy.cli.options import (
     database_overrides,
     globals_of,
 )
-from compozy.cli.output import ask, paint, print_json, print_line, print_note
+from compozy.cli.output import ask_first, paint, print_json, print_line, print_note
 
 _MIB = 1024 * 1024
 
@@ -109,7 +109,6 @@ def prune_command(
     from compozy.cli.context import open_settings
     from compozy.cli.given import read_moment_ms
     from compozy.clock import format_time
-    from compozy.errors import UsageError
     from compozy.upkeep.keep import prune
 
     before_ms = read_moment_ms("--older-than", older_than)
@@ -119,8 +118,8 @@ def prune_command(
     if dry_run or not count:
         print_line(f"{location} has {what}")
         return
-    if not yes and not ask(f"Delete {what} from {location}?"):
-        raise UsageError("nothing was changed", hint="answer y, or pass --yes")
+    if not yes:
+        ask_first(f"Delete {what} from {location}?")
     with Bar(quiet=globals_of(context).quiet) as bar:
         _, deleted = prune(
             project,

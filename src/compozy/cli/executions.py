@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from compozy.app import COMMAND, App, close_storage, display_location, open_app, open_reading, open_storage
 from compozy.cli.progress import Progress
@@ -25,13 +26,13 @@ from compozy.workflow.documents import execution_document, read_run, workflow_do
 _POLL_S = 0.2
 
 
-def show_list(project: LoadedProject, *, limit: int, as_json: bool) -> None:
+def show_list(project: LoadedProject, *, limit: int, statuses: Sequence[Status], as_json: bool) -> None:
     """Print the workflows of a project and their latest executions."""
     database = open_reading(project)
     runs: list[Document] = []
     if database is not None:
         with database.read() as connection:
-            runs = [execution_document(run) for run in list_executions(connection, limit=limit)]
+            runs = [execution_document(run) for run in list_executions(connection, limit=limit, statuses=statuses)]
         close_storage(database)
     workflows = [
         workflow_document(found.config, str(found.file.relative_to(project.root)))

@@ -16,7 +16,7 @@ from compozy.client import Client, Document
 from compozy.database.owner import read_server_url
 from compozy.errors import AuthenticationError, CompozyError, NotFoundError, ServerError, UsageError
 from compozy.project.address import DEFAULT_HOST, DEFAULT_PORT, ProjectAddress, read_address
-from compozy.project.sources import CONFIG_NAME, find_config_file
+from compozy.project.sources import CONFIG_NAME, find_config_file, search_upwards
 
 # A port on this machine answers at once, or is not the one.
 _GLANCE_S = 1.0
@@ -111,7 +111,7 @@ def has_project(config: Path | None, *, cwd: Path, environ: Mapping[str, str]) -
     """Return whether there is a project here, or one is named, be it there or not."""
     if config is not None or environ.get("COMPOZY_CONFIG_FILE"):
         return True
-    return (cwd / CONFIG_NAME).is_file()
+    return search_upwards(cwd) is not None
 
 
 def current_folder() -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from compozy.database.status import Status
 from compozy.errors import NotFoundError, UsageError
 from compozy.jsoninput import MAX_BYTES, parse_json
 
+# `name=Ada`: a value of the input as text, `count:=3` as JSON.
+_PAIR = re.compile(r"([A-Za-z_][A-Za-z0-9_-]*)(:?=)(.*)", re.DOTALL)
 _LINES = (".jsonl", ".ndjson")
 
 
@@ -72,6 +75,29 @@ def read_input(text: str | None) -> Any:
     return _parse(source, content, hint="""quote it for the shell, as in --input='{"name": "Ada"}'""")
 
 
+def read_inputs(texts: Sequence[str] | None) -> Any:
+    """Return the input of a run: one JSON document as in `read_input`, or an object of `NAME=TEXT` and `NAME:=JSON`.
+
+    Raises:
+        UsageError: the two are mixed, a name is given twice, or as in `read_input`.
+    """
+    given = list(texts or ())
+    pairs = [_PAIR.fullmatch(text) for text in given]
+    if not any(pairs):
+        if len(given) > 1:
+            raise UsageError("--input: several JSON documents", hint="give one, or NAME=TEXT for each value")
+        return read_input(given[0] if given else None)
+    values: dict[str, Any] = {}
+    for text, pair in zip(given, pairs, strict=True):
+        if pair is None:
+            raise UsageError(f"--input: expected NAME=TEXT or NAME:=JSON, got {text!r}", hint="do not mix with JSON")
+        name, sign, value = pair.groups()
+        if name in values:
+            raise UsageError(f"--input: {name!r} is given twice")
+        values[name] = value if sign == "=" else _parse(f"--input {name}", value, hint="use NAME=TEXT for text")
+    return values
+
+
 def _parse_lines(source: str, content: str) -> list[Any]:
     # Only what ends a line in JSON Lines: texts may hold the other characters that Python takes for one.
     numbered = enumerate(content.split("\n"), start=1)
@@ -84,6 +110,26 @@ def _parse(source: str, content: str, *, hint: str) -> Any:
         return parse_json(content)
     except ValueError as error:
         raise UsageError(f"the input from {source} is not JSON: {error}", hint=hint) from error
+
+
+def workflow_id_of(text: str) -> str:
+    """Return the ID of the workflow that `text` names: itself, or the path of a workflow file.
+
+    Raises:
+        UsageError: there is no such file, or it has no ID.
+    """
+    if not text.endswith((".yaml", ".yml")):
+        return text
+    from compozy.config.nodes import MappingNode
+    from compozy.config.parse import read_yaml
+    from compozy.project.outline import text_at
+
+    file = Path(text)
+    if not file.is_file():
+        raise UsageError(f"workflow file {text!r} not found")
+    node = read_yaml(file, file=text).node
+    found = text_at(node, "id") if isinstance(node, MappingNode) else ""
+    return found or file.stem
 
 
 def duration_flag(flag: str, text: str) -> float:

@@ -191,13 +191,12 @@ def delete_command(
 ) -> int:
     """Delete what a knowledge base holds; the documents themselves stay."""
     from compozy.cli.knowledge_results import print_deleted
-    from compozy.cli.output import ask, print_note
+    from compozy.cli.output import ask_first
 
     verbs = _verbs(context, server, config, db_driver, db_path)
     what = f"document {document!r} of knowledge base {kb!r}" if document else f"everything that {kb!r} holds"
-    if not yes and not ask(f"Delete {what}?"):
-        print_note("Nothing was deleted.")
-        return 1
+    if not yes:
+        ask_first(f"Delete {what}?")
     print_deleted(verbs.delete(kb, document), as_json=output is Format.json)
     return 0
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from compozy.cli.options import ConfigOption, DriverOption, Format, FormatOption, PathOption, database_overrides
-from compozy.cli.output import ask, print_json, print_line, print_note
+from compozy.cli.output import ask_first, print_json, print_line, print_note
 
 migrate_app = typer.Typer(help="Bring the database's tables up to date, or back.", no_args_is_help=True)
 
@@ -49,15 +49,14 @@ def down_command(
     from compozy.app import migrate_storage_down
     from compozy.cli.context import open_settings
     from compozy.database.migrate import Loss
-    from compozy.errors import UsageError
 
     def confirm(loss: Loss) -> None:
         for table, count in loss.rows.items():
             print_note(f"deletes {count} row(s) of {table}")
         if loss.journal_rows:
             print_note(f"deletes the journal with {loss.journal_rows} row(s): unfinished runs cannot go on afterwards")
-        if loss.total and not yes and not ask("Delete them?"):
-            raise UsageError("nothing was changed", hint="answer y, or pass --yes")
+        if loss.total and not yes:
+            ask_first("Delete them?")
 
     project = open_settings(context, config, database_overrides(db_driver, db_path))
     location, target_revision = migrate_storage_down(project, target, confirm)

@@ -47,7 +47,7 @@ ConfigOption = Annotated[
         "--config",
         "-c",
         metavar="PATH",
-        help="Project file, or its folder; also COMPOZY_CONFIG_FILE. Default: compozy.yaml here.",
+        help="Project file, or its folder; also COMPOZY_CONFIG_FILE. Default: compozy.yaml here or above.",
         show_default=False,
     ),
 ]
@@ -76,9 +76,13 @@ WaitForLockOption = Annotated[
     ),
 ]
 InputOption = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
-        "--input", "-i", metavar="JSON", help="Input: a JSON object, @FILE, or - for stdin.", show_default=False
+        "--input",
+        "-i",
+        metavar="INPUT",
+        help="Input: a JSON object, @FILE, - for stdin, or repeated NAME=TEXT and NAME:=JSON.",
+        show_default=False,
     ),
 ]
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How the result is written to stdout.")]

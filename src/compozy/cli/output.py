@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from compozy.errors import CompozyError, ProjectError
+from compozy.errors import CompozyError, ProjectError, UsageError
 
 _CLEAR = "\r\x1b[K"
 # The line on the terminal that the next output replaces.
@@ -158,6 +158,16 @@ def ask(question: str) -> bool:
         # Nobody pressed Enter where it shows: what is told next begins on a line of its own.
         print_note("")
     return answer.strip().lower() in {"y", "yes"}
+
+
+def ask_first(question: str) -> None:
+    """Ask before something is deleted.
+
+    Raises:
+        UsageError: the answer is not yes.
+    """
+    if not ask(question):
+        raise UsageError("nothing was changed", hint="answer y, or pass --yes")
 
 
 def print_error(error: CompozyError, *, as_json: bool) -> None:

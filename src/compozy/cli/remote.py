@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -53,10 +53,12 @@ def run_remotely(found: Found, request: RunRequest) -> int:
     return _RemoteRun(found.client, request).run()
 
 
-def show_remote_list(found: Found, *, limit: int, as_json: bool) -> None:
+def show_remote_list(found: Found, *, limit: int, statuses: Sequence[Status], as_json: bool) -> None:
     """Print the workflows of the server's project and their latest executions."""
     workflows: list[Document] = found.client.get("workflows")["workflows"]
-    runs: list[Document] = found.client.get("executions", "workflows", limit=limit)["executions"]
+    runs: list[Document] = found.client.get(
+        "executions", "workflows", limit=limit, status=[status.value for status in statuses]
+    )["executions"]
     print_listing(workflows, runs, where=found.where, as_json=as_json)
 
 

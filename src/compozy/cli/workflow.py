@@ -36,7 +36,7 @@ DEFAULT_WAIT_FOR_LOCK = "30s"
 @workflow_app.command("run")
 def run_command(
     context: typer.Context,
-    workflow_id: Annotated[str, typer.Argument(metavar="ID", help="Workflow to run.")],
+    workflow_id: Annotated[str, typer.Argument(metavar="ID", help="Workflow to run, or its file.")],
     given: InputOption = None,
     execution_id: Annotated[
         str | None,
@@ -62,19 +62,20 @@ def run_command(
     db_path: PathOption = None,
 ) -> int:
     """Run a workflow to its end and print its result."""
-    from compozy.cli.given import RunRequest, duration_flag, read_input
+    from compozy.cli.given import RunRequest, duration_flag, read_inputs, workflow_id_of
 
+    workflow_id, value = workflow_id_of(workflow_id), read_inputs(given)
     overrides = database_overrides(db_driver, db_path)
     if dry_run:
         from compozy.cli.context import open_valid_workflows
         from compozy.cli.dry import show_dry_run
 
         project = open_valid_workflows(context, config, overrides, workflow_id=workflow_id)
-        show_dry_run(project, workflow_id, read_input(given), as_json=output is Format.json)
+        show_dry_run(project, workflow_id, value, as_json=output is Format.json)
         return 0
     request = RunRequest(
         workflow_id=workflow_id,
-        given=read_input(given),
+        given=value,
         execution_id=execution_id,
         timeout_s=None if timeout is None else duration_flag("--timeout", timeout),
         wait_for_lock_s=duration_flag("--wait-for-lock", wait_for_lock),
@@ -131,6 +132,12 @@ def _run_here(context: typer.Context, search: Search, request: RunRequest) -> in
 def list_command(
     context: typer.Context,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Latest executions to show.")] = 20,
+    status: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--status", metavar="STATUS", help="Only executions in this state; repeatable.", show_default=False
+        ),
+    ] = None,
     server: ServerOption = None,
     output: FormatOption = Format.text,
     config: ConfigOption = None,
@@ -139,16 +146,19 @@ def list_command(
 ) -> None:
     """List the project's workflows and their latest executions."""
     from compozy.cli.find import look
+    from compozy.cli.given import read_statuses
     from compozy.cli.remote import show_remote_list
 
+    statuses = read_statuses(status or ())
     overrides = database_overrides(db_driver, db_path)
     if (found := look(search_for(context, server, config, overrides))) is not None:
-        show_remote_list(found, limit=limit, as_json=output is Format.json)
+        show_remote_list(found, limit=limit, statuses=statuses, as_json=output is Format.json)
         return
     from compozy.cli.context import open_valid_workflows
     from compozy.cli.executions import show_list
 
-    show_list(open_valid_workflows(context, config, overrides), limit=limit, as_json=output is Format.json)
+    project = open_valid_workflows(context, config, overrides)
+    show_list(project, limit=limit, statuses=statuses, as_json=output is Format.json)
 
 
 @workflow_app.command("graph")

@@ -58,7 +58,7 @@ def find_config_file(config_file: Path | None, *, cwd: Path, environ: Mapping[st
     """Return the absolute path of compozy.yaml.
 
     Args:
-        config_file: what `--config` says; a folder means the compozy.yaml in it.
+        config_file: what `--config` says; a folder means the compozy.yaml in it. None searches `cwd` and its parents.
         cwd: the folder that relative paths count from.
         environ: `COMPOZY_CONFIG_FILE` is used when there is no flag.
 
@@ -66,7 +66,7 @@ def find_config_file(config_file: Path | None, *, cwd: Path, environ: Mapping[st
         UsageError: there is no such file.
     """
     named = config_file or (Path(environ["COMPOZY_CONFIG_FILE"]) if environ.get("COMPOZY_CONFIG_FILE") else None)
-    path = (cwd / named if named else cwd / CONFIG_NAME).absolute()
+    path = (cwd / named if named else search_upwards(cwd) or cwd / CONFIG_NAME).absolute()
     if path.is_dir():
         path /= CONFIG_NAME
     if path.is_file():
@@ -75,6 +75,20 @@ def find_config_file(config_file: Path | None, *, cwd: Path, environ: Mapping[st
     if named and path.name != CONFIG_NAME:
         raise UsageError(f"there is no file {path}", hint=hint)
     raise UsageError(f"no {CONFIG_NAME} in {path.parent}", hint=hint)
+
+
+def search_upwards(cwd: Path) -> Path | None:
+    """Return the nearest compozy.yaml in `cwd` or the folders above it.
+
+    The search ends below a folder of another user: a file there could make this user run commands on its project.
+    """
+    owner = cwd.stat().st_uid
+    for folder in (cwd, *cwd.parents):
+        if folder != cwd and folder.stat().st_uid != owner:
+            return None
+        if (folder / CONFIG_NAME).is_file():
+            return folder / CONFIG_NAME
+    return None
 
 
 def read_sources(

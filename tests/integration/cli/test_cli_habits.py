@@ -1,0 +1,94 @@
+"""Habits that users bring from other tools."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from compozy.cli.given import read_inputs
+from compozy.errors import UsageError
+from compozy.project.sources import search_upwards
+from tests.conftest import RunCli
+from tests.harness.projects import write_project
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Return the scripted project, in the folder that `cli` works in."""
+    return write_project(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("texts", "value"),
+    [
+        (None, None),
+        (['{"a": 1}'], {"a": 1}),
+        (["name=Ada"], {"name": "Ada"}),
+        (["name=Ada", "count:=3", "note=a=b", "zip=01234", "empty="],
+         {"name": "Ada", "count": 3, "note": "a=b", "zip": "01234", "empty": ""}),
+        (['tags:=["x", "y"]'], {"tags": ["x", "y"]}),
+    ],
+)  # fmt: skip
+def test_input_as_pairs(texts: list[str] | None, value: object) -> None:
+    assert read_inputs(texts) == value
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (["a=1", '{"b": 2}'], "expected NAME=TEXT or NAME:=JSON"),
+        (["a=1", "a=2"], "'a' is given twice"),
+        (['{"a": 1}', '{"b": 2}'], "several JSON documents"),
+        (["a:=[1"], "is not JSON"),
+        (["name"], "is not JSON"),
+    ],
+)
+def test_input_pairs_that_are_refused(texts: list[str], message: str) -> None:
+    with pytest.raises(UsageError, match=message.replace("[", r"\[")):
+        read_inputs(texts)
+
+
+def test_a_run_takes_pairs(cli: RunCli, project: Path) -> None:
+    done = cli("workflow", "run", "echo", "-i", "name=Ada", "-i", "n:=2", "--format", "json")
+    assert json.loads(done.out)["input"] == {"name": "Ada", "n": 2}
+
+
+def test_a_workflow_is_named_by_its_file(cli: RunCli, project: Path) -> None:
+    (project / "workflows/two.yaml").rename(project / "workflows/other.yaml")
+    assert cli("workflow", "run", "workflows/other.yaml").out.startswith("Workflow 'two' completed")
+    done = cli("workflow", "run", "workflows/none.yaml")
+    assert (done.status, done.err) == (2, "Error: workflow file 'workflows/none.yaml' not found\n")
+
+
+def test_compozy_yaml_is_found_above(cli: RunCli, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    below = project / "a/b"
+    below.mkdir(parents=True)
+    monkeypatch.chdir(below)
+    assert cli("workflow", "run", "two", "--id", "it").status == 0
+    assert (project / "data/compozy.db").exists()
+    assert search_upwards(below) == project / "compozy.yaml"
+
+
+def test_executions_are_listed_by_status(cli: RunCli, project: Path) -> None:
+    cli("workflow", "run", "two", "--id", "well")
+    cli("workflow", "run", "bad", "--id", "ill")
+    listed = json.loads(cli("workflow", "list", "--status", "failed", "--format", "json").out)
+    assert [run["execution_id"] for run in listed["executions"]] == ["ill"]
+    assert cli("workflow", "list", "--status", "lost").status == 2
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("run", "use `compozy workflow run ID`"),
+        ("dev", "use `compozy start`"),
+        ("logs", "use `compozy workflow get"),
+        ("test", "use `compozy config validate`"),
+    ],
+)
+def test_commands_of_other_tools_are_answered_with_ours(cli: RunCli, project: Path, word: str, hint: str) -> None:
+    done = cli(word)
+    assert done.status == 2
+    assert hint in done.err
