@@ -32,7 +32,7 @@ Usage: compozy [OPTIONS] COMMAND [ARGS]...
 Options:
   -c, --config PATH               Project file, or its folder; also
                                   COMPOZY_CONFIG_FILE. Default: compozy.yaml
-                                  here.
+                                  here or above.
   -q, --quiet                     Only results and errors.
   --log-level <debug|info|warn|error>
                                   Least severe log line shown, instead of
