@@ -67,13 +67,16 @@ Usage: compozy workflow run [OPTIONS] {ID}
   Run a workflow to its end and print its result.
 
 Arguments:
-  ID <str>  Workflow to run.  [required]
+  ID <str>  Workflow to run, or its file.  [required]
 
 Options:
-  -i, --input JSON               Input: a JSON object, @FILE, or - for stdin.
+  -i, --input INPUT              Input: a JSON object, @FILE, - for stdin, or
+                                 repeated NAME=TEXT and NAME:=JSON.
   --id ID                        Id of the execution; asking again with it
                                  never runs twice.
   --timeout TIME                 End the run after this time, e.g. 90s.
+  -d, --detach                   Return when a server has accepted the run; do
+                                 not wait.
   --wait-for-lock TIME           How long to wait for another process on the
                                  same SQLite file.  [default: 30s]
   --dry-run                      Show what would run, with its prompts; ask no
@@ -84,7 +87,7 @@ Options:
                                  [default: text]
   -c, --config PATH              Project file, or its folder; also
                                  COMPOZY_CONFIG_FILE. Default: compozy.yaml
-                                 here.
+                                 here or above.
   --db-driver <postgres|sqlite>  Database driver, instead of database.driver.
   --db-path PATH                 SQLite file or :memory:, instead of
                                  database.path.
@@ -104,7 +107,7 @@ Options:
   -y, --yes                      Do not ask before rows are deleted.
   -c, --config PATH              Project file, or its folder; also
                                  COMPOZY_CONFIG_FILE. Default: compozy.yaml
-                                 here.
+                                 here or above.
   --db-driver <postgres|sqlite>  Database driver, instead of database.driver.
   --db-path PATH                 SQLite file or :memory:, instead of
                                  database.path.
