@@ -9,12 +9,14 @@ from typing import Any, TypeVar
 from compozy.app import COMMAND, close_storage, knowledge_of, open_app, open_reading, open_storage
 from compozy.cli.executions import until_it_rests
 from compozy.cli.find import current_folder
-from compozy.cli.knowledge_results import IngestionBar, tell_start
+from compozy.cli.knowledge_results import IngestionBar, tell_canceling, tell_start
 from compozy.cli.knowledge_verbs import Document, IngestWords
 from compozy.cli.output import print_note
 from compozy.database.database import Database
 from compozy.database.documents import DocumentStatus
 from compozy.database.executions import get_execution
+from compozy.database.status import Status
+from compozy.errors import RunCanceledError
 from compozy.knowledge import verbs
 from compozy.knowledge.base import KnowledgeBase
 from compozy.knowledge.catalog import KnowledgeCatalog
@@ -107,12 +109,18 @@ class KnowledgeHere:
     async def _ingest(self, database: Database, request: IngestRequest, words: IngestWords) -> Document:
         async with open_app(self._project, database, role=COMMAND, report=Silence()) as app:
             run_id = await start_ingestion(app.runtime, database, request)
-            with IngestionBar(quiet=words.quiet) as bar:
-                ended = asyncio.create_task(until_it_rests(app, run_id))
-                while not (await asyncio.wait({ended}, timeout=_LOOK_S))[0]:
-                    progress = await database.read_async(lambda c: progress_of(c, request.knowledge_base_id, run_id))
-                    bar.show(progress)
+            ended = asyncio.create_task(until_it_rests(app, run_id))
+            try:
+                with IngestionBar(quiet=words.quiet) as bar:
+                    while not (await asyncio.wait({ended}, timeout=_LOOK_S))[0]:
+                        bar.show(await database.read_async(lambda c: progress_of(c, request.knowledge_base_id, run_id)))
                 await ended
+            except asyncio.CancelledError:
+                # Ctrl-C: the process ends, and nobody would continue the ingestion.
+                ended.cancel()
+                tell_canceling(words)
+                await app.runtime.cancel(run_id, Status.CANCELED, RunCanceledError("canceled with Ctrl-C").to_json())
+                raise
             return execution_document(await database.read_async(lambda c: get_execution(c, run_id)))
 
     def _with_catalog(self, call: Callable[[KnowledgeCatalog, Database | None], Awaitable[Document]]) -> Document:

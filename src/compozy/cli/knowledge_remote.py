@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from compozy.cli.find import Found, current_folder, has_project
-from compozy.cli.knowledge_results import IngestionBar, tell_start
+from compozy.cli.knowledge_results import IngestionBar, tell_canceling, tell_start
 from compozy.cli.knowledge_verbs import Document, IngestWords
 from compozy.database.status import Status
-from compozy.errors import UsageError
+from compozy.errors import ConflictError, UsageError
 from compozy.project.sources import find_config_file
 
 _LOOK_S = 0.2
 _PATH = "knowledge-bases"
+_CANCELED = "canceled with Ctrl-C"
 
 
 class RemoteKnowledge:
@@ -35,12 +37,21 @@ class RemoteKnowledge:
             run = self._client.post(_PATH, base["id"], "ingest", body=body)
         # Not before, for it may have been refused.
         tell_start(words, base["embedder"])
-        with IngestionBar(quiet=words.quiet) as bar:
-            while not (Status(run["status"]).is_final or Status(run["status"]) is Status.PAUSED):
-                bar.show(run["progress"])
-                time.sleep(_LOOK_S)
-                run = self._client.get(_PATH, base["id"], "ingestions", run["execution_id"])
-        return self._client.get("executions", "workflows", run["execution_id"])
+        execution_id = run["execution_id"]
+        try:
+            with IngestionBar(quiet=words.quiet) as bar:
+                while not (Status(run["status"]).is_final or Status(run["status"]) is Status.PAUSED):
+                    bar.show(run["progress"])
+                    time.sleep(_LOOK_S)
+                    run = self._client.get(_PATH, base["id"], "ingestions", execution_id)
+        except KeyboardInterrupt:
+            # The connection may have been cut in the middle of an answer.
+            self._client.close()
+            tell_canceling(words)
+            with suppress(ConflictError):
+                self._client.post("executions", "workflows", execution_id, "cancel", body={"reason": _CANCELED})
+            raise
+        return self._client.get("executions", "workflows", execution_id)
 
     def query(self, kb: str | None, text: str, given: dict[str, Any]) -> Document:
         """Return passages."""

@@ -149,6 +149,13 @@ def print_deleted(found: Document, *, as_json: bool) -> None:
     print_line(f"Deleted {count} document{'s' if count != 1 else ''} from {found['knowledge_base_id']!r}")
 
 
+def tell_canceling(words: IngestWords) -> None:
+    """Print what becomes of an ingestion after Ctrl-C."""
+    if not words.quiet:
+        print_note("\ncanceling the ingestion; ingested documents are kept")
+        print_note("  `compozy knowledge ingest` adds the others")
+
+
 class IngestionBar(Bar):
     """A bar that shows how far an ingestion is."""
 

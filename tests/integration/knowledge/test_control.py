@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.harness.embeddings import Embeddings, serve_embeddings
 from tests.harness.knowledge import write_knowledge_project
 from tests.harness.processes import Commands
 from tests.harness.projects import query
+from tests.harness.servers import start_server
 
 EACH = {
     "tasks": [
@@ -117,3 +119,25 @@ def test_an_ingestion_is_canceled_and_the_next_one_does_the_rest(
     # Two of the three were stored before; the one that was on its way is sent again.
     output = json.loads(done.out)["output"]
     assert (output["documents"], output["embedded"]) == (3, 1)
+
+
+@pytest.mark.parametrize("served", [False, True], ids=["here", "server"])
+def test_ctrl_c_cancels_an_ingestion(
+    tmp_path: Path, embeddings: tuple[str, Embeddings], commands: Commands, *, served: bool
+) -> None:
+    url, asked = embeddings
+    write_knowledge_project(tmp_path, url)
+    if served:
+        start_server(commands, tmp_path)
+    asked.last = 2
+    ingesting = commands.start(tmp_path, "knowledge", "ingest", "knowledge")
+    ingesting.until(lambda: asked.requests >= 3)
+    ingesting.send(signal.SIGINT)
+    done = ingesting.wait()
+    assert done.status == 130
+    assert "canceling the ingestion; ingested documents are kept" in done.err
+    assert "Traceback" not in done.err
+    assert query(tmp_path, "SELECT status FROM workflow_states") == [("CANCELED",)]
+    asked.last = None
+    asked.gate.set()
+    assert commands.run(tmp_path, "knowledge", "ingest", "knowledge").status == 0
