@@ -17,8 +17,8 @@ from compozy.workflow.start import check_input
 _TEXTS = ("condition", "items", "with", "wait_for", "signal", "instructions", "prompt")
 
 
-def show_dry_run(project: LoadedProject, workflow_id: str, given: Any, *, as_json: bool) -> None:
-    """Print what a run of a workflow with the input `given` would do.
+def show_dry_run(project: LoadedProject, workflow_id: str, given: Any, *, as_json: bool) -> int:
+    """Print what a run of a workflow with the input `given` would do, and return the exit status.
 
     Raises:
         NotFoundError: the project has no such workflow.
@@ -36,10 +36,11 @@ def show_dry_run(project: LoadedProject, workflow_id: str, given: Any, *, as_jso
     document = dry_run(workflow, scope)
     if as_json:
         print_json(document)
-        return
+        return 0
     print_line(f"{workflow_id} would run with {json.dumps(value, ensure_ascii=False)}")
     for line in _lines(document["tasks"], ""):
         print_line(line)
+    return 0
 
 
 def _lines(tasks: list[dict[str, Any]], indent: str) -> Iterator[str]:

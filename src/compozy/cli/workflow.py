@@ -71,8 +71,7 @@ def run_command(
         from compozy.cli.dry import show_dry_run
 
         project = open_valid_workflows(context, config, overrides, workflow_id=workflow_id)
-        show_dry_run(project, workflow_id, value, as_json=output is Format.json)
-        return 0
+        return show_dry_run(project, workflow_id, value, as_json=output is Format.json)
     request = RunRequest(
         workflow_id=workflow_id,
         given=value,
