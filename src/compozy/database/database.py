@@ -273,7 +273,7 @@ def _open_postgres(settings: DatabaseSettings, location: str | None, *, to_write
     except BaseException:
         database.close()
         raise
-    return replace(database, dialect=postgres.PostgresDriver(journal_schema))
+    return replace(database, driver=postgres.PostgresDriver(journal_schema))
 
 
 def _sqlite_path(settings: DatabaseSettings) -> str:
