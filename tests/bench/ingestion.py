@@ -18,12 +18,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from compozy.app import COMMAND, App, close_storage, open_app, open_storage
+from compozy.app import COMMAND, App, open_app
 from compozy.database.executions import get_execution
 from compozy.knowledge.chunk import Chunking, cut
 from compozy.knowledge.read.kinds import read_document
 from compozy.knowledge.run import IngestRequest, start_ingestion
 from compozy.project.load import load_project
+from compozy.storage import close_storage, open_storage
 from compozy.task.report import Silence
 from tests.bench.retrieval import make_set
 from tests.harness.projects import write_project

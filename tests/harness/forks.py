@@ -22,6 +22,7 @@ def import_program() -> None:
         "openai",
         "pydantic_ai.models.openai",
         "compozy.app",
+        "compozy.storage",
         "compozy.cli.executions",
         "compozy.database.postgres",
         "compozy.cli.main",

@@ -251,8 +251,8 @@ async def _all_ended(database: Database) -> bool:
 
 
 def _open(home: Path) -> tuple[LoadedProject, Database]:
-    from compozy.app import open_storage
     from compozy.log import configure_logging
+    from compozy.storage import open_storage
 
     write_to(home, "out", f"err-{os.getpid()}", append=True)
     configure_logging("warn", as_json=False)
@@ -268,7 +268,7 @@ def _load(home: Path) -> LoadedProject:
 
 
 def _close(database: Database) -> None:
-    from compozy.app import close_storage
+    from compozy.storage import close_storage
 
     close_storage(database)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from compozy.app import COMMAND, App, close_storage, display_location, open_app, open_reading, open_storage
+from compozy.app import COMMAND, App, open_app
 from compozy.cli.progress import Progress
 from compozy.cli.results import (
     Document,
@@ -21,6 +21,7 @@ from compozy.database.status import Status
 from compozy.durable.format import JOURNAL_FORMAT
 from compozy.errors import DatabaseOwnedError, NotFoundError
 from compozy.project.loaded import LoadedProject
+from compozy.storage import close_storage, display_location, open_reading, open_storage
 from compozy.workflow.documents import execution_document, read_run, workflow_document
 
 _POLL_S = 0.2

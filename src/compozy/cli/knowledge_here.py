@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from compozy.app import COMMAND, close_storage, knowledge_of, open_app, open_reading, open_storage
+from compozy.app import COMMAND, knowledge_of, open_app
 from compozy.cli.executions import until_it_rests
 from compozy.cli.find import current_folder
 from compozy.cli.knowledge_results import IngestionBar, tell_canceling, tell_start
@@ -26,6 +26,7 @@ from compozy.knowledge.paths import Reach
 from compozy.knowledge.run import IngestRequest, check_request, start_ingestion
 from compozy.knowledge.sources import is_address
 from compozy.project.loaded import LoadedProject
+from compozy.storage import close_storage, open_reading, open_storage
 from compozy.task.report import Silence
 from compozy.workflow.documents import execution_document
 

@@ -20,7 +20,7 @@ def up_command(
     db_path: PathOption = None,
 ) -> None:
     """Apply the migrations that are missing; every start does so too, unless database.auto_migrate is off."""
-    from compozy.app import migrate_storage_up
+    from compozy.storage import migrate_storage_up
     from compozy.cli.context import open_settings
 
     project = open_settings(context, config, database_overrides(db_driver, db_path))
@@ -46,7 +46,7 @@ def down_command(
     db_path: PathOption = None,
 ) -> None:
     """Undo the last migration. What this deletes is told, and asked about."""
-    from compozy.app import migrate_storage_down
+    from compozy.storage import migrate_storage_down
     from compozy.cli.context import open_settings
     from compozy.database.migrate import Loss
 
@@ -72,7 +72,7 @@ def status_command(
     db_path: PathOption = None,
 ) -> None:
     """Show where the database stands."""
-    from compozy.app import read_storage_status
+    from compozy.storage import read_storage_status
     from compozy.cli.context import open_settings
 
     project = open_settings(context, config, database_overrides(db_driver, db_path))

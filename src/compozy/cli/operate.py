@@ -7,7 +7,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import assert_never
 
-from compozy.app import display_location, open_control
+from compozy.storage import display_location, open_control
 from compozy.cli.verbs import AnyVerb, Approve, Cancel, Pause, Resume, SendSignal
 from compozy.client import Document
 from compozy.clock import monotonic_s
@@ -16,6 +16,7 @@ from compozy.database.executions import Execution, get_execution
 from compozy.database.executors import list_living
 from compozy.errors import NotFoundError
 from compozy.project.loaded import LoadedProject
+from compozy.storage import display_location, open_control
 from compozy.workflow.documents import execution_document
 from compozy.workflow.operate import approve, cancel, pause, resume, signal
 

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 
-from compozy.app import COMMAND, App, close_storage, concurrency_warning, open_app, open_reading, open_storage
+from compozy.app import COMMAND, App, concurrency_warning, open_app
 from compozy.cli.executions import until_it_rests
 from compozy.cli.given import RunRequest, name_known_run
 from compozy.cli.output import print_note, print_warnings
@@ -20,6 +20,7 @@ from compozy.errors import NotFoundError, RunCanceledError
 from compozy.knowledge.run import check_request, is_ingestion, request_of, start_again
 from compozy.project.definition import snapshot
 from compozy.project.loaded import LoadedProject, LoadedWorkflow
+from compozy.storage import close_storage, open_reading, open_storage
 from compozy.workflow.documents import input_warnings, read_run
 from compozy.workflow.rerun import RerunRequest, prepare_ingestion_again, prepare_rerun, read_source
 from compozy.workflow.start import check_same_run, prepare_run, start_run

@@ -6,7 +6,6 @@ files is told by whoever loads them.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 
 from compozy.config.fingerprint import MEMORY, database_file, database_fingerprint
 from compozy.config.nodes import NodePath, ScalarNode, node_at
-from compozy.project.paths import database_path
+from compozy.project.paths import database_path, shown_path
 from compozy.project.sources import ProjectSources, read_config
 
 DEFAULT_HOST = "127.0.0.1"
@@ -52,7 +51,7 @@ def read_address(
         name=_text(read, "name") or read.root.resolve().name or "compozy",
         driver=driver,
         database_path=database_file(driver, values["path"]),
-        location=_shown(values["path"], cwd) or driver,
+        location=shown_path(values["path"], cwd) if values["path"] else driver,
         fingerprint=database_fingerprint(driver, values, str(read.root)),
         host=_text(read, "server", "host") or DEFAULT_HOST,
         port=int(port) if port.isascii() and port.isdigit() else DEFAULT_PORT,
@@ -64,10 +63,3 @@ def _text(read: ProjectSources, *path: str) -> str | None:
     place: NodePath = path
     found = node_at(read.node, place)
     return found.text if isinstance(found, ScalarNode) and found.value is not None else None
-
-
-def _shown(path: str | None, cwd: Path) -> str | None:
-    if path is None or path == MEMORY:
-        return path
-    relative = os.path.relpath(path, cwd)
-    return path if relative.startswith("..") else f"./{relative}"

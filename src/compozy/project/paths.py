@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from compozy.config.fingerprint import MEMORY
 from compozy.config.layers import DEFAULT, Layer
 from compozy.project.sources import ProjectSources
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from compozy.project.file import ProjectFile
 
 # Words in place of a path: a database in memory, and the authorities that the system trusts.
-_WORDS = {"path": ":memory:", "sslrootcert": "system"}
+_WORDS = {"path": MEMORY, "sslrootcert": "system"}
 
 _DATABASE_PATHS = ("path", "sslrootcert", "sslcert", "sslkey")
 
@@ -62,3 +63,11 @@ def absolute(path: str, base: Path) -> str:
         # No such user: then it is the name of a file that begins with a tilde.
         expanded = Path(path)
     return str(base / expanded)
+
+
+def shown_path(path: str, cwd: Path) -> str:
+    """Return a path as a user in `cwd` would write it: `./data/compozy.db` below it, else in full."""
+    if path == MEMORY:
+        return path
+    relative = os.path.relpath(path, cwd)
+    return path if relative.startswith("..") else f"./{relative}"

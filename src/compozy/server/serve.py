@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import uvicorn
 
-from compozy.app import SERVER, close_storage, open_app, open_storage
+from compozy.app import SERVER, open_app
 from compozy.database.database import Database
 from compozy.errors import ServerError, UsageError
 from compozy.project.loaded import LoadedProject
@@ -21,6 +21,7 @@ from compozy.server.patience import PatientProtocol
 from compozy.server.ports import listen
 from compozy.server.service import Service
 from compozy.server.stop import DRAIN_S, Console, LogReport, Stop, database_line, drain, tell_at_start
+from compozy.storage import close_storage, open_storage
 
 _WAIT_FOR_LOCK_S = 30.0
 _IDLE_S = 30

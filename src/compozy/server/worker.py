@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from compozy.app import close_storage, open_app, open_storage
+from compozy.app import open_app
 from compozy.database.database import Database
 from compozy.errors import UsageError
 from compozy.project.loaded import LoadedProject
 from compozy.server.stop import Console, LogReport, Stop, database_line, drain, tell_at_start
+from compozy.storage import close_storage, open_storage
 
 _WAIT_FOR_LOCK_S = 30.0
 

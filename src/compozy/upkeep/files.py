@@ -10,11 +10,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
-from compozy.app import close_storage, display_location, open_reading
 from compozy.config.settings import DatabaseSettings
 from compozy.database.database import Database
 from compozy.errors import ConflictError, ExportFileError, NotFoundError, UsageError
 from compozy.project.loaded import LoadedProject
+from compozy.storage import close_storage, display_location, open_reading
 
 STREAM = "-"
 _COPIED_AT_ONCE = 1 << 20

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from compozy.app import close_storage, display_location
 from compozy.config.database_rules import TITLES
 from compozy.config.settings import DatabaseSettings
 from compozy.database import backup
@@ -19,6 +18,7 @@ from compozy.database.postgres_schemas import refuse_other_installations
 from compozy.database.status import OPEN
 from compozy.errors import ConflictError, DatabaseError, UsageError
 from compozy.project.loaded import LoadedProject
+from compozy.storage import close_storage, display_location
 from compozy.transfer.check import Finding, check_database
 from compozy.transfer.prune import count_old, prune_runs
 from compozy.upkeep.files import STREAM, complete, file_settings, reading, refuse_own

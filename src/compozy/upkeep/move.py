@@ -8,10 +8,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from compozy.app import close_storage, display_location, open_reading, open_storage
 from compozy.database.database import Database, open_database
 from compozy.errors import ConflictError, UsageError
 from compozy.project.loaded import LoadedProject
+from compozy.storage import close_storage, display_location, open_reading, open_storage
 from compozy.transfer.document import Header, Summary, read_header, verify_document
 from compozy.transfer.export import Exported, RunFilter, export_rows, find_move, freeze_runs
 from compozy.transfer.load import Imported, ImportOptions, check_revision, import_rows

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from compozy.app import App, close_storage, open_app, open_storage
+from compozy.app import App, open_app
 from compozy.database.database import Database
 from compozy.database.executions import count_by_status, get_execution, list_executions
 from compozy.database.status import Status
@@ -16,6 +16,7 @@ from compozy.database.tasks import TaskEnd, list_tasks
 from compozy.project.definition import snapshot
 from compozy.project.load import load_project
 from compozy.project.loaded import LoadedProject
+from compozy.storage import close_storage, open_storage
 from compozy.workflow.start import prepare_run, start_run
 from tests.harness.projects import check_consistent, write_project
 

@@ -13,7 +13,6 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
-from compozy.app import prepare
 from compozy.database import migrate, migrations, tables
 from compozy.database.database import open_database, open_for_reading
 from compozy.database.executions import insert_execution
@@ -29,6 +28,7 @@ from compozy.database.migrate import (
 )
 from compozy.database.plaintext import PlainText
 from compozy.errors import DatabaseError, UsageError
+from compozy.storage import prepare
 from tests.harness.databases import migrated, new_run, settings
 
 FOLDER = Path(migrations.__file__).parent

@@ -10,10 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
-from compozy.app import SERVER, close_storage, open_app, open_storage
+from compozy.app import SERVER, open_app
 from compozy.project.load import load_project
 from compozy.server.guard import GuardSettings
 from compozy.server.service import Service
+from compozy.storage import close_storage, open_storage
 from compozy.task.report import Silence
 from tests.harness.projects import write_project
 from tests.harness.stores import open_store

@@ -1,0 +1,234 @@
+"""The project's database, opened for a purpose: to execute runs, to read, to control runs, or to migrate it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from compozy.database.database import Database, describe_location, open_database, open_for_reading
+from compozy.database.executors import reap_expired_executors
+from compozy.database.facts import claim_for_project, refuse_other_project
+from compozy.database.migrate import (
+    NO_DATABASE,
+    Loss,
+    MigrationStatus,
+    measure_down,
+    migrate_down,
+    migrate_up,
+    read_status,
+)
+from compozy.errors import DatabaseError, DatabaseOwnedError
+from compozy.project.loaded import LoadedProject
+from compozy.project.paths import shown_path
+
+
+def open_storage(
+    project: LoadedProject,
+    *,
+    wait_for_lock_s: float,
+    on_wait: Callable[[str], None] | None = None,
+    url: str | None = None,
+) -> Database:
+    """Open the project's database to execute runs on it: owned, migrated, and this project's.
+
+    Args:
+        project: names the database.
+        wait_for_lock_s: how long to wait for another process that executes runs on the same SQLite file.
+        on_wait: told whom this process waits for.
+        url: where this process answers requests, for others to find it.
+
+    Raises:
+        DatabaseError: it cannot be used; nothing was changed.
+    """
+    database = open_database(project.database, location=display_location(project))
+    try:
+        _own(database, wait_for_lock_s, on_wait, url)
+        prepare(database, project)
+    except BaseException:
+        close_storage(database)
+        raise
+    return database
+
+
+def prepare(database: Database, project: LoadedProject) -> None:
+    """Bring the tables up to date and give a new database to the project.
+
+    Raises:
+        DatabaseError: it is another project's, a newer Compozy's, or out of date while `auto_migrate` is off.
+    """
+    pending = read_status(database).pending
+    if pending and not project.database.auto_migrate:
+        raise DatabaseError(
+            f"the database {database.location} lacks {len(pending)} migration(s) and database.auto_migrate is off",
+            hint="run `compozy migrate up`",
+        )
+    migrate_up(database)
+    _prepare_journal(database, auto_migrate=project.database.auto_migrate)
+    with database.write() as connection:
+        claim_for_project(connection, project.name, database.location)
+
+
+def _prepare_journal(database: Database, *, auto_migrate: bool) -> None:
+    """Bring the engine's journal up to date as well; on SQLite it does so itself when it starts."""
+    if database.journal_schema is None:
+        return
+    from compozy.durable.journal import is_journal_behind, migrate_journal
+
+    if not auto_migrate and is_journal_behind(database):
+        raise DatabaseError(
+            f"the journal in {database.location} is out of date and database.auto_migrate is off",
+            hint="run `compozy migrate up`",
+        )
+    migrate_journal(database)
+
+
+def open_reading(project: LoadedProject) -> Database | None:
+    """Open the project's database for queries; None while there is none.
+
+    Raises:
+        DatabaseError: it is there and cannot be used.
+    """
+    database = open_for_reading(project.database, location=display_location(project))
+    if database is None:
+        return None
+    status = read_status(database)
+    if status.current == "base":
+        database.close()
+        return None
+    if status.pending:
+        database.close()
+        raise DatabaseError(
+            f"the database {database.location} lacks {len(status.pending)} migration(s)",
+            hint="run `compozy migrate up`",
+        )
+    try:
+        with database.read() as connection:
+            refuse_other_project(connection, project.name, database.location)
+    except DatabaseError:
+        database.close()
+        raise
+    return database
+
+
+@contextmanager
+def open_control(project: LoadedProject) -> Generator[Database | None, None, None]:
+    """Open the project's database to tell others what its runs shall do; None while there is none.
+
+    Runs of processes that died are let go of first, so that nobody waits for an answer from the dead.
+
+    Raises:
+        DatabaseError: it cannot be used.
+    """
+    readable = open_reading(project)
+    if readable is None:
+        yield None
+        return
+    readable.close()
+    database = open_database(project.database, location=display_location(project))
+    try:
+        alone = _is_alone(database)
+        if alone is not None:
+            with database.write() as connection:
+                reap_expired_executors(connection, except_id="" if alone else None)
+        yield database
+    finally:
+        close_storage(database)
+
+
+def _is_alone(database: Database) -> bool | None:
+    """Return whether every executor is dead because the file's lock is free; None when its holder lives."""
+    if database.owner_lock is None:
+        return False
+    try:
+        _own(database, 0.0)
+    except DatabaseOwnedError:
+        return None
+    return True
+
+
+def close_storage(database: Database) -> None:
+    """Close the database and let go of its lock."""
+    database.close()
+    if database.owner_lock is not None:
+        database.owner_lock.release()
+
+
+def display_location(project: LoadedProject) -> str:
+    """Return the database as a user in the current folder would write it."""
+    file = project.database.file
+    return describe_location(project.database) if file is None else shown_path(str(file), Path.cwd())
+
+
+def _own(
+    database: Database, wait_s: float, on_wait: Callable[[str], None] | None = None, url: str | None = None
+) -> None:
+    lock = database.owner_lock
+    if lock is None:
+        return
+    holder: dict[str, Any] = {"pid": os.getpid(), "command": " ".join(["compozy", *sys.argv[1:3]])}
+    if url is not None:
+        holder["url"] = url
+    lock.acquire(holder, wait_s=wait_s, on_wait=on_wait)
+
+
+def migrate_storage_up(project: LoadedProject) -> tuple[str, tuple[str, ...]]:
+    """Apply what the project's database lacks; return its location and the revisions.
+
+    Raises:
+        DatabaseError: it cannot be used, or another process executes runs on it.
+    """
+    database = open_database(project.database, location=display_location(project))
+    try:
+        _own(database, 0.0)
+        applied = migrate_up(database)
+        _prepare_journal(database, auto_migrate=True)
+        return database.location, applied
+    finally:
+        close_storage(database)
+
+
+def migrate_storage_down(
+    project: LoadedProject, target: str | None, confirm: Callable[[Loss], None]
+) -> tuple[str, str | None]:
+    """Undo migrations down to `target`, default one; return the location and the revision, None when at the base.
+
+    Args:
+        project: names the database.
+        target: a revision, or `base`.
+        confirm: told what will be deleted; raises to keep it.
+
+    Raises:
+        DatabaseError: it cannot be used, or another process executes runs on it.
+        UsageError: there is no such revision below.
+    """
+    database = open_database(project.database, location=display_location(project))
+    try:
+        _own(database, 0.0)
+        loss = measure_down(database, target)
+        if loss is None:
+            return database.location, None
+        confirm(loss)
+        migrate_down(database, loss.target)
+        return database.location, loss.target
+    finally:
+        close_storage(database)
+
+
+def read_storage_status(project: LoadedProject) -> tuple[str, MigrationStatus]:
+    """Return the location of the project's database and where it stands, changing nothing.
+
+    Raises:
+        DatabaseError: it cannot be read.
+    """
+    location = display_location(project)
+    database = open_for_reading(project.database, location=location)
+    if database is None:
+        return location, NO_DATABASE
+    try:
+        return location, read_status(database)
+    finally:
+        close_storage(database)
