@@ -42,7 +42,7 @@ The command line and the server each translate this tree in one place. Stored er
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -333,36 +333,11 @@ def restore_error(stored: dict[str, Any]) -> CompozyError:
     return kind(str(stored.get("message", "")), hint=hint, details=details)
 
 
-# Those that are made of message, hint and details alone.
-_RESTORED: dict[str, type[CompozyError]] = {
-    kind.code: kind
-    for kind in (
-        UsageError,
-        NotFoundError,
-        ConflictError,
-        IdempotencyError,
-        TooLargeError,
-        MediaTypeError,
-        AuthenticationError,
-        ForbiddenError,
-        ServerError,
-        StoppingError,
-        SchemaMismatchError,
-        DatabaseError,
-        DatabaseLockedError,
-        DatabaseOwnedError,
-        RunError,
-        ModelError,
-        ChildrenFailedError,
-        ItemsError,
-        TaskTimeoutError,
-        RunTimeoutError,
-        NotFinishedError,
-        RunCanceledError,
-        KnowledgeError,
-        DocumentError,
-        EmbedderError,
-        VectorStoreError,
-        InternalError,
-    )
-}
+def _kinds(kind: type[CompozyError]) -> Iterator[type[CompozyError]]:
+    yield kind
+    for below in kind.__subclasses__():
+        yield from _kinds(below)
+
+
+# Those that are made of message, hint and details alone, by their codes.
+_RESTORED = {kind.code: kind for kind in _kinds(CompozyError) if kind.__init__ is CompozyError.__init__}

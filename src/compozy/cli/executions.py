@@ -6,15 +6,9 @@ import asyncio
 from collections.abc import Sequence
 
 from compozy.app import COMMAND, App, open_app
+from compozy.cli.endings import tell_paused
 from compozy.cli.progress import Progress
-from compozy.cli.results import (
-    Document,
-    has_foreign_format,
-    print_execution,
-    print_listing,
-    tell_foreign_format,
-    tell_paused,
-)
+from compozy.cli.results import Document, has_foreign_format, print_execution, print_listing, tell_foreign_format
 from compozy.database.database import Database
 from compozy.database.executions import get_execution, list_executions
 from compozy.database.status import Status

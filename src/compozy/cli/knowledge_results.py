@@ -6,9 +6,9 @@ import sys
 from typing import Any
 
 from compozy.cli.bar import Bar
+from compozy.cli.endings import INTERRUPTED, print_failure, tell_paused
 from compozy.cli.knowledge_verbs import Document, IngestWords
 from compozy.cli.output import paint, print_json, print_line, print_note, print_table
-from compozy.cli.results import INTERRUPTED, print_failure, tell_paused
 from compozy.database.status import Status
 from compozy.errors import UsageError
 

@@ -20,8 +20,8 @@ def up_command(
     db_path: PathOption = None,
 ) -> None:
     """Apply the migrations that are missing; every start does so too, unless database.auto_migrate is off."""
-    from compozy.storage import migrate_storage_up
     from compozy.cli.context import open_settings
+    from compozy.storage import migrate_storage_up
 
     project = open_settings(context, config, database_overrides(db_driver, db_path))
     location, applied = migrate_storage_up(project)
@@ -46,9 +46,9 @@ def down_command(
     db_path: PathOption = None,
 ) -> None:
     """Undo the last migration. What this deletes is told, and asked about."""
-    from compozy.storage import migrate_storage_down
     from compozy.cli.context import open_settings
     from compozy.database.migrate import Loss
+    from compozy.storage import migrate_storage_down
 
     def confirm(loss: Loss) -> None:
         for table, count in loss.rows.items():
@@ -72,8 +72,8 @@ def status_command(
     db_path: PathOption = None,
 ) -> None:
     """Show where the database stands."""
-    from compozy.storage import read_storage_status
     from compozy.cli.context import open_settings
+    from compozy.storage import read_storage_status
 
     project = open_settings(context, config, database_overrides(db_driver, db_path))
     location, status = read_storage_status(project)

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from functools import partial
 from typing import assert_never
 
-from compozy.storage import display_location, open_control
 from compozy.cli.verbs import AnyVerb, Approve, Cancel, Pause, Resume, SendSignal
 from compozy.client import Document
 from compozy.clock import monotonic_s

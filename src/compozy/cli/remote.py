@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from compozy.cli.endings import INTERRUPTED
 from compozy.cli.find import Found
 from compozy.cli.given import RunRequest, name_known_run
 from compozy.cli.output import print_json, print_line, print_note, print_warnings
 from compozy.cli.progress import Follower, Progress
 from compozy.cli.results import (
-    INTERRUPTED,
     has_foreign_format,
     is_waiting,
     print_execution,

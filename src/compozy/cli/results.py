@@ -10,28 +10,19 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, cast
 
-from compozy.cli.output import json_text, paint, print_json, print_line, print_note, print_table
+from compozy.cli.endings import ENDS, INGESTION, INTERRUPTED, Document, print_failure, tell_paused
+from compozy.cli.output import json_text, print_json, print_line, print_note, print_table
 from compozy.config.timespan import format_duration
 from compozy.database.status import Status
 from compozy.durable.format import JOURNAL_FORMAT
 
-INTERRUPTED = 130
 # Tasks of one container that are shown; a collection may have thousands.
 _MAX_CHILDREN = 50
-_INGESTION = "knowledge/"
-_ENDS = {
-    Status.FAILED: "failed",
-    Status.CANCELED: "was canceled",
-    Status.TIMED_OUT: "timed out",
-    Status.MOVED: "was moved to another database",
-}
-
-Document = dict[str, Any]
 
 
 def print_result(run: Document, *, as_json: bool) -> int:
     """Print how a run ended and return the exit status of `workflow run`."""
-    if run["workflow_id"].startswith(_INGESTION):
+    if run["workflow_id"].startswith(INGESTION):
         # Here, because it prints what is told of failures as this does.
         from compozy.cli.knowledge_results import print_ingestion
 
@@ -78,26 +69,6 @@ def _shown_sources(sources: Any) -> str:
     return f"[{', '.join(ends if len(set(ends)) == len(names) else names)}]"
 
 
-def print_failure(run: Document) -> None:
-    """Print why a run failed: its task, the cause, and what to do."""
-    error: Document = run["error"] or {}
-    details: Document = error.get("details", {})
-    task = f" in task {details['task']!r}" if "task" in details else ""
-    how = _ENDS.get(Status(run["status"]), run["status"])
-    name: str = run["workflow_id"]
-    is_ingestion = name.startswith(_INGESTION)
-    what = f"taking documents into {name.removeprefix(_INGESTION)!r}" if is_ingestion else f"workflow {name!r}"
-    print_note(f"{paint('Error:', 'red')} {what} {how}{task}")
-    if error.get("message"):
-        place = f"{details['place']}: " if "place" in details else ""
-        print_note(f"  {place}{error['message']}")
-    if details.get("hint"):
-        print_note(f"  {details['hint']}")
-    if run["status"] == Status.MOVED:
-        print_note("  it goes on in the database that it was imported into, or will be")
-    print_note(f"  execution {run['execution_id']}")
-
-
 def print_execution(run: Document, *, as_json: bool) -> int:
     """Print a run and its tasks and return the exit status of `workflow get`: 1 when it failed."""
     status = Status(run["status"])
@@ -105,7 +76,7 @@ def print_execution(run: Document, *, as_json: bool) -> int:
         print_json(run)
     else:
         _print_execution(run, status)
-    return 1 if status in _ENDS else 0
+    return 1 if status in ENDS else 0
 
 
 def print_listing(workflows: Sequence[Document], runs: Sequence[Document], *, where: str, as_json: bool) -> None:
@@ -133,14 +104,6 @@ def tell_foreign_format(run: Document) -> None:
             f"note: execution {run['execution_id']} was begun with journal format {run['journal_format']}; this "
             f"Compozy goes on with format {JOURNAL_FORMAT} only. Finish it with the version that began it."
         )
-
-
-def tell_paused(run: Document) -> bool:
-    """Tell how a paused run goes on, and return whether it is one."""
-    is_paused = Status(run["status"]) is Status.PAUSED
-    if is_paused:
-        print_note(f"execution {run['execution_id']} is paused: compozy workflow resume {run['execution_id']}")
-    return is_paused
 
 
 def is_waiting(run: Document) -> bool:

@@ -8,11 +8,12 @@ import signal
 import threading
 
 from compozy.app import COMMAND, App, concurrency_warning, open_app
+from compozy.cli.endings import INTERRUPTED
 from compozy.cli.executions import until_it_rests
 from compozy.cli.given import RunRequest, name_known_run
 from compozy.cli.output import print_note, print_warnings
 from compozy.cli.progress import Progress
-from compozy.cli.results import INTERRUPTED, is_waiting, print_result, tell_detached
+from compozy.cli.results import is_waiting, print_result, tell_detached
 from compozy.database.database import Database
 from compozy.database.executions import Execution, NewExecution, get_execution, get_status, no_execution
 from compozy.database.status import Status

@@ -53,3 +53,8 @@ def name_database(connection: sa.Connection) -> None:
 def get_database_id(connection: sa.Connection) -> str | None:
     """Return the id of this database, None when it is older than such ids."""
     return connection.execute(sa.select(facts.c.value).where(facts.c.name == DATABASE_ID)).scalar()
+
+
+def ping(connection: sa.Connection) -> None:
+    """Ask the database for nothing, to see that it answers."""
+    connection.execute(sa.select(1))

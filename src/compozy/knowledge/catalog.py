@@ -7,8 +7,9 @@ from pathlib import Path
 from compozy.database.database import Database
 from compozy.errors import KnowledgeError, VectorStoreError
 from compozy.knowledge.base import KnowledgeBase, KnowledgeProject
+from compozy.knowledge.embed.build import build_embedder
 from compozy.knowledge.embed.protocol import Embedder
-from compozy.knowledge.embed.spec import EmbedderSpec, build_embedder
+from compozy.knowledge.embed.spec import EmbedderSpec
 from compozy.knowledge.store.protocol import Facts, VectorStore
 
 DEFAULT_FOLDER = "data/knowledge"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
-import sqlalchemy as sa
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from compozy.database.facts import ping
 from compozy.errors import DatabaseError, StoppingError
 from compozy.server.models import Health
 from compozy.server.problems import JsonResponse
@@ -36,7 +36,7 @@ async def get_readiness(request: Request) -> JsonResponse:
     service = service_of(request)
     if service.stopping.is_set():
         raise StoppingError("the server is about to stop")
-    await service.app.database.read_async(_ask)
+    await service.app.database.read_async(ping)
     stalled_s = service.app.runtime.claims_stalled_s()
     if stalled_s > _STALLED_S:
         raise DatabaseError(
@@ -63,10 +63,6 @@ async def get_docs_style() -> Response:
 async def get_docs_script() -> Response:
     """Return the script that reads /openapi.json."""
     return _page("docs.js")
-
-
-def _ask(connection: sa.Connection) -> None:
-    connection.execute(sa.select(1))
 
 
 def _page(name: str) -> Response:

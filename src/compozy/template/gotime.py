@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from compozy.template.literals import MAX_INT, MIN_INT, to_bytes
+from compozy.template.timelayout import DAYS, MONTHS, format_time
 from compozy.template.values import GoError, GoValue, wrap_int
 
 SECOND = 1_000_000_000
@@ -128,14 +129,10 @@ class Time(GoValue):
 
     def show(self) -> str:
         """Return the time as Go prints it."""
-        from compozy.template.timelayout import format_time
-
         return format_time(self, "2006-01-02 15:04:05.999999999 -0700 MST")
 
     def to_json(self) -> str:
         """Return the time as RFC 3339."""
-        from compozy.template.timelayout import format_time
-
         return format_time(self, "2006-01-02T15:04:05.999999999Z07:00")
 
     def call_method(self, name: str, args: tuple[Any, ...]) -> Any:
@@ -143,8 +140,6 @@ class Time(GoValue):
         if name in _PLAIN and not args:
             return _PLAIN[name](self)
         if name == "Format" and len(args) == 1 and isinstance(args[0], str):
-            from compozy.template.timelayout import format_time
-
             return format_time(self, args[0])
         if name in _ORDERS and len(args) == 1 and isinstance(args[0], Time):
             return _ORDERS[name](self.instant(), args[0].instant())
@@ -188,11 +183,6 @@ _ORDERS: dict[str, Callable[[tuple[int, int], tuple[int, int]], Any]] = {
     "Equal": lambda left, right: left == right,
     "Compare": lambda left, right: (left > right) - (left < right),
 }
-MONTHS = (
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
-    "December",
-)  # fmt: skip
-DAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 ZERO = Time(days_of(1, 1, 1) * DAY_S)
 
 

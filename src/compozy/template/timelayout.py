@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
-from compozy.template.gotime import DAYS, MONTHS, Time
+DAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
+MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "December",
+)  # fmt: skip
 
 _CHUNK = re.compile(
     r"""January | Jan(?![a-z]) | Monday | Mon(?![a-z]) | MST
@@ -15,6 +20,53 @@ _CHUNK = re.compile(
     | [.,](?:0+|9+)(?![0-9])""",
     re.VERBOSE,
 )
+
+
+class Zone(Protocol):
+    """A time zone."""
+
+    def at(self, unix: int) -> tuple[str, int]:
+        """Return the name and the offset in seconds that hold at a time."""
+        ...
+
+
+class Time(Protocol):
+    """A point in time as a layout sees it."""
+
+    @property
+    def unix(self) -> int:
+        """Seconds since 1970."""
+        ...
+
+    @property
+    def nanos(self) -> int:
+        """Nanoseconds within the second."""
+        ...
+
+    @property
+    def zone(self) -> Zone:
+        """The zone that it is shown in."""
+        ...
+
+    @property
+    def date(self) -> tuple[int, int, int]:
+        """Year, month and day."""
+        ...
+
+    @property
+    def clock(self) -> tuple[int, int, int]:
+        """Hour, minute and second."""
+        ...
+
+    @property
+    def weekday(self) -> int:
+        """The day of the week, 0 for Sunday."""
+        ...
+
+    @property
+    def year_day(self) -> int:
+        """The day of the year, from 1."""
+        ...
 
 
 def split_layout(layout: str) -> Iterator[tuple[str, str]]:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from compozy.template.gotime import DAYS, MONTHS, UTC_ZONE, Time, Zone, date_of, days_of, quote_time
-from compozy.template.timelayout import split_layout
+from compozy.template.gotime import UTC_ZONE, Time, Zone, date_of, days_of, quote_time
+from compozy.template.timelayout import DAYS, MONTHS, split_layout
 from compozy.template.values import GoError
 
 _ZONE_NAME = re.compile(r"GMT(?:[+-][0-9]{1,2})?|ChST|MeST|WITA|[+-][0-9]{2}(?![0-9])|[A-Z]{3}(?:[A-Z]?T|[A-Z])?")

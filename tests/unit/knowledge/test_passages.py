@@ -13,10 +13,11 @@ from compozy.config.settings import DatabaseSettings
 from compozy.errors import EmbedderError, UsageError
 from compozy.knowledge.base import KnowledgeProject
 from compozy.knowledge.config import EmbedderSettings, KnowledgeSettings
+from compozy.knowledge.embed.build import build_embedder
 from compozy.knowledge.embed.google import GoogleWire
 from compozy.knowledge.embed.http import HttpEmbedder
 from compozy.knowledge.embed.openai import OpenAIWire
-from compozy.knowledge.embed.spec import build_embedder, default_spec, spec_of
+from compozy.knowledge.embed.spec import default_spec, spec_of
 from compozy.knowledge.passages import sources_of, with_passages
 from compozy.model.config import ProviderConfig
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from compozy.knowledge.config import EmbedderKind, EmbedderSettings
-from compozy.knowledge.embed.protocol import Embedder
 from compozy.model.config import ProviderConfig
 from compozy.model.provider import OLLAMA_BASE_URL, OPENAI_BASE_URL, base_url_of, read_key
 
@@ -79,26 +78,6 @@ def default_spec(providers: Sequence[ProviderConfig], environ: Mapping[str, str]
         if provider.type in _EMBEDDING_PROVIDERS and _can_be_asked(provider):
             return _of_provider(provider, environ)
     return _of_kind("local", "", None)
-
-
-def build_embedder(spec: EmbedderSpec) -> Embedder:
-    """Return the embedder; nothing is sent yet.
-
-    Raises:
-        EmbedderError: a package is not installed.
-    """
-    if spec.kind == "local":
-        from compozy.knowledge.embed.local import LocalEmbedder
-
-        return LocalEmbedder()
-    from compozy.knowledge.embed.google import GoogleWire
-    from compozy.knowledge.embed.http import HttpEmbedder
-    from compozy.knowledge.embed.openai import OpenAIWire
-
-    wire = GoogleWire(spec) if spec.kind == "google" else OpenAIWire(spec)
-    # Google takes up to a hundred texts.
-    batch_size = min(spec.batch_size, 100) if spec.kind == "google" else spec.batch_size
-    return HttpEmbedder(wire, name=spec.name, window=spec.window, batch_size=batch_size, secret=spec.api_key)
 
 
 def _can_be_asked(provider: ProviderConfig) -> bool:

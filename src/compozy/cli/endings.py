@@ -1,0 +1,51 @@
+"""What commands print of a run that did not end in success, and of one that is paused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from compozy.cli.output import paint, print_note
+from compozy.database.status import Status
+
+INTERRUPTED = 130
+"""Exit status of a command that was ended by Ctrl-C."""
+INGESTION = "knowledge/"
+"""Prefix of the workflow ID of an ingestion."""
+ENDS = {
+    Status.FAILED: "failed",
+    Status.CANCELED: "was canceled",
+    Status.TIMED_OUT: "timed out",
+    Status.MOVED: "was moved to another database",
+}
+"""How a run ended that has no result."""
+
+
+Document = dict[str, Any]
+
+
+def print_failure(run: Document) -> None:
+    """Print why a run failed: its task, the cause, and what to do."""
+    error: Document = run["error"] or {}
+    details: Document = error.get("details", {})
+    task = f" in task {details['task']!r}" if "task" in details else ""
+    how = ENDS.get(Status(run["status"]), run["status"])
+    name: str = run["workflow_id"]
+    is_ingestion = name.startswith(INGESTION)
+    what = f"taking documents into {name.removeprefix(INGESTION)!r}" if is_ingestion else f"workflow {name!r}"
+    print_note(f"{paint('Error:', 'red')} {what} {how}{task}")
+    if error.get("message"):
+        place = f"{details['place']}: " if "place" in details else ""
+        print_note(f"  {place}{error['message']}")
+    if details.get("hint"):
+        print_note(f"  {details['hint']}")
+    if run["status"] == Status.MOVED:
+        print_note("  it goes on in the database that it was imported into, or will be")
+    print_note(f"  execution {run['execution_id']}")
+
+
+def tell_paused(run: Document) -> bool:
+    """Tell how a paused run goes on, and return whether it is one."""
+    is_paused = Status(run["status"]) is Status.PAUSED
+    if is_paused:
+        print_note(f"execution {run['execution_id']} is paused: compozy workflow resume {run['execution_id']}")
+    return is_paused

@@ -1,0 +1,139 @@
+"""What a package may not do, found by reading the source: imports, SQL, dialect tests, import circles.
+
+Each function takes the folder of a package tree and returns what it finds, one line each. A package that is new may do
+nothing of this until it is named here.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+# Library -> the packages that may import it; every other package, known or new, may not.
+IMPORTERS: Mapping[str, frozenset[str]] = {
+    "dbos": frozenset({"durable"}),
+    "pydantic_ai": frozenset({"agent", "model"}),
+    "typer": frozenset({"cli"}),
+    "click": frozenset({"cli"}),
+    "rich": frozenset({"cli"}),
+    "fastapi": frozenset({"server"}),
+    "starlette": frozenset({"server"}),
+    "uvicorn": frozenset({"server"}),
+    "alembic": frozenset({"database"}),
+    "psycopg": frozenset({"database"}),
+    "sqlite3": frozenset({"database", "knowledge"}),
+}
+# Statements are built here: the tables' queries, the journal's, rows as documents, and the stores with their own SQL.
+SQL = ("database/", "durable/", "transfer/", "knowledge/store/")
+# Which database it is may be asked here: by the drivers, and by the rules of their settings.
+DIALECTS = ("database/", "config/")
+_BUILDERS = frozenset({"select", "insert", "update", "delete", "text", "union", "union_all"})
+_NAMES = frozenset({"sqlite", "postgres", "postgresql"})
+
+
+def find_foreign_imports(source: Path) -> list[str]:
+    """Return each import of a library by a package that is not among its importers."""
+    found: list[str] = []
+    for file, tree in _modules(source):
+        package = file.split("/")[0].removesuffix(".py")
+        for node in ast.walk(tree):
+            for name in _imported(node):
+                library = name.split(".")[0]
+                if library in IMPORTERS and package not in IMPORTERS[library]:
+                    found.append(f"{file}:{getattr(node, 'lineno', 0)} imports {library}")
+    return found
+
+
+def find_sql(source: Path) -> list[str]:
+    """Return each SQL statement that is built outside the packages of SQL."""
+    found: list[str] = []
+    for file, tree in _modules(source):
+        if file.startswith(SQL):
+            continue
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            owner = node.func.value.id if isinstance(node.func.value, ast.Name) else ""
+            if node.func.attr == "exec_driver_sql" or (owner == "sa" and node.func.attr in _BUILDERS):
+                found.append(f"{file}:{node.lineno} builds SQL")
+    return found
+
+
+def find_dialect_tests(source: Path) -> list[str]:
+    """Return each comparison with the name of a database outside the drivers."""
+    found: list[str] = []
+    for file, tree in _modules(source):
+        if file.startswith(DIALECTS):
+            continue
+        for node in ast.walk(tree):
+            compared: list[ast.expr] = []
+            if isinstance(node, ast.Compare):
+                compared = [node.left, *node.comparators]
+            elif isinstance(node, ast.MatchValue):
+                compared = [node.value]
+            if any(isinstance(each, ast.Constant) and each.value in _NAMES for each in compared):
+                found.append(f"{file}:{getattr(node, 'lineno', 0)} asks which database it is")
+    return found
+
+
+def find_circles(source: Path, package: str = "compozy") -> list[str]:
+    """Return each circle of modules that import one another, whenever they do: at once, in a function, for types."""
+    modules = {_module_name(file, package): tree for file, tree in _modules(source)}
+    graph = {name: _project_imports(tree, modules.keys() - {name}) for name, tree in modules.items()}
+    return [" -> ".join(sorted(circle)) for circle in _strong_components(graph) if len(circle) > 1]
+
+
+def _modules(source: Path) -> Iterator[tuple[str, ast.Module]]:
+    for file in sorted(source.rglob("*.py")):
+        yield file.relative_to(source).as_posix(), ast.parse(file.read_text(encoding="utf-8"))
+
+
+def _imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
+
+
+def _module_name(file: str, package: str) -> str:
+    return f"{package}.{file.removesuffix('.py').removesuffix('/__init__').replace('/', '.')}"
+
+
+def _project_imports(tree: ast.Module, known: set[str]) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        found.update(name for name in _imported(node) if name in known)
+        if isinstance(node, ast.ImportFrom) and node.module:
+            # `from compozy.database import backup` imports the module below, not only the package.
+            below = {f"{node.module}.{alias.name}" for alias in node.names} & known
+            if below:
+                found.discard(node.module)
+            found.update(below)
+    return found
+
+
+def _strong_components(graph: Mapping[str, set[str]]) -> list[list[str]]:
+    """Return the groups of nodes that reach one another (Tarjan 1972)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    groups: list[list[str]] = []
+
+    def visit(node: str) -> None:
+        index[node] = low[node] = len(index)
+        stack.append(node)
+        for below in sorted(graph[node]):
+            if below not in index:
+                visit(below)
+                low[node] = min(low[node], low[below])
+            elif below in stack:
+                low[node] = min(low[node], index[below])
+        if low[node] == index[node]:
+            at = stack.index(node)
+            groups.append(stack[at:])
+            del stack[at:]
+
+    for node in sorted(graph):
+        if node not in index:
+            visit(node)
+    return groups
