@@ -33,6 +33,8 @@ _log = structlog.get_logger(__name__)
 
 # Probes of an orchestrator come without a key and by any name; they tell nothing but that the server is there.
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+# The page that asks for the key holds nothing of the project; the document that it shows needs the key.
+PAGES = frozenset({"/", "/docs", "/docs/docs.css", "/docs/docs.js"})
 _BODY_S = 30.0
 # Where a request keeps its parsed body: it is parsed once.
 BODY = "compozy.body"
@@ -92,7 +94,7 @@ def check_request(path: str, headers: Headers, settings: GuardSettings) -> None:
     if is_loopback(settings.host):
         _check_host(headers, settings.host)
         _check_origin(headers)
-    if settings.api_key is not None:
+    if settings.api_key is not None and path not in PAGES:
         _check_key(headers, settings.api_key)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from compozy.errors import UsageError
 
-_BACKLOG = 2048
+BACKLOG = 2048
 _LISTEN = "0A"
 _PROC = Path("/proc")
 
@@ -26,12 +26,13 @@ def listen(host: str, port: int) -> socket.socket:
         kind, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     except (OSError, UnicodeError) as error:
         raise UsageError(f"cannot listen on {host!r}: no such host", hint="choose another --host") from error
-    sock = socket.socket(kind, socket.SOCK_STREAM)
+    # Named, because asyncio switches Nagle's algorithm off only where the socket says that it is of TCP.
+    sock = socket.socket(kind, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         # Lest a port rests for a minute after a server has ended.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(address)
-        sock.listen(_BACKLOG)
+        sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
         raise _explain(error, host, port) from error

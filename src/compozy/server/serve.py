@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 
 import uvicorn
@@ -14,11 +14,17 @@ from compozy.app import SERVER, open_app
 from compozy.database.database import Database
 from compozy.errors import ServerError, UsageError
 from compozy.project.loaded import LoadedProject
+from compozy.server.connections import (
+    ACCEPTED_AT_ONCE,
+    BoundedProtocol,
+    connection_limit,
+    raise_descriptor_limit,
+    watch_loop,
+)
 from compozy.server.guard import GuardSettings, is_loopback
 from compozy.server.http import make_http
 from compozy.server.ingest import take_in_on_start
-from compozy.server.patience import PatientProtocol
-from compozy.server.ports import listen
+from compozy.server.ports import BACKLOG, listen
 from compozy.server.service import Service
 from compozy.server.stop import DRAIN_S, Console, LogReport, Stop, database_line, drain, tell_at_start
 from compozy.storage import close_storage, open_storage
@@ -37,6 +43,7 @@ def serve(project: LoadedProject, console: Console, *, with_stdin: bool = False)
         DatabaseError: the database cannot be used.
     """
     guard = guard_settings(project)
+    limit = connection_limit(raise_descriptor_limit())
     console.line("Starting Compozy server...")
     with closing(listen(project.server.host, project.server.port)) as sock:
         address = Address.of(sock)
@@ -48,7 +55,7 @@ def serve(project: LoadedProject, console: Console, *, with_stdin: bool = False)
         )
         try:
             console.line(database_line(database))
-            door = _Door(sock=sock, address=address, guard=guard, with_stdin=with_stdin)
+            door = _Door(sock=sock, address=address, guard=guard, limit=limit, with_stdin=with_stdin)
             return asyncio.run(_serve(project, database, door, console))
         finally:
             close_storage(database)
@@ -91,6 +98,7 @@ class _Door:
     sock: socket.socket
     address: Address
     guard: GuardSettings
+    limit: int
     with_stdin: bool
 
 
@@ -104,28 +112,39 @@ class _Server(uvicorn.Server):
 
 
 async def _serve(project: LoadedProject, database: Database, door: _Door, console: Console) -> int:
+    watch_loop(asyncio.get_running_loop())
     stop = Stop(console, with_stdin=door.with_stdin)
     async with open_app(project, database, role=SERVER, report=LogReport()) as app:
         tell_at_start(app, console)
         await take_in_on_start(app, console)
         service = Service(app=app)
-        server = _Server(_config(service, door.guard))
+        server = _Server(_config(service, door))
         serving = asyncio.create_task(server.serve(sockets=[door.sock]))
         await _until_started(server, serving)
+        # uvicorn has made the queue of the kernel as short as its rounds.
+        door.sock.listen(BACKLOG)
         console.line(f"Server listening on :{door.address.port} ({door.address.url})")
         loading = asyncio.create_task(app.load_models())
         await asyncio.wait({stop.requested, serving}, return_when=asyncio.FIRST_COMPLETED)
         service.stopping.set()
         server.should_exit = True
-        await asyncio.gather(serving, drain(app, console))
+        await asyncio.gather(_end(serving), drain(app, console))
         loading.cancel()
     return 0
 
 
-def _config(service: Service, guard: GuardSettings) -> uvicorn.Config:
+async def _end(serving: asyncio.Task[None]) -> None:
+    """Wait for the answers that are being given; uvicorn cancels those that take too long."""
+    with suppress(asyncio.CancelledError):
+        await serving
+
+
+def _config(service: Service, door: _Door) -> uvicorn.Config:
     return uvicorn.Config(
-        make_http(service, guard),
-        http=PatientProtocol,
+        make_http(service, door.guard),
+        http=_protocol(door.limit),
+        # asyncio accepts as many in one round, before any of them is counted.
+        backlog=ACCEPTED_AT_ONCE,
         ws="none",
         lifespan="off",
         # Its lines go where ours go, those of requests at the level info.
@@ -136,6 +155,10 @@ def _config(service: Service, guard: GuardSettings) -> uvicorn.Config:
         timeout_keep_alive=_IDLE_S,
         timeout_graceful_shutdown=int(DRAIN_S),
     )
+
+
+def _protocol(limit: int) -> type[BoundedProtocol]:
+    return type("LimitedProtocol", (BoundedProtocol,), {"limit": limit})
 
 
 async def _until_started(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:

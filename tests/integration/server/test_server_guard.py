@@ -89,11 +89,22 @@ async def test_own_origin(client: httpx.AsyncClient) -> None:
 async def test_wrong_keys(service: Service, given: list[str]) -> None:
     headers = httpx.Headers([(b"authorization", value.encode("latin-1")) for value in given])
     async with make_client(service, GuardSettings(host="127.0.0.1", api_key=KEY)) as asks:
-        for path in (f"{API}/project", "/docs", "/openapi.json", "/nothing"):
+        for path in (f"{API}/project", "/docs/", "/openapi.json", "/nothing"):
             answer = await asks.get(path, headers=headers)
             check_problem(answer, 401)
             assert answer.headers["www-authenticate"] == "Bearer"
             assert KEY not in answer.text
+
+
+async def test_the_page_asks_for_the_key(service: Service) -> None:
+    """It could never be given: the page itself needed it."""
+    async with make_client(service, GuardSettings(host="127.0.0.1", api_key=KEY)) as asks:
+        for path in ("/", "/docs", "/docs/docs.css", "/docs/docs.js"):
+            answer = await asks.get(path)
+            assert answer.status_code == 200
+            assert "json" not in answer.headers["content-type"]
+        assert "API key" in (await asks.get("/")).text
+        check_problem(await asks.get("/docs", headers={"host": "example.com"}), 403)
 
 
 async def test_every_path_wants_the_key(service: Service, client: httpx.AsyncClient) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from compozy.server import patience
+from compozy.server import connections
 from tests.harness.processes import Commands, Conditions
 from tests.harness.projects import WORKFLOWS, check_consistent, query, states, write_project
 from tests.harness.servers import API, ask, free_port, start_server
@@ -201,7 +201,7 @@ def test_half_a_request_does_not_hold_the_server(commands: Commands, project: Pa
 
 
 def be_impatient() -> None:
-    patience.HEAD_S = 0.3
+    connections.HEAD_S = 0.3
 
 
 def test_a_client_that_says_nothing_is_not_waited_for(commands: Commands, project: Path) -> None:

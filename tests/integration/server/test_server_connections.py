@@ -1,0 +1,98 @@
+"""Many connections, slow readers, few descriptors, and the time that one answer takes."""
+
+from __future__ import annotations
+
+import http.client
+import resource
+import signal
+import socket
+import statistics
+import time
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import pytest
+
+from compozy.server import connections
+from compozy.server.connections import ACCEPTED_AT_ONCE, connection_limit
+from tests.harness.processes import Commands, Conditions
+from tests.harness.projects import query, write_project
+from tests.harness.servers import API, start_server
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A small project."""
+    return write_project(tmp_path / "project")
+
+
+@pytest.mark.parametrize("descriptors", [20, 64, 256, 1024, 65_536])
+def test_descriptors_are_left_for_the_database(descriptors: int) -> None:
+    limit = connection_limit(descriptors)
+    assert 1 <= limit <= 4096
+    assert descriptors < 64 or descriptors - limit - ACCEPTED_AT_ONCE >= min(256, descriptors // 2)
+
+
+def few_descriptors() -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+
+
+def test_idle_connections_do_not_keep_others_out(commands: Commands, project: Path) -> None:
+    """They took every descriptor: probes got no answer, runs failed, and the log grew by megabytes."""
+    server = start_server(commands, project, conditions=Conditions(before=few_descriptors))
+    with ExitStack() as stack:
+        for _ in range(400):
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=20))
+        assert server.ask("GET", "/healthz").status == 200
+        run = server.ask("POST", f"{API}/workflows/two/executions/sync", {})
+        assert (run.status, run.document["status"]) == (200, "SUCCESS")
+        assert len(server.command.err) < 5000
+        server.command.send(signal.SIGTERM)
+        assert server.command.wait().status == 0
+    assert query(project, "SELECT status FROM workflow_states") == [("SUCCESS",)]
+
+
+def read_quickly() -> None:
+    connections.READ_S = 0.5
+
+
+def test_a_client_that_does_not_read_loses_its_connection(commands: Commands, project: Path) -> None:
+    server = start_server(commands, project, conditions=Conditions(before=read_quickly))
+    text = "x" * 6_000_000
+    run = server.ask("POST", f"{API}/workflows/echo/executions/sync", {"execution_id": "big", "input": {"text": text}})
+    assert run.status == 200
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.settimeout(20)
+        sock.connect(("127.0.0.1", server.port))
+        sock.sendall(f"GET {API}/executions/workflows/big HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        time.sleep(3)
+        received = 0
+        with suppress(ConnectionResetError):
+            while part := sock.recv(65_536):
+                received += len(part)
+        assert received < 6_000_000
+    assert len(server.ask("GET", f"{API}/executions/workflows/big").content) > 6_000_000
+
+
+def test_answers_do_not_wait_for_acknowledgements(commands: Commands, project: Path) -> None:
+    """Head and body were two packets, and the second waited 40 ms for the client to acknowledge the first."""
+    server = start_server(commands, project)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    times: list[float] = []
+    for _ in range(30):
+        began = time.perf_counter()
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().read() == b'{"status":"ok"}'
+        times.append(time.perf_counter() - began)
+    connection.close()
+    assert min(times) < 0.02, statistics.median(times)
+
+
+def test_an_answer_is_sent_at_once(commands: Commands, project: Path) -> None:
+    server = start_server(commands, project)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as sock:
+        sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        first = sock.recv(65_536)
+        assert first.startswith(b"HTTP/1.1 200")
+        assert first.endswith(b'{"status":"ok"}')
