@@ -61,7 +61,7 @@ async def test_input_keys_that_the_schema_does_not_list_are_named(client: httpx.
     schema = (await client.get(f"{API}/workflows/typed")).json()["input_schema"]
     key = next(iter(schema["properties"]))
     run = await start(client, "typed", input={key: 1, f"{key}x": 2})
-    assert run["warnings"] == [f"the input schema of workflow 'typed' does not list '{key}x'"]
+    assert run["warnings"] == [f"the input schema of workflow 'typed' does not list '{key}x' (did you mean '{key}'?)"]
 
 
 async def test_an_unknown_workflow(client: httpx.AsyncClient) -> None:
