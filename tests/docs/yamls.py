@@ -14,7 +14,7 @@ from compozy.errors import ProjectError, UsageError
 from compozy.model.config import DEFAULT_MODELS
 from compozy.project.file import ProjectFile
 from compozy.project.load import load_project
-from compozy.task.config import KINDS
+from compozy.task.registry import KINDS
 from compozy.workflow.config import WorkflowConfig
 from tests.docs.pages import Fence
 
@@ -65,7 +65,9 @@ def check_fragment(fence: Fence, folder: Path) -> list[str]:
         items = cast("list[Any]", document)
         document = {"tasks": items}
         text = "tasks:\n" + _indented(fence.text)
-    elif any(_is_part_of(document, kind) for kind in KINDS.values()) and not _is_part_of(document, WorkflowConfig):
+    elif any(_is_part_of(document, kind.model) for kind in KINDS.values()) and not _is_part_of(
+        document, WorkflowConfig
+    ):
         given = cast("dict[str, Any]", document)
         extra = {"id": "shown", **({} if "prompt" in given or "agent" not in given else {"prompt": "Hello"})}
         return _check_parts(folder, {"tasks": [{**extra, **given}]}, "")

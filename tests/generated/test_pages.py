@@ -16,7 +16,8 @@ from compozy.config.shape import keys_of_field
 from compozy.errors import CompozyError
 from compozy.model.provider import KEY_VARIABLES
 from compozy.project.file import ProjectFile
-from compozy.task.config import KINDS
+from compozy.task.options import TaskBase
+from compozy.task.registry import KINDS
 from compozy.workflow.config import WorkflowConfig
 from tests.docs.pages import read_page
 from tests.generated.pages import PAGES
@@ -39,6 +40,7 @@ def _models_below(model: type[BaseModel]) -> set[type[BaseModel]]:
         each = waiting.pop()
         if each not in found:
             found.add(each)
+            waiting += [kind.model for kind in KINDS.values()] if each is TaskBase else []
             waiting += [below for info in each.model_fields.values() for below in models_in(info.annotation)]
     return found
 
@@ -116,7 +118,9 @@ def test_every_key_of_the_project_file_is_on_the_page() -> None:
 
 
 def test_every_key_of_a_workflow_is_on_the_page() -> None:
-    assert {WorkflowConfig, *KINDS.values(), *PARTS.values()} == _models_below(WorkflowConfig)
+    assert {WorkflowConfig, TaskBase, *(kind.model for kind in KINDS.values()), *PARTS.values()} == _models_below(
+        WorkflowConfig
+    )
 
 
 @pytest.mark.parametrize("model", sorted(_models_below(ProjectFile) | _models_below(WorkflowConfig), key=str), ids=str)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -10,6 +11,18 @@ from pydantic import AliasChoices, BaseModel, Discriminator, SecretStr, Tag
 from pydantic.fields import FieldInfo
 
 from compozy.config.nodes import MappingNode, Node, ScalarNode, child
+
+
+class OpenUnion(ABC):
+    """A union whose branches are registered; it stands in `Annotated`, where a closed one has a `Discriminator`."""
+
+    @abstractmethod
+    def branches(self) -> dict[str, Any]:
+        """Return the types of the branches by tag."""
+
+    @abstractmethod
+    def discriminator(self, value: Any) -> str:
+        """Return the tag of the branch that `value` is read by."""
 
 
 def fields_by_key(model: type[BaseModel]) -> dict[str, FieldInfo]:
@@ -96,13 +109,16 @@ def _discriminator(annotation: Any) -> Any:
     if get_origin(annotation) is not Annotated:
         inner = [_discriminator(part) for part in get_args(annotation) if get_origin(part) is Annotated]
         return next((found for found in inner if found is not None), None)
-    return next((found for found in get_args(annotation)[1:] if isinstance(found, Discriminator)), None)
+    return next((found for found in get_args(annotation)[1:] if isinstance(found, (Discriminator, OpenUnion))), None)
 
 
 def _tagged(annotation: Any) -> dict[str, Any]:
     """Return the branches of a union by their tags."""
-    if _discriminator(annotation) is None:
+    discriminator = _discriminator(annotation)
+    if discriminator is None:
         return {}
+    if isinstance(discriminator, OpenUnion):
+        return discriminator.branches()
     found: dict[str, Any] = {}
     waiting = [annotation]
     while waiting:

@@ -21,7 +21,6 @@ PROJECT_FIELDS = ("id", "name")
 TASK_FIELDS = ("output", "status", "input", "error", "id", "children", "type")
 SOURCES = "sources"
 TEXT_FIELDS = ("text", "response", SOURCES)
-_ROUTER_FIELDS = frozenset({"condition", "route_taken", "router_type"})
 _ELSEWHERE = {
     "item": "only the tasks of a `collection` have it",
     "index": "only the tasks of a `collection` have it",
@@ -198,13 +197,10 @@ def _output_keys(reading: Reading, task: TaskOutline) -> frozenset[str] | None:
     """Return the keys that the task's output has, None when they are not known before it runs."""
     projection = node_at(task.node, ("outputs",))
     if isinstance(projection, MappingNode):
-        is_container = task.below is not None and task.kind != "wait"
-        kept = {"route_taken"} if task.kind == "router" else set[str]()
-        return None if is_container else frozenset({*kept, *(entry.key for entry in projection.entries)})
-    if task.kind == "router":
-        return _ROUTER_FIELDS
-    if task.kind != "basic":
-        return None
+        is_container = task.below is not None and task.kind.is_container
+        return None if is_container else frozenset({*task.kind.kept_keys, *(entry.key for entry in projection.entries)})
+    if not task.kind.takes_prompt:
+        return task.kind.output_keys
     if task.node.entry("output") is not None:
         keys = listed_keys(task.output_schema)
         has_knowledge = reading.binds_knowledge or node_at(task.node, ("agent", "knowledge")) is not None

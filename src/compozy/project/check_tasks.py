@@ -37,13 +37,12 @@ def _check_list(workflow: WorkflowOutline, tasks: TaskList, deepest: int, *, dep
 
 def _check_ids(tasks: TaskList) -> Iterator[Fault]:
     first: dict[str, Place] = {}
-    is_item = tasks.kind == "collection"
     for task in tasks.members():
         place = id_place(task.node)
         if task.id and task.id in first:
             message = f"duplicate task id {task.id!r}, first in line {first[task.id].line}"
             yield Fault(place=place, message=message, code="duplicate_id")
-        elif has_actions(task.id) and not (is_item and task is tasks.tasks[0]):
+        elif has_actions(task.id) and not (tasks.is_per_item and task is tasks.tasks[0]):
             hint = "only the `task` of a collection can have one, such as `item-{{ .index }}`"
             yield Fault(place=place, message="the id of this task cannot be a template", hint=hint, code="value")
         first.setdefault(task.id, place)
@@ -51,9 +50,9 @@ def _check_ids(tasks: TaskList) -> Iterator[Fault]:
 
 def _check_routers(tasks: TaskList) -> Iterator[Fault]:
     """Refuse routers where nothing follows a task."""
-    for task in tasks.tasks if not tasks.is_sequence else ():
-        if task.kind == "router":
-            message = f"router {task.id!r} leads nowhere: nothing follows the tasks of a {tasks.kind}"
+    for task in tasks.tasks if tasks.kind is not None and not tasks.is_sequence else ():
+        if task.kind.routes and tasks.kind is not None:
+            message = f"{task.kind.name} {task.id!r} leads nowhere: nothing follows the tasks of a {tasks.kind.name}"
             place = place_at(task.node, ("type",))
             yield Fault(place=place, message=message, hint="put it into a `composite`", code="transition")
 
@@ -106,10 +105,14 @@ def _circle(workflow: WorkflowOutline, flow: Flow, link: Link, ids: list[str]) -
     return Fault(place=place, message=message, hint="a task runs once; a `collection` repeats one", code="transition")
 
 
+def _is_in_route(flow: Flow, task: TaskOutline) -> bool:
+    return any(task in above.routed for above in flow.tasks)
+
+
 def _way_to(flow: Flow, task: TaskOutline) -> str:
     before = flow.tasks[flow.tasks.index(task) - 1]
     if not flow.is_named:
         return f"task {before.id!r} is `final`" if node_at(before.node, ("final",)) is not None else ""
     words = "as soon as one task names what follows, each has to"
-    is_plain = before.kind != "router" and "routes" not in before.path
+    is_plain = not before.kind.routes and not _is_in_route(flow, before)
     return words + (f": in task {before.id!r} add `on_success: {{next: {task.id}}}`" if is_plain else "")

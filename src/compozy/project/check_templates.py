@@ -16,14 +16,11 @@ from compozy.expression import compile as compile_expression
 from compozy.project.check_references import Frame, Reading, Words, check_reference
 from compozy.project.flow import flows_of
 from compozy.project.outline import ProjectOutline, TaskList, TaskOutline, WorkflowOutline, text_at
+from compozy.task.registry import KINDS
 from compozy.template import compile as compile_template
 from compozy.template import has_actions
 
-_ITEM = frozenset({"item", "index"})
-_SIGNAL = frozenset({"signal", "processor"})
 _RESULT = frozenset({"output", "children"})
-_OF_CHILDREN = {"parallel": frozenset({"progress"}), "collection": frozenset({"progress", "results"})}
-_NOTHING: frozenset[str] = frozenset()
 _ERROR = frozenset({"error"})
 _TRUTHS: frozenset[NodePath] = frozenset({("condition",), ("filter",)})
 _CEL_KEYS = frozenset({"condition", "filter"})
@@ -79,7 +76,7 @@ def _check_task(reading: Reading, task: TaskOutline) -> Iterator[Fault]:
             children=frozenset(child.id for child in children),
         )
         yield from _check_below(inner, (*task.path, *text.path))
-        if text.path in _TRUTHS and task.kind != "router":
+        if text.path in _TRUTHS and task.kind.condition != "routes":
             yield from _check_truth(task, text.path)
     if task.below is not None:
         yield from _check_list(replace(reading, roots=reading.roots | _roots_below(task)), task.below)
@@ -98,28 +95,28 @@ def _check_truth(task: TaskOutline, path: NodePath) -> Iterator[Fault]:
 
 
 def _texts(task: TaskOutline) -> Iterator[_Text]:
-    item = _ITEM | _variables(task) if task.kind == "collection" else frozenset[str]()
-    signal = _SIGNAL if task.kind == "wait" else frozenset[str]()
-    yield _Text(path=("id",))
-    yield _Text(path=("condition",), roots=signal)
-    yield _Text(path=("with",), roots=item)
-    yield _Text(path=("filter",), roots=item)
-    yield _Text(path=("outputs",), roots=_RESULT | signal | _OF_CHILDREN.get(task.kind, _NOTHING), children=True)
-    for path in (("env",), ("prompt",), ("agent", "instructions"), ("items",), ("wait_for",), ("signal",)):
-        yield _Text(path=path)
-    yield _Text(path=("on_success", "with"), roots=signal, own=True)
+    plain: list[tuple[str, ...]] = [("id",), ("condition",), ("with",), ("env",)]
+    # A key in a task of another kind is an error of its own; its template is checked all the same.
+    for path in dict.fromkeys([*plain, *(path for kind in KINDS.values() for path in kind.texts)]):
+        yield _Text(path=path, roots=_roots_at(task, path))
+    yield _Text(path=("outputs",), roots=_RESULT | _roots_at(task, ("outputs",)), children=True)
+    after = ("on_success", "with")
+    yield _Text(path=after, roots=_roots_at(task, after), own=True)
     for path in (("on_error", "with"), ("config", "on_error", "with")):
-        yield _Text(path=path, roots=_ERROR, own=True)
+        yield _Text(path=path, roots=_ERROR | _roots_at(task, path), own=True)
+
+
+def _roots_at(task: TaskOutline, path: tuple[str, ...]) -> frozenset[str]:
+    return _with_aliases(task, task.kind.roots.get(path, frozenset()))
 
 
 def _roots_below(task: TaskOutline) -> frozenset[str]:
-    if task.kind == "collection":
-        return _ITEM | _variables(task)
-    return frozenset({"signal"}) if task.kind == "wait" else frozenset()
+    return _with_aliases(task, task.kind.inside.roots if task.kind.inside is not None else frozenset())
 
 
-def _variables(task: TaskOutline) -> frozenset[str]:
-    return frozenset({text_at(task.node, "item_var"), text_at(task.node, "index_var")} - {""})
+def _with_aliases(task: TaskOutline, roots: frozenset[str]) -> frozenset[str]:
+    """Return `roots` with the names that the task gives to them besides."""
+    return roots | {text_at(task.node, key) for key, root in task.kind.aliases.items() if root in roots} - {""}
 
 
 def _check_below(reading: Reading, path: NodePath) -> Iterator[Fault]:

@@ -52,7 +52,7 @@ def _check_input(workflow: WorkflowOutline) -> Iterator[Fault]:
 
 
 def _check_schemas(workflow: WorkflowOutline, task: TaskOutline) -> Iterator[Fault]:
-    for key in ("input", "output", *(("form",) if task.kind == "wait" else ())):
+    for key in ("input", "output", *task.kind.schemas):
         yield from _check_schema(workflow.node, (*task.path, key))
     yield from _check_is_map(workflow.node, (*task.path, "input"), "the input of a task is its `with`, a map")
 

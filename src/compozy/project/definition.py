@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from compozy.agent.config import AgentConfig
 from compozy.config.nodes import NodePath, ScalarNode, walk_scalars
 from compozy.knowledge.config import KnowledgeBinding
 from compozy.model.config import ProviderConfig
 from compozy.project.loaded import LoadedProject, LoadedWorkflow
 from compozy.project.masks import mask_address
 from compozy.schema.json_kinds import is_map
-from compozy.task.config import BasicTask
+from compozy.task.kind import Task
+from compozy.task.registry import kind_of
 from compozy.task.walk import walk_tasks
 from compozy.template import has_actions
 from compozy.workflow.config import WorkflowConfig
@@ -52,7 +54,7 @@ def _as_run(project: LoadedProject, workflow: WorkflowConfig) -> dict[str, Any]:
         document["config"] = _merged(options, document.get("config") or {})
     knowledge = document.pop("knowledge", None) or [_as_json(binding) for binding in project.knowledge.bindings]
     for step in walk_tasks(workflow.tasks):
-        if isinstance(step.task, BasicTask) and step.task.prompt is not None:
+        if kind_of(step.task).asks_model(step.task):
             _fill_in_agent(project, _at(document, step.place), knowledge)
     return document
 
@@ -96,9 +98,9 @@ def _reachable(project: LoadedProject, workflow: WorkflowConfig) -> list[Provide
     by_id = {provider.id: provider for provider in project.providers}
     default = project.providers[0].id if project.providers else None
     waiting = [
-        step.task.agent.llm if step.task.agent and step.task.agent.llm else default
+        _agent_provider(step.task) or default
         for step in walk_tasks(workflow.tasks)
-        if isinstance(step.task, BasicTask) and step.task.prompt
+        if kind_of(step.task).asks_model(step.task)
     ]
     found: dict[str, ProviderConfig] = {}
     while waiting:
@@ -107,6 +109,11 @@ def _reachable(project: LoadedProject, workflow: WorkflowConfig) -> list[Provide
             found[provider_id] = by_id[provider_id]
             waiting.append(by_id[provider_id].fallback)
     return list(found.values())
+
+
+def _agent_provider(task: Task) -> str | None:
+    agent: AgentConfig | None = getattr(task, "agent", None)
+    return agent.llm if agent is not None else None
 
 
 def _template_places(workflow: LoadedWorkflow) -> dict[str, Any]:

@@ -115,7 +115,7 @@ class Flow:
 
 def flows_of(tasks: TaskList, workflow: MappingNode) -> list[Flow]:
     """Return the flow of a workflow or a composite; of another container one for each of its tasks."""
-    if tasks.kind == "workflow":
+    if tasks.kind is None:
         return [_flow(tasks.tasks, text_at(workflow, "config", "on_error", "next"))]
     if tasks.is_sequence:
         return [_flow(tasks.tasks, "")]
@@ -136,11 +136,11 @@ def reachable(targets: Mapping[str, list[str]], first: Iterable[str]) -> set[str
 
 def _flow(listed: tuple[TaskOutline, ...], on_error: str) -> Flow:
     tasks = tuple(with_routed(listed))
-    is_named = any(task.kind == "router" or _is_map(task, "on_success") or _is_map(task, "on_error") for task in tasks)
+    is_named = any(task.kind.routes or _is_map(task, "on_success") or _is_map(task, "on_error") for task in tasks)
     named = {task: list(_named_links(task)) for task in tasks}
     targets = _neighbours((task.id, link.target) for task, links in named.items() for link in links)
     handlers = reachable(targets, [on_error]) if on_error else set[str]()
-    aside = handlers | {text_at(task.node, "on_timeout") for task in tasks if task.kind == "wait"}
+    aside = handlers | {text_at(task.node, task.kind.on_timeout) for task in tasks if task.kind.on_timeout}
     order = [] if is_named else [task for task in tasks if task.id not in aside]
     links = [link for task in tasks for link in (*named[task], *_inherited_link(task, on_error, handlers))]
     links += _order_links(order)
@@ -154,18 +154,18 @@ def _named_links(task: TaskOutline) -> Iterator[Link]:
         if isinstance(node_at(task.node, above), MappingNode):
             yield from _link(task, (*above, "next"), is_failure=True)
             break
-    if task.kind == "wait":
-        yield from _link(task, ("on_timeout",), is_failure=True)
+    if task.kind.on_timeout:
+        yield from _link(task, (task.kind.on_timeout,), is_failure=True)
 
 
 def _success_links(task: TaskOutline) -> Iterator[Link]:
-    if task.kind != "router":
+    if not task.kind.routes:
         yield from _link(task, ("on_success", "next"), is_failure=False)
         return
-    routes = node_at(task.node, ("routes",))
+    routes = node_at(task.node, (task.kind.routes,))
     for entry in routes.entries if isinstance(routes, MappingNode) else ():
         is_inline = isinstance(entry.value, MappingNode)
-        yield from _link(task, ("routes", entry.key, *(("id",) if is_inline else ())), is_failure=False)
+        yield from _link(task, (task.kind.routes, entry.key, *(("id",) if is_inline else ())), is_failure=False)
 
 
 def _link(task: TaskOutline, path: NodePath, *, is_failure: bool) -> Iterator[Link]:

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from compozy.config.shape import keys_of_field
 from compozy.project.file import ProjectFile
-from compozy.task.config import DEFAULT_KIND, KINDS
+from compozy.task.registry import DEFAULT_KIND, KINDS
 from compozy.workflow.config import WorkflowConfig
 
 PROJECT_SCHEMA_NAME = "compozy.schema.json"
@@ -37,8 +37,10 @@ def _task_by_type() -> dict[str, Any]:
     Of `oneOf` they would show the faults of every kind.
     """
     is_plain: dict[str, Any] = {"not": {"required": ["type"]}}
-    cases = [{"if": _has_type(kind), "then": {"$ref": f"#/$defs/{model.__name__}"}} for kind, model in KINDS.items()]
-    plain = {"if": is_plain, "then": {"$ref": f"#/$defs/{KINDS[DEFAULT_KIND].__name__}"}}
+    cases = [
+        {"if": _has_type(kind), "then": {"$ref": f"#/$defs/{found.model.__name__}"}} for kind, found in KINDS.items()
+    ]
+    plain = {"if": is_plain, "then": {"$ref": f"#/$defs/{KINDS[DEFAULT_KIND].model.__name__}"}}
     kinds = {"enum": list(KINDS), "description": "Kind of task."}
     return {"type": "object", "required": ["id"], "properties": {"type": kinds}, "allOf": [plain, *cases]}
 
@@ -54,7 +56,7 @@ def _with_task_by_type(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     changed = {key: _with_task_by_type(value) for key, value in cast("dict[str, Any]", schema).items()}
-    kinds = [{"$ref": f"#/$defs/{model.__name__}"} for model in KINDS.values()]
+    kinds = [{"$ref": f"#/$defs/{kind.model.__name__}"} for kind in KINDS.values()]
     choices: list[Any] = changed.get("oneOf", [])
     if choices[-len(kinds) :] != kinds:
         return changed

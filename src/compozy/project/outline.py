@@ -14,7 +14,12 @@ from compozy.config.nodes import MappingNode, Node, NodePath, ScalarNode, Sequen
 from compozy.config.settings import LimitSettings
 from compozy.errors import Place
 from compozy.project.sources import ProjectSources
-from compozy.task.config import DEFAULT_KIND
+from compozy.task.kind import DEFAULT_KIND, TaskKind
+from compozy.task.options import TaskBase
+from compozy.task.registry import KINDS
+
+# Stands for a `type` that does not exist; the fault in the value is reported by the model.
+_UNKNOWN_KIND = TaskKind(name="", model=TaskBase, runner="", page="")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -29,14 +34,14 @@ class ProviderOutline:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TaskOutline:
-    """One task. `kind` is its `type`, `output_schema` is None when there is no map.
+    """One task. `output_schema` is None when there is no map.
 
     `routed` are the tasks that are written in its routes: they belong to the list of their router. `below` is what it
     contains.
     """
 
     id: str
-    kind: str
+    kind: TaskKind
     path: NodePath
     node: MappingNode
     output_schema: dict[str, Any] | None
@@ -51,15 +56,20 @@ class TaskOutline:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TaskList:
-    """The tasks of a workflow (`kind` is `workflow`) or of a container, without those in routes."""
+    """The tasks of a workflow (`kind` is None) or inside a task of a `kind`, without those in routes."""
 
-    kind: str
+    kind: TaskKind | None
     tasks: tuple[TaskOutline, ...]
 
     @property
     def is_sequence(self) -> bool:
         """Return whether the tasks follow one another."""
-        return self.kind in {"workflow", "composite"}
+        return self.kind is None or (self.kind.inside is not None and self.kind.inside.is_sequence)
+
+    @property
+    def is_per_item(self) -> bool:
+        """Return whether its one task runs once per item."""
+        return self.kind is not None and self.kind.inside is not None and self.kind.inside.is_per_item
 
     def members(self) -> Iterator[TaskOutline]:
         """Yield all tasks of the list, those in the routes of a router after it."""
@@ -120,7 +130,7 @@ def outline_project(read: ProjectSources) -> ProjectOutline:
 def task_list_of(workflow: MappingNode) -> TaskList:
     """Return the tasks of a workflow file."""
     tasks = tuple(_task(item, ("tasks", index)) for index, item in map_items(workflow, "tasks"))
-    return TaskList(kind="workflow", tasks=tasks)
+    return TaskList(kind=None, tasks=tasks)
 
 
 def with_routed(tasks: Iterable[TaskOutline]) -> Iterator[TaskOutline]:
@@ -163,7 +173,7 @@ def _max_nesting_depth(node: MappingNode) -> int:
 
 
 def _task(node: MappingNode, path: NodePath) -> TaskOutline:
-    kind = text_at(node, "type") or DEFAULT_KIND
+    kind = KINDS.get(text_at(node, "type") or DEFAULT_KIND, _UNKNOWN_KIND)
     output = node.entry("output")
     is_map = output is not None and isinstance(output.value, MappingNode)
     return TaskOutline(
@@ -172,22 +182,25 @@ def _task(node: MappingNode, path: NodePath) -> TaskOutline:
         path=path,
         node=node,
         output_schema=to_value(output.value) if output is not None and is_map else None,
-        routed=tuple(_routed(node, path)) if kind == "router" else (),
+        routed=tuple(_routed(node, path, kind.routes)) if kind.routes else (),
         below=_below(node, path, kind),
     )
 
 
-def _routed(node: MappingNode, path: NodePath) -> Iterator[TaskOutline]:
-    routes = node_at(node, ("routes",))
+def _routed(node: MappingNode, path: NodePath, key: str) -> Iterator[TaskOutline]:
+    routes = node_at(node, (key,))
     for entry in routes.entries if isinstance(routes, MappingNode) else ():
         if isinstance(entry.value, MappingNode):
-            yield _task(entry.value, (*path, "routes", entry.key))
+            yield _task(entry.value, (*path, key, entry.key))
 
 
-def _below(node: MappingNode, path: NodePath, kind: str) -> TaskList | None:
-    if kind in {"parallel", "composite"}:
-        tasks = tuple(_task(item, (*path, "tasks", index)) for index, item in map_items(node, "tasks"))
-        return TaskList(kind=kind, tasks=tasks)
-    key = {"collection": "task", "wait": "processor"}.get(kind, "")
+def _below(node: MappingNode, path: NodePath, kind: TaskKind) -> TaskList | None:
+    if kind.inside is None:
+        return None
+    key = kind.inside.key
+    if kind.inside.is_list:
+        return TaskList(
+            kind=kind, tasks=tuple(_task(item, (*path, key, index)) for index, item in map_items(node, key))
+        )
     only = node_at(node, (key,))
     return TaskList(kind=kind, tasks=(_task(only, (*path, key)),)) if isinstance(only, MappingNode) else None

@@ -15,9 +15,9 @@ from compozy.database.tasks import store_usage
 from compozy.durable.context import current_run
 from compozy.durable.step import step
 from compozy.model.catalog import ModelCatalog
-from compozy.task.config import BasicTask
+from compozy.task.kinds.basic import BasicTask
 from compozy.task.scope import render_text
-from compozy.task.tree import Outcome, TaskRun
+from compozy.task.tree import Outcome, Runner, RunTask, TaskRun
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -29,7 +29,7 @@ _loading = threading.Lock()
 _loaded = threading.Event()
 
 
-async def run_basic(call: TaskRun, task: BasicTask) -> Outcome:
+async def run_basic(call: TaskRun, task: BasicTask, _: RunTask) -> Outcome:
     """Ask the agent, or pass the input on."""
     if task.prompt is None:
         # Without a prompt there is nobody to ask.
@@ -100,3 +100,6 @@ async def _count(call: TaskRun, name: str, request: Callable[[], Awaitable[JsonV
     answer = await step(name, request, write)
     call.spent[number] = usage_of(answer)
     return answer
+
+
+RUNNER = Runner(run=run_basic)

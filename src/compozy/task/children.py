@@ -17,7 +17,7 @@ from compozy.database.tasks import NewTask, begin_task, insert_pending_tasks
 from compozy.durable.context import RunSuspendedError, current_run
 from compozy.durable.step import transact
 from compozy.errors import ChildrenFailedError
-from compozy.task.config import Strategy
+from compozy.task.options import Strategy
 from compozy.task.status import container_status, progress_of, status_of_counts
 from compozy.task.tree import After, Outcome, RunTask, TaskResult, TaskRun, end_step, nothing_after, words_of_error
 

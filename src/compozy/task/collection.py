@@ -19,12 +19,13 @@ from compozy.durable.context import current_run
 from compozy.durable.step import transact
 from compozy.errors import ItemsError
 from compozy.task.children import Pool, outcome_of
-from compozy.task.config import CollectionTask
 from compozy.task.decide import decide
 from compozy.task.items import to_items
+from compozy.task.kinds.collection import CollectionTask
 from compozy.task.options import TASK_ID_PATTERN
+from compozy.task.replay import recall_all
 from compozy.task.scope import Scope, render_text, render_value
-from compozy.task.tree import Outcome, RunTask, TaskResult, TaskRun
+from compozy.task.tree import Outcome, Recall, Runner, RunTask, TaskResult, TaskRun
 
 _ID = re.compile(TASK_ID_PATTERN)
 
@@ -45,11 +46,6 @@ async def run_collection(call: TaskRun, task: CollectionTask, run_task: RunTask)
     output = _output(expanded, results)
     outcome = outcome_of(task.strategy, output, results)
     return replace(outcome, roots={**outcome.roots, "results": output["results"]})
-
-
-async def collection_children(call: TaskRun, task: CollectionTask) -> list[TaskRun]:
-    """Return the tasks of a collection whose items are recorded."""
-    return _children(call, task, await _expand(call, task))
 
 
 def _ends_early(task: CollectionTask, pool: Pool) -> bool:
@@ -144,3 +140,12 @@ def _output(expanded: dict[str, Any], results: dict[str, TaskResult]) -> dict[st
         "item_count": len(expanded["items"]),
         "skipped_count": expanded["skipped"],
     }
+
+
+async def _replay(call: TaskRun, task: CollectionTask, recall: Recall) -> dict[str, TaskResult]:
+    if not current_run().is_recorded(f"{call.base}.items"):
+        return {}
+    return await recall_all(_children(call, task, await _expand(call, task)), recall)
+
+
+RUNNER = Runner(run=run_collection, replay=_replay)

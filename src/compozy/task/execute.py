@@ -18,38 +18,17 @@ from compozy.durable.context import current_run, task_deadline_ms
 from compozy.durable.step import transact, write
 from compozy.errors import CompozyError, DatabaseError, InternalError, SchemaMismatchError, TaskTimeoutError
 from compozy.schema import apply_defaults, validate_value
-from compozy.task.aggregate import run_aggregate
-from compozy.task.basic import run_basic
-from compozy.task.collection import run_collection
-from compozy.task.composite import run_composite
-from compozy.task.config import (
-    AggregateTask,
-    BasicTask,
-    CollectionTask,
-    CompositeTask,
-    ParallelTask,
-    RouterTask,
-    SignalTask,
-    WaitTask,
-)
 from compozy.task.decide import decide
-from compozy.task.next import ROUTE_TAKEN
 from compozy.task.options import RetryPolicy
-from compozy.task.parallel import run_parallel
-from compozy.task.replay import end_step, replay_children
-from compozy.task.router import run_router
+from compozy.task.registry import kind_of
 from compozy.task.scope import render_value
-from compozy.task.signal import run_signal
-from compozy.task.tree import Outcome, TaskResult, TaskRun, Then
-from compozy.task.wait import run_wait
+from compozy.task.tree import Outcome, TaskResult, TaskRun, Then, end_step, runner_of
 
 _log = structlog.get_logger(__name__)
 
 # What comes of the same data again: trying it once more would be a waste.
 _SAME_AGAIN = frozenset({"template_render", "template_syntax", "expression", "schema_mismatch", "usage", "items"})
 _SKIPPED = {"skipped": True}
-_CONTAINERS = (ParallelTask, CollectionTask, CompositeTask)
-_HOLD_TASKS = (*_CONTAINERS, WaitTask)
 _ONCE = RetryPolicy(maximum_attempts=1)
 
 
@@ -76,7 +55,7 @@ async def run_task(call: TaskRun, *, begun: bool, then: Then) -> TaskResult:
     after = then(result)
 
     def record(connection: sa.Connection) -> dict[str, Any]:
-        if isinstance(call.task, _HOLD_TASKS):
+        if kind_of(call.task).inside is not None:
             end_open_below(connection, call.run.execution_id, call.path)
         finish_task(connection, call.key, found.end)
         after.write(connection)
@@ -98,7 +77,7 @@ async def recall(call: TaskRun) -> TaskResult:
     inside = replace(call, attempt=max(end.attempts, 1), scope=call.scope.with_input(given))
     # A task that was skipped, or ran out of time, shows none.
     shows_none = end.status is Status.TIMED_OUT or end.output == _SKIPPED
-    children = {} if shows_none else await replay_children(inside, recall)
+    children = {} if shows_none else await runner_of(kind_of(call.task)).replay(inside, call.task, recall)
     call.run.report.task_ended(call.run.execution_id, call.path, end, replayed=True, seconds=0.0)
     return TaskResult(id=call.id, kind=call.task.type, end=end, children=children, recorded=stored)
 
@@ -128,9 +107,7 @@ async def _perform(call: TaskRun) -> _Performed:
                 await _pause(call, attempt, pause_s)
     except TaskTimeoutError as error:
         late = Outcome(status=Status.TIMED_OUT, error=error.to_json())
-        if isinstance(call.task, WaitTask):
-            late = replace(late, output={"wait_status": "timed_out"})
-        return _performed(call, attempt, late)
+        return _performed(call, attempt, replace(late, output=runner_of(kind_of(call.task)).late_output))
     except DatabaseError:
         raise
     except CompozyError as error:
@@ -152,7 +129,7 @@ def _performed(call: TaskRun, attempts: int, outcome: Outcome) -> _Performed:
 async def _attempt(call: TaskRun) -> Outcome:
     """Try a task once; what is wrong with it is in the outcome."""
     try:
-        outcome = await _run_kind(call)
+        outcome = await runner_of(kind_of(call.task)).run(call, call.task, run_task)
         return _project(call, outcome) if outcome.status is Status.SUCCESS else outcome
     except DatabaseError:
         raise
@@ -161,33 +138,6 @@ async def _attempt(call: TaskRun) -> Outcome:
     except Exception as error:  # noqa: BLE001 - the worker's edge: a defect fails the run, not the process
         _log.exception("a task broke", task=call.path, execution_id=call.run.execution_id)
         return _failed(InternalError(f"{type(error).__name__}: {error}"))
-
-
-async def _run_kind(call: TaskRun) -> Outcome:
-    task = call.task
-    match task:
-        case ParallelTask():
-            return await run_parallel(call, task, run_task)
-        case CollectionTask():
-            return await run_collection(call, task, run_task)
-        case CompositeTask():
-            return await run_composite(call, task, run_task)
-        case WaitTask():
-            return await run_wait(call, task, run_task)
-        case _:
-            return await _run_leaf(call, task)
-
-
-async def _run_leaf(call: TaskRun, task: BasicTask | RouterTask | AggregateTask | SignalTask) -> Outcome:
-    match task:
-        case BasicTask():
-            return await run_basic(call, task)
-        case RouterTask():
-            return await run_router(call, task)
-        case AggregateTask():
-            return await run_aggregate(call, task)
-        case SignalTask():
-            return await run_signal(call, task)
 
 
 def _prepare(call: TaskRun) -> TaskRun:
@@ -213,7 +163,7 @@ def _prepare(call: TaskRun) -> TaskRun:
 
 def _is_skipped(call: TaskRun) -> bool:
     task = call.task
-    if task.condition is None or isinstance(task, (RouterTask, WaitTask)):
+    if task.condition is None or kind_of(task).condition != "skips":
         return False
     return not decide(task.condition, (*call.place, "condition"), call.scope)
 
@@ -224,19 +174,15 @@ def _project(call: TaskRun, outcome: Outcome) -> Outcome:
     if task.outputs is not None:
         children = {child_id: child.view() for child_id, child in outcome.children.items()}
         own: Any = {child_id: child.end.output for child_id, child in outcome.children.items()}
-        own = own if isinstance(task, _CONTAINERS) else output
+        own = own if kind_of(task).is_container else output
         scope = call.scope.with_roots(output=own, children=children, **outcome.roots)
         output = render_value(task.outputs, (*call.place, "outputs"), scope)
-    if task.output is not None and not _is_held_to_schema(task):
+    # A model was held to the schema already.
+    if task.output is not None and not kind_of(task).asks_model(task):
         output = _fit(task.output, output, f"the result of task {call.id!r}")
-    if isinstance(task, RouterTask):
-        output = {**output, ROUTE_TAKEN: outcome.output[ROUTE_TAKEN]}
+    for key in kind_of(task).kept_keys:
+        output = {**output, key: outcome.output[key]}
     return replace(outcome, output=output)
-
-
-def _is_held_to_schema(task: Any) -> bool:
-    """Return whether the model was held to the `output` schema."""
-    return isinstance(task, BasicTask) and task.prompt is not None
 
 
 def _fit(schema: dict[str, Any], value: Any, what: str) -> Any:
@@ -265,7 +211,7 @@ def retry_policy(call: TaskRun) -> RetryPolicy:
     """Return how often a task is tried: as it says itself; for one that asks a model, as its workflow says."""
     task = call.task
     own = task.config.retry_policy if task.config is not None else None
-    if isinstance(task, BasicTask):
+    if kind_of(task).takes_prompt:
         own = _laid_over(own, call.run.options.retry_policy)
     if task.retries is not None:
         return (own or RetryPolicy()).model_copy(update={"maximum_attempts": task.retries + 1})

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from compozy.errors import ItemsError
 from compozy.jsoninput import parse_json
-from compozy.task.config import MAX_ITEMS
+from compozy.task.kinds.collection import MAX_ITEMS
 
 _LONGEST_SHOWN = 60
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from compozy.database.status import Status
-from compozy.task.config import RouterTask, Task, WaitTask
+from compozy.task.kind import Task
+from compozy.task.kinds.router import ROUTE_TAKEN
 from compozy.task.options import Transition
+from compozy.task.registry import kind_of
 
 Place = tuple[str | int, ...]
-ROUTE_TAKEN = "route_taken"
-"""Key in the output of a router that holds the route."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,9 +63,9 @@ def plan_of(tasks: Sequence[Task], place: Place, *, on_error: Transition | None 
     """
     steps = {step.task.id: step for step in _steps(tasks, place)}
     named = any(step.task.on_success or step.task.on_error for step in steps.values())
-    named = named or any(isinstance(step.task, RouterTask) for step in steps.values())
+    named = bool(named) or any(kind_of(step.task).routes for step in steps.values())
     handlers = frozenset(_reachable(steps, on_error.next)) if on_error and on_error.next else frozenset[str]()
-    aside = {*handlers, *(step.task.on_timeout for step in steps.values() if isinstance(step.task, WaitTask))}
+    aside = {*handlers, *(kind_of(step.task).timeout_target(step.task) for step in steps.values())}
     return Plan(
         steps=steps,
         order=None if named else tuple(task_id for task_id in steps if task_id not in aside),
@@ -80,8 +80,9 @@ def following(plan: Plan, task_id: str, status: Status, output: Any) -> Followin
     if status is Status.SUCCESS:
         return _after_success(plan, step, output)
     task = step.task
-    if status is Status.TIMED_OUT and isinstance(task, WaitTask) and task.on_timeout is not None:
-        return Following(task_id=task.on_timeout)
+    after_timeout = kind_of(task).timeout_target(task)
+    if status is Status.TIMED_OUT and after_timeout is not None:
+        return Following(task_id=after_timeout)
     transition, place = error_transition(plan, step)
     if transition is None or transition.next is None or status is Status.CANCELED:
         return Following(task_id=None, is_failure=True)
@@ -105,12 +106,32 @@ def targets_of(plan: Plan, task_id: str) -> list[str]:
     return [found for found in (*_successes(plan, step), *_failures(plan, step)) if found is not None]
 
 
+def route_targets(task: Task) -> dict[str, str]:
+    """Return the ID of the task that follows `task` by route, {} for a task without routes."""
+    routes = kind_of(task).routes_of(task)
+    return {route: target if isinstance(target, str) else target.id for route, target in routes.items()}
+
+
+def steps_inside(step: Step) -> Iterator[Step]:
+    """Yield the tasks inside a task, without those in its routes, which follow it."""
+    for task, path in kind_of(step.task).tasks_inside(step.task):
+        yield Step(task=task, place=(*step.place, *path))
+
+
+def steps_in_routes(step: Step) -> Iterator[Step]:
+    """Yield the tasks that are written in the routes of a task."""
+    kind = kind_of(step.task)
+    for route, target in kind.routes_of(step.task).items():
+        if not isinstance(target, str):
+            yield Step(task=target, place=(*step.place, kind.routes, route))
+
+
 def _after_success(plan: Plan, step: Step, output: Any) -> Following:
     task = step.task
     if task.final:
         return Following(task_id=None)
-    if isinstance(task, RouterTask) and output is not None:
-        return Following(task_id=_route_target(task, output[ROUTE_TAKEN]))
+    if kind_of(task).routes and output is not None:
+        return Following(task_id=route_targets(task)[output[ROUTE_TAKEN]])
     if task.on_success is not None:
         place = (*step.place, "on_success", "with")
         return Following(task_id=task.on_success.next, with_=task.on_success.with_, with_place=place)
@@ -124,15 +145,10 @@ def _next_in_order(plan: Plan, task_id: str) -> str | None:
     return plan.order[index] if index < len(plan.order) else None
 
 
-def _route_target(task: RouterTask, route: str) -> str:
-    target = task.routes[route]
-    return target if isinstance(target, str) else target.id
-
-
 def _successes(plan: Plan, step: Step) -> Iterator[str | None]:
     task = step.task
-    if isinstance(task, RouterTask) and not task.final:
-        yield from (_route_target(task, route) for route in task.routes)
+    if kind_of(task).routes and not task.final:
+        yield from route_targets(task).values()
     elif not task.final:
         yield _after_success(plan, step, None).task_id
 
@@ -140,8 +156,7 @@ def _successes(plan: Plan, step: Step) -> Iterator[str | None]:
 def _failures(plan: Plan, step: Step) -> Iterator[str | None]:
     transition, _ = error_transition(plan, step)
     yield transition.next if transition is not None else None
-    if isinstance(step.task, WaitTask):
-        yield step.task.on_timeout
+    yield kind_of(step.task).timeout_target(step.task)
 
 
 def _steps(tasks: Sequence[Task], place: Place) -> Iterator[Step]:
@@ -151,10 +166,8 @@ def _steps(tasks: Sequence[Task], place: Place) -> Iterator[Step]:
 
 def _with_routes(step: Step) -> Iterator[Step]:
     yield step
-    if isinstance(step.task, RouterTask):
-        for route, target in step.task.routes.items():
-            if not isinstance(target, str):
-                yield from _with_routes(Step(task=target, place=(*step.place, "routes", route)))
+    for below in steps_in_routes(step):
+        yield from _with_routes(below)
 
 
 def _reachable(steps: Mapping[str, Step], first: str) -> Iterator[str]:

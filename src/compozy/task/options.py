@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -13,6 +13,10 @@ TASK_ID_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]{0,127}$"
 # Ids in the `task` of a collection may be templates; everywhere else the project's checks refuse them.
 ID_OR_TEMPLATE_PATTERN = r"^(?:[A-Za-z_]|\{\{[^{}]*\}\})(?:[A-Za-z0-9_-]|\{\{[^{}]*\}\}){0,127}$"
 MAX_ATTEMPTS = 100
+MAX_WORKERS = 1_000
+
+Strategy = Literal["wait_all", "fail_fast", "best_effort", "race"]
+"""When a container has succeeded, and when failed."""
 
 TaskId = Annotated[str, Field(pattern=TASK_ID_PATTERN)]
 
@@ -52,7 +56,11 @@ class RunOptions(Section):
 
 
 class TaskBase(Section):
-    """What every task has."""
+    """What every task has; each kind adds its `type`."""
+
+    if TYPE_CHECKING:
+        # A string; each kind narrows it to its name, which a type checker allows of nothing else.
+        type: Any
 
     id: str = Field(pattern=ID_OR_TEMPLATE_PATTERN, description="Name of the task, unique in its list.")
     description: str | None = Field(default=None, description="For people.")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from compozy.task.children import Pool, begin_children, outcome_of
-from compozy.task.config import ParallelTask
-from compozy.task.tree import Outcome, RunTask, TaskRun
+from compozy.task.kinds.parallel import ParallelTask
+from compozy.task.replay import recall_all
+from compozy.task.tree import Outcome, Recall, Runner, RunTask, TaskResult, TaskRun
 
 
 async def run_parallel(call: TaskRun, task: ParallelTask, run_task: RunTask) -> Outcome:
@@ -21,3 +22,10 @@ def parallel_children(call: TaskRun, task: ParallelTask) -> list[TaskRun]:
         call.child(below, (*call.place, "tasks", number), call.scope.nested(parent=call.as_parent()), number=number)
         for number, below in enumerate(task.tasks)
     ]
+
+
+async def _replay(call: TaskRun, task: ParallelTask, recall: Recall) -> dict[str, TaskResult]:
+    return await recall_all(parallel_children(call, task), recall)
+
+
+RUNNER = Runner(run=run_parallel, replay=_replay)

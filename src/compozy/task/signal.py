@@ -9,12 +9,12 @@ from compozy.database.executions import check_execution_id
 from compozy.database.signals import Signal, list_waiting, send_signal
 from compozy.durable.step import step
 from compozy.errors import ConflictError
-from compozy.task.config import SignalTask
+from compozy.task.kinds.signal import SignalTask
 from compozy.task.scope import render_text, render_value
-from compozy.task.tree import Outcome, TaskRun
+from compozy.task.tree import Outcome, Runner, RunTask, TaskRun
 
 
-async def run_signal(call: TaskRun, task: SignalTask) -> Outcome:
+async def run_signal(call: TaskRun, task: SignalTask, _: RunTask) -> Outcome:
     """Send the signal: to one run, or to all that wait for it at this moment, and to its own.
 
     The own run gets it in any case: a task of it may begin to wait a moment later.
@@ -61,3 +61,6 @@ def _signal(call: TaskRun, name: str, payload: Any, run_id: str) -> Signal:
         payload=payload,
         sent_by=call.run.execution_id,
     )
+
+
+RUNNER = Runner(run=run_signal)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from compozy.database.status import Status
-from compozy.task.config import Strategy
+from compozy.task.options import Strategy
 
 
 def container_status(strategy: Strategy, children: Iterable[Status]) -> Status | None:

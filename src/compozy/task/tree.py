@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from importlib import import_module
 from typing import Any, Protocol, cast
 
 import sqlalchemy as sa
@@ -14,15 +15,15 @@ from compozy.database.tasks import NewTask, TaskEnd, restore_task_end, task_key
 from compozy.database.usage import BY_ANSWERER, add_usage
 from compozy.knowledge.catalog import KnowledgeCatalog
 from compozy.model.catalog import ModelCatalog
-from compozy.task.config import Task
+from compozy.task.kind import Task, TaskKind
 from compozy.task.next import Place
 from compozy.task.options import RunOptions
+from compozy.task.registry import KINDS
 from compozy.task.report import Report
 from compozy.task.scope import Scope
 
 View = dict[str, Any]
 """A task as templates see it: `{"id", "status", "input", "output", "error", "children"}`."""
-_CONTAINERS = frozenset({"parallel", "collection", "composite"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +161,7 @@ class TaskResult:
         """
         children = {child_id: child.view() for child_id, child in self.children.items()}
         output: Any = self.end.output
-        if self.kind in _CONTAINERS and (children or isinstance(output, Mapping)):
+        if KINDS[self.kind].is_container and (children or isinstance(output, Mapping)):
             own = dict(cast("Mapping[str, Any]", output)) if isinstance(output, Mapping) else {}
             output = {**{child_id: _short(view) for child_id, view in children.items()}, **own, "output": own}
         return {
@@ -206,6 +207,35 @@ class RunTask(Protocol):
     def __call__(self, call: TaskRun, *, begun: bool, then: Then) -> Awaitable[TaskResult]:
         """Run `call`, whose row tells by now that it runs if `begun`."""
         ...
+
+
+Recall = Callable[[TaskRun], Awaitable[TaskResult]]
+"""Returns what is recorded of a task that has ended."""
+
+
+async def _no_children(_call: TaskRun, _task: Any, _recall: Recall) -> dict[str, TaskResult]:
+    return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runner:
+    """How tasks of a kind run.
+
+    Attributes:
+        run: runs one attempt; `run(call, task, run_task)`.
+        replay: returns the recorded tasks inside a task that has ended, by ID; `replay(call, task, recall)`.
+        late_output: output of a task that ran out of time.
+    """
+
+    run: Callable[[TaskRun, Any, RunTask], Awaitable[Outcome]]
+    replay: Callable[[TaskRun, Any, Recall], Awaitable[dict[str, TaskResult]]] = _no_children
+    late_output: Mapping[str, Any] | None = None
+
+
+def runner_of(kind: TaskKind) -> Runner:
+    """Return how tasks of `kind` run; its module is imported on first use."""
+    runner: Runner = import_module(kind.runner).RUNNER
+    return runner
 
 
 def words_of_error(error: Mapping[str, Any]) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -17,10 +18,22 @@ from compozy.durable.context import current_run
 from compozy.durable.step import transact
 from compozy.errors import ChildrenFailedError
 from compozy.schema import apply_defaults, validate_value
-from compozy.task.config import Task, WaitTask
 from compozy.task.decide import decide
+from compozy.task.kind import Task
+from compozy.task.kinds.wait import WaitTask
+from compozy.task.replay import recall_existing
 from compozy.task.scope import render_text
-from compozy.task.tree import Outcome, RunTask, TaskResult, TaskRun, nothing_after, words_of_error
+from compozy.task.tree import (
+    Outcome,
+    Recall,
+    Runner,
+    RunTask,
+    TaskResult,
+    TaskRun,
+    end_step,
+    nothing_after,
+    words_of_error,
+)
 
 Problems = list[tuple[str, str]]
 _log = structlog.get_logger(__name__)
@@ -145,3 +158,21 @@ def _refusal(processed: TaskResult) -> dict[str, Any]:
         f"its processor {processed.id!r} failed: {words_of_error(error)}",
         details={"failed": [processed.id], "first": error},
     ).to_json()
+
+
+async def _replay(call: TaskRun, task: WaitTask, recall: Recall) -> dict[str, TaskResult]:
+    return await recall_existing(_processed(call, task), recall)
+
+
+def _processed(call: TaskRun, task: WaitTask) -> Iterator[TaskRun]:
+    """Yield the runs of the processor, one for each signal that was taken."""
+    if task.processor is None:
+        return
+    for number in itertools.count():
+        child = processor_child(call, task.processor, {}, number)
+        if not current_run().is_recorded(end_step(child.path)):
+            return
+        yield child
+
+
+RUNNER = Runner(run=run_wait, replay=_replay, late_output={"wait_status": "timed_out"})

@@ -4,23 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from compozy.task.config import CollectionTask, CompositeTask, ParallelTask, RouterTask, Task, WaitTask
-from compozy.task.next import Place, Step
+from compozy.task.kind import Task
+from compozy.task.next import Place, Step, steps_in_routes, steps_inside
 
 
 def steps_below(step: Step) -> Iterator[Step]:
     """Yield what is written directly inside of a task: its parts, its processor, the tasks in its routes."""
-    task, place = step.task, step.place
-    if isinstance(task, (ParallelTask, CompositeTask)):
-        yield from steps_of(task.tasks, (*place, "tasks"))
-    elif isinstance(task, CollectionTask):
-        yield Step(task=task.task, place=(*place, "task"))
-    elif isinstance(task, WaitTask):
-        yield from [Step(task=task.processor, place=(*place, "processor"))] if task.processor is not None else []
-    elif isinstance(task, RouterTask):
-        for route, target in task.routes.items():
-            if not isinstance(target, str):
-                yield Step(task=target, place=(*place, "routes", route))
+    yield from steps_inside(step)
+    yield from steps_in_routes(step)
 
 
 def steps_of(tasks: Sequence[Task], place: Place) -> Iterator[Step]:

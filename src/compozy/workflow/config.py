@@ -8,8 +8,8 @@ from pydantic import AliasChoices, Field
 
 from compozy.config.settings import Section
 from compozy.knowledge.config import KnowledgeBinding
-from compozy.task.config import Task
 from compozy.task.options import RunOptions
+from compozy.task.registry import Task
 
 WORKFLOW_ID_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]{0,127}$"
 

@@ -13,14 +13,15 @@ from typing import Any, cast
 from compozy import template
 from compozy.errors import CompozyError
 from compozy.expression import compile as compile_expression
-from compozy.task.config import BasicTask, CollectionTask, RouterTask, SignalTask, WaitTask
 from compozy.task.decide import choose_route, decide
 from compozy.task.items import to_items
-from compozy.task.next import Plan, Step, plan_of
+from compozy.task.kinds.collection import CollectionTask
+from compozy.task.next import Plan, Step, plan_of, route_targets, steps_inside
+from compozy.task.registry import kind_of
 from compozy.task.scope import Scope, TemplatePath, render_text, render_value
 from compozy.task.tree import words_of_error
 from compozy.workflow.config import WorkflowConfig
-from compozy.workflow.graph import edges_of, inner_plan, inner_steps, words_of
+from compozy.workflow.graph import edges_of, inner_plan, words_of
 
 MAX_SHOWN_ITEMS = 20
 """Of a longer list the first items are shown."""
@@ -60,7 +61,7 @@ def _list(plan: Plan, scope: Scope) -> list[Document]:
 
 def _with_follows(document: Document, step: Step, follows: list[Document]) -> Document:
     route = document.get("condition")
-    if isinstance(step.task, RouterTask) and route in step.task.routes:
+    if route in route_targets(step.task):
         follows = [{**edge, "is_taken": edge["when"] == route} for edge in follows]
     return {**document, "follows": follows}
 
@@ -81,33 +82,35 @@ def _task(step: Step, scope: Scope) -> Document:
     plan = inner_plan(step)
     if plan is not None:
         return {**document, "tasks": _list(plan, scope)}
-    inside = [_task(below, scope) for below in inner_steps(step)]
+    inside = [_task(below, scope) for below in steps_inside(step)]
     return {**document, "tasks": inside} if inside else document
 
 
 def _own_texts(step: Step, scope: Scope) -> Document:
-    task, place = step.task, step.place
-    if isinstance(task, BasicTask) and task.prompt is not None:
-        found: Document = {"prompt": _shown(task.prompt, (*place, "prompt"), scope, as_text=True)}
-        if task.agent is not None and task.agent.instructions is not None:
-            path = (*place, "agent", "instructions")
-            found["instructions"] = _shown(task.agent.instructions, path, scope, as_text=True)
-        return found
-    if isinstance(task, WaitTask):
-        return {"wait_for": _shown(task.wait_for, (*place, "wait_for"), scope, as_text=True)}
-    if isinstance(task, SignalTask):
-        return {"signal": _shown(task.signal.model_dump(exclude_none=True), (*place, "signal"), scope)}
-    return {}
+    """Return the texts that only this kind of task has, by the last part of their keys."""
+    kind, shown = kind_of(step.task), Document()
+    written = step.task.model_dump(by_alias=True, exclude_none=True) if kind.dry_texts or kind.dry_values else {}
+    for path in kind.dry_texts:
+        value: Any = written
+        for key in path:
+            value = cast("dict[str, Any]", value or {}).get(key)
+        if value is not None:
+            shown[path[-1]] = _shown(value, (*step.place, *path), scope, as_text=True)
+    for key in kind.dry_values:
+        if key in written:
+            shown[key] = _shown(written[key], (*step.place, key), scope)
+    return shown
 
 
 def _condition(task: Any, path: TemplatePath, scope: Scope) -> Any:
     """Return what a condition comes to: true, false, a route, or its text when that is not known."""
     text: str = task.condition
-    if isinstance(task, WaitTask) or not _is_known(text, scope, is_cel=True):
+    kind = kind_of(task)
+    if kind.condition == "accepts" or not _is_known(text, scope, is_cel=True):
         return _quote(text) if not template.has_actions(text) else _placeholders(text)
     try:
-        if isinstance(task, RouterTask):
-            return choose_route(text, path, scope, task.routes)
+        if kind.condition == "routes":
+            return choose_route(text, path, scope, route_targets(task))
         return decide(text, path, scope)
     except CompozyError as error:
         return _failed(error)

@@ -6,18 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from compozy.database.status import Status
-from compozy.task.config import BasicTask, CollectionTask, CompositeTask, ParallelTask, RouterTask, Task, WaitTask
-from compozy.task.next import Place, Plan, Step, following, plan_of
-from compozy.task.walk import steps_below
+from compozy.task.kind import Task
+from compozy.task.next import Place, Plan, Step, following, plan_of, route_targets, steps_inside
+from compozy.task.registry import kind_of
 from compozy.workflow.config import WorkflowConfig
 
-_SHAPES = {
-    "router": ('{"', '"}'),
-    "aggregate": ('[["', '"]]'),
-    "wait": ('[/"', '"/]'),
-    "signal": ('>"', '"]'),
-}
-_PLAIN_SHAPE = ('["', '"]')
 _START = "start"
 _END = "end"
 _INDENT = "  "
@@ -56,8 +49,9 @@ def edges_of(plan: Plan) -> Iterator[Edge]:
         on_error = task.on_error or (task.config.on_error if task.config is not None else None)
         if on_error is not None and on_error.next is not None:
             yield Edge(source=task_id, target=on_error.next, label="error", is_failure=True)
-        if isinstance(task, WaitTask) and task.on_timeout is not None:
-            yield Edge(source=task_id, target=task.on_timeout, label="timeout", is_failure=True)
+        after_timeout = kind_of(task).timeout_target(task)
+        if after_timeout is not None:
+            yield Edge(source=task_id, target=after_timeout, label="timeout", is_failure=True)
 
 
 def mermaid_of(workflow: WorkflowConfig) -> str:
@@ -73,26 +67,17 @@ def tree_of(workflow: WorkflowConfig, marks: Marks = UNICODE) -> str:
     return "\n".join([workflow.id + after, *_tree(plan, marks)]) + "\n"
 
 
-def inner_steps(step: Step) -> list[Step]:
-    """Return what is drawn inside of a task: its parts, but not the tasks in its routes, which follow it."""
-    return [] if isinstance(step.task, RouterTask) else list(steps_below(step))
-
-
 def inner_plan(step: Step) -> Plan | None:
     """Return the plan of what is inside of a task, when it runs in order."""
-    task = step.task
-    return plan_of(task.tasks, (*step.place, "tasks")) if isinstance(task, CompositeTask) else None
+    inside = kind_of(step.task).inside
+    if inside is None or not inside.is_sequence:
+        return None
+    return plan_of([below.task for below in steps_inside(step)], (*step.place, inside.key))
 
 
 def words_of(task: Task) -> str:
     """Return what kind of task it is, "" for a plain one."""
-    if isinstance(task, BasicTask):
-        return "" if task.prompt is not None else "pass"
-    if isinstance(task, CollectionTask):
-        return "collection, one by one" if task.mode == "sequential" else "collection"
-    if isinstance(task, ParallelTask) and task.strategy != "wait_all":
-        return f"{task.type}, {task.strategy}"
-    return task.type
+    return kind_of(task).label(task)
 
 
 def _plan_of(workflow: WorkflowConfig) -> Plan:
@@ -101,9 +86,9 @@ def _plan_of(workflow: WorkflowConfig) -> Plan:
 
 def _successes(plan: Plan, step: Step) -> Iterator[Edge]:
     task = step.task
-    if isinstance(task, RouterTask) and not task.final:
-        for route, target in task.routes.items():
-            yield Edge(source=task.id, target=target if isinstance(target, str) else target.id, label=route)
+    if kind_of(task).routes and not task.final:
+        for route, target in route_targets(task).items():
+            yield Edge(source=task.id, target=target, label=route)
     else:
         yield Edge(source=task.id, target=following(plan, task.id, Status.SUCCESS, None).task_id)
 
@@ -136,10 +121,10 @@ class _Mermaid:
         name = self.names[step.place] = f"n{len(self.names)}"
         words = words_of(step.task)
         label = _escape(f"{step.task.id} ({words})" if words else step.task.id)
-        inside = inner_steps(step)
+        inside = list(steps_inside(step))
         indent = _INDENT * depth
         if not inside:
-            opening, closing = _SHAPES.get(step.task.type, _PLAIN_SHAPE)
+            opening, closing = kind_of(step.task).shape
             yield f"{indent}{name}{opening}{label}{closing}"
             return
         yield f'{indent}subgraph {name}["{label}"]'
@@ -179,7 +164,7 @@ def _tree_inside(step: Step, marks: Marks) -> Iterator[str]:
     if plan is not None:
         yield from _tree(plan, marks)
         return
-    for inside, lead, below in _leads(inner_steps(step), marks):
+    for inside, lead, below in _leads(list(steps_inside(step)), marks):
         yield lead + _title(inside)
         yield from (below + line for line in _tree_inside(inside, marks))
 

@@ -21,6 +21,7 @@ from compozy.errors import ConflictError, NotFoundError, RunCanceledError, Schem
 from compozy.ids import new_signal_id
 from compozy.nearest import suggest
 from compozy.schema import apply_defaults, validate_value
+from compozy.task.registry import KINDS
 from compozy.template import has_actions
 
 MAX_NAME = 256
@@ -170,8 +171,10 @@ def _fit_form(task: TaskState, given: Any, what: str) -> Any:
 def _waited_for(value: Any) -> Iterator[str]:
     if isinstance(value, Mapping):
         found = cast("Mapping[str, Any]", value)
-        if found.get("type") == "wait" and isinstance(found.get("wait_for"), str):
-            yield found["wait_for"]
+        kind = KINDS.get(str(found.get("type")))
+        name = found.get(kind.waits_for) if kind is not None and kind.waits_for else None
+        if isinstance(name, str):
+            yield name
         for below in found.values():
             yield from _waited_for(below)
     elif isinstance(value, (list, tuple)):

@@ -6,8 +6,9 @@ from pydantic import BaseModel
 
 from compozy.agent.config import AgentConfig
 from compozy.knowledge.config import KnowledgeBinding
-from compozy.task.config import DEFAULT_KIND, KINDS, SignalConfig
+from compozy.task.kinds.signal import SignalConfig
 from compozy.task.options import RetryPolicy, RunOptions, TaskBase, Transition
+from compozy.task.registry import DEFAULT_KIND, KINDS
 from compozy.workflow.config import WorkflowConfig, WorkflowOptions
 from tests.generated.pages.markdown import front, prose
 from tests.generated.pages.models import key_line, keys_of, models_in
@@ -29,18 +30,6 @@ _TASK_HEAD = """
 `type` names the kind of task, `basic` where it is left out. Whatever its kind, a task has:
 
 """
-
-GUIDES = {
-    "basic": "/docs/workflows/tasks",
-    "parallel": "/docs/workflows/parallel",
-    "collection": "/docs/workflows/collection",
-    "composite": "/docs/workflows/composite",
-    "router": "/docs/workflows/router",
-    "aggregate": "/docs/workflows/aggregate",
-    "wait": "/docs/workflows/wait-and-signal",
-    "signal": "/docs/workflows/wait-and-signal",
-}
-"""Kind of task -> the page that shows it at work."""
 
 PARTS: dict[str, type[BaseModel]] = {
     "config of a workflow": WorkflowOptions,
@@ -71,10 +60,10 @@ def write_workflow() -> str:
     )
     page += _HEAD + "\n## Top of the file\n\n" + _lines(WorkflowConfig)
     page += _TASK_HEAD + _lines(TaskBase)
-    for kind, model in KINDS.items():
-        default = " A task without a `type` is of this kind." if kind == DEFAULT_KIND else ""
-        page += f"\n## type: {kind}\n\n{prose(model.__doc__ or '')}{default} Guide: [{kind}]({GUIDES[kind]}).\n\n"
-        page += _lines(model, without=TaskBase)
+    for name, kind in KINDS.items():
+        default = " A task without a `type` is of this kind." if name == DEFAULT_KIND else ""
+        page += f"\n## type: {name}\n\n{prose(kind.model.__doc__ or '')}{default} Guide: [{name}]({kind.page}).\n\n"
+        page += _lines(kind.model, without=TaskBase)
     for title, model in PARTS.items():
         page += f"\n## {title}\n\n{_PURPOSES[title]}\n\n{_lines(model)}"
     return page
@@ -96,4 +85,4 @@ def _link(annotation: object) -> str:
     title = next((title for title, model in PARTS.items() if model in models), None)
     if title is not None:
         return f"#{title.replace(' ', '-')}"
-    return "#every-task" if set(models) & set(KINDS.values()) else ""
+    return "#every-task" if TaskBase in models else ""

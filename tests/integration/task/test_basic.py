@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from compozy.errors import DatabaseError
+from compozy.task.tree import Runner
 from tests.harness.runs import Flows, check_run
 
 
@@ -69,7 +70,7 @@ async def test_a_defect_fails_the_task_and_not_the_process(flows: Flows, monkeyp
         raise ZeroDivisionError("oops")
 
     with monkeypatch.context() as patch:
-        patch.setattr("compozy.task.execute.run_basic", broken)
+        patch.setattr("compozy.task.basic.RUNNER", Runner(run=broken))
         ran = await flows.run("tasks: [{id: t}]")
     assert ran.run.error is not None
     assert (ran.status, ran.run.error["code"], ran.message) == ("FAILED", "internal", "ZeroDivisionError: oops")
@@ -81,7 +82,7 @@ async def test_a_database_that_is_away_is_no_end(flows: Flows, monkeypatch: pyte
         raise DatabaseError("gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr("compozy.task.execute.run_basic", away)
+        patch.setattr("compozy.task.basic.RUNNER", Runner(run=away))
         run_id = await flows.start("tasks: [{id: all, type: parallel, tasks: [{id: t}, {id: u, with: {x: 1}}]}]")
         with pytest.raises(DatabaseError):
             await flows.runtime.wait(run_id)

@@ -99,9 +99,9 @@ def test_every_fault_is_in_our_words(value: dict[str, Any], model: type[ProjectF
 def test_no_key_is_both_known_and_absent() -> None:
     from compozy.agent.config import AgentConfig
     from compozy.model.config import ProviderConfig
-    from compozy.task.config import KINDS
+    from compozy.task.registry import KINDS
 
-    for kind in KINDS.values():
+    for kind in (found.model for found in KINDS.values()):
         assert not set(ABSENT) & set(fields_by_key(kind))
     assert not set(ABSENT) & set(fields_by_key(AgentConfig))
     assert not set(ABSENT) & set(fields_by_key(WorkflowConfig))

@@ -18,7 +18,7 @@ from compozy.errors import NotFoundError, Place, ProjectError, UsageError
 from compozy.project.definition import snapshot
 from compozy.project.load import load_project
 from compozy.project.loaded import LoadedProject
-from compozy.task.config import BasicTask
+from compozy.task.kinds.basic import BasicTask
 from compozy.workflow.config import WorkflowConfig
 from compozy.workflow.places import locate_from
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compozy.errors import ItemsError
-from compozy.task.config import MAX_ITEMS
 from compozy.task.items import to_items
+from compozy.task.kinds.collection import MAX_ITEMS
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compozy.database.status import FINAL, Status
-from compozy.task.config import Strategy
+from compozy.task.options import Strategy
 from compozy.task.status import container_status, progress_of
 
 # Runs are moved, tasks are not.

@@ -1,0 +1,26 @@
+"""All kinds of tasks. A new kind is one import and one entry here."""
+
+from __future__ import annotations
+
+from compozy.task.kind import DEFAULT_KIND, KINDS, Task, TaskKind, register
+from compozy.task.kinds import aggregate, basic, collection, composite, parallel, router, signal, wait
+from compozy.task.options import TaskBase
+
+# In this order they stand in the JSON Schema and in the reference.
+register(
+    basic.KIND,
+    parallel.KIND,
+    collection.KIND,
+    composite.KIND,
+    router.KIND,
+    aggregate.KIND,
+    wait.KIND,
+    signal.KIND,
+)
+
+__all__ = ["DEFAULT_KIND", "KINDS", "Task", "kind_of", "register"]
+
+
+def kind_of(task: TaskBase) -> TaskKind:
+    """Return the kind of a task."""
+    return KINDS[task.type]
