@@ -16,7 +16,7 @@ KILLS := 200
 CHAOS := $(shell mktemp -d -u -t compozy-chaos-XXXXXX)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart setup check fix test site serve-docs site-tools snap bench chaos fuzz wheel binary test-binary edge-context lock schema pages recording clean
+.PHONY: help quickstart setup check fix test proof site serve-docs site-tools snap bench chaos fuzz wheel binary test-binary edge-context lock schema pages recording clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,8 +38,11 @@ fix: $(VENV)/.dev ## Format, and repair what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test: check site-tools ## Everything that must pass
-	$(BIN)/python -m pytest
+test: check ## Everything that must pass on each push; `make check` has run tests/generated
+	$(BIN)/python -m pytest -m "not proof" --ignore=tests/generated $(if $(CI),--durations=30)
+
+proof: $(VENV)/.dev site-tools ## What takes longer: kills, chaos, fuzz, pages, browser ...; PART=kills runs one part
+	$(BIN)/python -m tests.proof $(PART)
 
 site: docs/node_modules/.ready ## Build the documentation site into docs/out, and check its links
 	@cd docs && npm run --silent build && npm run --silent check-links

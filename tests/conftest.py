@@ -1,37 +1,68 @@
-"""Fixtures of all tests: the command line in this process, and in others."""
+"""Fixtures of all tests: the command line in this process, and in others. What `make test` and `make proof` share."""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import settings
 
+from tests.harness.postgres import LIFE
 from tests.harness.processes import Commands, Finished
+from tests.proof import PARTS, find_part
 
 # What a developer's own environment may hold; tests set what they need.
 _FOREIGN = ("DB_", "SERVER_", "OPENAI_", "ANTHROPIC_", "GOOGLE_", "GROQ_", "COMPOZY_", "NO_COLOR", "RUNTIME_")
 
 RunCli = Callable[..., Finished]
 _DRIVERS = frozenset({"sqlite", "postgres"})
+# Which of the shards of kills `make test` runs, from 1; each day another one.
+_SHARD, _SHARDS = "TEST_SHARD", 4
+_SHARDED = "test_a_run_that_is_killed_at_any_commit_goes_on"
+
+settings.register_profile("test", max_examples=25)
+settings.register_profile("proof", max_examples=300, deadline=None)
+settings.load_profile("test")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let a forge share the tests out: `--driver=postgres` runs those on PostgreSQL, `--driver=sqlite` all others."""
     parser.addoption("--driver", choices=sorted(_DRIVERS), help="only tests of this kind of database")
+    parser.addoption("--part", choices=PARTS, help="only tests of this part of `make proof`")
 
 
+def pytest_configure() -> None:
+    """Fix what all processes of this session share, before its workers start: the server's lifetime and the shard."""
+    os.environ.setdefault(LIFE, str(os.getpid()))
+    os.environ.setdefault(_SHARD, str(int(time.time() // 86400) % _SHARDS + 1))
+
+
+def pytest_report_header() -> str:
+    """Name the shard, so that a failure can be repeated on another day."""
+    return f"kills: shard {os.environ[_SHARD]} of {_SHARDS} is part of `make test`; {_SHARD}=N chooses another"
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests that `--driver` does not want."""
-    wanted = config.getoption("--driver")
-    if wanted is None:
-        return
-    chosen = [item for item in items if _driver_of(item) == wanted]
-    config.hook.pytest_deselected(items=[item for item in items if _driver_of(item) != wanted])
+    """Mark the tests of `make proof`; leave out the tests that `--driver` and `--part` do not want."""
+    driver, part = config.getoption("--driver"), config.getoption("--part")
+    for item in items:
+        if find_part(item.nodeid) and not _is_shard_of_today(item):
+            item.add_marker("proof")
+    chosen = [item for item in items if driver in {None, _driver_of(item)} and part in {None, find_part(item.nodeid)}]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
     items[:] = chosen
+
+
+def _is_shard_of_today(item: pytest.Item) -> bool:
+    if not isinstance(item, pytest.Function) or item.originalname != _SHARDED:
+        return False
+    return str(item.callspec.params["shard"]) == os.environ[_SHARD]
 
 
 def _driver_of(item: pytest.Item) -> str:
@@ -39,6 +70,25 @@ def _driver_of(item: pytest.Item) -> str:
         return "sqlite"
     values = list(item.callspec.params.values())
     return "postgres" if any(value == "postgres" for value in values if isinstance(value, str)) else "sqlite"
+
+
+# Processor time that a test of `make test` may take, with the processes that it waits for.
+MAX_CPU_S = 10.0
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Fail a test that costs too much for each push: it belongs to a part of `make proof`."""
+    before_s = _cpu_s()
+    result = yield
+    took_s = _cpu_s() - before_s
+    if took_s > MAX_CPU_S and item.get_closest_marker("proof") is None:
+        pytest.fail(f"took {took_s:.1f} s of processor time, more than {MAX_CPU_S:g}: name it in tests/proof.py")
+    return result
+
+
+def _cpu_s() -> float:
+    return sum(os.times()[:4])
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from tests.docs.test_fences import require_local_model
 from tests.harness.postgres import new_database
 from tests.harness.qdrant import serve_qdrant
 from tests.harness.servers import free_port
+from tests.proof import PARTS, TESTS
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / ".github/workflows").glob("*.yml"))
@@ -40,6 +41,7 @@ NOT_HERE = {
     ("release", "wheel", "Try the wheel"): "installs an environment from the network, which takes minutes",
     ("release", "binary", "Build and try the program"): "takes minutes; `make test-binary` is this block itself",
     ("release", "binary", "Name it after its platform"): "names what the block before it builds",
+    ("proof", "proof", "Prove"): "is `make proof`, of which these tests are a part",
     ("release", "publish", "Publish the release"): "publishes",
 }
 # What a forge fills in.
@@ -51,7 +53,9 @@ COPIED = (
 SKIPPED = shutil.ignore_patterns(
     *("data", "context", ".env", "__pycache__", "results*"), *("node_modules", ".next", ".source", "out")
 )
-JOBS = [(name, job) for name, document in DOCUMENTS.items() for job in document["jobs"]]
+JOBS = [
+    (name, job) for name, document in DOCUMENTS.items() for job in document["jobs"] if "steps" in document["jobs"][job]
+]
 STEPS = [
     (name, job, step["name"]) for name, job in JOBS for step in DOCUMENTS[name]["jobs"][job]["steps"] if "run" in step
 ]
@@ -74,6 +78,9 @@ def test_actions_are_named_by_their_major_version(path: Path) -> None:
     used = re.findall(r"uses: *(\S+)", path.read_text(encoding="utf-8"))
     assert used
     for action in used:
+        if action.startswith("./"):
+            assert (ROOT / action).is_file()
+            continue
         assert re.fullmatch(r"[\w-]+/[\w-]+@v\d+", action), action
 
 
@@ -87,6 +94,22 @@ def test_every_job_is_bounded_and_needs_no_key(name: str, job: str) -> None:
     assert set(secrets) <= {"GITHUB_TOKEN"}
     assert not re.search(r"API_KEY", yaml.safe_dump(document))
     assert "sleep 5" not in yaml.safe_dump(document)
+
+
+def test_every_part_of_the_proof_is_a_job_and_a_release_needs_them() -> None:
+    assert DOCUMENTS["proof"]["jobs"]["proof"]["strategy"]["matrix"]["part"] == list(PARTS)
+    release = DOCUMENTS["release"]["jobs"]
+    assert release["proof"]["uses"] == "./.github/workflows/proof.yml"
+    for job in ("image", "publish"):
+        assert {"tests", "proof"} <= set(release[job]["needs"])
+
+
+@pytest.mark.parametrize("part", TESTS)
+def test_every_part_of_the_proof_has_tests(part: str) -> None:
+    for start in TESTS[part]:
+        path, _, function = start.partition("::")
+        assert (ROOT / path).exists()
+        assert f"def {function}" in ((ROOT / path).read_text(encoding="utf-8") if function else "def ")
 
 
 def test_what_is_not_run_here_is_there() -> None:

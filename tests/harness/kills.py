@@ -2,7 +2,7 @@
 
 The program is imported once; each attempt is a forked child that runs the real command line. Run it by itself:
 
-    python -m tests.harness.kills FOLDER [--driver sqlite|postgres] [--first N] [--every K]
+    python -m tests.harness.kills FOLDER [--driver sqlite|postgres] [--first N] [--every K] [--mutant NAME]
 
 On PostgreSQL the next process cannot know at once that the one before it is dead. There the lease is shortened, the
 next process waits for it to run out, and one more comes after that, as another worker would.
@@ -26,6 +26,7 @@ from typing import Any
 
 from tests.harness.forks import die_at_commit, fork, import_program, shorten_leases, wait_for_file, write_to
 from tests.harness.ledger import serve_ledger
+from tests.harness.mutants import MUTANTS
 from tests.harness.stores import Store, open_store
 
 WORKFLOW = """\
@@ -70,6 +71,7 @@ def main() -> None:
     parser.add_argument("--driver", choices=("sqlite", "postgres"), default="sqlite")
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--mutant", choices=sorted(MUTANTS), help="break the program on purpose")
     arguments = parser.parse_args()
     folder: Path = arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -80,6 +82,8 @@ def main() -> None:
     try:
         port = wait_for_file(folder / "port")
         import_program()
+        if arguments.mutant is not None:
+            MUTANTS[arguments.mutant]()
         series = _Series(folder=folder, ledger=ledger, port=port, driver=arguments.driver)
         kills = list(_kill_everywhere(series, arguments.first, arguments.every))
     finally:

@@ -35,7 +35,8 @@ from compozy.database.migrate import migrate_up
 
 NOBODY = 65534
 # The process whose end ends the server. Set by the first to import this, inherited by pytest's workers.
-_LIFE = "COMPOZY_TEST_POSTGRES_LIFE"
+# Not named COMPOZY_...: tests delete such variables, and each worker would then start a server of its own.
+LIFE = "TEST_POSTGRES_LIFE"
 _USER = "compozy"
 # Roles of their own for the tests of passwords; everybody else is trusted on this loopback server.
 GUARDED = ("guarded", "s3cret:@/#? ü")
@@ -80,7 +81,7 @@ class Server:
 @cache
 def running_server() -> Server:
     """Return the server of this test session, started if nobody has yet."""
-    life = os.environ.setdefault(_LIFE, str(os.getpid()))
+    life = os.environ.setdefault(LIFE, str(os.getpid()))
     shared = Path(tempfile.gettempdir()) / f"compozy-pg-{os.getuid()}-{life}"
     with _locked(shared.with_suffix(".lock")):
         if not (shared / "ready").exists():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,7 @@ def _named(search: Search, url: str, address: ProjectAddress | None, key: str | 
     client = Client(url=url, api_key=key)
     project = client.project()
     if address is not None and project["name"] != address.name:
+        client.close()
         raise UsageError(
             f"the server at {url} runs the project {project['name']!r}, and this is {address.name!r}",
             hint="name that project's own server, or leave the server out",
@@ -157,8 +159,12 @@ def _owner_of_file(address: ProjectAddress, key: str | None) -> Found | None:
         project = client.project()
     except ServerError:
         # It ends, or it cannot be reached from here; whoever opens the file will hear who owns it.
+        client.close()
         return None
-    return Found(client=client, project=project, where=address.location) if project["name"] == address.name else None
+    if project["name"] != address.name:
+        client.close()
+        return None
+    return Found(client=client, project=project, where=address.location)
 
 
 def _configured(search: Search, address: ProjectAddress, key: str | None) -> Found | None:
@@ -180,7 +186,8 @@ def _glance(url: str, address: ProjectAddress, key: str | None) -> Document | No
     """Return what a server says of its project. The key is not shown to whoever happens to listen there."""
 
     def ask(given: str | None) -> Document:
-        return Client(url=url, api_key=given, timeout_s=_GLANCE_S).project()
+        with closing(Client(url=url, api_key=given, timeout_s=_GLANCE_S)) as client:
+            return client.project()
 
     try:
         return ask(None)

@@ -190,7 +190,7 @@ def test_names_that_cannot_be_stored_are_refused(database: Database, text: str) 
     accept(database, "a", workflow_id="ü 🎈\ufffd")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=100)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(JSON)
 def test_both_take_the_text_for_json(database: Database, value: Any) -> None:
     with database.write() as connection:

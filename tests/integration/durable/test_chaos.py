@@ -37,7 +37,6 @@ def test_random_kills(tmp_path: Path, driver: str) -> None:
 @pytest.mark.parametrize(
     ("mutant", "driver", "fault"),
     [
-        ("forget-answers", "sqlite", r"I[23] \S+ \S+ was asked"),
         # I6: what is written to the tables in a transaction of its own has a time of its own.
         ("journal-first", "sqlite", r": (I4|I6|I7|I8|AGREE) "),
         ("tables-first", "sqlite", r": (I4|I7|I8|AGREE) "),

@@ -29,6 +29,16 @@ def test_a_run_that_is_killed_at_any_commit_goes_on(tmp_path: Path, driver: str,
     assert len({len(kill["steps_before"]) for kill in kills}) >= 3
 
 
+def test_a_program_that_forgets_answers_is_found_out(tmp_path: Path) -> None:
+    # Some of these commits follow a recorded answer, whatever the migrations before them are.
+    options = ["--mutant", "forget-answers", "--first", "24", "--every", "3"]
+    command = [sys.executable, "-m", "tests.harness.kills", str(tmp_path), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    faults = [fault for kill in json.loads(done.stdout)["kills"] for fault in kill["faults"]]
+    assert any(fault.startswith("recorded, and asked again: ") for fault in faults), faults
+
+
 def test_a_folder_that_was_used_before_is_refused(tmp_path: Path) -> None:
     (tmp_path / "port").touch()
     command = [sys.executable, "-m", "tests.harness.kills", str(tmp_path)]

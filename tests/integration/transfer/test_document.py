@@ -202,7 +202,7 @@ def test_a_document_that_is_cut_anywhere_is_refused(pair: Pair) -> None:
     assert rows_of(target) == before
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_changed_byte_goes_unnoticed(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     document = _document_once(tmp_path_factory)

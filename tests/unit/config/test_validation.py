@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from compozy.config.absent import ABSENT
@@ -85,7 +85,6 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=200)
 @given(st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=6), st.sampled_from([ProjectFile, WorkflowConfig]))
 def test_every_fault_is_in_our_words(value: dict[str, Any], model: type[ProjectFile | WorkflowConfig]) -> None:
     found, faults = validate(model, as_node(value), label="the file")

@@ -23,7 +23,7 @@ def squeeze(text: str) -> str:
 
 
 @given(st.text(alphabet="ab .\n#-*`é漢", min_size=1, max_size=400), st.booleans())
-@settings(max_examples=200, deadline=None)
+@settings(deadline=None)
 def test_chunks_fit_and_hold_all_of_the_text(text: str, markdown: bool) -> None:
     found = pieces_of(text, markdown=markdown)
     assert all(estimate_tokens(piece.text) <= 20 for piece in found)

@@ -349,7 +349,7 @@ PIECES = st.lists(st.sampled_from(re.split(r"[|\n]", SNIPPETS)), max_size=14).ma
 )
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(ODD | PIECES, ODD | PIECES, ODD)
 def test_no_file_breaks_the_loader(tmp_path: Path, config: bytes, workflow: bytes, env: bytes) -> None:
     (tmp_path / "workflows").mkdir(exist_ok=True)

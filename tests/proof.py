@@ -1,0 +1,83 @@
+"""What `make proof` runs: parts with names, one after another, and a table of their times.
+
+    python -m tests.proof [PART ...]
+
+Without names it runs all parts. It ends with 1 when a part failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+_ROOT = Path(__file__).parents[1]
+# Tests by the beginning of their node IDs. `make test` runs none of them, but for one shard of kills on each driver.
+TESTS: Mapping[str, Sequence[str]] = {
+    "kills": (
+        "tests/integration/durable/test_kills.py::test_a_run_that_is_killed_at_any_commit_goes_on",
+        "tests/integration/knowledge/test_ingest_kills.py",
+    ),
+    "chaos": ("tests/integration/durable/test_chaos.py",),
+    "trouble": (
+        "tests/integration/durable/test_trouble.py",
+        "tests/integration/durable/test_disk.py",
+        "tests/integration/durable/test_workers.py",
+        "tests/integration/durable/test_stopped_worker.py",
+    ),
+    "fuzz": ("tests/integration/server/test_server_fuzz.py",),
+    "benchmark": ("tests/integration/bench",),
+    "pages": (
+        "tests/docs/test_fences.py::test_commands",
+        "tests/docs/test_recording.py::test_it_shows_what_the_program_prints",
+    ),
+    "website": ("tests/website",),
+    "forge": ("tests/forge/test_workflow_files.py::test_blocks",),
+    "edge": ("tests/integration/edge",),
+    "release": ("tests/setup/test_release.py", "tests/setup/test_pythons.py"),
+}
+# The binary is built first. The properties are those of `make test`, with more examples.
+PARTS = (*TESTS, "binary", "properties")
+
+
+def find_part(node_id: str) -> str | None:
+    """Return the part of the proof that a test belongs to; None for a test of `make test`."""
+    if node_id.startswith("tests/integration/binary"):
+        return "binary"
+    return next((part for part, starts in TESTS.items() if node_id.startswith(tuple(starts))), None)
+
+
+def main() -> None:
+    """Run the named parts, print their times, and end with 1 when one failed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"one of {', '.join(PARTS)}")
+    names: list[str] = parser.parse_args().parts or list(PARTS)
+    if unknown := [name for name in names if name not in PARTS]:
+        parser.error(f"unknown part {unknown[0]!r}: the parts are {', '.join(PARTS)}")
+    rows: list[tuple[str, float, int]] = []
+    for name in names:
+        print(f"== {name}", flush=True)
+        started_s = time.monotonic()
+        status = subprocess.run(_command(name), cwd=_ROOT, check=False).returncode
+        rows.append((name, time.monotonic() - started_s, status))
+    print(f"\n{'PART':<12}{'TIME':>8}  RESULT")
+    for name, took_s, status in rows:
+        print(f"{name:<12}{took_s:>6.0f} s  {'passed' if status == 0 else f'failed with status {status}'}")
+    print(f"{'total':<12}{sum(took_s for _, took_s, _ in rows):>6.0f} s")
+    sys.exit(any(status for _, _, status in rows))
+
+
+def _command(part: str) -> list[str]:
+    pytest = [sys.executable, "-m", "pytest", "--durations=30"]
+    if part == "binary":
+        return ["make", "test-binary"]
+    if part == "properties":
+        return [*pytest, "-m", "hypothesis and not proof", "--hypothesis-profile=proof"]
+    return [*pytest, *sorted({start.partition("::")[0] for start in TESTS[part]}), f"--part={part}"]
+
+
+if __name__ == "__main__":
+    main()
