@@ -43,6 +43,8 @@ class _Reader:
 
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
         """Return the value that a command is called with."""
+        if _is_list_of_texts(value, param, self.descriptor.annotation):
+            return list(value or ()) or None
         is_single = not param.multiple and param.nargs == 1
         if is_single and self.descriptor.parameter_info.parser is None:
             if value is None:
@@ -55,6 +57,13 @@ class _Reader:
             if kind is Path and isinstance(value, str):
                 return _read_path(value, param, ctx)
         return self.build(self.descriptor).coerce(value, param=param, ctx=ctx)
+
+
+def _is_list_of_texts(value: Any, param: Any, annotation: Any) -> bool:
+    """Return whether an option that may be repeated, and is None when it is not given, has texts only."""
+    is_repeated = param.multiple and param.nargs == 1 and annotation in (list[str], list[str] | None)
+    is_list = value is None or isinstance(value, (list, tuple))
+    return is_repeated and is_list and all(isinstance(each, str) for each in value or ())
 
 
 def _read_path(text: str, param: Any, ctx: Any) -> Path:

@@ -19,6 +19,7 @@ DRIVERS = ("sqlite", "postgres")
 RESPONSES: dict[str, Any] = {
     "one": {"text": "first ü \u0000 😀", "usage": {"input_tokens": 3, "output_tokens": 2}},
     "two": {"text": "second", "delay_ms": 600},
+    "slow": {"text": "never", "delay_ms": 600_000},
     "bad": {"error": "boom"},
     "check": {"text": '{"z": 1, "a": [1.5, null, {"deep": true}]}'},
 }
@@ -33,6 +34,8 @@ WORKFLOWS: dict[str, dict[str, Any]] = {
     "good": TWO,
     "checked": {"tasks": [{"id": "check", "prompt": "a"}, {"id": "pass", "with": {"all": "{{ .input }}"}}]},
     "bad": {"tasks": [{"id": "one", "prompt": "a"}, {"id": "bad", "prompt": "b"}, {"id": "two", "prompt": "c"}]},
+    # Its first task has answered long before the time is over, and its second has not, on any machine.
+    "late": {"tasks": [{"id": "one", "prompt": "a"}, {"id": "slow", "prompt": "b"}]},
     "lost": {"tasks": [{"id": "one", "prompt": "{{ .input.none.deeper }}"}]},
 }
 # Given in an order that no database keeps by itself.
@@ -105,7 +108,7 @@ def _run_all(commands: Commands, store: Store) -> list[tuple[int, str]]:
         ("checked", "checked", "--input", json.dumps(INPUT)),
         ("bad", "bad"),
         ("lost", "lost", "--input", "{}"),
-        ("good", "late", "--timeout", "300ms"),
+        ("late", "late", "--timeout", "3s"),
     ]
     done = [commands.run(store.home, "workflow", "run", name, "--id", run_id, *more) for name, run_id, *more in asked]
     cut = commands.start(store.home, "workflow", "run", "good", "--id", "cut")

@@ -127,7 +127,7 @@ async def test_texts_go_in_batches_and_vectors_come_back_in_order(server: tuple[
         (b'{"data": [{"index": 0}]}', "not understood"),
         (b'{"data": []}', "for 1 texts"),
         (b'{"data": [{"index": 0, "embedding": []}]}', "for 1 texts"),
-        (b'{"data": [{"index": 0, "embedding": [NaN]}]}', "numbers that are none"),
+        (b'{"data": [{"index": 0, "embedding": [NaN]}]}', "answered no JSON: NaN is not a JSON value"),
         (b'{"data": [{"index": 0, "embedding": ["x"]}]}', "not understood"),
     ],
 )
