@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import typer
 import typer.core
@@ -62,8 +62,9 @@ class _Reader:
 def _is_list_of_texts(value: Any, param: Any, annotation: Any) -> bool:
     """Return whether an option that may be repeated, and is None when it is not given, has texts only."""
     is_repeated = param.multiple and param.nargs == 1 and annotation in (list[str], list[str] | None)
-    is_list = value is None or isinstance(value, (list, tuple))
-    return is_repeated and is_list and all(isinstance(each, str) for each in value or ())
+    if not is_repeated or not isinstance(value, (list, tuple, type(None))):
+        return False
+    return all(isinstance(each, str) for each in cast("list[Any]", value or []))
 
 
 def _read_path(text: str, param: Any, ctx: Any) -> Path:
