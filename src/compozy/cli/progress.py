@@ -6,6 +6,7 @@ import sys
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
+from compozy.cli.cutoff import warn_of_cut_off
 from compozy.cli.output import paint, print_note, write_note, write_transient
 from compozy.cli.results import Document, seconds_of
 from compozy.config.timespan import format_duration
@@ -57,9 +58,7 @@ class Progress:
             write_note(f"  {mark} {path}  {paint(details, 'dim')}\n")
         if not self._quiet:
             self._tell_fallbacks(usages)
-            for usage in usages:
-                if words := CUT_OFF.get(usage.get("finish_reason") or ""):
-                    print_note(f"warning: {path}: {words}")
+            warn_of_cut_off(path, usages)
 
     def _shows(self, execution_id: str) -> bool:
         return self._is_terminal and not self._quiet and execution_id == self._execution_id
@@ -72,13 +71,6 @@ class Progress:
                     f"note: {usage['provider']!r} ({usage['model']}) answered instead of "
                     f"{usage['fell_back_from']!r}: {usage['reason']}"
                 )
-
-
-CUT_OFF = {
-    "length": "the answer is not complete: it reached its limit of tokens (raise `max_tokens`)",
-    "content_filter": "the answer is not complete: the provider's content filter cut it off",
-}
-"""What is told of an answer that ended before its end, by its `finish_reason`."""
 
 
 class Follower:

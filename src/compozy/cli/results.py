@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, cast
 
+from compozy.cli.cutoff import warn_of_cut_off
 from compozy.cli.endings import ENDS, INGESTION, INTERRUPTED, Document, print_failure, tell_paused
 from compozy.cli.output import json_text, print_json, print_line, print_note, print_table
 from compozy.config.timespan import format_duration
@@ -140,6 +141,7 @@ def _print_execution(run: Document, status: Status) -> None:
     print_line()
     for task in run["tasks"]:
         _tell_wait(run, task)
+        warn_of_cut_off(task["path"], task["usage"])
     if run["requested"] is not None:
         print_line(f"Asked to be {run['requested']}")
     if status is Status.SUCCESS:

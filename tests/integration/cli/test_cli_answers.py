@@ -43,6 +43,9 @@ def test_an_answer_that_was_cut_off(cli: RunCli, tmp_path: Path, server: ChatSer
     assert done.status == 0
     assert f"warning: ask: the answer is not complete: {words}\n" in done.err
 
+    run_id = json.loads(cli("workflow", "list", "--format", "json").out)["executions"][0]["execution_id"]
+    assert f"warning: ask: the answer is not complete: {words}\n" in cli("workflow", "get", run_id).err
+
     done = cli("workflow", "run", "w", "--format", "json")
     [task] = json.loads(done.out)["tasks"]
     assert [usage["finish_reason"] for usage in task["usage"]] == [reason]
