@@ -107,6 +107,7 @@ def test_each_wall_falls_where_it_is_broken(tmp_path: Path) -> None:
         "brand_new/engine.py": "def run():\n    from dbos import DBOS\n",
         "workflow/direct.py": "import psycopg.rows\n",
         "cli/query.py": "import sqlalchemy as sa\nquery = sa.select(1)\n",
+        "cli/select.py": "from sqlalchemy import select\nquery = select(1)\n",
         "server/raw.py": "def ask(connection):\n    connection.exec_driver_sql('SELECT 1')\n",
         "upkeep/which.py": "def is_file(database):\n    return database.driver.name == 'sqlite'\n",
         "app.py": "def which(kind):\n    match kind:\n        case 'postgres':\n            return 1\n",
@@ -123,12 +124,26 @@ def test_each_wall_falls_where_it_is_broken(tmp_path: Path) -> None:
         "brand_new/engine.py:2 imports dbos",
         "workflow/direct.py:1 imports psycopg",
     ]
-    assert find_sql(tmp_path) == ["cli/query.py:2 builds SQL", "server/raw.py:2 builds SQL"]
+    assert find_sql(tmp_path) == [
+        "cli/query.py:2 builds SQL",
+        "cli/select.py:1 imports builders of SQL",
+        "server/raw.py:2 builds SQL",
+    ]
     assert find_dialect_tests(tmp_path) == [
         "app.py:3 asks which database it is",
         "upkeep/which.py:2 asks which database it is",
     ]
     assert find_circles(tmp_path) == ["compozy.task.one -> compozy.task.two"]
+
+
+def test_the_main_path_names_functions_that_exist() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    lines = text.partition("### The main path")[2].split("```")[1].strip().splitlines()
+    assert len(lines) > 10
+    for line in lines:
+        path, name = line.split()[:2]
+        source = (SOURCE / path).read_text(encoding="utf-8")
+        assert re.search(rf"^ *(async def|def|class) {name}\b", source, flags=re.MULTILINE), line
 
 
 # The house rules.

@@ -29,6 +29,7 @@ SQL = ("database/", "durable/", "transfer/", "knowledge/store/")
 # Which database it is may be asked here: by the drivers, and by the rules of their settings.
 DIALECTS = ("database/", "config/")
 _BUILDERS = frozenset({"select", "insert", "update", "delete", "text", "union", "union_all"})
+_SQLALCHEMY = frozenset({"sa", "sqlalchemy"})
 _NAMES = frozenset({"sqlite", "postgres", "postgresql"})
 
 
@@ -52,10 +53,14 @@ def find_sql(source: Path) -> list[str]:
         if file.startswith(SQL):
             continue
         for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "sqlalchemy":
+                if _BUILDERS.intersection(alias.name for alias in node.names):
+                    found.append(f"{file}:{node.lineno} imports builders of SQL")
+                continue
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
                 continue
             owner = node.func.value.id if isinstance(node.func.value, ast.Name) else ""
-            if node.func.attr == "exec_driver_sql" or (owner == "sa" and node.func.attr in _BUILDERS):
+            if node.func.attr == "exec_driver_sql" or (owner in _SQLALCHEMY and node.func.attr in _BUILDERS):
                 found.append(f"{file}:{node.lineno} builds SQL")
     return found
 
