@@ -15,6 +15,7 @@ from compozy.database.database import Database
 from compozy.database.status import Status, may_follow
 from compozy.task.status import container_status
 from tests.harness.databases import migrated
+from tests.harness.examples import examples
 from tests.harness.runs import Answers, Ran, Watch, check_run, flowing
 
 STRATEGIES = st.sampled_from(["wait_all", "fail_fast", "best_effort", "race"])
@@ -114,7 +115,7 @@ async def run_and_cut(database: Database, document: dict[str, Any], cut_at: int)
 
 
 @settings(
-    max_examples=25,
+    max_examples=examples(test=12, proof=25),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],

@@ -16,6 +16,7 @@ from compozy.database.status import Status
 from compozy.database.tables import metadata
 from compozy.transfer.load import delete_runs
 from compozy.transfer.sections import Section, list_sections
+from tests.harness.examples import examples
 from tests.harness.moves import body, export, load, ready, rows_of
 
 _KINDS = ("basic", "parallel", "collection", "composite", "router", "aggregate", "wait", "signal")
@@ -130,13 +131,15 @@ def _journal(draw: st.DrawFn, run_id: str) -> dict[str, list[dict[str, Any]]]:
     return {"journal.workflow_status": [status], "journal.operation_outputs": steps}
 
 
+# Its property is inside of it, where Hypothesis does not mark it by itself.
+@pytest.mark.hypothesis
 @pytest.mark.parametrize("drivers", [("sqlite", "postgres"), ("postgres", "sqlite")], ids="-to-".join)
 def test_there_and_back_leaves_every_byte(tmp_path: Path, drivers: tuple[str, str]) -> None:
     numbers = count()
     with ready(drivers[0], tmp_path / "a") as source, ready(drivers[1], tmp_path / "b") as target:
 
         @settings(
-            max_examples=40,
+            max_examples=examples(test=12, proof=40),
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
             phases=[Phase.explicit, Phase.generate],
