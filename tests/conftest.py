@@ -77,8 +77,8 @@ def _driver_of(item: pytest.Item) -> str:
     return "postgres" if any(value == "postgres" for value in values if isinstance(value, str)) else "sqlite"
 
 
-# Processor time that a test of `make test` may take, with the processes that it waits for: 10 s on an idle machine, half as much
-# again where others share its processors.
+# Processor time that a test of `make test` may take, with the processes that it waits for: 10 s on an idle machine, and
+# half as much again where others share its processors.
 MAX_CPU_S = 15.0
 
 
