@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from compozy.database.database import Database
 from compozy.database.documents import (
     DocumentEnd,
@@ -31,6 +33,7 @@ from compozy.knowledge.store.protocol import Chunk
 if TYPE_CHECKING:
     from compozy.knowledge.store.protocol import Vector
 
+_log = structlog.get_logger(__name__)
 _MIB = 1024 * 1024
 
 
@@ -69,6 +72,11 @@ class Taking:
             try:
                 read.append(await self._read(name, known.get(name)))
             except (DocumentError, UsageError, OSError) as error:
+                ends.append(await self._failed(name, error))
+            except CompozyError:
+                raise  # the embedder, the store or the database: no document is to blame
+            except Exception as error:  # noqa: BLE001 - whatever a reader breaks on, the other documents go in
+                _log.warning("a document cannot be read", document=name, error=f"{type(error).__name__}: {error}")
                 ends.append(await self._failed(name, error))
         changed = [each for each in read if each.pieces is not None]
         embedded = await self._store(changed)
@@ -229,4 +237,6 @@ def _load_file(place: Path, max_bytes: int) -> bytes:
 
 
 def _words(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return f"{type(error).__name__}: {error}"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from compozy.knowledge import take
 from tests.conftest import RunCli
 from tests.harness.databases import fresh
 from tests.harness.embeddings import Embeddings, serve_embeddings
@@ -91,6 +92,27 @@ def check_changes(folder: Path, asked: Embeddings, cli: RunCli) -> None:
     assert names(cli, "engine wheels", "--mode", "hybrid")[0] == "knowledge/deep/cars.txt"
     assert names(cli, "anything", "--filter", "type=txt", "--min-score", "-1") == ["knowledge/deep/cars.txt"]
     assert names(cli, "wheels engine", "--min-score", "0.99") == []
+
+
+@pytest.mark.parametrize(
+    "error", [RecursionError("deep"), LookupError("no codec"), AssertionError("parser"), MemoryError()]
+)
+def test_whatever_one_document_breaks_the_others_go_in(
+    project: Path, cli: RunCli, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    reader = take.read_apart
+
+    async def breaks(name: str, data: bytes, suffix: str) -> Any:
+        if name.endswith("apples.md"):
+            raise error
+        return await reader(name, data, suffix)
+
+    monkeypatch.setattr(take, "read_apart", breaks)
+    done = cli("knowledge", "ingest", "knowledge", "--format", "json")
+    output: dict[str, Any] = json.loads(done.out)["output"]
+    assert [failure["document"] for failure in output["failures"]] == ["knowledge/apples.md"]
+    assert type(error).__name__ in output["failures"][0]["message"]
+    assert output["documents"] == 2
 
 
 def test_only_what_is_below_the_path_counts_as_deleted(project: Path, cli: RunCli) -> None:

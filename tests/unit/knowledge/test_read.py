@@ -94,6 +94,39 @@ def test_html_in_its_own_encoding() -> None:
     assert read_document("a.html", page).text == "Grüße"
 
 
+@pytest.mark.parametrize(
+    ("head", "data", "text"),
+    [
+        ('<meta charset="latin1">', "It’s 5 €”".encode("cp1252"), "It’s 5 €”"),
+        ('<meta charset="undefined">', "Grüße".encode(), "Grüße"),
+        ('<meta charset="punycode">', "Grüße".encode(), "Grüße"),
+        ('<meta charset="utf-16">', "Grüße".encode(), "Grüße"),
+        ('<meta charset="gb2312">', "漢字".encode("gb18030"), "漢字"),
+        ('<meta charset="Shift_JIS">', "漢字".encode("cp932"), "漢字"),
+        ('<meta charset="utf-8">', "Grüße ".encode() + b"\xff", "Grüße \ufffd"),
+    ],
+)
+def test_labels_of_html_are_those_of_the_web(head: str, data: bytes, text: str) -> None:
+    page = f"<html><head>{head}</head><body><p>".encode() + data
+    assert read_document("a.html", page, suffix=".html").text == text
+
+
+def test_html_that_the_parser_breaks_on() -> None:
+    with pytest.raises(DocumentError, match="its HTML cannot be read"):
+        read_document("a.html", b"<p>one</p><![foo bar", suffix=".html")
+
+
+def test_one_bad_byte_does_not_change_the_encoding() -> None:
+    data = "Grüße 漢字 ".encode() + b"\xff" + b" Ende"
+    assert read_document("a.txt", data, suffix=".txt").text == "Grüße 漢字 \ufffd Ende"
+
+
+def test_json_with_half_a_character_and_other_line_ends() -> None:
+    assert read_document("a.json", b'{"a": "x\\ud83d"}', suffix=".json").text == "a: x\ufffd"
+    lines = '{"a": "x\u2028y"}\n{"a": "z"}\n'.encode()
+    assert read_document("a.jsonl", lines, suffix=".jsonl").text == "a: x\u2028y\n\na: z"
+
+
 def test_tables_say_the_column_of_each_value() -> None:
     assert read_document("a.csv", b"name;age\nAda;36\nBob;\n").text == "name: Ada\nage: 36\n\nname: Bob"
     assert read_document("a.tsv", b"name\tage\nAda\t36\textra\n").text == "name: Ada\nage: 36\ncolumn 3: extra"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
+from compozy.errors import DocumentError
+from compozy.knowledge.read.charset import codec_of_label
 from compozy.knowledge.read.document import DocumentText
-from compozy.knowledge.read.text import clean, decode
+from compozy.knowledge.read.text import clean, decode, has_mark
 
 _SILENT = frozenset({"script", "style", "noscript", "template", "svg", "nav", "iframe", "object"})
 _BLOCKS = frozenset(
@@ -21,21 +23,27 @@ _HEAD = 4096
 
 
 def read(data: bytes) -> DocumentText:
-    """Return the text of an HTML page."""
+    """Return the text of an HTML page.
+
+    Raises:
+        DocumentError: it cannot be read.
+    """
     page = _Page()
-    page.feed(_decode(data))
-    page.close()
+    try:
+        page.feed(_decode(data))
+        page.close()
+    except AssertionError as error:
+        # Python's parser, on a declaration such as `<![x`.
+        raise DocumentError(f"its HTML cannot be read: {error}") from error
     return DocumentText(text=page.text(), title=page.title.strip(), is_markdown=True)
 
 
 def _decode(data: bytes) -> str:
     named = _CHARSET.search(data[:_HEAD])
-    if named is not None:
-        try:
-            return clean(data.decode(named[1].decode("ascii")))
-        except (LookupError, UnicodeDecodeError):
-            pass
-    return decode(data)
+    codec = codec_of_label(named[1].decode("ascii")) if named is not None else None
+    if codec is None or has_mark(data):
+        return decode(data)
+    return clean(data.decode(codec, errors="replace"))
 
 
 class _Page(HTMLParser):

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from compozy.errors import DocumentError
+from compozy.jsoninput import parse_json
 from compozy.knowledge.read.document import DocumentText
-from compozy.knowledge.read.text import decode
+from compozy.knowledge.read.text import clean, decode
 
 
 def read(data: bytes) -> DocumentText:
@@ -20,16 +21,16 @@ def read(data: bytes) -> DocumentText:
     text = decode(data)
     try:
         records = _records(text)
-        return DocumentText(text="\n\n".join("\n".join(_lines(record, "")) for record in records))
+        return DocumentText(text=clean("\n\n".join("\n".join(_lines(record, "")) for record in records)))
     except RecursionError as error:
         raise DocumentError("the JSON is nested too deeply") from error
 
 
 def _records(text: str) -> list[Any]:
     try:
-        value: Any = json.loads(text)
+        value: Any = parse_json(text, lenient=True)
     except ValueError as error:
-        lines = [line for line in text.splitlines() if line.strip()]
+        lines = [line for line in text.split("\n") if line.strip()]
         if len(lines) < 2:
             raise DocumentError(f"it is no JSON: {error}") from error
         return [_parse_line(line, number) for number, line in enumerate(lines, start=1)]
@@ -38,7 +39,7 @@ def _records(text: str) -> list[Any]:
 
 def _parse_line(line: str, number: int) -> Any:
     try:
-        return json.loads(line)
+        return parse_json(line, lenient=True)
     except ValueError as error:
         raise DocumentError(f"it is no JSON: {error} (in record {number})") from error
 

@@ -37,10 +37,16 @@ def decode(data: bytes) -> str:
     sample = data[:_SAMPLE]
     if sum(byte in _CONTROLS for byte in sample) > _MAX_CONTROLS * len(sample):
         raise DocumentError("it is no text, or in an encoding that is not known", hint="save it as UTF-8")
-    try:
-        return clean(data.decode("utf-8"))
-    except UnicodeDecodeError:
-        return clean(data.decode("cp1252", errors="replace"))
+    text = data.decode("utf-8", errors="replace")
+    broken = text.count("\ufffd") - data.count("\ufffd".encode())
+    beyond_ascii = len(text) - sum(map(str.isascii, text)) - broken
+    # A text of Windows-1252 has hardly a letter that is UTF-8 by chance; one bad byte does not make it such a text.
+    return clean(text if broken <= beyond_ascii else data.decode("cp1252", errors="replace"))
+
+
+def has_mark(data: bytes) -> bool:
+    """Return whether the bytes begin with the mark of an encoding."""
+    return any(data.startswith(mark) for mark, _ in _MARKS)
 
 
 def clean(text: str) -> str:
