@@ -34,7 +34,7 @@ class Controller:
     Args:
         database: where requests and signals are stored.
         executor_id: this process as the owner of runs.
-        contexts: the runs that it executes at the moment, by id.
+        contexts: returns the runs that it executes at the moment, by ID.
         cancel: ends a run that somebody asked to cancel.
         lays_aside: whether a run that waits for long gives up its place.
     """
@@ -43,7 +43,7 @@ class Controller:
         self,
         database: Database,
         executor_id: str,
-        contexts: Mapping[str, RunContext],
+        contexts: Callable[[], Mapping[str, RunContext]],
         *,
         cancel: Callable[[str, Status, dict[str, Any]], Awaitable[bool]],
         lays_aside: bool,
@@ -87,27 +87,27 @@ class Controller:
         while not self._stopping:
             self._wake.clear()
             try:
-                if self._contexts:
-                    await self._look()
+                if contexts := self._contexts():
+                    await self._look(contexts)
             except DatabaseError as error:
                 _log.warning("cannot look for requests and signals", cause=error.message)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), _POLL_S)
 
-    async def _look(self) -> None:
-        waiting = [run_id for run_id, context in self._contexts.items() if context.signals]
+    async def _look(self, contexts: Mapping[str, RunContext]) -> None:
+        waiting = [run_id for run_id, context in contexts.items() if context.signals]
         requests, arrived = await self._database.read_async(partial(_read, owner=self._executor_id, waiting=waiting))
         for run_id, request in requests.items():
-            self._obey(run_id, request)
+            self._obey(run_id, request, contexts.get(run_id))
         for run_id, name in arrived:
-            if run_id in self._contexts:
-                self._contexts[run_id].signal_arrived(name)
-        for context in list(self._contexts.values()):
+            contexts[run_id].signal_arrived(name)
+        for context in contexts.values():
             await self._look_at_waits(context)
+        self._marked &= contexts.keys()
 
-    def _obey(self, run_id: str, request: Request) -> None:
-        if request.status is Status.PAUSED and run_id in self._contexts:
-            self._contexts[run_id].suspend(Suspension.PAUSE)
+    def _obey(self, run_id: str, request: Request, context: RunContext | None) -> None:
+        if request.status is Status.PAUSED and context is not None:
+            context.suspend(Suspension.PAUSE)
         if request.status is Status.CANCELED and run_id not in self._canceling:
             task = self._canceling[run_id] = asyncio.create_task(self._cancel_run(run_id, request.error))
             task.add_done_callback(lambda _: self._canceling.pop(run_id, None))
@@ -130,7 +130,6 @@ class Controller:
                 partial(mark_run, workflow_exec_id=context.run_id, owner=self._executor_id, status=status)
             )
             (self._marked.add if is_long else self._marked.discard)(context.run_id)
-        self._marked &= self._contexts.keys()
 
 
 def _read(

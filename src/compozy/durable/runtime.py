@@ -1,4 +1,4 @@
-"""Executes runs: takes them, starts or resumes them in the journal, and lets go of them in order."""
+"""Executes runs: claims them, starts or resumes them in the journal, and releases them gracefully."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from compozy.durable import recover
 from compozy.durable.context import RunContext, RunInterruptedError, RunSuspendedError, enter_run
 from compozy.durable.control import Controller
 from compozy.durable.format import JOURNAL_FORMAT
+from compozy.durable.held import HeldRun, executing_contexts
 from compozy.durable.journal import destroy_journal, launch_journal
 from compozy.durable.journal_rows import RUN_FUNCTION
 from compozy.durable.lease import LEASE_S, Lease
@@ -43,9 +44,9 @@ from compozy.ids import new_executor_id
 _log = structlog.get_logger(__name__)
 
 Execute = Callable[[str], Awaitable[None]]
-# How often a process with free places looks for runs that nobody executes.
+# How often a process with free slots looks for runs without an owner.
 _POLL_S = 1.0
-# How long an orderly stop waits for the journal's last words.
+# How long a graceful stop waits for the journal's last entries.
 _STOP_S = 5.0
 # How soon a process notices that the journal closed a run whose body has ended.
 _JOURNAL_POLL_S = 0.01
@@ -57,9 +58,9 @@ class Runtime:
     Args:
         database: migrated, and held by this process where only one may execute.
         execute: runs one execution from its first task to its end; called again for a run that is resumed.
-        max_concurrent: runs at one time; the rest waits, the oldest first.
-        role: what this process is to others: `run`, `server`, `worker`, `bench`.
-        lays_aside: whether a run that waits for long gives its place up, and is taken up again when its time comes.
+        max_concurrent: runs executed concurrently; the others wait, the oldest first.
+        role: of this process, as other processes see it: `run`, `server`, `worker`, `bench`.
+        lays_aside: whether a run that waits for long is suspended, and resumed when what it waits for comes.
     """
 
     def __init__(
@@ -70,33 +71,27 @@ class Runtime:
         self._execute = execute
         self._max_concurrent = max_concurrent
         self._lease = Lease(database, self.executor_id, role)
-        # Places taken by runs that are being stored, runs from claim to end, and the bodies that execute them.
+        # Slots taken by runs that are being stored.
         self._reserved = 0
-        self._carried: dict[str, asyncio.Task[None]] = {}
-        self._bodies: dict[str, asyncio.Task[None]] = {}
-        self._contexts: dict[str, RunContext] = {}
-        # Runs that the journal has nothing of yet.
-        self._fresh: set[str] = set()
+        self._runs: dict[str, HeldRun] = {}
+        # Runs that cannot continue here for now; the next poll releases them.
+        self._failures: dict[str, DatabaseError] = {}
         self._controller = Controller(
-            database, self.executor_id, self._contexts, cancel=self.cancel, lays_aside=lays_aside
+            database,
+            self.executor_id,
+            partial(executing_contexts, self._runs),
+            cancel=self.cancel,
+            lays_aside=lays_aside,
         )
         self._unrecorded = Unrecorded(database)
-        self._body_ends: dict[str, asyncio.Future[BodyEnd]] = {}
         self._others_wait = False
         self._stop_requested = asyncio.Event()
         self._claimed_s = monotonic_s()
-        self._failures: dict[str, DatabaseError] = {}
-        self._timeouts: dict[str, RunTimeoutError] = {}
-        self._suspended: dict[str, RunContext] = {}
         self._pollers: list[asyncio.Task[None]] = []
         self._wake = asyncio.Event()
 
     async def start(self) -> int:
-        """Start executing, first the runs that dead processes left.
-
-        Returns:
-            How many runs were left unfinished by processes that died or ended.
-        """
+        """Start executing, and return how many runs other processes left unfinished; these are first."""
         global _active_runtime  # noqa: PLW0603 - DBOS is one per process, and so is what it calls
         self._lease.take()
         _active_runtime = self
@@ -118,21 +113,20 @@ class Runtime:
         return left
 
     async def stop(self) -> None:
-        """Stop in order: what runs is left as recorded, for the next process to go on with."""
+        """Stop gracefully: runs stay as recorded, and the next process resumes them."""
         self._stop_requested.set()
         self._wake.set()
-        # Awaited, not canceled: a claim that is under way must not come after this process has signed off.
+        # Awaited, not canceled: no claim may be committed after this process gave its lease back.
         await asyncio.gather(*self._pollers, return_exceptions=True)
         await self._controller.stop()
-        for body in self._bodies.values():
-            body.cancel()
-        for run_id, task in self._carried.items():
-            end = self._body_ends.get(run_id)
-            if run_id not in self._bodies and (end is None or not end.done()):
-                # Claimed, and not yet called by the journal: the next process begins it.
-                task.cancel()
-        if self._carried:
-            _, late = await asyncio.wait(self._carried.values(), timeout=_STOP_S)
+        for held in self._runs.values():
+            if held.body is not None:
+                held.body.cancel()
+            elif held.task is not None and (held.body_end is None or not held.body_end.done()):
+                # Claimed, and not yet called by the journal: the next process starts it.
+                held.task.cancel()
+        if tasks := self._tasks():
+            _, late = await asyncio.wait(tasks, timeout=_STOP_S)
             for task in late:
                 task.cancel()
         with suppress(DBAPIError):
@@ -141,30 +135,25 @@ class Runtime:
         self._lease.give_back()
 
     def stop_claiming(self) -> None:
-        """Leave runs that nobody executes to others; those in hand go on."""
+        """Claim no more runs; those that this process executes continue."""
         for poller in self._pollers:
             poller.cancel()
 
     def wake(self) -> None:
-        """Look at once for runs that may be taken up, and for what is asked of those in hand."""
+        """Look immediately for runs to claim, and for requests about runs that this process executes."""
         self._wake.set()
         self._controller.wake()
 
     async def submit(self, new: NewExecution, first_task: str, *, kind: str = "basic") -> bool:
-        """Accept a run: once this returns it is never lost.
-
-        Args:
-            new: the run.
-            first_task: id of the task that begins with it.
-            kind: of that task.
+        """Accept a run whose first task has this ID and kind; once this returns, the run is never lost.
 
         Returns:
-            False when a run of this id exists already; it is left as it is.
+            False when a run with this ID exists already; it is left as it is.
         """
-        # Whoever comes while others wait for a place waits behind them.
-        owner = self.executor_id if self._free_places() > 0 and not self._others_wait else None
+        # A new run waits behind those that wait for a slot already.
+        owner = self.executor_id if self._free_slots() > 0 and not self._others_wait else None
         self._others_wait = owner is None
-        # The place is taken before the first await, so that a burst cannot take it twice.
+        # The slot is taken before the first await, so that a burst cannot take it twice.
         self._reserved += 1 if owner else 0
         try:
             task = NewTask(
@@ -180,10 +169,10 @@ class Runtime:
         return created
 
     async def adopt(self, run_id: str) -> bool:
-        """Go on with one run that nobody executes, at once, also where all places are taken.
+        """Execute one run that has no owner immediately, even when no slot is free.
 
         Returns:
-            False when somebody executes it, or it has ended.
+            False when another process executes it, or it has ended.
         """
         claim = partial(claim_one, workflow_exec_id=run_id, owner=self.executor_id, journal_format=JOURNAL_FORMAT)
         claimed = await self._database.write_async(claim)
@@ -197,24 +186,24 @@ class Runtime:
 
     def in_hand(self) -> set[str]:
         """Return the runs that this process executes."""
-        return set(self._carried)
+        return set(self._runs)
 
     async def settle(self, timeout_s: float) -> int:
-        """Wait up to `timeout_s` for the runs that this process executes, and return how many go on."""
-        if not self._carried:
+        """Wait up to `timeout_s` for the runs that this process executes, and return how many are unfinished."""
+        if not (tasks := self._tasks()):
             return 0
-        _, unfinished = await asyncio.wait(self._carried.values(), timeout=timeout_s)
+        _, unfinished = await asyncio.wait(tasks, timeout=timeout_s)
         return len(unfinished)
 
     async def wait(self, run_id: str) -> None:
-        """Wait until this process has nothing more to do for a run.
+        """Wait until this process has finished or released a run.
 
         Raises:
-            DatabaseError: the run could not go on here; it is unfinished, and resumed by the next start.
+            DatabaseError: the run could not continue here; it is unfinished, and the next process resumes it.
         """
-        while (task := self._carried.get(run_id)) is not None:
-            # Shielded: whoever waits may give up without stopping the run.
-            await asyncio.shield(task)
+        while (held := self._runs.get(run_id)) is not None and held.task is not None:
+            # Shielded: a caller may stop waiting without stopping the run.
+            await asyncio.shield(held.task)
         if run_id in self._failures:
             raise self._failures[run_id]
 
@@ -224,13 +213,13 @@ class Runtime:
         Returns:
             False when it had already ended.
         """
-        body = self._bodies.get(run_id)
-        if body is not None:
+        body = None
+        if (held := self._runs.get(run_id)) is not None and (body := held.body) is not None:
             body.cancel()
-            await asyncio.gather(self._carried[run_id], return_exceptions=True)
+            await asyncio.gather(held.task or body, return_exceptions=True)
         known = await self._database.read_async(partial(get_status, workflow_exec_id=run_id))
         if known is not None and known.is_final:
-            # It came to its end while it was being stopped; what the journal still lacks is its last word.
+            # It ended while it was being stopped; only the journal's last entry is missing.
             if body is not None and await find_start(run_id) is RunStart.RESUME:
                 self._begin(run_id, RunStart.RESUME)
                 await self.wait(run_id)
@@ -238,21 +227,24 @@ class Runtime:
         return await self._end_early(run_id, status, error)
 
     async def _end_early(self, run_id: str, status: Status, error: dict[str, Any] | None) -> bool:
-        # The journal first: whoever finds it canceled there, after this process died between the two, ends it here.
+        # The journal first: if this process dies in between, the next one finds it canceled there and ends it here.
         if await find_start(run_id) is RunStart.RESUME:
             await DBOS.cancel_workflow_async(run_id)
         return await self._database.write_async(partial(end_early, run_id=run_id, status=status, error=error))
 
-    def _free_places(self) -> int:
-        return self._max_concurrent - len(self._carried) - self._reserved
+    def _free_slots(self) -> int:
+        return self._max_concurrent - len(self._runs) - self._reserved
+
+    def _tasks(self) -> list[asyncio.Task[None]]:
+        return [held.task for held in self._runs.values() if held.task is not None]
 
     async def _poll(self) -> None:
         while not self._stop_requested.is_set():
-            # First, so that who wakes this loop while it looks is not overheard.
+            # Cleared first, so that a wake-up during the look is not lost.
             self._wake.clear()
             try:
                 await self._let_go_of_failed()
-                if self._free_places() > 0:
+                if self._free_slots() > 0:
                     await self._claim()
                 self._claimed_s = monotonic_s()
             except DatabaseError as error:
@@ -264,7 +256,7 @@ class Runtime:
         if not await self._database.read_async(partial(has_claimable, journal_format=JOURNAL_FORMAT)):
             self._others_wait = False
             return
-        limit = self._free_places()
+        limit = self._free_slots()
         self._reserved += limit
         try:
             claim = partial(claim_pending, owner=self.executor_id, journal_format=JOURNAL_FORMAT, limit=limit)
@@ -277,121 +269,129 @@ class Runtime:
 
     async def _let_go_of_failed(self) -> None:
         for run_id, error in tuple(self._failures.items()):
-            _log.warning("a run cannot go on for now; it is tried again", execution_id=run_id, cause=error.message)
+            _log.warning("a run cannot continue for now; it is tried again", execution_id=run_id, cause=error.message)
             await self._database.write_async(partial(release_run, workflow_exec_id=run_id, owner=self.executor_id))
             del self._failures[run_id]
 
     def _begin(self, run_id: str, start: RunStart | None = None) -> None:
         self._failures.pop(run_id, None)
-        carry = self._carry(run_id, start, former=self._carried.get(run_id))
-        self._carried[run_id] = asyncio.create_task(carry, name=f"run {run_id}")
+        held = self._runs.setdefault(run_id, HeldRun(run_id))
+        carry = self._carry(held, start, former=held.task or held.body)
+        held.task = asyncio.create_task(carry, name=f"run {run_id}")
 
-    async def _carry(self, run_id: str, start: RunStart | None, former: asyncio.Task[None] | None) -> None:
-        """Have a run from its claim to the journal's last word on it."""
+    async def _carry(self, held: HeldRun, start: RunStart | None, former: asyncio.Task[None] | None) -> None:
+        """Supervise a run from its claim to the journal's last entry."""
         if former is not None:
-            # Taken for dead meanwhile, this process got its own run back: what it still does of it cannot be recorded.
-            if run_id in self._bodies:
-                self._bodies[run_id].cancel()
+            # Its lease expired, and it claimed its own run again: what it still does cannot be recorded.
+            if held.body is not None:
+                held.body.cancel()
             await asyncio.wait({former})
-        self._body_ends[run_id] = asyncio.get_running_loop().create_future()
+        held.failure = None
+        held.body_end = asyncio.get_running_loop().create_future()
         try:
-            await self._see_through(run_id, start or await find_start(run_id))
+            await self._see_through(held, start or await find_start(held.run_id))
         except DBAPIError as error:
-            self._failures[run_id] = explain_failure(error, self._database.location)
+            held.failure = explain_failure(error, self._database.location)
         except DatabaseError as error:
-            self._failures[run_id] = error
+            held.failure = error
         except Exception as error:  # noqa: BLE001 - the worker's edge: one run must not end the others
-            _log.exception("a run could not be carried to its end", execution_id=run_id)
-            self._failures[run_id] = DatabaseError(f"the journal failed: {type(error).__name__}: {error}")
+            _log.exception("a run could not be carried to its end", execution_id=held.run_id)
+            held.failure = DatabaseError(f"the journal failed: {type(error).__name__}: {error}")
         finally:
-            del self._body_ends[run_id]
-            if self._carried[run_id] is asyncio.current_task():
-                del self._carried[run_id]
-            if run_id not in self._failures:
-                self._unrecorded.forget(run_id)
+            held.body_end = None
+            if held.task is asyncio.current_task():
+                held.task = None
+                self._forget(held)
+            if held.failure is None:
+                self._unrecorded.forget(held.run_id)
                 self._wake.set()
 
-    async def _see_through(self, run_id: str, start: RunStart) -> None:
+    def _forget(self, held: HeldRun) -> None:
+        if held.task is not None or held.body is not None:
+            return
+        del self._runs[held.run_id]
+        if held.failure is not None:
+            self._failures[held.run_id] = held.failure
+
+    async def _see_through(self, held: HeldRun, start: RunStart) -> None:
+        run_id = held.run_id
         if start in {RunStart.CANCELED, RunStart.ENDED}:
             await self._database.write_async(
                 partial(end_unknown, run_id=run_id, is_canceled=start is RunStart.CANCELED)
             )
             return
         if start is RunStart.FRESH:
-            self._fresh.add(run_id)
+            held.is_fresh = True
             with SetWorkflowID(run_id):
                 handle = await DBOS.start_workflow_async(run_journaled, run_id)
         else:
             handle = await resume(run_id, self.executor_id)
-        how = await self._body_end(run_id)
+        how = await self._body_end(held)
         if how is BodyEnd.DONE:
             await handle.get_result(polling_interval_sec=_JOURNAL_POLL_S)
-        elif how is BodyEnd.TIMED_OUT:
-            await self._end_early(run_id, Status.TIMED_OUT, self._timeouts.pop(run_id).to_json())
-        elif how is BodyEnd.SUSPENDED:
-            await self._controller.let_go(self._suspended.pop(run_id))
+        elif how is BodyEnd.TIMED_OUT and held.timeout is not None:
+            await self._end_early(run_id, Status.TIMED_OUT, held.timeout.to_json())
+        elif how is BodyEnd.SUSPENDED and held.context is not None:
+            await self._controller.let_go(held.context)
         elif how is BodyEnd.BROKEN:
             await self._database.write_async(partial(end_unknown, run_id=run_id, is_canceled=False))
 
-    async def _body_end(self, run_id: str) -> BodyEnd:
-        """Wait for the end of a run's body, and see that it begins: this process may have stood still meanwhile."""
-        end = self._body_ends[run_id]
+    async def _body_end(self, held: HeldRun) -> BodyEnd:
+        """Wait for the end of a run's body, and see that it starts: this process may have stood still meanwhile."""
+        if (end := held.body_end) is None:
+            raise InternalError("nothing waits for the end of this run's body")
         while not end.done():
             await asyncio.wait({end}, timeout=LEASE_S)
-            if end.done() or run_id in self._bodies:
+            if end.done() or held.body is not None:
                 continue
-            run = await self._database.read_async(partial(get_execution, workflow_exec_id=run_id))
+            run = await self._database.read_async(partial(get_execution, workflow_exec_id=held.run_id))
             if run.owner != self.executor_id:
                 return BodyEnd.INTERRUPTED
-            # Another process began it in the journal after it had lost the run to this one.
-            await resume(run_id, self.executor_id)
+            # Another process started it in the journal after it had lost the run to this one.
+            await resume(held.run_id, self.executor_id)
         return end.result()
 
     async def run_body(self, run_id: str) -> None:
-        """What the journal calls for a run; only `run_journaled` does."""
+        """Execute a run; called by the journal through `run_journaled`."""
+        held = self._runs.setdefault(run_id, HeldRun(run_id))
         how = BodyEnd.INTERRUPTED
         try:
-            body = self._bodies[run_id] = asyncio.ensure_future(self._execute_in_context(run_id))
-            await body
+            held.body = asyncio.ensure_future(self._execute_in_context(held))
+            await held.body
             how = BodyEnd.DONE
         except RunSuspendedError:
             how = BodyEnd.SUSPENDED
-            self._suspended[run_id] = self._contexts[run_id]
             raise
         except asyncio.CancelledError as error:
             raise RunInterruptedError from error
         except RunTimeoutError as error:
             how = BodyEnd.TIMED_OUT
-            self._timeouts[run_id] = error
+            held.timeout = error
             raise RunInterruptedError from error
         except DatabaseError as error:
-            # The database is away, which is no fault of the run: nothing is recorded, and the run stays open.
-            self._failures[run_id] = error
+            # The database is not available, which is not an error of the run: nothing is recorded, the run stays open.
+            held.failure = error
             raise RunInterruptedError from error
         except Exception:
             _log.exception("a run broke", execution_id=run_id)
             how = BodyEnd.BROKEN
             raise
         finally:
-            del self._bodies[run_id]
-            self._contexts.pop(run_id, None)
-            end = self._body_ends.get(run_id)
-            if end is not None and not end.done():
-                end.set_result(how)
+            held.end_body(how)
+            self._forget(held)
 
-    async def _execute_in_context(self, run_id: str) -> None:
-        is_fresh = run_id in self._fresh
-        self._fresh.discard(run_id)
+    async def _execute_in_context(self, held: HeldRun) -> None:
+        run_id, is_fresh = held.run_id, held.is_fresh
+        held.is_fresh = False
         recorded = [] if is_fresh else await asyncio.to_thread(load_recorded, self._database, run_id)
-        context = RunContext(run_id, self.executor_id, self._database.location, self._unrecorded, recorded)
-        self._contexts[run_id] = context
-        enter_run(context)
+        held.context = RunContext(run_id, self.executor_id, self._database.location, self._unrecorded, recorded)
+        enter_run(held.context)
         await self._execute(run_id)
 
 
 @DBOS.workflow(name=RUN_FUNCTION, max_recovery_attempts=None)
 async def run_journaled(run_id: str) -> None:
-    """The one kind of workflow in the journal; what it does is read from the tables."""
+    """The only workflow function in the journal; what it runs is read from the tables."""
     if _active_runtime is None:
         raise InternalError("the journal called a run while no runtime was active")
     await _active_runtime.run_body(run_id)

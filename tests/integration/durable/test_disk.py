@@ -55,7 +55,7 @@ async def test_a_file_that_may_not_grow_and_then_may(tmp_path: Path, capsys: pyt
             while read_run(database, "r").status is Status.RUNNING:  # noqa: ASYNC110 - a database sends no events
                 await asyncio.sleep(0.05)
             await runtime.wait("r")
-        told = [line for line in capsys.readouterr().out.splitlines() if "a run cannot go on for now" in line]
+        told = [line for line in capsys.readouterr().out.splitlines() if "a run cannot continue for now" in line]
         # Each second, and not as fast as it can.
         assert 1 <= len(told) <= 6
         assert all("no space is left" in line for line in told)
