@@ -56,7 +56,7 @@ def test_the_table_of_the_readme_is_that_of_its_results() -> None:
     rows = {
         "10 workflows executed in": [f"{result.executed_s:.1f}s" for result in RESULTS],
         "average latency": [f"{result.average_latency_ms:.0f}ms" for result in RESULTS],
-        "95 of 100 within": [f"{result.p95_ms:.0f}ms" for result in RESULTS],
+        "p95 latency": [f"{result.p95_ms:.0f}ms" for result in RESULTS],
         "peak concurrency": [str(result.peak_concurrency) for result in RESULTS],
     }
     for name, cells in rows.items():
@@ -64,22 +64,22 @@ def test_the_table_of_the_readme_is_that_of_its_results() -> None:
 
 
 def test_the_start_page_has_the_same_figures() -> None:
-    """README.md of the repository and the example's own: the medians at 1, 16 and 32 runs at once."""
+    """README.md of the repository and of the example: the medians at 1, 16 and 32 concurrent runs."""
     root, example = Path(__file__).parents[3] / "README.md", EXAMPLE / "README.md"
     medians = {
         at_once: [f"{stage.p50_ms:.0f}" for result in RESULTS for stage in result.stages if stage.at_once == at_once]
         for at_once in (1, 16, 32)
     }
-    for at_once, words in {1: "one at a time", 16: "16 at once", 32: "32 at once"}.items():
+    for at_once, words in {1: "1 concurrent run", 16: "16 concurrent runs", 32: "32 concurrent runs"}.items():
         postgres, sqlite = medians[at_once]
         assert f"| median, {words} | {postgres}ms | {sqlite}ms |" in example.read_text(encoding="utf-8")
-    for at_once, words in {1: "Half of the runs within, one at a time", 16: "the same, 16 at once"}.items():
+    for at_once, words in {1: "Median latency, 1 concurrent run", 16: "Median latency, 16 concurrent runs"}.items():
         postgres, sqlite = medians[at_once]
         assert f"| {words} | {sqlite} ms | {postgres} ms |" in root.read_text(encoding="utf-8")
 
 
 def test_the_pages_have_the_same_figures() -> None:
-    """The decision matrix, the limits of SQLite, and what the page on scaling says of more runs at once."""
+    """The decision matrix, the limits of SQLite, and the page on scaling."""
     postgres, sqlite = ({stage.at_once: stage.p50_ms or 0.0 for stage in result.stages} for result in RESULTS)
     late = {stage.at_once: stage.p95_ms or 0.0 for stage in RESULTS[1].stages}
     overview, limits, scaling = (
@@ -87,13 +87,13 @@ def test_the_pages_have_the_same_figures() -> None:
         for name in ("database/overview", "database/sqlite", "deployment/scaling")
     )
     assert (
-        "half of the runs within {:.0f} ms alone, {:.0f} ms at 16 at once, {:.0f} ms at 32 |".format(
+        "median {:.0f} ms alone, {:.0f} ms with 16 concurrent runs, {:.0f} ms with 32 |".format(
             *(postgres[at_once] for at_once in (1, 16, 32))
         )
         in overview
     )
     assert (
-        "| {:.0f} ms alone, {:.0f} ms at 16 at once, {:.0f} ms at 32 |".format(
+        "| median {:.0f} ms alone, {:.0f} ms with 16 concurrent runs, {:.0f} ms with 32 |".format(
             *(sqlite[at_once] for at_once in (1, 16, 32))
         )
         in overview
