@@ -48,7 +48,7 @@ from typing import Any, ClassVar
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
-class Place:
+class SourceLocation:
     """A position in a text file: `line` and `col` count from 1; 0 stands for the file as a whole."""
 
     file: str
@@ -61,17 +61,17 @@ class Place:
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
-class Fault:
+class Diagnostic:
     """One thing that is wrong in one file. `hint` says what to do about it, "" when there is nothing to say."""
 
-    place: Place
+    location: SourceLocation
     message: str
     hint: str = ""
     code: str = "invalid"
 
     def __str__(self) -> str:
         """Return `file:line:col: message (hint)`."""
-        return f"{self.place}: {self.message}" + (f" ({self.hint})" if self.hint else "")
+        return f"{self.location}: {self.message}" + (f" ({self.hint})" if self.hint else "")
 
 
 class CompozyError(Exception):
@@ -161,9 +161,9 @@ class ProjectError(CompozyError):
 
     code, exit_status, http_status = "invalid_project", 5, 422
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
-        self.faults = tuple(sorted(faults))
-        super().__init__("\n".join(str(fault) for fault in self.faults))
+    def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
+        self.diagnostics = tuple(sorted(diagnostics))
+        super().__init__("\n".join(str(diagnostic) for diagnostic in self.diagnostics))
 
 
 class TemplateError(CompozyError):
@@ -175,13 +175,20 @@ class TemplateError(CompozyError):
     code, exit_status, http_status = "template", 1, 422
 
     def __init__(
-        self, message: str, *, name: str, line: int = 0, col: int = 0, place: Place | None = None, hint: str = ""
+        self,
+        message: str,
+        *,
+        name: str,
+        line: int = 0,
+        col: int = 0,
+        location: SourceLocation | None = None,
+        hint: str = "",
     ) -> None:
-        super().__init__(message, hint=hint, details={"place": str(place)} if place else None)
+        super().__init__(message, hint=hint, details={"place": str(location)} if location else None)
         self.name = name
         self.line = line
         self.col = col
-        self.place = place
+        self.location = location
 
 
 class TemplateSyntaxError(TemplateError):
@@ -204,11 +211,13 @@ class ExpressionError(CompozyError):
 
     code, exit_status, http_status = "expression", 1, 422
 
-    def __init__(self, message: str, *, name: str, offset: int = 0, place: Place | None = None, hint: str = "") -> None:
-        super().__init__(message, hint=hint, details={"place": str(place)} if place else None)
+    def __init__(
+        self, message: str, *, name: str, offset: int = 0, location: SourceLocation | None = None, hint: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint, details={"place": str(location)} if location else None)
         self.name = name
         self.offset = offset
-        self.place = place
+        self.location = location
 
 
 class ExpressionSyntaxError(ExpressionError):

@@ -119,7 +119,7 @@ def _find_faults(folder: Path, environ: Mapping[str, str]) -> list[str]:
     try:
         load_project(None, cwd=folder, environ=environ)
     except ProjectError as error:
-        return [str(fault).replace(str(folder), "DIR") for fault in error.faults]
+        return [str(fault).replace(str(folder), "DIR") for fault in error.diagnostics]
     except UsageError as error:
         return [error.message]
     return []

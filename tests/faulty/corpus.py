@@ -67,7 +67,7 @@ def find_faults(case: Case, folder: Path) -> list[str]:
     try:
         load_project(None, cwd=folder, overrides=case.flags, environ=case.environ)
     except ProjectError as error:
-        return [str(fault).replace(str(folder), "DIR") for fault in error.faults]
+        return [str(fault).replace(str(folder), "DIR") for fault in error.diagnostics]
     except UsageError as error:
         hint = f" ({error.hint})" if error.hint else ""
         return [f"usage: {line}{hint}".replace(str(folder), "DIR") for line in error.message.splitlines()]

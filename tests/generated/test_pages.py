@@ -23,7 +23,7 @@ from tests.docs.pages import read_page
 from tests.generated.pages import PAGES
 from tests.generated.pages.commands import GUIDES, SHARED, all_commands
 from tests.generated.pages.configuration import OTHER_VARIABLES, all_parts
-from tests.generated.pages.errors import ABSTRACT, FAULT_CODES, groups, shown_codes
+from tests.generated.pages.errors import ABSTRACT, DIAGNOSTIC_CODES, groups, shown_codes
 from tests.generated.pages.markdown import DOCS, prose
 from tests.generated.pages.models import models_in
 from tests.generated.pages.workflow import PARTS
@@ -77,14 +77,14 @@ def test_kinds_that_are_left_out_are_never_raised() -> None:
     assert "CompozyError" not in raised
 
 
-def test_every_code_of_a_fault_is_on_the_page() -> None:
+def test_every_diagnostic_code_is_on_the_page() -> None:
     given: set[str] = set()
-    for call in _calls(importing="Fault"):
-        if isinstance(call.func, ast.Name) and call.func.id == "Fault":
+    for call in _calls(importing="Diagnostic"):
+        if isinstance(call.func, ast.Name) and call.func.id == "Diagnostic":
             code = next((word.value for word in call.keywords if word.arg == "code"), ast.Constant("invalid"))
             # What is no constant is the code of the error that a template or an expression gave.
             given |= {str(code.value)} if isinstance(code, ast.Constant) else {"template_syntax", "expression_syntax"}
-    assert given == FAULT_CODES.keys()
+    assert given == DIAGNOSTIC_CODES.keys()
 
 
 # Commands.

@@ -176,9 +176,9 @@ def print_error(error: CompozyError, *, as_json: bool) -> None:
         print_json({"error": _error_document(error)})
         return
     if isinstance(error, ProjectError):
-        for fault in error.faults:
+        for fault in error.diagnostics:
             print_note(str(fault))
-        count = len(error.faults)
+        count = len(error.diagnostics)
         print_note(f"{paint('Error:', 'red')} {count} problem{'s' if count != 1 else ''} found")
         return
     print_note(f"{paint('Error:', 'red')} {error.message}")
@@ -207,15 +207,15 @@ def paint(text: str, style: str, *, stream: Any = None) -> str:
 def _error_document(error: CompozyError) -> dict[str, Any]:
     document = error.to_json()
     if isinstance(error, ProjectError):
-        count = len(error.faults)
+        count = len(error.diagnostics)
         document["message"] = f"{count} problem{'s' if count != 1 else ''} found"
-        document["details"] = {"faults": [fault_document(fault) for fault in error.faults]}
+        document["details"] = {"faults": [fault_document(fault) for fault in error.diagnostics]}
     return document
 
 
 def fault_document(fault: Any) -> dict[str, Any]:
     """Return a fault as JSON: `{"file", "line", "col", "code", "message", "hint"}`."""
-    place = fault.place
+    place = fault.location
     return {
         "file": place.file,
         "line": place.line,

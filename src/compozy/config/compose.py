@@ -11,7 +11,7 @@ import yaml
 from compozy.config.nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode, Span
 from compozy.config.scalars import Scalar, resolve_plain
 from compozy.config.text import SourceText
-from compozy.errors import Fault, Place
+from compozy.errors import Diagnostic, SourceLocation
 
 MAX_DEPTH = 100
 MAX_NODES = 200_000
@@ -42,7 +42,7 @@ class Composer:
     """Builds the nodes of one document from `events`; `faults` collects what is wrong on the way."""
 
     def __init__(self, source: SourceText, events: Iterator[yaml.Event]) -> None:
-        self.faults: list[Fault] = []
+        self.faults: list[Diagnostic] = []
         self._source = source
         self._events = events
         self._anchors: dict[str, _Anchor | None] = {}
@@ -153,11 +153,11 @@ class Composer:
         elif text in entries:
             line = entries[text].key_place.line
             message = f"duplicate key {text!r}, first in line {line}"
-            self.faults.append(Fault(place=place, message=message, code="yaml"))
+            self.faults.append(Diagnostic(location=place, message=message, code="yaml"))
         else:
             entries[text] = Entry(key=text, key_place=place, value=value)
 
-    def _odd_key_fault(self, key: Node, place: Place) -> Fault:
+    def _odd_key_fault(self, key: Node, place: SourceLocation) -> Diagnostic:
         if isinstance(key, ScalarNode):
             message, hint = f"a key must be text, got {key.text or 'nothing'}", f'write "{key.text}" in quotes'
         elif isinstance(key, MappingNode):
@@ -165,7 +165,7 @@ class Composer:
             hint = 'a value that starts with `{{` needs quotes: "{{ ... }}"'
         else:
             message, hint = "a key must be text, got a list", ""
-        return Fault(place=place, message=message, hint=hint, code="yaml")
+        return Diagnostic(location=place, message=message, hint=hint, code="yaml")
 
     def _merged_entries(self, value: Node) -> list[Entry]:
         sources = value.items if isinstance(value, SequenceNode) else (value,)
@@ -173,7 +173,7 @@ class Composer:
         for source in sources:
             if not isinstance(source, MappingNode):
                 message = "`<<` takes a map, or a list of maps"
-                self.faults.append(Fault(place=source.place, message=message, code="yaml"))
+                self.faults.append(Diagnostic(location=source.place, message=message, code="yaml"))
                 continue
             entries.extend(source.entries)
         return entries
@@ -216,11 +216,11 @@ class Composer:
         if event.tag not in {None, "!", _PREFIX + name}:
             self._fault(event, f"unknown tag {_shown_tag(str(event.tag))}", "leave the tag out")
 
-    def _place(self, event: yaml.Event) -> Place:
+    def _place(self, event: yaml.Event) -> SourceLocation:
         return self._source.place(event.start_mark.index)
 
     def _fault(self, event: yaml.Event, message: str, hint: str = "") -> None:
-        self.faults.append(Fault(place=self._place(event), message=message, hint=hint, code="yaml"))
+        self.faults.append(Diagnostic(location=self._place(event), message=message, hint=hint, code="yaml"))
 
     def _stop(self, event: yaml.Event, message: str, hint: str = "") -> NoReturn:
         self._fault(event, message, hint)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from compozy.config.layers import DEFAULT, Layer, Layered, Source
 from compozy.config.nodes import MappingNode, Node, ScalarNode, SequenceNode, child, key_place_at, node_at, place_at
-from compozy.errors import Fault, Place
+from compozy.errors import Diagnostic, SourceLocation
 
 SQLITE_KEYS = ("path", "busy_timeout", "synchronous")
 POSTGRES_KEYS = (
@@ -20,7 +20,7 @@ TITLES = {"sqlite": "SQLite", "postgres": "PostgreSQL"}
 _OWNER = {**dict.fromkeys(SQLITE_KEYS, "sqlite"), **dict.fromkeys(POSTGRES_KEYS, "postgres")}
 
 
-def check_database(node: MappingNode, sources: Mapping[str, Source]) -> Iterator[Fault]:
+def check_database(node: MappingNode, sources: Mapping[str, Source]) -> Iterator[Diagnostic]:
     """Yield what is wrong with the database as a whole; `node` is the layered compozy.yaml."""
     driver = _text(node, "database", "driver") or "postgres"
     if driver not in TITLES:
@@ -51,16 +51,18 @@ def drop_foreign_variables(layered: Layered) -> Layered:
     return Layered(node=MappingNode(entries=tuple(entries), place=node.place), sources=sources)
 
 
-def _check_needed(node: MappingNode, driver: str) -> Iterator[Fault]:
+def _check_needed(node: MappingNode, driver: str) -> Iterator[Diagnostic]:
     place = key_place_at(node, ("database",)) if child(node, "database") else node.place
     if not place.line or not child(node, "database"):
-        place = Place(file=node.place.file)  # the section is from outside: what it lacks, the whole file lacks
+        place = SourceLocation(file=node.place.file)  # the section is from outside: what it lacks, the whole file lacks
     if driver == "sqlite" and _is_absent(node, "path"):
         hint = "set `path` under `database`, such as `path: ./data/compozy.db`, or `:memory:`"
-        yield Fault(place=place, message="sqlite driver requires path", hint=hint, code="database")
+        yield Diagnostic(location=place, message="sqlite driver requires path", hint=hint, code="database")
     if driver == "postgres" and _is_absent(node, "host") and _is_absent(node, "conn_string"):
         hint = "set one under `database`, or write `driver: sqlite` and a `path`"
-        yield Fault(place=place, message="postgres driver requires host or conn_string", hint=hint, code="database")
+        yield Diagnostic(
+            location=place, message="postgres driver requires host or conn_string", hint=hint, code="database"
+        )
 
 
 def _is_absent(node: MappingNode, key: str) -> bool:
@@ -68,7 +70,7 @@ def _is_absent(node: MappingNode, key: str) -> bool:
     return value is None or (isinstance(value, ScalarNode) and value.value is None)
 
 
-def _check_foreign_keys(node: MappingNode, driver: str, sources: Mapping[str, Source]) -> Iterator[Fault]:
+def _check_foreign_keys(node: MappingNode, driver: str, sources: Mapping[str, Source]) -> Iterator[Diagnostic]:
     """Report keys of the other driver: flags always, keys of the file unless a flag or variable chose the driver."""
     chosen = node_at(node, ("database", "driver"))
     # `driver: ${DRIVER:-sqlite}`: the file is written for both.
@@ -83,15 +85,17 @@ def _check_foreign_keys(node: MappingNode, driver: str, sources: Mapping[str, So
             continue
         switch = f"--db-driver={owner}" if written_by is Layer.FLAG else f"`driver: {owner}`"
         message = f"{entry.key!r} is for {TITLES[owner]}, but the driver is {driver}"
-        yield Fault(place=entry.key_place, message=message, hint=f"take it out, or write {switch}", code="database")
+        yield Diagnostic(
+            location=entry.key_place, message=message, hint=f"take it out, or write {switch}", code="database"
+        )
 
 
-def _check_vector_stores(node: MappingNode) -> Iterator[Fault]:
+def _check_vector_stores(node: MappingNode) -> Iterator[Diagnostic]:
     stores = node_at(node, ("knowledge", "vector_dbs"))
     for store in stores.items if isinstance(stores, SequenceNode) else ():
         if _text(store, "provider") == "pgvector":
-            yield Fault(
-                place=place_at(store, ("provider",)),
+            yield Diagnostic(
+                location=place_at(store, ("provider",)),
                 message="pgvector provider is incompatible with SQLite driver",
                 hint="use qdrant, redis or filesystem",
                 code="database",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dotenv.parser import Binding, parse_stream
 
-from compozy.errors import Fault, Place
+from compozy.errors import Diagnostic, SourceLocation
 
 MAX_BYTES = 1024 * 1024
 
@@ -19,8 +19,8 @@ class EnvFile:
     """The variables of a `.env` file and the line of each; empty when there is no such file."""
 
     values: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
-    places: Mapping[str, Place] = field(default_factory=dict[str, Place])
-    faults: tuple[Fault, ...] = ()
+    places: Mapping[str, SourceLocation] = field(default_factory=dict[str, SourceLocation])
+    faults: tuple[Diagnostic, ...] = ()
 
     def merged_under(self, environ: Mapping[str, str]) -> dict[str, str]:
         """Return these values and `environ` together; where both have a name, `environ` wins."""
@@ -35,24 +35,24 @@ def read_env_file(path: Path, *, file: str) -> EnvFile:
     except (FileNotFoundError, NotADirectoryError):
         return EnvFile()
     except OSError as error:
-        return _failed(Place(file=file), f"cannot be read: {error.strerror or error}")
+        return _failed(SourceLocation(file=file), f"cannot be read: {error.strerror or error}")
     if len(data) > MAX_BYTES:
-        return _failed(Place(file=file), f"the file is larger than {MAX_BYTES // 1024**2} MiB")
+        return _failed(SourceLocation(file=file), f"the file is larger than {MAX_BYTES // 1024**2} MiB")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return _failed(Place(file=file), "the file is not UTF-8 text")
+        return _failed(SourceLocation(file=file), "the file is not UTF-8 text")
     return _parse(text, file)
 
 
 def _parse(text: str, file: str) -> EnvFile:
     values: dict[str, str] = {}
-    places: dict[str, Place] = {}
-    faults: list[Fault] = []
+    places: dict[str, SourceLocation] = {}
+    faults: list[Diagnostic] = []
     for binding in parse_stream(io.StringIO(text)):
-        place = Place(file=file, line=_first_line(binding), col=1)
+        place = SourceLocation(file=file, line=_first_line(binding), col=1)
         if binding.error or (binding.key is not None and binding.value is None) or "\0" in (binding.value or ""):
-            faults.append(Fault(place=place, message="expected NAME=value", code="env_file"))
+            faults.append(Diagnostic(location=place, message="expected NAME=value", code="env_file"))
         elif binding.key is not None:
             values[binding.key] = binding.value or ""
             places[binding.key] = place
@@ -66,5 +66,5 @@ def _first_line(binding: Binding) -> int:
     return binding.original.line + leading.count("\n")
 
 
-def _failed(place: Place, message: str) -> EnvFile:
-    return EnvFile(faults=(Fault(place=place, message=message, code="env_file"),))
+def _failed(place: SourceLocation, message: str) -> EnvFile:
+    return EnvFile(faults=(Diagnostic(location=place, message=message, code="env_file"),))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from compozy.config.nodes import Entry, MappingNode, Node, NodePath, ScalarNode, SequenceNode
 from compozy.config.scalars import Scalar, resolve_plain
-from compozy.errors import Fault
+from compozy.errors import Diagnostic
 
 KEYS_THAT_MAY_BE_MISSING = frozenset({"api_key"})
 
@@ -33,7 +33,7 @@ class Interpolated:
     """The nodes with their variables filled in; `missing` says which variable each absent key would have needed."""
 
     node: Node
-    faults: tuple[Fault, ...]
+    faults: tuple[Diagnostic, ...]
     missing: Mapping[NodePath, str]
 
 
@@ -55,7 +55,7 @@ class _UnsetError(Exception):
 @dataclass(kw_only=True)
 class _Work:
     environ: Mapping[str, str]
-    faults: list[Fault] = field(default_factory=list[Fault])
+    faults: list[Diagnostic] = field(default_factory=list[Diagnostic])
     missing: dict[NodePath, str] = field(default_factory=dict[NodePath, str])
 
     def fill(self, node: Node, path: NodePath) -> Node:
@@ -133,7 +133,7 @@ class _Work:
         return end
 
     def _fault(self, node: ScalarNode, offset: int, message: str, hint: str) -> None:
-        self.faults.append(Fault(place=node.locate(offset), message=message, hint=hint, code="variable"))
+        self.faults.append(Diagnostic(location=node.locate(offset), message=message, hint=hint, code="variable"))
 
 
 def _read_again(text: str) -> Scalar:

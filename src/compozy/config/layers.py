@@ -13,7 +13,7 @@ from typing import Any
 
 from compozy.config.nodes import Entry, MappingNode, Node, NodePath, ScalarNode, SequenceNode, child
 from compozy.config.scalars import Scalar
-from compozy.errors import Place
+from compozy.errors import SourceLocation
 
 
 class Layer(StrEnum):
@@ -86,7 +86,7 @@ class Outside:
     flags: Mapping[str, tuple[Any, str]] = field(default_factory=dict[str, tuple[Any, str]])
     environ: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     env_file: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
-    env_file_places: Mapping[str, Place] = field(default_factory=dict[str, Place])
+    env_file_places: Mapping[str, SourceLocation] = field(default_factory=dict[str, SourceLocation])
 
 
 def lay_over(node: MappingNode, outside: Outside) -> Layered:
@@ -111,7 +111,7 @@ def _from_flags(outside: Outside) -> dict[str, _Setting]:
     for dotted, (value, flag) in outside.flags.items():
         if value is not None:
             text = f"{Layer.FLAG} {flag}"
-            found[dotted] = _scalar(value, Place(file=text)), Source(layer=Layer.FLAG, text=text)
+            found[dotted] = _scalar(value, SourceLocation(file=text)), Source(layer=Layer.FLAG, text=text)
     return found
 
 
@@ -128,7 +128,7 @@ def _from_variables(outside: Outside) -> dict[str, _Setting]:
 def _from_variable(name: str, outside: Outside) -> _Setting | None:
     """Return the setting in the variable `name`; one that is set, if only to nothing, hides that of `.env`."""
     if name in outside.environ:
-        value, place = outside.environ[name], Place(file=f"{Layer.ENVIRONMENT} {name}")
+        value, place = outside.environ[name], SourceLocation(file=f"{Layer.ENVIRONMENT} {name}")
         source = Source(layer=Layer.ENVIRONMENT, text=str(place))
     elif name in outside.env_file:
         value, place = outside.env_file[name], outside.env_file_places[name]
@@ -138,7 +138,7 @@ def _from_variable(name: str, outside: Outside) -> _Setting | None:
     return (ScalarNode(value=value, text=value, place=place, variables=(name,)), source) if value else None
 
 
-def _scalar(value: Scalar, place: Place) -> ScalarNode:
+def _scalar(value: Scalar, place: SourceLocation) -> ScalarNode:
     text = str(value).lower() if isinstance(value, bool) else str(value)
     return ScalarNode(value=value, text=text, place=place)
 
@@ -166,9 +166,9 @@ def _without_synonym(node: MappingNode, dotted: str) -> MappingNode:
     return _with_value(node, (section,), MappingNode(entries=kept, place=below.place))
 
 
-def _key_places(node: Node, path: NodePath) -> list[tuple[NodePath, Place]]:
+def _key_places(node: Node, path: NodePath) -> list[tuple[NodePath, SourceLocation]]:
     if isinstance(node, MappingNode):
-        places: list[tuple[NodePath, Place]] = []
+        places: list[tuple[NodePath, SourceLocation]] = []
         for entry in node.entries:
             below = (*path, entry.key)
             is_leaf = isinstance(entry.value, ScalarNode)

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from compozy.config.offsets import decoded_offsets
 from compozy.config.scalars import Scalar
 from compozy.config.text import SourceText
-from compozy.errors import Place
+from compozy.errors import SourceLocation
 
 NodePath: TypeAlias = tuple[str | int, ...]
 
@@ -31,7 +31,7 @@ class ScalarNode:
 
     value: Scalar
     text: str
-    place: Place
+    place: SourceLocation
     span: Span | None = None
     variables: tuple[str, ...] = ()
 
@@ -40,7 +40,7 @@ class ScalarNode:
         """Return whether it is written without quotes and is no block of lines."""
         return self.span is not None and not self.span.style
 
-    def locate(self, offset: int) -> Place:
+    def locate(self, offset: int) -> SourceLocation:
         """Return where the character at `offset` of `text` stands in the file, the scalar's own place if unknown."""
         if self.span is None or not self._offsets:
             return self.place
@@ -59,7 +59,7 @@ class SequenceNode:
     """A list."""
 
     items: tuple[Node, ...]
-    place: Place
+    place: SourceLocation
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,7 +67,7 @@ class Entry:
     """One `key: value` of a mapping."""
 
     key: str
-    key_place: Place
+    key_place: SourceLocation
     value: Node
 
 
@@ -76,7 +76,7 @@ class MappingNode:
     """A map; its keys are text, each occurs once."""
 
     entries: tuple[Entry, ...]
-    place: Place
+    place: SourceLocation
 
     def entry(self, key: str) -> Entry | None:
         """Return the entry of `key`, None when there is none."""
@@ -113,7 +113,7 @@ def node_at(node: Node, path: Sequence[str | int]) -> Node | None:
     return found
 
 
-def place_at(node: Node, path: Sequence[str | int]) -> Place:
+def place_at(node: Node, path: Sequence[str | int]) -> SourceLocation:
     """Return the place of the value at `path`, or of the deepest value on the way to it."""
     for step in path:
         below = child(node, step)
@@ -123,7 +123,7 @@ def place_at(node: Node, path: Sequence[str | int]) -> Place:
     return node.place
 
 
-def key_place_at(node: Node, path: Sequence[str | int]) -> Place:
+def key_place_at(node: Node, path: Sequence[str | int]) -> SourceLocation:
     """Return the place of the last key of `path`; for an index, or when there is no such key, as `place_at`."""
     above = node_at(node, path[:-1]) if path else None
     last = path[-1] if path else None

@@ -1,4 +1,4 @@
-"""YAML files, read safely into nodes with places; whatever is wrong in them becomes a `Fault`.
+"""YAML files, read safely into nodes with places; whatever is wrong in them becomes a `Diagnostic`.
 
 Only the parser's events are used: no Python object is ever made from a tag. Limits hold for size, depth, the number of
 nodes and what aliases expand to, so that no file, however made, takes much time or memory.
@@ -19,7 +19,7 @@ from compozy.config.masked import MaskedText
 from compozy.config.nodes import Node
 from compozy.config.syntax import syntax_fault
 from compozy.config.text import SourceText
-from compozy.errors import Fault, Place
+from compozy.errors import Diagnostic, SourceLocation
 
 MAX_BYTES = 10 * 1024 * 1024
 _NOT_PRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -31,7 +31,7 @@ class ParsedFile:
     """What a file holds: `node` is None when it is empty or no YAML; `faults` are in the order of the file."""
 
     node: Node | None
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[Diagnostic, ...] = ()
 
 
 def read_yaml(path: Path, *, file: str) -> ParsedFile:
@@ -39,7 +39,7 @@ def read_yaml(path: Path, *, file: str) -> ParsedFile:
     try:
         data = _read_limited(path)
     except OSError as error:
-        return _failed(Place(file=file), f"cannot be read: {error.strerror or error}")
+        return _failed(SourceLocation(file=file), f"cannot be read: {error.strerror or error}")
     return parse_yaml(data, file=file)
 
 
@@ -52,7 +52,7 @@ def parse_yaml(data: bytes, *, file: str, loader: Any = None) -> ParsedFile:
         loader: PyYAML loader class whose parser is used; the default is the fastest one there is.
     """
     if len(data) > MAX_BYTES:
-        return _failed(Place(file=file), f"the file is larger than {MAX_BYTES // 1024**2} MiB")
+        return _failed(SourceLocation(file=file), f"the file is larger than {MAX_BYTES // 1024**2} MiB")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -91,14 +91,14 @@ def _compose(source: SourceText, loader: Any) -> ParsedFile:
                 continue
             return ParsedFile(node=None, faults=_with_last(composer.faults, syntax_fault(source, error)))
         except (ValueError, OverflowError):  # PyYAML's own parser, on an escape beyond the last character
-            return _failed(Place(file=source.file), "an escape names a character that does not exist")
+            return _failed(SourceLocation(file=source.file), "an escape names a character that does not exist")
         return ParsedFile(node=node, faults=tuple(composer.faults))
 
 
-def _with_last(faults: list[Fault], last: Fault) -> tuple[Fault, ...]:
+def _with_last(faults: list[Diagnostic], last: Diagnostic) -> tuple[Diagnostic, ...]:
     """Add `last`, unless its line has a fault already: then it only is what the earlier one leads to."""
-    lines = {fault.place.line for fault in faults}
-    return tuple(faults) if last.place.line in lines else (*faults, last)
+    lines = {fault.location.line for fault in faults}
+    return tuple(faults) if last.location.line in lines else (*faults, last)
 
 
 def _events(text: str, loader: Any) -> Iterator[yaml.Event]:
@@ -106,5 +106,5 @@ def _events(text: str, loader: Any) -> Iterator[yaml.Event]:
     return untyped.parse(text, Loader=loader)
 
 
-def _failed(place: Place, message: str, hint: str = "") -> ParsedFile:
-    return ParsedFile(node=None, faults=(Fault(place=place, message=message, hint=hint, code="yaml"),))
+def _failed(place: SourceLocation, message: str, hint: str = "") -> ParsedFile:
+    return ParsedFile(node=None, faults=(Diagnostic(location=place, message=message, hint=hint, code="yaml"),))

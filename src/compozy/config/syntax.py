@@ -11,12 +11,12 @@ from collections.abc import Callable
 import yaml
 
 from compozy.config.text import SourceText
-from compozy.errors import Fault
+from compozy.errors import Diagnostic
 
 _Words = tuple[str, str]  # message, hint
 
 
-def syntax_fault(source: SourceText, error: yaml.MarkedYAMLError) -> Fault:
+def syntax_fault(source: SourceText, error: yaml.MarkedYAMLError) -> Diagnostic:
     """Return the fault that `error` is, at the place where the reader has to look."""
     problem = str(error.problem or "")
     at = _index(error.problem_mark)
@@ -25,8 +25,8 @@ def syntax_fault(source: SourceText, error: yaml.MarkedYAMLError) -> Fault:
         if re.search(pattern, f"{error.context or ''}: {problem}"):
             message, hint = say(source, at, opened)
             place = source.place(opened if at_opening and opened is not None else at)
-            return Fault(place=place, message=message, hint=hint, code="yaml")
-    return Fault(place=source.place(at), message=f"not YAML from here on: {problem}", code="yaml")
+            return Diagnostic(location=place, message=message, hint=hint, code="yaml")
+    return Diagnostic(location=source.place(at), message=f"not YAML from here on: {problem}", code="yaml")
 
 
 def _index(mark: yaml.Mark | None) -> int:

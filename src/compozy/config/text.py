@@ -6,7 +6,7 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
 
-from compozy.errors import Place
+from compozy.errors import SourceLocation
 
 _BREAK = re.compile(r"\r\n|\n|\r")
 
@@ -23,7 +23,7 @@ class SourceText:
         starts = (0, *(found.end() for found in _BREAK.finditer(self.text)))
         object.__setattr__(self, "line_starts", starts)
 
-    def place(self, index: int) -> Place:
+    def place(self, index: int) -> SourceLocation:
         """Return the line and column of the character at `index`."""
         line = bisect_right(self.line_starts, index)
-        return Place(file=self.file, line=line, col=index - self.line_starts[line - 1] + 1)
+        return SourceLocation(file=self.file, line=line, col=index - self.line_starts[line - 1] + 1)

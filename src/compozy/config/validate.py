@@ -30,7 +30,7 @@ from compozy.config.nodes import (
 from compozy.config.scalars import Scalar, resolve_plain
 from compozy.config.shape import branches_at, fields_by_key, is_secret_at, keys_of_field, model_at
 from compozy.config.words import describe, join_choices, show_value
-from compozy.errors import Fault
+from compozy.errors import Diagnostic
 from compozy.nearest import suggest
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -56,7 +56,7 @@ _SWITCH_WORDS = {
 }
 
 
-def validate(model: type[Model], node: Node, *, label: str) -> tuple[Model | None, list[Fault]]:
+def validate(model: type[Model], node: Node, *, label: str) -> tuple[Model | None, list[Diagnostic]]:
     """Return the model of `node`, or None and its faults, in the order of the file.
 
     Args:
@@ -122,22 +122,22 @@ def _read_otherwise(scalar: ScalarNode, now: Scalar, *, is_switch: bool) -> Scal
         return None
 
 
-def _fault(model: type[BaseModel], node: Node, error: ErrorDetails, label: str) -> Fault:
+def _fault(model: type[BaseModel], node: Node, error: ErrorDetails, label: str) -> Diagnostic:
     path = _path(error)
     if error["type"] == "extra_forbidden":
         return _unknown_key(model, node, path, label)
     if error["type"] == "missing":
         message = f"missing key {path[-1]!r} in {_name_of(node, path[:-1], label)}"
-        return Fault(place=place_at(node, path[:-1]), message=message, code="missing_key")
+        return Diagnostic(location=place_at(node, path[:-1]), message=message, code="missing_key")
     if error["type"] == "union_tag_invalid":
         return _unknown_tag(node, path, error)
     secret = is_secret_at(model, path, node)
     message, hint = describe(error["type"], error.get("ctx", {}), node_at(node, path), is_secret=secret)
     prefix = f"{_dotted_end(path)}: " if path else f"{label}: "
-    return Fault(place=place_at(node, path), message=prefix + message, hint=hint, code="value")
+    return Diagnostic(location=place_at(node, path), message=prefix + message, hint=hint, code="value")
 
 
-def _unknown_key(model: type[BaseModel], node: Node, path: NodePath, label: str) -> Fault:
+def _unknown_key(model: type[BaseModel], node: Node, path: NodePath, label: str) -> Diagnostic:
     key = str(path[-1])
     place = key_place_at(node, path)
     owner = model_at(model, path[:-1], node)
@@ -145,24 +145,24 @@ def _unknown_key(model: type[BaseModel], node: Node, path: NodePath, label: str)
     synonym = _written_synonym(owner, key)
     if synonym:
         message = f"{key!r} and {synonym!r} mean the same"
-        return Fault(place=place, message=message, hint="write one of them", code="duplicate_key")
+        return Diagnostic(location=place, message=message, hint="write one of them", code="duplicate_key")
     hint = _hint_of_branches(branches_at(model, path[:-1], node), key) or _hint(owner, key)
-    return Fault(place=place, message=f"unknown key {key!r} in {name}", hint=hint, code="unknown_key")
+    return Diagnostic(location=place, message=f"unknown key {key!r} in {name}", hint=hint, code="unknown_key")
 
 
-def _unknown_tag(node: Node, path: NodePath, error: ErrorDetails) -> Fault:
+def _unknown_tag(node: Node, path: NodePath, error: ErrorDetails) -> Diagnostic:
     """Return the fault of a value whose `type` is none, or that is no map at all."""
     value = node_at(node, path)
     if not isinstance(value, MappingNode):
         message = f"{_dotted_end(path)}: expected a map, got {show_value(value)}"
-        return Fault(place=place_at(node, path), message=message, code="value")
+        return Diagnostic(location=place_at(node, path), message=message, code="value")
     tags = re.findall(r"<(\w+)>", str(error.get("ctx", {}).get("expected_tags", "")))
     kinds = [tag for tag in tags if tag != "id"]
     found = value.entry("type")
     written = found.value.text if found is not None and isinstance(found.value, ScalarNode) else ""
     message = f"type: expected {join_choices(kinds)}, got {show_value(found.value if found else None)}"
     hint = ABSENT_KINDS.get(written) or suggest(written, kinds)
-    return Fault(place=place_at(value, ("type",)), message=message, hint=hint, code="value")
+    return Diagnostic(location=place_at(value, ("type",)), message=message, hint=hint, code="value")
 
 
 def _hint_of_branches(branches: Mapping[str, type[BaseModel]], key: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from compozy.errors import ExpressionError, ExpressionSyntaxError, Place
+from compozy.errors import ExpressionError, ExpressionSyntaxError, SourceLocation
 from compozy.expression.limits import DEFAULT_LIMITS, Budget, Exhausted, Limits
 from compozy.expression.machine import Machine
 from compozy.expression.nodes import Literal, Node
@@ -17,7 +17,7 @@ from compozy.expression.tokens import SyntaxFault
 from compozy.expression.truth import never_true_or_false
 from compozy.expression.values import Fail, show, to_json, type_words
 
-Locate = Callable[[int], Place]
+Locate = Callable[[int], SourceLocation]
 CACHED_EXPRESSIONS = 1024
 _LONGEST_SHOWN = 60
 
@@ -174,10 +174,10 @@ def _error(
     kind: type[ExpressionError], fault: Fail | SyntaxFault, text: str, name: str, locate: Locate | None
 ) -> ExpressionError:
     offset = max(fault.offset, 0)
-    place = locate(offset) if locate else None
-    if place is None:
+    location = locate(offset) if locate else None
+    if location is None:
         line = 1 + text.count("\n", 0, offset)
         message = f"{name}:{line}:{offset - text.rfind(chr(10), 0, offset)}: {fault.message}"
     else:
         message = fault.message
-    return kind(message, name=name, offset=offset, place=place, hint=fault.hint)
+    return kind(message, name=name, offset=offset, location=location, hint=fault.hint)

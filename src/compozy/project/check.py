@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from compozy.config.database_rules import check_database
-from compozy.errors import Fault
+from compozy.errors import Diagnostic
 from compozy.project.check_knowledge import check_knowledge
 from compozy.project.check_providers import check_providers
 from compozy.project.check_templates import check_templates
@@ -14,7 +14,7 @@ from compozy.project.outline import outline_project
 from compozy.project.sources import ProjectSources
 
 
-def check_project(read: ProjectSources) -> Iterator[Fault]:
+def check_project(read: ProjectSources) -> Iterator[Diagnostic]:
     """Yield every fault that is not one of a single value."""
     project = outline_project(read)
     if read.is_readable:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from compozy.config.nodes import MappingNode, NodePath, key_place_at, node_at, place_at
-from compozy.errors import Fault, Place
+from compozy.errors import Diagnostic, SourceLocation
 from compozy.nearest import suggest
 from compozy.project.outline import ProjectOutline, id_place, map_items, text_at
 from compozy.project.sources import ProjectSources
@@ -27,7 +27,7 @@ _INDEXES = {
 }
 
 
-def check_knowledge(read: ProjectSources, project: ProjectOutline) -> Iterator[Fault]:
+def check_knowledge(read: ProjectSources, project: ProjectOutline) -> Iterator[Diagnostic]:
     """Yield what is wrong with knowledge bases, their stores and embedders, and with what names them."""
     below = node_at(read.node, ("knowledge",))
     settings = below if isinstance(below, MappingNode) else MappingNode(entries=(), place=read.node.place)
@@ -50,17 +50,17 @@ def _ids(settings: MappingNode, name: str) -> list[str]:
     return [item_id for _, item in map_items(settings, name) if (item_id := text_at(item, "id"))]
 
 
-def _check_duplicates(settings: MappingNode, name: str) -> Iterator[Fault]:
-    first: dict[str, Place] = {}
+def _check_duplicates(settings: MappingNode, name: str) -> Iterator[Diagnostic]:
+    first: dict[str, SourceLocation] = {}
     for _, item in map_items(settings, name):
         item_id, place = text_at(item, "id"), id_place(item)
         if item_id and item_id in first:
             message = f"duplicate {_NOUNS[name]} id {item_id!r}, first in line {first[item_id].line}"
-            yield Fault(place=place, message=message, code="duplicate_id")
+            yield Diagnostic(location=place, message=message, code="duplicate_id")
         first.setdefault(item_id, place)
 
 
-def _check_store(store: MappingNode) -> Iterator[Fault]:
+def _check_store(store: MappingNode) -> Iterator[Diagnostic]:
     kind = text_at(store, "provider") or text_at(store, "type")
     if kind not in _INDEXES:
         return
@@ -69,38 +69,40 @@ def _check_store(store: MappingNode) -> Iterator[Fault]:
         if kinds is not None and kind not in kinds:
             message = f"{entry.key!r} means nothing to a {kind} store"
             hint = f"it is for {', '.join(sorted(kinds))}"
-            yield Fault(place=entry.key_place, message=message, hint=hint, code="knowledge")
+            yield Diagnostic(location=entry.key_place, message=message, hint=hint, code="knowledge")
     address, path = text_at(store, "url") or text_at(store, "dsn"), text_at(store, "path")
     if kind == "qdrant" and bool(address) == bool(path):
         found = "both" if address else "neither"
         hint = "name the server's `url`, or a folder as `path` for the embedded mode"
         message = f"a qdrant store has a url or a path, this one has {found}"
-        yield Fault(place=id_place(store), message=message, hint=hint, code="knowledge")
+        yield Diagnostic(location=id_place(store), message=message, hint=hint, code="knowledge")
     index = text_at(store, "index", "type")
     if index in _INDEXES["pgvector"] and index not in _INDEXES[kind]:
         hint = f"it can be {' or '.join(sorted(_INDEXES[kind]))}"
         place = place_at(store, ("index", "type"))
-        yield Fault(place=place, message=f"a {kind} store has no {index} index", hint=hint, code="knowledge")
+        yield Diagnostic(location=place, message=f"a {kind} store has no {index} index", hint=hint, code="knowledge")
 
 
-def _check_base(base: MappingNode, ids: dict[str, list[str]]) -> Iterator[Fault]:
+def _check_base(base: MappingNode, ids: dict[str, list[str]]) -> Iterator[Diagnostic]:
     for key, name in (("vector_db", "vector_dbs"), ("embedder", "embedders")):
         wanted = text_at(base, key)
         if wanted and wanted not in ids[name]:
             yield _unknown(base, (key,), wanted, _NOUNS[name], ids[name])
     if not ids["vector_dbs"]:
         message = "a knowledge base needs a vector store"
-        yield Fault(place=id_place(base), message=message, hint="add one to `knowledge.vector_dbs`", code="knowledge")
+        yield Diagnostic(
+            location=id_place(base), message=message, hint="add one to `knowledge.vector_dbs`", code="knowledge"
+        )
     size, overlap = text_at(base, "chunking", "size"), text_at(base, "chunking", "overlap")
     if size.isascii() and size.isdigit() and overlap.isascii() and overlap.isdigit() and int(overlap) >= int(size):
         place = place_at(base, ("chunking", "overlap"))
-        yield Fault(place=place, message=f"overlap: must be less than size ({size})", code="knowledge")
+        yield Diagnostic(location=place, message=f"overlap: must be less than size ({size})", code="knowledge")
     if text_at(base, "ingest") == "on_start" and node_at(base, ("sources",)) is None:
         message = "a knowledge base that is taken in on start needs sources"
-        yield Fault(place=place_at(base, ("ingest",)), message=message, code="knowledge")
+        yield Diagnostic(location=place_at(base, ("ingest",)), message=message, code="knowledge")
 
 
-def _check_bindings(owner: MappingNode, path: NodePath, bases: list[str]) -> Iterator[Fault]:
+def _check_bindings(owner: MappingNode, path: NodePath, bases: list[str]) -> Iterator[Diagnostic]:
     for _, binding in map_items(owner, *(str(part) for part in path)):
         key = "knowledge_base_id" if binding.entry("knowledge_base_id") else "id"
         wanted = text_at(binding, key)
@@ -108,7 +110,7 @@ def _check_bindings(owner: MappingNode, path: NodePath, bases: list[str]) -> Ite
             yield _unknown(binding, (key,), wanted, "knowledge base", bases)
 
 
-def _unknown(owner: MappingNode, path: NodePath, wanted: str, noun: str, known: list[str]) -> Fault:
+def _unknown(owner: MappingNode, path: NodePath, wanted: str, noun: str, known: list[str]) -> Diagnostic:
     hint = suggest(wanted, known) or (f"the project has {', '.join(known)}" if known else "the project has none")
     message = f"{path[-1]}: there is no {noun} {wanted!r}"
-    return Fault(place=key_place_at(owner, path), message=message, hint=hint, code="reference")
+    return Diagnostic(location=key_place_at(owner, path), message=message, hint=hint, code="reference")

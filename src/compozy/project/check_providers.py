@@ -8,7 +8,7 @@ from pathlib import Path
 
 from compozy.config.addresses import check_web_address
 from compozy.config.nodes import MappingNode, Node, ScalarNode, SequenceNode, key_place_at, place_at
-from compozy.errors import Fault, Place
+from compozy.errors import Diagnostic, SourceLocation
 from compozy.nearest import suggest
 from compozy.project.outline import ProjectOutline, ProviderOutline, id_place, text_at
 from compozy.project.paths import absolute
@@ -25,7 +25,7 @@ _KINDS = {
 }
 
 
-def check_providers(project: ProjectOutline, root: Path) -> Iterator[Fault]:
+def check_providers(project: ProjectOutline, root: Path) -> Iterator[Diagnostic]:
     """Yield what is wrong with the providers; `root` is the project's folder."""
     yield from _check_ids(project.providers)
     yield from _check_fallbacks(project.providers)
@@ -42,17 +42,17 @@ def check_providers(project: ProjectOutline, root: Path) -> Iterator[Fault]:
         yield from _check_address(provider)
 
 
-def _check_ids(providers: tuple[ProviderOutline, ...]) -> Iterator[Fault]:
-    first: dict[str, Place] = {}
+def _check_ids(providers: tuple[ProviderOutline, ...]) -> Iterator[Diagnostic]:
+    first: dict[str, SourceLocation] = {}
     for provider in providers:
         place = id_place(provider.node)
         if provider.id and provider.id in first:
             message = f"duplicate provider id {provider.id!r}, first in line {first[provider.id].line}"
-            yield Fault(place=place, message=message, code="duplicate_id")
+            yield Diagnostic(location=place, message=message, code="duplicate_id")
         first.setdefault(provider.id, place)
 
 
-def _check_fallbacks(providers: tuple[ProviderOutline, ...]) -> Iterator[Fault]:
+def _check_fallbacks(providers: tuple[ProviderOutline, ...]) -> Iterator[Diagnostic]:
     by_id = {provider.id: provider for provider in reversed(providers) if provider.id}
     reported: set[str] = set()
     for provider in providers:
@@ -62,13 +62,13 @@ def _check_fallbacks(providers: tuple[ProviderOutline, ...]) -> Iterator[Fault]:
         if provider.fallback not in by_id:
             hint = suggest(provider.fallback, by_id) or f"the providers are {', '.join(by_id)}"
             message = f"fallback: there is no provider {provider.fallback!r}"
-            yield Fault(place=place, message=message, hint=hint, code="reference")
+            yield Diagnostic(location=place, message=message, hint=hint, code="reference")
             continue
         circle = _circle(provider.id, by_id)
         if circle and not reported & set(circle):
             reported |= set(circle)
             message = f"fallback goes in a circle: {' -> '.join([*circle, circle[0]])}"
-            yield Fault(place=place, message=message, code="cycle")
+            yield Diagnostic(location=place, message=message, code="cycle")
 
 
 def _circle(start: str, by_id: dict[str, ProviderOutline]) -> list[str]:
@@ -81,7 +81,7 @@ def _circle(start: str, by_id: dict[str, ProviderOutline]) -> list[str]:
     return seen if following == start else []
 
 
-def _check_kind(provider: ProviderOutline) -> Iterator[Fault]:
+def _check_kind(provider: ProviderOutline) -> Iterator[Diagnostic]:
     known_kinds = frozenset[str]().union(*_KINDS.values())
     for entry in provider.node.entries:
         kinds = _KINDS.get(entry.key)
@@ -89,21 +89,23 @@ def _check_kind(provider: ProviderOutline) -> Iterator[Fault]:
             continue
         message = f"{entry.key!r} means nothing to a provider of type {provider.type}"
         hint = f"it is for {', '.join(sorted(kinds))}"
-        yield Fault(place=entry.key_place, message=message, hint=hint, code="provider")
+        yield Diagnostic(location=entry.key_place, message=message, hint=hint, code="provider")
 
 
-def _check_script(provider: ProviderOutline, task_ids: set[str] | None) -> Iterator[Fault]:
+def _check_script(provider: ProviderOutline, task_ids: set[str] | None) -> Iterator[Diagnostic]:
     entry = provider.node.entry("responses")
     responses = entry.value if entry else None
     if responses is None or _is_empty(responses):
         place = entry.key_place if entry else id_place(provider.node)
         hint = "write `responses:` with a list of answers, such as `- text: Hello`"
-        yield Fault(place=place, message="a scripted provider needs responses", hint=hint, code="provider")
+        yield Diagnostic(location=place, message="a scripted provider needs responses", hint=hint, code="provider")
     if isinstance(responses, MappingNode):
         for each in responses.entries:
             if task_ids is not None and not _names_task(each.key, task_ids):
                 message = f"responses: no workflow has a task {each.key!r}"
-                yield Fault(place=each.key_place, message=message, hint=suggest(each.key, task_ids), code="reference")
+                yield Diagnostic(
+                    location=each.key_place, message=message, hint=suggest(each.key, task_ids), code="reference"
+                )
             yield from _check_answers(each.value)
     elif isinstance(responses, SequenceNode):
         yield from _check_answers(responses)
@@ -123,7 +125,7 @@ def _is_empty(node: Node) -> bool:
     return not (node.entries if isinstance(node, MappingNode) else node.items)
 
 
-def _check_answers(node: Node) -> Iterator[Fault]:
+def _check_answers(node: Node) -> Iterator[Diagnostic]:
     for answer in node.items if isinstance(node, SequenceNode) else (node,):
         if not isinstance(answer, MappingNode):
             continue
@@ -131,10 +133,10 @@ def _check_answers(node: Node) -> Iterator[Fault]:
         if len(written) != 1:
             found = " and ".join(written) or "none of them"
             message = f"a response has one of text, json or error, this one has {found}"
-            yield Fault(place=answer.place, message=message, code="provider")
+            yield Diagnostic(location=answer.place, message=message, code="provider")
 
 
-def _check_path(provider: ProviderOutline, root: Path) -> Iterator[Fault]:
+def _check_path(provider: ProviderOutline, root: Path) -> Iterator[Diagnostic]:
     path = text_at(provider.node, "path")
     if not path or provider.type != "local":
         return
@@ -142,13 +144,13 @@ def _check_path(provider: ProviderOutline, root: Path) -> Iterator[Fault]:
     if "\0" in path or not Path(absolute(path, root)).is_file():
         message = f"path: there is no file {path!r}"
         hint = f"a relative path counts from {root}; leave `path` out for the model that is installed"
-        yield Fault(place=place, message=message, hint=hint, code="reference")
+        yield Diagnostic(location=place, message=message, hint=hint, code="reference")
     elif not path.lower().endswith(".gguf"):
-        yield Fault(place=place, message=f"path: {path!r} is no GGUF file", code="provider")
+        yield Diagnostic(location=place, message=f"path: {path!r} is no GGUF file", code="provider")
 
 
-def _check_address(provider: ProviderOutline) -> Iterator[Fault]:
+def _check_address(provider: ProviderOutline) -> Iterator[Diagnostic]:
     problem = check_web_address(text_at(provider.node, "base_url"))
     if problem is not None:
         place = key_place_at(provider.node, ("base_url",))
-        yield Fault(place=place, message=f"base_url: {problem}", code="value")
+        yield Diagnostic(location=place, message=f"base_url: {problem}", code="value")

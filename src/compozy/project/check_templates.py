@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from compozy.config.nodes import MappingNode, NodePath, ScalarNode, node_at, to_value, walk_scalars
-from compozy.errors import ExpressionSyntaxError, Fault, TemplateSyntaxError
+from compozy.errors import Diagnostic, ExpressionSyntaxError, TemplateSyntaxError
 from compozy.expression import check, check_condition
 from compozy.expression import compile as compile_expression
 from compozy.project.check_references import Frame, Reading, Words, check_reference
@@ -36,7 +36,7 @@ class _Text:
     children: bool = False
 
 
-def check_templates(project: ProjectOutline) -> Iterator[Fault]:
+def check_templates(project: ProjectOutline) -> Iterator[Diagnostic]:
     """Yield what is wrong with the templates and expressions of every workflow."""
     for workflow in project.workflows:
         binds_knowledge = project.binds_knowledge or workflow.node.entry("knowledge") is not None
@@ -57,7 +57,7 @@ def _input_schema(workflow: WorkflowOutline) -> Any:
     return None
 
 
-def _check_list(reading: Reading, tasks: TaskList) -> Iterator[Fault]:
+def _check_list(reading: Reading, tasks: TaskList) -> Iterator[Diagnostic]:
     members = {task.id: task for task in tasks.members() if task.id}
     for flow in flows_of(tasks, reading.workflow.node):
         for task in flow.tasks:
@@ -66,7 +66,7 @@ def _check_list(reading: Reading, tasks: TaskList) -> Iterator[Fault]:
             yield from _check_task(replace(reading, frames=(frame, *reading.frames), roots=roots), task)
 
 
-def _check_task(reading: Reading, task: TaskOutline) -> Iterator[Fault]:
+def _check_task(reading: Reading, task: TaskOutline) -> Iterator[Diagnostic]:
     for text in _texts(task):
         children = task.below.members() if text.children and task.below is not None else ()
         inner = replace(
@@ -82,7 +82,7 @@ def _check_task(reading: Reading, task: TaskOutline) -> Iterator[Fault]:
         yield from _check_list(replace(reading, roots=reading.roots | _roots_below(task)), task.below)
 
 
-def _check_truth(task: TaskOutline, path: NodePath) -> Iterator[Fault]:
+def _check_truth(task: TaskOutline, path: NodePath) -> Iterator[Diagnostic]:
     """Refuse a condition that can never be one, by its own words; what is no expression is told elsewhere."""
     found = node_at(task.node, path)
     if not isinstance(found, ScalarNode) or not isinstance(found.value, str) or has_actions(found.value):
@@ -91,7 +91,7 @@ def _check_truth(task: TaskOutline, path: NodePath) -> Iterator[Fault]:
         return
     for problem in check_condition(found.text):
         message = f"this condition cannot be used: {problem.message}"
-        yield Fault(place=found.locate(problem.offset), message=message, hint=problem.hint, code="expression")
+        yield Diagnostic(location=found.locate(problem.offset), message=message, hint=problem.hint, code="expression")
 
 
 def _texts(task: TaskOutline) -> Iterator[_Text]:
@@ -119,7 +119,7 @@ def _with_aliases(task: TaskOutline, roots: frozenset[str]) -> frozenset[str]:
     return roots | {text_at(task.node, key) for key, root in task.kind.aliases.items() if root in roots} - {""}
 
 
-def _check_below(reading: Reading, path: NodePath) -> Iterator[Fault]:
+def _check_below(reading: Reading, path: NodePath) -> Iterator[Diagnostic]:
     found = node_at(reading.workflow.node, path)
     for below, scalar in walk_scalars(found) if found is not None else ():
         if not isinstance(scalar.value, str):
@@ -130,11 +130,13 @@ def _check_below(reading: Reading, path: NodePath) -> Iterator[Fault]:
             yield from _check_expression(reading, scalar)
 
 
-def _check_template(reading: Reading, scalar: ScalarNode, name: str) -> Iterator[Fault]:
+def _check_template(reading: Reading, scalar: ScalarNode, name: str) -> Iterator[Diagnostic]:
     try:
         template = compile_template(scalar.text, name=name, dialect="compozy", locate=scalar.locate)
     except TemplateSyntaxError as error:
-        yield Fault(place=error.place or scalar.place, message=error.message, hint=error.hint, code=error.code)
+        yield Diagnostic(
+            location=error.location or scalar.place, message=error.message, hint=error.hint, code=error.code
+        )
         return
     for reference in template.references:
         words = check_reference(reading, reference.path)
@@ -142,11 +144,13 @@ def _check_template(reading: Reading, scalar: ScalarNode, name: str) -> Iterator
             yield _fault(words, reference.place or scalar.place)
 
 
-def _check_expression(reading: Reading, scalar: ScalarNode) -> Iterator[Fault]:
+def _check_expression(reading: Reading, scalar: ScalarNode) -> Iterator[Diagnostic]:
     try:
         expression = compile_expression(scalar.text, locate=scalar.locate)
     except ExpressionSyntaxError as error:
-        yield Fault(place=error.place or scalar.place, message=error.message, hint=error.hint, code=error.code)
+        yield Diagnostic(
+            location=error.location or scalar.place, message=error.message, hint=error.hint, code=error.code
+        )
         return
     for reference in expression.references:
         words = check_reference(reading, reference.path, joined=reference.joined, is_cel=True)
@@ -154,5 +158,5 @@ def _check_expression(reading: Reading, scalar: ScalarNode) -> Iterator[Fault]:
             yield _fault(words, scalar.locate(reference.offset))
 
 
-def _fault(words: Words, place: Any) -> Fault:
-    return Fault(place=place, message=words.message, hint=words.hint, code="reference")
+def _fault(words: Words, place: Any) -> Diagnostic:
+    return Diagnostic(location=place, message=words.message, hint=words.hint, code="reference")

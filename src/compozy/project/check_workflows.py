@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from compozy.config.nodes import MappingNode, NodePath, key_place_at, node_at, place_at, to_value
-from compozy.errors import Fault, Place
+from compozy.errors import Diagnostic, SourceLocation
 from compozy.nearest import suggest
 from compozy.project.check_tasks import check_tasks
 from compozy.project.outline import ProjectOutline, TaskOutline, WorkflowOutline, id_place, text_at
@@ -14,7 +14,7 @@ from compozy.schema import check_schema
 from compozy.schema.words import TYPES
 
 
-def check_workflows(project: ProjectOutline) -> Iterator[Fault]:
+def check_workflows(project: ProjectOutline) -> Iterator[Diagnostic]:
     """Yield what is wrong with ids, transitions, providers and schemas of the workflows."""
     yield from _check_workflow_ids(project.workflows)
     provider_ids = [provider.id for provider in project.providers if provider.id]
@@ -27,8 +27,8 @@ def check_workflows(project: ProjectOutline) -> Iterator[Fault]:
             yield from _check_schemas(workflow, task)
 
 
-def _check_workflow_ids(workflows: tuple[WorkflowOutline, ...]) -> Iterator[Fault]:
-    places: defaultdict[str, list[Place]] = defaultdict(list)
+def _check_workflow_ids(workflows: tuple[WorkflowOutline, ...]) -> Iterator[Diagnostic]:
+    places: defaultdict[str, list[SourceLocation]] = defaultdict(list)
     for workflow in workflows:
         if workflow.id:
             places[workflow.id].append(id_place(workflow.node))
@@ -36,59 +36,61 @@ def _check_workflow_ids(workflows: tuple[WorkflowOutline, ...]) -> Iterator[Faul
         for place in found if len(found) > 1 else ():
             others = ", ".join(str(other) for other in found if other != place)
             message = f"duplicate workflow id {workflow_id!r}, also in {others}"
-            yield Fault(place=place, message=message, code="duplicate_id")
+            yield Diagnostic(location=place, message=message, code="duplicate_id")
 
 
-def _check_input(workflow: WorkflowOutline) -> Iterator[Fault]:
+def _check_input(workflow: WorkflowOutline) -> Iterator[Diagnostic]:
     paths: list[NodePath] = [("input",), ("config", "input")]
     written = [path for path in paths if isinstance(node_at(workflow.node, path), MappingNode)]
     if len(written) > 1:
         place = key_place_at(workflow.node, ("config", "input"))
         message = "'config.input' and 'input' mean the same"
-        yield Fault(place=place, message=message, hint="write one of them", code="duplicate_key")
+        yield Diagnostic(location=place, message=message, hint="write one of them", code="duplicate_key")
     for path in written:
         yield from _check_schema(workflow.node, path)
         yield from _check_is_map(workflow.node, path, "the input is a map")
 
 
-def _check_schemas(workflow: WorkflowOutline, task: TaskOutline) -> Iterator[Fault]:
+def _check_schemas(workflow: WorkflowOutline, task: TaskOutline) -> Iterator[Diagnostic]:
     for key in ("input", "output", *task.kind.schemas):
         yield from _check_schema(workflow.node, (*task.path, key))
     yield from _check_is_map(workflow.node, (*task.path, "input"), "the input of a task is its `with`, a map")
 
 
-def _check_is_map(node: MappingNode, path: NodePath, words: str) -> Iterator[Fault]:
+def _check_is_map(node: MappingNode, path: NodePath, words: str) -> Iterator[Diagnostic]:
     kind = text_at(node, *path, "type")
     if kind in TYPES and kind != "object":
         place = place_at(node, (*path, "type"))
-        yield Fault(place=place, message=f"{words}: expected type object, got {kind}", code="schema")
+        yield Diagnostic(location=place, message=f"{words}: expected type object, got {kind}", code="schema")
 
 
-def _check_agent(task: TaskOutline) -> Iterator[Fault]:
+def _check_agent(task: TaskOutline) -> Iterator[Diagnostic]:
     agent = node_at(task.node, ("agent",))
     if isinstance(agent, MappingNode) and not task.has_prompt:
         message = f"task {task.id!r} has an agent, but no prompt"
-        yield Fault(place=key_place_at(task.node, ("agent",)), message=message, hint="add a `prompt`", code="task")
+        yield Diagnostic(
+            location=key_place_at(task.node, ("agent",)), message=message, hint="add a `prompt`", code="task"
+        )
 
 
-def _check_provider(task: TaskOutline, provider_ids: list[str]) -> Iterator[Fault]:
+def _check_provider(task: TaskOutline, provider_ids: list[str]) -> Iterator[Diagnostic]:
     llm = text_at(task.node, "agent", "llm")
     if llm and llm not in provider_ids:
         known = f"the providers are {', '.join(provider_ids)}" if provider_ids else "add it under `llm.providers`"
         place = place_at(task.node, ("agent", "llm"))
         message = f"llm: there is no provider {llm!r}"
-        yield Fault(place=place, message=message, hint=suggest(llm, provider_ids) or known, code="reference")
+        yield Diagnostic(location=place, message=message, hint=suggest(llm, provider_ids) or known, code="reference")
     elif task.has_prompt and not provider_ids:
         place = key_place_at(task.node, ("prompt",))
         message = f"task {task.id!r} has a prompt, but the project has no model provider"
-        yield Fault(place=place, message=message, hint="add one under `llm.providers`", code="reference")
+        yield Diagnostic(location=place, message=message, hint="add one under `llm.providers`", code="reference")
 
 
-def _check_schema(node: MappingNode, path: NodePath) -> Iterator[Fault]:
+def _check_schema(node: MappingNode, path: NodePath) -> Iterator[Diagnostic]:
     found = node_at(node, path)
     if not isinstance(found, MappingNode):
         return
     for problem in check_schema(to_value(found)):
         message = f"{path[-1]} schema: {problem.message}"
         place = (key_place_at if problem.at_key else place_at)(found, problem.path)
-        yield Fault(place=place, message=message, code="schema")
+        yield Diagnostic(location=place, message=message, code="schema")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from compozy.config.nodes import MappingNode, Node, ScalarNode, SequenceNode, child, node_at
-from compozy.errors import Fault, Place
+from compozy.errors import Diagnostic, SourceLocation
 from compozy.filepatterns import find_files
 
 MAX_FILES = 1000
@@ -22,7 +22,7 @@ class Discovered:
     """Workflow files in the order of their names, and what is wrong with how they are named."""
 
     files: tuple[Path, ...]
-    faults: tuple[Fault, ...]
+    faults: tuple[Diagnostic, ...]
 
 
 def discover_workflow_files(node: MappingNode, *, config_file: Path, cwd: Path) -> Discovered:
@@ -35,7 +35,7 @@ def discover_workflow_files(node: MappingNode, *, config_file: Path, cwd: Path) 
     """
     search = _Search(root=config_file.parent, cwd=cwd, config_file=config_file)
     for pattern in ("workflows/*.yaml", "workflows/*.yml"):
-        search.add_matches(pattern, Place(file=pattern))
+        search.add_matches(pattern, SourceLocation(file=pattern))
     for scalar in _texts(node, "include") if _is_autoload_enabled(node) else ():
         search.include(scalar)
     for scalar in _texts(node, "exclude"):
@@ -45,7 +45,9 @@ def discover_workflow_files(node: MappingNode, *, config_file: Path, cwd: Path) 
     files = sorted(search.found)
     if len(files) > MAX_FILES:
         message = f"the project has more than {MAX_FILES} workflow files"
-        search.faults.append(Fault(place=Place(file=shown(config_file, cwd)), message=message, code="files"))
+        search.faults.append(
+            Diagnostic(location=SourceLocation(file=shown(config_file, cwd)), message=message, code="files")
+        )
     return Discovered(files=tuple(files[:MAX_FILES]), faults=tuple(search.faults))
 
 
@@ -60,7 +62,7 @@ class _Search:
     cwd: Path
     config_file: Path
     found: dict[Path, None] = field(default_factory=dict[Path, None])
-    faults: list[Fault] = field(default_factory=list[Fault])
+    faults: list[Diagnostic] = field(default_factory=list[Diagnostic])
 
     def include(self, scalar: ScalarNode) -> None:
         if not self._is_inside(scalar):
@@ -75,9 +77,9 @@ class _Search:
             for path in self._glob(scalar.text, scalar.place):
                 self.found.pop(path, None)
 
-    def add_matches(self, pattern: str, place: Place) -> None:
+    def add_matches(self, pattern: str, place: SourceLocation) -> None:
         for path in self._glob(pattern, place):
-            file = Place(file=shown(path, self.cwd))
+            file = SourceLocation(file=shown(path, self.cwd))
             if path.suffix in SUFFIXES and not path.is_file():
                 what = "the link leads to no file" if path.is_symlink() else "this is no ordinary file"
                 self._fault(file, what, "replace it with a file, or delete it")
@@ -95,7 +97,7 @@ class _Search:
         else:
             self._add(path, scalar.place)
 
-    def _add(self, path: Path, place: Place) -> None:
+    def _add(self, path: Path, place: SourceLocation) -> None:
         if path.resolve().is_relative_to(self.root.resolve()):
             self.found[path] = None
         else:
@@ -111,7 +113,7 @@ class _Search:
             self._fault(scalar.place, f"{scalar.text!r} leads out of the project's folder", "name files inside of it")
         return is_inside
 
-    def _glob(self, pattern: str, place: Place) -> list[Path]:
+    def _glob(self, pattern: str, place: SourceLocation) -> list[Path]:
         pattern = str(PurePosixPath(pattern))
         if any("**" in part and part != "**" for part in PurePosixPath(pattern).parts):
             self._fault(place, f"{pattern!r} is no pattern of files", "`**` stands alone between slashes")
@@ -131,8 +133,8 @@ class _Search:
 
         yield from (path for path in find_files(self.root, pattern, skips=skips) if not path.is_dir())
 
-    def _fault(self, place: Place, message: str, hint: str = "") -> None:
-        self.faults.append(Fault(place=place, message=message, hint=hint, code="files"))
+    def _fault(self, place: SourceLocation, message: str, hint: str = "") -> None:
+        self.faults.append(Diagnostic(location=place, message=message, hint=hint, code="files"))
 
 
 def _is_autoload_enabled(node: MappingNode) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 from compozy.config.layers import Layer
 from compozy.config.nodes import MappingNode, NodePath, ScalarNode, node_at
 from compozy.config.validate import validate
-from compozy.errors import Fault, ProjectError, UsageError
+from compozy.errors import Diagnostic, ProjectError, UsageError
 from compozy.project.check import check_project
 from compozy.project.file import ProjectFile
 from compozy.project.loaded import InvalidWorkflow, LoadedProject, LoadedWorkflow
@@ -71,13 +71,13 @@ def load_project(
     return _without_invalid(project, invalid)
 
 
-def _invalid_workflows(read: ProjectSources, faults: Iterable[Fault]) -> tuple[InvalidWorkflow, ...]:
+def _invalid_workflows(read: ProjectSources, faults: Iterable[Diagnostic]) -> tuple[InvalidWorkflow, ...]:
     """Return the workflow files that `faults` are about. Faults of which files there are count as those of a file."""
     files = {file.shown: file for file in read.workflows}
-    by_file: defaultdict[str, set[Fault]] = defaultdict(set)
+    by_file: defaultdict[str, set[Diagnostic]] = defaultdict(set)
     for fault in faults:
-        if fault.place.file in files or fault in read.workflow_faults:
-            by_file[fault.place.file].add(fault)
+        if fault.location.file in files or fault in read.workflow_faults:
+            by_file[fault.location.file].add(fault)
     return tuple(
         InvalidWorkflow(
             id=_declared_id(files.get(name)) or Path(name).stem,
@@ -98,9 +98,9 @@ def _without_invalid(project: LoadedProject, invalid: tuple[InvalidWorkflow, ...
     return replace(project, workflows=valid, invalid_workflows=invalid)
 
 
-def _validate_workflows(files: Iterable[WorkflowSourceFile]) -> tuple[dict[str, LoadedWorkflow], list[Fault]]:
+def _validate_workflows(files: Iterable[WorkflowSourceFile]) -> tuple[dict[str, LoadedWorkflow], list[Diagnostic]]:
     workflows: dict[str, LoadedWorkflow] = {}
-    faults: list[Fault] = []
+    faults: list[Diagnostic] = []
     for file in files:
         if file.node is None:
             continue
@@ -112,30 +112,30 @@ def _validate_workflows(files: Iterable[WorkflowSourceFile]) -> tuple[dict[str, 
     return dict(sorted(workflows.items())), faults
 
 
-def _odd_resource(node: MappingNode) -> Fault | None:
+def _odd_resource(node: MappingNode) -> Diagnostic | None:
     resource = node_at(node, ("resource",))
     if not isinstance(resource, ScalarNode) or resource.text == "workflow":
         return None
-    return Fault(
-        place=resource.place,
+    return Diagnostic(
+        location=resource.place,
         message=f"resource {resource.text!r} is no workflow",
         hint="this version reads workflow files only; leave the file out with `autoload.exclude`",
         code="resource",
     )
 
 
-def _unless_explained(faults: Iterable[Fault], earlier: Iterable[Fault]) -> list[Fault]:
+def _unless_explained(faults: Iterable[Diagnostic], earlier: Iterable[Diagnostic]) -> list[Diagnostic]:
     """Leave out faults in lines that could not be read in the first place: they only follow from that."""
-    lines = {(fault.place.file, fault.place.line) for fault in earlier if fault.code in _EARLY_CODES}
-    return [fault for fault in faults if (fault.place.file, fault.place.line) not in lines]
+    lines = {(fault.location.file, fault.location.line) for fault in earlier if fault.code in _EARLY_CODES}
+    return [fault for fault in faults if (fault.location.file, fault.location.line) not in lines]
 
 
-def _raise_faults(faults: Iterable[Fault]) -> None:
+def _raise_faults(faults: Iterable[Diagnostic]) -> None:
     distinct = sorted(set(faults))
     if not distinct:
         return
-    if all(fault.place.file.startswith(_FLAG) for fault in distinct):
-        message = "\n".join(f"{fault.place.file.removeprefix(_FLAG)}: {fault.message}" for fault in distinct)
+    if all(fault.location.file.startswith(_FLAG) for fault in distinct):
+        message = "\n".join(f"{fault.location.file.removeprefix(_FLAG)}: {fault.message}" for fault in distinct)
         raise UsageError(message, hint=distinct[0].hint)
     raise ProjectError(distinct)
 

@@ -14,7 +14,7 @@ from compozy.config.settings import (
     RuntimeSettings,
     ServerSettings,
 )
-from compozy.errors import Fault, NotFoundError, Place, ProjectError
+from compozy.errors import Diagnostic, NotFoundError, ProjectError, SourceLocation
 from compozy.knowledge.config import KnowledgeSettings
 from compozy.model.config import ProviderConfig
 from compozy.nearest import suggest
@@ -30,11 +30,11 @@ class LoadedWorkflow:
     file: Path
     node: MappingNode = field(repr=False)
 
-    def locate(self, path: NodePath) -> Place:
+    def locate(self, path: NodePath) -> SourceLocation:
         """Return the place of the value at `path`, such as `("tasks", 0, "prompt")`, in the words of the file."""
         return place_at(self.node, self._written(path))
 
-    def text_locator(self, path: NodePath) -> Callable[[int], Place]:
+    def text_locator(self, path: NodePath) -> Callable[[int], SourceLocation]:
         """Return what maps an offset in the text at `path` to its place in the file."""
         found = node_at(self.node, self._written(path))
         if isinstance(found, ScalarNode):
@@ -58,16 +58,16 @@ class InvalidWorkflow:
 
     id: str
     file: Path | None
-    faults: tuple[Fault, ...]
+    faults: tuple[Diagnostic, ...]
 
     @property
     def summary(self) -> str:
         """Return the errors in one line: the error itself if there is one, else how many there are."""
         first = self.faults[0]
         return (
-            f"{first.place}: {first.message}"
+            f"{first.location}: {first.message}"
             if len(self.faults) == 1
-            else f"{first.place.file}: {len(self.faults)} errors"
+            else f"{first.location.file}: {len(self.faults)} errors"
         )
 
 

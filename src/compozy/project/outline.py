@@ -12,7 +12,7 @@ from typing import Any
 
 from compozy.config.nodes import MappingNode, Node, NodePath, ScalarNode, SequenceNode, node_at, place_at, to_value
 from compozy.config.settings import LimitSettings
-from compozy.errors import Place
+from compozy.errors import SourceLocation
 from compozy.project.sources import ProjectSources
 from compozy.task.kind import DEFAULT_KIND, TaskKind
 from compozy.task.options import TaskBase
@@ -146,7 +146,7 @@ def text_at(node: Node, *path: str | int) -> str:
     return found.text if isinstance(found, ScalarNode) else ""
 
 
-def id_place(node: MappingNode) -> Place:
+def id_place(node: MappingNode) -> SourceLocation:
     """Return the place of the `id` of a map."""
     return place_at(node, ("id",))
 

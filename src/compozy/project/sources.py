@@ -13,7 +13,7 @@ from compozy.config.interpolate import interpolate
 from compozy.config.layers import Outside, Source, lay_over
 from compozy.config.nodes import MappingNode, NodePath, ScalarNode
 from compozy.config.parse import ParsedFile, read_yaml
-from compozy.errors import Fault, Place, UsageError
+from compozy.errors import Diagnostic, SourceLocation, UsageError
 from compozy.project.discover import discover_workflow_files, shown
 
 CONFIG_NAME = "compozy.yaml"
@@ -45,8 +45,8 @@ class ProjectSources:
     environ: Mapping[str, str] = field(repr=False)
     is_readable: bool = True
     has_workflows: bool = False
-    faults: tuple[Fault, ...] = ()
-    workflow_faults: tuple[Fault, ...] = ()
+    faults: tuple[Diagnostic, ...] = ()
+    workflow_faults: tuple[Diagnostic, ...] = ()
 
     @property
     def root(self) -> Path:
@@ -134,16 +134,16 @@ def read_config(
     )
 
 
-def _root_map(parsed: ParsedFile, file: str, expected: str) -> tuple[MappingNode, list[Fault]]:
+def _root_map(parsed: ParsedFile, file: str, expected: str) -> tuple[MappingNode, list[Diagnostic]]:
     """Return the root of a file; an empty map and a fault if it is none."""
     if isinstance(parsed.node, MappingNode):
         return parsed.node, list(parsed.faults)
     faults = list(parsed.faults)
     if not faults:
-        place = parsed.node.place if parsed.node else Place(file=file)
+        place = parsed.node.place if parsed.node else SourceLocation(file=file)
         message = f"expected {expected}" if parsed.node else f"the file is empty, expected {expected}"
-        faults.append(Fault(place=place, message=message, code="yaml"))
-    return MappingNode(entries=(), place=Place(file=file)), faults
+        faults.append(Diagnostic(location=place, message=message, code="yaml"))
+    return MappingNode(entries=(), place=SourceLocation(file=file)), faults
 
 
 def _without_empty(node: MappingNode) -> MappingNode:
@@ -154,9 +154,9 @@ def _without_empty(node: MappingNode) -> MappingNode:
     return MappingNode(entries=kept, place=node.place)
 
 
-def _read_workflows(files: tuple[Path, ...], cwd: Path) -> tuple[tuple[WorkflowSourceFile, ...], list[Fault]]:
+def _read_workflows(files: tuple[Path, ...], cwd: Path) -> tuple[tuple[WorkflowSourceFile, ...], list[Diagnostic]]:
     workflows: list[WorkflowSourceFile] = []
-    faults: list[Fault] = []
+    faults: list[Diagnostic] = []
     for path in files:
         name = shown(path, cwd)
         parsed = read_yaml(path, file=name)

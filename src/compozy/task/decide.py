@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from compozy import template
-from compozy.errors import ExpressionError, Place
+from compozy.errors import ExpressionError, SourceLocation
 from compozy.expression import evaluate, evaluate_condition
 from compozy.nearest import suggest
 from compozy.task.scope import Scope, TemplatePath, render_text
@@ -60,7 +60,9 @@ def choose_route(text: str, path: TemplatePath, scope: Scope, routes: Collection
     return _route_of(render_text(text, path, scope).strip(), path, locate, routes)
 
 
-def _route_of(value: Any, path: TemplatePath, locate: Callable[[int], Place] | None, routes: Collection[str]) -> str:
+def _route_of(
+    value: Any, path: TemplatePath, locate: Callable[[int], SourceLocation] | None, routes: Collection[str]
+) -> str:
     route = _text_of(value)
     if route not in routes:
         raise _no_route(route, path, locate, routes)
@@ -76,7 +78,7 @@ def _text_of(value: Any) -> str:
 
 
 def _no_route(
-    route: str, path: TemplatePath, locate: Callable[[int], Place] | None, routes: Collection[str]
+    route: str, path: TemplatePath, locate: Callable[[int], SourceLocation] | None, routes: Collection[str]
 ) -> ExpressionError:
     message = f"the condition gives {_show(route)}, which is no route" if route else "the condition gives no route"
     known = ", ".join(sorted(routes))
@@ -84,10 +86,12 @@ def _no_route(
 
 
 def _error(
-    message: str, path: TemplatePath, locate: Callable[[int], Place] | None, *, hint: str = ""
+    message: str, path: TemplatePath, locate: Callable[[int], SourceLocation] | None, *, hint: str = ""
 ) -> ExpressionError:
     place = locate(0) if locate else None
-    return ExpressionError(message if place else f"{_name(path)}: {message}", name=_name(path), place=place, hint=hint)
+    return ExpressionError(
+        message if place else f"{_name(path)}: {message}", name=_name(path), location=place, hint=hint
+    )
 
 
 def _show(text: str) -> str:

@@ -8,11 +8,11 @@ from typing import Any, cast
 
 from compozy import template
 from compozy.database.jsontext import dump_json
-from compozy.errors import Place, TemplateRenderError
+from compozy.errors import SourceLocation, TemplateRenderError
 
 # Path of a template in its workflow, such as ("tasks", 0, "prompt").
 TemplatePath = tuple[str | int, ...]
-Locate = Callable[[TemplatePath], Callable[[int], Place] | None]
+Locate = Callable[[TemplatePath], Callable[[int], SourceLocation] | None]
 
 
 def _nowhere(path: TemplatePath) -> None:  # noqa: ARG001 - the default of `locate`
@@ -115,7 +115,7 @@ def _evaluate(text: str, path: TemplatePath, scope: Scope) -> Any:
         # Infinity, from a product that is too large: it could not be stored.
         place = (scope.locate(path) or _no_place)(0)
         message = "the result holds a number that JSON has no form for"
-        raise TemplateRenderError(message, name=_name(path), place=place) from error
+        raise TemplateRenderError(message, name=_name(path), location=place) from error
     return value
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from compozy.errors import Place
+from compozy.errors import SourceLocation
 from compozy.template.grace import Grace, grace_of_arguments
 from compozy.template.nodes import (
     Action,
@@ -37,11 +37,11 @@ class Reference:
 
     path: tuple[str, ...]
     offset: int
-    place: Place | None
+    place: SourceLocation | None
     optional: bool
 
 
-def find_references(program: Program, locate: Callable[[int], Place] | None) -> tuple[Reference, ...]:
+def find_references(program: Program, locate: Callable[[int], SourceLocation] | None) -> tuple[Reference, ...]:
     """Return the references of a program in the order of its text."""
     named = Counter(_NAMED.findall(program.text))
     finder = _Finder(program.bodies, {name for name, count in named.items() if count > 1})

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from compozy.errors import Place, TemplateError, TemplateRenderError, TemplateSyntaxError
+from compozy.errors import SourceLocation, TemplateError, TemplateRenderError, TemplateSyntaxError
 from compozy.template.limits import DEFAULT_LIMITS, Limits
 from compozy.template.machine import Dialect, MissingKey
 from compozy.template.program import Program, ProgramError, compile_program
 from compozy.template.references import Reference, find_references
 from compozy.template.values import to_python
 
-Locate = Callable[[int], Place]
+Locate = Callable[[int], SourceLocation]
 _Error = TypeVar("_Error", bound=TemplateError)
 
 
@@ -89,10 +89,10 @@ def _make_error(
 ) -> _Error:
     """Return the public error: with Go's prefix in dialect go, or where no place tells the position."""
     line = col = 0
-    place = None
+    location = None
     if error.offset >= 0:
         line = 1 + text.count("\n", 0, error.offset)
         col = error.offset - text.rfind("\n", 0, error.offset)
-        place = locate(error.offset) if locate else None
-    prefix = error.go_place if go or place is None else ""
-    return kind(prefix + error.message, name=name, line=line, col=col, place=place, hint=error.hint)
+        location = locate(error.offset) if locate else None
+    prefix = error.go_place if go or location is None else ""
+    return kind(prefix + error.message, name=name, line=line, col=col, location=location, hint=error.hint)

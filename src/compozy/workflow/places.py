@@ -6,14 +6,14 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from compozy.errors import Place
+from compozy.errors import SourceLocation
 from compozy.task.scope import Locate, TemplatePath
 
 # [offset, line, col]: from this offset on, columns count up by one until the next entry.
 Breaks = list[list[int]]
 
 
-def compress_places(length: int, locate: Callable[[int], Place]) -> Breaks:
+def compress_places(length: int, locate: Callable[[int], SourceLocation]) -> Breaks:
     """Return the places of a text of `length` characters as the few offsets at which they jump."""
     breaks: Breaks = []
     expected = (0, 0)
@@ -30,7 +30,7 @@ def locate_from(definition: Mapping[str, Any]) -> Locate:
     source: Mapping[str, Any] = definition.get("source") or {}
     places: Mapping[str, Breaks] = source.get("places") or {}
 
-    def locate(path: TemplatePath) -> Callable[[int], Place] | None:
+    def locate(path: TemplatePath) -> Callable[[int], SourceLocation] | None:
         breaks = places.get(path_key(path))
         if not breaks:
             return None
@@ -44,7 +44,7 @@ def path_key(path: TemplatePath) -> str:
     return "/".join(str(part) for part in path)
 
 
-def _place(file: str, breaks: Breaks, offset: int) -> Place:
+def _place(file: str, breaks: Breaks, offset: int) -> SourceLocation:
     index = bisect_right(breaks, [offset, 1 << 62, 0]) - 1
     start, line, col = breaks[max(index, 0)]
-    return Place(file=file, line=line, col=col + offset - start)
+    return SourceLocation(file=file, line=line, col=col + offset - start)

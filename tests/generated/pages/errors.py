@@ -106,7 +106,7 @@ _FAULTS_HEAD = """
 
 """
 
-FAULT_CODES: dict[str, str] = {
+DIAGNOSTIC_CODES: dict[str, str] = {
     "yaml": "the file is no YAML, or YAML that is not accepted",
     "unknown_key": "a key that has no meaning there",
     "missing_key": "a key that has to be there",
@@ -144,7 +144,7 @@ def write_errors() -> str:
     for name, title in _GROUPS.items():
         page += f"\n## {title}\n"
         page += "".join(_section(kind) for kind in _family(getattr(errors, name)) if kind.__name__ not in ABSTRACT)
-    return page + _FAULTS_HEAD + "".join(f"- {code(name)}: {text}\n" for name, text in FAULT_CODES.items())
+    return page + _FAULTS_HEAD + "".join(f"- {code(name)}: {text}\n" for name, text in DIAGNOSTIC_CODES.items())
 
 
 def groups() -> set[str]:

@@ -104,7 +104,7 @@ def test_it_is_checked_in_a_project(tmp_path: Path) -> None:
 def test_its_faults_are_told(tmp_path: Path, found: str, changed: str, message: str) -> None:
     with pytest.raises(ProjectError) as error:
         load(tmp_path, WORKFLOW.replace(found, changed))
-    assert message in "\n".join(fault.message for fault in error.value.faults)
+    assert message in "\n".join(fault.message for fault in error.value.diagnostics)
 
 
 def test_it_is_drawn_and_listed() -> None:

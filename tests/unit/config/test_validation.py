@@ -15,13 +15,13 @@ from compozy.config.settings import DatabaseSettings
 from compozy.config.shape import fields_by_key
 from compozy.config.timespan import format_duration, parse_duration_s
 from compozy.config.validate import validate
-from compozy.errors import Place
+from compozy.errors import SourceLocation
 from compozy.nearest import nearest, suggest
 from compozy.project.file import ProjectFile
 from compozy.schema.json_kinds import is_list, is_map
 from compozy.workflow.config import WorkflowConfig
 
-HERE = Place(file="f", line=1, col=1)
+HERE = SourceLocation(file="f", line=1, col=1)
 
 
 def database(text: str) -> DatabaseSettings | list[str]:

@@ -12,7 +12,7 @@ from tests.faulty.corpus import FOLDER, read_case
 from compozy.config.compose import MAX_NODES
 from compozy.config.nodes import ScalarNode, key_place_at, node_at, place_at, to_value
 from compozy.config.parse import MAX_BYTES, parse_yaml, read_yaml
-from compozy.errors import Place
+from compozy.errors import SourceLocation
 
 
 def value_of(text: str) -> Any:
@@ -59,10 +59,10 @@ def test_merge_keys_fill_in_what_is_absent() -> None:
 def test_places_of_keys_and_values() -> None:
     node = parse_yaml("\ufeffa:\n  b: [x, {c: y}]\n".encode(), file="f.yaml").node
     assert node is not None
-    assert place_at(node, ("a", "b", 1, "c")) == Place(file="f.yaml", line=2, col=14)
-    assert key_place_at(node, ("a", "b")) == Place(file="f.yaml", line=2, col=3)
-    assert place_at(node, ("a", "b", 7, "c")) == Place(file="f.yaml", line=2, col=6)
-    assert key_place_at(node, ("a", "z")) == Place(file="f.yaml", line=2, col=3)
+    assert place_at(node, ("a", "b", 1, "c")) == SourceLocation(file="f.yaml", line=2, col=14)
+    assert key_place_at(node, ("a", "b")) == SourceLocation(file="f.yaml", line=2, col=3)
+    assert place_at(node, ("a", "b", 7, "c")) == SourceLocation(file="f.yaml", line=2, col=6)
+    assert key_place_at(node, ("a", "z")) == SourceLocation(file="f.yaml", line=2, col=3)
 
 
 def test_a_place_counts_only_real_line_breaks() -> None:
@@ -87,10 +87,10 @@ def test_separators_of_yaml_1_1_are_text(char: str, loader: Any) -> None:
     }
     block = node_at(node, ("b",))
     assert isinstance(block, ScalarNode)
-    assert block.locate(block.text.index("z")) == Place(file="f", line=4, col=3)
+    assert block.locate(block.text.index("z")) == SourceLocation(file="f", line=4, col=3)
     quoted = node_at(node, ("c",))
     assert isinstance(quoted, ScalarNode)
-    assert quoted.locate(2) == Place(file="f", line=5, col=7)
+    assert quoted.locate(2) == SourceLocation(file="f", line=5, col=7)
 
 
 def test_private_characters_stay_what_they_are() -> None:
@@ -135,6 +135,6 @@ def test_both_parsers_agree(data: bytes) -> None:
     slow = parse_yaml(data, file="f", loader=yaml.SafeLoader)
     assert (fast.node is None) == (slow.node is None)
     assert [fault.message for fault in fast.faults] == [fault.message for fault in slow.faults]
-    assert [fault.place.line for fault in fast.faults] == [fault.place.line for fault in slow.faults]
+    assert [fault.location.line for fault in fast.faults] == [fault.location.line for fault in slow.faults]
     if fast.node and slow.node:
         assert to_value(fast.node) == to_value(slow.node)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
-from compozy.errors import ExpressionError, ExpressionSyntaxError, Place
+from compozy.errors import ExpressionError, ExpressionSyntaxError, SourceLocation
 from compozy.expression import Limits, check, evaluate, evaluate_condition, names_in
 from compozy.expression import compile as compile_expression
 from compozy.expression.limits import MAX_LENGTH, MAX_NESTING
@@ -27,7 +27,7 @@ VARIABLES: dict[str, Any] = {
 def message_of(text: str, *, condition: bool = False) -> str:
     run = evaluate_condition if condition else evaluate
     with pytest.raises(ExpressionError) as caught:
-        run(text, VARIABLES, locate=lambda _: Place(file="a.yaml"))
+        run(text, VARIABLES, locate=lambda _: SourceLocation(file="a.yaml"))
     hint = f" ({caught.value.hint})" if caught.value.hint else ""
     return f"{caught.value.offset}: {caught.value.message}{hint}"
 
@@ -175,12 +175,12 @@ def test_a_condition_is_true_or_false() -> None:
 
 
 def test_errors_have_their_place() -> None:
-    def locate(offset: int) -> Place:
-        return Place(file="a.yaml", line=4, col=10 + offset)
+    def locate(offset: int) -> SourceLocation:
+        return SourceLocation(file="a.yaml", line=4, col=10 + offset)
 
     with pytest.raises(ExpressionError) as caught:
         evaluate("1 + input.counts", VARIABLES, locate=locate)
-    assert caught.value.place == Place(file="a.yaml", line=4, col=20)
+    assert caught.value.location == SourceLocation(file="a.yaml", line=4, col=20)
     assert caught.value.to_json() == snapshot(
         {
             "code": "expression",
@@ -190,7 +190,7 @@ def test_errors_have_their_place() -> None:
     )
     with pytest.raises(ExpressionSyntaxError) as syntax:
         evaluate("1 +", {}, locate=locate)
-    assert (syntax.value.code, str(syntax.value.place)) == ("expression_syntax", "a.yaml:4:13")
+    assert (syntax.value.code, str(syntax.value.location)) == ("expression_syntax", "a.yaml:4:13")
 
 
 def test_what_is_read() -> None:

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.harness.flows import EVERY_KIND, PROJECT
 
-from compozy.errors import NotFoundError, Place, ProjectError, UsageError
+from compozy.errors import NotFoundError, ProjectError, SourceLocation, UsageError
 from compozy.project.definition import snapshot
 from compozy.project.load import load_project
 from compozy.project.loaded import LoadedProject
@@ -101,7 +101,7 @@ def load(folder: Path, flags: Flags | None = None, /, **environ: str) -> LoadedP
 def faults_of(folder: Path, **environ: str) -> list[str]:
     with pytest.raises(ProjectError) as caught:
         load(folder, **environ)
-    return [str(fault) for fault in caught.value.faults]
+    return [str(fault) for fault in caught.value.diagnostics]
 
 
 def test_sqlite_quickstart(tmp_path: Path) -> None:
@@ -119,9 +119,9 @@ def test_sqlite_quickstart(tmp_path: Path) -> None:
     assert task.prompt == 'Say hello to {{ .input.name | default "World" }}'
     assert workflow.file == tmp_path / "workflows/hello-world.yaml"
     file = "workflows/hello-world.yaml"
-    assert workflow.locate(("tasks", 0, "agent", "llm")) == Place(file=file, line=8, col=12)
-    assert workflow.text_locator(("tasks", 0, "prompt"))(13) == Place(file=file, line=6, col=27)
-    assert workflow.text_locator(("tasks", 0))(13) == Place(file=file, line=5, col=5)
+    assert workflow.locate(("tasks", 0, "agent", "llm")) == SourceLocation(file=file, line=8, col=12)
+    assert workflow.text_locator(("tasks", 0, "prompt"))(13) == SourceLocation(file=file, line=6, col=27)
+    assert workflow.text_locator(("tasks", 0))(13) == SourceLocation(file=file, line=5, col=5)
 
 
 def test_a_key_that_is_set(tmp_path: Path) -> None:
@@ -311,10 +311,10 @@ def test_places_name_files_from_the_callers_folder(tmp_path: Path) -> None:
     write(tmp_path, {"p/compozy.yaml": "foo: 1\n" + QDRANT, "other/x": ""})
     with pytest.raises(ProjectError) as caught:
         load_project(Path("p"), cwd=tmp_path, environ={})
-    assert caught.value.faults[0].place.file == "p/compozy.yaml"
+    assert caught.value.diagnostics[0].location.file == "p/compozy.yaml"
     with pytest.raises(ProjectError) as caught:
         load_project(tmp_path / "p", cwd=tmp_path / "other", environ={})
-    assert caught.value.faults[0].place.file == str(tmp_path / "p/compozy.yaml")
+    assert caught.value.diagnostics[0].location.file == str(tmp_path / "p/compozy.yaml")
 
 
 def test_unknown_workflow(tmp_path: Path) -> None:
@@ -397,7 +397,7 @@ def test_every_kind_of_task_at_its_best(tmp_path: Path) -> None:
     locate = locate_from(kept)(("tasks", 4, "filter"))
     assert locate is not None
     line = EVERY_KIND.splitlines().index("    filter: row != 'c' && index >= 0") + 1
-    assert locate(4) == Place(file="workflows/every-kind.yaml", line=line, col=17)
+    assert locate(4) == SourceLocation(file="workflows/every-kind.yaml", line=line, col=17)
 
 
 def test_nesting_to_the_limit(tmp_path: Path) -> None:

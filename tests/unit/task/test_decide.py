@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from inline_snapshot import snapshot
 
-from compozy.errors import ExpressionError, Place, TemplateError
+from compozy.errors import ExpressionError, SourceLocation, TemplateError
 from compozy.task.decide import choose_route, decide
 from compozy.task.scope import Scope, TemplatePath
 
@@ -61,8 +61,8 @@ def test_what_a_template_gives_is_no_code() -> None:
         choose_route("{{ .input.rule }}", PATH, SCOPE, ROUTES)
 
 
-def bare(path: TemplatePath) -> Callable[[int], Place]:
-    return lambda offset: Place(file="a.yaml", line=1, col=offset)
+def bare(path: TemplatePath) -> Callable[[int], SourceLocation]:
+    return lambda offset: SourceLocation(file="a.yaml", line=1, col=offset)
 
 
 def error_of(text: str, *, route: bool) -> str:
@@ -101,6 +101,6 @@ def test_errors_have_their_place() -> None:
     for text in ("input.x", "{{ 1 }}"):
         with pytest.raises(ExpressionError) as caught:
             decide(text, PATH, scope)
-        assert caught.value.place is not None
+        assert caught.value.location is not None
     with pytest.raises(TemplateError):
         decide("{{ .input.x }}", PATH, scope)

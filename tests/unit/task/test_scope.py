@@ -9,7 +9,7 @@ import pytest
 
 from compozy.database.status import Status
 from compozy.database.tasks import TaskEnd
-from compozy.errors import Place, TemplateError
+from compozy.errors import SourceLocation, TemplateError
 from compozy.task.scope import Scope, render_text, render_value
 from compozy.task.tree import TaskResult
 
@@ -107,15 +107,15 @@ def test_rendering_changes_nothing_that_it_reads() -> None:
 
 
 def test_errors_say_where_the_template_stands() -> None:
-    def locate(path: tuple[str | int, ...]) -> Callable[[int], Place]:
+    def locate(path: tuple[str | int, ...]) -> Callable[[int], SourceLocation]:
         assert path == ("tasks", 0, "prompt")
-        return lambda offset: Place(file="w.yaml", line=3, col=10 + offset)
+        return lambda offset: SourceLocation(file="w.yaml", line=3, col=10 + offset)
 
     with pytest.raises(TemplateError) as caught:
         render_text("ab {{ .input.none }}", ("tasks", 0, "prompt"), scope(locate=locate))
-    assert caught.value.place is not None
-    assert str(caught.value.place).startswith("w.yaml:3:")
-    assert caught.value.details["place"] == str(caught.value.place)
+    assert caught.value.location is not None
+    assert str(caught.value.location).startswith("w.yaml:3:")
+    assert caught.value.details["place"] == str(caught.value.location)
 
 
 @pytest.mark.parametrize("text", ["{{ mulf 1e308 10.0 }}", "{{ list 1 (mulf -1e308 10.0) }}"])

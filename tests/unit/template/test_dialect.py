@@ -9,7 +9,7 @@ import pytest
 from compozy import template
 from compozy.config.nodes import MappingNode, ScalarNode, child
 from compozy.config.parse import parse_yaml
-from compozy.errors import Place, TemplateRenderError, TemplateSyntaxError
+from compozy.errors import SourceLocation, TemplateRenderError, TemplateSyntaxError
 
 DATA: dict[str, Any] = {
     "input": {"name": "Ada", "nothing": None, "count": 3, "my-key": "dash"},
@@ -190,7 +190,7 @@ def test_place_in_every_style_of_yaml(file: str, fault: str) -> None:
     with pytest.raises((TemplateRenderError, TemplateSyntaxError)) as caught:
         template.compile(scalar.text, dialect="compozy", locate=scalar.locate).render(DATA)
 
-    place = caught.value.place
+    place = caught.value.location
     assert place is not None
     lines = text.replace("\r\n", "\n").split("\n")
     assert lines[place.line - 1][place.col - 1 :].startswith(fault.split(maxsplit=1)[0])
@@ -215,8 +215,8 @@ def test_escape_functions_of_the_reference() -> None:
     assert render('{{ htmlEscape "<b>" }}{{ htmlAttrEscape "\\"" }}{{ jsEscape "\'" }}') == "&lt;b&gt;&#34;\\'"
 
 
-def _locate(offset: int) -> Place:
-    return Place(file="flow.yaml", line=10, col=5 + offset)
+def _locate(offset: int) -> SourceLocation:
+    return SourceLocation(file="flow.yaml", line=10, col=5 + offset)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def _locate(offset: int) -> Place:
 def test_error_carries_the_place_in_the_file(text: str, col: int) -> None:
     with pytest.raises((TemplateRenderError, TemplateSyntaxError)) as caught:
         template.compile(text, dialect="compozy", locate=_locate).render(DATA)
-    assert caught.value.place == Place(file="flow.yaml", line=10, col=col)
+    assert caught.value.location == SourceLocation(file="flow.yaml", line=10, col=col)
     assert "template" not in caught.value.message
 
 

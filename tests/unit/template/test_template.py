@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from compozy import template
-from compozy.errors import Place, TemplateRenderError
+from compozy.errors import SourceLocation, TemplateRenderError
 from compozy.template.functions.sources import SOURCES
 
 DATA: dict[str, Any] = {"a": {"b": [1, {"c": None}], "n": 1.5, "t": True, "s": "text"}, "x": None}
@@ -96,8 +96,8 @@ def test_references(text: str, expected: list[tuple[str, bool]]) -> None:
 
 
 def test_references_have_places() -> None:
-    def locate(offset: int) -> Place:
-        return Place(file="f.yaml", line=1, col=offset + 1)
+    def locate(offset: int) -> SourceLocation:
+        return SourceLocation(file="f.yaml", line=1, col=offset + 1)
 
     (found,) = template.compile("a {{ .tasks.greet.output }}", locate=locate).references
     assert (found.path, found.offset, found.place) == (("tasks", "greet", "output"), 5, locate(5))

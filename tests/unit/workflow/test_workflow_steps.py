@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from compozy.database.status import Status
 from compozy.database.tasks import TaskEnd
 from compozy.database.usage import add_usage
-from compozy.errors import CompozyError, Place, SchemaMismatchError, UsageError
+from compozy.errors import CompozyError, SchemaMismatchError, SourceLocation, UsageError
 from compozy.task.scope import Scope
 from compozy.task.tree import TaskResult
 from compozy.workflow.config import WorkflowConfig
@@ -49,9 +49,9 @@ def test_usage_is_summed_by_provider_and_model(usages: list[dict[str, Any]]) -> 
 
 @given(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 9)), max_size=40))
 def test_places_survive_being_stored(places: list[tuple[int, int]]) -> None:
-    def locate(offset: int) -> Place:
+    def locate(offset: int) -> SourceLocation:
         line, col = places[offset] if offset < len(places) else (1, 1)
-        return Place(file="f", line=line, col=col)
+        return SourceLocation(file="f", line=line, col=col)
 
     breaks = compress_places(len(places), locate)
     found = locate_from({"source": {"file": "f", "places": {"tasks/0/prompt": breaks}}})(("tasks", 0, "prompt"))
@@ -60,7 +60,7 @@ def test_places_survive_being_stored(places: list[tuple[int, int]]) -> None:
 
 
 def test_text_that_runs_on_is_one_place() -> None:
-    assert compress_places(1000, lambda offset: Place(file="f", line=2, col=5 + offset)) == [[0, 2, 5]]
+    assert compress_places(1000, lambda offset: SourceLocation(file="f", line=2, col=5 + offset)) == [[0, 2, 5]]
 
 
 def test_what_is_not_known_has_no_place() -> None:
