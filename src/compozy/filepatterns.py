@@ -11,19 +11,27 @@ import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 _ANY_DEPTH = "**"
 _MAX_PATTERN = 4096
 _SETS = re.compile(r"\[!?+\]?+[^\]]*+\]|.", re.DOTALL)
 
 
-def find_files(folder: Path, pattern: str, *, skips: Callable[[str], bool]) -> Iterator[Path]:
+def find_files(
+    folder: Path,
+    pattern: str,
+    *,
+    skips: Callable[[str], bool],
+    follows: Callable[[Path], bool] = lambda _: False,
+) -> Iterator[Path]:
     """Yield what fits `pattern` below `folder`, each once, in order; `**` stands for folders of any depth.
 
     Args:
-        folder: where to look. `**` does not follow links to folders, a name does.
+        folder: where to look.
         pattern: parts between slashes, with `*`, `?` and `[...]` for characters.
         skips: whether a name is passed over, with everything below it.
+        follows: whether `**` follows this link to a folder; a name always does.
 
     Raises:
         ValueError: the pattern is empty, absolute, too long or leads upwards.
@@ -31,7 +39,7 @@ def find_files(folder: Path, pattern: str, *, skips: Callable[[str], bool]) -> I
     path = PurePosixPath(pattern)
     if not path.parts or path.is_absolute() or ".." in path.parts or "\0" in pattern or len(pattern) > _MAX_PATTERN:
         raise ValueError("a pattern names files below a folder")
-    yield from _walk(folder, path.parts, frozenset({0}), skips)
+    yield from _walk(folder, frozenset({0}), _Walk(path.parts, skips, follows))
 
 
 def matches_path(pattern: str, path: str) -> bool:
@@ -66,9 +74,13 @@ def matches_name(pattern: str, name: str) -> bool:
     return set(tokens[at:]) <= {"*"}
 
 
-def _walk(
-    folder: Path, parts: tuple[str, ...], positions: frozenset[int], skips: Callable[[str], bool]
-) -> Iterator[Path]:
+class _Walk(NamedTuple):
+    parts: tuple[str, ...]
+    skips: Callable[[str], bool]
+    follows: Callable[[Path], bool]
+
+
+def _walk(folder: Path, positions: frozenset[int], walk: _Walk) -> Iterator[Path]:
     """Yield what fits below `folder`, which fits the parts before each of the `positions`."""
     try:
         with os.scandir(folder) as scan:
@@ -76,15 +88,25 @@ def _walk(
     except OSError:
         return
     for entry in entries:
-        if skips(entry.name):
+        if walk.skips(entry.name):
             continue
-        following = _steps(parts, positions, entry.name, is_folder=entry.is_dir(follow_symlinks=False))
         path = folder / entry.name
-        if len(parts) in following:
+        # Unlike that of an entry, this is false for a link that leads to itself.
+        is_folder = path.is_dir()
+        following = _steps(walk.parts, positions, entry.name, is_folder=is_folder and _is_open(path, positions, walk))
+        if len(walk.parts) in following:
             yield path
-        deeper = following - {len(parts)}
-        if deeper and entry.is_dir():
-            yield from _walk(path, parts, deeper, skips)
+        deeper = following - {len(walk.parts)}
+        if deeper and is_folder:
+            yield from _walk(path, deeper, walk)
+
+
+def _is_open(folder: Path, positions: frozenset[int], walk: _Walk) -> bool:
+    """Return whether `**` may enter a folder."""
+    if not folder.is_symlink():
+        return True
+    ahead = _after_any_depth(walk.parts, positions - {len(walk.parts)})
+    return any(walk.parts[position] == _ANY_DEPTH for position in ahead) and walk.follows(folder)
 
 
 def _steps(parts: tuple[str, ...], positions: frozenset[int], name: str, *, is_folder: bool) -> frozenset[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,16 +38,22 @@ class Reach:
         """
         if not path or "\0" in path:
             raise UsageError(f"{path!r} is no path")
-        try:
-            place = (base / path).resolve()
-        except (OSError, RuntimeError, ValueError) as error:
-            raise UsageError(f"the path {path!r} cannot be followed: {error}") from error
+        place = self.resolve(base / path)
+        if place is None:
+            raise UsageError(f"the path {path!r} leads to itself by a link")
         if not self.holds(place):
             raise UsageError(
                 f"{path!r} is outside of the project's folder",
                 hint="copy it into the project, or name its folder in `knowledge.access.folders`",
             )
         return place
+
+    def resolve(self, place: Path) -> Path | None:
+        """Return `place` with all links followed; None for a link that leads to itself."""
+        try:
+            return place.resolve()
+        except (OSError, RuntimeError):
+            return None
 
     def holds(self, place: Path) -> bool:
         """Return whether `place`, all links followed, lies in one of the folders."""
@@ -55,3 +62,17 @@ class Reach:
     def name(self, place: Path) -> str:
         """Return how a document at `place` is called: its path from the project's folder, else in full."""
         return place.relative_to(self.root).as_posix() if place.is_relative_to(self.root) else place.as_posix()
+
+
+def is_text(name: str) -> bool:
+    """Return whether the name of a file is text; Python writes the bytes of other names as halves of characters."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def show_path(path: str) -> str:
+    r"""Return a path as text: each byte that is not UTF-8 as `\xff`."""
+    return os.fsencode(path).decode(errors="backslashreplace")

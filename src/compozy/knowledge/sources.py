@@ -11,7 +11,8 @@ from pathlib import Path, PurePosixPath
 from compozy.errors import KnowledgeError, UsageError
 from compozy.filepatterns import find_files, matches_path
 from compozy.knowledge.config import SourceSettings
-from compozy.knowledge.paths import Reach
+from compozy.knowledge.links import FolderLinks
+from compozy.knowledge.paths import Reach, is_text, show_path
 from compozy.knowledge.read.kinds import SUFFIXES
 
 MAX_DOCUMENTS = 200_000
@@ -145,7 +146,7 @@ def look_at(path: str, *, reach: Reach) -> Look:
         _check_whether_file(path, place)
         return Look(scope=scope, is_missing=False)
     beside = place.parent.iterdir() if place.parent.is_dir() else ()
-    return Look(scope=scope, is_missing=True, neighbours=tuple(path.name for path in beside))
+    return Look(scope=scope, is_missing=True, neighbours=tuple(path.name for path in beside if is_text(path.name)))
 
 
 def hash_file(path: Path) -> str:
@@ -232,36 +233,49 @@ class _Search:
 
     def place_of(self, path: str, base: Path) -> tuple[Path, str]:
         """Return where a path begins, and the pattern behind it; a file whose name looks like a pattern is a file."""
-        if "\0" not in path and os.path.lexists(base / path):
-            return self.reach.confine(path, base=base), ""
-        head, pattern = _split_pattern(path)
-        return self.reach.confine(head, base=base), pattern
+        is_path = "\0" not in path and os.path.lexists(base / path)
+        head, pattern = (path, "") if is_path else _split_pattern(path)
+        place = self.reach.confine(head, base=base)
+        if not is_text(self.reach.name(place)) or not is_text(pattern):
+            raise UsageError(f"the path '{show_path(path)}' is not valid UTF-8", hint="rename the file or folder")
+        return place, pattern
 
     def folder_name(self, place: Path) -> str:
         return "" if place == self.reach.root else self.reach.name(place)
 
     def _files_below(self, folder: Path) -> Iterator[Path]:
-        for parent, folders, files in os.walk(folder):
-            folders[:] = sorted(name for name in folders if not _is_skipped(name))
+        links = self._links(folder, is_whole=True)
+        for parent, folders, files in os.walk(folder, followlinks=True):
+            paths = (Path(parent, name) for name in sorted(folders) if not _is_skipped(name))
+            folders[:] = [path.name for path in paths if self._has_text_name(path) and _is_open(path, links)]
             for name in sorted(files):
                 if not name.startswith("."):
                     yield Path(parent, name)
 
+    def _links(self, folder: Path, *, is_whole: bool) -> FolderLinks:
+        return FolderLinks(reach=self.reach, top=folder, is_whole=is_whole, skips=_is_skipped, report=self._skip)
+
     def matches(self, folder: Path, pattern: str) -> Iterator[Path]:
+        links = self._links(folder, is_whole=pattern.startswith("**/"))
         try:
-            found = list(find_files(folder, pattern, skips=_is_skipped))
+            found = list(find_files(folder, pattern, skips=_is_skipped, follows=links.follows))
         except ValueError as error:
             raise UsageError(f"{pattern!r} is not a file pattern: {error}") from error
-        yield from (path for path in found if path.is_file())
+        yield from (path for path in found if path.is_file() or not path.exists())
 
     def _add_file(self, file: Path) -> None:
+        if not self._has_text_name(file):
+            return
         suffix = file.suffix.lower()
         if suffix not in SUFFIXES:
             kind = f"files that end in {suffix}" if suffix else "files whose names have no ending"
             self._skip(file, f"{kind} are not read")
             return
         # A link is followed only as far as documents may lie.
-        place = file.resolve()
+        place = self.reach.resolve(file)
+        if place is None:
+            self._skip(file, "the link leads to itself")
+            return
         if not self.reach.holds(place):
             self._skip(file, "the link leads out of the project's folder")
             return
@@ -274,10 +288,17 @@ class _Search:
             # It is told when it is read, as an error of this document.
             self._keep(FoundDocument(id=self.reach.name(file), hash="?", size=0))
 
+    def _has_text_name(self, path: Path) -> bool:
+        """Return whether the name is text; report one that is not, which neither databases nor JSON can hold."""
+        if is_text(self.reach.name(path)):
+            return True
+        self._skip(path, "its name is not valid UTF-8; rename it")
+        return False
+
     def _skip(self, file: Path, reason: str) -> None:
         self.skipped += 1
         if len(self.skipped_files) < MAX_SKIPPED:
-            self.skipped_files.append((self.reach.name(file), reason))
+            self.skipped_files.append((show_path(self.reach.name(file)), reason))
 
     def _keep(self, document: FoundDocument) -> None:
         self.documents[document.id] = document
@@ -304,6 +325,10 @@ def _check_kind(file: Path) -> None:
     if file.suffix.lower() not in SUFFIXES:
         kinds = ", ".join(sorted(SUFFIXES))
         raise UsageError(f"{file.name!r} is of a kind that is not read", hint=f"the kinds are {kinds}")
+
+
+def _is_open(folder: Path, links: FolderLinks) -> bool:
+    return not folder.is_symlink() or links.follows(folder)
 
 
 def _is_skipped(name: str) -> bool:

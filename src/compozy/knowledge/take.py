@@ -26,7 +26,7 @@ from compozy.knowledge.base import KnowledgeBase
 from compozy.knowledge.catalog import KnowledgeCatalog
 from compozy.knowledge.chunk import Chunking, Piece, cut, text_id
 from compozy.knowledge.read.apart import read_apart
-from compozy.knowledge.read.kinds import suffix_of_media_type
+from compozy.knowledge.read.kinds import apply_charset, suffix_of_media_type
 from compozy.knowledge.sources import hash_file, is_address
 from compozy.knowledge.store.protocol import Chunk
 
@@ -112,7 +112,7 @@ class Taking:
                 max_bytes=access.max_file_mb * _MIB, private_hosts=frozenset(map(str.lower, access.private_hosts))
             )
             page = await fetch(name, policy)
-            return page.data, suffix_of_media_type(page.media_type)
+            return apply_charset(page.data, page.media_type), suffix_of_media_type(page.media_type)
         reach = self.catalog.project.reach
         # Judged again: since it was found it may have become a link to somewhere else.
         place = reach.confine(name, base=reach.root)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -153,6 +156,54 @@ def test_links_that_lead_out_are_left_out(project: Path, cli: RunCli, tmp_path_f
     assert "note: 1 file left out:\n  knowledge/secret.md: the link leads out of the project's folder\n" in done.err
     assert "knowledge/secret.md" not in documents(cli)
     assert documents(cli)["knowledge/again.md"] == "READY"
+
+
+def test_names_that_are_no_text_and_linked_folders(project: Path, cli: RunCli) -> None:
+    (project / "real").mkdir()
+    write_documents(project, {"real/doc.md": "# Linked\n\nOnly here.\n"})
+    (project / "knowledge/dir").symlink_to("../real")
+    (project / "knowledge/up").symlink_to("..")
+    Path(project, "knowledge", os.fsdecode(b"b\xff.md")).write_text("# Bad name\n")
+    done = cli("knowledge", "ingest", "knowledge")
+    assert done.status == 0, done.err
+    assert "note: 2 files left out:\n" in done.err
+    assert "  knowledge/b\\xff.md: its name is not valid UTF-8; rename it\n" in done.err
+    assert "  knowledge/up: the link leads to a folder that contains it\n" in done.err
+    assert documents(cli)["knowledge/dir/doc.md"] == "READY"
+    as_json = json.loads(cli("knowledge", "ingest", "knowledge", "--format", "json").out)
+    skipped = [file["document"] for file in as_json["output"]["skipped_files"]]
+    assert skipped == ["knowledge/up", "knowledge/b\\xff.md"]
+    refused = cli("knowledge", "ingest", os.fsdecode(b"knowledge/b\xff.md"))
+    assert (refused.status, "'knowledge/b\\xff.md' is not valid UTF-8" in refused.err) == (2, True)
+    (project / "real/doc.md").unlink()
+    assert "(3 unchanged, 1 deleted)" in cli("knowledge", "ingest", "knowledge").out
+
+
+def test_an_address_in_the_encoding_that_its_header_names(
+    tmp_path: Path, embeddings: tuple[str, Embeddings], cli: RunCli
+) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("content-type", "text/html; charset=windows-1251")
+            self.end_headers()
+            self.wfile.write("<p>Привет, мир</p>".encode("cp1251"))
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its signature
+            """Say nothing."""
+
+    knowledge = {
+        "access": {"private_hosts": ["127.0.0.1"]},
+        "vector_dbs": [{"id": "main", "provider": "filesystem"}],
+        "embedders": [{"id": "e", "provider": "openai", "base_url": embeddings[0], "model": "test"}],
+    }
+    write_knowledge_project(tmp_path, embeddings[0], knowledge=knowledge)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        done = cli("knowledge", "ingest", f"http://127.0.0.1:{server.server_address[1]}/page")
+        server.shutdown()
+    assert done.status == 0, done.err
+    assert "Привет, мир" in cli("knowledge", "query", "мир", "--mode", "text").out
 
 
 def test_a_document_that_cannot_be_read_is_told_and_the_rest_goes_in(project: Path, cli: RunCli) -> None:

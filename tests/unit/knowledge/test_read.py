@@ -12,7 +12,7 @@ import pytest
 from compozy.errors import DocumentError
 from compozy.knowledge.read import docx
 from compozy.knowledge.read.apart import read_apart
-from compozy.knowledge.read.kinds import read_document, suffix_of_media_type
+from compozy.knowledge.read.kinds import apply_charset, read_document, suffix_of_media_type
 
 WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 
@@ -60,6 +60,72 @@ def test_markdown_has_a_title_and_what_stands_in_front() -> None:
         True,
     )
     assert read_document("a.md", b"x\n# First #\n## Second").title == "First"
+
+
+@pytest.mark.parametrize(
+    ("text", "metadata"),
+    [
+        ("---\n\nThe launch is on Friday: bring cake.\n\n---\n\nSecond part.", None),
+        ("---\nSpeaker: Ada\nThe launch is on Friday.\n---\nSecond part.", None),
+        ("---\n# A slide\n---\nSecond slide.", None),
+        ("---\nThe launch\n---\n", None),
+        ("---\ntitle: no end\n", None),
+        ("---", None),
+        ("---\ntags:\n- a\n-\ntext: |\n  more\n\n  lines\nteam: core\n---\nBody", {"team": "core"}),
+        ("---\n# a comment\nteam: 'core'\nlong name: x\nlist: [\n  a,\n]\n...\nBody", {"team": "core"}),
+    ],
+)
+def test_only_keys_and_values_stand_in_front_of_markdown(text: str, metadata: dict[str, str] | None) -> None:
+    found = read_document("a.md", text.encode())
+    assert found.text == (text if metadata is None else "Body")
+    assert found.metadata == (metadata or {})
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("```bash\n# install it\nmake\n```\n\n# Setup guide", "Setup guide"),
+        ("~~~\n```\n# no\n~~~~\n# Setup guide", "Setup guide"),
+        ("````\n```\n# no\n````\n# Setup guide ##", "Setup guide"),
+        ("<!--\n# no\n-->\n# Setup guide", "Setup guide"),
+        ("Setup guide\n===========\n\n# Other", "Setup guide"),
+        ("#\n#no\n    # no\n# C#", "C#"),
+        ("```\n# never closed", ""),
+    ],
+)
+def test_the_title_is_the_first_heading_and_no_comment_in_code(text: str, title: str) -> None:
+    assert read_document("a.md", text.encode()).title == title
+
+
+def test_no_markdown_takes_long() -> None:
+    began = time.process_time()
+    read_document("a.md", b"# x" + b" #" * 400_000 + b"y\n" + b"---\na: x" + b" " * 400_000 + b"y\n---\n")
+    assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize(
+    ("media_type", "data", "text"),
+    [
+        ("text/html; charset=windows-1251", "<p>Привет".encode("cp1251"), "Привет"),
+        ('text/html;charset="KOI8-R"', "<meta charset=utf-8><p>Привет".encode("koi8-r"), "Привет"),
+        ("text/plain; Charset=utf-16be", "Grüße".encode("utf-16-be"), "Grüße"),
+        ("text/markdown; charset=x-sjis; variant=x", "漢字".encode("cp932"), "漢字"),
+        ("text/csv; charset=latin1", "a;b\nGrüße;1".encode("cp1252"), "a: Grüße\nb: 1"),
+        ("text/html; charset=utf-8", "<meta charset=latin1><p>Grüße".encode(), "Grüße"),
+        # A mark counts before the header, and what cannot be UTF-8 is not.
+        ("text/plain; charset=windows-1251", "Grüße".encode("utf-8-sig"), "Grüße"),
+        ("text/plain; charset=utf-8", "Grüße".encode("cp1252"), "Grüße"),
+        ("text/html; charset=nonsense", "<p>Grüße".encode(), "Grüße"),
+        ("text/html", '<meta charset="windows-1251"><p>Привет'.encode("cp1251"), "Привет"),
+    ],
+)
+def test_the_charset_of_an_address_comes_first(media_type: str, data: bytes, text: str) -> None:
+    document = apply_charset(data, media_type)
+    assert read_document("", document, suffix=suffix_of_media_type(media_type)).text == text
+
+
+def test_the_charset_of_an_address_changes_no_pdf() -> None:
+    assert apply_charset(b"%PDF-1.4 \xff", "application/pdf; charset=windows-1251") == b"%PDF-1.4 \xff"
 
 
 @pytest.mark.parametrize(

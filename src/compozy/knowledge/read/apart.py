@@ -11,12 +11,10 @@ from typing import Any
 
 from compozy.errors import CompozyError, DocumentError
 from compozy.knowledge.read.document import DocumentText
-from compozy.knowledge.read.kinds import read_document
+from compozy.knowledge.read.kinds import BINARY, read_document
 
 TIMEOUT_S = 60.0
 _MAX_MEMORY = 2 * 1024 * 1024 * 1024
-# Their formats are programs of a kind; a file of text is only looked through.
-_APART = frozenset({".pdf", ".docx"})
 
 
 async def read_apart(name: str, data: bytes, suffix: str) -> DocumentText:
@@ -26,7 +24,7 @@ async def read_apart(name: str, data: bytes, suffix: str) -> DocumentText:
         DocumentError: it cannot be read, or not within `TIMEOUT_S` and two GiB.
     """
     # A program in one file has no interpreter beside it that could be started.
-    if suffix not in _APART or getattr(sys, "frozen", False):
+    if suffix not in BINARY or getattr(sys, "frozen", False):
         try:
             return await asyncio.wait_for(asyncio.to_thread(read_document, name, data, suffix=suffix), TIMEOUT_S)
         except TimeoutError as error:

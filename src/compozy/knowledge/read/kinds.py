@@ -8,7 +8,9 @@ from pathlib import PurePosixPath
 from typing import cast
 
 from compozy.errors import DocumentError
+from compozy.knowledge.read.charset import codec_of_media_type
 from compozy.knowledge.read.document import MAX_TEXT, DocumentText
+from compozy.knowledge.read.text import has_mark
 
 # Each module has a function `read(data: bytes) -> DocumentText`, and is imported when the first such document is read.
 _MODULES = {
@@ -30,6 +32,8 @@ _MODULES = {
     ".jsonl": "json",
 }
 SUFFIXES = frozenset(_MODULES)
+# Their formats are programs of a kind; a file of text is only looked through.
+BINARY = frozenset({".pdf", ".docx"})
 _MEDIA_TYPES = {
     "text/markdown": ".md",
     "text/x-markdown": ".md",
@@ -56,6 +60,22 @@ def suffix_of_media_type(media_type: str) -> str:
     if suffix is None:
         raise DocumentError(f"documents of type {media_type!r} are not read")
     return suffix
+
+
+def apply_charset(data: bytes, media_type: str) -> bytes:
+    """Return the bytes of a text in UTF-8 with its mark, if its media type names an encoding; else as they are.
+
+    The encoding of a media type comes before the one that a page names, and after a mark at the beginning of the bytes.
+    """
+    codec = codec_of_media_type(media_type)
+    if codec is None or suffix_of_media_type(media_type) in BINARY or has_mark(data):
+        return data
+    try:
+        text = data.decode(codec, errors="strict" if codec == "utf-8" else "replace")
+    except UnicodeDecodeError:
+        # Servers say UTF-8 of all that they have; the reader finds out what else it is.
+        return data
+    return text.encode("utf-8-sig", errors="replace")
 
 
 def read_document(name: str, data: bytes, *, suffix: str | None = None) -> DocumentText:

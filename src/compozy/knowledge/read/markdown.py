@@ -3,34 +3,96 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from compozy.knowledge.read.document import DocumentText
 from compozy.knowledge.read.text import decode
 
-_FRONT = re.compile(r"\A---[ \t]*\n(.*?)^(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
-_PAIR = re.compile(r"^([A-Za-z_][\w-]{0,63}):[ \t]+(.+?)[ \t]*$", re.MULTILINE)
-_TITLE = re.compile(r"^#[ \t]+(.+?)[ \t#]*$", re.MULTILINE)
-_MAX_FRONT = 100_000
+_KEY = re.compile(r"([A-Za-z_][\w .-]{0,63}):(?=[ \t]|$)")
+# What a line between two keys begins with: more of a value, an item of a list, a comment, the end of a list or map.
+_INNER = (" ", "\t", "- ", "#", "]", "}")
+_NAME = re.compile(r"[\w-]+")
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+_MAX_FRONT_LINES = 2000
 _MAX_PAIRS = 50
 _MAX_VALUE = 500
 
 
 def read(data: bytes) -> DocumentText:
     """Return a Markdown document; its title is that in front of it, or its first heading."""
-    text = decode(data)
-    front = _FRONT.match(text[:_MAX_FRONT])
-    metadata = _pairs(front[1]) if front else {}
-    body = text[front.end() :] if front else text
-    heading = _TITLE.search(body)
-    title = metadata.pop("title", "") or (heading[1] if heading else "")
-    return DocumentText(text=body, title=title, is_markdown=True, metadata=metadata)
+    lines = decode(data).split("\n")
+    length = _front_length(lines)
+    metadata = _pairs(lines[1 : length - 1]) if length else {}
+    body = lines[length:]
+    title = metadata.pop("title", "") or _first_heading(body)
+    return DocumentText(text="\n".join(body), title=title, is_markdown=True, metadata=metadata)
 
 
-def _pairs(front: str) -> dict[str, str]:
+def _front_length(lines: Sequence[str]) -> int:
+    """Return how many lines stand in front of the document, 0 when it begins with text or with a rule."""
+    if lines[0].rstrip() != "---" or not lines[1:2] or not lines[1].strip():
+        return 0
+    has_key = False
+    for number, line in enumerate(lines[1:_MAX_FRONT_LINES], start=1):
+        if line.rstrip() in {"---", "..."}:
+            return number + 1 if has_key else 0
+        if _KEY.match(line):
+            has_key = True
+        elif line.strip() and line.strip() != "-" and not line.startswith(_INNER if has_key else "#"):
+            return 0
+    return 0
+
+
+def _pairs(front: Sequence[str]) -> dict[str, str]:
     """Return the plain `key: value` lines; lists and maps say nothing that a filter could compare."""
     found: dict[str, str] = {}
-    for key, value in _PAIR.findall(front):
-        plain = value.strip("\"'")
-        if plain and plain[0] not in "[{|>&*!" and len(plain) <= _MAX_VALUE and len(found) < _MAX_PAIRS:
-            found[key] = plain
+    for line in front:
+        key = _KEY.match(line)
+        plain = line[key.end() :].strip().strip("\"'") if key else ""
+        if key and _NAME.fullmatch(key[1]) and _is_plain(plain) and len(found) < _MAX_PAIRS:
+            found[key[1]] = plain
     return found
+
+
+def _is_plain(value: str) -> bool:
+    return 0 < len(value) <= _MAX_VALUE and value[0] not in "[{|>&*!"
+
+
+def _first_heading(lines: Sequence[str]) -> str:
+    """Return the first heading of the first level, "" when there is none; code blocks and comments have none."""
+    fence = ""
+    is_comment = False
+    before = ""
+    for line in lines:
+        if is_comment:
+            is_comment = "-->" not in line
+        elif mark := _FENCE.match(line):
+            fence = _fence_after(line, mark[1], fence)
+        elif not fence:
+            is_comment = line.lstrip().startswith("<!--") and "-->" not in line
+            if line.startswith(("# ", "#\t")) and (title := _without_marks(line)):
+                return title
+            if before and line.startswith("=") and not line.rstrip().strip("="):
+                return before
+        before = "" if fence or is_comment else _underlinable(line)
+    return ""
+
+
+def _fence_after(line: str, mark: str, fence: str) -> str:
+    """Return the fence of the code block that is open after a line with the fence `mark`, "" for none."""
+    if not fence:
+        return mark
+    is_end = mark.startswith(fence) and not line.strip().strip(mark[0])
+    return "" if is_end else fence
+
+
+def _without_marks(line: str) -> str:
+    """Return the text of a heading; `#` at its end belong to it only where no blank stands before them."""
+    text = line[1:].strip()
+    bare = text.rstrip("#")
+    return bare.rstrip() if not bare or bare[-1] in " \t" else text
+
+
+def _underlinable(line: str) -> str:
+    """Return a line that could be a heading underlined by the next one, "" for any other."""
+    return "" if line.startswith(("    ", "\t", "#", ">", "- ", "* ", "+ ", "|")) else line.strip()
