@@ -85,7 +85,7 @@ const navigation = [
   },
   {
     title: 'Contributing',
-    pages: ['contributing/overview'],
+    pages: ['contributing/overview', 'contributing/testing'],
   },
 ];
 
