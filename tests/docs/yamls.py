@@ -11,14 +11,14 @@ import yaml
 from pydantic import BaseModel
 
 from compozy.errors import ProjectError, UsageError
-from compozy.model.config import DEFAULT_MODELS
+from compozy.model.registry import PROVIDERS
 from compozy.project.file import ProjectFile
 from compozy.project.load import load_project
 from compozy.task.registry import KINDS
 from compozy.workflow.config import WorkflowConfig
 from tests.docs.pages import Fence
 
-_TYPES = [*(kind for kind in DEFAULT_MODELS if kind != "scripted")]
+_TYPES = [*(kind for kind in PROVIDERS if kind != "scripted")]
 PROJECT = {
     "knowledge": {"vector_dbs": [{"id": "main", "provider": "filesystem"}]},
     "version": "1.0",

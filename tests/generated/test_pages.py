@@ -14,7 +14,7 @@ from compozy import errors
 from compozy.config.layers import VARIABLES
 from compozy.config.shape import keys_of_field
 from compozy.errors import CompozyError
-from compozy.model.provider import KEY_VARIABLES
+from compozy.model.registry import PROVIDERS
 from compozy.project.file import ProjectFile
 from compozy.task.options import TaskBase
 from compozy.task.registry import KINDS
@@ -136,7 +136,9 @@ def test_every_variable_is_on_the_page() -> None:
         for file in FILES
         for name in re.findall(r"environ(?:\.get\(|\[)[\"']([A-Z][A-Z0-9_]+)", file.read_text(encoding="utf-8"))
     }
-    settings = {name for names in VARIABLES.values() for name in names} | set(KEY_VARIABLES.values())
+    read |= {kind.base_url_variable for kind in PROVIDERS.values()} - {""}
+    settings = {name for names in VARIABLES.values() for name in names}
+    settings |= {kind.key_variable for kind in PROVIDERS.values()}
     assert read - settings - _NOT_OURS == OTHER_VARIABLES.keys()
 
 

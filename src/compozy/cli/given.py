@@ -120,9 +120,8 @@ def workflow_id_of(text: str) -> str:
     """
     if not text.endswith((".yaml", ".yml")):
         return text
-    from compozy.config.nodes import MappingNode
+    from compozy.config.nodes import MappingNode, text_at
     from compozy.config.parse import read_yaml
-    from compozy.project.outline import text_at
 
     file = Path(text)
     if not file.is_file():

@@ -113,6 +113,12 @@ def node_at(node: Node, path: Sequence[str | int]) -> Node | None:
     return found
 
 
+def text_at(node: Node, *path: str | int) -> str:
+    """Return the scalar at `path` as text, "" when there is none."""
+    found = node_at(node, path)
+    return found.text if isinstance(found, ScalarNode) else ""
+
+
 def place_at(node: Node, path: Sequence[str | int]) -> SourceLocation:
     """Return the place of the value at `path`, or of the deepest value on the way to it."""
     for step in path:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compozy.errors import ModelError
-from compozy.model.config import ProviderConfig, ProviderType, default_model
+from compozy.model.config import ProviderConfig, default_model
+from compozy.model.kind import DEFAULT_WINDOW
 from compozy.model.provider import (
-    KEY_VARIABLES,
     BuiltModel,
     ModelSpec,
     base_url_of,
@@ -20,16 +20,12 @@ from compozy.model.provider import (
     needs_key,
     read_key,
 )
+from compozy.model.registry import PROVIDERS
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model
 
     from compozy.model.limits import Pace, ProviderLimits
-
-
-# Tokens that every model of today takes; the local one is smaller, see `model/llama.py`.
-DEFAULT_WINDOW = 32_768
-_WINDOWS: dict[ProviderType, int] = {"local": 4096, "ollama": 4096}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +40,7 @@ class ResolvedModel:
 
     model: Model
     provider_id: str
-    provider_type: ProviderType
+    provider_type: str
     model_name: str
     window: int = DEFAULT_WINDOW
     fell_back_from: str | None = None
@@ -88,7 +84,7 @@ class ModelCatalog:
             # What is wrong with one is told when it is asked.
             with suppress(ModelError, ImportError):
                 chosen, _ = self._follow_fallback(provider)
-                load_builder(chosen.type)
+                load_builder(chosen)
         self.is_loaded = True
 
     def resolve(self, llm: str | None, model: str | None) -> ResolvedModel:
@@ -110,7 +106,7 @@ class ModelCatalog:
             provider_id=chosen.id,
             provider_type=chosen.type,
             model_name=name,
-            window=_WINDOWS.get(chosen.type, DEFAULT_WINDOW),
+            window=PROVIDERS[chosen.type].window,
             fell_back_from=None if chosen is asked else asked.id,
             reason="; ".join(reasons) or None,
         )
@@ -157,7 +153,7 @@ class ModelCatalog:
         way = (
             f"set {variable} in the environment or in .env"
             if variable
-            else f"add `api_key: ${{{KEY_VARIABLES[last.type]}}}` to it"
+            else f"add `api_key: ${{{PROVIDERS[last.type].key_variable}}}` to it"
         )
         return ModelError(
             f"provider {asked.id!r} cannot be used: {'; '.join(reasons)}",

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, SecretStr, Tag, field_validator
 
+from compozy.config.choices import OneOf
 from compozy.config.duration import DurationS
 from compozy.config.settings import Section, check_header_key
+from compozy.model.registry import PROVIDERS
 from compozy.model.retry import DEFAULT_ATTEMPTS
 
-ProviderType = Literal["openai", "anthropic", "google", "groq", "ollama", "local", "scripted"]
-
-DEFAULT_MODELS: dict[ProviderType, str] = {
-    "openai": "gpt-6-luna",
-    "anthropic": "claude-sonnet-5-5",
-    "google": "gemini-3.8-flash",
-    "groq": "openai/gpt-oss-120b",
-    "ollama": "llama3.2",
-    "local": "smollm2-135m-instruct",
-    "scripted": "scripted",
-}
-"""The model of a provider that names none; `compozy config show` prints this table."""
+ProviderType = Annotated[str, OneOf(PROVIDERS)]
+"""The name of a kind of provider."""
 
 
 class ScriptedUsage(Section):
@@ -87,4 +79,4 @@ def default_model(provider: ProviderConfig) -> str:
     """Return the model of `provider` that answers when an agent names none."""
     if provider.model:
         return provider.model
-    return Path(provider.path).stem if provider.path else DEFAULT_MODELS[provider.type]
+    return Path(provider.path).stem if provider.path else PROVIDERS[provider.type].default_model

@@ -23,7 +23,8 @@ from pydantic_ai.exceptions import (
 from compozy.config.timespan import format_duration
 from compozy.errors import ModelError
 from compozy.model.http import AnswerTooLargeError, NotAModelServerError, safe_url
-from compozy.model.provider import KEY_VARIABLES, ModelSpec
+from compozy.model.provider import ModelSpec
+from compozy.model.registry import PROVIDERS
 from compozy.model.retry import is_retried, read_retry_after_s
 
 MAX_EXCERPT = 300
@@ -150,7 +151,7 @@ def _status_hint(status: int, spec: ModelSpec) -> str:
 
 
 def _key_hint(spec: ModelSpec) -> str:
-    usual = KEY_VARIABLES.get(spec.config.type)
+    usual = PROVIDERS[spec.config.type].key_variable
     where = f"`api_key` of provider {spec.config.id!r} in compozy.yaml" + (f", usually ${{{usual}}}" if usual else "")
     return f"check {where}" if spec.api_key else f"the server wants a key: add {where}"
 

@@ -21,6 +21,7 @@ from compozy.model.config import ProviderConfig
 from compozy.model.failure import Failure, classify, mask, to_model_error
 from compozy.model.http import AnswerTooLargeError, NotAModelServerError
 from compozy.model.provider import ModelSpec
+from compozy.model.registry import PROVIDERS
 from compozy.model.retry import MAX_RETRY_AFTER_S, backoff_s, waits_too_long
 from compozy.model.thoughts import separate_thoughts
 
@@ -42,8 +43,8 @@ class ProviderLimits:
     """The limits that all models of one provider share."""
 
     def __init__(self, config: ProviderConfig, pace: Pace) -> None:
-        # The local model answers one request at a time; waiting here keeps the wait out of the timeout.
-        at_once = 1 if config.type == "local" else config.max_concurrent
+        # Where one request waits for another, waiting here keeps the wait out of the timeout.
+        at_once = 1 if PROVIDERS[config.type].is_serial else config.max_concurrent
         self._slots = asyncio.Semaphore(at_once) if at_once else None
         self._window = _Window(config.requests_per_minute, pace) if config.requests_per_minute else None
 
@@ -145,8 +146,7 @@ class LimitedModel(WrapperModel):
         return max(self._pace.jitter(backoff_s(attempt)), failure.retry_after_s or 0.0)
 
     def _max_attempts(self) -> int:
-        # A model in this process gives the same answer again.
-        return 1 if self._spec.config.type in ("local", "scripted") else self._spec.config.max_attempts
+        return 1 if PROVIDERS[self._spec.config.type].is_repeatable else self._spec.config.max_attempts
 
 
 def _give_up(failure: Failure) -> Failure:

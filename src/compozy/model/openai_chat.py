@@ -1,4 +1,4 @@
-"""OpenAI, and every server that speaks its chat format: llama.cpp, vLLM, LM Studio, OpenRouter, Ollama."""
+"""OpenAI, and every server that speaks its chat format: llama.cpp, vLLM, LM Studio, OpenRouter."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ from openai.types.chat import ChatCompletion
 from pydantic_ai.exceptions import ModelContextWindowExceededError, ModelHTTPError, ModelQuotaExceededError
 from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.models import ModelRequestParameters
-from pydantic_ai.models.ollama import OllamaModel
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.profiles.openai import OpenAIModelProfile
-from pydantic_ai.providers.ollama import OllamaProvider
 from pydantic_ai.providers.openai import OpenAIProvider
 from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
 from pydantic_ai.settings import ModelSettings
@@ -34,10 +32,6 @@ _COMPATIBLE_PROFILE = OpenAIModelProfile(
     openai_chat_supports_max_completion_tokens=False,
     thinking_tags=NO_TAGS,
 )
-# What Ollama's own profile leaves open.
-_OLLAMA_PROFILE = OpenAIModelProfile(
-    supports_json_object_output=False, openai_chat_supports_max_completion_tokens=False, thinking_tags=NO_TAGS
-)
 _REFUSED_STATUSES = frozenset({400, 415, 422, 501})
 _DOUBTFUL_STATUSES = frozenset({404, 405, 500})
 _SCHEMA_WORDS = ("schema", "response_format", "grammar", "structured output", "guided", "requested parameters")
@@ -46,26 +40,28 @@ _NEW_NAME = "max_completion_tokens"
 
 def build_model(spec: ModelSpec) -> BuiltModel:
     """Return the chat model at the provider's address."""
+    client = new_client(spec)
+    settings = spec.default_settings()
+    if (spec.base_url or "").startswith(_OPENAI_HOST):
+        model = OpenAIChatModel(spec.model_name, provider=OpenAIProvider(openai_client=client), settings=settings)
+    else:
+        compatible = OpenAICompatibleProvider(spec.config.id, openai_client=client, profile=_COMPATIBLE_PROFILE)
+        model = CompatibleChatModel(spec.model_name, provider=compatible, settings=settings)
+    return BuiltModel(model=model, close=client.close)
+
+
+def new_client(spec: ModelSpec) -> AsyncOpenAI:
+    """Return the client of the server at the provider's address."""
     # A model that reasons takes no temperature. It is left out, which the pages say; a warning with each request
     # would only be noise on stderr.
     warnings.filterwarnings("ignore", message="Sampling parameters", category=UserWarning)
-    client = AsyncOpenAI(
+    return AsyncOpenAI(
         base_url=spec.base_url,
         api_key=spec.api_key or _NO_KEY,
         timeout=spec.config.timeout,
         max_retries=0,
         http_client=new_http_client(spec.config.timeout),
     )
-    settings = spec.default_settings()
-    if spec.config.type == "ollama":
-        provider = OllamaProvider(openai_client=client)
-        model = OllamaChatModel(spec.model_name, provider=provider, profile=_OLLAMA_PROFILE, settings=settings)
-    elif (spec.base_url or "").startswith(_OPENAI_HOST):
-        model = OpenAIChatModel(spec.model_name, provider=OpenAIProvider(openai_client=client), settings=settings)
-    else:
-        compatible = OpenAICompatibleProvider(spec.config.id, openai_client=client, profile=_COMPATIBLE_PROFILE)
-        model = CompatibleChatModel(spec.model_name, provider=compatible, settings=settings)
-    return BuiltModel(model=model, close=client.close)
 
 
 class CompatibleChatModel(OpenAIChatModel):
@@ -115,10 +111,6 @@ class CompatibleChatModel(OpenAIChatModel):
 
     def _process_response(self, response: ChatCompletion | str, **include: bool) -> ModelResponse:
         return super()._process_response(read_completion(response, self.model_name), **include)
-
-
-class OllamaChatModel(CompatibleChatModel, OllamaModel):
-    """A model on Ollama, or on Ollama's cloud, which follows no JSON Schema."""
 
 
 def _may_refuse_schema(error: ModelHTTPError) -> bool:

@@ -1,4 +1,4 @@
-"""What one model is built from, and the table of the kinds of provider."""
+"""What one model is built from, and how the record of its kind of provider applies to it."""
 
 from __future__ import annotations
 
@@ -12,50 +12,26 @@ from typing import TYPE_CHECKING, Protocol, cast
 from compozy.config.addresses import check_web_address
 from compozy.errors import ModelError
 from compozy.installation import extra_hint
-from compozy.model.config import ProviderConfig, ProviderType
+from compozy.model.config import ProviderConfig
+from compozy.model.registry import PROVIDERS
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model
     from pydantic_ai.settings import ModelSettings
 
-# Each module has a function `build_model(spec)`; it is imported when the first model of its kind is asked.
-_BUILDERS: dict[ProviderType, str] = {
-    "openai": "compozy.model.openai_chat",
-    "ollama": "compozy.model.openai_chat",
-    "anthropic": "compozy.model.anthropic",
-    "google": "compozy.model.google",
-    "groq": "compozy.model.groq",
-    "local": "compozy.model.local",
-    "scripted": "compozy.model.scripted",
-}
-# The extra of this package that installs what a kind of provider needs, where it is not installed anyway.
-_EXTRAS: dict[ProviderType, str] = {"anthropic": "anthropic", "google": "google", "groq": "groq"}
-
-OPENAI_BASE_URL = "https://api.openai.com/v1"
-OLLAMA_BASE_URL = "http://localhost:11434/v1"
-KEY_VARIABLES: dict[ProviderType, str] = {
-    "openai": "OPENAI_API_KEY",
-    "anthropic": "ANTHROPIC_API_KEY",
-    "google": "GOOGLE_API_KEY",
-    "groq": "GROQ_API_KEY",
-}
-"""Kinds of provider that need a key, with the variable that people keep it in."""
-
 
 def base_url_of(provider: ProviderConfig, environ: Mapping[str, str]) -> str | None:
     """Return the address that a provider is asked at, None for those whose own package knows it."""
-    if provider.base_url:
-        return provider.base_url
-    if provider.type == "openai":
-        return environ.get("OPENAI_BASE_URL") or OPENAI_BASE_URL
-    return OLLAMA_BASE_URL if provider.type == "ollama" else None
+    kind = PROVIDERS[provider.type]
+    return provider.base_url or environ.get(kind.base_url_variable) or kind.base_url
 
 
 def needs_key(provider: ProviderConfig, environ: Mapping[str, str]) -> bool:
     """Return whether a provider answers nobody without a key."""
-    if provider.type == "openai" and base_url_of(provider, environ) != OPENAI_BASE_URL:
-        return False  # another server than OpenAI's own; many take no key
-    return provider.type in KEY_VARIABLES
+    kind = PROVIDERS[provider.type]
+    # Another server than the provider's own; many take no key.
+    is_elsewhere = kind.base_url is not None and base_url_of(provider, environ) != kind.base_url
+    return bool(kind.key_variable) and not is_elsewhere
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,21 +79,20 @@ def build_model(spec: ModelSpec) -> BuiltModel:
             `base_url` is no address.
     """
     _check_address(spec)
-    kind = spec.config.type
     try:
-        module = load_builder(kind)
+        module = load_builder(spec.config)
     except ImportError as error:
         raise _missing_package(spec, error) from error
     return cast("_Builder", module.build_model)(spec)
 
 
-def load_builder(kind: ProviderType) -> ModuleType:
-    """Return the module that builds models of this kind, and with it the libraries that they need.
+def load_builder(provider: ProviderConfig) -> ModuleType:
+    """Return the module that builds the models of a provider, and with it the libraries that they need.
 
     Raises:
         ImportError: a package is not installed.
     """
-    return import_module(_BUILDERS[kind])
+    return import_module(PROVIDERS[provider.type].builder)
 
 
 def read_key(config: ProviderConfig) -> str | None:
@@ -136,7 +111,7 @@ def _check_address(spec: ModelSpec) -> None:
 
 
 def _missing_package(spec: ModelSpec, error: ImportError) -> ModelError:
-    extra = _EXTRAS.get(spec.config.type)
+    extra = PROVIDERS[spec.config.type].extra
     return ModelError(
         f"provider {spec.config.id!r} is of type {spec.config.type!r}, whose package is not installed ({error.name})",
         hint=extra_hint(extra) if extra else "install Compozy again: the package is one of its requirements",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from compozy.config.nodes import MappingNode, NodePath, key_place_at, node_at, place_at
+from compozy.config.nodes import MappingNode, NodePath, key_place_at, node_at, place_at, text_at
 from compozy.errors import Diagnostic, SourceLocation
 from compozy.nearest import suggest
-from compozy.project.outline import ProjectOutline, id_place, map_items, text_at
+from compozy.project.outline import ProjectOutline, id_place, map_items
 from compozy.project.sources import ProjectSources
 
 _LISTS = ("vector_dbs", "embedders", "knowledge_bases")

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from compozy.config.nodes import MappingNode, Node, node_at
+from compozy.config.nodes import MappingNode, Node, node_at, text_at
 from compozy.nearest import suggest
 from compozy.project.flow import Flow
-from compozy.project.outline import TaskOutline, WorkflowOutline, text_at
+from compozy.project.outline import TaskOutline, WorkflowOutline
 from compozy.schema import is_closed, listed_keys
 
 ROOTS = ("input", "tasks", "workflow", "project", "env")

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from compozy.config.nodes import MappingNode, NodePath, ScalarNode, node_at, to_value, walk_scalars
+from compozy.config.nodes import MappingNode, NodePath, ScalarNode, node_at, text_at, to_value, walk_scalars
 from compozy.errors import Diagnostic, ExpressionSyntaxError, TemplateSyntaxError
 from compozy.expression import check, check_condition
 from compozy.expression import compile as compile_expression
 from compozy.project.check_references import Frame, Reading, Words, check_reference
 from compozy.project.flow import flows_of
-from compozy.project.outline import ProjectOutline, TaskList, TaskOutline, WorkflowOutline, text_at
+from compozy.project.outline import ProjectOutline, TaskList, TaskOutline, WorkflowOutline
 from compozy.task.registry import KINDS
 from compozy.template import compile as compile_template
 from compozy.template import has_actions

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from compozy.config.nodes import MappingNode, NodePath, key_place_at, node_at, place_at, to_value
+from compozy.config.nodes import MappingNode, NodePath, key_place_at, node_at, place_at, text_at, to_value
 from compozy.errors import Diagnostic, SourceLocation
 from compozy.nearest import suggest
 from compozy.project.check_tasks import check_tasks
-from compozy.project.outline import ProjectOutline, TaskOutline, WorkflowOutline, id_place, text_at
+from compozy.project.outline import ProjectOutline, TaskOutline, WorkflowOutline, id_place
 from compozy.schema import check_schema
 from compozy.schema.words import TYPES
 

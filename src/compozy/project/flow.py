@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from compozy.config.nodes import MappingNode, NodePath, ScalarNode, node_at
-from compozy.project.outline import TaskList, TaskOutline, text_at, with_routed
+from compozy.config.nodes import MappingNode, NodePath, ScalarNode, node_at, text_at
+from compozy.project.outline import TaskList, TaskOutline, with_routed
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

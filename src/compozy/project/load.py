@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from compozy.config.layers import Layer
-from compozy.config.nodes import MappingNode, NodePath, ScalarNode, node_at
+from compozy.config.nodes import MappingNode, NodePath, ScalarNode, node_at, text_at
 from compozy.config.validate import validate
 from compozy.errors import Diagnostic, ProjectError, UsageError
 from compozy.project.check import check_project
 from compozy.project.file import ProjectFile
 from compozy.project.loaded import InvalidWorkflow, LoadedProject, LoadedWorkflow
-from compozy.project.outline import text_at
 from compozy.project.paths import resolve_paths
 from compozy.project.sources import ProjectSources, WorkflowSourceFile, find_config_file, read_config, read_sources
 from compozy.workflow.config import WorkflowConfig

@@ -10,7 +10,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from compozy.config.nodes import MappingNode, Node, NodePath, ScalarNode, SequenceNode, node_at, place_at, to_value
+from compozy.config.nodes import (
+    MappingNode,
+    Node,
+    NodePath,
+    ScalarNode,
+    SequenceNode,
+    node_at,
+    place_at,
+    text_at,
+    to_value,
+)
 from compozy.config.settings import LimitSettings
 from compozy.errors import SourceLocation
 from compozy.project.sources import ProjectSources
@@ -138,12 +148,6 @@ def with_routed(tasks: Iterable[TaskOutline]) -> Iterator[TaskOutline]:
     for task in tasks:
         yield task
         yield from with_routed(task.routed)
-
-
-def text_at(node: Node, *path: str | int) -> str:
-    """Return the scalar at `path` as text, "" when there is none."""
-    found = node_at(node, path)
-    return found.text if isinstance(found, ScalarNode) else ""
 
 
 def id_place(node: MappingNode) -> SourceLocation:

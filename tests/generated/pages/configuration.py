@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from compozy.config.layers import VARIABLES
-from compozy.model.provider import KEY_VARIABLES
+from compozy.model.registry import PROVIDERS
 from compozy.project.file import ProjectFile
 from tests.generated.pages.markdown import code, front, prose
 from tests.generated.pages.models import is_list, key_line, keys_of, models_in
@@ -77,7 +77,7 @@ def write_configuration() -> str:
         head = " ".join(filter(None, (_purpose(part.model), guide, each)))
         page += f"\n{level} {part.path}\n\n{head}\n\n{_lines(part)}"
     page += _VARIABLES_HEAD + "".join(f"- {code(name)}: {text}.\n" for name, text in OTHER_VARIABLES.items())
-    keys = ", ".join(f"{code(name)} ({kind})" for kind, name in KEY_VARIABLES.items())
+    keys = ", ".join(f"{code(kind.key_variable)} ({kind.name})" for kind in PROVIDERS.values() if kind.key_variable)
     return page + f"\nKeys of providers are named in `api_key`, by habit as {keys}.\n"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import pytest
 from compozy.errors import ModelError
 from compozy.installation import extra_hint
 from compozy.model.catalog import ModelCatalog
-from compozy.model.config import DEFAULT_MODELS, ProviderConfig
-from compozy.model.provider import build_model
+from compozy.model.config import ProviderConfig
+from compozy.model.provider import load_builder
+from compozy.model.registry import PROVIDERS
 
 KEY = "sk-very-secret-0123456789abcdef"
 
@@ -128,7 +130,7 @@ async def test_each_kind_of_provider_is_built_at_its_address(
     chosen = models.resolve("p", None)
 
     assert str(chosen.model.base_url) == url
-    assert chosen.model_name == chosen.model.model_name == DEFAULT_MODELS[chosen.provider_type]
+    assert chosen.model_name == chosen.model.model_name == PROVIDERS[chosen.provider_type].default_model
     assert KEY not in repr(chosen)
     assert KEY not in repr(vars(models))
     await models.aclose()
@@ -172,11 +174,11 @@ def test_the_config_and_the_catalog_import_no_sdk() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
 
 
-def test_every_kind_of_provider_has_a_default_model_and_a_builder() -> None:
-    from typing import get_args
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_the_builder_of_every_kind_exists(name: str) -> None:
+    assert callable(load_builder(provider(id="p", type=name)).build_model)
 
-    from compozy.model import provider as module
-    from compozy.model.config import ProviderType
 
-    assert set(DEFAULT_MODELS) == set(get_args(ProviderType)) == set(vars(module)["_BUILDERS"])
-    assert build_model is module.build_model
+def test_every_extra_of_a_provider_exists() -> None:
+    extras = set(metadata("compozy").get_all("Provides-Extra") or ())
+    assert {kind.extra for kind in PROVIDERS.values() if kind.extra} <= extras

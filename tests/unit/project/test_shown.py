@@ -13,7 +13,7 @@ from tests.unit.project.test_load import HELLO, POSTGRES, QDRANT, QUICKSTART, lo
 from compozy.config.nodes import to_value
 from compozy.config.parse import parse_yaml
 from compozy.errors import UsageError
-from compozy.model.config import DEFAULT_MODELS
+from compozy.model import registry
 from compozy.project.definition import snapshot
 from compozy.project.jsonschema import project_schema, workflow_schema
 from compozy.project.load import load_project
@@ -172,10 +172,10 @@ def test_show(tmp_path: Path) -> None:
     assert "database.path" not in rows
     assert "database.host" in rows
     assert shown.providers == [
-        ("a", "openai", DEFAULT_MODELS["openai"], "missing KEY", "c"),
+        ("a", "openai", registry.PROVIDERS["openai"].default_model, "missing KEY", "c"),
         ("b", "anthropic", "claude", "set", "-"),
-        ("c", "local", DEFAULT_MODELS["local"], "not needed", "-"),
-        ("d", "groq", DEFAULT_MODELS["groq"], "missing", "-"),
+        ("c", "local", registry.PROVIDERS["local"].default_model, "not needed", "-"),
+        ("d", "groq", registry.PROVIDERS["groq"].default_model, "missing", "-"),
     ]
     assert "hunter2" not in str(shown)
     assert "sk-hidden" not in str(shown)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from compozy.knowledge.config import EmbedderKind, EmbedderSettings
 from compozy.model.config import ProviderConfig
-from compozy.model.provider import OLLAMA_BASE_URL, OPENAI_BASE_URL, base_url_of, read_key
+from compozy.model.kinds import ollama, openai
+from compozy.model.provider import base_url_of, read_key
 
 GOOGLE_BASE_URL = "https://generativelanguage.googleapis.com/v1beta"
 LOCAL_MODEL = "multilingual-e5-small"
@@ -111,5 +112,5 @@ def _of_kind(kind: EmbedderKind, address: str, key: str | None) -> EmbedderSpec:
 
 def _base_url(kind: EmbedderKind, environ: Mapping[str, str]) -> str:
     if kind == "openai":
-        return environ.get("OPENAI_BASE_URL") or OPENAI_BASE_URL
-    return {"ollama": OLLAMA_BASE_URL, "google": GOOGLE_BASE_URL}.get(kind, "")
+        return environ.get("OPENAI_BASE_URL") or openai.KIND.base_url or ""
+    return {"ollama": ollama.KIND.base_url or "", "google": GOOGLE_BASE_URL}.get(kind, "")

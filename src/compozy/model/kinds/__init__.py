@@ -1,0 +1,1 @@
+"""Kinds of model providers, one file each."""

@@ -1,0 +1,14 @@
+"""Google Gemini."""
+
+from __future__ import annotations
+
+from compozy.model.kind import SERVER_KEYS, ProviderKind
+
+KIND = ProviderKind(
+    name="google",
+    builder="compozy.model.google",
+    default_model="gemini-3.8-flash",
+    keys=SERVER_KEYS,
+    key_variable="GOOGLE_API_KEY",
+    extra="google",
+)

@@ -1,0 +1,14 @@
+"""Groq."""
+
+from __future__ import annotations
+
+from compozy.model.kind import SERVER_KEYS, ProviderKind
+
+KIND = ProviderKind(
+    name="groq",
+    builder="compozy.model.groq",
+    default_model="openai/gpt-oss-120b",
+    keys=SERVER_KEYS,
+    key_variable="GROQ_API_KEY",
+    extra="groq",
+)

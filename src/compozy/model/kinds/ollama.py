@@ -1,0 +1,14 @@
+"""Ollama."""
+
+from __future__ import annotations
+
+from compozy.model.kind import SERVER_KEYS, ProviderKind
+
+KIND = ProviderKind(
+    name="ollama",
+    builder="compozy.model.ollama",
+    default_model="llama3.2",
+    keys=SERVER_KEYS,
+    base_url="http://localhost:11434/v1",
+    window=4096,
+)

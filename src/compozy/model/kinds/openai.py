@@ -1,0 +1,15 @@
+"""OpenAI, and servers that speak its chat format."""
+
+from __future__ import annotations
+
+from compozy.model.kind import SERVER_KEYS, ProviderKind
+
+KIND = ProviderKind(
+    name="openai",
+    builder="compozy.model.openai_chat",
+    default_model="gpt-6-luna",
+    keys=SERVER_KEYS,
+    key_variable="OPENAI_API_KEY",
+    base_url="https://api.openai.com/v1",
+    base_url_variable="OPENAI_BASE_URL",
+)
