@@ -77,7 +77,8 @@ def bench_command(
     from compozy.cli.context import open_valid_workflows
     from compozy.cli.given import read_inputs
 
-    projects = [open_valid_workflows(context, config) for config in configs or [globals_of(context).config]]
+    wanted = configs or [globals_of(context).config]
+    projects = [open_valid_workflows(context, config, workflow_id=workflow_id) for config in wanted]
     for project in projects:
         project.workflow(workflow_id)
     files, as_json = _result_files(result_file, projects), output is Format.json

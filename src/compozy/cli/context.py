@@ -53,7 +53,9 @@ def open_valid_workflows(
     *,
     workflow_id: str | None = None,
 ) -> LoadedProject:
-    """Return the project with its valid workflows, and print a warning for each file with errors.
+    """Return the project with its valid workflows, and warn of files with errors.
+
+    For a command on one workflow, `workflow_id`, that is one line; else it is one line for each file.
 
     Raises:
         ProjectError: compozy.yaml is wrong, or the file of the workflow `workflow_id`.
@@ -65,9 +67,18 @@ def open_valid_workflows(
     if any(invalid.id == workflow_id for invalid in project.invalid_workflows):
         project.workflow(str(workflow_id))
     if project.invalid_workflows and not globals_of(context).quiet:
-        print_warnings(invalid.summary for invalid in project.invalid_workflows)
-        print_note("note: invalid workflows are left out; `compozy config validate` reports every error")
+        _warn_of_invalid(project, is_brief=workflow_id is not None)
     return project
+
+
+def _warn_of_invalid(project: LoadedProject, *, is_brief: bool) -> None:
+    if is_brief:
+        count = len(project.invalid_workflows)
+        what = "1 other workflow file has errors" if count == 1 else f"{count} other workflow files have errors"
+        print_warnings([f"{what}; run `compozy config validate` to list them"])
+        return
+    print_warnings(invalid.summary for invalid in project.invalid_workflows)
+    print_note("note: invalid workflows are left out; `compozy config validate` reports every error")
 
 
 def _open(

@@ -112,25 +112,6 @@ def _parse(source: str, content: str, *, hint: str) -> Any:
         raise UsageError(f"the input from {source} is not JSON: {error}", hint=hint) from error
 
 
-def workflow_id_of(text: str) -> str:
-    """Return the ID of the workflow that `text` names: itself, or the path of a workflow file.
-
-    Raises:
-        UsageError: there is no such file, or it has no ID.
-    """
-    if not text.endswith((".yaml", ".yml")):
-        return text
-    from compozy.config.nodes import MappingNode, text_at
-    from compozy.config.parse import read_yaml
-
-    file = Path(text)
-    if not file.is_file():
-        raise UsageError(f"workflow file {text!r} not found")
-    node = read_yaml(file, file=text).node
-    found = text_at(node, "id") if isinstance(node, MappingNode) else ""
-    return found or file.stem
-
-
 def duration_flag(flag: str, text: str) -> float:
     """Return a duration flag in seconds.
 

@@ -62,10 +62,11 @@ def run_command(
     db_path: PathOption = None,
 ) -> int:
     """Run a workflow to its end and print its result."""
-    from compozy.cli.given import RunRequest, duration_flag, read_inputs, workflow_id_of
+    from compozy.cli.given import RunRequest, duration_flag, read_inputs
+    from compozy.cli.workflow_file import workflow_id_of
 
-    workflow_id, value = workflow_id_of(workflow_id), read_inputs(given)
-    overrides = database_overrides(db_driver, db_path)
+    value, overrides = read_inputs(given), database_overrides(db_driver, db_path)
+    workflow_id = workflow_id_of(workflow_id, config or globals_of(context).config, overrides)
     if dry_run:
         from compozy.cli.context import open_valid_workflows
         from compozy.cli.dry import show_dry_run
@@ -82,8 +83,7 @@ def run_command(
         as_json=output is Format.json,
         detach=detach,
     )
-    search = search_for(context, server, config, overrides, ("workflows", workflow_id))
-    return run_somewhere(context, search, request)
+    return run_somewhere(context, search_for(context, server, config, overrides, ("workflows", workflow_id)), request)
 
 
 def run_somewhere(context: typer.Context, search: Search, request: RunRequest) -> int:

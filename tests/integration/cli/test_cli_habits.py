@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,6 +61,27 @@ def test_a_workflow_is_named_by_its_file(cli: RunCli, project: Path) -> None:
     assert cli("workflow", "run", "workflows/other.yaml").out.startswith("Workflow 'two' completed")
     done = cli("workflow", "run", "workflows/none.yaml")
     assert (done.status, done.err) == (2, "Error: workflow file 'workflows/none.yaml' not found\n")
+
+
+def test_a_file_outside_of_the_project_is_refused(cli: RunCli, project: Path, tmp_path_factory: Any) -> None:
+    other = tmp_path_factory.mktemp("other")
+    file = other / "two.yaml"
+    file.write_text((project / "workflows/two.yaml").read_text())
+    done = cli("workflow", "run", str(file))
+    message = f"Error: the workflow file '{file}' is outside the project in {project}\n"
+    assert (done.status, done.out, done.err) == (2, "", f"{message}  copy it to {project}/workflows\n")
+    (other / "compozy.yaml").write_text("name: other\n")
+    assert f"run it with `--config {other}/compozy.yaml`" in cli("workflow", "run", str(file), "--dry-run").err
+    assert not (project / "data").exists()
+
+
+def test_a_file_that_the_project_does_not_load_is_refused(cli: RunCli, project: Path) -> None:
+    (project / "two.yaml").write_text((project / "workflows/two.yaml").read_text())
+    done = cli("workflow", "run", "two.yaml")
+    hint = f"  move it to {project}/workflows, or add it to `autoload.include` in compozy.yaml\n"
+    assert (done.status, done.err) == (2, f"Error: the project does not load the workflow file 'two.yaml'\n{hint}")
+    (project / "link.yaml").symlink_to(project / "workflows/two.yaml")
+    assert cli("workflow", "run", "link.yaml").status == 0
 
 
 def test_compozy_yaml_is_found_above(cli: RunCli, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,12 +49,19 @@ def test_commands_without_workflows_do_not_read_them(cli: RunCli, project: Path,
     assert done.status == 0 or command[1] == "cancel"
 
 
-def test_other_workflows_run_with_a_warning_per_file(cli: RunCli, project: Path) -> None:
-    done = cli("workflow", "run", "two")
-    assert done.status == 0
-    note = "note: invalid workflows are left out; `compozy config validate` reports every error\n"
-    assert done.err == f"warning: {KEY}\nwarning: {SYNTAX}\n{note}"
+def test_other_workflows_run_with_one_warning_in_sum(cli: RunCli, project: Path) -> None:
+    for command in (("run", "two"), ("run", "two", "--dry-run"), ("graph", "two")):
+        done = cli("workflow", *command)
+        assert done.status == 0
+        assert done.err == ("warning: 2 other workflow files have errors; run `compozy config validate` to list them\n")
     assert cli("workflow", "run", "two", "--quiet").err == ""
+    (project / "workflows/file.yaml").unlink()
+    assert cli("workflow", "run", "two").err.startswith("warning: 1 other workflow file has errors; run ")
+
+
+def test_the_list_of_workflows_warns_of_each_file(cli: RunCli, project: Path) -> None:
+    note = "note: invalid workflows are left out; `compozy config validate` reports every error\n"
+    assert cli("workflow", "list").err == f"warning: {KEY}\nwarning: {SYNTAX}\n{note}"
 
 
 @pytest.mark.parametrize(("workflow_id", "error"), [("key", KEY), ("syntax", SYNTAX)])
