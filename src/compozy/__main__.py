@@ -1,4 +1,4 @@
-"""`python -m compozy`: the command line where no script of it is installed."""
+"""`python -m compozy`: the command line where its script is not installed."""
 
 from compozy.cli.entry import main
 

@@ -1,4 +1,4 @@
-"""The composition root: from a checked project to a database, a runtime and models that work together."""
+"""The composition root: builds the database, runtime and models for a loaded project."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ if TYPE_CHECKING:
     from compozy.task.report import Report
     from compozy.workflow.execute import WorkflowExecutor
 
-# Runs at once that `make bench` measured on SQLite: no lock error, no loss of throughput. It moves with a figure only.
+# The highest number of concurrent runs that `make bench` measured on SQLite: no lock errors, no loss of throughput.
+# Raise it only together with a new measurement.
 MEASURED_SQLITE_CONCURRENCY = 100
-# The role of a process that answers requests.
+# The role of a process that serves HTTP requests.
 SERVER = "server"
-# And of one that runs a workflow and prints its result.
+# The role of a process that executes one workflow and prints its result.
 COMMAND = "run"
 
 
 @dataclass(frozen=True, kw_only=True)
 class App:
-    """Everything that executes runs of one project."""
+    """Everything needed to execute runs of one project."""
 
     project: LoadedProject
     database: Database
@@ -40,7 +41,7 @@ class App:
     left_unfinished: int
 
     async def load_models(self) -> None:
-        """Load the libraries of the project's models, in a thread: what a first run would wait for."""
+        """Load the model libraries of the project in a thread, so that the first run does not wait for them."""
         from compozy.task.basic import load_agents
 
         if self.project.providers:
@@ -51,21 +52,21 @@ class App:
 async def open_app(
     project: LoadedProject, database: Database, *, role: str, report: Report
 ) -> AsyncGenerator[App, None]:
-    """Execute runs of `project` on `database` for as long as the block lasts.
+    """Execute runs of `project` on `database` until the block ends.
 
     Raises:
-        DatabaseError: the database refused.
+        DatabaseError: the database could not be used.
     """
-    # Loaded here, because commands that only read do without the engine and the models, and start ten times faster.
+    # Imported here: commands that only read do not need the engine or the models, and start ten times faster without.
     from compozy.durable.runtime import Runtime
     from compozy.knowledge.catalog import KnowledgeCatalog
     from compozy.task.basic import load_agents
 
     if role != SERVER:
-        # Before the first run, whose time would count it; a server is ready first.
+        # Before the first run, so that its time does not include the imports. A server is ready first.
         await load_agents()
     if not gc.isenabled():
-        # The command line switched it off for its start; what is loaded by now is no garbage.
+        # The command line disabled garbage collection for its start. Freeze what is loaded: it stays in use.
         gc.freeze()
         gc.enable()
     catalog = _catalog_of(project)
@@ -75,7 +76,7 @@ async def open_app(
         execute=_executor(project, database, catalog, knowledge, report).execute,
         max_concurrent=project.concurrency,
         role=role,
-        # A command that waits for its run has no better use for the place of it.
+        # A command waits for its run and has nothing else to execute, so suspending the run would gain nothing.
         lays_aside=role != COMMAND,
     )
     left = await runtime.start()
@@ -97,7 +98,7 @@ async def open_app(
 def _executor(
     project: LoadedProject, database: Database, catalog: ModelCatalog, knowledge: KnowledgeCatalog, report: Report
 ) -> WorkflowExecutor:
-    """Return what executes runs of every kind."""
+    """Return the executor for runs of every kind."""
     from compozy.knowledge.ingest import Ingestions
     from compozy.knowledge.run import KIND
     from compozy.workflow.execute import WorkflowExecutor
@@ -121,7 +122,7 @@ def _catalog_of(project: LoadedProject) -> ModelCatalog:
 
 
 def knowledge_of(project: LoadedProject) -> KnowledgeProject:
-    """Return what knowledge bases need to know of a project."""
+    """Return the parts of a project that knowledge bases use."""
     return KnowledgeProject(
         name=project.name,
         root=project.root,
@@ -133,18 +134,18 @@ def knowledge_of(project: LoadedProject) -> KnowledgeProject:
 
 
 def concurrency_warning(project: LoadedProject) -> str | None:
-    """Return what to tell about a number of runs that nobody has measured on SQLite, None when there is nothing."""
+    """Return a warning if SQLite runs more workflows concurrently than was measured, else None."""
     asked = project.concurrency
     if not project.database.has_one_writer or asked <= MEASURED_SQLITE_CONCURRENCY:
         return None
     return (
         f"SQLite has concurrency limitations: runtime.max_concurrent_workflows is {asked}, "
-        f"and more than {MEASURED_SQLITE_CONCURRENCY} runs at once were not measured"
+        f"and more than {MEASURED_SQLITE_CONCURRENCY} concurrent runs were not measured"
     )
 
 
 def fingerprint_of(project: LoadedProject) -> str:
-    """Return the name by which clients recognize the project's database."""
+    """Return the fingerprint by which clients recognize the project's database."""
     settings = project.database
     values = settings.model_dump(include={"path", "host", "port", "dbname"})
     secret = settings.conn_string

@@ -1,4 +1,4 @@
-"""A server as commands see it: requests and answers, without any of the program behind it."""
+"""HTTP client for a Compozy server, using the standard library only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from compozy.errors import CompozyError, ServerError, UsageError, restore_error
 
 Document = dict[str, Any]
 API = "/api/v0"
-# As long as a server may take to open its database: it takes connections before that.
+# A server may take this long to open its database; it accepts connections before that.
 PATIENCE_S = 40.0
 _MAX_ANSWER_BYTES = 512 * 1024 * 1024
 _PROBLEM = "application/problem+json"
@@ -22,7 +22,7 @@ _PROBLEM = "application/problem+json"
 
 @dataclass(kw_only=True)
 class Client:
-    """Asks one server, over one connection for as long as it lasts."""
+    """Client for one server, over one persistent connection."""
 
     url: str
     api_key: str | None = field(default=None, repr=False)
@@ -33,21 +33,21 @@ class Client:
         """Return the document at a path under the API.
 
         Raises:
-            CompozyError: what the server answered, as the error that it is.
-            ServerError: there is no server, or it is no Compozy.
+            CompozyError: the error that the server returned.
+            ServerError: the server cannot be reached, or is not a Compozy server.
         """
         return self.request("GET", _path(path, query))
 
     def post(self, *path: str, body: Document) -> Document:
-        """Send a document to a path under the API and return the answer; raises as `get` does."""
+        """Send a document to a path under the API and return the answer; raises like `get`."""
         return self.request("POST", _path(path, {}), json.dumps(body).encode())
 
     def delete(self, *path: str, **query: str | int) -> Document:
-        """Delete what is at a path under the API and return the answer; raises as `get` does."""
+        """Delete the resource at a path under the API and return the answer; raises like `get`."""
         return self.request("DELETE", _path(path, query))
 
     def request(self, method: str, path: str, body: bytes | None = None) -> Document:
-        """Return the answer to a request; raises as `get` does."""
+        """Send a request and return the answer; raises like `get`."""
         answer, content = self._ask(method, path, body)
         media_type = (answer.getheader("content-type") or "").partition(";")[0]
         try:
@@ -62,10 +62,10 @@ class Client:
         return found
 
     def project(self) -> Document:
-        """Return what the server says of its project: `name` and `database.fingerprint` are there.
+        """Return the server's project, which includes `name` and `database.fingerprint`.
 
         Raises:
-            CompozyError: as `get` does.
+            CompozyError: as for `get`.
         """
         document = self.get("project")
         database = document.get("database")
@@ -74,13 +74,13 @@ class Client:
         return document
 
     def close(self) -> None:
-        """End the connection; harmless when there is none."""
+        """Close the connection, if one is open."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
     def _ask(self, method: str, path: str, body: bytes | None) -> tuple[http.client.HTTPResponse, bytes]:
-        # A connection that the server closed while it was idle is no reason to fail: asked once more on a new one.
+        # The server may have closed an idle connection. That is not a failure: retry once on a new connection.
         is_new = self._connection is None
         try:
             return self._ask_once(method, path, body)
@@ -106,7 +106,7 @@ class Client:
         content = answer.read(_MAX_ANSWER_BYTES + 1)
         if len(content) > _MAX_ANSWER_BYTES:
             self.close()
-            raise ServerError(f"the answer of {self.url} is larger than {_MAX_ANSWER_BYTES // 1024 // 1024} MiB")
+            raise ServerError(f"the response from {self.url} is larger than {_MAX_ANSWER_BYTES // 1024 // 1024} MiB")
         return answer, content
 
     def _connect(self) -> http.client.HTTPConnection:
@@ -122,20 +122,20 @@ class Client:
         return restore_error({"code": found["code"], "message": found.get("detail", ""), "details": more})
 
     def _no_compozy(self, status: int) -> ServerError:
-        return ServerError(f"what answers at {self.url} is no Compozy server", details={"status": status})
+        return ServerError(f"{self.url} is not a Compozy server", details={"status": status})
 
     def _unreachable(self, error: Exception) -> ServerError:
         return ServerError(
-            f"no server at {self.url}: {_reason(error)}",
-            hint="start one with `compozy start`, or name another with --server",
+            f"cannot connect to a server at {self.url}: {_reason(error)}",
+            hint="start a server with `compozy start`, or name another one with --server",
         )
 
 
 def split_url(url: str) -> tuple[bool, str, int]:
-    """Return whether a server's URL is https, its host and its port.
+    """Split a server URL into whether it is https, its host and its port.
 
     Raises:
-        UsageError: it is no such URL.
+        UsageError: it is not a server URL.
     """
     try:
         parts = urlsplit(url)
@@ -150,9 +150,9 @@ def split_url(url: str) -> tuple[bool, str, int]:
 
 
 def _no_url(url: str) -> UsageError:
-    # Not shown: what stands before an `@` would be a password.
-    shown = repr(url) if "@" not in url else "what was given"
-    return UsageError(f"{shown} is no address of a server", hint="write it as http://127.0.0.1:8080")
+    # A URL with an `@` is not shown: it may contain a password.
+    shown = repr(url) if "@" not in url else "the value"
+    return UsageError(f"{shown} is not a server URL", hint="write it like http://127.0.0.1:8080")
 
 
 def _path(parts: tuple[str, ...], query: Mapping[str, str | int | list[str]]) -> str:
@@ -162,9 +162,9 @@ def _path(parts: tuple[str, ...], query: Mapping[str, str | int | list[str]]) ->
 
 def _reason(error: Exception) -> str:
     if isinstance(error, socket.gaierror):
-        return "the name is not known"
+        return "host name not found"
     if isinstance(error, TimeoutError):
-        return "it does not answer"
+        return "timed out"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
-    return "it closed the connection"
+    return "connection closed"

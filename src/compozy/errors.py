@@ -1,42 +1,42 @@
 """Every error that Compozy raises on purpose, in one tree.
 
 CompozyError                 code                exit  http
-├── UsageError               usage                  2   400   wrong on the command line or in a request
+├── UsageError               usage                  2   400   invalid command line or request
 │   ├── NotFoundError        not_found              2   404   no such workflow, execution, task, ...
-│   ├── ConflictError        conflict               2   409   what is there already is something else
-│   ├── IdempotencyError     idempotency_key        2   422   the key was used for another request
-│   ├── TooLargeError        too_large              2   413   a request holds more than is accepted
-│   └── MediaTypeError       media_type             2   415   a request's body is no JSON
+│   ├── ConflictError        conflict               2   409   already exists, or its state does not allow this
+│   ├── IdempotencyError     idempotency_key        2   422   the key was used for a different request
+│   ├── TooLargeError        too_large              2   413   the request is too large
+│   └── MediaTypeError       media_type             2   415   the request body is not JSON
 ├── AuthenticationError      authentication         3   401   the API key is missing or wrong
-│   └── ForbiddenError       forbidden              3   403   a request from a place that may not ask
-├── ServerError              server                 4   502   no server, or one that cannot be used
-│   └── StoppingError        stopping               4   503   the server is about to end
-├── ProjectError             invalid_project        5   422   faults in files, each with its place
+│   └── ForbiddenError       forbidden              3   403   the request's origin is not allowed
+├── ServerError              server                 4   502   no server, or an unusable one
+│   └── StoppingError        stopping               4   503   the server is shutting down
+├── ProjectError             invalid_project        5   422   errors in project files, each with its location
 ├── TemplateError            template               1   422
 │   ├── TemplateSyntaxError  template_syntax        5   422   the text is not a template
 │   └── TemplateRenderError  template_render        1   422   the template cannot be rendered with this data
 ├── ExpressionError          expression             1   422   an expression cannot be evaluated with these variables
 │   └── ExpressionSyntaxError  expression_syntax    5   422   the text is not an expression
-├── SchemaMismatchError      schema_mismatch        2   422   a value does not fit its JSON Schema
+├── SchemaMismatchError      schema_mismatch        2   422   a value does not match its JSON Schema
 ├── DatabaseError            database               4   503
-│   ├── DatabaseLockedError  database_locked        4   503   another program holds the file
-│   └── DatabaseOwnedError   database_owned         4   409   another process runs workflows on this file
-├── ExportFileError          export_file            5   422   a file of `compozy db export` cannot be read
+│   ├── DatabaseLockedError  database_locked        4   503   another program holds a lock on the file
+│   └── DatabaseOwnedError   database_owned         4   409   another process executes runs on this file
+├── ExportFileError          export_file            5   422   an export file cannot be read
 ├── RunError                 run_failed             1   500   a workflow or one of its tasks failed
-│   ├── ModelError           model                  1   502   a model provider refused or broke
+│   ├── ModelError           model                  1   502   a model provider rejected a request or failed
 │   ├── ChildrenFailedError  children_failed        1   500   tasks inside a container failed
-│   ├── ItemsError           items                  1   422   what a collection runs over is no list
-│   ├── TaskTimeoutError     task_timeout           1   504   a task took longer than it may
-│   ├── RunTimeoutError      timeout                1   504   a deadline passed
-│   ├── NotFinishedError     not_finished           1   408   the run goes on for longer than the caller waits
+│   ├── ItemsError           items                  1   422   a collection's items are not a list
+│   ├── TaskTimeoutError     task_timeout           1   504   a task exceeded its timeout
+│   ├── RunTimeoutError      timeout                1   504   a run exceeded its deadline
+│   ├── NotFinishedError     not_finished           1   408   the run is still running when the caller stops waiting
 │   └── RunCanceledError     canceled               1   409
-├── KnowledgeError           knowledge              1   422   documents cannot be taken in or asked
+├── KnowledgeError           knowledge              1   422   documents cannot be ingested or queried
 │   ├── DocumentError        document               1   422   one document cannot be read
-│   ├── EmbedderError        embedder               1   502   an embedder refused, broke, or is not set up
+│   ├── EmbedderError        embedder               1   502   an embedder failed or is not configured
 │   └── VectorStoreError     vector_store           4   503   a vector store cannot be reached or used
-└── InternalError            internal               1   500   a defect in Compozy itself
+└── InternalError            internal               1   500   a bug in Compozy
 
-The command line and the server each translate this tree in one place. Stored errors are
+The command line and the server each translate this tree in one module. Stored errors are
 `{"code": str, "message": str, "details": object}`, never pickles.
 """
 
@@ -49,20 +49,20 @@ from typing import Any, ClassVar
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class SourceLocation:
-    """A position in a text file: `line` and `col` count from 1; 0 stands for the file as a whole."""
+    """A position in a text file: `line` and `col` count from 1; 0 stands for the whole file."""
 
     file: str
     line: int = 0
     col: int = 0
 
     def __str__(self) -> str:
-        """Return `file:line:col`, or only `file` when the fault is not at a line."""
+        """Return `file:line:col`, or only `file` without a line."""
         return f"{self.file}:{self.line}:{self.col}" if self.line else self.file
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class Diagnostic:
-    """One thing that is wrong in one file. `hint` says what to do about it, "" when there is nothing to say."""
+    """One error in one file. `hint` says how to fix it, or is ""."""
 
     location: SourceLocation
     message: str
@@ -75,7 +75,7 @@ class Diagnostic:
 
 
 class CompozyError(Exception):
-    """Base of the tree. `message` is complete without `hint`; `hint` tells the way out, "" for none."""
+    """Base class of the tree. `message` is complete without `hint`, which says what to do, or is ""."""
 
     code: ClassVar[str] = "error"
     exit_status: ClassVar[int] = 1
@@ -88,13 +88,13 @@ class CompozyError(Exception):
         self.details: dict[str, Any] = details or {}
 
     def to_json(self) -> dict[str, Any]:
-        """Return the stored form: `{"code", "message", "details"}`; the hint is one of the details."""
+        """Return the stored form: `{"code", "message", "details"}`; the hint is part of the details."""
         details = {**self.details, "hint": self.hint} if self.hint else dict(self.details)
         return {"code": self.code, "message": self.message, "details": details}
 
 
 class UsageError(CompozyError):
-    """Something on the command line or in a request is wrong: an option, an argument, an input."""
+    """The command line or a request is invalid: an option, an argument or an input."""
 
     code, exit_status, http_status = "usage", 2, 400
 
@@ -106,37 +106,37 @@ class NotFoundError(UsageError):
 
 
 class ConflictError(UsageError):
-    """What is named is there already and is something else, or is in a state that does not allow it."""
+    """The resource already exists with other content, or its state does not allow this operation."""
 
     code, exit_status, http_status = "conflict", 2, 409
 
 
 class IdempotencyError(UsageError):
-    """The `Idempotency-Key` was used before, with another request."""
+    """The `Idempotency-Key` was already used for a different request."""
 
     code, exit_status, http_status = "idempotency_key", 2, 422
 
 
 class TooLargeError(UsageError):
-    """The body of a request is larger than what is accepted."""
+    """The request body is larger than the limit."""
 
     code, exit_status, http_status = "too_large", 2, 413
 
 
 class MediaTypeError(UsageError):
-    """The body of a request is not announced as `application/json`."""
+    """The request body is not declared as `application/json`."""
 
     code, exit_status, http_status = "media_type", 2, 415
 
 
 class AuthenticationError(CompozyError):
-    """The API key of the server is missing or wrong."""
+    """The server's API key is missing or wrong."""
 
     code, exit_status, http_status = "authentication", 3, 401
 
 
 class ForbiddenError(AuthenticationError):
-    """The request comes from a place that may not ask: another web page, or another name for this host."""
+    """The request's origin is not allowed: it comes from another web page, or uses another name for this host."""
 
     code, http_status = "forbidden", 403
 
@@ -148,15 +148,15 @@ class ServerError(CompozyError):
 
 
 class StoppingError(ServerError):
-    """The server is about to end and takes nothing new; ask again in a moment."""
+    """The server is shutting down and accepts no new work. Try again in a moment."""
 
     code, http_status = "stopping", 503
 
 
 class ProjectError(CompozyError):
-    """The project's files are wrong. Every fault of every file is told at once, each with its place.
+    """The project's files are invalid. Every error in every file is reported, each with its location.
 
-    `faults` holds them, sorted by place.
+    `diagnostics` holds them, sorted by location.
     """
 
     code, exit_status, http_status = "invalid_project", 5, 422
@@ -167,7 +167,7 @@ class ProjectError(CompozyError):
 
 
 class TemplateError(CompozyError):
-    """A template is wrong, or cannot be rendered.
+    """A template is invalid, or cannot be rendered.
 
     `line` and `col` count from 1 within the template.
     """
@@ -192,13 +192,13 @@ class TemplateError(CompozyError):
 
 
 class TemplateSyntaxError(TemplateError):
-    """The text is not a template. Its place is told before anything runs."""
+    """The text is not a valid template. Reported with its location before anything runs."""
 
     code, exit_status = "template_syntax", 5
 
 
 class TemplateRenderError(TemplateError):
-    """A template cannot be rendered with the data of this run; most often it reads a key that is not there."""
+    """A template cannot be rendered with the data of this run; usually because it reads a missing key."""
 
     code, exit_status = "template_render", 1
 
@@ -221,79 +221,79 @@ class ExpressionError(CompozyError):
 
 
 class ExpressionSyntaxError(ExpressionError):
-    """The text is not an expression. Its place is told before anything runs."""
+    """The text is not a valid expression. Reported with its location before anything runs."""
 
     code, exit_status = "expression_syntax", 5
 
 
 class SchemaMismatchError(CompozyError):
-    """A value does not fit its JSON Schema. `details.problems` lists every misfit with its path and message."""
+    """A value does not match its JSON Schema. `details.problems` lists each mismatch with its path and message."""
 
     code, exit_status, http_status = "schema_mismatch", 2, 422
 
 
 class DatabaseError(CompozyError):
-    """The database cannot be reached, read, written or understood."""
+    """The database cannot be reached, read or written, or its contents are not valid."""
 
     code, exit_status, http_status = "database", 4, 503
 
 
 class DatabaseLockedError(DatabaseError):
-    """Another program held the SQLite file for longer than `database.busy_timeout`."""
+    """Another program held a lock on the SQLite file for longer than `database.busy_timeout`."""
 
     code = "database_locked"
 
 
 class DatabaseOwnedError(DatabaseError):
-    """Another process executes runs on this SQLite file; one at a time may."""
+    """Another process already executes runs on this SQLite file. Only one process can do so."""
 
     code, http_status = "database_owned", 409
 
 
 class ExportFileError(CompozyError):
-    """A file that `compozy db export` should have written is something else, was cut short, or was changed."""
+    """An export file is not from `compozy db export`, is incomplete, or was changed."""
 
     code, exit_status, http_status = "export_file", 5, 422
 
 
 class RunError(CompozyError):
-    """A workflow, or one of its tasks, failed."""
+    """A workflow or one of its tasks failed."""
 
     code, exit_status, http_status = "run_failed", 1, 500
 
 
 class ModelError(RunError):
-    """A model provider refused, could not be reached, broke, or is not set up."""
+    """A model provider rejected a request, could not be reached, failed, or is not configured."""
 
     code, http_status = "model", 502
 
 
 class ChildrenFailedError(RunError):
-    """Tasks inside a container failed. `details.failed` has their ids, `details.first` the first error."""
+    """Tasks inside a container failed. `details.failed` has their IDs, `details.first` the first error."""
 
     code = "children_failed"
 
 
 class ItemsError(RunError):
-    """What a collection should run over is no list of items, or gives no usable ids."""
+    """The items of a collection are not a list, or yield invalid task IDs."""
 
     code, http_status = "items", 422
 
 
 class TaskTimeoutError(RunError):
-    """A task took longer than its `timeout`, all its attempts included."""
+    """A task exceeded its `timeout`, including all attempts."""
 
     code, http_status = "task_timeout", 504
 
 
 class RunTimeoutError(RunError):
-    """The run was not finished by its deadline, `--timeout`. It does not go on."""
+    """The run did not finish by its deadline, `--timeout`, and was stopped."""
 
     code, http_status = "timeout", 504
 
 
 class NotFinishedError(RunError):
-    """The run goes on for longer than the caller waits. `details.execution_id` names it."""
+    """The run is still running when the caller stops waiting. `details.execution_id` identifies it."""
 
     code, exit_status, http_status = "not_finished", 1, 408
 
@@ -305,19 +305,19 @@ class RunCanceledError(RunError):
 
 
 class KnowledgeError(CompozyError):
-    """Documents cannot be taken in, or cannot be asked."""
+    """Documents cannot be ingested or queried."""
 
     code, exit_status, http_status = "knowledge", 1, 422
 
 
 class DocumentError(KnowledgeError):
-    """One document cannot be read. The others of its ingestion go in."""
+    """One document cannot be read. The other documents of the ingestion are ingested."""
 
     code = "document"
 
 
 class EmbedderError(KnowledgeError):
-    """An embedder refused, could not be reached, broke, or is not set up."""
+    """An embedder rejected a request, could not be reached, failed, or is not configured."""
 
     code, http_status = "embedder", 502
 
@@ -329,13 +329,13 @@ class VectorStoreError(KnowledgeError):
 
 
 class InternalError(CompozyError):
-    """A defect in Compozy itself. Please report it with what is printed."""
+    """A bug in Compozy. Please report it together with the output."""
 
     code = "internal"
 
 
 def restore_error(stored: dict[str, Any]) -> CompozyError:
-    """Return the error that `to_json` stored, of the class that its code names; an unknown code gives a RunError."""
+    """Return the error that `to_json` stored, of the class with its code; an unknown code gives a RunError."""
     details = dict(stored.get("details") or {})
     hint = str(details.pop("hint", ""))
     kind = _RESTORED.get(str(stored.get("code")), RunError)
@@ -348,5 +348,5 @@ def _kinds(kind: type[CompozyError]) -> Iterator[type[CompozyError]]:
         yield from _kinds(below)
 
 
-# Those that are made of message, hint and details alone, by their codes.
+# Classes that can be created from message, hint and details alone, by code.
 _RESTORED = {kind.code: kind for kind in _kinds(CompozyError) if kind.__init__ is CompozyError.__init__}

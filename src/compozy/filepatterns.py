@@ -1,6 +1,6 @@
-"""Finds files by a pattern (`docs/**/*.md`) in a time that no pattern can make long.
+"""Finds files by a pattern (`docs/**/*.md`) in time linear in the pattern, whatever the pattern is.
 
-A regular expression would try every way to divide a name: `*a*a*a*a*a*a*a*a*b` on a long name takes years.
+A regular expression would backtrack: `*a*a*a*a*a*a*a*a*b` on a long name would take years.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ def find_files(
     skips: Callable[[str], bool],
     follows: Callable[[Path], bool] = lambda _: False,
 ) -> Iterator[Path]:
-    """Yield what fits `pattern` below `folder`, each once, in order; `**` stands for folders of any depth.
+    """Yield the files below `folder` that match `pattern`, each once and sorted; `**` matches folders of any depth.
 
     Args:
-        folder: where to look.
-        pattern: parts between slashes, with `*`, `?` and `[...]` for characters.
-        skips: whether a name is passed over, with everything below it.
-        follows: whether `**` follows this link to a folder; a name always does.
+        folder: where to search.
+        pattern: names separated by slashes, with `*`, `?` and `[...]` for characters.
+        skips: returns whether to skip a name and everything below it.
+        follows: returns whether `**` follows a link to a folder; a literal name always does.
 
     Raises:
-        ValueError: the pattern is empty, absolute, too long or leads upwards.
+        ValueError: the pattern is empty, absolute, too long or contains `..`.
     """
     path = PurePosixPath(pattern)
     if not path.parts or path.is_absolute() or ".." in path.parts or "\0" in pattern or len(pattern) > _MAX_PATTERN:
@@ -43,7 +43,7 @@ def find_files(
 
 
 def matches_path(pattern: str, path: str) -> bool:
-    """Return whether `find_files` could find the relative `path` by `pattern`."""
+    """Return whether `find_files` could find the relative `path` with `pattern`."""
     parts = PurePosixPath(pattern).parts
     positions = frozenset({0})
     *folders, name = PurePosixPath(path).parts
@@ -55,7 +55,7 @@ def matches_path(pattern: str, path: str) -> bool:
 
 
 def matches_name(pattern: str, name: str) -> bool:
-    """Return whether a file's `name` fits `pattern`; takes at most as many steps as the product of their lengths."""
+    """Return whether `name` matches `pattern`, in at most as many steps as the product of their lengths."""
     tokens = _tokens(pattern)
     at = position = 0
     star, resumed = -1, 0
@@ -66,7 +66,7 @@ def matches_name(pattern: str, name: str) -> bool:
         elif at < len(tokens) and _fits(tokens[at], name[position]):
             at, position = at + 1, position + 1
         elif star >= 0:
-            # Only the last `*` can need more characters: those before it took as few as they could.
+            # Only the last `*` can need more characters: earlier ones matched as few as possible.
             resumed += 1
             at, position = star + 1, resumed
         else:
@@ -81,7 +81,7 @@ class _Walk(NamedTuple):
 
 
 def _walk(folder: Path, positions: frozenset[int], walk: _Walk) -> Iterator[Path]:
-    """Yield what fits below `folder`, which fits the parts before each of the `positions`."""
+    """Yield the matches below `folder`, which matches the parts before each of the `positions`."""
     try:
         with os.scandir(folder) as scan:
             entries = sorted(scan, key=lambda entry: entry.name)
@@ -110,7 +110,7 @@ def _is_open(folder: Path, positions: frozenset[int], walk: _Walk) -> bool:
 
 
 def _steps(parts: tuple[str, ...], positions: frozenset[int], name: str, *, is_folder: bool) -> frozenset[int]:
-    """Return the positions behind `name`; the number of parts stands for all of the pattern."""
+    """Return the positions after `name`; the number of parts means that the whole pattern matched."""
     found: set[int] = set()
     for position in _after_any_depth(parts, positions - {len(parts)}):
         if parts[position] != _ANY_DEPTH:
@@ -124,7 +124,7 @@ def _steps(parts: tuple[str, ...], positions: frozenset[int], name: str, *, is_f
 
 
 def _after_any_depth(parts: tuple[str, ...], positions: frozenset[int]) -> frozenset[int]:
-    """Return the positions together with those behind each `**`, which may stand for no folder at all."""
+    """Return the positions together with those after each `**`, which may match no folder at all."""
     found: set[int] = set()
     for position in positions:
         for index in range(position, len(parts)):

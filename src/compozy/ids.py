@@ -1,4 +1,4 @@
-"""The only place that makes identifiers and random numbers."""
+"""The only module that creates identifiers and random numbers."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ def new_execution_id() -> str:
 
 
 def new_signal_id() -> str:
-    """Return an id for a signal: a ULID, as for an execution."""
+    """Return a signal ID: a ULID, as for an execution."""
     return new_execution_id()
 
 
 def new_database_id() -> str:
-    """Return an id for a database: a ULID, as for an execution."""
+    """Return a database ID: a ULID, as for an execution."""
     return new_execution_id()
 
 
 def new_move_id() -> str:
-    """Return an id for one move of runs from a database to another: a ULID, as for an execution."""
+    """Return an ID for moving runs from one database to another: a ULID, as for an execution."""
     return new_execution_id()
 
 
 def new_executor_id() -> str:
-    """Return an id for this process as an owner of runs; never repeated, so a lease never passes to a namesake."""
+    """Return an ID under which this process owns runs. Never reused, so that no other process gets its lease."""
     return f"{os.getpid()}-{os.urandom(6).hex()}"
 
 
 def jitter(seconds: float) -> float:
-    """Return `seconds` changed by up to a fifth either way, so that retries of many do not fall together."""
-    return seconds * random.uniform(0.8, 1.2)  # noqa: S311 - it spreads load, it keeps no secret
+    """Return `seconds` changed by up to 20 %, so that concurrent retries spread out."""
+    return seconds * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load; not a secret
 
 
 def _encode(number: int, length: int) -> str:

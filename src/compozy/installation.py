@@ -1,4 +1,4 @@
-"""How this copy of Compozy was installed, and so which command adds a package to it."""
+"""How this copy of Compozy was installed, and the command that adds a package to it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 
 
 def extra_hint(extra: str) -> str:
-    """Return the hint that installs an extra of Compozy, such as `knowledge`, into the running environment."""
+    """Return a hint that installs a Compozy extra, such as `knowledge`, into the running environment."""
     return _hint(shlex.quote(f"compozy[{extra}]"), otherwise=f"`pip install 'compozy[{extra}]'`")
 
 
 def package_hint(requirement: str) -> str:
-    """Return the hint that installs one package without the packages that it requires."""
+    """Return a hint that installs one package without its dependencies."""
     return _hint(f"--no-deps {shlex.quote(requirement)}", otherwise="pip")
 
 
@@ -27,10 +27,10 @@ def _hint(arguments: str, *, otherwise: str) -> str:
 
 
 def _installer() -> str | None:
-    """Return the command that installs packages where this process runs; None in the one-file program.
+    """Return the command that installs packages into this environment; None in the one-file program.
 
-    A requirement on Compozy itself is satisfied by the copy that is installed, so these commands only add packages,
-    in a checkout as well.
+    The installed copy of Compozy satisfies a requirement on Compozy itself, so these commands only add packages,
+    even in a checkout.
     """
     if getattr(sys, "frozen", False):
         return None

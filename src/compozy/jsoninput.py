@@ -1,4 +1,4 @@
-"""JSON that comes from outside: one parser, with the same limits and the same messages for every source."""
+"""Parses JSON from outside: one parser with the same limits and messages for every source."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 MAX_BYTES = 10 * 1024 * 1024
-# As deep as YAML files may be.
+# The same depth as for YAML files.
 MAX_DEPTH = 100
-# The largest number of 64 bits has 309 digits before its point; a longer integer is not read at all, because that
-# takes a time that grows with the square of its length.
+# The largest 64-bit float has 309 digits before the point. Longer integers are rejected before they are parsed, because
+# parsing takes quadratic time.
 _MAX_DIGITS = 309
 _LONGEST_SHOWN = 40
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _OPENING = re.compile(r"[{\[]")
-# Texts with more brackets than this before their JSON are not searched to the end.
+# A text with more brackets than this before its JSON is not searched to the end.
 _MAX_STARTS = 1000
 
 
 def parse_json(content: str | bytes, *, lenient: bool = False) -> Any:
-    """Return the value of a JSON text.
+    """Parse a JSON text and return its value.
 
     Args:
-        content: text, or bytes in UTF-8; a byte order mark is skipped.
-        lenient: accept what other programs write: of a key that an object repeats the last value counts, and half a
-            surrogate pair becomes U+FFFD. Inputs of runs are strict, documents and model answers are lenient.
+        content: text, or UTF-8 bytes; a byte order mark is skipped.
+        lenient: accept what other programs write: the last of a repeated key wins, and half a surrogate pair becomes
+            U+FFFD. Run inputs are strict; documents and model answers are lenient.
 
     Raises:
-        ValueError: it is not UTF-8 or not JSON, holds NaN or a number that no double can hold, is nested over 100
-            levels, or, unless `lenient`, repeats a key in one object. The message says which.
+        ValueError: the text is not UTF-8 or not JSON, contains NaN or a number too large for a double, is nested deeper
+            than 100 levels or, unless `lenient`, repeats a key in one object. The message says which.
     """
     try:
         value = json.loads(_decode(content), **_hooks(lenient=lenient))
@@ -44,10 +44,10 @@ def parse_json(content: str | bytes, *, lenient: bool = False) -> Any:
 
 
 def find_json(text: str) -> Iterator[Any]:
-    """Yield the JSON objects and lists within `text`, in order, as `parse_json` reads them leniently.
+    """Yield the JSON objects and arrays in `text`, in order, parsed leniently by `parse_json`.
 
-    Brackets that begin no JSON are passed over, as are values beyond the limits. The cost is linear in the text: a
-    budget bounds how often one part of it may be read.
+    Brackets that do not start JSON are skipped, as are values beyond the limits. The cost is linear in the length of
+    the text: a budget limits how often a part may be read again.
     """
     decoder = json.JSONDecoder(**_hooks(lenient=True))
     budget = 4 * len(text) + 100_000
@@ -84,7 +84,7 @@ def _decode(content: str | bytes) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError("it is not UTF-8 text") from error
+        raise ValueError("not UTF-8 text") from error
 
 
 def _refuse_constant(name: str) -> Any:
@@ -139,12 +139,12 @@ def _items(value: Any) -> list[Any]:
 
 
 def replace_surrogates(text: str) -> str:
-    """Return `text` with U+FFFD for each half of a surrogate pair, which UTF-8 cannot hold."""
+    """Return `text` with U+FFFD for each unpaired surrogate, which UTF-8 cannot encode."""
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
 def _whole_characters(value: Any) -> Any:
-    """Return `value` without halves of surrogate pairs; it is not nested deeply any more."""
+    """Return `value` without unpaired surrogates. Its depth has been checked before."""
     if isinstance(value, str):
         return replace_surrogates(value)
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Where log lines go: to stderr, as text for people or as JSON for machines, never to stdout."""
+"""Logging to stderr, as text for people or JSON for machines; never to stdout."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING
 
 
 _ENGINE = "dbos"
-# It puts whole tracebacks into some of its messages.
+# Some of the engine's messages contain whole tracebacks.
 _TRACE = "Traceback (most recent call last):"
 
 
 class EngineBrevity(logging.Filter):
-    """Lets the engine's warnings through once and without their SQL: it repeats them for as long as a lock lasts."""
+    """Shows each engine warning once and without its SQL; the engine repeats it for as long as a lock lasts."""
 
     def __init__(self) -> None:
         super().__init__()
         self._said: set[str] = set()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether `record` is to be shown, and shorten it."""
+        """Return whether to show `record`, and shorten it."""
         if record.name != _ENGINE or record.levelno >= logging.ERROR:
             return True
         line = record.getMessage().partition("\n")[0].removesuffix(_TRACE).rstrip(": ")
@@ -36,7 +36,7 @@ class EngineBrevity(logging.Filter):
 
 
 def configure_logging(level: str, *, as_json: bool) -> None:
-    """Send every log line of at least `level` (debug, info, warn, error) to stderr, those of libraries too."""
+    """Send log lines of at least `level` (debug, info, warn, error) to stderr, including those of libraries."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

@@ -1,4 +1,4 @@
-"""The one place that guesses what a misspelled word was meant to be."""
+"""Suggestions for misspelled names."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _LONGEST_WORD = 100
 
 
 def nearest(word: str, candidates: Iterable[str], *, likeness: float = _LEAST_LIKENESS) -> str | None:
-    """Return the candidate that `word` most likely stands for, None when nothing is near.
+    """Return the candidate most similar to `word`, or None if none is similar enough.
 
     Args:
-        word: what was written.
-        candidates: what could have been meant.
-        likeness: least similarity of the two, from 0 to 1.
+        word: the word as written.
+        candidates: the valid words.
+        likeness: minimum similarity, from 0 to 1.
     """
     if len(word) > _LONGEST_WORD:
         return None
@@ -25,6 +25,6 @@ def nearest(word: str, candidates: Iterable[str], *, likeness: float = _LEAST_LI
 
 
 def suggest(word: str, candidates: Iterable[str]) -> str:
-    """Return `did you mean '...'?`, "" when nothing is near."""
+    """Return `did you mean '...'?`, or "" if no candidate is similar enough."""
     found = nearest(word, candidates)
     return f"did you mean {found!r}?" if found else ""

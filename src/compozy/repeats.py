@@ -1,4 +1,4 @@
-"""How often the nested repetitions of a regular expression multiply: `(a{100}){100}` is compiled as 10,000 parts."""
+"""How often the nested repetitions of a regular expression multiply: `(a{100}){100}` compiles to 10,000 parts."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ _PART = re.compile(
 
 
 def largest_repeat(pattern: str) -> int:
-    """Return the largest product of the counts of repetitions that stand inside of each other; 1 without any."""
-    # Of each open group the largest product in it, and of the part before the current one.
+    """Return the largest product of nested repetition counts in `pattern`; 1 if it has none."""
+    # For each open group: the largest product inside it, and the product of the part before the current one.
     groups, last = [1], 1
     for part in _PART.finditer(pattern):
         if part["open"]:
@@ -21,7 +21,7 @@ def largest_repeat(pattern: str) -> int:
         elif part["close"]:
             last = groups.pop() if len(groups) > 1 else 1
         elif part["least"] is not None:
-            # Longer numbers are as good as endless.
+            # Longer numbers count as unlimited.
             last *= max(1, int((part["most"] or part["least"] or "1")[:9]))
         else:
             last = 1

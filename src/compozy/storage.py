@@ -1,4 +1,4 @@
-"""The project's database, opened for a purpose: to execute runs, to read, to control runs, or to migrate it."""
+"""Opens the project's database for one purpose: executing, reading or controlling runs, or migrating."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from compozy.database.migrate import (
     read_status,
 )
 from compozy.errors import DatabaseError, DatabaseOwnedError
+from compozy.plural import plural
 from compozy.project.loaded import LoadedProject
 from compozy.project.paths import shown_path
 
@@ -33,16 +34,16 @@ def open_storage(
     on_wait: Callable[[str], None] | None = None,
     url: str | None = None,
 ) -> Database:
-    """Open the project's database to execute runs on it: owned, migrated, and this project's.
+    """Open the project's database to execute runs: lock it, migrate it and claim it for the project.
 
     Args:
-        project: names the database.
+        project: the project whose database to open.
         wait_for_lock_s: how long to wait for another process that executes runs on the same SQLite file.
-        on_wait: told whom this process waits for.
-        url: where this process answers requests, for others to find it.
+        on_wait: called with the name of the process that holds the lock.
+        url: the URL of this process's server, so that other processes can find it.
 
     Raises:
-        DatabaseError: it cannot be used; nothing was changed.
+        DatabaseError: the database cannot be used. Nothing was changed.
     """
     database = open_database(project.database, location=display_location(project))
     try:
@@ -55,15 +56,17 @@ def open_storage(
 
 
 def prepare(database: Database, project: LoadedProject) -> None:
-    """Bring the tables up to date and give a new database to the project.
+    """Migrate the tables and claim a new database for the project.
 
     Raises:
-        DatabaseError: it is another project's, a newer Compozy's, or out of date while `auto_migrate` is off.
+        DatabaseError: the database belongs to another project or a newer Compozy, or has pending migrations while
+                `auto_migrate` is off.
     """
     pending = read_status(database).pending
     if pending and not project.database.auto_migrate:
         raise DatabaseError(
-            f"the database {database.location} lacks {len(pending)} migration(s) and database.auto_migrate is off",
+            f"the database {database.location} has {plural(len(pending), 'pending migration')} and "
+            "database.auto_migrate is off",
             hint="run `compozy migrate up`",
         )
     migrate_up(database)
@@ -73,7 +76,7 @@ def prepare(database: Database, project: LoadedProject) -> None:
 
 
 def _prepare_journal(database: Database, *, auto_migrate: bool) -> None:
-    """Bring the engine's journal up to date as well; on SQLite it does so itself when it starts."""
+    """Migrate the engine's journal as well; on SQLite the engine does so itself when it starts."""
     if database.journal_schema is None:
         return
     from compozy.durable.journal import is_journal_behind, migrate_journal
@@ -87,10 +90,10 @@ def _prepare_journal(database: Database, *, auto_migrate: bool) -> None:
 
 
 def open_reading(project: LoadedProject) -> Database | None:
-    """Open the project's database for queries; None while there is none.
+    """Open the project's database for queries; None if it does not exist yet.
 
     Raises:
-        DatabaseError: it is there and cannot be used.
+        DatabaseError: the database exists but cannot be used.
     """
     database = open_for_reading(project.database, location=display_location(project))
     if database is None:
@@ -102,7 +105,7 @@ def open_reading(project: LoadedProject) -> Database | None:
     if status.pending:
         database.close()
         raise DatabaseError(
-            f"the database {database.location} lacks {len(status.pending)} migration(s)",
+            f"the database {database.location} has {plural(len(status.pending), 'pending migration')}",
             hint="run `compozy migrate up`",
         )
     try:
@@ -116,12 +119,12 @@ def open_reading(project: LoadedProject) -> Database | None:
 
 @contextmanager
 def open_control(project: LoadedProject) -> Generator[Database | None, None, None]:
-    """Open the project's database to tell others what its runs shall do; None while there is none.
+    """Open the project's database to pause, resume or cancel its runs; None if it does not exist yet.
 
-    Runs of processes that died are let go of first, so that nobody waits for an answer from the dead.
+    Runs of dead processes are released first, so that no request waits for a process that will not answer.
 
     Raises:
-        DatabaseError: it cannot be used.
+        DatabaseError: the database cannot be used.
     """
     readable = open_reading(project)
     if readable is None:
@@ -140,7 +143,7 @@ def open_control(project: LoadedProject) -> Generator[Database | None, None, Non
 
 
 def _is_alone(database: Database) -> bool | None:
-    """Return whether every executor is dead because the file's lock is free; None when its holder lives."""
+    """Return True if the file lock is free (every executor is dead), None if it is held, False without a lock."""
     if database.owner_lock is None:
         return False
     try:
@@ -151,14 +154,14 @@ def _is_alone(database: Database) -> bool | None:
 
 
 def close_storage(database: Database) -> None:
-    """Close the database and let go of its lock."""
+    """Close the database and release its lock."""
     database.close()
     if database.owner_lock is not None:
         database.owner_lock.release()
 
 
 def display_location(project: LoadedProject) -> str:
-    """Return the database as a user in the current folder would write it."""
+    """Return the database location as the user would write it in the current folder."""
     file = project.database.file
     return describe_location(project.database) if file is None else shown_path(str(file), Path.cwd())
 
@@ -176,10 +179,10 @@ def _own(
 
 
 def migrate_storage_up(project: LoadedProject) -> tuple[str, tuple[str, ...]]:
-    """Apply what the project's database lacks; return its location and the revisions.
+    """Apply the pending migrations; return the database location and the applied revisions.
 
     Raises:
-        DatabaseError: it cannot be used, or another process executes runs on it.
+        DatabaseError: the database cannot be used, or another process executes runs on it.
     """
     database = open_database(project.database, location=display_location(project))
     try:
@@ -194,16 +197,16 @@ def migrate_storage_up(project: LoadedProject) -> tuple[str, tuple[str, ...]]:
 def migrate_storage_down(
     project: LoadedProject, target: str | None, confirm: Callable[[Loss], None]
 ) -> tuple[str, str | None]:
-    """Undo migrations down to `target`, default one; return the location and the revision, None when at the base.
+    """Roll back to `target`, by default one revision; return the location and the target, None at the base.
 
     Args:
-        project: names the database.
+        project: the project whose database to migrate.
         target: a revision, or `base`.
-        confirm: told what will be deleted; raises to keep it.
+        confirm: called with what will be deleted; raises to keep it.
 
     Raises:
-        DatabaseError: it cannot be used, or another process executes runs on it.
-        UsageError: there is no such revision below.
+        DatabaseError: the database cannot be used, or another process executes runs on it.
+        UsageError: `target` is not an earlier revision.
     """
     database = open_database(project.database, location=display_location(project))
     try:
@@ -219,10 +222,10 @@ def migrate_storage_down(
 
 
 def read_storage_status(project: LoadedProject) -> tuple[str, MigrationStatus]:
-    """Return the location of the project's database and where it stands, changing nothing.
+    """Return the location and migration status of the project's database without changing it.
 
     Raises:
-        DatabaseError: it cannot be read.
+        DatabaseError: the database cannot be read.
     """
     location = display_location(project)
     database = open_for_reading(project.database, location=location)

@@ -49,7 +49,7 @@ def test_what_json_is_comes_back(value: Any, lenient: bool) -> None:
         ('{"a":' * 101 + "1" + "}" * 101, "nested deeper than 100 levels"),
         ("[" * 1_000_000, "nested too deeply"),
         ("1 2", "Extra data"),
-        (b"\xff", "it is not UTF-8 text"),
+        (b"\xff", "not UTF-8 text"),
     ],
 )
 @pytest.mark.parametrize("lenient", [True, False])

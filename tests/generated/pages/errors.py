@@ -1,4 +1,4 @@
-"""Writes `reference/errors`: every code that Compozy gives, from the tree of errors."""
+"""Writes `reference/errors`: every error code of Compozy, from the error classes."""
 
 from __future__ import annotations
 
@@ -10,52 +10,50 @@ from compozy.errors import CompozyError
 from tests.generated.pages.markdown import code, front, prose
 
 _HEAD = """
-Every error has a code that stays the same, and a message for people: what is wrong, where, and what to do.
+Every error has a code that does not change, and a message that says what is wrong, where it is, and what to do.
 
-- A **command** prints the message to stderr, with what to do below it, and ends with an exit status. With
-  `--format json` it prints `{"error": {"code": ..., "message": ..., "details": ...}}` to stdout instead; what to do is
-  `details.hint`.
-- The **server** answers with `application/problem+json`, in which `code`, `detail`, `hint` and `details` say the same;
-  see [problems](/docs/api/overview#problems). A parameter, or a key of the body, that does not fit is `usage` with
-  status 422.
-- A **run** that failed keeps its error; `compozy workflow get` shows it. The exit status is then 1 whatever the code,
-  and the status of the HTTP answer 200.
-- A **retry policy** names codes in `non_retryable_error_types`. A template of the task that follows a failure reads
-  the code as `.error.code`.
+- A **command** prints the message and the hint to stderr and exits with a status. With `--format json` it prints
+  `{"error": {"code": ..., "message": ..., "details": ...}}` to stdout instead; the hint is `details.hint`.
+- The **server** answers with `application/problem+json`: `code`, `detail`, `hint` and `details` hold the same
+  information; see [problems](/docs/api/overview#problems). An invalid parameter or body is `usage` with status 422.
+- A **run** that failed stores its error; `compozy workflow get` shows it. The exit status is then 1 for every code, and
+  the HTTP status is 200.
+- A **retry policy** lists codes in `non_retryable_error_types`. Templates of an error handler read the code as
+  `.error.code`.
 
 ## Exit statuses
 
 | Status | Meaning |
 |---|---|
-| 0 | it was done |
-| 1 | a run failed, timed out or was canceled, or a defect |
-| 2 | wrong on the command line or in a request |
-| 3 | the server wants another key, or answers nobody from there |
-| 4 | the database, a vector store or the server cannot be used |
-| 5 | wrong in a file |
-| 130, 143 | stopped by Ctrl-C, by SIGTERM |
+| 0 | success |
+| 1 | failed, timed-out or canceled run, or an internal error |
+| 2 | invalid command line or request |
+| 3 | missing or wrong API key, or a request from an origin that is not allowed |
+| 4 | database, vector store or server not available |
+| 5 | error in a file |
+| 130, 143 | interrupted by Ctrl-C, by SIGTERM |
 """
 
 _GROUPS: dict[str, str] = {
-    "UsageError": "On the command line, in a request",
+    "UsageError": "Command line and requests",
     "SchemaMismatchError": "Values and schemas",
-    "ProjectError": "Files of a project",
+    "ProjectError": "Project files",
     "TemplateError": "Templates",
     "ExpressionError": "Expressions",
     "RunError": "Runs",
     "KnowledgeError": "Knowledge bases",
-    "DatabaseError": "The database",
-    "ExportFileError": "Files of an export",
-    "AuthenticationError": "Who may ask",
-    "ServerError": "The server",
-    "InternalError": "Defects",
+    "DatabaseError": "Database",
+    "ExportFileError": "Export files",
+    "AuthenticationError": "Authentication",
+    "ServerError": "Server",
+    "InternalError": "Internal errors",
 }
-"""The kinds of error right below the base, in the order of the page, each with the heading of its section."""
+"""The classes directly below the base, in page order, each with its section heading."""
 
 ABSTRACT = {"TemplateError"}
-"""Kinds that only others are derived from, and whose code nobody sees."""
+"""Base classes whose code is never shown."""
 
-_TOLD: dict[str, tuple[tuple[str, str], ...]] = {
+_RELATED: dict[str, tuple[tuple[str, str], ...]] = {
     "usage": (("troubleshooting", "/docs/troubleshooting/workflows#nothing-ran-wrong-on-the-command-line"),),
     "not_found": (("troubleshooting", "/docs/troubleshooting/workflows#nothing-ran-wrong-on-the-command-line"),),
     "conflict": (("an id of your own", "/docs/cli/workflow#an-id-of-your-own"),),
@@ -96,69 +94,64 @@ _TOLD: dict[str, tuple[tuple[str, str], ...]] = {
     "vector_store": (("vector databases", "/docs/knowledge-bases/vector-databases"),),
     "internal": (("troubleshooting", "/docs/troubleshooting/workflows#compozy-broke"),),
 }
-"""Code -> pages that tell more: `(words, address)`."""
+"""Code -> related pages: `(link text, address)`."""
 
-_FAULTS_HEAD = """
-## Faults in files
+_DIAGNOSTICS_HEAD = """
+## Errors in files
 
-`invalid_project` holds one fault or more. With `--format json`, `details.faults` has the `file`, `line`, `col`,
-`message` and `hint` of each, and a `code` of its own:
+`invalid_project` reports one or more errors in files. With `--format json`, `details.faults` lists each with its
+`file`, `line`, `col`, `message`, `hint` and its own `code`:
 
 """
 
 DIAGNOSTIC_CODES: dict[str, str] = {
-    "yaml": "the file is no YAML, or YAML that is not accepted",
-    "unknown_key": "a key that has no meaning there",
-    "missing_key": "a key that has to be there",
-    "duplicate_key": "the same setting written twice, under one key or under its synonym",
-    "value": "a value of another type, or out of its range",
-    "variable": "`${VAR}` is not set, or not written right",
-    "env_file": "a line of `.env` cannot be read",
-    "files": "a workflow file that is named is not there, or lies outside of the project",
-    "resource": "a file of another kind than its place says",
-    "duplicate_id": "two things of one kind have the same id",
-    "reference": "an id, file or value that is named does not exist",
-    "cycle": "providers that fall back on one another in a circle",
-    "provider": "a setting that does not suit this kind of provider",
-    "database": "settings of `database` that are missing, or do not go together",
-    "knowledge": "settings of `knowledge` that are missing, or do not go together",
-    "schema": "what should be a JSON Schema is none",
-    "task": "settings of a task that do not go together",
-    "nesting": "tasks inside one another deeper than `limits.max_nesting_depth`",
-    "transition": "what follows a task leads nowhere, in a circle, or leaves a task out",
-    "expression": "an expression reads what is not there",
-    "template_syntax": "the text is not a template",
-    "expression_syntax": "the text is not an expression",
+    "yaml": "invalid or unsupported YAML",
+    "unknown_key": "unknown key",
+    "missing_key": "missing required key",
+    "duplicate_key": "setting given twice, by one key or by its synonym",
+    "value": "value of the wrong type, or out of range",
+    "variable": "`${VAR}` not set, or malformed",
+    "env_file": "invalid line in `.env`",
+    "files": "workflow file not found, or outside the project folder",
+    "resource": "file of another kind than its folder requires",
+    "duplicate_id": "duplicate ID",
+    "reference": "reference to an ID, file or value that does not exist",
+    "cycle": "providers whose fallbacks form a cycle",
+    "provider": "setting that this kind of provider does not support",
+    "database": "missing or conflicting settings of `database`",
+    "knowledge": "missing or conflicting settings of `knowledge`",
+    "schema": "invalid JSON Schema",
+    "task": "conflicting task settings",
+    "nesting": "tasks nested deeper than `limits.max_nesting_depth`",
+    "transition": "transition to an unknown task, a cycle, or an unreachable task",
+    "expression": "expression that reads an unknown variable or field",
+    "template_syntax": "invalid template",
+    "expression_syntax": "invalid expression",
 }
-"""What each code of a fault means; a test compares the keys with those in the program."""
+"""What each code means; a test compares the keys with those in the program."""
 
 
 def write_errors() -> str:
     """Return the page."""
-    page = (
-        front(
-            "Errors", "Every error code with its exit status, its HTTP status, what it means, and where more is told."
-        )
-        + _HEAD
-    )
+    page = front("Errors", "Every error code with its exit status, its HTTP status and its meaning.") + _HEAD
     for name, title in _GROUPS.items():
         page += f"\n## {title}\n"
         page += "".join(_section(kind) for kind in _family(getattr(errors, name)) if kind.__name__ not in ABSTRACT)
-    return page + _FAULTS_HEAD + "".join(f"- {code(name)}: {text}\n" for name, text in DIAGNOSTIC_CODES.items())
+    return page + _DIAGNOSTICS_HEAD + "".join(f"- {code(name)}: {text}\n" for name, text in DIAGNOSTIC_CODES.items())
 
 
 def groups() -> set[str]:
-    """Return the names of the kinds that have a section of their own."""
+    """Return the names of the classes that have their own section."""
     return set(_GROUPS)
 
 
 def shown_codes() -> set[str]:
-    """Return the codes that the page explains."""
+    """Return the codes that the page documents."""
     return {kind.code for kind in _family(CompozyError)} - {getattr(errors, name).code for name in ABSTRACT} - {"error"}
 
 
 def _family(kind: type[CompozyError]) -> Iterator[type[CompozyError]]:
-    """Yield a kind and those derived from it, in the order of the source."""
+    """Yield a class and its subclasses, in source order."""
     yield kind
     for below in kind.__subclasses__():
         if below.__module__ == errors.__name__:
@@ -167,6 +160,6 @@ def _family(kind: type[CompozyError]) -> Iterator[type[CompozyError]]:
 
 def _section(kind: type[CompozyError]) -> str:
     meaning = (inspect.getdoc(kind) or "").partition("\n\n")[0]
-    told = ", ".join(f"[{words}]({address})" for words, address in _TOLD[kind.code])
+    links = ", ".join(f"[{words}]({address})" for words, address in _RELATED[kind.code])
     status = f"Exit status {kind.exit_status}, HTTP status {kind.http_status}."
-    return f"\n### {kind.code}\n\n{prose(meaning)} {status} More: {told}.\n"
+    return f"\n### {kind.code}\n\n{prose(meaning)} {status} See {links}.\n"

@@ -464,7 +464,7 @@ def test_without_automatic_migration(cli: RunCli, tmp_path: Path) -> None:
     assert (done.status, done.err) == (
         4,
         f"""\
-Error: the database ./x.db lacks {len(REVISIONS)} migration(s) and database.auto_migrate is off
+Error: the database ./x.db has {len(REVISIONS)} pending migrations and database.auto_migrate is off
   run `compozy migrate up`
 """,
     )

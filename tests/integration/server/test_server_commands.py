@@ -192,13 +192,13 @@ def test_no_compozy_at_an_address(commands: Commands, project: Path) -> None:
         url = f"http://127.0.0.1:{silent.server_port}"
         done = commands.run(project, "workflow", "list", "--server", url)
         assert (done.status, done.out) == (4, "")
-        assert f"what answers at {url} is no Compozy server" in done.err
+        assert f"{url} is not a Compozy server" in done.err
     finally:
         silent.shutdown()
         silent.server_close()
     gone = commands.run(project, "workflow", "list", "--server", url)
     assert gone.status == 4
-    assert f"no server at {url}: connection refused" in gone.err
+    assert f"cannot connect to a server at {url}: connection refused" in gone.err
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_no_compozy_at_an_address(commands: Commands, project: Path) -> None:
 def test_addresses_that_are_none(commands: Commands, project: Path, url: str) -> None:
     done = commands.run(project, "workflow", "list", "--server", url)
     assert done.status == 2
-    assert "no address of a server" in done.err
+    assert "is not a server URL" in done.err
     assert "secret" not in done.err
 
 
