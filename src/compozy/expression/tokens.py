@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,8 @@ _ESCAPE = re.compile(
 )
 _CONTROLS = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _MAX_INT = 2**63
+_MAX_DIGITS = 4000
+_LONGEST_SHOWN = 40
 _INSTEAD = {"=": "`==` compares", "&": "`&&` is and", "|": "`||` is or; CEL has no filters"}
 
 
@@ -126,8 +129,10 @@ def _number(text: str, offset: int) -> Token:
     elif set(digits) & set(".eE"):
         value = float(digits)
     else:
-        value = int(digits)
+        # Python refuses to read more than 4,300 digits.
+        value = int(digits) if len(digits) <= _MAX_DIGITS else math.inf
     # A sign stands before it: -2^63 is one, 2^63 is none; the machine looks at the sign.
-    if value == float("inf") or (isinstance(value, int) and value > _MAX_INT):
-        raise SyntaxFault(f"the number {text} is too large", offset)
+    if value == math.inf or (isinstance(value, int) and value > _MAX_INT):
+        shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+        raise SyntaxFault(f"the number {shown} is too large", offset)
     return Token(kind="value", text=text, offset=offset, value=value)

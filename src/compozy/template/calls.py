@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from compozy.template.functions.registry import Function, Param
+from compozy.template.limits import Budget
 from compozy.template.machine import Fault, State, Value, last_node
 from compozy.template.nodes import Bool as BoolNode
 from compozy.template.nodes import Command, Identifier, Node, Number, Operand, String
@@ -25,6 +27,8 @@ def compile_call(
 ) -> Value:
     """Compile a call whose arguments `getters` give, and after them `final`, the value of the stage before it."""
     error = count_error(function, len(getters), piped=final is not None)
+    if function.walks:
+        function = _counting_items(function)
     identifier = node.args[0] if isinstance(node, Command) else node
     if error:
         return _compile_refusal(Fault(unit, identifier, error), final)
@@ -42,6 +46,18 @@ def compile_call(
             raise Fault(unit, node, f"error calling {function.name}: {message}", hint=hint) from error
 
     return guarded
+
+
+def _counting_items(function: Function) -> Function:
+    """Return the function with the items of its arguments counted before it visits them."""
+    call, counted = function.call, function.counted
+
+    def count_and_call(budget: Budget, *args: Any) -> Any:
+        for arg in args:
+            budget.visit(arg)
+        return call(budget, *args) if counted else call(*args)
+
+    return replace(function, call=count_and_call, counted=True)
 
 
 def count_error(function: Function, count: int, *, piped: bool) -> str:

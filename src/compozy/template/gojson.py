@@ -31,9 +31,21 @@ _SPECIAL = re.compile('["\\\\\x00-\x1f\u2028\u2029\ud800-\udfff]')
 _SPECIAL_HTML = re.compile('["\\\\\x00-\x1f\u2028\u2029\ud800-\udfff<>&]')
 
 
-def write_json(value: Any, *, indent: str = "", html: bool = True) -> str:
-    """Return the value as JSON with sorted keys; `html` escapes <, > and &. Raises GoError."""
-    return "".join(_write(value, "\n" if indent else "", indent, _SPECIAL_HTML if html else _SPECIAL, 0))
+def write_json(value: Any, *, longest: int, indent: str = "", html: bool = True) -> str:
+    """Return the value as JSON with sorted keys; `html` escapes <, > and &.
+
+    Raises:
+        GoError: the value is not JSON.
+        LimitError: the text has more than `longest` characters, or the value is nested too deeply.
+    """
+    parts: list[str] = []
+    size = 0
+    for part in _write(value, "\n" if indent else "", indent, _SPECIAL_HTML if html else _SPECIAL, 0):
+        size += len(part)
+        if size > longest:
+            raise LimitError(f"text of more than {longest} characters")
+        parts.append(part)
+    return "".join(parts)
 
 
 def _write(value: Any, line: str, indent: str, special: re.Pattern[str], depth: int) -> Iterator[str]:

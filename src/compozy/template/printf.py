@@ -26,6 +26,7 @@ class _Printer:
     def __init__(self, layout: str, values: tuple[Any, ...]) -> None:
         self.layout = layout
         self.values = values
+        self.last_close = layout.rfind("]")
         self.at = 0
         self.used = 0
         self.size = 0
@@ -132,7 +133,7 @@ class _Printer:
         if self.peek() != "[":
             return
         self.reordered = True
-        close = self.layout.find("]", self.at)
+        close = self.layout.find("]", self.at) if self.at < self.last_close else -1
         if len(self.layout) - self.at < 3 or close < 0:
             self.good_index = False
             self.at += 1

@@ -60,9 +60,11 @@ class Program:
         """Return the value of a single action; raises ProgramError."""
         state = self.start(data, missing, limits)
         try:
-            return self.value(state) if self.value else None
+            value = self.value(state) if self.value else None
+            state.budget.visit(value)
         except _STOPS as error:
             raise self.translate(error) from error
+        return value
 
     def start(self, data: Any, missing: MissingKey, limits: Limits) -> State:
         """Return a fresh state. What the template may change is a copy."""

@@ -45,7 +45,7 @@ A template that uses one of these is refused with the reason.
 
 def write_reference() -> str:
     """Return the page."""
-    page = _HEAD.replace("DATA", write_json(DATA, indent="  ", html=False))
+    page = _HEAD.replace("DATA", write_json(DATA, longest=100_000, indent="  ", html=False))
     with _fixed_sources():
         for group, title in TITLES.items():
             page += f"\n## {title}\n"

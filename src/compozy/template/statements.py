@@ -100,7 +100,7 @@ class StatementCompiler:
                     if strict:
                         raise null_fault(unit, node.pipe)
                     result = INVALID
-                result = _show(unit, node, result, strict=strict)
+                result = _show(unit, node, state, result, strict=strict)
             state.write(text + result)
             if len(result) > LARGE:
                 _measure(unit, node, state)
@@ -247,8 +247,9 @@ def null_fault(unit: str, pipe: Pipe) -> Fault:
     )
 
 
-def _show(unit: str, node: Action, value: Any, *, strict: bool) -> str:
+def _show(unit: str, node: Action, state: State, value: Any, *, strict: bool) -> str:
     try:
+        state.budget.visit(value)
         text = show(value)
     except LimitError as error:
         raise Fault(unit, node, str(error)) from error

@@ -6,11 +6,13 @@ classes here are the few other Go types that functions return. Nothing here ever
 
 from __future__ import annotations
 
-from typing import Any, TypeGuard
+from collections.abc import Callable
+from typing import Any, TypeGuard, cast
 
 from compozy.template.literals import MAX_INT, MAX_UINT, MIN_INT, quote, valid_text
 
 MAX_PRINTED_DEPTH = 100  # A template can put a map into itself with `set`.
+MAX_WALKED_DEPTH = 200
 
 
 class GoError(Exception):
@@ -174,8 +176,42 @@ def is_int(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and MIN_INT <= value <= MAX_UINT
 
 
-def deep_equal(left: Any, right: Any) -> bool:
-    """Tell whether `reflect.DeepEqual` holds: same type and same content."""
+def weigh(value: Any) -> tuple[int, int]:
+    """Return how many values a list or map holds at every depth, and how many characters of text.
+
+    What is shared counts as often as it occurs, but is visited once. Raises LimitError for what is nested too deeply.
+    """
+    return _weigh(value, {}, 0)
+
+
+def _weigh(value: list[Any] | dict[str, Any], known: dict[int, tuple[int, int]], depth: int) -> tuple[int, int]:
+    if depth > MAX_WALKED_DEPTH:
+        raise LimitError(f"a value is nested more than {MAX_WALKED_DEPTH} levels deep")
+    count, characters = 1, 0
+    if isinstance(value, dict):
+        characters += sum(map(len, value))
+        items: Any = value.values()
+    else:
+        items = value
+    for item in items:
+        if isinstance(item, str):
+            count += 1
+            characters += len(item)
+        elif isinstance(item, (list, dict)):
+            key = id(cast("Any", item))
+            weight = known.get(key)
+            if weight is None:
+                weight = known[key] = _weigh(cast("Any", item), known, depth + 1)
+            count += weight[0]
+            characters += weight[1]
+        else:
+            count += 1
+    return count, characters
+
+
+def deep_equal(left: Any, right: Any, count: Callable[[], None]) -> bool:
+    """Tell whether `reflect.DeepEqual` holds: same type and same content. `count` is called for each pair of values."""
+    count()
     kind = _class_of(left)
     if kind in _SCALARS and kind is type(right):
         return bool(left == right)
@@ -183,10 +219,12 @@ def deep_equal(left: Any, right: Any) -> bool:
         return False
     if is_map(left):
         return len(left) == len(right) and all(
-            key in right and deep_equal(value, right[key]) for key, value in left.items()
+            key in right and deep_equal(value, right[key], count) for key, value in left.items()
         )
     if is_list(left):
-        return len(left) == len(right) and all(map(deep_equal, left, right))
+        return len(left) == len(right) and all(
+            deep_equal(one, other, count) for one, other in zip(left, right, strict=True)
+        )
     return bool(left == right)
 
 

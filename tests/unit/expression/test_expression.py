@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -218,6 +219,8 @@ def test_what_is_read() -> None:
         "l.map(a, l.map(b, s + s))",
         "s.matches('(a+)+b')",
         "l.map(a, l.map(b, big == other))",
+        "l.map(a, [big, big]).map(b, [b, b, b])",
+        "[[l, l, l, l]].map(a, [a, a, a, a]).map(a, [a, a, a, a]).map(a, [a, a, a, a]).map(a, [a, a, a, a]).map(a, [a, a])",
         "true || l.all(a, l.all(b, l.all(c, l.all(d, false == (a + b + c + d > 0))))) || true",
     ],
 )
@@ -261,6 +264,38 @@ def test_a_deep_value_is_an_error_and_no_crash() -> None:
         deep = [deep]
     with pytest.raises(ExpressionError, match="nested too deep"):
         evaluate("d == [d]", {"d": deep})
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(((a{1000}){1000}){1000})", "((a{100}){100})", "(?:(?:ab){999}){2}", "(" * 900 + "a" + ")" * 900]
+)
+def test_patterns_whose_repetitions_multiply_are_refused(pattern: str) -> None:
+    began = time.thread_time()
+    with pytest.raises(
+        ExpressionError, match=r"error parsing regexp: (invalid repeat count|expression nests too deep)"
+    ):
+        evaluate(f"'a'.matches('{pattern}')", {})
+    assert time.thread_time() - began < 0.5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "!" * 9000 + "true", "-" * 9000 + "1", "(" * 9000, "[" * 9000, "true" + " && true" * 1200, "1" + "+1" * 4900,
+        "true" + " ? true : true" * 700, "v" + ".a" * 4900, "v" + "[0]" * 3000, "'" + "\\u0041" * 1600 + "'",
+        "a" * 9999, "[" + "1," * 4900 + "1]", "v.exists(a, " * 500, "'" * 9999, "9" * 9999, "x{1000}" * 1400,
+        "'a'.matches('" + "(abc){1000}" * 800 + "')",
+    ],
+)  # fmt: skip
+def test_costly_texts_are_compiled_or_refused_in_time(text: str) -> None:
+    began = time.thread_time()
+    with suppress(ExpressionError):
+        evaluate(text, {"v": [[1]]})
+    assert time.thread_time() - began < 4
+
+
+def test_a_number_of_thousands_of_digits_is_too_large() -> None:
+    assert check("9" * 9999)[0].message == f"the number {'9' * 40}... is too large"
 
 
 def test_length_has_a_limit() -> None:

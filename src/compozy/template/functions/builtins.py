@@ -80,7 +80,7 @@ def length(item: Any) -> int:
     raise GoError(f"len of type {type_name(item).removeprefix('*')}")
 
 
-@function("call", "value value...")
+@function("call", "value value...", walks=True)
 def call(callee: Any, *_: Any, shown: str = "") -> NoReturn:
     """Refuse to call: JSON data holds no functions. `shown` is the callee as the template has it."""
     if callee is None or callee is INVALID:
@@ -88,21 +88,25 @@ def call(callee: Any, *_: Any, shown: str = "") -> NoReturn:
     raise GoError(f"non-function {shown or show(callee)} of type {type_name(callee)}")
 
 
-@function("print", "any...", counted=True)
+@function("print", "any...", counted=True, walks=True)
 def print_plain(budget: Budget, *values: Any) -> str:
     """Return the values as text, with a space between two that are both no strings."""
     return _counted(budget, print_values(values))
 
 
-@function("println", "any...", counted=True)
+@function("println", "any...", counted=True, walks=True)
 def print_line(budget: Budget, *values: Any) -> str:
     """Return the values as text with a space between each two, and a line end."""
     return _counted(budget, " ".join(show(value) for value in values) + "\n")
 
 
-@function("printf", "string any...", counted=True)
+@function("printf", "string any...", counted=True, walks=True)
 def print_formatted(budget: Budget, layout: str, *values: Any) -> str:
     """Return the values as the layout says, with Go's verbs: `%s`, `%d`, `%5.2f`, `%q`, `%v` and the others."""
+    # A layout may print an argument several times: `%[1]v %[1]v`.
+    if times := layout.count("["):
+        for value in values:
+            budget.visit(value, times=times)
     return _counted(budget, sprintf(layout, *values))
 
 
@@ -118,13 +122,13 @@ def _evaluate(values: tuple[Any, ...]) -> str:
     return print_values("<no value>" if value is None or value is INVALID else value for value in values)
 
 
-@function("html", "any...", counted=True)
+@function("html", "any...", counted=True, walks=True)
 def escape_html(budget: Budget, *values: Any) -> str:
     """Return the values as text for HTML."""
     return _counted(budget, _evaluate(values).translate(_HTML))
 
 
-@function("js", "any...", counted=True)
+@function("js", "any...", counted=True, walks=True)
 def escape_js(budget: Budget, *values: Any) -> str:
     """Return the values as text for a JavaScript string."""
     return _counted(budget, on_chars(_escape_js_char, _evaluate(values)))
@@ -142,7 +146,7 @@ def _escape_js_char(char: str) -> str:
     return f"\\u{ord(char):04X}"
 
 
-@function("urlquery", "any...", counted=True)
+@function("urlquery", "any...", counted=True, walks=True)
 def escape_query(budget: Budget, *values: Any) -> str:
     """Return the values as text for the query of a URL."""
     return _counted(budget, quote_plus(to_bytes(_evaluate(values)), safe="~-_."))

@@ -79,7 +79,7 @@ def parse_int(text: str) -> int:
     return max(min(int(text), MAX_INT), MIN_INT)
 
 
-@function("toDecimal", "any")
+@function("toDecimal", "any", walks=True)
 def parse_octal(value: Any) -> Int64:
     """Return the number for its octal digits."""
     text = show(value)
@@ -90,13 +90,13 @@ def parse_octal(value: Any) -> Int64:
     return Int64(number if MIN_INT <= number <= MAX_INT else 0)
 
 
-@function("toString", "any")
+@function("toString", "any", walks=True)
 def to_string(value: Any) -> str:
     """Return the text of the value."""
     return to_text(value)
 
 
-@function("toStrings", "any")
+@function("toStrings", "any", walks=True)
 def to_string_list(value: Any) -> Strings:
     """Return the items of a list as text."""
     return Strings(to_strings(value))

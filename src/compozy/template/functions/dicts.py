@@ -22,10 +22,12 @@ from compozy.template.values import (
 )
 
 
-@function("dict", "any...")
-def make_dict(*items: Any) -> dict[str, Any]:
+@function("dict", "any...", counted=True)
+def make_dict(budget: Budget, *items: Any) -> dict[str, Any]:
     """Return a map of the arguments: key, value, key, value; a key without a value gets "" ."""
     padded = [*items, ""] if len(items) % 2 else items
+    for key in padded[::2]:
+        budget.visit(key)
     return {to_text(key): value for key, value in zip(padded[::2], padded[1::2], strict=True)}
 
 
@@ -127,7 +129,7 @@ def _is_taken(value: Any, old: Any, *, overwrites: bool) -> bool:
     return not old or (overwrites and not is_map(value))
 
 
-@function("deepCopy mustDeepCopy", "any")
+@function("deepCopy mustDeepCopy", "any", walks=True)
 def deep_copy(value: Any) -> Any:
     """Return a copy of the value, of which changes do not show in the original."""
     if value is None:
@@ -235,7 +237,7 @@ def kind_is(name: str, value: Any) -> bool:
     return name == kind_name(value)
 
 
-@function("deepEqual", "any any")
-def are_equal(left: Any, right: Any) -> bool:
+@function("deepEqual", "any any", counted=True)
+def are_equal(budget: Budget, left: Any, right: Any) -> bool:
     """Return whether two values have the same type and content."""
-    return deep_equal(left, right)
+    return deep_equal(left, right, budget.visit_one)

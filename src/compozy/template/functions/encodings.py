@@ -35,12 +35,12 @@ def must_from_json(text: str) -> Any:
 
 
 def _write(budget: Budget, value: Any, **options: Any) -> str:
-    text = write_json(value, **options)
+    text = write_json(value, longest=budget.limits.output, **options)
     budget.build(len(text))
     return text
 
 
-@function("toJson", "any", counted=True)
+@function("toJson", "any", counted=True, walks=True)
 def to_json(budget: Budget, value: Any) -> str:
     """Return the value as JSON, with `<`, `>` and `&` escaped."""
     try:
@@ -49,13 +49,13 @@ def to_json(budget: Budget, value: Any) -> str:
         return ""
 
 
-@function("mustToJson", "any", counted=True)
+@function("mustToJson", "any", counted=True, walks=True)
 def must_to_json(budget: Budget, value: Any) -> str:
     """Return the value as JSON, with `<`, `>` and `&` escaped."""
     return _write(budget, value)
 
 
-@function("toPrettyJson", "any", counted=True)
+@function("toPrettyJson", "any", counted=True, walks=True)
 def to_pretty_json(budget: Budget, value: Any) -> str:
     """Return the value as JSON on several lines."""
     try:
@@ -64,13 +64,13 @@ def to_pretty_json(budget: Budget, value: Any) -> str:
         return ""
 
 
-@function("mustToPrettyJson", "any", counted=True)
+@function("mustToPrettyJson", "any", counted=True, walks=True)
 def must_to_pretty_json(budget: Budget, value: Any) -> str:
     """Return the value as JSON on several lines."""
     return _write(budget, value, indent="  ")
 
 
-@function("toRawJson mustToRawJson", "any", counted=True)
+@function("toRawJson mustToRawJson", "any", counted=True, walks=True)
 def to_raw_json(budget: Budget, value: Any) -> str:
     """Return the value as JSON with `<`, `>` and `&` as they are."""
     return _write(budget, value, html=False)

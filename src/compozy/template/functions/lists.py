@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from compozy.template.functions.conversions import as_int
@@ -107,13 +108,13 @@ def unique(budget: Budget, items: Any) -> list[Any]:
     kept: list[Any] = []
     for item in _need_list(items, "Cannot find uniq on type {}"):
         budget.build(len(kept))
-        if not _holds(kept, item):
+        if not _holds(budget, kept, item):
             kept.append(item)
     return kept
 
 
-def _holds(items: list[Any], item: Any) -> bool:
-    return any(deep_equal(item, each) for each in items)
+def _holds(budget: Budget, items: Sequence[Any], item: Any) -> bool:
+    return any(deep_equal(item, each, budget.visit_one) for each in items)
 
 
 @function("without mustWithout", "any any...", counted=True)
@@ -123,7 +124,7 @@ def without(budget: Budget, items: Any, *omitted: Any) -> list[Any]:
     kept: list[Any] = []
     for item in found:
         budget.build(len(omitted))
-        if not _holds(list(omitted), item):
+        if not _holds(budget, omitted, item):
             kept.append(item)
     return kept
 
@@ -135,7 +136,7 @@ def has(budget: Budget, item: Any, items: Any) -> bool:
         return False
     found = _need_list(items, "Cannot find has on type {}")
     budget.build_items(len(found))
-    return _holds(found, item)
+    return _holds(budget, found, item)
 
 
 @function("compact mustCompact", "any")
@@ -171,7 +172,7 @@ def chunk(budget: Budget, size: int, items: Any) -> Lists:
     return Lists(list(found[start : start + size]) for start in range(0, len(found), size))
 
 
-@function("sortAlpha", "any")
+@function("sortAlpha", "any", walks=True)
 def sort_alpha(items: Any) -> Strings:
     """Return the items as text, in the order of their bytes."""
     if not is_list(items):
@@ -179,7 +180,7 @@ def sort_alpha(items: Any) -> Strings:
     return Strings(sorted(to_strings(items), key=to_bytes))
 
 
-@function("join", "string any", counted=True)
+@function("join", "string any", counted=True, walks=True)
 def join(budget: Budget, separator: str, items: Any) -> str:
     """Return the items as one text with a separator between them."""
     texts = to_strings(items)

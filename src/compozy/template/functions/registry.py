@@ -67,7 +67,10 @@ PARAMS: dict[str, Param] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Function:
-    """A function of the language. `counted` ones get the Budget of the rendering as first argument."""
+    """A function of the language. `counted` ones get the Budget of the rendering as first argument.
+
+    `walks` is set for those that visit their lists and maps at every depth: the items are counted before the call.
+    """
 
     name: str
     params: tuple[Param, ...]
@@ -76,6 +79,7 @@ class Function:
     group: str
     counted: bool = False
     mutates: bool = False
+    walks: bool = False
 
     def param(self, index: int) -> Param | None:
         """Return the type of the argument at `index`; None when there are fewer."""
@@ -86,7 +90,7 @@ REGISTRY: dict[str, Function] = {}
 
 
 def function(
-    names: str, signature: str = "", *, counted: bool = False, mutates: bool = False
+    names: str, signature: str = "", *, counted: bool = False, mutates: bool = False, walks: bool = False
 ) -> Callable[[_Call], _Call]:
     """Register a function under each of the names, with the Go types of its parameters: `"int string any..."`."""
 
@@ -97,7 +101,14 @@ def function(
         group = call.__module__.rpartition(".")[2]
         for name in names.split():
             REGISTRY[name] = Function(
-                name=name, params=params, rest=rest, call=call, group=group, counted=counted, mutates=mutates
+                name=name,
+                params=params,
+                rest=rest,
+                call=call,
+                group=group,
+                counted=counted,
+                mutates=mutates,
+                walks=walks,
             )
         return call
 

@@ -280,7 +280,7 @@ def indent_new_line(budget: Budget, spaces: int, text: str) -> str:
     return "\n" + indent(budget, spaces, text)
 
 
-@function("quote", "any...", counted=True)
+@function("quote", "any...", counted=True, walks=True)
 def quote(budget: Budget, *values: Any) -> str:
     """Return the values in double quotes, as Go writes strings; null is left out."""
     text = " ".join(quote_text(to_text(value)) for value in values if value is not None)
@@ -288,7 +288,7 @@ def quote(budget: Budget, *values: Any) -> str:
     return text
 
 
-@function("squote", "any...", counted=True)
+@function("squote", "any...", counted=True, walks=True)
 def quote_single(budget: Budget, *values: Any) -> str:
     """Return the values in single quotes; null is left out."""
     text = " ".join(f"'{show(value)}'" for value in values if value is not None)
@@ -296,7 +296,7 @@ def quote_single(budget: Budget, *values: Any) -> str:
     return text
 
 
-@function("cat", "any...", counted=True)
+@function("cat", "any...", counted=True, walks=True)
 def join_words(budget: Budget, *values: Any) -> str:
     """Return the values with a space between them; null is left out."""
     present = [value for value in values if value is not None]
