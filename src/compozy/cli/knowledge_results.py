@@ -82,7 +82,8 @@ def print_matches(found: Document, *, as_json: bool) -> None:
         print_line("No passages found.")
     for place, match in enumerate(found["matches"], start=1):
         title = f"  {match['title']}" if match["title"] else ""
-        print_line(paint(f"{place}. {match['document']} #{match['chunk']}", "bold", stream=sys.stdout) + title)
+        page = f" p. {match['metadata']['page']}" if "page" in match["metadata"] else ""
+        print_line(paint(f"{place}. {match['document']} #{match['chunk']}{page}", "bold", stream=sys.stdout) + title)
         print_line(f"   score {match['score']:.4f}")
         text = " ".join(match["text"].split())
         print_line(f"   {text[:_EXCERPT]}{'...' if len(text) > _EXCERPT else ''}")
@@ -177,13 +178,22 @@ def _print_counts(output: Document, *, is_retry: bool) -> None:
     if not any(output[key] for key in ("documents", "unchanged", "deleted", "failed")):
         print_note("note: no document has failed" if is_retry else "note: no documents found")
     _print_skipped(output["skipped_files"], output["skipped"])
-    for failure in output["failures"][:_MAX_FAILURES]:
-        print_note(f"{paint('✗', 'red')} {failure['document']}: {_reason(failure)}")
+    _print_failures(output["failures"][:_MAX_FAILURES])
     if output["failed"]:
         print_note(
             f"{_count(output['failed'], 'document')} could not be read; see `compozy knowledge status --failed`, "
             "and try them again with `compozy knowledge retry`"
         )
+
+
+def _print_failures(failures: list[dict[str, Any]]) -> None:
+    """Name the documents that failed, and why; a hint that holds for several of them is printed once."""
+    printed: set[str] = set()
+    for failure in failures:
+        hint = _hint(failure)
+        reason = failure["message"] if hint in printed else _reason(failure)
+        printed.add(hint)
+        print_note(f"{paint('✗', 'red')} {failure['document']}: {reason}")
 
 
 def _print_skipped(files: list[dict[str, str]], count: int) -> None:
@@ -199,8 +209,12 @@ def _print_skipped(files: list[dict[str, str]], count: int) -> None:
 def _reason(error: dict[str, Any] | None) -> str:
     if not error:
         return ""
-    hint = error.get("details", {}).get("hint", "")
+    hint = _hint(error)
     return f"{error['message']}" + (f" ({hint})" if hint else "")
+
+
+def _hint(error: dict[str, Any]) -> str:
+    return error.get("details", {}).get("hint", "")
 
 
 def _count(number: int, noun: str) -> str:

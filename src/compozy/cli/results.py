@@ -59,15 +59,23 @@ def _print_output(run: Document) -> None:
 
 
 def _shown_sources(sources: Any) -> str:
-    """Return `[doc1.md, doc2.md]`: each document once, by the end of its name where that is enough."""
+    """Return `[doc1.md, doc2.pdf (p. 3, 7)]`: each document once, by the end of its name where that is enough."""
     if not isinstance(sources, list):
         return json_text(sources)
-    names: dict[str, None] = {}
+    pages: dict[str, set[int]] = {}
     for source in cast("list[Any]", sources):
-        name = cast("Document", source).get("document") if isinstance(source, dict) else source
-        names[name if isinstance(name, str) else json_text(source)] = None
-    ends = [name.rstrip("/").rpartition("/")[2] for name in names]
-    return f"[{', '.join(ends if len(set(ends)) == len(names) else names)}]"
+        fields = cast("Document", source) if isinstance(source, dict) else {"document": source}
+        name = fields.get("document")
+        found = pages.setdefault(name if isinstance(name, str) else json_text(source), set())
+        if isinstance(fields.get("page"), int):
+            found.add(fields["page"])
+    ends = [name.rstrip("/").rpartition("/")[2] for name in pages]
+    shown = ends if len(set(ends)) == len(pages) else list(pages)
+    return f"[{', '.join(map(_with_pages, shown, pages.values()))}]"
+
+
+def _with_pages(name: str, pages: set[int]) -> str:
+    return f"{name} (p. {', '.join(map(str, sorted(pages)))})" if pages else name
 
 
 def print_execution(run: Document, *, as_json: bool) -> int:

@@ -15,6 +15,7 @@ from compozy.knowledge.chunk import DEFAULT_SIZE, RESERVED_TOKENS
 from compozy.knowledge.config import KnowledgeBaseSettings, KnowledgeSettings, VectorDBSettings
 from compozy.knowledge.embed.spec import EmbedderSpec, default_spec, spec_of
 from compozy.knowledge.paths import Reach
+from compozy.knowledge.read.document import READING
 from compozy.model.config import ProviderConfig
 from compozy.nearest import suggest
 
@@ -48,6 +49,7 @@ class KnowledgeBase:
     def recipe(self) -> str:
         """A hash of what the chunks of a document depend on besides the document."""
         parts = {
+            "reading": READING,
             "embedder": self.embedder.name,
             "size": self.chunk_size,
             "chunking": self.settings.chunking.model_dump(mode="json"),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from compozy.errors import KnowledgeError
 from compozy.knowledge.extras import missing_package
@@ -32,11 +34,12 @@ class Chunking:
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
-    """A chunk before it has a vector."""
+    """A chunk before it has a vector. `page` is the one that it begins on, from 1; None where there are no pages."""
 
     id: str
     ordinal: int
     text: str
+    page: int | None = None
 
 
 def cut(document: str, content: DocumentText, chunking: Chunking, *, space: str) -> list[Piece]:
@@ -52,20 +55,30 @@ def cut(document: str, content: DocumentText, chunking: Chunking, *, space: str)
         KnowledgeError: the splitter is not installed.
     """
     split = _splitter(chunking, is_markdown=content.is_markdown)
-    text = _TAG.sub("", content.text) if chunking.remove_html else content.text
+    text, pages = _without_tags(content) if chunking.remove_html else (content.text, content.pages)
     seen: Counter[str] = Counter()
     pieces: list[Piece] = []
-    for piece in _portions(text):
-        for chunk in split(piece):
+    for start, portion in _portions(text):
+        for offset, chunk in split(portion):
             if not chunk.strip():
                 continue
             chunk_id = text_id("\0".join((space, document, str(seen[chunk]), chunk)))
             seen[chunk] += 1
-            pieces.append(Piece(id=chunk_id, ordinal=len(pieces), text=chunk))
+            page = bisect_right(pages, start + offset) or None
+            pieces.append(Piece(id=chunk_id, ordinal=len(pieces), text=chunk, page=page))
     return pieces
 
 
-def _splitter(chunking: Chunking, *, is_markdown: bool) -> Callable[[str], list[str]]:
+def _without_tags(content: DocumentText) -> tuple[str, Sequence[int]]:
+    """Return the text without tags, and where its pages begin then."""
+    ends = (*content.pages[1:], len(content.text))
+    texts = [_TAG.sub("", content.text[start:end]) for start, end in zip(content.pages or (0,), ends, strict=True)]
+    pages = list(accumulate(map(len, texts[:-1]), initial=0)) if content.pages else ()
+    return "".join(texts), pages
+
+
+def _splitter(chunking: Chunking, *, is_markdown: bool) -> Callable[[str], list[tuple[int, str]]]:
+    """Return a function that cuts a text into chunks, each with its place in the text."""
     try:
         from semantic_text_splitter import MarkdownSplitter, TextSplitter
     except ImportError as error:
@@ -73,11 +86,11 @@ def _splitter(chunking: Chunking, *, is_markdown: bool) -> Callable[[str], list[
     kind = MarkdownSplitter if is_markdown else TextSplitter
     overlap = min(chunking.overlap, chunking.size - 1)
     splitter = kind.from_callback(chunking.count_tokens, chunking.size, overlap=overlap)
-    return splitter.chunks
+    return splitter.chunk_indices
 
 
-def _portions(text: str) -> Iterator[str]:
-    """Yield a long text in portions that end at a blank line, else at a line, else anywhere."""
+def _portions(text: str) -> Iterator[tuple[int, str]]:
+    """Yield a long text in portions, each with its place; they end at a blank line, else at a line, else anywhere."""
     start = 0
     while len(text) - start > _MAX_PIECE:
         end = start + _MAX_PIECE
@@ -86,9 +99,9 @@ def _portions(text: str) -> Iterator[str]:
             if at > 0:
                 end = at + len(mark)
                 break
-        yield text[start:end]
+        yield start, text[start:end]
         start = end
-    yield text[start:]
+    yield start, text[start:]
 
 
 def text_id(text: str) -> str:

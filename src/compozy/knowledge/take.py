@@ -173,7 +173,7 @@ class Taking:
             title=each.title,
             ordinal=piece.ordinal,
             text=piece.text,
-            metadata=each.metadata,
+            metadata={"page": str(piece.page), **each.metadata} if piece.page else each.metadata,
             vector=vector,
         )
 

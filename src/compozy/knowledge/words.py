@@ -14,7 +14,7 @@ MAX_WORDS = 64
 
 
 def all_words(text: str) -> list[str]:
-    """Return the words of `text` in lower case and without accents, in their order.
+    """Return the words of `text` in lower case, without accents and without forms that only look different, in order.
 
     They hold letters and digits only, so that none can be taken for a sign of a query language.
     """
@@ -34,4 +34,6 @@ def words_of(text: str) -> list[str]:
 def _plain(text: str) -> str:
     if text.isascii():
         return text.lower()
-    return unicodedata.normalize("NFC", _ACCENTS.sub("", unicodedata.normalize("NFD", text.lower())))
+    # Ligatures, full-width letters and the like become their letters, some of them capitals: so this comes first.
+    letters = unicodedata.normalize("NFKD", text).lower()
+    return unicodedata.normalize("NFC", _ACCENTS.sub("", letters))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -15,22 +14,11 @@ import pytest
 from compozy.knowledge import take
 from tests.conftest import RunCli
 from tests.harness.databases import fresh
-from tests.harness.embeddings import Embeddings, serve_embeddings
+from tests.harness.embeddings import Embeddings
 from tests.harness.knowledge import write_documents, write_knowledge_project
 from tests.harness.processes import Commands
 from tests.harness.servers import start_server
 from tests.harness.vectorstores import KINDS, section_of
-
-
-@pytest.fixture
-def embeddings() -> Iterator[tuple[str, Embeddings]]:
-    with serve_embeddings() as found:
-        yield found
-
-
-@pytest.fixture
-def project(tmp_path: Path, embeddings: tuple[str, Embeddings]) -> Path:
-    return write_knowledge_project(tmp_path, embeddings[0])
 
 
 def documents(cli: RunCli, *flags: str) -> dict[str, str]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 # Characters of text that one document may come to; a zip bomb comes to more.
 MAX_TEXT = 50_000_000
+# What the readers make of the same bytes; raised with every change of it, so that documents are read again.
+READING = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,9 +20,11 @@ class DocumentText:
         text: without NUL and without halves of characters.
         is_markdown: whether headings and lists in it are marked.
         metadata: what the document says of itself, flat.
+        pages: where each of its pages begins in `text`, for documents that have pages.
     """
 
     text: str
     title: str = ""
     is_markdown: bool = False
     metadata: dict[str, str] = field(default_factory=dict[str, str])
+    pages: Sequence[int] = ()

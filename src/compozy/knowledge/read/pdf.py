@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import logging
+import re
+import unicodedata
 from typing import Any
 
 from compozy.errors import DocumentError
@@ -12,18 +14,22 @@ from compozy.knowledge.read.document import MAX_TEXT, DocumentText
 from compozy.knowledge.read.text import clean
 
 MAX_PAGES = 5000
-_MEND = "open it and save it anew, or take it out of the folder"
+_MEND = "open it and save it again, or take it out of the folder"
+_BETWEEN = "\n\n"
+# Forms in which fonts draw letters: ligatures, Arabic letters by their place in a word, radicals of Chinese. Other
+# characters that NFKC would change mean something else: 10⁵ is not 105.
+_FORMS = re.compile(r"[\ufb00-\ufdcf\ufe70-\ufefc\u2f00-\u2fdf]+")
 
 
 def read(data: bytes) -> DocumentText:
     """Return the text of a PDF.
 
     Raises:
-        DocumentError: it is broken, needs a password, has too many pages, or pypdf is not installed.
+        DocumentError: it is broken, needs a password, has too many pages, or a package is not installed.
     """
     try:
         from pypdf import PdfReader
-        from pypdf.errors import PyPdfError
+        from pypdf.errors import DependencyError, PyPdfError
     except ImportError as error:
         raise missing_package(DocumentError, "reading PDF", error, extra="knowledge") from error
     # It tells of each oddity of a broken file; what matters is told as an error.
@@ -32,6 +38,10 @@ def read(data: bytes) -> DocumentText:
         return _text(PdfReader(io.BytesIO(data), strict=False))
     except DocumentError:
         raise
+    except DependencyError as error:
+        # Of its optional packages, AES needs this one; without others it leaves out images, which are not read.
+        missing = ImportError(name="cryptography")
+        raise missing_package(DocumentError, "reading encrypted PDF", missing, extra="knowledge") from error
     except RecursionError as error:
         raise DocumentError("the PDF is nested too deeply") from error
     except Exception as error:
@@ -43,15 +53,24 @@ def read(data: bytes) -> DocumentText:
 def _text(reader: Any) -> DocumentText:
     # An empty password opens what is only protected against printing.
     if reader.is_encrypted and not reader.decrypt(""):
-        raise DocumentError("the PDF needs a password")
+        raise DocumentError("the PDF needs a password", hint="save it without one, or take it out of the folder")
     if len(reader.pages) > MAX_PAGES:
         raise DocumentError(f"the PDF has more than {MAX_PAGES} pages")
-    pages: list[str] = []
+    parts: list[str] = []
+    starts: list[int] = []
     length = 0
     for page in reader.pages:
-        pages.append(clean(page.extract_text() or "").strip())
-        length += len(pages[-1])
+        part = _letters(clean(page.extract_text() or "").strip())
+        part += _BETWEEN if part else ""
+        starts.append(length)
+        parts.append(part)
+        length += len(part)
         if length > MAX_TEXT:
             raise DocumentError(f"it comes to more than {MAX_TEXT // 1_000_000} million characters")
     title = reader.metadata.title if reader.metadata else None
-    return DocumentText(text="\n\n".join(page for page in pages if page), title=clean(str(title or "")).strip())
+    return DocumentText(text="".join(parts).rstrip(), title=clean(str(title or "")).strip(), pages=tuple(starts))
+
+
+def _letters(text: str) -> str:
+    """Return a text in letters instead of the forms that fonts draw them in."""
+    return _FORMS.sub(lambda match: unicodedata.normalize("NFKC", match[0]), text)
