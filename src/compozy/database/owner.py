@@ -1,4 +1,4 @@
-"""Which process executes runs on a SQLite file: a lock that the kernel releases when its holder dies."""
+"""Which process executes runs on a SQLite file: locks that the kernel releases when their holder dies."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import errno
 import fcntl
 import json
 import os
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,18 +16,26 @@ from typing import Any, cast
 from compozy.clock import monotonic_s
 from compozy.errors import DatabaseError, DatabaseOwnedError
 
+_SUFFIX = ".owner"
+_LOCKS = Path("/proc/locks")
+_LOCKS_DATABASE = sys.platform == "linux"
 _POLL_S = 0.05
 # How long a process waits before it says whom it waits for.
 _PATIENCE_S = 0.3
 
 
 class OwnerLock:
-    """Exclusive right to execute runs on one file, held from `acquire` to `release` or the end of the process."""
+    """Exclusive right to execute runs on one file, held from `acquire` to `release` or the end of the process.
+
+    The file next to the database says which process holds the lock. On Linux the database itself is locked too: a hard
+    link to it has another owner file, and an owner file can be removed. Elsewhere this would block SQLite's own locks.
+    """
 
     def __init__(self, database_path: Path) -> None:
         self._database_path = database_path
-        self._path = database_path.with_name(database_path.name + ".owner")
+        self._path = _owner_path(database_path)
         self._file: int | None = None
+        self._database: int | None = None
 
     def acquire(self, holder: dict[str, Any], *, wait_s: float, on_wait: Callable[[str], None] | None = None) -> None:
         """Take the lock and write into it who holds it.
@@ -42,9 +51,8 @@ class OwnerLock:
         """
         began_s = monotonic_s()
         file = self._open()
-        while not _try_lock(file):
+        while (other := self._try_locks(file)) is not None:
             waited_s = monotonic_s() - began_s
-            other = _read_holder(file)
             if waited_s >= wait_s or "url" in other:
                 os.close(file)
                 raise self._owned_error(other, wait_s)
@@ -59,12 +67,38 @@ class OwnerLock:
             os.pwrite(file, json.dumps(holder).encode(), 0)
 
     def release(self) -> None:
-        """Give the lock back; harmless when it is not held."""
+        """Release the lock once the database is closed; does nothing if it is not held."""
         if self._file is not None:
             # Cleared, not removed: removing it would let two later processes lock two different files.
             os.ftruncate(self._file, 0)
             os.close(self._file)
             self._file = None
+        if self._database is not None:
+            os.close(self._database)
+            self._database = None
+
+    def _try_locks(self, file: int) -> dict[str, Any] | None:
+        """Lock both files and return None, or return the process that holds one of them ({} if unknown)."""
+        if not _try_lock(file):
+            return _read_holder(file)
+        database = self._open_database()
+        if database is None or _try_lock(database):
+            return None
+        fcntl.flock(file, fcntl.LOCK_UN)
+        return _find_holder(database)
+
+    def _open_database(self) -> int | None:
+        """Return a descriptor of the database; None if there is no file, or if the system cannot lock it.
+
+        It stays open until `release`: closing any descriptor of a file drops the locks that SQLite has on it in this
+        process.
+        """
+        if not _LOCKS_DATABASE:
+            return None
+        if self._database is None:
+            with suppress(FileNotFoundError):
+                self._database = os.open(self._database_path, os.O_RDONLY | os.O_CLOEXEC)
+        return self._database
 
     def _open(self) -> int:
         try:
@@ -89,9 +123,8 @@ class OwnerLock:
 
 def read_server_url(database_path: Path) -> str | None:
     """Return the address of the server that executes runs on a SQLite file, None when there is none."""
-    path = database_path.with_name(database_path.name + ".owner")
     try:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        file = os.open(_owner_path(database_path), os.O_RDONLY | os.O_CLOEXEC)
     except (OSError, ValueError):
         return None
     try:
@@ -101,6 +134,41 @@ def read_server_url(database_path: Path) -> str | None:
         return url if isinstance(url, str) and _is_locked(file) else None
     finally:
         os.close(file)
+
+
+def _owner_path(database_path: Path) -> Path:
+    # Next to the file that a symbolic link points to, where SQLite writes its log.
+    target = Path(os.path.realpath(database_path))
+    return target.with_name(target.name + _SUFFIX)
+
+
+def _find_holder(database: int) -> dict[str, Any]:
+    """Return what the process that locks the database wrote into its owner file, wherever that is now.
+
+    {"pid"} is all if the file cannot be read, {} if the system does not show which process holds the lock.
+    """
+    inode = str(os.fstat(database).st_ino)
+    try:
+        # 1: FLOCK  ADVISORY  WRITE 4711 fd:00:2097164 0 EOF
+        locks = [line.split() for line in _LOCKS.read_text(encoding="ascii").splitlines()]
+    except OSError:
+        return {}
+    for fields in locks:
+        if fields[1] == "FLOCK" and fields[5].rpartition(":")[2] == inode and int(fields[4]) > 0:
+            return _read_open_owner_file(int(fields[4]))
+    return {}
+
+
+def _read_open_owner_file(pid: int) -> dict[str, Any]:
+    with suppress(OSError):
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            if str(link.readlink()).removesuffix(" (deleted)").endswith(_SUFFIX):
+                file = os.open(link, os.O_RDONLY | os.O_CLOEXEC)
+                holder = _read_holder(file)
+                os.close(file)
+                if holder.get("pid") == pid:
+                    return holder
+    return {"pid": pid}
 
 
 def _is_locked(file: int) -> bool:

@@ -51,6 +51,57 @@ def test_the_second_process_is_told_who_has_it(tmp_path: Path) -> None:
         assert json.loads((tmp_path / "x.db.owner").read_text())["pid"] == holder.pid
 
 
+def test_every_name_of_a_file_has_one_owner(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    path.touch()
+    (tmp_path / "other").mkdir()
+    hard, symbolic = tmp_path / "other/hard.db", tmp_path / "other/symbolic.db"
+    hard.hardlink_to(path)
+    symbolic.symlink_to("../x.db")
+    with other_process(hold, str(path), str(tmp_path)) as holder:
+        wait_for(tmp_path / "held")
+        for name in (hard, symbolic):
+            lock = OwnerLock(name)
+            for _ in range(2):
+                with pytest.raises(DatabaseOwnedError) as caught:
+                    lock.acquire(HOLDER, wait_s=0)
+                who = f"process {holder.pid} (compozy start)"
+                assert caught.value.message == f"{who} executes runs on {str(name)!r}"
+            lock.release()
+        (tmp_path / "release").touch()
+        wait_for(tmp_path / "released")
+        # The lock of the refused processes is not kept.
+        for name in (hard, symbolic, path):
+            lock = OwnerLock(name)
+            lock.acquire(HOLDER, wait_s=0)
+            lock.release()
+
+
+def test_the_owner_file_can_be_removed(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    path.touch()
+    with other_process(hold, str(path), str(tmp_path)) as holder:
+        wait_for(tmp_path / "held")
+        (tmp_path / "x.db.owner").unlink()
+        lock = OwnerLock(path)
+        with pytest.raises(DatabaseOwnedError, match=rf"process {holder.pid} \(compozy start\) executes runs on"):
+            lock.acquire(HOLDER, wait_s=0.1)
+        (tmp_path / "release").touch()
+        lock.acquire(HOLDER, wait_s=3600)
+        lock.release()
+
+
+def test_a_holder_whose_owner_file_cannot_be_read_has_its_process_id(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    path.touch()
+    with other_process(hold, str(path), str(tmp_path)) as holder:
+        wait_for(tmp_path / "held")
+        (tmp_path / "x.db.owner").write_bytes(b"{")
+        (tmp_path / "x.db.owner").unlink()
+        with pytest.raises(DatabaseOwnedError, match=rf"^process {holder.pid} \(compozy\) executes runs on"):
+            OwnerLock(path).acquire(HOLDER, wait_s=0)
+
+
 def test_who_waits_gets_it_when_it_is_released(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
     with other_process(hold, str(path), str(tmp_path)) as holder:

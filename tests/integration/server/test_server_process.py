@@ -116,6 +116,21 @@ def test_a_killed_server_is_not_asked(commands: Commands, project: Path) -> None
     assert "unfinished run(s)" in done.err
 
 
+def test_a_second_server_on_a_hard_link_is_refused(commands: Commands, project: Path, tmp_path: Path) -> None:
+    """Nor does one start on the same path when the owner file of the first is gone."""
+    server = start_server(commands, project)
+    database = project / "data/compozy.db"
+    link = tmp_path / "link.db"
+    link.hardlink_to(database)
+    (project / "data/compozy.db.owner").unlink()
+    for path in (link, database):
+        done = commands.run(project, "start", "--port=0", f"--db-path={path}")
+        assert done.status == 4
+        assert f"process {server.command.pid} (compozy start --" in done.err
+        assert f"the server at {server.url}, executes runs on" in done.err
+    assert server.ask("GET", "/healthz").status == 200
+
+
 def test_a_port_in_use_names_its_holder(commands: Commands, project: Path) -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))

@@ -220,7 +220,7 @@ def test_what_is_read() -> None:
         "s.matches('(a+)+b')",
         "l.map(a, l.map(b, big == other))",
         "l.map(a, [big, big]).map(b, [b, b, b])",
-        "[[l, l, l, l, l, l]].map(a, [a, a, a, a, a]).map(a, [a, a, a, a, a]).map(a, [a, a, a, a, a, a, a, a])",
+        "[[l, l, l, l, l, l]].map(a, [a, a, a, a, a]).map(a, [a, a, a, a, a, a, a]).map(a, [a, a, a, a, a, a, a, a])",
         "true || l.all(a, l.all(b, l.all(c, l.all(d, false == (a + b + c + d > 0))))) || true",
     ],
 )
