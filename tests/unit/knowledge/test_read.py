@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from compozy.errors import DocumentError
-from compozy.knowledge.read import docx
+from compozy.knowledge.read import docx_package
 from compozy.knowledge.read.apart import read_apart
 from compozy.knowledge.read.kinds import apply_charset, read_document, suffix_of_media_type
 
@@ -209,7 +209,7 @@ def test_docx_keeps_headings_lists_and_tables() -> None:
     body = paragraph("One", "Heading1") + paragraph("Two &amp; three") + table
     core = '<p xmlns:dc="x"><dc:title>Its title</dc:title></p>'
     found = read_document("a.docx", make_docx(body, core=core))
-    assert (found.title, found.text) == ("Its title", "# One\n\nTwo & three\n\nc | d |")
+    assert (found.title, found.text) == ("Its title", "# One\n\nTwo & three\n\n| c | d |\n| --- | --- |")
 
 
 def test_pdf() -> None:
@@ -248,7 +248,7 @@ def test_broken_documents_are_told(name: str, data: bytes, message: str) -> None
 
 
 def test_a_zip_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(docx, "MAX_UNPACKED", 1_000_000)
+    monkeypatch.setattr(docx_package, "MAX_UNPACKED", 1_000_000)
     bomb = make_docx(f"<w:p><w:r><w:t>{'a' * 5_000_000}</w:t></w:r></w:p>")
     assert len(bomb) < 20_000
     with pytest.raises(DocumentError, match="unpacks to more than"):
@@ -265,7 +265,7 @@ def test_a_docx_without_its_body_and_one_too_deep() -> None:
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w") as archive:
         archive.writestr("x.txt", "x")
-    with pytest.raises(DocumentError, match="no Word document"):
+    with pytest.raises(DocumentError, match="not a Word document"):
         read_document("a.docx", made.getvalue())
     with pytest.raises(DocumentError, match="nested too deeply"):
         read_document("a.docx", make_docx("<w:a>" * 300 + "</w:a>" * 300))
