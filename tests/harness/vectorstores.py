@@ -11,7 +11,9 @@ from typing import Any
 
 from compozy.config.settings import DatabaseSettings
 from compozy.knowledge.config import VectorDBSettings
+from compozy.knowledge.store.build import build_store
 from compozy.knowledge.store.protocol import VectorStore
+from compozy.knowledge.store.spec import StoreSpec
 from tests.harness.postgres import new_database, running_server
 from tests.harness.qdrant import serve_qdrant
 from tests.harness.redis import serve_redis
@@ -57,18 +59,6 @@ def build(section: dict[str, Any], *, name: str | None = None, **more: Any) -> V
     """Return a store on what `section_of` gave."""
     settings = VectorDBSettings.model_validate({"id": "main", **section, **more})
     collection = name or f"t_{secrets.token_hex(4)}"
-    if settings.provider == "filesystem":
-        from compozy.knowledge.store.filesystem import FilesystemStore
-
-        return FilesystemStore(Path(settings.path or "") / collection)
-    if settings.provider == "pgvector":
-        from compozy.knowledge.store.pgvector import PgvectorStore
-
-        return PgvectorStore(settings, collection, NO_DATABASE, None)
-    if settings.provider == "qdrant":
-        from compozy.knowledge.store.qdrant import QdrantStore
-
-        return QdrantStore(settings, collection)
-    from compozy.knowledge.store.redis import RedisStore
-
-    return RedisStore(settings, collection)
+    return build_store(
+        StoreSpec(settings=settings, collection=collection, root=Path(), database=NO_DATABASE, main=None)
+    )

@@ -1,4 +1,4 @@
-"""Rules between the keys of `database:` and `knowledge:` that no single key shows."""
+"""Rules between the keys of `database:` that no single key shows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from compozy.config.layers import DEFAULT, Layer, Layered, Source
-from compozy.config.nodes import MappingNode, Node, ScalarNode, SequenceNode, child, key_place_at, node_at, place_at
+from compozy.config.nodes import MappingNode, ScalarNode, child, key_place_at, node_at, text_at
 from compozy.errors import Diagnostic, SourceLocation
 
 SQLITE_KEYS = ("path", "busy_timeout", "synchronous")
@@ -22,19 +22,22 @@ _OWNER = {**dict.fromkeys(SQLITE_KEYS, "sqlite"), **dict.fromkeys(POSTGRES_KEYS,
 
 def check_database(node: MappingNode, sources: Mapping[str, Source]) -> Iterator[Diagnostic]:
     """Yield what is wrong with the database as a whole; `node` is the layered compozy.yaml."""
-    driver = _text(node, "database", "driver") or "postgres"
+    driver = text_at(node, "database", "driver") or "postgres"
     if driver not in TITLES:
         return  # said already where its value was checked
     foreign = list(_check_foreign_keys(node, driver, sources))
     yield from foreign or _check_needed(node, driver)
-    if driver == "sqlite":
-        yield from _check_vector_stores(node)
+
+
+def excludes_postgres_stores(node: MappingNode) -> bool:
+    """Return whether vector stores that need PostgreSQL cannot be used, because the database is SQLite."""
+    return text_at(node, "database", "driver") == "sqlite"
 
 
 def drop_foreign_variables(layered: Layered) -> Layered:
     """Take out values of environment variables that are for the other driver: they are set for another project."""
     node, sources = layered.node, dict(layered.sources)
-    driver = _text(node, "database", "driver") or "postgres"
+    driver = text_at(node, "database", "driver") or "postgres"
     section = child(node, "database")
     if not isinstance(section, MappingNode):
         return layered
@@ -88,20 +91,3 @@ def _check_foreign_keys(node: MappingNode, driver: str, sources: Mapping[str, So
         yield Diagnostic(
             location=entry.key_place, message=message, hint=f"take it out, or write {switch}", code="database"
         )
-
-
-def _check_vector_stores(node: MappingNode) -> Iterator[Diagnostic]:
-    stores = node_at(node, ("knowledge", "vector_dbs"))
-    for store in stores.items if isinstance(stores, SequenceNode) else ():
-        if _text(store, "provider") == "pgvector":
-            yield Diagnostic(
-                location=place_at(store, ("provider",)),
-                message="pgvector provider is incompatible with SQLite driver",
-                hint="use qdrant, redis or filesystem",
-                code="database",
-            )
-
-
-def _text(node: Node, *path: str) -> str:
-    found = node_at(node, path)
-    return found.text if isinstance(found, ScalarNode) else ""

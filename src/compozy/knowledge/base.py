@@ -16,13 +16,12 @@ from compozy.knowledge.config import KnowledgeBaseSettings, KnowledgeSettings, V
 from compozy.knowledge.embed.spec import EmbedderSpec, default_spec, spec_of
 from compozy.knowledge.paths import Reach
 from compozy.knowledge.read.document import READING
+from compozy.knowledge.store.registry import STORES
 from compozy.model.config import ProviderConfig
 from compozy.nearest import suggest
 
 _FOREIGN = re.compile(r"[^a-z0-9]+")
 _MAX_NAME = 55
-STORE_NAMES = {"pgvector": "PostgreSQL", "qdrant": "Qdrant", "redis": "Redis", "filesystem": "the filesystem"}
-"""How people call the kinds of stores."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +121,7 @@ class KnowledgeProject:
         return default_spec(self.providers, self.environ)
 
     def _collection(self, base_id: str, store: VectorDBSettings) -> str:
-        if store.provider == "filesystem":
+        if not STORES[store.provider].is_shared:
             return base_id
         if store.collection and len(self._bases_of(store)) <= 1:
             return store.collection

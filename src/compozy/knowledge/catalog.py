@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from compozy.database.database import Database
 from compozy.errors import KnowledgeError, VectorStoreError
 from compozy.knowledge.base import KnowledgeBase, KnowledgeProject
 from compozy.knowledge.embed.build import build_embedder
 from compozy.knowledge.embed.protocol import Embedder
 from compozy.knowledge.embed.spec import EmbedderSpec
+from compozy.knowledge.store.build import build_store
 from compozy.knowledge.store.protocol import Facts, VectorStore
-
-DEFAULT_FOLDER = "data/knowledge"
+from compozy.knowledge.store.spec import StoreSpec
 
 
 class KnowledgeCatalog:
@@ -36,7 +34,7 @@ class KnowledgeCatalog:
             VectorStoreError: a package is not installed.
         """
         if base.id not in self._stores:
-            self._stores[base.id] = build_store(base, self.project, self._database)
+            self._stores[base.id] = build_store(self._spec(base))
         return self._stores[base.id]
 
     def embedder(self, base: KnowledgeBase) -> Embedder:
@@ -60,36 +58,22 @@ class KnowledgeCatalog:
             _compare(base, facts)
         return facts
 
+    def _spec(self, base: KnowledgeBase) -> StoreSpec:
+        project = self.project
+        return StoreSpec(
+            settings=base.store,
+            collection=base.collection,
+            root=project.root,
+            database=project.database,
+            main=self._database,
+        )
+
     async def aclose(self) -> None:
         """Let go of all connections and files."""
         stores, self._stores = list(self._stores.values()), {}
         embedders, self._embedders = list(self._embedders.values()), {}
         for each in (*stores, *embedders):
             await each.aclose()
-
-
-def build_store(base: KnowledgeBase, project: KnowledgeProject, database: Database | None) -> VectorStore:
-    """Return the store that a knowledge base uses.
-
-    Raises:
-        VectorStoreError: a package is not installed.
-    """
-    kind = base.store.provider
-    if kind == "filesystem":
-        from compozy.knowledge.store.filesystem import FilesystemStore
-
-        return FilesystemStore(Path(base.store.path or project.root / DEFAULT_FOLDER) / base.collection)
-    if kind == "pgvector":
-        from compozy.knowledge.store.pgvector import PgvectorStore
-
-        return PgvectorStore(base.store, base.collection, project.database, database)
-    if kind == "qdrant":
-        from compozy.knowledge.store.qdrant import QdrantStore
-
-        return QdrantStore(base.store, base.collection)
-    from compozy.knowledge.store.redis import RedisStore
-
-    return RedisStore(base.store, base.collection)
 
 
 def check_dimension(base: KnowledgeBase, dimension: int) -> None:

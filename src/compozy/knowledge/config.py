@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationInfo, field_validator
 
-from compozy.config.addresses import WebAddress, check_postgres_address, check_store_address
+from compozy.config.addresses import WebAddress
+from compozy.config.choices import OneOf
 from compozy.config.settings import Section, check_header_key
+from compozy.knowledge.embed.registry import EMBEDDERS
+from compozy.knowledge.store.registry import STORES
 
 ID_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]{0,62}$"
 MAX_TOP_K = 50
 
-StoreKind = Literal["pgvector", "qdrant", "redis", "filesystem"]
-EmbedderKind = Literal["openai", "ollama", "google", "local"]
+StoreProvider = Annotated[str, OneOf(STORES)]
+"""The name of a kind of vector store."""
+EmbedderProvider = Annotated[str, OneOf(EMBEDDERS)]
+"""The name of a kind of embedder."""
 Mode = Literal["vector", "text", "hybrid"]
 Metric = Literal["cosine", "ip", "l2"]
 
-# Schemes of a store's address.
-_SCHEMES: dict[StoreKind, frozenset[str]] = {
-    "qdrant": frozenset({"http", "https"}),
-    "redis": frozenset({"redis", "rediss", "unix"}),
-}
 # Candidates of an hnsw search for each passage that it shall find, and the most that pgvector takes.
 _CANDIDATES = 4
 _MAX_CANDIDATES = 1000
@@ -58,7 +58,7 @@ class VectorDBSettings(Section):
     """One entry of `knowledge.vector_dbs`."""
 
     id: str = Field(min_length=1, pattern=ID_PATTERN, description="The name that knowledge bases use.")
-    provider: StoreKind = Field(
+    provider: StoreProvider = Field(
         validation_alias=AliasChoices("provider", "type"), description="Kind of vector store. `type` is a synonym."
     )
     url: SecretStr | None = Field(
@@ -87,11 +87,8 @@ class VectorDBSettings(Section):
     def _check_url(cls, url: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         """Refuse an address that the kind of store cannot use; the message does not show it."""
         text = "" if url is None else url.get_secret_value()
-        kind: StoreKind | None = info.data.get("provider")
-        schemes = _SCHEMES.get(kind) if kind else None
-        problem = check_store_address(text, schemes) if text and schemes else None
-        if kind == "pgvector":
-            problem = check_postgres_address(text)
+        kind = STORES.get(info.data.get("provider", ""))
+        problem = kind.check_address(text) if text and kind is not None else None
         if problem is not None:
             raise ValueError(problem)
         return url
@@ -101,7 +98,7 @@ class EmbedderSettings(Section):
     """One entry of `knowledge.embedders`."""
 
     id: str = Field(min_length=1, pattern=ID_PATTERN, description="The name that knowledge bases use.")
-    provider: EmbedderKind = Field(
+    provider: EmbedderProvider = Field(
         validation_alias=AliasChoices("provider", "type"), description="Kind of embedder. `type` is a synonym."
     )
     model: str | None = Field(default=None, min_length=1, description="Name of the model; default is the provider's.")

@@ -34,11 +34,12 @@ from compozy.database.status import Status
 from compozy.database.tasks import NewTask, TaskEnd, finish_task
 from compozy.durable.step import step, transact
 from compozy.errors import CompozyError, DatabaseError, KnowledgeError
-from compozy.knowledge.base import STORE_NAMES, KnowledgeBase
+from compozy.knowledge.base import KnowledgeBase
 from compozy.knowledge.catalog import KnowledgeCatalog, check_dimension
 from compozy.knowledge.run import TASK, IngestRequest
 from compozy.knowledge.sources import Found, FoundDocument, Scope, find_again, find_path, find_sources
 from compozy.knowledge.store.protocol import Facts
+from compozy.knowledge.store.registry import STORES
 from compozy.knowledge.take import Taking, failure_of
 
 _DOCUMENTS_AT_ONCE = 64
@@ -123,7 +124,7 @@ class Ingestions:
         return {
             "knowledge_base_id": base.id,
             **asdict(counts),
-            "store": STORE_NAMES[base.store.provider],
+            "store": STORES[base.store.provider].title,
             "embedder": base.embedder.name,
         }
 

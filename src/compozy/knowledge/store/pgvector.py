@@ -18,6 +18,7 @@ from compozy.database.jsontext import dump_json, load_json
 from compozy.errors import VectorStoreError
 from compozy.knowledge.config import VectorDBSettings
 from compozy.knowledge.store.protocol import Chunk, Facts, Match, Search
+from compozy.knowledge.store.spec import StoreSpec
 from compozy.knowledge.words import all_words, words_of
 
 if TYPE_CHECKING:
@@ -45,6 +46,11 @@ _RANKED = """
 """
 _WRITTEN = ("id", "key", "document", "title", "ordinal", "text", "metadata", "embedding", "words")
 _COLUMNS = "id::text, document, title, ordinal, text, metadata::text"
+
+
+def build_store(spec: StoreSpec) -> PgvectorStore:
+    """Return the store that `spec` describes."""
+    return PgvectorStore(spec.settings, spec.collection, spec.database, spec.main)
 
 
 class PgvectorStore:

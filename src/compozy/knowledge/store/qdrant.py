@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from compozy.errors import VectorStoreError
 from compozy.knowledge.config import VectorDBSettings
 from compozy.knowledge.extras import missing_package
+from compozy.knowledge.store.kinds.qdrant import KIND
 from compozy.knowledge.store.protocol import Chunk, Facts, Match, Search
+from compozy.knowledge.store.spec import StoreSpec
 from compozy.knowledge.words import all_words, words_of
 
 if TYPE_CHECKING:
-    from compozy.knowledge.store.protocol import Vector
+    from compozy.knowledge.store.kinds.qdrant import KIND
+from compozy.knowledge.store.protocol import Vector
 
 T = TypeVar("T")
 
@@ -31,6 +34,15 @@ _AT_ONCE = 256
 _K, _B, _ORDINARY = 1.2, 0.75, 256
 
 
+def build_store(spec: StoreSpec) -> QdrantStore:
+    """Return the store that `spec` describes.
+
+    Raises:
+        VectorStoreError: a package is not installed.
+    """
+    return QdrantStore(spec.settings, spec.collection)
+
+
 class QdrantStore:
     """One collection.
 
@@ -43,7 +55,7 @@ class QdrantStore:
             import qdrant_client
             from qdrant_client import models
         except ImportError as error:
-            raise missing_package(VectorStoreError, "the Qdrant store", error, extra="qdrant") from error
+            raise missing_package(VectorStoreError, "the Qdrant store", error, extra=KIND.extra) from error
         self._package: Any = qdrant_client
         self._models: Any = models
         self._settings = settings

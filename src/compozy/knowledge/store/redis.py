@@ -13,11 +13,14 @@ from compozy.database.jsontext import dump_json, load_json
 from compozy.errors import VectorStoreError
 from compozy.knowledge.config import VectorDBSettings
 from compozy.knowledge.extras import missing_package
+from compozy.knowledge.store.kinds.redis import KIND
 from compozy.knowledge.store.protocol import Chunk, Facts, Match, Search
+from compozy.knowledge.store.spec import StoreSpec
 from compozy.knowledge.words import all_words, words_of
 
 if TYPE_CHECKING:
-    from compozy.knowledge.store.protocol import Vector
+    from compozy.knowledge.store.kinds.redis import KIND
+from compozy.knowledge.store.protocol import Vector
 
 T = TypeVar("T")
 
@@ -26,6 +29,15 @@ _METRICS = {"cosine": "COSINE", "ip": "IP", "l2": "L2"}
 _TIMEOUT_S = 30
 _AT_ONCE = 500
 _RETURNED = ("document", "title", "ordinal", "text", "metadata")
+
+
+def build_store(spec: StoreSpec) -> RedisStore:
+    """Return the store that `spec` describes.
+
+    Raises:
+        VectorStoreError: a package is not installed.
+    """
+    return RedisStore(spec.settings, spec.collection)
 
 
 class RedisStore:
@@ -39,7 +51,7 @@ class RedisStore:
         try:
             import redis.asyncio
         except ImportError as error:
-            raise missing_package(VectorStoreError, "the Redis store", error, extra="redis") from error
+            raise missing_package(VectorStoreError, "the Redis store", error, extra=KIND.extra) from error
         self._package: Any = redis.asyncio
         self._settings = settings
         self._name = collection

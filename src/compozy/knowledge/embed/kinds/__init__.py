@@ -1,0 +1,1 @@
+"""Kinds of embedders, one file each."""

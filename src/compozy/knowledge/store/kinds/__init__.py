@@ -1,0 +1,1 @@
+"""Kinds of vector stores, one file each."""
