@@ -83,6 +83,8 @@ fuzz: $(VENV)/.dev ## Fuzz the HTTP interface for minutes
 schema: $(VENV)/.dev ## Write the JSON Schemas anew
 	$(BIN)/compozy schema project > schemas/compozy.schema.json
 	$(BIN)/compozy schema workflow > schemas/workflow.schema.json
+	$(BIN)/compozy schema agent > schemas/agent.schema.json
+	$(BIN)/compozy schema task > schemas/task.schema.json
 	$(BIN)/compozy schema export > schemas/export.schema.json
 	$(BIN)/compozy schema bench > schemas/bench.schema.json
 

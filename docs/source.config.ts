@@ -33,7 +33,7 @@ const navigation = [
   },
   {
     title: 'Agents',
-    pages: ['agents/overview', 'agents/providers'],
+    pages: ['agents/overview', 'agents/shared', 'agents/providers'],
   },
   {
     title: 'Knowledge bases',

@@ -13,7 +13,7 @@ import pytest
 from tests.docs.console import DEFAULT_FOLDER, Session
 from tests.docs.output import matches, settle
 from tests.docs.pages import ROOT, Fence, Page, all_pages, page_name, read_page
-from tests.docs.yamls import check_fragment, check_parses, check_project, check_workflow, check_wrong
+from tests.docs.yamls import check_fragment, check_parses, check_project, check_resource, check_workflow, check_wrong
 
 MAX_NORUN = 15
 PAGES = all_pages()
@@ -21,6 +21,7 @@ CONSOLES = ("console", "bash", "sh")
 FILES: dict[str, Callable[[Fence, Path], list[str]]] = {
     "yaml project": check_project,
     "yaml workflow": check_workflow,
+    "yaml resource": check_resource,
     "yaml fragment": check_fragment,
     "yaml compose": lambda fence, _folder: check_parses(fence),
     "yaml github": lambda fence, _folder: check_parses(fence),
@@ -122,7 +123,7 @@ def require_local_model() -> None:
 def _run_page(page: Page, session: Session) -> list[str]:
     faults: list[str] = []
     for fence in page.fences:
-        if fence.kind in {"yaml project", "yaml workflow"} and "title" in fence.meta:
+        if fence.kind in {"yaml project", "yaml workflow", "yaml resource"} and "title" in fence.meta:
             session.write(fence.meta["title"], fence.text)
         elif fence.kind in CONSOLES and "norun" not in fence.meta:
             faults += session.run(fence)

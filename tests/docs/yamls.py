@@ -16,7 +16,7 @@ from compozy.project.file import ProjectFile
 from compozy.project.load import load_project
 from compozy.task.registry import KINDS
 from compozy.workflow.config import WorkflowConfig
-from tests.docs.pages import Fence
+from tests.docs.pages import Fence, read_page
 
 _TYPES = [*(kind for kind in PROVIDERS if kind != "scripted")]
 PROJECT = {
@@ -49,8 +49,25 @@ def check_project(fence: Fence, folder: Path) -> list[str]:
 def check_workflow(fence: Fence, folder: Path) -> list[str]:
     """Return what is wrong with a complete workflow file."""
     _write(folder / "compozy.yaml", PROJECT)
+    _write_resources(fence, folder)
     _write(folder / "workflows/shown.yaml", fence.text)
     return _find_faults(folder, {})
+
+
+def check_resource(fence: Fence, folder: Path) -> list[str]:
+    """Return what is wrong with a shared resource, next to the others of its page."""
+    if "title" not in fence.meta:
+        return ["a resource needs a title, the name of its file"]
+    _write(folder / "compozy.yaml", PROJECT)
+    _write_resources(fence, folder)
+    _write(folder / "workflows/scratch.yaml", WORKFLOW)
+    return _find_faults(folder, {})
+
+
+def _write_resources(fence: Fence, folder: Path) -> None:
+    for other in read_page(fence.page).fences:
+        if other.kind == "yaml resource" and "title" in other.meta:
+            _write(folder / other.meta["title"], other.text)
 
 
 def check_fragment(fence: Fence, folder: Path) -> list[str]:

@@ -15,7 +15,7 @@ import pytest
 
 from compozy.bench.result import bench_schema
 from compozy.database.migrate import REVISIONS
-from compozy.project.jsonschema import project_schema, workflow_schema
+from compozy.project.jsonschema import editor_schemas
 from compozy.transfer.schema import export_schema
 from tests.generated.walls import find_circles, find_dialect_tests, find_foreign_imports, find_sql
 
@@ -55,12 +55,11 @@ def dotted(node: ast.expr) -> str:
 # Generated files.
 
 
-@pytest.mark.parametrize("kind", ["project", "workflow", "export", "bench"])
+@pytest.mark.parametrize("kind", ["project", "workflow", "agent", "task", "export", "bench"])
 def test_the_schemas_are_what_the_command_prints(kind: str) -> None:
     name = "compozy" if kind == "project" else kind
-    schema = {"project": project_schema, "workflow": workflow_schema, "export": export_schema, "bench": bench_schema}[
-        kind
-    ]()
+    known = {f"{name}.schema.json": found for name, found in (("export", export_schema()), ("bench", bench_schema()))}
+    schema = {**editor_schemas(), **known}[f"{name}.schema.json"]
     stored = (ROOT / f"schemas/{name}.schema.json").read_text(encoding="utf-8")
     assert json.loads(stored) == schema, "run `make schema`"
     printed = subprocess.run(

@@ -1,25 +1,64 @@
-"""`agent:` of a task, as it is written in a workflow file."""
+"""Agents: `agent:` of a task, and agents that several tasks share."""
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
+from compozy.config.reference import SchemaOrId
 from compozy.config.settings import Section
 from compozy.knowledge.config import KnowledgeBinding
 
+AGENT_ID_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]{0,127}$"
+
+
+class ActionConfig(Section):
+    """`actions:`, one thing that an agent can be asked to do."""
+
+    id: str = Field(pattern=AGENT_ID_PATTERN, description="Name of the action, unique in its agent.")
+    name: str | None = Field(default=None, description="Title, for people.")
+    description: str | None = Field(default=None, description="For people.")
+    prompt: str = Field(min_length=1, description="Prompt of the action; a template.")
+    input: SchemaOrId | None = Field(default=None, description="JSON Schema of the `with` of the task.")
+    output: SchemaOrId | None = Field(default=None, description="JSON Schema of the answer.")
+
 
 class AgentConfig(Section):
-    """Which model answers the task's prompt, and how."""
+    """Which model answers the prompt of a task, and how."""
 
+    id: str | None = Field(
+        default=None, pattern=AGENT_ID_PATTERN, description="Name of the agent. Alone, it names a shared agent."
+    )
+    name: str | None = Field(default=None, description="Title, for people.")
+    description: str | None = Field(default=None, description="For people.")
+    version: str | None = Field(default=None, description="Version of the agent, any text.")
     llm: str | None = Field(
         default=None, min_length=1, description="Provider id; default is the first of `llm.providers`."
     )
     model: str | None = Field(default=None, min_length=1, description="Model name; default is the provider's.")
     instructions: str | None = Field(
-        default=None, description="What the model is told to be, before the prompt; a template."
+        default=None, description="Instructions for the model, sent before the prompt; a template."
     )
     knowledge: tuple[KnowledgeBinding, ...] | None = Field(
         default=None, description="Knowledge bases that the agent draws on; default is the workflow's."
     )
     temperature: float | None = Field(default=None, ge=0, le=2, description="Sampling temperature.")
     max_tokens: int | None = Field(default=None, ge=1, description="Limit on the length of the answer, in tokens.")
+    output: SchemaOrId | None = Field(
+        default=None, description="JSON Schema of answers, unless the task or the action has one."
+    )
+    actions: tuple[ActionConfig, ...] | None = Field(
+        default=None, description="Prompts with their schemas; `action` of a task chooses one."
+    )
+
+    def action(self, action_id: str) -> ActionConfig | None:
+        """Return the action of this ID, None if the agent has none."""
+        return next((action for action in self.actions or () if action.id == action_id), None)
+
+
+class AgentResource(AgentConfig):
+    """A shared agent: a file in `agents/`, or an item of `agents` in compozy.yaml or in a workflow."""
+
+    resource: Literal["agent"] = Field(default="agent", description="Kind of file, for files that `autoload` finds.")
+    id: str = Field(pattern=AGENT_ID_PATTERN, description="Name of the agent, unique in the project.")  # pyright: ignore[reportIncompatibleVariableOverride]

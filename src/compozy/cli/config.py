@@ -40,11 +40,11 @@ def show_command(
     db_driver: DriverOption = None,
     db_path: PathOption = None,
 ) -> None:
-    """Show the settings in force, secrets masked."""
-    from compozy.cli.context import open_settings
+    """Show settings, providers and resources, secrets masked."""
+    from compozy.cli.context import open_valid_workflows
     from compozy.project.show import show_settings
 
-    project = open_settings(context, config, database_overrides(db_driver, db_path))
+    project = open_valid_workflows(context, config, database_overrides(db_driver, db_path))
     shown = show_settings(project)
     if output is Format.json:
         print_json(shown.document(sources=sources))
@@ -54,3 +54,6 @@ def show_command(
     if shown.providers:
         print_line()
         print_table(("PROVIDER", "TYPE", "MODEL", "KEY", "FALLBACK"), shown.providers)
+    if shown.resources:
+        print_line()
+        print_table(("RESOURCE", "ID", "LOCATION"), shown.resources)

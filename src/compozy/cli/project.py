@@ -17,6 +17,8 @@ class SchemaKind(StrEnum):
 
     project = "project"
     workflow = "workflow"
+    agent = "agent"
+    task = "task"
     export = "export"
     bench = "bench"
 
@@ -69,9 +71,10 @@ def schema_command(
 
         print_json(bench_schema())
         return
-    from compozy.project.jsonschema import project_schema, workflow_schema
+    from compozy.project.jsonschema import PROJECT_SCHEMA_NAME, editor_schemas
 
-    print_json(project_schema() if kind is SchemaKind.project else workflow_schema())
+    name = PROJECT_SCHEMA_NAME if kind is SchemaKind.project else f"{kind.value}.schema.json"
+    print_json(editor_schemas()[name])
 
 
 def completion_command(shell: Annotated[Shell, typer.Argument(help="Shell to complete commands in.")]) -> None:

@@ -29,6 +29,8 @@ def workflow_id_of(text: str, config: Path | None, overrides: Mapping[str, tuple
         return text
     from compozy.config.nodes import MappingNode, text_at
     from compozy.config.parse import read_yaml
+    from compozy.project.resource_kinds import WORKFLOW
+    from compozy.project.resources import kind_of_file
 
     cwd = current_folder()
     file = cwd / text
@@ -36,6 +38,9 @@ def workflow_id_of(text: str, config: Path | None, overrides: Mapping[str, tuple
         raise UsageError(f"workflow file {text!r} not found")
     _require_loaded(text, file, config, overrides, cwd)
     node = read_yaml(file, file=text).node
+    kind = kind_of_file(file, node) if isinstance(node, MappingNode) else WORKFLOW
+    if kind != WORKFLOW:
+        raise UsageError(f"{text!r} holds a shared {kind}, not a workflow", hint="run a workflow that uses it")
     found = text_at(node, "id") if isinstance(node, MappingNode) else ""
     return found or file.stem
 
@@ -48,11 +53,11 @@ def _require_loaded(
     Raises:
         UsageError: the project does not load it.
     """
-    from compozy.project.discover import discover_workflow_files
+    from compozy.project.discover import discover_files
 
     config_file = find_config_file(config, cwd=cwd, environ=os.environ)
     read = read_config(config_file, cwd=cwd, flags=overrides, environ=os.environ)
-    loaded = discover_workflow_files(read.node, config_file=config_file, cwd=cwd).files
+    loaded = discover_files(read.node, config_file=config_file, cwd=cwd).files
     if any(other.samefile(file) for other in loaded):
         return
     if file.resolve().is_relative_to(config_file.parent.resolve()):

@@ -14,18 +14,14 @@ _FEATURES = {
     "attachments": ("attachments",),
     "monitoring": ("monitoring",),
     "sign-in": ("auth", "cors", "cors_enabled", "ratelimit"),
-    "shared schemas": ("schemas",),
     "watching for changes": ("watch", "watch_enabled", "watch_interval"),
     "limits of its own": ("migration_timeout",),
 }
 
 _INSTEAD = {
-    "$ref": "directives are not in this version; write the value out, or repeat it with a YAML anchor",
-    "$use": "directives are not in this version; write the value out, or repeat it with a YAML anchor",
+    "$ref": "directives are not in this version; name an agent or a schema by its ID",
+    "$use": "directives are not in this version; name an agent or a schema by its ID",
     "$merge": "directives are not in this version; write the value out, or merge it with `<<`",
-    "agents": "shared agents are not in this version; write `agent:` in the task",
-    "action": "actions are not in this version; write the `prompt` in the task",
-    "actions": "actions are not in this version; write the `prompt` in the task",
     "models": "write the models as `llm.providers`",
     "model_config": "write `llm`, `model` and `temperature` under `agent`",
     "params": "write `temperature` and `max_tokens` directly",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -138,6 +138,27 @@ def key_place_at(node: Node, path: Sequence[str | int]) -> SourceLocation:
         if entry:
             return entry.key_place
     return place_at(node, path)
+
+
+def with_entries(node: MappingNode, changes: Mapping[str, Node | None]) -> MappingNode:
+    """Return a copy of `node` with other values for some of its keys; None leaves a key out, new keys come last."""
+    kept = [
+        replace(entry, value=changed) if (changed := changes.get(entry.key)) is not None else entry
+        for entry in node.entries
+        if entry.key not in changes or changes[entry.key] is not None
+    ]
+    written = {entry.key for entry in node.entries}
+    new = [
+        Entry(key=key, key_place=value.place, value=value)
+        for key, value in changes.items()
+        if value is not None and key not in written
+    ]
+    return MappingNode(entries=(*kept, *new), place=node.place)
+
+
+def text_node(text: str, place: SourceLocation) -> ScalarNode:
+    """Return text that is not written in a file as it is, at the location that it stands for."""
+    return ScalarNode(value=text, text=text, place=place)
 
 
 def walk_scalars(node: Node, path: NodePath = ()) -> Iterator[tuple[NodePath, ScalarNode]]:

@@ -38,6 +38,9 @@ Model = TypeVar("Model", bound=BaseModel)
 _MAX_ROUNDS = 4  # a forgiven value can uncover another one behind it, in a model that was not looked into before
 _SINGULAR = {
     "tasks": "task",
+    "agents": "agent",
+    "actions": "action",
+    "schemas": "schema",
     "providers": "provider",
     "vector_dbs": "vector store",
     "responses": "response",

@@ -8,18 +8,21 @@ from compozy.config.database_rules import check_database
 from compozy.errors import Diagnostic
 from compozy.project.check_knowledge import check_knowledge
 from compozy.project.check_providers import check_providers
+from compozy.project.check_resources import check_resources
 from compozy.project.check_templates import check_templates
 from compozy.project.check_workflows import check_workflows
+from compozy.project.link import LinkedProject
 from compozy.project.outline import outline_project
-from compozy.project.sources import ProjectSources
 
 
-def check_project(read: ProjectSources) -> Iterator[Diagnostic]:
+def check_project(linked: LinkedProject) -> Iterator[Diagnostic]:
     """Yield every fault that is not one of a single value."""
+    read = linked.read
     project = outline_project(read)
     if read.is_readable:
         yield from check_database(read.node, read.sources)
         yield from check_providers(project, read.root)
         yield from check_knowledge(read, project)
+    yield from check_resources(linked, project)
     yield from check_workflows(project)
     yield from check_templates(project)

@@ -47,13 +47,13 @@ def _check_input(workflow: WorkflowOutline) -> Iterator[Diagnostic]:
         message = "'config.input' and 'input' mean the same"
         yield Diagnostic(location=place, message=message, hint="write one of them", code="duplicate_key")
     for path in written:
-        yield from _check_schema(workflow.node, path)
+        yield from check_schema_at(workflow.node, path)
         yield from _check_is_map(workflow.node, path, "the input is a map")
 
 
 def _check_schemas(workflow: WorkflowOutline, task: TaskOutline) -> Iterator[Diagnostic]:
     for key in ("input", "output", *task.kind.schemas):
-        yield from _check_schema(workflow.node, (*task.path, key))
+        yield from check_schema_at(workflow.node, (*task.path, key))
     yield from _check_is_map(workflow.node, (*task.path, "input"), "the input of a task is its `with`, a map")
 
 
@@ -65,28 +65,43 @@ def _check_is_map(node: MappingNode, path: NodePath, words: str) -> Iterator[Dia
 
 
 def _check_agent(task: TaskOutline) -> Iterator[Diagnostic]:
-    agent = node_at(task.node, ("agent",))
-    if isinstance(agent, MappingNode) and not task.has_prompt:
+    if not task.kind.takes_prompt:
+        return
+    if node_at(task.node, ("agent",)) is None:
+        if task.node.entry("action") is not None:
+            message = f"task {task.id!r} has an action, but no agent"
+            place = key_place_at(task.node, ("action",))
+            yield Diagnostic(location=place, message=message, hint="add an `agent`, whose action it is", code="task")
+    elif not task.has_prompt:
         message = f"task {task.id!r} has an agent, but no prompt"
+        place = key_place_at(task.node, ("agent",))
         yield Diagnostic(
-            location=key_place_at(task.node, ("agent",)), message=message, hint="add a `prompt`", code="task"
+            location=place, message=message, hint="add a `prompt`, or an `action` of the agent", code="task"
         )
 
 
 def _check_provider(task: TaskOutline, provider_ids: list[str]) -> Iterator[Diagnostic]:
-    llm = text_at(task.node, "agent", "llm")
-    if llm and llm not in provider_ids:
-        known = f"the providers are {', '.join(provider_ids)}" if provider_ids else "add it under `llm.providers`"
-        place = place_at(task.node, ("agent", "llm"))
-        message = f"llm: there is no provider {llm!r}"
-        yield Diagnostic(location=place, message=message, hint=suggest(llm, provider_ids) or known, code="reference")
-    elif task.has_prompt and not provider_ids:
-        place = key_place_at(task.node, ("prompt",))
+    yield from check_provider_name(task.node, ("agent", "llm"), provider_ids)
+    if task.has_prompt and not provider_ids and not text_at(task.node, "agent", "llm"):
+        key = "prompt" if task.node.entry("prompt") is not None else "action"
         message = f"task {task.id!r} has a prompt, but the project has no model provider"
+        place = key_place_at(task.node, (key,))
         yield Diagnostic(location=place, message=message, hint="add one under `llm.providers`", code="reference")
 
 
-def _check_schema(node: MappingNode, path: NodePath) -> Iterator[Diagnostic]:
+def check_provider_name(node: MappingNode, path: NodePath, provider_ids: list[str]) -> Iterator[Diagnostic]:
+    """Yield a fault if the text at `path` names no provider."""
+    llm = text_at(node, *path)
+    if llm and llm not in provider_ids:
+        known = f"the providers are {', '.join(provider_ids)}" if provider_ids else "add it under `llm.providers`"
+        message = f"llm: there is no provider {llm!r}"
+        yield Diagnostic(
+            location=place_at(node, path), message=message, hint=suggest(llm, provider_ids) or known, code="reference"
+        )
+
+
+def check_schema_at(node: MappingNode, path: NodePath) -> Iterator[Diagnostic]:
+    """Yield what is wrong with the JSON Schema at `path`, if a map is there."""
     found = node_at(node, path)
     if not isinstance(found, MappingNode):
         return

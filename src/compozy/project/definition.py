@@ -38,7 +38,7 @@ def snapshot(project: LoadedProject, workflow_id: str) -> dict[str, Any]:
     return {
         "workflow": _as_run(project, workflow.config),
         "providers": [_public_parts(provider) for provider in _reachable(project, workflow.config)],
-        "source": {"file": workflow.node.place.file, "places": _template_places(workflow)},
+        "source": {"file": workflow.node.place.file, **_template_places(workflow)},
     }
 
 
@@ -117,11 +117,15 @@ def _agent_provider(task: Task) -> str | None:
 
 
 def _template_places(workflow: LoadedWorkflow) -> dict[str, Any]:
+    """Return where the characters of templates stand, and the files of those that stand in a shared resource."""
     places: dict[str, Any] = {}
+    files: dict[str, str] = {}
     for path, scalar in _texts(workflow):
         if isinstance(scalar.value, str) and (has_actions(scalar.value) or path[-1] in _CEL_KEYS):
             places[path_key(path)] = compress_places(len(scalar.value), scalar.locate)
-    return places
+            if scalar.place.file != workflow.node.place.file:
+                files[path_key(path)] = scalar.place.file
+    return {"places": places, **({"files": files} if files else {})}
 
 
 def _texts(workflow: LoadedWorkflow) -> Iterator[tuple[NodePath, ScalarNode]]:

@@ -1,4 +1,4 @@
-"""Which files of a project's folder are its workflow files."""
+"""Which files of a project's folder hold its workflows and shared resources."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from compozy.config.nodes import MappingNode, Node, ScalarNode, SequenceNode, child, node_at
 from compozy.errors import Diagnostic, SourceLocation
 from compozy.filepatterns import find_files
+from compozy.project.resource_kinds import RESOURCE_KINDS
 
 MAX_FILES = 1000
 SUFFIXES = frozenset({".yaml", ".yml"})
@@ -19,14 +20,14 @@ _SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__"})
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Discovered:
-    """Workflow files in the order of their names, and what is wrong with how they are named."""
+    """Files in the order of their names, and what is wrong with how they are named."""
 
     files: tuple[Path, ...]
     faults: tuple[Diagnostic, ...]
 
 
-def discover_workflow_files(node: MappingNode, *, config_file: Path, cwd: Path) -> Discovered:
-    """Find `workflows/*.yaml`, what `autoload` adds and leaves out, and what `workflows` names one by one.
+def discover_files(node: MappingNode, *, config_file: Path, cwd: Path) -> Discovered:
+    """Find `workflows/*.yaml`, `agents/*.yaml` and so on, what `autoload` adds and leaves out, and named workflows.
 
     Args:
         node: the root of compozy.yaml.
@@ -34,8 +35,9 @@ def discover_workflow_files(node: MappingNode, *, config_file: Path, cwd: Path) 
         cwd: the folder from which places name files.
     """
     search = _Search(root=config_file.parent, cwd=cwd, config_file=config_file)
-    for pattern in ("workflows/*.yaml", "workflows/*.yml"):
-        search.add_matches(pattern, SourceLocation(file=pattern))
+    for folder in ("workflows", *(kind.plural for kind in RESOURCE_KINDS.values())):
+        for pattern in (f"{folder}/*.yaml", f"{folder}/*.yml"):
+            search.add_matches(pattern, SourceLocation(file=pattern))
     for scalar in _texts(node, "include") if _is_autoload_enabled(node) else ():
         search.include(scalar)
     for scalar in _texts(node, "exclude"):
@@ -44,7 +46,7 @@ def discover_workflow_files(node: MappingNode, *, config_file: Path, cwd: Path) 
         search.add_named(source)
     files = sorted(search.found)
     if len(files) > MAX_FILES:
-        message = f"the project has more than {MAX_FILES} workflow files"
+        message = f"the project has more than {MAX_FILES} workflow and resource files"
         search.faults.append(
             Diagnostic(location=SourceLocation(file=shown(config_file, cwd)), message=message, code="files")
         )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated, Any
 
+from pydantic import Field, WithJsonSchema
+
+from compozy.agent.config import AgentResource
 from compozy.config.duration import TimeLimitS
 from compozy.config.settings import (
     AutoloadSettings,
@@ -15,9 +18,14 @@ from compozy.config.settings import (
 )
 from compozy.knowledge.config import KnowledgeSettings
 from compozy.model.config import ProviderConfig
+from compozy.schema.resource import SchemaResource
 from compozy.task.options import RetryPolicy
 
 NAME_PATTERN = r"^[^\x00-\x1f\x7f]{1,128}$"
+
+
+# Validated by its kind, as those in `tasks/*.yaml` are.
+SharedTask = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "required": ["id"]})]
 
 
 class Author(Section):
@@ -66,3 +74,8 @@ class ProjectFile(Section):
     config: ProjectOptions = Field(default=ProjectOptions(), description="Options of tasks; the nearest one counts.")
     autoload: AutoloadSettings = Field(default=AutoloadSettings(), description="Further workflow files.")
     workflows: tuple[WorkflowSource, ...] = Field(default=(), description="Workflow files that are named one by one.")
+    agents: tuple[AgentResource, ...] = Field(default=(), description="Shared agents; others are in `agents/*.yaml`.")
+    schemas: tuple[SchemaResource, ...] = Field(
+        default=(), description="Shared JSON Schemas; others are in `schemas/*.yaml`."
+    )
+    tasks: tuple[SharedTask, ...] = Field(default=(), description="Shared tasks; others are in `tasks/*.yaml`.")

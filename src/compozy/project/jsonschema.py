@@ -1,4 +1,4 @@
-"""JSON Schemas of compozy.yaml and of workflow files for editors, made from the models that read them."""
+"""JSON Schemas of compozy.yaml, workflows and shared resources for editors, made from the models that read them."""
 
 from __future__ import annotations
 
@@ -6,28 +6,51 @@ from typing import Any, cast
 
 from pydantic import BaseModel
 
+from compozy.agent.config import AgentResource
 from compozy.config.shape import keys_of_field
 from compozy.project.file import ProjectFile
+from compozy.project.resource_kinds import REFERENCE
 from compozy.task.registry import DEFAULT_KIND, KINDS
 from compozy.workflow.config import WorkflowConfig
 
 PROJECT_SCHEMA_NAME = "compozy.schema.json"
 WORKFLOW_SCHEMA_NAME = "workflow.schema.json"
+AGENT_SCHEMA_NAME = "agent.schema.json"
+TASK_SCHEMA_NAME = "task.schema.json"
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _INTERPOLATION: dict[str, Any] = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}"}
+_TARGET = {"type": "string", "description": "ID of the shared task; other keys replace those that it has."}
 _NOT_TEXT = frozenset({"integer", "number", "boolean"})
 
 
 def project_schema() -> dict[str, Any]:
     """Return the schema of compozy.yaml; `${VAR}` may stand wherever a number, a boolean or a choice does."""
-    schema = _schema_of(ProjectFile, "compozy.yaml")
-    return _with_interpolation(schema)
+    return _with_interpolation(_schema_of(ProjectFile, "compozy.yaml"))
 
 
 def workflow_schema() -> dict[str, Any]:
     """Return the schema of a workflow file."""
-    schema = _with_task_by_type(_schema_of(WorkflowConfig, "Compozy workflow"))
+    return _with_tasks(_schema_of(WorkflowConfig, "Compozy workflow"))
+
+
+def agent_schema() -> dict[str, Any]:
+    """Return the schema of the file of a shared agent."""
+    return _schema_of(AgentResource, "Compozy agent")
+
+
+def task_schema() -> dict[str, Any]:
+    """Return the schema of the file of a shared task."""
+    definitions = {name: value for name, value in workflow_schema()["$defs"].items() if name != "WorkflowOptions"}
+    resource = {"const": "task", "description": "Kind of file, for files that `autoload` finds."}
+    for kind in KINDS.values():
+        definition = definitions[kind.model.__name__]
+        definition["properties"] = {**definition["properties"], "resource": resource}
+    return {"$schema": _DIALECT, "$ref": "#/$defs/Task", "$defs": definitions, "title": "Compozy task"}
+
+
+def _with_tasks(schema: dict[str, Any]) -> dict[str, Any]:
+    schema = _with_task_by_type(schema)
     return {**schema, "$defs": {**schema["$defs"], "Task": _task_by_type()}}
 
 
@@ -41,8 +64,9 @@ def _task_by_type() -> dict[str, Any]:
         {"if": _has_type(kind), "then": {"$ref": f"#/$defs/{found.model.__name__}"}} for kind, found in KINDS.items()
     ]
     plain = {"if": is_plain, "then": {"$ref": f"#/$defs/{KINDS[DEFAULT_KIND].model.__name__}"}}
-    kinds = {"enum": list(KINDS), "description": "Kind of task."}
-    return {"type": "object", "required": ["id"], "properties": {"type": kinds}, "allOf": [plain, *cases]}
+    kinds = {"enum": [*KINDS, REFERENCE], "description": "Kind of task; `reference` names a shared task."}
+    reference = {"if": _has_type(REFERENCE), "then": {"required": ["target"], "properties": {"target": _TARGET}}}
+    return {"type": "object", "required": ["id"], "properties": {"type": kinds}, "allOf": [plain, *cases, reference]}
 
 
 def _has_type(kind: str) -> dict[str, Any]:
@@ -64,6 +88,16 @@ def _with_task_by_type(schema: Any) -> Any:
     del changed["oneOf"]
     task = {"$ref": "#/$defs/Task"}
     return {**changed, "anyOf": [*others, task]} if others else {**changed, **task}
+
+
+def editor_schemas() -> dict[str, dict[str, Any]]:
+    """Return the schemas of everything that is written in a project, by the name of the schema file."""
+    return {
+        PROJECT_SCHEMA_NAME: project_schema(),
+        WORKFLOW_SCHEMA_NAME: workflow_schema(),
+        AGENT_SCHEMA_NAME: agent_schema(),
+        TASK_SCHEMA_NAME: task_schema(),
+    }
 
 
 def _schema_of(model: type[BaseModel], title: str) -> dict[str, Any]:

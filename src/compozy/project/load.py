@@ -10,17 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from compozy.config.layers import Layer
-from compozy.config.nodes import MappingNode, NodePath, ScalarNode, node_at, text_at
+from compozy.config.nodes import NodePath, text_at
 from compozy.config.validate import validate
 from compozy.errors import Diagnostic, ProjectError, UsageError
 from compozy.project.check import check_project
 from compozy.project.file import ProjectFile
+from compozy.project.link import LinkedProject, link_project
 from compozy.project.loaded import InvalidWorkflow, LoadedProject, LoadedWorkflow
 from compozy.project.paths import resolve_paths
-from compozy.project.sources import ProjectSources, WorkflowSourceFile, find_config_file, read_config, read_sources
+from compozy.project.sources import SourceFile, find_config_file, read_config, read_sources
 from compozy.workflow.config import WorkflowConfig
 
 _FLAG = f"{Layer.FLAG} "
+_KEY_CODES = frozenset({"unknown_key", "missing_key"})
 _EARLY_CODES = frozenset({"yaml", "variable", "env_file"})
 
 
@@ -55,28 +57,42 @@ def load_project(
     """
     path = find_config_file(config_file, cwd=cwd, environ=environ)
     reader = read_config if workflow_files is WorkflowFiles.SKIP else read_sources
-    read = reader(path, cwd=cwd, flags=overrides or {}, environ=environ)
+    linked = link_project(reader(path, cwd=cwd, flags=overrides or {}, environ=environ))
+    read = linked.read
     settings, faults = validate(ProjectFile, read.node, label="compozy.yaml")
     workflows, workflow_faults = _validate_workflows(read.workflows)
-    faults += [*workflow_faults, *check_project(read)]
+    faults += [*linked.faults, *workflow_faults, *check_project(linked)]
     early = (*read.faults, *read.workflow_faults)
     found = [*early, *_unless_explained(faults, early)]
-    invalid = _invalid_workflows(read, found) if workflow_files is WorkflowFiles.TOLERATE else ()
+    invalid = _invalid_workflows(linked, found) if workflow_files is WorkflowFiles.TOLERATE else ()
     tolerated = {fault for workflow in invalid for fault in workflow.faults}
     if not tolerated.issuperset(found):
         _raise_faults(found)
     assert settings is not None  # noqa: S101 - without a fault there is a model
-    project = _assemble(read, resolve_paths(settings, read, cwd=cwd), workflows)
+    project = _assemble(linked, resolve_paths(settings, read, cwd=cwd), workflows)
     return _without_invalid(project, invalid)
 
 
-def _invalid_workflows(read: ProjectSources, faults: Iterable[Diagnostic]) -> tuple[InvalidWorkflow, ...]:
-    """Return the workflow files that `faults` are about. Faults of which files there are count as those of a file."""
+def _invalid_workflows(linked: LinkedProject, faults: Iterable[Diagnostic]) -> tuple[InvalidWorkflow, ...]:
+    """Return the workflow files that `faults` are about. Faults of which files there are count as those of a file.
+
+    A fault in the file of a shared resource is one of each workflow that uses it, or of the file if none does.
+    """
+    read = linked.read
     files = {file.shown: file for file in read.workflows}
+    resource_files = {resource.node.place.file for resource in linked.resources if resource.file is not None}
+    users: defaultdict[str, set[str]] = defaultdict(set)
+    for file in read.workflows:
+        for name in (file.shown, *file.resource_files):
+            users[name].add(file.shown)
     by_file: defaultdict[str, set[Diagnostic]] = defaultdict(set)
     for fault in faults:
-        if fault.location.file in files or fault in read.workflow_faults:
-            by_file[fault.location.file].add(fault)
+        name = fault.location.file
+        if name == read.shown:
+            continue
+        if name in users or name in resource_files or fault in read.workflow_faults:
+            for user in users.get(name, {name}):
+                by_file[user].add(fault)
     return tuple(
         InvalidWorkflow(
             id=_declared_id(files.get(name)) or Path(name).stem,
@@ -87,7 +103,7 @@ def _invalid_workflows(read: ProjectSources, faults: Iterable[Diagnostic]) -> tu
     )
 
 
-def _declared_id(file: WorkflowSourceFile | None) -> str:
+def _declared_id(file: SourceFile | None) -> str:
     return text_at(file.node, "id") if file is not None and file.node is not None else ""
 
 
@@ -97,30 +113,17 @@ def _without_invalid(project: LoadedProject, invalid: tuple[InvalidWorkflow, ...
     return replace(project, workflows=valid, invalid_workflows=invalid)
 
 
-def _validate_workflows(files: Iterable[WorkflowSourceFile]) -> tuple[dict[str, LoadedWorkflow], list[Diagnostic]]:
+def _validate_workflows(files: Iterable[SourceFile]) -> tuple[dict[str, LoadedWorkflow], list[Diagnostic]]:
     workflows: dict[str, LoadedWorkflow] = {}
     faults: list[Diagnostic] = []
     for file in files:
         if file.node is None:
             continue
-        odd = _odd_resource(file.node)
-        config, found = (None, [odd]) if odd else validate(WorkflowConfig, file.node, label="the workflow")
+        config, found = validate(WorkflowConfig, file.node, label="the workflow")
         faults += found
         if config is not None:
             workflows.setdefault(config.id, LoadedWorkflow(config=config, file=file.path, node=file.node))
     return dict(sorted(workflows.items())), faults
-
-
-def _odd_resource(node: MappingNode) -> Diagnostic | None:
-    resource = node_at(node, ("resource",))
-    if not isinstance(resource, ScalarNode) or resource.text == "workflow":
-        return None
-    return Diagnostic(
-        location=resource.place,
-        message=f"resource {resource.text!r} is no workflow",
-        hint="this version reads workflow files only; leave the file out with `autoload.exclude`",
-        code="resource",
-    )
 
 
 def _unless_explained(faults: Iterable[Diagnostic], earlier: Iterable[Diagnostic]) -> list[Diagnostic]:
@@ -129,8 +132,17 @@ def _unless_explained(faults: Iterable[Diagnostic], earlier: Iterable[Diagnostic
     return [fault for fault in faults if (fault.location.file, fault.location.line) not in lines]
 
 
+def _without_repeated_keys(faults: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """Return the faults in order, each key once: a shared resource is checked by itself, and where it is used."""
+    distinct: dict[tuple[object, ...], Diagnostic] = {}
+    for fault in sorted(set(faults), key=lambda fault: -len(fault.message)):
+        about = fault.message.partition(" in ")[0] if fault.code in _KEY_CODES else fault.message
+        distinct.setdefault((fault.location, fault.code, about, fault.hint), fault)
+    return sorted(distinct.values())
+
+
 def _raise_faults(faults: Iterable[Diagnostic]) -> None:
-    distinct = sorted(set(faults))
+    distinct = _without_repeated_keys(faults)
     if not distinct:
         return
     if all(fault.location.file.startswith(_FLAG) for fault in distinct):
@@ -139,7 +151,8 @@ def _raise_faults(faults: Iterable[Diagnostic]) -> None:
     raise ProjectError(distinct)
 
 
-def _assemble(read: ProjectSources, settings: ProjectFile, workflows: dict[str, LoadedWorkflow]) -> LoadedProject:
+def _assemble(linked: LinkedProject, settings: ProjectFile, workflows: dict[str, LoadedWorkflow]) -> LoadedProject:
+    read = linked.read
     return LoadedProject(
         name=settings.name or read.root.resolve().name or "compozy",
         version=settings.version,
@@ -153,6 +166,7 @@ def _assemble(read: ProjectSources, settings: ProjectFile, workflows: dict[str, 
         config=settings.config,
         providers=settings.llm.providers,
         workflows=workflows,
+        resources=linked.resources,
         missing_keys=_missing_keys(read.missing, settings),
         sources={key: str(source) for key, source in read.sources.items()},
         environ=read.environ,

@@ -19,6 +19,7 @@ from compozy.knowledge.config import KnowledgeSettings
 from compozy.model.config import ProviderConfig
 from compozy.nearest import suggest
 from compozy.project.file import ProjectOptions
+from compozy.project.resources import Resource
 from compozy.workflow.config import WorkflowConfig
 
 
@@ -78,7 +79,7 @@ class LoadedProject:
     `sources` tells by dotted key (`database.path`) where a setting came from; what it does not name is a default.
     `missing_keys` names the variable that the key of a provider would have come from. `environ` is the process's
     environment with `.env` under it. `workflows` holds the valid ones, none if the files were not read, and
-    `invalid_workflows` the others.
+    `invalid_workflows` the others. `resources` are those of the project, not of single workflows.
     """
 
     name: str
@@ -97,6 +98,7 @@ class LoadedProject:
     sources: Mapping[str, str]
     environ: Mapping[str, str] = field(repr=False)
     invalid_workflows: tuple[InvalidWorkflow, ...] = ()
+    resources: tuple[Resource, ...] = ()
 
     @property
     def concurrency(self) -> int:

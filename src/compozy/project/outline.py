@@ -60,8 +60,8 @@ class TaskOutline:
 
     @property
     def has_prompt(self) -> bool:
-        """Return whether a model is asked."""
-        return self.node.entry("prompt") is not None
+        """Return whether a model is asked: with a prompt, or with an action that is chosen when the task runs."""
+        return self.node.entry("prompt") is not None or self.node.entry("action") is not None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -124,7 +124,7 @@ def outline_project(read: ProjectSources) -> ProjectOutline:
     workflows = [
         WorkflowOutline(id=text_at(file.node, "id"), file=file.shown, node=file.node, list=task_list_of(file.node))
         for file in read.workflows
-        if file.node is not None and text_at(file.node, "resource") in {"", "workflow"}
+        if file.node is not None
     ]
     listed = node_at(read.node, ("llm", "providers"))
     return ProjectOutline(

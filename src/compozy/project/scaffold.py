@@ -10,7 +10,7 @@ from pathlib import Path
 
 from compozy.errors import UsageError
 from compozy.project.file import NAME_PATTERN
-from compozy.project.jsonschema import PROJECT_SCHEMA_NAME, WORKFLOW_SCHEMA_NAME, project_schema, workflow_schema
+from compozy.project.jsonschema import PROJECT_SCHEMA_NAME, WORKFLOW_SCHEMA_NAME, editor_schemas
 
 _SCHEMA_FOLDER = ".compozy"
 
@@ -141,8 +141,7 @@ def _files(folder: Path, name: str | None) -> dict[str, str]:
         ".env.example": _ENV_EXAMPLE,
         ".gitignore": _GITIGNORE,
         "README.md": _README.format(title=title, folder=_SCHEMA_FOLDER),
-        f"{_SCHEMA_FOLDER}/{PROJECT_SCHEMA_NAME}": _json(project_schema()),
-        f"{_SCHEMA_FOLDER}/{WORKFLOW_SCHEMA_NAME}": _json(workflow_schema()),
+        **{f"{_SCHEMA_FOLDER}/{name}": _json(schema) for name, schema in editor_schemas().items()},
     }
 
 

@@ -14,6 +14,7 @@ from compozy.model.config import ProviderConfig, default_model
 from compozy.model.provider import needs_key
 from compozy.project.loaded import LoadedProject
 from compozy.project.masks import MASK, mask_address
+from compozy.project.outline import id_place
 
 _FACTOR = "_coefficient"
 _ADDRESSES = frozenset({"conn_string", "url"})
@@ -44,10 +45,14 @@ class Setting:
 
 @dataclass(frozen=True, kw_only=True)
 class ShownSettings:
-    """Everything that `config show` prints. `providers`: id, type, model, state of the key, fallback."""
+    """Everything that `config show` prints.
+
+    `providers`: ID, type, model, state of the key, fallback. `resources`: kind, ID, location, workflows included.
+    """
 
     settings: tuple[Setting, ...]
     providers: list[tuple[str, str, str, str, str]]
+    resources: list[tuple[str, str, str]]
 
     @property
     def rows(self) -> list[tuple[str, str, str]]:
@@ -61,13 +66,17 @@ class ShownSettings:
         return {
             "settings": values if sources else {each.key: each.value for each in self.settings},
             "providers": [dict(zip(columns, row, strict=True)) for row in self.providers],
+            "resources": [dict(zip(("kind", "id", "location"), row, strict=True)) for row in self.resources],
         }
 
 
 def show_settings(project: LoadedProject) -> ShownSettings:
-    """Return the settings and the providers of `project`."""
+    """Return the settings, the providers and the resources of `project`."""
     providers = [_provider_row(provider, project) for provider in project.providers]
-    return ShownSettings(settings=tuple(_settings(project)), providers=providers)
+    workflows = [("workflow", name, workflow.node) for name, workflow in project.workflows.items()]
+    shared = [(resource.kind.name, resource.id, resource.node) for resource in project.resources]
+    resources = [(kind, name, str(id_place(node))) for kind, name, node in (*workflows, *shared)]
+    return ShownSettings(settings=tuple(_settings(project)), providers=providers, resources=resources)
 
 
 def _settings(project: LoadedProject) -> Iterator[Setting]:

@@ -14,18 +14,22 @@ from compozy.config.layers import Outside, Source, lay_over
 from compozy.config.nodes import MappingNode, NodePath, ScalarNode
 from compozy.config.parse import ParsedFile, read_yaml
 from compozy.errors import Diagnostic, SourceLocation, UsageError
-from compozy.project.discover import discover_workflow_files, shown
+from compozy.project.discover import discover_files, shown
 
 CONFIG_NAME = "compozy.yaml"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class WorkflowSourceFile:
-    """One workflow file; `node` is None when it is no YAML map."""
+class SourceFile:
+    """One file besides compozy.yaml: a workflow, or a shared resource. `node` is None when it is not a YAML map.
+
+    `resource_files` are the files, as locations name them, of the resources that the workflow uses.
+    """
 
     path: Path
     shown: str
     node: MappingNode | None
+    resource_files: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,12 +38,15 @@ class ProjectSources:
 
     `is_readable` is false when compozy.yaml is no YAML map: `node` then is empty, and what it lacks says nothing.
     `has_workflows` is false when no workflow file was read. `workflow_faults` are those found while reading them.
+    `workflows` are all files that were found until they are linked (`compozy.project.link`); `cwd` is the folder from
+    which locations name files.
     """
 
     config_file: Path
     shown: str
+    cwd: Path
     node: MappingNode
-    workflows: tuple[WorkflowSourceFile, ...]
+    workflows: tuple[SourceFile, ...]
     missing: Mapping[NodePath, str]
     sources: Mapping[str, Source]
     environ: Mapping[str, str] = field(repr=False)
@@ -94,10 +101,10 @@ def search_upwards(cwd: Path) -> Path | None:
 def read_sources(
     config_file: Path, *, cwd: Path, flags: Mapping[str, tuple[Any, str]], environ: Mapping[str, str]
 ) -> ProjectSources:
-    """Read compozy.yaml, `.env` and the workflow files of the project of `config_file`."""
+    """Read compozy.yaml, `.env` and the files of workflows and shared resources of the project of `config_file`."""
     config = read_config(config_file, cwd=cwd, flags=flags, environ=environ)
-    discovered = discover_workflow_files(config.node, config_file=config_file, cwd=cwd)
-    workflows, workflow_faults = _read_workflows(discovered.files, cwd)
+    discovered = discover_files(config.node, config_file=config_file, cwd=cwd)
+    workflows, workflow_faults = _read_files(discovered.files, cwd)
     return replace(
         config,
         workflows=workflows,
@@ -124,6 +131,7 @@ def read_config(
     return ProjectSources(
         config_file=config_file,
         shown=name,
+        cwd=cwd,
         node=layered.node,
         workflows=(),
         missing=filled.missing,
@@ -154,8 +162,8 @@ def _without_empty(node: MappingNode) -> MappingNode:
     return MappingNode(entries=kept, place=node.place)
 
 
-def _read_workflows(files: tuple[Path, ...], cwd: Path) -> tuple[tuple[WorkflowSourceFile, ...], list[Diagnostic]]:
-    workflows: list[WorkflowSourceFile] = []
+def _read_files(files: tuple[Path, ...], cwd: Path) -> tuple[tuple[SourceFile, ...], list[Diagnostic]]:
+    workflows: list[SourceFile] = []
     faults: list[Diagnostic] = []
     for path in files:
         name = shown(path, cwd)
@@ -163,5 +171,5 @@ def _read_workflows(files: tuple[Path, ...], cwd: Path) -> tuple[tuple[WorkflowS
         root, found = _root_map(parsed, name, "a map with keys such as `id` and `tasks`")
         faults += found
         is_map = isinstance(parsed.node, MappingNode)
-        workflows.append(WorkflowSourceFile(path=path, shown=name, node=root if is_map else None))
+        workflows.append(SourceFile(path=path, shown=name, node=root if is_map else None))
     return tuple(workflows), faults

@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from compozy.agent.config import AgentConfig
 from compozy.database.tasks import store_usage
 from compozy.durable.context import current_run
 from compozy.durable.step import step
+from compozy.errors import UsageError
 from compozy.model.catalog import ModelCatalog
+from compozy.nearest import suggest
+from compozy.task.fit import fit
 from compozy.task.kinds.basic import BasicTask
-from compozy.task.scope import render_text
+from compozy.task.scope import TemplatePath, render_text
 from compozy.task.tree import Outcome, Runner, RunTask, TaskRun
 
 if TYPE_CHECKING:
@@ -31,12 +36,48 @@ _loaded = threading.Event()
 
 async def run_basic(call: TaskRun, task: BasicTask, _: RunTask) -> Outcome:
     """Ask the agent, or pass the input on."""
-    if task.prompt is None:
+    if task.prompt is None and task.action is None:
         # Without a prompt there is nobody to ask.
         return Outcome(output=call.shown.get("with", {}))
-    _render_prompt(call, task, task.prompt)
-    result = await _ask(call, task)
+    asked = _choose_action(call, task)
+    _render_prompt(asked, task)
+    result = await _ask(call, task, asked.output)
     return Outcome(output=result.output)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """What the agent is asked: the prompt with its path from the task, and the schema of the answer."""
+
+    call: TaskRun
+    prompt: str
+    path: TemplatePath
+    output: dict[str, Any] | None
+
+
+def _choose_action(call: TaskRun, task: BasicTask) -> _Asked:
+    """Return the prompt of the task, or of the action that its template names.
+
+    Raises:
+        TemplateError: the template cannot be rendered.
+        UsageError: the agent has no such action.
+        SchemaMismatchError: the input of the task does not fit the action.
+    """
+    if task.prompt is not None or task.action is None:
+        return _Asked(call=call, prompt=task.prompt or "", path=("prompt",), output=task.output)
+    name = call.shown["action"] = render_text(task.action, (*call.place, "action"), call.scope)
+    agent = task.agent or AgentConfig()
+    action = agent.action(name)
+    if action is None:
+        known = [other.id for other in agent.actions or ()]
+        hint = suggest(name, known) or f"its actions are {', '.join(known) or 'none'}"
+        raise UsageError(f"task {call.id!r}: agent {agent.id or ''!r} has no action {name!r}", hint=hint)
+    if action.input is not None:
+        given = fit(action.input, call.shown.get("with", {}), f"the input of action {name!r} of task {call.id!r}")
+        call.shown["with"] = given
+        call = replace(call, scope=call.scope.with_input(given))
+    path = ("agent", "actions", (agent.actions or ()).index(action), "prompt")
+    return _Asked(call=call, prompt=action.prompt, path=path, output=task.output or action.output or agent.output)
 
 
 async def load_agents(catalog: ModelCatalog | None = None) -> None:
@@ -54,14 +95,15 @@ def _load(catalog: ModelCatalog | None) -> None:
             catalog.load()
 
 
-def _render_prompt(call: TaskRun, task: BasicTask, prompt: str) -> None:
-    call.shown["prompt"] = render_text(prompt, (*call.place, "prompt"), call.scope)
+def _render_prompt(asked: _Asked, task: BasicTask) -> None:
+    call = asked.call
+    call.shown["prompt"] = render_text(asked.prompt, (*call.place, *asked.path), call.scope)
     if task.agent is not None and task.agent.instructions is not None:
         place = (*call.place, "agent", "instructions")
         call.shown["instructions"] = render_text(task.agent.instructions, place, call.scope)
 
 
-async def _ask(call: TaskRun, task: BasicTask) -> AgentResult:
+async def _ask(call: TaskRun, task: BasicTask, output: dict[str, Any] | None) -> AgentResult:
     # At first use: a server is ready before the libraries of models are loaded.
     catalog = call.run.catalog
     await load_agents(catalog)
@@ -79,7 +121,7 @@ async def _ask(call: TaskRun, task: BasicTask) -> AgentResult:
         config=task.agent,
         prompt=call.shown["prompt"],
         instructions=call.shown.get("instructions"),
-        output_schema=task.output,
+        output_schema=output,
     )
     return await run_agent(request, catalog, checkpoint=partial(_count, call), knowledge=call.run.knowledge)
 

@@ -16,9 +16,9 @@ from compozy.database.status import Status
 from compozy.database.tasks import TaskEnd, begin_task, count_attempt, end_open_below, finish_task, restore_task_end
 from compozy.durable.context import current_run, task_deadline_ms
 from compozy.durable.step import transact, write
-from compozy.errors import CompozyError, DatabaseError, InternalError, SchemaMismatchError, TaskTimeoutError
-from compozy.schema import apply_defaults, validate_value
+from compozy.errors import CompozyError, DatabaseError, InternalError, TaskTimeoutError
 from compozy.task.decide import decide
+from compozy.task.fit import fit
 from compozy.task.options import RetryPolicy
 from compozy.task.registry import kind_of
 from compozy.task.scope import render_value
@@ -154,7 +154,7 @@ def _prepare(call: TaskRun) -> TaskRun:
     own: dict[str, Any] = render_value(task.with_ or {}, (*call.place, "with"), scope.with_input(call.given))
     given = {**(call.inherited or {}), **own, **(call.given or {})}
     if task.input is not None:
-        given = _fit(task.input, given, f"the input of task {call.id!r}")
+        given = fit(task.input, given, f"the input of task {call.id!r}")
     if task.with_ is not None or given:
         call.shown["with"] = given
     about = {"id": call.id, "type": task.type, "with": given, "env": dict(scope.env)}
@@ -179,22 +179,10 @@ def _project(call: TaskRun, outcome: Outcome) -> Outcome:
         output = render_value(task.outputs, (*call.place, "outputs"), scope)
     # A model was held to the schema already.
     if task.output is not None and not kind_of(task).asks_model(task):
-        output = _fit(task.output, output, f"the result of task {call.id!r}")
+        output = fit(task.output, output, f"the result of task {call.id!r}")
     for key in kind_of(task).kept_keys:
         output = {**output, key: outcome.output[key]}
     return replace(outcome, output=output)
-
-
-def _fit(schema: dict[str, Any], value: Any, what: str) -> Any:
-    value = apply_defaults(schema, value)
-    problems = validate_value(schema, value)
-    if problems:
-        lines = "; ".join(f"{path or 'it'}: {message}" for path, message in problems)
-        raise SchemaMismatchError(
-            f"{what} does not fit its schema: {lines}",
-            details={"problems": [{"path": path, "message": message} for path, message in problems]},
-        )
-    return value
 
 
 def _pause_s(call: TaskRun, attempt: int, outcome: Outcome) -> float | None:

@@ -52,7 +52,7 @@ class TaskKind:
         page: page of the documentation.
         inside: the tasks inside it.
         is_container: whether its output holds the outputs of the tasks inside it.
-        takes_prompt: whether it asks a model if it has a `prompt`.
+        takes_prompt: whether it asks a model if it has a `prompt` or an `action`.
         condition: what a `condition` does: skips the task, chooses its route, or accepts what the task waits for.
         routes: key of the map from routes to the tasks that follow; values are IDs or tasks.
         on_timeout: key of the ID of the task that follows a timeout.
@@ -93,7 +93,7 @@ class TaskKind:
 
     def asks_model(self, task: TaskBase) -> bool:
         """Return whether `task`, which is of this kind, asks a model."""
-        return self.takes_prompt and getattr(task, "prompt") is not None  # noqa: B009 - the kind says that it is there
+        return self.takes_prompt and any(getattr(task, key) is not None for key in ("prompt", "action"))
 
     def tasks_inside(self, task: TaskBase) -> list[tuple[TaskBase, tuple[str | int, ...]]]:
         """Return the tasks written inside `task`, with their paths from it; those in routes are not inside."""

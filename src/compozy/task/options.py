@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from compozy.config.duration import DurationS, TimeLimitS
+from compozy.config.reference import SchemaOrId
 from compozy.config.settings import Section
 
 TASK_ID_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]{0,127}$"
@@ -71,8 +72,8 @@ class TaskBase(Section):
     )
     with_: dict[str, Any] | None = Field(default=None, alias="with", description="Input of the task; templates.")
     env: dict[str, str] | None = Field(default=None, description="Laid over the workflow's `env`; templates.")
-    input: dict[str, Any] | None = Field(default=None, description="JSON Schema of `with`; its defaults are filled in.")
-    output: dict[str, Any] | None = Field(default=None, description="JSON Schema of the result.")
+    input: SchemaOrId | None = Field(default=None, description="JSON Schema of `with`; its defaults are filled in.")
+    output: SchemaOrId | None = Field(default=None, description="JSON Schema of the result.")
     outputs: dict[str, Any] | None = Field(
         default=None, description="The result as templates, in which `.output` is what the task came to by itself."
     )

@@ -6,8 +6,11 @@ from typing import Any, Literal
 
 from pydantic import AliasChoices, Field
 
+from compozy.agent.config import AgentResource
+from compozy.config.reference import SchemaOrId
 from compozy.config.settings import Section
 from compozy.knowledge.config import KnowledgeBinding
+from compozy.schema.resource import SchemaResource
 from compozy.task.options import RunOptions
 from compozy.task.registry import Task
 
@@ -17,7 +20,7 @@ WORKFLOW_ID_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]{0,127}$"
 class WorkflowOptions(RunOptions):
     """`config:` of a workflow."""
 
-    input: dict[str, Any] | None = Field(default=None, description="JSON Schema of the input; same as `input` above.")
+    input: SchemaOrId | None = Field(default=None, description="JSON Schema of the input; same as `input` above.")
 
 
 class WorkflowConfig(Section):
@@ -30,13 +33,17 @@ class WorkflowConfig(Section):
     name: str | None = Field(default=None, description="Title, for people.")
     description: str | None = Field(default=None, description="For people.")
     version: str | None = Field(default=None, description="Version of the workflow, any text.")
-    input: dict[str, Any] | None = Field(
-        default=None, description="JSON Schema of the input; its defaults are filled in."
-    )
+    input: SchemaOrId | None = Field(default=None, description="JSON Schema of the input; its defaults are filled in.")
     config: WorkflowOptions | None = Field(default=None, description="Options in the words of earlier editions.")
     env: dict[str, str] | None = Field(default=None, description="Values that templates read as `.env`; templates.")
     knowledge: tuple[KnowledgeBinding, ...] | None = Field(
         default=None, description="Knowledge bases that its agents draw on; default is the project's."
+    )
+    agents: tuple[AgentResource, ...] | None = Field(
+        default=None, description="Agents of this workflow; they hide shared ones of the same ID."
+    )
+    schemas: tuple[SchemaResource, ...] | None = Field(
+        default=None, description="JSON Schemas of this workflow; they hide shared ones of the same ID."
     )
     tasks: tuple[Task, ...] = Field(
         min_length=1, description="What is done: in this order, or from the first one along the transitions."

@@ -26,15 +26,20 @@ def compress_places(length: int, locate: Callable[[int], SourceLocation]) -> Bre
 
 
 def locate_from(definition: Mapping[str, Any]) -> Locate:
-    """Return the lookup of the places in `definition["source"]`: `{"file": str, "places": {path: Breaks}}`."""
+    """Return the lookup of the places in `definition["source"]`: `{"file": str, "places": {path: Breaks}}`.
+
+    `files`, which can be missing, names the files of the paths that do not stand in `file`.
+    """
     source: Mapping[str, Any] = definition.get("source") or {}
     places: Mapping[str, Breaks] = source.get("places") or {}
+    files: Mapping[str, str] = source.get("files") or {}
 
     def locate(path: TemplatePath) -> Callable[[int], SourceLocation] | None:
         breaks = places.get(path_key(path))
         if not breaks:
             return None
-        return lambda offset: _place(str(source.get("file", "")), breaks, offset)
+        file = files.get(path_key(path), source.get("file", ""))
+        return lambda offset: _place(str(file), breaks, offset)
 
     return locate
 

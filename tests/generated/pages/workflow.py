@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from compozy.agent.config import AgentConfig
+from compozy.agent.config import ActionConfig, AgentConfig, AgentResource
 from compozy.knowledge.config import KnowledgeBinding
+from compozy.schema.resource import SchemaResource
 from compozy.task.kinds.signal import SignalConfig
 from compozy.task.options import RetryPolicy, RunOptions, TaskBase, Transition
 from compozy.task.registry import DEFAULT_KIND, KINDS
@@ -37,6 +38,9 @@ PARTS: dict[str, type[BaseModel]] = {
     "retry_policy": RetryPolicy,
     "on_success and on_error": Transition,
     "agent": AgentConfig,
+    "agents": AgentResource,
+    "actions of an agent": ActionConfig,
+    "schemas": SchemaResource,
     "knowledge": KnowledgeBinding,
     "signal of a signal task": SignalConfig,
 }
@@ -48,6 +52,10 @@ _PURPOSES = {
     "retry_policy": "How often a failed task is tried again, and after how long.",
     "on_success and on_error": "Which task follows; see [what follows what](/docs/workflows/tasks#what-follows-what).",
     "agent": "Which model answers the prompt, and how. Guide: [model providers](/docs/agents/providers).",
+    "agents": "A list of agents of this workflow, with the keys of `agents/*.yaml`. Guide: "
+    "[shared agents](/docs/agents/shared).",
+    "actions of an agent": "Prompts with their schemas; `action` of a task names one.",
+    "schemas": "A list of JSON Schemas of this workflow. Guide: [shared schemas](/docs/agents/shared#schemas).",
     "knowledge": "A list; each entry is a [knowledge base](/docs/knowledge-bases/overview), and how it is asked.",
     "signal of a signal task": "What is sent.",
 }

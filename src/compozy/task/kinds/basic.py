@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from compozy.agent.config import AgentConfig
+from compozy.config.reference import OrId
 from compozy.task.kind import TaskKind
 from compozy.task.options import TaskBase
 
@@ -15,12 +16,22 @@ class BasicTask(TaskBase):
     """One step: a prompt to an agent, or, with neither, a pass-through of `with`."""
 
     type: Literal["basic"] = Field(default="basic", description="Kind of task.")
-    prompt: str | None = Field(default=None, min_length=1, description="What the model is asked; a template.")
-    agent: AgentConfig | None = Field(default=None, description="Who answers the prompt.")
+    prompt: str | None = Field(default=None, min_length=1, description="Prompt for the model; a template.")
+    agent: Annotated[AgentConfig, OrId("a shared agent")] | None = Field(
+        default=None, description="Agent that answers the prompt."
+    )
+    action: str | None = Field(
+        default=None, min_length=1, description="ID of an action of the agent, in place of a `prompt`; a template."
+    )
+
+    @property
+    def dynamic_action(self) -> str | None:
+        """The template that chooses the action when the task runs; None where its prompt is known before."""
+        return self.action if self.prompt is None else None
 
 
 def _label(task: BasicTask) -> str:
-    return "" if task.prompt is not None else "pass"
+    return "" if task.prompt is not None or task.action is not None else "pass"
 
 
 KIND = TaskKind(
@@ -29,7 +40,7 @@ KIND = TaskKind(
     runner="compozy.task.basic",
     page="/docs/workflows/tasks",
     takes_prompt=True,
-    texts=(("prompt",), ("agent", "instructions")),
+    texts=(("prompt",), ("action",), ("agent", "instructions"), ("agent", "actions")),
     label=_label,
-    dry_texts=(("prompt",), ("agent", "instructions")),
+    dry_texts=(("prompt",), ("action",), ("agent", "instructions")),
 )

@@ -1,0 +1,268 @@
+"""Linking: IDs of shared resources in workflows are replaced by what they name.
+
+It works on nodes, before anything is validated: each value keeps the location where it is written, so that checks and
+errors point into the file of the agent, and a run keeps the resolved workflow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from compozy.config.absent import ABSENT
+from compozy.config.nodes import (
+    MappingNode,
+    Node,
+    ScalarNode,
+    SequenceNode,
+    child,
+    key_place_at,
+    place_at,
+    text_at,
+    with_entries,
+)
+from compozy.config.words import show_value
+from compozy.errors import Diagnostic, SourceLocation
+from compozy.nearest import suggest
+from compozy.project.link_schemas import SchemaLinker
+from compozy.project.outline import map_items
+from compozy.project.resource_kinds import AGENT, REFERENCE, RESOURCE_KINDS, SCHEMA, TASK, WORKFLOW, ResourceKind
+from compozy.project.resources import Resource, ResourceScope, kind_of_file, listed_resources
+from compozy.project.sources import ProjectSources, SourceFile
+from compozy.task.kind import DEFAULT_KIND
+from compozy.task.registry import KINDS
+from compozy.template import has_actions
+
+_MAX_REFERENCES = 20
+_LISTS = tuple(kind.plural for kind in RESOURCE_KINDS.values() if kind.in_workflows)
+# Keys of a shared agent that say nothing about how it answers.
+_OF_RESOURCES: dict[str, Node | None] = {"resource": None, "name": None, "description": None, "version": None}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LinkedProject:
+    """A project in which nothing is named by ID any more.
+
+    Attributes:
+        read: the sources; `workflows` holds linked workflows only.
+        resources: of the project, linked; those of compozy.yaml first.
+        own_resources: of workflows, linked, by the file of the workflow.
+        faults: what is wrong with kinds of files and with references.
+    """
+
+    read: ProjectSources
+    resources: tuple[Resource, ...]
+    own_resources: Mapping[str, tuple[Resource, ...]]
+    faults: tuple[Diagnostic, ...]
+
+
+def link_project(read: ProjectSources) -> LinkedProject:
+    """Return the project with linked workflows and resources."""
+    faults: list[Diagnostic] = []
+    resources = [*listed_resources(read.node, is_workflow=False)]
+    files: list[SourceFile] = []
+    for file in read.workflows:
+        kind = kind_of_file(file.path, file.node) if file.node is not None else WORKFLOW
+        if kind == WORKFLOW:
+            files.append(file)
+        elif kind in RESOURCE_KINDS and file.node is not None:
+            node = file.node
+            resources.append(Resource(kind=RESOURCE_KINDS[kind], id=text_at(node, "id"), node=node, file=file.path))
+        elif file.node is not None:
+            faults.append(_unknown_kind(file.node, kind))
+    scope = ResourceScope().with_resources(tuple(resources))
+    new_linker = partial(Linker, root=read.root, cwd=read.cwd, faults=faults)
+    workflows: list[SourceFile] = []
+    own: dict[str, tuple[Resource, ...]] = {}
+    for file in files:
+        if file.node is None:
+            workflows.append(file)
+            continue
+        listed = tuple(listed_resources(file.node, is_workflow=True))
+        linker = new_linker(scope=scope.with_resources(listed))
+        node = linker.workflow(file.node)
+        workflows.append(replace(file, node=node, resource_files=frozenset(linker.files - {file.shown})))
+        own[file.shown] = tuple(linker.resource(resource) for resource in listed)
+        faults += _odd_items(file.node)
+    linker = new_linker(scope=scope)
+    linked = tuple(linker.resource(resource) for resource in resources)
+    return LinkedProject(
+        read=replace(read, workflows=tuple(workflows)),
+        resources=linked,
+        own_resources=own,
+        faults=tuple(dict.fromkeys(faults)),
+    )
+
+
+def _odd_items(workflow: MappingNode) -> Iterator[Diagnostic]:
+    for key in _LISTS:
+        found = child(workflow, key)
+        for index, item in enumerate(found.items if isinstance(found, SequenceNode) else ()):
+            if not isinstance(item, MappingNode):
+                message = f"{key}[{index}]: expected a map, got {show_value(item)}"
+                yield Diagnostic(location=item.place, message=message, code="value")
+
+
+def _unknown_kind(node: MappingNode, kind: str) -> Diagnostic:
+    kinds = [WORKFLOW, *RESOURCE_KINDS]
+    hint = ABSENT.get(f"{kind}s") or suggest(kind, kinds) or f"the kinds are {', '.join(kinds)}"
+    message = f"resource: there is no kind of resource {kind!r}"
+    return Diagnostic(location=place_at(node, ("resource",)), message=message, hint=hint, code="resource")
+
+
+@dataclass(kw_only=True)
+class Linker:
+    """Links what is written in one scope.
+
+    Attributes:
+        scope: the resources that can be named.
+        root: the project's folder.
+        cwd: folder from which locations name files.
+        faults: receives what is wrong with references.
+        files: the files of the resources that were named.
+    """
+
+    scope: ResourceScope
+    root: Path
+    cwd: Path
+    faults: list[Diagnostic] = field(default_factory=list[Diagnostic])
+    files: set[str] = field(default_factory=set[str])
+
+    def __post_init__(self) -> None:
+        """Share what schemas add."""
+        self._schemas = SchemaLinker(
+            scope=self.scope, root=self.root, cwd=self.cwd, faults=self.faults, files=self.files
+        )
+
+    def workflow(self, node: MappingNode) -> MappingNode:
+        """Return a workflow without lists of resources, in which nothing is named by ID any more."""
+        # A value that is not a list stays, and is reported by the validation.
+        lists = [key for key in _LISTS if isinstance(child(node, key), SequenceNode)]
+        node = self._schemas.link_in(with_entries(node, dict.fromkeys(lists)), ("input",), ("config", "input"))
+        tasks = child(node, "tasks")
+        return with_entries(node, {"tasks": self._tasks(tasks)}) if tasks is not None else node
+
+    def resource(self, resource: Resource) -> Resource:
+        """Return a resource in which nothing is named by ID."""
+        if resource.kind is AGENT:
+            return replace(resource, node=self.agent(resource.node))
+        if resource.kind is TASK:
+            return replace(resource, node=self.task(resource.node))
+        linked = self._schemas.link(resource.node) if resource.kind is SCHEMA else resource.node
+        return replace(resource, node=linked) if isinstance(linked, MappingNode) else resource
+
+    def agent(self, node: MappingNode) -> MappingNode:
+        """Return an agent whose schemas are linked."""
+        node = self._schemas.link_in(node, ("output",))
+        actions = child(node, "actions")
+        if not isinstance(actions, SequenceNode):
+            return node
+        items = tuple(
+            self._schemas.link_in(item, ("input",), ("output",)) if isinstance(item, MappingNode) else item
+            for item in actions.items
+        )
+        return with_entries(node, {"actions": SequenceNode(items=items, place=actions.place)})
+
+    def task(self, node: MappingNode) -> MappingNode:
+        """Return a task in which nothing is named by ID, with the tasks inside it."""
+        node = self._expand(node)
+        kind = KINDS.get(text_at(node, "type") or DEFAULT_KIND)
+        schemas = ("input", "output", *(kind.schemas if kind is not None else ()))
+        node = self._schemas.link_in(node, *((key,) for key in schemas))
+        node = self._link_agent(node)
+        if kind is None:
+            return node
+        for key in (kind.inside.key if kind.inside is not None else "", kind.routes):
+            below = child(node, key) if key else None
+            if below is not None:
+                node = with_entries(node, {key: self._routes(below) if key == kind.routes else self._tasks(below)})
+        return node
+
+    def _tasks(self, node: Node) -> Node:
+        if isinstance(node, SequenceNode):
+            return SequenceNode(items=tuple(self._tasks(item) for item in node.items), place=node.place)
+        return self.task(node) if isinstance(node, MappingNode) else node
+
+    def _routes(self, node: Node) -> Node:
+        if not isinstance(node, MappingNode):
+            return node
+        return with_entries(node, {entry.key: self._tasks(entry.value) for entry in node.entries})
+
+    def _expand(self, node: MappingNode) -> MappingNode:
+        """Return the shared task that a `type: reference` names, with what the reference writes over it."""
+        for _ in range(_MAX_REFERENCES):
+            if text_at(node, "type") != REFERENCE:
+                return node
+            target = child(node, "target")
+            if not isinstance(target, ScalarNode):
+                self._fault(place_at(node, ("type",)), "this reference names no task", "add `target: <task id>`")
+                return with_entries(node, {"type": None, "target": None})
+            found = self._find(TASK, target)
+            written = {entry.key: entry.value for entry in node.entries if entry.key not in {"type", "target"}}
+            if found is None:
+                return with_entries(node, {"type": None, "target": None})
+            node = with_entries(found, {"resource": None, **written})
+        self._fault(place_at(node, ("target",)), "these tasks refer to one another in a circle", "")
+        return with_entries(node, {"type": None, "target": None})
+
+    def _link_agent(self, task: MappingNode) -> MappingNode:
+        written = child(task, "agent")
+        if written is None:
+            return task
+        agent = self._agent_of(written)
+        if not isinstance(agent, MappingNode):
+            return task
+        agent = self.agent(with_entries(agent, _OF_RESOURCES))
+        action = self._action_of(task, agent)
+        changes: dict[str, Node | None] = {"agent": agent}
+        if text_at(task, "action") and has_actions(text_at(task, "action")):
+            # Chosen when the task runs.
+            return with_entries(task, changes)
+        for key in ("prompt", "output", "input"):
+            value = child(action, key) if action is not None else None
+            if value is None and key == "output":
+                value = child(agent, "output")
+            if value is not None and child(task, key) is None:
+                changes[key] = value
+            elif value is not None and key == "prompt":
+                hint = "write the one or the other"
+                place = key_place_at(task, ("prompt",))
+                self._fault(place, f"task {text_at(task, 'id')!r} has both `prompt` and `action`", hint)
+        changes["agent"] = with_entries(agent, {"actions": None, "output": None})
+        return with_entries(task, changes)
+
+    def _agent_of(self, node: Node) -> Node | None:
+        named = child(node, "id") if isinstance(node, MappingNode) and len(node.entries) == 1 else node
+        if not isinstance(named, ScalarNode) or not isinstance(named.value, str):
+            return node
+        found = self._find(AGENT, named)
+        return found if found is not None else MappingNode(entries=(), place=named.place)
+
+    def _action_of(self, task: MappingNode, agent: MappingNode) -> MappingNode | None:
+        action = child(task, "action")
+        if not isinstance(action, ScalarNode) or has_actions(action.text):
+            return None
+        actions = {text_at(item, "id"): item for _, item in map_items(agent, "actions")}
+        found = actions.get(action.text)
+        # Without entries the agent is one that was not found.
+        if found is None and agent.entries:
+            name = text_at(agent, "id")
+            known = f"its actions are {', '.join(actions)}" if actions else "it has no actions; write a `prompt`"
+            message = f"agent {name!r} has no action {action.text!r}" if name else f"no action {action.text!r}"
+            self._fault(action.place, message, suggest(action.text, actions) or known)
+        return found
+
+    def _find(self, kind: ResourceKind, name: ScalarNode) -> MappingNode | None:
+        found = self.scope.find(kind, name.text)
+        if found is None:
+            hint = suggest(name.text, self.scope.ids(kind))
+            where = f"define it in `{kind.plural}/*.yaml` or under `{kind.plural}`"
+            self._fault(name.place, f"there is no {kind.name} {name.text!r}", hint or where)
+            return None
+        self.files.add(found.node.place.file)
+        return found.node
+
+    def _fault(self, place: SourceLocation, message: str, hint: str) -> None:
+        self.faults.append(Diagnostic(location=place, message=message, hint=hint, code="reference"))

@@ -1,0 +1,32 @@
+"""The kinds of shared resources."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+WORKFLOW = "workflow"
+REFERENCE = "reference"
+"""`type` of a task that stands for a shared one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResourceKind:
+    """A kind of resource.
+
+    Attributes:
+        name: value of `resource` in a file.
+        plural: key of the list in compozy.yaml; files are found in the folder of this name.
+        in_workflows: whether a workflow can have a list of its own, which comes first.
+    """
+
+    name: str
+    plural: str
+    in_workflows: bool = True
+
+
+AGENT = ResourceKind(name="agent", plural="agents")
+SCHEMA = ResourceKind(name="schema", plural="schemas")
+TASK = ResourceKind(name="task", plural="tasks", in_workflows=False)
+RESOURCE_KINDS: Mapping[str, ResourceKind] = {kind.name: kind for kind in (AGENT, SCHEMA, TASK)}
+"""The kinds by name. A new kind needs an entry here, and its check in `compozy.project.check_resources`."""

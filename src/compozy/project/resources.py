@@ -1,0 +1,77 @@
+"""Shared resources: agents, schemas and tasks that are written once and named by ID."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from compozy.config.nodes import MappingNode, ScalarNode, SequenceNode, child, node_at, text_at
+from compozy.errors import Diagnostic
+from compozy.project.outline import id_place
+from compozy.project.resource_kinds import RESOURCE_KINDS, WORKFLOW, ResourceKind
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Resource:
+    """One resource: `node` is what is written, `file` is None if it is an item of a list in another file."""
+
+    kind: ResourceKind
+    id: str
+    node: MappingNode
+    file: Path | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ResourceScope:
+    """The resources that can be named at one place, by kind and ID; the nearest definition counts."""
+
+    by_kind: Mapping[str, Mapping[str, Resource]] = field(default_factory=dict[str, Mapping[str, Resource]])
+
+    def find(self, kind: ResourceKind, resource_id: str) -> Resource | None:
+        """Return the resource of this ID, None if there is none."""
+        return self.by_kind.get(kind.name, {}).get(resource_id)
+
+    def ids(self, kind: ResourceKind) -> list[str]:
+        """Return the IDs of all resources of a kind."""
+        return list(self.by_kind.get(kind.name, {}))
+
+    def with_resources(self, resources: tuple[Resource, ...]) -> ResourceScope:
+        """Return the scope in which `resources` hide those of the same kind and ID; the first of two counts."""
+        merged = {name: dict(found) for name, found in self.by_kind.items()}
+        for resource in reversed(resources):
+            if resource.id:
+                merged.setdefault(resource.kind.name, {})[resource.id] = resource
+        return ResourceScope(merged)
+
+
+def listed_resources(node: MappingNode, *, is_workflow: bool) -> Iterator[Resource]:
+    """Yield the resources in the lists of compozy.yaml or of a workflow; items that are not maps are left out."""
+    for kind in RESOURCE_KINDS.values():
+        found = node_at(node, (kind.plural,)) if kind.in_workflows or not is_workflow else None
+        for item in found.items if isinstance(found, SequenceNode) else ():
+            if isinstance(item, MappingNode):
+                yield Resource(kind=kind, id=text_at(item, "id"), node=item)
+
+
+def kind_of_file(path: Path, node: MappingNode) -> str:
+    """Return what a file holds: the value of its `resource`, else the kind of its folder, else `workflow`."""
+    written = child(node, "resource")
+    if isinstance(written, ScalarNode) and written.text:
+        return written.text
+    return next((kind.name for kind in RESOURCE_KINDS.values() if kind.plural == path.parent.name), WORKFLOW)
+
+
+def find_duplicates(resources: tuple[Resource, ...]) -> Iterator[Diagnostic]:
+    """Yield a fault for each resource whose ID another one of its kind has."""
+    seen: dict[tuple[str, str], list[Resource]] = {}
+    for resource in resources:
+        if resource.id:
+            seen.setdefault((resource.kind.name, resource.id), []).append(resource)
+    for (kind, resource_id), found in seen.items():
+        places = [id_place(resource.node) for resource in found]
+        for place in places if len(places) > 1 else ():
+            others = ", ".join(str(other) for other in places if other != place)
+            yield Diagnostic(
+                location=place, message=f"duplicate {kind} id {resource_id!r}, also in {others}", code="duplicate_id"
+            )

@@ -1,0 +1,25 @@
+"""Holds the inputs and results of tasks to their JSON Schemas."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from compozy.errors import SchemaMismatchError
+from compozy.schema import apply_defaults, validate_value
+
+
+def fit(schema: dict[str, Any], value: Any, what: str) -> Any:
+    """Return `value` with the defaults of `schema`.
+
+    Raises:
+        SchemaMismatchError: it does not fit the schema; `what` names it in the message.
+    """
+    value = apply_defaults(schema, value)
+    problems = validate_value(schema, value)
+    if problems:
+        lines = "; ".join(f"{path or 'it'}: {message}" for path, message in problems)
+        raise SchemaMismatchError(
+            f"{what} does not fit its schema: {lines}",
+            details={"problems": [{"path": path, "message": message} for path, message in problems]},
+        )
+    return value
