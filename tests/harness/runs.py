@@ -19,12 +19,12 @@ from pydantic_ai.usage import RequestUsage
 
 from compozy.config.nodes import MappingNode, to_value
 from compozy.config.parse import parse_yaml
-from compozy.database.control import ask_to_pause, resume_run
 from compozy.database.database import Database
 from compozy.database.executions import Execution, get_execution
 from compozy.database.signals import Signal, send_signal
 from compozy.database.status import Status
 from compozy.database.tasks import TaskEnd, TaskState, list_tasks
+from compozy.database.transitions import request_pause, resume_run
 from compozy.durable.context import RunContext, Suspension, current_run
 from compozy.durable.runtime import Runtime
 from compozy.errors import ModelError
@@ -134,7 +134,7 @@ class Watch:
         """Ask for a pause, and have it heard at this very moment."""
         assert self.database is not None
         with self.database.write() as connection:
-            ask_to_pause(connection, run.run_id)
+            request_pause(connection, run.run_id)
         run.suspend(Suspension.PAUSE)
 
 

@@ -12,7 +12,7 @@ from compozy.client import Document
 from compozy.clock import monotonic_s
 from compozy.database.database import Database
 from compozy.database.executions import Execution, get_execution
-from compozy.database.executors import list_living
+from compozy.database.executors import list_live_executors
 from compozy.errors import NotFoundError
 from compozy.project.loaded import LoadedProject
 from compozy.storage import display_location, open_control
@@ -53,7 +53,7 @@ async def _do(database: Database, verb: AnyVerb) -> Document:
             return await _until_obeyed(database, await pause(database, verb.execution_id))
         case Resume():
             run = await resume(database, verb.execution_id)
-            return {**execution_document(run), "nobody_executes": not await database.read_async(list_living)}
+            return {**execution_document(run), "nobody_executes": not await database.read_async(list_live_executors)}
         case _:
             # A verb that is forgotten here must do nothing, not something else.
             assert_never(verb)

@@ -15,7 +15,7 @@ from compozy.cli.output import print_note, print_warnings
 from compozy.cli.progress import Progress
 from compozy.cli.results import is_waiting, print_result, tell_detached
 from compozy.database.database import Database
-from compozy.database.executions import Execution, NewExecution, get_execution, get_status, no_execution
+from compozy.database.executions import Execution, NewExecution, execution_not_found, get_execution, get_status
 from compozy.database.status import Status
 from compozy.errors import NotFoundError, RunCanceledError
 from compozy.knowledge.run import check_request, is_ingestion, request_of, start_again
@@ -66,7 +66,7 @@ def _prepare_rerun(project: LoadedProject, request: RunRequest) -> NewExecution:
     )
     database = open_reading(project)
     if database is None:
-        raise no_execution(wanted.execution_id)
+        raise execution_not_found(wanted.execution_id)
     try:
         with database.read() as connection:
             source, tasks = read_source(connection, wanted)

@@ -1,4 +1,4 @@
-"""A whole database as one file, taken while others write, and put back: by SQLite, and by PostgreSQL's programs."""
+"""Backs up and restores a whole database as one file: with SQLite itself, or with PostgreSQL's client programs."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from compozy.errors import ConflictError, DatabaseError
 
 _PG_HEADER = b"PGDMP"
 _KEPT = ".before-restore"
-# `2; 3079 16385 EXTENSION - vector` and `4; 0 0 COMMENT - EXTENSION vector`, each perhaps with an owner behind it.
+# Such as `2; 3079 16385 EXTENSION - vector` and `4; 0 0 COMMENT - EXTENSION vector`, optionally followed by an owner.
 _EXTENSION = re.compile(r"\d+; \d+ \d+ (?:COMMENT - EXTENSION|EXTENSION -) (\S+)")
 
 
 def back_up_sqlite(path: Path, target: Path, settings: DatabaseSettings) -> None:
-    """Write a compact copy of the file at `path` as it is at one moment; others go on reading and writing.
+    """Write a compact snapshot of the file at `path` into `target` while other connections read and write.
 
     Args:
         path: the database.
         target: an empty file.
-        settings: how long to wait for others.
+        settings: how long to wait for a lock.
 
     Raises:
-        DatabaseError: it cannot be read, is damaged, or there is no space for the copy.
+        DatabaseError: the database cannot be read, is damaged, or there is no space for the copy.
     """
     with _explained(path), closing(_open(path, settings.busy_timeout)) as connection:
         connection.execute("VACUUM INTO ?", (str(target),))
@@ -43,10 +43,10 @@ def back_up_sqlite(path: Path, target: Path, settings: DatabaseSettings) -> None
 
 
 def check_sqlite_copy(path: Path) -> None:
-    """Read a whole file and see that it is sound.
+    """Check the integrity of a whole SQLite file.
 
     Raises:
-        DatabaseError: it is no SQLite database, or damaged.
+        DatabaseError: the file is not a SQLite database, or is damaged.
     """
     check_header(path)
     with _explained(path), closing(_open(path, 0.0)) as connection:
@@ -56,14 +56,14 @@ def check_sqlite_copy(path: Path) -> None:
 
 
 def restore_sqlite(backup: Path, path: Path) -> Path | None:
-    """Put a copy of `backup` in the place of the database at `path`, whose lock the caller holds.
+    """Replace the database at `path`, whose lock the caller holds, with a copy of `backup`.
 
     Returns:
-        Where the former database is kept; None when there was none.
+        The path of the previous database; None if there was none.
 
     Raises:
-        DatabaseError: the copy cannot be written; the database is as it was.
-        ConflictError: others have the database open.
+        DatabaseError: the copy cannot be written. The database is unchanged.
+        ConflictError: another process has the database open.
     """
     partial = path.with_name(f"{path.name}.partial")
     kept: Path | None = None
@@ -89,35 +89,35 @@ def restore_sqlite(backup: Path, path: Path) -> Path | None:
 
 
 def back_up(settings: DatabaseSettings, target: Path) -> None:
-    """Write a backup of the configured database as it is at one moment into the empty file `target`.
+    """Write a snapshot of the configured database into the empty file `target`.
 
     Raises:
-        DatabaseError: it cannot be read, is damaged, its own program is missing, or there is no space for the copy.
+        DatabaseError: the database cannot be read, is damaged, a client program is missing, or there is no space left.
     """
     if settings.file is not None:
         back_up_sqlite(settings.file, target, settings)
     else:
-        # Loaded here: projects on SQLite work without that driver.
+        # Imported here: SQLite projects do not need this driver.
         from compozy.database.postgres import connection_parameters
 
         back_up_postgres(connection_parameters(settings), target)
 
 
 def driver_of_backup(path: Path) -> str:
-    """Return the kind of database that `path` is a backup of, as `database.driver` has it."""
+    """Return the `database.driver` whose backup `path` is."""
     with path.open("rb") as file:
         return "postgres" if file.read(len(_PG_HEADER)) == _PG_HEADER else "sqlite"
 
 
 def back_up_postgres(parameters: Mapping[str, object], target: Path) -> None:
-    """Have `pg_dump` write the database.
+    """Back up the database with `pg_dump`.
 
     Args:
-        parameters: how to connect.
-        target: a file.
+        parameters: connection parameters.
+        target: the file to write.
 
     Raises:
-        DatabaseError: there is no `pg_dump`, or it failed.
+        DatabaseError: `pg_dump` is not installed, or it failed.
     """
     address, environ = _address(parameters)
     _call("pg_dump", [address, "--format=custom", "--no-owner", "--no-privileges", f"--file={target}"], environ)
@@ -125,20 +125,20 @@ def back_up_postgres(parameters: Mapping[str, object], target: Path) -> None:
 
 
 def list_extensions(connection: sa.Connection) -> frozenset[str]:
-    """Return which extensions a PostgreSQL database has."""
+    """Return the extensions of a PostgreSQL database."""
     return frozenset(connection.exec_driver_sql("SELECT extname FROM pg_extension").scalars())
 
 
 def restore_postgres(parameters: Mapping[str, object], backup: Path, *, extensions: Collection[str] = ()) -> None:
-    """Have `pg_restore` put a backup in the place of what the database holds, in one transaction.
+    """Replace the contents of the database with a backup, using `pg_restore` in one transaction.
 
     Args:
-        parameters: how to connect.
-        backup: a file of `pg_dump`.
-        extensions: those that the database has. They stay: only who made them may make them anew.
+        parameters: connection parameters.
+        backup: a file written by `pg_dump`.
+        extensions: extensions of the database. They are kept, because only their owner can create them again.
 
     Raises:
-        DatabaseError: there is no `pg_restore`, or it failed; the database is as it was.
+        DatabaseError: `pg_restore` is not installed, or it failed. The database is unchanged.
     """
     options = ["--clean", "--if-exists", "--single-transaction", "--no-owner", "--no-privileges"]
     entries = _call("pg_restore", ["--list", str(backup)]).splitlines(keepends=True)
@@ -150,7 +150,7 @@ def restore_postgres(parameters: Mapping[str, object], backup: Path, *, extensio
 
 
 def _extension_of(entry: str) -> str:
-    """Return of which extension a line of a backup's contents is; "" when of none."""
+    """Return the extension that a line of a backup's contents belongs to, or ""."""
     found = _EXTENSION.match(entry)
     return found[1] if found else ""
 
@@ -158,7 +158,7 @@ def _extension_of(entry: str) -> str:
 def _address(parameters: Mapping[str, object]) -> tuple[str, dict[str, str]]:
     given = {key: str(value) for key, value in parameters.items() if key != "password" and str(value)}
     address = " ".join(f"{key}={_quoted(value)}" for key, value in given.items())
-    # The password is not shown to everybody who lists processes.
+    # Passed by environment variable: the process list must not show the password.
     secret = {"PGPASSWORD": str(parameters["password"])} if parameters.get("password") else {}
     return f"--dbname={address}", secret
 
@@ -167,8 +167,8 @@ def _call(program: str, options: list[str], environ: Mapping[str, str] | None = 
     found = shutil.which(program)
     if found is None:
         raise DatabaseError(
-            f"{program} is not installed, and nothing else makes a whole copy of a PostgreSQL database",
-            hint="install the client programs of PostgreSQL (Debian: postgresql-client), as new as the server",
+            f"{program} is not installed; it is required to copy a whole PostgreSQL database",
+            hint="install the PostgreSQL client programs (Debian: postgresql-client), not older than the server",
         )
     done = subprocess.run(
         [found, *options],
@@ -181,8 +181,8 @@ def _call(program: str, options: list[str], environ: Mapping[str, str] | None = 
     )
     if done.returncode:
         lines = [line.removeprefix(f"{program}: ") for line in done.stderr.strip().splitlines()]
-        reason = "; ".join(lines[:3]) or f"it ended with {done.returncode}"
-        newer = "install the client programs of the server's version, or newer" if "version mismatch" in reason else ""
+        reason = "; ".join(lines[:3]) or f"exit status {done.returncode}"
+        newer = "install client programs that are not older than the server" if "version mismatch" in reason else ""
         raise DatabaseError(f"{program} failed: {reason}", hint=newer)
     return done.stdout
 
@@ -197,12 +197,14 @@ def _open(path: Path, timeout_s: float) -> sqlite3.Connection:
 
 
 def _fold_log(path: Path) -> None:
-    """Bring the log of a database into its file: a log must never meet another file than its own."""
+    """Write the log of a database back into its file: a log must never be combined with another file."""
     with _explained(path), closing(sqlite3.connect(path, timeout=1.0)) as connection:
         is_busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
     log = path.with_name(f"{path.name}-wal")
     if is_busy or (log.exists() and log.stat().st_size):
-        raise ConflictError(f"others have the database {str(path)!r} open", hint="end them first; nothing was changed")
+        raise ConflictError(
+            f"other processes have the database {str(path)!r} open", hint="stop them first; nothing was changed"
+        )
     for name in (f"{path.name}-wal", f"{path.name}-shm"):
         path.with_name(name).unlink(missing_ok=True)
 
@@ -212,7 +214,7 @@ def _explained(path: Path) -> Generator[None, None, None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise DatabaseError(f"the copy of {str(path)!r} failed: {error}", hint="nothing was changed") from error
+        raise DatabaseError(f"failed to copy {str(path)!r}: {error}", hint="nothing was changed") from error
 
 
 def _sync(path: Path) -> None:

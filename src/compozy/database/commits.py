@@ -1,4 +1,4 @@
-"""A hook around every commit, the journal's included, so that a test can kill the process exactly there."""
+"""A hook around every commit, including the journal's, so that a test can kill the process exactly there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _hooks: list[CommitHook] = []
 
 
 def add_commit_hook(hook: CommitHook) -> None:
-    """Call `hook("before")` and `hook("after")` around each commit that writes, on every engine of this process."""
+    """Call `hook("before")` and `hook("after")` around each writing commit, on every engine of this process."""
     _hooks.append(hook)
 
 
@@ -22,16 +22,16 @@ def remove_commit_hook(hook: CommitHook) -> None:
 
 
 def watch_commits(engine: sa.Engine, *, wrote: Callable[[Any], bool]) -> None:
-    """Route the commits of `engine` past the hooks.
+    """Call the hooks around the commits of `engine`.
 
     Args:
-        engine: any.
-        wrote: tells whether the transaction of a driver's connection changes anything; asked only when there are hooks.
+        engine: any engine.
+        wrote: returns whether the transaction of a driver connection changed anything; called only if there are hooks.
     """
     commit = engine.dialect.do_commit
 
     def do_commit(connection: Any) -> None:
-        # A commit that ends no transaction writes nothing; only those that write are places to die at.
+        # A commit without a transaction writes nothing. Only commits that write are points at which a kill matters.
         if not _hooks or not wrote(connection):
             commit(connection)
             return

@@ -1,4 +1,4 @@
-"""One open database: where it is, how to read it, how to write to it."""
+"""An open database: its location, and how to read and write it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Database:
-    """An open database. `location` is how the user wrote it; `owner_lock` is None where many processes may execute."""
+    """An open database. `location` is as the user wrote it; `owner_lock` is None if many processes may execute runs."""
 
     settings: DatabaseSettings
     driver: Driver
@@ -44,44 +44,45 @@ class Database:
     engine: sa.Engine
     readers: sa.Engine
     owner_lock: OwnerLock | None = None
-    # Device and number of a SQLite file that is written to.
+    # Device and inode of the SQLite file, if it is opened for writing.
     identity: tuple[int, int] | None = None
-    # Whether this process is the one that migrates it just now.
+    # Whether this process is migrating the database.
     is_migrating: bool = False
 
     @property
     def journal_schema(self) -> str | None:
-        """The schema of the engine's journal; None where it lies beside our tables."""
+        """The schema of the engine's journal; None if it is next to our tables."""
         return self.driver.journal_schema
 
     @property
     def is_exclusive(self) -> bool:
-        """Whether only the process that has this database open for runs can execute any."""
+        """Whether only the process that opened this database for runs can execute them."""
         return self.driver.is_exclusive
 
     def check_in_place(self) -> None:
-        """See that the file which this process has open is still the one that others would open.
+        """Check that the open file is still the one at its path.
 
-        The kernel lets a process write on to a file that was deleted, and nobody would ever read it.
+        The kernel lets a process continue to write to a deleted file, which no other process would ever read.
 
         Raises:
-            DatabaseError: it was deleted, moved or replaced.
+            DatabaseError: the file was deleted, moved or replaced.
         """
         if self.identity is not None and self.identity != file_identity(Path(_sqlite_path(self.settings))):
             raise DatabaseError(
-                f"the file of the database {self.location} was deleted, moved or replaced while it was in use",
-                hint="what was stored since then is not in it; put the file back, or start again",
+                f"the database file {self.location} was deleted, moved or replaced while it was in use",
+                hint="it does not contain what was stored since then; put the file back, or start again",
             )
 
     @contextmanager
     def write(self) -> Generator[sa.Connection, None, None]:
-        """Open a transaction, and commit it at the end.
+        """Open a transaction and commit it at the end.
 
-        On SQLite it holds the write lock from its first line on. On PostgreSQL others go on meanwhile, so what is read
-        may have changed when it is written: change a state by one UPDATE that names what it must be, or lock its row.
+        On SQLite it holds the write lock from its first statement. On PostgreSQL other transactions run concurrently,
+        so what was read may have changed before it is written: change a state by one UPDATE that checks it, or lock the
+        row.
 
         Raises:
-            DatabaseError: the database refused; nothing of the transaction was stored.
+            DatabaseError: the database failed. Nothing of the transaction was stored.
         """
         self.check_in_place()
         with explain_failures(self.location), self.engine.begin() as connection:
@@ -90,10 +91,10 @@ class Database:
 
     @contextmanager
     def read(self) -> Generator[sa.Connection, None, None]:
-        """Open a connection for queries, each of which sees what is stored when it begins.
+        """Open a connection for queries, each of which sees what is stored when it starts.
 
         Raises:
-            DatabaseError: the database refused.
+            DatabaseError: the database failed.
         """
         self.check_in_place()
         with explain_failures(self.location), self.readers.connect() as connection:
@@ -101,29 +102,29 @@ class Database:
 
     @contextmanager
     def snapshot(self) -> Generator[sa.Connection, None, None]:
-        """Open a connection all of whose queries see the same moment, however long they take; others go on writing.
+        """Open a connection whose queries all see the same snapshot; it does not block writers.
 
         Raises:
-            DatabaseError: the database refused.
+            DatabaseError: the database failed.
         """
         self.check_in_place()
         with explain_failures(self.location), self.driver.snapshot(self.engine, self.readers) as connection:
             yield connection
 
     async def read_async(self, query: Callable[[sa.Connection], T]) -> T:
-        """Run one query in a thread, so that the event loop goes on."""
+        """Run one query in a thread, so that it does not block the event loop."""
         return await asyncio.to_thread(self._read, query)
 
     async def write_async(self, change: Callable[[sa.Connection], T]) -> T:
-        """Run one transaction in a thread, so that the event loop goes on."""
+        """Run one transaction in a thread, so that it does not block the event loop."""
         return await asyncio.to_thread(self._write, change)
 
     @contextmanager
     def migrating(self) -> Generator[Database, None, None]:
-        """Keep other processes from migrating while the block lasts; its value is this database, to migrate with.
+        """Hold the migration lock until the block ends; yields the database to migrate with.
 
         Raises:
-            DatabaseError: the database refused, or another process does not come to an end with it.
+            DatabaseError: the database failed, or another process holds the lock for too long.
         """
         if self.is_migrating:
             yield self
@@ -136,30 +137,30 @@ class Database:
             yield replace(self, engine=engine, readers=readers, is_migrating=True)
 
     def find_foreign(self, tables: Iterable[str]) -> str | None:
-        """Return one of the `tables` that shows that a database without our version is another program's."""
+        """Return one of the `tables` that shows that a database without our version belongs to another program."""
         return self.driver.find_foreign(tables)
 
     def list_journal(self, connection: sa.Connection) -> list[str]:
-        """Return the tables of the engine's journal, quoted as they stand in SQL."""
+        """Return the tables of the engine's journal, quoted for SQL."""
         return self.driver.list_journal(connection)
 
     def drop_journal(self, connection: sa.Connection) -> None:
-        """Delete the engine's journal, all of it."""
+        """Delete the engine's whole journal."""
         self.driver.drop_journal(connection)
 
     def identify(self, connection: sa.Connection) -> str:
-        """Return the name by which this database is told from every other, copies of it included.
+        """Return an ID that distinguishes this database from all others, including copies of it.
 
         Raises:
-            DatabaseError: it is older than such names.
+            DatabaseError: the database is older than such IDs.
         """
         database_id = get_database_id(connection)
         if database_id is None:
-            raise DatabaseError(f"the database {self.location} has no id", hint="run `compozy migrate up`")
-        return f"{database_id}.{self.driver.number_of(self.settings, connection)}"
+            raise DatabaseError(f"the database {self.location} does not have an id", hint="run `compozy migrate up`")
+        return f"{database_id}.{self.driver.identity_number(self.settings, connection)}"
 
     def log_size(self) -> int | None:
-        """Return the bytes in the write-ahead log beside the file; None where there is no such file."""
+        """Return the size of the write-ahead log in bytes; None if there is no such file."""
         file = self.settings.file
         if file is None:
             return None
@@ -167,7 +168,7 @@ class Database:
         return log.stat().st_size if log.exists() else 0
 
     def close(self) -> None:
-        """Close every connection; harmless when called again."""
+        """Close every connection. Calling it again has no effect."""
         self.readers.dispose()
         self.engine.dispose()
 
@@ -181,14 +182,14 @@ class Database:
 
 
 def open_database(settings: DatabaseSettings, *, location: str | None = None) -> Database:
-    """Open the configured database for writing; a SQLite file is made when there is none.
+    """Open the configured database for writing; a missing SQLite file is created.
 
     Args:
         settings: `database:`; `path` is absolute.
-        location: how messages call it; default is the path, or the address without secrets.
+        location: the name used in messages; by default the path, or the address without secrets.
 
     Raises:
-        DatabaseError: it cannot be used; nothing was changed.
+        DatabaseError: the database cannot be used. Nothing was changed.
     """
     if settings.driver == "postgres":
         return _open_postgres(settings, location, to_write=True)
@@ -213,10 +214,10 @@ def open_database(settings: DatabaseSettings, *, location: str | None = None) ->
 
 
 def open_for_reading(settings: DatabaseSettings, *, location: str | None = None) -> Database | None:
-    """Open the configured database for queries only; None when there is no SQLite file yet.
+    """Open the configured database for queries only; None if the SQLite file does not exist yet.
 
     Raises:
-        DatabaseError: it is there and cannot be read.
+        DatabaseError: the database exists but cannot be read.
     """
     if settings.driver == "postgres":
         return _open_postgres(settings, location, to_write=False)
@@ -225,7 +226,7 @@ def open_for_reading(settings: DatabaseSettings, *, location: str | None = None)
     if path == MEMORY or not file_exists(Path(path)):
         return None
     check_header(Path(path))
-    # A folder that only reads: another user's, or a disk that is mounted so.
+    # A read-only folder: it belongs to another user, or is mounted read-only.
     may_write = os.access(Path(path).parent, os.W_OK)
     readers = (make_reader_engine if may_write else make_visitor_engine)(settings, path)
     database = Database(
@@ -241,10 +242,10 @@ def open_for_reading(settings: DatabaseSettings, *, location: str | None = None)
 
 
 def describe_location(settings: DatabaseSettings) -> str:
-    """Return the configured database as messages show it, without secrets.
+    """Return the location of the configured database as shown in messages, without secrets.
 
     Raises:
-        DatabaseError: the settings name none.
+        DatabaseError: the settings do not name a database.
     """
     if settings.driver == "sqlite":
         return _sqlite_path(settings)
@@ -254,7 +255,7 @@ def describe_location(settings: DatabaseSettings) -> str:
 
 
 def _open_postgres(settings: DatabaseSettings, location: str | None, *, to_write: bool) -> Database:
-    # Loaded here, because the driver takes long to load and who uses SQLite does without it.
+    # Imported here: the driver loads slowly, and SQLite projects do not need it.
     from compozy.database import postgres
     from compozy.database.postgres_schemas import find_journal_schema
 
@@ -283,6 +284,6 @@ def _sqlite_path(settings: DatabaseSettings) -> str:
 
 
 def _probe(database: Database) -> None:
-    """Read the schema once: a damaged file is refused here, before anything is written."""
+    """Read the schema once, so that a damaged file is refused before anything is written."""
     with database.read() as connection:
         connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar()

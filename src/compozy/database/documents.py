@@ -1,4 +1,4 @@
-"""Rows of `knowledge_documents`: which documents a knowledge base has, and how far each was taken in."""
+"""Rows of `knowledge_documents`: the documents of each knowledge base, and their ingestion state."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _T = knowledge_documents.c
 
 
 class DocumentStatus(StrEnum):
-    """How far a document was taken in. FAILED ones are tried again when they change, or by `retry`."""
+    """Ingestion state of a document. FAILED documents are ingested again when they change, or by `retry`."""
 
     PENDING = "PENDING"
     READY = "READY"
@@ -27,7 +27,7 @@ class DocumentStatus(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class KnowledgeDocument:
-    """One row. `hash` is that of the bytes whose chunks the store holds, "" while it does not hold them all."""
+    """One row. `hash` is the hash of the bytes whose chunks are all in the store, else ""."""
 
     knowledge_base_id: str
     document: str
@@ -45,7 +45,7 @@ class KnowledgeDocument:
 
 @dataclass(frozen=True, kw_only=True)
 class DocumentEnd:
-    """How taking in one document ended."""
+    """Result of ingesting one document."""
 
     document: str
     status: DocumentStatus
@@ -65,15 +65,15 @@ def list_documents(
     limit: int | None = None,
     after: str = "",
 ) -> list[KnowledgeDocument]:
-    """Return documents of a knowledge base by name.
+    """Return documents of a knowledge base, ordered by name.
 
     Args:
-        connection: for reading.
-        base_id: the knowledge base.
-        documents: only these.
-        status: only those in this state.
-        limit: how many at most.
-        after: only those whose names come after this one.
+        connection: a connection for reading.
+        base_id: the knowledge base ID.
+        documents: return only these.
+        status: return only documents in this state.
+        limit: maximum number of documents.
+        after: return only documents whose names sort after this one.
     """
     query = sa.select(knowledge_documents).where(_T.knowledge_base_id == base_id).order_by(_T.document)
     if status is not None:
@@ -93,7 +93,7 @@ def list_documents(
 def count_documents(
     connection: sa.Connection, base_id: str, *, run_id: str | None = None
 ) -> dict[str, tuple[int, int]]:
-    """Return by state how many documents there are, and of how many chunks; those of one ingestion where given."""
+    """Return the number of documents and chunks by state, optionally of one ingestion."""
     query = (
         sa.select(_T.status, sa.func.count(), sa.func.coalesce(sa.func.sum(_T.chunks), 0))
         .where(_T.knowledge_base_id == base_id)
@@ -107,13 +107,13 @@ def count_documents(
 def plan_documents(
     connection: sa.Connection, base_id: str, run_id: str, changed: Sequence[tuple[str, int, bool]]
 ) -> None:
-    """Note that an ingestion is going to take documents in.
+    """Record the documents that an ingestion is going to ingest.
 
     Args:
-        connection: in a transaction.
-        base_id: the knowledge base.
-        run_id: the ingestion.
-        changed: name, size, and whether what the store holds of it still counts, should it be the same.
+        connection: a connection in a transaction.
+        base_id: the knowledge base ID.
+        run_id: the ingestion's run ID.
+        changed: for each document its name, its size, and whether its stored chunks are still valid if it is unchanged.
     """
     now = now_ms()
     values: dict[str, Any] = {"status": "PENDING", "workflow_exec_id": run_id, "updated_ms": now}
@@ -138,8 +138,8 @@ def plan_documents(
         connection.execute(plan.values(hash=""), others)
 
 
-def begin_documents(connection: sa.Connection, base_id: str, documents: Sequence[str]) -> None:
-    """Note that the store is about to change: until their end it holds these documents neither as before nor anew."""
+def mark_documents_changing(connection: sa.Connection, base_id: str, documents: Sequence[str]) -> None:
+    """Mark documents whose chunks are about to change in the store: until they end, no stored version is complete."""
     connection.execute(
         sa.update(knowledge_documents)
         .where(_T.knowledge_base_id == base_id, _T.document.in_(documents))
@@ -148,7 +148,7 @@ def begin_documents(connection: sa.Connection, base_id: str, documents: Sequence
 
 
 def end_documents(connection: sa.Connection, base_id: str, recipe: str, ends: Sequence[DocumentEnd]) -> None:
-    """Write how documents ended."""
+    """Store the results of documents."""
     written = ("status", "hash", "size", "chunks", "title")
     update = _update_one(base_id).values(
         **{name: sa.bindparam(f"_{name}") for name in written}, recipe=recipe, updated_ms=now_ms()
@@ -161,14 +161,14 @@ def end_documents(connection: sa.Connection, base_id: str, recipe: str, ends: Se
 
 
 def _update_one(base_id: str) -> sa.Update:
-    """Return the change of one row, whose `_document` is given for each."""
+    """Return the UPDATE of one row, with `_document` as a parameter."""
     return sa.update(knowledge_documents).where(
         _T.knowledge_base_id == base_id, _T.document == sa.bindparam("_document")
     )
 
 
 def delete_documents(connection: sa.Connection, base_id: str, documents: Sequence[str] | None = None) -> None:
-    """Delete rows: of these documents, or of the whole knowledge base."""
+    """Delete the given documents, or all documents of the knowledge base."""
     delete = sa.delete(knowledge_documents).where(_T.knowledge_base_id == base_id)
     if documents is None:
         connection.execute(delete)
@@ -178,7 +178,7 @@ def delete_documents(connection: sa.Connection, base_id: str, documents: Sequenc
 
 
 def find_open_ingestion(connection: sa.Connection, workflow_id: str) -> tuple[str, Any] | None:
-    """Return id and input of the ingestion that is under way, None when there is none."""
+    """Return the ID and input of the running ingestion, or None."""
     query = (
         sa.select(workflow_states.c.workflow_exec_id, workflow_states.c.input)
         .where(workflow_states.c.workflow_id == workflow_id, workflow_states.c.status.in_(OPEN))

@@ -1,4 +1,4 @@
-"""What SQLite and PostgreSQL each do in their own way; everything else is the same SQL for both."""
+"""What differs between SQLite and PostgreSQL; all other SQL is the same for both."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class Driver(Protocol):
     """One kind of database.
 
     Attributes:
-        name: as `database.driver` has it.
-        location_key: what the location of such a database is called, `path` or `url`.
-        is_exclusive: whether only the process that has a database open for runs can execute any.
-        collation: the one that orders text by its bytes; None where columns do so anyway.
-        journal_schema: where the engine's journal lives; None is next to our own tables.
+        name: the value of `database.driver`.
+        location_key: the name of the location in documents, `path` or `url`.
+        is_exclusive: whether only the process that opened the database for runs can execute them.
+        collation: the collation that sorts text by its bytes; None if that is the default.
+        journal_schema: the schema of the engine's journal; None if it is next to our tables.
     """
 
     name: str
@@ -29,43 +29,43 @@ class Driver(Protocol):
     journal_schema: str | None
 
     def begin_write(self, connection: sa.Connection) -> None:
-        """Begin a transaction that writes, on a connection that has none."""
+        """Start a writing transaction on a connection without one."""
         ...
 
     def allow_pauses(self, connection: sa.Connection) -> None:
-        """Let the transaction of `connection` stand still for minutes, where the database would end it."""
+        """Allow the transaction of `connection` to stay idle for minutes, where the database would end it."""
         ...
 
     def find_foreign(self, tables: Iterable[str]) -> str | None:
-        """Return one of the `tables` that shows that a database without our version is another program's."""
+        """Return one of the `tables` that shows that a database without our version belongs to another program."""
         ...
 
     def list_journal(self, connection: sa.Connection) -> list[str]:
-        """Return the tables of the journal, quoted as they stand in SQL."""
+        """Return the tables of the engine's journal, quoted for SQL."""
         ...
 
     def drop_journal(self, connection: sa.Connection) -> None:
-        """Delete the journal, all of it."""
+        """Delete the engine's whole journal."""
         ...
 
     def migrating(
         self, settings: DatabaseSettings, engine: sa.Engine, location: str
     ) -> AbstractContextManager[sa.Engine]:
-        """Keep other processes from migrating while the block lasts, and give the engine to migrate with.
+        """Hold the migration lock until the block ends; yields the engine to migrate with.
 
         Raises:
-            DatabaseError: another process did not come to an end with it.
+            DatabaseError: another process holds the lock for too long.
         """
         ...
 
     def snapshot(self, engine: sa.Engine, readers: sa.Engine) -> AbstractContextManager[sa.Connection]:
-        """Open a connection all of whose queries see the database as it is at the first of them."""
+        """Open a connection whose queries all see the snapshot of the first one."""
         ...
 
-    def number_of(self, settings: DatabaseSettings, connection: sa.Connection) -> int:
-        """Return a number by which this database differs from copies of it that lie beside it."""
+    def identity_number(self, settings: DatabaseSettings, connection: sa.Connection) -> int:
+        """Return a number that distinguishes this database from copies of it next to it."""
         ...
 
     def examine(self, connection: sa.Connection) -> list[tuple[str, str, str]]:
-        """Return what the database itself finds: what was looked at, its fault or "", and a note."""
+        """Check the database's own integrity; returns for each check its name, its error or "", and a note."""
         ...

@@ -18,7 +18,7 @@ _ID_MAX = 128
 _CLAIMABLE = (Status.PENDING, Status.RUNNING, Status.WAITING)
 
 
-# What every run does is built once: SQLAlchemy takes five times as long to build such a statement as to execute it.
+# Statements that every run uses are built once: building one takes SQLAlchemy five times as long as executing it.
 _THIS = workflow_states.c.workflow_exec_id == sa.bindparam("_id")
 _INSERT = insert_if_new(workflow_states).returning(workflow_states.c.workflow_exec_id)
 _GET = sa.select(workflow_states).where(_THIS)
@@ -56,12 +56,12 @@ class Execution:
 
 @dataclass(frozen=True, kw_only=True)
 class NewExecution:
-    """What is known of a run when it is accepted.
+    """A run as accepted.
 
     Args:
-        definition: the workflow as it then was.
+        definition: the workflow at that time.
         rerun_of: the run that this one repeats.
-        kept: the ends of tasks of that run that are not done again, by id.
+        kept: the ends of that run's tasks that are not run again, by task ID.
     """
 
     workflow_exec_id: str
@@ -75,10 +75,10 @@ class NewExecution:
 
 
 def insert_execution(connection: sa.Connection, new: NewExecution, *, owner: str | None) -> bool:
-    """Store an accepted run: RUNNING when `owner` executes it at once, else PENDING until someone claims it.
+    """Store an accepted run: RUNNING if `owner` executes it immediately, else PENDING until a process claims it.
 
     Returns:
-        False when a run of this id exists already; nothing is changed then.
+        False if a run with this ID already exists; nothing is changed then.
     """
     now = now_ms()
     values: dict[str, Any] = {
@@ -108,10 +108,10 @@ def finish_execution(
     error: dict[str, Any] | None = None,
     usage: list[dict[str, Any]] | None = None,
 ) -> bool:
-    """Write the end of a run, from any state that may lead there.
+    """Store the end of a run, from any state that allows it.
 
     Returns:
-        False when the run had already ended; what is stored then stays.
+        False if the run had already ended; the stored end is kept then.
     """
     now = now_ms()
     values: dict[str, Any] = {"_status": status, "_output": output, "_error": error, "_usage": usage, "_now": now}
@@ -119,23 +119,23 @@ def finish_execution(
 
 
 def claim_pending(connection: sa.Connection, owner: str, *, journal_format: int, limit: int) -> list[str]:
-    """Give up to `limit` runs that wait for a process to `owner`, and return their ids, the oldest first."""
+    """Claim up to `limit` waiting runs for `owner`, oldest first, and return their IDs."""
     waiting = (
         sa.select(workflow_states.c.workflow_exec_id)
         .where(*_is_claimable(journal_format))
         .order_by(workflow_states.c.created_ms, workflow_states.c.workflow_exec_id)
         .limit(limit)
-        # Runs that another process claims at this moment are passed over, not waited for.
+        # Skip runs that another process is claiming instead of waiting for it.
         .with_for_update(skip_locked=True)
     )
     return _claim(connection, waiting, owner)
 
 
 def claim_one(connection: sa.Connection, workflow_exec_id: str, owner: str, *, journal_format: int) -> bool:
-    """Give one run that nobody executes to `owner`, also one that was laid aside and is not due.
+    """Claim one run without an owner for `owner`, even if it is suspended and not due.
 
     Returns:
-        False when it has an owner, is paused, has ended, or has another format.
+        False if the run has an owner, is paused, has ended, or has another journal format.
     """
     wanted = (
         sa.select(workflow_states.c.workflow_exec_id)
@@ -153,7 +153,7 @@ def has_claimable(connection: sa.Connection, *, journal_format: int) -> bool:
 
 
 def release_run(connection: sa.Connection, workflow_exec_id: str, owner: str) -> None:
-    """Let go of one open run of `owner`."""
+    """Release one open run of `owner`."""
     connection.execute(
         sa.update(workflow_states)
         .where(workflow_states.c.workflow_exec_id == workflow_exec_id)
@@ -164,7 +164,7 @@ def release_run(connection: sa.Connection, workflow_exec_id: str, owner: str) ->
 
 
 def release_runs(connection: sa.Connection, owner: str) -> int:
-    """Let go of all open runs of `owner`, so that any process may take them; return how many."""
+    """Release all open runs of `owner` for any process to claim; return their number."""
     changed = connection.execute(
         sa.update(workflow_states)
         .where(workflow_states.c.owner == owner)
@@ -178,16 +178,16 @@ def get_execution(connection: sa.Connection, workflow_exec_id: str) -> Execution
     """Return one run.
 
     Raises:
-        NotFoundError: there is none of this id.
+        NotFoundError: the run does not exist.
     """
     return _get(connection, _GET, workflow_exec_id)
 
 
 def lock_execution(connection: sa.Connection, workflow_exec_id: str) -> Execution:
-    """Return one run that nobody else can change before the end of this transaction, to read it and then write it.
+    """Lock one run until the end of this transaction and return it, so that it can be read and then written.
 
     Raises:
-        NotFoundError: there is none of this id.
+        NotFoundError: the run does not exist.
     """
     return _get(connection, _LOCK, workflow_exec_id)
 
@@ -195,12 +195,12 @@ def lock_execution(connection: sa.Connection, workflow_exec_id: str) -> Executio
 def _get(connection: sa.Connection, query: sa.Select[Any], workflow_exec_id: str) -> Execution:
     row = connection.execute(query, {"_id": workflow_exec_id}).mappings().first()
     if row is None:
-        raise no_execution(workflow_exec_id)
+        raise execution_not_found(workflow_exec_id)
     return _execution(row)
 
 
 def get_status(connection: sa.Connection, workflow_exec_id: str) -> Status | None:
-    """Return the state of one run, None when there is none of this id."""
+    """Return the state of one run, None if it does not exist."""
     status = connection.execute(_GET_STATUS, {"_id": workflow_exec_id}).scalar()
     return None if status is None else Status(status)
 
@@ -213,14 +213,14 @@ def list_executions(
     statuses: Sequence[Status] = (),
     before: tuple[int, str] | None = None,
 ) -> list[Execution]:
-    """Return the latest `limit` runs, newest first, of one workflow or state where given.
+    """Return the latest `limit` runs, newest first, optionally of one workflow or in some states.
 
     Args:
-        connection: for reading.
-        limit: how many at most.
+        connection: a connection for reading.
+        limit: maximum number of runs.
         workflow_id: only runs of this workflow.
         statuses: only runs in one of these states.
-        before: `(created_ms, workflow_exec_id)` of a run, whose elders are wanted.
+        before: `(created_ms, workflow_exec_id)` of a run; only older runs are returned.
     """
     query = sa.select(workflow_states).order_by(
         workflow_states.c.created_ms.desc(), workflow_states.c.workflow_exec_id.desc()
@@ -248,16 +248,16 @@ def list_foreign_format(connection: sa.Connection, *, journal_format: int, limit
 
 
 def count_by_status(connection: sa.Connection) -> dict[Status, int]:
-    """Return how many runs are in each state; states without runs are left out."""
+    """Return the number of runs by state; states without runs are omitted."""
     query = sa.select(workflow_states.c.status, sa.func.count()).group_by(workflow_states.c.status)
     return {Status(status): count for status, count in connection.execute(query)}
 
 
 def check_execution_id(text: str) -> str:
-    """Return `text` when it may name a run.
+    """Return `text` if it is a valid execution ID.
 
     Raises:
-        UsageError: it is empty, longer than 128 characters, or holds other than letters, digits and `._:-`.
+        UsageError: it is empty, longer than 128 characters, or contains other than letters, digits and `._:-`.
     """
     if not is_execution_id(text):
         raise UsageError(
@@ -267,21 +267,22 @@ def check_execution_id(text: str) -> str:
 
 
 def is_execution_id(text: str) -> bool:
-    """Return whether `text` may name a run."""
+    """Return whether `text` is a valid execution ID."""
     return 0 < len(text) <= _ID_MAX and text.isascii() and all(sign.isalnum() or sign in "._:-" for sign in text)
 
 
-def no_execution(workflow_exec_id: str) -> NotFoundError:
-    """Return what is said when there is no run of this id."""
+def execution_not_found(workflow_exec_id: str) -> NotFoundError:
+    """Return the error for an execution that does not exist."""
     return NotFoundError(
-        f"no execution {workflow_exec_id!r} in this database", hint="list them with `compozy workflow list`"
+        f"execution {workflow_exec_id!r} not found in this database",
+        hint="list executions with `compozy workflow list`",
     )
 
 
 def describe_end(run: Execution) -> str:
-    """Return why nothing can be asked of a run any more."""
+    """Return why a run accepts no more requests."""
     if run.status is Status.MOVED:
-        return "it was moved to another database, where it goes on"
+        return "it was moved to another database and continues there"
     return f"it ended as {run.status.value}"
 
 
@@ -294,15 +295,15 @@ def _is_free(journal_format: int) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def _is_claimable(journal_format: int) -> tuple[sa.ColumnElement[bool], ...]:
-    # A run that was laid aside waits for its time, or for a signal, which sets it.
+    # A suspended run waits for its wake time; a signal sets it to now.
     is_due = sa.or_(workflow_states.c.wake_ms.is_(None), workflow_states.c.wake_ms <= now_ms())
     return (*_is_free(journal_format), is_due)
 
 
 def _claim(connection: sa.Connection, chosen: sa.Select[str], owner: str) -> list[str]:
-    """Give the `chosen` runs to `owner`.
+    """Claim the `chosen` runs for `owner`.
 
-    Their rows are locked as they are chosen, in a part of the query that is evaluated once.
+    Their rows are locked by a subquery that is evaluated once.
     """
     now = now_ms()
     locked = chosen.cte("chosen")
@@ -320,8 +321,8 @@ def _claim(connection: sa.Connection, chosen: sa.Select[str], owner: str) -> lis
     )
     ids = [run_id for _, run_id in sorted(tuple(row) for row in claimed)]
     if ids:
-        # The first task of a run that waited was stored with it; it begins now. One that is locked is being canceled by
-        # somebody who waits for this very transaction to end.
+        # The first task of a waiting run was stored with it and starts now. A locked task is being canceled by a
+        # transaction that waits for this one to end.
         waiting = (
             sa.select(task_states.c.task_exec_id)
             .where(task_states.c.workflow_exec_id.in_(ids))

@@ -1,7 +1,7 @@
-"""Rows of `executors`: the processes that execute runs, and the leases that say which of them live.
+"""Rows of `executors`: the processes that execute runs, and their leases.
 
-Leases are written and judged by one clock. On PostgreSQL it is the server's: processes on several machines share it,
-and none is taken for dead, or alive, because its own clock is wrong. On SQLite all processes are on the file's machine.
+Leases are written and compared by one clock. On PostgreSQL it is the server's, which processes on several machines
+share, so that a wrong local clock cannot expire or prolong a lease. On SQLite all processes run on the file's machine.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from compozy.clock import now_ms
 from compozy.database.status import OPEN
 from compozy.database.tables import executors, workflow_states
 
-# An open run of nobody that is known: its process may have died between its last claim and its farewell.
+# An open run whose owner is unknown: its process may have died between its last claim and its removal.
 _IS_ORPHAN = (
     workflow_states.c.owner.is_not(None),
     workflow_states.c.owner.not_in(sa.select(executors.c.executor_id)),
@@ -26,7 +26,7 @@ _IS_ORPHAN = (
 
 
 def insert_executor(connection: sa.Connection, executor_id: str, *, role: str, lease_ms: int) -> None:
-    """Store this process as one that executes runs, alive for the next `lease_ms`."""
+    """Register this process as an executor of runs, with a lease of `lease_ms`."""
     now = now_ms()
     values: dict[str, Any] = {
         "executor_id": executor_id,
@@ -40,7 +40,7 @@ def insert_executor(connection: sa.Connection, executor_id: str, *, role: str, l
 
 
 def renew_lease(connection: sa.Connection, executor_id: str, *, lease_ms: int) -> bool:
-    """Stay alive for the next `lease_ms`; False when this process was already taken for dead."""
+    """Extend the lease by `lease_ms` from now; False if it had expired and this process was removed."""
     changed = connection.execute(
         sa.update(executors)
         .where(executors.c.executor_id == executor_id)
@@ -50,13 +50,13 @@ def renew_lease(connection: sa.Connection, executor_id: str, *, lease_ms: int) -
 
 
 def list_executor_ids(connection: sa.Connection) -> list[str]:
-    """Return the processes that are not known to be dead."""
+    """Return the registered processes."""
     query = sa.select(executors.c.executor_id).order_by(executors.c.executor_id)
     return list(connection.execute(query).scalars())
 
 
-def list_living(connection: sa.Connection) -> list[str]:
-    """Return the processes whose lease runs, each as `role on host, pid 1`."""
+def list_live_executors(connection: sa.Connection) -> list[str]:
+    """Return the processes with a valid lease, each as `role on host, pid 1`."""
     living = (
         sa.select(executors.c.role, executors.c.host, executors.c.pid)
         .where(executors.c.lease_until_ms >= _clock_ms(connection))
@@ -66,39 +66,39 @@ def list_living(connection: sa.Connection) -> list[str]:
 
 
 def has_expired_executors(connection: sa.Connection) -> bool:
-    """Return whether a lease has expired, or an open run belongs to a process that is gone."""
+    """Return whether a lease has expired, or an open run belongs to an unknown process."""
     expired = sa.exists().where(executors.c.lease_until_ms < _clock_ms(connection))
     orphaned = sa.exists().where(*_IS_ORPHAN)
     return bool(connection.execute(sa.select(sa.or_(expired, orphaned))).scalar())
 
 
 def delete_executor(connection: sa.Connection, executor_id: str) -> None:
-    """Forget a process that ends in order."""
+    """Remove a process that shuts down gracefully."""
     connection.execute(sa.delete(executors).where(executors.c.executor_id == executor_id))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reaped:
-    """How many processes were forgotten, and how many of their runs are free."""
+    """The number of removed processes, and of their released runs."""
 
     executors: int
     runs: int
 
 
 def reap_expired_executors(connection: sa.Connection, *, except_id: str | None = None) -> Reaped:
-    """Forget processes whose lease expired, and free their open runs for others to claim.
+    """Remove processes whose lease expired, and release their open runs for others to claim.
 
-    Rows that another transaction has locked are left to the next call: a process that stopped within a transaction
-    delays the runs that it locked, and no others.
+    Rows locked by another transaction are left to the next call: a process that stopped within a transaction delays
+    only the runs that it locked.
 
     Args:
-        connection: within a transaction.
-        except_id: when given, every other process is gone whatever its lease says (its file lock was free).
+        connection: a connection in a transaction.
+        except_id: if set, every other process is removed whatever its lease says (its file lock was free).
     """
     clock_ms = _clock_ms(connection)
     is_expired = executors.c.lease_until_ms < clock_ms if except_id is None else executors.c.executor_id != except_id
     expired = sa.select(executors.c.executor_id).where(is_expired).with_for_update(skip_locked=True).cte("expired")
-    # Deleted first: a process that renews its lease concurrently either survives or notices that it was reaped.
+    # Delete first: a process renewing its lease concurrently either survives or notices that it was reaped.
     deleted = connection.execute(
         sa.delete(executors)
         .where(executors.c.executor_id.in_(sa.select(expired.c.executor_id)))
@@ -112,7 +112,7 @@ def reap_expired_executors(connection: sa.Connection, *, except_id: str | None =
         .values(owner=None, updated_ms=now_ms())
         .returning(run_id)
     ).all()
-    # Counted by rows: Python's SQLite driver does not count the changes of a statement that begins with WITH.
+    # Count the returned rows: Python's SQLite driver does not count the changes of a statement that starts with WITH.
     return Reaped(executors=len(deleted), runs=len(freed))
 
 

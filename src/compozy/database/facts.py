@@ -1,4 +1,4 @@
-"""Rows of `compozy_facts`: which project a database belongs to, and which database it is."""
+"""Rows of `compozy_facts`: the project that a database belongs to, and the database's own ID."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from compozy.errors import DatabaseError
 from compozy.ids import new_database_id
 
 _PROJECT = "project"
-# Made with the tables, and never changed. A copy has it too; see `Database.identify`.
+# Created with the tables and never changed. A copy has it too; see `Database.identify`.
 DATABASE_ID = "database_id"
 
 
 def claim_for_project(connection: sa.Connection, project: str, location: str) -> None:
-    """Give a new database to `project`; a database has one project for its life.
+    """Assign a new database to `project`; a database belongs to one project for its lifetime.
 
     Raises:
-        DatabaseError: it belongs to another one.
+        DatabaseError: the database belongs to another project.
     """
     if get_project(connection) is None:
-        # Another process may give it to another project at this moment; who comes second looks again.
+        # Another process may concurrently assign another project. The second one reads what the first one wrote.
         connection.execute(insert_if_new(facts), {"name": _PROJECT, "value": project})
     refuse_other_project(connection, project, location)
 
 
 def refuse_other_project(connection: sa.Connection, project: str, location: str) -> None:
-    """Refuse a database that has another project than `project`.
+    """Refuse a database that belongs to another project than `project`.
 
     Raises:
-        DatabaseError: it has.
+        DatabaseError: it does.
     """
     owner = get_project(connection)
     if owner not in {None, project}:
@@ -41,20 +41,20 @@ def refuse_other_project(connection: sa.Connection, project: str, location: str)
 
 
 def get_project(connection: sa.Connection) -> str | None:
-    """Return the name of the project that this database belongs to, None while it is new."""
+    """Return the name of the project that this database belongs to, None if it is new."""
     return connection.execute(sa.select(facts.c.value).where(facts.c.name == _PROJECT)).scalar()
 
 
 def name_database(connection: sa.Connection) -> None:
-    """Give a database that has none the id by which it is told from others."""
+    """Assign an ID to a database without one."""
     connection.execute(insert_if_new(facts), {"name": DATABASE_ID, "value": new_database_id()})
 
 
 def get_database_id(connection: sa.Connection) -> str | None:
-    """Return the id of this database, None when it is older than such ids."""
+    """Return the database ID, None if the database is older than such IDs."""
     return connection.execute(sa.select(facts.c.value).where(facts.c.name == DATABASE_ID)).scalar()
 
 
 def ping(connection: sa.Connection) -> None:
-    """Ask the database for nothing, to see that it answers."""
+    """Run an empty query to check that the database responds."""
     connection.execute(sa.select(1))

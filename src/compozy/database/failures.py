@@ -1,4 +1,4 @@
-"""What a database error means for the user, in words."""
+"""Explains database errors to users."""
 
 from __future__ import annotations
 
@@ -15,56 +15,56 @@ _SQLITE: tuple[tuple[tuple[str, ...], type[DatabaseError], str, str], ...] = (
         ("database is locked", "database table is locked"),
         DatabaseLockedError,
         "database is locked: another program holds {location} for longer than database.busy_timeout",
-        "end that program, or raise database.busy_timeout; nothing was lost",
+        "stop that program, or raise database.busy_timeout; nothing was lost",
     ),
     (
         ("database or disk is full",),
         DatabaseError,
-        "no space is left for the database {location}",
-        "free space on its disk and start again: unfinished runs go on where they were",
+        "no space left for the database {location}",
+        "free disk space and start again: unfinished runs resume where they were",
     ),
     (
         ("file is not a database", "malformed", "database corruption"),
         DatabaseError,
         "the database {location} is damaged",
-        "restore it from a backup; the file was left as it is",
+        "restore it from a backup; the file was not changed",
     ),
     (
         ("readonly database", "read-only"),
         DatabaseError,
         "the database {location} cannot be written",
-        "give this user the right to write the file and its folder",
+        "give this user permission to write the file and its folder",
     ),
     (
         ("unable to open database file",),
         DatabaseError,
         "the database {location} cannot be opened",
-        "check that its folder exists and that this user may read and write it",
+        "check that its folder exists and that this user can read and write it",
     ),
     (
         ("no such table", "no such column"),
         DatabaseError,
-        "the database {location} lacks a part of itself: {cause}",
+        "the database {location} is missing a table or column: {cause}",
         "another program changed it; restore it from a backup",
     ),
     (
         ("disk i/o error",),
         DatabaseError,
         "the disk of the database {location} reports an error",
-        "check the disk; unfinished runs go on where they were once it works",
+        "check the disk; unfinished runs resume where they were once it works",
     ),
 )
 
 
 @contextmanager
 def explain_failures(location: str) -> Generator[None, None, None]:
-    """Turn a driver's exception into a DatabaseError that says what to do.
+    """Convert a driver's exception to a DatabaseError that says what to do.
 
     Args:
-        location: the database as the user knows it, without secrets.
+        location: the database as shown to the user, without secrets.
 
     Raises:
-        DatabaseError: whatever the driver raised, in words.
+        DatabaseError: the driver's exception, explained.
     """
     try:
         yield
@@ -76,13 +76,13 @@ def explain_failure(error: Exception, location: str) -> DatabaseError:
     """Return the DatabaseError for a driver's exception."""
     if isinstance(error, PoolTimeoutError):
         return DatabaseError(
-            f"no connection to the database {location} became free in time",
-            hint="raise database.max_open_conns, or run fewer workflows at once; nothing was lost",
+            f"timed out waiting for a free connection to the database {location}",
+            hint="raise database.max_open_conns, or run fewer workflows concurrently; nothing was lost",
             details={"cause": str(error)},
         )
     original = getattr(error, "orig", None) or error
     if type(original).__module__.startswith("psycopg"):
-        # Loaded here: who uses SQLite does without that driver.
+        # Imported here: SQLite projects do not need this driver.
         from compozy.database.postgres_failures import explain_postgres
 
         return explain_postgres(original, location)

@@ -1,4 +1,4 @@
-"""The one way in which JSON is written to and read from the database, the same on every driver."""
+"""JSON as written to and read from the database, the same on every driver."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import sqlalchemy as sa
 
 
 def dump_json(value: Any) -> str:
-    """Return `value` as compact JSON text; keys keep their order, text stays readable.
+    """Return `value` as compact JSON text; keys keep their order, and non-ASCII characters are not escaped.
 
     Raises:
-        ValueError: `value` holds NaN, an infinity, or something that JSON has no form for.
+        ValueError: `value` contains NaN, an infinity, or a type that JSON does not have.
     """
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     try:
         text.encode()
     except UnicodeEncodeError:
-        # Half of a surrogate pair: legal in JSON as an escape, but not in UTF-8.
+        # An unpaired surrogate: valid in JSON as an escape, but not in UTF-8.
         return json.dumps(value, separators=(",", ":"), allow_nan=False)
     return text
 
@@ -29,7 +29,7 @@ def load_json(text: str) -> Any:
 
 
 class JsonText(sa.types.TypeDecorator[Any]):
-    """A column of JSON kept as text. NULL is "nothing there"; JSON null is the text `null`, read as None too."""
+    """A column of JSON stored as text. NULL means "no value"; JSON null is the text `null` and is read as None too."""
 
     impl = sa.Text
     cache_ok = True

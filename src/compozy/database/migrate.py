@@ -1,7 +1,7 @@
-"""Bringing the tables up to date, or one step back: automatic on start, or by `compozy migrate`.
+"""Migrates the tables up or one revision down, on start or with `compozy migrate`.
 
-The revisions run by Alembic, each `up` or `down` in one transaction that holds the write lock, so that a killed
-process leaves either the old tables or the new ones. The version is read without Alembic, which takes long to import.
+Alembic runs each revision's `up` or `down` in one transaction that holds the write lock, so that a killed process
+leaves either the old tables or the new ones. The version is read without Alembic, which is slow to import.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from compozy.database.database import Database
-from compozy.database.executors import list_living
+from compozy.database.executors import list_live_executors
 from compozy.database.facts import name_database
 from compozy.database.tables import VERSION_TABLE
 from compozy.errors import DatabaseError, DatabaseOwnedError, UsageError
 
-# Every revision in order. A test compares this with the folders.
+# All revisions in order. A test compares them with the folders.
 REVISIONS = ("0001", "0002", "0003", "0004")
 BASE = "base"
 _version = sa.table(VERSION_TABLE, sa.column("version_num"))
@@ -27,20 +27,20 @@ _version = sa.table(VERSION_TABLE, sa.column("version_num"))
 
 @dataclass(frozen=True, kw_only=True)
 class MigrationStatus:
-    """Where a database stands: its revision ("base" when empty), and the revisions it lacks."""
+    """A database's revision ("base" when empty), and its pending revisions."""
 
     current: str
     latest: str
     pending: tuple[str, ...]
 
 
-# Where a database stands that nobody has made yet.
+# The status of a database that has not been created yet.
 NO_DATABASE = MigrationStatus(current=BASE, latest=REVISIONS[-1], pending=REVISIONS)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loss:
-    """What a step down deletes: rows by table, and the journal's rows where it goes too."""
+    """What rolling back deletes: rows by table, and the journal's rows if it is dropped too."""
 
     target: str
     rows: dict[str, int]
@@ -53,10 +53,10 @@ class Loss:
 
 
 def read_status(database: Database) -> MigrationStatus:
-    """Return where `database` stands, changing nothing.
+    """Return the migration status of `database` without changing it.
 
     Raises:
-        DatabaseError: it was made by a newer Compozy, or belongs to another program.
+        DatabaseError: the database is from a newer Compozy, or belongs to another program.
     """
     with database.read() as connection:
         tables = set(sa.inspect(connection).get_table_names())
@@ -66,8 +66,8 @@ def read_status(database: Database) -> MigrationStatus:
         current = connection.execute(sa.select(_version.c.version_num)).scalar() or BASE
     if current != BASE and current not in REVISIONS:
         raise DatabaseError(
-            f"the database {database.location} was made by a newer Compozy (revision {current}; this one knows "
-            f"{REVISIONS[-1]})",
+            f"the database {database.location} was created by a newer Compozy (revision {current}; this version "
+            f"supports up to {REVISIONS[-1]})",
             hint="install that version again; nothing was changed",
         )
     done = REVISIONS.index(current) + 1 if current != BASE else 0
@@ -75,15 +75,15 @@ def read_status(database: Database) -> MigrationStatus:
 
 
 def migrate_up(database: Database) -> tuple[str, ...]:
-    """Apply the revisions that are missing and return them; of several processes at once, one does it.
+    """Apply the pending revisions and return them; of several concurrent processes, only one does so.
 
     Raises:
-        DatabaseError: as `read_status`, or the database refused.
+        DatabaseError: as for `read_status`, or the database failed.
     """
     if not read_status(database).pending:
         return ()
     with database.migrating() as alone:
-        # Asked again: another process may have done it while this one waited.
+        # Read again: another process may have migrated while this one waited.
         pending = read_status(alone).pending
         if pending:
             with alone.write() as connection:
@@ -93,11 +93,11 @@ def migrate_up(database: Database) -> tuple[str, ...]:
 
 
 def measure_down(database: Database, target: str | None) -> Loss | None:
-    """Return what going down to `target` (default one revision) deletes; None when there is nothing to undo.
+    """Return what rolling back to `target` (default one revision) deletes; None if there is nothing to roll back.
 
     Raises:
         UsageError: `target` is not a revision below the current one.
-        DatabaseError: as `read_status`.
+        DatabaseError: as for `read_status`.
     """
     current = read_status(database).current
     if current == BASE:
@@ -114,11 +114,11 @@ def measure_down(database: Database, target: str | None) -> Loss | None:
 
 
 def migrate_down(database: Database, target: str) -> None:
-    """Undo the revisions above `target`, deleting what `measure_down` counted.
+    """Roll back the revisions above `target`, deleting what `measure_down` counted.
 
     Raises:
-        DatabaseOwnedError: processes execute runs on it.
-        DatabaseError: the database refused; it is as it was.
+        DatabaseOwnedError: other processes execute runs on the database.
+        DatabaseError: the database failed, and is unchanged.
     """
     current = read_status(database).current
     modules = [_revision_module(database.driver.name, revision) for revision in _revisions_to_undo(current, target)]
@@ -137,7 +137,7 @@ def _revisions_to_undo(current: str, target: str | None) -> tuple[str, ...]:
         return REVISIONS[: position + 1]
     if target not in REVISIONS[:position]:
         known = ", ".join((BASE, *REVISIONS[:position]))
-        raise UsageError(f"cannot go down to {target!r} from {current}", hint=f"possible: {known}")
+        raise UsageError(f"cannot roll back from {current} to {target!r}", hint=f"possible: {known}")
     return REVISIONS[REVISIONS.index(target) + 1 : position + 1]
 
 
@@ -169,18 +169,18 @@ def _refuse_foreign(database: Database, tables: set[str]) -> None:
     if foreign is not None:
         other = "file in database.path" if database.is_exclusive else "database in database.dbname"
         raise DatabaseError(
-            f"the database {database.location} belongs to another program (it has a table {foreign!r})",
-            hint=f"name another {other}; nothing was changed",
+            f"the database {database.location} belongs to another program (it contains the table {foreign!r})",
+            hint=f"set another {other}; nothing was changed",
         )
 
 
 def refuse_while_used(database: Database, connection: sa.Connection) -> None:
-    """Refuse to take rows from under other processes; on a SQLite file the owner's lock has done so already.
+    """Refuse to delete rows that other processes use; on a SQLite file the owner lock has already done so.
 
     Raises:
-        DatabaseOwnedError: processes execute runs on it.
+        DatabaseOwnedError: other processes execute runs on the database.
     """
-    living = [] if database.is_exclusive else list_living(connection)
+    living = [] if database.is_exclusive else list_live_executors(connection)
     if living:
         raise DatabaseOwnedError(
             f"{len(living)} process(es) execute runs on {database.location}: {', '.join(living)}",

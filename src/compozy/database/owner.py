@@ -1,4 +1,4 @@
-"""Which process executes runs on a SQLite file: locks that the kernel releases when their holder dies."""
+"""The locks of the process that executes runs on a SQLite file; the kernel releases them when it dies."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _SUFFIX = ".owner"
 _LOCKS = Path("/proc/locks")
 _LOCKS_DATABASE = sys.platform == "linux"
 _POLL_S = 0.05
-# How long a process waits before it says whom it waits for.
+# How long a process waits before it reports which process it waits for.
 _PATIENCE_S = 0.3
 
 
 class OwnerLock:
-    """Exclusive right to execute runs on one file, held from `acquire` to `release` or the end of the process.
+    """Exclusive right to execute runs on one file, from `acquire` until `release` or the end of the process.
 
     The file next to the database says which process holds the lock. On Linux the database itself is locked too: a hard
     link to it has another owner file, and an owner file can be removed. Elsewhere this would block SQLite's own locks.
@@ -38,15 +38,15 @@ class OwnerLock:
         self._database: int | None = None
 
     def acquire(self, holder: dict[str, Any], *, wait_s: float, on_wait: Callable[[str], None] | None = None) -> None:
-        """Take the lock and write into it who holds it.
+        """Acquire the lock and write `holder` into its file.
 
         Args:
-            holder: JSON for those who find the lock taken: `pid`, `command`, and of a server `url`.
-            wait_s: how long to wait for another process. A server is not waited for: it lasts, and takes runs.
-            on_wait: told once, after a moment, whom this process waits for.
+            holder: JSON that describes this process to others: `pid`, `command`, and `url` for a server.
+            wait_s: how long to wait for another process. A server is not waited for: it lasts, and accepts runs itself.
+            on_wait: called once, after a moment, with the process that holds the lock.
 
         Raises:
-            DatabaseOwnedError: another process still holds it after `wait_s`, or a server does.
+            DatabaseOwnedError: another process still holds the lock after `wait_s`, or a server does.
             DatabaseError: the lock file cannot be written.
         """
         began_s = monotonic_s()
@@ -61,7 +61,7 @@ class OwnerLock:
                 on_wait = None
             time.sleep(_POLL_S)
         self._file = file
-        # Without room for it on the disk, others are told less; the lock holds all the same.
+        # A full disk only hides the details from other processes. The lock is held all the same.
         with suppress(OSError):
             os.ftruncate(file, 0)
             os.pwrite(file, json.dumps(holder).encode(), 0)
@@ -69,7 +69,7 @@ class OwnerLock:
     def release(self) -> None:
         """Release the lock once the database is closed; does nothing if it is not held."""
         if self._file is not None:
-            # Cleared, not removed: removing it would let two later processes lock two different files.
+            # Truncate, do not remove: otherwise two later processes could lock two different files.
             os.ftruncate(self._file, 0)
             os.close(self._file)
             self._file = None
@@ -106,31 +106,31 @@ class OwnerLock:
         except OSError as error:
             raise DatabaseError(
                 f"cannot write {str(self._path)!r}: {error.strerror}",
-                hint="SQLite needs to write files beside the database; change the folder's owner or mode",
+                hint="SQLite needs to write files next to the database; change the folder's owner or mode",
             ) from error
 
     def _owned_error(self, holder: dict[str, Any], wait_s: float) -> DatabaseOwnedError:
         is_server = "url" in holder
-        waited = f" and did not let go within {wait_s:g} s" if wait_s and not is_server else ""
+        waited = f" and did not finish within {wait_s:g} s" if wait_s and not is_server else ""
         return DatabaseOwnedError(
             f"{_name_of(holder)} executes runs on {str(self._database_path)!r}{waited}",
-            hint="end that process, or use another database.path"
+            hint="stop that process, or use another database.path"
             if is_server
-            else "wait longer with --wait-for-lock, end that process, or use another database.path",
+            else "wait longer with --wait-for-lock, stop that process, or use another database.path",
             details={"holder": holder},
         )
 
 
 def read_server_url(database_path: Path) -> str | None:
-    """Return the address of the server that executes runs on a SQLite file, None when there is none."""
+    """Return the URL of the server that executes runs on a SQLite file, or None."""
     try:
         file = os.open(_owner_path(database_path), os.O_RDONLY | os.O_CLOEXEC)
     except (OSError, ValueError):
         return None
     try:
         url = _read_holder(file).get("url")
-        # What a killed server wrote stays; only while it lives is the file locked. Looked at second, because who tries
-        # the lock has it for a moment.
+        # What a killed server wrote stays, but the file is locked only while it lives. Check the lock second:
+        # trying it takes it for a moment.
         return url if isinstance(url, str) and _is_locked(file) else None
     finally:
         os.close(file)
@@ -195,7 +195,7 @@ def _try_lock(file: int) -> bool:
 
 
 def _read_holder(file: int) -> dict[str, Any]:
-    """Return what the process that holds the lock wrote, {} when that is unreadable."""
+    """Return what the lock holder wrote, {} if it is unreadable."""
     try:
         holder: Any = json.loads(os.pread(file, 4096, 0) or b"{}")
     except ValueError:

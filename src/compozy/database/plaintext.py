@@ -1,4 +1,4 @@
-"""Text columns that are no JSON: names, ids and states, the same on every driver."""
+"""Text columns for names, IDs and states, the same on every driver."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from compozy.errors import UsageError
 
 
 class UnstorableTextError(UsageError, DontWrapMixin):
-    """A name or an id that no database can hold. SQLAlchemy lets it pass as it is."""
+    """A name or ID that a database cannot store. SQLAlchemy does not wrap it."""
 
 
 class PlainText(sa.types.TypeDecorator[str]):
-    """A column of text. What PostgreSQL cannot hold is refused everywhere: NUL, and halves of surrogate pairs."""
+    """A text column. What PostgreSQL cannot store is refused everywhere: NUL, and unpaired surrogates."""
 
     impl = sa.Text
     cache_ok = True
@@ -22,13 +22,13 @@ class PlainText(sa.types.TypeDecorator[str]):
         """Return `value`.
 
         Raises:
-            UnstorableTextError: it holds a character that cannot be stored.
+            UnstorableTextError: it contains a character that cannot be stored.
         """
         if value is None or (value.isascii() and "\0" not in value):
             return value
         if "\0" in value or any("\ud800" <= sign <= "\udfff" for sign in value):
             raise UnstorableTextError(
-                f"{value!r} cannot be stored: names and ids may hold neither NUL nor half of a character",
-                hint="take that character out; in JSON, such as inputs and outputs, it is allowed",
+                f"{value!r} cannot be stored: names and ids must not contain NUL or half of a surrogate pair",
+                hint="remove that character; it is allowed in JSON, such as inputs and outputs",
             )
         return value

@@ -1,7 +1,7 @@
-"""A pool that keeps the connections of a burst for a moment, and closes those that a quiet time leaves over.
+"""A connection pool that keeps extra connections for a moment after a burst, and closes idle ones.
 
-SQLAlchemy's own closes each connection beyond `pool_size` as soon as it is returned, and opens another one for the next
-who asks: with ten runs at once on PostgreSQL that took half of the time.
+SQLAlchemy's own pool closes each connection beyond `pool_size` as soon as it is returned, and opens a new one for the
+next request: with ten concurrent runs on PostgreSQL that took half of the time.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from compozy.clock import monotonic_s
 
-# How long a connection beyond those that are kept waits for more work.
+# How long an extra connection is kept for more work.
 _BURST_S = 5.0
 _IDLE_SINCE = "idle_since_s"
 
 
 def pool_that_keeps(kept: int, *, idle_s: float) -> type[QueuePool]:
-    """Return a kind of pool that closes what is idle for `idle_s`, and beyond `kept` connections after a moment.
+    """Return a pool class that closes connections idle for `idle_s`, and those beyond `kept` after a moment.
 
-    It looks whenever a connection is returned; each process that executes runs does so every few seconds.
+    It checks whenever a connection is returned; each process that executes runs returns one every few seconds.
     """
 
     class KeepingPool(QueuePool):
-        """As above. A class of its own, because SQLAlchemy makes pools anew without further arguments."""
+        """See above. A new class, because SQLAlchemy recreates pools without further arguments."""
 
         def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
             record.info[_IDLE_SINCE] = monotonic_s()
@@ -35,7 +35,7 @@ def pool_that_keeps(kept: int, *, idle_s: float) -> type[QueuePool]:
                 self._dec_overflow()
 
         def _take_idle(self) -> Iterator[Any]:
-            """Take out those that have waited too long: in a pool that gives out the latest first, the first ones."""
+            """Remove connections idle for too long: the pool hands out the latest first, so they are the first ones."""
             waiting: Any = self._pool
             with waiting.mutex:
                 queue = waiting.queue

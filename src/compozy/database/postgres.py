@@ -1,4 +1,4 @@
-"""PostgreSQL, set up for production: where it is, how connections are made and kept, and one migration at a time."""
+"""PostgreSQL for production: its address, how connections are created and kept, and one migration at a time."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from compozy.database.postgres_schemas import JOURNAL_SCHEMA
 from compozy.database.tables import OUR_TABLES
 from compozy.errors import DatabaseError
 
-# One number for all versions of Compozy: "compozy" on a telephone's keys.
+# The same number in all versions of Compozy: "compozy" on a telephone keypad.
 _MIGRATION_LOCK = 2667699
 _MIGRATION_POLL_S = 0.1
 _MIGRATION_PATIENCE_S = 600.0
 # A process that stops within a transaction (SIGSTOP, a frozen machine, a cut network) keeps its locks until the server
-# ends the session. All limits are shorter than a lease, so that they are free by the time that its runs are taken over.
+# ends the session. All limits are shorter than a lease, so that the locks are free before its runs are claimed.
 _IDLE_TRANSACTION_MS = 5_000
 _LOCK_TIMEOUT_MS = 8_000
 _SERVER_TIMEOUT_MS = 8_000
 # For a transaction that reads a document while it is open, and for one that only reads.
 _BULK_IDLE_MS = 600_000
 _POOL_TIMEOUT_S = 60.0
-# The engine's notification listener takes one connection out of the pool for good.
+# The engine's notification listener permanently takes one connection from the pool.
 _LISTENER = 1
 _OLDEST_SERVER = 130000
-# As `sslrootcert`, the authorities that the system trusts.
+# As `sslrootcert`: the certificate authorities that the system trusts.
 SYSTEM_AUTHORITIES = "system"
 _SSL_FILES = ("sslrootcert", "sslcert", "sslkey")
-# A server that vanished is noticed within a lease, by reading and by writing.
+# Detect a vanished server within a lease, when reading and when writing.
 _ALIVE = {
     "connect_timeout": 10,
     "keepalives_idle": 4,
@@ -49,7 +49,7 @@ _ALIVE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 8_000,
 }
-# The same on the server's side, about this process. Sockets of the Unix domain ignore it.
+# The same on the server's side, for this process. Unix domain sockets ignore it.
 _PEER_ALIVE = {
     "tcp_keepalives_idle": 4,
     "tcp_keepalives_interval": 1,
@@ -59,13 +59,13 @@ _PEER_ALIVE = {
 
 
 def connection_parameters(settings: DatabaseSettings) -> dict[str, Any]:
-    """Return what the driver needs to connect, from `conn_string` or from the parts.
+    """Return the driver's connection parameters, from `conn_string` or from the separate settings.
 
-    The address never depends on the caller's environment: a PGDATABASE or PGHOSTADDR that is set for another program
-    must not lead to another database. What proves who connects may come from there (PGPASSWORD, ~/.pgpass).
+    The address never depends on the environment: a PGDATABASE or PGHOSTADDR set for another program must not lead to
+    another database. Credentials may come from it (PGPASSWORD, ~/.pgpass).
 
     Raises:
-        DatabaseError: `conn_string` cannot be read, or no database is named.
+        DatabaseError: `conn_string` cannot be parsed, or no database is named.
     """
     given = _parse(settings.conn_string.get_secret_value()) if settings.conn_string else _parts(settings)
     secret = settings.password.get_secret_value() if settings.password else None
@@ -84,24 +84,24 @@ def connection_parameters(settings: DatabaseSettings) -> dict[str, Any]:
 
 
 def describe_location(settings: DatabaseSettings) -> str:
-    """Return the address as messages show it: `postgres://user@host:5432/dbname`, without any secret."""
+    """Return the address as shown in messages: `postgres://user@host:5432/dbname`, without secrets."""
     given = connection_parameters(settings)
     user = f"{given['user']}@" if given.get("user") else ""
     host = str(given["host"])
     shown = f"[{host}]" if ":" in host and "," not in host else host
-    # A socket's folder keeps its slashes, the port then is part of the file's name.
+    # A socket folder keeps its slashes; the port is then part of the file name.
     return f"postgres://{user}{shown}:{given['port']}/{given['dbname']}"
 
 
 def make_engine(
     settings: DatabaseSettings, *, read_only: bool = False, lock_timeout_ms: int | None = None
 ) -> sa.Engine:
-    """Return the engine of everything, the journal included, with as many connections as the settings allow.
+    """Return the engine for everything, including the journal, with as many connections as the settings allow.
 
     Args:
-        settings: where the database is.
-        read_only: for queries only.
-        lock_timeout_ms: how long a statement waits for a lock; 0 for no limit, default is less than a lease.
+        settings: the database settings.
+        read_only: whether to allow queries only.
+        lock_timeout_ms: how long a statement waits for a lock; 0 for no limit, by default shorter than a lease.
     """
     limit = max(2, settings.max_open_conns - _LISTENER)
     return _engine(
@@ -113,13 +113,13 @@ def make_engine(
         max_overflow=0,
         pool_timeout=_POOL_TIMEOUT_S,
         pool_recycle=max(1, int(settings.conn_max_lifetime)),
-        # The latest used first, so that those that a quiet time leaves over grow old together.
+        # Hand out the latest connection first, so that unused ones grow idle together.
         pool_use_lifo=True,
     )
 
 
 def make_reader_engine(engine: sa.Engine) -> sa.Engine:
-    """Return `engine` for queries: on the same connections, and without the round trips of a transaction."""
+    """Return `engine` for queries: on the same connections, without the round trips of a transaction."""
     return engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
@@ -127,7 +127,7 @@ def check_server(connection: sa.Connection, location: str, *, to_write: bool) ->
     """Refuse a server that cannot hold our tables.
 
     Raises:
-        DatabaseError: it is too old, stores text in another encoding than UTF-8, or only reads.
+        DatabaseError: the server is too old, does not store text as UTF-8, or is read-only.
     """
     version, encoding, standby, read_only = connection.exec_driver_sql(
         "SELECT current_setting('server_version_num')::int, current_setting('server_encoding'), "
@@ -140,19 +140,19 @@ def check_server(connection: sa.Connection, location: str, *, to_write: bool) ->
         )
     if encoding != "UTF8":
         raise DatabaseError(
-            f"the database {location} stores text as {encoding}, which cannot hold every text",
-            hint="make another one with `createdb --encoding=UTF8 --template=template0`",
+            f"the database {location} stores text as {encoding}, which cannot represent every character",
+            hint="create another database with `createdb --encoding=UTF8 --template=template0`",
         )
     if to_write and (standby or read_only):
-        what = "is a standby that only reads" if standby else "only allows reading"
+        what = "is a read-only standby" if standby else "is read-only"
         raise DatabaseError(
             f"the database {location} {what}",
-            hint="name the primary server in database.host; runs need a database that can be written",
+            hint="set database.host to the primary server; runs need a writable database",
         )
 
 
 class PostgresDriver:
-    """PostgreSQL's own ways."""
+    """The behavior specific to PostgreSQL."""
 
     name = "postgres"
     location_key = "url"
@@ -163,14 +163,14 @@ class PostgresDriver:
         self.journal_schema: str | None = journal_schema
 
     def begin_write(self, connection: sa.Connection) -> None:
-        """Do nothing: the first statement begins it, and rows are locked as they are changed."""
+        """Do nothing: the first statement starts the transaction, and rows are locked as they are changed."""
 
     def allow_pauses(self, connection: sa.Connection) -> None:
-        """Let this transaction stand still for minutes."""
+        """Allow this transaction to stay idle for minutes."""
         connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {_BULK_IDLE_MS}")
 
     def find_foreign(self, tables: Iterable[str]) -> str | None:
-        """Return a table that has a name of ours; others may share the database."""
+        """Return a table that has the name of one of ours; the database may be shared."""
         return min(OUR_TABLES.intersection(tables), default=None)
 
     def list_journal(self, connection: sa.Connection) -> list[str]:
@@ -186,9 +186,9 @@ class PostgresDriver:
     def migrating(
         self, settings: DatabaseSettings, engine: sa.Engine, location: str
     ) -> Generator[sa.Engine, None, None]:
-        """Hold an advisory lock of the server, which ends with its connection: a dead process has none."""
+        """Hold an advisory lock on the server, which ends with its connection, so a dead process holds none."""
         del engine
-        # Connections of its own: the pool may be small, and no limit of theirs fits a long migration.
+        # Uses its own connections: the pool may be small, and its limits are too short for a long migration.
         alone = _engine(settings, read_only=False, poolclass=NullPool, idle_transaction_ms=0, lock_timeout_ms=0)
         try:
             with alone.connect().execution_options(isolation_level="AUTOCOMMIT") as holder:
@@ -199,7 +199,7 @@ class PostgresDriver:
 
     @contextmanager
     def snapshot(self, engine: sa.Engine, readers: sa.Engine) -> Generator[sa.Connection, None, None]:
-        """Begin a transaction that only reads, and all of whose queries see the same moment."""
+        """Start a read-only transaction whose queries all see the same snapshot."""
         del readers
         with engine.connect().execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
@@ -207,14 +207,14 @@ class PostgresDriver:
             self.allow_pauses(connection)
             yield connection
 
-    def number_of(self, settings: DatabaseSettings, connection: sa.Connection) -> int:
-        """Return the server's number of the database."""
+    def identity_number(self, settings: DatabaseSettings, connection: sa.Connection) -> int:
+        """Return the server's OID of the database."""
         del settings
         query = "SELECT oid::bigint FROM pg_database WHERE datname = current_database()"
         return int(connection.exec_driver_sql(query).scalar_one())
 
     def examine(self, connection: sa.Connection) -> list[tuple[str, str, str]]:
-        """Look for indexes that were left unfinished, and constraints that were never validated."""
+        """Look for unfinished indexes and constraints that were never validated."""
         broken = "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid OR NOT indisready"
         loose = "SELECT conname FROM pg_constraint WHERE NOT convalidated"
         size = int(connection.exec_driver_sql("SELECT pg_database_size(current_database())").scalar_one())
@@ -225,13 +225,13 @@ class PostgresDriver:
 
 
 def _lock(holder: sa.Connection, location: str) -> None:
-    """Ask until the lock is free. Waiting *in* the server would block the CREATE INDEX CONCURRENTLY of who holds it."""
+    """Poll for the lock. Waiting *in* the server would block the CREATE INDEX CONCURRENTLY of its holder."""
     deadline = monotonic_s() + _MIGRATION_PATIENCE_S
     while not holder.exec_driver_sql("SELECT pg_try_advisory_lock(%s)", (_MIGRATION_LOCK,)).scalar():
         if monotonic_s() > deadline:
             raise DatabaseError(
                 f"another process has been migrating {location} for {_MIGRATION_PATIENCE_S:g} s",
-                hint="look for it in pg_stat_activity; it holds an advisory lock",
+                hint="find it in pg_stat_activity; it holds an advisory lock",
             )
         time.sleep(_MIGRATION_POLL_S)
 
@@ -242,20 +242,20 @@ def _parts(settings: DatabaseSettings) -> dict[str, Any]:
 
 
 def _existing(key: str, path: str) -> str:
-    """Return `path` if it is there: the driver passes over a missing client certificate without a word."""
+    """Return `path` if the file exists: the driver silently ignores a missing client certificate."""
     if path != SYSTEM_AUTHORITIES and not Path(path).exists():
-        raise DatabaseError(f"database.{key}: there is no file {path!r}", hint="correct the path")
+        raise DatabaseError(f"database.{key}: file {path!r} not found", hint="correct the path")
     return path
 
 
 def _parse(conn_string: str) -> dict[str, Any]:
-    # SQLAlchemy's spelling of the scheme is all over the web.
+    # SQLAlchemy's spelling of the scheme is widespread.
     scheme, colon, rest = conn_string.partition("://")
     text = f"{scheme.partition('+')[0]}{colon}{rest}" if colon else conn_string
     try:
         return dict(conninfo_to_dict(text))
     except psycopg.ProgrammingError:
-        # The driver's own words repeat the text, password included.
+        # The driver's own message repeats the text, including the password.
         raise DatabaseError("database.conn_string is not a PostgreSQL address", hint=ENCODE) from None
 
 
@@ -283,12 +283,12 @@ def _engine(
 
     def connect() -> psycopg.Connection[Any]:
         connection = psycopg.connect(**parameters, autocommit=True)
-        # Asked for here and not in the address, which poolers such as PgBouncer refuse.
+        # Set here and not in the address, which poolers such as PgBouncer would refuse.
         connection.execute(session.encode())
         connection.autocommit = False
         return connection
 
-    # What the URL says is for messages only; `connect` knows the way.
+    # The URL is for messages only; `connect` has the real address.
     url = sa.URL.create("postgresql+psycopg", host="database", database=str(parameters["dbname"]))
     engine = sa.create_engine(
         url, creator=connect, poolclass=poolclass, isolation_level="READ COMMITTED", hide_parameters=True, **pool

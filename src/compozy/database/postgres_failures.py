@@ -1,4 +1,4 @@
-"""What an error of PostgreSQL means for the user: by its SQLSTATE, or, before there is a session, by its text."""
+"""Explains PostgreSQL errors to users: by SQLSTATE, or by their text before there is a session."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from compozy.errors import DatabaseError
 
 @dataclass(frozen=True, kw_only=True)
 class _Meaning:
-    """Errors that mean one thing. `states` may be beginnings; `signs` are looked for where there is no state."""
+    """Errors with one meaning. `states` may be prefixes; `signs` are searched in the text if there is no state."""
 
     message: str
     hint: str
@@ -18,22 +18,22 @@ class _Meaning:
     signs: tuple[str, ...] = ()
 
 
-# The first that fits counts: those about certificates stand before those about connections, which they also mention.
+# The first match counts. Certificate errors come before connection errors, which they also mention.
 _MEANINGS = (
     _Meaning(
         signs=("server does not support ssl", "does not support ssl, but ssl was required"),
-        message="the server of {location} offers no encrypted connection",
-        hint="turn `ssl` on at the server, or set database.sslmode to `disable` where the network is trusted",
+        message="the server of {location} does not support TLS",
+        hint="enable `ssl` on the server, or set database.sslmode to `disable` if the network is trusted",
     ),
     _Meaning(
         signs=("does not match host name",),
-        message="the certificate of the server of {location} is for another host name",
-        hint="write in database.host the name that the certificate has, or set database.sslmode to `verify-ca`",
+        message="the server certificate of {location} is for another host name",
+        hint="set database.host to the name in the certificate, or set database.sslmode to `verify-ca`",
     ),
     _Meaning(
         signs=("certificate verify failed", "root certificate file", "root certificate store"),
-        message="the certificate of the server of {location} cannot be verified: {cause}",
-        hint="name the file of the authority that signed it in database.sslrootcert",
+        message="the server certificate of {location} cannot be verified: {cause}",
+        hint="set database.sslrootcert to the certificate of the authority that signed it",
     ),
     _Meaning(
         signs=("certificate file", "private key file", "could not load", "could not read certificate"),
@@ -42,50 +42,50 @@ _MEANINGS = (
     ),
     _Meaning(
         signs=("tlsv1 alert", "tlsv13 alert", "ssl error", "requires a valid client certificate", "ssl syscall"),
-        message="no encrypted connection to {location} came about: {cause}",
-        hint="check database.sslmode, sslrootcert, sslcert and sslkey against what the server asks for",
+        message="failed to establish a TLS connection to {location}: {cause}",
+        hint="compare database.sslmode, sslrootcert, sslcert and sslkey with what the server requires",
     ),
     _Meaning(
         states=("53300",),
         signs=("too many clients", "remaining connection slots", "too many connections"),
-        message="the server of {location} has no connection left",
-        hint="lower database.max_open_conns, which counts for each process, or raise max_connections at the server",
+        message="the server of {location} has no free connection",
+        hint="lower database.max_open_conns, which applies per process, or raise max_connections on the server",
     ),
     _Meaning(
         states=("28P01",),
         signs=("password authentication failed", "no password supplied"),
-        message="the server of {location} refuses the password",
-        hint="set database.password, best as `${DB_PASSWORD}`, or a line for it in ~/.pgpass",
+        message="the server of {location} rejected the password",
+        hint="set database.password, preferably to `${DB_PASSWORD}`, or add a line to ~/.pgpass",
     ),
     _Meaning(
         states=("28000",),
         signs=("no pg_hba.conf entry", "authentication failed", 'role "', "rejects connection", "is not permitted to"),
-        message="the server of {location} does not let this user in: {cause}",
+        message="the server of {location} rejected this user: {cause}",
         hint="check database.user and database.sslmode, and the server's pg_hba.conf",
     ),
     _Meaning(
         states=("3D000",),
         signs=("does not exist",),
-        message="there is no database {location}",
-        hint="make it with `createdb`, or correct database.dbname; Compozy makes tables, not databases",
+        message="the database {location} does not exist",
+        hint="create it with `createdb`, or correct database.dbname; Compozy creates tables, not databases",
     ),
     _Meaning(
         states=("25006",),
         signs=("session is read-only", "server is in hot standby", "session is not read-only"),
-        message="the database {location} only reads; it may be a standby",
-        hint="name the primary server in database.host",
+        message="the database {location} is read-only; it may be a standby",
+        hint="set database.host to the primary server",
     ),
     _Meaning(
         states=("42501",),
         signs=("permission denied",),
-        message="this user lacks a right on {location}: {cause}",
-        hint="make it the owner of the database, or grant it: "
+        message="this user lacks a privilege on {location}: {cause}",
+        hint="make it the owner of the database, or grant the privilege: "
         "GRANT CREATE ON DATABASE ... ; GRANT USAGE, CREATE ON SCHEMA public ...",
     ),
     _Meaning(
         states=("53100",),
-        message="no space is left for the database {location}",
-        hint="free space on the server's disk; unfinished runs go on where they were",
+        message="no space left for the database {location}",
+        hint="free disk space on the server; unfinished runs resume where they were",
     ),
     _Meaning(
         states=("XX001", "XX002"),
@@ -94,13 +94,13 @@ _MEANINGS = (
     ),
     _Meaning(
         states=("42P01", "42703", "3F000"),
-        message="the database {location} lacks a part of itself: {cause}",
+        message="the database {location} is missing a table or column: {cause}",
         hint="another program changed it; restore it from a backup",
     ),
     _Meaning(
         states=("25P03",),
-        message="the server of {location} ended a transaction in which this process stood still",
-        hint="nothing was stored of it; unfinished runs go on where they were",
+        message="the server of {location} ended a transaction in which this process was idle for too long",
+        hint="nothing of it was stored; unfinished runs resume where they were",
     ),
     _Meaning(
         states=("40P01", "40001", "55P03"),
@@ -110,17 +110,17 @@ _MEANINGS = (
     _Meaning(
         states=("57P01", "57P02", "57P03", "08"),
         signs=("",),
-        message="cannot reach the database {location}: {cause}",
-        hint="check that the server runs, database.host and database.port; unfinished runs go on where they were",
+        message="cannot connect to the database {location}: {cause}",
+        hint="check that the server is running, database.host and database.port; unfinished runs resume afterwards",
     ),
 )
 
-# What stands between the address and the reason.
+# The text between the address and the reason.
 _FAILED = "failed: "
 
 
 def explain_postgres(error: Any, location: str) -> DatabaseError:
-    """Return the DatabaseError for an exception of the driver."""
+    """Return the DatabaseError for a driver's exception."""
     state = str(getattr(error, "sqlstate", None) or "")
     cause = _cause(error)
     meaning = _by_state(state) if state else _by_text(error, str(error).lower())
@@ -141,11 +141,11 @@ def _by_text(error: Any, text: str) -> _Meaning | None:
 
 
 def _cause(error: Any) -> str:
-    """Return what the server or the driver said, in one line and without the values of a row."""
+    """Return the server's or driver's message, on one line and without the values of a row."""
     said = getattr(getattr(error, "diag", None), "message_primary", None)
     if said:
         return str(said)
-    # The driver tells of each address that it tried, with advice in lines of its own; the last failure is told.
+    # The driver reports each address that it tried, with advice on separate lines. Show the last failure.
     lines = [line.strip(" -\t") for line in str(error).splitlines() if line.strip(" -\t")]
     failures = [line for line in lines if _FAILED in line] or lines[:1] or [type(error).__name__]
     return failures[-1].rpartition(_FAILED)[2].removeprefix("FATAL:").strip()

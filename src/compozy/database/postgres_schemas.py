@@ -1,6 +1,6 @@
 """The schemas of a PostgreSQL database: where the tables are, and which journal belongs to them.
 
-Several installations may share one database, each in the schema that its `search_path` names.
+Several installations can share one database, each in the schema that its `search_path` names.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ import sqlalchemy as sa
 from compozy.database.tables import VERSION_TABLE
 from compozy.errors import ConflictError, DatabaseError
 
-# The journal of tables in `public`.
+# The journal for tables in `public`.
 JOURNAL_SCHEMA = "compozy_journal"
 _PUBLIC = "public"
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
-# Longer names are cut off by the server.
+# The server truncates longer names.
 _NAME_MAX = 63
 
 
 def find_journal_schema(connection: sa.Connection, location: str) -> str:
-    """Return the schema of the journal that belongs to the tables of this connection's `search_path`.
+    """Return the schema of the journal that belongs to the tables in this connection's `search_path`.
 
     Raises:
-        DatabaseError: `search_path` names no schema that exists, or the tables share their journal with others.
+        DatabaseError: `search_path` names no existing schema, or the tables share their journal with other tables.
     """
     schema = connection.exec_driver_sql("SELECT current_schema()").scalar()
     if schema is None:
@@ -45,14 +45,14 @@ def find_journal_schema(connection: sa.Connection, location: str) -> str:
         raise DatabaseError(
             f"the tables in the schema {schema!r} of {location} share the journal {JOURNAL_SCHEMA!r} with those in "
             f"{', '.join(map(repr, others))}, which can damage both",
-            hint="give each a database of its own: restore a backup of this one into another database, "
+            hint="give each its own database: restore a backup of this one into another database, "
             "and drop the other schema there",
         )
     return JOURNAL_SCHEMA
 
 
 def journal_schema_of(schema: str) -> str:
-    """Return the name of the journal's schema for tables in `schema`."""
+    """Return the name of the journal schema for tables in `schema`."""
     name = f"{JOURNAL_SCHEMA}_{schema}"
     if _PLAIN.fullmatch(schema) and len(name) <= _NAME_MAX:
         return name
@@ -60,7 +60,7 @@ def journal_schema_of(schema: str) -> str:
 
 
 def list_other_installations(connection: sa.Connection) -> list[str]:
-    """Return the other schemas of the database that hold tables of Compozy."""
+    """Return the other schemas of the database that contain Compozy tables."""
     query = "SELECT schemaname FROM pg_tables WHERE tablename = %s AND schemaname <> current_schema() ORDER BY 1"
     return list(connection.exec_driver_sql(query, (VERSION_TABLE,)).scalars())
 
@@ -69,7 +69,7 @@ def refuse_other_installations(connection: sa.Connection, location: str) -> None
     """Refuse to replace a whole database that other installations share.
 
     Raises:
-        ConflictError: there are others.
+        ConflictError: other installations share it.
     """
     others = list_other_installations(connection)
     if others:

@@ -1,4 +1,4 @@
-"""Rows of `signals`: what was sent to a run, kept until a task that waits for its name takes it."""
+"""Rows of `signals`: signals sent to a run, kept until a task that waits for their name consumes them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from compozy.clock import now_ms
-from compozy.database.control import wake_run
 from compozy.database.executions import describe_end, lock_execution
 from compozy.database.status import Status
 from compozy.database.tables import insert_if_new, signals, task_states
+from compozy.database.transitions import wake_run
 from compozy.errors import ConflictError
 
 
@@ -28,19 +28,19 @@ class Signal:
 
 
 def send_signal(connection: sa.Connection, signal: Signal) -> bool:
-    """Store a signal and wake the run that it is for.
+    """Store a signal and wake its run.
 
     Returns:
-        False when a signal of this id was sent before; nothing is changed then.
+        False if a signal with this ID was already sent; nothing is changed then.
 
     Raises:
-        NotFoundError: there is no such run.
+        NotFoundError: the run does not exist.
         ConflictError: the run has ended.
     """
     run = lock_execution(connection, signal.workflow_exec_id)
     if run.status.is_final:
         raise ConflictError(
-            f"execution {signal.workflow_exec_id!r} takes no signals: {describe_end(run)}",
+            f"execution {signal.workflow_exec_id!r} does not accept signals: {describe_end(run)}",
             details={"execution_id": signal.workflow_exec_id, "status": run.status.value},
         )
     values = {
@@ -59,7 +59,7 @@ def send_signal(connection: sa.Connection, signal: Signal) -> bool:
 
 
 def list_waiting(connection: sa.Connection, name: str) -> list[str]:
-    """Return the runs in which a task waits for the signal `name` at this moment."""
+    """Return the runs in which a task is waiting for the signal `name`."""
     query = (
         sa.select(task_states.c.workflow_exec_id)
         .where(task_states.c.waits_for == name, task_states.c.status == Status.WAITING)
@@ -70,7 +70,7 @@ def list_waiting(connection: sa.Connection, name: str) -> list[str]:
 
 
 def list_signalled(connection: sa.Connection, run_ids: Collection[str]) -> list[tuple[str, str]]:
-    """Return run and name of each signal to one of the runs that nobody took yet."""
+    """Return the run and name of each unconsumed signal to one of the runs."""
     query = (
         sa.select(signals.c.workflow_exec_id, signals.c.name)
         .where(signals.c.workflow_exec_id.in_(run_ids), signals.c.taken_by.is_(None))
@@ -80,18 +80,18 @@ def list_signalled(connection: sa.Connection, run_ids: Collection[str]) -> list[
 
 
 def has_signal(connection: sa.Connection, workflow_exec_id: str, name: str) -> bool:
-    """Return whether a signal of this name is there to be taken."""
+    """Return whether an unconsumed signal of this name exists."""
     return connection.execute(_oldest(workflow_exec_id, name)).first() is not None
 
 
-def count_taken(connection: sa.Connection, taken_by: str) -> int:
-    """Return how many signals a task has taken."""
+def count_consumed_signals(connection: sa.Connection, taken_by: str) -> int:
+    """Return how many signals a task has consumed."""
     query = sa.select(sa.func.count()).where(signals.c.taken_by == taken_by)
     return int(connection.execute(query).scalar_one())
 
 
 def take_signal(connection: sa.Connection, workflow_exec_id: str, name: str, *, taken_by: str) -> dict[str, Any] | None:
-    """Give the oldest signal of this name to one task, once; None when there is none.
+    """Consume the oldest signal of this name for one task; None if there is none.
 
     Returns:
         `{"signal_id", "name", "payload", "sent_by", "created_ms"}`.

@@ -1,4 +1,4 @@
-"""SQLite, set up for production: checks on the file, and the same pragmas on every connection."""
+"""SQLite for production: checks on the file, and the same pragmas on every connection."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from compozy.errors import DatabaseError
 
 MEMORY = ":memory:"
 _HEADER = b"SQLite format 3\x00"
-# File systems whose locks or shared memory SQLite cannot trust (sqlite.org/wal.html, sqlite.org/faq.html#q5).
+# File systems whose locks or shared memory are unreliable for SQLite (sqlite.org/wal.html, sqlite.org/faq.html#q5).
 _NETWORK_FILE_SYSTEMS = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "fuse.sshfs", "fuse.glusterfs", "glusterfs", "fuse.rclone", "ncpfs"}
 )
 _READERS = 4
-# STRICT tables came with it.
+# The first version with STRICT tables.
 _OLDEST_LIBRARY = (3, 37)
 _KNOWS_SUBSEC = (3, 42)
-# How blanks and backslashes stand in the list of mounts: `\040`.
+# How spaces and backslashes are escaped in the list of mounts: `\040`.
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
 def prepare_file(path: Path) -> None:
-    """Make the folders and the file (mode 0600) that `path` names.
+    """Create the folders and the file (mode 0600) that `path` names.
 
     Raises:
-        DatabaseError: it is a folder, no SQLite database, on a network file system, or cannot be written.
+        DatabaseError: the path is a folder, not a SQLite database, on a network file system, or not writable.
     """
     is_there = file_exists(path)
     _refuse_network_file_system(path)
@@ -54,15 +54,15 @@ def prepare_file(path: Path) -> None:
     except OSError as error:
         raise DatabaseError(
             f"cannot create the database {str(path)!r}: {error.strerror}",
-            hint="choose a folder that you may write to: database.path or --db-path",
+            hint="set database.path or --db-path to a folder that you can write to",
         ) from error
 
 
 def file_exists(path: Path) -> bool:
-    """Return whether there is a file at `path`.
+    """Return whether a file exists at `path`.
 
     Raises:
-        DatabaseError: it is a folder, no name for a file, or in a place that this user may not look into.
+        DatabaseError: it is a folder, an invalid file name, or in a folder that this user cannot read.
     """
     try:
         mode = path.stat().st_mode
@@ -72,19 +72,19 @@ def file_exists(path: Path) -> bool:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise DatabaseError(
             f"the database path {str(path)!r} cannot be used: {reason}",
-            hint="choose a file that you may read and write: database.path or --db-path",
+            hint="set database.path or --db-path to a file that you can read and write",
         ) from error
     if stat.S_ISDIR(mode):
         raise DatabaseError(
             f"the database path {str(path)!r} is a directory", hint="name a file in it, such as compozy.db"
         )
     if not stat.S_ISREG(mode):
-        raise DatabaseError(f"the database path {str(path)!r} is no ordinary file", hint="name another file")
+        raise DatabaseError(f"the database path {str(path)!r} is not a regular file", hint="name another file")
     return True
 
 
 def file_identity(path: Path) -> tuple[int, int] | None:
-    """Return device and number of the file at `path`, None when there is none."""
+    """Return the device and inode of the file at `path`, None if it does not exist."""
     try:
         found = path.stat()
     except OSError:
@@ -96,7 +96,7 @@ def check_header(path: Path) -> None:
     """Refuse a file that is not a SQLite database, without changing it.
 
     Raises:
-        DatabaseError: the first bytes are those of something else, or the file cannot be read.
+        DatabaseError: the file header is not that of SQLite, or the file cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -105,16 +105,16 @@ def check_header(path: Path) -> None:
         raise DatabaseError(f"cannot read the database {str(path)!r}: {error.strerror}") from error
     if head and head != _HEADER:
         raise DatabaseError(
-            f"{str(path)!r} is not a SQLite database; it was left as it is",
+            f"{str(path)!r} is not a SQLite database; it was not changed",
             hint="name another file, or restore this one from a backup",
         )
 
 
 def make_engine(settings: DatabaseSettings, path: str) -> sa.Engine:
-    """Return the engine through which everything is written, the journal included.
+    """Return the engine for all writes, including the journal.
 
-    Its pool has one connection: SQLite has one writer anyway, and waiting in a queue is fair where its busy
-    handler is not (ten runs at once, p99: 156 ms instead of 765 ms).
+    Its pool has one connection: SQLite allows one writer anyway, and waiting in a queue is fair where its busy handler
+    is not (ten concurrent runs, p99: 156 ms instead of 765 ms).
     """
     return _engine(settings, path, pool_size=1)
 
@@ -122,15 +122,15 @@ def make_engine(settings: DatabaseSettings, path: str) -> sa.Engine:
 def make_reader_engine(settings: DatabaseSettings, path: str) -> sa.Engine:
     """Return the engine for queries; in WAL mode they never wait for the writer.
 
-    It changes nothing, not even the journal mode, so that a file may be looked at before it is known whose it is.
+    It changes nothing, not even the journal mode, so that a file can be inspected before its owner is known.
     """
     return _engine(settings, path, pool_size=_READERS, read_only=True)
 
 
 def make_visitor_engine(settings: DatabaseSettings, path: str) -> sa.Engine:
-    """Return an engine for a look at a file by who may not even make files beside it, as SQLite has to for its log.
+    """Return an engine for reading a file without permission to create files next to it, which SQLite's log needs.
 
-    A file at rest is read as it stands. Where a log lies beside it, whoever writes it made the files that are needed.
+    A file without a log is read as it is. If there is a log, its writer has created the files that are needed.
     """
     log = Path(f"{path}-wal")
     at_rest = not (log.exists() and log.stat().st_size)
@@ -139,7 +139,7 @@ def make_visitor_engine(settings: DatabaseSettings, path: str) -> sa.Engine:
 
 
 class SqliteDriver:
-    """SQLite's own ways."""
+    """The behavior specific to SQLite."""
 
     name = "sqlite"
     location_key = "path"
@@ -152,7 +152,7 @@ class SqliteDriver:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     def allow_pauses(self, connection: sa.Connection) -> None:
-        """Do nothing: SQLite ends no transaction."""
+        """Do nothing: SQLite never ends a transaction by itself."""
 
     def find_foreign(self, tables: Iterable[str]) -> str | None:
         """Return any table: a file belongs to one program."""
@@ -173,9 +173,9 @@ class SqliteDriver:
     def migrating(
         self, settings: DatabaseSettings, engine: sa.Engine, location: str
     ) -> Generator[sa.Engine, None, None]:
-        """Lock nothing more: each migration is a transaction, which has the file for itself from its first line on.
+        """Take no further lock: each migration is a transaction that locks the file from its first statement.
 
-        Foreign keys are not enforced meanwhile: dropping a table that was made anew would delete what refers to it.
+        Foreign keys are not enforced meanwhile: dropping a recreated table would delete the rows referring to it.
         """
         del settings, location
         self._enforce_foreign_keys(engine, "OFF")
@@ -186,20 +186,20 @@ class SqliteDriver:
 
     @contextmanager
     def snapshot(self, engine: sa.Engine, readers: sa.Engine) -> Generator[sa.Connection, None, None]:
-        """Begin a transaction that only reads; in WAL mode it keeps nobody from writing."""
+        """Start a read-only transaction; in WAL mode it does not block writers."""
         del engine
         with readers.connect() as connection:
             connection.exec_driver_sql("BEGIN")
             yield connection
 
-    def number_of(self, settings: DatabaseSettings, connection: sa.Connection) -> int:
-        """Return the number of the file, 0 for a database in memory."""
+    def identity_number(self, settings: DatabaseSettings, connection: sa.Connection) -> int:
+        """Return the file's inode, 0 for a database in memory."""
         del connection
         identity = file_identity(Path(settings.path or MEMORY))
         return 0 if identity is None else identity[1]
 
     def examine(self, connection: sa.Connection) -> list[tuple[str, str, str]]:
-        """Read the whole file, and look for rows that refer to none."""
+        """Check the integrity of the whole file, and look for rows with dangling foreign keys."""
         damage = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check(3)")]
         loose = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA foreign_key_check")]
         pages = int(connection.exec_driver_sql("PRAGMA page_count").scalar_one())
@@ -211,7 +211,7 @@ class SqliteDriver:
 
     @staticmethod
     def _enforce_foreign_keys(engine: sa.Engine, state: str) -> None:
-        # The pool has one connection, which keeps what is set here.
+        # The pool has one connection, which keeps this setting.
         with engine.connect() as connection:
             connection.exec_driver_sql(f"PRAGMA foreign_keys = {state}")
 
@@ -251,16 +251,16 @@ def _apply_pragmas(connection: Any, settings: DatabaseSettings, *, memory: bool,
         run("PRAGMA query_only = ON")
     elif not memory:
         run("PRAGMA journal_mode = WAL")
-        # After a burst the log is cut back to this, instead of keeping its largest size for ever.
+        # After a burst the log is truncated to this size, instead of keeping its largest size forever.
         run("PRAGMA journal_size_limit = 67108864")
     run(f"PRAGMA synchronous = {settings.synchronous.upper()}")
 
 
 def _add_missing_functions(connection: sqlite3.Connection) -> None:
-    """Give an older SQLite the one function that the journal asks for in its tables and queries.
+    """Add the one function that the journal's tables and queries need to an older SQLite.
 
-    The engine chooses `unixepoch('subsec')` by the version of Python, and any Python may open the file later.
-    Where SQLite does not know the argument, the function returns NULL, which the tables refuse.
+    The engine uses `unixepoch('subsec')` depending on the Python version, and any Python may open the file later. If
+    SQLite does not know the argument, the function returns NULL, which the tables reject.
     """
     if sqlite3.sqlite_version_info < _KNOWS_SUBSEC:
         connection.create_function("unixepoch", 1, _unixepoch)
@@ -273,16 +273,16 @@ def _unixepoch(argument: str) -> float:
 
 
 def refuse_old_library() -> None:
-    """Refuse a SQLite library that lacks what the queries need.
+    """Refuse a SQLite library that lacks features that the queries need.
 
     Raises:
-        DatabaseError: it is older than 3.37.
+        DatabaseError: the library is older than 3.37.
     """
     if sqlite3.sqlite_version_info < _OLDEST_LIBRARY:
         raise DatabaseError(
             f"Python {platform.python_version()} uses SQLite {sqlite3.sqlite_version}; Compozy needs SQLite "
             f"{'.'.join(map(str, _OLDEST_LIBRARY))} or newer",
-            hint="use a Python that brings a newer SQLite, such as `uv python install 3.12`, or a PostgreSQL database",
+            hint="use a Python with a newer SQLite, such as `uv python install 3.12`, or a PostgreSQL database",
         )
 
 
@@ -299,19 +299,19 @@ def _refuse_network_file_system(path: Path) -> None:
     kind = file_system_of(path)
     if kind in _NETWORK_FILE_SYSTEMS:
         raise DatabaseError(
-            f"the database {str(path)!r} lies on a network file system ({kind}), where SQLite cannot lock safely",
+            f"the database {str(path)!r} is on a network file system ({kind}), where SQLite cannot lock safely",
             hint="put database.path on a local disk, or use PostgreSQL to share a database between machines",
         )
 
 
 def file_system_of(path: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
-    """Return the type of the file system that holds `path`, such as `ext4`; "" where the system does not tell."""
+    """Return the type of the file system that contains `path`, such as `ext4`; "" if the system does not report it."""
     try:
         lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return ""
     best, kind = "", ""
-    # Links lead to where the file really lies.
+    # Follow links to where the file really is.
     target = str(path.resolve())
     for line in lines:
         fields = line.split(" ")

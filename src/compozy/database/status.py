@@ -1,4 +1,4 @@
-"""The states of a run or a task, and which state may follow which."""
+"""The states of runs and tasks, and the allowed transitions."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ class Status(StrEnum):
     FAILED = "FAILED"
     TIMED_OUT = "TIMED_OUT"
     CANCELED = "CANCELED"
-    # A run that `compozy db export --move` took out of this database; it goes on in the one that it is imported into.
+    # A run that `compozy db export --move` took out of this database; it continues where it is imported.
     MOVED = "MOVED"
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing can follow."""
+        """Whether the state is final."""
         return not MOVES[self]
 
 
 _ENDS = frozenset({Status.SUCCESS, Status.FAILED, Status.TIMED_OUT, Status.CANCELED, Status.MOVED})
 MOVES: dict[Status, frozenset[Status]] = {
-    # A run that waits for a free place may still be stopped, and may fail before its first task.
+    # A run that waits for a free slot can still be stopped, and can fail before its first task.
     Status.PENDING: frozenset({Status.RUNNING, Status.PAUSED}) | (_ENDS - {Status.SUCCESS}),
     Status.RUNNING: frozenset({Status.WAITING, Status.PAUSED}) | _ENDS,
     Status.WAITING: frozenset({Status.RUNNING, Status.PAUSED}) | _ENDS,
@@ -45,10 +45,10 @@ FINAL = tuple(status for status in Status if not MOVES[status])
 
 
 def may_follow(before: Status, after: Status) -> bool:
-    """Return whether a run or a task in state `before` may go to state `after`."""
+    """Return whether a run or task in state `before` may change to state `after`."""
     return after in MOVES[before]
 
 
 def sources_of(after: Status) -> tuple[Status, ...]:
-    """Return the states from which `after` may be reached, for guarded updates."""
+    """Return the states from which `after` can be reached, for guarded updates."""
     return tuple(status for status in Status if after in MOVES[status])

@@ -1,4 +1,4 @@
-"""The tables, once; the migrations create them, and a test compares the two."""
+"""The definition of all tables; migrations create them, and a test compares the two."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ metadata = sa.MetaData()
 
 
 def is_one_of(column: sa.ColumnElement[Any], states: Iterable[Status]) -> sa.ColumnElement[bool]:
-    """Return the condition that `column` is one of `states`, as constant text: SQLAlchemy then need not expand it."""
+    """Return the condition that `column` is one of `states`, as constant text that SQLAlchemy does not expand."""
     return column.in_([sa.literal_column(f"'{state.value}'") for state in states])
 
 
 def insert_if_new(table: sa.Table) -> sa.Insert:
-    """Return an INSERT that does nothing when a row of the same key is there, or being written by somebody else."""
-    # Both databases have this clause, word for word; SQLAlchemy keeps it with one of them.
+    """Return an INSERT that does nothing if a row with the same key exists or is being written concurrently."""
+    # Both databases have this clause, word for word, but SQLAlchemy offers it for one of them only.
     return postgresql.insert(table).on_conflict_do_nothing()
 
 
-# Facts about the database itself: which project it belongs to, which Compozy made it.
+# Facts about the database itself: the project that it belongs to, and its ID.
 facts = sa.Table(
     "compozy_facts",
     metadata,
@@ -34,7 +34,7 @@ facts = sa.Table(
     sa.Column("value", PlainText, nullable=False),
 )
 
-# Processes that execute runs. One whose lease ran out is dead, and its runs are free to be taken.
+# Processes that execute runs. A process whose lease has expired is dead, and its runs are free to claim.
 executors = sa.Table(
     "executors",
     metadata,
@@ -52,7 +52,7 @@ workflow_states = sa.Table(
     sa.Column("workflow_exec_id", PlainText, primary_key=True),
     sa.Column("workflow_id", PlainText, nullable=False),
     sa.Column("status", PlainText, nullable=False),
-    # The process that executes it; NULL waits for one.
+    # The process that executes the run; NULL while it waits for one.
     sa.Column("owner", PlainText),
     sa.Column("journal_format", sa.BigInteger, nullable=False),
     sa.Column("parent_exec_id", PlainText),
@@ -60,23 +60,23 @@ workflow_states = sa.Table(
     sa.Column("output", JsonText),
     sa.Column("error", JsonText),
     sa.Column("usage", JsonText),
-    # The workflow and its providers as they were when the run was accepted.
+    # The workflow and its providers when the run was accepted.
     sa.Column("definition", JsonText, nullable=False),
     sa.Column("created_ms", sa.BigInteger, nullable=False),
     sa.Column("started_ms", sa.BigInteger),
     sa.Column("finished_ms", sa.BigInteger),
     sa.Column("deadline_ms", sa.BigInteger),
     sa.Column("updated_ms", sa.BigInteger, nullable=False),
-    # What its owner is asked to bring it to: PAUSED or CANCELED.
+    # The state that the owner is asked to bring the run to: PAUSED or CANCELED.
     sa.Column("requested", PlainText),
-    # A run that was laid aside is taken up again at this time.
+    # When a suspended run resumes.
     sa.Column("wake_ms", sa.BigInteger),
     # The run that this one repeats, and the ends of its tasks that are kept: {task id: TaskEnd}.
     sa.Column("rerun_of", PlainText),
     sa.Column("kept", JsonText),
-    # Of a run that was imported unfinished, where it came from: {"database", "exported_at", "move"}.
+    # Origin of a run that was imported unfinished: {"database", "exported_at", "move"}.
     sa.Column("origin", JsonText),
-    # Of a MOVED run, by which move, and the state that it arrives in: {"move_id", "status", "moved_ms"}.
+    # The move of a MOVED run, and the state in which it arrives: {"move_id", "status", "moved_ms"}.
     sa.Column("moved", JsonText),
 )
 
@@ -87,7 +87,7 @@ task_states = sa.Table(
     sa.Column("workflow_exec_id", PlainText, nullable=False),
     sa.Column("workflow_id", PlainText, nullable=False),
     sa.Column("task_id", PlainText, nullable=False),
-    # Order in which the tasks of a run began, from 0.
+    # Order in which the tasks of a run started, from 0.
     sa.Column("position", sa.BigInteger, nullable=False),
     sa.Column("execution_type", PlainText, nullable=False),
     sa.Column("status", PlainText, nullable=False),
@@ -105,7 +105,7 @@ task_states = sa.Table(
     sa.Column("waits_for", PlainText),
 )
 
-# What was sent to a run. Each is taken by one task that waited for its name.
+# Signals sent to a run. Each is consumed by one task that waits for its name.
 signals = sa.Table(
     "signals",
     metadata,
@@ -120,22 +120,22 @@ signals = sa.Table(
     sa.Column("taken_ms", sa.BigInteger),
 )
 
-# Documents of knowledge bases, and how far each was taken in.
+# Documents of knowledge bases, and their ingestion state.
 knowledge_documents = sa.Table(
     "knowledge_documents",
     metadata,
     sa.Column("knowledge_base_id", PlainText, primary_key=True),
     sa.Column("document", PlainText, primary_key=True),
     sa.Column("status", PlainText, nullable=False),
-    # Of the bytes that the vector store holds all chunks of; "" while it does not.
+    # Hash of the bytes whose chunks are all in the vector store, else "".
     sa.Column("hash", PlainText, nullable=False),
-    # Of what else its chunks depend on: embedder, how it was cut, metadata.
+    # Hash of everything else that its chunks depend on: embedder, chunking, metadata.
     sa.Column("recipe", PlainText, nullable=False),
     sa.Column("title", PlainText, nullable=False),
     sa.Column("size", sa.BigInteger, nullable=False),
     sa.Column("chunks", sa.BigInteger, nullable=False),
     sa.Column("error", JsonText),
-    # The ingestion that looked at it last.
+    # The last ingestion that checked it.
     sa.Column("workflow_exec_id", PlainText, nullable=False),
     sa.Column("created_ms", sa.BigInteger, nullable=False),
     sa.Column("updated_ms", sa.BigInteger, nullable=False),

@@ -1,6 +1,6 @@
 """Rows of `task_states`: one for each task of a run, written in the same transactions as the journal.
 
-The key of a row is the run and the path of the task in it: `01H.../load/fetch-2` is the third child of `load`. A replay
+The key of a row is the run and the task's path in it: `01H.../load/fetch-2` is the third child of `load`. A replay
 derives the same key.
 """
 
@@ -82,13 +82,13 @@ class TaskState:
 
     @property
     def path(self) -> str:
-        """Return where the task stands in its run, `load/fetch-2`."""
+        """Return the task's path in its run, `load/fetch-2`."""
         return self.task_exec_id.removeprefix(f"{self.workflow_exec_id}/")
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewTask:
-    """A task that begins, or that is known to come. `path` is its place in the run, `parent` that of its container."""
+    """A task that starts, or is known to follow. `path` is its path in the run, `parent` its container's."""
 
     workflow_exec_id: str
     workflow_id: str
@@ -109,7 +109,7 @@ class NewTask:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskEnd:
-    """How a task ended; as JSON, what the journal keeps of it."""
+    """How a task ended; the journal keeps it as JSON."""
 
     status: Status
     attempts: int
@@ -120,24 +120,24 @@ class TaskEnd:
 
 
 def task_key(workflow_exec_id: str, path: str) -> str:
-    """Return the key of the row of the task at `path`."""
+    """Return the row key of the task at `path`."""
     return f"{workflow_exec_id}/{path}"
 
 
 def restore_task_end(stored: dict[str, Any]) -> TaskEnd:
-    """Return the end that `dataclasses.asdict` made JSON of; what else was recorded beside it is left out."""
+    """Return the end that `dataclasses.asdict` stored; other recorded fields are ignored."""
     values: dict[str, Any] = {name: stored.get(name) for name in _END_COLUMNS}
     values["status"] = Status(stored["status"])
     return TaskEnd(**values)
 
 
 def insert_task(connection: sa.Connection, new: NewTask, status: Status) -> None:
-    """Store a task that is RUNNING, or PENDING until it begins; one that is there already is left as it is."""
+    """Store a task that is RUNNING, or PENDING until it starts; an existing row is not changed."""
     connection.execute(_INSERT, _row(new, status, now_ms()))
 
 
 def insert_pending_tasks(connection: sa.Connection, tasks: Sequence[NewTask]) -> None:
-    """Store tasks of one run that will begin later, in this order."""
+    """Store tasks of one run that start later, in this order."""
     if not tasks:
         return
     now = now_ms()
@@ -148,20 +148,20 @@ def insert_pending_tasks(connection: sa.Connection, tasks: Sequence[NewTask]) ->
     )
 
 
-def begin_task(connection: sa.Connection, new: NewTask) -> None:
-    """Let a task begin, whether its row is there or not; one that has begun is left as it is."""
+def start_task(connection: sa.Connection, new: NewTask) -> None:
+    """Mark a task as started, whether its row exists or not; a started task is not changed."""
     if connection.execute(_BEGIN, {"_id": new.task_exec_id, "_now": now_ms()}).rowcount == 0:
         insert_task(connection, new, Status.RUNNING)
 
 
 def count_attempt(connection: sa.Connection, task_exec_id: str, attempts: int) -> None:
-    """Store that a task is tried for the `attempts`-th time."""
+    """Store that a task is in its `attempts`-th attempt."""
     change = sa.update(task_states).where(task_states.c.task_exec_id == task_exec_id)
     connection.execute(change.values(attempts=attempts, updated_ms=now_ms()))
 
 
 def wait_in_task(connection: sa.Connection, task_exec_id: str, *, waits_for: str, output: Any) -> None:
-    """Store that a task waits for the signal `waits_for`; `output` tells what is asked for."""
+    """Store that a task waits for the signal `waits_for`; `output` describes the request."""
     connection.execute(
         sa.update(task_states)
         .where(task_states.c.task_exec_id == task_exec_id)
@@ -171,7 +171,7 @@ def wait_in_task(connection: sa.Connection, task_exec_id: str, *, waits_for: str
 
 
 def note_refused(connection: sa.Connection, task_exec_id: str, refused: dict[str, Any]) -> None:
-    """Add what a task that waits was sent and does not take to its output, under `refused`: the last few of them."""
+    """Add a signal that a waiting task refused to its output, under `refused`, which keeps the last few."""
     this = task_states.c.task_exec_id == task_exec_id
     output: dict[str, Any] = connection.execute(sa.select(task_states.c.output).where(this)).scalar_one() or {}
     output["refused"] = [*output.get("refused", ()), refused][-_MAX_REFUSED:]
@@ -179,33 +179,33 @@ def note_refused(connection: sa.Connection, task_exec_id: str, refused: dict[str
 
 
 def store_usage(connection: sa.Connection, task_exec_id: str, usage: list[dict[str, Any]]) -> None:
-    """Store what a task has cost so far; it stays when the task is canceled."""
+    """Store a task's usage so far; it is kept if the task is canceled."""
     change = sa.update(task_states).where(task_states.c.task_exec_id == task_exec_id)
     connection.execute(change.values(usage=usage, updated_ms=now_ms()))
 
 
 def finish_task(connection: sa.Connection, task_exec_id: str, end: TaskEnd) -> bool:
-    """Write the end of a task; False when it had already ended."""
+    """Store the end of a task; False if it had already ended."""
     now = now_ms()
     values = {f"_{column}": getattr(end, column) for column in _END_COLUMNS}
     return connection.execute(_finish(end.status), {"_id": task_exec_id, "_now": now, **values}).rowcount == 1
 
 
 def end_open_tasks(connection: sa.Connection, workflow_exec_id: str, status: Status) -> None:
-    """End what was still open in a run that ends: CANCELED or TIMED_OUT."""
+    """End the open tasks of a run that ends: CANCELED or TIMED_OUT."""
     _end_open(connection, workflow_exec_id, status, sa.true())
 
 
 def end_open_below(connection: sa.Connection, workflow_exec_id: str, path: str) -> None:
-    """Cancel what was still open in the container at `path`, which ends."""
-    # Further attempts of a container have its path with a number behind it.
+    """Cancel the open tasks in the container at `path`, which ends."""
+    # Further attempts of a container have its path followed by a number.
     prefixes = (task_key(workflow_exec_id, f"{path}/"), task_key(workflow_exec_id, f"{path}@"))
     inside = sa.or_(*(sa.func.substr(task_states.c.task_exec_id, 1, len(prefix)) == prefix for prefix in prefixes))
     _end_open(connection, workflow_exec_id, Status.CANCELED, inside)
 
 
 def list_waiting_tasks(connection: sa.Connection, workflow_exec_id: str) -> list[TaskState]:
-    """Return the tasks of a run that wait for a signal, in the order in which they began."""
+    """Return the tasks of a run that wait for a signal, in start order."""
     query = (
         sa.select(task_states)
         .where(task_states.c.workflow_exec_id == workflow_exec_id)
@@ -216,7 +216,7 @@ def list_waiting_tasks(connection: sa.Connection, workflow_exec_id: str) -> list
 
 
 def list_tasks(connection: sa.Connection, workflow_exec_id: str) -> list[TaskState]:
-    """Return the tasks of a run in the order in which they began."""
+    """Return the tasks of a run in start order."""
     query = (
         sa.select(task_states)
         .where(task_states.c.workflow_exec_id == workflow_exec_id)

@@ -1,4 +1,4 @@
-"""What runs cost: token counts of their tasks, summed."""
+"""Token usage of runs, summed over their tasks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from compozy.database.tables import task_states
 
 BY_MODEL = ("provider", "model")
-# Of a task it is stored, too, which provider had been asked for, and what cut answers off.
+# Tasks also store which provider was requested, and what cut answers off.
 BY_ANSWERER = (*BY_MODEL, "fell_back_from", "reason", "finish_reason")
 _COUNTS = ("input_tokens", "output_tokens", "requests")
 _OF_RUN = (
@@ -21,13 +21,13 @@ _OF_RUN = (
 
 
 def sum_usage(connection: sa.Connection, workflow_exec_id: str) -> list[dict[str, Any]]:
-    """Return what the tasks of a run have cost, also those of attempts that failed and of what was then canceled."""
+    """Return the usage of all tasks of a run, including failed attempts and canceled tasks."""
     rows = connection.execute(_OF_RUN, {"_id": workflow_exec_id}).scalars()
     return add_usage(usage for usages in rows for usage in usages or ())
 
 
 def add_usage(usages: Iterable[dict[str, Any]], by: Sequence[str] = BY_MODEL) -> list[dict[str, Any]]:
-    """Return token counts summed by provider and model, in the order in which they first answered."""
+    """Return token counts summed by provider and model, in order of their first answer."""
     sums: dict[tuple[Any, ...], dict[str, Any]] = {}
     for usage in usages:
         about = {name: usage[name] for name in by if usage.get(name) is not None}

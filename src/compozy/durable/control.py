@@ -12,10 +12,16 @@ import sqlalchemy as sa
 import structlog
 
 from compozy.clock import now_ms
-from compozy.database.control import Request, lay_aside, list_requests, mark_run, pause_held
 from compozy.database.database import Database
 from compozy.database.signals import list_signalled
 from compozy.database.status import Status
+from compozy.database.transitions import (
+    PendingTransition,
+    list_pending_transitions,
+    mark_run,
+    pause_owned_run,
+    suspend_run,
+)
 from compozy.durable.context import RunContext, Suspension
 from compozy.errors import DatabaseError, RunCanceledError
 
@@ -78,10 +84,10 @@ class Controller:
         """Give up a run that has come to a halt, as PAUSED or until what it waits for comes."""
         owned = {"workflow_exec_id": context.run_id, "owner": self._executor_id}
         if context.suspension is Suspension.PAUSE:
-            await self._database.write_async(partial(pause_held, **owned))
+            await self._database.write_async(partial(pause_owned_run, **owned))
         else:
             until = {"wake_ms": context.wake_ms, "names": context.signals}
-            await self._database.write_async(partial(lay_aside, **owned, **until))
+            await self._database.write_async(partial(suspend_run, **owned, **until))
 
     async def _look_on(self) -> None:
         while not self._stopping:
@@ -105,7 +111,7 @@ class Controller:
             await self._look_at_waits(context)
         self._marked &= contexts.keys()
 
-    def _obey(self, run_id: str, request: Request, context: RunContext | None) -> None:
+    def _obey(self, run_id: str, request: PendingTransition, context: RunContext | None) -> None:
         if request.status is Status.PAUSED and context is not None:
             context.suspend(Suspension.PAUSE)
         if request.status is Status.CANCELED and run_id not in self._canceling:
@@ -134,8 +140,8 @@ class Controller:
 
 def _read(
     connection: sa.Connection, owner: str, waiting: list[str]
-) -> tuple[dict[str, Request], list[tuple[str, str]]]:
-    return list_requests(connection, owner), list_signalled(connection, waiting) if waiting else []
+) -> tuple[dict[str, PendingTransition], list[tuple[str, str]]]:
+    return list_pending_transitions(connection, owner), list_signalled(connection, waiting) if waiting else []
 
 
 def _is_due_soon(context: RunContext) -> bool:

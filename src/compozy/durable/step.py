@@ -21,9 +21,9 @@ from dbos._error import (
 from dbos._utils import retriable_postgres_exception, retriable_sqlite_exception
 from sqlalchemy.exc import DBAPIError
 
-from compozy.database.control import holds_run
 from compozy.database.database import Database
 from compozy.database.failures import explain_failures
+from compozy.database.transitions import holds_run
 from compozy.durable.context import Recorded, RunContext, current_run
 from compozy.durable.journal import JournalSerializer
 from compozy.durable.journal_rows import check_serialization

@@ -17,9 +17,9 @@ from compozy.database.documents import (
     DocumentEnd,
     DocumentStatus,
     KnowledgeDocument,
-    begin_documents,
     end_documents,
     list_documents,
+    mark_documents_changing,
 )
 from compozy.errors import CompozyError, DocumentError, UsageError
 from compozy.knowledge.base import KnowledgeBase
@@ -132,7 +132,7 @@ class Taking:
         if not changed:
             return 0
         names = [each.name for each in changed]
-        await self.database.write_async(partial(begin_documents, base_id=self.base.id, documents=names))
+        await self.database.write_async(partial(mark_documents_changing, base_id=self.base.id, documents=names))
         store = self.catalog.store(self.base)
         wanted = [(each, piece) for each in changed for piece in each.pieces or ()]
         vectors = await store.vectors({self._key(piece) for _, piece in wanted})

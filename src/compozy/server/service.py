@@ -16,9 +16,9 @@ from compozy.clock import monotonic_s
 from compozy.database.executions import (
     Execution,
     NewExecution,
+    execution_not_found,
     is_execution_id,
     list_executions,
-    no_execution,
 )
 from compozy.database.status import Status
 from compozy.errors import (
@@ -129,7 +129,7 @@ class Service:
             NotFoundError: there is none of this id.
         """
         if not is_execution_id(execution_id):
-            raise no_execution(execution_id)
+            raise execution_not_found(execution_id)
         return (await self._read(execution_id))[1]
 
     async def list(

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from compozy.database.status import Status
-from compozy.database.tasks import NewTask, begin_task, insert_pending_tasks
+from compozy.database.tasks import NewTask, insert_pending_tasks, start_task
 from compozy.durable.context import RunSuspendedError, current_run
 from compozy.durable.step import transact
 from compozy.errors import ChildrenFailedError
@@ -133,7 +133,7 @@ def failure_of(results: Mapping[str, TaskResult]) -> dict[str, Any]:
 
 def _begin(rows: Sequence[NewTask], connection: sa.Connection) -> None:
     for row in rows:
-        begin_task(connection, row)
+        start_task(connection, row)
 
 
 async def _run_all(bodies: Sequence[Coroutine[Any, Any, None]], is_over: Callable[[], bool]) -> None:

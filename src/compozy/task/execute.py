@@ -13,7 +13,7 @@ import structlog
 
 from compozy.clock import monotonic_s, now_ms
 from compozy.database.status import Status
-from compozy.database.tasks import TaskEnd, begin_task, count_attempt, end_open_below, finish_task, restore_task_end
+from compozy.database.tasks import TaskEnd, count_attempt, end_open_below, finish_task, restore_task_end, start_task
 from compozy.durable.context import current_run, task_deadline_ms
 from compozy.durable.step import transact, write
 from compozy.errors import CompozyError, DatabaseError, InternalError, TaskTimeoutError
@@ -47,7 +47,7 @@ async def run_task(call: TaskRun, *, begun: bool, then: Then) -> TaskResult:
     if current_run().is_recorded(end_step(call.path)):
         return await recall(call)
     if not begun:
-        await write(call.run.database, lambda connection: begin_task(connection, call.row()))
+        await write(call.run.database, lambda connection: start_task(connection, call.row()))
     call.run.report.task_began(call.run.execution_id, call.path)
     began_s = monotonic_s()
     found = await _perform(call)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from compozy.clock import now_ms
 from compozy.database.status import Status
-from compozy.database.tasks import begin_task
+from compozy.database.tasks import start_task
 from compozy.durable.context import current_run
 from compozy.durable.step import transact
 from compozy.errors import CompozyError
@@ -101,7 +101,7 @@ class Sequence:
         if call.task.sleep is not None:
             return After(write=partial(_begin_pause, record, call.task.sleep), record=record)
         row = self._call(follow.task_id, None, None).row()
-        return After(write=lambda connection: begin_task(connection, row), record=record)
+        return After(write=lambda connection: start_task(connection, row), record=record)
 
     def _at_end(self, call: TaskRun, result: TaskResult, follow: Following, record: Mapping[str, Any]) -> After:
         after = self.at_end(self._end_after(call, result, follow))

@@ -12,11 +12,11 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
-from compozy.database.control import ask_to_cancel, ask_to_pause, resume_run
 from compozy.database.database import Database
 from compozy.database.executions import Execution, get_execution
-from compozy.database.signals import Signal, count_taken, send_signal
+from compozy.database.signals import Signal, count_consumed_signals, send_signal
 from compozy.database.tasks import TaskState, list_waiting_tasks
+from compozy.database.transitions import request_cancel, request_pause, resume_run
 from compozy.errors import ConflictError, NotFoundError, RunCanceledError, SchemaMismatchError, UsageError
 from compozy.ids import new_signal_id
 from compozy.nearest import suggest
@@ -46,7 +46,7 @@ async def pause(database: Database, execution_id: str) -> Execution:
         NotFoundError: there is none of this id.
         ConflictError: it has ended.
     """
-    return await database.write_async(partial(ask_to_pause, workflow_exec_id=execution_id))
+    return await database.write_async(partial(request_pause, workflow_exec_id=execution_id))
 
 
 async def resume(database: Database, execution_id: str) -> Execution:
@@ -67,7 +67,7 @@ async def cancel(database: Database, execution_id: str, *, reason: str) -> Execu
         ConflictError: it has ended otherwise.
     """
     error = RunCanceledError(reason).to_json()
-    return await database.write_async(partial(ask_to_cancel, workflow_exec_id=execution_id, error=error))
+    return await database.write_async(partial(request_cancel, workflow_exec_id=execution_id, error=error))
 
 
 async def signal(
@@ -189,7 +189,7 @@ def _approve(connection: sa.Connection, execution_id: str, given: Any, task: str
     waiting = _find_form(execution_id, list_waiting_tasks(connection, execution_id), task)
     answer = _fit_form(waiting, given, "answer")
     # One answer is kept at a time: a second one is told so, until the task has refused the first by its condition.
-    refused = count_taken(connection, waiting.task_exec_id)
+    refused = count_consumed_signals(connection, waiting.task_exec_id)
     sent = Signal(
         signal_id=f"{waiting.task_exec_id}>approval-{refused + 1}",
         workflow_exec_id=execution_id,

@@ -157,7 +157,7 @@ def test_the_same_run_asked_for_twice_at_once_runs_once(commands: Commands, proj
 def test_a_process_that_does_not_wait_is_told_who_executes(commands: Commands, project: Path) -> None:
     holder = commands.start(project, "workflow", "run", "slow")
     until_slow(project, holder)
-    for wait, words in (("0", ""), ("500ms", " and did not let go within")):
+    for wait, words in (("0", ""), ("500ms", " and did not finish within")):
         done = commands.run(project, "workflow", "run", "two", "--wait-for-lock", wait)
         assert (done.status, done.out) == (4, "")
         assert f"process {holder.pid} (compozy workflow run) executes runs on" in done.err

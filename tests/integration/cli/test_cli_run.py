@@ -238,8 +238,8 @@ Error: no execution 'x': there are no runs in ./data/compozy.db yet
     assert (unknown.status, unknown.err) == (
         2,
         snapshot("""\
-Error: no execution 'x' in this database
-  list them with `compozy workflow list`
+Error: execution 'x' not found in this database
+  list executions with `compozy workflow list`
 """),
     )
 

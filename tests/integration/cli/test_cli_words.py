@@ -453,7 +453,7 @@ def test_down_to_a_revision_that_is_not_below(cli: RunCli, tmp_path: Path) -> No
     done = cli("migrate", "down", "--to", "0009")
     assert (done.status, done.err) == (
         2,
-        f"Error: cannot go down to '0009' from {REVISIONS[-1]}\n  possible: {', '.join(('base', *REVISIONS[:-1]))}\n",
+        f"Error: cannot roll back from {REVISIONS[-1]} to '0009'\n  possible: {', '.join(('base', *REVISIONS[:-1]))}\n",
     )
     assert cli("migrate", "down", "--to", "base").status == 0
 

@@ -39,7 +39,7 @@ from compozy.database.executors import (
     has_expired_executors,
     insert_executor,
     list_executor_ids,
-    list_living,
+    list_live_executors,
     reap_expired_executors,
     renew_lease,
 )
@@ -49,7 +49,6 @@ from compozy.database.tables import task_states, workflow_states
 from compozy.database.tasks import (
     NewTask,
     TaskEnd,
-    begin_task,
     end_open_below,
     end_open_tasks,
     finish_task,
@@ -57,6 +56,7 @@ from compozy.database.tasks import (
     insert_task,
     list_tasks,
     restore_task_end,
+    start_task,
 )
 from compozy.errors import DatabaseError, NotFoundError, UsageError
 from tests.harness.databases import fresh, migrated, new_run
@@ -389,7 +389,10 @@ def test_lists_are_newest_first_and_filtered(database: Database, monkeypatch: py
 
 
 def test_an_unknown_run_is_named(database: Database) -> None:
-    with database.read() as connection, pytest.raises(NotFoundError, match="no execution 'x; DROP' in this database"):
+    with (
+        database.read() as connection,
+        pytest.raises(NotFoundError, match="execution 'x; DROP' not found in this database"),
+    ):
         get_execution(connection, "x; DROP")
 
 
@@ -430,7 +433,7 @@ def test_a_task_begins_once_whether_it_was_stored_before_or_not(database: Databa
     with database.write() as connection:
         insert_pending_tasks(connection, tasks[:2])
         for task in (tasks[1], tasks[1], tasks[2], tasks[2]):
-            begin_task(connection, task)
+            start_task(connection, task)
         insert_pending_tasks(connection, tasks)
     with database.read() as connection:
         stored = [(task.path, task.position, task.status, task.attempts) for task in list_tasks(connection, "a")]
@@ -492,10 +495,10 @@ def test_leases_are_judged_by_one_clock(database: Database, monkeypatch: pytest.
     with database.write() as connection:
         insert_executor(connection, "me", role="worker", lease_ms=60_000)
         assert not has_expired_executors(connection)
-        assert list_living(connection) == [f"worker on {socket.gethostname()}, pid {os.getpid()}"]
+        assert list_live_executors(connection) == [f"worker on {socket.gethostname()}, pid {os.getpid()}"]
         assert renew_lease(connection, "me", lease_ms=-1)
         assert has_expired_executors(connection)
-        assert list_living(connection) == []
+        assert list_live_executors(connection) == []
 
 
 def test_who_holds_the_file_alone_takes_all_others_for_dead(database: Database) -> None:

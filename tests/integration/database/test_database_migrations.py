@@ -115,7 +115,9 @@ def test_down_counts_what_it_deletes_and_up_makes_the_same_tables(tmp_path: Path
 @pytest.mark.parametrize("target", [REVISIONS[-1], "0999", "", "x'; DROP TABLE workflow_states"])
 def test_down_to_what_is_not_below_is_refused(tmp_path: Path, target: str) -> None:
     with migrated(tmp_path / "x.db") as database:
-        with pytest.raises(UsageError, match=re.escape(f"cannot go down to {target!r} from {REVISIONS[-1]}")) as caught:
+        with pytest.raises(
+            UsageError, match=re.escape(f"cannot roll back from {REVISIONS[-1]} to {target!r}")
+        ) as caught:
             measure_down(database, target)
         assert caught.value.hint == f"possible: {', '.join(('base', *REVISIONS[:-1]))}"
 
@@ -172,7 +174,7 @@ def test_the_database_of_another_program_is_left_as_it_is(tmp_path: Path, mode: 
         connection.execute(f"PRAGMA journal_mode = {mode}")
         connection.execute("CREATE TABLE cookies (id TEXT)")
         connection.commit()
-    refuse(path, r"belongs to another program \(it has a table 'cookies'\)")
+    refuse(path, r"belongs to another program \(it contains the table 'cookies'\)")
     with contextlib.closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == (mode,)
 
@@ -186,7 +188,7 @@ def test_the_database_of_a_newer_compozy_is_left_as_it_is(tmp_path: Path, mode: 
         connection.execute(f"PRAGMA journal_mode = {mode}")
         connection.execute(f"UPDATE {migrate.VERSION_TABLE} SET version_num = '0777'")
         connection.commit()
-    refuse(path, rf"was made by a newer Compozy \(revision 0777; this one knows {REVISIONS[-1]}\)")
+    refuse(path, rf"was created by a newer Compozy \(revision 0777; this version supports up to {REVISIONS[-1]}\)")
 
 
 @pytest.mark.parametrize("content", [b"not a database at all", b"SQLite format 2\0" + bytes(100), b"\0" * 4096])

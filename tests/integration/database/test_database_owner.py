@@ -45,7 +45,7 @@ def test_the_second_process_is_told_who_has_it(tmp_path: Path) -> None:
         assert caught.value.message == f"{who} executes runs on {str(path)!r}"
         assert caught.value.details == {"holder": {"pid": holder.pid, "command": "compozy start"}}
         assert "--wait-for-lock" in caught.value.hint
-        with pytest.raises(DatabaseOwnedError, match=r"and did not let go within 0\.1 s"):
+        with pytest.raises(DatabaseOwnedError, match=r"and did not finish within 0\.1 s"):
             OwnerLock(path).acquire(HOLDER, wait_s=0.1)
         # What was refused changed nothing about the holder.
         assert json.loads((tmp_path / "x.db.owner").read_text())["pid"] == holder.pid

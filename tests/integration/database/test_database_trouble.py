@@ -172,14 +172,14 @@ def test_a_disk_that_is_full_in_the_middle_of_a_run(commands: Commands, project:
     assert shutil.disk_usage(small_disk).free == 0
     finished = command.wait()
     filler.unlink()
-    check_told(finished, "Error: no space is left for the database ./data/compozy.db", "free space")
+    check_told(finished, "Error: no space left for the database ./data/compozy.db", "free disk space")
     assert task_states(project)[0] == ("one", "SUCCESS")
     goes_on(commands, project)
 
 
 def test_a_disk_that_is_full_from_the_start(commands: Commands, project: Path, small_disk: Path) -> None:
     filler = fill(small_disk)
-    check_told(commands.run(project, *RUN), "no space is left for the database ./data/compozy.db")
+    check_told(commands.run(project, *RUN), "no space left for the database ./data/compozy.db")
     filler.unlink()
     assert commands.run(project, *RUN).status == 0
     check_consistent(project)
@@ -195,7 +195,7 @@ def test_a_write_that_fails_in_the_middle_of_a_run(commands: Commands, tmp_path:
     folder = write_project(tmp_path / "p", {"three": WORKFLOW}, responses=big)
     assert commands.run(folder, "workflow", "run", "three", "--id", "before").status == 0
     finished = commands.run(folder, *RUN, conditions=Conditions(before=limit_files))
-    check_told(finished, "Error: the disk of the database ./data/compozy.db reports an error", "unfinished runs go on")
+    check_told(finished, "Error: the disk of the database ./data/compozy.db reports an error", "unfinished runs resume")
     assert query(folder, "SELECT count(*) FROM workflow_states WHERE status = 'SUCCESS'") == [(1,)]
     resumed = commands.run(folder, *RUN)
     assert resumed.status == 0, resumed
@@ -224,7 +224,7 @@ def test_a_table_that_somebody_dropped(commands: Commands, project: Path, table:
         connection.execute(f"DROP TABLE {table}")
         connection.commit()
     finished = commands.run(project, "workflow", "run", "three", "--id", "other")
-    check_told(finished, "the database ./data/compozy.db lacks a part of itself: no such table", "backup")
+    check_told(finished, "the database ./data/compozy.db is missing a table or column: no such table", "backup")
 
 
 def test_a_server_whose_file_was_taken_away_says_so(commands: Commands, project: Path) -> None:

@@ -197,7 +197,9 @@ def test_a_database_with_our_names_from_another_program_is_left_as_it_is(empty: 
     for opening in (open_database, open_for_reading):
         database = opening(empty)
         assert database is not None
-        with pytest.raises(DatabaseError, match=r"belongs to another program \(it has a table 'executors'\)") as caught:
+        with pytest.raises(
+            DatabaseError, match=r"belongs to another program \(it contains the table 'executors'\)"
+        ) as caught:
             read_status(database)
         assert "database.dbname" in caught.value.hint
         database.close()
@@ -207,7 +209,7 @@ def test_the_database_of_a_newer_compozy_is_left_as_it_is() -> None:
     with new_database() as settings, migrated(settings) as database:
         with database.write() as connection:
             connection.exec_driver_sql(f"UPDATE {migrate.VERSION_TABLE} SET version_num = '0777'")
-        with pytest.raises(DatabaseError, match=r"was made by a newer Compozy \(revision 0777"):
+        with pytest.raises(DatabaseError, match=r"was created by a newer Compozy \(revision 0777"):
             migrate_up(database)
 
 

@@ -142,7 +142,7 @@ def test_reading_an_empty_file_leaves_it_empty(tmp_path: Path) -> None:
     ("kind", "message"),
     [
         ("folder", "is a directory"),
-        ("pipe", "is no ordinary file"),
+        ("pipe", "is not a regular file"),
         ("below a file", "Not a directory"),
         ("too long", "File name too long"),
         ("NUL", "null"),
@@ -218,7 +218,7 @@ def test_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(sqlite, "file_system_of", on_nfs)
     path = tmp_path / "data/x.db"
-    with pytest.raises(DatabaseError, match=r"lies on a network file system \(nfs4\)") as caught:
+    with pytest.raises(DatabaseError, match=r"is on a network file system \(nfs4\)") as caught:
         open_database(settings(path))
     assert "local disk" in caught.value.hint
     assert list(tmp_path.iterdir()) == []

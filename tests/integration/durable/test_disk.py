@@ -58,7 +58,7 @@ async def test_a_file_that_may_not_grow_and_then_may(tmp_path: Path, capsys: pyt
         told = [line for line in capsys.readouterr().out.splitlines() if "a run cannot continue for now" in line]
         # Each second, and not as fast as it can.
         assert 1 <= len(told) <= 6
-        assert all("no space is left" in line for line in told)
+        assert all("no space left" in line for line in told)
         assert read_run(database, "r").status is Status.SUCCESS
         assert read_steps(database, "r") == ["ask", "change", "end"]
         assert asked == ["ask"]

@@ -8,8 +8,8 @@ from functools import partial
 
 import pytest
 
-from compozy.database.control import ask_to_pause
 from compozy.database.database import Database
+from compozy.database.transitions import request_pause
 from tests.harness.databases import migrated
 from tests.harness.runs import Answers, Flows, Ran, Watch, check_run, flowing
 
@@ -200,7 +200,7 @@ async def test_pausing_records_what_is_being_done(flows: Flows) -> None:
         "tasks: [{id: all, type: parallel, tasks: [{id: a, prompt: 'slow 0.3: a'}, {id: b, type: wait, wait_for: go}]}]"
     )
     await flows.until_waiting(run_id, "all/b")
-    await flows.database.write_async(partial(ask_to_pause, workflow_exec_id=run_id))
+    await flows.database.write_async(partial(request_pause, workflow_exec_id=run_id))
     flows.runtime.wake()
     ran = await flows.until(run_id, lambda ran: ran.status == "PAUSED")
     assert "all/a.model.request" in ran.steps

@@ -200,7 +200,7 @@ def test_a_newer_document_leaves_no_database_behind(cli: RunCli, project: Path) 
     (project / "newer.json").write_text(f"{opening[:-1]},\n{rest}")
     refused = cli("db", "import", "newer.json", "--db-path", "./data/new.db")
     assert refused.status == 5
-    assert "newer.json: the document was made by a newer Compozy (revision 9999" in refused.err
+    assert "newer.json: the document was created by a newer Compozy (revision 9999" in refused.err
     assert not list(project.glob("data/new.db*"))
 
 

@@ -100,7 +100,7 @@ _CASES: list[tuple[Change, str]] = [
     (_header(source="\x1b]0;x\x07"), "line 1: the header has characters that cannot be shown"),
     (gzip.compress, "the file is compressed"),
     (_header(version=2), "line 1: the document has version 2, this Compozy knows 1"),
-    (_header(revision="0999"), "the document was made by a newer Compozy (revision 0999"),
+    (_header(revision="0999"), "the document was created by a newer Compozy (revision 0999"),
     (_header(journal_revision=99999), "the document's journal has revision 99999"),
     (lambda document: document.replace("ü".encode(), b"ue"), "the file was changed after it was written"),
     (lambda document: document.replace("ü".encode(), b"\xff"), "this is no JSON"),

@@ -8,13 +8,13 @@ import pytest
 import sqlalchemy as sa
 
 from compozy.database.backup import back_up_sqlite
-from compozy.database.control import ask_to_cancel, ask_to_pause, resume_run
 from compozy.database.database import Database
 from compozy.database.executions import claim_pending, get_execution, list_executions
 from compozy.database.facts import DATABASE_ID
 from compozy.database.signals import Signal, send_signal
 from compozy.database.status import Status
 from compozy.database.tables import facts
+from compozy.database.transitions import request_cancel, request_pause, resume_run
 from compozy.durable.format import JOURNAL_FORMAT
 from compozy.errors import ConflictError, DatabaseOwnedError
 from compozy.ids import new_database_id
@@ -234,11 +234,11 @@ async def test_nobody_goes_on_with_a_run_that_was_moved(database: Database) -> N
         assert claim_pending(connection, "me", journal_format=JOURNAL_FORMAT, limit=10) == []
         for ask in (
             lambda: resume_run(connection, "r"),
-            lambda: ask_to_pause(connection, "r"),
-            lambda: ask_to_cancel(connection, "r", {}),
+            lambda: request_pause(connection, "r"),
+            lambda: request_cancel(connection, "r", {}),
             lambda: send_signal(connection, Signal(signal_id="s", workflow_exec_id="r", name="go")),
         ):
-            with pytest.raises(ConflictError, match="it was moved to another database, where it goes on"):
+            with pytest.raises(ConflictError, match="it was moved to another database and continues there"):
                 ask()
     async with flowing(database) as flows:
         # The engine's own recovery leaves it alone as well.

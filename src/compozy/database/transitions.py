@@ -1,6 +1,6 @@
-"""What is asked of runs that others execute, and what their executors tell of them: pause, cancel, lay aside, resume.
+"""State transitions of runs that other processes execute: pause, cancel, suspend, resume.
 
-Every change is made on a row that is locked first, so that two who want different things come one after the other.
+Every change locks the row first, so that concurrent requests are applied one after the other.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from compozy.errors import ConflictError
 
 _THIS = workflow_states.c.workflow_exec_id == sa.bindparam("_id")
 _MINE = workflow_states.c.owner == sa.bindparam("_owner")
-# The row stays locked to the end of the transaction: of branches that end at once, one records after the other.
+# The row stays locked until the transaction ends: branches that end concurrently record one after the other.
 _HOLD = (
     sa.select(workflow_states.c.workflow_exec_id)
     .where(_THIS, _MINE, is_one_of(workflow_states.c.status, OPEN))
@@ -30,30 +30,31 @@ _HOLD = (
 
 
 def holds_run(connection: sa.Connection, workflow_exec_id: str, owner: str) -> bool:
-    """Return whether `owner` may write to the run: it is open, and nobody else took it over."""
+    """Return whether `owner` may write to the run: it is open, and no other process has claimed it."""
     return connection.execute(_HOLD, {"_id": workflow_exec_id, "_owner": owner}).first() is not None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
-    """What the executor of a run is asked for: PAUSED, or CANCELED with the error that says why."""
+class PendingTransition:
+    """The state requested from a run's executor: PAUSED, or CANCELED with the error that says why."""
 
     status: Status
     error: dict[str, Any] | None
 
 
-def list_requests(connection: sa.Connection, owner: str) -> dict[str, Request]:
-    """Return the runs of `owner` that it is asked to bring to another state, and to which."""
+def list_pending_transitions(connection: sa.Connection, owner: str) -> dict[str, PendingTransition]:
+    """Return the pending transitions of the runs of `owner`, by run ID."""
     query = sa.select(workflow_states.c.workflow_exec_id, workflow_states.c.requested, workflow_states.c.error).where(
         workflow_states.c.owner == owner, workflow_states.c.requested.is_not(None)
     )
     return {
-        run_id: Request(status=Status(requested), error=error) for run_id, requested, error in connection.execute(query)
+        run_id: PendingTransition(status=Status(requested), error=error)
+        for run_id, requested, error in connection.execute(query)
     }
 
 
 def mark_run(connection: sa.Connection, workflow_exec_id: str, owner: str, status: Status) -> None:
-    """Store that a run of `owner` waits, or that it goes on: WAITING or RUNNING."""
+    """Store that a run of `owner` waits or continues: WAITING or RUNNING."""
     before = Status.RUNNING if status is Status.WAITING else Status.WAITING
     connection.execute(
         sa.update(workflow_states)
@@ -63,13 +64,13 @@ def mark_run(connection: sa.Connection, workflow_exec_id: str, owner: str, statu
     )
 
 
-def lay_aside(
+def suspend_run(
     connection: sa.Connection, workflow_exec_id: str, owner: str, *, wake_ms: int | None, names: Collection[str]
 ) -> None:
-    """Give up a run that waits, until `wake_ms` or until one of the signals `names` comes; one may be there by now."""
+    """Suspend a waiting run until `wake_ms` or until a signal in `names` arrives; it may have arrived already."""
     if not holds_run(connection, workflow_exec_id, owner):
         return
-    # Asked after the lock: whoever sends a signal changes the row of the run as well.
+    # Queried after the lock: sending a signal changes the run's row as well.
     arrived = connection.execute(
         sa.select(sa.literal(1))
         .where(signals.c.workflow_exec_id == workflow_exec_id, signals.c.taken_by.is_(None))
@@ -77,10 +78,10 @@ def lay_aside(
         .limit(1)
     ).first()
     run = lock_execution(connection, workflow_exec_id)
-    # Far away where only a signal wakes it: without a time it would be taken up at once.
+    # Without a wake time the run would be claimed immediately. If only a signal wakes it, the time is far away.
     wake_ms = min(time for time in (wake_ms, run.deadline_ms, _NEVER_MS) if time is not None)
     if arrived or run.requested is not None:
-        # Whoever takes it up does as it was asked.
+        # The next owner carries out the pending transition.
         wake_ms = now_ms()
     connection.execute(
         sa.update(workflow_states)
@@ -89,8 +90,8 @@ def lay_aside(
     )
 
 
-def pause_held(connection: sa.Connection, workflow_exec_id: str, owner: str) -> None:
-    """Store that a run of `owner` has come to a halt, as it was asked to; meanwhile it may be asked otherwise."""
+def pause_owned_run(connection: sa.Connection, workflow_exec_id: str, owner: str) -> None:
+    """Store that a run of `owner` has paused as requested; the request may have changed meanwhile."""
     if not holds_run(connection, workflow_exec_id, owner):
         return
     run = lock_execution(connection, workflow_exec_id)
@@ -99,12 +100,12 @@ def pause_held(connection: sa.Connection, workflow_exec_id: str, owner: str) -> 
     elif run.requested is Status.PAUSED:
         _pause(connection, workflow_exec_id)
     else:
-        # Resumed before it stood still: it goes on with whoever takes it next.
+        # Resumed before it paused: the next owner continues it.
         release_run(connection, workflow_exec_id, owner)
 
 
 def wake_run(connection: sa.Connection, workflow_exec_id: str) -> None:
-    """Let a run that was laid aside be taken up at once."""
+    """Make a suspended run claimable immediately."""
     connection.execute(
         sa.update(workflow_states)
         .where(workflow_states.c.workflow_exec_id == workflow_exec_id, workflow_states.c.status == Status.WAITING)
@@ -112,12 +113,12 @@ def wake_run(connection: sa.Connection, workflow_exec_id: str) -> None:
     )
 
 
-def ask_to_pause(connection: sa.Connection, workflow_exec_id: str) -> Execution:
-    """Pause a run that nobody executes, or ask its executor to; return it as it is then.
+def request_pause(connection: sa.Connection, workflow_exec_id: str) -> Execution:
+    """Pause a run without an owner, or request it from its executor; return the run afterwards.
 
     Raises:
-        NotFoundError: there is none of this id.
-        ConflictError: it has ended.
+        NotFoundError: the run does not exist.
+        ConflictError: the run has ended.
     """
     run = lock_execution(connection, workflow_exec_id)
     if run.status is not Status.PAUSED:
@@ -130,12 +131,12 @@ def ask_to_pause(connection: sa.Connection, workflow_exec_id: str) -> Execution:
     return lock_execution(connection, workflow_exec_id)
 
 
-def ask_to_cancel(connection: sa.Connection, workflow_exec_id: str, error: dict[str, Any]) -> Execution:
-    """Cancel a run that nobody executes, or ask its executor to; return it as it is then.
+def request_cancel(connection: sa.Connection, workflow_exec_id: str, error: dict[str, Any]) -> Execution:
+    """Cancel a run without an owner, or request it from its executor; return the run afterwards.
 
     Raises:
-        NotFoundError: there is none of this id.
-        ConflictError: it has ended otherwise.
+        NotFoundError: the run does not exist.
+        ConflictError: the run has ended in another state.
     """
     run = lock_execution(connection, workflow_exec_id)
     if run.status is not Status.CANCELED:
@@ -149,11 +150,11 @@ def ask_to_cancel(connection: sa.Connection, workflow_exec_id: str, error: dict[
 
 
 def resume_run(connection: sa.Connection, workflow_exec_id: str) -> Execution:
-    """Let a paused run go on, as soon as a process has a place for it; return it as it is then.
+    """Resume a paused run as soon as a process has a free slot for it; return the run afterwards.
 
     Raises:
-        NotFoundError: there is none of this id.
-        ConflictError: it is not paused.
+        NotFoundError: the run does not exist.
+        ConflictError: the run is not paused.
     """
     run = lock_execution(connection, workflow_exec_id)
     if run.status is Status.PAUSED:
@@ -162,9 +163,9 @@ def resume_run(connection: sa.Connection, workflow_exec_id: str) -> Execution:
     elif run.requested is Status.PAUSED:
         values = {"requested": None}
     elif run.status.is_final:
-        raise _ended(run, "resumed", hint="`compozy workflow rerun` begins it anew")
+        raise _ended(run, "resumed", hint="run it again with `compozy workflow rerun`")
     else:
-        raise ConflictError(f"execution {workflow_exec_id!r} is not paused: it is {run.status.value}")
+        raise ConflictError(f"execution {workflow_exec_id!r} is not paused; its status is {run.status.value}")
     connection.execute(
         sa.update(workflow_states)
         .where(workflow_states.c.workflow_exec_id == workflow_exec_id)

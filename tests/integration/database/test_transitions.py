@@ -9,20 +9,20 @@ from typing import Any
 import pytest
 
 from compozy.clock import now_ms
-from compozy.database.control import (
-    Request,
-    ask_to_cancel,
-    ask_to_pause,
-    lay_aside,
-    list_requests,
-    pause_held,
-    resume_run,
-)
 from compozy.database.database import Database
 from compozy.database.executions import Execution, claim_pending, get_execution, insert_execution
 from compozy.database.signals import Signal, send_signal
 from compozy.database.status import Status
 from compozy.database.tasks import NewTask, insert_task, list_tasks
+from compozy.database.transitions import (
+    PendingTransition,
+    list_pending_transitions,
+    pause_owned_run,
+    request_cancel,
+    request_pause,
+    resume_run,
+    suspend_run,
+)
 from compozy.errors import ConflictError
 from tests.harness.databases import fresh, migrated, new_run
 
@@ -46,48 +46,48 @@ def run(database: Database) -> Execution:
 
 def test_a_request_carries_its_reason(database: Database) -> None:
     with database.write() as connection:
-        ask_to_cancel(connection, "r", WHY)
+        request_cancel(connection, "r", WHY)
     with database.read() as connection:
-        assert list_requests(connection, "me") == {"r": Request(status=Status.CANCELED, error=WHY)}
-        assert list_requests(connection, "other") == {}
+        assert list_pending_transitions(connection, "me") == {"r": PendingTransition(status=Status.CANCELED, error=WHY)}
+        assert list_pending_transitions(connection, "other") == {}
     assert run(database).status is Status.RUNNING
 
 
 def test_a_run_that_nobody_executes_does_at_once_as_it_is_asked(database: Database) -> None:
     with database.write() as connection:
-        ask_to_pause(connection, "r")
-        pause_held(connection, "r", "me")
-        assert ask_to_cancel(connection, "r", WHY).error == WHY
+        request_pause(connection, "r")
+        pause_owned_run(connection, "r", "me")
+        assert request_cancel(connection, "r", WHY).error == WHY
         assert [task.status for task in list_tasks(connection, "r")] == [Status.CANCELED]
         with pytest.raises(ConflictError):
-            ask_to_pause(connection, "r")
+            request_pause(connection, "r")
 
 
 def test_a_pause_is_held(database: Database) -> None:
     with database.write() as connection:
-        ask_to_pause(connection, "r")
-        pause_held(connection, "r", "other")
+        request_pause(connection, "r")
+        pause_owned_run(connection, "r", "other")
         assert get_execution(connection, "r").status is Status.RUNNING
-        pause_held(connection, "r", "me")
+        pause_owned_run(connection, "r", "me")
     found = run(database)
     assert (found.status, found.owner, found.requested) == (Status.PAUSED, None, None)
 
 
 def test_a_cancel_that_comes_while_the_run_comes_to_a_halt_is_done(database: Database) -> None:
     with database.write() as connection:
-        ask_to_pause(connection, "r")
-        ask_to_cancel(connection, "r", WHY)
-        ask_to_pause(connection, "r")
-        pause_held(connection, "r", "me")
+        request_pause(connection, "r")
+        request_cancel(connection, "r", WHY)
+        request_pause(connection, "r")
+        pause_owned_run(connection, "r", "me")
     found = run(database)
     assert (found.status, found.owner, found.error) == (Status.CANCELED, None, WHY)
 
 
 def test_a_run_that_is_resumed_before_it_came_to_a_halt_goes_on(database: Database) -> None:
     with database.write() as connection:
-        ask_to_pause(connection, "r")
+        request_pause(connection, "r")
         resume_run(connection, "r")
-        pause_held(connection, "r", "me")
+        pause_owned_run(connection, "r", "me")
         assert claim_pending(connection, "you", journal_format=1, limit=1) == ["r"]
     assert run(database).status is Status.RUNNING
 
@@ -96,17 +96,17 @@ def test_a_run_that_is_resumed_before_it_came_to_a_halt_goes_on(database: Databa
 def test_what_is_asked_while_a_run_is_laid_aside_wakes_it(database: Database, what: str) -> None:
     with database.write() as connection:
         if what == "cancel":
-            ask_to_cancel(connection, "r", WHY)
+            request_cancel(connection, "r", WHY)
         else:
-            ask_to_pause(connection, "r")
-        lay_aside(connection, "r", "me", wake_ms=None, names={"go"})
+            request_pause(connection, "r")
+        suspend_run(connection, "r", "me", wake_ms=None, names={"go"})
         assert claim_pending(connection, "you", journal_format=1, limit=1) == ["r"]
-        assert set(list_requests(connection, "you")) == {"r"}
+        assert set(list_pending_transitions(connection, "you")) == {"r"}
 
 
 def test_a_run_that_is_laid_aside_sleeps_until_its_time_or_its_signal(database: Database) -> None:
     with database.write() as connection:
-        lay_aside(connection, "r", "me", wake_ms=now_ms() + 60_000, names={"go"})
+        suspend_run(connection, "r", "me", wake_ms=now_ms() + 60_000, names={"go"})
         assert claim_pending(connection, "you", journal_format=1, limit=1) == []
         assert send_signal(connection, Signal(signal_id="s", workflow_exec_id="r", name="go"))
         assert claim_pending(connection, "you", journal_format=1, limit=1) == ["r"]
@@ -115,5 +115,5 @@ def test_a_run_that_is_laid_aside_sleeps_until_its_time_or_its_signal(database: 
 def test_a_signal_that_came_before_is_not_slept_through(database: Database) -> None:
     with database.write() as connection:
         assert send_signal(connection, Signal(signal_id="s", workflow_exec_id="r", name="go"))
-        lay_aside(connection, "r", "me", wake_ms=None, names={"go"})
+        suspend_run(connection, "r", "me", wake_ms=None, names={"go"})
         assert claim_pending(connection, "you", journal_format=1, limit=1) == ["r"]
