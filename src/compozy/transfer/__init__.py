@@ -1,1 +1,1 @@
-"""The database as a whole: moved to another one, backed up, checked, and freed of what is old."""
+"""Transfers whole databases: export, import, integrity check and pruning."""

@@ -1,4 +1,4 @@
-"""Looking a database over: is it whole, and do the journal and the tables tell the same?"""
+"""Checks the integrity of a database, and that the journal and the tables agree."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from compozy.database.database import Database
 from compozy.database.migrate import REVISIONS, read_status
 from compozy.database.status import OPEN, Status
 from compozy.durable.journal import has_journal, list_refused_rows
+from compozy.plural import plural
 
 _SHOWN = 5
-# A log that is not folded in for long: somebody reads without end, or nobody writes.
+# The log is not checkpointed for long if a reader never ends, or if no process writes.
 _LARGE_LOG = 256 * 1024 * 1024
 _OPEN = ", ".join(f"'{status.value}'" for status in OPEN)
 _PATH = "substr(t.task_exec_id, length(t.workflow_exec_id) + 2)"
-# Each finds ids of what is wrong.
+# Each query returns the IDs of the rows that violate the rule.
 _RULES: tuple[tuple[str, str], ...] = (
     (
         "runs that ended have no open tasks",
@@ -51,7 +52,7 @@ _RULES: tuple[tuple[str, str], ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What was looked at, what is wrong with it, "" for nothing, and what else is to be known."""
+    """A check: its name, the problem or "", and a note."""
 
     name: str
     fault: str = ""
@@ -59,13 +60,13 @@ class Finding:
 
 
 def check_database(database: Database) -> list[Finding]:
-    """Look at all of a database, changing nothing.
+    """Check a whole database without changing it.
 
     Raises:
         DatabaseError: the database cannot be read at all.
     """
     status = read_status(database)
-    lacking = f"lacks {len(status.pending)} migration(s): run `compozy migrate up`" if status.pending else ""
+    lacking = f"{plural(len(status.pending), 'pending migration')}: run `compozy migrate up`" if status.pending else ""
     findings = [Finding(name="tables", fault=lacking, note=f"revision {status.current} of {REVISIONS[-1]}")]
     with database.snapshot() as connection:
         findings += [
@@ -76,7 +77,7 @@ def check_database(database: Database) -> list[Finding]:
     log = database.log_size()
     if log is not None:
         is_large = log > _LARGE_LOG
-        what = "a process keeps reading an old state; end processes that hang" if is_large else ""
+        what = "a process keeps reading an old snapshot; stop processes that hang" if is_large else ""
         findings.append(Finding(name="log", fault=what, note=f"{log / 1024:.0f} KiB in the write-ahead log"))
     return findings
 
@@ -84,7 +85,7 @@ def check_database(database: Database) -> list[Finding]:
 def _compare(database: Database, connection: sa.Connection) -> list[Finding]:
     prefix = f"{database.journal_schema}." if database.journal_schema else ""
     if not has_journal(database, connection):
-        return [Finding(name="journal", note="there is none yet")]
+        return [Finding(name="journal", note="does not exist yet")]
     refused = "; ".join(list_refused_rows(database, connection))
     findings = [Finding(name="the journal holds only what Compozy writes", fault=refused)]
     for name, query in _RULES:

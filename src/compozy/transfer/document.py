@@ -1,4 +1,4 @@
-"""The document that `compozy db export` writes: one JSON object, a row to a line, so that any size needs little memory.
+"""The format of `compozy db export`: one JSON object with one row per line, so that any size needs little memory.
 
     {"header":{"format":"compozy-export","version":1,...},"header_checksum":"sha256:...",
     "sections":{
@@ -10,8 +10,8 @@
     "counts":{"compozy_facts":1,...},
     "checksum":"sha256:..."}
 
-The checksum is that of the lines between the first and the last, their ends included. Who reads the document by lines
-may hold it to this layout; to any other program it is JSON.
+The checksum covers the lines between the first and the last, including their newlines. Readers that go by lines may
+rely on this layout; for any other program it is JSON.
 """
 
 from __future__ import annotations
@@ -30,28 +30,28 @@ from compozy.transfer.sections import check_content
 
 FORMAT = "compozy-export"
 VERSION = 1
-# A longer line is taken for something that is no row.
+# A longer line cannot be a row.
 _LINE_MAX = 512 * 1024 * 1024
 _GZIP = b"\x1f\x8b"
-_RESTORE = "export it again, or take another copy of the file"
+_RESTORE = "export it again, or use another copy of the file"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """What a document says of itself. Only this differs between two exports of the same rows.
+    """The header of a document. Only the header differs between two exports of the same rows.
 
     Args:
-        project: whose runs they are.
-        source: the database as messages show it, without secrets.
-        database_id: which database that is.
+        project: the project that the runs belong to.
+        source: the exported database as shown in messages, without secrets.
+        database_id: its database ID.
         driver: `sqlite` or `postgres`.
-        revision: of its tables.
-        journal_revision: of the engine's tables, 0 when it has none.
+        revision: the revision of its tables.
+        journal_revision: the revision of the engine's tables, 0 without them.
         compozy: the version that wrote the document.
         exported_at: RFC 3339.
-        mode: `copy`, whose unfinished runs arrive paused, or `move`, whose unfinished runs go on.
-        move_id: which move.
-        filters: which runs were asked for.
+        mode: `copy`, whose unfinished runs arrive paused, or `move`, whose unfinished runs continue.
+        move_id: the move's ID.
+        filters: the requested filters.
     """
 
     project: str
@@ -72,7 +72,7 @@ class Header:
 
     @property
     def is_move(self) -> bool:
-        """Whether unfinished runs go on where it is imported."""
+        """Whether unfinished runs continue where the document is imported."""
         return self.mode == "move"
 
 
@@ -90,7 +90,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """What a whole document came to: its rows by section, its length in bytes."""
+    """The totals of a document: its rows by section, its length in bytes."""
 
     header: Header
     counts: dict[str, int]
@@ -100,10 +100,10 @@ class Summary:
 def write_document(
     out: IO[bytes], header: Header, sections: Iterable[tuple[str, Iterable[dict[str, Any]]]]
 ) -> Generator[None, None, dict[str, int]]:
-    """Write a document; yields after each row, and returns how many rows each section has.
+    """Write a document; yields after each row, and returns the number of rows by section.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the document cannot be written.
     """
     head = asdict(header)
     opening = {"header": head, "header_checksum": _checksum_of(dump_json(head))}
@@ -134,30 +134,30 @@ def write_document(
 
 
 def read_header(source: IO[bytes]) -> Header:
-    """Return what a document says of itself, from its first line.
+    """Read the header from the first line of a document.
 
     Raises:
-        ExportFileError: it is no document, was made by a newer Compozy, or was changed.
+        ExportFileError: the file is not an export, was written by a newer Compozy, or was changed.
     """
     line = source.readline(_LINE_MAX)
     if not line:
-        raise ExportFileError("the file is empty", hint="it should be one that `compozy db export` wrote")
+        raise ExportFileError("the file is empty", hint="it should have been written by `compozy db export`")
     if line.startswith(_GZIP):
-        raise ExportFileError("the file is compressed", hint="`gunzip -c FILE | compozy db import -` reads it")
+        raise ExportFileError("the file is compressed", hint="import it with `gunzip -c FILE | compozy db import -`")
     if not line.startswith(b'{"header":{'):
         raise ExportFileError(
-            "line 1: this is no document of `compozy db export`",
-            hint="a backup of `compozy db backup` is read by `compozy db restore`",
+            "line 1: not a document of `compozy db export`",
+            hint="to restore a backup of `compozy db backup`, use `compozy db restore`",
         )
     opening = _object(_parse(line.rstrip().removesuffix(b",") + b"}", 1))
     header = _object(opening.get("header"))
     if header.get("format") != FORMAT:
-        raise ExportFileError("line 1: this is no document of `compozy db export`")
+        raise ExportFileError("line 1: not a document of `compozy db export`")
     version = header.get("version")
     if version != VERSION:
         raise ExportFileError(
-            f"line 1: the document has version {version!r}, this Compozy knows {VERSION}",
-            hint="read it with the version of Compozy that wrote it, or a newer one",
+            f"line 1: the document has version {version!r}; this Compozy supports {VERSION}",
+            hint="use the version of Compozy that wrote it, or a newer one",
         )
     if opening.get("header_checksum") != _checksum_of(dump_json(header)):
         raise ExportFileError("line 1: the header was changed after it was written", hint=_RESTORE)
@@ -170,21 +170,21 @@ def _to_header(header: dict[str, Any]) -> Header:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ExportFileError(f"line 1: the header is wrong at {where!r}: {first['msg']}", hint=_RESTORE) from None
+        raise ExportFileError(f"line 1: the header is invalid at {where!r}: {first['msg']}", hint=_RESTORE) from None
     if not all(value.isprintable() for value in header.values() if isinstance(value, str)):
-        raise ExportFileError("line 1: the header has characters that cannot be shown", hint=_RESTORE)
+        raise ExportFileError("line 1: the header contains characters that cannot be shown", hint=_RESTORE)
     return found
 
 
 def read_rows(source: IO[bytes], header: Header) -> Generator[Row, None, Summary]:
-    """Yield every row of a document whose header was read, and return what it came to.
+    """Yield each row of a document after its header, and return the totals.
 
-    Rows are given out before the checksum at the end is seen: who stores them does so in one transaction, or reads the
-    document to its end first.
+    Rows are yielded before the checksum at the end is read: store them in one transaction, or read the document to its
+    end first.
 
     Raises:
-        ExportFileError: it is cut short, was changed, is laid out otherwise than `compozy db export` does, or holds a
-            row that Compozy never writes.
+        ExportFileError: the document is incomplete, was changed, is not in the layout of `compozy db export`, or
+                contains a row that Compozy never writes.
     """
     lines = _Lines(source)
     counts: dict[str, int] = {}
@@ -193,7 +193,7 @@ def read_rows(source: IO[bytes], header: Header) -> Generator[Row, None, Summary
     while line != b"},":
         name = _section_name(line, lines.number, is_first=not counts)
         if name in counts:
-            raise lines.error("a section comes twice")
+            raise lines.error("a section appears twice")
         counts[name] = 0
         while (line := lines.next()) != b"]":
             text = line.removeprefix(b",") if counts[name] else line
@@ -202,12 +202,12 @@ def read_rows(source: IO[bytes], header: Header) -> Generator[Row, None, Summary
         line = lines.next()
     told = _parse(b"{" + lines.next().removesuffix(b",") + b"}", lines.number)
     if told != {"counts": counts}:
-        raise lines.error("the file has other rows than it says")
+        raise lines.error("the number of rows differs from `counts`")
     found = lines.checksum()
     if lines.next() != f'"checksum":"{found}"}}'.encode():
-        raise ExportFileError("the file was changed after it was written: its checksum is another one", hint=_RESTORE)
+        raise ExportFileError("the file was changed after it was written: the checksum differs", hint=_RESTORE)
     if source.read(1):
-        raise ExportFileError("something follows the end of the document", hint=_RESTORE)
+        raise ExportFileError("there is data after the end of the document", hint=_RESTORE)
     return Summary(header=header, counts=counts, size=lines.size)
 
 
@@ -217,17 +217,17 @@ def _row(section: str, line: int, text: bytes) -> Row:
         check_content(section, value)
     except ValueError as error:
         raise ExportFileError(
-            f"line {line}: a row of {section} is refused: {error}",
+            f"line {line}: invalid row of {section}: {error}",
             hint="do not import it: Compozy did not write this document",
         ) from None
     return Row(section=section, line=line, value=value)
 
 
 def verify_document(source: IO[bytes]) -> Summary:
-    """Read a document to its end, and return what it came to.
+    """Read a document to its end, and return its totals.
 
     Raises:
-        ExportFileError: see `read_header` and `read_rows`.
+        ExportFileError: as for `read_header` and `read_rows`.
     """
     rows = read_rows(source, read_header(source))
     while True:
@@ -238,7 +238,7 @@ def verify_document(source: IO[bytes]) -> Summary:
 
 
 class _Lines(Iterator[bytes]):
-    """The lines of a document behind the first, without their ends, and their checksum."""
+    """The lines of a document after the first, without their newlines, and their checksum."""
 
     def __init__(self, source: IO[bytes]) -> None:
         self._source = source
@@ -251,7 +251,7 @@ class _Lines(Iterator[bytes]):
         self.number += 1
         self.size += len(line)
         if not line.endswith(b"\n"):
-            what = "line is too long" if len(line) >= _LINE_MAX else "file is cut short here"
+            what = "line is too long" if len(line) >= _LINE_MAX else "file ends too early"
             raise ExportFileError(f"line {self.number}: the {what}", hint=_RESTORE)
         self._digest.update(line)
         return line[:-1]
@@ -260,16 +260,16 @@ class _Lines(Iterator[bytes]):
 
     def expect(self, wanted: bytes) -> None:
         if self.next() != wanted:
-            raise self.error(f"here should be {wanted.decode()}")
+            raise self.error(f"expected {wanted.decode()}")
 
     def checksum(self) -> str:
-        """Return the checksum of all lines up to the latest."""
+        """Return the checksum of all lines read so far."""
         return f"sha256:{self._digest.hexdigest()}"
 
     def error(self, what: str) -> ExportFileError:
         return ExportFileError(
             f"line {self.number}: {what}",
-            hint="the document has to be as `compozy db export` wrote it; a program that lays JSON out anew breaks it",
+            hint="import the document as `compozy db export` wrote it; a program that reformats JSON breaks it",
         )
 
 
@@ -278,8 +278,8 @@ def _section_name(line: bytes, number: int, *, is_first: bool) -> str:
     name = _parse(text[:-2], number) if text.endswith(b":[") and (is_first or line.startswith(b",")) else None
     if not isinstance(name, str):
         raise ExportFileError(
-            f"line {number}: here should begin a section",
-            hint="the document has to be as `compozy db export` wrote it; a program that lays JSON out anew breaks it",
+            f"line {number}: expected the start of a section",
+            hint="import the document as `compozy db export` wrote it; a program that reformats JSON breaks it",
         )
     return name
 
@@ -292,7 +292,7 @@ def _parse(text: bytes, number: int) -> Any:
     try:
         return json.loads(text.decode(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
-        raise ExportFileError(f"line {number}: this is no JSON", hint=_RESTORE) from None
+        raise ExportFileError(f"line {number}: invalid JSON", hint=_RESTORE) from None
 
 
 def _refuse_constant(name: str) -> Any:

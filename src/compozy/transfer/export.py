@@ -1,4 +1,4 @@
-"""Writing the rows of a database as a document, and freezing its unfinished runs first when they shall move."""
+"""Exports the rows of a database as a document; a move freezes its unfinished runs first."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _AT_ONCE = 200
 
 @dataclass(frozen=True, kw_only=True)
 class RunFilter:
-    """Which runs are wanted; without any, every row of the database is.
+    """The runs to export; without any filter, every row of the database.
 
     Args:
-        since_ms: those accepted at this time or later, in milliseconds since 1970 UTC.
-        statuses: those in one of these states.
-        workflows: those of one of these workflows.
+        since_ms: only runs accepted at this time or later, in milliseconds since 1970 UTC.
+        statuses: only runs in one of these states.
+        workflows: only runs of one of these workflows.
     """
 
     since_ms: int | None = None
@@ -39,7 +39,7 @@ class RunFilter:
     workflows: tuple[str, ...] = ()
 
     def conditions(self) -> list[sa.ColumnElement[bool]]:
-        """Return it as conditions on `workflow_states`."""
+        """Return the filters as conditions on `workflow_states`."""
         found: list[sa.ColumnElement[bool]] = []
         if self.since_ms is not None:
             found.append(runs.c.created_ms >= self.since_ms)
@@ -50,13 +50,13 @@ class RunFilter:
         return found
 
     def to_json(self) -> dict[str, Any]:
-        """Return what was asked for, for the header."""
+        """Return the filters for the header."""
         return {name: value for name, value in asdict(self).items() if value not in (None, ())}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exported:
-    """What was written: rows by section, and how many unfinished runs are among them."""
+    """The exported rows by section, and the number of unfinished runs among them."""
 
     counts: dict[str, int]
     unfinished: int
@@ -64,11 +64,11 @@ class Exported:
 
 
 def freeze_runs(database: Database, wanted: RunFilter) -> tuple[str, int]:
-    """Make the unfinished runs MOVED, so that no process goes on with them here; return the move's id, and how many.
+    """Mark the unfinished runs as MOVED, so that no process continues them here; return the move's ID and their number.
 
     Raises:
-        DatabaseOwnedError: processes execute runs on it.
-        DatabaseError: the database refused; nothing was changed.
+        DatabaseOwnedError: other processes execute runs on the database.
+        DatabaseError: the database failed. Nothing was changed.
     """
     move_id = new_move_id()
     now = now_ms()
@@ -85,18 +85,18 @@ def freeze_runs(database: Database, wanted: RunFilter) -> tuple[str, int]:
 
 
 def find_move(database: Database, move_id: str | None = None) -> str:
-    """Return the id of a move out of this database, that of the latest one unless `move_id` says which.
+    """Return the ID of a move out of this database, by default of the latest one.
 
     Raises:
-        ConflictError: there was none; or none of that id, and which there were is told.
+        ConflictError: there was no such move. The message lists the moves that exist.
     """
     query = sa.select(runs.c.moved, sa.func.count()).where(runs.c.status == Status.MOVED).group_by(runs.c.moved)
     with database.read() as connection:
         found = [(moved, int(count)) for moved, count in connection.execute(query)]
     if not found:
         raise ConflictError(
-            f"no run was ever moved out of {database.location}",
-            hint="`compozy db export --move` without --again moves those that are unfinished",
+            f"no runs were moved out of {database.location}",
+            hint="to move the unfinished runs, run `compozy db export --move` without --again",
         )
     if move_id is None:
         return str(max(found, key=lambda each: each[0]["moved_ms"])[0]["move_id"])
@@ -105,7 +105,7 @@ def find_move(database: Database, move_id: str | None = None) -> str:
         counts[moved["move_id"]] = counts.get(moved["move_id"], 0) + count
     if move_id not in counts:
         known = ", ".join(f"{known} ({count} execution{'' if count == 1 else 's'})" for known, count in counts.items())
-        raise ConflictError(f"there was no move {move_id!r} out of {database.location}", hint=f"there were {known}")
+        raise ConflictError(f"move {move_id!r} out of {database.location} not found", hint=f"moves: {known}")
     return move_id
 
 
@@ -117,18 +117,18 @@ def export_rows(
     move_id: str | None,
     tell: Callable[[int, int], None] | None = None,
 ) -> Exported:
-    """Write the rows of `database` as they are at one moment; others may go on writing.
+    """Write a snapshot of the rows of `database`; other processes may continue to write.
 
     Args:
-        database: open for reading.
-        out: where to.
-        wanted: which runs.
-        move_id: the move whose frozen runs shall go on where the document is imported; None makes a copy.
-        tell: told from time to time how many rows were written, and of how many.
+        database: the database, open for reading.
+        out: the file to write to.
+        wanted: the runs to export.
+        move_id: the move whose frozen runs continue where the document is imported; None makes a copy.
+        tell: called from time to time with the number of rows written, and their total.
 
     Raises:
-        DatabaseError: the database refused.
-        OSError: it cannot be written.
+        DatabaseError: the database failed.
+        OSError: the document cannot be written.
     """
     with database.snapshot() as connection:
         writer = _Writer(database, connection, wanted, move_id)
@@ -146,7 +146,7 @@ def export_rows(
 
 
 class _Writer:
-    """The rows of one export, as they are to arrive."""
+    """The rows of one export, as they should arrive."""
 
     def __init__(self, database: Database, connection: sa.Connection, wanted: RunFilter, move_id: str | None) -> None:
         self._connection = connection
@@ -173,7 +173,7 @@ class _Writer:
         )
 
     def count_rows(self) -> int:
-        """Return how many rows there are to write."""
+        """Return the number of rows to write."""
         selects = [section.select(self._collation, self._chosen).order_by(None) for section in self._there()]
         return sum(
             int(self._connection.execute(sa.select(sa.func.count()).select_from(select.subquery())).scalar_one())
@@ -195,7 +195,7 @@ class _Writer:
             yield section.to_row(self._arriving(row) if section.table is runs else row)
 
     def _arriving(self, run: dict[str, Any]) -> dict[str, Any]:
-        """Return a run as it shall be where it arrives."""
+        """Return a run in the state in which it arrives."""
         moved: dict[str, Any] = run["moved"] or {}
         before: dict[str, Any] = run["origin"] or {}
         if self._move_id is not None and moved.get("move_id") == self._move_id:
@@ -206,7 +206,7 @@ class _Writer:
             return run
         self.unfinished += 1
         if run["status"] == Status.PAUSED and before:
-            # It came as a copy and nobody has touched it: a copy of it says the same.
+            # The run arrived as a copy and has not changed; a copy of it has the same origin.
             return run
         origin = {**self._origin, **({"hops": before["hops"]} if "hops" in before else {})}
         error = None if run["requested"] else run["error"]
@@ -227,7 +227,7 @@ def _chosen(wanted: RunFilter, move_id: str | None) -> sa.Select[str] | None:
         return None
     chosen = sa.and_(*conditions)
     if move_id is not None:
-        # Those that were frozen matched before, and now have another state.
+        # Frozen runs matched the filter before, but now have another state.
         chosen = sa.or_(chosen, sa.and_(runs.c.status == Status.MOVED, runs.c.moved.contains(move_id)))
     return sa.select(runs.c.workflow_exec_id).where(chosen)
 

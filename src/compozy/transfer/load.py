@@ -1,4 +1,4 @@
-"""Storing the rows of a document in a database, in one transaction: all of them arrive, or nothing is changed."""
+"""Imports the rows of a document in one transaction: all of them, or nothing is changed."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ from compozy.database.tables import facts, insert_if_new, knowledge_documents
 from compozy.database.tables import workflow_states as runs
 from compozy.durable.journal import read_journal_revision
 from compozy.errors import ConflictError, ExportFileError
+from compozy.plural import plural
 from compozy.transfer.document import Header, Row, read_rows
 from compozy.transfer.sections import Section, list_sections
 
 _AT_ONCE = 500
 _NAMED = 5
-# Runs of the document whose rows are not stored, for as long as the transaction lasts.
+# Runs of the document whose rows are not stored; exists until the transaction ends.
 _PASSED = sa.table("compozy_import_passed", sa.column("run_id"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImportOptions:
-    """What shall be done with runs that are there already.
+    """How to import runs that already exist.
 
     Args:
-        replace: take those that are in another state from the document.
-        take_back: the document was written by a move out of this very database, and its runs shall go on here.
-        dry_run: tell what would be done, and change nothing.
+        replace: replace existing runs in another state.
+        take_back: import a move into the database that it came from, and continue its runs there.
+        dry_run: report what would be done, and change nothing.
     """
 
     replace: bool = False
@@ -43,17 +44,17 @@ class ImportOptions:
 
 @dataclass
 class Imported:
-    """What became of the rows of a document.
+    """The result of an import.
 
     Args:
-        stored: rows that were stored, by section.
-        new: runs that were not there.
-        replaced: runs whose rows were there in another state, and were replaced.
-        there: runs that were there as they are in the document, or further on.
-        left: runs that are there in another state, and were left alone.
-        away: runs that moved on from here, after what the document knows of them.
-        paused: runs that arrived unfinished and wait for `resume`.
-        unfinished: runs that arrived unfinished and go on.
+        stored: number of stored rows, by section.
+        new: number of runs that did not exist.
+        replaced: number of runs that existed in another state, and were replaced.
+        there: number of runs that existed in the same state or a later one.
+        left: number of runs that existed in another state, and were not changed.
+        away: number of runs that were moved from here after the document was written.
+        paused: number of unfinished runs that wait for `resume`.
+        unfinished: number of unfinished runs that continue.
     """
 
     stored: dict[str, int] = field(default_factory=dict[str, int])
@@ -75,19 +76,19 @@ def import_rows(
     *,
     tell: Callable[[int], None] | None = None,
 ) -> Imported:
-    """Store the rows of a document whose header was read.
+    """Store the rows of a document whose header has been read.
 
     Args:
-        database: open for writing, owned, migrated, and of the same project.
+        database: the database, open for writing, owned, migrated, and of the same project.
         source: the rest of the document.
         header: its first line.
-        options: what is done with runs that are there.
-        tell: told from time to time how many rows were read.
+        options: how to import existing runs.
+        tell: called from time to time with the number of rows read.
 
     Raises:
-        ExportFileError: the document cannot be read; nothing was changed.
-        ConflictError: it holds other runs of the same ids; nothing was changed.
-        DatabaseError: the database refused; nothing was changed.
+        ExportFileError: the document cannot be read. Nothing was changed.
+        ConflictError: the database has other runs with the same IDs. Nothing was changed.
+        DatabaseError: the database failed. Nothing was changed.
     """
     imported = Imported()
     with database.write() as connection:
@@ -100,50 +101,51 @@ def import_rows(
 
 
 def check_revision(header: Header) -> None:
-    """Refuse a document whose tables this Compozy does not know.
+    """Refuse a document whose tables are unknown to this version.
 
     Raises:
-        ExportFileError: a newer one made it.
+        ExportFileError: it was written by a newer Compozy.
     """
     if header.revision not in REVISIONS:
         raise ExportFileError(
-            f"the document was made by a newer Compozy (revision {header.revision}; this one knows {REVISIONS[-1]})",
+            f"the document was created by a newer Compozy (revision {header.revision}; this version supports up to "
+            f"{REVISIONS[-1]})",
             hint="import it with that version",
         )
 
 
 def check_header(header: Header, database: Database, connection: sa.Connection, *, take_back: bool) -> None:
-    """Refuse a document that is not for this database.
+    """Refuse a document that cannot be imported into this database.
 
     Raises:
-        ConflictError: another project's, or this very database's.
-        ExportFileError: made by a newer Compozy.
+        ConflictError: it belongs to another project, or was exported from this database.
+        ExportFileError: it was written by a newer Compozy.
     """
     check_revision(header)
     journal_revision = read_journal_revision(database, connection)
     if header.journal_revision > journal_revision:
         raise ExportFileError(
-            f"the document's journal has revision {header.journal_revision}, that of {database.location} "
+            f"the document's journal has revision {header.journal_revision}, but {database.location} has "
             f"{journal_revision}",
             hint="import it with the version of Compozy that wrote it, or a newer one",
         )
     project = get_project(connection)
     if project is not None and header.project and project != header.project:
         raise ConflictError(
-            f"the document holds runs of the project {header.project!r}, and {database.location} those of {project!r}",
-            hint=f"import it into a database of its own, of a project with `name: {header.project}`",
+            f"the document contains runs of project {header.project!r}, but {database.location} belongs to {project!r}",
+            hint=f"import it into a separate database, of a project with `name: {header.project}`",
         )
     is_same = header.database_id == database.identify(connection)
     if is_same and not take_back:
         raise ConflictError(
-            f"the document was exported from this very database, {database.location}",
-            hint="name another database. To let the runs of a move go on here after all, pass --take-back"
+            f"the document was exported from this same database, {database.location}",
+            hint="name another database. To continue the runs of a move here after all, pass --take-back"
             if header.is_move
             else "name another database with --db-path, or in database:",
         )
     if take_back and not (is_same and header.is_move):
         raise ConflictError(
-            f"--take-back is for a document of `compozy db export --move` out of {database.location} itself",
+            f"--take-back requires a document that `compozy db export --move` exported from {database.location}",
             hint=f"this one was exported from {header.source}",
         )
 
@@ -160,7 +162,7 @@ class _Import:
         self._options = options
         self._imported = imported
         self._sections = {section.name: section for section in list_sections(database)}
-        # Its stored id is that of every copy too, of a restored backup for instance.
+        # Copies, such as a restored backup, have the same stored ID.
         self._is_source = header.database_id.partition(".")[0] == get_database_id(connection)
         self._has_passed = False
         self._conflicts: list[str] = []
@@ -188,7 +190,7 @@ class _Import:
     def _section(self, name: str) -> Section:
         if name not in self._sections:
             raise ExportFileError(
-                f"the document has a section {name!r} that this Compozy does not know",
+                f"the document has an unknown section {name!r}",
                 hint="import it with the version that wrote it, or a newer one",
             )
         return self._sections[name]
@@ -197,9 +199,9 @@ class _Import:
         try:
             values = section.from_row(row.value)
         except ValueError as error:
-            raise ExportFileError(f"line {row.line}: this is no row of {section.name}: {error}") from None
+            raise ExportFileError(f"line {row.line}: not a row of {section.name}: {error}") from None
         if section.table is runs and values["status"] not in list(Status):
-            raise ExportFileError(f"line {row.line}: a run cannot be {values['status']!r}")
+            raise ExportFileError(f"line {row.line}: invalid run status {values['status']!r}")
         return values
 
     def _store(self, section: Section, batch: Sequence[tuple[Row, dict[str, Any]]]) -> None:
@@ -222,7 +224,7 @@ class _Import:
         self._imported.stored[section.name] = self._imported.stored.get(section.name, 0) + len(values)
 
     def _runs_to_store(self, values: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return the runs that are stored, those that they replace deleted; the others are noted as passed over."""
+        """Return the runs to store after deleting those that they replace; record the others as skipped."""
         there = self._existing([str(value["workflow_exec_id"]) for value in values])
         stored: list[dict[str, Any]] = []
         replaced: list[str] = []
@@ -244,10 +246,10 @@ class _Import:
         return stored
 
     def _replaces(self, run: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
-        """Return whether the rows of `run` are stored instead of those of `old`, which has the same id."""
+        """Return whether to replace `old` with `run`, which has the same ID."""
         run_id = run["workflow_exec_id"]
         if (run["workflow_id"], run["created_ms"]) != (old["workflow_id"], old["created_ms"]):
-            self._conflicts.append(f"{run_id} is another run here, of workflow {old['workflow_id']!r}")
+            self._conflicts.append(f"{run_id} is a different run of workflow {old['workflow_id']!r} here")
             return False
         if old["status"] == Status.MOVED:
             return self._replaces_moved(run, old)
@@ -273,13 +275,13 @@ class _Import:
         return comes_back
 
     def _comes_back(self, run: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
-        """Return whether a run that was moved away is to be stored as the document has it.
+        """Return whether to store a run that was moved away as the document has it.
 
-        Each move counts one hop more, so that a document of an earlier move does not bring back what went on since.
+        Each move adds a hop, so that a document of an earlier move does not bring back a run that continued since.
         """
         if self._header.is_move and old["moved"]["move_id"] == self._header.move_id:
-            # The move that the row is a trace of. The run comes back to the database that it left, and to copies of it,
-            # only on request; elsewhere the row came with another document, before this one.
+            # The move that the row records. The run returns to the database that it left, and to copies of it, only on
+            # request; elsewhere the row came with another document, before this one.
             return self._options.take_back or not self._is_source
         if self._options.take_back:
             return False
@@ -315,10 +317,10 @@ class _Import:
         named = "; ".join(self._conflicts[:_NAMED])
         more = len(self._conflicts) - _NAMED
         raise ConflictError(
-            f"{len(self._conflicts)} run(s) of the document cannot be stored in {self._database.location}: {named}"
-            + (f"; and {more} more" if more > 0 else ""),
-            hint="nothing was changed. --replace takes runs that are here in another state from the document; "
-            "a run that only has the same id stays in the way",
+            f"{plural(len(self._conflicts), 'run')} of the document cannot be stored in {self._database.location}: "
+            f"{named}" + (f"; and {more} more" if more > 0 else ""),
+            hint="nothing was changed. --replace replaces runs that have another state here, but not "
+            "different runs with the same id",
         )
 
 
@@ -329,7 +331,7 @@ def _hops(run: Mapping[str, Any]) -> int:
 
 
 def delete_runs(connection: sa.Connection, sections: Iterable[Section], ids: Sequence[str]) -> int:
-    """Delete runs with all that is stored about them; return how many rows that were."""
+    """Delete runs and everything stored about them; return the number of deleted rows."""
     count = 0
     for section in reversed(list(sections)):
         if section.run_column is not None:

@@ -1,4 +1,4 @@
-"""Deleting runs that ended long ago, with all that is stored about them."""
+"""Deletes runs that ended long ago, and everything stored about them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from compozy.durable.journal import has_journal
 from compozy.transfer.load import delete_runs
 from compozy.transfer.sections import list_sections
 
-# Few enough that others, who wait for the lock meanwhile, do not notice.
+# Small enough that other processes waiting for the lock do not notice.
 _AT_ONCE = 200
 
 
 def count_old(database: Database, before_ms: int, *, moved: bool = False) -> int:
-    """Return how many runs ended before a time, in milliseconds since 1970 UTC; with `moved`, or left before it."""
+    """Return the number of runs that ended before a time, in ms since 1970 UTC; with `moved`, that left before it."""
     with database.read() as connection:
         return int(connection.execute(sa.select(sa.func.count()).where(*_is_old(before_ms, moved))).scalar_one())
 
@@ -27,19 +27,19 @@ def count_old(database: Database, before_ms: int, *, moved: bool = False) -> int
 def prune_runs(
     database: Database, before_ms: int, *, moved: bool = False, tell: Callable[[int], None] | None = None
 ) -> int:
-    """Delete the runs that ended before a time and return how many; others go on writing.
+    """Delete the runs that ended before a time and return their number; other processes may continue to write.
 
-    Each part is a transaction of its own, so that what was deleted stays so when the rest cannot be.
+    Each batch is a separate transaction, so that what was deleted stays deleted if a later batch fails.
 
     Args:
-        database: open for writing.
+        database: the database, open for writing.
         before_ms: milliseconds since 1970 UTC.
-        moved: whether runs that were moved to another database are deleted too. They are what a lost document can be
-            written from once more, and what keeps an old one from being imported here.
-        tell: told from time to time how many were deleted.
+        moved: whether to delete runs that were moved to another database too. From them a lost document can be written
+                again, and they keep an old document from being imported here.
+        tell: called from time to time with the number of deleted runs.
 
     Raises:
-        DatabaseError: the database refused.
+        DatabaseError: the database failed.
     """
     deleted = 0
     while True:
@@ -56,7 +56,7 @@ def prune_runs(
 
 
 def _is_old(before_ms: int, moved: bool) -> tuple[sa.ColumnElement[bool], ...]:
-    # Runs that moved away did not end here; they left at their last change.
+    # Moved runs did not end here; they left at their last change.
     ended_ms = sa.func.coalesce(runs.c.finished_ms, runs.c.updated_ms)
     statuses = [status for status in FINAL if moved or status is not Status.MOVED]
     return (is_one_of(runs.c.status, statuses), ended_ms < before_ms)

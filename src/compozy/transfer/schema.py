@@ -1,4 +1,4 @@
-"""JSON Schema of a document of `compozy db export`, made from the tables that it holds."""
+"""The JSON Schema of a `compozy db export` document, generated from the tables."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _KINDS: dict[str, dict[str, Any]] = {
 
 
 def export_schema() -> dict[str, Any]:
-    """Return the schema of a whole document; checksums and the layout in lines are more than a schema can say."""
+    """Return the schema of a whole document; a schema cannot describe the checksums and the layout in lines."""
     sections = all_sections()
     return {
         "$schema": _DIALECT,
@@ -31,10 +31,10 @@ def export_schema() -> dict[str, Any]:
         **_object(
             {
                 "header": _header(),
-                "header_checksum": {**_CHECKSUM, "description": "Of the header as compact JSON."},
+                "header_checksum": {**_CHECKSUM, "description": "Checksum of the header as compact JSON."},
                 "sections": _object({section.name: _section(section) for section in sections}),
                 "counts": _object({section.name: _COUNT for section in sections}),
-                "checksum": {**_CHECKSUM, "description": "Of the lines between the first and the last."},
+                "checksum": {**_CHECKSUM, "description": "Checksum of the lines between the first and the last."},
             }
         ),
     }

@@ -1,4 +1,4 @@
-"""Which tables a document of `compozy db export` holds, in which order, and how a row is written in it."""
+"""The tables in a `compozy db export` document, their order, and the format of their rows."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from compozy.durable.journal import list_journal_tables
 from compozy.durable.journal_rows import check_journal_row
 
 JOURNAL = "journal."
-# Processes and what is theirs stay where they are; their sections are empty.
+# Processes and their rows are not exported; these sections are empty.
 _LEFT_BEHIND = frozenset(
     {executors.name, f"{JOURNAL}queues", f"{JOURNAL}application_versions", f"{JOURNAL}workflow_schedules"}
 )
-# What says of which run a row is.
+# The column that identifies a row's run.
 _RUN_COLUMNS = {
     runs.name: "workflow_exec_id",
     task_states.name: "workflow_exec_id",
@@ -46,7 +46,7 @@ _INT64 = 1 << 63
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """One table. `run` names the column that says of which run a row is; None where rows are of no run."""
+    """One table. `run` names the column with the run ID; None if its rows do not belong to runs."""
 
     name: str
     table: sa.Table
@@ -54,30 +54,30 @@ class Section:
 
     @property
     def is_carried(self) -> bool:
-        """Whether its rows are of use in another database."""
+        """Whether its rows are useful in another database."""
         return self.name not in _LEFT_BEHIND
 
     @property
     def in_journal(self) -> bool:
-        """Whether it is a table of the engine."""
+        """Whether it is one of the engine's tables."""
         return self.name.startswith(JOURNAL)
 
     @property
     def run_column(self) -> sa.Column[Any] | None:
-        """The column that says of which run a row is."""
+        """The column with the run ID."""
         return None if self.run is None else self.table.c[self.run]
 
     @cached_property
     def key(self) -> tuple[str, ...]:
-        """The columns by which rows are told apart."""
+        """The columns that identify a row."""
         return tuple(column.name for column in self.table.primary_key)
 
     def select(self, collation: str | None, chosen: sa.Select[str] | None) -> sa.Select[Any]:
-        """Return the rows to be exported, in the order of their keys' bytes, which is the same on every database.
+        """Return the query for the exported rows, ordered by the bytes of their keys, as on every database.
 
         Args:
-            collation: the one that orders text by its bytes; None where columns do so anyway.
-            chosen: the ids of the runs whose rows are wanted; None for every row.
+            collation: the collation that sorts text by its bytes; None if that is the default.
+            chosen: the IDs of the runs to export; None for every row.
         """
         query = sa.select(self.table).order_by(*(_in_bytes(self.table.c[name], collation) for name in self.key))
         if self.table is facts:
@@ -87,41 +87,41 @@ class Section:
         return query if chosen is None or self.run_column is None else query.where(self.run_column.in_(chosen))
 
     def to_row(self, stored: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a row as JSON; what is NULL is left out."""
+        """Return a row as JSON without its NULL values."""
         return {name: value for name, value in stored.items() if value is not None}
 
     def from_row(self, row: Any) -> dict[str, Any]:
-        """Return what is to be stored of a row in a document, with None for what it leaves out.
+        """Return the values to store for a row of a document, with None for missing columns.
 
         Raises:
-            ValueError: it is no row of this table.
+            ValueError: it is not a row of this table.
         """
         given = cast("dict[str, Any]", row) if isinstance(row, dict) else {}
         unknown = next((name for name in given if name not in self.table.c), None)
         if unknown is not None or not given:
-            raise ValueError(f"the column {unknown!r} is unknown" if given else "it is no object")
+            raise ValueError(f"unknown column {unknown!r}" if given else "not an object")
         return {column.name: _value(column, given.get(column.name)) for column in self.table.columns}
 
 
 def check_content(section: str, row: Any) -> None:
-    """Refuse a row of a document that would do more than store a run where it is imported.
+    """Refuse a row that would do more than store a run where it is imported.
 
     Raises:
-        ValueError: what is wrong with it.
+        ValueError: says what is wrong with the row.
     """
     if section in _LEFT_BEHIND:
-        raise ValueError("this section of a document is always empty")
+        raise ValueError("this section must be empty")
     if section.startswith(JOURNAL) and isinstance(row, dict):
         check_journal_row(section.removeprefix(JOURNAL), cast("dict[str, Any]", row))
 
 
 def list_sections(database: Database) -> tuple[Section, ...]:
-    """Return a section for each table of `database`, those that others refer to first."""
+    """Return a section for each table of `database`, referenced tables first."""
     return all_sections(database.journal_schema)
 
 
 def all_sections(journal_schema: str | None = None) -> tuple[Section, ...]:
-    """Return the sections of a document; the tables of the journal stand in `journal_schema`."""
+    """Return the sections of a document; the journal's tables are in `journal_schema`."""
     ours = (facts, executors, runs, task_states, signals, knowledge_documents)
     if set(ours) != set(metadata.tables.values()):
         raise AssertionError("a table has no section")
@@ -147,7 +147,7 @@ def _value(column: sa.Column[Any], value: Any) -> Any:
         if not column.nullable:
             raise ValueError(f"{column.name!r} is missing")
     elif not _fits(column.type, value):
-        raise ValueError(f"{column.name!r} has a value of the wrong kind")
+        raise ValueError(f"{column.name!r} has the wrong type")
     return value
 
 
@@ -166,7 +166,7 @@ def _fits(kind: sa.types.TypeEngine[Any], value: Any) -> bool:
 
 
 def kind_of(kind: sa.types.TypeEngine[Any]) -> str:
-    """Return how values of a column are written: `json` for any, or the name of a JSON type."""
+    """Return how a column's values are written: `json` for any, or the name of a JSON type."""
     kinds: tuple[tuple[type[Any] | tuple[type[Any], ...], str], ...] = (
         ((sa.JSON, JsonText), "json"),
         (sa.Boolean, "boolean"),

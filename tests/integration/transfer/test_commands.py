@@ -133,10 +133,10 @@ def test_no_secret_is_in_a_document(cli: RunCli, project: Path) -> None:
         (("backup", "data", "--force"), 2, "'data' is no ordinary file"),
         (("import", "none.json"), 2, "cannot read 'none.json': No such file or directory"),
         (("import", "data"), 2, "cannot read 'data': Is a directory"),
-        (("import", "compozy.yaml"), 5, "compozy.yaml: line 1: this is no document of `compozy db export`"),
+        (("import", "compozy.yaml"), 5, "compozy.yaml: line 1: not a document of `compozy db export`"),
         (("import", "a.json", "--db-path", ":memory:"), 2, "into a database in memory is gone with this command"),
-        (("import", "a.json"), 2, "the document was exported from this very database, ./data/compozy.db"),
-        (("verify", "data/compozy.db"), 5, "line 1: this is no document of `compozy db export`"),
+        (("import", "a.json"), 2, "the document was exported from this same database, ./data/compozy.db"),
+        (("verify", "data/compozy.db"), 5, "line 1: not a document of `compozy db export`"),
         (("backup", "compozy.yaml"), 2, "there is a file 'compozy.yaml'"),
         (("backup", "data/compozy.db", "--force"), 2, "'data/compozy.db' is the database itself, or a part of it"),
         (("export", "-o", "data/compozy.db", "--force"), 2, "'data/compozy.db' is the database itself"),
@@ -281,7 +281,7 @@ def test_a_document_with_a_pickle_is_refused_by_every_command(
     for arguments in (("verify", "b.json"), ("import", "b.json", "--db-path", "./data/new.db")):
         refused = cli("db", *arguments)
         assert refused.status == 5
-        assert "a row of journal.operation_outputs is refused: 'serialization' is 'py_pickle'" in refused.err
+        assert "invalid row of journal.operation_outputs: 'serialization' is 'py_pickle'" in refused.err
     assert not list(project.glob("data/new.db*"))
     # The same row in a database: a backup that somebody sent.
     database = open_database(settings(project / "data/evil.db"))

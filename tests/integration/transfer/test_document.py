@@ -89,40 +89,40 @@ def _add_row(name: bytes, row: bytes) -> Change:
 
 _CASES: list[tuple[Change, str]] = [
     (lambda _: b"", "the file is empty"),
-    (lambda _: b"SQLite format 3\0" + bytes(100), "line 1: this is no document of `compozy db export`"),
-    (lambda _: b'{"header":{"a":1},\n', "line 1: this is no document of `compozy db export`"),
-    (lambda _: b'{"header":{"a":\n', "line 1: this is no JSON"),
+    (lambda _: b"SQLite format 3\0" + bytes(100), "line 1: not a document of `compozy db export`"),
+    (lambda _: b'{"header":{"a":1},\n', "line 1: not a document of `compozy db export`"),
+    (lambda _: b'{"header":{"a":\n', "line 1: invalid JSON"),
     (lambda document: json.dumps(json.loads(document), indent=2).encode(), "line 1: this is no document of"),
     (lambda document: document.replace(b'"mode":"copy"', b'"mode":"move"'), "line 1: the header was changed after"),
-    (_header(mode="steal"), "line 1: the header is wrong at 'mode'"),
-    (_header(revision=5), "line 1: the header is wrong at 'revision'"),
-    (_header(more=5), "line 1: the header is wrong at 'more'"),
-    (_header(source="\x1b]0;x\x07"), "line 1: the header has characters that cannot be shown"),
+    (_header(mode="steal"), "line 1: the header is invalid at 'mode'"),
+    (_header(revision=5), "line 1: the header is invalid at 'revision'"),
+    (_header(more=5), "line 1: the header is invalid at 'more'"),
+    (_header(source="\x1b]0;x\x07"), "line 1: the header contains characters that cannot be shown"),
     (gzip.compress, "the file is compressed"),
-    (_header(version=2), "line 1: the document has version 2, this Compozy knows 1"),
+    (_header(version=2), "line 1: the document has version 2; this Compozy supports 1"),
     (_header(revision="0999"), "the document was created by a newer Compozy (revision 0999"),
     (_header(journal_revision=99999), "the document's journal has revision 99999"),
     (lambda document: document.replace("ü".encode(), b"ue"), "the file was changed after it was written"),
-    (lambda document: document.replace("ü".encode(), b"\xff"), "this is no JSON"),
-    (lambda document: document + b"{}", "something follows the end of the document"),
-    (lambda document: document[:-2], "the file is cut short here"),
-    (_rebuilt(lambda lines: lines.remove(lines[9])), "the file has other rows than it says"),
-    (_rebuilt(lambda lines: lines.__setitem__(1, b'"rows":{\n')), 'line 2: here should be "sections":{'),
+    (lambda document: document.replace("ü".encode(), b"\xff"), "invalid JSON"),
+    (lambda document: document + b"{}", "there is data after the end of the document"),
+    (lambda document: document[:-2], "the file ends too early"),
+    (_rebuilt(lambda lines: lines.remove(lines[9])), "the number of rows differs from `counts`"),
+    (_rebuilt(lambda lines: lines.__setitem__(1, b'"rows":{\n')), 'line 2: expected "sections":{'),
     (_rebuilt(lambda lines: lines.insert(2, b'"x":[\n')), "line"),
-    (_replace_row(b"workflow_states", b"[]"), "this is no row of workflow_states: it is no object"),
+    (_replace_row(b"workflow_states", b"[]"), "not a row of workflow_states: not an object"),
     (
         _replace_row(b"workflow_states", b'{"workflow_exec_id":1}'),
-        "'workflow_exec_id' has a value of the wrong kind",
+        "'workflow_exec_id' has the wrong type",
     ),
     (
         _replace_row(b"workflow_states", b'{"workflow_exec_id":"x"}'),
         "this is no row of workflow_states: 'workflow_id'",
     ),
-    (_replace_row(b"workflow_states", b'{"x":NaN}'), "this is no JSON"),
-    (_replace_row(b"workflow_states", b"[" * 200_000), "this is no JSON"),
+    (_replace_row(b"workflow_states", b'{"x":NaN}'), "invalid JSON"),
+    (_replace_row(b"workflow_states", b"[" * 200_000), "invalid JSON"),
     (
         _replace_row(b"workflow_states", b'{"x; DROP TABLE signals":1}'),
-        "the column 'x; DROP TABLE signals' is unknown",
+        "unknown column 'x; DROP TABLE signals'",
     ),
 ]
 
@@ -161,8 +161,8 @@ _MALICE: list[tuple[tuple[bytes, bytes], str]] = [
     (_journal("workflow_events", **_EVENT, value="PAYLOAD", serialization="py_pickle"), "'serialization' is"),
     (_journal("notifications", destination_uuid="r0", message="PAYLOAD", serialization="py_pickle"), "'serialization'"),
     (_journal("streams", **_EVENT, value="PAYLOAD", offset=0, function_id=1, serialization="py_pickle"), "'serializ"),
-    (_journal("workflow_schedules", **_SCHEDULE, context="PAYLOAD"), "this section of a document is always empty"),
-    (_journal("queues", queue_id="q", name="resume-x", created_at=0, updated_at=0), "is always empty"),
+    (_journal("workflow_schedules", **_SCHEDULE, context="PAYLOAD"), "this section must be empty"),
+    (_journal("queues", queue_id="q", name="resume-x", created_at=0, updated_at=0), "must be empty"),
     (
         (b"executors", b'{"executor_id":"x","role":"run","host":"h","pid":1,"started_ms":0,"lease_until_ms":9}'),
         "is alw",
@@ -183,7 +183,7 @@ def test_a_row_that_would_make_the_engine_run_something_is_refused(
     for read in (lambda: verify_document(io.BytesIO(document)), lambda: load(target, document)):
         with pytest.raises(ExportFileError) as caught:
             read()
-        assert re.match(rf"line \d+: a row of {section.decode()} is refused: ", caught.value.message)
+        assert re.match(rf"line \d+: invalid row of {section.decode()}: ", caught.value.message)
         assert refusal in caught.value.message
     assert rows_of(target) == before
     assert not canary.exists()

@@ -179,9 +179,9 @@ async def test_moves_arrive_in_any_order(pair: Pair) -> None:
     assert count == 1
     assert find_move(source) == second
     assert find_move(source, first) == first
-    with pytest.raises(ConflictError, match="there was no move 'odd' out of") as caught:
+    with pytest.raises(ConflictError, match="move 'odd' out of") as caught:
         find_move(source, "odd")
-    assert caught.value.hint == f"there were {first} (1 execution), {second} (1 execution)"
+    assert caught.value.hint == f"moves: {first} (1 execution), {second} (1 execution)"
     # The later document knows that `r` moved, and not where to.
     imported = load(target, export(source, move_id=second))
     assert (imported.new, imported.unfinished) == (2, 1)
@@ -208,7 +208,7 @@ async def test_a_restored_source_does_not_take_its_runs_back_unasked(tmp_path: P
 
 
 def test_without_a_move_there_is_none_to_write_again(database: Database) -> None:
-    with pytest.raises(ConflictError, match="no run was ever moved out of"):
+    with pytest.raises(ConflictError, match="no runs were moved out of"):
         find_move(database)
 
 
@@ -298,7 +298,7 @@ async def test_another_run_of_the_same_id_is_in_the_way(pair: Pair) -> None:
         async with flowing(database) as flows:
             await _run_two(flows)
     before = rows_of(target)
-    with pytest.raises(ConflictError, match="one is another run here, of workflow 'w'") as caught:
+    with pytest.raises(ConflictError, match="one is a different run of workflow 'w' here") as caught:
         load(target, export(source))
     assert "nothing was changed" in caught.value.hint
     assert rows_of(target) == before
@@ -342,6 +342,6 @@ async def test_a_document_of_another_project_is_refused(pair: Pair, tmp_path: Pa
     source, target = pair
     with (
         ready(target.driver.name, tmp_path / "c", project="shop") as other,
-        pytest.raises(ConflictError, match=r"holds runs of the project 'demo', and .* those of 'shop'"),
+        pytest.raises(ConflictError, match=r"contains runs of project 'demo', but .* belongs to 'shop'"),
     ):
         load(other, export(source))
