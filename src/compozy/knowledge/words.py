@@ -9,6 +9,8 @@ import regex
 _WORD = regex.compile(r"[\p{L}\p{N}\p{M}]+")
 # A letter of an alphabet says nothing by itself; a sign of Chinese or Japanese is a word, and so is a digit.
 _LETTER = regex.compile(r"[\p{Latin}\p{Greek}\p{Cyrillic}\p{Armenian}\p{Hebrew}\p{Arabic}]\p{M}*")
+# Characters without width that stand in words. A space without width is between words, as in Khmer.
+_INVISIBLE = regex.compile(r"[\u00ad\u200c\u200d\u2060\ufeff]+")
 _ACCENTS = regex.compile(r"[\u0300-\u036f]+")
 MAX_WORDS = 64
 
@@ -35,5 +37,5 @@ def _plain(text: str) -> str:
     if text.isascii():
         return text.lower()
     # Ligatures, full-width letters and the like become their letters, some of them capitals: so this comes first.
-    letters = unicodedata.normalize("NFKD", text).lower()
+    letters = unicodedata.normalize("NFKD", _INVISIBLE.sub("", text)).lower()
     return unicodedata.normalize("NFC", _ACCENTS.sub("", letters))

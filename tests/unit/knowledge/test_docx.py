@@ -188,6 +188,11 @@ def test_deleted_rows_and_ends_of_paragraphs() -> None:
     assert text(paragraph("One ", "<w:rPr><w:del/></w:rPr>") + paragraph("line")) == "One line"
 
 
+def test_raised_digits_stay_apart() -> None:
+    raised = '<w:r><w:rPr><w:vertAlign w:val="superscript"/></w:rPr><w:t>{}</w:t></w:r>'
+    assert text(paragraph(run("10") + raised.format("5") + run(" the 1") + raised.format("st"))) == "10^5 the 1st"
+
+
 def test_tabs_in_text_and_not_those_of_the_ruler() -> None:
     body = paragraph("<w:r><w:t>a</w:t><w:tab/><w:t>b</w:t></w:r>", "<w:tabs><w:tab w:val='left'/></w:tabs>")
     assert text(body) == "a\tb"

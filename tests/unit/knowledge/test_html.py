@@ -55,6 +55,7 @@ def test_a_page_of_nothing_else_is_read_whole(page: str) -> None:
         ("<div><ul><li>a</div><ul><li>b</ul>", "- a\n\n- b"),
         ("<h1>a<br>b</h1>c", "# a b\n\nc"),
         ('<p hidden="until-found">text</p>', "text"),
+        ("<p>before<nav><ul><li>menu<main><p>text</main>", "before\n\ntext"),
     ],
 )
 def test_elements_that_are_not_closed(page: str, expected: str) -> None:
@@ -91,6 +92,13 @@ def test_declarations_that_nobody_knows_are_comments(page: str) -> None:
     assert text(page) == "a\n\nb"
 
 
+def test_raised_digits_stay_apart_and_soft_hyphens_go() -> None:
+    assert text("<p>10<sup>5</sup>, the 1<sup>st</sup> note<sup><a>2</a></sup>, H<sub>2</sub>O") == (
+        "10^5, the 1st note2, H2O"
+    )
+    assert text("<p>hy&shy;phen") == "hyphen"
+
+
 @pytest.mark.parametrize("page", ["<p>a<![foo", "<p>a<![", "<p>a<!", "<p>a<!-- b", "<p>a</", "<p>a<b c='", "<p>a&#"])
 def test_a_page_that_is_cut_off_is_read(page: str) -> None:
     assert text(page).startswith("a")
@@ -103,6 +111,9 @@ def test_a_page_that_is_cut_off_is_read(page: str) -> None:
         "<div>" * 50_000 + "</b>" * 50_000 + "text",
         "<div class='" + "cookie-" * 50_000 + "'>text</div>",
         "<ul><li>a" * 20_000,
+        "<p>a" + "<!--" * 50_000,
+        "<p>a" + "<a b " * 50_000,
+        "<p>a" + "<a b='" * 50_000 + ">",
     ],
 )
 def test_no_page_takes_long(page: str) -> None:

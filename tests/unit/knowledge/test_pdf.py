@@ -102,6 +102,7 @@ def test_letters_that_fonts_draw_are_letters(monkeypatch: pytest.MonkeyPatch) ->
         ("\uff76\uff9e", ["\u30ac"]),
         ("\u0130stanbul", ["istanbul"]),
         ("\ud55c\uae00", ["\ud55c\uae00"]),
+        ("certi\u00adfi\u2060cate", ["certificate"]),
     ],
 )
 def test_words_are_the_same_however_they_are_written(text: str, words: list[str]) -> None:

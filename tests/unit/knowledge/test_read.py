@@ -69,6 +69,8 @@ def test_markdown_has_a_title_and_what_stands_in_front() -> None:
         ("---\nSpeaker: Ada\nThe launch is on Friday.\n---\nSecond part.", None),
         ("---\n# A slide\n---\nSecond slide.", None),
         ("---\nThe launch\n---\n", None),
+        ("---\nThe launch is on Friday: bring cake.\n---\nSecond part.", None),
+        ('---\n"quoted": x\nüber: y\nteam: core\n---\nBody', {"team": "core", "quoted": "x"}),
         ("---\ntitle: no end\n", None),
         ("---", None),
         ("---\ntags:\n- a\n-\ntext: |\n  more\n\n  lines\nteam: core\n---\nBody", {"team": "core"}),

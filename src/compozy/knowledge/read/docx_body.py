@@ -98,6 +98,7 @@ class Body:
         self._characters = 0
         self._before: list[int] = []
         self._before_deleted_mark: list[str] = []
+        self._is_raised = False
         self._starts: dict[str, Callable[[Mapping[str, str]], None]] = {
             "p": self._start_paragraph,
             "txbxContent": self._start_box,
@@ -106,6 +107,8 @@ class Body:
             "comment": self._start_note,
             "footnoteReference": self._refer_to_footnote,
             "endnoteReference": self._refer_to_endnote,
+            "r": self._start_run,
+            "vertAlign": self._align_run,
             "sym": self._start_symbol,
             "AlternateContent": self._start_alternatives,
             "tbl": self._start_table,
@@ -154,7 +157,8 @@ class Body:
     def data(self, text: str) -> None:
         """Take text in."""
         if self._open and self._open[-1] == "t" and not self._skipped_below:
-            self._add(text)
+            self._add(f"^{text}" if self._is_raised and text[:1].isdigit() else text)
+            self._is_raised = False
 
     def _add(self, text: str) -> None:
         if self._paragraphs:
@@ -207,6 +211,12 @@ class Body:
             lines = text.replace("\n", f"\n{indent}  ")
             return _Block(kind=_Kind.ITEM, text=f"{indent}{label or '- '}{lines}")
         return _Block(kind=_Kind.TEXT, text=text)
+
+    def _start_run(self, _: Mapping[str, str]) -> None:
+        self._is_raised = False
+
+    def _align_run(self, attributes: Mapping[str, str]) -> None:
+        self._is_raised = attributes.get("val") == "superscript"
 
     def _start_box(self, _: Mapping[str, str]) -> None:
         self._targets.append([])

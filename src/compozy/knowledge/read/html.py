@@ -25,18 +25,29 @@ def read(data: bytes) -> DocumentText:
     if not page.text():
         # All of its text is in what usually frames pages.
         page = _parse(text, is_whole=True)
-    return DocumentText(text=page.text(), title=page.title.strip(), is_markdown=True)
+    return DocumentText(text=clean(page.text()), title=page.title.strip(), is_markdown=True)
 
 
 def _parse(text: str, *, is_whole: bool = False) -> Page:
     page = Page(is_whole=is_whole)
     try:
-        page.feed(text)
+        page.feed(_without_loose_ends(text))
         page.close()
     except AssertionError as error:
         # What Python's parser does with a declaration that it does not know.
         raise DocumentError(f"its HTML cannot be read: {error}") from error
     return page
+
+
+def _without_loose_ends(text: str) -> str:
+    """Return a page in which every comment and every tag that begins has an end.
+
+    For one that has none, Python's parser looks through the rest of the page each time.
+    """
+    for opening, closing, instead in (("<!--", "-->", "&lt;!--"), ("<", ">", "&lt;")):
+        end = text.rfind(closing) + 1
+        text = text[:end] + text[end:].replace(opening, instead)
+    return text
 
 
 def _decode(data: bytes) -> str:

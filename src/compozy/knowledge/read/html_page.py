@@ -73,6 +73,7 @@ class Page(HTMLParser):
         self._lists: list[int | None] = []
         self._tables: list[_Table] = []
         self._in_heading = False
+        self._is_raised = False
 
     def text(self) -> str:
         """Return what was read."""
@@ -84,11 +85,16 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Begin an element."""
         self._in_title = tag == "title" and not self._counts["svg"]
+        if tag == "main":
+            # It is in none of these: their ends are missing.
+            for frame in ("nav", "aside", "footer"):
+                self.handle_endtag(frame)
         if tag not in _VOID and tag not in _LOOSE:
             effect = self._effect(tag, dict(attrs))
             self._open.append((tag, effect))
             self._counts[tag] += 1
             self._effects[effect] += 1
+        self._is_raised = tag == "sup"
         if not self._is_mute(tag):
             self._start(tag, dict(attrs))
 
@@ -117,6 +123,8 @@ class Page(HTMLParser):
         if self._in_title:
             self.title += data
         elif not self._is_mute(""):
+            self._write("^" if self._is_raised and data.lstrip()[:1].isdigit() else "")
+            self._is_raised = False
             self._write(data if self._counts["pre"] else _SPACE.sub(" ", data))
 
     def parse_marked_section(self, i: int, report: int = 1) -> int:  # noqa: ARG002 - its signature

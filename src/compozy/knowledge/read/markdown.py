@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from compozy.knowledge.read.document import DocumentText
 from compozy.knowledge.read.text import decode
 
-_KEY = re.compile(r"([A-Za-z_][\w .-]{0,63}):(?=[ \t]|$)")
+# One or two words: a sentence with a colon is text.
+_KEY = re.compile(r"""["']?(\w[\w.-]{0,63}(?: [\w.-]{1,64})?)["']?:(?=[ \t]|$)""")
 # What a line between two keys begins with: more of a value, an item of a list, a comment, the end of a list or map.
 _INNER = (" ", "\t", "- ", "#", "]", "}")
-_NAME = re.compile(r"[\w-]+")
+_NAME = re.compile(r"[A-Za-z_][\w-]{0,63}")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _MAX_FRONT_LINES = 2000
 _MAX_PAIRS = 50

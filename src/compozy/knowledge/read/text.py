@@ -50,9 +50,12 @@ def has_mark(data: bytes) -> bool:
 
 
 def clean(text: str) -> str:
-    """Return text that every store can hold: no NUL, no halves of characters, lines that end in a newline."""
+    """Return text that every store can hold: no NUL, no halves of characters, lines that end in a newline.
+
+    Soft hyphens, which only show where a word may be divided, are left out as well.
+    """
     whole = text.encode("utf-8", errors="replace").decode("utf-8")
-    return whole.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")
+    return whole.replace("\0", "").replace("\u00ad", "").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _decode(data: bytes, encoding: str) -> str:
