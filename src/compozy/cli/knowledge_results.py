@@ -82,7 +82,7 @@ def print_matches(found: Document, *, as_json: bool) -> None:
         print_line("No passages found.")
     for place, match in enumerate(found["matches"], start=1):
         title = f"  {match['title']}" if match["title"] else ""
-        page = f" p. {match['metadata']['page']}" if "page" in match["metadata"] else ""
+        page = f" p. {match['page']}" if "page" in match else ""
         print_line(paint(f"{place}. {match['document']} #{match['chunk']}{page}", "bold", stream=sys.stdout) + title)
         print_line(f"   score {match['score']:.4f}")
         text = " ".join(match["text"].split())

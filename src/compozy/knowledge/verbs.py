@@ -21,6 +21,7 @@ from compozy.errors import ConflictError, NotFoundError
 from compozy.knowledge.base import KnowledgeBase
 from compozy.knowledge.catalog import KnowledgeCatalog
 from compozy.knowledge.config import KnowledgeBinding
+from compozy.knowledge.passages import page_of
 from compozy.knowledge.retrieve import make_query, retrieve
 from compozy.knowledge.run import workflow_id_of
 from compozy.knowledge.store.protocol import Match
@@ -80,6 +81,7 @@ def match_document(match: Match) -> Document:
         "document": match.document,
         "title": match.title,
         "chunk": match.ordinal,
+        **page_of(match),
         "score": round(match.score, 6),
         "text": match.text,
         "metadata": dict(match.metadata),

@@ -95,6 +95,7 @@ class MatchInfo(BaseModel):
     document: str
     title: str
     chunk: int = Field(description="Its place in the document, from 0.")
+    page: int | None = Field(default=None, description="The page of a PDF that it starts on, from 1; PDFs only.")
     score: float
     text: str
     metadata: dict[str, str]

@@ -33,7 +33,7 @@ def test_sources_of_pdfs_have_pages(tmp_path: Path, embeddings: tuple[str, Embed
     (tmp_path / "knowledge/trees.pdf").write_bytes(pages(*texts))
     assert cli("knowledge", "ingest", "knowledge").status == 0
     found = json.loads(cli("knowledge", "query", "sleep", "--mode", "text", "--format", "json").out)["matches"]
-    assert [(match["text"], match["metadata"]["page"]) for match in found] == [(texts[1], "2")]
+    assert [(match["text"], match["page"], match["metadata"]["page"]) for match in found] == [(texts[1], 2, "2")]
     assert "trees.pdf #1 p. 2" in cli("knowledge", "query", "sleep", "--mode", "text").out
     question = '{"query": "zebras sleep in trees"}'
     run = json.loads(cli("workflow", "run", "rag", "--input", question, "--format", "json").out)
@@ -42,6 +42,13 @@ def test_sources_of_pdfs_have_pages(tmp_path: Path, embeddings: tuple[str, Embed
     assert all("page" not in other for other in others if not other["document"].endswith(".pdf"))
     answered = cli("workflow", "run", "rag", "--input", question)
     assert answered.out.splitlines()[2].startswith("Sources: [trees.pdf (p. 2")
+
+
+def test_metadata_of_other_documents_is_not_a_page(project: Path, cli: RunCli) -> None:
+    (project / "knowledge/a.md").write_text("---\npage: 7\n---\nZebras sleep.\n")
+    assert cli("knowledge", "ingest", "knowledge").status == 0
+    found = json.loads(cli("knowledge", "query", "zebras", "--mode", "text", "--format", "json").out)["matches"]
+    assert [(match["metadata"]["page"], "page" in match) for match in found] == [("7", False)]
 
 
 def test_words_are_found_however_they_are_written(project: Path, cli: RunCli) -> None:
