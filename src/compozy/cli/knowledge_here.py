@@ -59,7 +59,7 @@ class KnowledgeHere:
             failed_only=words.failed_only,
         )
         self._with_database(lambda database: check_request(self._knowledge, database, request))
-        tell_start(words, base.embedder.name)
+        tell_start(words, self.get(base.id))
         database = open_storage(
             self._project,
             wait_for_lock_s=_WAIT_FOR_LOCK_S,
@@ -83,7 +83,7 @@ class KnowledgeHere:
     def get(self, kb: str) -> Document:
         """Return one of them."""
         base = self._knowledge.base(kb)
-        return self._with_catalog(lambda _, database: verbs.describe_base(base, database))
+        return self._with_catalog(lambda catalog, database: verbs.describe_base(catalog, base, database))
 
     def status(self, kb: str | None, *, failed: bool, limit: int) -> Document:
         """Return its documents."""

@@ -36,7 +36,7 @@ class RemoteKnowledge:
             body: Document = {"path": self._path(words.path), "reindex": words.reindex, "retry": words.retry}
             run = self._client.post(_PATH, base["id"], "ingest", body=body)
         # Not before, for it may have been refused.
-        tell_start(words, base["embedder"])
+        tell_start(words, base)
         execution_id = run["execution_id"]
         try:
             with IngestionBar(quiet=words.quiet) as bar:

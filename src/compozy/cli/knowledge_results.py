@@ -45,8 +45,8 @@ def read_filters(given: list[str]) -> dict[str, str]:
     return filters
 
 
-def tell_start(words: IngestWords, embedder: str) -> None:
-    """Say what is about to be taken in, and who embeds it."""
+def tell_start(words: IngestWords, base: Document) -> None:
+    """Print what is about to be ingested, and with which embedder."""
     if not words.as_json:
         if words.failed_only:
             print_line("Ingesting again what failed before...")
@@ -54,7 +54,13 @@ def tell_start(words: IngestWords, embedder: str) -> None:
             print_line(f"Ingesting documents from {words.path or 'the sources of the knowledge base'}...")
         sys.stdout.flush()
     if not words.quiet:
-        print_note(f"note: embeddings by {embedder}")
+        kept, default = base["embedder"], base["default_embedder"]
+        print_note(f"note: embeddings by {default if words.reindex else kept}")
+        if kept != default and not words.reindex:
+            print_note(
+                f"note: knowledge base {base['id']!r} keeps this embedder; the default is now {default}, "
+                "use --reindex to switch"
+            )
 
 
 def print_ingestion(run: Document, *, as_json: bool) -> int:
@@ -118,7 +124,12 @@ def print_base(base: Document, *, as_json: bool) -> None:
     counts = ", ".join(f"{count} {status}" for status, count in documents.items() if count) or "none"
     print_line(f"Knowledge base {base['id']}")
     print_line(f"Store          {base['provider']} {base['vector_db']!r}, collection {base['collection']!r}")
-    print_line(f"Embedder       {base['embedder']}, chunks of {base['chunk_size']} tokens at most")
+    now = (
+        f" (kept; the default is now {base['default_embedder']})"
+        if base["embedder"] != base["default_embedder"]
+        else ""
+    )
+    print_line(f"Embedder       {base['embedder']}{now}, chunks of {base['chunk_size']} tokens at most")
     print_line(f"Documents      {counts}")
     print_line(f"Chunks         {base['chunks']}")
     if base["ingestion"]:

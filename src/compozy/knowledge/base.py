@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from compozy.config.settings import DatabaseSettings
@@ -13,7 +13,7 @@ from compozy.database.jsontext import dump_json
 from compozy.errors import NotFoundError, UsageError
 from compozy.knowledge.chunk import DEFAULT_SIZE, RESERVED_TOKENS
 from compozy.knowledge.config import KnowledgeBaseSettings, KnowledgeSettings, VectorDBSettings
-from compozy.knowledge.embed.spec import EmbedderSpec, default_spec, spec_of
+from compozy.knowledge.embed.spec import EmbedderSpec, default_specs, spec_of
 from compozy.knowledge.paths import Reach
 from compozy.knowledge.read.document import READING
 from compozy.knowledge.store.registry import STORES
@@ -30,19 +30,30 @@ class KnowledgeBase:
 
     Attributes:
         collection: the name of its collection, table or index in the store.
-        chunk_size: largest chunk in tokens of its embedder.
+        embedder: the one that the project names, or its default.
+        alternatives: other embedders that it may keep, because the project names none.
     """
 
     settings: KnowledgeBaseSettings
     store: VectorDBSettings
     embedder: EmbedderSpec
     collection: str
-    chunk_size: int
+    alternatives: tuple[EmbedderSpec, ...] = ()
 
     @property
     def id(self) -> str:
         """Its name."""
         return self.settings.id
+
+    @property
+    def chunk_size(self) -> int:
+        """The largest chunk, in tokens of its embedder."""
+        return min(self.settings.chunking.size or DEFAULT_SIZE, self.embedder.window - RESERVED_TOKENS)
+
+    def with_embedder(self, name: str) -> KnowledgeBase:
+        """Return it with the embedder of this name, if it may keep that one; else unchanged."""
+        kept = next((spec for spec in self.alternatives if spec.name == name), self.embedder)
+        return replace(self, embedder=kept) if name != self.embedder.name else self
 
     @property
     def recipe(self) -> str:
@@ -103,22 +114,23 @@ class KnowledgeProject:
     def _base(self, settings: KnowledgeBaseSettings) -> KnowledgeBase:
         stores = {store.id: store for store in reversed(self.settings.vector_dbs)}
         store = stores[settings.vector_db] if settings.vector_db else self.settings.vector_dbs[0]
-        spec = self._embedder(settings.embedder)
+        spec, *others = self._embedders(settings.embedder)
         return KnowledgeBase(
             settings=settings,
             store=store,
             embedder=spec,
             collection=self._collection(settings.id, store),
-            chunk_size=min(settings.chunking.size or DEFAULT_SIZE, spec.window - RESERVED_TOKENS),
+            alternatives=tuple(others),
         )
 
-    def _embedder(self, embedder_id: str | None) -> EmbedderSpec:
+    def _embedders(self, embedder_id: str | None) -> tuple[EmbedderSpec, ...]:
+        """Return the embedder that the project names; if it names none, the default and its alternatives."""
         written = {settings.id: settings for settings in reversed(self.settings.embedders)}
         if embedder_id is not None:
-            return spec_of(written[embedder_id], self.environ)
+            return (spec_of(written[embedder_id], self.environ),)
         if self.settings.embedders:
-            return spec_of(self.settings.embedders[0], self.environ)
-        return default_spec(self.providers, self.environ)
+            return (spec_of(self.settings.embedders[0], self.environ),)
+        return default_specs(self.providers, self.environ)
 
     def _collection(self, base_id: str, store: VectorDBSettings) -> str:
         if not STORES[store.provider].is_shared:

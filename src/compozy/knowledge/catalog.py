@@ -47,16 +47,21 @@ class KnowledgeCatalog:
             self._embedders[base.embedder] = build_embedder(base.embedder)
         return self._embedders[base.embedder]
 
-    async def check(self, base: KnowledgeBase) -> Facts | None:
-        """Return what the store of a knowledge base was made for, None when it is empty.
+    async def check(self, base: KnowledgeBase) -> KnowledgeBase | None:
+        """Return a knowledge base with the embedder that its store was made for, None if the store is empty.
+
+        A project that names no embedder has a default that depends on which API keys are set. Documents that were
+        ingested with another one keep it.
 
         Raises:
-            KnowledgeError: it was made for another embedder, metric or dimension.
+            KnowledgeError: the store was made for an embedder that the base cannot use, another metric or dimension.
         """
         facts = await self.store(base).facts()
-        if facts is not None:
-            _compare(base, facts)
-        return facts
+        if facts is None:
+            return None
+        kept = base.with_embedder(facts.embedder)
+        _compare(kept, facts)
+        return kept
 
     def _spec(self, base: KnowledgeBase) -> StoreSpec:
         project = self.project

@@ -98,6 +98,8 @@ class Ingestions:
         base = self.catalog.project.base(request.knowledge_base_id)
         is_new = await step(f"{TASK}.open", partial(self._open, base, request))
         looked = await step(f"{TASK}.look", partial(self._look, base, request))
+        # Runs of earlier versions recorded no embedder.
+        base = base.with_embedder(looked.get("embedder", base.embedder.name))
         planning = _Planning(base=base, request=request, run_id=run.workflow_exec_id, looked=looked, is_new=is_new)
         plan: dict[str, Any] = await transact(f"{TASK}.plan", planning.record)
         if request.path is not None and looked["missing"] and not plan["gone"]:
@@ -131,8 +133,7 @@ class Ingestions:
     async def _open(self, base: KnowledgeBase, request: IngestRequest) -> bool:
         """Make the store ready, and return whether it is empty."""
         store = self.catalog.store(base)
-        facts = None if request.reindex else await self.catalog.check(base)
-        if facts is not None:
+        if not request.reindex and await self.catalog.check(base) is not None:
             return False
         # What the embedder says of itself may be wrong: another server may stand behind its address.
         (probe,) = await self.catalog.embedder(base).embed(["dimension"], is_query=False)
@@ -141,7 +142,8 @@ class Ingestions:
         return True
 
     async def _look(self, base: KnowledgeBase, request: IngestRequest) -> dict[str, Any]:
-        """Return what documents there are, as the journal keeps it."""
+        """Return what documents there are and which embedder the store is for, as the journal keeps it."""
+        kept = await self.catalog.check(base) or base
         reach = self.catalog.project.reach
         if request.failed_only:
             names = await self.database.read_async(partial(_unfinished, base_id=base.id))
@@ -150,7 +152,7 @@ class Ingestions:
             found = await asyncio.to_thread(find_sources, base.settings.sources, reach=reach)
         else:
             found = await asyncio.to_thread(find_path, request.path, base=reach.root, reach=reach)
-        return _found_to_json(found)
+        return {**_found_to_json(found), "embedder": kept.embedder.name}
 
     async def _drop(self, base: KnowledgeBase, gone: Sequence[str]) -> None:
         store = self.catalog.store(base)

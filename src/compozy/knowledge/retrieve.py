@@ -63,9 +63,10 @@ async def retrieve(catalog: KnowledgeCatalog, base: KnowledgeBase, query: Query)
     Raises:
         KnowledgeError: the store was made for another embedder, or embedder or store failed.
     """
-    if await catalog.check(base) is None:
+    kept = await catalog.check(base)
+    if kept is None:
         return []
-    found = await _find(catalog, base, query)
+    found = await _find(catalog, kept, query)
     return list(_fit(found[: query.top_k], query.max_tokens))
 
 

@@ -32,27 +32,36 @@ Document = dict[str, Any]
 async def list_bases(catalog: KnowledgeCatalog, database: Database | None) -> Document:
     """Return every knowledge base of the project; `database` is None where nothing was taken in yet."""
     bases = catalog.project.bases().values()
-    return {"knowledge_bases": [await describe_base(base, database) for base in bases]}
+    return {"knowledge_bases": [await describe_base(catalog, base, database) for base in bases]}
 
 
-async def describe_base(base: KnowledgeBase, database: Database | None) -> Document:
-    """Return one knowledge base: what it is made of, and how many documents it holds."""
+async def describe_base(catalog: KnowledgeCatalog, base: KnowledgeBase, database: Database | None) -> Document:
+    """Return one knowledge base: what it is made of, and how many documents it holds.
+
+    Raises:
+        KnowledgeError: it may keep another embedder than the default, and its store cannot tell.
+    """
     counts: Mapping[str, tuple[int, int]] = {}
     ingestion = None
     if database is not None:
         counts = await database.read_async(partial(count_documents, base_id=base.id))
         under_way = await database.read_async(partial(find_open_ingestion, workflow_id=workflow_id_of(base.id)))
         ingestion = under_way[0] if under_way else None
+    kept = base
+    if counts and base.alternatives:
+        facts = await catalog.store(base).facts()
+        kept = base if facts is None else base.with_embedder(facts.embedder)
     return {
         "id": base.id,
         "description": base.settings.description,
         "vector_db": base.store.id,
         "provider": base.store.provider,
         "collection": base.collection,
-        "embedder": base.embedder.name,
-        "dimension": base.store.dimension or base.embedder.dimension,
+        "embedder": kept.embedder.name,
+        "default_embedder": base.embedder.name,
+        "dimension": base.store.dimension or kept.embedder.dimension,
         "metric": base.store.metric,
-        "chunk_size": base.chunk_size,
+        "chunk_size": kept.chunk_size,
         "ingest": base.settings.ingest,
         "documents": {status.value.lower(): counts.get(status, (0, 0))[0] for status in DocumentStatus},
         "chunks": sum(chunks for _, chunks in counts.values()),

@@ -73,7 +73,8 @@ class KnowledgeBaseInfo(BaseModel):
     vector_db: str
     provider: str
     collection: str
-    embedder: str
+    embedder: str = Field(description="The embedder of its documents.")
+    default_embedder: str = Field(description="The embedder that `--reindex` would use.")
     dimension: int | None
     metric: str
     chunk_size: int
@@ -167,7 +168,7 @@ async def list_bases(request: Request) -> JsonResponse:
 async def get_base(request: Request, base_id: BaseId) -> JsonResponse:
     """One knowledge base."""
     app = _app(request)
-    return JsonResponse(await verbs.describe_base(app.knowledge.project.base(base_id), app.database))
+    return JsonResponse(await verbs.describe_base(app.knowledge, app.knowledge.project.base(base_id), app.database))
 
 
 @router.get("/{base_id}/documents", response_model=DocumentList, responses=problems(404))

@@ -17,7 +17,7 @@ from compozy.knowledge.embed.build import build_embedder
 from compozy.knowledge.embed.google import GoogleWire
 from compozy.knowledge.embed.http import HttpEmbedder
 from compozy.knowledge.embed.openai import OpenAIWire
-from compozy.knowledge.embed.spec import default_spec, spec_of
+from compozy.knowledge.embed.spec import default_specs, spec_of
 from compozy.knowledge.passages import sources_of, with_passages
 from compozy.model.config import ProviderConfig
 
@@ -48,7 +48,7 @@ OPENAI = {"type": "openai", "api_key": "sk-1234567890abcdef"}
     ],
 )
 def test_the_first_provider_with_an_embedder_and_a_key(given: tuple[dict[str, Any], ...], name: str) -> None:
-    assert default_spec(providers(*given), {}).name == name
+    assert default_specs(providers(*given), {})[0].name == name
 
 
 def project(**knowledge: Any) -> KnowledgeProject:

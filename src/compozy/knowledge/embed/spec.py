@@ -52,13 +52,17 @@ def spec_of(settings: EmbedderSettings, environ: Mapping[str, str]) -> EmbedderS
     )
 
 
-def default_spec(providers: Sequence[ProviderConfig], environ: Mapping[str, str]) -> EmbedderSpec:
-    """Return the embedder of the first model provider that has one and needs no key that is missing, else `local`."""
+def default_specs(providers: Sequence[ProviderConfig], environ: Mapping[str, str]) -> tuple[EmbedderSpec, ...]:
+    """Return the embedders that a project can use without naming one; the first is the default.
+
+    They are those of the model providers that embed and lack no key, and `local`.
+    """
+    specs: list[EmbedderSpec] = []
     for provider in providers:
         kind = EMBEDDERS.get(provider.type)
         if kind is not None and (not kind.needs_key or read_key(provider) is not None):
-            return _of_provider(provider, kind, environ)
-    return _of_kind(local.KIND, "", None)
+            specs.append(_of_provider(provider, kind, environ))
+    return (*specs, _of_kind(local.KIND, "", None))
 
 
 def _of_provider(provider: ProviderConfig, kind: EmbedderKind, environ: Mapping[str, str]) -> EmbedderSpec:
