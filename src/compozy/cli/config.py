@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from compozy.cli.options import ConfigOption, DriverOption, Format, FormatOption, PathOption, database_overrides
-from compozy.cli.output import print_json, print_line, print_table
+from compozy.cli.output import print_json, print_line, print_table, print_warnings
 
 config_app = typer.Typer(help="Check the project's files and show its settings.", no_args_is_help=True)
 
@@ -21,12 +21,17 @@ def validate_command(
     db_path: PathOption = None,
 ) -> None:
     """Check every file of the project and tell all problems at once; exit status 5 when there are any."""
+    from compozy.app import knowledge_of
     from compozy.cli.context import open_project
+    from compozy.project.advice import warnings_of
 
     project = open_project(context, config, database_overrides(db_driver, db_path))
+    warnings = warnings_of(knowledge_of(project))
     if output is Format.json:
-        print_json({"valid": True, "project": project.name, "workflows": list(project.workflows)})
+        document = {"valid": True, "project": project.name, "workflows": list(project.workflows)}
+        print_json({**document, "warnings": warnings})
         return
+    print_warnings(warnings)
     count = len(project.workflows)
     print_line(f"{project.file.name} is valid: project {project.name!r}, {count} workflow{'s' if count != 1 else ''}")
 

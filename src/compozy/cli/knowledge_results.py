@@ -124,12 +124,9 @@ def print_base(base: Document, *, as_json: bool) -> None:
     counts = ", ".join(f"{count} {status}" for status, count in documents.items() if count) or "none"
     print_line(f"Knowledge base {base['id']}")
     print_line(f"Store          {base['provider']} {base['vector_db']!r}, collection {base['collection']!r}")
-    now = (
-        f" (kept; the default is now {base['default_embedder']})"
-        if base["embedder"] != base["default_embedder"]
-        else ""
-    )
-    print_line(f"Embedder       {base['embedder']}{now}, chunks of {base['chunk_size']} tokens at most")
+    kept, default = base["embedder"], base["default_embedder"]
+    note = "" if kept == default else f" (kept; the default is now {default})"
+    print_line(f"Embedder       {kept}{note}, chunks of {base['chunk_size']} tokens at most")
     print_line(f"Documents      {counts}")
     print_line(f"Chunks         {base['chunks']}")
     if base["ingestion"]:

@@ -51,6 +51,7 @@ class ProviderKind:
         base_url: address of its server, None if its own package knows the address or there is no server.
         base_url_variable: environment variable that replaces `base_url`.
         extra: extra of this package that installs what it needs, "" if that is always installed.
+        packages: packages of `extra` that it imports.
         window: tokens of prompt and answer together that its models accept.
         is_serial: whether it answers one request at a time.
         is_repeatable: whether it answers equal requests equally, so that a failed request is not tried again.
@@ -65,6 +66,7 @@ class ProviderKind:
     base_url: str | None = None
     base_url_variable: str = ""
     extra: str = ""
+    packages: tuple[str, ...] = ()
     window: int = DEFAULT_WINDOW
     is_serial: bool = False
     is_repeatable: bool = False

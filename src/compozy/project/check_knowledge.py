@@ -8,6 +8,7 @@ from compozy.config.database_rules import excludes_postgres_stores
 from compozy.config.nodes import MappingNode, NodePath, key_place_at, node_at, place_at, text_at
 from compozy.config.words import join_choices
 from compozy.errors import Diagnostic, SourceLocation
+from compozy.knowledge.embed.registry import EMBEDDERS, known_dimension
 from compozy.knowledge.store.registry import STORES, StoreKind, stores_accepting
 from compozy.nearest import suggest
 from compozy.project.outline import ProjectOutline, id_place, map_items
@@ -28,6 +29,7 @@ def check_knowledge(read: ProjectSources, project: ProjectOutline) -> Iterator[D
         yield from _check_store(store, has_postgres=not excludes_postgres_stores(read.node))
     for _, base in map_items(settings, "knowledge_bases"):
         yield from _check_base(base, ids)
+    yield from _check_dimensions(settings)
     bases = ids["knowledge_bases"] or ids["vector_dbs"]
     yield from _check_bindings(settings, ("bindings",), bases)
     for workflow in project.workflows:
@@ -99,6 +101,40 @@ def _check_base(base: MappingNode, ids: dict[str, list[str]]) -> Iterator[Diagno
     if text_at(base, "ingest") == "on_start" and node_at(base, ("sources",)) is None:
         message = "a knowledge base that is taken in on start needs sources"
         yield Diagnostic(location=place_at(base, ("ingest",)), message=message, code="knowledge")
+
+
+def _check_dimensions(settings: MappingNode) -> Iterator[Diagnostic]:
+    """Yield stores that are for vectors of another length than an embedder of the project makes."""
+    stores, embedders = _by_id(settings, "vector_dbs"), _by_id(settings, "embedders")
+    written = [base for _, base in map_items(settings, "knowledge_bases")]
+    pairs = [(text_at(base, "vector_db"), text_at(base, "embedder")) for base in written]
+    for store_id, embedder_id in dict.fromkeys(pairs or [(store_id, "") for store_id in stores]):
+        store = stores.get(store_id or next(iter(stores), ""))
+        embedder = embedders.get(embedder_id or next(iter(embedders), ""))
+        if store is None or embedder is None:
+            continue
+        named, made = text_at(store, "dimension"), _dimension_of(embedder)
+        if named.isdecimal() and made and int(named) != made:
+            yield Diagnostic(
+                location=place_at(store, ("dimension",)),
+                message=f"dimension: embedder {text_at(embedder, 'id')!r} makes vectors of {made}, not of {named}",
+                hint="leave `dimension` out, or choose an embedder that fits",
+                code="knowledge",
+            )
+
+
+def _by_id(settings: MappingNode, name: str) -> dict[str, MappingNode]:
+    return {item_id: item for _, item in map_items(settings, name) if (item_id := text_at(item, "id"))}
+
+
+def _dimension_of(embedder: MappingNode) -> int | None:
+    """Return the length of the vectors of an embedder, None if only its answers tell."""
+    kind = EMBEDDERS.get(text_at(embedder, "provider") or text_at(embedder, "type"))
+    named = text_at(embedder, "dimension")
+    if kind is None or named.isdecimal():
+        return int(named) if named.isdecimal() else None
+    model = (not kind.has_one_model and text_at(embedder, "model")) or kind.default_model
+    return known_dimension(model)
 
 
 def _check_bindings(owner: MappingNode, path: NodePath, bases: list[str]) -> Iterator[Diagnostic]:

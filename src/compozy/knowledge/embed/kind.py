@@ -22,6 +22,7 @@ class EmbedderKind:
         base_url_variable: environment variable that replaces `base_url`.
         needs_key: whether a model provider without an API key cannot be the embedder of a project that names none.
         extra: extra of this package that installs what it needs.
+        packages: packages of `extra` that it imports.
     """
 
     name: str
@@ -34,6 +35,7 @@ class EmbedderKind:
     base_url_variable: str = ""
     needs_key: bool = True
     extra: str = "knowledge"
+    packages: tuple[str, ...] = ("numpy",)
 
 
 EMBEDDERS: dict[str, EmbedderKind] = {}

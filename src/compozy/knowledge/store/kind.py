@@ -34,6 +34,7 @@ class StoreKind:
         is_shared: whether other programs may use the same store, so that a collection names its project.
         needs_postgres: whether it cannot be used with `driver: sqlite`.
         extra: extra of this package that installs what it needs.
+        packages: packages of `extra` that it imports.
         check_address: returns what is wrong with a `url`, None if nothing is; the text must not repeat the address.
         check: yields what is wrong with an entry besides the types of its values.
     """
@@ -46,6 +47,7 @@ class StoreKind:
     is_shared: bool = True
     needs_postgres: bool = False
     extra: str = "knowledge"
+    packages: tuple[str, ...] = ("numpy",)
     check_address: Callable[[str], str | None] = _accept
     check: Callable[[MappingNode], Iterable[Diagnostic]] = _find_nothing
 

@@ -11,4 +11,5 @@ KIND = ProviderKind(
     keys=SERVER_KEYS,
     key_variable="ANTHROPIC_API_KEY",
     extra="anthropic",
+    packages=("anthropic",),
 )

@@ -11,4 +11,5 @@ KIND = ProviderKind(
     keys=SERVER_KEYS,
     key_variable="GOOGLE_API_KEY",
     extra="google",
+    packages=("google.genai",),
 )

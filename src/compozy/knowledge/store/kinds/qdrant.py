@@ -27,6 +27,7 @@ KIND = StoreKind(
     keys=ADDRESS_KEYS | {"path", "api_key"},
     indexes=frozenset({"exact", "hnsw"}),
     extra="qdrant",
+    packages=("qdrant_client", "numpy"),
     check_address=partial(check_store_address, schemes=frozenset({"http", "https"})),
     check=_check_location,
 )

@@ -14,5 +14,6 @@ KIND = StoreKind(
     keys=ADDRESS_KEYS,
     indexes=frozenset({"exact", "hnsw"}),
     extra="redis",
+    packages=("redis", "numpy"),
     check_address=partial(check_store_address, schemes=frozenset({"redis", "rediss", "unix"})),
 )

@@ -1,0 +1,68 @@
+"""What may keep a valid project from working on this machine: packages that are not installed, unequal dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+
+from compozy.installation import extra_hint
+from compozy.knowledge.base import KnowledgeProject
+from compozy.knowledge.embed.registry import EMBEDDERS
+from compozy.knowledge.store.registry import STORES
+from compozy.model.config import ProviderConfig
+from compozy.model.registry import PROVIDERS
+
+
+def warnings_of(knowledge: KnowledgeProject) -> list[str]:
+    """Return warnings about a project, each with its way out."""
+    return [*_missing_for_models(knowledge.providers), *_missing_for_knowledge(knowledge), *_dimensions(knowledge)]
+
+
+def _missing_for_models(providers: tuple[ProviderConfig, ...]) -> Iterator[str]:
+    for provider in providers:
+        kind = PROVIDERS[provider.type]
+        if missing := _missing(kind.packages):
+            yield f"provider {provider.id!r} needs {missing}, which is not installed; {extra_hint(kind.extra)}"
+
+
+def _missing_for_knowledge(knowledge: KnowledgeProject) -> Iterator[str]:
+    embedders: set[str] = set()
+    stores: set[str] = set()
+    for base in knowledge.bases().values():
+        store, embedder = STORES[base.store.provider], EMBEDDERS[base.embedder.kind]
+        missing = _missing(store.packages)
+        if missing and base.store.id not in stores:
+            yield f"vector store {base.store.id!r} needs {missing}, which is not installed; {extra_hint(store.extra)}"
+        stores.add(base.store.id)
+        missing = _missing(embedder.packages)
+        if missing and base.embedder.name not in embedders:
+            name = base.embedder.name
+            yield f"embedder {name} needs {missing}, which is not installed; {extra_hint(embedder.extra)}"
+        embedders.add(base.embedder.name)
+
+
+def _dimensions(knowledge: KnowledgeProject) -> Iterator[str]:
+    """Report defaults only: an embedder that the project names is an error, which the checks of the file report."""
+    if knowledge.settings.embedders:
+        return
+    for base in knowledge.bases().values():
+        named, made = base.store.dimension, base.embedder.dimension
+        if named is not None and made is not None and named != made:
+            default = base.embedder.name
+            yield (
+                f"vector store {base.store.id!r} has `dimension: {named}`, but the default embedder {default} "
+                f"makes vectors of {made}; leave `dimension` out, or name an embedder in `knowledge.embedders`"
+            )
+
+
+def _missing(packages: tuple[str, ...]) -> str:
+    return ", ".join(name for name in packages if not _is_installed(name))
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ModuleNotFoundError:  # the package above it
+        return False
+    except ValueError:  # it is loaded, and nothing tells from where
+        return True
