@@ -29,6 +29,7 @@ const navigation = [
       'workflows/templates',
       'workflows/template-functions',
       'workflows/validation',
+      'workflows/from-2025',
     ],
   },
   {

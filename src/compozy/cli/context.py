@@ -102,4 +102,6 @@ def _open(
         workflow_files=workflow_files,
     )
     configure_logging(project.runtime.log_level, as_json=options.log_format is LogFormat.json)
+    if not options.quiet:
+        print_warnings(str(warning) for warning in project.warnings)
     return project

@@ -25,6 +25,10 @@ _NAME = "([A-Za-z_][A-Za-z0-9_]*)"
 _FOREIGN = re.compile(
     rf"\$(?:env:)?{_NAME}|\$\({_NAME}\)|%{_NAME}%|\$?\{{\{{-?\s*(?:\$?\.?(?:env|secrets)\.)?{_NAME}\s*-?\}}\}}|env:{_NAME}"
 )
+# As the 2025 edition wrote variables in its settings.
+_TEMPLATE = re.compile(rf"""\{{\{{-?\s*\.env\.{_NAME}(?:\s*\|\s*default\s+["']([^"'}}]*)["'])?\s*-?\}}\}}""")
+# What is below these keys are templates of workflows.
+_TEMPLATES = (("agents",), ("tasks",), ("schemas",))
 _EXPRESSION = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
@@ -65,6 +69,9 @@ class _Work:
         if isinstance(node, SequenceNode):
             items = (self.fill(item, (*path, index)) for index, item in enumerate(node.items))
             return SequenceNode(items=tuple[Node, ...](items), place=node.place)
+        if path[:1] not in _TEMPLATES and (found := _TEMPLATE.fullmatch(node.text.strip())):
+            default = "" if found[2] is None else f":-{found[2]}"
+            node = replace(node, text=f"${{{found[1]}{default}}}", span=None)
         self._check_notation(node, path)
         return self._fill_scalar(node, path) if "${" in node.text else node
 

@@ -29,7 +29,7 @@ _ELSEWHERE = {
     "signal": "only a `wait` has it",
     "processor": "only a `wait` has it",
     "error": "only what a failure leads to has it",
-    "with": "in a template it is part of `.input`",
+    "with": "only tasks have it; the input of the run is `.input`",
 }
 
 
@@ -102,7 +102,8 @@ def check_reference(reading: Reading, path: tuple[str, ...], *, joined: str = ""
     `joined` is the last name with the hyphens that follow it, in an expression.
     """
     root, *rest = path
-    known = {*ROOTS, *_MORE_ROOTS, *reading.roots, *(("with",) if is_cel else ())}
+    # `.with` is the input of the task; the run itself has none.
+    known = {*ROOTS, *_MORE_ROOTS, *reading.roots, *(("with",) if is_cel or reading.frames else ())}
     if root not in known | _EMPTY_ROOTS:
         what, dot = ("an expression", "") if is_cel else ("a template", ".")
         shown = ", ".join(f"{dot}{each}" for each in (*ROOTS, *sorted(reading.roots)))

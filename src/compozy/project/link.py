@@ -21,11 +21,14 @@ from compozy.config.nodes import (
     key_place_at,
     place_at,
     text_at,
+    text_node,
     with_entries,
 )
 from compozy.config.words import show_value
 from compozy.errors import Diagnostic, SourceLocation
 from compozy.nearest import suggest
+from compozy.project.edition2025.notes import Notes
+from compozy.project.edition2025.workflow import modernize_agent, modernize_task, modernize_workflow
 from compozy.project.link_schemas import SchemaLinker
 from compozy.project.outline import map_items
 from compozy.project.resource_kinds import AGENT, REFERENCE, RESOURCE_KINDS, SCHEMA, TASK, WORKFLOW, ResourceKind
@@ -50,30 +53,35 @@ class LinkedProject:
         resources: of the project, linked; those of compozy.yaml first.
         own_resources: of workflows, linked, by the file of the workflow.
         faults: what is wrong with kinds of files and with references.
+        warnings: keys of the 2025 edition that have no effect.
     """
 
     read: ProjectSources
     resources: tuple[Resource, ...]
     own_resources: Mapping[str, tuple[Resource, ...]]
     faults: tuple[Diagnostic, ...]
+    warnings: tuple[Diagnostic, ...]
 
 
 def link_project(read: ProjectSources) -> LinkedProject:
     """Return the project with linked workflows and resources."""
     faults: list[Diagnostic] = []
-    resources = [*listed_resources(read.node, is_workflow=False)]
+    notes = Notes()
+    resources = [_modern(resource, notes) for resource in listed_resources(read.node, is_workflow=False)]
     files: list[SourceFile] = []
     for file in read.workflows:
         kind = kind_of_file(file.path, file.node) if file.node is not None else WORKFLOW
         if kind == WORKFLOW:
-            files.append(file)
+            files.append(replace(file, node=modernize_workflow(file.node, notes)) if file.node is not None else file)
         elif kind in RESOURCE_KINDS and file.node is not None:
             node = file.node
-            resources.append(Resource(kind=RESOURCE_KINDS[kind], id=text_at(node, "id"), node=node, file=file.path))
+            found = Resource(kind=RESOURCE_KINDS[kind], id=text_at(node, "id"), node=node, file=file.path)
+            resources.append(_modern(found, notes))
         elif file.node is not None:
             faults.append(_unknown_kind(file.node, kind))
     scope = ResourceScope().with_resources(tuple(resources))
-    new_linker = partial(Linker, root=read.root, cwd=read.cwd, faults=faults)
+    providers = {text_at(item, "id"): text_at(item, "type") for _, item in map_items(read.node, "llm", "providers")}
+    new_linker = partial(Linker, root=read.root, cwd=read.cwd, providers=providers, faults=faults)
     workflows: list[SourceFile] = []
     own: dict[str, tuple[Resource, ...]] = {}
     for file in files:
@@ -93,7 +101,15 @@ def link_project(read: ProjectSources) -> LinkedProject:
         resources=linked,
         own_resources=own,
         faults=tuple(dict.fromkeys(faults)),
+        warnings=(*read.warnings, *notes.items),
     )
+
+
+def _modern(resource: Resource, notes: Notes) -> Resource:
+    """Return a resource in today's spelling."""
+    if resource.kind is AGENT:
+        return replace(resource, node=modernize_agent(resource.node, notes))
+    return replace(resource, node=modernize_task(resource.node, notes)) if resource.kind is TASK else resource
 
 
 def _odd_items(workflow: MappingNode) -> Iterator[Diagnostic]:
@@ -120,6 +136,7 @@ class Linker:
         scope: the resources that can be named.
         root: the project's folder.
         cwd: folder from which locations name files.
+        providers: types of the model providers by ID, in the order of the file.
         faults: receives what is wrong with references.
         files: the files of the resources that were named.
     """
@@ -127,6 +144,7 @@ class Linker:
     scope: ResourceScope
     root: Path
     cwd: Path
+    providers: Mapping[str, str] = field(default_factory=dict[str, str])
     faults: list[Diagnostic] = field(default_factory=list[Diagnostic])
     files: set[str] = field(default_factory=set[str])
 
@@ -154,8 +172,8 @@ class Linker:
         return replace(resource, node=linked) if isinstance(linked, MappingNode) else resource
 
     def agent(self, node: MappingNode) -> MappingNode:
-        """Return an agent whose schemas are linked."""
-        node = self._schemas.link_in(node, ("output",))
+        """Return an agent whose provider and schemas are linked."""
+        node = self._schemas.link_in(self._link_provider(node), ("output",))
         actions = child(node, "actions")
         if not isinstance(actions, SequenceNode):
             return node
@@ -232,6 +250,28 @@ class Linker:
                 self._fault(place, f"task {text_at(task, 'id')!r} has both `prompt` and `action`", hint)
         changes["agent"] = with_entries(agent, {"actions": None, "output": None})
         return with_entries(task, changes)
+
+    def _link_provider(self, agent: MappingNode) -> MappingNode:
+        """Return an agent that names its provider by ID: not by its type, and not as `provider:model` or as `model`."""
+        llm, model = child(agent, "llm"), child(agent, "model")
+        if isinstance(llm, ScalarNode) and (found := self._provider(llm.text)) is not None:
+            return with_entries(agent, {"llm": text_node(found, llm.place)})
+        if llm is not None or not isinstance(model, ScalarNode):
+            return agent
+        if (named := self._provider(model.text)) is not None:
+            return with_entries(agent, {"llm": text_node(named, model.place), "model": None})
+        prefix, _, name = model.text.partition(":")
+        if not name or (found := self._provider(prefix)) is None:
+            return agent
+        return with_entries(
+            agent, {"llm": text_node(found, model.place), "model": text_node(name.strip(), model.place)}
+        )
+
+    def _provider(self, name: str) -> str | None:
+        """Return the ID of the provider with this ID, or of the first of this type."""
+        if name in self.providers:
+            return name
+        return next((provider for provider, kind in self.providers.items() if kind == name), None)
 
     def _agent_of(self, node: Node) -> Node | None:
         named = child(node, "id") if isinstance(node, MappingNode) and len(node.entries) == 1 else node

@@ -80,6 +80,7 @@ class LoadedProject:
     `missing_keys` names the variable that the key of a provider would have come from. `environ` is the process's
     environment with `.env` under it. `workflows` holds the valid ones, none if the files were not read, and
     `invalid_workflows` the others. `resources` are those of the project, not of single workflows.
+    `warnings` name keys that have no effect.
     """
 
     name: str
@@ -99,6 +100,7 @@ class LoadedProject:
     environ: Mapping[str, str] = field(repr=False)
     invalid_workflows: tuple[InvalidWorkflow, ...] = ()
     resources: tuple[Resource, ...] = ()
+    warnings: tuple[Diagnostic, ...] = ()
 
     @property
     def concurrency(self) -> int:

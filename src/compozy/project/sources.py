@@ -15,6 +15,8 @@ from compozy.config.nodes import MappingNode, NodePath, ScalarNode
 from compozy.config.parse import ParsedFile, read_yaml
 from compozy.errors import Diagnostic, SourceLocation, UsageError
 from compozy.project.discover import discover_files, shown
+from compozy.project.edition2025.notes import Notes
+from compozy.project.edition2025.project import modernize_project
 
 CONFIG_NAME = "compozy.yaml"
 
@@ -54,6 +56,7 @@ class ProjectSources:
     has_workflows: bool = False
     faults: tuple[Diagnostic, ...] = ()
     workflow_faults: tuple[Diagnostic, ...] = ()
+    warnings: tuple[Diagnostic, ...] = ()
 
     @property
     def root(self) -> Path:
@@ -123,7 +126,8 @@ def read_config(
     parsed = read_yaml(config_file, file=name)
     root, faults = _root_map(parsed, name, "a map with keys such as `database` and `llm`")
     merged = env_file.merged_under(environ)
-    filled = interpolate(root, merged)
+    notes = Notes()
+    filled = interpolate(modernize_project(root, notes), merged)
     assert isinstance(filled.node, MappingNode)  # noqa: S101 - filling keeps the shape
     outside = Outside(flags=flags, environ=environ, env_file=env_file.values, env_file_places=env_file.places)
     layered = lay_over(_without_empty(filled.node), outside)
@@ -139,6 +143,7 @@ def read_config(
         environ=merged,
         is_readable=isinstance(parsed.node, MappingNode),
         faults=(*faults, *env_file.faults, *filled.faults),
+        warnings=tuple(notes.items),
     )
 
 

@@ -75,7 +75,7 @@ def _choose_action(call: TaskRun, task: BasicTask) -> _Asked:
     if action.input is not None:
         given = fit(action.input, call.shown.get("with", {}), f"the input of action {name!r} of task {call.id!r}")
         call.shown["with"] = given
-        call = replace(call, scope=call.scope.with_input(given))
+        call = replace(call, scope=call.scope.with_input(given).with_roots(**{"with": given}))
     path = ("agent", "actions", (agent.actions or ()).index(action), "prompt")
     return _Asked(call=call, prompt=action.prompt, path=path, output=task.output or action.output or agent.output)
 

@@ -158,7 +158,7 @@ def _prepare(call: TaskRun) -> TaskRun:
     if task.with_ is not None or given:
         call.shown["with"] = given
     about = {"id": call.id, "type": task.type, "with": given, "env": dict(scope.env)}
-    return replace(call, scope=scope.with_input(given).with_roots(task=about, current=about))
+    return replace(call, scope=scope.with_input(given).with_roots(task=about, current=about, **{"with": given}))
 
 
 def _is_skipped(call: TaskRun) -> bool:
