@@ -11,6 +11,18 @@ const navigation = [
     pages: ['getting-started/installation', 'getting-started/quickstart'],
   },
   {
+    title: 'Guides',
+    pages: [
+      'guides/structured-output',
+      'guides/branches-and-loops',
+      'guides/human-approval',
+      'guides/http-and-python',
+      'guides/ci-tests',
+      'guides/schedule',
+      'guides/docker',
+    ],
+  },
+  {
     title: 'Concepts',
     pages: ['concepts/overview', 'concepts/architecture', 'concepts/durability'],
   },
@@ -61,7 +73,7 @@ const navigation = [
     ],
   },
   {
-    title: 'HTTP',
+    title: 'HTTP API',
     pages: ['api/overview'],
   },
   {
@@ -83,6 +95,10 @@ const navigation = [
   {
     title: 'Examples',
     pages: ['examples/overview'],
+  },
+  {
+    title: 'Project',
+    pages: ['project/limitations'],
   },
   {
     title: 'Contributing',

@@ -7,32 +7,32 @@ const PARTS = [
   {
     title: 'Durable',
     href: '/docs/concepts/durability',
-    text: 'Every step is one commit. A killed process goes on where it was cut, and no recorded answer is paid for again.',
+    text: 'Every step is one commit. After a crash a run continues from its last recorded step, and recorded answers are never paid for again.',
   },
   {
     title: 'One database',
     href: '/docs/database/overview',
-    text: 'A SQLite file for one machine, PostgreSQL for several. Runs move from one to the other.',
+    text: 'A SQLite file for one machine, PostgreSQL for several. You can move runs from one to the other.',
   },
   {
     title: 'Control flow',
     href: '/docs/workflows/overview',
-    text: 'Tasks in turn or at once, collections, routers, conditions in CEL, nested at will.',
+    text: 'Tasks in sequence or in parallel, loops over lists, routers, conditions in CEL, nested freely.',
   },
   {
-    title: 'People and signals',
+    title: 'Approvals and signals',
     href: '/docs/workflows/wait-and-signal',
-    text: 'A run waits for an approval or a signal for as long as it takes, and costs nothing meanwhile.',
+    text: 'A run waits for human approval or a signal for as long as it takes, without using resources.',
   },
   {
     title: 'Your documents',
     href: '/docs/knowledge-bases/overview',
-    text: 'Knowledge bases in files, pgvector, Qdrant or Redis. Ingestion is a run, too.',
+    text: 'Knowledge bases in a folder, pgvector, Qdrant or Redis. Ingestion is a durable run too.',
   },
   {
     title: 'Any model',
     href: '/docs/agents/providers',
-    text: 'OpenAI, Anthropic, Google, Groq, Ollama, anything with their interface, or a model in the same process.',
+    text: 'OpenAI, Anthropic, Google, Groq, Ollama, any OpenAI-compatible server, or a model in the same process.',
   },
 ];
 
@@ -45,8 +45,8 @@ export default function Page() {
         <div className="min-w-0">
           <h1 className="text-4xl font-semibold tracking-tight text-balance sm:text-5xl">AI workflows in YAML. Every step durable.</h1>
           <p className="mt-5 max-w-xl text-lg text-fd-muted-foreground">
-            Tasks ask models, branch, repeat, wait for people and read your documents. Every step is stored in one database before the
-            next one begins. When the process is killed, the run goes on where it was cut.
+            Compozy runs AI workflows that you write in YAML. Tasks call models, branch, loop, wait for approval and search your
+            documents. Every step is stored in one database before the next one starts, so a run survives crashes.
           </p>
           <div className="mt-8 flex flex-wrap gap-3">
             <Button href="/docs/getting-started/quickstart" primary>
@@ -56,8 +56,8 @@ export default function Page() {
           </div>
         </div>
         <div className="grid min-w-0 gap-4">
-          <Code lang="console" title="In a checkout: no key, no server, no container" text={install} />
-          <Code lang="console" title="An input of your own" text={`${enter}\n${run}`} />
+          <Code lang="console" title="In a checkout: no API key, no server, no container" text={install} />
+          <Code lang="console" title="Your own input" text={`${enter}\n${run}`} />
         </div>
       </section>
       <section className="grid gap-10 border-t py-16 lg:grid-cols-[1fr_1.15fr]">
@@ -67,20 +67,20 @@ export default function Page() {
         <div className="min-w-0">
           <h2 className="text-2xl font-semibold tracking-tight">A workflow is a file</h2>
           <dl className="mt-6 grid gap-5 text-fd-muted-foreground">
-            <Key name="input">is a JSON Schema. What does not fit is refused before anything runs.</Key>
-            <Key name="tasks">run in order, or as transitions, conditions and containers say.</Key>
-            <Key name="{{ ... }}">is Go&apos;s template language. A key that is missing is an error, never a hole in a prompt.</Key>
-            <Key name="output">is the result of the run.</Key>
+            <Key name="input">is a JSON Schema. Invalid input is refused before anything runs.</Key>
+            <Key name="tasks">run in order, or as defined by transitions, conditions and containers.</Key>
+            <Key name="{{ ... }}">is Go&apos;s template language. A missing key is an error, so a prompt is never sent with a gap in it.</Key>
+            <Key name="output">is the output of the run.</Key>
           </dl>
           <p className="mt-6 text-fd-muted-foreground">
-            Mistakes are told all at once, with file, line and column. See{' '}
+            Compozy reports all errors before anything runs, with file, line and column. See{' '}
             <TextLink href="/docs/workflows/overview">workflow files</TextLink> and{' '}
             <TextLink href="/docs/workflows/validation">validation</TextLink>.
           </p>
         </div>
       </section>
       <section className="border-t pt-16">
-        <h2 className="sr-only">What it has</h2>
+        <h2 className="sr-only">Features</h2>
         <ul className="grid gap-4 sm:grid-cols-2 lg:grid-cols-3">
           {PARTS.map(({ title, href, text }) => (
             <li key={title}>

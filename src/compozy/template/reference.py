@@ -23,22 +23,22 @@ title: Template functions
 description: Every function of the template language, each with an example that was run.
 ---
 
-The functions of [templates](/docs/workflows/templates), group by group. The page is written by the engine itself
-(`python -m compozy.template.reference`): what stands behind `=>` is what each example gave, on this data:
+The functions of [templates](/docs/workflows/templates), by group. The template engine generates this page
+(`python -m compozy.template.reference`). The text after `=>` is the output of each example with this data:
 
 ```json
 DATA
 ```
 
-`a | f b` is `f b a`: the value before the `|` is the last argument. Where a text is counted or cut, the numbers are
-bytes, as in Go. A name behind "Also" does the same. Functions with `must` in front that have a section of their own end
-the rendering with an error where the plain one gives an empty result.
+`a | f b` means `f b a`: the value before the `|` is the last argument. Lengths and positions in texts count bytes, as
+in Go. Names after "Also" are aliases. A function with the prefix `must` and its own section fails with an error where
+the plain function returns an empty result.
 """
 
 _TAIL = """
 ## Left out on purpose
 
-A template that uses one of these is refused with the reason.
+A template that uses one of these functions is refused with the reason.
 
 """
 

@@ -34,8 +34,8 @@ TITLES = MappingProxyType(
 
 DESCRIPTIONS = MappingProxyType(
     {
-        "and": "Return the first value that is empty, else the last; the values behind it are not looked at.",
-        "or": "Return the first value that is not empty, else the last; the values behind it are not looked at.",
+        "and": "Return the first value that is empty, else the last; the values after it are not evaluated.",
+        "or": "Return the first value that is not empty, else the last; the values after it are not evaluated.",
         "call": "Refuse to call: JSON data holds no functions.",
         "htmlEscape": "Return the values as text for HTML, like `html`.",
         "jsEscape": "Return the values as text for a JavaScript string, like `js`.",

@@ -13,20 +13,20 @@ from compozy.config.layers import VARIABLES
 from tests.generated.pages.markdown import code, either, front, prose
 
 _HEAD = """
-Each command prints the same with `--help` or `-h`. Results go to stdout, everything else to stderr. What the exit
-statuses mean is told in [errors](/docs/reference/errors#exit-statuses).
+Each command prints this text with `--help` or `-h`. Results go to stdout, everything else to stderr. The exit statuses
+are listed in [errors](/docs/reference/errors#exit-statuses).
 """
 
 _SHARED_HEAD = """
 ## Options of many commands
 
-The sections above name those that a command has.
+The sections above list the options that each command supports.
 
 """
 _GLOBAL_HEAD = """
 ## Options of every command
 
-They stand before or after the command.
+Write them before or after the command.
 
 """
 
@@ -59,10 +59,7 @@ GUIDES = {
 
 def write_commands() -> str:
     """Return the page."""
-    page = (
-        front("Commands", "Every command of compozy with its arguments, its options, their values and defaults.")
-        + _HEAD
-    )
+    page = front("Commands", "Every compozy command with its arguments, options, values and defaults.") + _HEAD
     shared: dict[str, str] = {}
     for path, command in all_commands():
         page += _section(path, command, shared)

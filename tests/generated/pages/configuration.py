@@ -14,13 +14,13 @@ from tests.generated.pages.markdown import code, front, prose
 from tests.generated.pages.models import is_list, key_line, keys_of, models_in
 
 _HEAD = """
-Every key of `compozy.yaml`. How the file is read, and how settings from outside get in, is told in
-[the project file](/docs/configuration/project-file); `compozy config show --sources` prints the settings in force.
+Every key of `compozy.yaml`. For an introduction and the order of precedence, see
+[the project file](/docs/configuration/project-file); `compozy config show --sources` prints the effective settings.
 
-- A value may name variables, `${VAR}` or `${VAR:-default}`.
+- A value may contain variables, `${VAR}` or `${VAR:-default}`.
 - A time is text such as `500ms`, `30s` or `1h30m`, or a number of seconds.
-- A key that is not listed here is an error.
-- What is kept secret is masked wherever settings are shown.
+- Unknown keys are errors.
+- Secrets are masked wherever settings are shown.
 
 ## Top of the file
 
@@ -40,19 +40,20 @@ GUIDES = {
 _VARIABLES_HEAD = """
 ## Environment variables
 
-A variable wins over the same one in `.env`, and that over `compozy.yaml`; one that is set to nothing hides that of
-`.env` and leaves the file's value. Those of settings stand with their keys above. The others:
+A variable takes precedence over the same variable in `.env`, and `.env` over `compozy.yaml`. An empty variable hides
+the one in `.env` and keeps the value of the file. The variables of settings are listed with their keys above. The
+others are:
 
 """
 
 OTHER_VARIABLES: dict[str, str] = {
-    "COMPOZY_CONFIG_FILE": "the project file, where `--config` says nothing",
-    "COMPOZY_BASE_URL": "the server that commands ask, where `--server` says nothing",
-    "COMPOZY_API_KEY": "the key that commands send to a server; default is that of the project",
-    "OPENAI_BASE_URL": "the address of providers of the type `openai` that have no `base_url`",
-    "NO_COLOR": "no colors, whatever it is set to",
-    "NO_UNICODE": "`compozy workflow graph` draws with plain characters",
-    "COMPOZY_DEBUG": "a defect is told with the place in the program where it happened",
+    "COMPOZY_CONFIG_FILE": "the project file, if `--config` is not given",
+    "COMPOZY_BASE_URL": "the server that commands connect to, if `--server` is not given",
+    "COMPOZY_API_KEY": "the API key that commands send to a server; by default the key of the project",
+    "OPENAI_BASE_URL": "the base URL of `openai` providers without `base_url`",
+    "NO_COLOR": "disables colors, whatever its value",
+    "NO_UNICODE": "makes `compozy workflow graph` draw with ASCII characters",
+    "COMPOZY_DEBUG": "adds the source location to internal errors",
 }
 """Variables that the program reads by itself, and what they do; a test compares them with the source."""
 
@@ -68,12 +69,14 @@ class Part:
 
 def write_configuration() -> str:
     """Return the page."""
-    page = front("Configuration", "Every key of compozy.yaml with its type, default and limits, and every variable.")
+    page = front(
+        "Configuration", "Every key of compozy.yaml with its type, default and limits, and every environment variable."
+    )
     page += _HEAD + _lines(Part(path="", model=ProjectFile))
     for part in all_parts():
         level = "###" if "." in part.path else "##"
         guide = f"Guide: [{part.path}]({GUIDES[part.path]})." if part.path in GUIDES else ""
-        each = "Each entry of the list has:" if part.is_entry else ""
+        each = "Each entry of the list has these keys:" if part.is_entry else ""
         head = " ".join(filter(None, (_purpose(part.model), guide, each)))
         page += f"\n{level} {part.path}\n\n{head}\n\n{_lines(part)}"
     page += _VARIABLES_HEAD + "".join(f"- {code(name)}: {text}.\n" for name, text in OTHER_VARIABLES.items())

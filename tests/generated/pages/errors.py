@@ -54,16 +54,16 @@ ABSTRACT = {"TemplateError"}
 """Base classes whose code is never shown."""
 
 _RELATED: dict[str, tuple[tuple[str, str], ...]] = {
-    "usage": (("troubleshooting", "/docs/troubleshooting/workflows#nothing-ran-wrong-on-the-command-line"),),
-    "not_found": (("troubleshooting", "/docs/troubleshooting/workflows#nothing-ran-wrong-on-the-command-line"),),
-    "conflict": (("an id of your own", "/docs/cli/workflow#an-id-of-your-own"),),
+    "usage": (("troubleshooting", "/docs/troubleshooting/workflows#nothing-ran-invalid-command-line"),),
+    "not_found": (("troubleshooting", "/docs/troubleshooting/workflows#nothing-ran-invalid-command-line"),),
+    "conflict": (("execution IDs", "/docs/cli/workflow#execution-ids"),),
     "idempotency_key": (("start a run over HTTP", "/docs/api/overview#start-a-run"),),
-    "too_large": (("limits of the HTTP interface", "/docs/api/overview#limits"),),
-    "media_type": (("limits of the HTTP interface", "/docs/api/overview#limits"),),
-    "authentication": (("who may ask", "/docs/cli/start#who-may-ask"),),
-    "forbidden": (("who may ask", "/docs/cli/start#who-may-ask"),),
-    "server": (("commands beside a server", "/docs/cli/start#commands-beside-it"),),
-    "stopping": (("stopping a server", "/docs/cli/start#stopping-it"),),
+    "too_large": (("limits of the HTTP API", "/docs/api/overview#limits"),),
+    "media_type": (("limits of the HTTP API", "/docs/api/overview#limits"),),
+    "authentication": (("authentication", "/docs/cli/start#authentication"),),
+    "forbidden": (("authentication", "/docs/cli/start#authentication"),),
+    "server": (("commands and the server", "/docs/cli/start#commands-and-the-server"),),
+    "stopping": (("stopping the server", "/docs/cli/start#stopping-the-server"),),
     "invalid_project": (("validation", "/docs/workflows/validation"),),
     "template_syntax": (("templates", "/docs/workflows/templates"),),
     "template_render": (("troubleshooting", "/docs/troubleshooting/workflows#input-has-no-key"),),
@@ -71,7 +71,7 @@ _RELATED: dict[str, tuple[tuple[str, str], ...]] = {
     "expression_syntax": (("conditions", "/docs/workflows/conditions"),),
     "schema_mismatch": (
         ("troubleshooting", "/docs/troubleshooting/workflows#the-input-does-not-fit-the-schema"),
-        ("the input of a run", "/docs/workflows/validation#the-input-of-a-run"),
+        ("run input", "/docs/workflows/validation#run-input"),
     ),
     "database": (("troubleshooting", "/docs/troubleshooting/database"),),
     "database_locked": (("troubleshooting", "/docs/troubleshooting/database#database-is-locked"),),
@@ -90,7 +90,7 @@ _RELATED: dict[str, tuple[tuple[str, str], ...]] = {
     "canceled": (("pause, resume, cancel", "/docs/cli/workflow#compozy-workflow-pause-resume-cancel"),),
     "knowledge": (("compozy knowledge", "/docs/cli/knowledge"),),
     "document": (("documents", "/docs/knowledge-bases/overview#documents"),),
-    "embedder": (("who embeds", "/docs/knowledge-bases/overview#who-embeds"),),
+    "embedder": (("embedders", "/docs/knowledge-bases/overview#embedders"),),
     "vector_store": (("vector databases", "/docs/knowledge-bases/vector-databases"),),
     "internal": (("troubleshooting", "/docs/troubleshooting/workflows#compozy-broke"),),
 }

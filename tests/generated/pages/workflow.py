@@ -15,20 +15,20 @@ from tests.generated.pages.markdown import front, prose
 from tests.generated.pages.models import key_line, keys_of, models_in
 
 _HEAD = """
-Every key of a workflow file, `workflows/*.yaml`. How the parts work together is told in
+Every key of a workflow file, `workflows/*.yaml`. For an introduction, see
 [workflow files](/docs/workflows/overview).
 
 - Texts of tasks are [templates](/docs/workflows/templates) where this page says so; conditions are
   [CEL](/docs/workflows/conditions) or templates.
 - A time is text such as `500ms`, `30s` or `1h30m`, or a number of seconds.
-- An id begins with a letter or `_`, and has letters, digits, `_` and `-`, at most 128.
-- A key that is not listed here is an error.
+- An ID starts with a letter or `_` and consists of at most 128 letters, digits, `_` and `-`.
+- Unknown keys are errors.
 """
 
 _TASK_HEAD = """
 ## Every task
 
-`type` names the kind of task, `basic` where it is left out. Whatever its kind, a task has:
+`type` sets the task type; the default is `basic`. Tasks of every type have these keys:
 
 """
 
@@ -47,29 +47,28 @@ PARTS: dict[str, type[BaseModel]] = {
 """Heading -> the model of what tasks and workflows hold; a test compares them with all models."""
 
 _PURPOSES = {
-    "config of a workflow": "Options of its tasks; what a task says itself counts before.",
+    "config of a workflow": "Options for all tasks of the workflow; options of a task take precedence.",
     "config of a task": "The same options for one task.",
-    "retry_policy": "How often a failed task is tried again, and after how long.",
-    "on_success and on_error": "Which task follows; see [what follows what](/docs/workflows/tasks#what-follows-what).",
-    "agent": "Which model answers the prompt, and how. Guide: [model providers](/docs/agents/providers).",
+    "retry_policy": "Number of attempts and the pauses between them.",
+    "on_success and on_error": "The next task; see "
+    "[order and transitions](/docs/workflows/tasks#order-and-transitions).",
+    "agent": "The model that answers the prompt, and its settings. Guide: [model providers](/docs/agents/providers).",
     "agents": "A list of agents of this workflow, with the keys of `agents/*.yaml`. Guide: "
     "[shared agents](/docs/agents/shared).",
-    "actions of an agent": "Prompts with their schemas; `action` of a task names one.",
+    "actions of an agent": "Prompts with their schemas; `action` of a task selects one.",
     "schemas": "A list of JSON Schemas of this workflow. Guide: [shared schemas](/docs/agents/shared#schemas).",
-    "knowledge": "A list; each entry is a [knowledge base](/docs/knowledge-bases/overview), and how it is asked.",
-    "signal of a signal task": "What is sent.",
+    "knowledge": "A list; each entry is a [knowledge base](/docs/knowledge-bases/overview) and its search settings.",
+    "signal of a signal task": "The signal to send.",
 }
 
 
 def write_workflow() -> str:
     """Return the page."""
-    page = front(
-        "Workflow files", "Every key of a workflow file and of each kind of task, with type, default and limits."
-    )
+    page = front("Workflow files", "Every key of a workflow file and of each task type, with type, default and limits.")
     page += _HEAD + "\n## Top of the file\n\n" + _lines(WorkflowConfig)
     page += _TASK_HEAD + _lines(TaskBase)
     for name, kind in KINDS.items():
-        default = " A task without a `type` is of this kind." if name == DEFAULT_KIND else ""
+        default = " This is the default type." if name == DEFAULT_KIND else ""
         page += f"\n## type: {name}\n\n{prose(kind.model.__doc__ or '')}{default} Guide: [{name}]({kind.page}).\n\n"
         page += _lines(kind.model, without=TaskBase)
     for title, model in PARTS.items():
