@@ -107,3 +107,31 @@ def test_knowledge_at_the_top_is_read(
     assert done.status == 0, done.err
     assert sorted(warned(done.err)) == ["ensure_index", "table"]
     del chat
+
+
+MEANINGS = """\
+id: main
+tasks:
+  - id: box
+    type: parallel
+    tasks: [{id: one, with: {n: 1}}, {id: two, with: {n: 2}}]
+    outputs: {sum: "{{ add .tasks.one.output.n .children.two.output.n }}"}
+  - {id: read, with: {raw: '{"a": 5, "b": [1.5, 2]}'}}
+  - {id: whole, with: {value: "{{ fromJson .tasks.read.output.raw }}"}}
+outputs:
+  sum: "{{ .tasks.box.output.sum }}"
+  done: "{{ .tasks.box.output.progress_info.success_count }}"
+  json: "{{ .tasks.whole.output.value }}"
+"""
+
+
+def test_meanings_of_2025_hold(cli: RunCli, tmp_path: Path) -> None:
+    """Children are read in `outputs` of their container, it counts them, and whole numbers stay whole."""
+    files = {"compozy.yaml": "database: {driver: sqlite, path: ./data/compozy.db}\n", "workflows/main.yaml": MEANINGS}
+    write(Project(files=files, output=None), tmp_path)
+
+    done = cli("workflow", "run", "main", "--format", "json")
+
+    assert done.status == 0, done.err
+    assert '"a": 5,' in done.out
+    assert json.loads(done.out)["output"] == {"sum": 3, "done": 2, "json": {"a": 5, "b": [1.5, 2]}}

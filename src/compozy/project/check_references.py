@@ -29,6 +29,7 @@ _ELSEWHERE = {
     "signal": "only a `wait` has it",
     "processor": "only a `wait` has it",
     "error": "only what a failure leads to has it",
+    "status": "it is `.tasks.<id>.status`, and that of the run `.workflow.status`",
     "with": "only tasks have it; the input of the run is `.input`",
 }
 

@@ -176,6 +176,8 @@ def _project(call: TaskRun, outcome: Outcome) -> Outcome:
         own: Any = {child_id: child.end.output for child_id, child in outcome.children.items()}
         own = own if kind_of(task).is_container else output
         scope = call.scope.with_roots(output=own, children=children, **outcome.roots)
+        if children:
+            scope = replace(scope.nested(), tasks=children)
         output = render_value(task.outputs, (*call.place, "outputs"), scope)
     # A model was held to the schema already.
     if task.output is not None and not kind_of(task).asks_model(task):

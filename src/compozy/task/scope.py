@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -12,6 +13,10 @@ from compozy.errors import SourceLocation, TemplateRenderError
 
 # Path of a template in its workflow, such as ("tasks", 0, "prompt").
 TemplatePath = tuple[str | int, ...]
+# A path alone keeps the type of what it names.
+_PLAIN_PATH = re.compile(r"\{\{-?\s*\.[\w.-]*\s*-?\}\}")
+# Larger floats do not name one whole number.
+_EXACT = 2.0**53
 Locate = Callable[[TemplatePath], Callable[[int], SourceLocation] | None]
 
 
@@ -109,6 +114,8 @@ def render_value(value: Any, path: TemplatePath, scope: Scope) -> Any:
 
 def _evaluate(text: str, path: TemplatePath, scope: Scope) -> Any:
     value = _compile(text, path, scope).evaluate(scope.roots())
+    if not _PLAIN_PATH.fullmatch(text.strip()):
+        value = _with_whole_numbers(value)
     try:
         dump_json(value)
     except ValueError as error:
@@ -116,6 +123,17 @@ def _evaluate(text: str, path: TemplatePath, scope: Scope) -> Any:
         place = (scope.locate(path) or _no_place)(0)
         message = "the result holds a number that JSON has no form for"
         raise TemplateRenderError(message, name=_name(path), location=place) from error
+    return value
+
+
+def _with_whole_numbers(value: Any) -> Any:
+    """Return a computed value as Go writes it in JSON: a number without a fraction is written without one."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+        return int(value)
+    if isinstance(value, dict):
+        return {key: _with_whole_numbers(item) for key, item in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [_with_whole_numbers(item) for item in cast("list[Any]", value)]
     return value
 
 

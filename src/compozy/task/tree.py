@@ -21,6 +21,7 @@ from compozy.task.options import RunOptions
 from compozy.task.registry import KINDS
 from compozy.task.report import Report
 from compozy.task.scope import Scope
+from compozy.task.status import progress_of
 
 View = dict[str, Any]
 """A task as templates see it: `{"id", "status", "input", "output", "error", "children"}`."""
@@ -157,13 +158,17 @@ class TaskResult:
     def view(self) -> View:
         """Return the task as templates see it.
 
-        The output of a container holds its own keys, the same once more under `output`, and its children by id.
+        The output of a container holds its own keys, the same once more under `output`, its children by id, and
+        `progress_info`, which counts them.
         """
         children = {child_id: child.view() for child_id, child in self.children.items()}
         output: Any = self.end.output
         if KINDS[self.kind].is_container and (children or isinstance(output, Mapping)):
             own = dict(cast("Mapping[str, Any]", output)) if isinstance(output, Mapping) else {}
-            output = {**{child_id: _short(view) for child_id, view in children.items()}, **own, "output": own}
+            progress = progress_of(child.end.status for child in self.children.values())
+            counted = {"progress_info": progress} if children else {}
+            shorts = {child_id: _short(view) for child_id, view in children.items()}
+            output = {**counted, **shorts, **own, "output": own}
         return {
             "id": self.id,
             "status": self.end.status.value,

@@ -50,6 +50,8 @@ def test_the_output_of_a_container_is_addressed_in_three_ways() -> None:
     child = result("basic", {"text": "x"})
     view = result("parallel", {"outputs": {"a": {"text": "x"}}}, a=child).view()
     own = {"outputs": {"a": {"text": "x"}}}
+    counted = view["output"].pop("progress_info")
+    assert (counted["total_children"], counted["success_count"]) == (1, 1)
     assert view["output"] == {"a": {"output": {"text": "x"}, "status": "SUCCESS"}, **own, "output": own}
     assert view["children"]["a"] == child.view()
 
