@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.embeddings import serve_embeddings
+from tests.harness.knowledge import write_knowledge_project
 from tests.harness.servers import ask, free_port
 
 EXAMPLE = Path(__file__).parents[3] / "examples/database/edge-deployment"
@@ -63,6 +65,17 @@ def test_size() -> None:
     size = Path(PROGRAM).stat().st_size
     print(f"{size / 1e6:.1f} MB")
     assert size <= MAX_BYTES
+
+
+def test_texts_in_asian_encodings(tmp_path: Path, environ: dict[str, str]) -> None:
+    with serve_embeddings() as (url, _):
+        write_knowledge_project(tmp_path, url)
+        page = '<meta charset="gb2312"><p>\u6c49\u5b57\u6d4b\u8bd5'
+        (tmp_path / "knowledge/page.html").write_bytes(page.encode("gb18030"))
+        done = run(tmp_path, environ, "knowledge", "ingest", "knowledge")
+        assert done.returncode == 0, done.stderr
+        found = run(tmp_path, environ, "knowledge", "query", "\u6c49\u5b57\u6d4b\u8bd5", "--mode", "text")
+    assert found.stdout.startswith("1. knowledge/page.html #0"), found.stderr
 
 
 def test_help(example: Path, environ: dict[str, str]) -> None:
