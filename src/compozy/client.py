@@ -118,7 +118,7 @@ class Client:
         details = found.get("details", {})
         if not isinstance(found.get("code"), str) or not isinstance(details, dict):
             return self._no_compozy(status)
-        more: Document = {**cast("Document", details), "hint": found.get("hint", "")}
+        more: Document = {**cast("Document", details), "hint": found.get("command_hint") or found.get("hint", "")}
         return restore_error({"code": found["code"], "message": found.get("detail", ""), "details": more})
 
     def _no_compozy(self, status: int) -> ServerError:

@@ -81,10 +81,14 @@ class CompozyError(Exception):
     exit_status: ClassVar[int] = 1
     http_status: ClassVar[int] = 500
 
-    def __init__(self, message: str, *, hint: str = "", details: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, message: str, *, hint: str = "", http_hint: str = "", details: dict[str, Any] | None = None
+    ) -> None:
+        """Keep what to report. HTTP clients get `http_hint`, which is needed where `hint` names options or commands."""
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.http_hint = http_hint
         self.details: dict[str, Any] = details or {}
 
     def to_json(self) -> dict[str, Any]:

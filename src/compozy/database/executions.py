@@ -276,6 +276,7 @@ def execution_not_found(workflow_exec_id: str) -> NotFoundError:
     return NotFoundError(
         f"execution {workflow_exec_id!r} not found in this database",
         hint="list executions with `compozy workflow list`",
+        http_hint="list executions: GET /api/v0/executions/workflows",
     )
 
 

@@ -163,7 +163,12 @@ def resume_run(connection: sa.Connection, workflow_exec_id: str) -> Execution:
     elif run.requested is Status.PAUSED:
         values = {"requested": None}
     elif run.status.is_final:
-        raise _ended(run, "resumed", hint="run it again with `compozy workflow rerun`")
+        raise _ended(
+            run,
+            "resumed",
+            hint="run it again with `compozy workflow rerun`",
+            http_hint=f"run it again: POST /api/v0/executions/workflows/{workflow_exec_id}/rerun",
+        )
     else:
         raise ConflictError(f"execution {workflow_exec_id!r} is not paused; its status is {run.status.value}")
     connection.execute(
@@ -202,9 +207,10 @@ def _request(
     )
 
 
-def _ended(run: Execution, what: str, *, hint: str = "") -> ConflictError:
+def _ended(run: Execution, what: str, *, hint: str = "", http_hint: str = "") -> ConflictError:
     return ConflictError(
         f"execution {run.workflow_exec_id!r} cannot be {what}: {describe_end(run)}",
         hint="" if run.status is Status.MOVED else hint,
+        http_hint="" if run.status is Status.MOVED else http_hint,
         details={"execution_id": run.workflow_exec_id, "status": run.status.value},
     )

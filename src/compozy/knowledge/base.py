@@ -104,7 +104,12 @@ class KnowledgeProject:
             raise UsageError("the project has no knowledge base", hint="add a store to `knowledge.vector_dbs`")
         if base_id is None:
             if len(bases) > 1:
-                raise UsageError("the project has several knowledge bases", hint=f"add --kb: {', '.join(bases)}")
+                listed = ", ".join(bases)
+                raise UsageError(
+                    "the project has several knowledge bases",
+                    hint=f"add --kb: {listed}",
+                    http_hint=f"name one in the path: {listed}",
+                )
             return next(iter(bases.values()))
         if base_id not in bases:
             hint = suggest(base_id, bases) or f"this project has: {', '.join(bases)}"

@@ -102,6 +102,7 @@ def _compare(base: KnowledgeBase, facts: Facts) -> None:
         raise VectorStoreError(
             f"knowledge base {base.id!r} was taken in with {facts.embedder} ({facts.dimension} dimensions, "
             f"{facts.metric}), and is configured for {base.embedder.name} ({base.store.metric})",
-            hint="take it in anew with `compozy knowledge ingest PATH --reindex`, or set that embedder again",
+            hint="ingest it again with `compozy knowledge ingest PATH --reindex`, or set that embedder again",
+            http_hint='ingest it again with `"reindex": true` in the body, or set that embedder again',
         )
     check_dimension(base, facts.dimension)

@@ -146,6 +146,7 @@ def _occupied(under_way: tuple[str, Any]) -> ConflictError:
     return ConflictError(
         f"knowledge base {known.knowledge_base_id!r} takes in {what} just now",
         hint=f"wait for it: `compozy workflow get {known_id} --wait`",
+        http_hint=f"wait for it: GET /api/v0/executions/workflows/{known_id}",
         details={"execution_id": known_id},
     )
 

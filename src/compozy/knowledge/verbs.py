@@ -132,6 +132,7 @@ async def delete(
         raise ConflictError(
             f"knowledge base {base.id!r} takes documents in just now",
             hint=f"wait for it: `compozy workflow get {under_way[0]} --wait`",
+            http_hint=f"wait for it: GET /api/v0/executions/workflows/{under_way[0]}",
         )
     store = catalog.store(base)
     if document is None:
@@ -142,7 +143,9 @@ async def delete(
     known = await database.read_async(partial(list_documents, base_id=base.id, documents=[document]))
     if not known:
         raise NotFoundError(
-            f"knowledge base {base.id!r} has no document {document!r}", hint="see `compozy knowledge status`"
+            f"knowledge base {base.id!r} has no document {document!r}",
+            hint="see `compozy knowledge status`",
+            http_hint=f"list them: GET /api/v0/knowledge-bases/{base.id}/documents",
         )
     await store.prune({document: ()})
     await database.write_async(partial(delete_documents, base_id=base.id, documents=[document]))

@@ -204,6 +204,7 @@ class Problem(BaseModel):
     detail: str
     code: str = Field(description="Stable name of the error.")
     hint: str | None = Field(default=None, description="What to do about it.")
+    command_hint: str | None = Field(default=None, description="The same for the command line, if it differs.")
     details: dict[str, Any] | None = None
 
 

@@ -53,7 +53,9 @@ def problem_document(error: CompozyError, status: int) -> dict[str, Any]:
         "code": error.code,
     }
     if error.hint:
-        document["hint"] = error.hint
+        document["hint"] = error.http_hint or error.hint
+    if error.http_hint:
+        document["command_hint"] = error.hint
     if error.details:
         document["details"] = error.details
     return document

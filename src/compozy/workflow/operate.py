@@ -163,6 +163,7 @@ def _fit_form(task: TaskState, given: Any, what: str) -> Any:
         raise SchemaMismatchError(
             f"the {what} does not fit the form of task {task.path!r}:{lines}",
             hint=f"give it with --{_OPTIONS[what]}='{{...}}'",
+            http_hint=f"send it as `{_OPTIONS[what]}` in the body",
             details={"form": form, "problems": [{"path": path, "message": message} for path, message in problems]},
         )
     return fitted

@@ -99,6 +99,7 @@ def _no_beginning(
         return NotFoundError(
             f"a rerun cannot begin with {begin!r}: it is inside of {container!r}, which is done again as a whole",
             hint=f"begin with the container: --from {container}",
+            http_hint=f'begin with the container: `"from": "{container}"` in the body',
         )
     hint = suggest(begin, known) or f"the tasks are {', '.join(known)}"
     return NotFoundError(f"workflow {workflow.id!r} has no task {begin!r}", hint=hint)
@@ -111,11 +112,17 @@ def prepare_ingestion_again(source: Execution, request: RerunRequest) -> NewExec
         UsageError: a task to begin with or an input is given, of which an ingestion has neither.
     """
     if request.from_task is not None:
-        hint = "leave out `--from`: documents that are unchanged cost nothing"
-        raise UsageError("an ingestion has no task to begin with", hint=hint)
+        raise UsageError(
+            "an ingestion has no task to begin with",
+            hint="leave out `--from`: documents that are unchanged cost nothing",
+            http_hint="leave out `from`: documents that are unchanged cost nothing",
+        )
     if request.given is not None:
-        hint = "leave out `--input`; `compozy knowledge ingest PATH` takes something else in"
-        raise UsageError("an ingestion is repeated as it was asked for", hint=hint)
+        raise UsageError(
+            "an ingestion is repeated as it was asked for",
+            hint="leave out `--input`; `compozy knowledge ingest PATH` takes something else in",
+            http_hint="leave out `input`; POST /api/v0/knowledge-bases/ID/ingest ingests something else",
+        )
     return repeat_ingestion(source, new_id=request.new_id)
 
 

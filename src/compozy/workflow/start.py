@@ -72,16 +72,20 @@ def check_same_run(known: Execution, new: NewExecution, *, has_input: bool) -> N
         raise ConflictError(
             f"execution {new.workflow_exec_id!r} is a run of workflow {known.workflow_id!r}",
             hint="choose another --id",
+            http_hint="choose another `execution_id`",
         )
     if known.rerun_of != new.rerun_of:
         what = f"repeats {known.rerun_of!r}" if known.rerun_of else "repeats no other run"
         raise ConflictError(
-            f"execution {new.workflow_exec_id!r} is there already, and {what}", hint="choose another --id"
+            f"execution {new.workflow_exec_id!r} is there already, and {what}",
+            hint="choose another --id",
+            http_hint="choose another `execution_id`",
         )
     if has_input and known.input != new.input:
         raise ConflictError(
             f"execution {new.workflow_exec_id!r} began with another input",
             hint="leave out --input to see that run, or choose another --id",
+            http_hint="leave out `input` to see that run, or choose another `execution_id`",
         )
 
 
@@ -105,6 +109,7 @@ def check_input(workflow: WorkflowConfig, given: Any) -> Any:
         raise SchemaMismatchError(
             f"the input does not fit the schema of workflow {workflow.id!r}:{lines}",
             hint="pass it with --input='{...}', --input=@file.json or --input=-",
+            http_hint="send it as `input` in the body",
             details={"problems": [{"path": path, "message": message} for path, message in problems]},
         )
     return value

@@ -420,3 +420,25 @@ async def test_a_server_that_cannot_claim_runs_is_not_ready(
     with database.write() as connection:
         connection.exec_driver_sql(_ALLOW[database.driver.name])
     await until_status(200)
+
+
+async def test_hints_are_for_http_clients_and_commands_have_their_own(client: httpx.AsyncClient) -> None:
+    await start(client, execution_id="mine")
+    refused = [
+        await client.get(f"{RUNS}/nothing"),
+        await client.post(f"{API}/workflows/typed/executions", json={"input": {"n": "x"}}),
+        await client.post(f"{API}/workflows/slow/executions", json={"execution_id": "mine"}),
+        await client.post(f"{API}/workflows/two/executions", json={"execution_id": "mine", "input": {"other": 1}}),
+        await client.post(f"{RUNS}/mine/resume"),
+    ]
+    hints = [(answer.json()["hint"], answer.json()["command_hint"]) for answer in refused]
+    assert hints == [
+        ("list executions: GET /api/v0/executions/workflows", "list executions with `compozy workflow list`"),
+        ("send it as `input` in the body", "pass it with --input='{...}', --input=@file.json or --input=-"),
+        ("choose another `execution_id`", "choose another --id"),
+        (
+            "leave out `input` to see that run, or choose another `execution_id`",
+            "leave out --input to see that run, or choose another --id",
+        ),
+        ("run it again: POST /api/v0/executions/workflows/mine/rerun", "run it again with `compozy workflow rerun`"),
+    ]

@@ -260,4 +260,5 @@ async def test_a_rerun_does_not_begin_inside_of_a_container(client: httpx.AsyncC
     refused = await post(client, run_id, "rerun", {"from": begin_with})
     assert refused.status_code == 404
     assert "it is inside of 'both', which is done again as a whole" in refused.json()["detail"]
-    assert refused.json()["hint"] == "begin with the container: --from both"
+    assert refused.json()["hint"] == 'begin with the container: `"from": "both"` in the body'
+    assert refused.json()["command_hint"] == "begin with the container: --from both"

@@ -1,0 +1,54 @@
+"""Hints that HTTP clients can get speak of headers, fields and paths, not of options and commands."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import compozy
+
+SOURCE = Path(compozy.__file__).parent
+# Not within reach of a request: commands, what runs before the server listens, and programs that Compozy starts.
+LOCAL = (
+    "bench", "cli", "upkeep", "transfer", "config", "client.py", "installation.py", "storage.py", "database/backup.py",
+    "database/database.py", "database/owner.py", "database/postgres.py", "database/sqlite.py", "project/file.py",
+    "project/scaffold.py", "project/sources.py", "server/ports.py", "server/worker.py", "task/kinds/wait.py",
+)  # fmt: skip
+COMMAND_LINE = re.compile(r"(?<![\w!-])--(?:[a-z]|$)|`compozy [a-z]")
+
+
+def texts(tree: ast.AST) -> Iterator[tuple[ast.AST, str]]:
+    """Yield the texts of a module that speak of the command line, without docstrings."""
+    docstrings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or node in docstrings:
+            continue
+        if COMMAND_LINE.search(node.value):
+            yield node, node.value
+
+
+def hinted(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield every node of a `hint` that has an `http_hint` next to it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            hints = {keyword.arg: keyword.value for keyword in node.keywords}
+            if "http_hint" in hints and "hint" in hints:
+                yield from ast.walk(hints["hint"])
+
+
+def test_hints_for_http_clients_do_not_speak_of_the_command_line() -> None:
+    found: list[str] = []
+    for file in sorted(SOURCE.rglob("*.py")):
+        name = file.relative_to(SOURCE).as_posix()
+        if name in LOCAL or name.partition("/")[0] in LOCAL:
+            continue
+        tree = ast.parse(file.read_text())
+        allowed = set(hinted(tree))
+        found += [f"{name}: {text}" for node, text in texts(tree) if node not in allowed]
+    assert found == []
+
+
+def test_the_modules_that_are_passed_over_exist() -> None:
+    assert [name for name in LOCAL if not (SOURCE / name).exists()] == []
