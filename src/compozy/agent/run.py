@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from compozy.agent.answer import Answer, AnswerSchema
@@ -16,6 +17,7 @@ from compozy.knowledge.passages import find_passages, sources_of, with_passages
 from compozy.knowledge.tokens import estimate_tokens
 from compozy.model.call import CallPosition
 from compozy.model.catalog import ModelCatalog, ResolvedModel
+from compozy.schema.worker import validate_in_worker
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -174,7 +176,8 @@ async def _ask_for_value(
         response = await model.request(messages, _settings(request.config), parameters)
         _refuse_blocked(response, model)
         text = response.text or ""
-        answer = schema.read(text, is_cut_off=response.finish_reason == "length")
+        read = partial(schema.read, text, is_cut_off=response.finish_reason == "length")
+        answer = await validate_in_worker(read)
         if not answer.problems:
             return text, answer.value
         if not repairs_left:

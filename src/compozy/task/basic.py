@@ -39,7 +39,7 @@ async def run_basic(call: TaskRun, task: BasicTask, _: RunTask) -> Outcome:
     if task.prompt is None and task.action is None:
         # Without a prompt there is nobody to ask.
         return Outcome(output=call.shown.get("with", {}))
-    asked = _choose_action(call, task)
+    asked = await _choose_action(call, task)
     _render_prompt(asked, task)
     result = await _ask(call, task, asked.output)
     return Outcome(output=result.output)
@@ -55,7 +55,7 @@ class _Asked:
     output: dict[str, Any] | None
 
 
-def _choose_action(call: TaskRun, task: BasicTask) -> _Asked:
+async def _choose_action(call: TaskRun, task: BasicTask) -> _Asked:
     """Return the prompt of the task, or of the action that its template names.
 
     Raises:
@@ -73,7 +73,7 @@ def _choose_action(call: TaskRun, task: BasicTask) -> _Asked:
         hint = suggest(name, known) or f"its actions are {', '.join(known) or 'none'}"
         raise UsageError(f"task {call.id!r}: agent {agent.id or ''!r} has no action {name!r}", hint=hint)
     if action.input is not None:
-        given = fit(action.input, call.shown.get("with", {}), f"the input of action {name!r} of task {call.id!r}")
+        given = await fit(action.input, call.shown.get("with", {}), f"the input of action {name!r} of task {call.id!r}")
         call.shown["with"] = given
         call = replace(call, scope=call.scope.with_input(given).with_roots(**{"with": given}))
     path = ("agent", "actions", (agent.actions or ()).index(action), "prompt")

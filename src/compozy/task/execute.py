@@ -95,7 +95,7 @@ async def _perform(call: TaskRun) -> _Performed:
     attempt = 1
     try:
         async with _time_limit(call):
-            call = _prepare(call)
+            call = await _prepare(call)
             if _is_skipped(call):
                 return _performed(call, 1, Outcome(output=_SKIPPED))
             while True:
@@ -130,7 +130,7 @@ async def _attempt(call: TaskRun) -> Outcome:
     """Try a task once; what is wrong with it is in the outcome."""
     try:
         outcome = await runner_of(kind_of(call.task)).run(call, call.task, run_task)
-        return _project(call, outcome) if outcome.status is Status.SUCCESS else outcome
+        return await _project(call, outcome) if outcome.status is Status.SUCCESS else outcome
     except DatabaseError:
         raise
     except CompozyError as error:
@@ -140,7 +140,7 @@ async def _attempt(call: TaskRun) -> Outcome:
         return _failed(InternalError(f"{type(error).__name__}: {error}"))
 
 
-def _prepare(call: TaskRun) -> TaskRun:
+async def _prepare(call: TaskRun) -> TaskRun:
     """Return the task with its environment and its input in its scope.
 
     Raises:
@@ -154,7 +154,7 @@ def _prepare(call: TaskRun) -> TaskRun:
     own: dict[str, Any] = render_value(task.with_ or {}, (*call.place, "with"), scope.with_input(call.given))
     given = {**(call.inherited or {}), **own, **(call.given or {})}
     if task.input is not None:
-        given = fit(task.input, given, f"the input of task {call.id!r}")
+        given = await fit(task.input, given, f"the input of task {call.id!r}")
     if task.with_ is not None or given:
         call.shown["with"] = given
     about = {"id": call.id, "type": task.type, "with": given, "env": dict(scope.env)}
@@ -168,7 +168,7 @@ def _is_skipped(call: TaskRun) -> bool:
     return not decide(task.condition, (*call.place, "condition"), call.scope)
 
 
-def _project(call: TaskRun, outcome: Outcome) -> Outcome:
+async def _project(call: TaskRun, outcome: Outcome) -> Outcome:
     """Render the `outputs` of a task that succeeded, and check the result."""
     task, output = call.task, outcome.output
     if task.outputs is not None:
@@ -181,7 +181,7 @@ def _project(call: TaskRun, outcome: Outcome) -> Outcome:
         output = render_value(task.outputs, (*call.place, "outputs"), scope)
     # A model was held to the schema already.
     if task.output is not None and not kind_of(task).asks_model(task):
-        output = fit(task.output, output, f"the result of task {call.id!r}")
+        output = await fit(task.output, output, f"the result of task {call.id!r}")
     for key in kind_of(task).kept_keys:
         output = {**output, key: outcome.output[key]}
     return replace(outcome, output=output)

@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from compozy.errors import SchemaMismatchError
-from compozy.schema import apply_defaults, validate_value
+from compozy.schema.worker import fit_value
 
 
-def fit(schema: dict[str, Any], value: Any, what: str) -> Any:
+async def fit(schema: dict[str, Any], value: Any, what: str) -> Any:
     """Return `value` with the defaults of `schema`.
 
     Raises:
         SchemaMismatchError: it does not fit the schema; `what` names it in the message.
     """
-    value = apply_defaults(schema, value)
-    problems = validate_value(schema, value)
+    value, problems = await fit_value(schema, value)
     if problems:
         lines = "; ".join(f"{path or 'it'}: {message}" for path, message in problems)
         raise SchemaMismatchError(

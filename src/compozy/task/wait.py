@@ -18,6 +18,7 @@ from compozy.durable.context import current_run
 from compozy.durable.step import transact
 from compozy.errors import ChildrenFailedError
 from compozy.schema import apply_defaults, validate_value
+from compozy.schema.worker import validate_in_worker
 from compozy.task.decide import decide
 from compozy.task.kind import Task
 from compozy.task.kinds.wait import WaitTask
@@ -85,7 +86,7 @@ async def _receive(call: TaskRun, name: str, form: dict[str, Any] | None) -> tup
         found = await transact(step, partial(_take, run_id=run.run_id, name=name, taken_by=call.key, form=form))
         if found is None:
             continue
-        signal, problems = _read(found, form)
+        signal, problems = await validate_in_worker(partial(_read, found, form))
         if problems and is_new:
             # Whoever sent it may not know: it came before the wait, or from a task of another run.
             about = {"execution_id": run.run_id, "task": call.path, "signal": name, "sent_by": found["sent_by"]}

@@ -25,12 +25,21 @@ TYPED = {
     "tasks": [{"id": "pass", "with": {"all": "{{ .input }}"}}],
 }
 
+COSTLY_TEXT = {"type": "string", "pattern": "^(a|a)+$"}
+COSTLY_SCHEMA = {"type": "object", "properties": {"text": COSTLY_TEXT}}
+COSTLY = {
+    "costly-input": {"tasks": [{"id": "pass", "with": {"text": "{{ .input.text }}"}, "input": COSTLY_SCHEMA}]},
+    "costly-output": {"tasks": [{"id": "pass", "with": {"text": "{{ .input.text }}"}, "output": COSTLY_SCHEMA}]},
+    "costly-start": {"config": {"input": COSTLY_SCHEMA}, "tasks": [{"id": "pass", "with": {"text": "x"}}]},
+}
+"""Workflows whose schema costs a second for a text such as `aaaa...!`."""
+
 
 @pytest.fixture(params=["sqlite", "postgres"])
 async def service(request: pytest.FixtureRequest, tmp_path: Path, clean_environ: None) -> AsyncGenerator[Service, None]:
     """The verbs on a fresh project."""
     with open_store(request.param, tmp_path) as store:
-        write_project(tmp_path, {**WORKFLOWS, "typed": TYPED}, database=store.section)
+        write_project(tmp_path, {**WORKFLOWS, "typed": TYPED, **COSTLY}, database=store.section)
         project = load_project(None, cwd=tmp_path, environ={})
         database = open_storage(project, wait_for_lock_s=0.0)
         try:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from time import process_time
+from time import perf_counter, process_time
 
 import httpx
 import pytest
 
+from compozy.schema.bounded import PATTERN_S
 from compozy.server.guard import MAX_VALUES
-from tests.integration.server.conftest import API
+from tests.integration.server.conftest import API, COSTLY
 from tests.integration.server.test_server_api import check_problem
 
 URL = f"{API}/workflows/echo/executions"
@@ -42,3 +44,22 @@ async def test_repeated_keys_are_found_in_linear_time(client: httpx.AsyncClient,
     check_problem(answer, 400)
     assert "appears twice" in answer.json()["detail"]
     assert process_time() - began < 4
+
+
+@pytest.mark.parametrize("workflow", COSTLY)
+async def test_others_are_answered_while_values_are_validated(client: httpx.AsyncClient, workflow: str) -> None:
+    body = {"input": {"text": "a" * 60 + "!"}}
+    # The first run loads modules, which takes its time.
+    for path in ("/healthz", "/readyz"):
+        await client.get(path)
+    await client.post(f"{API}/workflows/{workflow}/executions/sync", json={"input": {"text": "aaa"}})
+    run = asyncio.create_task(client.post(f"{API}/workflows/{workflow}/executions/sync", json=body))
+    longest_s, answered = 0.0, 0
+    while not run.done():
+        began_s = perf_counter()
+        assert (await client.get("/healthz")).status_code == 200
+        await asyncio.sleep(0.01)
+        longest_s, answered = max(longest_s, perf_counter() - began_s), answered + 1
+    assert f"took longer than {PATTERN_S:g} s" in run.result().text
+    assert longest_s < PATTERN_S * 0.8, "validation held the event loop"
+    assert answered > 5
