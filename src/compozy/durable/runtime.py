@@ -29,12 +29,13 @@ from compozy.database.tasks import NewTask
 from compozy.durable import recover
 from compozy.durable.context import RunContext, RunInterruptedError, RunSuspendedError, enter_run
 from compozy.durable.control import Controller
+from compozy.durable.ends import end_run_early, log_end
 from compozy.durable.format import JOURNAL_FORMAT
 from compozy.durable.held import HeldRun, executing_contexts
 from compozy.durable.journal import destroy_journal, launch_journal
 from compozy.durable.journal_rows import RUN_FUNCTION
 from compozy.durable.lease import LEASE_S, Lease
-from compozy.durable.records import accept, end_early, end_unknown
+from compozy.durable.records import accept, end_unknown
 from compozy.durable.recover import BodyEnd, RunStart, find_start, reconcile, resume
 from compozy.durable.step import load_recorded
 from compozy.durable.unrecorded import Unrecorded
@@ -160,6 +161,8 @@ class Runtime:
                 workflow_exec_id=new.workflow_exec_id, workflow_id=new.workflow_id, path=first_task, execution_type=kind
             )
             created = await self._database.write_async(partial(accept, new=new, first_task=task, owner=owner))
+            if created:
+                _log.info("run accepted", workflow=new.workflow_id, execution_id=new.workflow_exec_id)
             if owner and created:
                 self._begin(new.workflow_exec_id, RunStart.FRESH)
             elif created:
@@ -224,13 +227,7 @@ class Runtime:
                 self._begin(run_id, RunStart.RESUME)
                 await self.wait(run_id)
             return False
-        return await self._end_early(run_id, status, error)
-
-    async def _end_early(self, run_id: str, status: Status, error: dict[str, Any] | None) -> bool:
-        # The journal first: if this process dies in between, the next one finds it canceled there and ends it here.
-        if await find_start(run_id) is RunStart.RESUME:
-            await DBOS.cancel_workflow_async(run_id)
-        return await self._database.write_async(partial(end_early, run_id=run_id, status=status, error=error))
+        return await end_run_early(self._database, run_id, status, error)
 
     def _free_slots(self) -> int:
         return self._max_concurrent - len(self._runs) - self._reserved
@@ -329,8 +326,9 @@ class Runtime:
         how = await self._body_end(held)
         if how is BodyEnd.DONE:
             await handle.get_result(polling_interval_sec=_JOURNAL_POLL_S)
+            await log_end(self._database, run_id)
         elif how is BodyEnd.TIMED_OUT and held.timeout is not None:
-            await self._end_early(run_id, Status.TIMED_OUT, held.timeout.to_json())
+            await end_run_early(self._database, run_id, Status.TIMED_OUT, held.timeout.to_json())
         elif how is BodyEnd.SUSPENDED and held.context is not None:
             await self._controller.let_go(held.context)
         elif how is BodyEnd.BROKEN:

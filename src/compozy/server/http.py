@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 from compozy import __version__
 from compozy.errors import CompozyError
 from compozy.server import health, knowledge, routes
+from compozy.server.access import AccessLog
 from compozy.server.guard import Guard, GuardSettings
 from compozy.server.models import Problem
 from compozy.server.problems import answer_compozy_error, answer_defect, answer_http_error, answer_invalid_request
@@ -57,4 +58,4 @@ def make_http(service: Service, guard: GuardSettings) -> ASGIApp:
     api.include_router(routes.router)
     api.include_router(knowledge.router)
     api.include_router(health.router)
-    return Guard(api, guard)
+    return AccessLog(Guard(api, guard))

@@ -147,8 +147,9 @@ def _config(service: Service, door: _Door) -> uvicorn.Config:
         backlog=ACCEPTED_AT_ONCE,
         ws="none",
         lifespan="off",
-        # Its lines go where ours go, those of requests at the level info.
+        # Its lines go where ours go; those of requests are written by `AccessLog`.
         log_config=None,
+        access_log=False,
         server_header=False,
         # Whoever asks cannot say where it asks from.
         proxy_headers=False,

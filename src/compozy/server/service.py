@@ -21,6 +21,7 @@ from compozy.database.executions import (
     list_executions,
 )
 from compozy.database.status import Status
+from compozy.durable.ends import log_end
 from compozy.errors import (
     ConflictError,
     IdempotencyError,
@@ -32,6 +33,7 @@ from compozy.errors import (
 from compozy.knowledge.run import check_request, is_ingestion, request_of, start_again
 from compozy.project.definition import snapshot
 from compozy.project.loaded import LoadedWorkflow
+from compozy.schema.worker import validate_in_worker
 from compozy.workflow.documents import execution_document, read_run, workflow_document
 from compozy.workflow.graph import graph_document
 from compozy.workflow.operate import approve, cancel, pause, resume, signal
@@ -114,8 +116,7 @@ class Service:
         """
         self.refuse_when_stopping()
         workflow = self.app.project.workflow(request.workflow_id).config
-        # In a thread: an input of 10 MiB takes its time to be checked.
-        new = await asyncio.to_thread(self._prepare, request, timeout_s)
+        new = await validate_in_worker(partial(self._prepare, request, timeout_s))
         created = await start_run(self.app.runtime, workflow, new)
         run, document = await self._read(new.workflow_exec_id)
         if not created:
@@ -193,11 +194,14 @@ class Service:
             NotFoundError: there is none of this id.
             ConflictError: it had already ended otherwise.
         """
-        await self.get(execution_id)
-        if execution_id in self.app.runtime.in_hand():
+        known = await self.get(execution_id)
+        in_hand = execution_id in self.app.runtime.in_hand()
+        if in_hand:
             await self.app.runtime.cancel(execution_id, Status.CANCELED, RunCanceledError(reason).to_json())
         # Of a run that another process executes, or that ended meanwhile, the tables know more.
-        await cancel(self.app.database, execution_id, reason=reason)
+        run = await cancel(self.app.database, execution_id, reason=reason)
+        if not in_hand and known["finished_at"] is None and run.status.is_final:
+            await log_end(self.app.database, execution_id)
         return await self._until_obeyed(execution_id)
 
     async def pause(self, execution_id: str) -> Document:
@@ -266,7 +270,8 @@ class Service:
         else:
             workflow = self.app.project.workflow(source.workflow_id).config
             definition = snapshot(self.app.project, source.workflow_id)
-            new = await asyncio.to_thread(prepare_rerun, workflow, definition, source, tasks, request)
+            prepare = partial(prepare_rerun, workflow, definition, source, tasks, request)
+            new = await validate_in_worker(prepare)
             created = await start_run(self.app.runtime, workflow, new)
         run, document = await self._read(new.workflow_exec_id)
         if not created:

@@ -442,3 +442,23 @@ async def test_hints_are_for_http_clients_and_commands_have_their_own(client: ht
         ),
         ("run it again: POST /api/v0/executions/workflows/mine/rerun", "run it again with `compozy workflow rerun`"),
     ]
+
+
+async def test_requests_are_logged_as_fields_and_polling_is_not_news(client: httpx.AsyncClient) -> None:
+    await start(client, execution_id="polled")
+    with capture_logs() as logs:
+        await client.get(f"{RUNS}/polled")
+        await client.get(f"{API}/workflows/two/executions?limit=1")
+        await client.get("/readyz")
+        await client.get(f"{RUNS}/nothing")
+        await client.get(f"{API}/workflows")
+        await client.post(f"{RUNS}/polled/cancel")
+    requests = [(line["log_level"], line["method"], line["path"], line["status"]) for line in logs if "ms" in line]
+    assert requests == [
+        ("debug", "GET", f"{RUNS}/polled", 200),
+        ("debug", "GET", f"{API}/workflows/two/executions", 200),
+        ("debug", "GET", "/readyz", 200),
+        ("info", "GET", f"{RUNS}/nothing", 404),
+        ("info", "GET", f"{API}/workflows", 200),
+        ("info", "POST", f"{RUNS}/polled/cancel", 409),
+    ]

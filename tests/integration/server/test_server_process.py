@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -280,3 +281,36 @@ def test_large_bodies_are_refused_before_they_are_read(commands: Commands, proje
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as sock:
         sock.sendall(head + b"Content-Length: 10000000000\r\n\r\n")
         assert sock.recv(4096).startswith(b"HTTP/1.1 413 ")
+
+
+def test_the_log_has_runs_and_requests_as_fields(commands: Commands, project: Path) -> None:
+    port = free_port()
+    command = commands.start(project, "--log-level=info", "--log-format=json", "start", f"--port={port}")
+    command.until(lambda: "Server listening" in command.out)
+    run = ask(port, "POST", f"{API}/workflows/two/executions/sync", {"execution_id": "mine"})
+    assert run.status == 200
+    assert ask(port, "GET", f"{API}/executions/workflows/mine").status == 200
+    assert ask(port, "GET", "/healthz").status == 200
+    ask(port, "POST", f"{API}/workflows/slow/executions", {"execution_id": "timed", "timeout": 0.1})
+    command.until(lambda: query(project, "SELECT count(*) FROM workflow_states WHERE status = 'TIMED_OUT'") == [(1,)])
+    command.send(signal.SIGTERM)
+    ended = command.wait()
+    lines: list[dict[str, Any]] = [json.loads(line) for line in ended.err.splitlines() if line.startswith("{")]
+    runs = [
+        (line["event"], line["workflow"], line["execution_id"], line.get("status"), line["logger"])
+        for line in lines
+        if line["event"] in {"run accepted", "run ended"}
+    ]
+    assert runs == [
+        ("run accepted", "two", "mine", None, "compozy.durable.runtime"),
+        ("run ended", "two", "mine", "SUCCESS", "compozy.durable.ends"),
+        ("run accepted", "slow", "timed", None, "compozy.durable.runtime"),
+        ("run ended", "slow", "timed", "TIMED_OUT", "compozy.durable.ends"),
+    ]
+    requests = [line for line in lines if line["event"] == "request"]
+    assert [(line["method"], line["path"], line["status"]) for line in requests] == [
+        ("POST", f"{API}/workflows/two/executions/sync", 200),
+        ("POST", f"{API}/workflows/slow/executions", 202),
+    ]
+    assert all(line["ms"] > 0 and line["logger"] == "compozy.server.access" for line in requests)
+    assert {line["logger"] for line in lines if line["event"].startswith("task")} == {"compozy.server.stop"}

@@ -1,0 +1,49 @@
+"""One log line for each request that was answered."""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from compozy.clock import monotonic_s
+
+_log = structlog.get_logger(__name__)
+
+# What clients and probes ask again and again: health, the state of runs and ingestions.
+_POLLED = re.compile(r"/healthz|/readyz|/api/v0/(executions|.*/(executions|ingestions))(/.*)?")
+
+
+class AccessLog:
+    """Logs method, path, status and milliseconds of requests: successful polling as debug, everything else as info."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on and log its answer."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status = 0
+        began_s = monotonic_s()
+
+        async def watch(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watch)
+        finally:
+            method, path = scope["method"], scope["path"]
+            log = _log.debug if is_polling(method, path, status) else _log.info
+            log("request", method=method, path=path, status=status, ms=round((monotonic_s() - began_s) * 1000, 1))
+
+
+def is_polling(method: str, path: str, status: int) -> bool:
+    """Return whether a request only looked at something that clients ask for again and again."""
+    is_look = method in {"GET", "HEAD"} and _POLLED.fullmatch(path) is not None
+    return is_look and (status < HTTPStatus.BAD_REQUEST or path in {"/healthz", "/readyz"})
