@@ -113,7 +113,11 @@ class QdrantShim:
 
     def _scroll(self, shard: Any, body: Document) -> Document:
         request = edge.ScrollRequest(
-            limit=body["limit"], filter=_filter(body["filter"]), with_payload=True, with_vector=body.get("with_vector")
+            limit=body["limit"],
+            offset=body.get("offset"),
+            filter=_filter(body["filter"]) if body.get("filter") else None,
+            with_payload=True,
+            with_vector=body.get("with_vector"),
         )
         found, following = shard.scroll(request)
         points = [{"id": str(each.id), "payload": each.payload, "vector": each.vector} for each in found]

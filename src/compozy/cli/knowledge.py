@@ -175,6 +175,30 @@ def status_command(
     print_status(verbs.status(kb, failed=failed, limit=limit), as_json=output is Format.json)
 
 
+@knowledge_app.command("check")
+def check_command(
+    context: typer.Context,
+    kb: Annotated[
+        str | None,
+        typer.Argument(metavar="ID", help="Knowledge base to check. Default: all.", show_default=False),
+    ] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Read changed documents again; delete unlisted ones.")
+    ] = False,
+    server: ServerOption = None,
+    output: FormatOption = Format.text,
+    config: ConfigOption = None,
+    db_driver: DriverOption = None,
+    db_path: PathOption = None,
+) -> int:
+    """Compare the database with the vector store. Exits with status 1 if they disagree."""
+    from compozy.cli.knowledge_check import check_and_repair
+
+    verbs = _verbs(context, server, config, db_driver, db_path)
+    is_quiet = globals_of(context).quiet
+    return check_and_repair(verbs, kb, repair=repair, quiet=is_quiet, as_json=output is Format.json)
+
+
 @knowledge_app.command("delete")
 def delete_command(
     context: typer.Context,

@@ -57,6 +57,7 @@ class KnowledgeHere:
             reindex=words.reindex,
             retry=words.retry,
             failed_only=words.failed_only,
+            repair=words.repair,
         )
         self._with_database(lambda database: check_request(self._knowledge, database, request))
         tell_start(words, self.get(base.id))
@@ -90,6 +91,10 @@ class KnowledgeHere:
         base = self._knowledge.base(kb)
         wanted = DocumentStatus.FAILED if failed else None
         return self._with_catalog(lambda _, database: verbs.list_status(base, database, limit=limit, status=wanted))
+
+    def check(self, kb: str | None) -> Document:
+        """Compare database and store."""
+        return self._with_catalog(lambda catalog, database: verbs.check(catalog, database, kb))
 
     def delete(self, kb: str, document: str | None) -> Document:
         """Delete what it holds."""

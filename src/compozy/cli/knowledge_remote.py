@@ -30,7 +30,9 @@ class RemoteKnowledge:
     def ingest(self, words: IngestWords) -> Document:
         """Have the server take documents in, and wait for the end."""
         base = self._base(words.kb)
-        if words.failed_only:
+        if words.repair:
+            run = self._client.post(_PATH, base["id"], "repair", body={})
+        elif words.failed_only:
             run = self._client.post(_PATH, base["id"], "retry", body={})
         else:
             body: Document = {"path": self._path(words.path), "reindex": words.reindex, "retry": words.retry}
@@ -69,6 +71,11 @@ class RemoteKnowledge:
         """Return its documents."""
         wanted = {"status": "FAILED"} if failed else {}
         return self._client.get(_PATH, self._base(kb)["id"], "documents", limit=limit, **wanted)
+
+    def check(self, kb: str | None) -> Document:
+        """Compare database and store."""
+        wanted = [kb] if kb is not None else [base["id"] for base in self.list()["knowledge_bases"]]
+        return {"knowledge_bases": [self._client.get(_PATH, name, "check") for name in wanted]}
 
     def delete(self, kb: str, document: str | None) -> Document:
         """Delete what it holds."""

@@ -48,7 +48,9 @@ def read_filters(given: list[str]) -> dict[str, str]:
 def tell_start(words: IngestWords, base: Document) -> None:
     """Print what is about to be ingested, and with which embedder."""
     if not words.as_json:
-        if words.failed_only:
+        if words.repair:
+            print_line(f"Repairing knowledge base {words.kb!r}...")
+        elif words.failed_only:
             print_line("Ingesting again what failed before...")
         else:
             print_line(f"Ingesting documents from {words.path or 'the sources of the knowledge base'}...")
@@ -73,7 +75,7 @@ def print_ingestion(run: Document, *, as_json: bool) -> int:
     elif output is None:
         print_failure(run)
     else:
-        _print_counts(output, is_retry=run["input"].get("failed_only", False))
+        _print_counts(output, run["input"])
     if Status(run["status"]) is Status.CANCELED:
         return INTERRUPTED
     return 1 if output is None or output["failed"] else 0
@@ -143,7 +145,7 @@ def print_status(found: Document, *, as_json: bool) -> None:
         return
     print_table(
         ("DOCUMENT", "STATUS", "CHUNKS", "ERROR"),
-        [(row["document"], row["status"], str(row["chunks"]), _reason(row["error"])) for row in found["documents"]],
+        [(row["document"], row["status"], str(row["chunks"]), reason_of(row["error"])) for row in found["documents"]],
     )
     if found["next_cursor"]:
         print_note(f"note: more come after {found['next_cursor']!r}; raise --limit to see them")
@@ -174,22 +176,25 @@ class IngestionBar(Bar):
         self.draw(progress["done"], progress["total"], words)
 
 
-def _print_counts(output: Document, *, is_retry: bool) -> None:
+def _print_counts(output: Document, asked: Document) -> None:
     check = paint("✓", "green", stream=sys.stdout)
     notes = [
         f"{output[key]} {word}" for key, word in (("unchanged", "unchanged"), ("deleted", "deleted")) if output[key]
     ]
     more = f" ({', '.join(notes)})" if notes else ""
-    print_line(f"{check} Processed {_count(output['documents'], 'document')}{more}")
-    print_line(f"{check} Created {_count(output['chunks'], 'chunk')}")
+    print_line(f"{check} Processed {count_of(output['documents'], 'document')}{more}")
+    print_line(f"{check} Created {count_of(output['chunks'], 'chunk')}")
     print_line(f"{check} Embeddings stored in {output['store']}")
-    if not any(output[key] for key in ("documents", "unchanged", "deleted", "failed")):
+    if unlisted := output.get("unlisted", 0):
+        print_note(f"note: deleted {count_of(unlisted, 'document')} from the store that the database does not list")
+    elif not any(output[key] for key in ("documents", "unchanged", "deleted", "failed")):
+        is_retry = asked.get("failed_only") or asked.get("repair")
         print_note("note: no document has failed" if is_retry else "note: no documents found")
     _print_skipped(output["skipped_files"], output["skipped"])
     _print_failures(output["failures"][:_MAX_FAILURES])
     if output["failed"]:
         print_note(
-            f"{_count(output['failed'], 'document')} could not be read; see `compozy knowledge status --failed`, "
+            f"{count_of(output['failed'], 'document')} could not be read; see `compozy knowledge status --failed`, "
             "and try them again with `compozy knowledge retry`"
         )
 
@@ -199,7 +204,7 @@ def _print_failures(failures: list[dict[str, Any]]) -> None:
     printed: set[str] = set()
     for failure in failures:
         hint = _hint(failure)
-        reason = failure["message"] if hint in printed else _reason(failure)
+        reason = failure["message"] if hint in printed else reason_of(failure)
         printed.add(hint)
         print_note(f"{paint('✗', 'red')} {failure['document']}: {reason}")
 
@@ -207,14 +212,15 @@ def _print_failures(failures: list[dict[str, Any]]) -> None:
 def _print_skipped(files: list[dict[str, str]], count: int) -> None:
     """Name the first files that were left out, and why."""
     if count:
-        print_note(f"note: {_count(count, 'file')} left out:")
+        print_note(f"note: {count_of(count, 'file')} left out:")
     for file in files[:_MAX_SKIPPED]:
         print_note(f"  {file['document']}: {file['reason']}")
     if count > _MAX_SKIPPED:
         print_note(f"  ... and {count - _MAX_SKIPPED} more; `--format json` lists the first {len(files)}")
 
 
-def _reason(error: dict[str, Any] | None) -> str:
+def reason_of(error: dict[str, Any] | None) -> str:
+    """Return the message of an error with its hint, "" without one."""
     if not error:
         return ""
     hint = _hint(error)
@@ -225,5 +231,6 @@ def _hint(error: dict[str, Any]) -> str:
     return error.get("details", {}).get("hint", "")
 
 
-def _count(number: int, noun: str) -> str:
+def count_of(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural where that is meant."""
     return f"{number} {noun}{'s' if number != 1 else ''}"

@@ -12,7 +12,7 @@ Document = dict[str, Any]
 class IngestWords:
     """The words of `compozy knowledge ingest` and `retry`; `path` is as it was written.
 
-    `failed_only` is `retry`: nothing is looked at but what failed before.
+    `failed_only` is `retry`: nothing is looked at but what failed before. `repair` is `check --repair`.
     """
 
     path: str | None = None
@@ -20,6 +20,7 @@ class IngestWords:
     reindex: bool = False
     retry: bool = False
     failed_only: bool = False
+    repair: bool = False
     quiet: bool
     as_json: bool
 
@@ -45,6 +46,10 @@ class KnowledgeVerbs(Protocol):
 
     def status(self, kb: str | None, *, failed: bool, limit: int) -> Document:
         """Return its documents."""
+        ...
+
+    def check(self, kb: str | None) -> Document:
+        """Compare database and store, of one knowledge base or all."""
         ...
 
     def delete(self, kb: str, document: str | None) -> Document:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -27,7 +27,12 @@ class DocumentStatus(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class KnowledgeDocument:
-    """One row. `hash` is the hash of the bytes whose chunks are all in the store, else ""."""
+    """One row.
+
+    Attributes:
+        hash: of the bytes whose chunks the store holds, "" while it does not hold them all.
+        recipe: what the chunks depend on besides the bytes, then a colon and the digest of the stored chunks.
+    """
 
     knowledge_base_id: str
     document: str
@@ -45,10 +50,11 @@ class KnowledgeDocument:
 
 @dataclass(frozen=True, kw_only=True)
 class DocumentEnd:
-    """Result of ingesting one document."""
+    """Result of ingesting one document; `recipe` is what its row says afterwards."""
 
     document: str
     status: DocumentStatus
+    recipe: str
     hash: str = ""
     title: str = ""
     size: int = 0
@@ -135,7 +141,7 @@ def plan_documents(
     if kept:
         connection.execute(plan, kept)
     if others:
-        connection.execute(plan.values(hash=""), others)
+        connection.execute(plan.values(hash="", chunks=0), others)
 
 
 def mark_documents_changing(connection: sa.Connection, base_id: str, documents: Sequence[str]) -> None:
@@ -143,16 +149,21 @@ def mark_documents_changing(connection: sa.Connection, base_id: str, documents: 
     connection.execute(
         sa.update(knowledge_documents)
         .where(_T.knowledge_base_id == base_id, _T.document.in_(documents))
-        .values(hash="", updated_ms=now_ms())
+        .values(hash="", chunks=0, updated_ms=now_ms())
     )
 
 
-def end_documents(connection: sa.Connection, base_id: str, recipe: str, ends: Sequence[DocumentEnd]) -> None:
+def count_chunks(connection: sa.Connection, base_id: str, stored: Mapping[str, int]) -> None:
+    """Note how many chunks of documents are stored so far."""
+    if stored:
+        update = _update_one(base_id).values(chunks=sa.bindparam("_chunks"), updated_ms=now_ms())
+        connection.execute(update, [{"_document": name, "_chunks": count} for name, count in stored.items()])
+
+
+def end_documents(connection: sa.Connection, base_id: str, ends: Sequence[DocumentEnd]) -> None:
     """Store the results of documents."""
-    written = ("status", "hash", "size", "chunks", "title")
-    update = _update_one(base_id).values(
-        **{name: sa.bindparam(f"_{name}") for name in written}, recipe=recipe, updated_ms=now_ms()
-    )
+    written = ("status", "recipe", "hash", "size", "chunks", "title")
+    update = _update_one(base_id).values(**{name: sa.bindparam(f"_{name}") for name in written}, updated_ms=now_ms())
     good = [end for end in ends if end.error is None]
     for group, error in ((good, None), *(([end], end.error) for end in ends if end.error is not None)):
         if group:

@@ -32,12 +32,16 @@ class KnowledgeBase:
         collection: the name of its collection, table or index in the store.
         embedder: the one that the project names, or its default.
         alternatives: other embedders that it may keep, because the project names none.
+        owner: project and knowledge base, as collections record to whom they belong.
+        is_inside_project: whether the store is a folder of the project, which no other project uses.
     """
 
     settings: KnowledgeBaseSettings
     store: VectorDBSettings
     embedder: EmbedderSpec
     collection: str
+    owner: str
+    is_inside_project: bool
     alternatives: tuple[EmbedderSpec, ...] = ()
 
     @property
@@ -126,7 +130,14 @@ class KnowledgeProject:
             embedder=spec,
             collection=self._collection(settings.id, store),
             alternatives=tuple(others),
+            owner=f"{self.name}/{settings.id}",
+            is_inside_project=self._is_inside(store),
         )
+
+    def _is_inside(self, store: VectorDBSettings) -> bool:
+        if STORES[store.provider].is_shared:
+            return False
+        return store.path is None or (self.root / store.path).resolve().is_relative_to(self.root.resolve())
 
     def _embedders(self, embedder_id: str | None) -> tuple[EmbedderSpec, ...]:
         """Return the embedder that the project names; if it names none, the default and its alternatives."""

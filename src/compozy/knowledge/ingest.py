@@ -13,12 +13,13 @@ of a chunk is derived from its text: so nothing is bought twice.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
+import structlog
 
 from compozy.database.database import Database
 from compozy.database.documents import (
@@ -36,12 +37,14 @@ from compozy.durable.step import step, transact
 from compozy.errors import CompozyError, DatabaseError, KnowledgeError
 from compozy.knowledge.base import KnowledgeBase
 from compozy.knowledge.catalog import KnowledgeCatalog, check_dimension
+from compozy.knowledge.compare import check_owner, compare, owns, recipe_in
 from compozy.knowledge.run import TASK, IngestRequest
-from compozy.knowledge.sources import Found, FoundDocument, Scope, find_again, find_path, find_sources
+from compozy.knowledge.sources import Found, FoundDocument, Scope, combine, find_again, find_path, find_sources
 from compozy.knowledge.store.protocol import Facts
 from compozy.knowledge.store.registry import STORES
 from compozy.knowledge.take import Taking, failure_of
 
+_log = structlog.get_logger(__name__)
 _DOCUMENTS_AT_ONCE = 64
 _BYTES_AT_ONCE = 8 * 1024 * 1024
 
@@ -52,6 +55,7 @@ class _Counts:
 
     Attributes:
         failed: documents that could not be read, also before, where they are the same; the first of them in `failures`.
+        unlisted: documents that were taken out of the store because the database does not list them.
         skipped: files that were left out; the first of them in `skipped_files`, each with its reason.
     """
 
@@ -61,6 +65,7 @@ class _Counts:
     unchanged: int = 0
     failed: int = 0
     deleted: int = 0
+    unlisted: int = 0
     skipped: int = 0
     failures: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     skipped_files: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
@@ -97,7 +102,7 @@ class Ingestions:
     async def _ingest(self, run: Execution, request: IngestRequest) -> dict[str, Any]:
         base = self.catalog.project.base(request.knowledge_base_id)
         is_new = await step(f"{TASK}.open", partial(self._open, base, request))
-        looked = await step(f"{TASK}.look", partial(self._look, base, request))
+        looked = await step(f"{TASK}.look", partial(self._look, base, request, is_new))
         # Runs of earlier versions recorded no embedder.
         base = base.with_embedder(looked.get("embedder", base.embedder.name))
         planning = _Planning(base=base, request=request, run_id=run.workflow_exec_id, looked=looked, is_new=is_new)
@@ -111,14 +116,15 @@ class Ingestions:
             failed=plan["failed"],
             failures=plan["failures"],
             deleted=len(plan["gone"]),
+            unlisted=len(plan.get("unlisted", ())),
             skipped=looked["skipped"],
             skipped_files=[{"document": name, "reason": reason} for name, reason in looked["skipped_files"]],
         )
         taking = Taking(database=self.database, catalog=self.catalog, base=base)
         for number, group in enumerate(_groups(plan["changed"])):
             _add(counts, await step(f"{TASK}.take.{number}", partial(taking.take, group)))
-        if plan["gone"]:
-            await step(f"{TASK}.drop", partial(self._drop, base, plan["gone"]))
+        if gone := [*plan["gone"], *plan.get("unlisted", ())]:
+            await step(f"{TASK}.drop", partial(self._drop, base, gone))
         await step(f"{TASK}.settle", partial(self._settle, base))
         return self._output(base, counts)
 
@@ -133,26 +139,59 @@ class Ingestions:
     async def _open(self, base: KnowledgeBase, request: IngestRequest) -> bool:
         """Make the store ready, and return whether it is empty."""
         store = self.catalog.store(base)
+        check_owner(base, await store.facts())
         if not request.reindex and await self.catalog.check(base) is not None:
             return False
         # What the embedder says of itself may be wrong: another server may stand behind its address.
         (probe,) = await self.catalog.embedder(base).embed(["dimension"], is_query=False)
         check_dimension(base, len(probe))
-        await store.reset(Facts(embedder=base.embedder.name, dimension=len(probe), metric=base.store.metric))
+        await store.reset(
+            Facts(embedder=base.embedder.name, dimension=len(probe), metric=base.store.metric, owner=base.owner)
+        )
         return True
 
-    async def _look(self, base: KnowledgeBase, request: IngestRequest) -> dict[str, Any]:
-        """Return what documents there are and which embedder the store is for, as the journal keeps it."""
+    async def _look(self, base: KnowledgeBase, request: IngestRequest, is_new: bool) -> dict[str, Any]:
+        """Return what documents there are, and where database and store disagree, as the journal keeps it."""
         kept = await self.catalog.check(base) or base
         reach = self.catalog.project.reach
+        found = await self._find(base, request, is_new)
+        if is_new:
+            return {**_found_to_json(found), "embedder": kept.embedder.name}
+        store = self.catalog.store(base)
+        differences = await compare(base, store, self.database)
+        again = await asyncio.to_thread(find_again, differences.distrusted, reach=reach)
+        looked = _found_to_json(combine(found, again))
+        looked["distrusted"] = list(differences.distrusted)
+        looked["unlisted"] = await self._ours(base, differences.unlisted)
+        looked["embedder"] = kept.embedder.name
+        return looked
+
+    async def _ours(self, base: KnowledgeBase, unlisted: Sequence[str]) -> list[str]:
+        """Return those documents that the store holds and nobody lists, if it is certain that they are of this base."""
+        if not unlisted:
+            return []
+        facts = await self.catalog.store(base).facts()
+        if facts is not None and owns(base, facts):
+            return list(unlisted)
+        _log.warning(
+            "the store holds documents that the database does not list, and does not record whose they are",
+            knowledge_base=base.id,
+            documents=len(unlisted),
+        )
+        return []
+
+    async def _find(self, base: KnowledgeBase, request: IngestRequest, is_new: bool) -> Found:
+        reach = self.catalog.project.reach
+        if request.repair:
+            # A store that was lost: all that it held is to be read again.
+            rows = await self.database.read_async(partial(list_documents, base_id=base.id)) if is_new else []
+            return await asyncio.to_thread(find_again, [row.document for row in rows], reach=reach)
         if request.failed_only:
             names = await self.database.read_async(partial(_unfinished, base_id=base.id))
-            found = await asyncio.to_thread(find_again, names, reach=reach)
-        elif request.path is None:
-            found = await asyncio.to_thread(find_sources, base.settings.sources, reach=reach)
-        else:
-            found = await asyncio.to_thread(find_path, request.path, base=reach.root, reach=reach)
-        return {**_found_to_json(found), "embedder": kept.embedder.name}
+            return await asyncio.to_thread(find_again, names, reach=reach)
+        if request.path is None:
+            return await asyncio.to_thread(find_sources, base.settings.sources, reach=reach)
+        return await asyncio.to_thread(find_path, request.path, base=reach.root, reach=reach)
 
     async def _drop(self, base: KnowledgeBase, gone: Sequence[str]) -> None:
         store = self.catalog.store(base)
@@ -177,33 +216,33 @@ class _Planning:
         """Do so on `connection`, and return it for the journal.
 
         Returns:
-            `{"changed": [[name, size]], "gone": [name]}`, the number of those that are `unchanged`, of those that
-            `failed` before and would again, and the first of their `failures`.
+            `{"changed": [[name, size]], "gone": [name], "unlisted": [name]}`, the number of those that are `unchanged`,
+            of those that `failed` before and would again, and the first of their `failures`.
         """
         found, scope = _found_from_json(self.looked)
+        distrusted = frozenset(self.looked.get("distrusted", ()))
         if self.is_new:
             # The store was made anew: what the rows say of another one counts no more.
             delete_documents(connection, self.base.id)
         known = {row.document: row for row in list_documents(connection, self.base.id)}
-        recipe = self.base.recipe
-        changed = [each for each in found if not self._is_done(known.get(each.id), each, recipe)]
+        changed = [each for each in found if not self._is_done(known.get(each.id), each, distrusted)]
         taken = {each.id for each in changed}
         failed = [known[each.id] for each in found if each.id not in taken and _has_failed(known[each.id])]
         names = {each.id for each in found}
         gone = [name for name in known if name not in names and scope.covers(name)]
-        plan_documents(
-            connection, self.base.id, self.run_id, [(each.id, each.size, each.hash == "") for each in changed]
-        )
+        planned = [(each.id, each.size, each.hash == "" and each.id not in distrusted) for each in changed]
+        plan_documents(connection, self.base.id, self.run_id, planned)
         return {
             "changed": [[each.id, each.size] for each in changed],
             "gone": gone,
+            "unlisted": [name for name in self.looked.get("unlisted", ()) if name not in names and name not in known],
             "unchanged": len(found) - len(changed) - len(failed),
             "failed": len(failed),
             "failures": [failure_of(row.document, row.error or {}) for row in failed[:_MAX_FAILURES]],
         }
 
-    def _is_done(self, row: KnowledgeDocument | None, found: FoundDocument, recipe: str) -> bool:
-        if row is None or row.recipe != recipe:
+    def _is_done(self, row: KnowledgeDocument | None, found: FoundDocument, distrusted: Collection[str]) -> bool:
+        if row is None or found.id in distrusted or recipe_in(row) != self.base.recipe:
             return False
         if row.status is DocumentStatus.FAILED and not self.request.retry:
             # The same bytes would fail in the same way.

@@ -34,6 +34,7 @@ class IngestRequest:
         reindex: empty the store first, and take everything in anew.
         retry: take those in again that failed, though they are the same.
         failed_only: look at nothing but what failed before; `path` is None then.
+        repair: look at nothing but what database and store disagree about; `path` is None then.
     """
 
     knowledge_base_id: str
@@ -41,6 +42,7 @@ class IngestRequest:
     reindex: bool = False
     retry: bool = False
     failed_only: bool = False
+    repair: bool = False
 
 
 def workflow_id_of(base_id: str) -> str:
@@ -66,7 +68,7 @@ async def check_request(project: KnowledgeProject, database: Database | None, re
         UsageError: the path leads out of the project, is of a kind that is not read, or is missing.
     """
     base = project.base(request.knowledge_base_id)
-    if request.failed_only:
+    if request.failed_only or request.repair:
         return
     if request.path is None:
         if not base.settings.sources:
@@ -143,6 +145,8 @@ async def _accept(runtime: Runtime, database: Database, new: NewExecution) -> st
 def _occupied(under_way: tuple[str, Any]) -> ConflictError:
     known_id, known = under_way[0], IngestRequest(**under_way[1])
     what = "what failed before" if known.failed_only else known.path or "its sources"
+    if known.repair:
+        what = "what database and store disagree about"
     return ConflictError(
         f"knowledge base {known.knowledge_base_id!r} takes in {what} just now",
         hint=f"wait for it: `compozy workflow get {known_id} --wait`",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from compozy.errors import KnowledgeError, UsageError
@@ -125,6 +125,13 @@ def find_again(names: Sequence[str], *, reach: Reach) -> Found:
     for name in names:
         search.add_known(name)
     return search.found()
+
+
+def combine(first: Found, second: Found) -> Found:
+    """Return what both have found; what is missing and skipped is what the first one says."""
+    documents = {each.id: each for each in (*second.documents, *first.documents)}
+    scope = replace(first.scope, documents=(*first.scope.documents, *second.scope.documents))
+    return replace(first, documents=tuple(sorted(documents.values())), scope=scope)
 
 
 def look_at(path: str, *, reach: Reach) -> Look:

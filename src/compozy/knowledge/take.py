@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
 import structlog
 
 from compozy.database.database import Database
@@ -17,6 +19,7 @@ from compozy.database.documents import (
     DocumentEnd,
     DocumentStatus,
     KnowledgeDocument,
+    count_chunks,
     end_documents,
     list_documents,
     mark_documents_changing,
@@ -25,9 +28,12 @@ from compozy.errors import CompozyError, DocumentError, UsageError
 from compozy.knowledge.base import KnowledgeBase
 from compozy.knowledge.catalog import KnowledgeCatalog
 from compozy.knowledge.chunk import Chunking, Piece, cut, text_id
+from compozy.knowledge.compare import recipe_in, recipe_with
+from compozy.knowledge.embed.pace import Pace
 from compozy.knowledge.read.apart import read_apart
 from compozy.knowledge.read.kinds import apply_charset, suffix_of_media_type
 from compozy.knowledge.sources import hash_file, is_address
+from compozy.knowledge.store.contents import contents_of
 from compozy.knowledge.store.protocol import Chunk
 
 if TYPE_CHECKING:
@@ -56,6 +62,7 @@ class Taking:
     database: Database
     catalog: KnowledgeCatalog
     base: KnowledgeBase
+    pace: Pace = field(default_factory=Pace)
 
     async def take(self, names: Sequence[str]) -> dict[str, Any]:
         """Take documents in, and return what was done; those that cannot be read are among the `failures`.
@@ -66,6 +73,25 @@ class Taking:
         """
         rows = await self.database.read_async(partial(list_documents, base_id=self.base.id, documents=names))
         known = {row.document: row for row in rows}
+        read, ends = await self._read_all(names, known)
+        changed = [each for each in read if each.pieces is not None]
+        embedded = await self._store(changed)
+        ends += [self._unchanged(each, known[each.name]) for each in read if each.pieces is None]
+        await self.database.write_async(partial(end_documents, base_id=self.base.id, ends=ends))
+        # Those were stored before this step was cut, and are not done again.
+        done = [known[each.name] for each in read if each.pieces is None and _is_ready(known[each.name])]
+        return {
+            "documents": len(changed) + len(done),
+            "chunks": sum(len(each.pieces or ()) for each in changed) + sum(row.chunks for row in done),
+            "embedded": embedded,
+            "unchanged": len(read) - len(changed) - len(done),
+            "failures": [failure_of(end.document, end.error) for end in ends if end.error],
+        }
+
+    async def _read_all(
+        self, names: Sequence[str], known: Mapping[str, KnowledgeDocument]
+    ) -> tuple[list[_Read], list[DocumentEnd]]:
+        """Return the documents that can be read, and how it ended for the others."""
         read: list[_Read] = []
         ends: list[DocumentEnd] = []
         for name in names:
@@ -78,23 +104,12 @@ class Taking:
             except Exception as error:  # noqa: BLE001 - whatever a reader breaks on, the other documents go in
                 _log.warning("a document cannot be read", document=name, error=f"{type(error).__name__}: {error}")
                 ends.append(await self._failed(name, error))
-        changed = [each for each in read if each.pieces is not None]
-        embedded = await self._store(changed)
-        ends += [self._ready(each, known) for each in read]
-        finish = partial(end_documents, base_id=self.base.id, recipe=self.base.recipe, ends=ends)
-        await self.database.write_async(finish)
-        return {
-            "documents": len(changed),
-            "chunks": sum(len(each.pieces or ()) for each in changed),
-            "embedded": embedded,
-            "unchanged": len(read) - len(changed),
-            "failures": [failure_of(end.document, end.error) for end in ends if end.error],
-        }
+        return read, ends
 
     async def _read(self, name: str, row: KnowledgeDocument | None) -> _Read:
         data, suffix = await self._load(name)
         digest = hashlib.sha256(data).hexdigest()
-        if row is not None and row.hash == digest and row.recipe == self.base.recipe:
+        if row is not None and row.hash == digest and recipe_in(row) == self.base.recipe:
             return _Read(name=name, hash=digest, size=len(data), title=row.title, metadata={})
         content = await read_apart(name, data, suffix)
         pieces = await asyncio.to_thread(cut, name, content, self._chunking(), space=self.base.id)
@@ -128,7 +143,10 @@ class Taking:
         )
 
     async def _store(self, changed: Sequence[_Read]) -> int:
-        """Bring chunks and vectors of documents into the store, and return how many were embedded."""
+        """Bring chunks and vectors of documents into the store, and return how many were embedded.
+
+        Each document ends as soon as the store holds all of it.
+        """
         if not changed:
             return 0
         names = [each.name for each in changed]
@@ -139,11 +157,11 @@ class Taking:
         stored = [pair for pair in wanted if self._key(pair[1]) in vectors]
         await store.upsert([self._chunk(each, piece, vectors[self._key(piece)]) for each, piece in stored])
         missing = [pair for pair in wanted if self._key(pair[1]) not in vectors]
-        embedded = await self._embed(missing)
-        await store.prune({each.name: {piece.id for piece in each.pieces or ()} for each in changed})
-        return embedded
+        open_chunks = Counter(each.name for each, _ in missing)
+        await self._end([each for each in changed if not open_chunks[each.name]], {})
+        return await self._embed(missing, open_chunks)
 
-    async def _embed(self, missing: Sequence[tuple[_Read, Piece]]) -> int:
+    async def _embed(self, missing: Sequence[tuple[_Read, Piece]], open_chunks: Counter[str]) -> int:
         """Embed chunks batch by batch, and store each batch before the next is paid for."""
         embedder, store = self.catalog.embedder(self.base), self.catalog.store(self.base)
         by_key: dict[str, list[tuple[_Read, Piece]]] = {}
@@ -151,15 +169,35 @@ class Taking:
             by_key.setdefault(self._key(piece), []).append((each, piece))
         # Texts of like length go together, which an embedder on this machine is quicker with.
         groups = sorted(by_key.values(), key=lambda pairs: len(pairs[0][1].text))
-        for start in range(0, len(groups), embedder.batch_size):
-            batch = groups[start : start + embedder.batch_size]
-            vectors = await embedder.embed([pairs[0][1].text for pairs in batch], is_query=False)
+        start = 0
+        while start < len(groups):
+            batch = groups[start : start + min(self.pace.texts, embedder.batch_size)]
+            start += len(batch)
+            with self.pace.measured():
+                vectors = await embedder.embed([pairs[0][1].text for pairs in batch], is_query=False)
             if self.base.store.metric == "cosine":
                 vectors = normalize(vectors)
             await store.upsert(
                 [self._chunk(*pair, vector) for pairs, vector in zip(batch, vectors, strict=True) for pair in pairs]
             )
+            touched = {each.name: each for pairs in batch for each, _ in pairs}
+            open_chunks.subtract(each.name for pairs in batch for each, _ in pairs)
+            stored = {name: len(each.pieces or ()) - open_chunks[name] for name, each in touched.items()}
+            await self._end([each for name, each in touched.items() if not open_chunks[name]], stored)
         return len(groups)
+
+    async def _end(self, complete: Sequence[_Read], stored: Mapping[str, int]) -> None:
+        """Take old chunks of `complete` documents out of the store, and record them and what else is `stored`."""
+        await self.catalog.store(self.base).prune(
+            {each.name: {piece.id for piece in each.pieces or ()} for each in complete}
+        )
+        ends = [self._ready(each) for each in complete]
+
+        def record(connection: sa.Connection) -> None:
+            count_chunks(connection, self.base.id, stored)
+            end_documents(connection, self.base.id, ends)
+
+        await self.database.write_async(record)
 
     def _key(self, piece: Piece) -> str:
         """Return what a vector is known by in the store: its text, so that no text is embedded twice."""
@@ -184,7 +222,7 @@ class Taking:
         stored = told.to_json()
         # By which it is known that trying again would come to the same.
         stored["hash"] = await asyncio.to_thread(self._hash_of, name)
-        return DocumentEnd(document=name, status=DocumentStatus.FAILED, error=stored)
+        return DocumentEnd(document=name, status=DocumentStatus.FAILED, recipe=self.base.recipe, error=stored)
 
     def _hash_of(self, name: str) -> str:
         try:
@@ -193,16 +231,32 @@ class Taking:
         except (OSError, UsageError):
             return ""
 
-    def _ready(self, each: _Read, known: Mapping[str, KnowledgeDocument]) -> DocumentEnd:
-        chunks = len(each.pieces) if each.pieces is not None else known[each.name].chunks
+    def _ready(self, each: _Read) -> DocumentEnd:
+        contents = contents_of(piece.id for piece in each.pieces or ())
         return DocumentEnd(
             document=each.name,
             status=DocumentStatus.READY,
+            recipe=recipe_with(self.base.recipe, contents),
             hash=each.hash,
             title=each.title,
             size=each.size,
-            chunks=chunks,
+            chunks=contents.chunks,
         )
+
+    def _unchanged(self, each: _Read, row: KnowledgeDocument) -> DocumentEnd:
+        return DocumentEnd(
+            document=each.name,
+            status=DocumentStatus.READY,
+            recipe=row.recipe,
+            hash=each.hash,
+            title=each.title,
+            size=each.size,
+            chunks=row.chunks,
+        )
+
+
+def _is_ready(row: KnowledgeDocument) -> bool:
+    return row.status is DocumentStatus.READY
 
 
 def failure_of(document: str, error: Mapping[str, Any]) -> dict[str, Any]:

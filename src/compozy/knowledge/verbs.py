@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,16 +18,21 @@ from compozy.database.documents import (
     find_open_ingestion,
     list_documents,
 )
-from compozy.errors import ConflictError, NotFoundError
+from compozy.errors import ConflictError, KnowledgeError, NotFoundError
 from compozy.knowledge.base import KnowledgeBase
 from compozy.knowledge.catalog import KnowledgeCatalog
+from compozy.knowledge.compare import Differences, check_owner, compare, owns
 from compozy.knowledge.config import KnowledgeBinding
 from compozy.knowledge.passages import page_of
 from compozy.knowledge.retrieve import make_query, retrieve
 from compozy.knowledge.run import workflow_id_of
 from compozy.knowledge.store.protocol import Match
+from compozy.knowledge.take import failure_of
 
 Document = dict[str, Any]
+
+MAX_SHOWN = 100
+"""Documents of each kind that `check` names; it counts all of them."""
 
 
 async def list_bases(catalog: KnowledgeCatalog, database: Database | None) -> Document:
@@ -118,13 +124,59 @@ async def list_status(
     }
 
 
+async def check(catalog: KnowledgeCatalog, database: Database | None, base_id: str | None = None) -> Document:
+    """Compare list and store of one knowledge base, or of all; an error of one of them does not hide the others."""
+    project = catalog.project
+    bases = [project.base(base_id)] if base_id is not None else list(project.bases().values())
+    return {"knowledge_bases": [await check_base(catalog, base, database) for base in bases]}
+
+
+async def check_base(catalog: KnowledgeCatalog, base: KnowledgeBase, database: Database | None) -> Document:
+    """Return what the database lists of a knowledge base, what its store holds, and where they disagree.
+
+    Raises:
+        DatabaseError: the database cannot be read.
+    """
+    described = await describe_base(catalog, replace(base, alternatives=()), database)
+    differences, owner, is_ours, error = Differences(), "", True, None
+    try:
+        store = catalog.store(base)
+        facts = await store.facts()
+        owner, is_ours = (facts.owner, owns(base, facts)) if facts is not None else ("", True)
+        differences = await compare(base, store, database)
+        check_owner(base, facts)
+        await catalog.check(base)
+    except KnowledgeError as failure:
+        error = failure.to_json()
+    failed: list[KnowledgeDocument] = []
+    if database is not None:
+        wanted = DocumentStatus.FAILED
+        failed = await database.read_async(partial(list_documents, base_id=base.id, status=wanted, limit=MAX_SHOWN))
+    return {
+        **{key: described[key] for key in ("id", "vector_db", "provider", "collection", "documents", "ingestion")},
+        "owner": owner or None,
+        "agrees": not differences and error is None,
+        "repairable": is_ours or not differences.unlisted,
+        "unlisted": _counted(differences.unlisted),
+        "missing": _counted(differences.missing),
+        "outdated": _counted(differences.outdated),
+        "failed": [failure_of(row.document, row.error or {}) for row in failed],
+        "error": error,
+    }
+
+
+def _counted(names: Sequence[str]) -> Document:
+    return {"count": len(names), "documents": list(names[:MAX_SHOWN])}
+
+
 async def delete(
     catalog: KnowledgeCatalog, base: KnowledgeBase, database: Database, document: str | None = None
 ) -> Document:
-    """Delete what a knowledge base holds, all of it or one document.
+    """Delete what a knowledge base holds, all of it or one document, whether or not the database lists it.
 
     Raises:
-        NotFoundError: there is no such document.
+        NotFoundError: neither database nor store has such a document.
+        VectorStoreError: the collection belongs to another knowledge base or project.
         ConflictError: it takes documents in just now.
     """
     under_way = await database.read_async(partial(find_open_ingestion, workflow_id=workflow_id_of(base.id)))
@@ -135,13 +187,14 @@ async def delete(
             http_hint=f"wait for it: GET /api/v0/executions/workflows/{under_way[0]}",
         )
     store = catalog.store(base)
+    check_owner(base, await store.facts())
     if document is None:
         # The rows first: what they do not know is taken in anew.
         held = await database.write_async(partial(_delete_all, base_id=base.id))
         await store.reset(None)
         return {"knowledge_base_id": base.id, "deleted": held}
     known = await database.read_async(partial(list_documents, base_id=base.id, documents=[document]))
-    if not known:
+    if not known and document not in await store.documents():
         raise NotFoundError(
             f"knowledge base {base.id!r} has no document {document!r}",
             hint="see `compozy knowledge status`",

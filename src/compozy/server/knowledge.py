@@ -90,6 +90,32 @@ class KnowledgeBaseList(BaseModel):
     knowledge_bases: list[KnowledgeBaseInfo]
 
 
+class CountedDocuments(BaseModel):
+    """How many documents there are, and the first 100 of them."""
+
+    count: int
+    documents: list[str]
+
+
+class KnowledgeBaseCheck(BaseModel):
+    """Where the database and the vector store of a knowledge base disagree."""
+
+    id: str
+    vector_db: str
+    provider: str
+    collection: str
+    documents: dict[str, int] = Field(description="How many documents the database lists, by state.")
+    ingestion: str | None = Field(description="The execution that takes documents in just now.")
+    owner: str | None = Field(description="Project and knowledge base that the collection records as its owner.")
+    agrees: bool = Field(description="Whether database and store agree, and nothing else is wrong.")
+    repairable: bool = Field(description="False if the collection may hold documents of others.")
+    unlisted: CountedDocuments = Field(description="In the store, not listed in the database.")
+    missing: CountedDocuments = Field(description="Listed in the database, not in the store.")
+    outdated: CountedDocuments = Field(description="In the store with other chunks than the database recorded.")
+    failed: list[dict[str, Any]] = Field(description="The first 100 documents that could not be read.")
+    error: dict[str, Any] | None = Field(description="Why the store cannot be used.")
+
+
 class MatchInfo(BaseModel):
     """A passage."""
 
@@ -187,6 +213,13 @@ async def list_documents(
     return JsonResponse(await verbs.list_status(base, app.database, limit=limit, after=cursor, status=status))
 
 
+@router.get("/{base_id}/check", response_model=KnowledgeBaseCheck, responses=problems(404))
+async def check_base(request: Request, base_id: BaseId) -> JsonResponse:
+    """Compare the documents that the database lists with those that the vector store holds."""
+    app = _app(request)
+    return JsonResponse(await verbs.check_base(app.knowledge, app.knowledge.project.base(base_id), app.database))
+
+
 @router.post("/{base_id}/ingest", status_code=202, response_model=Ingestion, responses=problems(404, 409, 502))
 async def ingest(request: Request, base_id: BaseId, body: IngestBody | None = None) -> JsonResponse:
     """Take documents in. The answer names the execution; it goes on, whatever becomes of the server."""
@@ -206,6 +239,13 @@ async def retry(request: Request, base_id: BaseId) -> JsonResponse:
     """Try again the documents that could not be read, wherever they are from."""
     base = _app(request).knowledge.project.base(base_id)
     return await _start(request, IngestRequest(knowledge_base_id=base.id, retry=True, failed_only=True))
+
+
+@router.post("/{base_id}/repair", status_code=202, response_model=Ingestion, responses=problems(404, 409, 502))
+async def repair(request: Request, base_id: BaseId) -> JsonResponse:
+    """Read documents again that the store holds in another form, and delete those that the database does not list."""
+    base = _app(request).knowledge.project.base(base_id)
+    return await _start(request, IngestRequest(knowledge_base_id=base.id, repair=True))
 
 
 async def _start(request: Request, wanted: IngestRequest) -> JsonResponse:

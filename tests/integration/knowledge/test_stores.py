@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from compozy.errors import VectorStoreError
+from compozy.knowledge.store.contents import contents_of
 from compozy.knowledge.store.protocol import Chunk, Facts, Match, Search, VectorStore
 from tests.harness.vectorstores import KINDS, build, section_of
 
@@ -93,6 +94,37 @@ async def test_a_folder_is_for_its_owner_alone(tmp_path: Path) -> None:
     assert {name.partition("-")[0] for name in modes} >= {"index.db", "vectors"}
     assert set(modes.values()) == {0o600}
     await made.aclose()
+
+
+async def test_it_lists_what_it_holds_of_each_document(store: VectorStore) -> None:
+    assert await store.documents() == {}
+    await store.reset(facts())
+    assert await store.documents() == {}
+    # More than comes in one portion.
+    chunks = random_chunks(700)
+    await store.upsert(chunks)
+    held = await store.documents()
+    assert held == {
+        f"docs/{number}.md": contents_of(chunk.id for chunk in chunks if chunk.document == f"docs/{number}.md")
+        for number in range(7)
+    }
+    assert held["docs/0.md"].chunks == 100
+    await store.upsert(chunks[:10])
+    assert await store.documents() == held
+    await store.prune({"docs/0.md": (), "docs/1.md": [chunks[1].id]})
+    left = await store.documents()
+    assert "docs/0.md" not in left
+    assert left["docs/1.md"] == contents_of([chunks[1].id])
+    assert left["docs/2.md"] == held["docs/2.md"]
+
+
+async def test_it_records_its_owner_and_reads_what_recorded_none(store: VectorStore) -> None:
+    await store.reset(facts(owner="shop/main"))
+    found = await store.facts()
+    assert found is not None
+    assert found.owner == "shop/main"
+    await store.reset(facts())
+    assert await store.facts() == facts(owner="")
 
 
 async def test_search_is_exact_and_in_the_order_of_a_full_comparison(store: VectorStore) -> None:

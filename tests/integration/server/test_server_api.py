@@ -357,7 +357,10 @@ async def test_openapi_describes_every_path(client: httpx.AsyncClient) -> None:
     assert sorted(document["paths"]) == sorted(
         [
             f"{API}/knowledge-bases",
-            *(f"{API}/knowledge-bases/{{base_id}}{rest}" for rest in ("", "/documents", "/ingest", "/query", "/retry")),
+            *(
+                f"{API}/knowledge-bases/{{base_id}}{rest}"
+                for rest in ("", "/check", "/documents", "/ingest", "/query", "/repair", "/retry")
+            ),
             f"{API}/knowledge-bases/{{base_id}}/ingestions/{{execution_id}}",
             f"{API}/project",
             f"{API}/workflows",

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from compozy.database.jsontext import dump_json
 from compozy.errors import VectorStoreError
 from compozy.knowledge.extras import missing_package
+from compozy.knowledge.store.contents import DocumentContents, summarize
 from compozy.knowledge.store.index import (
     SCHEMA,
     filtered_rows,
@@ -94,6 +95,10 @@ class FilesystemStore:
     async def vectors(self, keys: Collection[str]) -> dict[str, Vector]:
         """Return stored vectors by key."""
         return await self._in_thread(lambda: self._vectors(list(keys)))
+
+    async def documents(self) -> dict[str, DocumentContents]:
+        """Return what the collection holds of each document."""
+        return await self._in_thread(self._documents)
 
     async def prune(self, keep: Mapping[str, Collection[str]]) -> None:
         """Delete the other chunks of documents, in one transaction."""
@@ -212,6 +217,12 @@ class FilesystemStore:
             rows = rows_by_key(connection, keys)
             vectors = self._view_of(connection).vectors if rows else ()
             return {key: np.array(vectors[row]) for key, row in rows.items()}
+
+    def _documents(self) -> dict[str, DocumentContents]:
+        if not self._is_there():
+            return {}
+        with self._open(write=False) as connection:
+            return summarize(connection.execute("SELECT document, id FROM chunks"))
 
     def _prune(self, keep: Mapping[str, Collection[str]]) -> None:
         if not self._is_there():

@@ -17,6 +17,7 @@ from compozy.database.failures import explain_failures
 from compozy.database.jsontext import dump_json, load_json
 from compozy.errors import VectorStoreError
 from compozy.knowledge.config import VectorDBSettings
+from compozy.knowledge.store.contents import DocumentContents, summarize
 from compozy.knowledge.store.protocol import Chunk, Facts, Match, Search
 from compozy.knowledge.store.spec import StoreSpec
 from compozy.knowledge.words import all_words, words_of
@@ -29,6 +30,7 @@ _SCHEMA = "compozy_knowledge"
 # Dimensions that an index takes: of `vector`, and of `halfvec`, which keeps half of each number.
 _MAX_INDEXED = 2000
 _MAX_HALF = 4000
+_ROWS_AT_ONCE = 5000
 _OPERATORS = {"cosine": "<=>", "ip": "<#>", "l2": "<->"}
 _CLASSES = {"cosine": "cosine_ops", "ip": "ip_ops", "l2": "l2_ops"}
 # The server's own ranking does not know how rare a word is: each word is weighed as BM25 does.
@@ -90,6 +92,10 @@ class PgvectorStore:
     async def vectors(self, keys: Collection[str]) -> dict[str, Vector]:
         """Return stored vectors by key."""
         return await asyncio.to_thread(self._vectors, list(keys))
+
+    async def documents(self) -> dict[str, DocumentContents]:
+        """Return what the collection holds of each document."""
+        return await asyncio.to_thread(self._documents)
 
     async def prune(self, keep: Mapping[str, Collection[str]]) -> None:
         """Delete the other chunks of documents, in one transaction."""
@@ -193,6 +199,15 @@ class PgvectorStore:
         with self._begin() as connection:
             rows = connection.exec_driver_sql(query, (list(keys),)).all()
         return {name: np.array(load_json(text), dtype=np.float32) for name, text in rows}
+
+    def _documents(self) -> dict[str, DocumentContents]:
+        query = f"SELECT document, id::text FROM {self._table}"  # noqa: S608 - our own names
+        with self._begin() as connection:
+            if not self._is_there(connection):
+                return {}
+            # As many rows as there are chunks: they come in portions.
+            rows = connection.execution_options(yield_per=_ROWS_AT_ONCE).exec_driver_sql(query)
+            return summarize((row[0], row[1]) for row in rows)
 
     def _prune(self, keep: Mapping[str, Collection[str]]) -> None:
         with self._begin() as connection:

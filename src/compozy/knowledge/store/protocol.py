@@ -1,4 +1,4 @@
-"""What a vector store is: eight verbs that every kind has, and the values that they exchange."""
+"""What a vector store is: nine verbs that every kind has, and the values that they exchange."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from compozy.knowledge.config import Metric
+from compozy.knowledge.store.contents import DocumentContents
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,11 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What a collection was made for: vectors of another embedder mean nothing in it."""
+    """What a collection was made for: vectors of another embedder mean nothing in it.
+
+    Attributes:
+        owner: project and knowledge base that it belongs to; "" where it was made before owners were recorded.
+    """
 
     embedder: str
     dimension: int
     metric: Metric
+    owner: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -90,6 +96,10 @@ class VectorStore(Protocol):
 
     async def vectors(self, keys: Collection[str]) -> dict[str, Vector]:
         """Return the vectors that are stored by those of `keys` that are known."""
+        ...
+
+    async def documents(self) -> dict[str, DocumentContents]:
+        """Return what the collection holds of each document that it holds chunks of."""
         ...
 
     async def prune(self, keep: Mapping[str, Collection[str]]) -> None:

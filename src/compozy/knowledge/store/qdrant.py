@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from compozy.errors import VectorStoreError
 from compozy.knowledge.config import VectorDBSettings
 from compozy.knowledge.extras import missing_package
+from compozy.knowledge.store.contents import DocumentContents, summarize
 from compozy.knowledge.store.kinds.qdrant import KIND
 from compozy.knowledge.store.protocol import Chunk, Facts, Match, Search
 from compozy.knowledge.store.spec import StoreSpec
@@ -77,6 +78,10 @@ class QdrantStore:
     async def vectors(self, keys: Collection[str]) -> dict[str, Vector]:
         """Return stored vectors by key."""
         return await self._guard(lambda: self._vectors(list(keys)))
+
+    async def documents(self) -> dict[str, DocumentContents]:
+        """Return what the collection holds of each document."""
+        return await self._guard(self._documents)
 
     async def prune(self, keep: Mapping[str, Collection[str]]) -> None:
         """Delete the other chunks of documents, one after the other."""
@@ -214,6 +219,19 @@ class QdrantStore:
                 found[point.payload["key"]] = np.array(point.vector[_DENSE], dtype=np.float32)
                 wanted.discard(point.payload["key"])
             is_done = len(points) < limit
+
+    async def _documents(self) -> dict[str, DocumentContents]:
+        if not await self._open().collection_exists(self._name):
+            return {}
+        rows: list[tuple[str, str]] = []
+        position: Any = None
+        while True:
+            points, position = await self._open().scroll(
+                self._name, limit=_AT_ONCE, offset=position, with_payload=["document"], with_vectors=False
+            )
+            rows += [(point.payload["document"], str(point.id)) for point in points]
+            if position is None:
+                return summarize(rows)
 
     async def _prune(self, keep: Mapping[str, Collection[str]]) -> None:
         models = self._models

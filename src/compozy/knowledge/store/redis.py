@@ -13,6 +13,7 @@ from compozy.database.jsontext import dump_json, load_json
 from compozy.errors import VectorStoreError
 from compozy.knowledge.config import VectorDBSettings
 from compozy.knowledge.extras import missing_package
+from compozy.knowledge.store.contents import DocumentContents, summarize
 from compozy.knowledge.store.kinds.redis import KIND
 from compozy.knowledge.store.protocol import Chunk, Facts, Match, Search
 from compozy.knowledge.store.spec import StoreSpec
@@ -73,6 +74,10 @@ class RedisStore:
     async def vectors(self, keys: Collection[str]) -> dict[str, Vector]:
         """Return stored vectors by key."""
         return await self._guard(lambda: self._vectors(list(keys)))
+
+    async def documents(self) -> dict[str, DocumentContents]:
+        """Return what the collection holds of each document."""
+        return await self._guard(self._documents)
 
     async def prune(self, keep: Mapping[str, Collection[str]]) -> None:
         """Delete the other chunks of documents, one after the other."""
@@ -204,6 +209,19 @@ class RedisStore:
                     if rows:
                         found[key] = np.frombuffer(rows[1][1], dtype="<f4").copy()
         return found
+
+    async def _documents(self) -> dict[str, DocumentContents]:
+        rows: dict[str, str] = {}
+        # A scan may name a key twice.
+        async for keys in self._keys(f"{self._name}:chunk:*"):
+            async with self._open().pipeline(transaction=False) as pipeline:
+                for key in keys:
+                    pipeline.hget(key, "document")
+                for key, document in zip(keys, await pipeline.execute(), strict=True):
+                    # None: deleted since the scan.
+                    if document is not None:
+                        rows[key.decode().rpartition(":")[2]] = document.decode()
+        return summarize((document, name) for name, document in rows.items())
 
     async def _prune(self, document: str, keep: set[str]) -> None:
         client, key = self._open(), self._document_key(document)
