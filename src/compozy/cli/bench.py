@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from compozy.cli.complete import complete_workflows
 from compozy.cli.options import Format, FormatOption, InputOption, globals_of
 from compozy.cli.output import flush_output, print_json, print_line, print_table
 from compozy.config.timespan import format_duration
@@ -61,7 +62,9 @@ WorkflowsOption = Annotated[
 def bench_command(
     context: typer.Context,
     configs: ConfigsOption = None,
-    workflow_id: Annotated[str, typer.Option("--workflow", metavar="ID", help="Workflow to run.")] = "benchmark",
+    workflow_id: Annotated[
+        str, typer.Option("--workflow", metavar="ID", help="Workflow to run.", autocompletion=complete_workflows)
+    ] = "benchmark",
     given: InputOption = None,
     workflows: WorkflowsOption = 10,
     max_load: Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,12 +18,12 @@ from compozy.cli.options import (
     database_overrides,
     globals_of,
 )
-from compozy.cli.workflow import DEFAULT_WAIT_FOR_LOCK, run_somewhere, search_for, workflow_app
+from compozy.cli.remote_ids import read_execution
+from compozy.cli.workflow import DEFAULT_WAIT_FOR_LOCK, ExecutionArgument, run_somewhere, search_for, workflow_app
 
 if TYPE_CHECKING:
     from compozy.cli.verbs import AnyVerb
 
-_Execution = Annotated[str, typer.Argument(metavar="EXECUTION", help="Id of the execution.")]
 _Payload = typer.Option(
     "--payload",
     "-p",
@@ -38,7 +39,7 @@ _Answer = typer.Option(
 @workflow_app.command("cancel")
 def cancel_command(
     context: typer.Context,
-    execution_id: _Execution,
+    execution_id: ExecutionArgument,
     reason: Annotated[
         str, typer.Option("--reason", metavar="TEXT", help="What the execution's error will say.")
     ] = "canceled",
@@ -57,7 +58,7 @@ def cancel_command(
 @workflow_app.command("pause")
 def pause_command(
     context: typer.Context,
-    execution_id: _Execution,
+    execution_id: ExecutionArgument,
     server: ServerOption = None,
     output: FormatOption = Format.text,
     config: ConfigOption = None,
@@ -73,7 +74,7 @@ def pause_command(
 @workflow_app.command("resume")
 def resume_command(
     context: typer.Context,
-    execution_id: _Execution,
+    execution_id: ExecutionArgument,
     server: ServerOption = None,
     output: FormatOption = Format.text,
     config: ConfigOption = None,
@@ -89,7 +90,7 @@ def resume_command(
 @workflow_app.command("signal")
 def signal_command(
     context: typer.Context,
-    execution_id: _Execution,
+    execution_id: ExecutionArgument,
     name: Annotated[
         str, typer.Argument(metavar="NAME", help="Name of the signal, which a task of the execution waits for.")
     ],
@@ -115,7 +116,7 @@ def signal_command(
 @workflow_app.command("approve")
 def approve_command(
     context: typer.Context,
-    execution_id: _Execution,
+    execution_id: ExecutionArgument,
     given: Annotated[str | None, _Answer] = None,
     task: Annotated[
         str | None,
@@ -138,7 +139,7 @@ def approve_command(
 @workflow_app.command("rerun")
 def rerun_command(
     context: typer.Context,
-    execution_id: _Execution,
+    execution_id: ExecutionArgument,
     from_task: Annotated[
         str | None,
         typer.Option("--from", metavar="TASK", help="Begin with this task; keep what came before.", show_default=False),
@@ -178,7 +179,7 @@ def rerun_command(
         repeats=execution_id,
         from_task=from_task,
     )
-    search = search_for(context, server, config, overrides, ("executions", "workflows", execution_id))
+    search = search_for(context, server, config, overrides, lambda client: read_execution(client, execution_id))
     return run_somewhere(context, search, request)
 
 
@@ -190,8 +191,9 @@ def _do(
 
     overrides = database_overrides(driver, path)
     as_json = output is Format.json
-    search = search_for(context, server, config, overrides, ("executions", "workflows", verb.execution_id))
+    search = search_for(context, server, config, overrides, lambda client: read_execution(client, verb.execution_id))
     if (found := look(search)) is not None:
+        verb = replace(verb, execution_id=read_execution(found.client, verb.execution_id)["execution_id"])
         return verb.tell(verb.ask(found.client), as_json=as_json)
     from compozy.cli.context import open_settings
     from compozy.cli.operate import do_here

@@ -10,7 +10,7 @@ from compozy.cli.endings import tell_paused
 from compozy.cli.progress import Progress
 from compozy.cli.results import Document, has_foreign_format, print_execution, print_listing, tell_foreign_format
 from compozy.database.database import Database
-from compozy.database.executions import get_execution, list_executions
+from compozy.database.executions import find_execution_id, get_execution, list_executions
 from compozy.database.status import Status
 from compozy.durable.format import JOURNAL_FORMAT
 from compozy.errors import DatabaseOwnedError, NotFoundError
@@ -23,12 +23,7 @@ _POLL_S = 0.2
 
 def show_list(project: LoadedProject, *, limit: int, statuses: Sequence[Status], as_json: bool) -> None:
     """Print the workflows of a project and their latest executions."""
-    database = open_reading(project)
-    runs: list[Document] = []
-    if database is not None:
-        with database.read() as connection:
-            runs = [execution_document(run) for run in list_executions(connection, limit=limit, statuses=statuses)]
-        close_storage(database)
+    runs = list_runs(project, limit=limit, statuses=statuses)
     workflows = [
         workflow_document(found.config, str(found.file.relative_to(project.root)))
         for found in project.workflows.values()
@@ -36,15 +31,32 @@ def show_list(project: LoadedProject, *, limit: int, statuses: Sequence[Status],
     print_listing(workflows, runs, where=display_location(project), as_json=as_json)
 
 
+def list_runs(
+    project: LoadedProject, *, limit: int, statuses: Sequence[Status] = (), id_prefix: str = ""
+) -> list[Document]:
+    """Return the latest runs, the newest first; none while there is no database."""
+    database = open_reading(project)
+    if database is None:
+        return []
+    try:
+        with database.read() as connection:
+            found = list_executions(connection, limit=limit, statuses=statuses, id_prefix=id_prefix)
+        return [execution_document(run) for run in found]
+    finally:
+        close_storage(database)
+
+
 def show_execution(project: LoadedProject, execution_id: str, *, wait: bool, as_json: bool, quiet: bool) -> int:
-    """Print one execution and its tasks; exit status 1 when it failed.
+    """Print one execution and its tasks; exit status 1 when it failed. The start of its ID is enough.
 
     Raises:
         NotFoundError: there is none of this id.
+        UsageError: several start with it.
     """
     run = _read(project, execution_id)
     if wait and not Status(run["status"]).is_final:
-        run = _wait_for(project, execution_id, Progress(execution_id, quiet=quiet, answered=_answered(run)))
+        found: str = run["execution_id"]
+        run = _wait_for(project, found, Progress(found, quiet=quiet, answered=_answered(run)))
     return print_execution(run, as_json=as_json)
 
 
@@ -57,7 +69,7 @@ def _read(project: LoadedProject, execution_id: str) -> Document:
         )
     try:
         with database.read() as connection:
-            return read_run(connection, execution_id)[1]
+            return read_run(connection, find_execution_id(connection, execution_id))[1]
     finally:
         close_storage(database)
 

@@ -6,7 +6,7 @@ A server is used only when it runs the project of the folder, on the database th
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,14 +32,14 @@ class Search:
         config: what `--config` says.
         overrides: settings from flags, see `project.load`.
         quiet: tell nothing.
-        knows: the document that a server has to have to be asked without a project, `("workflows", "hello")`.
+        knows: asks a server for what it has to have to be asked without a project; None for nothing.
     """
 
     server: str | None
     config: Path | None
     overrides: Mapping[str, tuple[Any, str]] = field(default_factory=dict[str, tuple[Any, str]])
     quiet: bool = False
-    knows: tuple[str, ...] = ()
+    knows: Callable[[Client], object] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,8 +96,8 @@ def find_without_project(search: Search, *, cwd: Path, environ: Mapping[str, str
         hint = "make a project with `compozy init`, name its file with `--config`, or a server with `--server`"
         raise UsageError(f"no {CONFIG_NAME} in {cwd} and no server at {url}", hint=hint) from error
     try:
-        if search.knows:
-            client.get(*search.knows)
+        if search.knows is not None:
+            search.knows(client)
     except NotFoundError as error:
         raise UsageError(
             f"no {CONFIG_NAME} in {cwd}, and the server at {url} runs the project {project['name']!r}: {error.message}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import assert_never
 
@@ -11,7 +11,7 @@ from compozy.cli.verbs import AnyVerb, Approve, Cancel, Pause, Resume, SendSigna
 from compozy.client import Document
 from compozy.clock import monotonic_s
 from compozy.database.database import Database
-from compozy.database.executions import Execution, get_execution
+from compozy.database.executions import Execution, find_execution_id, get_execution
 from compozy.database.executors import list_live_executors
 from compozy.errors import NotFoundError
 from compozy.project.loaded import LoadedProject
@@ -29,6 +29,7 @@ def do_here(project: LoadedProject, verb: AnyVerb) -> Document:
 
     Raises:
         NotFoundError: there is no such execution.
+        UsageError: several start with the ID that was given.
         ConflictError: it is in a state that does not allow it.
     """
     with open_control(project) as database:
@@ -37,7 +38,12 @@ def do_here(project: LoadedProject, verb: AnyVerb) -> Document:
                 f"no execution {verb.execution_id!r}: there are no runs in {display_location(project)} yet",
                 hint="run a workflow first: `compozy workflow run ID`",
             )
-        return asyncio.run(_do(database, verb))
+        return asyncio.run(_find_and_do(database, verb))
+
+
+async def _find_and_do(database: Database, verb: AnyVerb) -> Document:
+    found = await database.read_async(partial(find_execution_id, text=verb.execution_id))
+    return await _do(database, replace(verb, execution_id=found))
 
 
 async def _do(database: Database, verb: AnyVerb) -> Document:

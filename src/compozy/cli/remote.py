@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from types import FrameType
 from typing import Any
 
@@ -17,6 +18,7 @@ from compozy.cli.find import Found
 from compozy.cli.given import RunRequest, name_known_run
 from compozy.cli.output import print_json, print_line, print_note, print_warnings
 from compozy.cli.progress import Follower, Progress
+from compozy.cli.remote_ids import read_execution
 from compozy.cli.results import (
     has_foreign_format,
     is_waiting,
@@ -50,6 +52,8 @@ def run_remotely(found: Found, request: RunRequest) -> int:
             f"note: the project's files changed since the server at {found.client.url} read them; "
             "start it anew to run what they say now"
         )
+    if request.repeats is not None:
+        request = replace(request, repeats=read_execution(found.client, request.repeats)["execution_id"])
     return _RemoteRun(found.client, request).run()
 
 
@@ -63,14 +67,15 @@ def show_remote_list(found: Found, *, limit: int, statuses: Sequence[Status], as
 
 
 def show_remote_execution(found: Found, execution_id: str, *, wait: bool, as_json: bool, quiet: bool) -> int:
-    """Print one execution and its tasks; exit status 1 when it failed.
+    """Print one execution and its tasks; exit status 1 when it failed. The start of its ID is enough.
 
     Raises:
         NotFoundError: there is none of this id.
+        UsageError: several start with it.
     """
-    run = found.client.get("executions", "workflows", execution_id)
+    run = read_execution(found.client, execution_id)
     if wait and not Status(run["status"]).is_final:
-        run = _Watch(found.client, execution_id, quiet=quiet).until_ended()
+        run = _Watch(found.client, run["execution_id"], quiet=quiet).until_ended()
         if has_foreign_format(run):
             tell_foreign_format(run)
     return print_execution(run, as_json=as_json)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import threading
+from dataclasses import replace
 
 from compozy.app import COMMAND, App, concurrency_warning, open_app
 from compozy.cli.endings import INTERRUPTED
@@ -15,7 +16,14 @@ from compozy.cli.output import print_note, print_warnings
 from compozy.cli.progress import Progress
 from compozy.cli.results import is_waiting, print_result, tell_detached
 from compozy.database.database import Database
-from compozy.database.executions import Execution, NewExecution, execution_not_found, get_execution, get_status
+from compozy.database.executions import (
+    Execution,
+    NewExecution,
+    execution_not_found,
+    find_execution_id,
+    get_execution,
+    get_status,
+)
 from compozy.database.status import Status
 from compozy.errors import NotFoundError, RunCanceledError
 from compozy.knowledge.run import check_request, is_ingestion, request_of, start_again
@@ -69,6 +77,7 @@ def _prepare_rerun(project: LoadedProject, request: RunRequest) -> NewExecution:
         raise execution_not_found(wanted.execution_id)
     try:
         with database.read() as connection:
+            wanted = replace(wanted, execution_id=find_execution_id(connection, wanted.execution_id))
             source, tasks = read_source(connection, wanted)
     finally:
         close_storage(database)

@@ -74,11 +74,11 @@ class Resume(Verb):
 
     def say(self, answer: Document) -> int:
         """Print that it goes on, and with whom."""
-        print_line(f"Execution {self.execution_id} resumed")
+        print_line(f"Execution {answer['execution_id']} resumed")
         if answer.get("nobody_executes"):
             print_note(
                 "note: no process executes runs of this project; it goes on with `compozy start`, `compozy worker` or "
-                f"`compozy workflow get {self.execution_id} --wait`"
+                f"`compozy workflow get {answer['execution_id']} --wait`"
             )
         return 0
 
@@ -99,7 +99,7 @@ class SendSignal(Verb):
     def say(self, answer: Document) -> int:
         """Print that it was sent."""
         again = "" if answer["is_new"] else ", as it was before"
-        print_line(f"Signal {answer['name']!r} sent to execution {self.execution_id}{again}")
+        print_line(f"Signal {answer['name']!r} sent to execution {answer['execution_id']}{again}")
         return 0
 
 
@@ -117,7 +117,7 @@ class Approve(Verb):
 
     def say(self, answer: Document) -> int:
         """Print that the answer was taken."""
-        print_line(f"Answer {answer['name']!r} sent to execution {self.execution_id}")
+        print_line(f"Answer {answer['name']!r} sent to execution {answer['execution_id']}")
         return 0
 
 

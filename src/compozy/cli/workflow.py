@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from compozy.cli.complete import complete_executions, complete_workflows
 from compozy.cli.graph import GraphFormat, print_graph
 from compozy.cli.options import (
     ConfigOption,
@@ -27,6 +28,21 @@ from compozy.errors import DatabaseOwnedError, ServerError
 if TYPE_CHECKING:
     from compozy.cli.find import Search
     from compozy.cli.given import RunRequest
+    from compozy.client import Client
+
+WorkflowArgument = Annotated[
+    str, typer.Argument(metavar="ID", help="Workflow to run, or its file.", autocompletion=complete_workflows)
+]
+TimeoutOption = Annotated[
+    str | None,
+    typer.Option("--timeout", metavar="TIME", help="End the run after this time, e.g. 90s.", show_default=False),
+]
+ExecutionArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="EXECUTION", help="Execution ID, or its first characters.", autocompletion=complete_executions
+    ),
+]
 
 workflow_app = typer.Typer(help="Run workflows and look at their executions.", no_args_is_help=True)
 
@@ -36,7 +52,7 @@ DEFAULT_WAIT_FOR_LOCK = "30s"
 @workflow_app.command("run")
 def run_command(
     context: typer.Context,
-    workflow_id: Annotated[str, typer.Argument(metavar="ID", help="Workflow to run, or its file.")],
+    workflow_id: WorkflowArgument,
     given: InputOption = None,
     execution_id: Annotated[
         str | None,
@@ -44,10 +60,7 @@ def run_command(
             "--id", metavar="ID", help="Id of the execution; asking again with it never runs twice.", show_default=False
         ),
     ] = None,
-    timeout: Annotated[
-        str | None,
-        typer.Option("--timeout", metavar="TIME", help="End the run after this time, e.g. 90s.", show_default=False),
-    ] = None,
+    timeout: TimeoutOption = None,
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Return when a server has accepted the run; do not wait.")
     ] = False,
@@ -83,7 +96,8 @@ def run_command(
         as_json=output is Format.json,
         detach=detach,
     )
-    return run_somewhere(context, search_for(context, server, config, overrides, ("workflows", workflow_id)), request)
+    search = search_for(context, server, config, overrides, lambda client: client.get("workflows", workflow_id))
+    return run_somewhere(context, search, request)
 
 
 def run_somewhere(context: typer.Context, search: Search, request: RunRequest) -> int:
@@ -110,7 +124,7 @@ def search_for(
     server: str | None,
     config: Path | None,
     overrides: Mapping[str, tuple[Any, str]],
-    knows: tuple[str, ...] = (),
+    knows: Callable[[Client], object] | None = None,
 ) -> Search:
     """Return what a command says about the server that it wants."""
     from compozy.cli.find import Search
@@ -130,7 +144,7 @@ def _run_here(context: typer.Context, search: Search, request: RunRequest) -> in
 @workflow_app.command("list")
 def list_command(
     context: typer.Context,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Latest executions to show.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", "--last", min=1, max=1000, help="Latest executions to show.")] = 20,
     status: Annotated[
         list[str] | None,
         typer.Option(
@@ -163,7 +177,9 @@ def list_command(
 @workflow_app.command("graph")
 def graph_command(
     context: typer.Context,
-    workflow_id: Annotated[str, typer.Argument(metavar="ID", help="Workflow to draw.")],
+    workflow_id: Annotated[
+        str, typer.Argument(metavar="ID", help="Workflow to draw.", autocompletion=complete_workflows)
+    ],
     server: ServerOption = None,
     kind: Annotated[
         GraphFormat, typer.Option("--format", "-f", help="A tree for the terminal, or Mermaid for documents.")
@@ -176,7 +192,7 @@ def graph_command(
     if server or not _has_files(config or options.config):
         from compozy.cli.find import look
 
-        found = look(search_for(context, server, config, {}, ("workflows", workflow_id)))
+        found = look(search_for(context, server, config, {}, lambda client: client.get("workflows", workflow_id)))
         if found is not None:
             print_graph(found.client.get("workflows", workflow_id, "graph"), kind)
             return
@@ -196,7 +212,7 @@ def _has_files(config: Path | None) -> bool:
 @workflow_app.command("get")
 def get_command(
     context: typer.Context,
-    execution_id: Annotated[str, typer.Argument(metavar="EXECUTION", help="Execution to show.")],
+    execution_id: ExecutionArgument,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended, going on with it if need be.")] = False,
     server: ServerOption = None,
     output: FormatOption = Format.text,
@@ -207,10 +223,11 @@ def get_command(
     """Show one execution and its tasks."""
     from compozy.cli.find import look
     from compozy.cli.remote import show_remote_execution
+    from compozy.cli.remote_ids import read_execution
 
     quiet, as_json = globals_of(context).quiet, output is Format.json
     overrides = database_overrides(db_driver, db_path)
-    search = search_for(context, server, config, overrides, ("executions", "workflows", execution_id))
+    search = search_for(context, server, config, overrides, lambda client: read_execution(client, execution_id))
     if (found := look(search)) is not None:
         return show_remote_execution(found, execution_id, wait=wait, as_json=as_json, quiet=quiet)
     from compozy.cli.context import open_settings

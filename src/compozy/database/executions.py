@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from compozy.clock import now_ms
+from compozy.database.idprefix import MAX_CANDIDATES, choose_by_prefix
 from compozy.database.status import OPEN, Status, sources_of
 from compozy.database.tables import insert_if_new, is_one_of, task_states, workflow_states
 from compozy.errors import NotFoundError, UsageError
@@ -211,6 +212,7 @@ def list_executions(
     limit: int,
     workflow_id: str | None = None,
     statuses: Sequence[Status] = (),
+    id_prefix: str = "",
     before: tuple[int, str] | None = None,
 ) -> list[Execution]:
     """Return the latest `limit` runs, newest first, optionally of one workflow or in some states.
@@ -220,6 +222,7 @@ def list_executions(
         limit: maximum number of runs.
         workflow_id: only runs of this workflow.
         statuses: only runs in one of these states.
+        id_prefix: only runs whose ID starts with this text.
         before: `(created_ms, workflow_exec_id)` of a run; only older runs are returned.
     """
     query = sa.select(workflow_states).order_by(
@@ -229,10 +232,35 @@ def list_executions(
         query = query.where(workflow_states.c.workflow_id == workflow_id)
     if statuses:
         query = query.where(workflow_states.c.status.in_(statuses))
+    if id_prefix:
+        query = query.where(*_starts_with(id_prefix))
     if before is not None:
         key = sa.tuple_(workflow_states.c.created_ms, workflow_states.c.workflow_exec_id)
         query = query.where(key < before)
     return [_execution(row) for row in connection.execute(query.limit(limit)).mappings()]
+
+
+def find_execution_id(connection: sa.Connection, text: str) -> str:
+    """Return the ID of the one run that `text` names, in full or by the start of its ID.
+
+    Raises:
+        NotFoundError: there is none.
+        UsageError: `text` is the start of several.
+    """
+    if get_status(connection, text) is not None:
+        return text
+    query = sa.select(workflow_states.c.workflow_exec_id).where(*_starts_with(text)).limit(MAX_CANDIDATES + 1)
+    newest_first = query.order_by(workflow_states.c.created_ms.desc(), workflow_states.c.workflow_exec_id.desc())
+    found = choose_by_prefix(text, [str(row[0]) for row in connection.execute(newest_first)])
+    if found is None:
+        raise execution_not_found(text)
+    return found
+
+
+def _starts_with(prefix: str) -> tuple[sa.ColumnElement[bool], ...]:
+    # A range of the primary key instead of LIKE, which SQLite takes to mean either case. IDs are printable ASCII.
+    column = workflow_states.c.workflow_exec_id
+    return column >= prefix, column < f"{prefix}\x7f"
 
 
 def list_foreign_format(connection: sa.Connection, *, journal_format: int, limit: int) -> list[Execution]:

@@ -46,6 +46,9 @@ IdempotencyKey = Annotated[
 ]
 Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before.", pattern=CURSOR_PATTERN)]
 Limit = Annotated[int, Query(description="Executions on a page.", ge=1, le=1000)]
+IdPrefix = Annotated[
+    str, Query(description="Only those whose id starts with this text.", pattern=r"^[A-Za-z0-9._:-]{0,128}$")
+]
 Statuses = Annotated[list[Status] | None, Query(alias="status", description="Only those in one of these states.")]
 
 
@@ -177,10 +180,14 @@ async def list_executions(
     cursor: Cursor = None,
     statuses: Statuses = None,
     workflow_id: Annotated[str | None, Query(description="Only those of this workflow.", max_length=256)] = None,
+    id_prefix: IdPrefix = "",
 ) -> JsonResponse:
     """Executions of all workflows, the newest first."""
-    found = await service_of(request).list(limit=limit, cursor=cursor, workflow_id=workflow_id, statuses=statuses or ())
-    return JsonResponse(found)
+    return JsonResponse(
+        await service_of(request).list(
+            limit=limit, cursor=cursor, workflow_id=workflow_id, statuses=statuses or (), id_prefix=id_prefix
+        )
+    )
 
 
 @router.get(

@@ -140,6 +140,7 @@ class Service:
         cursor: str | None = None,
         workflow_id: str | None = None,
         statuses: Sequence[Status] = (),
+        id_prefix: str = "",
     ) -> Document:
         """Return the latest runs, and a cursor for those before them.
 
@@ -148,12 +149,14 @@ class Service:
             cursor: `next_cursor` of the page before; it fits `CURSOR_PATTERN`.
             workflow_id: only runs of this workflow.
             statuses: only runs in one of these states.
+            id_prefix: only runs whose ID starts with this text.
         """
         query = partial(
             list_executions,
             limit=limit + 1,
             workflow_id=workflow_id,
             statuses=statuses,
+            id_prefix=id_prefix,
             before=None if cursor is None else _read_cursor(cursor),
         )
         runs = await self.app.database.read_async(query)

@@ -180,14 +180,14 @@ Error: Invalid value for '--format' / '-f': 'xml' is not one of 'text', 'json'.
         (
             ("workflow", "list", "--limit", "0"),
             snapshot("""\
-Error: Invalid value for '--limit': expected a number that is greater than or equal to 1
+Error: Invalid value for '--limit' / '--last': expected a number that is greater than or equal to 1
   see `compozy workflow list --help`
 """),
         ),
         (
             ("workflow", "list", "--limit", "many"),
             snapshot("""\
-Error: Invalid value for '--limit': expected a whole number
+Error: Invalid value for '--limit' / '--last': expected a whole number
   see `compozy workflow list --help`
 """),
         ),
