@@ -13,6 +13,7 @@ from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.profiles import ModelProfile
 from pydantic_ai.settings import ModelSettings
 
+from compozy.agent.steps import request_step
 from compozy.errors import InternalError
 from compozy.model.call import CallPosition, at_position
 from compozy.model.catalog import ResolvedModel
@@ -20,11 +21,6 @@ from compozy.model.catalog import ResolvedModel
 # Why an answer ended before its end; other reasons are not stored.
 _CUT_OFF = ("length", "content_filter")
 _RESPONSE: TypeAdapter[ModelResponse] = TypeAdapter(ModelResponse)
-
-
-def request_step(path: str) -> str:
-    """Return the name of the steps that record the model requests of the task at `path`."""
-    return f"{path}.model.request"
 
 
 class Checkpoint(Protocol):

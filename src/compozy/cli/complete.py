@@ -40,15 +40,18 @@ def _workflow_ids(context: typer.Context) -> Iterator[str]:
     from compozy.cli.find import current_folder
     from compozy.config.nodes import MappingNode, text_at
     from compozy.config.parse import read_yaml
-    from compozy.project.discover import discover_workflow_files
+    from compozy.project.discover import discover_files
     from compozy.project.sources import find_config_file, read_config
 
     cwd = current_folder()
     config_file = find_config_file(_config(context), cwd=cwd, environ=os.environ)
     read = read_config(config_file, cwd=cwd, flags={}, environ=os.environ)
-    for file in discover_workflow_files(read.node, config_file=config_file, cwd=cwd).files:
+    for file in discover_files(read.node, config_file=config_file, cwd=cwd).files:
         node = read_yaml(file, file=str(file)).node
-        yield (text_at(node, "id") if isinstance(node, MappingNode) else "") or file.stem
+        if not isinstance(node, MappingNode):
+            yield file.stem
+        elif text_at(node, "resource") in {"", "workflow"}:
+            yield text_at(node, "id") or file.stem
 
 
 def _executions(context: typer.Context, incomplete: str) -> Iterator[dict[str, Any]]:

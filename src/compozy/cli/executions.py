@@ -17,6 +17,7 @@ from compozy.errors import DatabaseOwnedError, NotFoundError
 from compozy.project.loaded import LoadedProject
 from compozy.storage import close_storage, display_location, open_reading, open_storage
 from compozy.workflow.documents import execution_document, read_run, workflow_document
+from compozy.workflow.requests import list_requests
 
 _POLL_S = 0.2
 
@@ -46,7 +47,9 @@ def list_runs(
         close_storage(database)
 
 
-def show_execution(project: LoadedProject, execution_id: str, *, wait: bool, as_json: bool, quiet: bool) -> int:
+def show_execution(
+    project: LoadedProject, execution_id: str, *, wait: bool, verbose: bool, as_json: bool, quiet: bool
+) -> int:
     """Print one execution and its tasks; exit status 1 when it failed. The start of its ID is enough.
 
     Raises:
@@ -57,7 +60,8 @@ def show_execution(project: LoadedProject, execution_id: str, *, wait: bool, as_
     if wait and not Status(run["status"]).is_final:
         found: str = run["execution_id"]
         run = _wait_for(project, found, Progress(found, quiet=quiet, answered=_answered(run)))
-    return print_execution(run, as_json=as_json)
+    requests = _read_requests(project, run["execution_id"]) if verbose else None
+    return print_execution(run, requests, as_json=as_json)
 
 
 def _read(project: LoadedProject, execution_id: str) -> Document:
@@ -70,6 +74,16 @@ def _read(project: LoadedProject, execution_id: str) -> Document:
     try:
         with database.read() as connection:
             return read_run(connection, find_execution_id(connection, execution_id))[1]
+    finally:
+        close_storage(database)
+
+
+def _read_requests(project: LoadedProject, execution_id: str) -> list[Document]:
+    database = open_reading(project)
+    if database is None:
+        return []
+    try:
+        return list_requests(database, execution_id)
     finally:
         close_storage(database)
 

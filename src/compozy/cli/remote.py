@@ -66,7 +66,9 @@ def show_remote_list(found: Found, *, limit: int, statuses: Sequence[Status], as
     print_listing(workflows, runs, where=found.where, as_json=as_json)
 
 
-def show_remote_execution(found: Found, execution_id: str, *, wait: bool, as_json: bool, quiet: bool) -> int:
+def show_remote_execution(
+    found: Found, execution_id: str, *, wait: bool, verbose: bool, as_json: bool, quiet: bool
+) -> int:
     """Print one execution and its tasks; exit status 1 when it failed. The start of its ID is enough.
 
     Raises:
@@ -78,7 +80,10 @@ def show_remote_execution(found: Found, execution_id: str, *, wait: bool, as_jso
         run = _Watch(found.client, run["execution_id"], quiet=quiet).until_ended()
         if has_foreign_format(run):
             tell_foreign_format(run)
-    return print_execution(run, as_json=as_json)
+    requests: list[Document] | None = None
+    if verbose:
+        requests = found.client.get("executions", "workflows", run["execution_id"], "requests")["requests"]
+    return print_execution(run, requests, as_json=as_json)
 
 
 class _TerminatedError(BaseException):

@@ -13,6 +13,7 @@ from typing import Any, cast
 from compozy.cli.cutoff import warn_of_cut_off
 from compozy.cli.endings import ENDS, INGESTION, INTERRUPTED, Document, print_failure, tell_paused
 from compozy.cli.output import json_text, print_json, print_line, print_note, print_table
+from compozy.cli.request_results import print_readable, print_requests
 from compozy.config.timespan import format_duration
 from compozy.database.status import Status
 from compozy.durable.format import JOURNAL_FORMAT
@@ -78,13 +79,13 @@ def _with_pages(name: str, pages: set[int]) -> str:
     return f"{name} (p. {', '.join(map(str, sorted(pages)))})" if pages else name
 
 
-def print_execution(run: Document, *, as_json: bool) -> int:
-    """Print a run and its tasks and return the exit status of `workflow get`: 1 when it failed."""
+def print_execution(run: Document, requests: Sequence[Document] | None = None, *, as_json: bool) -> int:
+    """Print a run and its tasks, with its model requests if given; return the exit status of `workflow get`."""
     status = Status(run["status"])
     if as_json:
-        print_json(run)
+        print_json(run if requests is None else {**run, "requests": list(requests)})
     else:
-        _print_execution(run, status)
+        _print_execution(run, status, requests)
     return 1 if status in ENDS else 0
 
 
@@ -101,7 +102,10 @@ def print_listing(workflows: Sequence[Document], runs: Sequence[Document], *, wh
     if not runs:
         print_line(f"No executions in {where} yet.")
         return
-    print_table(("EXECUTION", "WORKFLOW", "STATUS", "STARTED", "TIME"), [_row(run) for run in runs])
+    headings, rows = ["EXECUTION", "WORKFLOW", "STATUS", "STARTED", "TIME"], [_row(run) for run in runs]
+    if any(note for *_, note in rows):
+        headings.append("NOTE")
+    print_table(headings, [row[: len(headings)] for row in rows])
     for run in runs:
         tell_foreign_format(run)
 
@@ -133,7 +137,7 @@ def has_foreign_format(run: Document) -> bool:
     return not Status(run["status"]).is_final and run["journal_format"] != JOURNAL_FORMAT
 
 
-def _print_execution(run: Document, status: Status) -> None:
+def _print_execution(run: Document, status: Status, requests: Sequence[Document] | None) -> None:
     print_line(f"Execution {run['execution_id']}")
     print_line(f"Workflow  {run['workflow_id']}")
     print_line(f"Status    {status.value}")
@@ -150,10 +154,12 @@ def _print_execution(run: Document, status: Status) -> None:
     for task in run["tasks"]:
         _tell_wait(run, task)
         warn_of_cut_off(task["path"], task["usage"])
+    if requests is not None:
+        print_requests(requests)
     if run["requested"] is not None:
         print_line(f"Asked to be {run['requested']}")
     if status is Status.SUCCESS:
-        print_line(f"Result: {json_text(run['output'])}")
+        print_readable("Result", run["output"])
     elif status is Status.MOVED:
         print_line("Moved to another database, where it goes on")
     elif status.is_final:
@@ -161,12 +167,12 @@ def _print_execution(run: Document, status: Status) -> None:
 
 
 def _row(run: Document) -> tuple[str, ...]:
-    status: str = run["status"]
+    note = ""
     if has_foreign_format(run):
-        status = f"{status} (journal format {run['journal_format']})"
-    elif run["origin"] and status == Status.PAUSED:
-        status = f"{status} (imported)"
-    return (run["execution_id"], run["workflow_id"], status, run["started_at"] or "-", _time(run))
+        note = f"journal format {run['journal_format']}"
+    elif run["origin"] and run["status"] == Status.PAUSED:
+        note = "imported"
+    return (run["execution_id"], run["workflow_id"], run["status"], run["started_at"] or "-", _time(run), note)
 
 
 def _shown_tasks(run: Document) -> list[Document]:

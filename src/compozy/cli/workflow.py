@@ -214,6 +214,9 @@ def get_command(
     context: typer.Context,
     execution_id: ExecutionArgument,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended, going on with it if need be.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show the prompt and answer of each model request.")
+    ] = False,
     server: ServerOption = None,
     output: FormatOption = Format.text,
     config: ConfigOption = None,
@@ -229,9 +232,9 @@ def get_command(
     overrides = database_overrides(db_driver, db_path)
     search = search_for(context, server, config, overrides, lambda client: read_execution(client, execution_id))
     if (found := look(search)) is not None:
-        return show_remote_execution(found, execution_id, wait=wait, as_json=as_json, quiet=quiet)
+        return show_remote_execution(found, execution_id, wait=wait, verbose=verbose, as_json=as_json, quiet=quiet)
     from compozy.cli.context import open_settings
     from compozy.cli.executions import show_execution
 
     project = open_settings(context, config, overrides)
-    return show_execution(project, execution_id, wait=wait, as_json=as_json, quiet=quiet)
+    return show_execution(project, execution_id, wait=wait, verbose=verbose, as_json=as_json, quiet=quiet)

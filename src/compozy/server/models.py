@@ -179,6 +179,28 @@ class ExecutionDetail(ExecutionInfo):
     tasks: list[TaskInfo]
 
 
+class ModelRequestInfo(BaseModel):
+    """One request to a model, and its answer."""
+
+    path: str = Field(description="Path of the task.")
+    number: int = Field(description="Number of the request among those of its task, from 1.")
+    provider: str | None
+    model: str | None
+    instructions: str | None = Field(description="Instructions of the agent.")
+    prompt: str | None = Field(description="Prompt of the task. Later requests also hold the answers before them.")
+    answer: str | None = Field(description="Text of the answer, null if the request failed.")
+    finish_reason: str | None
+    input_tokens: int
+    output_tokens: int
+    error: dict[str, Any] | None = Field(description="Why the request failed.")
+
+
+class ModelRequestList(BaseModel):
+    """The recorded model requests of one execution."""
+
+    requests: list[ModelRequestInfo]
+
+
 class SignalSent(BaseModel):
     """A signal that an execution has got."""
 

@@ -15,6 +15,7 @@ from compozy.server.models import (
     CancelBody,
     ExecutionDetail,
     ExecutionList,
+    ModelRequestList,
     ProjectInfo,
     RerunBody,
     SignalBody,
@@ -199,6 +200,17 @@ async def list_executions(
 async def get_execution(request: Request, execution_id: ExecutionId) -> JsonResponse:
     """One execution with its tasks."""
     return JsonResponse(await service_of(request).get(execution_id))
+
+
+@router.get(
+    "/executions/workflows/{execution_id}/requests",
+    response_model=ModelRequestList,
+    responses=problems(404),
+    tags=["executions"],
+)
+async def list_model_requests(request: Request, execution_id: ExecutionId) -> JsonResponse:
+    """The recorded model requests of one execution: prompts and answers, in the order in which they were recorded."""
+    return JsonResponse(await service_of(request).requests(execution_id))
 
 
 @router.post(

@@ -37,6 +37,7 @@ from compozy.schema.worker import validate_in_worker
 from compozy.workflow.documents import execution_document, read_run, workflow_document
 from compozy.workflow.graph import graph_document
 from compozy.workflow.operate import approve, cancel, pause, resume, signal
+from compozy.workflow.requests import list_requests
 from compozy.workflow.rerun import RerunRequest, prepare_ingestion_again, prepare_rerun, read_source
 from compozy.workflow.start import check_same_run, prepare_run, start_run
 
@@ -132,6 +133,15 @@ class Service:
         if not is_execution_id(execution_id):
             raise execution_not_found(execution_id)
         return (await self._read(execution_id))[1]
+
+    async def requests(self, execution_id: str) -> Document:
+        """Return the model requests of a run that are recorded.
+
+        Raises:
+            NotFoundError: there is none of this id.
+        """
+        await self.get(execution_id)
+        return {"requests": await asyncio.to_thread(list_requests, self.app.database, execution_id)}
 
     async def list(
         self,

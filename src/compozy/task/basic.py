@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from compozy.agent.config import AgentConfig
+from compozy.agent.steps import request_step
 from compozy.database.tasks import store_usage
 from compozy.durable.context import current_run
 from compozy.durable.step import step
@@ -107,7 +108,6 @@ async def _ask(call: TaskRun, task: BasicTask, output: dict[str, Any] | None) ->
     # At first use: a server is ready before the libraries of models are loaded.
     catalog = call.run.catalog
     await load_agents(catalog)
-    from compozy.agent.checkpoint import request_step
     from compozy.agent.run import AgentRequest, run_agent
 
     # By the attempts before this one; a replay comes to the same number.
@@ -128,7 +128,7 @@ async def _ask(call: TaskRun, task: BasicTask, output: dict[str, Any] | None) ->
 
 async def _count(call: TaskRun, name: str, request: Callable[[], Awaitable[JsonValue]]) -> JsonValue:
     """Run a step of the agent; what a model request has cost is in the row of the task as soon as it is recorded."""
-    from compozy.agent.checkpoint import request_step, usage_of
+    from compozy.agent.checkpoint import usage_of
 
     if name != request_step(call.path):
         return await step(name, request)

@@ -80,7 +80,8 @@ def test_export_import_verify(cli: RunCli, project: Path) -> None:
     shown = cli("workflow", "get", "waits", "--db-path", "./data/b.db").out
     assert "Status    PAUSED\n" in shown
     assert re.search(r"From      sqlite \./data/compozy\.db, exported 20..-..-..T..:..:..\....Z\n", shown)
-    assert "PAUSED (imported)" in cli("workflow", "list", "--db-path", "./data/b.db").out
+    listed = cli("workflow", "list", "--db-path", "./data/b.db").out
+    assert re.search(r"  PAUSED +\S+ +\S+ +imported\n", listed)
 
 
 def test_a_pipe_from_one_database_to_another(cli: RunCli, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,63 @@
+"""The model requests of a run as JSON, from its tasks and its journal: what was asked, and what each answer said."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from compozy.agent.steps import path_of_request
+from compozy.database.database import Database
+from compozy.database.tasks import TaskState, list_tasks
+from compozy.durable.journal import has_journal
+from compozy.durable.step import load_recorded
+
+
+def list_requests(database: Database, execution_id: str) -> list[dict[str, Any]]:
+    """Return the recorded model requests of a run, in the order in which they were recorded.
+
+    `prompt` and `instructions` are those of the task. After an answer that does not fit the task's schema, the model
+    is asked again with that answer and its problems; `number` counts the requests of a task from 1.
+
+    Raises:
+        DatabaseError: the database refused, or the journal holds a step that Compozy did not write.
+    """
+    with database.read() as connection:
+        if not has_journal(database, connection):
+            return []
+        tasks = {task.path: task for task in list_tasks(connection, execution_id)}
+    numbers: Counter[str] = Counter()
+    documents: list[dict[str, Any]] = []
+    for recorded in sorted(load_recorded(database, execution_id), key=lambda step: step.function_id):
+        path = path_of_request(recorded.name)
+        if path is None:
+            continue
+        numbers[path] += 1
+        outcome: dict[str, Any] = recorded.output or {}
+        documents.append(_document(path, numbers[path], tasks.get(path), outcome))
+    return documents
+
+
+def _document(path: str, number: int, task: TaskState | None, outcome: dict[str, Any]) -> dict[str, Any]:
+    shown: dict[str, Any] = (task.input if task is not None else None) or {}
+    value: dict[str, Any] = outcome.get("value") or {}
+    response: dict[str, Any] = value.get("response") or {}
+    usage: dict[str, Any] = response.get("usage") or {}
+    return {
+        "path": path,
+        "number": number,
+        "provider": value.get("provider"),
+        "model": value.get("model"),
+        "instructions": shown.get("instructions"),
+        "prompt": shown.get("prompt"),
+        "answer": _text(response) if response else None,
+        "finish_reason": response.get("finish_reason"),
+        "input_tokens": usage.get("input_tokens", 0),
+        "output_tokens": usage.get("output_tokens", 0),
+        "error": outcome.get("error"),
+    }
+
+
+def _text(response: dict[str, Any]) -> str:
+    """Return the text of an answer, without the model's reasoning."""
+    parts: list[dict[str, Any]] = response.get("parts") or []
+    return "".join(str(part.get("content", "")) for part in parts if part.get("part_kind") == "text")
