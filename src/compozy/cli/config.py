@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from compozy.cli.options import ConfigOption, DriverOption, Format, FormatOption, PathOption, database_overrides
 from compozy.cli.output import print_json, print_line, print_table, print_warnings
+from compozy.errors import Diagnostic, ProjectError
+
+
+class ValidateFormat(StrEnum):
+    """How the errors of a project are written."""
+
+    text = "text"
+    json = "json"
+    sarif = "sarif"
+    github = "github"
+
 
 config_app = typer.Typer(help="Check the project's files and show its settings.", no_args_is_help=True)
 
@@ -15,25 +28,47 @@ config_app = typer.Typer(help="Check the project's files and show its settings."
 @config_app.command("validate")
 def validate_command(
     context: typer.Context,
-    output: FormatOption = Format.text,
+    output: Annotated[
+        ValidateFormat, typer.Option("--format", "-f", help="Output; sarif and github are for CI.")
+    ] = ValidateFormat.text,
     config: ConfigOption = None,
     db_driver: DriverOption = None,
     db_path: PathOption = None,
-) -> None:
+) -> int:
     """Check every file of the project and tell all problems at once; exit status 5 when there are any."""
     from compozy.app import knowledge_of
     from compozy.cli.context import open_project
     from compozy.project.advice import warnings_of
 
-    project = open_project(context, config, database_overrides(db_driver, db_path))
+    try:
+        project = open_project(context, config, database_overrides(db_driver, db_path))
+    except ProjectError as error:
+        if output in {ValidateFormat.sarif, ValidateFormat.github}:
+            _print_annotations(error.diagnostics, output)
+            return error.exit_status
+        raise
     warnings = warnings_of(knowledge_of(project))
-    if output is Format.json:
+    if output is ValidateFormat.json:
         document = {"valid": True, "project": project.name, "workflows": list(project.workflows)}
         print_json({**document, "warnings": warnings})
-        return
+        return 0
+    if output is ValidateFormat.sarif:
+        _print_annotations((), output)
+        return 0
     print_warnings(warnings)
     count = len(project.workflows)
     print_line(f"{project.file.name} is valid: project {project.name!r}, {count} workflow{'s' if count != 1 else ''}")
+    return 0
+
+
+def _print_annotations(faults: Sequence[Diagnostic], output: ValidateFormat) -> None:
+    from compozy.cli.annotations import github_commands, sarif_document
+
+    if output is ValidateFormat.sarif:
+        print_json(sarif_document(faults))
+        return
+    for line in github_commands(faults):
+        print_line(line)
 
 
 @config_app.command("show")
