@@ -1,4 +1,4 @@
-"""The front of the language: compile a text, evaluate it, ask what it reads."""
+"""Compiles and evaluates expressions, and finds the variables that they read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from compozy.expression.machine import Machine
 from compozy.expression.nodes import Literal, Node
 from compozy.expression.parser import parse
 from compozy.expression.references import Reference, find_references
-from compozy.expression.tokens import SyntaxFault
+from compozy.expression.tokens import ExpressionSyntax
 from compozy.expression.truth import never_true_or_false
 from compozy.expression.values import Fail, show, to_json, type_words
 
@@ -24,7 +24,7 @@ _LONGEST_SHOWN = 60
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
-    """What is wrong with a text at `offset`; `hint` is "" when there is nothing to say."""
+    """A problem of an expression at `offset`; `hint` says how to fix it, or is ""."""
 
     message: str
     offset: int
@@ -33,48 +33,48 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Expression:
-    """A compiled expression; `compile` makes it. It holds no data and may be used by several threads at once."""
+    """A compiled expression, from `compile`. It holds no data and is safe for concurrent use by several threads."""
 
     text: str
     tree: Node
 
     @property
     def references(self) -> tuple[Reference, ...]:
-        """Every path that is read of the variables, in the order of the text."""
+        """Every path that the expression reads from its variables, in text order."""
         return find_references(self.tree)
 
 
 def compile(text: str, *, name: str = "expression", locate: Locate | None = None) -> Expression:  # noqa: A001
-    """Return the compiled expression; the last 1024 of them are kept.
+    """Compile an expression; the last 1024 are cached.
 
     Args:
         text: at most 10 000 characters.
-        name: stands in messages where no place is known.
-        locate: gives the place in a file for an offset in `text`; errors then carry it.
+        name: used in messages without a location.
+        locate: maps an offset in `text` to its location in a file; errors then carry the location.
 
     Raises:
-        ExpressionSyntaxError: the text is no expression.
+        ExpressionSyntaxError: the text is not a valid expression.
     """
     try:
         return _compile(text)
-    except SyntaxFault as fault:
+    except ExpressionSyntax as fault:
         raise _error(ExpressionSyntaxError, fault, text, name, locate) from None
 
 
 def check(text: str) -> list[Problem]:
-    """Return what is wrong with `text`: nothing, or the first thing; a blank one is fine, it means true."""
+    """Return the first problem of `text`, or nothing; a blank text is valid and means true."""
     try:
         if text.strip():
             _compile(text)
-    except SyntaxFault as fault:
+    except ExpressionSyntax as fault:
         return [Problem(message=fault.message, offset=fault.offset, hint=fault.hint)]
     return []
 
 
 def check_condition(text: str) -> list[Problem]:
-    """Return what keeps `text` from ever being a condition, whatever the variables are: nothing, or the first thing.
+    """Return the first reason why `text` can never be a condition, whatever the variables are, or nothing.
 
-    One that reads no variable is evaluated.
+    An expression without variables is evaluated.
     """
     problems = check(text)
     if problems or not text.strip():
@@ -83,7 +83,7 @@ def check_condition(text: str) -> list[Problem]:
     part = never_true_or_false(expression.tree)
     if part is not None:
         is_whole = part is expression.tree
-        words = "it is never true or false" if is_whole else "a part of it has to be true or false, and never is"
+        words = "it is never true or false" if is_whole else "this part must be true or false, but never is"
         return [Problem(message=words, offset=part.offset, hint=_bool_hint(text) if is_whole else "")]
     if expression.references:
         return []
@@ -108,18 +108,18 @@ def evaluate(
     locate: Locate | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Any:
-    """Return the value of `text` as JSON: whole numbers stay whole, times and durations become text.
+    """Evaluate `text` and return its value as JSON: integers stay integers, times and durations become text.
 
     Args:
         text: the expression.
-        variables: JSON values by name; they are never changed.
-        name: stands in messages where no place is known.
-        locate: gives the place in a file for an offset in `text`; errors then carry it.
-        limits: what the evaluation may use up.
+        variables: JSON values by name; they are not changed.
+        name: used in messages without a location.
+        locate: maps an offset in `text` to its location in a file; errors then carry the location.
+        limits: resource limits of the evaluation.
 
     Raises:
-        ExpressionSyntaxError: the text is no expression.
-        ExpressionError: it cannot be evaluated with these variables, or takes too long.
+        ExpressionSyntaxError: the text is not a valid expression.
+        ExpressionError: it cannot be evaluated with these variables, or exceeds the limits.
     """
     tree = compile(text, name=name, locate=locate).tree
     budget = Budget(limits)
@@ -129,7 +129,7 @@ def evaluate(
     except Fail as fail:
         raise _error(ExpressionError, fail, text, name, locate) from fail.__cause__
     except (Exhausted, RecursionError) as error:
-        message = str(error) if isinstance(error, Exhausted) else "the values are nested too deep"
+        message = str(error) if isinstance(error, Exhausted) else "the values are nested too deeply"
         raise _error(ExpressionError, Fail(message, offset=0), text, name, locate) from None
     return value
 
@@ -142,10 +142,10 @@ def evaluate_condition(
     locate: Locate | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> bool:
-    """Return whether `text` is true; a blank one is.
+    """Return whether `text` is true; a blank text is.
 
     Raises:
-        ExpressionError: as `evaluate`, or its value is neither true nor false.
+        ExpressionError: as for `evaluate`, or the value is neither true nor false.
     """
     if not text.strip():
         return True
@@ -167,11 +167,11 @@ def _compile(text: str) -> Expression:
 def _bool_hint(text: str) -> str:
     tree = _compile(text).tree
     is_quoted = isinstance(tree, Literal) and tree.value in ("true", "false")
-    return "leave out the inner quotes" if is_quoted else "compare it, such as `a == b`"
+    return "remove the inner quotes" if is_quoted else "compare it, such as `a == b`"
 
 
 def _error(
-    kind: type[ExpressionError], fault: Fail | SyntaxFault, text: str, name: str, locate: Locate | None
+    kind: type[ExpressionError], fault: Fail | ExpressionSyntax, text: str, name: str, locate: Locate | None
 ) -> ExpressionError:
     offset = max(fault.offset, 0)
     location = locate(offset) if locate else None

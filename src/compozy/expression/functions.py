@@ -1,4 +1,4 @@
-"""CEL's functions. Each takes the budget and its values, the value before the dot first."""
+"""CEL's functions. Each takes the budget and its arguments; the value before the dot is the first argument."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _TIME = regex.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[
 
 
 def call(function: str, args: list[Any], budget: Budget) -> Any:
-    """Return the value of `function`, which is one of FUNCTIONS or METHODS; raises Fail."""
+    """Call `function`, a name in FUNCTIONS or METHODS; raises Fail."""
     return _CALLS[function](budget, *args)
 
 
@@ -65,7 +65,7 @@ def _matches(budget: Budget, text: Any, pattern: Any) -> bool:
     try:
         return _pattern(pattern).search(text, timeout=budget.regex_s()) is not None
     except (PatternError, regex.error, RecursionError, OverflowError) as error:
-        raise Fail(f"{show(pattern)} is no regular expression: {error}") from error
+        raise Fail(f"{show(pattern)} is not a regular expression: {error}") from error
     except TimeoutError as error:
         raise Fail(f"the regular expression {show(pattern)} takes too long") from error
 
@@ -82,11 +82,11 @@ def _int(budget: Budget, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise _wrong("int", "a number, text or a time", value)
     try:
-        # Text with a fraction is none, as in CEL; neither are the blanks and underscores that Python allows.
+        # Fractions, blanks and underscores are not accepted: unlike Python, CEL does not allow them.
         is_odd = isinstance(value, str) and not regex.fullmatch(r"[+-]?[0-9]{1,19}", value)
-        return int(checked(int(value))) if not is_odd else _refuse(f"int: {show(value)} is no whole number")
+        return int(checked(int(value))) if not is_odd else _refuse(f"int: {show(value)} is not a whole number")
     except (ValueError, OverflowError) as error:
-        raise Fail(f"int: {show(value)} is no whole number") from error
+        raise Fail(f"int: {show(value)} is not a whole number") from error
 
 
 def _uint(budget: Budget, value: Any) -> int:
@@ -100,9 +100,9 @@ def _double(budget: Budget, value: Any) -> float:
         raise _wrong("double", "a number or text", value)
     try:
         is_odd = isinstance(value, str) and ("_" in value or value != value.strip())
-        return float(value) if not is_odd else _refuse(f"double: {show(value)} is no number")
+        return float(value) if not is_odd else _refuse(f"double: {show(value)} is not a number")
     except (ValueError, OverflowError) as error:
-        raise Fail(f"double: {show(value)} is no number") from error
+        raise Fail(f"double: {show(value)} is not a number") from error
 
 
 def _string(budget: Budget, value: Any) -> str:
@@ -117,7 +117,7 @@ def _string(budget: Budget, value: Any) -> str:
         try:
             return value.decode()
         except UnicodeDecodeError as error:
-            raise Fail("string: the bytes are no UTF-8") from error
+            raise Fail("string: the bytes are not UTF-8") from error
     if isinstance(value, datetime):
         return show_time(value)
     if isinstance(value, timedelta):
@@ -153,7 +153,7 @@ def _timestamp(budget: Budget, value: Any) -> datetime:
         if isinstance(value, int) and not isinstance(value, bool):
             return datetime.fromtimestamp(value, UTC)
     except (ValueError, OverflowError, OSError) as error:
-        raise Fail(f"timestamp: {show(value)} is no time") from error
+        raise Fail(f"timestamp: {show(value)} is not a time") from error
     raise Fail(f"timestamp: expected a time such as '2026-01-31T12:00:00Z', got {show(value)}")
 
 
@@ -171,14 +171,14 @@ def _duration(budget: Budget, value: Any) -> timedelta:
 
 
 def _part_of_time(name: str, read: Callable[[datetime], int], span: float | None) -> Callable[..., int]:
-    """Return the function `name`; `span` is how many seconds its unit has, where durations have it too."""
+    """Return the function `name`; `span` is the number of seconds in its unit, if it also accepts durations."""
 
     def run(budget: Budget, value: Any, zone: Any = "UTC") -> int:
         del budget
         if isinstance(value, timedelta) and span is not None:
             return int(value.total_seconds() / span)
         if not isinstance(value, datetime):
-            raise _wrong(name, "a time", value, "timestamp(...) makes one of text")
+            raise _wrong(name, "a time", value, "convert text with timestamp(...)")
         return read(value.astimezone(_zone(zone)))
 
     return run
@@ -192,7 +192,7 @@ def _zone(name: Any) -> tzinfo:
             return moment.tzinfo or UTC
         return ZoneInfo(str(name))
     except (ValueError, OSError, LookupError) as error:
-        raise Fail(f"there is no time zone {show(name)}") from error
+        raise Fail(f"unknown time zone {show(name)}") from error
 
 
 def _dyn(budget: Budget, value: Any) -> Any:
@@ -246,10 +246,10 @@ _CALLS: dict[str, Callable[..., Any]] = {
 
 _CONVERSIONS = ("int", "uint", "double", "string", "bool", "bytes", "timestamp", "duration", "dyn", "type")
 FUNCTIONS: dict[str, tuple[int, ...]] = {"size": (1,), "matches": (2,), **dict.fromkeys(_CONVERSIONS, (1,))}
-"""How many arguments a function takes."""
+"""The number of arguments that a function accepts."""
 METHODS: dict[str, tuple[int, ...]] = {
     "size": (0,),
     **dict.fromkeys(("contains", "startsWith", "endsWith", "matches"), (1,)),
     **dict.fromkeys(_TIME_PARTS, (0, 1)),
 }
-"""The same for those that follow a value."""
+"""The number of arguments that a method accepts."""

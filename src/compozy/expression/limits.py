@@ -1,4 +1,4 @@
-"""What one evaluation may use up, and the counting of it."""
+"""Resource limits of one evaluation, and their accounting."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from compozy.clock import monotonic_s
 
 MAX_LENGTH = 10_000
-"""Characters of an expression."""
+"""Maximum characters of an expression."""
 MAX_NESTING = 32
-"""Parentheses, lists, maps, calls and macros inside one another."""
+"""Maximum nesting of parentheses, lists, maps, calls and macros."""
 _LOOK_EVERY = 256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """Bounds of one evaluation: parts that are evaluated, characters and items that are made, seconds."""
+    """Limits of one evaluation: evaluated parts, created characters and items, seconds."""
 
     steps: int = 250_000
     built: int = 10_000_000
@@ -28,11 +28,11 @@ DEFAULT_LIMITS = Limits()
 
 
 class Exhausted(Exception):
-    """A bound was passed. It is never forgiven, not even behind `||`."""
+    """A limit was exceeded. Never ignored, not even by `||`."""
 
 
 class Budget:
-    """Counts what one evaluation uses; each method raises Exhausted once a bound is passed."""
+    """Counts the resources of one evaluation; each method raises Exhausted when a limit is exceeded."""
 
     __slots__ = ("built", "deadline_s", "limits", "look_at", "steps")
 
@@ -44,7 +44,7 @@ class Budget:
         self.deadline_s = monotonic_s() + limits.time_s
 
     def spend(self, steps: int = 1) -> None:
-        """Count parts that are evaluated, or values that are compared."""
+        """Count evaluated parts, or compared values."""
         self.steps += steps
         if self.steps < self.look_at:
             return
@@ -54,24 +54,24 @@ class Budget:
         self.left_s()
 
     def build(self, size: int) -> None:
-        """Count characters or items before they are made."""
+        """Count characters or items before they are created."""
         self.built += size
         if self.built > self.limits.built:
-            raise Exhausted(f"the expression makes more than {self.limits.built} characters and items")
+            raise Exhausted(f"the expression creates more than {self.limits.built} characters and items")
 
     def walk(self, size: int) -> None:
-        """Refuse a text that is too long to look at each character."""
+        """Refuse a text that is too long to scan."""
         if size > self.limits.walked:
-            raise Exhausted(f"text of more than {self.limits.walked} characters, each of which is looked at")
+            raise Exhausted(f"text of more than {self.limits.walked} characters is too long to scan")
         self.left_s()
 
     def left_s(self) -> float:
-        """Return the seconds that are left."""
+        """Return the remaining seconds."""
         left = self.deadline_s - monotonic_s()
         if left <= 0:
             raise Exhausted(f"the expression takes longer than {self.limits.time_s:g} s")
         return left
 
     def regex_s(self) -> float:
-        """Return the seconds that one regular expression may take now."""
+        """Return the seconds that a regular expression may take now."""
         return max(min(self.left_s(), self.limits.regex_s), 0.001)

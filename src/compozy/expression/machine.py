@@ -1,4 +1,4 @@
-"""Evaluates the tree of an expression."""
+"""Evaluates the syntax tree of an expression."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class Machine:
         self.text = text
         self.variables = variables
         self.budget = budget
-        # Those that macros bind.
+        # Variables bound by macros.
         self.bound: dict[str, Any] = {}
 
     def value(self, node: Node) -> Any:
-        """Return the value of `node`; raises Fail or Exhausted."""
+        """Evaluate `node`; raises Fail or Exhausted."""
         self.budget.spend()
         try:
             return _EVALUATE[type(node)](self, node)
@@ -55,35 +55,35 @@ class Machine:
             raise
 
     def name(self, node: Name) -> Any:
-        """Return the value of a variable, or a type."""
+        """Evaluate a variable or a type name."""
         for variables in (self.bound, self.variables):
             if node.name in variables:
                 return variables[node.name]
         if node.name in TYPES:
             return Type("int" if node.name == "uint" else node.name)
-        hint = suggest(node.name, self.variables) or f'text is written in quotes: "{node.joined or node.name}"'
-        raise Fail(f"there is no variable {node.name!r}", hint=hint)
+        hint = suggest(node.name, self.variables) or f'write text in quotes: "{node.joined or node.name}"'
+        raise Fail(f"unknown variable {node.name!r}", hint=hint)
 
     def list_of(self, node: ListOf) -> list[Any]:
-        """Return a list that is written out."""
+        """Evaluate a list literal."""
         self.budget.build(len(node.items))
         return [self.value(item) for item in node.items]
 
     def map_of(self, node: MapOf) -> dict[Any, Any]:
-        """Return a map that is written out."""
+        """Evaluate a map literal."""
         self.budget.build(len(node.entries))
         found: dict[Any, Any] = {}
         for key_node, value_node in node.entries:
             key = self.value(key_node)
             if not _is_key(key):
-                raise Fail(f"the key of a map is text, got {type_words(key)}", offset=key_node.offset)
+                raise Fail(f"a map key must be text, got {type_words(key)}", offset=key_node.offset)
             if key in found:
-                raise Fail(f"the map has the key {show(key)} twice", offset=key_node.offset)
+                raise Fail(f"duplicate map key {show(key)}", offset=key_node.offset)
             found[key] = self.value(value_node)
         return found
 
     def call(self, node: Call) -> Any:
-        """Return the value of a function."""
+        """Evaluate a function call."""
         return call(node.function, [self.value(arg) for arg in node.args], self.budget)
 
     def has(self, node: Has) -> bool:
@@ -94,7 +94,7 @@ class Machine:
         return node.field in above
 
     def path(self, node: Path) -> Any:
-        """Return a value with all that follows it."""
+        """Evaluate a value with the fields, indexes and calls that follow it."""
         value = self.value(node.first)
         end = node.steps[0].offset
         for step in node.steps:
@@ -109,7 +109,7 @@ class Machine:
         return value
 
     def step(self, value: Any, step: PathStep, path: str) -> Any:
-        """Return what one step makes of `value`, which is written as `path`."""
+        """Apply one step to `value`; `path` is the text of `value`."""
         if isinstance(step, Field):
             if not is_map(value):
                 raise Fail(f"cannot read .{step.name} of {_short(path)}, which is {type_words(value)}")
@@ -121,20 +121,20 @@ class Machine:
         return call(step.function, [value, *(self.value(arg) for arg in step.args)], self.budget)
 
     def prefixed(self, node: Prefixed) -> Any:
-        """Return the opposite of a value."""
+        """Evaluate a negation."""
         value = self.value(node.operand)
         if node.sign == "!":
             if not isinstance(value, bool):
-                raise Fail(f"! takes true or false, got {type_words(value)}")
+                raise Fail(f"! requires true or false, got {type_words(value)}")
             return value ^ bool(node.count % 2)
         if isinstance(value, timedelta):
             return value if node.count % 2 == 0 else -value
         if not is_number(value):
-            raise Fail(f"- takes a number, got {type_words(value)}")
+            raise Fail(f"- requires a number, got {type_words(value)}")
         return checked(value if node.count % 2 == 0 else -value)
 
     def chain(self, node: Chain) -> Any:
-        """Return the value of operators of one rank, from left to right."""
+        """Evaluate operators of the same precedence, from left to right."""
         value = self.value(node.first)
         for sign, offset, operand in node.rest:
             other = self.value(operand)
@@ -148,12 +148,12 @@ class Machine:
         return value
 
     def logic(self, node: Logic) -> bool:
-        """Return `a && b` or `a || b`; what fails is forgiven when another operand decides."""
+        """Evaluate `a && b` or `a || b`; an error is ignored if another operand decides."""
         decisive = node.sign == "||"
         return self.decide(((operand, None) for operand in node.operands), node.sign, decisive=decisive)
 
     def decide(self, operands: Iterator[tuple[Node, Any]], sign: str, *, decisive: bool) -> bool:
-        """Return `decisive` as soon as an operand is; the iterator may bind a variable before it yields."""
+        """Return `decisive` as soon as an operand has that value; the iterator may bind a variable before it yields."""
         failure: Fail | None = None
         for operand, _ in operands:
             try:
@@ -166,21 +166,21 @@ class Machine:
         return not decisive
 
     def truth(self, node: Node, sign: str) -> bool:
-        """Return the value of `node`, which has to be true or false."""
+        """Evaluate `node`, which must be true or false."""
         value = self.value(node)
         if not isinstance(value, bool):
-            raise Fail(f"{sign} takes true or false, got {type_words(value)}", offset=node.offset)
+            raise Fail(f"{sign} requires true or false, got {type_words(value)}", offset=node.offset)
         return value
 
     def choice(self, node: Choice) -> Any:
-        """Return the value of the first case that is true."""
+        """Evaluate the first case whose condition is true."""
         for condition, value in node.cases:
             if self.truth(condition, "? :"):
                 return self.value(value)
         return self.value(node.otherwise)
 
     def each(self, step: Macro, items: list[Any]) -> Iterator[Any]:
-        """Yield the items, each bound to the variable of the macro."""
+        """Yield the items, each bound to the macro's variable."""
         outer = dict(self.bound)
         try:
             for item in items:
@@ -229,26 +229,26 @@ def _items(value: Any, macro: str) -> list[Any]:
 def _at(value: Any, key: Any, path: str) -> Any:
     if is_map(value):
         if not _is_key(key):
-            raise Fail(f"the key of a map is text, got {type_words(key)}")
+            raise Fail(f"a map key must be text, got {type_words(key)}")
         return value[key] if key in value else _no_key(value, key, path, "")
     if not is_list(value):
         raise Fail(f"cannot read [{show(key)}] of {_short(path)}, which is {type_words(value)}")
     if not is_number(key) or key != int(key):
-        raise Fail(f"the index of a list is a whole number, got {type_words(key)}")
+        raise Fail(f"a list index must be a whole number, got {type_words(key)}")
     if not 0 <= key < len(value):
-        raise Fail(f"{_short(path)} has no item {show(key)}, it has {len(value)}")
+        raise Fail(f"{_short(path)} has no item {show(key)}; its length is {len(value)}")
     return value[int(key)]
 
 
 def _is_key(key: Any) -> bool:
-    # Not true and false, which are 1 and 0 to Python.
+    # Excludes true and false, which are 1 and 0 in Python.
     return isinstance(key, (str, int)) and not isinstance(key, bool)
 
 
 def _no_key(value: Mapping[Any, Any], key: Any, path: str, joined: str) -> Any:
     names = [name for name in value if isinstance(name, str)]
     if joined and joined in value:
-        hint = f'a name with a hyphen is written in brackets: {path}["{joined}"]'
+        hint = f'write a name with a hyphen in brackets: {path}["{joined}"]'
     else:
         shown = ", ".join(names[:_SHOWN_KEYS]) + (", ..." if len(names) > _SHOWN_KEYS else "")
         hint = suggest(str(key), names) or (f"it has {shown}" if names else "it is empty")
@@ -274,7 +274,7 @@ def _compare(sign: str, test: Callable[[Any, Any], bool]) -> Callable[[Budget, A
 def _number_hint(left: Any, right: Any) -> str:
     texts = sum(isinstance(value, str) for value in (left, right))
     numbers = sum(is_number(value) for value in (left, right))
-    return "`double(a)` reads text as a number, `string(a)` writes it" if texts and numbers else ""
+    return "convert text with `double(a)`, or numbers with `string(a)`" if texts and numbers else ""
 
 
 def _in(budget: Budget, left: Any, right: Any) -> bool:
@@ -282,8 +282,8 @@ def _in(budget: Budget, left: Any, right: Any) -> bool:
         return _is_key(left) and left in right
     if is_list(right):
         return any(equal(left, item, budget) for item in right)
-    hint = "for a part of a text write `text.contains(part)`" if isinstance(right, str) else ""
-    raise Fail(f"in takes a list or a map, got {type_words(right)}", hint=hint)
+    hint = "to search in text, write `text.contains(part)`" if isinstance(right, str) else ""
+    raise Fail(f"in requires a list or a map, got {type_words(right)}", hint=hint)
 
 
 def _add(budget: Budget, left: Any, right: Any) -> Any:
@@ -314,21 +314,21 @@ def _subtract(budget: Budget, left: Any, right: Any) -> Any:
         return left - right
     if isinstance(left, timedelta) and isinstance(right, timedelta):
         return left - right
-    raise Fail(f"- cannot take {type_words(right)} from {type_words(left)}")
+    raise Fail(f"- cannot subtract {type_words(right)} from {type_words(left)}")
 
 
 def _multiply(budget: Budget, left: Any, right: Any) -> Any:
     del budget
     if is_number(left) and is_number(right):
         return checked(left * right)
-    raise Fail(f"* takes numbers, got {type_words(left)} and {type_words(right)}")
+    raise Fail(f"* requires numbers, got {type_words(left)} and {type_words(right)}")
 
 
 def _divide(budget: Budget, left: Any, right: Any) -> Any:
     del budget
     _check_divisor("/", left, right)
     if isinstance(left, int) and isinstance(right, int):
-        # Toward zero, as in C.
+        # Rounds toward zero, as in C.
         return checked(abs(left) // abs(right) * (1 if (left < 0) == (right < 0) else -1))
     if right == 0:
         return math.nan if left == 0 or left != left else math.copysign(math.inf, left) * math.copysign(1, right)
@@ -340,12 +340,12 @@ def _remainder(budget: Budget, left: Any, right: Any) -> Any:
     _check_divisor("%", left, right)
     if isinstance(left, int) and isinstance(right, int):
         return int(math.copysign(1, left)) * (abs(left) % abs(right))
-    raise Fail("% takes whole numbers, got a number with a fraction")
+    raise Fail("% requires whole numbers, got a number with a fraction")
 
 
 def _check_divisor(sign: str, left: Any, right: Any) -> None:
     if not is_number(left) or not is_number(right):
-        raise Fail(f"{sign} takes numbers, got {type_words(left)} and {type_words(right)}")
+        raise Fail(f"{sign} requires numbers, got {type_words(left)} and {type_words(right)}")
     if isinstance(left, int) and right == 0 and isinstance(right, int):
         raise Fail(f"{sign} by zero")
 

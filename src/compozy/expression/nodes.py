@@ -1,7 +1,7 @@
-"""The tree of an expression. `offset` is where a part stands in the text.
+"""The syntax tree of an expression. `offset` is the position of a node in the text.
 
-Operators of one rank, and what follows a value (`.a[0].size()`), are lists and not nested pairs: the depth of the tree
-is the nesting that the author wrote, and nothing recurses deeper than that.
+Operators of the same precedence, and what follows a value (`.a[0].size()`), are lists and not nested pairs: the depth
+of the tree is the nesting that the author wrote, and recursion is never deeper than that.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Literal:
-    """A value that is written out."""
+    """A literal value."""
 
     value: Any
     offset: int
@@ -20,7 +20,7 @@ class Literal:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Name:
-    """A variable. `joined` is the whole word with its hyphens, when some follow: `my-task` for `my`."""
+    """A variable. `joined` is the whole word with its hyphens, if some follow: `my-task` for `my`."""
 
     name: str
     joined: str
@@ -63,7 +63,7 @@ class Has:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Field:
-    """`.name` behind a value; `joined` as in Name, `end` is where it ends."""
+    """`.name` after a value; `joined` as in Name, `end` is the offset where it ends."""
 
     name: str
     joined: str
@@ -73,7 +73,7 @@ class Field:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Index:
-    """`[key]` behind a value."""
+    """`[key]` after a value."""
 
     key: Node
     offset: int
@@ -82,7 +82,7 @@ class Index:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Method:
-    """`.size()` behind a value."""
+    """`.size()` after a value."""
 
     function: str
     args: tuple[Node, ...]
@@ -92,7 +92,7 @@ class Method:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Macro:
-    """`.all(x, x > 0)` behind a list or a map; `condition` is the second of three arguments of `map`."""
+    """`.all(x, x > 0)` after a list or a map; `condition` is the second of three arguments of `map`."""
 
     kind: str
     variable: str
@@ -107,7 +107,7 @@ PathStep: TypeAlias = Field | Index | Method | Macro
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Path:
-    """A value and what follows it."""
+    """A value and the steps that follow it."""
 
     first: Node
     steps: tuple[PathStep, ...]
@@ -116,7 +116,7 @@ class Path:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prefixed:
-    """`!a` or `-a`, `count` times."""
+    """`!a` or `-a`, repeated `count` times."""
 
     sign: str
     count: int
@@ -135,7 +135,7 @@ class Chain:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Logic:
-    """`a && b && c`, or the same with `||`."""
+    """`a && b && c`, or `a || b || c`."""
 
     sign: str
     operands: tuple[Node, ...]
@@ -144,7 +144,7 @@ class Logic:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
-    """`a ? b : c ? d : e`: pairs of condition and value, and the value when none is true."""
+    """`a ? b : c ? d : e`: pairs of condition and value, and the value if none is true."""
 
     cases: tuple[tuple[Node, Node], ...]
     otherwise: Node

@@ -1,4 +1,4 @@
-"""Reads the words of an expression as a tree."""
+"""Parses the tokens of an expression into a tree."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from compozy.expression.nodes import (
     PathStep,
     Prefixed,
 )
-from compozy.expression.tokens import END, SyntaxFault, Token, split
+from compozy.expression.tokens import END, ExpressionSyntax, Token, split
 from compozy.nearest import nearest
 
 MACROS = ("all", "exists", "exists_one", "filter", "map")
@@ -47,9 +47,9 @@ _HYPHENS = re.compile(r"(?:-[A-Za-z0-9_]+)+")
 
 
 def parse(text: str) -> Node:
-    """Return the tree of `text`; raises SyntaxFault."""
+    """Parse `text`; raises ExpressionSyntax."""
     if len(text) > MAX_LENGTH:
-        raise SyntaxFault(f"an expression has at most {MAX_LENGTH} characters, this one has {len(text)}", 0)
+        raise ExpressionSyntax(f"an expression has at most {MAX_LENGTH} characters, got {len(text)}", 0)
     return _Parser(text).whole()
 
 
@@ -71,10 +71,10 @@ class _Parser:
         return node
 
     def expression(self) -> Node:
-        """Read `a ? b : c`, or what binds stronger."""
+        """Parse `a ? b : c`, or what binds more tightly."""
         self.nesting += 1
         if self.nesting > MAX_NESTING:
-            raise SyntaxFault(f"nested deeper than {MAX_NESTING}", self.now.offset)
+            raise ExpressionSyntax(f"nested deeper than {MAX_NESTING} levels", self.now.offset)
         offset = self.now.offset
         cases: list[tuple[Node, Node]] = []
         node = self.logic("||", lambda: self.logic("&&", lambda: self.chain(0)))
@@ -139,7 +139,7 @@ class _Parser:
 
     def field(self) -> Token:
         if self.now.kind not in {"word", "field"}:
-            self.refuse("the name of a field")
+            self.refuse("a field name")
         return self.take()
 
     def method(self, name: Token) -> PathStep:
@@ -210,11 +210,11 @@ class _Parser:
             other = {**FUNCTIONS, **METHODS, **dict.fromkeys(MACROS, (1,))}
             meant = _NAMES_ELSEWHERE.get(name.text) or nearest(name.text, other)
             hint = f"did you mean {meant!r}?" if meant and meant != name.text else _usage(name.text)
-            raise SyntaxFault(f"there is no {word} {name.text!r}", name.offset, hint)
+            raise ExpressionSyntax(f"unknown {word} {name.text!r}", name.offset, hint)
         if count not in known[name.text]:
             expected = " or ".join(map(str, known[name.text]))
             message = f"{name.text} takes {expected} argument{'' if expected == '1' else 's'}, got {count}"
-            raise SyntaxFault(message, name.offset)
+            raise ExpressionSyntax(message, name.offset)
 
     def take(self) -> Token:
         token = self.now
@@ -237,14 +237,14 @@ class _Parser:
         got = "the end" if token.kind == END else repr(token.text if len(token.text) <= 40 else token.text[:37] + "...")
         other = _WORDS_ELSEWHERE.get(token.text, "")
         hint = f"write `{other}`" if other else ""
-        raise SyntaxFault(f"expected {expected}, got {got}", token.offset, hint)
+        raise ExpressionSyntax(f"expected {expected}, got {got}", token.offset, hint)
 
 
 def _has(name: Token, args: list[Node]) -> Node:
     last = args[0].steps[-1] if len(args) == 1 and isinstance(args[0], Path) else None
     if not isinstance(last, Field) or not isinstance(args[0], Path):
-        hint = 'for `a["b"]` write `"b" in a`'
-        raise SyntaxFault("has takes one path that ends with a field, such as has(a.b)", name.offset, hint)
+        hint = 'instead of `a["b"]`, write `"b" in a`'
+        raise ExpressionSyntax("has requires a path that ends with a field, such as has(a.b)", name.offset, hint)
     path = args[0]
     above = Path(first=path.first, steps=path.steps[:-1], offset=path.offset) if path.steps[1:] else path.first
     return Has(path=above, field=last.name, offset=last.offset)
@@ -254,7 +254,7 @@ def _macro(name: Token, args: list[Node], end: int) -> Macro:
     counts = (2, 3) if name.text == "map" else (2,)
     if len(args) not in counts or not isinstance(args[0], Name):
         form = f"{name.text}(x, an expression with x)"
-        raise SyntaxFault(f"{name.text} takes a name and what is asked of each item: {form}", name.offset)
+        raise ExpressionSyntax(f"{name.text} requires a name and an expression for each item: {form}", name.offset)
     return Macro(
         kind=name.text,
         variable=args[0].name,
@@ -267,7 +267,7 @@ def _macro(name: Token, args: list[Node], end: int) -> Macro:
 
 def _usage(name: str) -> str:
     if name in METHODS or name in MACROS:
-        return f"it follows a value: `a.{name}(...)`"
+        return f"call it on a value: `a.{name}(...)`"
     if name in FUNCTIONS:
-        return f"the value stands in it: `{name}(a)`"
+        return f"pass the value as its argument: `{name}(a)`"
     return ""

@@ -1,4 +1,4 @@
-"""Finds what an expression reads of its variables, without evaluating it."""
+"""Finds the variables that an expression reads, without evaluating it."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from compozy.expression.values import TYPES
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reference:
-    """A path that is read: `tasks.greet.output` is `("tasks", "greet", "output")`.
+    """A path that the expression reads: `tasks.greet.output` is `("tasks", "greet", "output")`.
 
-    `optional` is set where `has` asks for it. `joined` is the last name with the hyphens that follow: `my-task`, of
-    which CEL makes `my` minus `task`.
+    `optional` is set within `has`. `joined` is the last name with the hyphens that follow: CEL parses `my-task` as `my`
+    minus `task`.
     """
 
     path: tuple[str, ...]
@@ -41,7 +41,7 @@ class Reference:
 
 
 def find_references(node: Node) -> tuple[Reference, ...]:
-    """Return the references of an expression in the order of its text."""
+    """Return the references of an expression in text order."""
     return tuple(sorted(_node(node, frozenset()), key=lambda found: found.offset))
 
 

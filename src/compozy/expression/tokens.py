@@ -1,4 +1,4 @@
-"""The words of an expression."""
+"""Splits an expression into tokens."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ _LONGEST_SHOWN = 40
 _INSTEAD = {"=": "`==` compares", "&": "`&&` is and", "|": "`||` is or; CEL has no filters"}
 
 
-class SyntaxFault(Exception):
-    """The text is no expression: message, offset and hint."""
+class ExpressionSyntax(Exception):
+    """The text is not a valid expression: message, offset and hint."""
 
     def __init__(self, message: str, offset: int, hint: str = "") -> None:
         super().__init__(message)
@@ -51,7 +51,7 @@ class SyntaxFault(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Token:
-    """One word. `kind` is `value`, `word`, `field` (in backquotes), `sign` or `end`; `value` is that of a literal."""
+    """A token. `kind` is `value`, `word`, `field` (in backquotes), `sign` or `end`; `value` is a literal's value."""
 
     kind: str
     text: str
@@ -60,12 +60,12 @@ class Token:
 
     @property
     def end(self) -> int:
-        """Return the offset behind it."""
+        """Return the offset after the token."""
         return self.offset + len(self.text)
 
 
 def split(text: str) -> list[Token]:
-    """Return the words of `text`, the last one of kind `end`; raises SyntaxFault."""
+    """Split `text` into tokens, the last of kind `end`; raises ExpressionSyntax."""
     tokens: list[Token] = []
     offset = 0
     while True:
@@ -89,9 +89,9 @@ def _next(text: str, offset: int) -> Token:
         return Token(kind="field", text=found[0], offset=offset, value=found[1])
     found = _SIGN.match(text, offset)
     if found is None:
-        raise SyntaxFault(f"{text[offset]!r} is no part of an expression", offset)
+        raise ExpressionSyntax(f"unexpected character {text[offset]!r}", offset)
     if found[0] in _INSTEAD:
-        raise SyntaxFault(f"there is no operator {found[0]!r}", offset, _INSTEAD[found[0]])
+        raise ExpressionSyntax(f"unknown operator {found[0]!r}", offset, _INSTEAD[found[0]])
     return Token(kind="sign", text=found[0], offset=offset)
 
 
@@ -99,7 +99,7 @@ def _string(text: str, offset: int) -> Token:
     raw = _RAW.match(text, offset)
     found = raw or _STRING.match(text, offset)
     if found is None:
-        raise SyntaxFault("the text has no end", offset, "add the closing quote")
+        raise ExpressionSyntax("unterminated text", offset, "add the closing quote")
     body = next(part for part in found.group("a", "b", "c", "d") if part is not None)
     is_bytes = "b" in found["prefix"].lower()
     start = found.start(next(name for name in "abcd" if found[name] is not None))
@@ -116,9 +116,9 @@ def _unescape(found: re.Match[str], start: int) -> str:
     digits = next((digits for digits in numbers if digits is not None), None)
     code = int(digits, 16) if digits is not None else int(octal, 8) if octal is not None else -1
     if code < 0:
-        raise SyntaxFault(f"unknown escape {found[0]!r}", start + found.start(), f"write \\\\{other}")
+        raise ExpressionSyntax(f"unknown escape {found[0]!r}", start + found.start(), f"write \\\\{other}")
     if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:
-        raise SyntaxFault(f"{found[0]!r} is no character", start + found.start())
+        raise ExpressionSyntax(f"{found[0]!r} is not a character", start + found.start())
     return chr(code)
 
 
@@ -129,10 +129,10 @@ def _number(text: str, offset: int) -> Token:
     elif set(digits) & set(".eE"):
         value = float(digits)
     else:
-        # Python refuses to read more than 4,300 digits.
+        # Python does not parse more than 4,300 digits.
         value = int(digits) if len(digits) <= _MAX_DIGITS else math.inf
-    # A sign stands before it: -2^63 is one, 2^63 is none; the machine looks at the sign.
+    # A preceding sign decides: -2^63 is valid, 2^63 is not; the machine checks it.
     if value == math.inf or (isinstance(value, int) and value > _MAX_INT):
         shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
-        raise SyntaxFault(f"the number {shown} is too large", offset)
+        raise ExpressionSyntax(f"the number {shown} is too large", offset)
     return Token(kind="value", text=text, offset=offset, value=value)

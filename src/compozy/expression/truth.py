@@ -1,4 +1,4 @@
-"""Whether an expression can be a condition: what is found here is wrong whatever the variables are."""
+"""Finds expressions that can never be a condition, whatever the variables are."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from compozy.expression.nodes import (
 )
 
 _COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">=", "in"})
-# What functions and macros give; of those that are left out it depends on their arguments.
+# Result types of functions and macros; those that depend on their arguments are omitted.
 _GIVES_TRUTH = frozenset({"bool", "matches", "contains", "startsWith", "endsWith", "all", "exists", "exists_one"})
 _GIVES_TEXT_OR_NUMBERS = frozenset(
     {"size", "int", "uint", "double", "string", "bytes", "timestamp", "duration", "type", "map", "filter"}
@@ -29,7 +29,7 @@ _GIVES_TEXT_OR_NUMBERS = frozenset(
 
 
 def never_true_or_false(tree: Node) -> Node | None:
-    """Return a part of a condition that has to be true or false and never is, None when there is none."""
+    """Return a part of a condition that must be true or false but never is, or None."""
     if gives_truth(tree) is False:
         return tree
     for part in _truths_below(tree):
@@ -40,7 +40,7 @@ def never_true_or_false(tree: Node) -> Node | None:
 
 
 def gives_truth(node: Node) -> bool | None:
-    """Return whether a part is true or false when it can be evaluated; None when it depends on the variables."""
+    """Return whether a part evaluates to true or false; None if that depends on the variables."""
     match node:
         case Literal() | ListOf() | MapOf():
             return isinstance(node, Literal) and isinstance(node.value, bool)
@@ -77,7 +77,7 @@ def _of_function(name: str) -> bool | None:
 
 
 def _truths_below(node: Node) -> Iterator[Node]:
-    """Yield the parts of a node that are true or false."""
+    """Yield the parts of a node that must be true or false."""
     match node:
         case Logic():
             yield from node.operands
@@ -85,7 +85,7 @@ def _truths_below(node: Node) -> Iterator[Node]:
             yield node.operand
         case Choice():
             yield from (condition for condition, _ in node.cases)
-            # A condition as a whole is one of these.
+            # The whole condition is one of these.
             yield from (value for _, value in node.cases)
             yield node.otherwise
         case _:

@@ -1,4 +1,4 @@
-"""The values of expressions: JSON, and times, durations, bytes and types on the way."""
+"""The values of expressions: JSON, and intermediate times, durations, bytes and types."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LONGEST_SHOWN = 40
 
 
 class Fail(Exception):
-    """An operation does not work with its values; forgiven where `&&` and `||` do not need it. `offset` -1: unknown."""
+    """An operation failed; ignored where `&&` and `||` do not need its result. `offset` -1: unknown."""
 
     def __init__(self, message: str, *, hint: str = "", offset: int = -1) -> None:
         super().__init__(message)
@@ -67,27 +67,27 @@ def type_name(value: Any) -> str:
 
 
 def type_words(value: Any) -> str:
-    """Return the type of `value` in words: `a whole number`."""
+    """Return the type of `value` for messages: `a whole number`."""
     return _WORDS[type_name(value)]
 
 
 def is_number(value: Any) -> TypeGuard[int | float]:
-    """Tell whether `value` is a number; true and false are none."""
+    """Return whether `value` is a number; true and false are not."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def is_list(value: Any) -> TypeGuard[list[Any] | tuple[Any, ...]]:
-    """Tell whether `value` is a list."""
+    """Return whether `value` is a list."""
     return isinstance(value, (list, tuple))
 
 
 def is_map(value: Any) -> TypeGuard[Mapping[Any, Any]]:
-    """Tell whether `value` is a map."""
+    """Return whether `value` is a map."""
     return isinstance(value, Mapping)
 
 
 def equal(left: Any, right: Any, budget: Budget) -> bool:
-    """Return whether two values are equal; of different kinds they are not, numbers aside."""
+    """Return whether two values are equal; values of different types are not, except numbers."""
     budget.spend()
     if is_number(left) and is_number(right):
         return left == right
@@ -104,14 +104,14 @@ def equal(left: Any, right: Any, budget: Budget) -> bool:
 
 
 def checked(number: float) -> int | float:
-    """Return a number that was computed; raises Fail when it is no 64-bit whole number."""
+    """Return a computed number; raises Fail if it is not a 64-bit integer."""
     if isinstance(number, int) and not MIN_INT <= number <= MAX_INT:
         raise Fail("the number is too large")
     return number
 
 
 def to_json(value: Any, budget: Budget) -> Any:
-    """Return `value` as JSON: times, durations and types as text; raises Fail for what JSON has no form for."""
+    """Return `value` as JSON, with times, durations and types as text; raises Fail for values without a JSON form."""
     budget.spend()
     if is_map(value):
         return {str(key): to_json(item, budget) for key, item in value.items()}
@@ -124,17 +124,17 @@ def to_json(value: Any, budget: Budget) -> Any:
     if isinstance(value, Type):
         return value.name
     if isinstance(value, bytes) or (isinstance(value, float) and not math.isfinite(value)):
-        raise Fail(f"the result holds {type_words(value)} that JSON has no form for")
+        raise Fail(f"the result contains {type_words(value)}, which cannot be represented in JSON")
     return value
 
 
 def show_time(moment: datetime) -> str:
-    """Return RFC 3339 in UTC: `2026-01-31T12:00:00Z`."""
+    """Format a time as RFC 3339 in UTC: `2026-01-31T12:00:00Z`."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def show_duration(span: timedelta) -> str:
-    """Return seconds with their unit: `5400s`, `0.5s`."""
+    """Format a duration as seconds with their unit: `5400s`, `0.5s`."""
     micros = span // timedelta(microseconds=1)
     whole, rest = divmod(abs(micros), 1_000_000)
     fraction = f".{rest:06d}".rstrip("0") if rest else ""
@@ -142,7 +142,7 @@ def show_duration(span: timedelta) -> str:
 
 
 def show(value: Any) -> str:
-    """Return `value` for a message, short."""
+    """Return a short form of `value` for messages."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if not isinstance(value, str) and not is_number(value):

@@ -1,4 +1,4 @@
-"""JSON Schema 2020-12: whether a schema is one, defaults, and what in a value does not fit."""
+"""JSON Schema 2020-12: checks schemas, fills in defaults, and validates values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Validation within a time limit: values come from outside, and some keywords are slow on values made for that."""
+"""Validation within a time limit: values come from outside, and some keywords are slow on crafted values."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ PATTERN_S = 1.0
 VALUE_S = 10.0
 _LEAST_S = 0.001
 _MAX_REPEAT = 100_000
-# jsonschema's validators and errors; neither has types that say more.
+# jsonschema's validators and errors; neither has more precise types.
 _Validator = Any
 _Keyword = Callable[[Any, Any, Any, Any], "Iterable[Any] | None"]
 
 
 class OutOfTimeError(Exception):
-    """Validating a value took too long; the message says what did."""
+    """Validating a value took too long; the message says why."""
 
 
 @dataclass(kw_only=True)
@@ -46,7 +46,7 @@ _check: ContextVar[_Check] = ContextVar("check")
 
 
 def iter_errors(root: Any, schema: Any, value: Any) -> Iterator[Any]:
-    """Yield jsonschema's errors of `value` against `schema`, a part of `root`.
+    """Yield jsonschema's errors for `value` against `schema`, a part of `root`.
 
     Raises:
         OutOfTimeError: patterns took longer than `PATTERN_S`, or everything longer than `VALUE_S`.
@@ -55,7 +55,7 @@ def iter_errors(root: Any, schema: Any, value: Any) -> Iterator[Any]:
 
     whole = _without_dialect(root)
     part = whole if schema is root else _without_dialect(schema)
-    # A registry of its own: nothing is ever fetched.
+    # A separate registry, so that nothing is ever fetched.
     package: Any = referencing
     validator = _validator_class()(whole, registry=package.Registry())
     with _checking(_Check(root=whole, deadline_s=monotonic_s() + VALUE_S)):
@@ -64,10 +64,10 @@ def iter_errors(root: Any, schema: Any, value: Any) -> Iterator[Any]:
 
 @lru_cache(maxsize=512)
 def compile_pattern(pattern: str) -> regex.Pattern[str]:
-    """Return a `pattern` of a schema, ready to search with a time limit.
+    """Compile a schema's `pattern` for searching with a time limit.
 
     Raises:
-        regex.error: it is not a regular expression, or its repetitions multiply to more than 100,000.
+        regex.error: the pattern is not a regular expression, or its nested repetitions multiply to more than 100,000.
     """
     if largest_repeat(pattern) > _MAX_REPEAT:
         raise regex.error(f"nested repetitions multiply to more than {_MAX_REPEAT}")
@@ -84,7 +84,7 @@ def _checking(check: _Check) -> Generator[None]:
 
 
 def _without_dialect(root: Any) -> Any:
-    """Return the schema without `$schema`, which would make jsonschema continue with a validator of its own."""
+    """Return the schema without `$schema`, which would make jsonschema continue with its own validator."""
     if not any("$schema" in schema for _, schema in walk_schemas(root)):
         return root
     whole = copy.deepcopy(root)
@@ -118,14 +118,14 @@ def _timed(keyword: _Keyword) -> _Keyword:
 
 
 def _matches(pattern: str, text: str) -> bool:
-    # `regex` lets other threads run while it searches a text.
+    # `regex` releases the GIL while it searches.
     check, began_s = _check.get(), monotonic_s()
     try:
         return compile_pattern(pattern).search(text, timeout=max(check.patterns_left_s, _LEAST_S)) is not None
     except TimeoutError as error:
         raise OutOfTimeError(f"matching the pattern {pattern} took longer than {PATTERN_S:g} s") from error
     except MemoryError as error:
-        raise OutOfTimeError(f"matching the pattern {pattern} took more memory than there is") from error
+        raise OutOfTimeError(f"matching the pattern {pattern} ran out of memory") from error
     finally:
         check.patterns_left_s -= monotonic_s() - began_s
 
@@ -167,7 +167,7 @@ def _unevaluated_properties(validator: _Validator, below: Any, instance: Any, sc
 
 
 def _evaluated_keys(validator: _Validator, instance: dict[str, Any], schema: Any) -> set[str]:
-    """Return the keys that `schema`, or a schema in its place that the instance satisfies, says something about."""
+    """Return the keys evaluated by `schema`, or by a subschema for the same value that the instance satisfies."""
     if not is_map(schema):
         return set()
     if "additionalProperties" in schema or "unevaluatedProperties" in schema:
@@ -210,13 +210,13 @@ def _unique_items(_: _Validator, wanted: Any, instance: Any, __: Any) -> Iterato
             _check.get().look()
             text = json.dumps(_normal(item), sort_keys=True)
             if text in seen:
-                yield _error("an item stands twice")
+                yield _error("duplicate item")
                 return
             seen.add(text)
 
 
 def _normal(value: Any) -> Any:
-    """Return `value` with 1.0 as 1, so that equal values have equal texts; texts, because numbers can share a hash."""
+    """Return `value` with 1.0 as 1, so that equal values have equal texts; numbers can share a hash, texts cannot."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if is_list(value):

@@ -1,4 +1,4 @@
-"""Whether a JSON Schema (2020-12) is one, and one that can be used without the network and without end."""
+"""Checks that a JSON Schema (2020-12) is valid, and usable offline and in bounded time."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ KEYWORDS = frozenset(
     | {"required", "then", "title", "type", "unevaluatedItems", "unevaluatedProperties", "uniqueItems", "writeOnly"}
 )
 """Keywords of JSON Schema 2020-12, and the two of earlier drafts that are still read or written."""
-# Of OpenAPI.
+# From OpenAPI.
 _ANNOTATIONS = frozenset({"discriminator", "example", "externalDocs", "nullable", "xml"})
 _SHORT = {"min": "minimum", "max": "maximum"}
-# How near a word must be to a keyword to be taken for a misspelling: `typ` is, `content` is not.
+# The similarity from which a word counts as a misspelled keyword: `typ` does, `content` does not.
 _MISSPELLED = 0.75
 _NOT_SUPPORTED = ("$dynamicRef", "$dynamicAnchor", "$anchor", "$recursiveRef", "$vocabulary")
 
 
 def check_schema(schema: Any) -> list[Problem]:
-    """Return what is wrong with `schema`, in the order of its paths."""
+    """Return the problems of `schema`, ordered by path."""
     from jsonschema import Draft202012Validator
 
     meta: Any = Draft202012Validator(Draft202012Validator.META_SCHEMA)
@@ -47,17 +47,17 @@ def check_schema(schema: Any) -> list[Problem]:
 
 
 def _say_type(root: Any, problem: Problem) -> Problem:
-    """Name the types there are: the meta-schema only knows that a word fits none of its forms."""
+    """Name the valid types: the meta-schema only knows that none of its forms matches."""
     if not problem.path or problem.path[-1] != "type" or problem.path[-2:-1] == ("properties",):
         return problem
     found: Any = root
     for step in problem.path:
         found = found[step]
-    return Problem(path=problem.path, message=f"{show(found)} is no type; the types are {', '.join(TYPES)}")
+    return Problem(path=problem.path, message=f"{show(found)} is not a type; valid types are {', '.join(TYPES)}")
 
 
 def _check_defaults(root: Any) -> Iterator[Problem]:
-    """Find defaults that their own schema refuses: each run that leaves the value out would fail."""
+    """Find defaults that their own schema rejects: every run that omits the value would fail."""
     for path, schema in walk_schemas(root):
         if "default" in schema:
             value = fill_defaults(root, schema, schema["default"])
@@ -67,7 +67,7 @@ def _check_defaults(root: Any) -> Iterator[Problem]:
 
 
 def _check_keywords(schema: dict[str, Any], path: tuple[str | int, ...]) -> Iterator[Problem]:
-    """Find misspelled keywords. A word that is near none is an annotation, which JSON Schema allows."""
+    """Find misspelled keywords. A word similar to none is an annotation, which JSON Schema allows."""
     for word in schema:
         if word in KEYWORDS or word in _ANNOTATIONS or word.startswith("x-"):
             continue
@@ -81,7 +81,7 @@ def _check_content(root: Any) -> Iterator[Problem]:
     for path, schema in walk_schemas(root):
         for keyword in _NOT_SUPPORTED:
             if keyword in schema:
-                yield Problem(path=(*path, keyword), message=f"{keyword} is not supported, use $ref with a local path")
+                yield Problem(path=(*path, keyword), message=f"{keyword} is not supported; use $ref with a local path")
         if path and "$id" in schema:
             yield Problem(path=(*path, "$id"), message="$id is not supported inside a schema")
         if isinstance(schema.get("$ref"), str):
@@ -93,19 +93,19 @@ def _check_content(root: Any) -> Iterator[Problem]:
 
 def _check_reference(root: Any, reference: str, path: tuple[str | int, ...]) -> Iterator[Problem]:
     if not reference.startswith("#"):
-        yield Problem(path=path, message=f"$ref {reference!r} leads out of the file; copy the schema into `$defs`")
+        yield Problem(path=path, message=f"$ref {reference!r} refers to another file; copy the schema into `$defs`")
         return
     try:
         found = resolve_pointer(root, reference)
     except LookupError:
         found = None
     if not isinstance(found, (dict, bool)):
-        yield Problem(path=path, message=f"$ref {reference!r} leads to no schema")
+        yield Problem(path=path, message=f"$ref {reference!r} does not refer to a schema")
 
 
 def _check_patterns(schema: dict[str, Any], path: tuple[str | int, ...]) -> Iterator[Problem]:
     patterns: list[tuple[tuple[str | int, ...], str]] = []
-    # What is no text or no map at all was found already.
+    # Patterns that are not text were reported before.
     if isinstance(schema.get("pattern"), str):
         patterns.append(((*path, "pattern"), schema["pattern"]))
     named = schema.get("patternProperties")
@@ -114,20 +114,20 @@ def _check_patterns(schema: dict[str, Any], path: tuple[str | int, ...]) -> Iter
         try:
             compile_pattern(pattern)
         except (regex.error, OverflowError, RecursionError, MemoryError) as error:
-            yield Problem(path=place, message=f"{pattern!r} is no regular expression: {error}")
+            yield Problem(path=place, message=f"{pattern!r} is not a regular expression: {error}")
 
 
 def _check_endless(root: Any) -> Iterator[Problem]:
-    """Find schemas that come back to themselves without going into a part of the value."""
+    """Find schemas that refer to themselves without descending into the value."""
     done: set[int] = set()
     for path, schema in walk_schemas(root):
         if id(schema) not in done and _comes_back(root, schema, done):
-            yield Problem(path=path, message="the schema refers to itself without end")
+            yield Problem(path=path, message="the schema refers to itself endlessly")
             return
 
 
 def _comes_back(root: Any, start: dict[str, Any], done: set[int]) -> bool:
-    """Search depth first from `start`, without recursion; `done` collects what leads to no circle."""
+    """Search depth first from `start`, without recursion; `done` collects schemas that are not part of a cycle."""
     on_path: set[int] = set()
     stack: list[tuple[dict[str, Any], bool]] = [(start, False)]
     while stack:

@@ -1,4 +1,4 @@
-"""Which kind of JSON value something is, told in a way that type checkers follow."""
+"""Type guards for JSON objects and arrays."""
 
 from __future__ import annotations
 

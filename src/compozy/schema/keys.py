@@ -1,4 +1,4 @@
-"""Which keys a value that fits a JSON Schema can have."""
+"""The keys that a value matching a JSON Schema can have."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _OPEN = ("patternProperties", "allOf", "anyOf", "oneOf", "$ref", "if", "dependen
 
 
 def listed_keys(schema: Any) -> frozenset[str] | None:
-    """Return the keys that `schema` lists, None when it lists none or says that there can be others."""
+    """Return the keys that `schema` lists; None if it lists none, or declares that there can be others."""
     if not is_map(schema) or any(keyword in schema for keyword in _OPEN):
         return None
     properties = schema.get("properties")
@@ -22,15 +22,15 @@ def listed_keys(schema: Any) -> frozenset[str] | None:
 
 
 def is_closed(schema: Any) -> bool:
-    """Return whether `schema` refuses keys that it does not list."""
+    """Return whether `schema` rejects keys that it does not list."""
     return is_map(schema) and schema.get("additionalProperties") is False
 
 
 def find_unlisted(schema: Any, value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the keys of `value` that `schema` allows but does not list: most likely they are misspelled.
+    """Yield the keys of `value` that `schema` allows but does not list: they are probably misspelled.
 
     Yields:
-        The path of a key (`address.zipp`), and the listed key that is nearest, "" for none.
+        The path of a key (`address.zipp`), and the most similar listed key, or "".
     """
     if not is_map(schema):
         return

@@ -1,4 +1,4 @@
-"""What is wrong with a JSON Schema, or with a value that it describes."""
+"""A problem of a JSON Schema, or of a value that it describes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """`message` says what is wrong with the value at `path`; () is the whole. `at_key`: with its key."""
+    """`message` says what is wrong with the value at `path`; () is the whole value. `at_key`: with its key."""
 
     path: tuple[str | int, ...]
     message: str
@@ -15,7 +15,7 @@ class Problem:
 
     @property
     def dotted(self) -> str:
-        """Return the path as people write it: `items[0].name`, "" for the whole."""
+        """Return the path in dotted form: `items[0].name`, "" for the whole value."""
         text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in self.path)
         return text.removeprefix(".")
 

@@ -1,4 +1,4 @@
-"""Values against a JSON Schema: defaults are filled in, what does not fit is told in plain words."""
+"""Validates values against a JSON Schema, and fills in defaults."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ _MAX_DEPTH = 100
 
 
 def apply_defaults(schema: Any, value: Any) -> Any:
-    """Return a copy of `value` in which absent keys have the `default` that `schema` names for them.
+    """Return a copy of `value` with the `default` of `schema` for each missing key.
 
-    Defaults are found in `properties`, also behind `items`, `allOf` and a local `$ref`. A default is taken as it is
-    written; whether it fits is for `validate_value` to say.
+    Defaults are found in `properties`, also within `items`, `allOf` and a local `$ref`. They are not validated here;
+    that is the task of `validate_value`.
     """
     return fill_defaults(schema, schema, value)
 
 
 def validate_value(schema: Any, value: Any) -> list[tuple[str, str]]:
-    """Return what in `value` does not fit `schema`, which `check_schema` has found nothing wrong with.
+    """Validate `value` against `schema`, which `check_schema` has found valid.
 
     Returns:
-        Pairs of a path (`items[0].name`, "" for the whole value) and a message in plain words, sorted.
+        Pairs of a path (`items[0].name`, "" for the whole value) and a message, sorted.
     """
     return sorted((problem.dotted, problem.message) for problem in find_problems(schema, schema, value))
 
 
 def find_problems(root: Any, schema: Any, value: Any) -> set[Problem]:
-    """Return what in `value` does not fit `schema`, a part of `root`, from where its references count."""
+    """Return the problems of `value` against `schema`, a part of `root`, which its references are relative to."""
     try:
         return {describe_error(error) for error in iter_errors(root, schema, value)}
     except OutOfTimeError as error:

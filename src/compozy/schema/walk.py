@@ -1,4 +1,4 @@
-"""A walk over a JSON Schema that knows which of its keywords hold schemas: a *property* may be called `$ref`."""
+"""Walks a JSON Schema, knowing which of its keywords contain schemas: a *property* may be called `$ref`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _SINGLES = frozenset(
     {"items", "contains", "additionalProperties", "propertyNames", "unevaluatedItems", "unevaluatedProperties"}
     | {"not", "if", "then", "else", "contentSchema"}
 )
-# Keywords whose schemas look at the same value, not at a part of it.
+# Keywords whose schemas apply to the same value, not to a part of it.
 _IN_PLACE = frozenset({"allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas"})
 
 
 def walk_schemas(schema: Any, path: Path = ()) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Yield `schema` and every schema inside of it with its path, booleans left out."""
+    """Yield `schema` and every schema inside it with its path, except booleans."""
     if not is_map(schema):
         return
     yield path, schema
@@ -29,15 +29,15 @@ def walk_schemas(schema: Any, path: Path = ()) -> Iterator[tuple[Path, dict[str,
 
 
 def in_place_schemas(schema: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the schemas inside of `schema` that look at the same value as it."""
+    """Return the subschemas of `schema` that apply to the same value."""
     return [below for keyword, below in _parts(schema) if keyword[0] in _IN_PLACE and is_map(below)]
 
 
 def resolve_pointer(root: Any, reference: str) -> Any:
-    """Return the schema that a reference such as `#/$defs/address` names.
+    """Return the schema at a reference such as `#/$defs/address`.
 
     Raises:
-        LookupError: there is none.
+        LookupError: it does not exist.
     """
     if reference != "#" and not reference.startswith("#/"):
         raise LookupError(reference)

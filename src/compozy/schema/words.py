@@ -1,4 +1,4 @@
-"""What jsonschema objects to, in plain words."""
+"""Rewrites jsonschema's errors as plain messages."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TYPES = {
 
 
 def describe_error(error: _Error) -> Problem:
-    """Return the problem that `error` of the package jsonschema stands for."""
+    """Return the problem for an error of the jsonschema package."""
     path = tuple(error.absolute_path)
     say = _SAY.get(str(error.validator))
     if say is None:
@@ -33,7 +33,7 @@ def describe_error(error: _Error) -> Problem:
 
 
 def show(value: Any) -> str:
-    """Return `value` for a message, shortened."""
+    """Return a short form of `value` for messages."""
     if is_map(value):
         return "a map"
     if is_list(value):
@@ -74,7 +74,7 @@ def _enum(error: _Error) -> str:
 
 
 def _some_form(error: _Error) -> str:
-    return f"fits none of the allowed forms, got {show(error.instance)}"
+    return f"matches none of the allowed forms, got {show(error.instance)}"
 
 
 def _bound(words: str) -> Callable[[_Error], str]:
@@ -93,7 +93,7 @@ _SAY: dict[str, Callable[[_Error], str]] = {
     "type": _type,
     "required": _required,
     "additionalProperties": _additional,
-    "unevaluatedProperties": lambda _: "has keys that the schema does not know",
+    "unevaluatedProperties": lambda _: "has unknown keys",
     "enum": _enum,
     "const": lambda error: f"expected {show(error.validator_value)}, got {show(error.instance)}",
     "minimum": _bound("at least"),
@@ -107,13 +107,13 @@ _SAY: dict[str, Callable[[_Error], str]] = {
     "maxItems": _size("at most", "item"),
     "minProperties": _size("at least", "key"),
     "maxProperties": _size("at most", "key"),
-    "pattern": lambda error: f"expected text that matches {error.validator_value}, got {show(error.instance)}",
-    "format": lambda error: f"expected text of the form {error.validator_value!r}, got {show(error.instance)}",
-    "uniqueItems": lambda _: "the list holds a value twice",
-    "contains": lambda _: "the list lacks a value that it must contain",
+    "pattern": lambda error: f"expected text matching {error.validator_value}, got {show(error.instance)}",
+    "format": lambda error: f"expected text in the format {error.validator_value!r}, got {show(error.instance)}",
+    "uniqueItems": lambda _: "duplicate item",
+    "contains": lambda _: "a required item is missing",
     "anyOf": _some_form,
-    "oneOf": lambda error: f"fits none, or more than one, of the allowed forms, got {show(error.instance)}",
-    "not": lambda error: f"is a value that is not allowed, got {show(error.instance)}",
-    "dependentRequired": lambda _: "lacks a key that another of its keys needs",
-    "false schema": lambda _: "nothing may stand here",
+    "oneOf": lambda error: f"matches none, or more than one, of the allowed forms, got {show(error.instance)}",
+    "not": lambda error: f"value not allowed, got {show(error.instance)}",
+    "dependentRequired": lambda _: "missing a key that another key requires",
+    "false schema": lambda _: "no value is allowed here",
 }

@@ -92,27 +92,27 @@ def test_messages_name_the_thing_and_the_way_out() -> None:
     ]
     assert [message_of(text) for text in texts] == snapshot(
         [
-            "6: tasks has no 'my' (a name with a hyphen is written in brackets: tasks[\"my-task\"])",
+            "6: tasks has no 'my' (write a name with a hyphen in brackets: tasks[\"my-task\"])",
             "6: tasks has no 'my' (it has my-task, greet)",
             "6: tasks has no 'great' (did you mean 'greet'?)",
             "6: input has no 'counts' (did you mean 'count'?)",
-            "0: there is no variable 'inptu' (did you mean 'input'?)",
-            "14: there is no variable 'open' (text is written in quotes: \"open\")",
+            "0: unknown variable 'inptu' (did you mean 'input'?)",
+            "14: unknown variable 'open' (write text in quotes: \"open\")",
             "12: cannot read .x of input.count, which is a whole number",
-            "10: input.tags has no item 5, it has 2",
+            "10: input.tags has no item 5; its length is 2",
             "11: contains: expected text, got a list (for a list write `'a' in a`)",
-            "4: in takes a list or a map, got text (for a part of a text write `text.contains(part)`)",
-            "12: + cannot add text to a whole number (`double(a)` reads text as a number, `string(a)` writes it)",
-            "12: > cannot compare a whole number with text (`double(a)` reads text as a number, `string(a)` writes it)",
-            "0: ! takes true or false, got a whole number",
-            "8: && takes true or false, got a whole number",
-            "0: ? : takes true or false, got a whole number",
+            "4: in requires a list or a map, got text (to search in text, write `text.contains(part)`)",
+            "12: + cannot add text to a whole number (convert text with `double(a)`, or numbers with `string(a)`)",
+            "12: > cannot compare a whole number with text (convert text with `double(a)`, or numbers with `string(a)`)",
+            "0: ! requires true or false, got a whole number",
+            "8: && requires true or false, got a whole number",
+            "0: ? : requires true or false, got a whole number",
             "2: / by zero",
-            "4: '[' is no regular expression: error parsing regexp: missing closing ]: `[`",
-            "0: int: '1.5' is no whole number",
+            "4: '[' is not a regular expression: error parsing regexp: missing closing ]: `[`",
+            "0: int: '1.5' is not a whole number",
             "20: the number is too large",
-            "0: the result holds bytes that JSON has no form for",
-            "0: the result holds a number that JSON has no form for",
+            "0: the result contains bytes, which cannot be represented in JSON",
+            "0: the result contains a number, which cannot be represented in JSON",
         ]
     )
 
@@ -142,19 +142,19 @@ def test_syntax_messages() -> None:
         snapshot(
             [
                 "13: expected a value, got the end",
-                "12: there is no operator '=' (`==` compares)",
+                "12: unknown operator '=' (`==` compares)",
                 "2: expected the end or an operator, got 'and' (write `&&`)",
                 "4: expected the end or an operator, got 'a'",
-                "0: there is no function 'len' (did you mean 'size'?)",
-                "0: there is no function 'contains' (it follows a value: `a.contains(...)`)",
-                "11: there is no method 'lenght'",
+                "0: unknown function 'len' (did you mean 'size'?)",
+                "0: unknown function 'contains' (call it on a value: `a.contains(...)`)",
+                "11: unknown method 'lenght'",
                 "11: size takes 0 arguments, got 1",
-                '0: has takes one path that ends with a field, such as has(a.b) (for `a["b"]` write `"b" in a`)',
-                "11: all takes a name and what is asked of each item: all(x, an expression with x)",
-                "0: the text has no end (add the closing quote)",
+                '0: has requires a path that ends with a field, such as has(a.b) (instead of `a["b"]`, write `"b" in a`)',
+                "11: all requires a name and an expression for each item: all(x, an expression with x)",
+                "0: unterminated text (add the closing quote)",
                 "1: unknown escape '\\\\q' (write \\\\q)",
-                "2: there is no operator '|' (`||` is or; CEL has no filters)",
-                "2: ';' is no part of an expression",
+                "2: unknown operator '|' (`||` is or; CEL has no filters)",
+                "2: unexpected character ';'",
                 "2: expected ')', got the end",
                 "0: the number 99999999999999999999 is too large",
                 "0: expected a value, got 'if'",
@@ -170,7 +170,7 @@ def test_a_condition_is_true_or_false() -> None:
     assert [message_of(text, condition=True) for text in ("input.count", "'true'")] == snapshot(
         [
             "0: expected true or false, but `input.count` gives a whole number (3) (compare it, such as `a == b`)",
-            "0: expected true or false, but `'true'` gives text ('true') (leave out the inner quotes)",
+            "0: expected true or false, but `'true'` gives text ('true') (remove the inner quotes)",
         ]
     )
 

@@ -51,7 +51,7 @@ def test_unique_items_are_linear(items: list[Any]) -> None:
     """The second list's numbers all have one hash."""
     began = process_time()
     assert validate_value({"uniqueItems": True}, items) == []
-    assert validate_value({"uniqueItems": True}, [*items, items[7]]) == [("", "the list holds a value twice")]
+    assert validate_value({"uniqueItems": True}, [*items, items[7]]) == [("", "duplicate item")]
     assert process_time() - began < 4
 
 
