@@ -1,1 +1,1 @@
-"""How fast a project's database is: a server of its own, the same runs for each, figures, a chart."""
+"""Benchmarks a project's database: its own server, the same runs for each database, figures, a chart."""

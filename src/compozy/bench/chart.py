@@ -1,6 +1,6 @@
-"""Results as a drawing: latency over load, one color for each database, as SVG that needs nothing else.
+"""Draws results as a self-contained SVG: latency over load, one color per database.
 
-The same results always give the same text, so that a drawing beside its results can be checked.
+The same results always give the same text, so that a test can compare a chart with its results.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from compozy.config.database_rules import TITLES
 
 _WIDTH, _HEIGHT = 720, 400
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 24, 64, 56
-# Told apart by the color-blind too.
+# Distinguishable for color-blind readers.
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
 _STYLE = (
     "text{font:13px sans-serif;fill:#222}.s{font-size:12px;fill:#555}.g{stroke:#ddd}.b{fill:#fff}"
@@ -26,7 +26,7 @@ _MOST_TICKS = 7
 
 @dataclass(frozen=True, kw_only=True)
 class _Scale:
-    """Where a load and a latency stand: the load in doublings, the latency from zero."""
+    """Maps a load (logarithmic) and a latency (linear, from zero) to coordinates."""
 
     max_load: int
     step_ms: float
@@ -42,7 +42,7 @@ class _Scale:
 
 
 def draw_chart(results: Sequence[BenchResult]) -> str:
-    """Return the SVG of some results: the median solid, the 95th percentile dashed."""
+    """Return the SVG for some results: the median as a solid line, the 95th percentile dashed."""
     stages = [stage for result in results for stage in result.stages if stage.p95_ms is not None]
     scale = _scale(stages)
     parts = [
@@ -50,7 +50,7 @@ def draw_chart(results: Sequence[BenchResult]) -> str:
         f"<title>{_escape(_summary(results))}</title>",
         f"<style>{_STYLE}</style>",
         f'<rect class="b" width="{_WIDTH}" height="{_HEIGHT}"/>',
-        f'<text x="{_LEFT}" y="22">From acceptance to end, by runs at once (solid: median, dashed: 95 of 100)</text>',
+        f'<text x="{_LEFT}" y="22">Latency by concurrent runs (solid: median, dashed: p95)</text>',
         *_grid(scale, sorted({stage.at_once for stage in stages})),
     ]
     for index, result in enumerate(results):
@@ -77,7 +77,7 @@ def _grid(scale: _Scale, loads: Sequence[int]) -> list[str]:
     parts += [
         f'<text class="s" x="{scale.x(load):.1f}" y="{below + 20}" text-anchor="middle">{load}</text>' for load in loads
     ]
-    parts.append(f'<text class="s" x="{_WIDTH / 2:g}" y="{below + 42}" text-anchor="middle">runs at once</text>')
+    parts.append(f'<text class="s" x="{_WIDTH / 2:g}" y="{below + 42}" text-anchor="middle">concurrent runs</text>')
     return parts
 
 
@@ -101,7 +101,7 @@ def _points(places: Sequence[tuple[float, float]]) -> str:
 
 def _summary(results: Sequence[BenchResult]) -> str:
     peaks = ", ".join(f"{TITLES[result.database]} {result.peak_concurrency}" for result in results)
-    return f"Latency by runs at once; most runs executed at one moment: {peaks}"
+    return f"Latency by concurrent runs; peak concurrency: {peaks}"
 
 
 def _escape(text: str) -> str:

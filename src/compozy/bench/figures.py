@@ -1,4 +1,4 @@
-"""From the times of runs to the figures that are compared; nothing here measures."""
+"""Computes the compared figures from the times of runs; nothing here measures."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def executed_s(times: Sequence[RunTimes]) -> float:
 
 
 def average_latency_ms(times: Sequence[RunTimes]) -> float:
-    """Return the mean of the milliseconds from acceptance to end."""
+    """Return the mean latency from acceptance to end, in ms."""
     return statistics.fmean(run.latency_ms for run in times)
 
 
 def quantile_ms(times: Sequence[RunTimes], percent: int) -> float:
-    """Return the latency that `percent` of the runs stay within, between the two nearest where it falls between."""
+    """Return the latency percentile, linearly interpolated."""
     latencies = [float(run.latency_ms) for run in times]
     if len(latencies) == 1:
         return latencies[0]
@@ -27,9 +27,9 @@ def quantile_ms(times: Sequence[RunTimes], percent: int) -> float:
 
 
 def most_running(times: Sequence[RunTimes]) -> int:
-    """Return how many runs were being executed at the moment at which they were most.
+    """Return the highest number of runs executed at the same moment.
 
-    One that ends in the millisecond in which another begins is not counted beside it.
+    A run that ends in the millisecond in which another one starts is not counted together with it.
     """
     steps = sorted([(run.started_ms, 1) for run in times] + [(run.finished_ms, -1) for run in times])
     most = running = 0

@@ -1,4 +1,4 @@
-"""Runs over HTTP, many at once from this one process, and when each was accepted, begun and finished."""
+"""Starts many concurrent runs over HTTP from one process, and records when each was accepted, started and finished."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 from compozy.client import Client
 from compozy.errors import CompozyError, RunError
 
-# How long a single run may take before the measurement gives up.
+# How long a single run may take before the benchmark gives up.
 LONGEST_RUN_S = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What is run again and again: a workflow and its input."""
+    """A workflow and its input, executed repeatedly."""
 
     workflow_id: str
     given: Any
@@ -24,7 +24,7 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class RunTimes:
-    """The times of one run as the server recorded them, in milliseconds since 1970."""
+    """The times of one run as recorded by the server, in ms since 1970."""
 
     accepted_ms: int
     started_ms: int
@@ -32,25 +32,25 @@ class RunTimes:
 
     @property
     def latency_ms(self) -> int:
-        """Return how long it took from its acceptance to its end."""
+        """Return the time from acceptance to end."""
         return self.finished_ms - self.accepted_ms
 
 
 @dataclass(kw_only=True)
 class Volley:
-    """What came of some runs: their times, and what went wrong with the others."""
+    """The outcome of some runs: the times of the successful ones, and the errors of the others."""
 
     times: list[RunTimes] = field(default_factory=list[RunTimes])
     faults: list[CompozyError] = field(default_factory=list[CompozyError])
 
 
 def drive(server: Client, job: Job, *, runs: int, at_once: int) -> Volley:
-    """Have a server run a job `runs` times, `at_once` of them at any moment; after a fault nothing new is begun."""
+    """Execute a job `runs` times, `at_once` of them concurrently; after an error no further run is started."""
     return _Drive(server, job, runs).go(at_once)
 
 
 class _Drive:
-    """Threads that each ask for one run after the other, until all are done."""
+    """Threads that each execute one run after the other, until all are done."""
 
     def __init__(self, server: Client, job: Job, runs: int) -> None:
         self._server = server
@@ -60,7 +60,7 @@ class _Drive:
         self._volley = Volley()
 
     def go(self, at_once: int) -> Volley:
-        """Run them all and return what came of them."""
+        """Execute all runs and return their outcome."""
         threads = [threading.Thread(target=self._work, daemon=True) for _ in range(min(at_once, self._left))]
         for thread in threads:
             thread.start()

@@ -1,4 +1,4 @@
-"""What machine this is, for whoever reads figures of it."""
+"""Describes the machine that figures were measured on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CPUINFO = Path("/proc/cpuinfo")
 
 
 def describe_machine() -> Machine:
-    """Return what the system says of itself."""
+    """Return the machine as the operating system describes it."""
     return Machine(
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         processor=_processor(),

@@ -1,4 +1,4 @@
-"""The two phases of a measurement: so many runs at once, then ever more at any moment until it is too much."""
+"""The two phases of a benchmark: a fixed number of concurrent runs, then a rising load until a limit is reached."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from compozy.client import Client
 from compozy.clock import format_time, now_ms
 from compozy.errors import CompozyError
 
-# The second phase ends when 95 of 100 runs take this many times what half of them take alone.
+# The second phase ends when the p95 is this many times the median of one concurrent run.
 _TOO_SLOW = 5
 _FEWEST_RUNS = 10
 _RUNS_FOR_EACH = 2
@@ -22,11 +22,11 @@ _RUNS_FOR_EACH = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is measured.
+    """The parameters of a benchmark.
 
     Args:
-        job: what is run.
-        workflows: runs of the first phase, all at once.
+        job: the workflow to execute.
+        workflows: number of runs of the first phase, all concurrent.
         max_load: highest load of the second phase.
     """
 
@@ -36,13 +36,13 @@ class Plan:
 
 
 def measure(server: Client, database: Literal["postgres", "sqlite"], plan: Plan) -> BenchResult:
-    """Measure the server's database.
+    """Benchmark the server's database.
 
     Raises:
-        CompozyError: a run of the first phase failed, or the one before it.
+        CompozyError: a run of the first phase or the warm-up run failed.
     """
     machine, measured_at = describe_machine(), format_time(now_ms()) or ""
-    # The first run of a server waits for the libraries of models.
+    # The first run of a server waits until model libraries are loaded.
     _all_well(drive(server, plan.job, runs=1, at_once=1))
     first = _all_well(drive(server, plan.job, runs=plan.workflows, at_once=plan.workflows))
     stages, ended_by = _raise_load(server, plan)
@@ -97,4 +97,4 @@ def _all_well(volley: Volley) -> Volley:
 
 
 def _as_error(fault: CompozyError) -> CompozyError:
-    return type(fault)(f"the benchmark ended: {fault.message}", hint=fault.hint, details=fault.details)
+    return type(fault)(f"benchmark failed: {fault.message}", hint=fault.hint, details=fault.details)

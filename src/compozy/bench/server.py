@@ -1,4 +1,4 @@
-"""A `compozy start` for one measurement: a process of its own on a free port, ended by its id."""
+"""Starts and stops a separate `compozy start` process for one benchmark, on a free port."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _LISTENING = re.compile(r"^Server listening on :\d+ \((\S+)\)$", re.MULTILINE)
 
 @contextmanager
 def measured_server(config: Path, *, api_key: str | None) -> Generator[Client, None, None]:
-    """Serve the project at `config` for as long as the block lasts; what it has to say goes to stderr.
+    """Serve the project at `config` until the block ends; the server's log goes to stderr.
 
     Raises:
-        ServerError: it ended before it was ready, or was not ready after a minute.
+        ServerError: the server exited before it was ready, or was not ready after a minute.
     """
     with tempfile.TemporaryDirectory(prefix="compozy-bench-") as folder:
         printed = Path(folder) / "printed"
@@ -45,10 +45,10 @@ def measured_server(config: Path, *, api_key: str | None) -> Generator[Client, N
 
 
 def _start(config: Path, output: BinaryIO) -> subprocess.Popen[bytes]:
-    # In a session of its own: Ctrl-C on the terminal is for the one who measures, who then ends it.
+    # In its own session: Ctrl-C on the terminal reaches only the benchmark, which then stops the server.
     return subprocess.Popen(
         [*own_command(), "start", "--config", str(config), "--port", "0", "--until-stdin-ends", "--quiet"],
-        # Nobody writes to it: it ends when this process does, however that comes to pass.
+        # Nothing writes to this pipe: the server stops when it closes, however the benchmark ends.
         stdin=subprocess.PIPE,
         stdout=output,
         start_new_session=True,
@@ -57,7 +57,7 @@ def _start(config: Path, output: BinaryIO) -> subprocess.Popen[bytes]:
 
 @contextmanager
 def _undisturbed() -> Generator[None, None, None]:
-    """Put signals off until the block has ended, lest a process be started whose id nobody knows."""
+    """Defer signals until the block ends, so that no process is started whose ID is lost."""
     held: list[int] = []
 
     def hold(number: int, _frame: FrameType | None) -> None:
@@ -74,7 +74,7 @@ def _undisturbed() -> Generator[None, None, None]:
 
 
 def own_command() -> list[str]:
-    """Return the words that start this same program once more."""
+    """Return the command that starts this same program again."""
     return [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "compozy"]
 
 
@@ -84,8 +84,8 @@ def _until_ready(process: subprocess.Popen[bytes], printed: Path, config: Path, 
     while monotonic_s() < deadline_s:
         if process.poll() is not None:
             raise ServerError(
-                f"the server of {str(config)!r} ended with status {process.returncode} before it was ready",
-                hint=f"what it said stands above; try `compozy start --config {config}`",
+                f"the server of {str(config)!r} exited with status {process.returncode} before it was ready",
+                hint=f"see its output above; try `compozy start --config {config}`",
             )
         if client is None:
             found = _LISTENING.search(printed.read_text(encoding="utf-8", errors="replace"))

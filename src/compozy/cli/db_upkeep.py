@@ -32,7 +32,7 @@ def backup_command(
 ) -> None:
     """Copy the whole database to one file while others use it; the copy is read through before it counts."""
     from compozy.cli.context import open_settings
-    from compozy.upkeep.keep import back_up
+    from compozy.upkeep.maintenance import back_up
 
     project = open_settings(context, config, database_overrides(db_driver, db_path))
     size = back_up(project, file, replace=force)
@@ -49,7 +49,7 @@ def restore_command(
 ) -> None:
     """Put a backup in the place of the database. Runs that were unfinished then go on with the next start."""
     from compozy.cli.context import open_settings
-    from compozy.upkeep.keep import restore
+    from compozy.upkeep.maintenance import restore
 
     project = open_settings(context, config, database_overrides(db_driver, db_path))
     restored = restore(project, file, replace=force)
@@ -71,7 +71,7 @@ def check_command(
     """Read the whole database: is it sound, and do its tables and its journal agree? Exit status 4 when not."""
     from compozy.cli.context import open_settings
     from compozy.errors import DatabaseError
-    from compozy.upkeep.keep import check
+    from compozy.upkeep.maintenance import check
 
     project = open_settings(context, config, database_overrides(db_driver, db_path))
     location, findings = check(project)
@@ -109,7 +109,7 @@ def prune_command(
     from compozy.cli.context import open_settings
     from compozy.cli.given import read_moment_ms
     from compozy.clock import format_time
-    from compozy.upkeep.keep import prune
+    from compozy.upkeep.maintenance import prune
 
     before_ms = read_moment_ms("--older-than", older_than)
     project = open_settings(context, config, database_overrides(db_driver, db_path))

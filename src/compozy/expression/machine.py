@@ -274,7 +274,7 @@ def _compare(sign: str, test: Callable[[Any, Any], bool]) -> Callable[[Budget, A
 def _number_hint(left: Any, right: Any) -> str:
     texts = sum(isinstance(value, str) for value in (left, right))
     numbers = sum(is_number(value) for value in (left, right))
-    return "convert text with `double(a)`, or numbers with `string(a)`" if texts and numbers else ""
+    return "convert with `double(a)` or `string(a)`" if texts and numbers else ""
 
 
 def _in(budget: Budget, left: Any, right: Any) -> bool:

@@ -244,7 +244,7 @@ def _has(name: Token, args: list[Node]) -> Node:
     last = args[0].steps[-1] if len(args) == 1 and isinstance(args[0], Path) else None
     if not isinstance(last, Field) or not isinstance(args[0], Path):
         hint = 'instead of `a["b"]`, write `"b" in a`'
-        raise ExpressionSyntax("has requires a path that ends with a field, such as has(a.b)", name.offset, hint)
+        raise ExpressionSyntax("has requires a path ending with a field, such as has(a.b)", name.offset, hint)
     path = args[0]
     above = Path(first=path.first, steps=path.steps[:-1], offset=path.offset) if path.steps[1:] else path.first
     return Has(path=above, field=last.name, offset=last.offset)

@@ -1,1 +1,1 @@
-"""What is done with a project's database as a whole: `compozy db`."""
+"""Operations on a project's whole database: `compozy db`."""

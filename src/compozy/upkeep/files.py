@@ -1,4 +1,4 @@
-"""The files and pipes that a database is written to and read from, and the database itself."""
+"""The files and pipes that a database is exported to and imported from."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def reading(project: LoadedProject) -> Generator[Database, None, None]:
     """Open the project's database for queries.
 
     Raises:
-        NotFoundError: there is none yet.
-        DatabaseError: it cannot be used.
+        NotFoundError: the database does not exist yet.
+        DatabaseError: the database cannot be used.
     """
     database = open_reading(project)
     if database is None:
         raise NotFoundError(
-            f"there is no database {display_location(project)} yet",
-            hint="a run makes it: `compozy workflow run`; another one is named by --config or --db-path",
+            f"the database {display_location(project)} does not exist yet",
+            hint="create it with a run, `compozy workflow run`, or name another one with --config or --db-path",
         )
     try:
         yield database
@@ -41,17 +41,17 @@ def reading(project: LoadedProject) -> Generator[Database, None, None]:
 
 
 def file_settings(path: Path) -> DatabaseSettings:
-    """Return `database:` for a SQLite file."""
+    """Return the database settings for a SQLite file."""
     return DatabaseSettings.model_validate({"driver": "sqlite", "path": str(path)})
 
 
 @contextmanager
 def document(source: str) -> Generator[IO[bytes], None, None]:
-    """Open a document that can be read twice; what comes from stdin or a pipe is put into a file that has no name.
+    """Open a document that can be read twice; input from stdin or a pipe is copied to an unnamed temporary file.
 
     Raises:
-        UsageError: it cannot be read.
-        ExportFileError: as the block raises it, with the file's name.
+        UsageError: the document cannot be read.
+        ExportFileError: raised by the block, with the file name added.
     """
     name = "stdin" if source == STREAM else source
     try:
@@ -81,20 +81,20 @@ def _copy(source: IO[bytes], target: IO[bytes], name: str) -> None:
         target.seek(0)
     except OSError as error:
         raise UsageError(
-            f"what comes from {name} cannot be kept in {tempfile.gettempdir()!r}: {error.strerror}",
-            hint="name an ordinary file instead, or another folder in TMPDIR",
+            f"failed to store the input from {name} in {tempfile.gettempdir()!r}: {error.strerror}",
+            hint="name a regular file instead, or set TMPDIR to another folder",
         ) from error
 
 
 @contextmanager
 def writing(target: str, *, replace: bool) -> Generator[IO[bytes], None, None]:
-    """Open what is written to; a file is named so when all of it is on the disk."""
+    """Open `target` for writing; a file appears under its name once it is complete and synced to disk."""
     if target == STREAM:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
     if Path(target).is_char_device() or Path(target).is_fifo():
-        # A pipe or a terminal, such as /dev/stdout: there is nothing to be replaced, or to be complete.
+        # A pipe or a terminal, such as /dev/stdout: there is no file to replace or to complete.
         with explain_writing(Path(target)), Path(target).open("wb") as out:
             yield out
         return
@@ -121,12 +121,12 @@ def refuse_own(settings: DatabaseSettings, name: str) -> None:
 
 @contextmanager
 def complete(path: Path, *, replace: bool) -> Generator[Path, None, None]:
-    """Give an empty file to be filled, which is named `path` when that is done, and gone when it is not."""
+    """Yield an empty file to fill; it is renamed to `path` when complete, and deleted otherwise."""
     with explain_writing(path):
         if path.exists() and not path.is_file():
-            raise UsageError(f"{str(path)!r} is no ordinary file", hint="name another one")
+            raise UsageError(f"{str(path)!r} is not a regular file", hint="name another one")
         if path.exists() and not replace:
-            raise ConflictError(f"there is a file {str(path)!r}", hint="name another one, or pass --force")
+            raise ConflictError(f"the file {str(path)!r} already exists", hint="name another one, or pass --force")
         partial = path.with_name(f"{path.name}.partial")
         partial.unlink(missing_ok=True)
         try:
@@ -140,9 +140,9 @@ def complete(path: Path, *, replace: bool) -> Generator[Path, None, None]:
 
 @contextmanager
 def explain_writing(path: Path) -> Generator[None, None, None]:
-    """Tell in words why a file cannot be written."""
+    """Explain why a file cannot be written."""
     if "\0" in str(path):
-        raise UsageError(f"{str(path)!r} is no name for a file")
+        raise UsageError(f"{str(path)!r} is not a valid file name")
     try:
         yield
     except OSError as error:

@@ -22,7 +22,7 @@ from compozy.upkeep.files import document, file_settings, reading, refuse_own, w
 class MoveOptions:
     """Whether unfinished runs leave the database.
 
-    `again` writes the document of a move once more: that of the latest one, unless `move_id` says which.
+    `again` writes the document of an earlier move again: of the latest one, unless `move_id` is set.
     """
 
     is_move: bool = False
@@ -40,20 +40,20 @@ def export_project(
     replace: bool = False,
     tell: Callable[[int, int], None] | None = None,
 ) -> Exported:
-    """Write the rows of the project's database to a file, or to stdout when `target` is `-`.
+    """Export the rows of the project's database to a file, or to stdout if `target` is `-`.
 
     Args:
-        project: names the database.
-        target: where to. A file appears when it is complete.
-        wanted: which runs.
+        project: the project whose database to export.
+        target: the file to write. It appears when it is complete.
+        wanted: the runs to export.
         moving: whether unfinished runs leave this database.
-        tell_frozen: told how many runs have left this database, before the first is written.
-        replace: whether a file that is there may be replaced.
-        tell: told how many rows were written, and of how many.
+        tell_frozen: called with the number of runs that have left this database, before the first is written.
+        replace: whether an existing file may be replaced.
+        tell: called with the number of rows written, and their total.
 
     Raises:
-        DatabaseError: it cannot be used.
-        UsageError: the file is there, or cannot be written.
+        DatabaseError: the database cannot be used.
+        UsageError: the file exists, or cannot be written.
     """
     refuse_own(project.database, target)
     with writing(target, replace=replace) as out:
@@ -82,31 +82,31 @@ def import_file(
     tell_total: Callable[[Summary], None],
     tell: Callable[[int], None] | None = None,
 ) -> tuple[Summary, Imported]:
-    """Store the rows of a document in the project's database, after having read it to its end.
+    """Import the rows of a document into the project's database, after verifying the whole document.
 
     Args:
-        project: names the database; it is made when there is none.
+        project: the project whose database to import into; it is created if it does not exist.
         source: a file, or `-` for stdin.
-        options: what is done with runs that are there.
-        tell_total: told what the document came to, before the first row is stored.
-        tell: told how many rows were stored.
+        options: how to import existing runs.
+        tell_total: called with the document's totals before the first row is stored.
+        tell: called with the number of rows stored.
 
     Raises:
-        ExportFileError: the document cannot be read; nothing was changed.
-        ConflictError: it is not for this database; nothing was changed.
+        ExportFileError: the document cannot be read. Nothing was changed.
+        ConflictError: the document cannot be imported into this database. Nothing was changed.
         UsageError: the database is in memory.
-        DatabaseError: the database cannot be used, or another process executes runs on it; nothing was changed.
+        DatabaseError: the database cannot be used, or another process executes runs on it. Nothing was changed.
     """
     with document(source) as file:
         summary = verify_document(file)
         tell_total(summary)
         file.seek(0)
         header = read_header(file)
-        # Seen before a database is made for it.
+        # Checked before a database is created for it.
         check_revision(header)
         if project.database.is_in_memory and not options.dry_run:
             raise UsageError(
-                "what is imported into a database in memory is gone with this command",
+                "an in-memory database does not outlive this command",
                 hint="name a file with --db-path",
             )
         with _target(project, header, dry_run=options.dry_run) as database:
@@ -114,10 +114,10 @@ def import_file(
 
 
 def verify_file(source: str) -> Summary:
-    """Read a document to its end, a file or `-` for stdin, and return what it came to.
+    """Read a document (a file, or `-` for stdin) to its end, and return its totals.
 
     Raises:
-        ExportFileError: it is no document, is cut short, or was changed.
+        ExportFileError: the file is not a document, is incomplete, or was changed.
     """
     with document(source) as file:
         return verify_document(file)
@@ -125,7 +125,7 @@ def verify_file(source: str) -> Summary:
 
 @contextmanager
 def _target(project: LoadedProject, header: Header, *, dry_run: bool) -> Generator[Database, None, None]:
-    """Open the database to import into, its journal made; a dry run into none looks at an empty one instead."""
+    """Open the database to import into, with its journal; a dry run without one uses an empty one instead."""
     from compozy.durable.journal import make_journal
 
     with ExitStack() as stack:
@@ -155,9 +155,9 @@ def _migrate(database: Database) -> None:
 
 
 def _refuse_other_project(project: LoadedProject, header: Header) -> None:
-    """Refuse before a database is made for it."""
+    """Refuse the document before a database is created for it."""
     if header.project not in {"", project.name}:
         raise ConflictError(
-            f"the document holds runs of the project {header.project!r}, not of {project.name!r}",
+            f"the document contains runs of project {header.project!r}, not of {project.name!r}",
             hint=f"set `name: {header.project}` in the project file if this is that project; nothing was changed",
         )

@@ -117,7 +117,7 @@ def test_a_run_that_fails_ends_the_measurement(cli: RunCli, tmp_path: Path) -> N
     write_project(tmp_path, BENCHMARK, responses={"only": {"error": "boom"}})
     done = cli("bench", *SMALL, "--output=result.json")
     assert done.status == 1
-    assert "the benchmark ended: " in done.err
+    assert "benchmark failed: " in done.err
     assert "boom" in done.err
     assert not (tmp_path / "result.json").exists()
     assert servers_of(tmp_path) == []
@@ -127,7 +127,7 @@ def test_a_server_that_does_not_start(cli: RunCli, tmp_path: Path) -> None:
     write_project(tmp_path, BENCHMARK, responses=MODEL, database={"driver": "sqlite", "path": "compozy.yaml"})
     done = cli("bench", *SMALL)
     assert done.status == 4
-    assert "ended with status 4 before it was ready" in done.err
+    assert "exited with status 4 before it was ready" in done.err
 
 
 @pytest.mark.parametrize(

@@ -122,34 +122,34 @@ def test_no_secret_is_in_a_document(cli: RunCli, project: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (("export", "--db-path", "./none.db"), 2, "there is no database ./none.db yet"),
+        (("export", "--db-path", "./none.db"), 2, "the database ./none.db does not exist yet"),
         (("export", "--again"), 2, "--again belongs to --move"),
         (("export", "--move", "--move-id", "x"), 2, "--move-id belongs to --again"),
         (("export", "--status", "odd"), 2, "--status: expected PENDING, RUNNING"),
         (("export", "--since", "odd"), 2, "--since: expected a date such as 2026-01-31"),
-        (("export", "-o", "compozy.yaml"), 2, "there is a file 'compozy.yaml'"),
+        (("export", "-o", "compozy.yaml"), 2, "the file 'compozy.yaml' already exists"),
         (("export", "-o", "no/folder/x.json"), 2, "cannot write 'no/folder/x.json': No such file or directory"),
         (("export", "-o", "/dev/full"), 2, "cannot write '/dev/full': No space left on device"),
-        (("backup", "/dev/full", "--force"), 2, "'/dev/full' is no ordinary file"),
-        (("backup", "data", "--force"), 2, "'data' is no ordinary file"),
+        (("backup", "/dev/full", "--force"), 2, "'/dev/full' is not a regular file"),
+        (("backup", "data", "--force"), 2, "'data' is not a regular file"),
         (("import", "none.json"), 2, "cannot read 'none.json': No such file or directory"),
         (("import", "data"), 2, "cannot read 'data': Is a directory"),
         (("import", "compozy.yaml"), 5, "compozy.yaml: line 1: not a document of `compozy db export`"),
-        (("import", "a.json", "--db-path", ":memory:"), 2, "into a database in memory is gone with this command"),
+        (("import", "a.json", "--db-path", ":memory:"), 2, "an in-memory database does not outlive this command"),
         (("import", "a.json"), 2, "the document was exported from this same database, ./data/compozy.db"),
         (("verify", "data/compozy.db"), 5, "line 1: not a document of `compozy db export`"),
-        (("backup", "compozy.yaml"), 2, "there is a file 'compozy.yaml'"),
+        (("backup", "compozy.yaml"), 2, "the file 'compozy.yaml' already exists"),
         (("backup", "data/compozy.db", "--force"), 2, "'data/compozy.db' is the database itself, or a part of it"),
         (("export", "-o", "data/compozy.db", "--force"), 2, "'data/compozy.db' is the database itself"),
         (("export", "-o", "data/compozy.db-wal", "--force"), 2, "'data/compozy.db-wal' is the database itself"),
-        (("backup", "-"), 2, "a backup is a file, and does not go to stdout"),
+        (("backup", "-"), 2, "a backup cannot be written to stdout"),
         (("restore", "data/compozy.db", "--force"), 2, "'data/compozy.db' is the database itself"),
         (("prune", "--older-than", "30"), 2, "write the unit: 30d, 12h, 90s"),
         (("prune", "--older-than", "2999-01-01"), 2, "--older-than: 2999-01-01 lies in the future"),
         (("prune", "--older-than", "9999d"), 2, "a duration lies between 0 and 366 days"),
         (("restore", "none"), 2, "cannot read 'none'"),
         (("restore", "compozy.yaml"), 4, "'compozy.yaml' is not a SQLite database"),
-        (("restore", "a.db"), 2, "there is a database ./data/compozy.db with 2 execution(s)"),
+        (("restore", "a.db"), 2, "the database ./data/compozy.db already contains 2 executions"),
         (("prune", "--older-than", "odd"), 2, "--older-than: expected a date"),
     ],
 )
@@ -255,7 +255,7 @@ def test_a_backup_of_the_other_kind_leads_to_export(
     refused = cli("db", "restore", "x.dump")
     assert refused.status == 2
     assert "is not a backup of a SQLite database" in refused.err
-    assert "`compozy db export` and `import` lead from one kind to the other" in refused.err
+    assert "use `compozy db export` and `compozy db import`" in refused.err
 
 
 def test_a_backup_of_another_project_is_refused(cli: RunCli, project: Path) -> None:
@@ -264,7 +264,7 @@ def test_a_backup_of_another_project_is_refused(cli: RunCli, project: Path) -> N
     (project / "compozy.yaml").write_text(json.dumps(config))
     refused = cli("db", "restore", "a.db", "--db-path", "./data/new.db")
     assert refused.status == 2
-    assert "'a.db' is a backup of the project 'demo', not of 'shop'" in refused.err
+    assert "'a.db' is a backup of project 'demo', not of 'shop'" in refused.err
 
 
 def test_a_document_with_a_pickle_is_refused_by_every_command(

@@ -1,4 +1,4 @@
-"""`compozy db backup | restore | check | prune`: a project's database kept safe, sound and small."""
+"""`compozy db backup | restore | check | prune`: maintenance of a project's database."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from compozy.database.migrate import read_status, refuse_while_used
 from compozy.database.postgres_schemas import refuse_other_installations
 from compozy.database.status import OPEN
 from compozy.errors import ConflictError, DatabaseError, UsageError
+from compozy.plural import plural
 from compozy.project.loaded import LoadedProject
 from compozy.storage import close_storage, display_location
 from compozy.transfer.check import Finding, check_database
@@ -25,18 +26,18 @@ from compozy.upkeep.files import STREAM, complete, file_settings, reading, refus
 
 
 def back_up(project: LoadedProject, target: str, *, replace: bool = False) -> int:
-    """Write the project's whole database to a file while others use it; return the file's size in bytes.
+    """Back up the project's database to a file while others use it; return the file size in bytes.
 
     Raises:
-        DatabaseError: it cannot be read, or its own program is missing.
-        UsageError: the file is there, or cannot be written.
+        DatabaseError: the database cannot be read, or its client program is missing.
+        UsageError: the file exists, or cannot be written.
     """
     with reading(project):
         settings = project.database
         path = Path(target)
         if target == STREAM:
             raise UsageError(
-                "a backup is a file, and does not go to stdout", hint="name a file: ./- if that is its name"
+                "a backup cannot be written to stdout", hint="name a file; for a file called `-`, write ./-"
             )
         refuse_own(settings, target)
         with complete(path, replace=replace) as partial:
@@ -46,7 +47,7 @@ def back_up(project: LoadedProject, target: str, *, replace: bool = False) -> in
 
 @dataclass(frozen=True, kw_only=True)
 class Restored:
-    """What a restore put back: how many runs, how many of them unfinished, and where the former file is kept."""
+    """A restored database: its number of runs, how many are unfinished, and where the previous file is kept."""
 
     runs: int
     unfinished: int
@@ -54,11 +55,11 @@ class Restored:
 
 
 def restore(project: LoadedProject, source: str, *, replace: bool = False) -> Restored:
-    """Put a backup in the place of the project's database.
+    """Replace the project's database with a backup.
 
     Raises:
-        ConflictError: there is a database with runs, and `replace` is not set; or it is another project's backup.
-        DatabaseError: the backup is damaged or of another kind; or another process executes runs on the database.
+        ConflictError: the database has runs and `replace` is not set, or the backup is of another project.
+        DatabaseError: the backup is damaged or of another kind, or another process executes runs on the database.
         UsageError: the file cannot be read.
     """
     path = Path(source)
@@ -72,7 +73,7 @@ def restore(project: LoadedProject, source: str, *, replace: bool = False) -> Re
         raise UsageError(
             f"{source!r} is not a backup of a {TITLES[project.database.driver]} database",
             hint=f"it may be a backup of a {TITLES[kind]} database; "
-            "`compozy db export` and `import` lead from one kind to the other",
+            "to convert it, use `compozy db export` and `compozy db import`",
         )
     kept = _RESTORE[kind](project, path, replace)
     with reading(project) as database, database.read() as connection:
@@ -82,10 +83,10 @@ def restore(project: LoadedProject, source: str, *, replace: bool = False) -> Re
 
 
 def check(project: LoadedProject) -> tuple[str, list[Finding]]:
-    """Look the project's database over, changing nothing; return where it is, and what was found.
+    """Check the project's database without changing it; return its location and the findings.
 
     Raises:
-        DatabaseError: it cannot be read at all.
+        DatabaseError: the database cannot be read at all.
     """
     with reading(project) as database:
         return database.location, check_database(database)
@@ -99,10 +100,10 @@ def prune(
     dry_run: bool,
     tell: Callable[[int], None] | None = None,
 ) -> tuple[str, int]:
-    """Delete the runs that ended before a time, with `moved` also those that left; return where, and how many.
+    """Delete the runs that ended before a time, with `moved` also moved runs; return the location and their number.
 
     Raises:
-        DatabaseError: it cannot be used.
+        DatabaseError: the database cannot be used.
     """
     with reading(project) as readable:
         if dry_run:
@@ -119,14 +120,14 @@ def _restore_sqlite(project: LoadedProject, source: Path, replace: bool) -> Path
     _check_backup(project, source)
     path = project.database.file
     if path is None:
-        raise UsageError("a database in memory cannot be restored", hint="name a file with --db-path")
+        raise UsageError("an in-memory database cannot be restored", hint="name a file with --db-path")
     database = open_database(project.database, location=display_location(project))
     try:
         if database.owner_lock is not None:
             database.owner_lock.acquire({"pid": os.getpid(), "command": "compozy db restore"}, wait_s=0.0)
         if not replace:
             _refuse_runs(database)
-        # Whoever has a file open must not find another one in its place.
+        # A process that has the file open must not find another one in its place.
         database.close()
         return backup.restore_sqlite(source, path)
     finally:
@@ -162,32 +163,32 @@ def _refuse_runs(database: Database) -> None:
         count = sum(count_by_status(connection).values())
     if count:
         raise ConflictError(
-            f"there is a database {database.location} with {count} execution(s)",
-            hint="--force puts the backup in its place",
+            f"the database {database.location} already contains {plural(count, 'execution')}",
+            hint="to replace it with the backup, pass --force",
         )
 
 
 def _check_backup(project: LoadedProject, source: Path) -> None:
-    """Refuse a sound file that is no backup of this project's database."""
+    """Refuse a valid file that is not a backup of this project's database."""
     readable = open_for_reading(file_settings(source.absolute()), location=str(source))
     if readable is None:
-        raise UsageError(f"there is no file {str(source)!r}")
+        raise UsageError(f"file {str(source)!r} not found")
     try:
         if read_status(readable).current == "base":
-            raise DatabaseError(f"{str(source)!r} is no backup of a Compozy database: it has no tables")
+            raise DatabaseError(f"{str(source)!r} is not a backup of a Compozy database: it has no tables")
         with readable.read() as connection:
             owner = get_project(connection)
     finally:
         close_storage(readable)
     if owner not in {None, project.name}:
         raise ConflictError(
-            f"{str(source)!r} is a backup of the project {owner!r}, not of {project.name!r}",
+            f"{str(source)!r} is a backup of project {owner!r}, not of {project.name!r}",
             hint=f"set `name: {owner}` in the project file if this is that project",
         )
 
 
 def _connection_parameters(settings: DatabaseSettings) -> dict[str, object]:
-    # Loaded here: who uses SQLite does without that driver.
+    # Imported here: SQLite projects do not need this driver.
     from compozy.database.postgres import connection_parameters
 
     return connection_parameters(settings)
