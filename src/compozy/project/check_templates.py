@@ -141,7 +141,7 @@ def _check_template(reading: Reading, scalar: ScalarNode, name: str) -> Iterator
     for reference in template.references:
         words = check_reference(reading, reference.path)
         if words is not None:
-            yield _fault(words, reference.place or scalar.place)
+            yield _fault(words, reference.location or scalar.place)
 
 
 def _check_expression(reading: Reading, scalar: ScalarNode) -> Iterator[Diagnostic]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from compozy.template.functions.registry import Function, Param
 from compozy.template.limits import Budget
-from compozy.template.machine import Fault, State, Value, last_node
+from compozy.template.machine import ExecError, State, Value, last_node
 from compozy.template.nodes import Bool as BoolNode
 from compozy.template.nodes import Command, Identifier, Node, Number, Operand, String
 from compozy.template.values import INVALID, GoError, Ints, LimitError, Strings
@@ -31,7 +31,7 @@ def compile_call(
         function = _counting_items(function)
     identifier = node.args[0] if isinstance(node, Command) else node
     if error:
-        return _compile_refusal(Fault(unit, identifier, error), final)
+        return _compile_refusal(ExecError(unit, identifier, error), final)
     call = _compile_plain(function, getters)
     if final is not None:
         param = function.param(len(getters))
@@ -43,7 +43,7 @@ def compile_call(
         except (GoError, LimitError) as error:
             message = error.message if isinstance(error, GoError) else str(error)
             hint = error.hint if isinstance(error, GoError) else ""
-            raise Fault(unit, node, f"error calling {function.name}: {message}", hint=hint) from error
+            raise ExecError(unit, node, f"error calling {function.name}: {message}", hint=hint) from error
 
     return guarded
 
@@ -70,11 +70,11 @@ def count_error(function: Function, count: int, *, piped: bool) -> str:
     return "" if given == least else f"wrong number of args for {function.name}: want {least} got {given}"
 
 
-def _compile_refusal(fault: Fault, final: Value | None) -> Value:
+def _compile_refusal(fault: ExecError, final: Value | None) -> Value:
     def refuse(state: State) -> Any:
         if final is not None:
             final(state)
-        raise Fault(fault.unit, fault.node, fault.message)
+        raise ExecError(fault.unit, fault.node, fault.message)
 
     return refuse
 
@@ -139,7 +139,7 @@ def convert_value(unit: str, param: Param | None, node: Operand | Command, *, un
         try:
             return check(INVALID if value is None and unwraps else value)
         except GoError as error:
-            raise Fault(unit, last_node(node, state.stops), error.message) from error
+            raise ExecError(unit, last_node(node, state.stops), error.message) from error
 
     return convert
 
@@ -181,7 +181,7 @@ def compile_constant(unit: str, param: Param, node: Operand) -> Value:
     if expected is None and param.accepts:
         return _compile_fault(unit, node, f"can't handle {node} for arg of type {param.go_type}")
     value = constant_value(unit, node) if expected is None else _READERS[expected](node)
-    if isinstance(value, Fault):
+    if isinstance(value, ExecError):
         return _compile_fault(unit, node, value.message)
     if value is None:
         return _compile_fault(unit, node, f"expected {expected}; found {node}")
@@ -190,7 +190,7 @@ def compile_constant(unit: str, param: Param, node: Operand) -> Value:
 
 def _compile_fault(unit: str, node: Node, message: str) -> Value:
     def refuse(_: State) -> Any:
-        raise Fault(unit, node, message)
+        raise ExecError(unit, node, message)
 
     return refuse
 
@@ -204,7 +204,7 @@ _READERS: dict[str, Callable[[Operand], Any]] = {
 
 
 def constant_value(unit: str, node: Operand) -> Any:
-    """Return the value of a constant whose type nobody asks for; a Fault when no Go int holds the number."""
+    """Return the value of a constant whose type nobody asks for; a ExecError when no Go int holds the number."""
     if isinstance(node, String):
         return node.text
     if isinstance(node, BoolNode):
@@ -217,9 +217,9 @@ def constant_value(unit: str, node: Operand) -> Any:
     is_hex = text[:2].lower() == "0x" and not any(char in "pP" for char in text)
     if node.as_float is not None and not is_hex and text[0] != "'" and any(char in ".eEpP" for char in text):
         return node.as_float
-    return node.as_int if node.as_int is not None else Fault(unit, node, f"{text} overflows int")
+    return node.as_int if node.as_int is not None else ExecError(unit, node, f"{text} overflows int")
 
 
 def is_constant(node: Operand) -> bool:
-    """Tell whether the node is a string, number or boolean."""
+    """Return whether the node is a string, number or boolean."""
     return isinstance(node, (BoolNode, Number, String))

@@ -1,4 +1,4 @@
-"""Walks over the tokens of a template, and tells Go's messages for what is wrong there."""
+"""Walks over the tokens of a template, and raises errors with Go's messages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from compozy.template.literals import quote
 
 
 class ParseError(Exception):
-    """The text is no template: Go's message without its place, the offset, and the name of an unknown function."""
+    """The text is not a template: Go's message without its location, the offset, and any unknown function's name."""
 
     def __init__(self, message: str, *, pos: int, line_pos: int, function: str = "") -> None:
         super().__init__(message)
@@ -20,7 +20,7 @@ class ParseError(Exception):
 
 
 class Cursor:
-    """A place in the tokens of a text. `action_pos` is where the action began that is being read, -1 outside."""
+    """A position in the tokens of a text. `action_pos` is the start of the action being read, -1 outside."""
 
     def __init__(self, text: str, name: str, *, hyphens: bool = False) -> None:
         self.text = text
@@ -48,7 +48,7 @@ class Cursor:
         return self.tokens[at]
 
     def is_spaced(self, token: Token) -> bool:
-        """Tell whether white space stands before the token."""
+        """Return whether white space stands before the token."""
         return self.text[token.pos - 1] in SPACES
 
     def expect(self, kinds: tuple[int, ...], context: str) -> Token:

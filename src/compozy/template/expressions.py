@@ -17,8 +17,8 @@ from compozy.template.calls import (
 )
 from compozy.template.fields import Path, compile_chain, compile_field, compile_variable, is_boxed, no_method
 from compozy.template.functions.registry import Function, Param
-from compozy.template.grace import Grace, grace_of_arguments
-from compozy.template.machine import Fault, Frame, State, Value, last_node
+from compozy.template.machine import ExecError, Frame, State, Value, last_node
+from compozy.template.missing_keys import Usage, usage_of_arguments
 from compozy.template.nodes import Chain, Command, Dot, Field, Identifier, Nil, Node, Operand, Pipe, Variable
 from compozy.template.values import INVALID, GoError, GoValue, is_map
 
@@ -31,23 +31,23 @@ class ExpressionCompiler:
         self.functions = functions
         self.unit = frame.unit.name
 
-    def pipe(self, pipe: Pipe, grace: Grace = "strict") -> Value:
+    def pipe(self, pipe: Pipe, usage: Usage = "strict") -> Value:
         """Compile a pipeline. Null may come out as None: see `unwrapped`."""
         value: Value | None = None
         last = len(pipe.commands) - 1
         for index, command in enumerate(pipe.commands):
-            use = grace
+            use = usage
             if index < last:
                 behind = pipe.commands[index + 1].args[0]
-                use = grace_of_arguments(behind.name, grace) if isinstance(behind, Identifier) else "strict"
+                use = usage_of_arguments(behind.name, usage) if isinstance(behind, Identifier) else "strict"
             value = self.command(command, value, use, pipe.commands[index - 1] if index else pipe)
         if value is None:
             raise TypeError("a pipeline without commands")
         return self.declared(pipe, value) if pipe.declared else value
 
-    def unwrapped(self, pipe: Pipe, grace: Grace = "strict") -> Value:
+    def unwrapped(self, pipe: Pipe, usage: Usage = "strict") -> Value:
         """Compile a pipeline of which null is no value at all, as in Go."""
-        value = self.pipe(pipe, grace)
+        value = self.pipe(pipe, usage)
         return lambda state: INVALID if (result := value(state)) is None else result
 
     def declared(self, pipe: Pipe, value: Value) -> Value:
@@ -57,7 +57,7 @@ class ExpressionCompiler:
         for variable in pipe.declared:
             slot = self.frame.find(variable.name) if pipe.assigns else self.frame.declare(variable.name)
             if slot is None:
-                return self.refusal(Fault(self.unit, last_node(pipe, {}), f"undefined variable: {variable.name}"))
+                return self.refusal(ExecError(self.unit, last_node(pipe, {}), f"undefined variable: {variable.name}"))
             slots.append(slot.index)
             slot.assigned |= pipe.assigns
             typed += [slot.index] if slot.boxed and pipe.assigns else []
@@ -74,21 +74,21 @@ class ExpressionCompiler:
 
         return declare
 
-    def refusal(self, fault: Fault) -> Value:
+    def refusal(self, fault: ExecError) -> Value:
         """Compile an expression that always fails."""
 
         def refuse(_: State) -> Any:
-            raise Fault(fault.unit, fault.node, fault.message)
+            raise ExecError(fault.unit, fault.node, fault.message)
 
         return refuse
 
-    def command(self, command: Command, final: Value | None, grace: Grace, before: Command | Pipe) -> Value:
+    def command(self, command: Command, final: Value | None, usage: Usage, before: Command | Pipe) -> Value:
         """Compile one stage; `final` is the value of the stage `before` it."""
         first = command.args[0]
         if isinstance(first, Identifier):
-            return self.function(first.name, command, command.args[1:], final, grace)
+            return self.function(first.name, command, command.args[1:], final, usage)
         if len(command.args) == 1 and final is None:
-            return self.operand_value(first, grace)
+            return self.operand_value(first, usage)
         if isinstance(first, (Field, Chain)) or (isinstance(first, Variable) and first.keys):
             return self.method(first, command, final)
         return self.no_function(first, final, before)
@@ -103,63 +103,63 @@ class ExpressionCompiler:
             node: Node = first
             if isinstance(first, Pipe):
                 node = last_node(before, state.stops) if isinstance(before, Command) else before
-            raise Fault(unit, node, f"can't give argument to non-function {first}")
+            raise ExecError(unit, node, f"can't give argument to non-function {first}")
 
         return refuse
 
-    def operand_value(self, node: Operand, grace: Grace) -> Value:
+    def operand_value(self, node: Operand, usage: Usage) -> Value:
         """Compile an operand that stands alone."""
-        forgiving = grace != "strict"
+        forgiving = usage != "strict"
         if isinstance(node, Field):
             return compile_field(self.frame, node, forgiving=forgiving)
         if isinstance(node, Variable):
             return compile_variable(self.frame, node, forgiving=forgiving)
         if isinstance(node, Chain):
-            return self.chain(node, grace)
+            return self.chain(node, usage)
         if isinstance(node, Pipe):
-            return self.pipe(node, grace)
+            return self.pipe(node, usage)
         if isinstance(node, Dot):
             return _read_dot
         if isinstance(node, Identifier):
-            return self.function(node.name, node, [], None, grace)
+            return self.function(node.name, node, [], None, usage)
         if isinstance(node, Nil):
-            return self.refusal(Fault(self.unit, node, "nil is not a command"))
+            return self.refusal(ExecError(self.unit, node, "nil is not a command"))
         value = constant_value(self.unit, node)
-        return self.refusal(value) if isinstance(value, Fault) else lambda _: value
+        return self.refusal(value) if isinstance(value, ExecError) else lambda _: value
 
-    def chain(self, node: Chain, grace: Grace) -> Value:
+    def chain(self, node: Chain, usage: Usage) -> Value:
         """Compile `(pipeline).a.b`."""
         if isinstance(node.node, Nil):
-            return self.refusal(Fault(self.unit, node, f"indirection through explicit nil in {node}"))
-        return compile_chain(self.frame, node, self.chain_head(node, grace), forgiving=grace != "strict")
+            return self.refusal(ExecError(self.unit, node, f"indirection through explicit nil in {node}"))
+        return compile_chain(self.frame, node, self.chain_head(node, usage), forgiving=usage != "strict")
 
-    def chain_head(self, node: Chain, grace: Grace) -> Value:
+    def chain_head(self, node: Chain, usage: Usage) -> Value:
         """Compile what stands before the fields of a chain."""
         inner = node.node
-        return self.unwrapped(inner, grace) if isinstance(inner, Pipe) else self.operand_value(inner, grace)
+        return self.unwrapped(inner, usage) if isinstance(inner, Pipe) else self.operand_value(inner, usage)
 
-    def argument(self, param: Param, node: Operand, grace: Grace) -> Value:
+    def argument(self, param: Param, node: Operand, usage: Usage) -> Value:
         """Compile an argument of a function, with the check of its type."""
         if isinstance(node, Nil):
             try:
                 value = param.check_nil()
             except GoError as error:
-                return self.refusal(Fault(self.unit, node, error.message))
+                return self.refusal(ExecError(self.unit, node, error.message))
             return lambda _: value
         if is_constant(node):
             return compile_constant(self.unit, param, node)
-        get = self.operand_value(node, grace)
+        get = self.operand_value(node, usage)
         return compile_checked(self.unit, param, node, get, unwraps=isinstance(node, Pipe))
 
     def function(
-        self, name: str, node: Command | Identifier, args: list[Operand], final: Value | None, grace: Grace
+        self, name: str, node: Command | Identifier, args: list[Operand], final: Value | None, usage: Usage
     ) -> Value:
         """Compile the call of a function."""
         function = self.functions[name]
         if name == "call" and args:
             function = replace(function, call=partial(function.call, shown=str(args[0])))
         self.frame.mutates |= function.mutates
-        use = grace_of_arguments(name, grace)
+        use = usage_of_arguments(name, usage)
         if count_error(function, len(args), piped=final is not None):
             return compile_call(self.unit, function, node, [lambda _: None] * len(args), final)
         getters = [self.argument(param, arg, use) for index, arg in enumerate(args) if (param := function.param(index))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from compozy.template.machine import Fault, Frame, Slot, State, Value, last_node
+from compozy.template.machine import ExecError, Frame, Slot, State, Value, last_node
 from compozy.template.nearby import suggest
 from compozy.template.nodes import Chain, Field, Node, Variable
 from compozy.template.values import INVALID, GoError, GoValue, StringMap, is_map, quote_key, type_name
@@ -73,11 +73,11 @@ class Path:
         except GoError as error:
             raise self.fault(state, f"error calling {key}: {error.message}") from error
 
-    def fault(self, state: State, message: str, *, hint: str = "") -> Fault:
+    def fault(self, state: State, message: str, *, hint: str = "") -> ExecError:
         """Return a fault at this chain."""
-        return Fault(self.unit, last_node(self.node, state.stops), message, hint=hint)
+        return ExecError(self.unit, last_node(self.node, state.stops), message, hint=hint)
 
-    def refuse(self, state: State, value: Any, index: int) -> Fault:
+    def refuse(self, state: State, value: Any, index: int) -> ExecError:
         """Return the fault of dialect compozy for a key that is not there."""
         key, owner = self.keys[index], self.show_owner(index)
         if is_map(value):
@@ -177,7 +177,7 @@ def compile_variable(frame: Frame, node: Variable, *, forgiving: bool) -> Value:
 
 
 def is_boxed(state: State, slot: Slot) -> bool:
-    """Tell whether Go would know the variable's type only as `interface {}`."""
+    """Return whether Go would know the variable's type only as `interface {}`."""
     return slot.boxed and slot.index not in state.typed
 
 
@@ -186,7 +186,7 @@ def _compile_unknown(frame: Frame, node: Variable) -> Value:
     unit = frame.unit.name
 
     def refuse(_: State) -> Any:
-        raise Fault(unit, node, f"undefined variable: {node.name}")
+        raise ExecError(unit, node, f"undefined variable: {node.name}")
 
     return refuse
 
@@ -197,6 +197,6 @@ def compile_chain(frame: Frame, node: Chain, head: Value, *, forgiving: bool) ->
     return lambda state: walk(state, head(state), boxed=False)
 
 
-def no_method(unit: str, node: Node, key: str) -> Fault:
+def no_method(unit: str, node: Node, key: str) -> ExecError:
     """Return the fault for a field that is given arguments as if it were a method."""
-    return Fault(unit, node, f"{key} is not a method but has arguments")
+    return ExecError(unit, node, f"{key} is not a method but has arguments")

@@ -193,19 +193,19 @@ class _Scanner:
         self.at = 0
 
     def whole(self) -> None:
-        """Step over the one value of the text."""
+        """Skip the one value of the text."""
         self.value(0)
         if self.space():
             raise _Faulty(self.at, "after top-level value")
 
     def space(self) -> str:
-        """Step over white space and return the next character."""
+        """Skip white space and return the next character."""
         found = _SPACE.match(self.text, self.at)
         self.at = found.end() if found else self.at
         return self.text[self.at : self.at + 1]
 
     def value(self, depth: int) -> None:
-        """Step over a value."""
+        """Skip a value."""
         if depth > 200:
             raise GoError("exceeded max depth")
         char = self.space()
@@ -219,7 +219,7 @@ class _Scanner:
             self.literal(char)
 
     def literal(self, char: str) -> None:
-        """Step over true, false or null."""
+        """Skip true, false or null."""
         word = {"t": "true", "f": "false", "n": "null"}.get(char)
         if word is None:
             raise _Faulty(self.at, "looking for beginning of value")
@@ -229,7 +229,7 @@ class _Scanner:
             self.at += 1
 
     def string(self) -> None:
-        """Step over a string."""
+        """Skip a string."""
         found = _STRING.match(self.text, self.at)
         self.at = found.end() if found else self.at
         char = self.text[self.at : self.at + 1]
@@ -247,7 +247,7 @@ class _Scanner:
         raise _Faulty(self.at, "in \\u hexadecimal character escape")
 
     def number(self) -> None:
-        """Step over a number."""
+        """Skip a number."""
         state = "sign"
         self.at += self.text[self.at] == "-"
         while True:
@@ -262,7 +262,7 @@ class _Scanner:
             raise _Faulty(self.at, _NUMBER_FAULTS[state])
 
     def collection(self, opening: str, depth: int) -> None:
-        """Step over a list or a map."""
+        """Skip a list or a map."""
         closing = "}" if opening == "{" else "]"
         self.at += 1
         if self.space() == closing:
@@ -281,7 +281,7 @@ class _Scanner:
             self.at += 1
 
     def key(self) -> None:
-        """Step over the key of a map and its colon."""
+        """Skip the key of a map and its colon."""
         if self.space() != '"':
             raise _Faulty(self.at, "looking for beginning of object key string")
         self.string()

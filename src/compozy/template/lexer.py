@@ -146,7 +146,7 @@ _NUMBER = re.compile(
 
 
 def is_word_char(char: str) -> bool:
-    """Tell whether Go takes the character as part of a name: a letter, a decimal digit or `_`."""
+    """Return whether Go takes the character as part of a name: a letter, a decimal digit or `_`."""
     return char == "_" or char.isalpha() or char.isdecimal()
 
 

@@ -1,4 +1,4 @@
-"""What one rendering may use up, and the counting of it."""
+"""Resource limits of one rendering, and their accounting."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def valid_text(text: str) -> str:
 
 
 def is_print(char: str) -> bool:
-    """Tell whether Go prints the character as it is, not as an escape."""
+    """Return whether Go prints the character as it is, not as an escape."""
     return char.isprintable()
 
 
@@ -157,7 +157,7 @@ def read_int(text: str) -> int | None:
 
 
 def _has_good_underscores(text: str) -> bool:
-    """Tell whether each underscore stands between digits, or between a base prefix and a digit."""
+    """Return whether each underscore stands between digits, or between a base prefix and a digit."""
     if "_" not in text:
         return True
     body = re.sub(r"\A[+-]?(?:0[xXbBoO])?", "0" if text.lstrip("+-")[:1] == "0" else "", text)

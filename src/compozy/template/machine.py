@@ -1,4 +1,4 @@
-"""What a rendering carries along: the state that compiled templates work on, and the fault that ends them."""
+"""The state that compiled templates work on, and the error that ends a rendering."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ MissingKey = Literal["default", "zero", "error"]
 Dialect = Literal["go", "compozy"]
 
 
-class Fault(Exception):
-    """A template cannot go on. `unit` is the template (of several in one text) and `node` what it was doing."""
+class ExecError(Exception):
+    """A template cannot continue. `unit` is the template (of several in one text), `node` what it was evaluating."""
 
     def __init__(self, unit: str, node: Node | None, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -61,8 +61,8 @@ class State:
 Value = Callable[[State], Any]
 """A compiled expression."""
 
-Step = Callable[[State], "str | None"]
-"""A compiled statement: returns "break" or "continue" when a loop must hear of it."""
+Instruction = Callable[[State], "str | None"]
+"""A compiled statement: returns "break" or "continue" if the enclosing loop must handle it."""
 
 
 @dataclass(slots=True)
@@ -70,13 +70,13 @@ class Unit:
     """A compiled template of a text: the main one, or one of its definitions."""
 
     name: str
-    body: Step | None = None
+    body: Instruction | None = None
     slot_count: int = 1
 
 
 @dataclass(slots=True)
 class Frame:
-    """What the compiler knows about the unit that it works on: its variables, by scope, and whether it is strict."""
+    """What the compiler knows about its current unit: its variables by scope, and whether it is strict."""
 
     unit: Unit
     dialect: Dialect
@@ -84,20 +84,20 @@ class Frame:
     mutates: bool = False
 
     def declare(self, name: str, *, boxed: bool = False) -> Slot:
-        """Return a new place for a variable in the innermost scope."""
+        """Return a new slot for a variable in the innermost scope."""
         slot = Slot(self.unit.slot_count, boxed)
         self.unit.slot_count += 1
         self.scopes[-1][name] = slot
         return slot
 
     def find(self, name: str) -> Slot | None:
-        """Return the place of a variable; None when it was declared in a branch that is not the running one."""
+        """Return the slot of a variable; None if it was declared in a branch that is not the running one."""
         return next((scope[name] for scope in reversed(self.scopes) if name in scope), None)
 
 
 @dataclass(slots=True)
 class Slot:
-    """The place of a variable. `boxed` is set for the items of a range, `assigned` when `=` may change them."""
+    """The slot of a variable. `boxed` is set for the items of a range, `assigned` if `=` may change them."""
 
     index: int
     boxed: bool = False
@@ -105,7 +105,7 @@ class Slot:
 
 
 def last_node(node: Operand | Command, stops: dict[int, int]) -> Node:
-    """Return the node that Go was at last when it had evaluated `node`: messages about the value point there."""
+    """Return the node that Go evaluated last for `node`: messages about the value point there."""
     if isinstance(node, Chain):
         return last_node(node.node, stops)
     if isinstance(node, Pipe):

@@ -1,4 +1,4 @@
-"""Finds the name that was probably meant."""
+"""Suggests names for unknown ones."""
 
 from __future__ import annotations
 

@@ -201,7 +201,7 @@ class End(Node):
 
 
 def is_blank(node: Node | None) -> bool:
-    """Tell whether a tree prints nothing but white space: such a definition may be defined again."""
+    """Return whether a tree prints nothing but white space: such a definition may be defined again."""
     if isinstance(node, Body):
         return all(is_blank(child) for child in node.nodes)
     if isinstance(node, Text):

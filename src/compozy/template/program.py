@@ -1,4 +1,4 @@
-"""Compiles the text of a template to a program, and keeps the programs of late."""
+"""Compiles the text of a template to a program, and caches recent programs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from compozy.template.cursor import ParseError
 from compozy.template.functions import FUNCTIONS, LEFT_OUT
 from compozy.template.limits import Budget, Limits
 from compozy.template.literals import quote, to_bytes, valid_text
-from compozy.template.machine import Dialect, Fault, Frame, MissingKey, State, Unit, Value
+from compozy.template.machine import Dialect, ExecError, Frame, MissingKey, State, Unit, Value
 from compozy.template.nearby import suggest
 from compozy.template.nodes import Action, Body, Field, Node, Variable
 from compozy.template.parser import Parser
@@ -23,7 +23,7 @@ MAX_CACHED_TEXT = 64 * 1024
 
 
 class ProgramError(Exception):
-    """The text is no template, or it cannot be rendered: message, hint, and the offset at fault (-1: none)."""
+    """The text is not a template, or cannot be rendered: message, hint, and the offset (-1: none)."""
 
     def __init__(self, message: str, *, go_place: str, offset: int, hint: str = "") -> None:
         super().__init__(message)
@@ -35,7 +35,7 @@ class ProgramError(Exception):
 
 @dataclass(slots=True, eq=False)
 class Program:
-    """A compiled text: `value` is set when it is one single action and nothing else."""
+    """A compiled text: `value` is set if it is one single action and nothing else."""
 
     name: str
     text: str
@@ -81,7 +81,7 @@ class Program:
 
     def translate(self, error: Exception) -> ProgramError:
         """Return the error of a rendering with Go's account of the place."""
-        if not isinstance(error, Fault):
+        if not isinstance(error, ExecError):
             return ProgramError(_describe(error), go_place=f"template: {self.name}: ", offset=-1)
         if error.node is None:
             return ProgramError(error.message, go_place=f"template: {self.name}: ", offset=-1, hint=error.hint)
@@ -90,7 +90,7 @@ class Program:
         return ProgramError(error.message, go_place=where, offset=start_offset(error.node), hint=error.hint)
 
 
-_STOPS = (Fault, GoError, LimitError, RecursionError, OverflowError, MemoryError)
+_STOPS = (ExecError, GoError, LimitError, RecursionError, OverflowError, MemoryError)
 
 
 def _describe(error: Exception) -> str:

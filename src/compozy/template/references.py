@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from compozy.errors import SourceLocation
-from compozy.template.grace import Grace, grace_of_arguments
+from compozy.template.missing_keys import Usage, usage_of_arguments
 from compozy.template.nodes import (
     Action,
     Body,
@@ -32,12 +32,12 @@ from compozy.template.program import Program, start_offset
 class Reference:
     """A path that a template reads: `.tasks.greet.output` is `("tasks", "greet", "output")`.
 
-    `optional` is set where dialect compozy forgives a missing key. `place` is None when the template has no file.
+    `optional` is set where dialect compozy accepts a missing key. `location` is None if the template has no file.
     """
 
     path: tuple[str, ...]
     offset: int
-    place: SourceLocation | None
+    location: SourceLocation | None
     optional: bool
 
 
@@ -49,7 +49,7 @@ def find_references(program: Program, locate: Callable[[int], SourceLocation] | 
         (path, offset): optional for path, offset, optional in finder.body(program.bodies[program.name], rooted=True)
     }
     return tuple(
-        Reference(path=path, offset=offset, place=locate(offset) if locate else None, optional=optional)
+        Reference(path=path, offset=offset, location=locate(offset) if locate else None, optional=optional)
         for (path, offset), optional in sorted(found.items(), key=lambda item: item[0][1])
     )
 
@@ -100,8 +100,8 @@ class _Finder:
 
     def branch(self, node: Branch, *, rooted: bool) -> _Found:
         """Yield the references of `if`, `with` or `range`: the latter two move the cursor in their body."""
-        grace = "strict" if node.word == "range" else "condition"
-        yield from self.pipe(node.pipe, grace, rooted=rooted)
+        usage = "strict" if node.word == "range" else "condition"
+        yield from self.pipe(node.pipe, usage, rooted=rooted)
         if node.word != "range":
             self.declare(node.pipe, rooted=rooted)
         stays = node.word == "if" or _is_root(node.pipe, rooted=rooted)
@@ -116,36 +116,36 @@ class _Finder:
             self.entered.add(node.name)
             yield from self.body(body, rooted=True)
 
-    def pipe(self, pipe: Pipe, grace: Grace, *, rooted: bool) -> _Found:
+    def pipe(self, pipe: Pipe, usage: Usage, *, rooted: bool) -> _Found:
         """Yield the references of a pipeline."""
         for index, command in enumerate(pipe.commands):
             behind = pipe.commands[index + 1].args[0] if index + 1 < len(pipe.commands) else None
-            use = grace_of_arguments(behind.name, grace) if isinstance(behind, Identifier) else "strict"
-            yield from self.command(command, grace if behind is None else use, rooted=rooted)
+            use = usage_of_arguments(behind.name, usage) if isinstance(behind, Identifier) else "strict"
+            yield from self.command(command, usage if behind is None else use, rooted=rooted)
 
-    def command(self, command: Command, grace: Grace, *, rooted: bool) -> _Found:
+    def command(self, command: Command, usage: Usage, *, rooted: bool) -> _Found:
         """Yield the references of one stage."""
         first, args = command.args[0], command.args[1:]
         if not isinstance(first, Identifier):
             for operand in command.args:
-                yield from self.operand(operand, grace, rooted=rooted)
+                yield from self.operand(operand, usage, rooted=rooted)
             return
         path = self.indexed_path(first, args, rooted=rooted)
         if path:
-            yield path, start_offset(args[0]), grace != "strict"
+            yield path, start_offset(args[0]), usage != "strict"
             return
         for operand in args:
-            yield from self.operand(operand, grace_of_arguments(first.name, grace), rooted=rooted)
+            yield from self.operand(operand, usage_of_arguments(first.name, usage), rooted=rooted)
 
-    def operand(self, node: Operand, grace: Grace, *, rooted: bool) -> _Found:
+    def operand(self, node: Operand, usage: Usage, *, rooted: bool) -> _Found:
         """Yield the references of an operand."""
         path = self.path(node, rooted=rooted)
         if path:
-            yield path, start_offset(_innermost(node)), grace != "strict"
+            yield path, start_offset(_innermost(node)), usage != "strict"
         elif isinstance(node, Pipe):
-            yield from self.pipe(node, grace, rooted=rooted)
+            yield from self.pipe(node, usage, rooted=rooted)
         elif isinstance(node, Chain):
-            yield from self.operand(node.node, grace, rooted=rooted)
+            yield from self.operand(node.node, usage, rooted=rooted)
 
     def path(self, node: Operand, *, rooted: bool) -> tuple[str, ...]:
         """Return the path from the root that an operand reads, () when it is none."""
@@ -183,7 +183,7 @@ class _Finder:
 
 
 def _is_root(pipe: Pipe, *, rooted: bool) -> bool:
-    """Tell whether a pipeline gives the root of the data: `$`, or `.` where the cursor is the root."""
+    """Return whether a pipeline gives the root of the data: `$`, or `.` where the cursor is the root."""
     if len(pipe.commands) != 1 or len(pipe.commands[0].args) != 1:
         return False
     node = pipe.commands[0].args[0]
@@ -191,7 +191,7 @@ def _is_root(pipe: Pipe, *, rooted: bool) -> bool:
 
 
 def _path_like(node: Operand) -> bool:
-    """Tell whether a key of `index` reads data itself: the walk must look into it."""
+    """Return whether a key of `index` reads data itself: the walk must look into it."""
     return isinstance(node, Field | Variable | Chain | Pipe)
 
 

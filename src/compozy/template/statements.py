@@ -10,7 +10,7 @@ from typing import Any
 from compozy.template.calls import LARGE
 from compozy.template.expressions import ExpressionCompiler
 from compozy.template.functions.registry import Function
-from compozy.template.machine import Fault, Frame, Slot, State, Step, Unit, last_node
+from compozy.template.machine import ExecError, Frame, Instruction, Slot, State, Unit, last_node
 from compozy.template.nodes import Action, Body, Branch, Call, Jump, Node, Pipe, Text
 from compozy.template.printing import show
 from compozy.template.values import (
@@ -41,18 +41,18 @@ class StatementCompiler:
         self.expressions = ExpressionCompiler(frame, functions)
         self.unit = frame.unit.name
 
-    def body(self, body: Body, *, scoped: bool = True) -> Step:
+    def body(self, body: Body, *, scoped: bool = True) -> Instruction:
         """Compile a sequence of nodes, with a scope of its own for variables."""
         if scoped:
             self.frame.scopes.append({})
         steps = self.steps(body.nodes)
         if scoped:
             self.frame.scopes.pop()
-        return _join_steps(steps)
+        return _join_instructions(steps)
 
-    def steps(self, nodes: Sequence[Node]) -> list[Step]:
+    def steps(self, nodes: Sequence[Node]) -> list[Instruction]:
         """Compile each node. Text in front of an action that prints is written together with its value."""
-        steps: list[Step] = []
+        steps: list[Instruction] = []
         text = ""
         for node in nodes:
             if isinstance(node, Text):
@@ -66,7 +66,7 @@ class StatementCompiler:
             text = ""
         return [*steps, _write(text)] if text else steps
 
-    def statement(self, node: Node) -> Step:
+    def statement(self, node: Node) -> Instruction:
         """Compile one node."""
         if isinstance(node, Action):
             return self.action(node)
@@ -79,7 +79,7 @@ class StatementCompiler:
             return lambda _: word
         raise TypeError(f"{type(node).__name__} is no statement")
 
-    def action(self, node: Action) -> Step:
+    def action(self, node: Action) -> Instruction:
         """Compile an action that declares or assigns a variable."""
         value = self.expressions.pipe(node.pipe)
 
@@ -88,7 +88,7 @@ class StatementCompiler:
 
         return declare
 
-    def printed(self, node: Action, text: str) -> Step:
+    def printed(self, node: Action, text: str) -> Instruction:
         """Compile an action whose value is printed behind the text."""
         value = self.expressions.pipe(node.pipe)
         strict, unit = self.frame.dialect == "compozy", self.unit
@@ -107,7 +107,7 @@ class StatementCompiler:
 
         return run
 
-    def branch(self, node: Branch) -> Step:
+    def branch(self, node: Branch) -> Instruction:
         """Compile `if`, `with` and `range`."""
         self.frame.scopes.append({})
         if node.word == "if":
@@ -119,7 +119,7 @@ class StatementCompiler:
         self.frame.scopes.pop()
         return step
 
-    def condition(self, node: Branch) -> Step:
+    def condition(self, node: Branch) -> Instruction:
         """Compile `if`."""
         test = self.expressions.pipe(node.pipe, "condition")
         body = self.body(node.body)
@@ -128,7 +128,7 @@ class StatementCompiler:
         otherwise = self.body(node.otherwise)
         return lambda state: body(state) if test(state) else otherwise(state)
 
-    def focus(self, node: Branch) -> Step:
+    def focus(self, node: Branch) -> Instruction:
         """Compile `with`: the value becomes the cursor."""
         value = self.expressions.unwrapped(node.pipe, "condition")
         body = self.body(node.body)
@@ -146,7 +146,7 @@ class StatementCompiler:
 
         return run
 
-    def loop(self, node: Branch) -> Step:
+    def loop(self, node: Branch) -> Instruction:
         """Compile `range`."""
         value = self.expressions.unwrapped(node.pipe)
         bind = _Binder([self.frame.find(variable.name) for variable in node.pipe.declared])
@@ -174,7 +174,7 @@ class StatementCompiler:
 
         return run
 
-    def call(self, node: Call) -> Step:
+    def call(self, node: Call) -> Instruction:
         """Compile `template`: the other unit gets variables of its own."""
         argument = self.expressions.unwrapped(node.pipe) if node.pipe else _no_value
         unit, units, name = self.unit, self.units, node.name
@@ -183,9 +183,9 @@ class StatementCompiler:
         def run(state: State) -> None:
             called = units.get(name)
             if called is None or called.body is None:
-                raise Fault(unit, node, f"template {node.quoted} not defined")
+                raise ExecError(unit, node, f"template {node.quoted} not defined")
             if state.depth >= state.budget.limits.depth:
-                raise Fault(unit, node, depth_message(state.budget.limits.depth, go=go))
+                raise ExecError(unit, node, depth_message(state.budget.limits.depth, go=go))
             _count(unit, node, state)
             saved = state.dot, state.boxed, state.slots, state.typed
             state.dot, state.boxed = argument(state), False
@@ -203,15 +203,15 @@ _TYPED = (Strings, Ints, Lists, StringMap)
 
 
 def is_boxed_sequence(value: Any) -> bool:
-    """Tell whether Go knows the items of a list or map only as `interface {}`."""
+    """Return whether Go knows the items of a list or map only as `interface {}`."""
     return value.__class__ in _BOXED or (isinstance(value, _BOXED) and not isinstance(value, _TYPED))
 
 
-def _write(text: str) -> Step:
+def _write(text: str) -> Instruction:
     return lambda state: state.write(text)
 
 
-def _join_steps(steps: list[Step]) -> Step:
+def _join_instructions(steps: list[Instruction]) -> Instruction:
     """Return one step that runs all, up to the first that gives a signal."""
     if len(steps) == 1:
         return steps[0]
@@ -240,9 +240,9 @@ def depth_message(depth: int, *, go: bool) -> str:
     return f"exceeded maximum template depth ({100000 if go else depth})"
 
 
-def null_fault(unit: str, pipe: Pipe) -> Fault:
+def null_fault(unit: str, pipe: Pipe) -> ExecError:
     """Return the fault of dialect compozy for printing null."""
-    return Fault(
+    return ExecError(
         unit, pipe, f"the value at {pipe} is null and cannot be printed", hint=f'write {{{{ {pipe} | default "..." }}}}'
     )
 
@@ -252,11 +252,11 @@ def _show(unit: str, node: Action, state: State, value: Any, *, strict: bool) ->
         state.budget.visit(value)
         text = show(value)
     except LimitError as error:
-        raise Fault(unit, node, str(error)) from error
+        raise ExecError(unit, node, str(error)) from error
     if strict and "<nil>" in text and holds_null(value):
         pipe = node.pipe
         message = f"the value at {pipe} holds null and cannot be printed"
-        raise Fault(unit, pipe, message, hint=f"write {{{{ {pipe} | toJson }}}}")
+        raise ExecError(unit, pipe, message, hint=f"write {{{{ {pipe} | toJson }}}}")
     return text
 
 
@@ -264,7 +264,7 @@ def _measure(unit: str, node: Node, state: State) -> None:
     try:
         state.measure()
     except LimitError as error:
-        raise Fault(unit, node, str(error)) from error
+        raise ExecError(unit, node, str(error)) from error
 
 
 def _count(unit: str, node: Node, state: State) -> None:
@@ -274,7 +274,7 @@ def _count(unit: str, node: Node, state: State) -> None:
         if not state.budget.iterations % _TICK:
             state.measure()
     except LimitError as error:
-        raise Fault(unit, node, str(error)) from error
+        raise ExecError(unit, node, str(error)) from error
 
 
 def _int_type(value: object) -> type[int]:
@@ -374,6 +374,6 @@ class _Items:
         except LimitError as error:
             raise self.fault(state, str(error)) from error
 
-    def fault(self, state: State, message: str) -> Fault:
+    def fault(self, state: State, message: str) -> ExecError:
         """Return a fault at the range's pipeline."""
-        return Fault(self.unit, last_node(self.pipe, state.stops), message)
+        return ExecError(self.unit, last_node(self.pipe, state.stops), message)

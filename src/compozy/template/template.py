@@ -1,4 +1,4 @@
-"""The front of the language: compile a text, render it, evaluate it, ask what it reads."""
+"""Compiles, renders and evaluates templates, and finds the data that they read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _Error = TypeVar("_Error", bound=TemplateError)
 
 
 class Template:
-    """A compiled template; `compile` makes it. It holds no data and may be used by several threads at once."""
+    """A compiled template, from `compile`. It holds no data and is safe for concurrent use by several threads."""
 
     __slots__ = ("_locate", "_program")
 
@@ -32,18 +32,18 @@ class Template:
 
     @property
     def is_single_action(self) -> bool:
-        """Whether the text is one single action without text around it, so that `evaluate` gives its value."""
+        """Whether the text is a single action without text around it, so that `evaluate` returns its value."""
         return self._program.value is not None
 
     @property
     def references(self) -> tuple[Reference, ...]:
-        """Every path of fields that the template reads from the root of the data, in the order of the text."""
+        """Every path of fields that the template reads from the root of the data, in text order."""
         return find_references(self._program, self._locate)
 
     def render(self, data: Any, *, missing_key: MissingKey = "default", limits: Limits = DEFAULT_LIMITS) -> str:
-        """Return the text for the data, which is never changed; raises TemplateRenderError.
+        """Render the template with the data, which is never changed; raises TemplateRenderError.
 
-        `missing_key` is Go's option and counts in dialect go only.
+        `missing_key` is Go's option and is used in dialect go only.
         """
         try:
             return self._program.run(data, missing_key, limits)
@@ -67,11 +67,11 @@ class Template:
 def compile(  # noqa: A001 - as re.compile: called as template.compile
     text: str, *, name: str = "template", dialect: Dialect = "go", locate: Locate | None = None
 ) -> Template:
-    """Return the compiled template; raises TemplateSyntaxError.
+    """Compile a template; raises TemplateSyntaxError.
 
-    `name` stands in messages. `locate` gives the place in a file for an offset in `text`; errors then carry it.
-    In dialect go messages are Go's, with its account of the place. In dialect compozy they are bare where a place is
-    known, since whoever shows them shows the place.
+    `name` is used in messages. `locate` maps an offset in `text` to its location in a file; errors then carry it. In
+    dialect go, messages are Go's and include the location. In dialect compozy they omit a known location, which callers
+    show themselves.
     """
     try:
         return Template(compile_program(text, name, dialect), locate)
@@ -80,14 +80,14 @@ def compile(  # noqa: A001 - as re.compile: called as template.compile
 
 
 def has_actions(text: str) -> bool:
-    """Tell whether the text holds anything to render."""
+    """Return whether the text contains anything to render."""
     return "{{" in text
 
 
 def _make_error(
     kind: type[_Error], error: ProgramError, name: str, text: str, locate: Locate | None, *, go: bool
 ) -> _Error:
-    """Return the public error: with Go's prefix in dialect go, or where no place tells the position."""
+    """Return the public error, with Go's prefix in dialect go or without a location."""
     line = col = 0
     location = None
     if error.offset >= 0:

@@ -62,7 +62,7 @@ def parse_time(layout: str, text: str) -> Time:
 
 
 def _skip(parts: _Parts, plain: str, shown: str) -> None:
-    """Step over the plain text of a layout; a space there stands for any number of spaces."""
+    """Skip the plain text of a layout; a space there stands for any number of spaces."""
     rest = plain
     while rest:
         if rest[0] == " ":

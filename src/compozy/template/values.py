@@ -29,12 +29,12 @@ class LimitError(Exception):
 
 
 def is_map(value: Any) -> TypeGuard[dict[str, Any]]:
-    """Tell whether the value is a map of any kind."""
+    """Return whether the value is a map of any kind."""
     return isinstance(value, dict)
 
 
 def is_list(value: Any) -> TypeGuard[list[Any]]:
-    """Tell whether the value is a list of any kind."""
+    """Return whether the value is a list of any kind."""
     return isinstance(value, list)
 
 
@@ -146,7 +146,7 @@ def kind_name(value: Any) -> str:
 
 
 def _is_huge(value: Any) -> bool:
-    """Tell whether a whole number of the data does not fit into 64 bits: it counts as a float64."""
+    """Return whether a whole number of the data does not fit into 64 bits: it counts as a float64."""
     return type(value) is int and not MIN_INT <= value <= MAX_INT
 
 
@@ -167,12 +167,12 @@ def _type_of(value: object) -> tuple[str, str]:
 
 
 def is_nil_collection(value: Any) -> bool:
-    """Tell whether the value is a nil slice or a nil map."""
+    """Return whether the value is a nil slice or a nil map."""
     return isinstance(value, (NilList, NilStrings, NilMap))
 
 
 def is_int(value: Any) -> bool:
-    """Tell whether Go has the value as one of its integer types."""
+    """Return whether Go has the value as one of its integer types."""
     return isinstance(value, int) and not isinstance(value, bool) and MIN_INT <= value <= MAX_UINT
 
 
@@ -210,7 +210,7 @@ def _weigh(value: list[Any] | dict[str, Any], known: dict[int, tuple[int, int]],
 
 
 def deep_equal(left: Any, right: Any, count: Callable[[], None]) -> bool:
-    """Tell whether `reflect.DeepEqual` holds: same type and same content. `count` is called for each pair of values."""
+    """Return whether `reflect.DeepEqual` holds: same type and content. `count` is called for each pair of values."""
     count()
     kind = _class_of(left)
     if kind in _SCALARS and kind is type(right):
@@ -266,7 +266,7 @@ def copy_data(value: Any) -> Any:
 
 
 def holds_null(value: Any, depth: int = 0) -> bool:
-    """Tell whether the value is null or holds null at any depth, as far as values are printed."""
+    """Return whether the value is null or holds null at any depth, as far as values are printed."""
     if value is None or value is INVALID:
         return True
     if depth > MAX_PRINTED_DEPTH:

@@ -100,7 +100,7 @@ def test_references_have_places() -> None:
         return SourceLocation(file="f.yaml", line=1, col=offset + 1)
 
     (found,) = template.compile("a {{ .tasks.greet.output }}", locate=locate).references
-    assert (found.path, found.offset, found.place) == (("tasks", "greet", "output"), 5, locate(5))
+    assert (found.path, found.offset, found.location) == (("tasks", "greet", "output"), 5, locate(5))
 
 
 @pytest.mark.parametrize(
