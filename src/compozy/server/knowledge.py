@@ -74,7 +74,7 @@ class KnowledgeBaseInfo(BaseModel):
     provider: str
     collection: str
     embedder: str = Field(description="The embedder of its documents.")
-    default_embedder: str = Field(description="The embedder that `--reindex` would use.")
+    default_embedder: str = Field(description="The embedder that `reindex` would use.")
     dimension: int | None
     metric: str
     chunk_size: int
