@@ -41,7 +41,7 @@ def test_the_start_of_an_id_is_enough(commands: Commands, project: Path, *, is_s
         assert (done.status, done.out, done.err) == (2, "", f"Error: {LISTED}\n  type more characters of the ID\n")
     # Too short for more than chance, and a sign that LIKE would take for any.
     for text in ("run", "run_", "RUN-A"):
-        assert f"no execution '{text}' in this database" in commands.run(project, "workflow", "get", text).err
+        assert f"execution '{text}' not found in this database" in commands.run(project, "workflow", "get", text).err
     commands.run(project, "workflow", "rerun", "run-a", "--id", "other-1")
     again = commands.run(project, "workflow", "rerun", "othe", "--id", "third", "--format", "json")
     assert json.loads(again.out)["rerun_of"] == "other-1", again.err
