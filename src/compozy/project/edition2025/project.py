@@ -34,7 +34,7 @@ _RUNTIME = {
 }
 _AUTOLOAD = {
     "strict": "an invalid file is always an error",
-    **dict.fromkeys(("watch_enabled", "watch_interval"), "restart `compozy start` after a change"),
+    **dict.fromkeys(("watch_enabled", "watch_interval"), "restart the server after a change"),
 }
 _KNOWLEDGE = ("embedders", "vector_dbs", "knowledge_bases")
 _MODEL = {"provider": "type", "api_url": "base_url"}
