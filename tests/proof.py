@@ -27,6 +27,7 @@ TESTS: Mapping[str, Sequence[str]] = {
         "tests/integration/durable/test_disk.py",
         "tests/integration/durable/test_workers.py",
         "tests/integration/durable/test_stopped_worker.py",
+        "tests/integration/database/test_postgres_migrations.py::test_ten_processes_at_once_migrate_once",
     ),
     "fuzz": ("tests/integration/server/test_server_fuzz.py",),
     "benchmark": ("tests/integration/bench",),

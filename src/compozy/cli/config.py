@@ -81,10 +81,10 @@ def show_command(
     db_path: PathOption = None,
 ) -> None:
     """Show settings, providers and resources, secrets masked."""
-    from compozy.cli.context import open_valid_workflows
+    from compozy.cli.context import open_tolerant
     from compozy.project.show import show_settings
 
-    project = open_valid_workflows(context, config, database_overrides(db_driver, db_path))
+    project = open_tolerant(context, config, database_overrides(db_driver, db_path))
     shown = show_settings(project)
     if output is Format.json:
         print_json(shown.document(sources=sources))

@@ -46,6 +46,20 @@ def open_settings(
     return _open(context, config, overrides, WorkflowFiles.SKIP)
 
 
+def open_tolerant(
+    context: typer.Context, config: Path | None, overrides: Mapping[str, tuple[Any, str]] | None = None
+) -> LoadedProject:
+    """Return the project with its valid workflows, for a command that can do without the others.
+
+    Raises:
+        ProjectError: compozy.yaml is wrong.
+        UsageError: there is none.
+    """
+    from compozy.project.load import WorkflowFiles
+
+    return _open(context, config, overrides, WorkflowFiles.TOLERATE)
+
+
 def open_valid_workflows(
     context: typer.Context,
     config: Path | None,

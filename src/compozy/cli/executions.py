@@ -17,7 +17,6 @@ from compozy.errors import DatabaseOwnedError, NotFoundError
 from compozy.project.loaded import LoadedProject
 from compozy.storage import close_storage, display_location, open_reading, open_storage
 from compozy.workflow.documents import execution_document, read_run, workflow_document
-from compozy.workflow.requests import list_requests
 
 _POLL_S = 0.2
 
@@ -83,6 +82,9 @@ def _read_requests(project: LoadedProject, execution_id: str) -> list[Document]:
     if database is None:
         return []
     try:
+        # It loads the engine, which only this view needs.
+        from compozy.workflow.requests import list_requests
+
         return list_requests(database, execution_id)
     finally:
         close_storage(database)

@@ -236,7 +236,7 @@ Error: Invalid value for 'shell': 'powershell' is not one of 'bash', 'zsh', 'fis
         (
             ("schema", "workfolw"),
             snapshot("""\
-Error: Invalid value for 'kind': 'workfolw' is not one of 'project', 'workflow', 'export', 'bench'.
+Error: Invalid value for 'kind': 'workfolw' is not one of 'project', 'workflow', 'agent', 'task', 'export', 'bench'.
   see `compozy schema --help`
 """),
         ),
@@ -486,6 +486,8 @@ created fresh one/.gitignore
 created fresh one/README.md
 created fresh one/.compozy/compozy.schema.json
 created fresh one/.compozy/workflow.schema.json
+created fresh one/.compozy/agent.schema.json
+created fresh one/.compozy/task.schema.json
 
 Next:
   cd fresh one

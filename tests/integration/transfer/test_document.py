@@ -92,7 +92,7 @@ _CASES: list[tuple[Change, str]] = [
     (lambda _: b"SQLite format 3\0" + bytes(100), "line 1: not a document of `compozy db export`"),
     (lambda _: b'{"header":{"a":1},\n', "line 1: not a document of `compozy db export`"),
     (lambda _: b'{"header":{"a":\n', "line 1: invalid JSON"),
-    (lambda document: json.dumps(json.loads(document), indent=2).encode(), "line 1: this is no document of"),
+    (lambda document: json.dumps(json.loads(document), indent=2).encode(), "line 1: not a document of"),
     (lambda document: document.replace(b'"mode":"copy"', b'"mode":"move"'), "line 1: the header was changed after"),
     (_header(mode="steal"), "line 1: the header is invalid at 'mode'"),
     (_header(revision=5), "line 1: the header is invalid at 'revision'"),
@@ -116,7 +116,7 @@ _CASES: list[tuple[Change, str]] = [
     ),
     (
         _replace_row(b"workflow_states", b'{"workflow_exec_id":"x"}'),
-        "this is no row of workflow_states: 'workflow_id'",
+        "not a row of workflow_states: 'workflow_id'",
     ),
     (_replace_row(b"workflow_states", b'{"x":NaN}'), "invalid JSON"),
     (_replace_row(b"workflow_states", b"[" * 200_000), "invalid JSON"),
@@ -165,7 +165,7 @@ _MALICE: list[tuple[tuple[bytes, bytes], str]] = [
     (_journal("queues", queue_id="q", name="resume-x", created_at=0, updated_at=0), "must be empty"),
     (
         (b"executors", b'{"executor_id":"x","role":"run","host":"h","pid":1,"started_ms":0,"lease_until_ms":9}'),
-        "is alw",
+        "must be empty",
     ),
 ]
 

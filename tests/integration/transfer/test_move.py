@@ -216,7 +216,7 @@ async def test_runs_of_a_lost_move_are_taken_back(database: Database) -> None:
     await _wait_at_gate(database)
     move_id, _ = freeze_runs(database, RunFilter())
     document = export(database, move_id=move_id)
-    with pytest.raises(ConflictError, match="exported from this very database") as caught:
+    with pytest.raises(ConflictError, match="exported from this same database") as caught:
         load(database, document)
     assert "--take-back" in caught.value.hint
     imported = load(database, document, take_back=True)

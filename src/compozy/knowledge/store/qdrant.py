@@ -19,8 +19,7 @@ from compozy.knowledge.store.spec import StoreSpec
 from compozy.knowledge.words import all_words, words_of
 
 if TYPE_CHECKING:
-    from compozy.knowledge.store.kinds.qdrant import KIND
-from compozy.knowledge.store.protocol import Vector
+    from compozy.knowledge.store.protocol import Vector
 
 T = TypeVar("T")
 
