@@ -9,19 +9,14 @@ from typing import assert_never
 
 from compozy.cli.verbs import AnyVerb, Approve, Cancel, Pause, Resume, SendSignal
 from compozy.client import Document
-from compozy.clock import monotonic_s
 from compozy.database.database import Database
-from compozy.database.executions import Execution, find_execution_id, get_execution
+from compozy.database.executions import find_execution_id
 from compozy.database.executors import list_live_executors
 from compozy.errors import NotFoundError
 from compozy.project.loaded import LoadedProject
 from compozy.storage import display_location, open_control
 from compozy.workflow.documents import execution_document
-from compozy.workflow.operate import approve, cancel, pause, resume, signal
-
-# How long a command waits for the process that executes a run to do as it is asked.
-_PATIENCE_S = 10.0
-_POLL_S = 0.1
+from compozy.workflow.operate import approve, cancel, pause, resume, signal, wait_until_obeyed
 
 
 def do_here(project: LoadedProject, verb: AnyVerb) -> Document:
@@ -54,21 +49,14 @@ async def _do(database: Database, verb: AnyVerb) -> Document:
         case Approve():
             return asdict(await approve(database, verb.execution_id, verb.given, task=verb.task))
         case Cancel():
-            return await _until_obeyed(database, await cancel(database, verb.execution_id, reason=verb.reason))
+            await cancel(database, verb.execution_id, reason=verb.reason)
+            return execution_document(await wait_until_obeyed(database, verb.execution_id))
         case Pause():
-            return await _until_obeyed(database, await pause(database, verb.execution_id))
+            await pause(database, verb.execution_id)
+            return execution_document(await wait_until_obeyed(database, verb.execution_id))
         case Resume():
             run = await resume(database, verb.execution_id)
             return {**execution_document(run), "nobody_executes": not await database.read_async(list_live_executors)}
         case _:
             # A verb that is forgotten here must do nothing, not something else.
             assert_never(verb)
-
-
-async def _until_obeyed(database: Database, run: Execution) -> Document:
-    """Wait a moment for the process that executes the run, and return the run as it is then."""
-    deadline_s = monotonic_s() + _PATIENCE_S
-    while run.requested is not None and monotonic_s() < deadline_s:
-        await asyncio.sleep(_POLL_S)
-        run = await database.read_async(partial(get_execution, workflow_exec_id=run.workflow_exec_id))
-    return execution_document(run)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from compozy.app import App
-from compozy.clock import monotonic_s
 from compozy.database.executions import (
     Execution,
     NewExecution,
@@ -36,7 +35,7 @@ from compozy.project.loaded import LoadedWorkflow
 from compozy.schema.worker import validate_in_worker
 from compozy.workflow.documents import execution_document, read_run, workflow_document
 from compozy.workflow.graph import graph_document
-from compozy.workflow.operate import approve, cancel, pause, resume, signal
+from compozy.workflow.operate import approve, cancel, pause, resume, signal, wait_until_obeyed
 from compozy.workflow.requests import list_requests
 from compozy.workflow.rerun import RerunRequest, prepare_ingestion_again, prepare_rerun, read_source
 from compozy.workflow.start import check_same_run, prepare_run, start_run
@@ -44,8 +43,6 @@ from compozy.workflow.start import check_same_run, prepare_run, start_run
 Document = dict[str, Any]
 MAX_KEY = 255
 CURSOR_PATTERN = r"^[0-9]{1,16}\.[A-Za-z0-9._:-]{1,128}$"
-# How long a request waits for the process that executes a run to do as it is asked.
-_PATIENCE_S = 10.0
 # A run that another process executes is looked at this often.
 _POLL_S = 0.2
 
@@ -294,12 +291,8 @@ class Service:
     async def _until_obeyed(self, execution_id: str) -> Document:
         """Wait a moment for the process that executes a run to do as it is asked, and return the run."""
         self.app.runtime.wake()
-        deadline_s = monotonic_s() + _PATIENCE_S
-        run, document = await self._read(execution_id)
-        while run.requested is not None and monotonic_s() < deadline_s:
-            await asyncio.sleep(_POLL_S)
-            run, document = await self._read(execution_id)
-        return document
+        await wait_until_obeyed(self.app.database, execution_id)
+        return (await self._read(execution_id))[1]
 
     def _prepare(self, request: StartRequest, timeout_s: float | None) -> NewExecution:
         project, workflow_id = self.app.project, request.workflow_id

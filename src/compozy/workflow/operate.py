@@ -5,6 +5,7 @@ Each is one transaction on the tables, from any process; whoever executes the ru
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +13,7 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
+from compozy.clock import monotonic_s
 from compozy.database.database import Database
 from compozy.database.executions import Execution, get_execution
 from compozy.database.signals import Signal, count_consumed_signals, send_signal
@@ -25,6 +27,9 @@ from compozy.task.registry import KINDS
 from compozy.template import has_actions
 
 MAX_NAME = 256
+# How long a caller waits for the process that executes a run to do what was requested, and how often it looks.
+_PATIENCE_S = 10.0
+_POLL_S = 0.1
 # How what does not fit a form is given on the command line.
 _OPTIONS = {"answer": "input", "payload": "payload"}
 
@@ -37,6 +42,20 @@ class SentSignal:
     execution_id: str
     name: str
     is_new: bool
+
+
+async def wait_until_obeyed(database: Database, execution_id: str) -> Execution:
+    """Wait for the process that executes a run to do what was requested, for 10 s at most, and return the run.
+
+    Raises:
+        NotFoundError: there is no such execution.
+    """
+    deadline_s = monotonic_s() + _PATIENCE_S
+    while True:
+        run = await database.read_async(partial(get_execution, workflow_exec_id=execution_id))
+        if run.requested is None or monotonic_s() >= deadline_s:
+            return run
+        await asyncio.sleep(_POLL_S)
 
 
 async def pause(database: Database, execution_id: str) -> Execution:
