@@ -17,7 +17,7 @@ from tests.harness.databases import fresh
 from tests.harness.embeddings import Embeddings
 from tests.harness.knowledge import write_documents, write_knowledge_project
 from tests.harness.processes import Commands
-from tests.harness.servers import start_server
+from tests.harness.servers import free_port, start_server
 from tests.harness.vectorstores import KINDS, section_of
 
 
@@ -356,3 +356,38 @@ def test_on_start(tmp_path: Path, embeddings: tuple[str, Embeddings], commands: 
     server = start_server(commands, tmp_path)
     assert "Knowledge base 'main': 3 documents taken in, 0 unchanged, 0 deleted" in server.command.out
     assert server.ask("GET", "/api/v0/knowledge-bases/main").document["chunks"] == 3
+
+
+def test_a_failing_ingestion_does_not_stop_the_start(
+    tmp_path: Path, embeddings: tuple[str, Embeddings], commands: Commands
+) -> None:
+    """One document that cannot be read, a source that does not exist, and an embedder that is away."""
+    away = f"http://127.0.0.1:{free_port()}/v1"
+    knowledge = {
+        "vector_dbs": [{"id": name, "provider": "filesystem", "path": f"data/{name}"} for name in ("a", "b", "c")],
+        "embedders": [
+            {"id": "e", "provider": "openai", "base_url": embeddings[0], "model": "test"},
+            {"id": "away", "provider": "openai", "base_url": away, "model": "test", "dimension": 8},
+        ],
+        "knowledge_bases": [
+            {"id": "one", "vector_db": "a", "embedder": "e", "ingest": "on_start", "sources": [{"path": "knowledge"}]},
+            {"id": "two", "vector_db": "b", "embedder": "e", "ingest": "on_start", "sources": [{"path": "missing"}]},
+            {
+                "id": "three",
+                "vector_db": "c",
+                "embedder": "away",
+                "ingest": "on_start",
+                "sources": [{"path": "knowledge"}],
+            },
+        ],
+    }
+    write_knowledge_project(tmp_path, embeddings[0], knowledge=knowledge)
+    (tmp_path / "knowledge/broken.pdf").write_bytes(b"%PDF-1.7 broken")
+
+    server = start_server(commands, tmp_path)
+
+    assert server.ask("GET", "/readyz").status == 200
+    assert "Knowledge base 'one': 3 documents taken in" in server.command.out
+    assert "knowledge/broken.pdf: " in server.command.err
+    assert "warning: knowledge base 'three' was not ingested: " in server.command.err
+    assert "two" in server.command.err + server.command.out
