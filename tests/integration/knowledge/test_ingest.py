@@ -370,7 +370,7 @@ def test_a_failing_ingestion_does_not_stop_the_start(
             {"id": "away", "provider": "openai", "base_url": away, "model": "test", "dimension": 8},
         ],
         "knowledge_bases": [
-            {"id": "one", "vector_db": "a", "embedder": "e", "ingest": "on_start", "sources": [{"path": "knowledge"}]},
+            {"id": "main", "vector_db": "a", "embedder": "e", "ingest": "on_start", "sources": [{"path": "knowledge"}]},
             {"id": "two", "vector_db": "b", "embedder": "e", "ingest": "on_start", "sources": [{"path": "missing"}]},
             {
                 "id": "three",
@@ -387,7 +387,7 @@ def test_a_failing_ingestion_does_not_stop_the_start(
     server = start_server(commands, tmp_path)
 
     assert server.ask("GET", "/readyz").status == 200
-    assert "Knowledge base 'one': 3 documents taken in" in server.command.out
+    assert "Knowledge base 'main': 3 documents taken in" in server.command.out
     assert "knowledge/broken.pdf: " in server.command.err
     assert "warning: knowledge base 'three' was not ingested: " in server.command.err
     assert "two" in server.command.err + server.command.out
