@@ -17,6 +17,7 @@ from compozy.agent.steps import request_step
 from compozy.errors import InternalError
 from compozy.model.call import CallPosition, at_position
 from compozy.model.catalog import ResolvedModel
+from compozy.model.failover import Attempt, Failover
 
 # Why an answer ended before its end; other reasons are not stored.
 _CUT_OFF = ("length", "content_filter")
@@ -67,16 +68,25 @@ class CheckpointedModel(Model):
     The model behind it is chosen inside the step. A replay therefore needs no key, no package and no model file.
 
     Args:
-        resolve: chooses the model; called once per request that is really made.
+        failover: the models that can answer; each that is asked is a step.
+        resolve: builds the model; called once per request that is really made.
         checkpoint: the durable step.
         position: where the first request stands; the following ones count on from it.
     """
 
-    def __init__(self, *, resolve: Callable[[], ResolvedModel], checkpoint: Checkpoint, position: CallPosition) -> None:
+    def __init__(
+        self,
+        *,
+        failover: Failover,
+        resolve: Callable[[Attempt], ResolvedModel],
+        checkpoint: Checkpoint,
+        position: CallPosition,
+    ) -> None:
         # The real model is not known on a replay, so this one promises everything and each request is fitted to the
         # real one inside the step.
         super().__init__(profile=ModelProfile(supports_json_schema_output=True, supports_json_object_output=True))
         self.answers: list[RecordedAnswer] = []
+        self._failover = failover
         self._resolve = resolve
         self._checkpoint = checkpoint
         self._next = position
@@ -105,16 +115,19 @@ class CheckpointedModel(Model):
         position = self._next
         self._next = replace(position, run_index=position.run_index + 1, task_index=position.task_index + 1)
 
-        async def call() -> JsonValue:
-            resolved = self._resolve()
-            parameters = _fit_parameters(resolved.model, model_request_parameters)
-            with at_position(position):
-                response = await model_request(
-                    resolved.model, messages, model_settings=model_settings, model_request_parameters=parameters
-                )
-            return _to_json(resolved, response)
+        async def ask(attempt: Attempt) -> RecordedAnswer:
+            async def call() -> JsonValue:
+                resolved = self._resolve(attempt)
+                parameters = _fit_parameters(resolved.model, model_request_parameters)
+                with at_position(position):
+                    response = await model_request(
+                        resolved.model, messages, model_settings=model_settings, model_request_parameters=parameters
+                    )
+                return _to_json(resolved, response)
 
-        answer = _from_json(await self._checkpoint(request_step(position.path), call))
+            return _from_json(await self._checkpoint(request_step(position.path, attempt.number), call))
+
+        answer = await self._failover.ask(ask)
         self.answers.append(answer)
         return answer.response
 

@@ -9,6 +9,7 @@ from pydantic import Field
 from compozy.config.reference import SchemaOrId
 from compozy.config.settings import Section
 from compozy.knowledge.config import KnowledgeBinding
+from compozy.model.fallback import Fallback, FallbackModel
 
 AGENT_ID_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]{0,127}$"
 
@@ -43,6 +44,9 @@ class AgentConfig(Section):
     knowledge: tuple[KnowledgeBinding, ...] | None = Field(
         default=None, description="Knowledge bases that the agent draws on; default is the workflow's."
     )
+    fallback: Fallback | None = Field(
+        default=None, description="Models to ask when the model fails; default is the provider's."
+    )
     temperature: float | None = Field(default=None, ge=0, le=2, description="Sampling temperature.")
     max_tokens: int | None = Field(default=None, ge=1, description="Limit on the length of the answer, in tokens.")
     output: SchemaOrId | None = Field(
@@ -51,6 +55,11 @@ class AgentConfig(Section):
     actions: tuple[ActionConfig, ...] | None = Field(
         default=None, description="Prompts with their schemas; `action` of a task chooses one."
     )
+
+    @property
+    def models(self) -> tuple[FallbackModel, Fallback | None]:
+        """The model that answers, and those that are asked when it fails."""
+        return FallbackModel(llm=self.llm, model=self.model), self.fallback
 
     def action(self, action_id: str) -> ActionConfig | None:
         """Return the action of this ID, None if the agent has none."""

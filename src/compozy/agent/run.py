@@ -16,7 +16,8 @@ from compozy.knowledge.catalog import KnowledgeCatalog
 from compozy.knowledge.passages import find_passages, sources_of, with_passages
 from compozy.knowledge.tokens import estimate_tokens
 from compozy.model.call import CallPosition
-from compozy.model.catalog import ModelCatalog, ResolvedModel
+from compozy.model.catalog import ModelCatalog
+from compozy.model.failover import Failover
 from compozy.schema.worker import validate_in_worker
 
 if TYPE_CHECKING:
@@ -137,10 +138,6 @@ async def _find_passages(
 
 
 def _checkpointed_model(request: AgentRequest, catalog: ModelCatalog, checkpoint: Checkpoint) -> CheckpointedModel:
-    def resolve() -> ResolvedModel:
-        config = request.config
-        return catalog.resolve(config.llm if config else None, config.model if config else None)
-
     position = CallPosition(
         execution_id=request.execution_id,
         task_id=request.task_id,
@@ -148,7 +145,10 @@ def _checkpointed_model(request: AgentRequest, catalog: ModelCatalog, checkpoint
         run_index=request.first_run_index,
         task_index=request.first_task_index,
     )
-    return CheckpointedModel(resolve=resolve, checkpoint=checkpoint, position=position)
+    failover = Failover(*(request.config or AgentConfig()).models)
+    return CheckpointedModel(
+        failover=failover, resolve=lambda attempt: attempt.resolve(catalog), checkpoint=checkpoint, position=position
+    )
 
 
 async def _ask_for_text(request: AgentRequest, model: CheckpointedModel) -> str:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-_SUFFIX = ".model.request"
+import re
+
+_STEP = re.compile(r"(.+)\.model\.request(?:\.\d+)?")
 
 
-def request_step(path: str) -> str:
-    """Return the name of the steps that record the model requests of the task at `path`."""
-    return f"{path}{_SUFFIX}"
+def request_step(path: str, number: int = 0) -> str:
+    """Return the name of the steps that record the model requests of the task at `path`.
+
+    `number` counts the models that are asked for one answer, from 0; each after the first has steps of its own.
+    """
+    return f"{path}.model.request" + (f".{number + 1}" if number else "")
 
 
 def path_of_request(name: str) -> str | None:
     """Return the path of the task whose model requests the step `name` records, None for any other step."""
-    return name.removesuffix(_SUFFIX) if name.endswith(_SUFFIX) else None
+    found = _STEP.fullmatch(name)
+    return found[1] if found else None

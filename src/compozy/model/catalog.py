@@ -136,9 +136,9 @@ class ModelCatalog:
         chosen, seen = asked, {asked.id}
         while (reason := self._why_no_key(chosen)) is not None:
             reasons.append(reason)
-            if chosen.fallback is None or chosen.fallback in seen:
+            if chosen.missing_key_fallback is None or chosen.missing_key_fallback in seen:
                 raise self._no_key(asked, chosen, reasons)
-            chosen = self._find(chosen.fallback)
+            chosen = self._find(chosen.missing_key_fallback)
             seen.add(chosen.id)
         return chosen, reasons
 
@@ -157,7 +157,7 @@ class ModelCatalog:
         )
         return ModelError(
             f"provider {asked.id!r} cannot be used: {'; '.join(reasons)}",
-            hint=f"{way}, or add `fallback: <provider>` to provider {last.id!r}",
+            hint=f"{way}, or add `missing_key_fallback: <provider>` to provider {last.id!r}",
             details={"provider": asked.id, **({"variable": variable} if variable else {})},
         )
 

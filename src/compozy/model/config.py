@@ -9,7 +9,9 @@ from pydantic import Discriminator, Field, SecretStr, Tag, field_validator
 
 from compozy.config.choices import OneOf
 from compozy.config.duration import DurationS
+from compozy.config.reference import OrId
 from compozy.config.settings import Section, check_header_key
+from compozy.model.fallback import FailureKind, Fallback
 from compozy.model.registry import PROVIDERS
 from compozy.model.retry import DEFAULT_ATTEMPTS
 
@@ -30,6 +32,7 @@ class ScriptedResponse(Section):
     text: str | None = Field(default=None, description="The answer as text.")
     json_: Any = Field(default=None, alias="json", description="The answer as a JSON value.")
     error: str | None = Field(default=None, description="Fail the request with this message instead of answering.")
+    failure: FailureKind | None = Field(default=None, description="Kind of the `error`, for agents with a `fallback`.")
     delay_ms: int = Field(default=0, ge=0, le=3_600_000, description="Time to think before answering.")
     usage: ScriptedUsage | None = Field(default=None, description="Token counts to report.")
 
@@ -57,7 +60,12 @@ class ProviderConfig(Section):
     api_key: SecretStr | None = Field(default=None, description="Key of the provider, best as `${VAR}`.")
     base_url: str | None = Field(default=None, description="Address of an OpenAI-compatible or Ollama server.")
     path: str | None = Field(default=None, description="local: a GGUF model file; default is SmolLM2-135M.")
-    fallback: str | None = Field(default=None, description="Provider to use when this one has no key.")
+    missing_key_fallback: str | None = Field(
+        default=None, description="Provider that answers while this one has no API key."
+    )
+    fallback: Annotated[Fallback, OrId("a provider, for `missing_key_fallback`")] | None = Field(
+        default=None, description="Models to ask when a model of this provider fails, unless the agent has its own."
+    )
     max_concurrent: int | None = Field(default=None, ge=1, le=10_000, description="Requests at one time.")
     requests_per_minute: int | None = Field(default=None, ge=1, description="Requests that start within any minute.")
     timeout: DurationS = Field(default=300.0, description="Longest time for one request.")

@@ -22,6 +22,7 @@ from pydantic_ai.exceptions import (
 
 from compozy.config.timespan import format_duration
 from compozy.errors import ModelError
+from compozy.model.fallback import FailureKind
 from compozy.model.http import AnswerTooLargeError, NotAModelServerError, safe_url
 from compozy.model.provider import ModelSpec
 from compozy.model.registry import PROVIDERS
@@ -29,6 +30,9 @@ from compozy.model.retry import is_retried, read_retry_after_s
 
 MAX_EXCERPT = 300
 """Characters of a provider's answer that an error shows."""
+# 402: the account has no credit.
+_RATE_LIMITS = frozenset({402, 429})
+_TIMEOUTS = frozenset({408, 504})
 _TOKEN = re.compile(r"\b(?:sk|gsk|pk|rk|xai|AIza)[-_]?[A-Za-z0-9_\-*]{12,}|(?i:bearer)\s+[^\s\"']{8,}")
 
 
@@ -43,12 +47,14 @@ class Failure:
     Attributes:
         words: what happened, following `model 'x' of provider 'y' `.
         hint: what to do.
+        kind: why another model may be asked instead, None if it may not.
         retried: whether the same request may succeed later.
         retry_after_s: how long the provider asks to wait, None when it does not say.
     """
 
     words: str
     hint: str = ""
+    kind: FailureKind | None = None
     status: int | None = None
     body: str = ""
     retried: bool = False
@@ -63,6 +69,7 @@ def classify(error: Exception, spec: ModelSpec) -> Failure:
         return Failure(
             words=f"did not answer within {_duration(spec.config.timeout)}",
             hint=f"raise `timeout` of provider {spec.config.id!r}",
+            kind="timeout",
             retried=True,
         )
     causes = list(_causes(error))
@@ -86,6 +93,8 @@ def to_model_error(failure: Failure, spec: ModelSpec, *, attempts: int) -> Model
     """Return the error that the run fails with after `attempts` tries."""
     tries = f" (tried {attempts} times)" if attempts > 1 else ""
     details: dict[str, Any] = {"provider": spec.config.id, "model": spec.model_name, "attempts": attempts}
+    if failure.kind is not None:
+        details["failure"] = failure.kind
     if failure.status is not None:
         details["status"] = failure.status
     if failure.body:
@@ -110,6 +119,7 @@ def _http_failure(error: ModelHTTPError, spec: ModelSpec) -> Failure:
     return Failure(
         words=f"{answered} {status} {_phrase(status)}".rstrip() + (f": {body}" if body else ""),
         hint=_exhausted_hint(spec) if exhausted else _too_long_hint() if too_long else _status_hint(status, spec),
+        kind="rate_limit" if exhausted else _kind_of(status),
         status=status,
         body=body,
         retried=not exhausted and not too_long and is_retried(status),
@@ -119,9 +129,16 @@ def _http_failure(error: ModelHTTPError, spec: ModelSpec) -> Failure:
 
 def _connection_failure(error: ModelConnectionError, root: BaseException, spec: ModelSpec) -> Failure:
     cause = _cut(root, spec) or type(root).__name__
-    if error.phase == "read":
-        return Failure(words=f"broke off its answer: {cause}", hint=_server_hint(spec), retried=True)
-    return Failure(words=f"cannot be reached: {cause}", hint=_server_hint(spec), retried=True)
+    words = f"broke off its answer: {cause}" if error.phase == "read" else f"cannot be reached: {cause}"
+    return Failure(words=words, hint=_server_hint(spec), kind="server_error", retried=True)
+
+
+def _kind_of(status: int) -> FailureKind | None:
+    if status in _TIMEOUTS:
+        return "timeout"
+    if status in _RATE_LIMITS:
+        return "rate_limit"
+    return "server_error" if status >= 500 else None
 
 
 def _duration(seconds: float) -> str:

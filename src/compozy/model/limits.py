@@ -156,6 +156,7 @@ def _give_up(failure: Failure) -> Failure:
     return Failure(
         words=f"{failure.words}; it asks to wait {asked}, longer than the {most} that a task waits",
         hint=f"run again in {asked}",
+        kind=failure.kind,
         status=failure.status,
         body=failure.body,
     )

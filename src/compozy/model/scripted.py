@@ -63,7 +63,11 @@ class ScriptedModel(Model):
         if scripted.error is not None:
             raise ModelError(
                 f"provider {self._config.id!r} answered with its scripted error: {scripted.error}",
-                details={"provider": self._config.id, "model": self._model_name},
+                details={
+                    "provider": self._config.id,
+                    "model": self._model_name,
+                    **({"failure": scripted.failure} if scripted.failure else {}),
+                },
             )
         return _to_response(scripted, self._model_name)
 

@@ -11,6 +11,7 @@ from compozy.errors import Diagnostic, SourceLocation
 from compozy.model.kind import WrittenProvider
 from compozy.model.registry import PROVIDERS, kinds_accepting
 from compozy.nearest import suggest
+from compozy.project.check_models import check_fallback
 from compozy.project.outline import ProjectOutline, ProviderOutline, id_place
 from compozy.project.paths import absolute
 
@@ -44,28 +45,29 @@ def _check_fallbacks(providers: tuple[ProviderOutline, ...]) -> Iterator[Diagnos
     by_id = {provider.id: provider for provider in reversed(providers) if provider.id}
     reported: set[str] = set()
     for provider in providers:
-        if not provider.fallback:
+        yield from check_fallback(provider.node, (), [each.id for each in providers if each.id])
+        if not provider.missing_key_fallback:
             continue
-        place = place_at(provider.node, ("fallback",))
-        if provider.fallback not in by_id:
-            hint = suggest(provider.fallback, by_id) or f"the providers are {', '.join(by_id)}"
-            message = f"fallback: there is no provider {provider.fallback!r}"
+        place = place_at(provider.node, ("missing_key_fallback",))
+        if provider.missing_key_fallback not in by_id:
+            hint = suggest(provider.missing_key_fallback, by_id) or f"the providers are {', '.join(by_id)}"
+            message = f"missing_key_fallback: there is no provider {provider.missing_key_fallback!r}"
             yield Diagnostic(location=place, message=message, hint=hint, code="reference")
             continue
         circle = _circle(provider.id, by_id)
         if circle and not reported & set(circle):
             reported |= set(circle)
-            message = f"fallback goes in a circle: {' -> '.join([*circle, circle[0]])}"
+            message = f"missing_key_fallback goes in a circle: {' -> '.join([*circle, circle[0]])}"
             yield Diagnostic(location=place, message=message, code="cycle")
 
 
 def _circle(start: str, by_id: dict[str, ProviderOutline]) -> list[str]:
     """Return the ids of the circle that leads back to `start`, [] when there is none."""
     seen = [start]
-    following = by_id[start].fallback if start in by_id else ""
+    following = by_id[start].missing_key_fallback if start in by_id else ""
     while following in by_id and following not in seen:
         seen.append(following)
-        following = by_id[following].fallback
+        following = by_id[following].missing_key_fallback
     return seen if following == start else []
 
 

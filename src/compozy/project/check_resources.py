@@ -19,7 +19,8 @@ from compozy.config.nodes import (
 )
 from compozy.config.validate import validate
 from compozy.errors import Diagnostic, TemplateSyntaxError
-from compozy.project.check_workflows import check_provider_name, check_schema_at
+from compozy.project.check_models import check_models
+from compozy.project.check_workflows import check_schema_at
 from compozy.project.link import LinkedProject
 from compozy.project.outline import ProjectOutline, id_place, map_items
 from compozy.project.resource_kinds import AGENT, SCHEMA, TASK
@@ -46,7 +47,7 @@ def _check_agent(resource: Resource, project: ProjectOutline) -> Iterator[Diagno
     node = resource.node
     yield from validate(AgentResource, node, label=_label(resource))[1]
     if project.knows_providers:
-        yield from check_provider_name(node, ("llm",), [provider.id for provider in project.providers if provider.id])
+        yield from check_models(node, (), [provider.id for provider in project.providers if provider.id])
     yield from check_schema_at(node, ("output",))
     seen: dict[str, ScalarNode] = {}
     for _, action in map_items(node, "actions"):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from compozy.config.nodes import MappingNode, NodePath, key_place_at, node_at, place_at, text_at, to_value
 from compozy.errors import Diagnostic, SourceLocation
-from compozy.nearest import suggest
+from compozy.project.check_models import check_models
 from compozy.project.check_tasks import check_tasks
 from compozy.project.outline import ProjectOutline, TaskOutline, WorkflowOutline, id_place
 from compozy.schema import check_schema
@@ -81,23 +81,12 @@ def _check_agent(task: TaskOutline) -> Iterator[Diagnostic]:
 
 
 def _check_provider(task: TaskOutline, provider_ids: list[str]) -> Iterator[Diagnostic]:
-    yield from check_provider_name(task.node, ("agent", "llm"), provider_ids)
+    yield from check_models(task.node, ("agent",), provider_ids)
     if task.has_prompt and not provider_ids and not text_at(task.node, "agent", "llm"):
         key = "prompt" if task.node.entry("prompt") is not None else "action"
         message = f"task {task.id!r} has a prompt, but the project has no model provider"
         place = key_place_at(task.node, (key,))
         yield Diagnostic(location=place, message=message, hint="add one under `llm.providers`", code="reference")
-
-
-def check_provider_name(node: MappingNode, path: NodePath, provider_ids: list[str]) -> Iterator[Diagnostic]:
-    """Yield a fault if the text at `path` names no provider."""
-    llm = text_at(node, *path)
-    if llm and llm not in provider_ids:
-        known = f"the providers are {', '.join(provider_ids)}" if provider_ids else "add it under `llm.providers`"
-        message = f"llm: there is no provider {llm!r}"
-        yield Diagnostic(
-            location=place_at(node, path), message=message, hint=suggest(llm, provider_ids) or known, code="reference"
-        )
 
 
 def check_schema_at(node: MappingNode, path: NodePath) -> Iterator[Diagnostic]:

@@ -9,10 +9,10 @@ from compozy.agent.config import AgentConfig
 from compozy.config.nodes import NodePath, ScalarNode, walk_scalars
 from compozy.knowledge.config import KnowledgeBinding
 from compozy.model.config import ProviderConfig
+from compozy.model.fallback import Fallback
 from compozy.project.loaded import LoadedProject, LoadedWorkflow
 from compozy.project.masks import mask_address
 from compozy.schema.json_kinds import is_map
-from compozy.task.kind import Task
 from compozy.task.registry import kind_of
 from compozy.task.walk import walk_tasks
 from compozy.template import has_actions
@@ -65,7 +65,10 @@ def _fill_in_agent(project: LoadedProject, task: dict[str, Any], knowledge: list
     if knowledge and agent.get("knowledge") is None:
         agent = task["agent"] = {**agent, "knowledge": knowledge}
     if project.providers and not agent.get("llm"):
-        task["agent"] = {**agent, "llm": project.providers[0].id}
+        agent = task["agent"] = {**agent, "llm": project.providers[0].id}
+    provider = next((each for each in project.providers if each.id == agent.get("llm")), None)
+    if provider is not None and provider.fallback is not None and agent.get("fallback") is None:
+        task["agent"] = {**agent, "fallback": provider.fallback.model_dump(mode="json", exclude_none=True)}
 
 
 def _merged(far: dict[str, Any], near: dict[str, Any]) -> dict[str, Any]:
@@ -97,23 +100,23 @@ def _public_parts(provider: ProviderConfig) -> dict[str, Any]:
 def _reachable(project: LoadedProject, workflow: WorkflowConfig) -> list[ProviderConfig]:
     by_id = {provider.id: provider for provider in project.providers}
     default = project.providers[0].id if project.providers else None
-    waiting = [
-        _agent_provider(step.task) or default
-        for step in walk_tasks(workflow.tasks)
-        if kind_of(step.task).asks_model(step.task)
-    ]
+    waiting: list[str | None] = []
+    for step in walk_tasks(workflow.tasks):
+        if kind_of(step.task).asks_model(step.task):
+            agent: AgentConfig | None = getattr(step.task, "agent", None)
+            waiting.append((agent.llm if agent is not None else None) or default)
+            waiting += _fallback_providers(agent.fallback if agent is not None else None)
     found: dict[str, ProviderConfig] = {}
     while waiting:
         provider_id = waiting.pop(0)
         if provider_id in by_id and provider_id not in found:
-            found[provider_id] = by_id[provider_id]
-            waiting.append(by_id[provider_id].fallback)
+            provider = found[provider_id] = by_id[provider_id]
+            waiting += [provider.missing_key_fallback, *_fallback_providers(provider.fallback)]
     return list(found.values())
 
 
-def _agent_provider(task: Task) -> str | None:
-    agent: AgentConfig | None = getattr(task, "agent", None)
-    return agent.llm if agent is not None else None
+def _fallback_providers(fallback: Fallback | None) -> list[str | None]:
+    return [model.llm for model in fallback.models] if fallback is not None else []
 
 
 def _template_places(workflow: LoadedWorkflow) -> dict[str, Any]:

@@ -21,7 +21,6 @@ from compozy.config.nodes import (
     key_place_at,
     place_at,
     text_at,
-    text_node,
     with_entries,
 )
 from compozy.config.words import show_value
@@ -29,6 +28,7 @@ from compozy.errors import Diagnostic, SourceLocation
 from compozy.nearest import suggest
 from compozy.project.edition2025.notes import Notes
 from compozy.project.edition2025.workflow import modernize_agent, modernize_task, modernize_workflow
+from compozy.project.link_models import ModelLinker
 from compozy.project.link_schemas import SchemaLinker
 from compozy.project.outline import map_items
 from compozy.project.resource_kinds import AGENT, REFERENCE, RESOURCE_KINDS, SCHEMA, TASK, WORKFLOW, ResourceKind
@@ -42,6 +42,9 @@ _MAX_REFERENCES = 20
 _LISTS = tuple(kind.plural for kind in RESOURCE_KINDS.values() if kind.in_workflows)
 # Keys of a shared agent that say nothing about how it answers.
 _OF_RESOURCES: dict[str, Node | None] = {"resource": None, "name": None, "description": None, "version": None}
+
+# Keys of tasks that replace those of their agent.
+_OF_AGENTS = ("fallback",)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,8 +83,8 @@ def link_project(read: ProjectSources) -> LinkedProject:
         elif file.node is not None:
             faults.append(_unknown_kind(file.node, kind))
     scope = ResourceScope().with_resources(tuple(resources))
-    providers = {text_at(item, "id"): text_at(item, "type") for _, item in map_items(read.node, "llm", "providers")}
-    new_linker = partial(Linker, root=read.root, cwd=read.cwd, providers=providers, faults=faults)
+    models = ModelLinker.of(read)
+    new_linker = partial(Linker, root=read.root, cwd=read.cwd, models=models, faults=faults)
     workflows: list[SourceFile] = []
     own: dict[str, tuple[Resource, ...]] = {}
     for file in files:
@@ -97,7 +100,7 @@ def link_project(read: ProjectSources) -> LinkedProject:
     linker = new_linker(scope=scope)
     linked = tuple(linker.resource(resource) for resource in resources)
     return LinkedProject(
-        read=replace(read, workflows=tuple(workflows)),
+        read=replace(read, node=models.project(read.node), workflows=tuple(workflows)),
         resources=linked,
         own_resources=own,
         faults=tuple(dict.fromkeys(faults)),
@@ -136,7 +139,7 @@ class Linker:
         scope: the resources that can be named.
         root: the project's folder.
         cwd: folder from which locations name files.
-        providers: types of the model providers by ID, in the order of the file.
+        models: links what names a model.
         faults: receives what is wrong with references.
         files: the files of the resources that were named.
     """
@@ -144,7 +147,7 @@ class Linker:
     scope: ResourceScope
     root: Path
     cwd: Path
-    providers: Mapping[str, str] = field(default_factory=dict[str, str])
+    models: ModelLinker
     faults: list[Diagnostic] = field(default_factory=list[Diagnostic])
     files: set[str] = field(default_factory=set[str])
 
@@ -173,7 +176,7 @@ class Linker:
 
     def agent(self, node: MappingNode) -> MappingNode:
         """Return an agent whose provider and schemas are linked."""
-        node = self._schemas.link_in(self._link_provider(node), ("output",))
+        node = self._schemas.link_in(self.models.agent(node), ("output",))
         actions = child(node, "actions")
         if not isinstance(actions, SequenceNode):
             return node
@@ -227,12 +230,15 @@ class Linker:
 
     def _link_agent(self, task: MappingNode) -> MappingNode:
         written = child(task, "agent")
-        if written is None:
-            return task
-        agent = self._agent_of(written)
+        own = {key: value for key in _OF_AGENTS if (value := child(task, key)) is not None}
+        if written is None and own:
+            written = MappingNode(entries=(), place=next(iter(own.values())).place)
+        agent = self._agent_of(written) if written is not None else None
         if not isinstance(agent, MappingNode):
             return task
-        agent = self.agent(with_entries(agent, _OF_RESOURCES))
+        # What the task says about the model counts.
+        agent = self.agent(with_entries(agent, {**_OF_RESOURCES, **own}))
+        task = with_entries(task, dict.fromkeys(own))
         action = self._action_of(task, agent)
         changes: dict[str, Node | None] = {"agent": agent}
         if text_at(task, "action") and has_actions(text_at(task, "action")):
@@ -250,28 +256,6 @@ class Linker:
                 self._fault(place, f"task {text_at(task, 'id')!r} has both `prompt` and `action`", hint)
         changes["agent"] = with_entries(agent, {"actions": None, "output": None})
         return with_entries(task, changes)
-
-    def _link_provider(self, agent: MappingNode) -> MappingNode:
-        """Return an agent that names its provider by ID: not by its type, and not as `provider:model` or as `model`."""
-        llm, model = child(agent, "llm"), child(agent, "model")
-        if isinstance(llm, ScalarNode) and (found := self._provider(llm.text)) is not None:
-            return with_entries(agent, {"llm": text_node(found, llm.place)})
-        if llm is not None or not isinstance(model, ScalarNode):
-            return agent
-        if (named := self._provider(model.text)) is not None:
-            return with_entries(agent, {"llm": text_node(named, model.place), "model": None})
-        prefix, _, name = model.text.partition(":")
-        if not name or (found := self._provider(prefix)) is None:
-            return agent
-        return with_entries(
-            agent, {"llm": text_node(found, model.place), "model": text_node(name.strip(), model.place)}
-        )
-
-    def _provider(self, name: str) -> str | None:
-        """Return the ID of the provider with this ID, or of the first of this type."""
-        if name in self.providers:
-            return name
-        return next((provider for provider, kind in self.providers.items() if kind == name), None)
 
     def _agent_of(self, node: Node) -> Node | None:
         named = child(node, "id") if isinstance(node, MappingNode) and len(node.entries) == 1 else node

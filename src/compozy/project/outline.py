@@ -38,7 +38,7 @@ class ProviderOutline:
 
     id: str
     type: str
-    fallback: str
+    missing_key_fallback: str
     node: MappingNode
 
 
@@ -166,7 +166,10 @@ def map_items(node: Node, *path: str) -> Iterator[tuple[int, MappingNode]]:
 def _providers(node: MappingNode) -> Iterator[ProviderOutline]:
     for _, item in map_items(node, "llm", "providers"):
         yield ProviderOutline(
-            id=text_at(item, "id"), type=text_at(item, "type"), fallback=text_at(item, "fallback"), node=item
+            id=text_at(item, "id"),
+            type=text_at(item, "type"),
+            missing_key_fallback=text_at(item, "missing_key_fallback"),
+            node=item,
         )
 
 

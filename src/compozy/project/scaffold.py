@@ -28,7 +28,7 @@ llm:
     - id: openai
       type: openai
       api_key: ${{OPENAI_API_KEY}}
-      fallback: local
+      missing_key_fallback: local
     - id: local
       type: local
 """

@@ -11,6 +11,7 @@ from pydantic import BaseModel, SecretStr
 from compozy.config.database_rules import POSTGRES_KEYS, SQLITE_KEYS
 from compozy.config.layers import DEFAULT
 from compozy.model.config import ProviderConfig, default_model
+from compozy.model.fallback import FallbackModel
 from compozy.model.provider import needs_key
 from compozy.project.loaded import LoadedProject
 from compozy.project.masks import MASK, mask_address
@@ -128,4 +129,16 @@ def _provider_row(provider: ProviderConfig, project: LoadedProject) -> tuple[str
         key = "not needed"
     else:
         key = f"missing {missing}" if missing else "missing"
-    return provider.id, provider.type, default_model(provider), key, provider.fallback or "-"
+    return provider.id, provider.type, default_model(provider), key, _fallbacks(provider)
+
+
+def _fallbacks(provider: ProviderConfig) -> str:
+    """Return who answers while the key is missing, and who after a failure."""
+    chain = [] if provider.fallback is None else [_model_name(model, provider) for model in provider.fallback.models]
+    on_failure = f"on failure: {', '.join(chain)}" if chain else ""
+    return "; ".join(filter(None, (provider.missing_key_fallback, on_failure))) or "-"
+
+
+def _model_name(model: FallbackModel, provider: ProviderConfig) -> str:
+    name = model.llm or provider.id
+    return f"{name}:{model.model}" if model.model else name

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from compozy.agent.config import AgentConfig
-from compozy.agent.steps import request_step
+from compozy.agent.steps import path_of_request, request_step
 from compozy.database.tasks import store_usage
 from compozy.durable.context import current_run
 from compozy.durable.step import step
@@ -130,7 +130,7 @@ async def _count(call: TaskRun, name: str, request: Callable[[], Awaitable[JsonV
     """Run a step of the agent; what a model request has cost is in the row of the task as soon as it is recorded."""
     from compozy.agent.checkpoint import usage_of
 
-    if name != request_step(call.path):
+    if path_of_request(name) != call.path:
         return await step(name, request)
     number = len(call.spent)
 

@@ -42,18 +42,20 @@ def _document(path: str, number: int, task: TaskState | None, outcome: dict[str,
     value: dict[str, Any] = outcome.get("value") or {}
     response: dict[str, Any] = value.get("response") or {}
     usage: dict[str, Any] = response.get("usage") or {}
+    error: dict[str, Any] = outcome.get("error") or {}
+    about: dict[str, Any] = value or error.get("details") or {}
     return {
         "path": path,
         "number": number,
-        "provider": value.get("provider"),
-        "model": value.get("model"),
+        "provider": about.get("provider"),
+        "model": about.get("model"),
         "instructions": shown.get("instructions"),
         "prompt": shown.get("prompt"),
         "answer": _text(response) if response else None,
         "finish_reason": response.get("finish_reason"),
         "input_tokens": usage.get("input_tokens", 0),
         "output_tokens": usage.get("output_tokens", 0),
-        "error": outcome.get("error"),
+        "error": error or None,
     }
 
 

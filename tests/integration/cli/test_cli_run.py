@@ -496,7 +496,7 @@ def test_times_that_are_none(cli: RunCli, project: Path, flag: str, text: str) -
 def with_key(fallback: str | None) -> dict[str, Any]:
     asked: dict[str, Any] = {"id": "paid", "type": "openai", "api_key": "${MY_KEY}"}
     if fallback:
-        asked["fallback"] = fallback
+        asked["missing_key_fallback"] = fallback
     return {"providers": [asked, {"id": "s", "type": "scripted", "responses": RESPONSES}]}
 
 
@@ -538,7 +538,7 @@ def test_a_missing_key_without_fallback_fails_the_run(cli: RunCli, tmp_path: Pat
     assert normal(done.err) == snapshot("""\
 Error: workflow 'two' failed in task 'one'
   provider 'paid' cannot be used: MY_KEY is not set
-  set MY_KEY in the environment or in .env, or add `fallback: <provider>` to provider 'paid'
+  set MY_KEY in the environment or in .env, or add `missing_key_fallback: <provider>` to provider 'paid'
   execution ID
 """)
     assert states(tmp_path) == [("FAILED", None)]

@@ -19,6 +19,8 @@ from compozy.agent.run import AgentRequest, run_agent
 from compozy.errors import ModelError
 from compozy.model.call import CallPosition, current_position
 from compozy.model.catalog import ModelCatalog, ResolvedModel
+from compozy.model.failover import Failover
+from compozy.model.fallback import FallbackModel
 
 Reply = Callable[[list[ModelMessage], AgentInfo], ModelResponse]
 
@@ -213,7 +215,12 @@ async def test_the_checkpointed_model_serves_an_agent_of_pydantic_ai() -> None:
     position = CallPosition(execution_id="e", task_id="t", path="t", run_index=0, task_index=0)
 
     def model(checkpoint: Journal) -> CheckpointedModel:
-        return CheckpointedModel(resolve=lambda: catalog.resolve(None, None), checkpoint=checkpoint, position=position)
+        return CheckpointedModel(
+            failover=Failover(FallbackModel()),
+            resolve=lambda attempt: attempt.resolve(catalog),
+            checkpoint=checkpoint,
+            position=position,
+        )
 
     first = await Agent(model(journal)).run("Ask")
     again = journal.replay()

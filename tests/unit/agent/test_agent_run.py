@@ -160,7 +160,7 @@ async def test_three_wrong_answers_are_the_end(answer: dict[str, Any], problem: 
 async def test_a_replay_asks_nobody_and_says_the_same() -> None:
     journal = Journal()
     models = catalog(
-        {"id": "main", "type": "openai", "fallback": "s"},
+        {"id": "main", "type": "openai", "missing_key_fallback": "s"},
         scripted({"text": "Hello", "usage": {"input_tokens": 3, "output_tokens": 2}}),
         missing={"main": "OPENAI_API_KEY"},
     )

@@ -49,8 +49,8 @@ async def test_a_provider_is_found_by_its_id_and_models_are_kept() -> None:
 
 async def test_a_provider_without_a_key_falls_back_and_says_why() -> None:
     models = catalog(
-        provider(id="openai", type="openai", fallback="groq"),
-        provider(id="groq", type="groq", fallback="spare"),
+        provider(id="openai", type="openai", missing_key_fallback="groq"),
+        provider(id="groq", type="groq", missing_key_fallback="spare"),
         provider(id="spare", type="scripted"),
         missing={"openai": "OPENAI_API_KEY", "groq": "GROQ_API_KEY"},
     )
@@ -71,7 +71,7 @@ async def test_without_a_fallback_the_error_names_the_variable_and_the_way_out()
 
     assert caught.value.message == "provider 'main' cannot be used: MY_KEY is not set"
     assert caught.value.hint == (
-        "set MY_KEY in the environment or in .env, or add `fallback: <provider>` to provider 'main'"
+        "set MY_KEY in the environment or in .env, or add `missing_key_fallback: <provider>` to provider 'main'"
     )
     assert caught.value.details == {"provider": "main", "variable": "MY_KEY"}
 
@@ -90,7 +90,10 @@ async def test_an_empty_key_is_no_key() -> None:
 
 
 async def test_fallbacks_in_a_circle_end() -> None:
-    models = catalog(provider(id="a", type="openai", fallback="b"), provider(id="b", type="groq", fallback="a"))
+    models = catalog(
+        provider(id="a", type="openai", missing_key_fallback="b"),
+        provider(id="b", type="groq", missing_key_fallback="a"),
+    )
 
     with pytest.raises(ModelError, match="provider 'a' cannot be used"):
         models.resolve("a", None)

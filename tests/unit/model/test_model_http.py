@@ -132,7 +132,14 @@ async def test_five_failures_are_the_end(chat_server: ChatServer) -> None:
     error = await Asker(chat_server.url).fail()
 
     assert error.message == "model 'm' of provider 'p' answered 500 Internal Server Error: oops (tried 5 times)"
-    assert error.details == {"provider": "p", "model": "m", "attempts": 5, "status": 500, "body": "oops"}
+    assert error.details == {
+        "provider": "p",
+        "model": "m",
+        "attempts": 5,
+        "failure": "server_error",
+        "status": 500,
+        "body": "oops",
+    }
     assert len(chat_server.seen) == 5
 
 

@@ -110,7 +110,7 @@ def test_scaffold_loads_without_faults(tmp_path: Path) -> None:
     ]
     project = load_project(tmp_path / "new", cwd=tmp_path, environ={})
     assert project.name == 'It\'s: "new" 🎉'
-    assert [(provider.id, provider.fallback) for provider in project.providers] == [
+    assert [(provider.id, provider.missing_key_fallback) for provider in project.providers] == [
         ("openai", "local"),
         ("local", None),
     ]

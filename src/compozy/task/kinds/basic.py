@@ -8,6 +8,7 @@ from pydantic import Field
 
 from compozy.agent.config import AgentConfig
 from compozy.config.reference import OrId
+from compozy.model.fallback import Fallback
 from compozy.task.kind import TaskKind
 from compozy.task.options import TaskBase
 
@@ -22,6 +23,10 @@ class BasicTask(TaskBase):
     )
     action: str | None = Field(
         default=None, min_length=1, description="ID of an action of the agent, in place of a `prompt`; a template."
+    )
+
+    fallback: Fallback | None = Field(
+        default=None, description="Models to ask when the model fails; default is the agent's."
     )
 
     @property
