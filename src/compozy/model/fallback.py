@@ -20,7 +20,9 @@ FAILURE_KINDS: tuple[FailureKind, ...] = ("rate_limit", "timeout", "server_error
 class FallbackModel(Section):
     """One model of a `fallback`."""
 
-    llm: str | None = Field(default=None, min_length=1, description="Provider ID; default is that of the model that failed.")
+    llm: str | None = Field(
+        default=None, min_length=1, description="Provider ID; default is that of the model that failed."
+    )
     model: str | None = Field(default=None, min_length=1, description="Model name; default is the provider's.")
 
 
