@@ -19,6 +19,9 @@ from tests.proof import PARTS, find_part
 # What a developer's own environment may hold; tests set what they need.
 _FOREIGN = ("DB_", "SERVER_", "OPENAI_", "ANTHROPIC_", "GOOGLE_", "GROQ_", "COMPOZY_", "NO_COLOR", "RUNTIME_")
 
+# Where commands look for a server: only system programs may listen here, so that tests find no server of the developer.
+CLOSED_PORT = "1"
+
 RunCli = Callable[..., Finished]
 _DRIVERS = frozenset({"sqlite", "postgres"})
 # Which of the shards of kills `make test` runs, from 1; each day another one.
@@ -37,7 +40,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """Fix what all processes of this session share, before its workers start: the server's lifetime and the shard."""
+    """Fix what all processes of this session share, before its workers start: server's lifetime, shard, closed port."""
+    os.environ["SERVER_PORT"] = CLOSED_PORT
     os.environ.setdefault(LIFE, str(os.getpid()))
     os.environ.setdefault(_SHARD, str(int(time.time() // 86400) % _SHARDS + 1))
 
@@ -103,8 +107,15 @@ def clean_environ(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in tuple(os.environ):
         if name.startswith(_FOREIGN):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("SERVER_PORT", CLOSED_PORT)
     # Set by --no-color; deleted again by the teardown.
     monkeypatch.setenv("NO_COLOR", "")
+
+
+@pytest.fixture
+def port_of_file(monkeypatch: pytest.MonkeyPatch, clean_environ: None) -> None:
+    """Let commands look for a server at the port in the project's file, which the variable would override."""
+    monkeypatch.delenv("SERVER_PORT")
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compozy.config.settings import DatabaseSettings
+from tests.conftest import CLOSED_PORT
 from tests.docs.output import matches, settle
 from tests.docs.pages import ROOT, Fence
 from tests.docs.terminal import LastingShell, run_in_terminal
@@ -147,9 +148,8 @@ class Session:
     def _environ(self) -> dict[str, str]:
         home = self._scratch / "home"
         home.mkdir(exist_ok=True)
-        port = {} if self._port is None else {"SERVER_PORT": str(self._port)}
         return {
-            **port,
+            "SERVER_PORT": CLOSED_PORT if self._port is None else str(self._port),
             "PATH": f"{Path(sys.executable).parent}:{self._programs}/usr/local/bin:/usr/bin:/bin",
             "HOME": str(home),
             "TMPDIR": str(home),

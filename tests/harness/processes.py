@@ -67,7 +67,7 @@ class Command:
         if conditions.user is not None:
             os.chown(output, conditions.user, conditions.user)
         self._process: ForkServerProcess = _forks.Process(
-            target=_run, args=(str(folder), list(arguments), str(output), conditions)
+            target=_run, args=(str(folder), list(arguments), str(output), conditions, dict(os.environ))
         )
         self._process.start()
 
@@ -156,12 +156,14 @@ def other_process(body: Callable[..., None], *arguments: object) -> Generator[Fo
         process.close()
 
 
-def _run(folder: str, arguments: list[str], output: str, conditions: Conditions) -> None:
+def _run(folder: str, arguments: list[str], output: str, conditions: Conditions, environ: dict[str, str]) -> None:
     for number, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(f"{output}/{name}", os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644), number)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     sys.stdin = os.fdopen(0, closefd=False)
-    os.environ.update(conditions.environ)
+    # The environment of the test, not of the test that was the first to fork.
+    os.environ.clear()
+    os.environ.update({**environ, **conditions.environ})
     if conditions.user is not None:
         os.setgroups([])
         os.setgid(conditions.user)

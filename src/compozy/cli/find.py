@@ -6,8 +6,8 @@ A server is used only when it runs the project of the folder, on the database th
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -90,19 +90,18 @@ def find_without_project(search: Search, *, cwd: Path, environ: Mapping[str, str
     """
     url = f"http://{DEFAULT_HOST}:{environ.get('SERVER_PORT') or DEFAULT_PORT}"
     client = Client(url=url, api_key=environ.get("COMPOZY_API_KEY") or environ.get("SERVER_API_KEY"))
-    try:
-        project = client.project()
-    except ServerError as error:
-        hint = "make a project with `compozy init`, name its file with `--config`, or a server with `--server`"
-        raise UsageError(f"no {CONFIG_NAME} in {cwd} and no server at {url}", hint=hint) from error
-    try:
-        if search.knows is not None:
-            search.knows(client)
-    except NotFoundError as error:
-        raise UsageError(
-            f"no {CONFIG_NAME} in {cwd}, and the server at {url} runs the project {project['name']!r}: {error.message}",
-            hint=error.hint,
-        ) from error
+    with _closing_on_error(client):
+        try:
+            project = client.project()
+        except ServerError as error:
+            hint = "make a project with `compozy init`, name its file with `--config`, or a server with `--server`"
+            raise UsageError(f"no {CONFIG_NAME} in {cwd} and no server at {url}", hint=hint) from error
+        try:
+            if search.knows is not None:
+                search.knows(client)
+        except NotFoundError as error:
+            runs = f"the server at {url} runs the project {project['name']!r}"
+            raise UsageError(f"no {CONFIG_NAME} in {cwd}, and {runs}: {error.message}", hint=error.hint) from error
     if not search.quiet:
         print_note(f"note: using the server at {url} (project {project['name']!r})")
     return Found(client=client, project=project, where=url)
@@ -139,13 +138,13 @@ def _named(search: Search, url: str, address: ProjectAddress | None, key: str | 
         flags = " and ".join(flag for _, flag in search.overrides.values())
         raise UsageError(f"a server has its own database: leave out {flags}, or do not name a server")
     client = Client(url=url, api_key=key)
-    project = client.project()
-    if address is not None and project["name"] != address.name:
-        client.close()
-        raise UsageError(
-            f"the server at {url} runs the project {project['name']!r}, and this is {address.name!r}",
-            hint="name that project's own server, or leave the server out",
-        )
+    with _closing_on_error(client):
+        project = client.project()
+        if address is not None and project["name"] != address.name:
+            raise UsageError(
+                f"the server at {url} runs the project {project['name']!r}, and this is {address.name!r}",
+                hint="name that project's own server, or leave the server out",
+            )
     return Found(client=client, project=project, where=url)
 
 
@@ -156,10 +155,10 @@ def _owner_of_file(address: ProjectAddress, key: str | None) -> Found | None:
         return None
     client = Client(url=url, api_key=key)
     try:
-        project = client.project()
+        with _closing_on_error(client):
+            project = client.project()
     except ServerError:
         # It ends, or it cannot be reached from here; whoever opens the file will hear who owns it.
-        client.close()
         return None
     if project["name"] != address.name:
         client.close()
@@ -201,6 +200,16 @@ def _glance(url: str, address: ProjectAddress, key: str | None) -> Document | No
         return ask(key)
     except CompozyError:
         return None
+
+
+@contextmanager
+def _closing_on_error(client: Client) -> Generator[None]:
+    """Close the client's connection if the block raises an error."""
+    try:
+        yield
+    except BaseException:
+        client.close()
+        raise
 
 
 def _client_host(host: str) -> str:

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import CLOSED_PORT
 from tests.harness.processes import Commands, Conditions
 from tests.harness.projects import WORKFLOWS, write_project
 from tests.harness.servers import free_port, start_server
 from tests.harness.stores import open_store
+
+pytestmark = pytest.mark.usefixtures("port_of_file")
 
 WAITS = {"tasks": [{"id": "ask", "type": "wait", "wait_for": "go"}]}
 LISTED = "execution ID 'run-' is ambiguous: it is the start of run-c, run-bb, run-b, run-a"
@@ -58,7 +61,7 @@ def test_a_run_is_signaled_by_the_start_of_its_id(commands: Commands, project: P
     assert commands.run(project, "workflow", "get", "appro", "--wait").status == 0
 
 
-def complete(commands: Commands, project: Path, line: str) -> list[str]:
+def complete(commands: Commands, project: Path, line: str, **variables: str) -> list[str]:
     """Return what bash would be offered for a command line; its last word is the one to complete."""
     words = line.split(" ")
     environ = {
@@ -66,6 +69,7 @@ def complete(commands: Commands, project: Path, line: str) -> list[str]:
         "COMP_WORDS": line,
         "COMP_CWORD": str(len(words) - 1),
         "PATH": os.environ["PATH"],
+        **variables,
     }
     done = commands.run(project, conditions=Conditions(environ=environ))
     assert done.err == ""
@@ -83,5 +87,5 @@ def test_the_shell_completes_ids(commands: Commands, project: Path, *, is_served
     assert complete(commands, project, "compozy workflow graph t") == ["two"]
     assert complete(commands, project, "compozy workflow get ") == ["other", "run-a"]
     assert complete(commands, project, "compozy workflow cancel r") == ["run-a"]
-    assert complete(commands, project.parent, "compozy workflow run ") == []
-    assert complete(commands, project.parent, "compozy workflow get ") == []
+    for line in ("compozy workflow run ", "compozy workflow get "):
+        assert complete(commands, project.parent, line, SERVER_PORT=CLOSED_PORT) == []

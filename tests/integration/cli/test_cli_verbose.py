@@ -13,6 +13,8 @@ from tests.harness.projects import write_project
 from tests.harness.servers import free_port, start_server
 from tests.harness.stores import open_store
 
+pytestmark = pytest.mark.usefixtures("port_of_file")
+
 TYPED = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 WORKFLOW = {
     "tasks": [

@@ -259,7 +259,7 @@ def test_without_a_project(cli: RunCli, tmp_path: Path) -> None:
     done = cli("workflow", "list")
     assert (done.status, done.out) == (2, "")
     assert done.err.replace(str(tmp_path), "DIR") == snapshot("""\
-Error: no compozy.yaml in DIR and no server at http://127.0.0.1:8080
+Error: no compozy.yaml in DIR and no server at http://127.0.0.1:1
   make a project with `compozy init`, name its file with `--config`, or a server with `--server`
 """)
     named = cli("--config", "other.yaml", "workflow", "list")

@@ -18,6 +18,8 @@ from tests.harness.processes import Commands, Conditions
 from tests.harness.projects import query, states, write_project
 from tests.harness.servers import free_port, start_server
 
+pytestmark = pytest.mark.usefixtures("port_of_file")
+
 KEY = "correct-horse-battery-staple"
 
 

@@ -15,6 +15,8 @@ from tests.harness.projects import WORKFLOWS, write_project
 from tests.harness.servers import API, free_port, start_server
 from tests.harness.stores import Store, open_store
 
+pytestmark = pytest.mark.usefixtures("port_of_file")
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
