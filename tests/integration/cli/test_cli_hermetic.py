@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import http.server
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -36,16 +38,23 @@ class Answers(http.server.BaseHTTPRequestHandler):
         """Write nothing to stderr."""
 
 
+@contextlib.contextmanager
+def listening(port: int, asked: list[str]) -> Generator[str]:
+    """Let a server of another project listen for as long as the block lasts; yield its URL."""
+    handler = type("Handler", (Answers,), {"asked": asked})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
 @pytest.fixture
 def asked() -> Iterator[list[str]]:
     """Return the requests that reach the default port. If a server of the developer listens there, it is that one."""
     found: list[str] = []
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
-            handler = type("Handler", (Answers,), {"asked": found})
-            server = stack.enter_context(http.server.ThreadingHTTPServer(("127.0.0.1", DEFAULT_PORT), handler))
-            threading.Thread(target=server.serve_forever, daemon=True).start()
-            stack.callback(server.shutdown)
+            stack.enter_context(listening(DEFAULT_PORT, found))
         yield found
 
 
@@ -54,12 +63,21 @@ def test_a_server_on_the_default_port_is_not_found(
 ) -> None:
     project = write_project(tmp_path / "project")
     (tmp_path / "empty").mkdir()
-    for run in (cli, lambda *arguments: commands.run(tmp_path / "empty", *arguments)):
+    for run in (cli, partial(commands.run, tmp_path / "empty")):
         alone = run("--config", str(project), "workflow", "run", "two")
         assert (alone.status, alone.err) == (0, "")
         nowhere = run("workflow", "list")
         assert (nowhere.status, "and no server at" in nowhere.err) == (2, True)
     assert asked == []
+
+
+def test_the_connection_to_a_refused_server_is_closed(cli: RunCli, tmp_path: Path) -> None:
+    write_project(tmp_path)
+    with listening(0, []) as url:
+        refused = cli("workflow", "list", "--server", url)
+    assert (refused.status, "runs the project 'theirs'" in refused.err) == (2, True)
+    # A connection that is left open is a warning, and thereby an error.
+    gc.collect()
 
 
 def test_the_default_port() -> None:
