@@ -118,10 +118,11 @@ class CheckpointedModel(Model):
         async def ask(attempt: Attempt) -> RecordedAnswer:
             async def call() -> JsonValue:
                 resolved = self._resolve(attempt)
+                settings = attempt.settings(model_settings)
                 parameters = _fit_parameters(resolved.model, model_request_parameters)
                 with at_position(position):
                     response = await model_request(
-                        resolved.model, messages, model_settings=model_settings, model_request_parameters=parameters
+                        resolved.model, messages, model_settings=settings, model_request_parameters=parameters
                     )
                 return _to_json(resolved, response)
 

@@ -10,6 +10,7 @@ from compozy.config.reference import SchemaOrId
 from compozy.config.settings import Section
 from compozy.knowledge.config import KnowledgeBinding
 from compozy.model.fallback import Fallback, FallbackModel
+from compozy.model.params import ModelParams
 
 AGENT_ID_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]{0,127}$"
 
@@ -25,8 +26,8 @@ class ActionConfig(Section):
     output: SchemaOrId | None = Field(default=None, description="JSON Schema of the answer.")
 
 
-class AgentConfig(Section):
-    """Which model answers the prompt of a task, and how."""
+class _AgentModel(Section):
+    """Which agent it is, and which model answers."""
 
     id: str | None = Field(
         default=None, pattern=AGENT_ID_PATTERN, description="Name of the agent. Alone, it names a shared agent."
@@ -38,17 +39,20 @@ class AgentConfig(Section):
         default=None, min_length=1, description="Provider id; default is the first of `llm.providers`."
     )
     model: str | None = Field(default=None, min_length=1, description="Model name; default is the provider's.")
+    fallback: Fallback | None = Field(
+        default=None, description="Models to ask when the model fails; default is the provider's."
+    )
+
+
+class AgentConfig(ModelParams, _AgentModel):
+    """Which model answers the prompt of a task, and how."""
+
     instructions: str | None = Field(
         default=None, description="Instructions for the model, sent before the prompt; a template."
     )
     knowledge: tuple[KnowledgeBinding, ...] | None = Field(
         default=None, description="Knowledge bases that the agent draws on; default is the workflow's."
     )
-    fallback: Fallback | None = Field(
-        default=None, description="Models to ask when the model fails; default is the provider's."
-    )
-    temperature: float | None = Field(default=None, ge=0, le=2, description="Sampling temperature.")
-    max_tokens: int | None = Field(default=None, ge=1, description="Limit on the length of the answer, in tokens.")
     output: SchemaOrId | None = Field(
         default=None, description="JSON Schema of answers, unless the task or the action has one."
     )

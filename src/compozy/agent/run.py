@@ -18,13 +18,13 @@ from compozy.knowledge.tokens import estimate_tokens
 from compozy.model.call import CallPosition
 from compozy.model.catalog import ModelCatalog
 from compozy.model.failover import Failover
+from compozy.model.params import to_settings
 from compozy.schema.worker import validate_in_worker
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
     from pydantic_ai.messages import ModelResponse
     from pydantic_ai.models import ModelRequestParameters
-    from pydantic_ai.settings import ModelSettings
 
     from compozy.knowledge.config import KnowledgeBinding
 
@@ -155,7 +155,7 @@ async def _ask_for_text(request: AgentRequest, model: CheckpointedModel) -> str:
     from pydantic_ai.models import ModelRequestParameters
 
     messages = first_messages(request.prompt, request.instructions)
-    response = await model.request(messages, _settings(request.config), ModelRequestParameters())
+    response = await model.request(messages, to_settings(request.config), ModelRequestParameters())
     _refuse_blocked(response, model)
     text = response.text or ""
     if not text and response.finish_reason == "length":
@@ -173,7 +173,7 @@ async def _ask_for_value(
     messages = first_messages(request.prompt, request.instructions)
     parameters = _schema_parameters(schema)
     for repairs_left in range(MAX_REPAIRS, -1, -1):
-        response = await model.request(messages, _settings(request.config), parameters)
+        response = await model.request(messages, to_settings(request.config), parameters)
         _refuse_blocked(response, model)
         text = response.text or ""
         read = partial(schema.read, text, is_cut_off=response.finish_reason == "length")
@@ -186,15 +186,6 @@ async def _ask_for_value(
             messages, response, answer.problems, schema=schema.request_schema, instructions=request.instructions
         )
     raise AssertionError("unreachable: the last turn of the loop returns or raises")
-
-
-def _settings(config: AgentConfig | None) -> ModelSettings:
-    settings: ModelSettings = {}
-    if config is not None and config.temperature is not None:
-        settings["temperature"] = config.temperature
-    if config is not None and config.max_tokens is not None:
-        settings["max_tokens"] = config.max_tokens
-    return settings
 
 
 def _schema_parameters(schema: AnswerSchema) -> ModelRequestParameters:

@@ -12,6 +12,7 @@ from compozy.config.duration import DurationS
 from compozy.config.reference import OrId
 from compozy.config.settings import Section, check_header_key
 from compozy.model.fallback import FailureKind, Fallback
+from compozy.model.params import ModelParams
 from compozy.model.registry import PROVIDERS
 from compozy.model.retry import DEFAULT_ATTEMPTS
 
@@ -49,8 +50,8 @@ _ForTask = Annotated[Annotated[ScriptedResponse, Tag("<map>")] | _InTurn, Discri
 _ByTask = Annotated[dict[str, _ForTask], Tag("<map>")]
 
 
-class ProviderConfig(Section):
-    """One entry of `llm.providers`."""
+class _Provider(Section):
+    """The keys of a provider besides the parameters of its models."""
 
     id: str = Field(min_length=1, description="The name that `agent.llm` uses.")
     type: ProviderType = Field(description="Kind of provider.")
@@ -72,15 +73,15 @@ class ProviderConfig(Section):
     max_attempts: int = Field(
         default=DEFAULT_ATTEMPTS, ge=1, le=20, description="Tries of one request before the task fails."
     )
-    temperature: float | None = Field(default=None, ge=0, le=2, description="Default sampling temperature.")
-    max_tokens: int | None = Field(
-        default=None, ge=1, description="Default limit on the length of an answer, in tokens."
-    )
     responses: Annotated[_InTurn | _ByTask, Discriminator(_form)] | None = Field(
         default=None, description="scripted: answers in turn (a list) or by task id (a map)."
     )
 
     _check_api_key = field_validator("api_key")(check_header_key)
+
+
+class ProviderConfig(ModelParams, _Provider):
+    """One entry of `llm.providers`. Its parameters are defaults for agents."""
 
 
 def default_model(provider: ProviderConfig) -> str:

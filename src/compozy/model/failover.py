@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from compozy.errors import ModelError
 from compozy.model.catalog import ModelCatalog, ResolvedModel
 from compozy.model.fallback import Fallback, FallbackModel
+from compozy.model.params import to_settings
+
+if TYPE_CHECKING:
+    from pydantic_ai.settings import ModelSettings
 
 _Answer = TypeVar("_Answer")
 
@@ -38,6 +42,10 @@ class Attempt:
             return resolved
         reasons = [failure.message for failure in self.failures]
         return replace(resolved, fell_back_from=_name(self.failures[0]), reason="; ".join(reasons))
+
+    def settings(self, common: ModelSettings | None) -> ModelSettings:
+        """Return the parameters of the request: `common` ones, and those of the model itself before them."""
+        return {**(common or {}), **to_settings(self.choice)}
 
 
 class Failover:

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from compozy.config.reference import OrId
 from compozy.config.settings import Section
+from compozy.model.params import ModelParams
 
 MAX_FALLBACKS = 10
 """The highest number of models in one `fallback`."""
@@ -17,13 +18,17 @@ FailureKind = Literal["rate_limit", "timeout", "server_error"]
 FAILURE_KINDS: tuple[FailureKind, ...] = ("rate_limit", "timeout", "server_error")
 
 
-class FallbackModel(Section):
-    """One model of a `fallback`."""
+class _ModelName(Section):
+    """The name of a model."""
 
     llm: str | None = Field(
         default=None, min_length=1, description="Provider ID; default is that of the model that failed."
     )
     model: str | None = Field(default=None, min_length=1, description="Model name; default is the provider's.")
+
+
+class FallbackModel(ModelParams, _ModelName):
+    """One model of a `fallback`. Parameters of the agent apply, unless the model has its own."""
 
 
 class Fallback(Section):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from compozy.config.nodes import MappingNode
 from compozy.errors import Diagnostic
+from compozy.model.params import COMMON_PARAMS
 
 SERVER_KEYS = frozenset({"base_url", "api_key"})
 """Keys of a provider that is reached over HTTP."""
@@ -53,6 +54,8 @@ class ProviderKind:
         extra: extra of this package that installs what it needs, "" if that is always installed.
         packages: packages of `extra` that it imports.
         window: tokens of prompt and answer together that its models accept.
+        params: parameters that its models accept.
+        compatible_params: those that servers accept besides, which are reached at another `base_url`.
         is_serial: whether it answers one request at a time.
         is_repeatable: whether it answers equal requests equally, so that a failed request is not tried again.
         check: yields what is wrong with an entry besides the types of its values.
@@ -68,6 +71,8 @@ class ProviderKind:
     extra: str = ""
     packages: tuple[str, ...] = ()
     window: int = DEFAULT_WINDOW
+    params: frozenset[str] = COMMON_PARAMS
+    compatible_params: frozenset[str] = frozenset()
     is_serial: bool = False
     is_repeatable: bool = False
     check: Callable[[WrittenProvider], Iterable[Diagnostic]] = _find_nothing

@@ -30,6 +30,16 @@ DEFAULT_MAX_TOKENS = 256
 """The length of an answer when nobody says: a small model that has lost its way does not stop by itself."""
 _FINISH_REASONS: dict[str | None, FinishReason] = {"stop": "stop", "length": "length"}
 
+_PARAMS = {
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "seed": "seed",
+    "stop_sequences": "stop",
+    "frequency_penalty": "frequency_penalty",
+    "presence_penalty": "presence_penalty",
+    "repetition_penalty": "repeat_penalty",
+}
+
 
 def build_model(spec: ModelSpec) -> BuiltModel:
     """Return the model in the provider's file; it is loaded when it is first asked.
@@ -107,6 +117,7 @@ def _body(
 ) -> dict[str, Any]:
     body: dict[str, Any] = {
         "messages": _chat(messages),
+        **{name: value for key, name in _PARAMS.items() if (value := settings.get(key)) is not None},
         "temperature": settings.get("temperature", 0.0),
         "max_tokens": min(settings.get("max_tokens", DEFAULT_MAX_TOKENS), CONTEXT_TOKENS),
         # What is cached depends on what was asked before; without it the same prompt gives the same answer.

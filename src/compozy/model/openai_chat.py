@@ -35,6 +35,8 @@ _COMPATIBLE_PROFILE = OpenAIModelProfile(
 _REFUSED_STATUSES = frozenset({400, 415, 422, 501})
 _DOUBTFUL_STATUSES = frozenset({404, 405, 500})
 _SCHEMA_WORDS = ("schema", "response_format", "grammar", "structured output", "guided", "requested parameters")
+# Parameters that OpenAI does not have and other servers do.
+_EXTRA_PARAMS = ("top_k", "repetition_penalty")
 _NEW_NAME = "max_completion_tokens"
 
 
@@ -101,13 +103,15 @@ class CompatibleChatModel(OpenAIChatModel):
         return await super().request(messages, self._dialect(settings), parameters)
 
     def _dialect(self, settings: ModelSettings | None) -> ModelSettings | None:
-        """Return `settings` with the limit of tokens by the name that the server takes."""
-        merged: ModelSettings = {**(self.settings or {}), **(settings or {})}
+        """Return `settings` with the name of `max_tokens` that the server takes, and parameters that OpenAI lacks."""
+        merged: dict[str, object] = {**(self.settings or {}), **(settings or {})}
+        body = {name: merged[name] for name in _EXTRA_PARAMS if name in merged}
         limit = merged.get("max_tokens")
-        if not self._takes_new_name or limit is None:
-            return settings
-        # A limit of None overrides the one of the provider.
-        return cast("ModelSettings", {**(settings or {}), "max_tokens": omit, "extra_body": {_NEW_NAME: limit}})
+        # A limit of `omit` overrides the one of the provider.
+        renamed = {"max_tokens": omit} if self._takes_new_name and limit is not None else {}
+        if renamed:
+            body[_NEW_NAME] = limit
+        return cast("ModelSettings", {**(settings or {}), **renamed, "extra_body": body}) if body else settings
 
     def _process_response(self, response: ChatCompletion | str, **include: bool) -> ModelResponse:
         return super()._process_response(read_completion(response, self.model_name), **include)

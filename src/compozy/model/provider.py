@@ -13,6 +13,7 @@ from compozy.config.addresses import check_web_address
 from compozy.errors import ModelError
 from compozy.installation import extra_hint
 from compozy.model.config import ProviderConfig
+from compozy.model.params import to_settings
 from compozy.model.registry import PROVIDERS
 
 if TYPE_CHECKING:
@@ -50,13 +51,8 @@ class ModelSpec:
         return read_key(self.config)
 
     def default_settings(self) -> ModelSettings:
-        """Return the provider's own temperature and limit, where it has any."""
-        settings: ModelSettings = {}
-        if self.config.temperature is not None:
-            settings["temperature"] = self.config.temperature
-        if self.config.max_tokens is not None:
-            settings["max_tokens"] = self.config.max_tokens
-        return settings
+        """Return the provider's own parameters."""
+        return to_settings(self.config)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from compozy.errors import Diagnostic, SourceLocation
 from compozy.model.kind import WrittenProvider
 from compozy.model.registry import PROVIDERS, kinds_accepting
 from compozy.nearest import suggest
-from compozy.project.check_models import check_fallback
+from compozy.project.check_models import check_fallback, check_params
 from compozy.project.outline import ProjectOutline, ProviderOutline, id_place
 from compozy.project.paths import absolute
 
@@ -27,6 +27,7 @@ def check_providers(project: ProjectOutline, root: Path) -> Iterator[Diagnostic]
     )
     for provider in project.providers:
         yield from _check_keys(provider)
+        yield from check_params(provider.node, provider)
         yield from _check_kind(provider, root, task_ids)
         yield from _check_address(provider)
 
@@ -45,7 +46,8 @@ def _check_fallbacks(providers: tuple[ProviderOutline, ...]) -> Iterator[Diagnos
     by_id = {provider.id: provider for provider in reversed(providers) if provider.id}
     reported: set[str] = set()
     for provider in providers:
-        yield from check_fallback(provider.node, (), [each.id for each in providers if each.id])
+        found = check_fallback(provider.node, provider, providers)
+        yield from (fault for fault in found if isinstance(fault, Diagnostic))
         if not provider.missing_key_fallback:
             continue
         place = place_at(provider.node, ("missing_key_fallback",))

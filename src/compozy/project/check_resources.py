@@ -47,7 +47,7 @@ def _check_agent(resource: Resource, project: ProjectOutline) -> Iterator[Diagno
     node = resource.node
     yield from validate(AgentResource, node, label=_label(resource))[1]
     if project.knows_providers:
-        yield from check_models(node, (), [provider.id for provider in project.providers if provider.id])
+        yield from check_models(node, (), project.providers)
     yield from check_schema_at(node, ("output",))
     seen: dict[str, ScalarNode] = {}
     for _, action in map_items(node, "actions"):

@@ -9,7 +9,7 @@ from compozy.config.nodes import MappingNode, NodePath, key_place_at, node_at, p
 from compozy.errors import Diagnostic, SourceLocation
 from compozy.project.check_models import check_models
 from compozy.project.check_tasks import check_tasks
-from compozy.project.outline import ProjectOutline, TaskOutline, WorkflowOutline, id_place
+from compozy.project.outline import ProjectOutline, ProviderOutline, TaskOutline, WorkflowOutline, id_place
 from compozy.schema import check_schema
 from compozy.schema.words import TYPES
 
@@ -17,13 +17,12 @@ from compozy.schema.words import TYPES
 def check_workflows(project: ProjectOutline) -> Iterator[Diagnostic]:
     """Yield what is wrong with ids, transitions, providers and schemas of the workflows."""
     yield from _check_workflow_ids(project.workflows)
-    provider_ids = [provider.id for provider in project.providers if provider.id]
     for workflow in project.workflows:
         yield from check_tasks(workflow, project.max_nesting_depth)
         yield from _check_input(workflow)
         for task in workflow.list.walk():
             yield from _check_agent(task)
-            yield from _check_provider(task, provider_ids) if project.knows_providers else ()
+            yield from _check_provider(task, project.providers) if project.knows_providers else ()
             yield from _check_schemas(workflow, task)
 
 
@@ -80,9 +79,9 @@ def _check_agent(task: TaskOutline) -> Iterator[Diagnostic]:
         )
 
 
-def _check_provider(task: TaskOutline, provider_ids: list[str]) -> Iterator[Diagnostic]:
-    yield from check_models(task.node, ("agent",), provider_ids)
-    if task.has_prompt and not provider_ids and not text_at(task.node, "agent", "llm"):
+def _check_provider(task: TaskOutline, providers: tuple[ProviderOutline, ...]) -> Iterator[Diagnostic]:
+    yield from check_models(task.node, ("agent",), providers)
+    if task.has_prompt and not any(provider.id for provider in providers) and not text_at(task.node, "agent", "llm"):
         key = "prompt" if task.node.entry("prompt") is not None else "action"
         message = f"task {task.id!r} has a prompt, but the project has no model provider"
         place = key_place_at(task.node, (key,))

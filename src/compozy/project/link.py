@@ -28,7 +28,7 @@ from compozy.errors import Diagnostic, SourceLocation
 from compozy.nearest import suggest
 from compozy.project.edition2025.notes import Notes
 from compozy.project.edition2025.workflow import modernize_agent, modernize_task, modernize_workflow
-from compozy.project.link_models import ModelLinker
+from compozy.project.link_models import ModelLinker, split_model_keys
 from compozy.project.link_schemas import SchemaLinker
 from compozy.project.outline import map_items
 from compozy.project.resource_kinds import AGENT, REFERENCE, RESOURCE_KINDS, SCHEMA, TASK, WORKFLOW, ResourceKind
@@ -42,9 +42,6 @@ _MAX_REFERENCES = 20
 _LISTS = tuple(kind.plural for kind in RESOURCE_KINDS.values() if kind.in_workflows)
 # Keys of a shared agent that say nothing about how it answers.
 _OF_RESOURCES: dict[str, Node | None] = {"resource": None, "name": None, "description": None, "version": None}
-
-# Keys of tasks that replace those of their agent.
-_OF_AGENTS = ("fallback",)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -230,7 +227,7 @@ class Linker:
 
     def _link_agent(self, task: MappingNode) -> MappingNode:
         written = child(task, "agent")
-        own = {key: value for key in _OF_AGENTS if (value := child(task, key)) is not None}
+        rest, own = split_model_keys(task)
         if written is None and own:
             written = MappingNode(entries=(), place=next(iter(own.values())).place)
         agent = self._agent_of(written) if written is not None else None
@@ -238,7 +235,7 @@ class Linker:
             return task
         # What the task says about the model counts.
         agent = self.agent(with_entries(agent, {**_OF_RESOURCES, **own}))
-        task = with_entries(task, dict.fromkeys(own))
+        task = rest
         action = self._action_of(task, agent)
         changes: dict[str, Node | None] = {"agent": agent}
         if text_at(task, "action") and has_actions(text_at(task, "action")):

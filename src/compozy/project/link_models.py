@@ -6,11 +6,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from compozy.config.nodes import MappingNode, Node, ScalarNode, SequenceNode, child, text_at, text_node, with_entries
-from compozy.project.edition2025.project import flattened
+from compozy.model.params import PARAMS
+from compozy.project.edition2025.project import with_params
 from compozy.project.outline import map_items
 from compozy.project.sources import ProjectSources
 
 _FALLBACK = "fallback"
+
+
+def split_model_keys(task: MappingNode) -> tuple[MappingNode, dict[str, Node]]:
+    """Return a task, and what it says about the model, as keys of an agent. What is written wrongly stays."""
+    own: dict[str, Node] = {}
+    if (fallback := child(task, _FALLBACK)) is not None:
+        own[_FALLBACK] = fallback
+    params = child(task, "params")
+    changes: dict[str, Node | None] = {_FALLBACK: None}
+    if isinstance(params, MappingNode):
+        own |= {entry.key: entry.value for entry in params.entries if entry.key in PARAMS}
+        rest = with_entries(params, dict.fromkeys(PARAMS))
+        changes["params"] = rest if rest.entries else None
+    return with_entries(task, changes), own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,4 +111,4 @@ def _with_today(model: MappingNode) -> MappingNode:
     provider = child(model, "provider")
     if provider is not None and child(model, "llm") is None:
         model = with_entries(model, {"provider": None, "llm": provider})
-    return flattened(model, "params")
+    return with_params(model)

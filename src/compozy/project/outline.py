@@ -6,7 +6,7 @@ wrong still has its template checked.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,8 @@ from compozy.config.nodes import (
 )
 from compozy.config.settings import LimitSettings
 from compozy.errors import SourceLocation
+from compozy.model.params import PARAMS
+from compozy.model.registry import PROVIDERS
 from compozy.project.sources import ProjectSources
 from compozy.task.kind import DEFAULT_KIND, TaskKind
 from compozy.task.options import TaskBase
@@ -34,11 +36,15 @@ _UNKNOWN_KIND = TaskKind(name="", model=TaskBase, runner="", page="")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ProviderOutline:
-    """One entry of `llm.providers`; "" stands for a text that is missing or no text."""
+    """One entry of `llm.providers`; "" stands for a text that is missing or no text.
+
+    `params` are the parameters that its models accept.
+    """
 
     id: str
     type: str
     missing_key_fallback: str
+    params: frozenset[str]
     node: MappingNode
 
 
@@ -132,7 +138,7 @@ def outline_project(read: ProjectSources) -> ProjectOutline:
         knows_workflows=read.has_workflows and all(file.node is not None for file in read.workflows),
         binds_knowledge=any(True for _ in map_items(read.node, "knowledge", "bindings")),
         max_nesting_depth=_max_nesting_depth(read.node),
-        providers=tuple(_providers(read.node)),
+        providers=tuple(_providers(read.node, read.environ)),
         workflows=tuple(workflows),
     )
 
@@ -163,14 +169,23 @@ def map_items(node: Node, *path: str) -> Iterator[tuple[int, MappingNode]]:
             yield index, item
 
 
-def _providers(node: MappingNode) -> Iterator[ProviderOutline]:
+def _providers(node: MappingNode, environ: Mapping[str, str]) -> Iterator[ProviderOutline]:
     for _, item in map_items(node, "llm", "providers"):
         yield ProviderOutline(
             id=text_at(item, "id"),
             type=text_at(item, "type"),
             missing_key_fallback=text_at(item, "missing_key_fallback"),
+            params=_accepted_params(item, environ),
             node=item,
         )
+
+
+def _accepted_params(provider: MappingNode, environ: Mapping[str, str]) -> frozenset[str]:
+    kind = PROVIDERS.get(text_at(provider, "type"))
+    if kind is None:
+        return frozenset(PARAMS)
+    address = text_at(provider, "base_url") or environ.get(kind.base_url_variable)
+    return kind.params | kind.compatible_params if address and address != kind.base_url else kind.params
 
 
 def _max_nesting_depth(node: MappingNode) -> int:

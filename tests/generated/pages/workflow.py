@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from compozy.agent.config import ActionConfig, AgentConfig, AgentResource
 from compozy.knowledge.config import KnowledgeBinding
 from compozy.model.fallback import Fallback, FallbackModel
+from compozy.model.params import ModelParams
 from compozy.schema.resource import SchemaResource
 from compozy.task.kinds.signal import SignalConfig
 from compozy.task.options import RetryPolicy, RunOptions, TaskBase, Transition
@@ -42,6 +43,7 @@ PARTS: dict[str, type[BaseModel]] = {
     "agents": AgentResource,
     "actions of an agent": ActionConfig,
     "schemas": SchemaResource,
+    "params": ModelParams,
     "fallback": Fallback,
     "models of a fallback": FallbackModel,
     "knowledge": KnowledgeBinding,
@@ -60,6 +62,7 @@ _PURPOSES = {
     "[shared agents](/docs/agents/shared).",
     "actions of an agent": "Prompts with their schemas; `action` of a task selects one.",
     "schemas": "A list of JSON Schemas of this workflow. Guide: [shared schemas](/docs/agents/shared#schemas).",
+    "params": "Parameters of the model. Guide: [parameters](/docs/agents/providers#parameters).",
     "fallback": "The models to ask when a model fails. Guide: [failover](/docs/agents/providers#failover).",
     "models of a fallback": "A model: the ID of a provider, `provider:model`, or a map with these keys.",
     "knowledge": "A list; each entry is a [knowledge base](/docs/knowledge-bases/overview) and its search settings.",

@@ -72,6 +72,18 @@ async def test_it_repeats_itself(models: ModelCatalog) -> None:
     assert again.text == first.text
 
 
+async def test_the_local_model_takes_parameters(local_models: ModelCatalog) -> None:
+    wild = AgentConfig(temperature=1.8, top_k=50, top_p=0.95, max_tokens=24, seed=11)
+    prompt = "Tell a story about a fox."
+    first = await ask(local_models, prompt, config=wild)
+
+    assert (await ask(local_models, prompt, config=wild)).text == first.text
+    assert (await ask(local_models, prompt, config=wild.model_copy(update={"seed": 12}))).text != first.text
+    cut = await ask(local_models, prompt, config=wild.model_copy(update={"stop": (first.text.split()[3],)}))
+    assert first.text.startswith(cut.text)
+    assert len(cut.text) < len(first.text)
+
+
 async def test_it_answers_in_a_schema(models: ModelCatalog) -> None:
     result = await ask(models, "Ada is a person of 36 years. Give name, age and kind.", output_schema=PERSON)
 

@@ -195,3 +195,23 @@ def test_scripted_failures_try_a_fallback_without_a_network(cli: RunCli, tmp_pat
 
     assert done.status == 0, done.err
     assert "'spare' (scripted) answered instead of 'main:scripted'" in done.err
+
+
+def test_the_nearest_parameter_applies(cli: RunCli, tmp_path: Path, chats: tuple[ChatServer, ChatServer]) -> None:
+    chats[0].replies, chats[1].replies = [LIMITED], [chat_reply("Here.")]
+    task = {
+        **ASK,
+        "agent": {"llm": "main", "params": {"top_p": 0.2, "seed": 2, "stop_words": ["x"]}},
+        "params": {"seed": 3, "stop_words": ["END"]},
+        "fallback": {"models": [{"provider": "spare", "params": {"top_p": 0.5}}]},
+    }
+    write(tmp_path, chats, task, params={"top_p": 0.1, "seed": 1, "presence_penalty": 0.7})
+
+    assert cli("workflow", "run", "w", "--id", "r").status == 0
+
+    names = ("top_p", "seed", "stop", "presence_penalty")
+    first, second = ({name: chat.seen[0].body.get(name) for name in names} for chat in chats)
+    assert first == {"top_p": 0.2, "seed": 3, "stop": ["END"], "presence_penalty": 0.7}
+    assert second == {"top_p": 0.5, "seed": 3, "stop": ["END"], "presence_penalty": None}
+    definition = json.loads(query(tmp_path, "SELECT definition FROM workflow_states")[0][0])
+    assert definition["workflow"]["tasks"][0]["agent"]["seed"] == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from compozy.model.kind import SERVER_KEYS, ProviderKind
+from compozy.model.params import COMMON_PARAMS
 
 KIND = ProviderKind(
     name="anthropic",
@@ -12,4 +13,5 @@ KIND = ProviderKind(
     key_variable="ANTHROPIC_API_KEY",
     extra="anthropic",
     packages=("anthropic",),
+    params=COMMON_PARAMS | {"top_k"},
 )

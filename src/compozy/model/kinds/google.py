@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from compozy.model.kind import SERVER_KEYS, ProviderKind
+from compozy.model.params import OPENAI_PARAMS
 
 KIND = ProviderKind(
     name="google",
@@ -12,4 +13,5 @@ KIND = ProviderKind(
     key_variable="GOOGLE_API_KEY",
     extra="google",
     packages=("google.genai",),
+    params=OPENAI_PARAMS | {"top_k"},
 )

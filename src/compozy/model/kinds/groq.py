@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from compozy.model.kind import SERVER_KEYS, ProviderKind
+from compozy.model.params import OPENAI_PARAMS
 
 KIND = ProviderKind(
     name="groq",
@@ -12,4 +13,5 @@ KIND = ProviderKind(
     key_variable="GROQ_API_KEY",
     extra="groq",
     packages=("groq",),
+    params=OPENAI_PARAMS,
 )

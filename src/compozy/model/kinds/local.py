@@ -8,6 +8,7 @@ from pathlib import Path
 from compozy.config.nodes import place_at, text_at
 from compozy.errors import Diagnostic
 from compozy.model.kind import ProviderKind, WrittenProvider
+from compozy.model.params import PARAMS
 
 
 def _check_path(written: WrittenProvider) -> Iterator[Diagnostic]:
@@ -32,6 +33,7 @@ KIND = ProviderKind(
     packages=("xllamacpp",),
     # What `model/llama.py` gives every model.
     window=4096,
+    params=frozenset(PARAMS),
     is_serial=True,
     is_repeatable=True,
     check=_check_path,

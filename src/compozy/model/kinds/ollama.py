@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from compozy.model.kind import SERVER_KEYS, ProviderKind
+from compozy.model.params import OPENAI_PARAMS
 
 KIND = ProviderKind(
     name="ollama",
@@ -11,4 +12,5 @@ KIND = ProviderKind(
     keys=SERVER_KEYS,
     base_url="http://localhost:11434/v1",
     window=4096,
+    params=OPENAI_PARAMS,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from compozy.model.kind import SERVER_KEYS, ProviderKind
+from compozy.model.params import OPENAI_PARAMS
 
 KIND = ProviderKind(
     name="openai",
@@ -12,4 +13,6 @@ KIND = ProviderKind(
     key_variable="OPENAI_API_KEY",
     base_url="https://api.openai.com/v1",
     base_url_variable="OPENAI_BASE_URL",
+    params=OPENAI_PARAMS,
+    compatible_params=frozenset({"top_k", "repetition_penalty"}),
 )

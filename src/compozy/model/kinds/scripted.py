@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 from compozy.config.nodes import MappingNode, Node, ScalarNode, SequenceNode, place_at
 from compozy.errors import Diagnostic
 from compozy.model.kind import ProviderKind, WrittenProvider
+from compozy.model.params import PARAMS
 from compozy.nearest import suggest
 
 # The part of an ID that is known only when a collection runs.
@@ -63,6 +64,8 @@ KIND = ProviderKind(
     builder="compozy.model.scripted",
     default_model="scripted",
     keys=frozenset({"responses"}),
+    # It stands in for any other model.
+    params=frozenset(PARAMS),
     is_repeatable=True,
     check=_check_responses,
 )

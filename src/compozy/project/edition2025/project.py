@@ -38,6 +38,7 @@ _AUTOLOAD = {
 }
 _KNOWLEDGE = ("embedders", "vector_dbs", "knowledge_bases")
 _MODEL = {"provider": "type", "api_url": "base_url"}
+_PARAMS = {"stop_words": "stop"}
 _STORE = {"type": "provider", "dsn": "url"}
 _STORE_IGNORED = {
     "ensure_index": "a store creates its index itself",
@@ -79,10 +80,13 @@ def _with_database(root: MappingNode) -> MappingNode:
 
 def _with_models(root: MappingNode) -> MappingNode:
     """Return `models` as `llm.providers`, the default one first."""
+    llm = child(root, "llm")
+    if isinstance(llm, MappingNode):
+        root = with_entries(root, {"llm": with_items(llm, "providers", with_params)})
+        llm = child(root, "llm")
     models = child(root, "models")
     if not isinstance(models, SequenceNode):
         return root
-    llm = child(root, "llm")
     written = child(llm, "providers") if isinstance(llm, MappingNode) else None
     providers = list(written.items) if isinstance(written, SequenceNode) else []
     taken = {text_at(item, "id") for item in providers}
@@ -100,7 +104,7 @@ def _with_models(root: MappingNode) -> MappingNode:
 
 
 def _provider_of(model: MappingNode, taken: set[str]) -> MappingNode:
-    renamed = flattened(_renamed(with_entries(model, {"default": None}), _MODEL), "params")
+    renamed = with_params(_renamed(with_entries(model, {"default": None}), _MODEL))
     if text_at(renamed, "id"):
         return renamed
     kind = text_at(renamed, "type") or "model"
@@ -155,6 +159,17 @@ def flattened(node: MappingNode, key: str) -> MappingNode:
         return node
     own = {entry.key for entry in node.entries}
     return with_entries(node, {key: None, **{e.key: e.value for e in below.entries if e.key not in own}})
+
+
+def with_params(node: MappingNode) -> MappingNode:
+    """Return `node` with the parameters of the model under `params` as keys of its own, in today's names."""
+    return _renamed(flattened(node, "params"), _PARAMS)
+
+
+def renamed_params(node: MappingNode) -> MappingNode:
+    """Return `node` with today's names of parameters in the map under `params`."""
+    params = child(node, "params")
+    return with_entries(node, {"params": _renamed(params, _PARAMS)}) if isinstance(params, MappingNode) else node
 
 
 def _renamed(node: MappingNode, names: dict[str, str]) -> MappingNode:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from compozy.config.nodes import MappingNode, Node, ScalarNode, child, text_at, text_node, with_entries
 from compozy.project.edition2025.notes import Notes
-from compozy.project.edition2025.project import TEMPORAL_TIMEOUTS, flattened, with_items
+from compozy.project.edition2025.project import TEMPORAL_TIMEOUTS, renamed_params, with_items, with_params
 from compozy.task.kind import DEFAULT_KIND
 from compozy.task.registry import KINDS
 
@@ -42,7 +42,7 @@ def modernize_agent(node: MappingNode, notes: Notes) -> MappingNode:
     node = with_items(node, "actions", lambda action: notes.drop(action, _JSON_MODE))
     for key in ("config", "model"):
         node = _with_model(node, key)
-    return flattened(node, "params")
+    return with_params(node)
 
 
 def modernize_task(node: MappingNode, notes: Notes) -> MappingNode:
@@ -78,6 +78,7 @@ def modernize_task(node: MappingNode, notes: Notes) -> MappingNode:
 
 def _with_agent(task: MappingNode, notes: Notes) -> MappingNode:
     """Return a task whose `$use`, `model_config` and inline agent are an agent of today."""
+    task = renamed_params(task)
     used = child(task, "$use")
     if (
         isinstance(used, ScalarNode)
@@ -112,7 +113,7 @@ def _with_model(agent: MappingNode, key: str) -> MappingNode:
     config = child(agent, key)
     if not isinstance(config, MappingNode):
         return agent
-    config = flattened(_without_selectors(config), "params")
+    config = with_params(_without_selectors(config))
     names = {"provider": "llm", "$ref": "llm"}
     changes = {names.get(entry.key, entry.key): entry.value for entry in config.entries if entry.key != "api_key"}
     own = {entry.key for entry in agent.entries} - {key}

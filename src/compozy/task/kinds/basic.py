@@ -9,6 +9,7 @@ from pydantic import Field
 from compozy.agent.config import AgentConfig
 from compozy.config.reference import OrId
 from compozy.model.fallback import Fallback
+from compozy.model.params import ModelParams
 from compozy.task.kind import TaskKind
 from compozy.task.options import TaskBase
 
@@ -25,6 +26,9 @@ class BasicTask(TaskBase):
         default=None, min_length=1, description="ID of an action of the agent, in place of a `prompt`; a template."
     )
 
+    params: ModelParams | None = Field(
+        default=None, description="Parameters of the model for this task, before those of the agent."
+    )
     fallback: Fallback | None = Field(
         default=None, description="Models to ask when the model fails; default is the agent's."
     )

@@ -1,0 +1,75 @@
+"""Parameters of models: each kind of provider sends those that it accepts, under the names of its API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from test_model_http import Asker
+from tests.harness.chatserver import ChatServer, error_reply
+
+from compozy.model.params import PARAMS, ModelParams, to_settings
+from compozy.model.registry import PROVIDERS
+
+VALUES: dict[str, Any] = {
+    "temperature": 0.5,
+    "max_tokens": 9,
+    "top_p": 0.4,
+    "top_k": 3,
+    "seed": 7,
+    "stop": ["END", "STOP"],
+    "frequency_penalty": 0.1,
+    "presence_penalty": 0.2,
+    "repetition_penalty": 1.1,
+}
+OPENAI = {name: name for name in PARAMS}
+NAMES = {
+    "openai": OPENAI,
+    "groq": OPENAI,
+    "ollama": OPENAI,
+    "anthropic": {**OPENAI, "stop": "stop_sequences"},
+    "google": {
+        "temperature": "temperature",
+        "max_tokens": "maxOutputTokens",
+        "top_p": "topP",
+        "top_k": "topK",
+        "seed": "seed",
+        "stop": "stopSequences",
+        "frequency_penalty": "frequencyPenalty",
+        "presence_penalty": "presencePenalty",
+    },
+}
+
+
+@pytest.mark.parametrize("is_default", [True, False], ids=["provider", "agent"])
+@pytest.mark.parametrize("kind", NAMES)
+async def test_accepted_parameters_are_sent(chat_server: ChatServer, kind: str, *, is_default: bool) -> None:
+    chat_server.replies = [error_reply(400, "enough")]
+    accepted = PROVIDERS[kind].params | PROVIDERS[kind].compatible_params
+    # A model that takes them all; newer ones of Anthropic refuse some.
+    model = {"anthropic": "claude-haiku-4-5"}.get(kind, "m")
+    written = {name: value for name, value in VALUES.items() if name in accepted}
+    fields = {"type": kind, "model": model, "api_key": "k", "max_attempts": 1}
+    asker = Asker(chat_server.url, **fields, **(written if is_default else {"temperature": 0.9}))
+    settings = None if is_default else to_settings(ModelParams.model_validate(written))
+
+    with pytest.raises(Exception, match="enough"):
+        await asker.ask(settings=settings)
+
+    body = chat_server.seen[0].body
+    sent: dict[str, Any] = body.get("generationConfig", body)
+    names = NAMES[kind]
+    assert {name: sent.get(names[name]) for name in written} == written
+    assert not {names.get(name, name) for name in PARAMS if name not in written} & sent.keys()
+
+
+def test_each_kind_names_its_parameters() -> None:
+    assert all(kind.params <= frozenset(PARAMS) for kind in PROVIDERS.values())
+    assert set(VALUES) == set(PARAMS)
+
+
+def test_an_explicit_zero_is_sent() -> None:
+    params = ModelParams(temperature=0, top_p=0, seed=0, presence_penalty=0)
+
+    assert to_settings(params) == {"temperature": 0, "top_p": 0, "seed": 0, "presence_penalty": 0}
+    assert to_settings(None) == {}
