@@ -22,6 +22,8 @@ from tests.harness.projects import write_project
 class Answers(http.server.BaseHTTPRequestHandler):
     """Answers like the server of another project, and notes that it was asked."""
 
+    # Connections are kept open, as Compozy's server does.
+    protocol_version = "HTTP/1.1"
     asked: list[str]
 
     def do_GET(self) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from compozy.app import SERVER, open_app
 from compozy.database.executions import count_by_status
@@ -20,6 +24,8 @@ from tests.harness.projects import WORKFLOWS, write_project
 from tests.harness.stores import open_store
 
 API = "/api/v0"
+RUNS = f"{API}/executions/workflows"
+JSON = {"content-type": "application/json"}
 TYPED = {
     "config": {"input": {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}},
     "tasks": [{"id": "pass", "with": {"all": "{{ .input }}"}}],
@@ -35,25 +41,52 @@ COSTLY = {
 """Workflows whose schema costs a second for a text such as `aaaa...!`."""
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-async def service(request: pytest.FixtureRequest, tmp_path: Path, clean_environ: None) -> AsyncGenerator[Service, None]:
+DRIVERS = ("sqlite", "postgres")
+LOOPBACK = GuardSettings(host="127.0.0.1", api_key=None)
+
+
+@pytest.fixture(params=DRIVERS)
+async def service(request: pytest.FixtureRequest, tmp_path: Path, clean_environ: None) -> AsyncGenerator[Service]:
     """The verbs on a fresh project."""
-    with open_store(request.param, tmp_path) as store:
-        write_project(tmp_path, {**WORKFLOWS, "typed": TYPED, **COSTLY}, database=store.section)
-        project = load_project(None, cwd=tmp_path, environ={})
+    async with open_service(request.param, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def client(service: Service) -> AsyncGenerator[httpx.AsyncClient]:
+    """Asks the application on loopback without a key."""
+    async with make_client(service, LOOPBACK) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=DRIVERS)
+async def shared_service(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncGenerator[Service]:
+    """The verbs on one project for a module whose tests run on the module's loop and leave nothing that others see."""
+    async with open_service(request.param, tmp_path_factory.mktemp("shared")) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_client(shared_service: Service) -> AsyncGenerator[httpx.AsyncClient]:
+    """Asks the shared application on loopback without a key."""
+    async with make_client(shared_service, LOOPBACK) as made:
+        yield made
+
+
+@contextlib.asynccontextmanager
+async def open_service(driver: str, folder: Path) -> AsyncGenerator[Service]:
+    """Open the verbs on a fresh project in `folder`."""
+    with open_store(driver, folder) as store:
+        write_project(folder, {**WORKFLOWS, "typed": TYPED, **COSTLY}, database=store.section)
+        project = load_project(None, cwd=folder, environ={})
         database = open_storage(project, wait_for_lock_s=0.0)
         try:
             async with open_app(project, database, role=SERVER, report=Silence()) as app:
                 yield Service(app=app)
         finally:
             close_storage(database)
-
-
-@pytest.fixture
-async def client(service: Service) -> AsyncGenerator[httpx.AsyncClient, None]:
-    """Asks the application on loopback without a key."""
-    async with make_client(service, GuardSettings(host="127.0.0.1", api_key=None)) as made:
-        yield made
 
 
 def make_client(service: Service, guard: GuardSettings) -> httpx.AsyncClient:
@@ -66,3 +99,31 @@ def count_runs(service: Service) -> int:
     """Return how many runs were accepted."""
     with service.app.database.read() as connection:
         return sum(count_by_status(connection).values())
+
+
+def check_problem(answer: httpx.Response, *statuses: int) -> None:
+    """Fail unless this is a problem of one of these states, in words of ours."""
+    assert answer.status_code in statuses, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    document = answer.json()
+    assert document["status"] == answer.status_code
+    assert document["detail"]
+    assert document["code"]
+    assert "Traceback" not in answer.text
+
+
+async def start(client: httpx.AsyncClient, workflow: str = "two", **body: Any) -> dict[str, Any]:
+    """Run a workflow to its end and return the execution."""
+    answer = await client.post(f"{API}/workflows/{workflow}/executions/sync", json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def until_ended(client: httpx.AsyncClient, location: str) -> dict[str, Any]:
+    """Look at an execution until it has ended."""
+    for _ in range(1500):
+        run: dict[str, Any] = (await client.get(location)).json()
+        if run["finished_at"] is not None:
+            return run
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"{location} did not end")

@@ -11,8 +11,7 @@ import pytest
 
 from compozy.schema.bounded import PATTERN_S
 from compozy.server.guard import MAX_VALUES
-from tests.integration.server.conftest import API, COSTLY
-from tests.integration.server.test_server_api import check_problem
+from tests.integration.server.conftest import API, COSTLY, check_problem
 
 URL = f"{API}/workflows/echo/executions"
 JSON = {"content-type": "application/json"}

@@ -18,9 +18,9 @@ from compozy.server.serve import guard_settings
 from compozy.server.service import Service
 from tests.conftest import RunCli
 from tests.harness.projects import write_project
-from tests.integration.server.conftest import API, make_client
-from tests.integration.server.test_server_api import check_problem
+from tests.integration.server.conftest import API, check_problem, make_client
 
+ON_ONE_LOOP = pytest.mark.asyncio(loop_scope="module")
 KEY = "correct-horse-battery-staple"
 
 
@@ -28,8 +28,9 @@ KEY = "correct-horse-battery-staple"
     "host",
     ["127.0.0.1", "127.0.0.1:8080", "localhost", "LOCALHOST:99", "[::1]", "[::1]:8080", "127.1.2.3", "x.localhost:1"],
 )
-async def test_names_of_this_machine(client: httpx.AsyncClient, host: str) -> None:
-    assert (await client.get(f"{API}/project", headers={"host": host})).status_code == 200
+@ON_ONE_LOOP
+async def test_names_of_this_machine(shared_client: httpx.AsyncClient, host: str) -> None:
+    assert (await shared_client.get(f"{API}/project", headers={"host": host})).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -49,31 +50,35 @@ async def test_names_of_this_machine(client: httpx.AsyncClient, host: str) -> No
         ),
     ],
 )
-async def test_other_names(client: httpx.AsyncClient, host: str) -> None:
+@ON_ONE_LOOP
+async def test_other_names(shared_client: httpx.AsyncClient, host: str) -> None:
     """A page's own name may lead here: DNS rebinding."""
     for path in (f"{API}/project", "/docs", "/openapi.json", "/nothing"):
-        check_problem(await client.get(path, headers={"host": host}), 403)
+        check_problem(await shared_client.get(path, headers={"host": host}), 403)
 
 
-async def test_two_names(client: httpx.AsyncClient) -> None:
+@ON_ONE_LOOP
+async def test_two_names(shared_client: httpx.AsyncClient) -> None:
     twice = [("host", "127.0.0.1"), ("host", "example.com")]
-    check_problem(await client.get(f"{API}/project", headers=httpx.Headers(twice)), 403)
+    check_problem(await shared_client.get(f"{API}/project", headers=httpx.Headers(twice)), 403)
 
 
 @pytest.mark.parametrize(
     "origin",
     ["http://example.com", "null", "http://127.0.0.1", "https://127.0.0.1:8080", "http://127.0.0.1:8081", "", "x"],
 )
-async def test_other_origins(client: httpx.AsyncClient, service: Service, origin: str) -> None:
+@ON_ONE_LOOP
+async def test_other_origins(shared_client: httpx.AsyncClient, shared_service: Service, origin: str) -> None:
     headers = {"origin": origin}
-    check_problem(await client.get(f"{API}/project", headers=headers), 403)
-    check_problem(await client.post(f"{API}/workflows/echo/executions", json={}, headers=headers), 403)
-    check_problem(await client.options(f"{API}/workflows/echo/executions", headers=headers), 403)
-    assert (await client.get(f"{API}/executions/workflows")).json()["executions"] == []
+    check_problem(await shared_client.get(f"{API}/project", headers=headers), 403)
+    check_problem(await shared_client.post(f"{API}/workflows/echo/executions", json={}, headers=headers), 403)
+    check_problem(await shared_client.options(f"{API}/workflows/echo/executions", headers=headers), 403)
+    assert (await shared_client.get(f"{API}/executions/workflows")).json()["executions"] == []
 
 
-async def test_own_origin(client: httpx.AsyncClient) -> None:
-    answer = await client.get(f"{API}/project", headers={"origin": "http://127.0.0.1:8080"})
+@ON_ONE_LOOP
+async def test_own_origin(shared_client: httpx.AsyncClient) -> None:
+    answer = await shared_client.get(f"{API}/project", headers={"origin": "http://127.0.0.1:8080"})
     assert answer.status_code == 200
     assert not [name for name in answer.headers if name.startswith("access-control")]
 
@@ -86,9 +91,10 @@ async def test_own_origin(client: httpx.AsyncClient) -> None:
         ["Bearer \xe9"],
     ],
 )
-async def test_wrong_keys(service: Service, given: list[str]) -> None:
+@ON_ONE_LOOP
+async def test_wrong_keys(shared_service: Service, given: list[str]) -> None:
     headers = httpx.Headers([(b"authorization", value.encode("latin-1")) for value in given])
-    async with make_client(service, GuardSettings(host="127.0.0.1", api_key=KEY)) as asks:
+    async with make_client(shared_service, GuardSettings(host="127.0.0.1", api_key=KEY)) as asks:
         for path in (f"{API}/project", "/docs/", "/openapi.json", "/nothing"):
             answer = await asks.get(path, headers=headers)
             check_problem(answer, 401)
@@ -96,9 +102,10 @@ async def test_wrong_keys(service: Service, given: list[str]) -> None:
             assert KEY not in answer.text
 
 
-async def test_the_page_asks_for_the_key(service: Service) -> None:
+@ON_ONE_LOOP
+async def test_the_page_asks_for_the_key(shared_service: Service) -> None:
     """It could never be given: the page itself needed it."""
-    async with make_client(service, GuardSettings(host="127.0.0.1", api_key=KEY)) as asks:
+    async with make_client(shared_service, GuardSettings(host="127.0.0.1", api_key=KEY)) as asks:
         for path in ("/", "/docs", "/docs/docs.css", "/docs/docs.js"):
             answer = await asks.get(path)
             assert answer.status_code == 200
@@ -107,9 +114,10 @@ async def test_the_page_asks_for_the_key(service: Service) -> None:
         check_problem(await asks.get("/docs", headers={"host": "example.com"}), 403)
 
 
-async def test_every_path_wants_the_key(service: Service, client: httpx.AsyncClient) -> None:
-    document = (await client.get("/openapi.json")).json()
-    async with make_client(service, GuardSettings(host="127.0.0.1", api_key=KEY)) as asks:
+@ON_ONE_LOOP
+async def test_every_path_wants_the_key(shared_service: Service, shared_client: httpx.AsyncClient) -> None:
+    document = (await shared_client.get("/openapi.json")).json()
+    async with make_client(shared_service, GuardSettings(host="127.0.0.1", api_key=KEY)) as asks:
         for path, operations in document["paths"].items():
             for method in operations:
                 answer = await asks.request(method, re.sub(r"\{\w+\}", "x", path))
@@ -118,8 +126,9 @@ async def test_every_path_wants_the_key(service: Service, client: httpx.AsyncCli
         assert right.status_code == 200
 
 
-async def test_beyond_loopback_the_key_decides(service: Service) -> None:
-    async with make_client(service, GuardSettings(host="0.0.0.0", api_key=KEY)) as asks:
+@ON_ONE_LOOP
+async def test_beyond_loopback_the_key_decides(shared_service: Service) -> None:
+    async with make_client(shared_service, GuardSettings(host="0.0.0.0", api_key=KEY)) as asks:
         headers = {"host": "compozy.example.com", "authorization": f"Bearer {KEY}"}
         assert (await asks.get(f"{API}/project", headers=headers)).status_code == 200
         check_problem(await asks.get(f"{API}/project", headers={"host": "compozy.example.com"}), 401)
@@ -179,10 +188,11 @@ def test_loopback(host: str, expected: bool) -> None:
     assert is_loopback(host) is expected
 
 
-async def test_a_key_stands_in_no_log(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+@ON_ONE_LOOP
+async def test_a_key_stands_in_no_log(shared_service: Service, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     settings: Any = GuardSettings(host="127.0.0.1", api_key=KEY)
-    async with make_client(service, settings) as asks:
+    async with make_client(shared_service, settings) as asks:
         await asks.get(f"{API}/project", headers={"authorization": f"Bearer {KEY}"})
         await asks.get(f"{API}/project", headers={"authorization": f"Bearer x{KEY}"})
     assert KEY not in caplog.text
