@@ -12,10 +12,11 @@ from compozy.database.database import Database
 from tests.harness.moves import ready
 
 _DRIVERS = ("sqlite", "postgres")
+PAIRS = tuple(product(_DRIVERS, _DRIVERS))
 Pair = tuple[Database, Database]
 
 
-@pytest.fixture(params=list(product(_DRIVERS, _DRIVERS)), ids="-to-".join)
+@pytest.fixture(params=PAIRS, ids="-to-".join)
 def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
     """Two databases of the same project."""
     source, target = request.param

@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,12 @@ from tests.harness.databases import new_run
 from tests.harness.malice import pickled
 from tests.harness.moves import body, export, load, ready, rows_of
 from tests.harness.runs import flowing
+from tests.integration.transfer.conftest import PAIRS
 
 # What the engine's own migrations keep, and what they left standing; no row of ours is in it.
 _NOT_OURS = {"dbos_migrations", "event_dispatch_kv"}
 Pair = tuple[Database, Database]
+Refused = tuple[bytes, Database]
 Change = Callable[[bytes], bytes]
 
 
@@ -127,13 +129,23 @@ _CASES: list[tuple[Change, str]] = [
 ]
 
 
+@pytest.fixture(scope="module", params=PAIRS, ids="-to-".join)
+def refused(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[bytes, Database]]:
+    """A document with three runs, and a database that stays as it is when a changed document is refused."""
+    source, target = request.param
+    folder = tmp_path_factory.mktemp("refused")
+    with ready(source, folder / "a") as ours, ready(target, folder / "b") as theirs:
+        yield _some_runs(ours), theirs
+
+
 @pytest.mark.parametrize(("change", "message"), _CASES)
-def test_what_is_no_whole_document_is_refused(pair: Pair, change: Change, message: str) -> None:
-    source, target = pair
-    document = change(_some_runs(source))
+def test_what_is_no_whole_document_is_refused(refused: Refused, change: Change, message: str) -> None:
+    document, target = refused
     before = rows_of(target)
     with pytest.raises(ExportFileError) as caught:
-        load(target, document)
+        load(target, change(document))
     assert message in caught.value.message
     assert rows_of(target) == before
 
@@ -172,13 +184,13 @@ _MALICE: list[tuple[tuple[bytes, bytes], str]] = [
 
 @pytest.mark.parametrize(("rows", "refusal"), _MALICE)
 def test_a_row_that_would_make_the_engine_run_something_is_refused(
-    pair: Pair, tmp_path: Path, rows: tuple[bytes, bytes], refusal: str
+    refused: Refused, tmp_path: Path, rows: tuple[bytes, bytes], refusal: str
 ) -> None:
-    source, target = pair
+    whole, target = refused
     canary = tmp_path / "executed"
     section, row = rows
     row = row.replace(b"PAYLOAD", pickled(canary).encode())
-    document = _add_row(section, row)(_some_runs(source))
+    document = _add_row(section, row)(whole)
     before = rows_of(target)
     for read in (lambda: verify_document(io.BytesIO(document)), lambda: load(target, document)):
         with pytest.raises(ExportFileError) as caught:
@@ -189,9 +201,8 @@ def test_a_row_that_would_make_the_engine_run_something_is_refused(
     assert not canary.exists()
 
 
-def test_a_document_that_is_cut_anywhere_is_refused(pair: Pair) -> None:
-    source, target = pair
-    document = _some_runs(source)
+def test_a_document_that_is_cut_anywhere_is_refused(refused: Refused) -> None:
+    document, target = refused
     before = rows_of(target)
     for length in range(0, len(document) - 1, 97):
         with pytest.raises(ExportFileError):
