@@ -24,8 +24,9 @@ CLOSED_PORT = "1"
 
 RunCli = Callable[..., Finished]
 _DRIVERS = frozenset({"sqlite", "postgres"})
-# Which of the shards of kills `make test` runs, from 1; each day another one.
-_SHARD, _SHARDS = "TEST_SHARD", 4
+# Kills are tested in so many shards, of which `make test` runs one, from 1; each day another one.
+KILL_SHARDS = 8
+_SHARD = "TEST_SHARD"
 _SHARDED = "test_a_run_that_is_killed_at_any_commit_goes_on"
 
 settings.register_profile("test", max_examples=25, deadline=None)
@@ -43,7 +44,7 @@ def pytest_configure() -> None:
     """Fix what all processes of this session share, before its workers start: server's lifetime, shard, closed port."""
     os.environ["SERVER_PORT"] = CLOSED_PORT
     os.environ.setdefault(LIFE, str(os.getpid()))
-    os.environ.setdefault(_SHARD, str(int(time.time() // 86400) % _SHARDS + 1))
+    os.environ.setdefault(_SHARD, str(int(time.time() // 86400) % KILL_SHARDS + 1))
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -53,7 +54,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 def pytest_report_header() -> str:
     """Name the shard, so that a failure can be repeated on another day."""
-    return f"kills: shard {os.environ[_SHARD]} of {_SHARDS} is part of `make test`; {_SHARD}=N chooses another"
+    return f"kills: shard {os.environ[_SHARD]} of {KILL_SHARDS} is part of `make test`; {_SHARD}=N chooses another"
 
 
 @pytest.hookimpl(tryfirst=True)

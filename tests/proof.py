@@ -36,7 +36,12 @@ TESTS: Mapping[str, Sequence[str]] = {
     ),
     "fuzz": (
         "tests/integration/server/test_server_fuzz.py",
-        "tests/unit/template/test_template_bombs.py::test_no_function_is_slow_with_shared_parts[go-{{ $x := dict",
+        # Shared texts stay in `make test`.
+        *(
+            f"tests/unit/template/test_template_bombs.py::test_no_function_is_slow_with_shared_parts[{dialect}-{shared}"
+            for dialect in ("go", "compozy")
+            for shared in ("{{ $x := dict", "{{ $x := list 1", "{{ $x := list nil")
+        ),
     ),
     "benchmark": ("tests/integration/bench",),
     "pages": (
@@ -46,7 +51,19 @@ TESTS: Mapping[str, Sequence[str]] = {
     "website": ("tests/website",),
     "forge": ("tests/forge/test_workflow_files.py::test_blocks",),
     "edge": ("tests/integration/edge",),
-    "release": ("tests/setup/test_release.py", "tests/setup/test_pythons.py"),
+    "release": (
+        "tests/setup/test_release.py",
+        "tests/setup/test_pythons.py",
+        # The Python of the environment stays in `make test`.
+        *(
+            f"tests/setup/test_locks.py::{name}[other-"
+            for name in (
+                "test_newer_releases_do_not_reach_the_environment",
+                "test_a_lock_that_lacks_a_package_is_an_error",
+                "test_a_changed_wheel_is_an_error",
+            )
+        ),
+    ),
 }
 # The binary is built first. The properties are those of `make test`, with more examples.
 PARTS = (*TESTS, "binary", "properties")

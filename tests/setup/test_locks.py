@@ -16,7 +16,8 @@ from tests.setup.packages import locked, pip_environ, write_index, write_wheel
 ROOT = Path(__file__).parents[2]
 PYENV = Path.home() / ".pyenv/versions"
 # The Pythons of the machine; each brings its own pip.
-PYTHONS = sorted({Path(sys.executable).resolve(), *PYENV.glob("3.1[23].*/bin/python3")})
+OWN = Path(sys.executable).resolve()
+PYTHONS = [OWN, *sorted({path.resolve() for path in PYENV.glob("3.1[123].*/bin/python3")} - {OWN})]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,7 @@ class Checkout:
         return self.install.parent / "app.txt"
 
 
-@pytest.fixture(params=PYTHONS, ids=lambda path: path.parts[-3])
+@pytest.fixture(params=PYTHONS, ids=lambda path: f"{'own' if path == OWN else 'other'}-{path.parts[-3]}")
 def checkout(request: pytest.FixtureRequest, tmp_path: Path) -> Checkout:
     index, folder = tmp_path / "index", tmp_path / "requirements"
     app = write_wheel(index, "app", "1.0", requires=("lib[fast]>=1",))
