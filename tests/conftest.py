@@ -102,15 +102,20 @@ def _cpu_s() -> float:
     return sum(os.times()[:4])
 
 
-@pytest.fixture
-def clean_environ(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take out variables that would change what the program does; put back what it sets."""
+def clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take out of the environment what would change what the program does."""
     for name in tuple(os.environ):
         if name.startswith(_FOREIGN):
             monkeypatch.delenv(name)
     monkeypatch.setenv("SERVER_PORT", CLOSED_PORT)
     # Set by --no-color; deleted again by the teardown.
     monkeypatch.setenv("NO_COLOR", "")
+
+
+@pytest.fixture
+def clean_environ(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take out variables that would change what the program does; put back what it sets."""
+    clean(monkeypatch)
 
 
 @pytest.fixture

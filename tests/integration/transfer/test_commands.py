@@ -7,9 +7,11 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ import pytest
 
 from compozy.database.database import open_database
 from compozy.database.jsontext import dump_json
-from tests.conftest import RunCli
+from tests.conftest import RunCli, clean
 from tests.harness.databases import settings
 from tests.harness.malice import pickled
 from tests.harness.postgres import find_program, new_database
@@ -37,17 +39,38 @@ _PROVIDERS: dict[str, Any] = {
 }
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:
+    """A project with a run that ended, `done`, and one that waits, `waits`; and a backup of its database."""
+    folder = tmp_path_factory.mktemp("project")
+    (folder / ".env").write_text(f"OPENAI_API_KEY={_CANARY}\nOTHER={_CANARY}\n")
+    write_project(folder, _WORKFLOWS, llm=_PROVIDERS)
+    commands = Commands(tmp_path_factory.mktemp("commands"))
+    with pytest.MonkeyPatch.context() as environ:
+        clean(environ)
+        assert commands.run(folder, "workflow", "run", "two", "--id", "done").status == 0
+        waiting = commands.start(folder, "workflow", "run", "gate", "--id", "waits")
+        waiting.until(lambda: "gate waits" in waiting.err)
+        waiting.send(signal.SIGTERM)
+        waiting.wait()
+        assert commands.run(folder, "db", "backup", "../a.db").status == 0
+    yield folder, folder.parent / "a.db"
+    commands.end()
+
+
 @pytest.fixture
-def project(tmp_path: Path, commands: Commands, cli: RunCli) -> Path:
-    """Return a project with a run that ended, `done`, and one that waits, `waits`."""
-    (tmp_path / ".env").write_text(f"OPENAI_API_KEY={_CANARY}\nOTHER={_CANARY}\n")
-    write_project(tmp_path, _WORKFLOWS, llm=_PROVIDERS)
-    assert cli("workflow", "run", "two", "--id", "done").status == 0
-    waiting = commands.start(tmp_path, "workflow", "run", "gate", "--id", "waits")
-    waiting.until(lambda: "gate waits" in waiting.err)
-    waiting.send(signal.SIGTERM)
-    waiting.wait()
-    return tmp_path
+def project(tmp_path: Path, cli: RunCli, made: tuple[Path, Path]) -> Path:
+    """Return a copy of the project, in which `cli` works."""
+    return shutil.copytree(made[0], tmp_path, dirs_exist_ok=True)
+
+
+@pytest.fixture
+def exported(project: Path, cli: RunCli, made: tuple[Path, Path]) -> Path:
+    """Return the project with an export, `a.json`, and a backup, `a.db`."""
+    shutil.copy(made[1], project / "a.db")
+    # An export names the file that it is from.
+    assert cli("db", "export", "-o", "a.json").status == 0
+    return project
 
 
 def test_export_import_verify(cli: RunCli, project: Path) -> None:
@@ -154,16 +177,13 @@ def test_no_secret_is_in_a_document(cli: RunCli, project: Path) -> None:
     ],
 )
 def test_what_cannot_be_done_is_told(
-    cli: RunCli, project: Path, arguments: tuple[str, ...], status: int, words: str
+    cli: RunCli, exported: Path, arguments: tuple[str, ...], status: int, words: str
 ) -> None:
-    assert project.exists()
-    cli("db", "export", "-o", "a.json")
-    cli("db", "backup", "a.db")
     done = cli("db", *arguments)
     assert words in done.err
     assert done.status == status
     assert "Traceback" not in done.err
-    assert not list(project.glob("**/*.partial"))
+    assert not list(exported.glob("**/*.partial"))
 
 
 def test_a_document_is_read_from_a_pipe(cli: RunCli, project: Path) -> None:
