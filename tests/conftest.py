@@ -13,7 +13,7 @@ import structlog
 from hypothesis import settings
 
 from tests.harness.postgres import LIFE
-from tests.harness.processes import Commands, Finished
+from tests.harness.processes import Commands, Finished, forked_cpu_s
 from tests.proof import PARTS, find_part
 
 # What a developer's own environment may hold; tests set what they need.
@@ -99,7 +99,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 
 
 def _cpu_s() -> float:
-    return sum(os.times()[:4])
+    return sum(os.times()[:4]) + forked_cpu_s()
 
 
 def clean(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,6 +47,7 @@ TESTS: Mapping[str, Sequence[str]] = {
     "pages": (
         "tests/docs/test_fences.py::test_commands",
         "tests/docs/test_recording.py::test_it_shows_what_the_program_prints",
+        "tests/integration/knowledge/test_walkthrough.py::test_the_walkthrough",
     ),
     "website": ("tests/website",),
     "forge": ("tests/forge/test_workflow_files.py::test_blocks",),

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness.processes import Command, Commands, Conditions
+from tests.harness.processes import Command, Commands, Conditions, forked_cpu_s
 from tests.harness.projects import (
     DATABASE,
     RESPONSES,
@@ -373,3 +373,10 @@ def test_nothing_is_left_in_the_folder_but_the_database(commands: Commands, proj
     assert names == {"data", "data/compozy.db", "data/compozy.db.owner"}
     shutil.rmtree(project / "data")
     assert commands.run(project, "workflow", "run", "two", "--db-path", DATABASE["path"]).status == 0
+
+
+def test_the_time_of_forked_commands_is_counted(commands: Commands, project: Path) -> None:
+    """The limit of a test's processor time holds for them, too."""
+    before_s = forked_cpu_s()
+    commands.run(project, "workflow", "run", "two")
+    assert forked_cpu_s() > before_s
