@@ -105,11 +105,17 @@ def test_each_wall_falls_where_it_is_broken(tmp_path: Path) -> None:
         # A package that nobody has listed.
         "brand_new/engine.py": "def run():\n    from dbos import DBOS\n",
         "workflow/direct.py": "import psycopg.rows\n",
+        "agent/named.py": "from importlib import import_module\nengine = import_module('dbos')\n",
+        "agent/part.py": "import importlib\nengine = importlib.import_module(f'dbos.{part}')\n",
         "cli/query.py": "import sqlalchemy as sa\nquery = sa.select(1)\n",
         "cli/select.py": "from sqlalchemy import select\nquery = select(1)\n",
         "server/raw.py": "def ask(connection):\n    connection.exec_driver_sql('SELECT 1')\n",
         "upkeep/which.py": "def is_file(database):\n    return database.driver.name == 'sqlite'\n",
         "app.py": "def which(kind):\n    match kind:\n        case 'postgres':\n            return 1\n",
+        "bench/listed.py": "def is_file(name):\n    return name in ('sqlite',)\n",
+        "bench/member.py": "def is_file(driver):\n    return driver is Driver.SQLITE\n",
+        "bench/table.py": "def port(name):\n    return {'postgres': 5432, 'sqlite': 0}[name]\n",
+        "bench/url.py": "def is_server(url):\n    return url.startswith('postgresql')\n",
         "task/one.py": "from compozy.task import two\n",
         "task/two.py": "def later():\n    from compozy.task.one import run\n",
         # And what may do so.
@@ -120,6 +126,8 @@ def test_each_wall_falls_where_it_is_broken(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
     assert find_foreign_imports(tmp_path) == [
+        "agent/named.py:2 imports dbos",
+        "agent/part.py:2 imports dbos",
         "brand_new/engine.py:2 imports dbos",
         "workflow/direct.py:1 imports psycopg",
     ]
@@ -130,6 +138,7 @@ def test_each_wall_falls_where_it_is_broken(tmp_path: Path) -> None:
     ]
     assert find_dialect_tests(tmp_path) == [
         "app.py:3 asks which database it is",
+        *(f"bench/{name}.py:2 asks which database it is" for name in ("listed", "member", "table", "url")),
         "upkeep/which.py:2 asks which database it is",
     ]
     assert find_circles(tmp_path) == ["compozy.task.one -> compozy.task.two"]

@@ -72,14 +72,30 @@ def find_dialect_tests(source: Path) -> list[str]:
         if file.startswith(DIALECTS):
             continue
         for node in ast.walk(tree):
-            compared: list[ast.expr] = []
-            if isinstance(node, ast.Compare):
-                compared = [node.left, *node.comparators]
-            elif isinstance(node, ast.MatchValue):
-                compared = [node.value]
-            if any(isinstance(each, ast.Constant) and each.value in _NAMES for each in compared):
+            if any(_names_database(part) for compared in _compared(node) for part in ast.walk(compared)):
                 found.append(f"{file}:{getattr(node, 'lineno', 0)} asks which database it is")
     return found
+
+
+def _compared(node: ast.AST) -> list[ast.expr]:
+    """Return what a node compares a value with, looks it up in, or matches it against."""
+    match node:
+        case ast.Compare():
+            return [node.left, *node.comparators]
+        case ast.MatchValue():
+            return [node.value]
+        case ast.Subscript(value=ast.Dict() as table) | ast.Call(func=ast.Attribute(value=ast.Dict() as table)):
+            return [key for key in table.keys if key is not None]
+        case ast.Call(func=ast.Attribute(attr="startswith" | "endswith" | "removeprefix"), args=args):
+            return args
+        case _:
+            return []
+
+
+def _names_database(node: ast.AST) -> bool:
+    if isinstance(node, ast.Constant):
+        return node.value in _NAMES
+    return isinstance(node, ast.Attribute) and node.attr.lower() in _NAMES
 
 
 def find_circles(source: Path, package: str = "compozy") -> list[str]:
@@ -97,7 +113,21 @@ def _modules(source: Path) -> Iterator[tuple[str, ast.Module]]:
 def _imported(node: ast.AST) -> list[str]:
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
-    return [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
+    if isinstance(node, ast.ImportFrom):
+        return [node.module] if node.module and not node.level else []
+    return _imported_by_name(node)
+
+
+def _imported_by_name(node: ast.AST) -> list[str]:
+    """Return the module of `import_module("x")`, also where its name goes on: `import_module(f"x.{y}")`."""
+    if not isinstance(node, ast.Call) or not node.args:
+        return []
+    called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    if called not in {"import_module", "__import__"}:
+        return []
+    name = node.args[0]
+    start = name.values[0] if isinstance(name, ast.JoinedStr) and name.values else name
+    return [start.value] if isinstance(start, ast.Constant) and isinstance(start.value, str) else []
 
 
 def _module_name(file: str, package: str) -> str:

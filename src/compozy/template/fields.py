@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from compozy.nearest import suggest
 from compozy.template.machine import ExecError, Frame, Slot, State, Value, last_node
-from compozy.template.nearby import suggest
 from compozy.template.nodes import Chain, Field, Node, Variable
 from compozy.template.values import INVALID, GoError, GoValue, StringMap, is_map, quote_key, type_name
 

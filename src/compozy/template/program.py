@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from compozy.nearest import suggest
 from compozy.template.cursor import ParseError
 from compozy.template.functions import FUNCTIONS, LEFT_OUT
 from compozy.template.limits import Budget, Limits
 from compozy.template.literals import quote, to_bytes, valid_text
 from compozy.template.machine import Dialect, ExecError, Frame, MissingKey, State, Unit, Value
-from compozy.template.nearby import suggest
 from compozy.template.nodes import Action, Body, Field, Node, Variable
 from compozy.template.parser import Parser
 from compozy.template.statements import StatementCompiler

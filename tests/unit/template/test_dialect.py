@@ -55,17 +55,17 @@ def test_hyphen_is_go_error_in_dialect_go() -> None:
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
-        ("{{ .tasks.greet.ouput.text }}", '.tasks.greet has no key "ouput"', 'did you mean "output"?'),
-        ("{{ .tasks.fetch_data.output }}", '.tasks has no key "fetch_data"', 'did you mean "fetch-data"?'),
-        ("{{ .inputs }}", 'the data has no key "inputs"', 'did you mean "input"?'),
+        ("{{ .tasks.greet.ouput.text }}", '.tasks.greet has no key "ouput"', "did you mean 'output'?"),
+        ("{{ .tasks.fetch_data.output }}", '.tasks has no key "fetch_data"', "did you mean 'fetch-data'?"),
+        ("{{ .inputs }}", 'the data has no key "inputs"', "did you mean 'input'?"),
         ("{{ $.tasks.nope }}", '$.tasks has no key "nope"', ""),
         ("{{ .input.nothing.x }}", '.input.nothing is null, so it has no key "x"', "guard it"),
         ("{{ .input.name.x }}", '.input.name is no map but a string, so it has no key "x"', ""),
         ("{{ .input.nothing }}", "the value at .input.nothing is null and cannot be printed", "| default"),
         ("{{ or .input.a .input.b }}", "is null and cannot be printed", "| default"),
-        ("{{ upper .input.nam }}", '.input has no key "nam"', 'did you mean "name"?'),
+        ("{{ upper .input.nam }}", '.input has no key "nam"', "did you mean 'name'?"),
         ("{{ range .input.items }}{{ end }}", '.input has no key "items"', ""),
-        ("{{ $x := .input.nme }}", '.input has no key "nme"', 'did you mean "name"?'),
+        ("{{ $x := .input.nme }}", '.input has no key "nme"', "did you mean 'name'?"),
         ("{{ range .tasks.fetch-data.output.items }}{{ .id }}{{ end }}", 'the data has no key "id"', ""),
         ("{{ html .input.nothing }}", "the value is null", "default"),
         ("{{ urlquery .input.nothing }}", "the value is null", "default"),
@@ -200,7 +200,7 @@ def test_unknown_function_names_the_near_one() -> None:
     with pytest.raises(TemplateSyntaxError) as caught:
         template.compile("{{ uper .x }}", dialect="compozy")
     assert 'function "uper" not defined' in caught.value.message
-    assert caught.value.hint == 'did you mean "upper"?'
+    assert caught.value.hint == "did you mean 'upper'?"
 
 
 @pytest.mark.parametrize(
