@@ -29,7 +29,7 @@ from compozy.cli.output import (
     print_note,
 )
 from compozy.cli.plainvalues import keep_plain_values
-from compozy.cli.project import completion_command, init_command, schema_command, version_command
+from compozy.cli.project import completion_command, init_command, project_app, schema_command, version_command
 from compozy.cli.server import health_command, start_command, worker_command
 from compozy.errors import CompozyError, InternalError, UsageError
 
@@ -78,6 +78,7 @@ app.add_typer(knowledge_app, name="knowledge")
 app.add_typer(migrate_app, name="migrate")
 app.add_typer(db_app, name="db")
 app.add_typer(config_app, name="config")
+app.add_typer(project_app, name="project")
 app.command("bench")(bench_command)
 app.command("init")(init_command)
 app.command("schema")(schema_command)

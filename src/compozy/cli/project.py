@@ -1,7 +1,8 @@
-"""`compozy init | schema | completion | version`."""
+"""`compozy init | project upgrade | schema | completion | version`."""
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +10,10 @@ from typing import Annotated
 import typer
 
 from compozy import __version__
-from compozy.cli.output import print_json, print_line
+from compozy.cli.options import ConfigOption, Format, FormatOption, globals_of
+from compozy.cli.output import print_json, print_line, print_note
+
+project_app = typer.Typer(help="Change the files of the project.", no_args_is_help=True)
 
 
 class SchemaKind(StrEnum):
@@ -55,6 +59,47 @@ def init_command(
     if folder != Path():
         print_line(f"  cd {folder}")
     print_line("  compozy workflow run hello")
+
+
+@project_app.command("upgrade")
+def upgrade_command(
+    context: typer.Context,
+    write: Annotated[bool, typer.Option("--write", help="Change the files.")] = False,
+    output: FormatOption = Format.text,
+    config: ConfigOption = None,
+) -> None:
+    """Rewrite a project of the 2025 edition in today's spelling.
+
+    Prints the changes as a diff; comments stay.
+    """
+    from compozy.cli.find import current_folder
+    from compozy.project.upgrade import plan_upgrade, write_upgrade
+
+    upgrade = plan_upgrade(config or globals_of(context).config, cwd=current_folder(), environ=os.environ)
+    if write:
+        write_upgrade(upgrade)
+    if output is Format.json:
+        print_json(
+            {
+                "written": write,
+                "files": [{"file": file.shown, "diff": file.diff} for file in upgrade.files],
+                "removed": [str(note) for note in upgrade.removed],
+                "left": [str(fault) for fault in upgrade.left],
+            }
+        )
+        return
+    for file in upgrade.files:
+        print_line(file.diff.rstrip("\n"))
+    for note in upgrade.removed:
+        print_note(f"removed: {note}")
+    for fault in upgrade.left:
+        print_note(f"left: {fault}")
+    count = len(upgrade.files)
+    if not count:
+        print_note("Nothing to upgrade.")
+    else:
+        files = f"{count} file{'s' if count != 1 else ''}"
+        print_note(f"Changed {files}." if write else f"{files} would change. Run with --write to change them.")
 
 
 def schema_command(

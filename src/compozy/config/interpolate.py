@@ -52,6 +52,31 @@ def interpolate(node: Node, environ: Mapping[str, str]) -> Interpolated:
     return Interpolated(node=filled, faults=tuple(dict.fromkeys(work.faults)), missing=work.missing)
 
 
+def modern_variables(root: MappingNode) -> MappingNode:
+    """Return compozy.yaml with `{{ .env.NAME }}` in its settings as `${NAME}`."""
+
+    def change(node: Node, path: NodePath) -> Node:
+        if isinstance(node, MappingNode):
+            entries = tuple(replace(entry, value=change(entry.value, (*path, entry.key))) for entry in node.entries)
+            return MappingNode(entries=entries, place=node.place)
+        if isinstance(node, SequenceNode):
+            items = tuple(change(item, (*path, index)) for index, item in enumerate(node.items))
+            return SequenceNode(items=items, place=node.place)
+        return _modern_variable(node, path)
+
+    changed = change(root, ())
+    assert isinstance(changed, MappingNode)  # noqa: S101 - the shape stays
+    return changed
+
+
+def _modern_variable(node: ScalarNode, path: NodePath) -> ScalarNode:
+    found = None if path[:1] in _TEMPLATES else _TEMPLATE.fullmatch(node.text.strip())
+    if found is None:
+        return node
+    text = f"${{{found[1]}{'' if found[2] is None else f':-{found[2]}'}}}"
+    return replace(node, value=text, text=text, span=None)
+
+
 class _UnsetError(Exception):
     """A variable has no value."""
 
@@ -69,9 +94,7 @@ class _Work:
         if isinstance(node, SequenceNode):
             items = (self.fill(item, (*path, index)) for index, item in enumerate(node.items))
             return SequenceNode(items=tuple[Node, ...](items), place=node.place)
-        if path[:1] not in _TEMPLATES and (found := _TEMPLATE.fullmatch(node.text.strip())):
-            default = "" if found[2] is None else f":-{found[2]}"
-            node = replace(node, text=f"${{{found[1]}{default}}}", span=None)
+        node = _modern_variable(node, path)
         self._check_notation(node, path)
         return self._fill_scalar(node, path) if "${" in node.text else node
 

@@ -158,7 +158,8 @@ def flattened(node: MappingNode, key: str) -> MappingNode:
     if not isinstance(below, MappingNode):
         return node
     own = {entry.key for entry in node.entries}
-    return with_entries(node, {key: None, **{e.key: e.value for e in below.entries if e.key not in own}})
+    above = (entry for entry in node.entries if entry.key != key)
+    return MappingNode(entries=(*above, *(entry for entry in below.entries if entry.key not in own)), place=node.place)
 
 
 def with_params(node: MappingNode) -> MappingNode:

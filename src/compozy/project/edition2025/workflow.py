@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from compozy.config.nodes import MappingNode, Node, ScalarNode, child, text_at, text_node, with_entries
 from compozy.project.edition2025.notes import Notes
@@ -115,9 +116,12 @@ def _with_model(agent: MappingNode, key: str) -> MappingNode:
         return agent
     config = with_params(_without_selectors(config))
     names = {"provider": "llm", "$ref": "llm"}
-    changes = {names.get(entry.key, entry.key): entry.value for entry in config.entries if entry.key != "api_key"}
+    changed = [
+        replace(entry, key=names.get(entry.key, entry.key)) for entry in config.entries if entry.key != "api_key"
+    ]
     own = {entry.key for entry in agent.entries} - {key}
-    return with_entries(agent, {key: None, **{name: value for name, value in changes.items() if name not in own}})
+    above = (entry for entry in agent.entries if entry.key != key)
+    return MappingNode(entries=(*above, *(entry for entry in changed if entry.key not in own)), place=agent.place)
 
 
 def _without_selectors(node: MappingNode) -> MappingNode:
