@@ -25,7 +25,6 @@ _INSTEAD = {
     "resources": "write the lists `agents`, `schemas` and `tasks`",
     "models": "write the models as `llm.providers`",
     "model_config": "write `llm`, `model` and `temperature` under `agent`",
-    "params": "write `temperature`, `max_tokens` and the like directly",
     "stop_words": "write `stop`",
     "min_length": "no provider accepts a minimum length; leave it out",
     "max_length": "write `max_tokens`",

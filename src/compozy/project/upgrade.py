@@ -74,7 +74,9 @@ def plan_upgrade(config_file: Path | None, *, cwd: Path, environ: Mapping[str, s
             found = _upgraded(name, shown, notes, is_project=name == path)
         except UnsupportedYamlError as error:
             message = f"this file is left as it is: {error}"
-            left.append(Diagnostic(location=SourceLocation(file=shown), message=message, hint="change it by hand"))
+            left.append(
+                Diagnostic(location=SourceLocation(file=shown), message=message, hint="change it by hand", code="yaml")
+            )
             continue
         if found is not None and found.after != found.before:
             files.append(found)

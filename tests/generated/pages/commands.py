@@ -53,6 +53,7 @@ GUIDES = {
     "migrate": "migrate",
     "db": "db",
     "config": "config",
+    "project": "config#compozy-project-upgrade",
 }
 """Command -> the page that shows it at work."""
 

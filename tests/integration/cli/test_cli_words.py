@@ -56,6 +56,7 @@ Commands:
   migrate     Bring the database's tables up to date, or back.
   db          Move, back up, check and prune the database.
   config      Check the project's files and show its settings.
+  project     Change the files of the project.
 """)
 
 
