@@ -12,6 +12,7 @@ from compozy.config.fingerprint import database_fingerprint
 from compozy.database.database import Database
 from compozy.knowledge.base import KnowledgeProject
 from compozy.project.loaded import LoadedProject
+from compozy.tool.kind import ToolHome
 
 if TYPE_CHECKING:
     from compozy.durable.runtime import Runtime
@@ -109,8 +110,16 @@ def _executor(
         project=project.name,
         report=report,
         knowledge=knowledge,
+        tools=_tool_home(project),
         kinds={KIND: Ingestions(database=database, catalog=knowledge).execute},
     )
+
+
+def _tool_home(project: LoadedProject) -> ToolHome:
+    file = project.database.file
+    # The log of a SQLite file holds what the file holds.
+    closed = [file.with_name(f"{file.name}{suffix}") for suffix in ("", "-wal", "-shm", ".owner")] if file else []
+    return ToolHome(root=project.root, environ=project.environ, settings=project.runtime, closed=frozenset(closed))
 
 
 def _catalog_of(project: LoadedProject) -> ModelCatalog:

@@ -24,6 +24,7 @@ CompozyError                 code                exit  http
 ├── ExportFileError          export_file            5   422   an export file cannot be read
 ├── RunError                 run_failed             1   500   a workflow or one of its tasks failed
 │   ├── ModelError           model                  1   502   a model provider rejected a request or failed
+│   ├── ToolError            tool                   1   422   a tool cannot be used, or a conversation misuses it
 │   ├── ChildrenFailedError  children_failed        1   500   tasks inside a container failed
 │   ├── ItemsError           items                  1   422   a collection's items are not a list
 │   ├── TaskTimeoutError     task_timeout           1   504   a task exceeded its timeout
@@ -270,6 +271,12 @@ class ModelError(RunError):
     """A model provider rejected a request, could not be reached, failed, or is not configured."""
 
     code, http_status = "model", 502
+
+
+class ToolError(RunError):
+    """A tool cannot be used, the outcome of its call is unknown, or a model calls it without progress."""
+
+    code, http_status = "tool", 422
 
 
 class ChildrenFailedError(RunError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
 
@@ -12,13 +12,16 @@ from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.profiles import ModelProfile
 from pydantic_ai.settings import ModelSettings
+from pydantic_ai.tools import ToolDefinition
 
 from compozy.agent.steps import request_step
-from compozy.errors import InternalError
+from compozy.errors import InternalError, ModelError
 from compozy.model.call import CallPosition, at_position
 from compozy.model.catalog import ResolvedModel
 from compozy.model.failover import Attempt, Failover
 
+ANSWER_TOOL = "compozy_answer"
+"""Tool whose argument is the answer, for models that take no schema of the answer beside tools."""
 # Why an answer ended before its end; other reasons are not stored.
 _CUT_OFF = ("length", "content_filter")
 _RESPONSE: TypeAdapter[ModelResponse] = TypeAdapter(ModelResponse)
@@ -119,7 +122,7 @@ class CheckpointedModel(Model):
             async def call() -> JsonValue:
                 resolved = self._resolve(attempt)
                 settings = attempt.settings(model_settings)
-                parameters = _fit_parameters(resolved.model, model_request_parameters)
+                parameters = _fit_parameters(resolved, model_request_parameters)
                 with at_position(position):
                     response = await model_request(
                         resolved.model, messages, model_settings=settings, model_request_parameters=parameters
@@ -133,11 +136,37 @@ class CheckpointedModel(Model):
         return answer.response
 
 
-def _fit_parameters(model: Model, parameters: ModelRequestParameters) -> ModelRequestParameters:
-    """Return `parameters` with the schema in words, where the model cannot be held to a schema."""
-    if parameters.output_mode == "native" and not model.profile.get("supports_json_schema_output", False):
-        return replace(parameters, output_mode="prompted")
-    return parameters
+def _fit_parameters(resolved: ResolvedModel, parameters: ModelRequestParameters) -> ModelRequestParameters:
+    """Return `parameters` as the model can take them.
+
+    The schema of the answer becomes the argument of a tool where the model takes no schema beside tools, and words
+    where it takes none at all.
+
+    Raises:
+        ModelError: the model cannot call tools.
+    """
+    profile = cast("Mapping[str, Any]", resolved.model.profile)
+    if parameters.function_tools and not profile.get("supports_tools", True):
+        raise ModelError(
+            f"model {resolved.model_name!r} of provider {resolved.provider_id!r} cannot call tools",
+            hint="choose a model that can, or remove `tools`",
+            details={"provider": resolved.provider_id, "model": resolved.model_name},
+        )
+    if parameters.output_mode != "native" or parameters.output_object is None:
+        return parameters
+    takes_schema = profile.get("supports_json_schema_output", False)
+    if not parameters.function_tools:
+        return parameters if takes_schema else replace(parameters, output_mode="prompted")
+    # Only the models of Google say whether they take both; those of other providers that take a schema do.
+    if takes_schema and profile.get("google_supports_tool_combination", True):
+        return parameters
+    answer = ToolDefinition(
+        name=ANSWER_TOOL,
+        description="Gives the final answer.",
+        parameters_json_schema=parameters.output_object.json_schema,
+        kind="output",
+    )
+    return replace(parameters, output_mode="tool", output_object=None, output_tools=[answer], allow_text_output=False)
 
 
 def _to_json(resolved: ResolvedModel, response: ModelResponse) -> JsonValue:

@@ -11,6 +11,7 @@ from compozy.config.settings import Section
 from compozy.knowledge.config import KnowledgeBinding
 from compozy.model.fallback import Fallback, FallbackModel
 from compozy.model.params import ModelParams
+from compozy.tool.config import ToolUse
 
 AGENT_ID_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]{0,127}$"
 
@@ -44,7 +45,7 @@ class _AgentModel(Section):
     )
 
 
-class AgentConfig(ModelParams, _AgentModel):
+class AgentConfig(ToolUse, ModelParams, _AgentModel):
     """Which model answers the prompt of a task, and how."""
 
     instructions: str | None = Field(

@@ -1,17 +1,18 @@
-"""One task's conversation with a model: ask, check the answer, ask for a better one, done."""
+"""The agent of a task: what it is asked, what it answered, and what that cost."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
-from compozy.agent.answer import Answer, AnswerSchema
+from compozy.agent.answer import AnswerSchema
 from compozy.agent.checkpoint import Checkpoint, CheckpointedModel, RecordedAnswer
 from compozy.agent.config import AgentConfig
-from compozy.agent.prompt import first_messages, repair_messages
-from compozy.errors import KnowledgeError, ModelError
+from compozy.agent.loop import Conversation
+from compozy.agent.settings import ToolRules
+from compozy.agent.tools import ToolBelt
+from compozy.errors import KnowledgeError
 from compozy.knowledge.catalog import KnowledgeCatalog
 from compozy.knowledge.passages import find_passages, sources_of, with_passages
 from compozy.knowledge.tokens import estimate_tokens
@@ -19,18 +20,12 @@ from compozy.model.call import CallPosition
 from compozy.model.catalog import ModelCatalog
 from compozy.model.failover import Failover
 from compozy.model.params import to_settings
-from compozy.schema.worker import validate_in_worker
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
-    from pydantic_ai.messages import ModelResponse
-    from pydantic_ai.models import ModelRequestParameters
 
     from compozy.knowledge.config import KnowledgeBinding
 
-MAX_REPAIRS = 2
-"""How often a model is asked again when its answer does not fit the schema."""
-_MAX_EXCERPT = 300
 # Room that is left for an answer whose length nobody limits.
 _ANSWER_TOKENS = 512
 
@@ -58,6 +53,7 @@ class AgentRequest:
         prompt: rendered text; it is sent as it is.
         instructions: rendered text, or None.
         output_schema: JSON Schema that the answer must fit, None for free text.
+        rules: limits of the conversation.
     """
 
     execution_id: str
@@ -69,6 +65,7 @@ class AgentRequest:
     prompt: str
     instructions: str | None = None
     output_schema: Mapping[str, Any] | None = None
+    rules: ToolRules = ToolRules()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,14 +88,27 @@ class AgentResult:
 
 
 async def run_agent(
-    request: AgentRequest, catalog: ModelCatalog, *, checkpoint: Checkpoint, knowledge: KnowledgeCatalog | None = None
+    request: AgentRequest,
+    catalog: ModelCatalog,
+    *,
+    checkpoint: Checkpoint,
+    knowledge: KnowledgeCatalog | None = None,
+    belt: ToolBelt | None = None,
 ) -> AgentResult:
     """Return the agent's answer to `request`. Every model request is one step of `checkpoint`.
 
     What its knowledge bases say is a step of its own before.
 
+    Args:
+        request: what is asked.
+        catalog: the models.
+        checkpoint: records each request.
+        knowledge: the knowledge bases.
+        belt: the tools that the model can call, None for none.
+
     Raises:
         ModelError: the provider refused, broke or is not set up, or no answer fitted the schema.
+        ToolError: the model calls tools without progress.
         KnowledgeError: a knowledge base cannot be asked.
     """
     model = _checkpointed_model(request, catalog, checkpoint)
@@ -107,11 +117,20 @@ async def run_agent(
         passages = await _find_passages(request, request.config.knowledge, catalog, checkpoint, knowledge)
         request = replace(request, prompt=with_passages(request.prompt, passages))
         more["sources"] = cast("JsonValue", sources_of(passages))
-    if request.output_schema is None:
-        text = await _ask_for_text(request, model)
+    schema = AnswerSchema(request.output_schema) if request.output_schema is not None else None
+    conversation = Conversation(
+        model=model,
+        prompt=request.prompt,
+        instructions=request.instructions,
+        settings=to_settings(request.config),
+        schema=schema,
+        rules=request.rules,
+        belt=belt,
+        first_request=request.first_task_index,
+    )
+    text, value = await conversation.run()
+    if schema is None:
         return _result(text, {"text": text, "response": text, **more}, model.answers)
-    schema = AnswerSchema(request.output_schema)
-    text, value = await _ask_for_value(request, schema, model)
     if isinstance(value, dict) and "sources" not in schema.properties:
         value = {**value, **more}
     return _result(text, value, model.answers)
@@ -151,75 +170,6 @@ def _checkpointed_model(request: AgentRequest, catalog: ModelCatalog, checkpoint
     )
 
 
-async def _ask_for_text(request: AgentRequest, model: CheckpointedModel) -> str:
-    from pydantic_ai.models import ModelRequestParameters
-
-    messages = first_messages(request.prompt, request.instructions)
-    response = await model.request(messages, to_settings(request.config), ModelRequestParameters())
-    _refuse_blocked(response, model)
-    text = response.text or ""
-    if not text and response.finish_reason == "length":
-        raise _error(model, "spent all its tokens before it wrote an answer", hint="raise `max_tokens`")
-    if not text and response.thinking:
-        raise _error(model, "wrote its reasoning but no answer", hint="raise `max_tokens`, or ask it not to reason")
-    if not text and response.finish_reason != "stop":
-        raise _error(model, "answered nothing")
-    return text
-
-
-async def _ask_for_value(
-    request: AgentRequest, schema: AnswerSchema, model: CheckpointedModel
-) -> tuple[str, JsonValue]:
-    messages = first_messages(request.prompt, request.instructions)
-    parameters = _schema_parameters(schema)
-    for repairs_left in range(MAX_REPAIRS, -1, -1):
-        response = await model.request(messages, to_settings(request.config), parameters)
-        _refuse_blocked(response, model)
-        text = response.text or ""
-        read = partial(schema.read, text, is_cut_off=response.finish_reason == "length")
-        answer = await validate_in_worker(read)
-        if not answer.problems:
-            return text, answer.value
-        if not repairs_left:
-            raise _unfit(model, response, answer)
-        messages = repair_messages(
-            messages, response, answer.problems, schema=schema.request_schema, instructions=request.instructions
-        )
-    raise AssertionError("unreachable: the last turn of the loop returns or raises")
-
-
-def _schema_parameters(schema: AnswerSchema) -> ModelRequestParameters:
-    from pydantic_ai.models import ModelRequestParameters
-    from pydantic_ai.output import OutputObjectDefinition
-
-    output = OutputObjectDefinition(json_schema=schema.request_schema, name="answer")
-    return ModelRequestParameters(output_mode="native", output_object=output)
-
-
-def _refuse_blocked(response: ModelResponse, model: CheckpointedModel) -> None:
-    if response.finish_reason == "content_filter" and not response.text:
-        refusal = (response.provider_details or {}).get("refusal")
-        raise _error(model, "refused to answer" + (f": {str(refusal)[:_MAX_EXCERPT]}" if refusal else ""))
-
-
-def _unfit(model: CheckpointedModel, response: ModelResponse, answer: Answer) -> ModelError:
-    text = (response.text or "")[:_MAX_EXCERPT]
-    cut = response.finish_reason == "length"
-    return _error(
-        model,
-        f"gave no answer that fits the task's `output` schema in {MAX_REPAIRS + 1} tries; the last one: "
-        f"{'; '.join(answer.problems)}; it began {text!r}",
-        hint="its answers were cut off: raise `max_tokens`" if cut else "simplify the schema or take a larger model",
-        problems=answer.problems,
-    )
-
-
-def _error(model: CheckpointedModel, words: str, *, hint: str = "", problems: Sequence[str] = ()) -> ModelError:
-    last = model.answers[-1]
-    details: dict[str, Any] = {"provider": last.provider, "model": last.model}
-    if problems:
-        details["problems"] = list(problems)
-    return ModelError(f"model {last.model!r} of provider {last.provider!r} {words}", hint=hint, details=details)
 
 
 def _result(text: str, output: JsonValue, answers: Sequence[RecordedAnswer]) -> AgentResult:

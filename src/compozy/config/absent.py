@@ -6,7 +6,7 @@ They are unknown keys like any other; only the hint is better. A key leaves the 
 from __future__ import annotations
 
 _FEATURES = {
-    "tools": ("tool", "tools", "native_tools", "tool_execution_timeout", "max_iterations", "permissions", "entrypoint"),
+    "TypeScript tools": ("permissions", "entrypoint"),
     "MCP servers": ("mcps", "mcp", "mcp_proxy"),
     "memory": ("memory", "memories"),
     "triggers": ("triggers", "trigger", "webhooks"),

@@ -28,7 +28,9 @@ _FOREIGN = re.compile(
 # As the 2025 edition wrote variables in its settings.
 _TEMPLATE = re.compile(rf"""\{{\{{-?\s*\.env\.{_NAME}(?:\s*\|\s*default\s+["']([^"'}}]*)["'])?\s*-?\}}\}}""")
 # What is below these keys are templates of workflows.
-_TEMPLATES = (("agents",), ("tasks",), ("schemas",))
+_TEMPLATES = (("agents",), ("tasks",), ("schemas",), ("tools",))
+# Variables below these keys are read when a tool is called: a run keeps the definition of its tools, and no secret.
+_READ_LATER = (("tools",),)
 _EXPRESSION = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
@@ -88,6 +90,8 @@ class _Work:
     missing: dict[NodePath, str] = field(default_factory=dict[NodePath, str])
 
     def fill(self, node: Node, path: NodePath) -> Node:
+        if path in _READ_LATER:
+            return node
         if isinstance(node, MappingNode):
             entries = (replace(entry, value=self.fill(entry.value, (*path, entry.key))) for entry in node.entries)
             return MappingNode(entries=tuple[Entry, ...](entries), place=node.place)

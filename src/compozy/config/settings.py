@@ -146,6 +146,22 @@ class ServerSettings(Section):
 DEFAULT_CONCURRENCY = {"sqlite": 10, "postgres": 100}
 
 
+class ExecSettings(Section):
+    """`runtime.native_tools.exec:`, the commands that `cp__exec` can run."""
+
+    commands: tuple[str, ...] = Field(default=(), description="Programs, by name or absolute path; default is none.")
+
+
+class NativeToolSettings(Section):
+    """`runtime.native_tools:`, what the built-in tools `cp__*` can reach."""
+
+    root_dir: str = Field(default=".", min_length=1, description="Folder of the file tools, from the project's folder.")
+    exec: ExecSettings = Field(default=ExecSettings(), description="Commands of `cp__exec`.")
+    private_hosts: tuple[str, ...] = Field(
+        default=(), description="Hosts of tools whose addresses can be private, such as `localhost`."
+    )
+
+
 class RuntimeSettings(Section):
     """`runtime:`, how runs are executed."""
 
@@ -157,6 +173,16 @@ class RuntimeSettings(Section):
     )
     log_level: Literal["debug", "info", "warn", "error"] = Field(
         default="warn", description="Least severe log line shown."
+    )
+    tool_execution_timeout: DurationS = Field(default=60.0, description="Time limit of a tool call without its own.")
+    python: str | None = Field(
+        default=None, min_length=1, description="Interpreter of Python tools; default is the one that runs Compozy."
+    )
+    allow_inprocess: bool = Field(
+        default=False, description="Whether Python tools can run inside the process of Compozy."
+    )
+    native_tools: NativeToolSettings = Field(
+        default=NativeToolSettings(), description="What the built-in tools can reach."
     )
 
 

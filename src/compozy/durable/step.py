@@ -80,17 +80,52 @@ async def step(
     return outcome["value"]
 
 
+async def step_once(name: str, call: Callable[[], Awaitable[Any]], unknown: Callable[[], Awaitable[Any]]) -> Any:
+    """Run `call` at most once in the life of the run, and record its result; replays return the recorded one.
+
+    The step `<name>.begin` is recorded before `call` starts. If it is recorded and the result is not, a process ended
+    while the call ran, and nobody knows whether it took effect: then `unknown` gives the result instead.
+
+    Args:
+        name: as for `step`.
+        call: returns JSON, and raises no CompozyError.
+        unknown: returns the result of a call with an unknown outcome; may be repeated.
+
+    Raises:
+        DatabaseError: the database refused. This process keeps the result for the next attempt.
+        RunSuspendedError: the run is to be suspended; nothing was started.
+        asyncio.CancelledError: as for `step`.
+    """
+    context = current_run()
+    found, begun = context.take(name), context.take(f"{name}.begin")
+    key = (context.run_id, name, context.turns(name))
+    if found is not None:
+        context.unrecorded.drop(key)
+        return _output_of(found)["value"]
+    if begun is not None:
+        # A kept result is the one of this call, which this process could not record.
+        return (await _record_outcome(context, key, unknown, None))["value"]
+    # Both checks come before the beginning is recorded: what stops the run later cannot make the outcome unknown.
+    context.check()
+    await context.unrecorded.probe(context.run_id)
+    await _record(context, f"{name}.begin", lambda _: {"value": None}, is_seen_through=True)
+    return (await _record_outcome(context, key, call, None, is_probed=True))["value"]
+
+
 async def _record_outcome(
     context: RunContext,
     key: Key,
     call: Callable[[], Awaitable[Any]],
     write: Callable[[sa.Connection, Any], None] | None,
+    *,
+    is_probed: bool = False,
 ) -> dict[str, Any]:
     """Run `call`, unless its result is known and could not be recorded so far, and record the result."""
     name = key[1]
     outcome = context.unrecorded.find(key)
     if outcome is None:
-        await context.unrecorded.probe(context.run_id)
+        if not is_probed:
+            await context.unrecorded.probe(context.run_id)
         outcome = await _outcome_of(name, call)
     try:
         if write is None or "error" in outcome:

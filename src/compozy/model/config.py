@@ -27,11 +27,21 @@ class ScriptedUsage(Section):
     output_tokens: int = Field(default=0, ge=0, description="Tokens of the answer.")
 
 
+class ScriptedToolCall(Section):
+    """One call of a tool in a scripted answer."""
+
+    tool: str = Field(min_length=1, description="ID of the tool.")
+    arguments: dict[str, Any] = Field(default_factory=dict[str, Any], description="What it is called with.")
+
+
 class ScriptedResponse(Section):
-    """One answer of a `scripted` provider: `text` or `json`, or an `error`."""
+    """One answer of a `scripted` provider: `text`, `json` or `tool_calls`, or an `error`."""
 
     text: str | None = Field(default=None, description="The answer as text.")
     json_: Any = Field(default=None, alias="json", description="The answer as a JSON value.")
+    tool_calls: tuple[ScriptedToolCall, ...] | None = Field(
+        default=None, min_length=1, description="Calls of tools, which may come with a `text`."
+    )
     error: str | None = Field(default=None, description="Fail the request with this message instead of answering.")
     failure: FailureKind | None = Field(default=None, description="Kind of the `error`, for agents with a `fallback`.")
     delay_ms: int = Field(default=0, ge=0, le=3_600_000, description="Time to think before answering.")

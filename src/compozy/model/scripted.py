@@ -6,7 +6,14 @@ import asyncio
 import json
 from collections.abc import Sequence
 
-from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart
+from pydantic_ai.messages import (
+    FinishReason,
+    ModelMessage,
+    ModelResponse,
+    ModelResponsePart,
+    TextPart,
+    ToolCallPart,
+)
 from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.profiles import ModelProfile
 from pydantic_ai.settings import ModelSettings
@@ -107,8 +114,15 @@ def _as_sequence(entry: ScriptedResponse | tuple[ScriptedResponse, ...]) -> tupl
 
 
 def _to_response(scripted: ScriptedResponse, model_name: str) -> ModelResponse:
-    text = scripted.text if scripted.text is not None else json.dumps(scripted.json_, ensure_ascii=False)
+    parts: list[ModelResponsePart] = []
+    if scripted.text is not None or scripted.tool_calls is None:
+        text = scripted.text if scripted.text is not None else json.dumps(scripted.json_, ensure_ascii=False)
+        parts.append(TextPart(text))
+    # Numbered, not random: the same script gives the same answer.
+    for number, call in enumerate(scripted.tool_calls or (), start=1):
+        parts.append(ToolCallPart(tool_name=call.tool, args=dict(call.arguments), tool_call_id=f"call-{number}"))
+    reason: FinishReason = "tool_call" if scripted.tool_calls else "stop"
     usage = RequestUsage()
     if scripted.usage is not None:
         usage = RequestUsage(input_tokens=scripted.usage.input_tokens, output_tokens=scripted.usage.output_tokens)
-    return ModelResponse(parts=[TextPart(text)], usage=usage, model_name=model_name, finish_reason="stop")
+    return ModelResponse(parts=parts, usage=usage, model_name=model_name, finish_reason=reason)

@@ -20,10 +20,11 @@ from compozy.config.nodes import (
 from compozy.config.validate import validate
 from compozy.errors import Diagnostic, TemplateSyntaxError
 from compozy.project.check_models import check_models
+from compozy.project.check_tools import check_tool, check_tools_in
 from compozy.project.check_workflows import check_schema_at
 from compozy.project.link import LinkedProject
 from compozy.project.outline import ProjectOutline, id_place, map_items
-from compozy.project.resource_kinds import AGENT, SCHEMA, TASK
+from compozy.project.resource_kinds import AGENT, SCHEMA, TASK, TOOL
 from compozy.project.resources import Resource, find_duplicates
 from compozy.schema import check_schema
 from compozy.schema.resource import SchemaResource
@@ -31,6 +32,7 @@ from compozy.task.kind import DEFAULT_KIND
 from compozy.task.registry import KINDS
 from compozy.template import compile as compile_template
 from compozy.template import has_actions
+from compozy.tool.config import ToolResource
 
 _NO_KIND: Mapping[str, Node | None] = {"resource": None}
 
@@ -61,6 +63,7 @@ def _check_agent(resource: Resource, project: ProjectOutline) -> Iterator[Diagno
             seen[name.text] = name
         yield from _check_syntax(action, "prompt")
     yield from _check_syntax(node, "instructions")
+    yield from check_tools_in(node, (), project.root)
 
 
 def _check_schema(resource: Resource, _: ProjectOutline) -> Iterator[Diagnostic]:
@@ -106,8 +109,16 @@ def _check_text(scalar: ScalarNode, name: str) -> Iterator[Diagnostic]:
         )
 
 
+def _check_tool(resource: Resource, project: ProjectOutline) -> Iterator[Diagnostic]:
+    yield from validate(ToolResource, resource.node, label=_label(resource))[1]
+    for key in ("input", "output"):
+        yield from check_schema_at(resource.node, (key,))
+    yield from check_tool(resource.node, project.root)
+
+
 _CHECKS: dict[str, Callable[[Resource, ProjectOutline], Iterator[Diagnostic]]] = {
     AGENT.name: _check_agent,
     SCHEMA.name: _check_schema,
     TASK.name: _check_task,
+    TOOL.name: _check_tool,
 }

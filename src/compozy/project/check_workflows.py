@@ -9,6 +9,7 @@ from compozy.config.nodes import MappingNode, NodePath, key_place_at, node_at, p
 from compozy.errors import Diagnostic, SourceLocation
 from compozy.project.check_models import check_models
 from compozy.project.check_tasks import check_tasks
+from compozy.project.check_tools import check_task_tools
 from compozy.project.outline import ProjectOutline, ProviderOutline, TaskOutline, WorkflowOutline, id_place
 from compozy.schema import check_schema
 from compozy.schema.words import TYPES
@@ -24,6 +25,7 @@ def check_workflows(project: ProjectOutline) -> Iterator[Diagnostic]:
             yield from _check_agent(task)
             yield from _check_provider(task, project.providers) if project.knows_providers else ()
             yield from _check_schemas(workflow, task)
+            yield from check_task_tools(task, project.root) if task.kind.takes_prompt else ()
 
 
 def _check_workflow_ids(workflows: tuple[WorkflowOutline, ...]) -> Iterator[Diagnostic]:

@@ -20,6 +20,7 @@ from compozy.knowledge.config import KnowledgeSettings
 from compozy.model.config import ProviderConfig
 from compozy.schema.resource import SchemaResource
 from compozy.task.options import RetryPolicy
+from compozy.tool.config import ToolResource
 
 NAME_PATTERN = r"^[^\x00-\x1f\x7f]{1,128}$"
 
@@ -78,4 +79,5 @@ class ProjectFile(Section):
     schemas: tuple[SchemaResource, ...] = Field(
         default=(), description="Shared JSON Schemas; others are in `schemas/*.yaml`."
     )
+    tools: tuple[ToolResource, ...] = Field(default=(), description="Shared tools; others are in `tools/*.yaml`.")
     tasks: tuple[SharedTask, ...] = Field(default=(), description="Shared tasks; others are in `tasks/*.yaml`.")

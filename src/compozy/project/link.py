@@ -30,8 +30,9 @@ from compozy.project.edition2025.notes import Notes
 from compozy.project.edition2025.workflow import modernize_agent, modernize_task, modernize_workflow
 from compozy.project.link_models import ModelLinker, split_model_keys
 from compozy.project.link_schemas import SchemaLinker
+from compozy.project.link_tools import ToolLinker
 from compozy.project.outline import map_items
-from compozy.project.resource_kinds import AGENT, REFERENCE, RESOURCE_KINDS, SCHEMA, TASK, WORKFLOW, ResourceKind
+from compozy.project.resource_kinds import AGENT, REFERENCE, RESOURCE_KINDS, SCHEMA, TASK, TOOL, WORKFLOW, ResourceKind
 from compozy.project.resources import Resource, ResourceScope, kind_of_file, listed_resources
 from compozy.project.sources import ProjectSources, SourceFile
 from compozy.task.kind import DEFAULT_KIND
@@ -153,6 +154,7 @@ class Linker:
         self._schemas = SchemaLinker(
             scope=self.scope, root=self.root, cwd=self.cwd, faults=self.faults, files=self.files
         )
+        self._tools = ToolLinker(find=partial(self._find, TOOL), schemas=self._schemas, root=self.root, cwd=self.cwd)
 
     def workflow(self, node: MappingNode) -> MappingNode:
         """Return a workflow without lists of resources, in which nothing is named by ID any more."""
@@ -168,12 +170,14 @@ class Linker:
             return replace(resource, node=self.agent(resource.node))
         if resource.kind is TASK:
             return replace(resource, node=self.task(resource.node))
+        if resource.kind is TOOL:
+            return replace(resource, node=self._tools.definition(resource.node))
         linked = self._schemas.link(resource.node) if resource.kind is SCHEMA else resource.node
         return replace(resource, node=linked) if isinstance(linked, MappingNode) else resource
 
     def agent(self, node: MappingNode) -> MappingNode:
         """Return an agent whose provider and schemas are linked."""
-        node = self._schemas.link_in(self.models.agent(node), ("output",))
+        node = self._tools.link_in(self._schemas.link_in(self.models.agent(node), ("output",)))
         actions = child(node, "actions")
         if not isinstance(actions, SequenceNode):
             return node
@@ -189,7 +193,7 @@ class Linker:
         kind = KINDS.get(text_at(node, "type") or DEFAULT_KIND)
         schemas = ("input", "output", *(kind.schemas if kind is not None else ()))
         node = self._schemas.link_in(node, *((key,) for key in schemas))
-        node = self._link_agent(node)
+        node = self._tools.link_in(self._link_agent(node))
         if kind is None:
             return node
         for key in (kind.inside.key if kind.inside is not None else "", kind.routes):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from compozy.config.nodes import (
@@ -114,7 +115,7 @@ class ProjectOutline:
 
     `knows_providers` is false when compozy.yaml is too faulty to tell which providers there are, and `knows_workflows`
     when workflow files were not read, or could not be; `binds_knowledge` says
-    whether it gives knowledge to agents that name none.
+    whether it gives knowledge to agents that name none. `root` is the folder of the project.
     """
 
     knows_providers: bool
@@ -123,6 +124,7 @@ class ProjectOutline:
     max_nesting_depth: int
     providers: tuple[ProviderOutline, ...]
     workflows: tuple[WorkflowOutline, ...]
+    root: Path = Path()
 
 
 def outline_project(read: ProjectSources) -> ProjectOutline:
@@ -134,6 +136,7 @@ def outline_project(read: ProjectSources) -> ProjectOutline:
     ]
     listed = node_at(read.node, ("llm", "providers"))
     return ProjectOutline(
+        root=read.root,
         knows_providers=read.is_readable and (read.node.entry("llm") is None or isinstance(listed, SequenceNode)),
         knows_workflows=read.has_workflows and all(file.node is not None for file in read.workflows),
         binds_knowledge=any(True for _ in map_items(read.node, "knowledge", "bindings")),

@@ -28,5 +28,6 @@ class ResourceKind:
 AGENT = ResourceKind(name="agent", plural="agents")
 SCHEMA = ResourceKind(name="schema", plural="schemas")
 TASK = ResourceKind(name="task", plural="tasks", in_workflows=False)
-RESOURCE_KINDS: Mapping[str, ResourceKind] = {kind.name: kind for kind in (AGENT, SCHEMA, TASK)}
+TOOL = ResourceKind(name="tool", plural="tools")
+RESOURCE_KINDS: Mapping[str, ResourceKind] = {kind.name: kind for kind in (AGENT, SCHEMA, TASK, TOOL)}
 """The kinds by name. A new kind needs an entry here, and its check in `compozy.project.check_resources`."""

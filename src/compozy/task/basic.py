@@ -23,6 +23,7 @@ from compozy.nearest import suggest
 from compozy.task.fit import fit
 from compozy.task.kinds.basic import BasicTask
 from compozy.task.scope import TemplatePath, render_text
+from compozy.task.tools import call_tool, make_belt
 from compozy.task.tree import Outcome, Runner, RunTask, TaskRun
 
 if TYPE_CHECKING:
@@ -35,14 +36,17 @@ _loading = threading.Lock()
 _loaded = threading.Event()
 
 
-async def run_basic(call: TaskRun, task: BasicTask, _: RunTask) -> Outcome:
-    """Ask the agent, or pass the input on."""
+async def run_basic(call: TaskRun, task: BasicTask, run_task: RunTask) -> Outcome:
+    """Ask the agent, call the tool, or pass the input on."""
+    if task.tool is not None:
+        await load_agents()
+        return await call_tool(call, task.tool, run_task)
     if task.prompt is None and task.action is None:
         # Without a prompt there is nobody to ask.
         return Outcome(output=call.shown.get("with", {}))
     asked = await _choose_action(call, task)
     _render_prompt(asked, task)
-    result = await _ask(call, task, asked.output)
+    result = await _ask(call, task, asked.output, run_task)
     return Outcome(output=result.output)
 
 
@@ -104,12 +108,15 @@ def _render_prompt(asked: _Asked, task: BasicTask) -> None:
         call.shown["instructions"] = render_text(task.agent.instructions, place, call.scope)
 
 
-async def _ask(call: TaskRun, task: BasicTask, output: dict[str, Any] | None) -> AgentResult:
+async def _ask(call: TaskRun, task: BasicTask, output: dict[str, Any] | None, run_task: RunTask) -> AgentResult:
     # At first use: a server is ready before the libraries of models are loaded.
     catalog = call.run.catalog
     await load_agents(catalog)
     from compozy.agent.run import AgentRequest, run_agent
+    from compozy.agent.settings import ToolRules
 
+    rules = ToolRules.of(task, task.agent)
+    belt = await make_belt(call, rules, run_task)
     # By the attempts before this one; a replay comes to the same number.
     asked = current_run().turns(request_step(call.path))
     request = AgentRequest(
@@ -122,8 +129,9 @@ async def _ask(call: TaskRun, task: BasicTask, output: dict[str, Any] | None) ->
         prompt=call.shown["prompt"],
         instructions=call.shown.get("instructions"),
         output_schema=output,
+        rules=rules,
     )
-    return await run_agent(request, catalog, checkpoint=partial(_count, call), knowledge=call.run.knowledge)
+    return await run_agent(request, catalog, checkpoint=partial(_count, call), knowledge=call.run.knowledge, belt=belt)
 
 
 async def _count(call: TaskRun, name: str, request: Callable[[], Awaitable[JsonValue]]) -> JsonValue:

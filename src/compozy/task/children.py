@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -14,9 +13,10 @@ import sqlalchemy as sa
 
 from compozy.database.status import Status
 from compozy.database.tasks import NewTask, insert_pending_tasks, start_task
-from compozy.durable.context import RunSuspendedError, current_run
+from compozy.durable.context import current_run
 from compozy.durable.step import transact
 from compozy.errors import ChildrenFailedError
+from compozy.task.branches import run_branches
 from compozy.task.options import Strategy
 from compozy.task.status import container_status, progress_of, status_of_counts
 from compozy.task.tree import After, Outcome, RunTask, TaskResult, TaskRun, end_step, nothing_after, words_of_error
@@ -56,7 +56,7 @@ class Pool:
             with current_run().branching(count):
                 # What each takes first is settled before any of them runs.
                 firsts = list(islice(queue, count))
-                await _run_all([self._work(first, queue) for first in firsts], self._is_over)
+                await run_branches([self._work(first, queue) for first in firsts], self._is_over)
         return {
             child.id: self._results.get(number) or TaskResult.canceled(child)
             for number, child in enumerate(self.children)
@@ -134,31 +134,3 @@ def failure_of(results: Mapping[str, TaskResult]) -> dict[str, Any]:
 def _begin(rows: Sequence[NewTask], connection: sa.Connection) -> None:
     for row in rows:
         start_task(connection, row)
-
-
-async def _run_all(bodies: Sequence[Coroutine[Any, Any, None]], is_over: Callable[[], bool]) -> None:
-    """Run `bodies` at the same time until all have ended, one broke, or `is_over`; then cancel the rest.
-
-    That the run comes to a halt is no reason to cancel: each branch stops by itself, with what it did recorded.
-    """
-    waiting = {asyncio.create_task(body) for body in bodies}
-    ended: asyncio.Queue[asyncio.Task[None]] = asyncio.Queue()
-    for task in waiting:
-        task.add_done_callback(ended.put_nowait)
-    halted: BaseException | None = None
-    try:
-        while waiting and not is_over():
-            task = await ended.get()
-            waiting.discard(task)
-            error = asyncio.CancelledError() if task.cancelled() else task.exception()
-            if isinstance(error, RunSuspendedError):
-                halted = error
-            elif error is not None:
-                raise error
-    finally:
-        for task in waiting:
-            task.cancel()
-        # Whoever is canceled may have to see a commit to its end first.
-        await asyncio.gather(*waiting, return_exceptions=True)
-    if halted is not None and not is_over():
-        raise halted

@@ -55,7 +55,7 @@ async def run_task(call: TaskRun, *, begun: bool, then: Then) -> TaskResult:
     after = then(result)
 
     def record(connection: sa.Connection) -> dict[str, Any]:
-        if kind_of(call.task).inside is not None:
+        if kind_of(call.task).may_have_children(call.task):
             end_open_below(connection, call.run.execution_id, call.path)
         finish_task(connection, call.key, found.end)
         after.write(connection)

@@ -13,6 +13,7 @@ from pydantic_core import CoreSchema, core_schema
 from compozy.config.shape import OpenUnion
 from compozy.task.options import TaskBase, TaskId
 
+_TOOLS = ("tools", "tool")
 DEFAULT_KIND = "basic"
 """Kind of a task without a `type`."""
 
@@ -94,6 +95,11 @@ class TaskKind:
     def asks_model(self, task: TaskBase) -> bool:
         """Return whether `task`, which is of this kind, asks a model."""
         return self.takes_prompt and any(getattr(task, key) is not None for key in ("prompt", "action"))
+
+    def may_have_children(self, task: TaskBase) -> bool:
+        """Return whether tasks can run inside `task`: those written there, or approvals of its tool calls."""
+        agent = getattr(task, "agent", None)
+        return self.inside is not None or any(getattr(each, key, None) for each in (task, agent) for key in _TOOLS)
 
     def tasks_inside(self, task: TaskBase) -> list[tuple[TaskBase, tuple[str | int, ...]]]:
         """Return the tasks written inside `task`, with their paths from it; those in routes are not inside."""

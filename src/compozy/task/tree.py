@@ -22,6 +22,7 @@ from compozy.task.registry import KINDS
 from compozy.task.report import Report
 from compozy.task.scope import Scope
 from compozy.task.status import progress_of
+from compozy.tool.kind import ToolHome
 
 View = dict[str, Any]
 """A task as templates see it: `{"id", "status", "input", "output", "error", "children"}`."""
@@ -34,6 +35,7 @@ class RunState:
     Args:
         options: those of the workflow, over those of the project.
         knowledge: the knowledge bases that its agents may name.
+        tools: what tools can know of the project; None where no tool can be called.
     """
 
     execution_id: str
@@ -43,6 +45,7 @@ class RunState:
     report: Report
     options: RunOptions
     knowledge: KnowledgeCatalog | None = None
+    tools: ToolHome | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

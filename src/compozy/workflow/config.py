@@ -13,6 +13,7 @@ from compozy.knowledge.config import KnowledgeBinding
 from compozy.schema.resource import SchemaResource
 from compozy.task.options import RunOptions
 from compozy.task.registry import Task
+from compozy.tool.config import ToolResource
 
 WORKFLOW_ID_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]{0,127}$"
 
@@ -44,6 +45,9 @@ class WorkflowConfig(Section):
     )
     schemas: tuple[SchemaResource, ...] | None = Field(
         default=None, description="JSON Schemas of this workflow; they hide shared ones of the same ID."
+    )
+    tools: tuple[ToolResource, ...] | None = Field(
+        default=None, description="Tools of this workflow; they hide shared ones of the same ID."
     )
     tasks: tuple[Task, ...] = Field(
         min_length=1, description="What is done: in this order, or from the first one along the transitions."

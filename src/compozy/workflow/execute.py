@@ -28,6 +28,7 @@ from compozy.task.report import Report
 from compozy.task.scope import Scope, render_value
 from compozy.task.sequence import Sequence, SequenceEnd
 from compozy.task.tree import After, RunState, TaskResult, TaskRun, Then, end_step
+from compozy.tool.kind import ToolHome
 from compozy.workflow.config import WorkflowConfig
 from compozy.workflow.output import render_output
 from compozy.workflow.places import locate_from
@@ -42,6 +43,7 @@ class WorkflowExecutor:
     project: str
     report: Report
     knowledge: KnowledgeCatalog | None = None
+    tools: ToolHome | None = None
     # Runs of other kinds than workflows, by what their definition says that they are.
     kinds: Mapping[str, Callable[[Execution], Awaitable[None]]] = field(
         default_factory=dict[str, Callable[[Execution], Awaitable[None]]]
@@ -73,6 +75,7 @@ class WorkflowExecutor:
             database=self.database,
             catalog=self.catalog,
             knowledge=self.knowledge,
+            tools=self.tools,
             report=self.report,
             options=options,
         )

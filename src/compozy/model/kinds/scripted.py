@@ -13,7 +13,9 @@ from compozy.nearest import suggest
 
 # The part of an ID that is known only when a collection runs.
 _ACTION = re.compile(r"\{\{[^{}]*\}\}")
-_ANSWERS = ("text", "json", "error")
+_ANSWERS = ("text", "json", "tool_calls", "error")
+# A model can write something beside its calls.
+_TOGETHER = ["text", "tool_calls"]
 
 
 def _check_responses(written: WrittenProvider) -> Iterator[Diagnostic]:
@@ -53,9 +55,9 @@ def _check_answers(node: Node) -> Iterator[Diagnostic]:
         if not isinstance(answer, MappingNode):
             continue
         written = [entry.key for entry in answer.entries if entry.key in _ANSWERS]
-        if len(written) != 1:
+        if len(written) != 1 and sorted(written) != _TOGETHER:
             found = " and ".join(written) or "none of them"
-            message = f"a response has one of text, json or error, this one has {found}"
+            message = f"a response has one of text, json, tool_calls or error, this one has {found}"
             yield Diagnostic(location=answer.place, message=message, code="provider")
 
 

@@ -12,10 +12,11 @@ from compozy.model.fallback import Fallback
 from compozy.model.params import ModelParams
 from compozy.task.kind import TaskKind
 from compozy.task.options import TaskBase
+from compozy.tool.config import ToolConfig, ToolUse
 
 
-class BasicTask(TaskBase):
-    """One step: a prompt to an agent, or, with neither, a pass-through of `with`."""
+class BasicTask(TaskBase, ToolUse):
+    """One step: a prompt to an agent, a call of a tool, or, with neither, a pass-through of `with`."""
 
     type: Literal["basic"] = Field(default="basic", description="Kind of task.")
     prompt: str | None = Field(default=None, min_length=1, description="Prompt for the model; a template.")
@@ -24,6 +25,9 @@ class BasicTask(TaskBase):
     )
     action: str | None = Field(
         default=None, min_length=1, description="ID of an action of the agent, in place of a `prompt`; a template."
+    )
+    tool: Annotated[ToolConfig, OrId("a shared tool")] | None = Field(
+        default=None, description="Tool that is called with the input of the task, without a model."
     )
 
     params: ModelParams | None = Field(
@@ -40,6 +44,8 @@ class BasicTask(TaskBase):
 
 
 def _label(task: BasicTask) -> str:
+    if task.tool is not None:
+        return f"tool {task.tool.id}"
     return "" if task.prompt is not None or task.action is not None else "pass"
 
 

@@ -1,0 +1,191 @@
+"""Checks of tools: their definitions, and how agents and tasks use them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from compozy.config.nodes import (
+    MappingNode,
+    NodePath,
+    ScalarNode,
+    child,
+    key_place_at,
+    node_at,
+    place_at,
+    text_at,
+    to_value,
+)
+from compozy.errors import Diagnostic, ExpressionSyntaxError
+from compozy.expression import compile as compile_expression
+from compozy.nearest import suggest
+from compozy.project.outline import TaskOutline, id_place, map_items
+from compozy.tool.config import BUILT_IN_PREFIX, ToolConfig
+from compozy.tool.environment import BLOCKED
+from compozy.tool.kind import effect_of
+from compozy.tool.kinds.built_in import BUILT_IN
+from compozy.tool.registry import kind_of
+
+_CHOICES = ("auto", "none", "required")
+_DEFINED_WITHOUT_ID = "a tool is called by its ID"
+
+
+def check_tool(node: MappingNode, root: Path) -> Iterator[Diagnostic]:
+    """Yield what is wrong with a tool besides the types of its values.
+
+    Args:
+        node: the tool, linked.
+        root: the folder of the project.
+    """
+    name = text_at(node, "id")
+    if name.startswith(BUILT_IN_PREFIX):
+        yield from _check_built_in(node, name)
+        return
+    config = _read(node)
+    if config is None:
+        return
+    if config.run is not None and config.http is not None:
+        yield _fault(node, ("http",), f"tool {name!r} has both `run` and `http`", "write one of them")
+    elif kind_of(config) is None:
+        message = f"tool {name!r} says neither what to run nor what to request"
+        hint = "add `run: ./file.py:function` or `http`"
+        if config.run is not None:
+            message = f"run: {config.run!r} names no kind of tool that this version has"
+            hint = "write a Python file and a function, such as `./orders.py:lookup`"
+        yield Diagnostic(location=id_place(node), message=message, hint=hint, code="tool")
+    elif config.run is not None:
+        yield from _check_file(node, config.run, root)
+    yield from _check_environment(node)
+    yield from _check_condition(node)
+
+
+def check_tools_in(node: MappingNode, path: NodePath, root: Path) -> Iterator[Diagnostic]:
+    """Yield what is wrong with the tools of the agent or task at `path`, and with what it says about them."""
+    found = node_at(node, path)
+    if not isinstance(found, MappingNode):
+        return
+    tools = dict(_tools_of(found))
+    for tool in tools.values():
+        yield from check_tool(tool, root)
+    for key in _limited(found):
+        if key != "total" and key not in tools:
+            message = f"max_tool_calls: {key!r} is not one of the tools"
+            hint = suggest(key, tools) or "name a tool, or `total` for all"
+            yield Diagnostic(
+                location=key_place_at(found, ("max_tool_calls", key)), message=message, hint=hint, code="reference"
+            )
+
+
+def check_task_tools(task: TaskOutline, root: Path) -> Iterator[Diagnostic]:
+    """Yield what is wrong with the tools of a task and of its agent."""
+    yield from check_tools_in(task.node, (), root)
+    yield from check_tools_in(task.node, ("agent",), root)
+    single = child(task.node, "tool")
+    if isinstance(single, MappingNode):
+        yield from check_tool(single, root)
+        for key in ("prompt", "action", "agent", "tools"):
+            if task.node.entry(key) is not None:
+                message = f"task {task.id!r} has both `tool` and `{key}`"
+                hint = "`tool` calls a tool without a model; for a model that calls tools write `tools`"
+                yield Diagnostic(location=key_place_at(task.node, ("tool",)), message=message, hint=hint, code="task")
+        return
+    agent = child(task.node, "agent")
+    tools = dict(_tools_of(agent)) if isinstance(agent, MappingNode) else {}
+    tools |= dict(_tools_of(task.node))
+    if tools and not task.has_prompt:
+        message = f"task {task.id!r} has tools, but no prompt"
+        hint = "add a `prompt`; to call one tool without a model write `tool: <id>`"
+        yield Diagnostic(location=key_place_at(task.node, ("tools",)), message=message, hint=hint, code="task")
+    for where in (task.node, agent):
+        choice = child(where, "tool_choice") if isinstance(where, MappingNode) else None
+        if isinstance(choice, ScalarNode) and choice.text not in {*_CHOICES, *tools}:
+            message = f"tool_choice: {choice.text!r} is not one of the tools"
+            hint = suggest(choice.text, [*_CHOICES, *tools]) or f"write one of {', '.join([*_CHOICES, *tools])}"
+            yield Diagnostic(location=choice.place, message=message, hint=hint, code="reference")
+    for tool in tools.values():
+        check = child(tool, "check")
+        if isinstance(check, ScalarNode) and check.text not in tools:
+            message = f"check: {check.text!r} is not one of the tools of task {task.id!r}"
+            yield Diagnostic(
+                location=check.place,
+                message=message,
+                hint=suggest(check.text, tools) or "add it to `tools`",
+                code="reference",
+            )
+
+
+def once_tools(task: TaskOutline) -> list[str]:
+    """Return the IDs of the tools of a task whose calls are never repeated."""
+    agent = child(task.node, "agent")
+    nodes = [node for node in (task.node, agent) if isinstance(node, MappingNode)]
+    tools = {name: tool for node in nodes for name, tool in _tools_of(node)}
+    read = {name: _read(tool) for name, tool in tools.items()}
+    return [name for name, tool in read.items() if tool is not None and effect_of(tool) == "once"]
+
+
+def _tools_of(node: MappingNode) -> Iterator[tuple[str, MappingNode]]:
+    for _, tool in map_items(node, "tools"):
+        yield text_at(tool, "id"), tool
+
+
+def _limited(node: MappingNode) -> list[str]:
+    limits = child(node, "max_tool_calls")
+    return [entry.key for entry in limits.entries] if isinstance(limits, MappingNode) else []
+
+
+def _read(node: MappingNode) -> ToolConfig | None:
+    """Return the configuration, None if its values have errors, which the validation reports."""
+    try:
+        return ToolConfig.model_validate({k: v for k, v in to_value(node).items() if k != "resource"})
+    except ValidationError:
+        return None
+
+
+def _check_built_in(node: MappingNode, name: str) -> Iterator[Diagnostic]:
+    if name not in BUILT_IN:
+        hint = suggest(name, BUILT_IN) or f"the built-in tools are {', '.join(BUILT_IN)}"
+        yield Diagnostic(
+            location=id_place(node), message=f"there is no built-in tool {name!r}", hint=hint, code="reference"
+        )
+    for key in ("run", "http", "execute"):
+        if node.entry(key) is not None:
+            message = f"{key}: the names of built-in tools begin with {BUILT_IN_PREFIX!r}, other names do not"
+            yield _fault(node, ("id",), message, "choose another `id`")
+
+
+def _check_file(node: MappingNode, run: str, root: Path) -> Iterator[Diagnostic]:
+    file, _, function = run.rpartition(":")
+    path = root / file
+    if not function.isidentifier():
+        yield _fault(node, ("run",), f"run: {function!r} is not the name of a function", "write `./file.py:function`")
+    elif file.startswith("..") or Path(file).is_absolute():
+        yield _fault(node, ("run",), f"run: {file} is outside of the project", "copy it into the project")
+    elif not path.is_file():
+        hint = "the path is relative to the file in which the tool is written"
+        yield _fault(node, ("run",), f"run: the file {file} does not exist", hint)
+
+
+def _check_environment(node: MappingNode) -> Iterator[Diagnostic]:
+    env = child(node, "env")
+    for entry in env.entries if isinstance(env, MappingNode) else ():
+        if entry.key in BLOCKED:
+            message = f"env: {entry.key} makes programs load code, and is not passed to tools"
+            yield Diagnostic(location=entry.key_place, message=message, hint="remove it", code="tool")
+
+
+def _check_condition(node: MappingNode) -> Iterator[Diagnostic]:
+    when = node_at(node, ("approve", "when"))
+    if not isinstance(when, ScalarNode) or not isinstance(when.value, str):
+        return
+    try:
+        expression = compile_expression(when.text, locate=when.locate)
+    except ExpressionSyntaxError as error:
+        yield Diagnostic(location=error.location or when.place, message=error.message, hint=error.hint, code=error.code)
+        return
+    del expression
+
+
+def _fault(node: MappingNode, path: NodePath, message: str, hint: str) -> Diagnostic:
+    return Diagnostic(location=place_at(node, path), message=message, hint=hint, code="tool")

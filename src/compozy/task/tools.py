@@ -1,0 +1,177 @@
+"""Tools in a task: what is offered, calls as durable steps, approvals as tasks that wait."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+from compozy.database.status import Status
+from compozy.durable.context import current_run
+from compozy.durable.step import step, step_once
+from compozy.errors import ToolError, restore_error
+from compozy.task.branches import run_branches
+from compozy.task.kinds.wait import WaitTask
+from compozy.task.tree import Outcome, RunTask, TaskRun, nothing_after
+from compozy.tool.config import ToolConfig
+from compozy.tool.kind import ToolHome, ToolSpec
+from compozy.tool.registry import new_tool
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+    from compozy.agent.settings import ToolRules
+    from compozy.agent.tools import Decision, OfferedTool, Question, ToolBelt
+
+_MAX_SHOWN = 4000
+
+
+async def make_belt(call: TaskRun, rules: ToolRules, run_task: RunTask) -> ToolBelt | None:
+    """Return the tools of a task, None if it has none. What they are is recorded before the first request.
+
+    Raises:
+        ToolError: a tool cannot be used.
+    """
+    if not rules.tools:
+        return None
+    from compozy.agent.tools import ToolBelt
+
+    offered = await _offer(call, rules.tools)
+    home = _home_of(call)
+
+    def timeout_s(tool: ToolConfig) -> float:
+        return tool.timeout or home.settings.tool_execution_timeout
+
+    return ToolBelt(offered, rules, RunToolSteps(call, run_task), timeout_s)
+
+
+async def call_tool(call: TaskRun, tool: ToolConfig, run_task: RunTask) -> Outcome:
+    """Call the tool of a task that asks no model, with the input of the task.
+
+    Raises:
+        ToolError: the tool failed, was denied, or its outcome is unknown.
+        SchemaMismatchError: the input does not fit.
+    """
+    from compozy.agent.settings import ToolRules
+
+    number = current_run().turns(f"{call.path}.tools")
+    belt = await make_belt(call, ToolRules(tools=(tool,)), run_task)
+    assert belt is not None  # noqa: S101 - there is one tool
+    given: Mapping[str, Any] = call.shown.get("with", {})
+    result = await belt.call_one(tool.id, given, number)
+    if result.outcome != "ok":
+        text = result.content if isinstance(result.content, str) else json.dumps(result.content)
+        words = {"failed": "failed", "denied": "was not called", "unknown": "was called, with an unknown outcome"}
+        raise ToolError(f"tool {tool.id!r} {words[result.outcome]}: {text}", details={"tool": tool.id})
+    return Outcome(output=result.content)
+
+
+async def _offer(call: TaskRun, tools: Sequence[ToolConfig]) -> dict[str, OfferedTool]:
+    from compozy.agent.tools import OfferedTool
+
+    home = _home_of(call)
+
+    async def describe() -> JsonValue:
+        return cast("JsonValue", [(await new_tool(tool, home).describe()).to_json() for tool in tools])
+
+    recorded = cast("list[dict[str, Any]]", await step(f"{call.path}.tools", describe))
+    specs = {spec["name"]: ToolSpec(**spec) for spec in recorded}
+    return {
+        tool.id: OfferedTool(spec=specs[tool.id], config=tool, make=partial(new_tool, tool, home)) for tool in tools
+    }
+
+
+def _home_of(call: TaskRun) -> ToolHome:
+    if call.run.tools is None:
+        raise ToolError("this process has no tools", hint="execute the run with the project's own server or command")
+    return call.run.tools
+
+
+class RunToolSteps:
+    """Tool calls as steps of a run; see `compozy.agent.tools.ToolSteps`."""
+
+    def __init__(self, call: TaskRun, run_task: RunTask) -> None:
+        self.execution_id = call.run.execution_id
+        self.path = call.path
+        self._call = call
+        self._run_task = run_task
+        self._asked = 0
+
+    async def step(self, name: str, call: Callable[[], Awaitable[JsonValue]], /) -> JsonValue:
+        """Run a call that can be repeated, and record its result."""
+        return await step(name, call)
+
+    async def step_once(
+        self, name: str, call: Callable[[], Awaitable[JsonValue]], unknown: Callable[[], Awaitable[JsonValue]], /
+    ) -> JsonValue:
+        """Run a call at most once, and record its result."""
+        return await step_once(name, call, unknown)
+
+    async def gather(self, bodies: Sequence[Callable[[], Awaitable[Any]]], at_once: int, /) -> list[Any]:
+        """Return the results of `bodies` in their order; at most `at_once` run at the same time."""
+        results: dict[int, Any] = {}
+        queue = iter(range(len(bodies)))
+
+        async def work() -> None:
+            try:
+                for number in queue:
+                    results[number] = await bodies[number]()
+            finally:
+                current_run().branch_ended()
+
+        workers: list[Coroutine[Any, Any, None]] = [work() for _ in range(min(at_once, len(bodies)))]
+        with current_run().branching(len(workers)):
+            await run_branches(workers, lambda: False)
+        return [results[number] for number in range(len(bodies))]
+
+    async def ask(self, question: Question, /) -> Decision:
+        """Wait until a person has decided, in a task of its own below this one.
+
+        Raises:
+            ToolError: nobody decided in time, and the tool fails its task then.
+        """
+        from compozy.agent.tools import Decision
+
+        call, rule = self._call, question.rule
+        # The name of the signal holds for this call with these arguments, and so does the answer.
+        name = hashlib.sha256(f"{question.step} {question.digest}".encode()).hexdigest()[:20]
+        child_id = "approve-" + question.step.removeprefix(f"{call.path}.tool.").replace(".", "-")
+        task = WaitTask(
+            id=child_id, type="wait", wait_for=f"approve:{name}", form=_form(question), timeout=rule.timeout
+        )
+        self._asked += 1
+        child = call.child(task, call.place, call.scope.nested(), number=self._asked, child_id=child_id)
+        result = await self._run_task(child, begun=False, then=nothing_after)
+        if result.end.status is Status.SUCCESS:
+            payload = cast("dict[str, Any]", result.end.output)["payload"]
+            return Decision(
+                approved=payload["approve"], reason=payload.get("reason", ""), arguments=payload.get("arguments")
+            )
+        if rule.on_timeout == "deny" and result.end.status is Status.TIMED_OUT:
+            return Decision(approved=False, reason="nobody answered in time")
+        raise restore_error(result.end.error or {})
+
+    def key(self, name: str, /) -> str:
+        """Return the idempotency key of the step `name`."""
+        return hashlib.sha256(f"{self.execution_id}/{name}".encode()).hexdigest()[:24]
+
+
+def _form(question: Question) -> dict[str, Any]:
+    """Return the JSON Schema of the answer, which shows the call."""
+    shown = json.dumps(question.arguments, ensure_ascii=False)
+    if len(shown) > _MAX_SHOWN:
+        shown = f"{shown[:_MAX_SHOWN]}... ({len(shown)} characters)"
+    return {
+        "type": "object",
+        "title": f"Call {question.tool.name}?",
+        "description": f"The agent wants to call {question.tool.name} with {shown}",
+        "properties": {
+            "approve": {"type": "boolean", "description": "Whether the call begins."},
+            "reason": {"type": "string", "description": "Why not; the agent reads it."},
+            "arguments": {"type": "object", "description": "Other arguments to call it with."},
+        },
+        "required": ["approve"],
+        "additionalProperties": False,
+    }

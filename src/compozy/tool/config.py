@@ -1,0 +1,168 @@
+"""Tools as they are written: a file in `tools/`, an item of a list `tools`, or a tool that an agent or a task names."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, NonNegativeInt, field_validator
+
+from compozy.config.duration import TimeLimitS
+from compozy.config.reference import SchemaOrId
+from compozy.config.settings import Section
+from compozy.config.size import SizeB
+
+TOOL_ID_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$"
+BUILT_IN_PREFIX = "cp__"
+"""What the IDs of built-in tools begin with, and no other ID does."""
+
+Effect = Literal["read", "retry", "once"]
+"""What a process may do with a call whose process ended before its result was recorded.
+
+`read`: call again; it changes nothing. `retry`: call again with the same idempotency key. `once`: never call again.
+"""
+OnUnknown = Literal["tell", "fail"]
+Approval = Literal["never", "ask", "deny"]
+Runtime = Literal["python", "python-inprocess", "deno", "node", "bun"]
+
+
+class ApprovalRule(Section):
+    """`approve:` as a map, which calls a person has to approve, and for how long the call waits."""
+
+    when: str | None = Field(
+        default=None,
+        min_length=1,
+        description="CEL on `input`; calls for which it is true wait for an approval. Default: all calls.",
+    )
+    timeout: TimeLimitS | None = Field(default=None, description="Time limit of an approval; default is none.")
+    on_timeout: Literal["deny", "fail"] = Field(
+        default="deny", description="At the end of the time limit: tell the model that the call is denied, or fail."
+    )
+
+
+class HttpRequest(Section):
+    """`http:`, the request that a tool sends. Its texts are templates that read `.input`, `.config` and `.env`."""
+
+    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] = Field(
+        default="GET", description="Method of the request."
+    )
+    url: str = Field(min_length=1, description="URL; a template.")
+    headers: dict[str, str] = Field(default_factory=dict[str, str], description="Headers; templates.")
+    query: dict[str, Any] = Field(
+        default_factory=dict[str, Any], description="Parameters of the URL; templates. Empty ones are left out."
+    )
+    body: Any = Field(default=None, description="Body: a text, or a value that is sent as JSON; templates.")
+    select: str | None = Field(
+        default=None, min_length=1, description="CEL on `body`, `status` and `headers`; its value is the result."
+    )
+    hosts: tuple[str, ...] = Field(
+        default=(), description="Hosts that the URL and its redirects can have; default is the host of `url`."
+    )
+
+
+class ToolLimits(Section):
+    """`limits:`, what one call can use."""
+
+    memory: SizeB = Field(default=1024**3, description="Memory of the process.")
+    cpu: TimeLimitS | None = Field(default=None, description="Processor time of the process; default is `timeout`.")
+    output: SizeB = Field(default=10 * 1024**2, description="Size of the result.")
+
+
+class ToolConfig(Section):
+    """A tool: what the model is told about it, how it is called, and what a repeated call would mean."""
+
+    id: str = Field(pattern=TOOL_ID_PATTERN, description="Name of the tool; the model calls it by this name.")
+    name: str | None = Field(default=None, description="Title, for people.")
+    description: str | None = Field(
+        default=None, description="What the tool does, for the model; a Python tool has the text of its docstring."
+    )
+    version: str | None = Field(default=None, description="Version of the tool, any text.")
+    run: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Python: file and function, `./orders.py:lookup`, relative to this file.",
+    )
+    runtime: Runtime | None = Field(default=None, description="What executes `run`; default is by its file.")
+    http: HttpRequest | None = Field(default=None, description="A request to send instead of a function to run.")
+    input: SchemaOrId | None = Field(
+        default=None, description="JSON Schema of the arguments; a Python tool has that of its type hints."
+    )
+    output: SchemaOrId | None = Field(default=None, description="JSON Schema of the result.")
+    with_: dict[str, Any] | None = Field(
+        default=None, alias="with", description="Arguments that a call leaves out; the call wins."
+    )
+    config: dict[str, Any] | None = Field(default=None, description="Values for the tool that the model does not see.")
+    env: dict[str, str] | None = Field(
+        default=None, description="Variables of the process: values, or `${VAR}` of the environment or `.env`."
+    )
+    effect: Effect | None = Field(
+        default=None,
+        description="What a call with an unknown outcome means: `read` and `retry` calls are repeated, `once` calls "
+        "are not.",
+    )
+    on_unknown: OnUnknown = Field(
+        default="tell", description="With `effect: once`: tell the model, or fail the task, if an outcome is unknown."
+    )
+    check: str | None = Field(
+        default=None,
+        pattern=TOOL_ID_PATTERN,
+        description="With `effect: once`: a tool that is asked, with the same arguments, whether a call took effect.",
+    )
+    timeout: TimeLimitS | None = Field(
+        default=None, description="Time limit of a call; default is `runtime.tool_execution_timeout`."
+    )
+    limits: ToolLimits = Field(default=ToolLimits(), description="What one call can use.")
+    approve: Approval | ApprovalRule | None = Field(
+        default=None, description="Whether a person approves calls: `never`, `ask`, `deny`, or a map with a condition."
+    )
+    sequential: bool = Field(default=False, description="Whether no other call of the same answer runs beside it.")
+
+    @property
+    def is_built_in(self) -> bool:
+        """Whether it is one of the tools that Compozy brings."""
+        return self.id.startswith(BUILT_IN_PREFIX)
+
+
+class ToolResource(ToolConfig):
+    """A shared tool: a file in `tools/`, or an item of `tools` in compozy.yaml or in a workflow."""
+
+    resource: Literal["tool"] = Field(default="tool", description="Kind of file, for files that `autoload` finds.")
+
+
+class ToolUse(Section):
+    """What an agent or a task says about calling tools."""
+
+    tools: tuple[ToolConfig, ...] | None = Field(
+        default=None, description="Tools that the model can call: IDs, or maps with an ID and what differs."
+    )
+    max_iterations: int | None = Field(
+        default=None, ge=1, le=1000, description="Model requests of one attempt; default is 10."
+    )
+    tool_choice: str | None = Field(
+        default=None,
+        min_length=1,
+        description="`auto`, `none`, `required`, or the ID of a tool to call first; default is `auto`.",
+    )
+    max_concurrent_tools: int | None = Field(
+        default=None, ge=1, le=100, description="Calls of one answer that run at the same time; default is 10."
+    )
+    max_tool_calls: NonNegativeInt | dict[str, NonNegativeInt] | None = Field(
+        default=None, description="Calls of one attempt: a number, or a map with `total` and IDs of tools."
+    )
+    output_retries: int | None = Field(
+        default=None, ge=0, le=20, description="How often an answer that does not fit `output` is repeated; default 2."
+    )
+    on_limit: Literal["fail", "answer"] | None = Field(
+        default=None,
+        description="After `max_iterations`: `fail` the task, or `answer` with one more request without tools.",
+    )
+
+    @field_validator("tools")
+    @classmethod
+    def _check_ids(cls, tools: tuple[ToolConfig, ...] | None) -> tuple[ToolConfig, ...] | None:
+        """Refuse two tools of one name, of which the model could call only one."""
+        seen: set[str] = set()
+        for tool in tools or ():
+            if tool.id in seen:
+                raise ValueError(f"the tool {tool.id!r} is listed twice")
+            seen.add(tool.id)
+        return tools

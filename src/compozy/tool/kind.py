@@ -1,0 +1,165 @@
+"""What the rest of the program knows about a kind of tool: one record per kind; and what every tool can do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal, Protocol, cast
+
+from compozy.config.settings import RuntimeSettings
+from compozy.tool.config import Approval, ApprovalRule, Effect, ToolConfig
+
+Outcome = Literal["ok", "failed", "unknown", "denied"]
+"""What became of a call. `unknown`: nobody knows whether it took effect."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolSpec:
+    """A tool as it is offered to a model; a run records it before the first request.
+
+    Attributes:
+        schema: JSON Schema of the arguments, always of an object.
+        kind: name of its kind.
+    """
+
+    name: str
+    description: str
+    schema: Mapping[str, Any]
+    effect: Effect
+    kind: str
+    version: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the recorded form."""
+        return {**vars(self), "schema": dict(self.schema)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolCall:
+    """One call of a tool.
+
+    Attributes:
+        key: idempotency key, the same for each repetition of the call: 24 hexadecimal digits.
+        input: arguments that fit the schema of the tool.
+        execution_id: the run.
+        task: path of the task in the run.
+        timeout_s: time limit, in seconds.
+    """
+
+    key: str
+    input: Mapping[str, Any]
+    execution_id: str
+    task: str
+    timeout_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolResult:
+    """What came of a call: `content` is JSON, the result, or a text that says what went wrong."""
+
+    outcome: Outcome
+    content: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolHome:
+    """What tools can know of the project.
+
+    Attributes:
+        root: the folder of the project.
+        environ: the environment, with `.env` merged in; a tool gets only the variables that it names.
+        settings: `runtime` of compozy.yaml.
+        closed: files that no tool can read or write, such as the database.
+    """
+
+    root: Path
+    environ: Mapping[str, str] = field(repr=False)
+    settings: RuntimeSettings = RuntimeSettings()
+    closed: frozenset[Path] = frozenset()
+
+
+class Tool(Protocol):
+    """A tool, ready to be called."""
+
+    async def describe(self) -> ToolSpec:
+        """Return what the model is told.
+
+        Raises:
+            ToolError: the tool cannot be used; the message says why.
+        """
+        ...
+
+    async def call(self, call: ToolCall) -> ToolResult:
+        """Call the tool. A failure is a result, not an error."""
+        ...
+
+
+def _retry(_: ToolConfig) -> Effect:
+    return "retry"
+
+
+def _never(_: ToolConfig) -> Approval:
+    return "never"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolKind:
+    """A kind of tool. `name`, `module` and `matches` are required.
+
+    Attributes:
+        name: name of the kind, for people.
+        module: module with `new_tool`, a function from a `ToolConfig` and a `ToolHome` to a `Tool`. It is imported when
+            a tool of the kind is first used.
+        matches: whether a configuration is one of this kind; exactly one kind matches.
+        effect: default of `effect`.
+        approve: default of `approve`.
+    """
+
+    name: str
+    module: str
+    matches: Callable[[ToolConfig], bool]
+    effect: Callable[[ToolConfig], Effect] = _retry
+    approve: Callable[[ToolConfig], Approval] = _never
+
+
+TOOL_KINDS: dict[str, ToolKind] = {}
+"""The registered kinds by name. Import them from `compozy.tool.registry`, which registers the built-in ones."""
+
+
+def register(*kinds: ToolKind) -> None:
+    """Add kinds of tools."""
+    TOOL_KINDS.update({kind.name: kind for kind in kinds})
+
+
+def kind_of(tool: ToolConfig) -> ToolKind | None:
+    """Return the kind of a tool, None if its configuration says neither what to run nor what to send."""
+    return next((kind for kind in TOOL_KINDS.values() if kind.matches(tool)), None)
+
+
+def effect_of(tool: ToolConfig) -> Effect:
+    """Return what a repeated call of a tool would mean."""
+    kind = kind_of(tool)
+    return tool.effect or (kind.effect(tool) if kind is not None else "once")
+
+
+def approval_of(tool: ToolConfig) -> Approval | ApprovalRule:
+    """Return which calls of a tool a person has to approve."""
+    kind = kind_of(tool)
+    return tool.approve or (kind.approve(tool) if kind is not None else "never")
+
+
+class _NewTool(Protocol):
+    def __call__(self, config: ToolConfig, home: ToolHome, /) -> Tool: ...
+
+
+def new_tool(config: ToolConfig, home: ToolHome) -> Tool:
+    """Return the tool that a configuration describes; it has a kind.
+
+    Raises:
+        ToolError: a package that it needs is not installed.
+    """
+    kind = kind_of(config)
+    assert kind is not None, config.id  # noqa: S101 - checked when the project is validated
+    return cast("_NewTool", import_module(kind.module).new_tool)(config, home)

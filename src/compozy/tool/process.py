@@ -1,0 +1,194 @@
+"""Processes of tools: one JSON request in, one JSON answer out, and nothing that is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import structlog
+
+from compozy.jsoninput import parse_json
+from compozy.tool.kind import ToolResult
+
+_log = structlog.get_logger(__name__)
+
+_MAX_LOG = 64 * 1024
+_GRACE_S = 0.5
+_MARK = "COMPOZY_TOOL_PROCESS"
+_PROC = Path("/proc")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessLimits:
+    """What a process can use: bytes of memory and of output, seconds of processor and of time."""
+
+    memory: int
+    cpu_s: float
+    output: int
+    timeout_s: float
+
+
+async def run_worker(
+    command: Sequence[str],
+    request: Mapping[str, Any],
+    *,
+    limits: ProcessLimits,
+    environment: Mapping[str, str],
+    cwd: Path,
+    name: str,
+) -> ToolResult:
+    """Send `request` to a new process, and return what it answers: `{"ok": value}` or `{"error": text}`.
+
+    The process is the first of a group of its own. At the end of the call or of the time limit, the group is killed,
+    and every process that carries the mark of this call in its environment.
+
+    Args:
+        command: the program; it reads `compozy.tool.python_worker` for the protocol.
+        request: JSON; `fd`, `memory` and `cpu` are added.
+        limits: limits of the call.
+        environment: all variables of the process.
+        cwd: folder in which it starts.
+        name: the tool, for the log.
+    """
+    read_end, write_end = os.pipe()
+    mark = os.urandom(12).hex()
+    try:
+        child = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            pass_fds=(write_end,),
+            start_new_session=True,
+            env={**environment, _MARK: mark},
+            cwd=cwd,
+        )
+    except OSError as error:
+        os.close(read_end)
+        return ToolResult(outcome="failed", content=f"the tool cannot be started: {error.strerror}")
+    finally:
+        os.close(write_end)
+    sent = {**request, "fd": write_end, "memory": limits.memory, "cpu": max(1, round(limits.cpu_s))}
+    try:
+        async with _reading(read_end) as answer:
+            return await _answer_of(child, answer, sent, limits, name)
+    finally:
+        await _end(child, mark)
+
+
+async def _answer_of(
+    child: asyncio.subprocess.Process,
+    answer: asyncio.StreamReader,
+    request: Mapping[str, Any],
+    limits: ProcessLimits,
+    name: str,
+) -> ToolResult:
+    logging = asyncio.create_task(_log_lines(child, name))
+    try:
+        async with asyncio.timeout(limits.timeout_s):
+            assert child.stdin is not None  # noqa: S101 - a pipe, see above
+            with suppress(BrokenPipeError, ConnectionResetError):
+                child.stdin.write(json.dumps(request).encode() + b"\n")
+                await child.stdin.drain()
+            text = await _read(answer, limits.output)
+            if text is None:
+                return ToolResult(outcome="failed", content=f"the result is larger than {limits.output} bytes")
+            if not text:
+                return ToolResult(outcome="failed", content=_words_of_end(await child.wait(), limits))
+    except TimeoutError:
+        with suppress(ProcessLookupError):
+            child.send_signal(signal.SIGTERM)
+        await asyncio.wait({asyncio.create_task(child.wait())}, timeout=_GRACE_S)
+        return ToolResult(outcome="unknown", content=f"the tool did not end within {limits.timeout_s:g} s")
+    finally:
+        logging.cancel()
+        await asyncio.gather(logging, return_exceptions=True)
+    return await asyncio.to_thread(_read_answer, text)
+
+
+def _read_answer(text: bytes) -> ToolResult:
+    try:
+        answer = cast("dict[str, Any]", parse_json(text.decode()))
+    except ValueError as error:
+        return ToolResult(outcome="failed", content=f"the tool did not answer with JSON: {error}")
+    if "error" in answer:
+        return ToolResult(outcome="failed", content=str(answer["error"]))
+    return ToolResult(outcome="ok", content=answer.get("ok"))
+
+
+def _words_of_end(status: int, limits: ProcessLimits) -> str:
+    if status == -signal.SIGXCPU or status == -signal.SIGKILL:
+        return f"the tool was killed: it needs more than {limits.cpu_s:g} s of processor time or too much memory"
+    if status < 0:
+        return f"the tool was ended by {signal.Signals(-status).name} before it answered"
+    return f"the tool ended with exit code {status} before it answered"
+
+
+async def _read(stream: asyncio.StreamReader, limit: int) -> bytes | None:
+    """Return the first line of a stream, None if it has more than `limit` bytes.
+
+    The end of the stream is not waited for: a process that the tool started can hold it open.
+    """
+    data = bytearray()
+    while block := await stream.read(65536):
+        data += block
+        if len(data) > limit:
+            return None
+        if block.endswith(b"\n"):
+            break
+    return bytes(data)
+
+
+async def _log_lines(child: asyncio.subprocess.Process, name: str) -> None:
+    assert child.stderr is not None  # noqa: S101 - a pipe, see above
+    size = 0
+    while block := await child.stderr.read(8192):
+        # Read to its end in any case, or the tool would wait for somebody to read.
+        if size < _MAX_LOG:
+            for line in block[: _MAX_LOG - size].decode(errors="replace").splitlines():
+                _log.info("output of a tool", tool=name, line=line)
+        size += len(block)
+
+
+@asynccontextmanager
+async def _reading(descriptor: int) -> AsyncGenerator[asyncio.StreamReader, None]:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    pipe = os.fdopen(descriptor, "rb")
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+    try:
+        yield reader
+    finally:
+        transport.close()
+
+
+async def _end(child: asyncio.subprocess.Process, mark: str) -> None:
+    """Kill the process with its group, and those of its descendants that left the group."""
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    await asyncio.shield(child.wait())
+    if _PROC.is_dir():
+        await asyncio.shield(asyncio.to_thread(_kill_marked, f"{_MARK}={mark}".encode()))
+
+
+def _kill_marked(mark: bytes) -> None:
+    """Kill every process with `mark` in its environment, until none is left."""
+    own = os.getpid()
+    for _ in range(10):
+        found = False
+        for folder in _PROC.iterdir():
+            if not folder.name.isdigit() or int(folder.name) == own:
+                continue
+            with suppress(OSError):
+                if mark in (folder / "environ").read_bytes().split(b"\0"):
+                    os.kill(int(folder.name), signal.SIGKILL)
+                    found = True
+        if not found:
+            return
