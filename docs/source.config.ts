@@ -46,7 +46,7 @@ const navigation = [
   },
   {
     title: 'Agents',
-    pages: ['agents/overview', 'agents/shared', 'agents/providers'],
+    pages: ['agents/overview', 'agents/shared', 'agents/tools', 'agents/providers'],
   },
   {
     title: 'Knowledge bases',

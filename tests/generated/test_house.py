@@ -55,7 +55,7 @@ def dotted(node: ast.expr) -> str:
 # Generated files.
 
 
-@pytest.mark.parametrize("kind", ["project", "workflow", "agent", "task", "export", "bench"])
+@pytest.mark.parametrize("kind", ["project", "workflow", "agent", "task", "tool", "export", "bench"])
 def test_the_schemas_are_what_the_command_prints(kind: str) -> None:
     name = "compozy" if kind == "project" else kind
     known = {f"{name}.schema.json": found for name, found in (("export", export_schema()), ("bench", bench_schema()))}

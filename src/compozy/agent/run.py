@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from compozy.agent.answer import AnswerSchema
@@ -65,7 +65,7 @@ class AgentRequest:
     prompt: str
     instructions: str | None = None
     output_schema: Mapping[str, Any] | None = None
-    rules: ToolRules = ToolRules()
+    rules: ToolRules = field(default_factory=ToolRules)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from pydantic_ai.messages import ToolCallPart, ToolReturnPart
 from pydantic_ai.tools import ToolDefinition
 
 from compozy.agent.settings import ToolRules
+from compozy.agent.steps import tool_step
 from compozy.clock import monotonic_s
 from compozy.errors import ToolError
 from compozy.expression import evaluate_condition
@@ -155,7 +156,7 @@ class ToolBelt:
         """
         returns: list[ToolReturnPart] = []
         for batch in self._batches(list(enumerate(calls))):
-            bodies = [partial(self._call, call, f"{self._steps.path}.tool.{request}.{index}") for index, call in batch]
+            bodies = [partial(self._call, call, request, index) for index, call in batch]
             returns += await self._steps.gather(bodies, self._rules.max_concurrent)
         for call, result in zip(calls, returns, strict=True):
             self._check_progress(call, result)
@@ -172,8 +173,9 @@ class ToolBelt:
                 groups[-1].append((index, call))
         return [group for group in groups if group]
 
-    async def _call(self, call: ToolCallPart, step: str) -> ToolReturnPart:
+    async def _call(self, call: ToolCallPart, request: int, index: int) -> ToolReturnPart:
         name = call.tool_name
+        step = tool_step(self._steps.path, request, index, name)
         tool = self._tools.get(name)
         if tool is None:
             hint = suggest(name, self._tools) or f"the tools are {', '.join(self._tools) or 'none'}"
@@ -185,11 +187,11 @@ class ToolBelt:
             arguments = _arguments_of(call)
         except ValueError as error:
             return _returned(call, ToolResult(outcome="failed", content=f"the arguments are not JSON: {error}"))
-        return _returned(call, await self._fit_and_run(tool, arguments, f"{step}.{name}"))
+        return _returned(call, await self._fit_and_run(tool, arguments, step))
 
     async def call_one(self, name: str, arguments: Mapping[str, Any], number: int) -> ToolResult:
         """Call a tool without a model; `number` counts the calls of the task, which names the step."""
-        return await self._fit_and_run(self._tools[name], arguments, f"{self._steps.path}.tool.{number}.0.{name}")
+        return await self._fit_and_run(self._tools[name], arguments, tool_step(self._steps.path, number, 0, name))
 
     async def _fit_and_run(self, tool: OfferedTool, arguments: Mapping[str, Any], step: str) -> ToolResult:
         given, problems = await fit_value(dict(tool.spec.schema), {**(tool.config.with_ or {}), **arguments})
@@ -346,7 +348,7 @@ def _digest(text: str) -> str:
 def _no_progress(name: str, words: str) -> ToolError:
     return ToolError(
         f"the model makes no progress: the tool {name!r} {words}",
-        hint="look at the arguments and results in the execution, and improve the description of the tool or the prompt",
+        hint="read the calls in the execution, and improve the description of the tool or the prompt",
         details={"tool": name},
     )
 

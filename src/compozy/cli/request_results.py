@@ -11,6 +11,7 @@ from compozy.cli.output import json_text, paint, print_line
 
 # A longer result is printed key by key.
 _MAX_LINE = 120
+_MAX_CALL = 300
 
 
 def print_requests(requests: Sequence[Document]) -> None:
@@ -25,10 +26,28 @@ def print_requests(requests: Sequence[Document]) -> None:
         if request["number"] == 1:
             _print_text("instructions", request["instructions"])
             _print_text("prompt", request["prompt"])
-        _print_text("answer", request["answer"])
+        if request["answer"] or not request["tool_calls"]:
+            _print_text("answer", request["answer"])
+        for call in request["tool_calls"]:
+            _print_call(call)
         if request["error"]:
             _print_text("error", request["error"].get("message"))
     print_line()
+
+
+def _print_call(call: Document) -> None:
+    arguments = call["arguments"] if isinstance(call["arguments"], str) else json_text(call["arguments"] or {})
+    print_line(f"  call of {call['tool']} with {_cut(arguments)}")
+    if call["outcome"] is None:
+        print_line("    refused before it began")
+        return
+    result = call["result"] if isinstance(call["result"], str) else json_text(call["result"])
+    print_line(f"    {call['outcome']} after {call['duration_ms']} ms: {_cut(result)}")
+
+
+def _cut(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _MAX_CALL else f"{line[:_MAX_CALL]}... ({len(text)} characters)"
 
 
 def _print_text(name: str, text: str | None) -> None:

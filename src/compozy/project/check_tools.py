@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -29,7 +29,6 @@ from compozy.tool.kinds.built_in import BUILT_IN
 from compozy.tool.registry import kind_of
 
 _CHOICES = ("auto", "none", "required")
-_DEFINED_WITHOUT_ID = "a tool is called by its ID"
 
 
 def check_tool(node: MappingNode, root: Path) -> Iterator[Diagnostic]:
@@ -85,43 +84,48 @@ def check_task_tools(task: TaskOutline, root: Path) -> Iterator[Diagnostic]:
     single = child(task.node, "tool")
     if isinstance(single, MappingNode):
         yield from check_tool(single, root)
-        for key in ("prompt", "action", "agent", "tools"):
-            if task.node.entry(key) is not None:
-                message = f"task {task.id!r} has both `tool` and `{key}`"
-                hint = "`tool` calls a tool without a model; for a model that calls tools write `tools`"
-                yield Diagnostic(location=key_place_at(task.node, ("tool",)), message=message, hint=hint, code="task")
+        yield from _check_alone(task)
         return
-    agent = child(task.node, "agent")
-    tools = dict(_tools_of(agent)) if isinstance(agent, MappingNode) else {}
-    tools |= dict(_tools_of(task.node))
+    tools = _offered_by(task)
     if tools and not task.has_prompt:
         message = f"task {task.id!r} has tools, but no prompt"
         hint = "add a `prompt`; to call one tool without a model write `tool: <id>`"
         yield Diagnostic(location=key_place_at(task.node, ("tools",)), message=message, hint=hint, code="task")
-    for where in (task.node, agent):
+    yield from _check_names(task, tools)
+
+
+def _check_alone(task: TaskOutline) -> Iterator[Diagnostic]:
+    for key in ("prompt", "action", "agent", "tools"):
+        if task.node.entry(key) is not None:
+            message = f"task {task.id!r} has both `tool` and `{key}`"
+            hint = "`tool` calls a tool without a model; for a model that calls tools write `tools`"
+            yield Diagnostic(location=key_place_at(task.node, ("tool",)), message=message, hint=hint, code="task")
+
+
+def _check_names(task: TaskOutline, tools: Mapping[str, MappingNode]) -> Iterator[Diagnostic]:
+    known = [*_CHOICES, *tools]
+    for where in (task.node, child(task.node, "agent")):
         choice = child(where, "tool_choice") if isinstance(where, MappingNode) else None
-        if isinstance(choice, ScalarNode) and choice.text not in {*_CHOICES, *tools}:
+        if isinstance(choice, ScalarNode) and choice.text not in known:
             message = f"tool_choice: {choice.text!r} is not one of the tools"
-            hint = suggest(choice.text, [*_CHOICES, *tools]) or f"write one of {', '.join([*_CHOICES, *tools])}"
+            hint = suggest(choice.text, known) or f"write one of {', '.join(known)}"
             yield Diagnostic(location=choice.place, message=message, hint=hint, code="reference")
     for tool in tools.values():
         check = child(tool, "check")
         if isinstance(check, ScalarNode) and check.text not in tools:
             message = f"check: {check.text!r} is not one of the tools of task {task.id!r}"
-            yield Diagnostic(
-                location=check.place,
-                message=message,
-                hint=suggest(check.text, tools) or "add it to `tools`",
-                code="reference",
-            )
+            hint = suggest(check.text, tools) or "add it to `tools`"
+            yield Diagnostic(location=check.place, message=message, hint=hint, code="reference")
+
+
+def _offered_by(task: TaskOutline) -> dict[str, MappingNode]:
+    nodes = (child(task.node, "agent"), task.node)
+    return {name: tool for node in nodes if isinstance(node, MappingNode) for name, tool in _tools_of(node)}
 
 
 def once_tools(task: TaskOutline) -> list[str]:
     """Return the IDs of the tools of a task whose calls are never repeated."""
-    agent = child(task.node, "agent")
-    nodes = [node for node in (task.node, agent) if isinstance(node, MappingNode)]
-    tools = {name: tool for node in nodes for name, tool in _tools_of(node)}
-    read = {name: _read(tool) for name, tool in tools.items()}
+    read = {name: _read(tool) for name, tool in _offered_by(task).items()}
     return [name for name, tool in read.items() if tool is not None and effect_of(tool) == "once"]
 
 
@@ -180,11 +184,9 @@ def _check_condition(node: MappingNode) -> Iterator[Diagnostic]:
     if not isinstance(when, ScalarNode) or not isinstance(when.value, str):
         return
     try:
-        expression = compile_expression(when.text, locate=when.locate)
+        compile_expression(when.text, locate=when.locate)
     except ExpressionSyntaxError as error:
         yield Diagnostic(location=error.location or when.place, message=error.message, hint=error.hint, code=error.code)
-        return
-    del expression
 
 
 def _fault(node: MappingNode, path: NodePath, message: str, hint: str) -> Diagnostic:

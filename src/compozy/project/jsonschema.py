@@ -11,12 +11,14 @@ from compozy.config.shape import keys_of_field
 from compozy.project.file import ProjectFile
 from compozy.project.resource_kinds import REFERENCE
 from compozy.task.registry import DEFAULT_KIND, KINDS
+from compozy.tool.config import ToolResource
 from compozy.workflow.config import WorkflowConfig
 
 PROJECT_SCHEMA_NAME = "compozy.schema.json"
 WORKFLOW_SCHEMA_NAME = "workflow.schema.json"
 AGENT_SCHEMA_NAME = "agent.schema.json"
 TASK_SCHEMA_NAME = "task.schema.json"
+TOOL_SCHEMA_NAME = "tool.schema.json"
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _INTERPOLATION: dict[str, Any] = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}"}
@@ -37,6 +39,11 @@ def workflow_schema() -> dict[str, Any]:
 def agent_schema() -> dict[str, Any]:
     """Return the schema of the file of a shared agent."""
     return _schema_of(AgentResource, "Compozy agent")
+
+
+def tool_schema() -> dict[str, Any]:
+    """Return the schema of the file of a shared tool."""
+    return _schema_of(ToolResource, "Compozy tool")
 
 
 def task_schema() -> dict[str, Any]:
@@ -97,6 +104,7 @@ def editor_schemas() -> dict[str, dict[str, Any]]:
         WORKFLOW_SCHEMA_NAME: workflow_schema(),
         AGENT_SCHEMA_NAME: agent_schema(),
         TASK_SCHEMA_NAME: task_schema(),
+        TOOL_SCHEMA_NAME: tool_schema(),
     }
 
 

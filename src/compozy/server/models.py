@@ -179,6 +179,18 @@ class ExecutionDetail(ExecutionInfo):
     tasks: list[TaskInfo]
 
 
+class ToolCallInfo(BaseModel):
+    """One call of a tool, and what it gave."""
+
+    tool: str
+    arguments: Any = Field(description="What the model called it with.")
+    outcome: str | None = Field(
+        description="`ok`, `failed`, `unknown` or `denied`; null if the call was refused before it began."
+    )
+    result: Any = Field(description="What the model got.")
+    duration_ms: int | None
+
+
 class ModelRequestInfo(BaseModel):
     """One request to a model, and its answer."""
 
@@ -189,6 +201,7 @@ class ModelRequestInfo(BaseModel):
     instructions: str | None = Field(description="Instructions of the agent.")
     prompt: str | None = Field(description="Prompt of the task. Later requests also hold the answers before them.")
     answer: str | None = Field(description="Text of the answer, null if the request failed.")
+    tool_calls: list[ToolCallInfo]
     finish_reason: str | None
     input_tokens: int
     output_tokens: int

@@ -76,7 +76,7 @@ class ToolHome:
 
     root: Path
     environ: Mapping[str, str] = field(repr=False)
-    settings: RuntimeSettings = RuntimeSettings()
+    settings: RuntimeSettings = field(default_factory=RuntimeSettings)
     closed: frozenset[Path] = frozenset()
 
 

@@ -23,6 +23,7 @@ _MAX_LOG = 64 * 1024
 _GRACE_S = 0.5
 _MARK = "COMPOZY_TOOL_PROCESS"
 _PROC = Path("/proc")
+_HAS_PROC = _PROC.is_dir()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +175,7 @@ async def _end(child: asyncio.subprocess.Process, mark: str) -> None:
     with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     await asyncio.shield(child.wait())
-    if _PROC.is_dir():
+    if _HAS_PROC:
         await asyncio.shield(asyncio.to_thread(_kill_marked, f"{_MARK}={mark}".encode()))
 
 

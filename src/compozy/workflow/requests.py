@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from compozy.agent.steps import path_of_request
+from compozy.agent.steps import path_of_request, tool_step
 from compozy.database.database import Database
 from compozy.database.tasks import TaskState, list_tasks
 from compozy.durable.journal import has_journal
@@ -16,7 +17,8 @@ def list_requests(database: Database, execution_id: str) -> list[dict[str, Any]]
     """Return the recorded model requests of a run, in the order in which they were recorded.
 
     `prompt` and `instructions` are those of the task. After an answer that does not fit the task's schema, the model
-    is asked again with that answer and its problems; `number` counts the requests of a task from 1.
+    is asked again with that answer and its problems; `number` counts the requests of a task from 1. `tool_calls` are
+    the calls that an answer asked for, with what they gave.
 
     Raises:
         DatabaseError: the database refused, or the journal holds a step that Compozy did not write.
@@ -27,17 +29,21 @@ def list_requests(database: Database, execution_id: str) -> list[dict[str, Any]]
         tasks = {task.path: task for task in list_tasks(connection, execution_id)}
     numbers: Counter[str] = Counter()
     documents: list[dict[str, Any]] = []
-    for recorded in sorted(load_recorded(database, execution_id), key=lambda step: step.function_id):
+    steps = sorted(load_recorded(database, execution_id), key=lambda step: step.function_id)
+    results = {step.name: step.output for step in steps}
+    for recorded in steps:
         path = path_of_request(recorded.name)
         if path is None:
             continue
         numbers[path] += 1
         outcome: dict[str, Any] = recorded.output or {}
-        documents.append(_document(path, numbers[path], tasks.get(path), outcome))
+        documents.append(_document(path, numbers[path], tasks.get(path), outcome, results))
     return documents
 
 
-def _document(path: str, number: int, task: TaskState | None, outcome: dict[str, Any]) -> dict[str, Any]:
+def _document(
+    path: str, number: int, task: TaskState | None, outcome: dict[str, Any], results: Mapping[str, Any]
+) -> dict[str, Any]:
     shown: dict[str, Any] = (task.input if task is not None else None) or {}
     value: dict[str, Any] = outcome.get("value") or {}
     response: dict[str, Any] = value.get("response") or {}
@@ -52,11 +58,27 @@ def _document(path: str, number: int, task: TaskState | None, outcome: dict[str,
         "instructions": shown.get("instructions"),
         "prompt": shown.get("prompt"),
         "answer": _text(response) if response else None,
+        "tool_calls": list(_calls(response, path, number - 1, results)),
         "finish_reason": response.get("finish_reason"),
         "input_tokens": usage.get("input_tokens", 0),
         "output_tokens": usage.get("output_tokens", 0),
         "error": error or None,
     }
+
+
+def _calls(response: dict[str, Any], path: str, request: int, results: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the calls of an answer; one without an `outcome` was refused before it began, or is not recorded yet."""
+    parts: list[dict[str, Any]] = response.get("parts") or []
+    for index, part in enumerate(part for part in parts if part.get("part_kind") == "tool-call"):
+        name = str(part.get("tool_name"))
+        recorded: dict[str, Any] = (results.get(tool_step(path, request, index, name)) or {}).get("value") or {}
+        yield {
+            "tool": name,
+            "arguments": part.get("args"),
+            "outcome": recorded.get("outcome"),
+            "result": recorded.get("content"),
+            "duration_ms": recorded.get("duration_ms"),
+        }
 
 
 def _text(response: dict[str, Any]) -> str:

@@ -82,6 +82,7 @@ _RELATED: dict[str, tuple[tuple[str, str], ...]] = {
         ("troubleshooting", "/docs/troubleshooting/workflows#cannot-be-reached"),
         ("limits, timeouts and retries", "/docs/agents/providers#limits-timeouts-and-retries"),
     ),
+    "tool": (("tools", "/docs/agents/tools"),),
     "children_failed": (("parallel tasks", "/docs/workflows/parallel"),),
     "items": (("collections", "/docs/workflows/collection"),),
     "task_timeout": (("tasks", "/docs/workflows/tasks"),),

@@ -12,6 +12,7 @@ from compozy.schema.resource import SchemaResource
 from compozy.task.kinds.signal import SignalConfig
 from compozy.task.options import RetryPolicy, RunOptions, TaskBase, Transition
 from compozy.task.registry import DEFAULT_KIND, KINDS
+from compozy.tool.config import ApprovalRule, HttpRequest, ToolConfig, ToolLimits, ToolResource
 from compozy.workflow.config import WorkflowConfig, WorkflowOptions
 from tests.generated.pages.markdown import front, prose
 from tests.generated.pages.models import key_line, keys_of, models_in
@@ -48,6 +49,11 @@ PARTS: dict[str, type[BaseModel]] = {
     "models of a fallback": FallbackModel,
     "knowledge": KnowledgeBinding,
     "signal of a signal task": SignalConfig,
+    "tools": ToolConfig,
+    "tools of a workflow": ToolResource,
+    "http of a tool": HttpRequest,
+    "approve of a tool": ApprovalRule,
+    "limits of a tool": ToolLimits,
 }
 """Heading -> the model of what tasks and workflows hold; a test compares them with all models."""
 
@@ -67,6 +73,11 @@ _PURPOSES = {
     "models of a fallback": "A model: the ID of a provider, `provider:model`, or a map with these keys.",
     "knowledge": "A list; each entry is a [knowledge base](/docs/knowledge-bases/overview) and its search settings.",
     "signal of a signal task": "The signal to send.",
+    "tools": "Tools of an agent or a task: IDs, or maps with these keys. Guide: [tools](/docs/agents/tools).",
+    "tools of a workflow": "A list of tools of this workflow, with the keys of `tools/*.yaml`.",
+    "http of a tool": "The request that an HTTP tool sends.",
+    "approve of a tool": "Which calls wait for an approval, and for how long.",
+    "limits of a tool": "What one call of a tool can use.",
 }
 
 
