@@ -25,6 +25,7 @@ FILES: dict[str, Callable[[Fence, Path], list[str]]] = {
     "yaml fragment": check_fragment,
     "yaml compose": lambda fence, _folder: check_parses(fence),
     "yaml github": lambda fence, _folder: check_parses(fence),
+    "python": lambda fence, _folder: _check_python(fence),
 }
 # Nothing is to be checked in these: output without its command, templates of pages.
 FREE = ("text", "markdown")
@@ -59,6 +60,12 @@ def test_files(path: Path, tmp_path: Path) -> None:
     for index, fence in enumerate(fences):
         folder = tmp_path / str(fence.line)
         folder.mkdir()
+        for file in fences if fence.kind == "yaml resource" else ():
+            # Tools name them.
+            if file.kind == "python" and "title" in file.meta:
+                path_of = folder / file.meta["title"]
+                path_of.parent.mkdir(parents=True, exist_ok=True)
+                path_of.write_text(file.text)
         if fence.kind in FILES:
             found = FILES[fence.kind](fence, folder)
         elif fence.kind == "yaml wrong":
@@ -123,11 +130,19 @@ def require_local_model() -> None:
 def _run_page(page: Page, session: Session) -> list[str]:
     faults: list[str] = []
     for fence in page.fences:
-        if fence.kind in {"yaml project", "yaml workflow", "yaml resource"} and "title" in fence.meta:
+        if fence.kind in {"yaml project", "yaml workflow", "yaml resource", "python"} and "title" in fence.meta:
             session.write(fence.meta["title"], fence.text)
         elif fence.kind in CONSOLES and "norun" not in fence.meta:
             faults += session.run(fence)
     return faults
+
+
+def _check_python(fence: Fence) -> list[str]:
+    try:
+        compile(fence.text, fence.place, "exec")
+    except SyntaxError as error:
+        return [f"it is not Python: {error}"]
+    return []
 
 
 def _check_json(fence: Fence) -> list[str]:

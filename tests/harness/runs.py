@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import textwrap
 from collections import Counter
@@ -10,10 +11,20 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from pydantic_ai.messages import FinishReason, ModelMessage, ModelRequest, ModelResponse, TextPart, UserPromptPart
+from pydantic_ai.messages import (
+    FinishReason,
+    ModelMessage,
+    ModelRequest,
+    ModelResponse,
+    TextPart,
+    ToolCallPart,
+    ToolReturnPart,
+    UserPromptPart,
+)
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 from pydantic_ai.usage import RequestUsage
 
@@ -33,13 +44,14 @@ from compozy.model.catalog import ModelCatalog, ResolvedModel
 from compozy.project.check_templates import check_templates
 from compozy.project.check_workflows import check_workflows
 from compozy.project.outline import ProjectOutline, WorkflowOutline, task_list_of
+from compozy.tool.kind import ToolHome
 from compozy.workflow.config import WorkflowConfig
 from compozy.workflow.execute import WorkflowExecutor
 from compozy.workflow.start import prepare_run, start_run
 from tests.harness.databases import journal_table
 
 Document = dict[str, Any]
-_ORDER = re.compile(r"(?P<verb>fail|hang|slow|json|cut)(?: (?P<number>[\d.]+))?: (?P<rest>.*)", re.DOTALL)
+_ORDER = re.compile(r"(?P<verb>fail|hang|slow|json|cut|tools)(?: (?P<number>[\d.]+))?: (?P<rest>.*)", re.DOTALL)
 _LONG_S = 60.0
 
 
@@ -53,10 +65,12 @@ class Answers(ModelCatalog):
     | `slow 0.2: x` | after 0.2 s |
     | `json: {...}` | the JSON |
     | `cut: x` | `re: cut: x`, ended by the limit of tokens |
+    | `tools: [[{tool: ..., arguments: ...}]]` | the calls of each round, a JSON list, then their results as JSON |
 
     Attributes:
         asked: every prompt that came, in order.
         answered: those that an answer was given to.
+        offered: names of the tools of each request.
         hung_up: those whose request was canceled.
     """
 
@@ -65,6 +79,8 @@ class Answers(ModelCatalog):
         self.asked: list[str] = []
         self.answered: list[str] = []
         self.hung_up: list[str] = []
+        self.offered: list[list[str]] = []
+        self.choices: list[Any] = []
         self._function = FunctionModel(self._reply, model_name="m")
 
     def load(self) -> None:
@@ -74,9 +90,19 @@ class Answers(ModelCatalog):
         """Return the one model that there is."""
         return ResolvedModel(model=self._function, provider_id=llm or "p", provider_type="scripted", model_name="m")
 
-    async def _reply(self, messages: list[ModelMessage], _: AgentInfo) -> ModelResponse:
+    async def _reply(self, messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         prompt = _prompt_of(messages)
         self.asked.append(prompt)
+        self.offered.append([tool.name for tool in info.function_tools])
+        self.choices.append((info.model_settings or {}).get("tool_choice"))
+        if prompt.startswith("tools: ") and self.choices[-1] != "none":
+            rounds = sum(isinstance(message, ModelResponse) for message in messages)
+            wanted: list[list[dict[str, Any]]] = json.loads(prompt.removeprefix("tools: "))
+            if rounds < len(wanted):
+                self.answered.append(prompt)
+                return _calling(wanted[rounds], rounds)
+            self.answered.append(prompt)
+            return ModelResponse(parts=[TextPart(json.dumps(_results_in(messages)))], finish_reason="stop")
         try:
             text = await self._answer(prompt)
         except asyncio.CancelledError:
@@ -170,7 +196,10 @@ class Ran:
 class Flows:
     """Runs workflows on `database`."""
 
-    def __init__(self, database: Database, runtime: Runtime, answers: Answers, watch: Watch) -> None:
+    def __init__(
+        self, database: Database, runtime: Runtime, answers: Answers, watch: Watch, root: Path = Path()
+    ) -> None:
+        self.root = root
         self.database = database
         self.runtime = runtime
         self.answers = answers
@@ -178,7 +207,7 @@ class Flows:
 
     async def start(self, workflow: str | Document, given: Any = None, **more: Any) -> str:
         """Accept a run of `workflow`, YAML or a document, and return its id."""
-        document = read_workflow(workflow) if isinstance(workflow, str) else workflow
+        document = read_workflow(workflow, self.root) if isinstance(workflow, str) else workflow
         config = WorkflowConfig.model_validate({"id": "w", **document})
         definition = {"workflow": config.model_dump(mode="json", by_alias=True, exclude_unset=True)}
         new = prepare_run(config, definition, given, **more)
@@ -224,21 +253,26 @@ class Flows:
 
 @asynccontextmanager
 async def flowing(
-    database: Database, *, answers: Answers | None = None, watch: Watch | None = None, max_concurrent: int = 10
+    database: Database,
+    *,
+    answers: Answers | None = None,
+    watch: Watch | None = None,
+    max_concurrent: int = 10,
+    tools: ToolHome | None = None,
 ) -> AsyncGenerator[Flows, None]:
     """Execute runs on `database` for as long as the block lasts."""
     answers, watch = answers or Answers(), watch or Watch()
     watch.database = database
-    executor = WorkflowExecutor(database=database, catalog=answers, project="demo", report=watch)
+    executor = WorkflowExecutor(database=database, catalog=answers, project="demo", report=watch, tools=tools)
     runtime = Runtime(database, execute=executor.execute, max_concurrent=max_concurrent, role="run")
     await runtime.start()
     try:
-        yield Flows(database, runtime, answers, watch)
+        yield Flows(database, runtime, answers, watch, tools.root if tools is not None else Path())
     finally:
         await runtime.stop()
 
 
-def read_workflow(text: str) -> Document:
+def read_workflow(text: str, root: Path = Path()) -> Document:
     """Return a workflow that is written without its id, once the checks of a project have found no fault in it."""
     parsed = parse_yaml(f"id: w\n{textwrap.dedent(text)}".encode(), file="w.yaml")
     node = parsed.node
@@ -246,7 +280,12 @@ def read_workflow(text: str) -> Document:
     assert isinstance(node, MappingNode)
     outline = WorkflowOutline(id="w", file="w.yaml", node=node, list=task_list_of(node))
     project = ProjectOutline(
-        knows_providers=False, binds_knowledge=False, max_nesting_depth=20, providers=(), workflows=(outline,)
+        knows_providers=False,
+        binds_knowledge=False,
+        max_nesting_depth=20,
+        providers=(),
+        workflows=(outline,),
+        root=root,
     )
     assert [*check_workflows(project), *check_templates(project)] == []
     document: Document = to_value(node)
@@ -283,6 +322,25 @@ def check_run(ran: Ran) -> None:
     for usage in ran.run.usage or ():
         told.update({key: usage[key] for key in ("input_tokens", "output_tokens", "requests")})
     assert told == counted
+
+
+def _calling(calls: list[dict[str, Any]], request: int) -> ModelResponse:
+    parts = [
+        ToolCallPart(tool_name=call["tool"], args=call.get("arguments", {}), tool_call_id=f"{request}-{number}")
+        for number, call in enumerate(calls)
+    ]
+    return ModelResponse(parts=parts, usage=RequestUsage(input_tokens=2, output_tokens=1), finish_reason="tool_call")
+
+
+def _results_in(messages: list[ModelMessage]) -> list[list[Any]]:
+    """Return name, outcome and content of each result in a conversation."""
+    return [
+        [part.tool_name, part.outcome, part.content]
+        for message in messages
+        if isinstance(message, ModelRequest)
+        for part in message.parts
+        if isinstance(part, ToolReturnPart)
+    ]
 
 
 def _prompt_of(messages: list[ModelMessage]) -> str:

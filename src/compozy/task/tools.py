@@ -158,6 +158,13 @@ class RunToolSteps:
         return hashlib.sha256(f"{self.execution_id}/{name}".encode()).hexdigest()[:24]
 
 
+def _other_arguments(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of other arguments; the call checks them again."""
+    # References would point elsewhere inside the form.
+    known = {} if "$ref" in json.dumps(schema) else dict(schema)
+    return {**known, "type": "object", "description": "Other arguments to call it with."}
+
+
 def _form(question: Question) -> dict[str, Any]:
     """Return the JSON Schema of the answer, which shows the call."""
     shown = json.dumps(question.arguments, ensure_ascii=False)
@@ -170,7 +177,7 @@ def _form(question: Question) -> dict[str, Any]:
         "properties": {
             "approve": {"type": "boolean", "description": "Whether the call begins."},
             "reason": {"type": "string", "description": "Why not; the agent reads it."},
-            "arguments": {"type": "object", "description": "Other arguments to call it with."},
+            "arguments": _other_arguments(question.tool.schema),
         },
         "required": ["approve"],
         "additionalProperties": False,

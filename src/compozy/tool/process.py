@@ -58,46 +58,51 @@ async def run_worker(
         cwd: folder in which it starts.
         name: the tool, for the log.
     """
-    read_end, write_end = os.pipe()
     mark = os.urandom(12).hex()
+    # Own pipes: those of `asyncio.subprocess` keep `wait` waiting until the last descendant has closed them.
+    request_pipe, answer_pipe, log_pipe = os.pipe(), os.pipe(), os.pipe()
+    given = (request_pipe[0], answer_pipe[1], log_pipe[1])
     try:
         child = await asyncio.create_subprocess_exec(
             *command,
-            stdin=asyncio.subprocess.PIPE,
+            stdin=request_pipe[0],
             stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-            pass_fds=(write_end,),
+            stderr=log_pipe[1],
+            pass_fds=(answer_pipe[1],),
             start_new_session=True,
             env={**environment, _MARK: mark},
             cwd=cwd,
         )
     except OSError as error:
-        os.close(read_end)
+        for descriptor in (request_pipe[1], answer_pipe[0], log_pipe[0]):
+            os.close(descriptor)
         return ToolResult(outcome="failed", content=f"the tool cannot be started: {error.strerror}")
     finally:
-        os.close(write_end)
-    sent = {**request, "fd": write_end, "memory": limits.memory, "cpu": max(1, round(limits.cpu_s))}
+        for descriptor in given:
+            os.close(descriptor)
+    cpu = max(1, round(limits.cpu_s))
+    sent = json.dumps({**request, "fd": answer_pipe[1], "memory": limits.memory, "cpu": cpu})
     try:
-        async with _reading(read_end) as answer:
-            return await _answer_of(child, answer, sent, limits, name)
+        async with _reading(answer_pipe[0]) as answer, _reading(log_pipe[0]) as lines:
+            logging = asyncio.create_task(_log_lines(lines, name))
+            # Written in a thread, which ends when the process has read or was killed.
+            writing = asyncio.create_task(asyncio.to_thread(_write, request_pipe[1], sent.encode() + b"\n"))
+            try:
+                return await _answer_of(child, answer, limits)
+            finally:
+                await _end(child, mark)
+                logging.cancel()
+                await asyncio.gather(logging, writing, return_exceptions=True)
     finally:
-        await _end(child, mark)
+        # The process takes the end of its input for the end of Compozy.
+        os.close(request_pipe[1])
 
 
 async def _answer_of(
-    child: asyncio.subprocess.Process,
-    answer: asyncio.StreamReader,
-    request: Mapping[str, Any],
-    limits: ProcessLimits,
-    name: str,
+    child: asyncio.subprocess.Process, answer: asyncio.StreamReader, limits: ProcessLimits
 ) -> ToolResult:
-    logging = asyncio.create_task(_log_lines(child, name))
     try:
         async with asyncio.timeout(limits.timeout_s):
-            assert child.stdin is not None  # noqa: S101 - a pipe, see above
-            with suppress(BrokenPipeError, ConnectionResetError):
-                child.stdin.write(json.dumps(request).encode() + b"\n")
-                await child.stdin.drain()
             text = await _read(answer, limits.output)
             if text is None:
                 return ToolResult(outcome="failed", content=f"the result is larger than {limits.output} bytes")
@@ -106,12 +111,16 @@ async def _answer_of(
     except TimeoutError:
         with suppress(ProcessLookupError):
             child.send_signal(signal.SIGTERM)
-        await asyncio.wait({asyncio.create_task(child.wait())}, timeout=_GRACE_S)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(child.wait(), _GRACE_S)
         return ToolResult(outcome="unknown", content=f"the tool did not end within {limits.timeout_s:g} s")
-    finally:
-        logging.cancel()
-        await asyncio.gather(logging, return_exceptions=True)
     return await asyncio.to_thread(_read_answer, text)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    with suppress(BrokenPipeError):
+        while data:
+            data = data[os.write(descriptor, data) :]
 
 
 def _read_answer(text: bytes) -> ToolResult:
@@ -147,10 +156,9 @@ async def _read(stream: asyncio.StreamReader, limit: int) -> bytes | None:
     return bytes(data)
 
 
-async def _log_lines(child: asyncio.subprocess.Process, name: str) -> None:
-    assert child.stderr is not None  # noqa: S101 - a pipe, see above
+async def _log_lines(lines: asyncio.StreamReader, name: str) -> None:
     size = 0
-    while block := await child.stderr.read(8192):
+    while block := await lines.read(8192):
         # Read to its end in any case, or the tool would wait for somebody to read.
         if size < _MAX_LOG:
             for line in block[: _MAX_LOG - size].decode(errors="replace").splitlines():
@@ -174,9 +182,9 @@ async def _end(child: asyncio.subprocess.Process, mark: str) -> None:
     """Kill the process with its group, and those of its descendants that left the group."""
     with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
-    await asyncio.shield(child.wait())
     if _HAS_PROC:
         await asyncio.shield(asyncio.to_thread(_kill_marked, f"{_MARK}={mark}".encode()))
+    await asyncio.shield(child.wait())
 
 
 def _kill_marked(mark: bytes) -> None:

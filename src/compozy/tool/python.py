@@ -142,7 +142,7 @@ class InProcessTool:
 
     def _answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
         where = {"file": str(self._file), "function": self._function}
-        text = python_worker.answer({**where, **request}, python_worker.Context(dict(request)))
+        text = python_worker.answer({**where, **request}, python_worker.Context(dict(request)), prints_traces=False)
         return cast("dict[str, Any]", parse_json(text))
 
 

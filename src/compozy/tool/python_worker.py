@@ -150,7 +150,7 @@ def _arguments(text: str) -> dict[str, str]:
     return found
 
 
-def answer(request: dict[str, Any], context: Context) -> str:
+def answer(request: dict[str, Any], context: Context, *, prints_traces: bool) -> str:
     """Return the JSON text that answers a request: `{"ok": value}` or `{"error": text}`."""
     try:
         function = load_function(request["file"], request["function"])
@@ -162,7 +162,8 @@ def answer(request: dict[str, Any], context: Context) -> str:
     except MemoryError:
         return json.dumps({"error": "the tool needs more memory than `limits.memory` allows"})
     except BaseException as error:  # noqa: BLE001 - whatever a tool raises is an answer to the model
-        traceback.print_exc()
+        if prints_traces:
+            traceback.print_exc()
         return json.dumps({"error": f"{type(error).__name__}: {error}"[:4000]})
 
 
@@ -174,14 +175,26 @@ def _limit(request: dict[str, Any]) -> None:
         resource.setrlimit(which, (lowest, lowest))
 
 
-def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+def _take_input() -> tuple[dict[str, Any], int]:
+    """Return the request, and the descriptor that ends with Compozy; the tool and its children get no input."""
+    line = sys.stdin.buffer.readline()
+    kept = os.dup(0)
+    os.set_inheritable(kept, False)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return json.loads(line), kept
+
+
+def _end_with_parent(kept: int) -> None:
+    while os.read(kept, 65536):
+        pass
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
 def main() -> None:
     """Answer the request on standard input."""
-    request: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
+    request, kept = _take_input()
     os.set_inheritable(request["fd"], False)
     os.dup2(2, 1)
     _limit(request)
@@ -194,8 +207,8 @@ def main() -> None:
         context.cancelled.set()
 
     signal.signal(signal.SIGTERM, cancel)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    text = answer(request, context)
+    threading.Thread(target=_end_with_parent, args=(kept,), daemon=True).start()
+    text = answer(request, context, prints_traces=True)
     with os.fdopen(request["fd"], "wb") as out:
         out.write(text.encode() + b"\n")
     sys.stderr.flush()

@@ -71,7 +71,8 @@ def _calls(response: dict[str, Any], path: str, request: int, results: Mapping[s
     parts: list[dict[str, Any]] = response.get("parts") or []
     for index, part in enumerate(part for part in parts if part.get("part_kind") == "tool-call"):
         name = str(part.get("tool_name"))
-        recorded: dict[str, Any] = (results.get(tool_step(path, request, index, name)) or {}).get("value") or {}
+        output: dict[str, Any] = results.get(tool_step(path, request, index, name)) or {}
+        recorded: dict[str, Any] = output.get("value") or {}
         yield {
             "tool": name,
             "arguments": part.get("args"),
