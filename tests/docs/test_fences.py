@@ -60,12 +60,6 @@ def test_files(path: Path, tmp_path: Path) -> None:
     for index, fence in enumerate(fences):
         folder = tmp_path / str(fence.line)
         folder.mkdir()
-        for file in fences if fence.kind == "yaml resource" else ():
-            # Tools name them.
-            if file.kind == "python" and "title" in file.meta:
-                path_of = folder / file.meta["title"]
-                path_of.parent.mkdir(parents=True, exist_ok=True)
-                path_of.write_text(file.text)
         if fence.kind in FILES:
             found = FILES[fence.kind](fence, folder)
         elif fence.kind == "yaml wrong":

@@ -66,7 +66,8 @@ def check_resource(fence: Fence, folder: Path) -> list[str]:
 
 def _write_resources(fence: Fence, folder: Path) -> None:
     for other in read_page(fence.page).fences:
-        if other.kind == "yaml resource" and "title" in other.meta:
+        # Tools name Python files.
+        if other.kind in {"yaml resource", "python"} and "title" in other.meta:
             _write(folder / other.meta["title"], other.text)
 
 

@@ -209,6 +209,8 @@ def _output_keys(reading: Reading, task: TaskOutline) -> frozenset[str] | None:
         return keys | {SOURCES} if keys is not None and task.has_prompt and has_knowledge else keys
     if task.has_prompt:
         return frozenset(TEXT_FIELDS)
+    if task.node.entry("tool") is not None:
+        return None
     maps = [node_at(task.node, ("with",)), *_given_by_others(reading, task)]
     return frozenset(entry.key for found in maps if isinstance(found, MappingNode) for entry in found.entries)
 

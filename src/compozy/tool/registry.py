@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from compozy.tool.kind import TOOL_KINDS, ToolKind, approval_of, effect_of, kind_of, new_tool, register
-from compozy.tool.kinds import built_in, http, python
+from compozy.tool.kinds import python
 
-register(built_in.KIND, http.KIND, python.KIND)
+register(python.KIND)
 
 __all__ = ["TOOL_KINDS", "ToolKind", "approval_of", "effect_of", "kind_of", "new_tool", "register"]

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from compozy.agent.steps import path_of_request, tool_step
+from compozy.agent.steps import path_of_request, request_step, tool_step
 from compozy.database.database import Database
 from compozy.database.tasks import TaskState, list_tasks
 from compozy.durable.journal import has_journal
@@ -31,19 +31,22 @@ def list_requests(database: Database, execution_id: str) -> list[dict[str, Any]]
     documents: list[dict[str, Any]] = []
     steps = sorted(load_recorded(database, execution_id), key=lambda step: step.function_id)
     results = {step.name: step.output for step in steps}
+    # Tool calls are named by the request, whichever of the models answered it.
+    requests: Counter[str] = Counter()
     for recorded in steps:
         path = path_of_request(recorded.name)
         if path is None:
             continue
         numbers[path] += 1
+        requests[path] += recorded.name == request_step(path)
         outcome: dict[str, Any] = recorded.output or {}
-        documents.append(_document(path, numbers[path], tasks.get(path), outcome, results))
+        document = _document(path, numbers[path], tasks.get(path), outcome)
+        calls = _calls(outcome, path, requests[path] - 1, results)
+        documents.append({**document, "tool_calls": list(calls)})
     return documents
 
 
-def _document(
-    path: str, number: int, task: TaskState | None, outcome: dict[str, Any], results: Mapping[str, Any]
-) -> dict[str, Any]:
+def _document(path: str, number: int, task: TaskState | None, outcome: dict[str, Any]) -> dict[str, Any]:
     shown: dict[str, Any] = (task.input if task is not None else None) or {}
     value: dict[str, Any] = outcome.get("value") or {}
     response: dict[str, Any] = value.get("response") or {}
@@ -58,7 +61,6 @@ def _document(
         "instructions": shown.get("instructions"),
         "prompt": shown.get("prompt"),
         "answer": _text(response) if response else None,
-        "tool_calls": list(_calls(response, path, number - 1, results)),
         "finish_reason": response.get("finish_reason"),
         "input_tokens": usage.get("input_tokens", 0),
         "output_tokens": usage.get("output_tokens", 0),
@@ -66,8 +68,10 @@ def _document(
     }
 
 
-def _calls(response: dict[str, Any], path: str, request: int, results: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _calls(outcome: dict[str, Any], path: str, request: int, results: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the calls of an answer; one without an `outcome` was refused before it began, or is not recorded yet."""
+    value: dict[str, Any] = outcome.get("value") or {}
+    response: dict[str, Any] = value.get("response") or {}
     parts: list[dict[str, Any]] = response.get("parts") or []
     for index, part in enumerate(part for part in parts if part.get("part_kind") == "tool-call"):
         name = str(part.get("tool_name"))
