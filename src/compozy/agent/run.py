@@ -170,8 +170,6 @@ def _checkpointed_model(request: AgentRequest, catalog: ModelCatalog, checkpoint
     )
 
 
-
-
 def _result(text: str, output: JsonValue, answers: Sequence[RecordedAnswer]) -> AgentResult:
     last, usage = answers[-1], _usage(answers)
     return AgentResult(text=text, output=output, usage=usage, fell_back_from=last.fell_back_from, reason=last.reason)
