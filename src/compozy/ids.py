@@ -35,6 +35,11 @@ def new_executor_id() -> str:
     return f"{os.getpid()}-{os.urandom(6).hex()}"
 
 
+def new_process_mark() -> str:
+    """Return what a process and its descendants carry in their environment, so that all of them are found."""
+    return os.urandom(12).hex()
+
+
 def jitter(seconds: float) -> float:
     """Return `seconds` changed by up to 20 %, so that concurrent retries spread out."""
     return seconds * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load; not a secret

@@ -30,7 +30,7 @@ from tests.generated.pages.workflow import PARTS
 from tests.generated.test_house import FILES, tree_of
 
 # Variables that are not of this program, or that only the image sets.
-_NOT_OURS = {"TERM", "LC_ALL", "PYDANTIC_DISABLE_PLUGINS", "COMPOZY_RUN_AS", "COMPOZY_HAND_OVER"}
+_NOT_OURS = {"PATH", "TERM", "LC_ALL", "PYDANTIC_DISABLE_PLUGINS", "COMPOZY_RUN_AS", "COMPOZY_HAND_OVER"}
 
 
 def _models_below(model: type[BaseModel]) -> set[type[BaseModel]]:

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import structlog
 
+from compozy.ids import new_process_mark
 from compozy.jsoninput import parse_json
 from compozy.tool.kind import ToolResult
 
@@ -58,35 +59,31 @@ async def run_worker(
         cwd: folder in which it starts.
         name: the tool, for the log.
     """
-    mark = os.urandom(12).hex()
-    # Own pipes: those of `asyncio.subprocess` keep `wait` waiting until the last descendant has closed them.
-    request_pipe, answer_pipe, log_pipe = os.pipe(), os.pipe(), os.pipe()
-    given = (request_pipe[0], answer_pipe[1], log_pipe[1])
+    pipes = _Pipes.open()
+    mark = new_process_mark()
     try:
         child = await asyncio.create_subprocess_exec(
             *command,
-            stdin=request_pipe[0],
+            stdin=pipes.request[0],
             stdout=asyncio.subprocess.DEVNULL,
-            stderr=log_pipe[1],
-            pass_fds=(answer_pipe[1],),
+            stderr=pipes.log[1],
+            pass_fds=(pipes.answer[1],),
             start_new_session=True,
             env={**environment, _MARK: mark},
             cwd=cwd,
         )
     except OSError as error:
-        for descriptor in (request_pipe[1], answer_pipe[0], log_pipe[0]):
-            os.close(descriptor)
+        pipes.close_own_ends()
         return ToolResult(outcome="failed", content=f"the tool cannot be started: {error.strerror}")
     finally:
-        for descriptor in given:
-            os.close(descriptor)
+        pipes.close_given_ends()
     cpu = max(1, round(limits.cpu_s))
-    sent = json.dumps({**request, "fd": answer_pipe[1], "memory": limits.memory, "cpu": cpu})
+    sent = json.dumps({**request, "fd": pipes.answer[1], "memory": limits.memory, "cpu": cpu})
     try:
-        async with _reading(answer_pipe[0]) as answer, _reading(log_pipe[0]) as lines:
+        async with _reading(pipes.answer[0]) as answer, _reading(pipes.log[0]) as lines:
             logging = asyncio.create_task(_log_lines(lines, name))
             # Written in a thread, which ends when the process has read or was killed.
-            writing = asyncio.create_task(asyncio.to_thread(_write, request_pipe[1], sent.encode() + b"\n"))
+            writing = asyncio.create_task(asyncio.to_thread(_write, pipes.request[1], sent.encode() + b"\n"))
             try:
                 return await _answer_of(child, answer, limits)
             finally:
@@ -95,7 +92,31 @@ async def run_worker(
                 await asyncio.gather(logging, writing, return_exceptions=True)
     finally:
         # The process takes the end of its input for the end of Compozy.
-        os.close(request_pipe[1])
+        os.close(pipes.request[1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pipes:
+    """Own pipes: those of `asyncio.subprocess` let `wait` wait until the last descendant has closed them.
+
+    Each is its end for reading and its end for writing.
+    """
+
+    request: tuple[int, int]
+    answer: tuple[int, int]
+    log: tuple[int, int]
+
+    @classmethod
+    def open(cls) -> _Pipes:
+        return cls(request=os.pipe(), answer=os.pipe(), log=os.pipe())
+
+    def close_given_ends(self) -> None:
+        for descriptor in (self.request[0], self.answer[1], self.log[1]):
+            os.close(descriptor)
+
+    def close_own_ends(self) -> None:
+        for descriptor in (self.request[1], self.answer[0], self.log[0]):
+            os.close(descriptor)
 
 
 async def _answer_of(

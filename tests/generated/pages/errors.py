@@ -113,6 +113,7 @@ DIAGNOSTIC_CODES: dict[str, str] = {
     "value": "value of the wrong type, or out of range",
     "variable": "`${VAR}` not set, or malformed",
     "env_file": "invalid line in `.env`",
+    "tool": "tool without a function or request, a missing file, a variable that is not passed to tools",
     "files": "workflow file not found, or outside the project folder",
     "resource": "file of another kind than its folder requires",
     "duplicate_id": "duplicate ID",
