@@ -62,16 +62,7 @@ async def run_worker(
     pipes = _Pipes.open()
     mark = new_process_mark()
     try:
-        child = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=pipes.request[0],
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=pipes.log[1],
-            pass_fds=(pipes.answer[1],),
-            start_new_session=True,
-            env={**environment, _MARK: mark},
-            cwd=cwd,
-        )
+        child = await _start(command, pipes, {**environment, _MARK: mark}, cwd)
     except OSError as error:
         pipes.close_own_ends()
         return ToolResult(outcome="failed", content=f"the tool cannot be started: {error.strerror}")
@@ -93,6 +84,21 @@ async def run_worker(
     finally:
         # The process takes the end of its input for the end of Compozy.
         os.close(pipes.request[1])
+
+
+async def _start(
+    command: Sequence[str], pipes: _Pipes, environment: Mapping[str, str], cwd: Path
+) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *command,
+        stdin=pipes.request[0],
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=pipes.log[1],
+        pass_fds=(pipes.answer[1],),
+        start_new_session=True,
+        env=environment,
+        cwd=cwd,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
