@@ -66,6 +66,7 @@ bench: $(VENV)/.dev ## Measure runs and tasks beside bare DBOS, templates and ve
 	$(BIN)/python -m tests.bench.thin
 	$(BIN)/python -m tests.bench.templates
 	$(BIN)/python -m tests.bench.workers
+	$(BIN)/python -m tests.bench.burst
 	$(BIN)/python -m tests.bench.retrieval
 	$(BIN)/python -m tests.bench.vectors
 	$(BIN)/python -m tests.bench.ingestion

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,7 @@ COMMAND = "run"
 
 @dataclass(frozen=True, kw_only=True)
 class App:
-    """Everything needed to execute runs of one project."""
+    """Everything needed to execute runs of one project; `database` is for those who ask, not for the runs."""
 
     project: LoadedProject
     database: Database
@@ -72,28 +72,30 @@ async def open_app(
         gc.enable()
     catalog = _catalog_of(project)
     knowledge = KnowledgeCatalog(knowledge_of(project), database)
-    runtime = Runtime(
-        database,
-        execute=_executor(project, database, catalog, knowledge, report).execute,
-        max_concurrent=project.concurrency,
-        role=role,
-        # A command waits for its run and has nothing else to execute, so suspending the run would gain nothing.
-        lays_aside=role != COMMAND,
-    )
-    left = await runtime.start()
-    try:
-        yield App(
-            project=project,
-            database=database,
-            runtime=runtime,
-            catalog=catalog,
-            knowledge=knowledge,
-            left_unfinished=left,
+    with database.for_requests() if role == SERVER else nullcontext(database) as requests:
+        runtime = Runtime(
+            database,
+            execute=_executor(project, database, catalog, knowledge, report).execute,
+            max_concurrent=project.concurrency,
+            role=role,
+            requests=requests,
+            # A command waits for its run and has nothing else to execute, so suspending the run would gain nothing.
+            lays_aside=role != COMMAND,
         )
-    finally:
-        await runtime.stop()
-        await catalog.aclose()
-        await knowledge.aclose()
+        left = await runtime.start()
+        try:
+            yield App(
+                project=project,
+                database=requests,
+                runtime=runtime,
+                catalog=catalog,
+                knowledge=knowledge,
+                left_unfinished=left,
+            )
+        finally:
+            await runtime.stop()
+            await catalog.aclose()
+            await knowledge.aclose()
 
 
 def _executor(

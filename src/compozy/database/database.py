@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import os
 from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,6 +35,9 @@ from compozy.database.sqlite import (
 from compozy.errors import DatabaseError
 
 T = TypeVar("T")
+# Threads of a server's requests; on PostgreSQL each can have its own connection. Queries do not wait for transactions.
+_REQUEST_READERS = 2
+_REQUEST_WRITERS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +54,9 @@ class Database:
     identity: tuple[int, int] | None = None
     # Whether this process is migrating the database.
     is_migrating: bool = False
+    # Where `read_async` and `write_async` run; None for the threads of the event loop.
+    read_threads: ThreadPoolExecutor | None = None
+    write_threads: ThreadPoolExecutor | None = None
 
     @property
     def journal_schema(self) -> str | None:
@@ -113,11 +122,28 @@ class Database:
 
     async def read_async(self, query: Callable[[sa.Connection], T]) -> T:
         """Run one query in a thread, so that it does not block the event loop."""
-        return await asyncio.to_thread(self._read, query)
+        return await _in_thread(self.read_threads, partial(self._read, query))
 
     async def write_async(self, change: Callable[[sa.Connection], T]) -> T:
         """Run one transaction in a thread, so that it does not block the event loop."""
-        return await asyncio.to_thread(self._write, change)
+        return await _in_thread(self.write_threads, partial(self._write, change))
+
+    @contextmanager
+    def for_requests(self) -> Generator[Database, None, None]:
+        """Yield this database for the requests of a server: runs that record their steps do not delay them.
+
+        Requests have their own threads, and their own connections if the driver reserves some.
+        """
+        engine, readers = self.driver.request_engines(self.settings) or (self.engine, self.readers)
+        try:
+            with (
+                ThreadPoolExecutor(_REQUEST_READERS, thread_name_prefix="compozy-query") as reading,
+                ThreadPoolExecutor(_REQUEST_WRITERS, thread_name_prefix="compozy-request") as writing,
+            ):
+                yield replace(self, engine=engine, readers=readers, read_threads=reading, write_threads=writing)
+        finally:
+            if engine is not self.engine:
+                engine.dispose()
 
     @contextmanager
     def migrating(self) -> Generator[Database, None, None]:
@@ -281,6 +307,12 @@ def _sqlite_path(settings: DatabaseSettings) -> str:
     if settings.path is None:
         raise DatabaseError("sqlite driver requires path", hint="set database.path or --db-path")
     return settings.path
+
+
+async def _in_thread(threads: ThreadPoolExecutor | None, call: Callable[[], T]) -> T:
+    """Do what `asyncio.to_thread` does, with threads of the caller's choice."""
+    context = contextvars.copy_context()
+    return await asyncio.get_running_loop().run_in_executor(threads, partial(context.run, call))
 
 
 def _probe(database: Database) -> None:

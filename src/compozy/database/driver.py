@@ -58,6 +58,10 @@ class Driver(Protocol):
         """
         ...
 
+    def request_engines(self, settings: DatabaseSettings) -> tuple[sa.Engine, sa.Engine] | None:
+        """Return engines to write and to read with connections reserved for requests; None if there are none."""
+        ...
+
     def snapshot(self, engine: sa.Engine, readers: sa.Engine) -> AbstractContextManager[sa.Connection]:
         """Open a connection whose queries all see the snapshot of the first one."""
         ...

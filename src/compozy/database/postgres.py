@@ -37,6 +37,8 @@ _BULK_IDLE_MS = 600_000
 _POOL_TIMEOUT_S = 60.0
 # The engine's notification listener permanently takes one connection from the pool.
 _LISTENER = 1
+# Connections for the requests of a server; they are part of `max_open_conns`.
+_REQUESTS = 6
 _OLDEST_SERVER = 130000
 # As `sslrootcert`: the certificate authorities that the system trusts.
 SYSTEM_AUTHORITIES = "system"
@@ -103,19 +105,8 @@ def make_engine(
         read_only: whether to allow queries only.
         lock_timeout_ms: how long a statement waits for a lock; 0 for no limit, by default shorter than a lease.
     """
-    limit = max(2, settings.max_open_conns - _LISTENER)
-    return _engine(
-        settings,
-        read_only=read_only,
-        lock_timeout_ms=lock_timeout_ms,
-        poolclass=pool_that_keeps(min(settings.max_idle_conns, limit), idle_s=settings.conn_max_idle_time),
-        pool_size=limit,
-        max_overflow=0,
-        pool_timeout=_POOL_TIMEOUT_S,
-        pool_recycle=max(1, int(settings.conn_max_lifetime)),
-        # Hand out the latest connection first, so that unused ones grow idle together.
-        pool_use_lifo=True,
-    )
+    limit = max(2, settings.max_open_conns - _LISTENER - _reserved(settings))
+    return _pooled(settings, limit, read_only=read_only, lock_timeout_ms=lock_timeout_ms)
 
 
 def make_reader_engine(engine: sa.Engine) -> sa.Engine:
@@ -168,6 +159,13 @@ class PostgresDriver:
     def allow_pauses(self, connection: sa.Connection) -> None:
         """Allow this transaction to stay idle for minutes."""
         connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {_BULK_IDLE_MS}")
+
+    def request_engines(self, settings: DatabaseSettings) -> tuple[sa.Engine, sa.Engine] | None:
+        """Return engines on the connections that `make_engine` leaves; None if there are too few to share out."""
+        if not (reserved := _reserved(settings)):
+            return None
+        engine = _pooled(settings, reserved)
+        return engine, make_reader_engine(engine)
 
     def find_foreign(self, tables: Iterable[str]) -> str | None:
         """Return a table that has the name of one of ours; the database may be shared."""
@@ -234,6 +232,28 @@ def _lock(holder: sa.Connection, location: str) -> None:
                 hint="find it in pg_stat_activity; it holds an advisory lock",
             )
         time.sleep(_MIGRATION_POLL_S)
+
+
+def _reserved(settings: DatabaseSettings) -> int:
+    """Return how many connections are reserved for requests: less than a quarter of all, none of fewer than 8."""
+    return max(0, min(_REQUESTS, settings.max_open_conns // 4 - 1))
+
+
+def _pooled(
+    settings: DatabaseSettings, limit: int, *, read_only: bool = False, lock_timeout_ms: int | None = None
+) -> sa.Engine:
+    return _engine(
+        settings,
+        read_only=read_only,
+        lock_timeout_ms=lock_timeout_ms,
+        poolclass=pool_that_keeps(min(settings.max_idle_conns, limit), idle_s=settings.conn_max_idle_time),
+        pool_size=limit,
+        max_overflow=0,
+        pool_timeout=_POOL_TIMEOUT_S,
+        pool_recycle=max(1, int(settings.conn_max_lifetime)),
+        # Hand out the latest connection first, so that unused ones grow idle together.
+        pool_use_lifo=True,
+    )
 
 
 def _parts(settings: DatabaseSettings) -> dict[str, Any]:

@@ -154,6 +154,10 @@ class SqliteDriver:
     def allow_pauses(self, connection: sa.Connection) -> None:
         """Do nothing: SQLite never ends a transaction by itself."""
 
+    def request_engines(self, settings: DatabaseSettings) -> tuple[sa.Engine, sa.Engine] | None:
+        """Return None: the connection of all writers is a fair queue, and readers wait for nobody."""
+        del settings
+
     def find_foreign(self, tables: Iterable[str]) -> str | None:
         """Return any table: a file belongs to one program."""
         return min(tables, default=None)

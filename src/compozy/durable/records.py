@@ -13,11 +13,14 @@ from compozy.database.usage import sum_usage
 from compozy.errors import InternalError, NotFoundError
 
 
-def accept(connection: sa.Connection, new: NewExecution, first_task: NewTask, owner: str | None) -> bool:
+def accept(connection: sa.Connection, new: NewExecution, *, first_task: str, kind: str, owner: str | None) -> bool:
     """Store a run with its first task; False when a run of this id exists already."""
     if not insert_execution(connection, new, owner=owner):
         return False
-    insert_task(connection, first_task, Status.RUNNING if owner else Status.PENDING)
+    task = NewTask(
+        workflow_exec_id=new.workflow_exec_id, workflow_id=new.workflow_id, path=first_task, execution_type=kind
+    )
+    insert_task(connection, task, Status.RUNNING if owner else Status.PENDING)
     return True
 
 

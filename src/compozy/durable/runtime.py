@@ -25,7 +25,6 @@ from compozy.database.executions import (
 )
 from compozy.database.failures import explain_failure, explain_failures
 from compozy.database.status import Status
-from compozy.database.tasks import NewTask
 from compozy.durable import recover
 from compozy.durable.context import RunContext, RunInterruptedError, RunSuspendedError, enter_run
 from compozy.durable.control import Controller
@@ -61,14 +60,23 @@ class Runtime:
         execute: runs one execution from its first task to its end; called again for a run that is resumed.
         max_concurrent: runs executed concurrently; the others wait, the oldest first.
         role: of this process, as other processes see it: `run`, `server`, `worker`, `bench`.
+        requests: the database as requests use it, for runs that they submit; by default `database`.
         lays_aside: whether a run that waits for long is suspended, and resumed when what it waits for comes.
     """
 
     def __init__(
-        self, database: Database, *, execute: Execute, max_concurrent: int, role: str, lays_aside: bool = True
+        self,
+        database: Database,
+        *,
+        execute: Execute,
+        max_concurrent: int,
+        role: str,
+        requests: Database | None = None,
+        lays_aside: bool = True,
     ) -> None:
         self.executor_id = new_executor_id()
         self._database = database
+        self._requests = requests or database
         self._execute = execute
         self._max_concurrent = max_concurrent
         self._lease = Lease(database, self.executor_id, role)
@@ -157,10 +165,8 @@ class Runtime:
         # The slot is taken before the first await, so that a burst cannot take it twice.
         self._reserved += 1 if owner else 0
         try:
-            task = NewTask(
-                workflow_exec_id=new.workflow_exec_id, workflow_id=new.workflow_id, path=first_task, execution_type=kind
-            )
-            created = await self._database.write_async(partial(accept, new=new, first_task=task, owner=owner))
+            row = partial(accept, new=new, first_task=first_task, kind=kind, owner=owner)
+            created = await self._requests.write_async(row)
             if created:
                 _log.info("run accepted", workflow=new.workflow_id, execution_id=new.workflow_exec_id)
             if owner and created:
@@ -193,10 +199,8 @@ class Runtime:
 
     async def settle(self, timeout_s: float) -> int:
         """Wait up to `timeout_s` for the runs that this process executes, and return how many are unfinished."""
-        if not (tasks := self._tasks()):
-            return 0
-        _, unfinished = await asyncio.wait(tasks, timeout=timeout_s)
-        return len(unfinished)
+        tasks = self._tasks()
+        return len((await asyncio.wait(tasks, timeout=timeout_s))[1]) if tasks else 0
 
     async def wait(self, run_id: str) -> None:
         """Wait until this process has finished or released a run.
@@ -257,10 +261,9 @@ class Runtime:
         self._reserved += limit
         try:
             claim = partial(claim_pending, owner=self.executor_id, journal_format=JOURNAL_FORMAT, limit=limit)
-            claimed = await self._database.write_async(claim)
-            self._others_wait = len(claimed) == limit
-            for run_id in claimed:
+            for run_id in (claimed := await self._database.write_async(claim)):
                 self._begin(run_id)
+            self._others_wait = len(claimed) == limit
         finally:
             self._reserved -= limit
 
@@ -313,9 +316,8 @@ class Runtime:
     async def _see_through(self, held: HeldRun, start: RunStart) -> None:
         run_id = held.run_id
         if start in {RunStart.CANCELED, RunStart.ENDED}:
-            await self._database.write_async(
-                partial(end_unknown, run_id=run_id, is_canceled=start is RunStart.CANCELED)
-            )
+            end = partial(end_unknown, run_id=run_id, is_canceled=start is RunStart.CANCELED)
+            await self._database.write_async(end)
             return
         if start is RunStart.FRESH:
             held.is_fresh = True
