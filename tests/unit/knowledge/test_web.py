@@ -1,17 +1,17 @@
-"""Addresses that lead into the network of this machine are not asked, whatever they look like."""
+"""URLs that lead into the network of this machine are not requested, whatever they look like."""
 
 from __future__ import annotations
 
-import ipaddress
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
 from compozy.errors import DocumentError
-from compozy.knowledge.web import MAX_REDIRECTS, WebPolicy, fetch, is_public, resolve_host
+from compozy.knowledge.web import WebPolicy, fetch
+from compozy.outbound import MAX_REDIRECTS
 
 CLOSED = WebPolicy(max_bytes=1000)
 
@@ -69,7 +69,7 @@ def site() -> Iterator[Site]:
     ],
 )
 async def test_no_address_of_this_network_is_asked(site: Site, host: str) -> None:
-    with pytest.raises(DocumentError, match=r"not in the public network|is not known|cannot be read"):
+    with pytest.raises(DocumentError, match=r"not in the public network|is not known|failed to read"):
         await fetch(f"http://{host}:{site.port}/page", CLOSED)
     assert site.asked == []
 
@@ -94,31 +94,12 @@ async def test_what_is_no_address_of_a_page(url: str) -> None:
     assert "pw" not in caught.value.message
 
 
-async def test_one_bad_address_among_several_condemns_a_host() -> None:
-    def resolve(host: str, port: int) -> Sequence[str]:
-        return ["93.184.216.34", "10.0.0.1"]
-
-    with pytest.raises(DocumentError, match=r"at 10\.0\.0\.1"):
-        await fetch("http://site.test/", CLOSED, resolve=resolve)
-
-
-async def test_the_connection_goes_to_the_address_that_was_judged(site: Site) -> None:
-    answers = iter([["127.0.0.1"], ["10.9.9.9"]])
-
-    def resolve(host: str, port: int) -> Sequence[str]:
-        return next(answers)
-
-    found = await fetch(f"http://site.test:{site.port}/page", site.open, resolve=resolve)
-    assert (found.data, found.media_type) == (b"<p>hello</p>", "text/html; charset=utf-8")
-    assert site.asked == [("/page", f"site.test:{site.port}")]
-
-
 @pytest.mark.parametrize(
     ("path", "message"),
     [
         ("/away", r"169\.254\.169\.254"),
         ("/local", "'localhost' is at"),
-        ("/file", "no address of a web page"),
+        ("/file", "is not a URL of the web"),
         ("/again", f"more than {MAX_REDIRECTS} times"),
         ("/none", "answered 404"),
         ("/large", "larger than"),
@@ -134,7 +115,7 @@ async def test_redirects_are_followed(site: Site) -> None:
     assert (await fetch(f"http://127.0.0.1:{site.port}/page2", site.open)).data == b"<p>hello</p>"
 
 
-def test_public_addresses_are() -> None:
-    assert is_public(ipaddress.ip_address("93.184.216.34"))
-    assert is_public(ipaddress.ip_address("2606:2800:220:1::1"))
-    assert resolve_host("127.0.0.1", 80) == ["127.0.0.1"]
+async def test_the_hint_names_the_setting_of_knowledge_bases(site: Site) -> None:
+    with pytest.raises(DocumentError) as caught:
+        await fetch(f"http://127.0.0.1:{site.port}/page", CLOSED)
+    assert caught.value.hint == "name the host in `knowledge.access.private_hosts` if that is meant"
