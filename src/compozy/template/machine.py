@@ -7,7 +7,20 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from compozy.template.limits import Budget
-from compozy.template.nodes import Chain, Command, Identifier, Node, Operand, Pipe
+from compozy.template.nodes import (
+    Bool,
+    Chain,
+    Command,
+    Field,
+    Identifier,
+    Nil,
+    Node,
+    Number,
+    Operand,
+    Pipe,
+    String,
+    Variable,
+)
 
 MissingKey = Literal["default", "zero", "error"]
 Dialect = Literal["go", "compozy"]
@@ -24,20 +37,51 @@ class ExecError(Exception):
         self.hint = hint
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Escape:
+    """How printed values are changed so that they stay values of the text around them, such as the parts of a URL.
+
+    `quote` changes each printed value but those that come from `trusted` alone, which are roots of the data.
+    """
+
+    quote: Callable[[str], str]
+    trusted: frozenset[str] = frozenset()
+
+    def apply(self, text: str, pipe: Pipe, state: State) -> str:
+        """Return what is printed for the value of a pipeline."""
+        return text if self._is_trusted(pipe, state) else self.quote(text)
+
+    def _is_trusted(self, node: Operand | Command, state: State) -> bool:
+        if isinstance(node, Pipe):
+            return not node.declared and all(self._is_trusted(command, state) for command in node.commands)
+        if isinstance(node, Command):
+            return all(self._is_trusted(argument, state) for argument in node.args)
+        if isinstance(node, Chain):
+            return self._is_trusted(node.node, state)
+        if isinstance(node, Field):
+            return state.dot is state.root and node.keys[0] in self.trusted
+        if isinstance(node, Variable):
+            is_root = node.name == "$" and state.slots[0] is state.root
+            return is_root and bool(node.keys) and node.keys[0] in self.trusted
+        return isinstance(node, Bool | Identifier | Nil | Number | String)
+
+
 class State:
     """The state of one rendering.
 
     `dot` is the cursor, `boxed` whether it is an item of a list or map of any type (messages tell its type then as
     `interface {}`), `slots` the variables of the running unit, `typed` the slots that hold items of a typed list,
-    `stops` where `and` and `or` stopped early.
+    `stops` where `and` and `or` stopped early, `escape` what changes printed values, `root` the data.
     """
 
     __slots__ = (
-        "boxed", "budget", "depth", "dot", "measured", "missing", "out", "size", "slots", "stops", "typed", "write",
+        "boxed", "budget", "depth", "dot", "escape", "measured", "missing", "out", "root", "size", "slots", "stops",
+        "typed", "write",
     )  # fmt: skip
 
-    def __init__(self, data: Any, missing: MissingKey, budget: Budget) -> None:
-        self.dot = data
+    def __init__(self, data: Any, missing: MissingKey, budget: Budget, escape: Escape | None = None) -> None:
+        self.dot = self.root = data
+        self.escape = escape
         self.boxed = False
         self.slots: list[Any] = []
         self.typed: set[int] = set()

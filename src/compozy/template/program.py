@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -12,7 +12,7 @@ from compozy.template.cursor import ParseError
 from compozy.template.functions import FUNCTIONS, LEFT_OUT
 from compozy.template.limits import Budget, Limits
 from compozy.template.literals import quote, to_bytes, valid_text
-from compozy.template.machine import Dialect, ExecError, Frame, MissingKey, State, Unit, Value
+from compozy.template.machine import Dialect, Escape, ExecError, Frame, MissingKey, State, Unit, Value
 from compozy.template.nodes import Action, Body, Field, Node, Variable
 from compozy.template.parser import Parser
 from compozy.template.statements import StatementCompiler
@@ -45,9 +45,11 @@ class Program:
     mutates: bool
     value: Value | None
 
-    def run(self, data: Any, missing: MissingKey, limits: Limits) -> str:
+    def run(self, data: Any, missing: MissingKey, limits: Limits, escape: Escape | None = None) -> str:
         """Return the rendered text; raises ProgramError."""
         state = self.start(data, missing, limits)
+        # A template that changes the data can bring any value below a root that is trusted.
+        state.escape = replace(escape, trusted=frozenset()) if escape is not None and self.mutates else escape
         try:
             if self.main.body:
                 self.main.body(state)

@@ -101,6 +101,8 @@ class StatementCompiler:
                         raise null_fault(unit, node.pipe)
                     result = INVALID
                 result = _show(unit, node, state, result, strict=strict)
+            if state.escape is not None:
+                result = state.escape.apply(result, node.pipe, state)
             state.write(text + result)
             if len(result) > LARGE:
                 _measure(unit, node, state)

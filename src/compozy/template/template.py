@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from compozy.errors import SourceLocation, TemplateError, TemplateRenderError, TemplateSyntaxError
 from compozy.template.limits import DEFAULT_LIMITS, Limits
-from compozy.template.machine import Dialect, MissingKey
+from compozy.template.machine import Dialect, Escape, MissingKey
 from compozy.template.program import Program, ProgramError, compile_program
 from compozy.template.references import Reference, find_references
 from compozy.template.values import to_python
@@ -40,13 +40,20 @@ class Template:
         """Every path of fields that the template reads from the root of the data, in text order."""
         return find_references(self._program, self._locate)
 
-    def render(self, data: Any, *, missing_key: MissingKey = "default", limits: Limits = DEFAULT_LIMITS) -> str:
+    def render(
+        self,
+        data: Any,
+        *,
+        missing_key: MissingKey = "default",
+        limits: Limits = DEFAULT_LIMITS,
+        escape: Escape | None = None,
+    ) -> str:
         """Render the template with the data, which is never changed; raises TemplateRenderError.
 
-        `missing_key` is Go's option and is used in dialect go only.
+        `missing_key` is Go's option and is used in dialect go only. `escape` changes the values that actions print.
         """
         try:
-            return self._program.run(data, missing_key, limits)
+            return self._program.run(data, missing_key, limits, escape)
         except ProgramError as error:
             raise self._render_error(error) from error.__cause__
 
