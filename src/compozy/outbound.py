@@ -351,7 +351,9 @@ def show_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         port = f":{parts.port}" if parts.port else ""
-        return f"{parts.scheme}://{_bracketed(parts.hostname or '')}{port}{parts.path}"[:200]
+        host = f"{parts.scheme}://{_bracketed(parts.hostname or '')}{port}"
+        # Never a part of a path: a secret in it could no longer be masked.
+        return host[:200] + (parts.path if len(parts.path) <= 200 else "/...")
     except ValueError:
         return "the URL"
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import gzip
 import ipaddress
-import json
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from collections.abc import Iterator, Sequence
+from http.server import BaseHTTPRequestHandler
 
 import pytest
+from tests.harness.websites import Site, run_site
 
 from compozy.outbound import (
     OutboundError,
@@ -32,65 +30,10 @@ OPEN = OutboundPolicy(max_bytes=100_000, total_s=5, private_hosts=LOCAL)
 SECRETS = {"Authorization": "Bearer s3cret", "X-Api-Key": "s3cret", "Cookie": "a=s3cret", "X-Own": "s3cret"}
 
 
-@dataclass
-class Seen:
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: bytes
-
-
-@dataclass
-class Site:
-    """A server on loopback; `redirects` maps a path to a status and a location."""
-
-    port: int = 0
-    seen: list[Seen] = field(default_factory=list[Seen])
-    redirects: dict[str, tuple[int, str]] = field(default_factory=dict[str, tuple[int, str]])
-    answers: dict[str, Callable[[BaseHTTPRequestHandler], None]] = field(
-        default_factory=dict[str, Callable[[BaseHTTPRequestHandler], None]]
-    )
-
-    def url(self, path: str = "/", host: str = "a.test") -> str:
-        return f"http://{host}:{self.port}{path}"
-
-
 @pytest.fixture
 def site() -> Iterator[Site]:
-    found = Site()
-
-    class Handler(BaseHTTPRequestHandler):
-        def answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            found.seen.append(Seen(self.command, self.path, headers, body))
-            if self.path in found.answers:
-                found.answers[self.path](self)
-                return
-            status, location = found.redirects.get(self.path, (200, ""))
-            text = json.dumps({"path": self.path}).encode()
-            self.send_response(status)
-            if location:
-                self.send_header("Location", location)
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(text)
-
-        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = answer
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its signature
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    found.port = int(server.server_address[1])
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    yield found
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with run_site() as found:
+        yield found
 
 
 def resolve(host: str, port: int) -> Sequence[str]:

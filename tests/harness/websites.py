@@ -1,0 +1,96 @@
+"""A site on loopback that a test scripts: it notes each request, redirects and answers."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass
+class Seen:
+    """A request that a site got; names of headers are in lower case."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class Site:
+    """A server on loopback: what it was asked, where its paths redirect to, and what they answer.
+
+    A path in neither `redirects` nor `answers` answers with `{"path": ...}`.
+    """
+
+    port: int = 0
+    seen: list[Seen] = field(default_factory=list[Seen])
+    redirects: dict[str, tuple[int, str]] = field(default_factory=dict[str, tuple[int, str]])
+    answers: dict[str, Callable[[BaseHTTPRequestHandler], None]] = field(
+        default_factory=dict[str, Callable[[BaseHTTPRequestHandler], None]]
+    )
+
+    def respond(self, path: str, data: bytes | str, *, status: int = 200, **headers: str) -> None:
+        """Answer requests of a path with this body; `_` in the name of a header stands for `-`."""
+
+        def answer(handler: BaseHTTPRequestHandler) -> None:
+            content = data.encode() if isinstance(data, str) else data
+            handler.send_response(status)
+            handler.send_header("Content-Length", str(len(content)))
+            for name, value in headers.items():
+                handler.send_header(name.replace("_", "-"), value)
+            handler.end_headers()
+            handler.wfile.write(content)
+
+        self.answers[path] = answer
+
+    def url(self, path: str = "/", host: str = "a.test") -> str:
+        """Return the URL of a path."""
+        return f"http://{host}:{self.port}{path}"
+
+
+@contextmanager
+def run_site() -> Generator[Site, None, None]:
+    """Serve a site as long as the block lasts."""
+    found = Site()
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            """Note the request and answer it."""
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            found.seen.append(Seen(self.command, self.path, headers, body))
+            if self.path in found.answers:
+                found.answers[self.path](self)
+                return
+            status, location = found.redirects.get(self.path, (200, ""))
+            text = json.dumps({"path": self.path}).encode()
+            self.send_response(status)
+            if location:
+                self.send_header("Location", location)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(text)
+
+        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = answer
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its signature
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    found.port = int(server.server_address[1])
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield found
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
