@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler
 import pytest
 from tests.harness.websites import Site, run_site
 
-from compozy.outbound import (
+from compozy.outbound.rules import (
     OutboundError,
     OutboundPolicy,
     OutboundRequest,
@@ -20,10 +20,9 @@ from compozy.outbound import (
     header_problem,
     is_listed,
     is_public,
-    resolve_host,
-    send,
     show_url,
 )
+from compozy.outbound.send import resolve_host, send
 
 LOCAL = frozenset({"127.0.0.1", "localhost", "a.test", "b.test"})
 OPEN = OutboundPolicy(max_bytes=100_000, total_s=5, private_hosts=LOCAL)

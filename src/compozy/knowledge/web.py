@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from compozy.errors import DocumentError
-from compozy.outbound import (
+from compozy.outbound.rules import (
     OutboundError,
     OutboundPolicy,
     OutboundRequest,
-    Resolve,
-    resolve_host,
-    send,
     show_url,
 )
+from compozy.outbound.send import Resolve, resolve_host, send
 
 _TOTAL_S = 120.0
 _ACCEPTED = "text/markdown, text/html, text/plain, application/pdf, application/json, text/csv, */*;q=0.1"

@@ -21,6 +21,7 @@ from compozy.config.nodes import (
 from compozy.errors import Diagnostic, ExpressionSyntaxError
 from compozy.expression import compile as compile_expression
 from compozy.nearest import suggest
+from compozy.project.check_http_tools import check_http
 from compozy.project.outline import TaskOutline, id_place, map_items
 from compozy.tool.config import BUILT_IN_PREFIX, ToolConfig
 from compozy.tool.environment import BLOCKED
@@ -56,6 +57,7 @@ def check_tool(node: MappingNode, root: Path) -> Iterator[Diagnostic]:
         yield Diagnostic(location=id_place(node), message=message, hint=hint, code="tool")
     elif config.run is not None:
         yield from _check_file(node, config.run, root)
+    yield from check_http(node)
     yield from _check_environment(node)
     yield from _check_condition(node)
 

@@ -9,15 +9,13 @@ from typing import Any
 from compozy.errors import CompozyError, ExpressionError, TemplateError, ToolError
 from compozy.expression import evaluate
 from compozy.jsoninput import parse_json
-from compozy.outbound import (
+from compozy.outbound.rules import (
     OutboundError,
     OutboundPolicy,
     OutboundResponse,
-    Resolve,
-    resolve_host,
-    send,
     show_url,
 )
+from compozy.outbound.send import Resolve, resolve_host, send
 from compozy.tool.config import ToolConfig
 from compozy.tool.environment import mask_values
 from compozy.tool.http_request import BuiltRequest, build_request, check_variables, secrets_of

@@ -15,7 +15,11 @@ from urllib.parse import quote, unquote, urlencode, urlsplit, urlunsplit
 from compozy import template
 from compozy.errors import ToolError
 from compozy.jsoninput import parse_json
-from compozy.outbound import SAFE_METHODS, OutboundRequest, header_problem
+from compozy.outbound.rules import (
+    SAFE_METHODS,
+    OutboundRequest,
+    header_problem,
+)
 from compozy.tool.config import HttpRequest, ToolConfig
 from compozy.tool.environment import own_environment
 

@@ -11,7 +11,7 @@ import pytest
 
 from compozy.errors import DocumentError
 from compozy.knowledge.web import WebPolicy, fetch
-from compozy.outbound import MAX_REDIRECTS
+from compozy.outbound.send import MAX_REDIRECTS
 
 CLOSED = WebPolicy(max_bytes=1000)
 

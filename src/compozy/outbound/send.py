@@ -9,93 +9,39 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import re
 import socket
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
 
 import httpx2
 
+from compozy.outbound.rules import (
+    PORTS,
+    SAFE_METHODS,
+    Address,
+    OutboundError,
+    OutboundPolicy,
+    OutboundRequest,
+    OutboundResponse,
+    bracketed,
+    header_problem,
+    is_listed,
+    is_public,
+    show_url,
+)
+
 MAX_REDIRECTS = 5
-SAFE_METHODS = frozenset({"GET", "HEAD"})
-"""Methods that change nothing."""
 _CONNECT_S = 10.0
 _MAX_ADDRESSES = 4
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_PORTS = {"http": 80, "https": 443}
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 # What another host gets to see; every other header can hold a secret.
 _FOR_EVERY_HOST = frozenset({"accept", "accept-language", "user-agent"})
 _OF_BODIES = frozenset({"content-type", "content-language", "idempotency-key"})
-# They say where a request ends, or to whom it goes.
-_RESERVED = frozenset(
-    {"host", "connection", "content-length", "expect", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
-)
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 _ZLIB_OR_GZIP = 47
 
 Resolve = Callable[[str, int], Sequence[str]]
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-
-class OutboundError(Exception):
-    """A request failed or was refused.
-
-    Attributes:
-        message: what went wrong, without secrets: a URL is shown without its query.
-        is_sent: whether a server may have received the request.
-        is_private: whether the host has an address outside the public network.
-    """
-
-    def __init__(self, message: str, *, is_sent: bool = False, is_private: bool = False) -> None:
-        super().__init__(message)
-        self.message = message
-        self.is_sent = is_sent
-        self.is_private = is_private
-
-
-@dataclass(frozen=True, kw_only=True)
-class OutboundRequest:
-    """A request. `url` and `headers` can hold secrets."""
-
-    method: str = "GET"
-    url: str = field(repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
-    body: bytes | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, kw_only=True)
-class OutboundPolicy:
-    """What a request can reach, and how much of an answer is read.
-
-    Attributes:
-        max_bytes: size of an answer after decompression.
-        total_s: time limit of a request with its redirects.
-        private_hosts: hosts whose addresses can be private, in lower case.
-        hosts: hosts of the request and its redirects, as in `is_listed`; None for all.
-        cuts: whether a larger answer is cut off; else it is an error.
-    """
-
-    max_bytes: int
-    total_s: float = 120.0
-    private_hosts: frozenset[str] = frozenset()
-    hosts: Sequence[str] | None = None
-    cuts: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class OutboundResponse:
-    """An answer that is not a redirect. Names of headers are in lower case."""
-
-    status: int
-    reason: str
-    headers: Mapping[str, str]
-    body: bytes
-    is_cut: bool
-    url: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +51,7 @@ class _Target:
     host: str
     netloc: str
     port: int | None
-    addresses: Sequence[_Address]
+    addresses: Sequence[Address]
     parts: SplitResult
 
 
@@ -192,13 +138,13 @@ class _Exchange:
         return await self._connect(client, request, target, target.addresses[-1])
 
     async def _connect(
-        self, client: httpx2.AsyncClient, request: OutboundRequest, target: _Target, address: _Address
+        self, client: httpx2.AsyncClient, request: OutboundRequest, target: _Target, address: Address
     ) -> httpx2.Response:
         async def trace(event: str, info: object) -> None:  # noqa: ARG001 - its signature
             if event.endswith("send_request_headers.started"):
                 self.is_sent = True
 
-        pinned = _bracketed(str(address)) + (f":{target.port}" if target.port is not None else "")
+        pinned = bracketed(str(address)) + (f":{target.port}" if target.port is not None else "")
         parts = target.parts
         headers = {"User-Agent": "compozy", **request.headers, "Host": target.netloc, "Accept-Encoding": "gzip"}
         try:
@@ -239,7 +185,7 @@ def _is_same_host(before: SplitResult, after: SplitResult) -> bool:
     """Return whether a redirect stays where it is, or only turns to TLS."""
     if (before.hostname or "").lower() != (after.hostname or "").lower():
         return False
-    ports = before.port or _PORTS.get(before.scheme), after.port or _PORTS.get(after.scheme)
+    ports = before.port or PORTS.get(before.scheme), after.port or PORTS.get(after.scheme)
     if before.scheme == after.scheme:
         return ports[0] == ports[1]
     return (before.scheme, after.scheme, *ports) == ("http", "https", 80, 443)
@@ -272,22 +218,22 @@ async def _judge(url: str, policy: OutboundPolicy, resolve: Resolve) -> _Target:
         host, port = (parts.hostname or "").encode("idna").decode("ascii").lower(), parts.port
     except (ValueError, UnicodeError) as error:
         raise OutboundError(f"{url!r:.200} is not a URL") from error
-    if parts.scheme not in _PORTS or not host:
+    if parts.scheme not in PORTS or not host:
         raise OutboundError(f"{show_url(url)!r} is not a URL of the web")
     if parts.username is not None or parts.password is not None:
         raise OutboundError("a URL with a user or a password is not requested")
     if policy.hosts is not None and not is_listed(policy.hosts, host, port, scheme=parts.scheme):
         raise OutboundError(f"the host of {show_url(url)} is not one of the allowed hosts, {', '.join(policy.hosts)}")
     try:
-        found = await asyncio.to_thread(resolve, host, port or _PORTS[parts.scheme])
+        found = await asyncio.to_thread(resolve, host, port or PORTS[parts.scheme])
     except (OSError, UnicodeError) as error:
         raise OutboundError(f"the host {host!r} is not known") from error
     addresses = _accept(host, found, policy)
-    netloc = _bracketed(host) + (f":{port}" if port is not None else "")
+    netloc = bracketed(host) + (f":{port}" if port is not None else "")
     return _Target(host=host, netloc=netloc, port=port, addresses=addresses[:_MAX_ADDRESSES], parts=parts)
 
 
-def _accept(host: str, found: Sequence[str], policy: OutboundPolicy) -> list[_Address]:
+def _accept(host: str, found: Sequence[str], policy: OutboundPolicy) -> list[Address]:
     """Return the addresses of a host, each once; one bad one among several condemns it."""
     addresses = list(dict.fromkeys(ipaddress.ip_address(address.partition("%")[0]) for address in found))
     if not addresses:
@@ -301,62 +247,8 @@ def _accept(host: str, found: Sequence[str], policy: OutboundPolicy) -> list[_Ad
     return addresses
 
 
-def is_listed(hosts: Sequence[str], host: str, port: int | None, *, scheme: str) -> bool:
-    """Return whether a host is one of `hosts`.
-
-    An entry is a host, `*.` and a domain for every host below it, or one of them with a port. Without a port it stands
-    for the ports 80 of http and 443 of https.
-    """
-    wanted = port or _PORTS[scheme]
-    for entry in hosts:
-        parts = urlsplit(f"//{entry}")
-        name = (parts.hostname or "").lower()
-        fits = host.endswith(name[1:]) if name.startswith("*.") else host == name
-        if fits and wanted == (parts.port or _PORTS[scheme]):
-            return True
-    return False
-
-
-def is_public(address: _Address) -> bool:
-    """Return whether an address belongs to the public network, also when it wraps another one."""
-    if isinstance(address, ipaddress.IPv6Address):
-        wrapped = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
-        if address in _NAT64:
-            wrapped = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        if wrapped is not None:
-            return is_public(wrapped)
-    return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
-
-
-def header_problem(name: str, value: str) -> str:
-    """Return why a header cannot be sent, "" if it can; the value is not part of the text."""
-    if not _HEADER_NAME.fullmatch(name):
-        return f"{name!r:.100} is not the name of a header"
-    if name.lower() in _RESERVED or name.lower().startswith("proxy-"):
-        return f"the header {name} cannot be set"
-    if not _HEADER_VALUE.fullmatch(value):
-        return f"the header {name} holds a line break or a character that is not ASCII"
-    return ""
-
-
 def _check_headers(headers: Mapping[str, str]) -> None:
     for name, value in headers.items():
         problem = header_problem(name, value)
         if problem:
             raise OutboundError(problem)
-
-
-def show_url(url: str) -> str:
-    """Return a URL without a user, a password or a query, which can hold a secret."""
-    try:
-        parts = urlsplit(url)
-        port = f":{parts.port}" if parts.port else ""
-        host = f"{parts.scheme}://{_bracketed(parts.hostname or '')}{port}"
-        # Never a part of a path: a secret in it could no longer be masked.
-        return host[:200] + (parts.path if len(parts.path) <= 200 else "/...")
-    except ValueError:
-        return "the URL"
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,1 @@
+"""HTTP requests to hosts that data names: documents at URLs, and tools."""
