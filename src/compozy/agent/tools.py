@@ -22,9 +22,9 @@ from compozy.expression import evaluate_condition
 from compozy.jsoninput import parse_json
 from compozy.nearest import suggest
 from compozy.schema.worker import fit_value
-from compozy.tool.config import Approval, ApprovalRule, ToolConfig
+from compozy.tool.config import Approval, ApprovalRule, Effect, ToolConfig
 from compozy.tool.kind import Tool, ToolCall, ToolResult, ToolSpec
-from compozy.tool.registry import approval_of
+from compozy.tool.registry import approval_of, effect_of_call
 
 MAX_SENT = 256 * 1024
 """Characters of a result that a model gets."""
@@ -221,8 +221,9 @@ class ToolBelt:
             task=self._steps.path,
             timeout_s=self._timeout_s(tool.config),
         )
-        perform = partial(_perform, tool, call)
-        if tool.spec.effect == "once":
+        effect = effect_of_call(tool.config, tool.spec.effect, given)
+        perform = partial(_perform, tool, call, effect)
+        if effect == "once":
             recorded = await self._steps.step_once(step, perform, partial(self._unknown, tool, call))
         else:
             recorded = await self._steps.step(step, perform)
@@ -265,7 +266,7 @@ class ToolBelt:
         content: Any = _UNKNOWN
         check = self._tools.get(tool.config.check or "")
         if check is not None:
-            found = await _perform(check, call)
+            found = await _perform(check, call, check.spec.effect)
             content = {"message": _UNKNOWN, "check": cast("dict[str, Any]", found)["content"]}
         return {"outcome": "unknown", "content": content, "duration_ms": 0, "truncated": False}
 
@@ -293,14 +294,14 @@ def _approval_of(config: ToolConfig, given: Mapping[str, Any]) -> Approval | App
     return approval
 
 
-async def _perform(tool: OfferedTool, call: ToolCall) -> JsonValue:
+async def _perform(tool: OfferedTool, call: ToolCall, effect: Effect) -> JsonValue:
     """Call a tool and return what is recorded; it never raises, so that the model learns what went wrong."""
     began_s = monotonic_s()
     try:
         result = await tool.make().call(call)
     except ToolError as error:
         result = ToolResult(outcome="failed", content=error.message)
-    if result.outcome == "unknown" and tool.spec.effect != "once":
+    if result.outcome == "unknown" and effect != "once":
         result = ToolResult(outcome="failed", content=result.content)
     content, truncated = _cut(result.content)
     duration = round((monotonic_s() - began_s) * 1000)

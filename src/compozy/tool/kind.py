@@ -115,6 +115,7 @@ class ToolKind:
         matches: whether a configuration is one of this kind; exactly one kind matches.
         effect: default of `effect`.
         approve: default of `approve`.
+        effect_of_call: what a repeated call with certain arguments means, where that differs from call to call.
     """
 
     name: str
@@ -122,6 +123,7 @@ class ToolKind:
     matches: Callable[[ToolConfig], bool]
     effect: Callable[[ToolConfig], Effect] = _retry
     approve: Callable[[ToolConfig], Approval] = _never
+    effect_of_call: Callable[[ToolConfig, Mapping[str, Any]], Effect] | None = None
 
 
 TOOL_KINDS: dict[str, ToolKind] = {}
@@ -142,6 +144,14 @@ def effect_of(tool: ToolConfig) -> Effect:
     """Return what a repeated call of a tool would mean."""
     kind = kind_of(tool)
     return tool.effect or (kind.effect(tool) if kind is not None else "once")
+
+
+def effect_of_call(tool: ToolConfig, offered: Effect, arguments: Mapping[str, Any]) -> Effect:
+    """Return what a repeated call with these arguments means: `offered`, unless the kind of the tool knows better."""
+    kind = kind_of(tool)
+    if tool.effect is not None or kind is None or kind.effect_of_call is None:
+        return offered
+    return kind.effect_of_call(tool, arguments)
 
 
 def approval_of(tool: ToolConfig) -> Approval | ApprovalRule:

@@ -22,7 +22,8 @@ _log = structlog.get_logger(__name__)
 
 _MAX_LOG = 64 * 1024
 _GRACE_S = 0.5
-_MARK = "COMPOZY_TOOL_PROCESS"
+MARK = "COMPOZY_TOOL_PROCESS"
+"""Variable that marks all processes of one call."""
 _PROC = Path("/proc")
 _HAS_PROC = _PROC.is_dir()
 
@@ -62,7 +63,7 @@ async def run_worker(
     pipes = _Pipes.open()
     mark = new_process_mark()
     try:
-        child = await _start(command, pipes, {**environment, _MARK: mark}, cwd)
+        child = await _start(command, pipes, {**environment, MARK: mark}, cwd)
     except OSError as error:
         pipes.close_own_ends()
         return ToolResult(outcome="failed", content=f"the tool cannot be started: {error.strerror}")
@@ -71,14 +72,14 @@ async def run_worker(
     cpu = max(1, round(limits.cpu_s))
     sent = json.dumps({**request, "fd": pipes.answer[1], "memory": limits.memory, "cpu": cpu})
     try:
-        async with _reading(pipes.answer[0]) as answer, _reading(pipes.log[0]) as lines:
+        async with reading(pipes.answer[0]) as answer, reading(pipes.log[0]) as lines:
             logging = asyncio.create_task(_log_lines(lines, name))
             # Written in a thread, which ends when the process has read or was killed.
             writing = asyncio.create_task(asyncio.to_thread(_write, pipes.request[1], sent.encode() + b"\n"))
             try:
                 return await _answer_of(child, answer, limits)
             finally:
-                await _end(child, mark)
+                await end_processes(child, mark)
                 logging.cancel()
                 await asyncio.gather(logging, writing, return_exceptions=True)
     finally:
@@ -194,7 +195,8 @@ async def _log_lines(lines: asyncio.StreamReader, name: str) -> None:
 
 
 @asynccontextmanager
-async def _reading(descriptor: int) -> AsyncGenerator[asyncio.StreamReader, None]:
+async def reading(descriptor: int) -> AsyncGenerator[asyncio.StreamReader, None]:
+    """Read from a pipe, which is closed at the end of the block."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     pipe = os.fdopen(descriptor, "rb")
@@ -205,12 +207,12 @@ async def _reading(descriptor: int) -> AsyncGenerator[asyncio.StreamReader, None
         transport.close()
 
 
-async def _end(child: asyncio.subprocess.Process, mark: str) -> None:
+async def end_processes(child: asyncio.subprocess.Process, mark: str) -> None:
     """Kill the process with its group, and those of its descendants that left the group."""
     with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     if _HAS_PROC:
-        await asyncio.shield(asyncio.to_thread(_kill_marked, f"{_MARK}={mark}".encode()))
+        await asyncio.shield(asyncio.to_thread(_kill_marked, f"{MARK}={mark}".encode()))
     await asyncio.shield(child.wait())
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from compozy.tool.kind import TOOL_KINDS, ToolKind, approval_of, effect_of, kind_of, new_tool, register
-from compozy.tool.kinds import python
+from compozy.tool.kind import TOOL_KINDS, ToolKind, approval_of, effect_of, effect_of_call, kind_of, new_tool, register
+from compozy.tool.kinds import built_in, http, python
 
-register(python.KIND)
+register(built_in.KIND, http.KIND, python.KIND)
 
-__all__ = ["TOOL_KINDS", "ToolKind", "approval_of", "effect_of", "kind_of", "new_tool", "register"]
+__all__ = ["TOOL_KINDS", "ToolKind", "approval_of", "effect_of", "effect_of_call", "kind_of", "new_tool", "register"]

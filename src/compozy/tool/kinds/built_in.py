@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from compozy.tool.built_in.specs import SPECS, effect_of_call
 from compozy.tool.config import Approval, Effect, ToolConfig
 from compozy.tool.kind import ToolKind
 
-READING = ("cp__read_file", "cp__list_dir", "cp__list_files", "cp__grep")
-"""Tools that change nothing."""
-WRITING = ("cp__write_file", "cp__delete_file")
-BUILT_IN = (*READING, *WRITING)
+BUILT_IN = tuple(SPECS)
 """IDs of all built-in tools."""
 
 
 def _effect(tool: ToolConfig) -> Effect:
-    return "read" if tool.id in READING else "retry"
+    return SPECS[tool.id].effect if tool.id in SPECS else "once"
+
+
+def _effect_of_call(tool: ToolConfig, arguments: Mapping[str, Any]) -> Effect:
+    return effect_of_call(tool.id, arguments)
 
 
 def _approve(tool: ToolConfig) -> Approval:
-    return "ask" if tool.id in WRITING else "never"
+    return SPECS[tool.id].approve if tool.id in SPECS else "ask"
 
 
 KIND = ToolKind(
     name="built-in",
-    module="compozy.tool.built_in",
+    module="compozy.tool.built_in.tool",
     matches=lambda tool: tool.is_built_in and tool.run is None and tool.http is None,
     effect=_effect,
     approve=_approve,
+    effect_of_call=_effect_of_call,
 )
