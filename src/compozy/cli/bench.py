@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from compozy.cli.complete import complete_workflows
-from compozy.cli.options import Format, FormatOption, InputOption, globals_of
+from compozy.cli.options import Format, FormatOption, InputOption, ProjectOptions, globals_of
 from compozy.cli.output import flush_output, print_json, print_line, print_table
 from compozy.config.timespan import format_duration
 from compozy.errors import ConflictError, UsageError
@@ -81,7 +81,8 @@ def bench_command(
     from compozy.cli.given import read_inputs
 
     wanted = configs or [globals_of(context).config]
-    projects = [open_valid_workflows(context, config, workflow_id=workflow_id) for config in wanted]
+    each = [ProjectOptions(context=context, config=config) for config in wanted]
+    projects = [open_valid_workflows(options, workflow_id=workflow_id) for options in each]
     for project in projects:
         project.workflow(workflow_id)
     files, as_json = _result_files(result_file, projects), output is Format.json

@@ -55,12 +55,18 @@ def _workflow_ids(context: typer.Context) -> Iterator[str]:
 
 
 def _executions(context: typer.Context, incomplete: str) -> Iterator[dict[str, Any]]:
-    from compozy.cli.find import Search, look
-    from compozy.cli.options import database_overrides
+    from compozy.cli.find import look, search_for
+    from compozy.cli.options import ProjectOptions, globals_of
 
-    overrides = database_overrides(context.params.get("db_driver"), context.params.get("db_path"))
-    server, config = context.params.get("server"), _config(context)
-    found = look(Search(server=server, config=config, overrides=overrides, quiet=True))
+    globals_of(context).quiet = True
+    options = ProjectOptions(
+        context=context,
+        server=context.params.get("server"),
+        config=_config(context),
+        db_driver=context.params.get("db_driver"),
+        db_path=context.params.get("db_path"),
+    )
+    found = look(search_for(options))
     if found is not None:
         listed = found.client.get("executions", "workflows", id_prefix=incomplete, limit=_MAX_EXECUTIONS)
         yield from listed["executions"]
@@ -68,7 +74,7 @@ def _executions(context: typer.Context, incomplete: str) -> Iterator[dict[str, A
     from compozy.cli.context import open_settings
     from compozy.cli.executions import list_runs
 
-    yield from list_runs(open_settings(context, config, overrides), limit=_MAX_EXECUTIONS, id_prefix=incomplete)
+    yield from list_runs(open_settings(options), limit=_MAX_EXECUTIONS, id_prefix=incomplete)
 
 
 def _config(context: typer.Context) -> Path | None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from compozy.cli.options import ConfigOption, DriverOption, Format, FormatOption, PathOption, database_overrides
+from compozy.cli.options import ProjectOptions, on_project
 from compozy.cli.output import print_json, print_line, print_table, print_warnings
 from compozy.errors import Diagnostic, ProjectError
 
@@ -26,14 +26,12 @@ config_app = typer.Typer(help="Check the project's files and show its settings."
 
 
 @config_app.command("validate")
+@on_project()
 def validate_command(
-    context: typer.Context,
+    options: ProjectOptions,
     output: Annotated[
         ValidateFormat, typer.Option("--format", "-f", help="Output; sarif and github are for CI.")
     ] = ValidateFormat.text,
-    config: ConfigOption = None,
-    db_driver: DriverOption = None,
-    db_path: PathOption = None,
 ) -> int:
     """Check every file of the project and tell all problems at once; exit status 5 when there are any."""
     from compozy.app import knowledge_of
@@ -41,7 +39,7 @@ def validate_command(
     from compozy.project.advice import warnings_of
 
     try:
-        project = open_project(context, config, database_overrides(db_driver, db_path))
+        project = open_project(options)
     except ProjectError as error:
         if output in {ValidateFormat.sarif, ValidateFormat.github}:
             _print_annotations(error.diagnostics, output)
@@ -72,21 +70,18 @@ def _print_annotations(faults: Sequence[Diagnostic], output: ValidateFormat) -> 
 
 
 @config_app.command("show")
+@on_project(output=True)
 def show_command(
-    context: typer.Context,
+    options: ProjectOptions,
     sources: Annotated[bool, typer.Option("--sources", help="Show where each value comes from.")] = False,
-    output: FormatOption = Format.text,
-    config: ConfigOption = None,
-    db_driver: DriverOption = None,
-    db_path: PathOption = None,
 ) -> None:
     """Show settings, providers and resources, secrets masked."""
     from compozy.cli.context import open_tolerant
     from compozy.project.show import show_settings
 
-    project = open_tolerant(context, config, database_overrides(db_driver, db_path))
+    project = open_tolerant(options)
     shown = show_settings(project)
-    if output is Format.json:
+    if options.as_json:
         print_json(shown.document(sources=sources))
         return
     headings = ("KEY", "VALUE", "SOURCE") if sources else ("KEY", "VALUE")

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import typer
+from typing import TYPE_CHECKING
 
 from compozy.cli.find import current_folder
-from compozy.cli.options import LogFormat, globals_of
+from compozy.cli.options import LogFormat, ProjectOptions, globals_of
 from compozy.cli.output import print_note, print_warnings
 
 if TYPE_CHECKING:
@@ -18,9 +14,7 @@ if TYPE_CHECKING:
     from compozy.project.loaded import LoadedProject
 
 
-def open_project(
-    context: typer.Context, config: Path | None, overrides: Mapping[str, tuple[Any, str]] | None = None
-) -> LoadedProject:
+def open_project(options: ProjectOptions) -> LoadedProject:
     """Return the project that the flags name, all of its files checked, and set up logging as it says.
 
     Raises:
@@ -29,12 +23,10 @@ def open_project(
     """
     from compozy.project.load import WorkflowFiles
 
-    return _open(context, config, overrides, WorkflowFiles.REQUIRE)
+    return _open(options, WorkflowFiles.REQUIRE)
 
 
-def open_settings(
-    context: typer.Context, config: Path | None, overrides: Mapping[str, tuple[Any, str]] | None = None
-) -> LoadedProject:
+def open_settings(options: ProjectOptions) -> LoadedProject:
     """Return the project without its workflows: no workflow file is read.
 
     Raises:
@@ -43,12 +35,10 @@ def open_settings(
     """
     from compozy.project.load import WorkflowFiles
 
-    return _open(context, config, overrides, WorkflowFiles.SKIP)
+    return _open(options, WorkflowFiles.SKIP)
 
 
-def open_tolerant(
-    context: typer.Context, config: Path | None, overrides: Mapping[str, tuple[Any, str]] | None = None
-) -> LoadedProject:
+def open_tolerant(options: ProjectOptions) -> LoadedProject:
     """Return the project with its valid workflows, for a command that can do without the others.
 
     Raises:
@@ -57,16 +47,10 @@ def open_tolerant(
     """
     from compozy.project.load import WorkflowFiles
 
-    return _open(context, config, overrides, WorkflowFiles.TOLERATE)
+    return _open(options, WorkflowFiles.TOLERATE)
 
 
-def open_valid_workflows(
-    context: typer.Context,
-    config: Path | None,
-    overrides: Mapping[str, tuple[Any, str]] | None = None,
-    *,
-    workflow_id: str | None = None,
-) -> LoadedProject:
+def open_valid_workflows(options: ProjectOptions, *, workflow_id: str | None = None) -> LoadedProject:
     """Return the project with its valid workflows, and warn of files with errors.
 
     For a command on one workflow, `workflow_id`, that is one line; else it is one line for each file.
@@ -77,10 +61,10 @@ def open_valid_workflows(
     """
     from compozy.project.load import WorkflowFiles
 
-    project = _open(context, config, overrides, WorkflowFiles.TOLERATE)
+    project = _open(options, WorkflowFiles.TOLERATE)
     if any(invalid.id == workflow_id for invalid in project.invalid_workflows):
         project.workflow(str(workflow_id))
-    if project.invalid_workflows and not globals_of(context).quiet:
+    if project.invalid_workflows and not options.quiet:
         _warn_of_invalid(project, is_brief=workflow_id is not None)
     return project
 
@@ -95,27 +79,22 @@ def _warn_of_invalid(project: LoadedProject, *, is_brief: bool) -> None:
     print_note("note: invalid workflows are left out; `compozy config validate` reports every error")
 
 
-def _open(
-    context: typer.Context,
-    config: Path | None,
-    overrides: Mapping[str, tuple[Any, str]] | None,
-    workflow_files: WorkflowFiles,
-) -> LoadedProject:
+def _open(options: ProjectOptions, workflow_files: WorkflowFiles) -> LoadedProject:
     from compozy.log import configure_logging
     from compozy.project.load import load_project
 
-    options = globals_of(context)
-    given = dict(overrides or {})
-    if options.log_level is not None:
-        given["runtime.log_level"] = (options.log_level.value, "--log-level")
+    shared, overrides = globals_of(options.context), dict(options.overrides)
+    if shared.log_level is not None:
+        overrides["runtime.log_level"] = (shared.log_level.value, "--log-level")
     project = load_project(
-        config or options.config,
+        options.config_file,
         cwd=current_folder(),
-        overrides=given,
+        overrides=overrides,
         environ=os.environ,
         workflow_files=workflow_files,
+        files=options.files,
     )
-    configure_logging(project.runtime.log_level, as_json=options.log_format is LogFormat.json)
+    configure_logging(project.runtime.log_level, as_json=shared.log_format is LogFormat.json)
     if not options.quiet:
         print_warnings(str(warning) for warning in project.warnings)
     return project

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from compozy.cli.options import (
-    ConfigOption,
-    DriverOption,
-    Format,
-    FormatOption,
-    PathOption,
-    ServerOption,
-    WaitForLockOption,
-    database_overrides,
-    globals_of,
-)
+from compozy.cli.options import ProjectOptions, WaitForLockOption, on_project
 from compozy.cli.remote_ids import read_execution
-from compozy.cli.workflow import DEFAULT_WAIT_FOR_LOCK, ExecutionArgument, run_somewhere, search_for, workflow_app
+from compozy.cli.workflow import DEFAULT_WAIT_FOR_LOCK, ExecutionArgument, run_somewhere, workflow_app
 
 if TYPE_CHECKING:
     from compozy.cli.verbs import AnyVerb
@@ -37,59 +27,48 @@ _Answer = typer.Option(
 
 
 @workflow_app.command("cancel")
+@on_project(server=True, output=True)
 def cancel_command(
-    context: typer.Context,
+    options: ProjectOptions,
     execution_id: ExecutionArgument,
     reason: Annotated[
         str, typer.Option("--reason", metavar="TEXT", help="What the execution's error will say.")
     ] = "canceled",
-    server: ServerOption = None,
-    output: FormatOption = Format.text,
-    config: ConfigOption = None,
-    db_driver: DriverOption = None,
-    db_path: PathOption = None,
 ) -> int:
     """End an execution before it is done; a model that is being asked is not waited for."""
     from compozy.cli.verbs import Cancel
 
-    return _do(context, Cancel(execution_id, reason=reason), server, output, config, db_driver, db_path)
+    return _do(options, Cancel(execution_id, reason=reason))
 
 
 @workflow_app.command("pause")
+@on_project(server=True, output=True)
 def pause_command(
-    context: typer.Context,
+    options: ProjectOptions,
     execution_id: ExecutionArgument,
-    server: ServerOption = None,
-    output: FormatOption = Format.text,
-    config: ConfigOption = None,
-    db_driver: DriverOption = None,
-    db_path: PathOption = None,
 ) -> int:
     """Halt an execution: what is being done is done and stored, nothing new begins."""
     from compozy.cli.verbs import Pause
 
-    return _do(context, Pause(execution_id), server, output, config, db_driver, db_path)
+    return _do(options, Pause(execution_id))
 
 
 @workflow_app.command("resume")
+@on_project(server=True, output=True)
 def resume_command(
-    context: typer.Context,
+    options: ProjectOptions,
     execution_id: ExecutionArgument,
-    server: ServerOption = None,
-    output: FormatOption = Format.text,
-    config: ConfigOption = None,
-    db_driver: DriverOption = None,
-    db_path: PathOption = None,
 ) -> int:
     """Let a paused execution go on."""
     from compozy.cli.verbs import Resume
 
-    return _do(context, Resume(execution_id), server, output, config, db_driver, db_path)
+    return _do(options, Resume(execution_id))
 
 
 @workflow_app.command("signal")
+@on_project(server=True, output=True)
 def signal_command(
-    context: typer.Context,
+    options: ProjectOptions,
     execution_id: ExecutionArgument,
     name: Annotated[
         str, typer.Argument(metavar="NAME", help="Name of the signal, which a task of the execution waits for.")
@@ -99,46 +78,38 @@ def signal_command(
         str | None,
         typer.Option("--id", metavar="ID", help="Id of the signal; sent twice, it counts once.", show_default=False),
     ] = None,
-    server: ServerOption = None,
-    output: FormatOption = Format.text,
-    config: ConfigOption = None,
-    db_driver: DriverOption = None,
-    db_path: PathOption = None,
 ) -> int:
     """Send a signal to an execution; it may be sent before a task waits for it."""
     from compozy.cli.given import read_input
     from compozy.cli.verbs import SendSignal
 
     verb = SendSignal(execution_id, name=name, payload=read_input(payload), signal_id=signal_id)
-    return _do(context, verb, server, output, config, db_driver, db_path)
+    return _do(options, verb)
 
 
 @workflow_app.command("approve")
+@on_project(server=True, output=True)
 def approve_command(
-    context: typer.Context,
+    options: ProjectOptions,
     execution_id: ExecutionArgument,
     given: Annotated[str | None, _Answer] = None,
     task: Annotated[
         str | None,
         typer.Option("--task", metavar="TASK", help="Which task is answered, where several wait.", show_default=False),
     ] = None,
-    server: ServerOption = None,
-    output: FormatOption = Format.text,
-    config: ConfigOption = None,
-    db_driver: DriverOption = None,
-    db_path: PathOption = None,
 ) -> int:
     """Answer the form that a task of an execution waits with."""
     from compozy.cli.given import read_input
     from compozy.cli.verbs import Approve
 
     verb = Approve(execution_id, given=read_input(given), task=task)
-    return _do(context, verb, server, output, config, db_driver, db_path)
+    return _do(options, verb)
 
 
 @workflow_app.command("rerun")
+@on_project(server=True, output=True)
 def rerun_command(
-    context: typer.Context,
+    options: ProjectOptions,
     execution_id: ExecutionArgument,
     from_task: Annotated[
         str | None,
@@ -158,44 +129,35 @@ def rerun_command(
         str | None, typer.Option("--id", metavar="ID", help="Id of the new execution.", show_default=False)
     ] = None,
     wait_for_lock: WaitForLockOption = DEFAULT_WAIT_FOR_LOCK,
-    server: ServerOption = None,
-    output: FormatOption = Format.text,
-    config: ConfigOption = None,
-    db_driver: DriverOption = None,
-    db_path: PathOption = None,
 ) -> int:
     """Repeat an execution as the workflow is written now, from where it failed; kept results cost nothing."""
+    from compozy.cli.find import search_for
     from compozy.cli.given import RunRequest, duration_flag, read_input
 
-    overrides = database_overrides(db_driver, db_path)
     request = RunRequest(
         workflow_id="",
         given=read_input(given),
         execution_id=new_id,
         timeout_s=None,
         wait_for_lock_s=duration_flag("--wait-for-lock", wait_for_lock),
-        quiet=globals_of(context).quiet,
-        as_json=output is Format.json,
+        quiet=options.quiet,
+        as_json=options.as_json,
         repeats=execution_id,
         from_task=from_task,
     )
-    search = search_for(context, server, config, overrides, lambda client: read_execution(client, execution_id))
-    return run_somewhere(context, search, request)
+    search = search_for(options, lambda client: read_execution(client, execution_id))
+    return run_somewhere(options, search, request)
 
 
-def _do(
-    context: typer.Context, verb: AnyVerb, server: str | None, output: Format, config: Any, driver: Any, path: Any
-) -> int:
+def _do(options: ProjectOptions, verb: AnyVerb) -> int:
     """Have the project's server do it, or do it here."""
-    from compozy.cli.find import look
+    from compozy.cli.find import look, search_for
 
-    overrides = database_overrides(driver, path)
-    as_json = output is Format.json
-    search = search_for(context, server, config, overrides, lambda client: read_execution(client, verb.execution_id))
+    search = search_for(options, lambda client: read_execution(client, verb.execution_id))
     if (found := look(search)) is not None:
         verb = replace(verb, execution_id=read_execution(found.client, verb.execution_id)["execution_id"])
-        return verb.tell(verb.ask(found.client), as_json=as_json)
+        return verb.tell(verb.ask(found.client), as_json=options.as_json)
     from compozy.cli.context import open_settings
     from compozy.cli.operate import do_here
 
-    return verb.tell(do_here(open_settings(context, config, overrides), verb), as_json=as_json)
+    return verb.tell(do_here(open_settings(options), verb), as_json=options.as_json)

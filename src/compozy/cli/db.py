@@ -8,15 +8,7 @@ import typer
 
 from compozy.cli.bar import Bar
 from compozy.cli.db_upkeep import backup_command, check_command, prune_command, restore_command
-from compozy.cli.options import (
-    ConfigOption,
-    DriverOption,
-    Format,
-    FormatOption,
-    PathOption,
-    database_overrides,
-    globals_of,
-)
+from compozy.cli.options import Format, FormatOption, ProjectOptions, on_project
 from compozy.cli.output import explain_output, print_json, print_line, print_note
 
 if TYPE_CHECKING:
@@ -42,8 +34,9 @@ SinceOption = Annotated[
 
 
 @db_app.command("export")
+@on_project()
 def export_command(
-    context: typer.Context,
+    options: ProjectOptions,
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="FILE", help="File to write; - is stdout.")
     ] = _STREAM,
@@ -64,9 +57,6 @@ def export_command(
         str | None, typer.Option("--move-id", metavar="ID", help="With --again: write this move once more.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
-    config: ConfigOption = None,
-    db_driver: DriverOption = None,
-    db_path: PathOption = None,
 ) -> None:
     """Write runs, their journal and all else as one JSON document.
 
@@ -77,8 +67,8 @@ def export_command(
 
     moving = _move_options(is_move=move, again=again, move_id=move_id)
     wanted = _filter_of(since, status or [], workflow or [])
-    project = open_settings(context, config, database_overrides(db_driver, db_path))
-    quiet = globals_of(context).quiet
+    project = open_settings(options)
+    quiet = options.quiet
     with explain_output(), Bar(quiet=quiet) as bar:
         exported = export_project(
             project,
@@ -94,8 +84,9 @@ def export_command(
 
 
 @db_app.command("import")
+@on_project(output=True)
 def import_command(
-    context: typer.Context,
+    options: ProjectOptions,
     file: Annotated[str, typer.Argument(metavar="FILE", help="Document of `compozy db export`; - is stdin.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be done, and change nothing.")] = False,
     replace: Annotated[
@@ -104,19 +95,15 @@ def import_command(
     take_back: Annotated[
         bool, typer.Option("--take-back", help="Let the runs of a move out of this database go on here after all.")
     ] = False,
-    output: FormatOption = Format.text,
-    config: ConfigOption = None,
-    db_driver: DriverOption = None,
-    db_path: PathOption = None,
 ) -> None:
     """Store what a document holds; all of it or nothing. Runs that are here already are left as they are."""
     from compozy.cli.context import open_settings
     from compozy.transfer.load import ImportOptions
     from compozy.upkeep.move import import_file
 
-    project = open_settings(context, config, database_overrides(db_driver, db_path))
-    options = ImportOptions(replace=replace, take_back=take_back, dry_run=dry_run)
-    with Bar(quiet=globals_of(context).quiet) as bar:
+    project = open_settings(options)
+    wanted = ImportOptions(replace=replace, take_back=take_back, dry_run=dry_run)
+    with Bar(quiet=options.quiet) as bar:
         total = 0
 
         def tell(done: int) -> None:
@@ -126,8 +113,8 @@ def import_command(
             nonlocal total
             total = sum(summary.counts.values())
 
-        summary, imported = import_file(project, file, options, tell_total=tell_total, tell=tell)
-    if output is Format.json:
+        summary, imported = import_file(project, file, wanted, tell_total=tell_total, tell=tell)
+    if options.as_json:
         print_json(_import_document(summary, imported, is_dry=dry_run))
     else:
         _print_import(summary, imported, is_dry=dry_run)

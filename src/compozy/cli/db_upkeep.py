@@ -8,50 +8,38 @@ from typing import Annotated
 import typer
 
 from compozy.cli.bar import Bar
-from compozy.cli.options import (
-    ConfigOption,
-    DriverOption,
-    Format,
-    FormatOption,
-    PathOption,
-    database_overrides,
-    globals_of,
-)
+from compozy.cli.options import ProjectOptions, on_project
 from compozy.cli.output import ask_first, paint, print_json, print_line, print_note
 
 _MIB = 1024 * 1024
 
 
+@on_project()
 def backup_command(
-    context: typer.Context,
+    options: ProjectOptions,
     file: Annotated[str, typer.Argument(metavar="FILE", help="File to write.")],
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
-    config: ConfigOption = None,
-    db_driver: DriverOption = None,
-    db_path: PathOption = None,
 ) -> None:
     """Copy the whole database to one file while others use it; the copy is read through before it counts."""
     from compozy.cli.context import open_settings
     from compozy.upkeep.maintenance import back_up
 
-    project = open_settings(context, config, database_overrides(db_driver, db_path))
+    project = open_settings(options)
     size = back_up(project, file, replace=force)
     print_line(f"Backed up to {file} ({size / _MIB:.1f} MiB)")
 
 
+@on_project()
 def restore_command(
-    context: typer.Context,
+    options: ProjectOptions,
     file: Annotated[str, typer.Argument(metavar="FILE", help="File of `compozy db backup`.")],
     force: Annotated[bool, typer.Option("--force", help="Put it in the place of a database that has runs.")] = False,
-    config: ConfigOption = None,
-    db_driver: DriverOption = None,
-    db_path: PathOption = None,
 ) -> None:
     """Put a backup in the place of the database. Runs that were unfinished then go on with the next start."""
     from compozy.cli.context import open_settings
     from compozy.upkeep.maintenance import restore
 
-    project = open_settings(context, config, database_overrides(db_driver, db_path))
+    project = open_settings(options)
     restored = restore(project, file, replace=force)
     word = "execution" if restored.runs == 1 else "executions"
     print_line(f"Restored {restored.runs} {word} from {file}")
@@ -61,22 +49,19 @@ def restore_command(
         print_note(f"the former database is kept as {restored.kept}")
 
 
+@on_project(output=True)
 def check_command(
-    context: typer.Context,
-    output: FormatOption = Format.text,
-    config: ConfigOption = None,
-    db_driver: DriverOption = None,
-    db_path: PathOption = None,
+    options: ProjectOptions,
 ) -> int:
     """Read the whole database: is it sound, and do its tables and its journal agree? Exit status 4 when not."""
     from compozy.cli.context import open_settings
     from compozy.errors import DatabaseError
     from compozy.upkeep.maintenance import check
 
-    project = open_settings(context, config, database_overrides(db_driver, db_path))
+    project = open_settings(options)
     location, findings = check(project)
     is_sound = not any(finding.fault for finding in findings)
-    if output is Format.json:
+    if options.as_json:
         listed = [{"name": found.name, "fault": found.fault or None, "note": found.note or None} for found in findings]
         print_json({"database": location, "sound": is_sound, "findings": listed})
         return 0 if is_sound else DatabaseError.exit_status
@@ -88,8 +73,9 @@ def check_command(
     return 0 if is_sound else DatabaseError.exit_status
 
 
+@on_project()
 def prune_command(
-    context: typer.Context,
+    options: ProjectOptions,
     older_than: Annotated[
         str,
         typer.Option(
@@ -101,9 +87,6 @@ def prune_command(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell how many, and change nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before runs are deleted.")] = False,
-    config: ConfigOption = None,
-    db_driver: DriverOption = None,
-    db_path: PathOption = None,
 ) -> None:
     """Delete runs that ended long ago, with their tasks, signals and journal. Unfinished and moved ones stay."""
     from compozy.cli.context import open_settings
@@ -112,7 +95,7 @@ def prune_command(
     from compozy.upkeep.maintenance import prune
 
     before_ms = read_moment_ms("--older-than", older_than)
-    project = open_settings(context, config, database_overrides(db_driver, db_path))
+    project = open_settings(options)
     location, count = prune(project, before_ms, moved=moved, dry_run=True)
     what = f"{count} execution{'' if count == 1 else 's'} that ended before {format_time(before_ms)}"
     if dry_run or not count:
@@ -120,7 +103,7 @@ def prune_command(
         return
     if not yes:
         ask_first(f"Delete {what} from {location}?")
-    with Bar(quiet=globals_of(context).quiet) as bar:
+    with Bar(quiet=options.quiet) as bar:
         _, deleted = prune(
             project,
             before_ms,

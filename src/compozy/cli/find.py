@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from compozy.cli.options import ProjectOptions
 from compozy.cli.output import print_note
 from compozy.client import Client, Document
 from compozy.database.owner import read_server_url
 from compozy.errors import AuthenticationError, CompozyError, NotFoundError, ServerError, UsageError
 from compozy.project.address import DEFAULT_HOST, DEFAULT_PORT, ProjectAddress, read_address
-from compozy.project.sources import CONFIG_NAME, find_config_file, search_upwards
+from compozy.project.sources import CONFIG_NAME, ConfigFiles, find_config_file, search_upwards
 
 # A port on this machine answers at once, or is not the one.
 _GLANCE_S = 1.0
@@ -32,6 +33,7 @@ class Search:
         config: what `--config` says.
         overrides: settings from flags, see `project.load`.
         quiet: tell nothing.
+        files: the files of settings that the command has read.
         knows: asks a server for what it has to have to be asked without a project; None for nothing.
     """
 
@@ -39,6 +41,7 @@ class Search:
     config: Path | None
     overrides: Mapping[str, tuple[Any, str]] = field(default_factory=dict[str, tuple[Any, str]])
     quiet: bool = False
+    files: ConfigFiles = field(default_factory=ConfigFiles)
     knows: Callable[[Client], object] | None = None
 
 
@@ -49,6 +52,18 @@ class Found:
     client: Client
     project: Document
     where: str
+
+
+def search_for(options: ProjectOptions, knows: Callable[[Client], object] | None = None) -> Search:
+    """Return what a command says about the server that it wants; see `Search` for `knows`."""
+    return Search(
+        server=options.server,
+        config=options.config_file,
+        overrides=options.overrides,
+        quiet=options.quiet,
+        files=options.files,
+        knows=knows,
+    )
 
 
 def look(search: Search) -> Found | None:
@@ -130,7 +145,7 @@ def _read_address(search: Search, cwd: Path, environ: Mapping[str, str], *, requ
     if not required and not has_project(search.config, cwd=cwd, environ=environ):
         return None
     file = find_config_file(search.config, cwd=cwd, environ=environ)
-    return read_address(file, cwd=cwd, overrides=search.overrides, environ=environ)
+    return read_address(file, cwd=cwd, overrides=search.overrides, environ=environ, files=search.files)
 
 
 def _named(search: Search, url: str, address: ProjectAddress | None, key: str | None) -> Found:

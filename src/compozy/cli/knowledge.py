@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from compozy.cli.options import (
-    ConfigOption,
-    DriverOption,
-    Format,
-    FormatOption,
-    PathOption,
-    ServerOption,
-    database_overrides,
-    globals_of,
-)
+from compozy.cli.options import ProjectOptions, on_project
 
 if TYPE_CHECKING:
     from compozy.cli.knowledge_verbs import KnowledgeVerbs
@@ -30,8 +20,9 @@ BaseOption = Annotated[
 
 
 @knowledge_app.command("ingest")
+@on_project(server=True, output=True)
 def ingest_command(
-    context: typer.Context,
+    options: ProjectOptions,
     path: Annotated[
         str | None,
         typer.Argument(
@@ -47,46 +38,35 @@ def ingest_command(
     retry: Annotated[
         bool, typer.Option("--retry", help="Also read documents again that failed before and did not change.")
     ] = False,
-    server: ServerOption = None,
-    output: FormatOption = Format.text,
-    config: ConfigOption = None,
-    db_driver: DriverOption = None,
-    db_path: PathOption = None,
 ) -> int:
     """Take documents in: new and changed ones, and forget those that are gone."""
     from compozy.cli.knowledge_results import print_ingestion
     from compozy.cli.knowledge_verbs import IngestWords
 
-    verbs = _verbs(context, server, config, db_driver, db_path)
-    quiet = globals_of(context).quiet
-    words = IngestWords(path=path, kb=kb, reindex=reindex, retry=retry, quiet=quiet, as_json=output is Format.json)
+    verbs = _verbs(options)
+    words = IngestWords(path=path, kb=kb, reindex=reindex, retry=retry, quiet=options.quiet, as_json=options.as_json)
     return print_ingestion(verbs.ingest(words), as_json=words.as_json)
 
 
 @knowledge_app.command("retry")
+@on_project(server=True, output=True)
 def retry_command(
-    context: typer.Context,
+    options: ProjectOptions,
     kb: BaseOption = None,
-    server: ServerOption = None,
-    output: FormatOption = Format.text,
-    config: ConfigOption = None,
-    db_driver: DriverOption = None,
-    db_path: PathOption = None,
 ) -> int:
     """Try again the documents that could not be read, wherever they are from."""
     from compozy.cli.knowledge_results import print_ingestion
     from compozy.cli.knowledge_verbs import IngestWords
 
-    verbs = _verbs(context, server, config, db_driver, db_path)
-    words = IngestWords(
-        kb=kb, retry=True, failed_only=True, quiet=globals_of(context).quiet, as_json=output is Format.json
-    )
+    verbs = _verbs(options)
+    words = IngestWords(kb=kb, retry=True, failed_only=True, quiet=options.quiet, as_json=options.as_json)
     return print_ingestion(verbs.ingest(words), as_json=words.as_json)
 
 
 @knowledge_app.command("query")
+@on_project(server=True, output=True)
 def query_command(
-    context: typer.Context,
+    options: ProjectOptions,
     text: Annotated[str, typer.Argument(metavar="TEXT", help="What to look for.")],
     kb: BaseOption = None,
     top_k: Annotated[
@@ -105,11 +85,6 @@ def query_command(
     filters: Annotated[
         list[str] | None, typer.Option("--filter", metavar="NAME=VALUE", help="Only passages with this metadata.")
     ] = None,
-    server: ServerOption = None,
-    output: FormatOption = Format.text,
-    config: ConfigOption = None,
-    db_driver: DriverOption = None,
-    db_path: PathOption = None,
 ) -> None:
     """Show the passages that answer a question."""
     from compozy.cli.knowledge_results import print_matches, read_filters, read_mode, tell_if_empty
@@ -118,66 +93,55 @@ def query_command(
     if filters:
         given["filters"] = read_filters(filters)
     asked = {key: value for key, value in given.items() if value is not None}
-    verbs = _verbs(context, server, config, db_driver, db_path)
+    verbs = _verbs(options)
     found = verbs.query(kb, text, asked)
-    print_matches(found, as_json=output is Format.json)
+    print_matches(found, as_json=options.as_json)
     if not found["matches"]:
         tell_if_empty(verbs.get(found["knowledge_base_id"]))
 
 
 @knowledge_app.command("list")
+@on_project(server=True, output=True)
 def list_command(
-    context: typer.Context,
-    server: ServerOption = None,
-    output: FormatOption = Format.text,
-    config: ConfigOption = None,
-    db_driver: DriverOption = None,
-    db_path: PathOption = None,
+    options: ProjectOptions,
 ) -> None:
     """List the knowledge bases of the project."""
     from compozy.cli.knowledge_results import print_bases
 
-    print_bases(_verbs(context, server, config, db_driver, db_path).list(), as_json=output is Format.json)
+    print_bases(_verbs(options).list(), as_json=options.as_json)
 
 
 @knowledge_app.command("get")
+@on_project(server=True, output=True)
 def get_command(
-    context: typer.Context,
+    options: ProjectOptions,
     kb: Annotated[str, typer.Argument(metavar="ID", help="Knowledge base to show.")],
-    server: ServerOption = None,
-    output: FormatOption = Format.text,
-    config: ConfigOption = None,
-    db_driver: DriverOption = None,
-    db_path: PathOption = None,
 ) -> None:
     """Show one knowledge base."""
     from compozy.cli.knowledge_results import print_base
 
-    print_base(_verbs(context, server, config, db_driver, db_path).get(kb), as_json=output is Format.json)
+    print_base(_verbs(options).get(kb), as_json=options.as_json)
 
 
 @knowledge_app.command("status")
+@on_project(server=True, output=True)
 def status_command(
-    context: typer.Context,
+    options: ProjectOptions,
     kb: BaseOption = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only documents that could not be read.")] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Documents to show.")] = 100,
-    server: ServerOption = None,
-    output: FormatOption = Format.text,
-    config: ConfigOption = None,
-    db_driver: DriverOption = None,
-    db_path: PathOption = None,
 ) -> None:
     """Show the documents of a knowledge base, and what became of them."""
     from compozy.cli.knowledge_results import print_status
 
-    verbs = _verbs(context, server, config, db_driver, db_path)
-    print_status(verbs.status(kb, failed=failed, limit=limit), as_json=output is Format.json)
+    verbs = _verbs(options)
+    print_status(verbs.status(kb, failed=failed, limit=limit), as_json=options.as_json)
 
 
 @knowledge_app.command("check")
+@on_project(server=True, output=True)
 def check_command(
-    context: typer.Context,
+    options: ProjectOptions,
     kb: Annotated[
         str | None,
         typer.Argument(metavar="ID", help="Knowledge base to check. Default: all.", show_default=False),
@@ -185,60 +149,45 @@ def check_command(
     repair: Annotated[
         bool, typer.Option("--repair", help="Read changed documents again; delete unlisted ones.")
     ] = False,
-    server: ServerOption = None,
-    output: FormatOption = Format.text,
-    config: ConfigOption = None,
-    db_driver: DriverOption = None,
-    db_path: PathOption = None,
 ) -> int:
     """Compare the database with the vector store. Exits with status 1 if they disagree."""
     from compozy.cli.knowledge_check import check_and_repair
 
-    verbs = _verbs(context, server, config, db_driver, db_path)
-    is_quiet = globals_of(context).quiet
-    return check_and_repair(verbs, kb, repair=repair, quiet=is_quiet, as_json=output is Format.json)
+    verbs = _verbs(options)
+    return check_and_repair(verbs, kb, repair=repair, quiet=options.quiet, as_json=options.as_json)
 
 
 @knowledge_app.command("delete")
+@on_project(server=True, output=True)
 def delete_command(
-    context: typer.Context,
+    options: ProjectOptions,
     kb: Annotated[str, typer.Argument(metavar="ID", help="Knowledge base whose content is deleted.")],
     document: Annotated[
         str | None, typer.Option("--document", metavar="NAME", help="Only this document.", show_default=False)
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    server: ServerOption = None,
-    output: FormatOption = Format.text,
-    config: ConfigOption = None,
-    db_driver: DriverOption = None,
-    db_path: PathOption = None,
 ) -> int:
     """Delete what a knowledge base holds; the documents themselves stay."""
     from compozy.cli.knowledge_results import print_deleted
     from compozy.cli.output import ask_first
 
-    verbs = _verbs(context, server, config, db_driver, db_path)
+    verbs = _verbs(options)
     what = f"document {document!r} of knowledge base {kb!r}" if document else f"everything that {kb!r} holds"
     if not yes:
         ask_first(f"Delete {what}?")
-    print_deleted(verbs.delete(kb, document), as_json=output is Format.json)
+    print_deleted(verbs.delete(kb, document), as_json=options.as_json)
     return 0
 
 
-def _verbs(
-    context: typer.Context, server: str | None, config: Path | None, db_driver: Any, db_path: str | None
-) -> KnowledgeVerbs:
+def _verbs(options: ProjectOptions) -> KnowledgeVerbs:
     """Return who does the work: the server of the project if it runs, else this process."""
-    from compozy.cli.find import Search, look
+    from compozy.cli.find import look, search_for
 
-    options = globals_of(context)
-    overrides = database_overrides(db_driver, db_path)
-    search = Search(server=server, config=config or options.config, overrides=overrides, quiet=options.quiet)
-    if (found := look(search)) is not None:
+    if (found := look(search_for(options))) is not None:
         from compozy.cli.knowledge_remote import RemoteKnowledge
 
-        return RemoteKnowledge(found, config or options.config)
+        return RemoteKnowledge(found, options.config_file)
     from compozy.cli.context import open_settings
     from compozy.cli.knowledge_here import KnowledgeHere
 
-    return KnowledgeHere(open_settings(context, config, overrides))
+    return KnowledgeHere(open_settings(options))

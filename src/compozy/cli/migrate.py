@@ -6,24 +6,22 @@ from typing import Annotated
 
 import typer
 
-from compozy.cli.options import ConfigOption, DriverOption, Format, FormatOption, PathOption, database_overrides
+from compozy.cli.options import ProjectOptions, on_project
 from compozy.cli.output import ask_first, print_json, print_line, print_note
 
 migrate_app = typer.Typer(help="Bring the database's tables up to date, or back.", no_args_is_help=True)
 
 
 @migrate_app.command("up")
+@on_project()
 def up_command(
-    context: typer.Context,
-    config: ConfigOption = None,
-    db_driver: DriverOption = None,
-    db_path: PathOption = None,
+    options: ProjectOptions,
 ) -> None:
     """Apply the migrations that are missing; every start does so too, unless database.auto_migrate is off."""
     from compozy.cli.context import open_settings
     from compozy.storage import migrate_storage_up
 
-    project = open_settings(context, config, database_overrides(db_driver, db_path))
+    project = open_settings(options)
     location, applied = migrate_storage_up(project)
     if not applied:
         print_line(f"{location} is up to date")
@@ -32,8 +30,9 @@ def up_command(
 
 
 @migrate_app.command("down")
+@on_project()
 def down_command(
-    context: typer.Context,
+    options: ProjectOptions,
     target: Annotated[
         str | None,
         typer.Option(
@@ -41,9 +40,6 @@ def down_command(
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before rows are deleted.")] = False,
-    config: ConfigOption = None,
-    db_driver: DriverOption = None,
-    db_path: PathOption = None,
 ) -> None:
     """Undo the last migration. What this deletes is told, and asked about."""
     from compozy.cli.context import open_settings
@@ -58,24 +54,21 @@ def down_command(
         if loss.total and not yes:
             ask_first("Delete them?")
 
-    project = open_settings(context, config, database_overrides(db_driver, db_path))
+    project = open_settings(options)
     location, target_revision = migrate_storage_down(project, target, confirm)
     print_line(f"{location} is at {target_revision}" if target_revision else f"{location} has nothing to undo")
 
 
 @migrate_app.command("status")
+@on_project(output=True)
 def status_command(
-    context: typer.Context,
-    output: FormatOption = Format.text,
-    config: ConfigOption = None,
-    db_driver: DriverOption = None,
-    db_path: PathOption = None,
+    options: ProjectOptions,
 ) -> None:
     """Show where the database stands."""
     from compozy.cli.context import open_settings
     from compozy.storage import read_storage_status
 
-    project = open_settings(context, config, database_overrides(db_driver, db_path))
+    project = open_settings(options)
     location, status = read_storage_status(project)
     document = {
         "database": location,
@@ -84,7 +77,7 @@ def status_command(
         "latest": status.latest,
         "pending": list(status.pending),
     }
-    if output is Format.json:
+    if options.as_json:
         print_json(document)
         return
     print_line(f"Database: driver={project.database.driver} path={location}")

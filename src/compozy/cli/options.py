@@ -1,14 +1,21 @@
-"""The options that several commands share, and what they come to together."""
+"""The options that several commands share, declared once, and their values as one object."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+
+if TYPE_CHECKING:
+    from compozy.project.sources import ConfigFiles
+
+R = TypeVar("R")
 
 
 class Format(StrEnum):
@@ -96,7 +103,7 @@ class Globals:
     quiet: bool = False
     log_level: LogLevel | None = None
     log_format: LogFormat = LogFormat.text
-    overrides: dict[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
+    files: ConfigFiles | None = field(default=None, repr=False)
 
 
 def globals_of(context: typer.Context) -> Globals:
@@ -104,11 +111,101 @@ def globals_of(context: typer.Context) -> Globals:
     return context.ensure_object(Globals)
 
 
-def database_overrides(driver: Driver | None, path: str | None) -> Mapping[str, tuple[Any, str]]:
-    """Return the settings that database flags set: `{dotted key: (value, flag)}`."""
-    given: dict[str, tuple[Any, str]] = {}
-    if driver is not None:
-        given["database.driver"] = (driver.value, "--db-driver")
-    if path is not None:
-        given["database.path"] = (path, "--db-path")
-    return given
+@dataclass(frozen=True, kw_only=True)
+class ProjectOptions:
+    """The options of a command on a project: where its files and its server are, its database, how a result is written.
+
+    Args:
+        context: the command's own.
+        server: URL from `--server`; None looks for one.
+        output: the value of `--format`.
+        config: the value of `--config` behind the command.
+        db_driver: the value of `--db-driver`.
+        db_path: the value of `--db-path`.
+        more: further settings from flags, `{dotted key: (value, flag)}`.
+    """
+
+    context: typer.Context
+    server: str | None = None
+    output: Format = Format.text
+    config: Path | None = None
+    db_driver: Driver | None = None
+    db_path: str | None = None
+    more: Mapping[str, tuple[Any, str]] = field(default_factory=dict[str, tuple[Any, str]])
+
+    @property
+    def config_file(self) -> Path | None:
+        """The value of `--config`, before or behind the command."""
+        return self.config or globals_of(self.context).config
+
+    @property
+    def quiet(self) -> bool:
+        """Whether only results and errors are printed."""
+        return globals_of(self.context).quiet
+
+    @property
+    def as_json(self) -> bool:
+        """Whether the result is printed as JSON."""
+        return self.output is Format.json
+
+    @property
+    def overrides(self) -> Mapping[str, tuple[Any, str]]:
+        """The settings that flags set: `{dotted key: (value, flag)}`."""
+        given = dict(self.more)
+        if self.db_driver is not None:
+            given["database.driver"] = (self.db_driver.value, "--db-driver")
+        if self.db_path is not None:
+            given["database.path"] = (self.db_path, "--db-path")
+        return given
+
+    @property
+    def files(self) -> ConfigFiles:
+        """The files of settings that this command has read."""
+        from compozy.project.sources import ConfigFiles
+
+        shared = globals_of(self.context)
+        shared.files = shared.files or ConfigFiles()
+        return shared.files
+
+
+_NAMED = inspect.Parameter.KEYWORD_ONLY
+_SHARED: Mapping[str, tuple[Any, object]] = {
+    "server": (ServerOption, None),
+    "output": (FormatOption, Format.text),
+    "config": (ConfigOption, None),
+    "db_driver": (DriverOption, None),
+    "db_path": (PathOption, None),
+}
+
+
+def on_project(*, server: bool = False, output: bool = False) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    """Give a command the options `--config`, `--db-driver` and `--db-path`.
+
+    Its function takes them as `ProjectOptions`, its first argument; on the command line they follow its own options.
+
+    Args:
+        server: also `--server`.
+        output: also `--format`.
+    """
+    left_out = {name for name, is_wanted in (("server", server), ("output", output)) if not is_wanted}
+    names = [name for name in _SHARED if name not in left_out]
+
+    def decorate(command: Callable[..., R]) -> Callable[..., R]:
+        @wraps(command)
+        def call(context: typer.Context, **values: Any) -> R:
+            shared = {name: values.pop(name) for name in names}
+            return command(ProjectOptions(context=context, **shared), **values)
+
+        _, *own = inspect.signature(command, eval_str=True).parameters.values()
+        parameters = [
+            inspect.Parameter("context", _NAMED, annotation=typer.Context),
+            *(parameter.replace(kind=_NAMED) for parameter in own),
+            *(inspect.Parameter(name, _NAMED, annotation=_SHARED[name][0], default=_SHARED[name][1]) for name in names),
+        ]
+        # What Typer reads of a function.
+        vars(call)["__signature__"] = inspect.Signature(parameters)
+        call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        del vars(call)["__wrapped__"]
+        return call
+
+    return decorate

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from compozy.cli.options import (
-    ConfigOption,
-    DriverOption,
-    Format,
-    FormatOption,
-    PathOption,
-    ServerOption,
-    database_overrides,
-    globals_of,
-)
+from compozy.cli.options import ConfigOption, Format, FormatOption, ProjectOptions, ServerOption, on_project
 from compozy.cli.output import print_json, print_line, print_note
 
 if TYPE_CHECKING:
@@ -33,8 +25,9 @@ PortOption = Annotated[
 ]
 
 
+@on_project()
 def start_command(
-    context: typer.Context,
+    options: ProjectOptions,
     host: HostOption = None,
     port: PortOption = None,
     until_stdin_ends: Annotated[
@@ -43,31 +36,26 @@ def start_command(
     allow_invalid: Annotated[
         bool, typer.Option("--allow-invalid", help="Start without the workflows that have errors.")
     ] = False,
-    config: ConfigOption = None,
-    db_driver: DriverOption = None,
-    db_path: PathOption = None,
 ) -> int:
     """Serve the project over HTTP, and execute its runs."""
     from compozy.cli.context import open_project, open_valid_workflows
     from compozy.server.serve import serve
 
-    overrides = {**database_overrides(db_driver, db_path), **_address_overrides(host, port)}
-    project = (open_valid_workflows if allow_invalid else open_project)(context, config, overrides)
-    return serve(project, _console(quiet=globals_of(context).quiet), with_stdin=until_stdin_ends)
+    options = replace(options, more=_address_overrides(host, port))
+    project = (open_valid_workflows if allow_invalid else open_project)(options)
+    return serve(project, _console(quiet=options.quiet), with_stdin=until_stdin_ends)
 
 
+@on_project()
 def worker_command(
-    context: typer.Context,
-    config: ConfigOption = None,
-    db_driver: DriverOption = None,
-    db_path: PathOption = None,
+    options: ProjectOptions,
 ) -> int:
     """Execute runs without answering requests."""
     from compozy.cli.context import open_settings
     from compozy.server.worker import work
 
-    project = open_settings(context, config, database_overrides(db_driver, db_path))
-    return work(project, _console(quiet=globals_of(context).quiet))
+    project = open_settings(options)
+    return work(project, _console(quiet=options.quiet))
 
 
 def health_command(
@@ -77,16 +65,16 @@ def health_command(
     config: ConfigOption = None,
 ) -> None:
     """Ask the project's server whether it is ready."""
-    from compozy.cli.find import Search, look
+    from compozy.cli.find import look, search_for
     from compozy.errors import ServerError
 
-    options = globals_of(context)
-    found = look(Search(server=server, config=config or options.config, quiet=True))
+    options = ProjectOptions(context=context, server=server, output=output, config=config)
+    found = look(replace(search_for(options), quiet=True))
     if found is None:
         raise ServerError("no server of this project runs", hint="start it with `compozy start`")
     found.client.request("GET", "/readyz")
     project = found.project
-    if output is Format.json:
+    if options.as_json:
         print_json({"status": "ready", "url": found.client.url, "project": project})
         return
     print_line(f"The server at {found.client.url} is ready: project {project['name']!r}")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,22 +12,17 @@ from compozy.cli.complete import complete_executions, complete_workflows
 from compozy.cli.graph import GraphFormat, print_graph
 from compozy.cli.options import (
     ConfigOption,
-    DriverOption,
-    Format,
-    FormatOption,
     InputOption,
-    PathOption,
+    ProjectOptions,
     ServerOption,
     WaitForLockOption,
-    database_overrides,
-    globals_of,
+    on_project,
 )
 from compozy.errors import DatabaseOwnedError, ServerError
 
 if TYPE_CHECKING:
     from compozy.cli.find import Search
     from compozy.cli.given import RunRequest
-    from compozy.client import Client
 
 WorkflowArgument = Annotated[
     str, typer.Argument(metavar="ID", help="Workflow to run, or its file.", autocompletion=complete_workflows)
@@ -50,8 +44,9 @@ DEFAULT_WAIT_FOR_LOCK = "30s"
 
 
 @workflow_app.command("run")
+@on_project(server=True, output=True)
 def run_command(
-    context: typer.Context,
+    options: ProjectOptions,
     workflow_id: WorkflowArgument,
     given: InputOption = None,
     execution_id: Annotated[
@@ -68,39 +63,35 @@ def run_command(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would run, with its prompts; ask no model, store nothing.")
     ] = False,
-    server: ServerOption = None,
-    output: FormatOption = Format.text,
-    config: ConfigOption = None,
-    db_driver: DriverOption = None,
-    db_path: PathOption = None,
 ) -> int:
     """Run a workflow to its end and print its result."""
+    from compozy.cli.find import search_for
     from compozy.cli.given import RunRequest, duration_flag, read_inputs
     from compozy.cli.workflow_file import workflow_id_of
 
-    value, overrides = read_inputs(given), database_overrides(db_driver, db_path)
-    workflow_id = workflow_id_of(workflow_id, config or globals_of(context).config, overrides)
+    value = read_inputs(given)
+    workflow_id = workflow_id_of(workflow_id, options)
     if dry_run:
         from compozy.cli.context import open_valid_workflows
         from compozy.cli.dry import show_dry_run
 
-        project = open_valid_workflows(context, config, overrides, workflow_id=workflow_id)
-        return show_dry_run(project, workflow_id, value, as_json=output is Format.json)
+        project = open_valid_workflows(options, workflow_id=workflow_id)
+        return show_dry_run(project, workflow_id, value, as_json=options.as_json)
     request = RunRequest(
         workflow_id=workflow_id,
         given=value,
         execution_id=execution_id,
         timeout_s=None if timeout is None else duration_flag("--timeout", timeout),
         wait_for_lock_s=duration_flag("--wait-for-lock", wait_for_lock),
-        quiet=globals_of(context).quiet,
-        as_json=output is Format.json,
+        quiet=options.quiet,
+        as_json=options.as_json,
         detach=detach,
     )
-    search = search_for(context, server, config, overrides, lambda client: client.get("workflows", workflow_id))
-    return run_somewhere(context, search, request)
+    search = search_for(options, lambda client: client.get("workflows", workflow_id))
+    return run_somewhere(options, search, request)
 
 
-def run_somewhere(context: typer.Context, search: Search, request: RunRequest) -> int:
+def run_somewhere(options: ProjectOptions, search: Search, request: RunRequest) -> int:
     """Have the project's server execute a run, or do it here."""
     from compozy.cli.find import look
     from compozy.cli.remote import run_remotely
@@ -111,7 +102,7 @@ def run_somewhere(context: typer.Context, search: Search, request: RunRequest) -
         hint = "start one with `compozy start`, or run the workflow without --detach"
         raise ServerError("--detach needs a server of this project, and none is running", hint=hint)
     try:
-        return _run_here(context, search, request)
+        return _run_here(options, request)
     except DatabaseOwnedError as error:
         # A server of this project was started in between: it has the file, and takes the run.
         if (found := look(search)) is None:
@@ -119,31 +110,18 @@ def run_somewhere(context: typer.Context, search: Search, request: RunRequest) -
         return run_remotely(found, request)
 
 
-def search_for(
-    context: typer.Context,
-    server: str | None,
-    config: Path | None,
-    overrides: Mapping[str, tuple[Any, str]],
-    knows: Callable[[Client], object] | None = None,
-) -> Search:
-    """Return what a command says about the server that it wants."""
-    from compozy.cli.find import Search
-
-    options = globals_of(context)
-    return Search(server=server, config=config or options.config, overrides=overrides, quiet=options.quiet, knows=knows)
-
-
-def _run_here(context: typer.Context, search: Search, request: RunRequest) -> int:
+def _run_here(options: ProjectOptions, request: RunRequest) -> int:
     from compozy.cli.context import open_valid_workflows
     from compozy.cli.run import run_workflow
 
-    project = open_valid_workflows(context, search.config, search.overrides, workflow_id=request.workflow_id)
+    project = open_valid_workflows(options, workflow_id=request.workflow_id)
     return run_workflow(project, request)
 
 
 @workflow_app.command("list")
+@on_project(server=True, output=True)
 def list_command(
-    context: typer.Context,
+    options: ProjectOptions,
     limit: Annotated[int, typer.Option("--limit", "--last", min=1, max=1000, help="Latest executions to show.")] = 20,
     status: Annotated[
         list[str] | None,
@@ -151,27 +129,21 @@ def list_command(
             "--status", metavar="STATUS", help="Only executions in this state; repeatable.", show_default=False
         ),
     ] = None,
-    server: ServerOption = None,
-    output: FormatOption = Format.text,
-    config: ConfigOption = None,
-    db_driver: DriverOption = None,
-    db_path: PathOption = None,
 ) -> None:
     """List the project's workflows and their latest executions."""
-    from compozy.cli.find import look
+    from compozy.cli.find import look, search_for
     from compozy.cli.given import read_statuses
     from compozy.cli.remote import show_remote_list
 
     statuses = read_statuses(status or ())
-    overrides = database_overrides(db_driver, db_path)
-    if (found := look(search_for(context, server, config, overrides))) is not None:
-        show_remote_list(found, limit=limit, statuses=statuses, as_json=output is Format.json)
+    if (found := look(search_for(options))) is not None:
+        show_remote_list(found, limit=limit, statuses=statuses, as_json=options.as_json)
         return
     from compozy.cli.context import open_valid_workflows
     from compozy.cli.executions import show_list
 
-    project = open_valid_workflows(context, config, overrides)
-    show_list(project, limit=limit, statuses=statuses, as_json=output is Format.json)
+    project = open_valid_workflows(options)
+    show_list(project, limit=limit, statuses=statuses, as_json=options.as_json)
 
 
 @workflow_app.command("graph")
@@ -188,18 +160,18 @@ def graph_command(
 ) -> None:
     """Draw a workflow: its tasks, and what follows what."""
     # The files say it all; a server is asked when it is named, or when there are none.
-    options = globals_of(context)
-    if server or not _has_files(config or options.config):
-        from compozy.cli.find import look
+    options = ProjectOptions(context=context, server=server, config=config)
+    if server or not _has_files(options.config_file):
+        from compozy.cli.find import look, search_for
 
-        found = look(search_for(context, server, config, {}, lambda client: client.get("workflows", workflow_id)))
+        found = look(search_for(options, lambda client: client.get("workflows", workflow_id)))
         if found is not None:
             print_graph(found.client.get("workflows", workflow_id, "graph"), kind)
             return
     from compozy.cli.context import open_valid_workflows
     from compozy.workflow.graph import graph_document
 
-    project = open_valid_workflows(context, config, workflow_id=workflow_id)
+    project = open_valid_workflows(options, workflow_id=workflow_id)
     print_graph(graph_document(project.workflow(workflow_id).config), kind)
 
 
@@ -210,31 +182,26 @@ def _has_files(config: Path | None) -> bool:
 
 
 @workflow_app.command("get")
+@on_project(server=True, output=True)
 def get_command(
-    context: typer.Context,
+    options: ProjectOptions,
     execution_id: ExecutionArgument,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended, going on with it if need be.")] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Show the prompt and answer of each model request.")
     ] = False,
-    server: ServerOption = None,
-    output: FormatOption = Format.text,
-    config: ConfigOption = None,
-    db_driver: DriverOption = None,
-    db_path: PathOption = None,
 ) -> int:
     """Show one execution and its tasks."""
-    from compozy.cli.find import look
+    from compozy.cli.find import look, search_for
     from compozy.cli.remote import show_remote_execution
     from compozy.cli.remote_ids import read_execution
 
-    quiet, as_json = globals_of(context).quiet, output is Format.json
-    overrides = database_overrides(db_driver, db_path)
-    search = search_for(context, server, config, overrides, lambda client: read_execution(client, execution_id))
+    quiet, as_json = options.quiet, options.as_json
+    search = search_for(options, lambda client: read_execution(client, execution_id))
     if (found := look(search)) is not None:
         return show_remote_execution(found, execution_id, wait=wait, verbose=verbose, as_json=as_json, quiet=quiet)
     from compozy.cli.context import open_settings
     from compozy.cli.executions import show_execution
 
-    project = open_settings(context, config, overrides)
+    project = open_settings(options)
     return show_execution(project, execution_id, wait=wait, verbose=verbose, as_json=as_json, quiet=quiet)

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from compozy.cli.find import current_folder
+from compozy.cli.options import ProjectOptions
 from compozy.errors import UsageError
 from compozy.project.sources import CONFIG_NAME, find_config_file, read_config, search_upwards
 
 _SUFFIXES = (".yaml", ".yml")
 
 
-def workflow_id_of(text: str, config: Path | None, overrides: Mapping[str, tuple[Any, str]]) -> str:
+def workflow_id_of(text: str, options: ProjectOptions) -> str:
     """Return the ID of the workflow that `text` names: itself, or the path of one of the project's workflow files.
 
     Args:
         text: what the command line says.
-        config: the value of `--config`.
-        overrides: settings from flags, see `project.load`.
+        options: the options of the command.
 
     Raises:
         UsageError: there is no such file, or the project does not load it.
@@ -36,7 +34,7 @@ def workflow_id_of(text: str, config: Path | None, overrides: Mapping[str, tuple
     file = cwd / text
     if not file.is_file():
         raise UsageError(f"workflow file {text!r} not found")
-    _require_loaded(text, file, config, overrides, cwd)
+    _require_loaded(text, file, options, cwd)
     node = read_yaml(file, file=text).node
     kind = kind_of_file(file, node) if isinstance(node, MappingNode) else WORKFLOW
     if kind != WORKFLOW:
@@ -45,9 +43,7 @@ def workflow_id_of(text: str, config: Path | None, overrides: Mapping[str, tuple
     return found or file.stem
 
 
-def _require_loaded(
-    text: str, file: Path, config: Path | None, overrides: Mapping[str, tuple[Any, str]], cwd: Path
-) -> None:
+def _require_loaded(text: str, file: Path, options: ProjectOptions, cwd: Path) -> None:
     """Refuse a file that the project does not load: the project may hold another workflow of the same ID.
 
     Raises:
@@ -55,8 +51,8 @@ def _require_loaded(
     """
     from compozy.project.discover import discover_files
 
-    config_file = find_config_file(config, cwd=cwd, environ=os.environ)
-    read = read_config(config_file, cwd=cwd, flags=overrides, environ=os.environ)
+    config_file = find_config_file(options.config_file, cwd=cwd, environ=os.environ)
+    read = read_config(config_file, cwd=cwd, flags=options.overrides, environ=os.environ, files=options.files)
     loaded = discover_files(read.node, config_file=config_file, cwd=cwd).files
     if any(other.samefile(file) for other in loaded):
         return

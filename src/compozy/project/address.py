@@ -14,7 +14,7 @@ from typing import Any
 from compozy.config.fingerprint import MEMORY, database_file, database_fingerprint
 from compozy.config.nodes import NodePath, ScalarNode, node_at
 from compozy.project.paths import database_path, shown_path
-from compozy.project.sources import ProjectSources, read_config
+from compozy.project.sources import ConfigFiles, ProjectSources, read_config
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8080
@@ -36,10 +36,15 @@ class ProjectAddress:
 
 
 def read_address(
-    config_file: Path, *, cwd: Path, overrides: Mapping[str, tuple[Any, str]], environ: Mapping[str, str]
+    config_file: Path,
+    *,
+    cwd: Path,
+    overrides: Mapping[str, tuple[Any, str]],
+    environ: Mapping[str, str],
+    files: ConfigFiles | None = None,
 ) -> ProjectAddress | None:
     """Return the address of the project of `config_file`; None when its files are too faulty to tell."""
-    read = read_config(config_file, cwd=cwd, flags=overrides, environ=environ)
+    read = read_config(config_file, cwd=cwd, flags=overrides, environ=environ, files=files)
     if read.faults or not read.is_readable:
         return None
     driver = _text(read, "database", "driver") or "postgres"

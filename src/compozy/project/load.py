@@ -18,7 +18,7 @@ from compozy.project.file import ProjectFile
 from compozy.project.link import LinkedProject, link_project
 from compozy.project.loaded import InvalidWorkflow, LoadedProject, LoadedWorkflow
 from compozy.project.paths import resolve_paths
-from compozy.project.sources import SourceFile, find_config_file, read_config, read_sources
+from compozy.project.sources import ConfigFiles, SourceFile, find_config_file, read_config, read_sources
 from compozy.workflow.config import WorkflowConfig
 
 _FLAG = f"{Layer.FLAG} "
@@ -41,6 +41,7 @@ def load_project(
     overrides: Mapping[str, tuple[Any, str]] | None = None,
     environ: Mapping[str, str],
     workflow_files: WorkflowFiles = WorkflowFiles.REQUIRE,
+    files: ConfigFiles | None = None,
 ) -> LoadedProject:
     """Read and check a project.
 
@@ -50,6 +51,7 @@ def load_project(
         overrides: flags by the dotted key that they set, `{"database.path": ("x.db", "--db-path")}`; None is not set.
         environ: the environment; `.env` beside compozy.yaml is put under it, nothing is changed.
         workflow_files: SKIP reads none; TOLERATE puts those with errors into `invalid_workflows`; REQUIRE refuses them.
+        files: the compozy.yaml and `.env` that the command has read already.
 
     Raises:
         UsageError: there is no compozy.yaml, or only flags are wrong.
@@ -57,7 +59,7 @@ def load_project(
     """
     path = find_config_file(config_file, cwd=cwd, environ=environ)
     reader = read_config if workflow_files is WorkflowFiles.SKIP else read_sources
-    linked = link_project(reader(path, cwd=cwd, flags=overrides or {}, environ=environ))
+    linked = link_project(reader(path, cwd=cwd, flags=overrides or {}, environ=environ, files=files))
     read = linked.read
     settings, faults = validate(ProjectFile, read.node, label="compozy.yaml")
     workflows, workflow_faults = _validate_workflows(read.workflows)

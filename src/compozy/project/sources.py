@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from compozy.config.database_rules import drop_foreign_variables
-from compozy.config.envfile import read_env_file
+from compozy.config.envfile import EnvFile, read_env_file
 from compozy.config.interpolate import interpolate
 from compozy.config.layers import Outside, Source, lay_over
 from compozy.config.nodes import MappingNode, NodePath, ScalarNode
@@ -101,11 +101,33 @@ def search_upwards(cwd: Path) -> Path | None:
     return None
 
 
+class ConfigFiles:
+    """The compozy.yaml and `.env` that a command needs more than once: read once, so that it sees one version."""
+
+    def __init__(self) -> None:
+        self._read: dict[tuple[Path, Path], tuple[ParsedFile, EnvFile]] = {}
+
+    def read(self, config_file: Path, *, cwd: Path) -> tuple[ParsedFile, EnvFile]:
+        """Return what compozy.yaml and the `.env` next to it hold; locations name them from the folder `cwd`."""
+        known = self._read.get((config_file, cwd))
+        if known is None:
+            env_path = config_file.parent / ".env"
+            env_file = read_env_file(env_path, file=shown(env_path, cwd))
+            known = read_yaml(config_file, file=shown(config_file, cwd)), env_file
+            self._read[config_file, cwd] = known
+        return known
+
+
 def read_sources(
-    config_file: Path, *, cwd: Path, flags: Mapping[str, tuple[Any, str]], environ: Mapping[str, str]
+    config_file: Path,
+    *,
+    cwd: Path,
+    flags: Mapping[str, tuple[Any, str]],
+    environ: Mapping[str, str],
+    files: ConfigFiles | None = None,
 ) -> ProjectSources:
     """Read compozy.yaml, `.env` and the files of workflows and shared resources of the project of `config_file`."""
-    config = read_config(config_file, cwd=cwd, flags=flags, environ=environ)
+    config = read_config(config_file, cwd=cwd, flags=flags, environ=environ, files=files)
     discovered = discover_files(config.node, config_file=config_file, cwd=cwd)
     workflows, workflow_faults = _read_files(discovered.files, cwd)
     return replace(
@@ -117,13 +139,16 @@ def read_sources(
 
 
 def read_config(
-    config_file: Path, *, cwd: Path, flags: Mapping[str, tuple[Any, str]], environ: Mapping[str, str]
+    config_file: Path,
+    *,
+    cwd: Path,
+    flags: Mapping[str, tuple[Any, str]],
+    environ: Mapping[str, str],
+    files: ConfigFiles | None = None,
 ) -> ProjectSources:
-    """Read compozy.yaml and `.env`, and no workflow."""
+    """Read compozy.yaml and `.env`, and no workflow; `files` are those that the command has read already."""
     name = shown(config_file, cwd)
-    env_path = config_file.parent / ".env"
-    env_file = read_env_file(env_path, file=shown(env_path, cwd))
-    parsed = read_yaml(config_file, file=name)
+    parsed, env_file = (files or ConfigFiles()).read(config_file, cwd=cwd)
     root, faults = _root_map(parsed, name, "a map with keys such as `database` and `llm`")
     merged = env_file.merged_under(environ)
     notes = Notes()
