@@ -16,7 +16,7 @@ KILLS := 200
 CHAOS := $(shell mktemp -d -u -t compozy-chaos-XXXXXX)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart setup check fix test proof site serve-docs site-tools snap bench chaos fuzz wheel binary test-binary edge-context lock schema pages recording clean
+.PHONY: help quickstart setup check check-types check-generated fix test proof site serve-docs site-tools snap bench chaos fuzz wheel binary test-binary edge-context lock schema pages recording clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,7 +31,12 @@ check: $(VENV)/.dev ## Format, lint, types, import walls, generated files
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-cache
+	@$(MAKE) --no-print-directory -j2 check-types check-generated
+
+check-types:
 	$(BIN)/pyright
+
+check-generated:
 	$(BIN)/python -m pytest -n0 tests/generated
 
 fix: $(VENV)/.dev ## Format, and repair what the linter can

@@ -33,6 +33,10 @@ TESTS: Mapping[str, Sequence[str]] = {
         "tests/integration/durable/test_workers.py",
         "tests/integration/durable/test_stopped_worker.py",
         "tests/integration/database/test_postgres_migrations.py::test_ten_processes_at_once_migrate_once",
+        # Whole processes are costly: the C locale stays in `make test`.
+        "tests/integration/cli/test_cli_processes.py::test_a_terminal_that_lacks_characters[ascii",
+        "tests/integration/cli/test_cli_processes.py::test_a_terminal_that_lacks_characters[latin-1",
+        "tests/integration/cli/test_cli_processes.py::test_without_a_home",
     ),
     "fuzz": (
         "tests/integration/server/test_server_fuzz.py",

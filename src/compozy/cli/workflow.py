@@ -101,21 +101,16 @@ def run_somewhere(options: ProjectOptions, search: Search, request: RunRequest) 
     if request.detach:
         hint = "start one with `compozy start`, or run the workflow without --detach"
         raise ServerError("--detach needs a server of this project, and none is running", hint=hint)
+    from compozy.cli.context import open_valid_workflows
+    from compozy.cli.run import run_workflow
+
     try:
-        return _run_here(options, request)
+        return run_workflow(open_valid_workflows(options, workflow_id=request.workflow_id), request)
     except DatabaseOwnedError as error:
         # A server of this project was started in between: it has the file, and takes the run.
         if (found := look(search)) is None:
             raise error from None
         return run_remotely(found, request)
-
-
-def _run_here(options: ProjectOptions, request: RunRequest) -> int:
-    from compozy.cli.context import open_valid_workflows
-    from compozy.cli.run import run_workflow
-
-    project = open_valid_workflows(options, workflow_id=request.workflow_id)
-    return run_workflow(project, request)
 
 
 @workflow_app.command("list")

@@ -296,7 +296,9 @@ def test_a_run_survives_that_nobody_listens(project: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "environ", [{"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "latin-1"}, {"LC_ALL": "C", "PYTHONUTF8": "0"}]
+    "environ",
+    [{"LC_ALL": "C", "PYTHONUTF8": "0"}, {"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "latin-1"}],
+    ids=["C", "ascii", "latin-1"],
 )
 def test_a_terminal_that_lacks_characters(tmp_path: Path, environ: dict[str, str]) -> None:
     folder = write_project(
@@ -336,32 +338,34 @@ def test_a_project_behind_links(tmp_path: Path, commands: Commands) -> None:
 SLOW_IMPORTS = ("pydantic", "sqlalchemy", "dbos", "pydantic_ai", "alembic", "openai", "httpx")
 
 
-def imported(folder: Path, *arguments: str) -> set[str]:
-    """Return which packages a command has loaded when it is done."""
+def imported(folder: Path, *commands: tuple[str, ...]) -> list[set[str]]:
+    """Return which packages are loaded after each of the commands, run in turn by one process."""
     script = (
         "import json, os, sys\n"
         "from compozy.cli.main import run\n"
         "stdout = os.dup(1); os.dup2(os.open(os.devnull, os.O_WRONLY), 1)\n"
-        f"status = run({list(arguments)!r})\n"
-        "os.write(stdout, json.dumps([status, *sorted({name.split('.')[0] for name in sys.modules})]).encode())\n"
+        "found = []\n"
+        f"for command in {[list(command) for command in commands]!r}:\n"
+        "    found.append([run(command), *sorted({name.split('.')[0] for name in sys.modules})])\n"
+        "os.write(stdout, json.dumps(found).encode())\n"
     )
     done = subprocess.run([PYTHON, "-c", script], cwd=folder, capture_output=True, text=True, check=True)
-    status, *names = json.loads(done.stdout)
-    assert status == 0, done.stderr
-    return set(names)
+    found = json.loads(done.stdout)
+    assert [status for status, *_ in found] == [0] * len(commands), done.stderr
+    return [set(names) for _, *names in found]
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("workflow", "--help"), ("version",), ("completion", "bash")])
 def test_words_alone_load_nothing_slow(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    loaded = imported(tmp_path, *arguments) & set(SLOW_IMPORTS)
+    loaded = imported(tmp_path, arguments)[0] & set(SLOW_IMPORTS)
     # The library that reads the command line brings pydantic as soon as there is a command to read.
     assert loaded <= (set() if arguments == ("--help",) else {"pydantic"})
 
 
 def test_reading_commands_load_neither_engine_nor_models(commands: Commands, project: Path) -> None:
     assert commands.run(project, "workflow", "run", "two", "--id", "it").status == 0
-    for arguments in (("workflow", "list"), ("workflow", "get", "it"), ("migrate", "status"), ("config", "show")):
-        loaded = imported(project, *arguments)
+    reading = (("workflow", "list"), ("workflow", "get", "it"), ("migrate", "status"), ("config", "show"))
+    for arguments, loaded in zip(reading, imported(project, *reading), strict=True):
         assert loaded & {"dbos", "pydantic_ai", "alembic", "openai"} == set(), arguments
 
 

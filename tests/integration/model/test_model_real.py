@@ -55,12 +55,16 @@ def models(request: pytest.FixtureRequest) -> ModelCatalog:
 
 
 async def test_it_writes_a_greeting(models: ModelCatalog) -> None:
-    result = await ask(models, "Write a greeting to Ada. Answer in one short sentence.", instructions="You are kind.")
+    # Without chance, and cut off where a model of this size may not find an end.
+    config = AgentConfig(temperature=0, max_tokens=40)
+    prompt = "Write a greeting to Ada. Answer in one short sentence."
+    result = await ask(models, prompt, config=config, instructions="You are kind.")
+    instructed = await ask(models, prompt, config=config, instructions="You are kind, and you like short sentences.")
 
-    assert 3 < len(result.text) < 300
+    assert result.text.strip()
     assert result.output == {"text": result.text, "response": result.text}
-    assert 10 < result.usage["input_tokens"] < 100
-    assert 2 < result.usage["output_tokens"] < 100
+    assert 10 < result.usage["input_tokens"] < instructed.usage["input_tokens"] < 100
+    assert 0 < result.usage["output_tokens"] <= 40
 
 
 async def test_it_repeats_itself(models: ModelCatalog) -> None:
