@@ -14,21 +14,19 @@ import pytest
 
 from compozy.config.settings import ServerSettings
 from compozy.project.address import DEFAULT_PORT
-from tests.conftest import RunCli
+from tests.conftest import CLOSED_PORT, RunCli
 from tests.harness.processes import Commands
 from tests.harness.projects import write_project
 
 
 class Answers(http.server.BaseHTTPRequestHandler):
-    """Answers like the server of another project, and notes that it was asked."""
+    """Answers like the server of another project."""
 
     # Connections are kept open, as Compozy's server does.
     protocol_version = "HTTP/1.1"
-    asked: list[str]
 
     def do_GET(self) -> None:
         """Answer what every command asks first."""
-        self.asked.append(self.path)
         body = b'{"name": "theirs", "database": {"driver": "sqlite", "fingerprint": "0"}}'
         self.send_response(200)
         self.send_header("content-type", "application/json")
@@ -41,41 +39,38 @@ class Answers(http.server.BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def listening(port: int, asked: list[str]) -> Generator[str]:
+def listening(port: int) -> Generator[str]:
     """Let a server of another project listen for as long as the block lasts; yield its URL."""
-    handler = type("Handler", (Answers,), {"asked": asked})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", port), Answers) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
 
 
 @pytest.fixture
-def asked() -> Iterator[list[str]]:
-    """Return the requests that reach the default port. If a server of the developer listens there, it is that one."""
-    found: list[str] = []
+def on_the_default_port() -> Iterator[None]:
+    """Let a server listen on the default port. If a server of the developer has it, it is that one."""
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
-            stack.enter_context(listening(DEFAULT_PORT, found))
-        yield found
+            stack.enter_context(listening(DEFAULT_PORT))
+        yield
 
 
-def test_a_server_on_the_default_port_is_not_found(
-    cli: RunCli, commands: Commands, tmp_path: Path, asked: list[str]
-) -> None:
+@pytest.mark.usefixtures("on_the_default_port")
+def test_a_server_on_the_default_port_is_not_found(cli: RunCli, commands: Commands, tmp_path: Path) -> None:
+    """A command that finds it prints a note, and lists its executions where there is no project."""
     project = write_project(tmp_path / "project")
     (tmp_path / "empty").mkdir()
     for run in (cli, partial(commands.run, tmp_path / "empty")):
         alone = run("--config", str(project), "workflow", "run", "two")
         assert (alone.status, alone.err) == (0, "")
         nowhere = run("workflow", "list")
-        assert (nowhere.status, "and no server at" in nowhere.err) == (2, True)
-    assert asked == []
+        assert (nowhere.status, f"and no server at http://127.0.0.1:{CLOSED_PORT}\n" in nowhere.err) == (2, True)
 
 
 def test_the_connection_to_a_refused_server_is_closed(cli: RunCli, tmp_path: Path) -> None:
     write_project(tmp_path)
-    with listening(0, []) as url:
+    with listening(0) as url:
         refused = cli("workflow", "list", "--server", url)
     assert (refused.status, "runs the project 'theirs'" in refused.err) == (2, True)
     # A connection that is left open is a warning, and thereby an error.
