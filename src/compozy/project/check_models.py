@@ -65,8 +65,17 @@ def check_provider_name(
     """Yield a fault if the text at `path` names no provider."""
     llm, ids = text_at(node, *path), [provider.id for provider in providers if provider.id]
     if llm and llm not in ids:
-        known = f"the providers are {', '.join(ids)}" if ids else "add it under `llm.providers`"
+        known = _new_provider(llm) or (f"the providers are {', '.join(ids)}" if ids else "add it under `llm.providers`")
         message = f"llm: there is no provider {llm!r}"
         yield Diagnostic(
             location=place_at(node, path), message=message, hint=suggest(llm, ids) or known, code="reference"
         )
+
+
+def _new_provider(llm: str) -> str:
+    """Return how to add a provider that is named by its type, "" if it is no type."""
+    kind = PROVIDERS.get(llm)
+    if kind is None:
+        return ""
+    key = f", api_key: ${{{kind.key_variable}}}" if kind.key_variable else ""
+    return f"add `{{id: {llm}, type: {llm}{key}}}` to `llm.providers`"

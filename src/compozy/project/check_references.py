@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from compozy.config.nodes import MappingNode, Node, node_at, text_at
+from compozy.config.shape import fields_by_key
 from compozy.nearest import suggest
 from compozy.project.flow import Flow
 from compozy.project.outline import TaskOutline, WorkflowOutline
@@ -97,10 +98,13 @@ class Reading:
         return next((task for task in self.workflow.list.members() if task.id == task_id), None)
 
 
-def check_reference(reading: Reading, path: tuple[str, ...], *, joined: str = "", is_cel: bool = False) -> Words | None:
+def check_reference(
+    reading: Reading, path: tuple[str, ...], *, joined: str = "", is_cel: bool = False, is_optional: bool = False
+) -> Words | None:
     """Return what is wrong with the path that a template or an expression reads, None when it is fine.
 
-    `joined` is the last name with the hyphens that follow it, in an expression.
+    `joined` is the last name with the hyphens that follow it, in an expression. `is_optional` is set where a missing
+    key is accepted, such as before `default`.
     """
     root, *rest = path
     # `.with` is the input of the task; the run itself has none.
@@ -108,11 +112,14 @@ def check_reference(reading: Reading, path: tuple[str, ...], *, joined: str = ""
     if root not in known | _EMPTY_ROOTS:
         what, dot = ("an expression", "") if is_cel else ("a template", ".")
         shown = ", ".join(f"{dot}{each}" for each in (*ROOTS, *sorted(reading.roots)))
-        hint = _ELSEWHERE.get(root) or suggest(root, known) or f"it can read {shown}"
+        meant = suggest(root, known)
+        if is_optional and (root in _ELSEWHERE or not meant):
+            return None
+        hint = _ELSEWHERE.get(root) or meant or f"it can read {shown}"
         here = " here" if root in _ELSEWHERE else ""
         return Words(message=f"{what} cannot read {dot}{root}{here}", hint=hint)
     check = _CHECKS.get(root)
-    words = check(reading, rest) if check and rest else None
+    words = check(reading, rest) if check and rest and not (is_optional and root == "env") else None
     if words is not None and joined and len(rest) == 1 and root == "tasks" and reading.find(joined):
         hint = f'a name with a hyphen is written in brackets: tasks["{joined}"]'
         return Words(message=words.message, hint=hint)
@@ -197,6 +204,10 @@ def _check_output_path(reading: Reading, task: TaskOutline, key: str) -> Words |
 
 def _output_keys(reading: Reading, task: TaskOutline) -> frozenset[str] | None:
     """Return the keys that the task's output has, None when they are not known before it runs."""
+    fields = fields_by_key(task.kind.model)
+    if any(entry.key not in fields for entry in task.node.entries):
+        # A task with unknown keys is not understood; that is reported, and what it leads to is not known.
+        return None
     projection = node_at(task.node, ("outputs",))
     if isinstance(projection, MappingNode):
         is_container = task.below is not None and task.kind.is_container
@@ -224,6 +235,20 @@ def _given_by_others(reading: Reading, task: TaskOutline) -> Iterator[Node | Non
                 yield node_at(source, (*above, "with"))
 
 
+def _check_env_path(reading: Reading, rest: list[str]) -> Words | None:
+    sources = [reading.workflow.node, *(frame.task.node for frame in reading.frames)]
+    found = [entry.value for source in sources if (entry := source.entry("env")) is not None]
+    names = [entry.key for env in found if isinstance(env, MappingNode) for entry in env.entries]
+    if rest[0] in names or not all(isinstance(env, MappingNode) for env in found):
+        return None
+    hint = suggest(rest[0], names)
+    return Words(
+        message=f".env has no {rest[0]!r}",
+        hint=hint
+        or "add it to `env` of the workflow, or pass it as input; workflows cannot read the environment of the process",
+    )
+
+
 def _list_of(words: str, keys: Iterable[str]) -> str:
     names = list(keys)
     return f"{words} {', '.join(names)}" if names else ""
@@ -239,6 +264,7 @@ def _check_fixed_path(root: str, fields: tuple[str, ...], rest: list[str]) -> Wo
 _CHECKS: dict[str, Callable[[Reading, list[str]], Words | None]] = {
     "input": _check_input_path,
     "tasks": _check_tasks_path,
+    "env": _check_env_path,
     "workflow": lambda _, rest: _check_fixed_path("workflow", WORKFLOW_FIELDS, rest),
     "project": lambda _, rest: _check_fixed_path("project", PROJECT_FIELDS, rest),
 }

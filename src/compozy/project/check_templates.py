@@ -139,7 +139,7 @@ def _check_template(reading: Reading, scalar: ScalarNode, name: str) -> Iterator
         )
         return
     for reference in template.references:
-        words = check_reference(reading, reference.path)
+        words = check_reference(reading, reference.path, is_optional=reference.optional)
         if words is not None:
             yield _fault(words, reference.location or scalar.place)
 

@@ -17,6 +17,7 @@ _SELECTOR = re.compile(
     r"""(?:(\w+)\()?\$?(?:local|global|resource)::(\w+)\.?(?:#\(|::#\()(\w+)\s*==?\s*['"]([^'"]+)['"]\)\)?"""
 )
 _JSON_MODE = {"json_mode": "give the answer a JSON Schema with `output`"}
+_KEY_OF_AGENT = {"api_key": "the API key is that of the provider in `llm.providers`"}
 _WORKFLOW = {"author": "`author` belongs to compozy.yaml"}
 _TASK = {"name": "use `description`"}
 _NO_DEFAULT_ROUTE = {"default_route": "a value without a route fails the router; add a route for it"}
@@ -42,7 +43,7 @@ def modernize_agent(node: MappingNode, notes: Notes) -> MappingNode:
     node = notes.drop(_without_selectors(node), _JSON_MODE)
     node = with_items(node, "actions", lambda action: notes.drop(action, _JSON_MODE))
     for key in ("config", "model"):
-        node = _with_model(node, key)
+        node = _with_model(notes.drop_below(node, key, _KEY_OF_AGENT), key)
     return with_params(node)
 
 
@@ -116,9 +117,7 @@ def _with_model(agent: MappingNode, key: str) -> MappingNode:
         return agent
     config = with_params(_without_selectors(config))
     names = {"provider": "llm", "$ref": "llm"}
-    changed = [
-        replace(entry, key=names.get(entry.key, entry.key)) for entry in config.entries if entry.key != "api_key"
-    ]
+    changed = [replace(entry, key=names.get(entry.key, entry.key)) for entry in config.entries]
     own = {entry.key for entry in agent.entries} - {key}
     above = (entry for entry in agent.entries if entry.key != key)
     return MappingNode(entries=(*above, *(entry for entry in changed if entry.key not in own)), place=agent.place)
