@@ -46,6 +46,18 @@ _SINGULAR = {
     "responses": "response",
     "workflows": "workflow source",
 }
+# How to write the map where people write a text.
+_MAPS = {
+    **dict.fromkeys(("on_success", "on_error"), "write `{next: <task id>}`"),
+    "with": "write names and values, `{name: value}`",
+    "env": "write names and texts, `{NAME: text}`",
+    "fallback": "write `{models: [...]}`",
+    "params": "write names and values, such as `{temperature: 0.2}`",
+    "retry_policy": "write `{maximum_attempts: 3}`",
+    "signal": "write `{id: <name>, payload: {...}}`",
+    "model_config": "write `{provider: <id>, model: <name>}`",
+    "outputs": "write names and templates, `{name: template}`",
+}
 _SINGLE_TASKS = frozenset({"task", "processor"})
 _SWITCH_WORDS = {
     "1": True,
@@ -136,6 +148,8 @@ def _fault(model: type[BaseModel], node: Node, error: ErrorDetails, label: str) 
         return _unknown_tag(node, path, error)
     secret = is_secret_at(model, path, node)
     message, hint = describe(error["type"], error.get("ctx", {}), node_at(node, path), is_secret=secret)
+    if path and message.startswith("expected a map"):
+        hint = hint or _MAPS.get(str(path[-1]), "")
     prefix = f"{_dotted_end(path)}: " if path else f"{label}: "
     return Diagnostic(location=place_at(node, path), message=prefix + message, hint=hint, code="value")
 

@@ -14,6 +14,12 @@ from compozy.project.outline import ProjectOutline, ProviderOutline, TaskOutline
 from compozy.schema import check_schema
 from compozy.schema.words import TYPES
 
+# Pointers from the root of the workflow file, as the 2025 edition read them.
+_OF_WORKFLOWS = tuple(
+    f"$ref '#/{key}/" for key in ("triggers", "schemas", "tasks", "agents", "tools", "config", "input")
+)
+_OUTSIDE = "a `$ref` with `#` stays inside its schema; write the other schema under `schemas` and name its ID"
+
 
 def check_workflows(project: ProjectOutline) -> Iterator[Diagnostic]:
     """Yield what is wrong with ids, transitions, providers and schemas of the workflows."""
@@ -98,4 +104,5 @@ def check_schema_at(node: MappingNode, path: NodePath) -> Iterator[Diagnostic]:
     for problem in check_schema(to_value(found)):
         message = f"{path[-1]} schema: {problem.message}"
         place = (key_place_at if problem.at_key else place_at)(found, problem.path)
-        yield Diagnostic(location=place, message=message, code="schema")
+        hint = _OUTSIDE if problem.message.startswith(_OF_WORKFLOWS) else ""
+        yield Diagnostic(location=place, message=message, hint=hint, code="schema")

@@ -17,6 +17,7 @@ from compozy.errors import Diagnostic, SourceLocation, UsageError
 from compozy.project.discover import discover_files, shown
 from compozy.project.edition2025.notes import Notes
 from compozy.project.edition2025.project import modernize_project
+from compozy.project.edition2025.workflow import modernize_resources
 
 CONFIG_NAME = "compozy.yaml"
 
@@ -152,7 +153,7 @@ def read_config(
     root, faults = _root_map(parsed, name, "a map with keys such as `database` and `llm`")
     merged = env_file.merged_under(environ)
     notes = Notes()
-    filled = interpolate(modernize_project(root, notes), merged)
+    filled = interpolate(modernize_resources(modernize_project(root, notes), notes), merged)
     assert isinstance(filled.node, MappingNode)  # noqa: S101 - filling keeps the shape
     outside = Outside(flags=flags, environ=environ, env_file=env_file.values, env_file_places=env_file.places)
     layered = lay_over(_without_empty(filled.node), outside)

@@ -14,8 +14,13 @@ from compozy.config.parse import parse_yaml
 from compozy.config.rewrite import rewrite_yaml
 from compozy.errors import Diagnostic, ProjectError, SourceLocation
 from compozy.project.edition2025.notes import Notes
-from compozy.project.edition2025.project import modernize_project, with_items
-from compozy.project.edition2025.workflow import modernize_agent, modernize_task, modernize_workflow
+from compozy.project.edition2025.project import modernize_project
+from compozy.project.edition2025.workflow import (
+    modernize_agent,
+    modernize_resources,
+    modernize_task,
+    modernize_workflow,
+)
 from compozy.project.load import load_project
 from compozy.project.resource_kinds import AGENT, TASK, WORKFLOW
 from compozy.project.resources import kind_of_file
@@ -117,9 +122,7 @@ def _upgraded(path: Path, shown: str, notes: Notes, *, is_project: bool) -> Upgr
 
 def _modern(path: Path, node: MappingNode, notes: Notes, *, is_project: bool) -> MappingNode:
     if is_project:
-        root = modern_variables(modernize_project(node, notes))
-        root = with_items(root, AGENT.plural, lambda agent: modernize_agent(agent, notes))
-        return with_items(root, TASK.plural, lambda task: modernize_task(task, notes))
+        return modern_variables(modernize_resources(modernize_project(node, notes), notes))
     kind = kind_of_file(path, node)
     if kind == WORKFLOW:
         return modernize_workflow(node, notes)

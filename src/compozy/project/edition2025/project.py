@@ -36,6 +36,8 @@ _AUTOLOAD = {
     "strict": "an invalid file is always an error",
     **dict.fromkeys(("watch_enabled", "watch_interval"), "restart the server after a change"),
 }
+_DATABASE = {"migrations": "Compozy chooses its tables itself; `search_path` of the database selects the schema"}
+_CONFIG = {**TEMPORAL_TIMEOUTS, "source_of_truth": "the files of the project are the source"}
 _KNOWLEDGE = ("embedders", "vector_dbs", "knowledge_bases")
 _MODEL = {"provider": "type", "api_url": "base_url"}
 _PARAMS = {"stop_words": "stop"}
@@ -54,7 +56,8 @@ def modernize_project(root: MappingNode, notes: Notes) -> MappingNode:
     root = notes.drop(root, _TOP)
     root = notes.drop_below(root, "runtime", _RUNTIME)
     root = notes.drop_below(root, "autoload", _AUTOLOAD)
-    root = notes.drop_below(root, "config", TEMPORAL_TIMEOUTS)
+    root = notes.drop_below(root, "config", _CONFIG)
+    root = notes.drop_below(root, "database", _DATABASE)
     root = _without_watch(root, notes)
     root = _with_models(_with_database(root))
     root = _with_knowledge(root, notes)
@@ -67,8 +70,10 @@ def _without_watch(root: MappingNode, notes: Notes) -> MappingNode:
 
 def _with_database(root: MappingNode) -> MappingNode:
     """Return a project of 2025 without a `database` section with the database that it had by default."""
-    models = child(root, "models")
-    if models is None or child(root, "database") is not None:
+    models, written = child(root, "models"), child(root, "database")
+    if isinstance(written, MappingNode) and child(written, "conn_string") is None:
+        return with_entries(root, {"database": _renamed(written, {"url": "conn_string"})})
+    if models is None or written is not None:
         return root
     place = models.place
     default = {"driver": "postgres", "host": "localhost", "user": "postgres", "dbname": "compozy"}
@@ -123,7 +128,19 @@ def _with_knowledge(root: MappingNode, notes: Notes) -> MappingNode:
         return root
     below = with_items(below, "embedders", lambda item: flattened(item, "config"))
     below = with_items(below, "vector_dbs", lambda item: _store_of(item, notes))
+    below = with_items(below, "knowledge_bases", _with_plain_metadata)
+    below = with_items(below, "bindings", lambda item: flattened(item, "retrieval"))
     return with_entries(root, {**dict.fromkeys(moved), "knowledge": below})
+
+
+def _with_plain_metadata(base: MappingNode) -> MappingNode:
+    """Return a base whose metadata is text where it is a list with one text: filters compare texts."""
+    metadata = child(base, "metadata")
+    if not isinstance(metadata, MappingNode):
+        return base
+    lists = {e.key: e.value.items for e in metadata.entries if isinstance(e.value, SequenceNode)}
+    texts: dict[str, Node | None] = {key: items[0] for key, items in lists.items() if len(items) == 1}
+    return with_entries(base, {"metadata": with_entries(metadata, texts)}) if texts else base
 
 
 def _store_of(store: MappingNode, notes: Notes) -> MappingNode:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from compozy.config.nodes import MappingNode, Node, ScalarNode, child, text_at, text_node, with_entries
 from compozy.project.edition2025.notes import Notes
-from compozy.project.edition2025.project import TEMPORAL_TIMEOUTS, renamed_params, with_items, with_params
+from compozy.project.edition2025.project import TEMPORAL_TIMEOUTS, flattened, renamed_params, with_items, with_params
 from compozy.task.kind import DEFAULT_KIND
 from compozy.task.registry import KINDS
 
@@ -22,6 +22,7 @@ _WORKFLOW = {"author": "`author` belongs to compozy.yaml"}
 _TASK = {"name": "use `description`"}
 _NO_DEFAULT_ROUTE = {"default_route": "a value without a route fails the router; add a route for it"}
 _OF_BASIC_TASKS = {"action": "only a basic task asks an agent"}
+_OF_AGENTS = {"action": "the task has a `prompt` and no agent"}
 _OF_CONTAINERS = {"strategy": "its tasks run one after another"}
 
 
@@ -33,14 +34,20 @@ def modernize_workflow(node: MappingNode, notes: Notes) -> MappingNode:
     env = child(config, "env") if isinstance(config, MappingNode) else None
     if isinstance(config, MappingNode) and env is not None and child(node, "env") is None:
         node = with_entries(node, {"env": env, "config": with_entries(config, {"env": None})})
-    node = _unwrapped(node, notes, is_workflow=True)
+    node = _with_bindings(_unwrapped(node, notes, is_workflow=True))
     node = with_items(node, "agents", lambda agent: modernize_agent(agent, notes))
     return with_items(node, "tasks", lambda task: modernize_task(task, notes))
 
 
+def modernize_resources(root: MappingNode, notes: Notes) -> MappingNode:
+    """Return compozy.yaml with its lists of agents and tasks in today's spelling."""
+    root = with_items(root, "agents", lambda agent: modernize_agent(agent, notes))
+    return with_items(root, "tasks", lambda task: modernize_task(task, notes))
+
+
 def modernize_agent(node: MappingNode, notes: Notes) -> MappingNode:
     """Return an agent in today's spelling: which model answers is said by `llm`, `model` and settings."""
-    node = notes.drop(_without_selectors(node), _JSON_MODE)
+    node = _with_bindings(notes.drop(_without_selectors(node), _JSON_MODE))
     node = with_items(node, "actions", lambda action: notes.drop(action, _JSON_MODE))
     for key in ("config", "model"):
         node = _with_model(notes.drop_below(node, key, _KEY_OF_AGENT), key)
@@ -81,28 +88,38 @@ def modernize_task(node: MappingNode, notes: Notes) -> MappingNode:
 def _with_agent(task: MappingNode, notes: Notes) -> MappingNode:
     """Return a task whose `$use`, `model_config` and inline agent are an agent of today."""
     task = renamed_params(task)
+    if child(task, "prompt") is not None and child(task, "agent") is None and child(task, "$use") is None:
+        task = notes.drop(task, _OF_AGENTS)
     used = child(task, "$use")
     if (
         isinstance(used, ScalarNode)
         and (found := _SELECTOR.fullmatch(used.text.strip()))
         and child(task, "agent") is None
     ):
-        task = with_entries(task, {"$use": None, "agent": text_node(found[4], used.place)})
+        task = with_entries(task, {"$use": None, found[1] or "agent": text_node(found[4], used.place)})
     agent = child(task, "agent")
     if isinstance(agent, MappingNode):
         task = with_entries(task, {"agent": modernize_agent(agent, notes)})
+    provider = child(task, "provider")
+    if provider is not None and child(task, "agent") is None and child(task, "model_config") is None:
+        named = {key: value for key in ("provider", "model") if (value := child(task, key)) is not None}
+        config = with_entries(MappingNode(entries=(), place=provider.place), named)
+        task = with_entries(task, {**dict.fromkeys(named), "model_config": config})
     config = child(task, "model_config")
-    if isinstance(config, MappingNode) and child(task, "agent") is None:
-        agent = MappingNode(entries=(), place=config.place)
-        task = with_entries(
-            task, {"model_config": None, "agent": modernize_agent(with_entries(agent, {"config": config}), notes)}
-        )
+    if config is not None and child(task, "agent") is None:
+        key = "config" if isinstance(config, MappingNode) else "model"
+        agent = with_entries(MappingNode(entries=(), place=config.place), {key: config})
+        task = with_entries(task, {"model_config": None, "agent": modernize_agent(agent, notes)})
     text = child(task, "with")
     if text_at(task, "action") == "default" and isinstance(text, MappingNode) and child(task, "prompt") is None:
         words = child(text, "task")
         if isinstance(words, ScalarNode) and not _has_actions(task):
             task = with_entries(task, {"action": None, "prompt": words})
     return task
+
+
+def _with_bindings(node: MappingNode) -> MappingNode:
+    return with_items(node, "knowledge", lambda item: flattened(item, "retrieval"))
 
 
 def _has_actions(task: MappingNode) -> bool:
