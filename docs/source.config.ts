@@ -46,7 +46,14 @@ const navigation = [
   },
   {
     title: 'Agents',
-    pages: ['agents/overview', 'agents/shared', 'agents/tools', 'agents/providers'],
+    pages: [
+      'agents/overview',
+      'agents/shared',
+      'agents/tools',
+      'agents/http-tools',
+      'agents/built-in-tools',
+      'agents/providers',
+    ],
   },
   {
     title: 'Knowledge bases',
