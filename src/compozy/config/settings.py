@@ -151,6 +151,15 @@ class ExecSettings(Section):
 
     commands: tuple[str, ...] = Field(default=(), description="Programs, by name or absolute path; default is none.")
 
+    @field_validator("commands")
+    @classmethod
+    def _check_commands(cls, commands: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse what would be searched for in the folder that Compozy was started in, or holds arguments."""
+        for command in commands:
+            if not command or " " in command or ("/" in command and not command.startswith("/")):
+                raise ValueError(f"{command!r} is neither the name nor the absolute path of a program")
+        return commands
+
 
 class NativeToolSettings(Section):
     """`runtime.native_tools:`, what the built-in tools `cp__*` can reach."""

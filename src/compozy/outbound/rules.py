@@ -17,6 +17,7 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _RESERVED = frozenset(
     {"host", "connection", "content-length", "expect", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
 )
+_HOST = re.compile(r"(\*\.)?[\w-]{1,63}(\.[\w-]{1,63})*(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 
@@ -89,11 +90,16 @@ def is_listed(hosts: Sequence[str], host: str, port: int | None, *, scheme: str)
     wanted = port or PORTS[scheme]
     for entry in hosts:
         parts = urlsplit(f"//{entry}")
-        name = (parts.hostname or "").lower()
+        name = (parts.hostname or "").encode("idna").decode("ascii").lower()
         fits = host.endswith(name[1:]) if name.startswith("*.") else host == name
         if fits and wanted == (parts.port or PORTS[scheme]):
             return True
     return False
+
+
+def is_host(entry: str) -> bool:
+    """Return whether a text can be an entry of a list of hosts."""
+    return _HOST.fullmatch(entry) is not None
 
 
 def is_public(address: Address) -> bool:

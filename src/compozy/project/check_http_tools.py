@@ -1,4 +1,4 @@
-"""Checks of HTTP tools: their templates, the expression that selects the result, and where requests can go."""
+"""Checks of tools that send requests: templates, the expression that selects the result, where requests can go."""
 
 from __future__ import annotations
 
@@ -19,10 +19,7 @@ from compozy.config.nodes import (
 from compozy.errors import Diagnostic, ExpressionSyntaxError, TemplateSyntaxError
 from compozy.expression import compile as compile_expression
 from compozy.nearest import suggest
-from compozy.outbound.rules import (
-    SAFE_METHODS,
-    header_problem,
-)
+from compozy.outbound.rules import SAFE_METHODS, header_problem, is_host
 from compozy.template import Reference, has_actions
 from compozy.template import compile as compile_template
 from compozy.tool.http_request import ROOTS
@@ -31,7 +28,6 @@ _TEMPLATES = ("url", "headers", "query", "body")
 _ANSWER = ("body", "status", "headers")
 # Scheme and authority of a URL, in which actions can stand.
 _AUTHORITY = re.compile(r"https?://((?:\{\{.*?\}\}|[^/?#{}])*)", re.IGNORECASE)
-_HOST = re.compile(r"(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 _OPEN = frozenset({"$ref", "allOf", "anyOf", "oneOf", "patternProperties"})
 
 
@@ -46,7 +42,7 @@ def check_http(node: MappingNode) -> Iterator[Diagnostic]:
             if isinstance(scalar.value, str) and has_actions(scalar.text):
                 yield from _check_template(node, scalar, ".".join(map(str, ("http", key, *below))))
     yield from _check_url(http)
-    yield from _check_hosts(http)
+    yield from _check_hosts(http, "http")
     yield from _check_headers(http)
     yield from _check_select(http)
     method = text_at(http, "method") or "GET"
@@ -131,11 +127,26 @@ def _reads_input(text: str) -> bool:
     return any(re.search(r"\.input\b", action) for action in re.findall(r"\{\{.*", text))
 
 
-def _check_hosts(http: MappingNode) -> Iterator[Diagnostic]:
-    hosts = child(http, "hosts")
+def check_fetch(node: MappingNode) -> Iterator[Diagnostic]:
+    """Yield what is wrong with `config` of the built-in tool `cp__fetch`."""
+    config = child(node, "config")
+    if not isinstance(config, MappingNode):
+        return
+    for entry in config.entries:
+        if entry.key != "hosts":
+            hint = suggest(entry.key, ["hosts"]) or "it has `hosts`, a list"
+            yield _fault(entry.key_place, f"config: 'cp__fetch' does not read {entry.key!r}", hint)
+        elif not isinstance(entry.value, SequenceNode):
+            yield _fault(entry.value.place, "config.hosts: expected a list of hosts", "write `[api.example.com]`")
+    yield from _check_hosts(config, "config")
+
+
+def _check_hosts(node: MappingNode, name: str) -> Iterator[Diagnostic]:
+    hosts = child(node, "hosts")
     for item in hosts.items if isinstance(hosts, SequenceNode) else ():
-        if isinstance(item, ScalarNode) and not _HOST.fullmatch(item.text):
-            message = f"http.hosts: {item.text!r} is not a host"
+        if not isinstance(item, ScalarNode) or not is_host(item.text):
+            text = item.text if isinstance(item, ScalarNode) else "a list or a map"
+            message = f"{name}.hosts: {text!r} is not a host"
             hint = "write `api.example.com`, `*.example.com` or `localhost:8080`"
             yield _fault(item.place, message, hint)
 

@@ -21,7 +21,7 @@ from compozy.config.nodes import (
 from compozy.errors import Diagnostic, ExpressionSyntaxError
 from compozy.expression import compile as compile_expression
 from compozy.nearest import suggest
-from compozy.project.check_http_tools import check_http
+from compozy.project.check_http_tools import check_fetch, check_http
 from compozy.project.outline import TaskOutline, id_place, map_items
 from compozy.tool.config import BUILT_IN_PREFIX, ToolConfig
 from compozy.tool.environment import BLOCKED
@@ -155,6 +155,8 @@ def _check_built_in(node: MappingNode, name: str) -> Iterator[Diagnostic]:
         yield Diagnostic(
             location=id_place(node), message=f"there is no built-in tool {name!r}", hint=hint, code="reference"
         )
+    if name == "cp__fetch":
+        yield from check_fetch(node)
     for key in ("run", "http", "execute"):
         if node.entry(key) is not None:
             message = f"{key}: the names of built-in tools begin with {BUILT_IN_PREFIX!r}, other names do not"

@@ -138,6 +138,14 @@ async def test_closed_files_are_refused_by_every_name(root: Path, name: str, mor
     assert not (root / ".env.local").exists()
 
 
+@pytest.mark.parametrize("path", ["app.db-journal", "app.db-wal", "app.db-shm", "app.db.owner", "APP.DB-WAL"])
+async def test_no_file_is_created_that_the_database_takes_for_its_own(root: Path, path: str) -> None:
+    for more in ({}, {"append": True}):
+        words = await refused(root, "cp__write_file", path=path, content="x", **more)
+        assert words == f"PermissionDenied: /{path} is closed to tools"
+    assert not (root / path).exists()
+
+
 async def test_another_name_of_the_env_file_is_refused(root: Path) -> None:
     os.link(root / ".env", root / "notes.txt")
     assert (await refused(root, "cp__read_file", path="notes.txt")).startswith("PermissionDenied")

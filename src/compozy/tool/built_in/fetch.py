@@ -76,5 +76,5 @@ def _request(arguments: Mapping[str, Any]) -> OutboundRequest:
 
 def _hosts(config: ToolConfig) -> tuple[str, ...] | None:
     """Return `config.hosts` of the tool; None, for all public hosts, if it is not written."""
-    hosts = (config.config or {}).get("hosts")
-    return tuple(map(str, cast("list[Any]", hosts))) if isinstance(hosts, list) else None
+    hosts: Any = (config.config or {}).get("hosts")
+    return None if hosts is None else tuple(map(str, cast("list[Any]", hosts)))

@@ -80,6 +80,7 @@ class Folder:
         self.path = (home.root / home.settings.native_tools.root_dir).resolve()
         secrets = {base / name for base in (home.root, self.path) for name in (".env", ".git")}
         self._closed = {identity for path in (*home.closed, *secrets) if (identity := _identity_of(path)) is not None}
+        self._closed_names = [(path.parent.resolve(), path.name.casefold()) for path in home.closed]
 
     @contextmanager
     def open_folder(self, parts: tuple[str, ...]) -> Generator[int, None, None]:
@@ -209,9 +210,14 @@ class Folder:
             os.close(descriptor)
 
     def check_name(self, name: str, parts: tuple[str, ...]) -> None:
-        """Refuse the names of files that hold secrets or the history of a repository."""
+        """Refuse the names of files that hold secrets, the history of a repository, or belong to the database.
+
+        SQLite takes a file for a part of the database by its name: who creates `app.db-journal` changes `app.db`.
+        """
         folded = name.casefold()
-        if folded == ".git" or folded.startswith(".env"):
+        folder = self.path.joinpath(*parts[:-1])
+        is_database = any(folder == parent and folded.startswith(closed) for parent, closed in self._closed_names)
+        if is_database or folded == ".git" or folded.startswith(".env"):
             raise CallError("PermissionDenied", f"{shown(parts)} is closed to tools")
 
     def check_open(self, status: os.stat_result, parts: tuple[str, ...]) -> None:
