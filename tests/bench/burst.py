@@ -124,7 +124,7 @@ def _serving(kind: str, server: Server | None) -> Generator[int, None, None]:
         port = free_port()
         write_project(folder, {"echo": _WORKFLOW}, database=database, server={"port": port})
         log = stack.enter_context((folder / "log").open("wb"))
-        process = subprocess.Popen(_COMMAND, cwd=folder, stdout=log, stderr=log)
+        process = subprocess.Popen([*_COMMAND, f"--port={port}"], cwd=folder, stdout=log, stderr=log)
         try:
             _until_ready(port, process)
             # The first run loads the libraries of models.

@@ -40,7 +40,7 @@ def main() -> None:
 
 def _start(folder: Path, port: int, what: str) -> subprocess.Popen[bytes]:
     began = time.monotonic()
-    server = subprocess.Popen([*_COMMAND, "start"], cwd=folder, stdout=subprocess.DEVNULL)
+    server = subprocess.Popen([*_COMMAND, "start", f"--port={port}"], cwd=folder, stdout=subprocess.DEVNULL)
     while not _is_ready(port):
         time.sleep(0.005)
     seconds = time.monotonic() - began

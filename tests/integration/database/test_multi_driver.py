@@ -78,6 +78,7 @@ def test_the_same_workflows_leave_the_same_log(commands: Commands, tmp_path: Pat
     assert [row[1] for row in ours["journal"]["cut"]] == [row[1] for row in ours["journal"]["good"]]
 
 
+@pytest.mark.usefixtures("port_of_file")
 def test_commands_and_a_server_begun_together(commands: Commands, store: Store) -> None:
     """Whoever gets a file executes and the others hand it their runs; on a server they share them. Each step once."""
     started = [commands.start(store.home, "workflow", "run", "good", "--id", f"r{number}") for number in range(2)]
