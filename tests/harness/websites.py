@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 
@@ -55,8 +57,8 @@ class Site:
 
 
 @contextmanager
-def run_site() -> Generator[Site, None, None]:
-    """Serve a site as long as the block lasts."""
+def run_site(certificate: tuple[Path, Path] | None = None) -> Generator[Site, None, None]:
+    """Serve a site as long as the block lasts, over TLS if there is a certificate with its key."""
     found = Site()
 
     class Handler(BaseHTTPRequestHandler):
@@ -85,6 +87,10 @@ def run_site() -> Generator[Site, None, None]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     found.port = int(server.server_address[1])
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()

@@ -5,11 +5,14 @@ from __future__ import annotations
 import gzip
 import ipaddress
 import socket
+import ssl
 import threading
 from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 
 import pytest
+from tests.harness.tls import Authority
 from tests.harness.websites import Site, run_site
 
 from compozy.outbound.rules import (
@@ -108,6 +111,21 @@ async def test_the_next_address_is_tried_if_one_accepts_no_connection(site: Site
 
     answer = await send(OutboundRequest(method="POST", url=site.url(), body=b"1"), OPEN, resolve=two)
     assert (answer.status, len(site.seen)) == (200, 1)
+
+
+async def test_the_certificate_is_that_of_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = Authority(tmp_path)
+    trusting = ssl.create_default_context(cafile=str(authority.file))
+    with run_site(authority.issue("site", "a.test")) as site:
+        url = site.url().replace("http://", "https://")
+        with pytest.raises(OutboundError, match="certificate verify failed") as untrusted:
+            await ask(OutboundRequest(url=url, headers=SECRETS))
+        monkeypatch.setattr("compozy.outbound.send._certificates", lambda: trusting)
+        assert (await ask(OutboundRequest(url=url))).status == 200
+        with pytest.raises(OutboundError, match=r"certificate is not valid for 'b\.test'"):
+            await ask(OutboundRequest(url=url.replace("a.test", "b.test"), headers=SECRETS))
+        assert not untrusted.value.is_sent
+        assert [seen.headers["host"] for seen in site.seen] == [f"a.test:{site.port}"]
 
 
 async def test_proxies_of_the_environment_are_not_used(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+import ssl
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
 
 import httpx2
@@ -107,7 +109,9 @@ class _Exchange:
         _check_headers(request.headers)
         target = await _judge(request.url, self._policy, self._resolve)
         timeout = httpx2.Timeout(self._policy.total_s, connect=_CONNECT_S)
-        async with httpx2.AsyncClient(timeout=timeout, follow_redirects=False, trust_env=False) as client:
+        async with httpx2.AsyncClient(
+            timeout=timeout, follow_redirects=False, trust_env=False, verify=_certificates()
+        ) as client:
             try:
                 response = await self._first_answer(client, request, target)
                 if response.status_code in _REDIRECTS and "location" in response.headers:
@@ -158,6 +162,12 @@ class _Exchange:
         except (httpx2.InvalidURL, UnicodeError, ValueError) as error:
             raise OutboundError(f"{show_url(request.url)!r} is not a URL") from error
         return await client.send(built, stream=True)
+
+
+@lru_cache(maxsize=1)
+def _certificates() -> ssl.SSLContext:
+    """Return what certificates are checked with: reading the known authorities takes longer than most requests."""
+    return httpx2.create_ssl_context(trust_env=False)
 
 
 def _redirected(request: OutboundRequest, status: int, location: str) -> OutboundRequest:
