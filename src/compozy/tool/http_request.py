@@ -63,9 +63,12 @@ def build_request(
         "config": config.config or {},
         "env": {**environ, **own_environment(config, environ)},
     }
-    url, hosts = _url(http, data)
-    headers = _headers(http, data)
-    body, media_type = _body(http, headers, data)
+    try:
+        url, hosts = _url(http, data)
+        headers = _headers(http, data)
+        body, media_type = _body(http, headers, data)
+    except UnicodeEncodeError as error:
+        raise ToolError("an argument is not text: it holds half of a character") from error
     if media_type:
         headers.setdefault("content-type", media_type)
     if http.method not in SAFE_METHODS:
