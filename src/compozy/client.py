@@ -143,7 +143,7 @@ def split_url(url: str) -> tuple[bool, str, int]:
     except ValueError as error:
         raise _no_url(url) from error
     is_plain = parts.path in {"", "/"} and not parts.query and parts.username is None
-    if parts.scheme not in {"http", "https"} or not parts.hostname or not is_plain:
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not is_plain or port == 0:
         raise _no_url(url)
     secure = parts.scheme == "https"
     return secure, parts.hostname, port or (443 if secure else 80)

@@ -204,7 +204,7 @@ def test_no_compozy_at_an_address(commands: Commands, project: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["8080", "ftp://x", "http://", "http://h:x", "http://u:secret@h", "http://h/path", "x y"]
+    "url", ["8080", "ftp://x", "http://", "http://h:x", "http://h:0", "http://u:secret@h", "http://h/path", "x y"]
 )
 def test_addresses_that_are_none(commands: Commands, project: Path, url: str) -> None:
     done = commands.run(project, "workflow", "list", "--server", url)
