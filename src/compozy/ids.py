@@ -35,6 +35,11 @@ def new_executor_id() -> str:
     return f"{os.getpid()}-{os.urandom(6).hex()}"
 
 
+def new_call_id() -> str:
+    """Return an ID of a tool call for a server that sends none."""
+    return f"call-{os.urandom(8).hex()}"
+
+
 def new_process_mark() -> str:
     """Return what a process and its descendants carry in their environment, so that all of them are found."""
     return os.urandom(12).hex()

@@ -25,11 +25,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.harness.forks import die_at_commit, fork, import_program, shorten_leases, wait_for_file, write_to
-from tests.harness.ledger import serve_ledger
+from tests.harness.ledger import TOOL_ROUNDS, serve_ledger
 from tests.harness.mutants import MUTANTS
 from tests.harness.stores import Store, open_store
 
-WORKFLOW = """\
+WORKFLOWS = {
+    "tasks": """\
 id: three
 tasks:
   - {id: one, prompt: "first question"}
@@ -37,11 +38,46 @@ tasks:
   - {id: three, prompt: "third question after {{ .tasks.two.output.text }}"}
 output:
   last: "{{ .tasks.three.output.text }}"
+""",
+    "tools": """\
+id: three
+tasks:
+  - id: work
+    prompt: "third question"
+    max_concurrent_tools: 4
+    tools:
+      - {id: look, run: "../effects.py:look", runtime: python-inprocess, effect: retry}
+      - {id: pay, run: "../effects.py:pay", runtime: python-inprocess, effect: once}
+output:
+  last: "third question: {{ .tasks.work.output.text }}"
+""",
+}
+EFFECTS = """\
+import os
+from pathlib import Path
+
+
+def note(line):
+    with open(Path(__file__).parent / "effects.txt", "a") as file:
+        file.write(line + "\\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def look(n: int, ctx) -> int:
+    note(f"look {ctx.idempotency_key}")
+    return n
+
+
+def pay(amount: int, ctx) -> str:
+    note(f"pay {ctx.idempotency_key}")
+    return f"paid {amount}"
 """
 PROJECT = """\
 version: "1.0"
 name: kills
 database: {database}
+runtime: {{allow_inprocess: true}}
 llm:
   providers:
     - {{id: ledger, type: openai, base_url: "http://127.0.0.1:{port}/v1", model: m, api_key: none}}
@@ -71,6 +107,7 @@ def main() -> None:
     parser.add_argument("--driver", choices=("sqlite", "postgres"), default="sqlite")
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--workflow", choices=sorted(WORKFLOWS), default="tasks", help="what is run")
     parser.add_argument("--mutant", choices=sorted(MUTANTS), help="break the program on purpose")
     arguments = parser.parse_args()
     folder: Path = arguments.folder
@@ -84,7 +121,7 @@ def main() -> None:
         import_program()
         if arguments.mutant is not None:
             MUTANTS[arguments.mutant]()
-        series = _Series(folder=folder, ledger=ledger, port=port, driver=arguments.driver)
+        series = _Series(folder=folder, ledger=ledger, port=port, driver=arguments.driver, workflow=arguments.workflow)
         kills = list(_kill_everywhere(series, arguments.first, arguments.every))
     finally:
         os.kill(server, signal.SIGKILL)
@@ -100,6 +137,7 @@ class _Series:
     ledger: Path
     port: str
     driver: str
+    workflow: str
 
     def asked(self) -> Counter[str]:
         """How often the model was asked what."""
@@ -121,14 +159,14 @@ def _kill_everywhere(series: _Series, first: int, every: int) -> Iterator[Kill]:
 def _attempt(series: _Series, store: Store, number: int) -> Kill:
     kill = Kill(number=number, when="before" if number % 2 else "after")
     home = store.home
-    _write_project(home, series.port, store.section)
+    _write_project(home, series.port, store.section, series.workflow)
     series.ledger.write_text("")
     victim = fork(_run, home, number)
     status = os.waitpid(victim, 0)[1]
     kill.killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
     if not kill.killed:
         kill.faults += [] if status == 0 else [f"the run that was not killed ended with status {status}"]
-        _check(store, series.asked(), kill)
+        _check(store, series, kill)
         return kill
     kill.steps_before = [str(name) for (name,) in store.query(_STEPS)]
     counted = series.asked()
@@ -138,7 +176,7 @@ def _attempt(series: _Series, store: Store, number: int) -> Kill:
     if series.driver == "postgres":
         time.sleep(LEASE_S)
         _go_on(home, kill)
-    _check(store, series.asked(), kill)
+    _check(store, series, kill)
     _check_recorded_once(kill, counted, series.asked())
     return kill
 
@@ -162,7 +200,7 @@ def _run(home: Path, kill_at: int) -> None:
     os._exit(status)
 
 
-def _check(store: Store, asked: Counter[str], kill: Kill) -> None:
+def _check(store: Store, series: _Series, kill: Kill) -> None:
     """Look at the end: one result, tables and journal agree, no effect was lost or bought more than once more."""
     try:
         document = json.loads((store.home / "out").read_text())
@@ -171,10 +209,18 @@ def _check(store: Store, asked: Counter[str], kill: Kill) -> None:
         return
     if document.get("status") != "SUCCESS" or "third question" not in str(document.get("output")):
         kill.faults.append(f"the run ended as {document}")
-    if len(asked) != 3 or sum(asked.values()) > 4:
+    asked, tasks = series.asked(), ("one", "two", "three") if series.workflow == "tasks" else ("work",)
+    requests = len(tasks) if series.workflow == "tasks" else TOOL_ROUNDS + 1
+    if len(asked) != requests or sum(asked.values()) > requests + 1:
         kill.faults.append(f"the model was asked {dict(asked)}")
-    repeated = "SELECT function_name FROM {journal}operation_outputs GROUP BY 1 HAVING count(*) > 1"
-    expected = [("one", "SUCCESS"), ("two", "SUCCESS"), ("three", "SUCCESS")]
+    if series.workflow == "tools" and document.get("status") == "SUCCESS":
+        _check_effects(store, str(document["output"]["last"]).removeprefix("third question: "), kill)
+    # In a conversation, requests have the same name.
+    repeated = (
+        "SELECT function_name FROM {journal}operation_outputs WHERE function_name <> 'work.model.request' "
+        "GROUP BY 1 HAVING count(*) > 1"
+    )
+    expected = [(task, "SUCCESS") for task in tasks]
     checks: dict[str, tuple[object, object]] = {
         "workflow_states": (store.query("SELECT status, owner FROM workflow_states"), [("SUCCESS", None)]),
         "task_states": (store.query("SELECT task_id, status FROM task_states ORDER BY position"), expected),
@@ -187,6 +233,29 @@ def _check(store: Store, asked: Counter[str], kill: Kill) -> None:
     kill.faults += [f"{what}: {found}" for what, (found, right) in checks.items() if found != right]
 
 
+def _check_effects(store: Store, answer: str, kill: Kill) -> None:
+    """Look at what the tools did: no payment twice, none reported that was not made, at most one unknown per kill."""
+    effects = Counter((store.home / "effects.txt").read_text().splitlines())
+    paid = {key: count for key, count in effects.items() if key.startswith("pay ")}
+    looked = [count for key, count in effects.items() if key.startswith("look ")]
+    results: list[str] = json.loads(answer)
+    unknown = [result for result in results if result.startswith("The outcome of this call is unknown")]
+    reported = [result for result in results if result not in unknown]
+    names = sorted(str(name) for (name,) in store.query(_STEPS))
+    expected = ["work.tools", "work.end", *["work.model.request"] * (TOOL_ROUNDS + 1)]
+    for turn in range(TOOL_ROUNDS):
+        expected += [f"work.tool.{turn}.{call}" for call in ("0.look", "1.look", "2.look", "3.pay", "3.pay.begin")]
+    checks: dict[str, tuple[object, object]] = {
+        "paid twice": ([key for key, count in paid.items() if count > 1], []),
+        "reported payments": (reported, [f"paid {turn}" for turn in range(TOOL_ROUNDS) if f"paid {turn}" in reported]),
+        "payments that were made": (len(reported) <= len(paid) <= TOOL_ROUNDS, True),
+        "unknown outcomes": (len(unknown) <= int(kill.killed), True),
+        "looks": (len(looked), 3 * TOOL_ROUNDS),
+        "steps": (names, sorted(expected)),
+    }
+    kill.faults += [f"{what}: {found}" for what, (found, right) in checks.items() if found != right]
+
+
 def _check_recorded_once(kill: Kill, before: Counter[str], after: Counter[str]) -> None:
     """A model request whose answer was recorded when the process died is never made again."""
     recorded = sum(name.endswith("model.request") for name in kill.steps_before)
@@ -195,10 +264,11 @@ def _check_recorded_once(kill: Kill, before: Counter[str], after: Counter[str]) 
             kill.faults.append(f"recorded, and asked again: {prompt}")
 
 
-def _write_project(home: Path, port: str, section: dict[str, Any]) -> None:
+def _write_project(home: Path, port: str, section: dict[str, Any], workflow: str) -> None:
     (home / "workflows").mkdir(parents=True)
     (home / "compozy.yaml").write_text(PROJECT.format(port=port, database=json.dumps(section)))
-    (home / "workflows/three.yaml").write_text(WORKFLOW)
+    (home / "workflows/three.yaml").write_text(WORKFLOWS[workflow])
+    (home / "effects.py").write_text(EFFECTS)
 
 
 if __name__ == "__main__":

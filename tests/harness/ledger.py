@@ -13,24 +13,29 @@ from typing import Any
 # Words in a prompt: it is refused, or not answered while anybody waits for it.
 FAIL = "!fail"
 HANG = "!hang"
+TOOL_ROUNDS = 2
 _HANG_S = 30.0
 
 
 def serve_ledger(ledger: Path, port_file: Path, answer_after_s: float = 0.0) -> None:
     """Answer OpenAI chat requests on a free loopback port until killed, one line in `ledger` for each.
 
-    Prompts with `!fail` are refused, those with `!hang` are answered half a minute later.
+    Prompts with `!fail` are refused, those with `!hang` are answered half a minute later. A model that is offered tools
+    calls `look` three times and `pay` once in each of two answers, then says what `pay` gave.
     """
     writing = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body: dict[str, Any] = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            prompt = str(body["messages"][-1]["content"])
+            rounds = sum(message["role"] == "assistant" for message in body["messages"])
+            prompt = f"request {rounds}" if body.get("tools") else str(body["messages"][-1]["content"])
             with writing, ledger.open("a") as file:
                 file.write(prompt + "\n")
             time.sleep(_HANG_S if HANG in prompt else answer_after_s)
-            if FAIL in prompt:
+            if body.get("tools"):
+                self._answer(200, _tool_completion(body, rounds))
+            elif FAIL in prompt:
                 self._answer(400, {"error": {"message": "refused", "type": "invalid_request_error"}})
             else:
                 self._answer(200, _completion(str(body["model"]), f"answer to {prompt}"))
@@ -59,8 +64,32 @@ def serve_ledger(ledger: Path, port_file: Path, answer_after_s: float = 0.0) -> 
     server.serve_forever()
 
 
-def _completion(model: str, text: str) -> dict[str, Any]:
-    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
+def _tool_completion(body: dict[str, Any], rounds: int) -> dict[str, Any]:
+    if rounds == TOOL_ROUNDS:
+        # In the order of the calls, `pay` is the last of each four.
+        results = [str(message["content"]) for message in body["messages"] if message["role"] == "tool"]
+        return _completion(str(body["model"]), json.dumps(results[3::4]))
+    calls = [("look", {"n": number}) for number in range(3)] + [("pay", {"amount": rounds})]
+    message = {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [
+            {
+                "id": f"{rounds}-{number}",
+                "type": "function",
+                "function": {"name": name, "arguments": json.dumps(arguments)},
+            }
+            for number, (name, arguments) in enumerate(calls)
+        ],
+    }
+    return _completion(str(body["model"]), "", message=message, reason="tool_calls")
+
+
+def _completion(
+    model: str, text: str, *, message: dict[str, Any] | None = None, reason: str = "stop"
+) -> dict[str, Any]:
+    said = message or {"role": "assistant", "content": text}
+    choice = {"index": 0, "finish_reason": reason, "message": said}
     usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
     return {
         "id": "x",

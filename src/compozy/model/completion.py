@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any, cast
 
 from openai.types.chat import ChatCompletion
 from pydantic_ai.exceptions import UnexpectedModelBehavior
 
+from compozy.ids import new_call_id
 from compozy.jsoninput import parse_json, replace_surrogates
 from compozy.model.failure import ErrorInAnswer
 
@@ -106,7 +108,30 @@ def _clean_choice(choice: dict[str, Any], message: dict[str, Any]) -> dict[str, 
         known = "stop"
     content = {"content": _content(message.get("content")), "refusal": _text(message.get("refusal"))}
     thoughts = {name: text for name in _REASONING if (text := _text(message.get(name)))}
-    return {"index": 0, "finish_reason": known, "message": {"role": "assistant", **content, **thoughts}}
+    calls = _tool_calls(message)
+    return {
+        "index": 0,
+        "finish_reason": "tool_calls" if calls else known,
+        "message": {"role": "assistant", **content, **thoughts, **({"tool_calls": calls} if calls else {})},
+    }
+
+
+def _tool_calls(message: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the calls of tools in a message; some servers send no IDs, arguments as an object, or the old call."""
+    listed: Any = message.get("tool_calls")
+    calls = [_dict(call) for call in cast("list[Any]", listed)] if isinstance(listed, list) else []
+    if not calls and isinstance(message.get("function_call"), dict):
+        calls = [{"function": message["function_call"]}]
+    found: list[dict[str, Any]] = []
+    for call in calls:
+        function = _dict(call.get("function"))
+        name, arguments = _text(function.get("name")), function.get("arguments")
+        if not name:
+            continue
+        text = _text(arguments) if arguments is None or isinstance(arguments, str) else json.dumps(arguments)
+        called = {"name": name.strip(), "arguments": text or "{}"}
+        found.append({"id": _text(call.get("id")) or new_call_id(), "type": "function", "function": called})
+    return found
 
 
 def _content(content: Any) -> str | None:

@@ -13,6 +13,7 @@ from pydantic_ai.messages import (
     ModelResponse,
     SystemPromptPart,
     TextPart,
+    ToolReturnPart,
     UserPromptPart,
 )
 from pydantic_ai.models import Model, ModelRequestParameters
@@ -24,6 +25,7 @@ from compozy.errors import ModelError
 from compozy.model.gguf import engine_missing, find_model_file
 from compozy.model.grammar import to_grammar_schema
 from compozy.model.llama import CONTEXT_TOKENS, LlamaEngine, LlamaError, shared_engine
+from compozy.model.local_tools import call_words, offered_tools, read_reply, reply_schema, result_words, tool_words
 from compozy.model.provider import BuiltModel, ModelSpec
 
 DEFAULT_MAX_TOKENS = 256
@@ -56,7 +58,7 @@ class LocalModel(Model):
     """A GGUF model on llama.cpp. Its answers are repeatable unless `temperature` is set."""
 
     def __init__(self, spec: ModelSpec, engine: LlamaEngine) -> None:
-        profile = ModelProfile(supports_tools=False, supports_json_schema_output=True)
+        profile = ModelProfile(supports_tools=True, supports_json_schema_output=True)
         super().__init__(settings=spec.default_settings(), profile=profile)
         self._spec = spec
         self._engine = engine
@@ -83,16 +85,19 @@ class LocalModel(Model):
             ModelError: the prompt does not fit the window, the schema cannot be followed, or the file is broken.
         """
         settings, parameters = self.prepare_request(model_settings, model_request_parameters)
+        # The model that comes with Compozy is the smallest one.
+        is_smallest = self._spec.config.path is None
+        body = _body(messages, settings or {}, parameters, answers_after_result=is_smallest)
         try:
-            completion = await self._engine.chat(_body(messages, settings or {}, parameters))
+            completion = await self._engine.chat(body)
         except LlamaError as error:
             raise self._refused(error) from error
-        return self._response(completion)
+        return self._response(completion, is_reply=bool(parameters.function_tools))
 
-    def _response(self, completion: Mapping[str, Any]) -> ModelResponse:
+    def _response(self, completion: Mapping[str, Any], *, is_reply: bool) -> ModelResponse:
         usage = cast("Mapping[str, int]", completion["usage"])
         return ModelResponse(
-            parts=[TextPart(completion["text"])],
+            parts=read_reply(completion["text"]) if is_reply else [TextPart(completion["text"])],
             usage=RequestUsage(
                 input_tokens=usage.get("prompt_tokens", 0), output_tokens=usage.get("completion_tokens", 0)
             ),
@@ -113,38 +118,58 @@ class LocalModel(Model):
 
 
 def _body(
-    messages: Sequence[ModelMessage], settings: ModelSettings, parameters: ModelRequestParameters
+    messages: Sequence[ModelMessage],
+    settings: ModelSettings,
+    parameters: ModelRequestParameters,
+    *,
+    answers_after_result: bool,
 ) -> dict[str, Any]:
+    tools = offered_tools(messages, settings, parameters, answers_after_result=answers_after_result)
     body: dict[str, Any] = {
-        "messages": _chat(messages),
+        "messages": _chat(messages, tool_words(tools)),
         **{name: value for key, name in _PARAMS.items() if (value := settings.get(key)) is not None},
         "temperature": settings.get("temperature", 0.0),
         "max_tokens": min(settings.get("max_tokens", DEFAULT_MAX_TOKENS), CONTEXT_TOKENS),
         # What is cached depends on what was asked before; without it the same prompt gives the same answer.
         "cache_prompt": False,
     }
-    if parameters.output_mode == "native" and parameters.output_object is not None:
-        schema = to_grammar_schema(parameters.output_object.json_schema)
-        body["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+    is_native = parameters.output_mode == "native" and parameters.output_object is not None
+    schema = parameters.output_object.json_schema if is_native and parameters.output_object is not None else None
+    if parameters.function_tools:
+        choice = settings.get("tool_choice")
+        schema = reply_schema(tools, schema, must_call=choice == "required" or isinstance(choice, list))
+    if schema is not None:
+        format_ = {"name": "answer", "schema": to_grammar_schema(schema)}
+        body["response_format"] = {"type": "json_schema", "json_schema": format_}
     return body
 
 
-def _chat(messages: Sequence[ModelMessage]) -> list[dict[str, str]]:
+def _chat(messages: Sequence[ModelMessage], more: str = "") -> list[dict[str, str]]:
     """Return the conversation in OpenAI's format: what the model is told first, then the turns."""
     system: list[str] = []
     turns: list[dict[str, str]] = []
     for message in messages:
         if isinstance(message, ModelResponse):
-            turns.append({"role": "assistant", "content": message.text or ""})
+            # Where no tool can be called, the model would imitate its calls instead of answering.
+            said = call_words(message) if more else message.text or ""
+            turns += [{"role": "assistant", "content": said}] if said else []
             continue
-        turns.extend({"role": "user", "content": text} for text in _user_texts(message))
+        for text in _user_texts(message, can_call=bool(more)):
+            if turns and turns[-1]["role"] == "user":
+                turns[-1]["content"] += f"\n\n{text}"
+            else:
+                turns.append({"role": "user", "content": text})
         system.extend(part.content for part in message.parts if isinstance(part, SystemPromptPart))
     instructions = next((m.instructions for m in reversed(messages) if isinstance(m, ModelRequest)), None)
-    told = "\n\n".join([*system, *([instructions] if instructions else [])])
+    told = "\n\n".join(text for text in (*system, instructions, more) if text)
     return [{"role": "system", "content": told}, *turns] if told else turns
 
 
-def _user_texts(message: ModelRequest) -> list[str]:
-    return [
-        part.content for part in message.parts if isinstance(part, UserPromptPart) and isinstance(part.content, str)
-    ]
+def _user_texts(message: ModelRequest, *, can_call: bool) -> list[str]:
+    texts: list[str] = []
+    for part in message.parts:
+        if isinstance(part, UserPromptPart) and isinstance(part.content, str):
+            texts.append(part.content)
+        elif isinstance(part, ToolReturnPart):
+            texts.append(result_words(part, can_call=can_call))
+    return texts

@@ -11,6 +11,8 @@ import pytest
 
 from tests.conftest import KILL_SHARDS
 
+_TOOL_SHARDS = 2
+
 
 # Neighbours in numbering go to different processes, so that they can be tried at the same time.
 @pytest.mark.parametrize("shard", range(1, KILL_SHARDS + 1))
@@ -27,6 +29,23 @@ def test_a_run_that_is_killed_at_any_commit_goes_on(tmp_path: Path, driver: str,
     assert {kill["number"]: kill["faults"] for kill in kills if kill["faults"]} == {}
     # Kills fell before the first step, between steps, and after the last one.
     assert len({len(kill["steps_before"]) for kill in kills}) >= 3
+
+
+@pytest.mark.parametrize("shard", range(1, _TOOL_SHARDS + 1))
+@pytest.mark.parametrize("driver", ["sqlite", "postgres"])
+@pytest.mark.timeout(900)
+def test_a_conversation_with_tools_that_is_killed_at_any_commit_goes_on(
+    tmp_path: Path, driver: str, shard: int
+) -> None:
+    options = ["--driver", driver, "--workflow", "tools", "--first", str(shard), "--every", str(_TOOL_SHARDS)]
+    command = [sys.executable, "-m", "tests.harness.kills", str(tmp_path), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    kills = json.loads(done.stdout)["kills"]
+    assert [kill["killed"] for kill in kills] == [True] * (len(kills) - 1) + [False]
+    assert {kill["number"]: kill["faults"] for kill in kills if kill["faults"]} == {}
+    # Kills fell between the calls of one answer.
+    assert len({len(kill["steps_before"]) for kill in kills}) >= 5
 
 
 def test_a_program_that_forgets_answers_is_found_out(tmp_path: Path) -> None:
