@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -23,6 +24,8 @@ from compozy.ids import new_call_id
 from compozy.jsoninput import parse_json
 
 _TOOL, _ARGUMENTS, _ANSWER = "tool", "arguments", "answer"
+# What an answer begins with that reached its limit of tokens before the closing quote.
+_CUT_ANSWER = re.compile(r'^\s*\{\s*"answer"\s*:\s*"')
 
 
 def offered_tools(
@@ -85,7 +88,7 @@ def read_reply(text: str) -> list[ModelResponsePart]:
     try:
         value: Any = parse_json(text, lenient=True)
     except ValueError:
-        return [TextPart(text)]
+        return [TextPart(_CUT_ANSWER.sub("", text))]
     fields = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
     if _TOOL in fields:
         arguments: Any = fields.get(_ARGUMENTS)

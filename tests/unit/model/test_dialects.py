@@ -7,6 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pydantic_ai.messages import ToolCallPart
+from pydantic_ai.models import ModelRequestParameters
+from pydantic_ai.tools import ToolDefinition
 from test_model_http import Asker, native
 from tests.harness.chatserver import ChatServer, Reply, Seen, chat_reply, error_reply, json_reply
 
@@ -231,3 +234,43 @@ async def test_a_web_page_gets_a_hint(chat_server: ChatServer) -> None:
         chat_server.replies = [Reply(body=page, headers=headers)]
         failure = await Asker(chat_server.url).fail()
         assert "is it the address of the API, usually one that ends in /v1?" in failure.hint
+
+
+def calling(*calls: Any, **message: Any) -> Reply:
+    """Return a completion that calls tools, in a dialect."""
+    said = {"role": "assistant", "content": None, **({"tool_calls": list(calls)} if calls else {}), **message}
+    return json_reply(completion(choices=[choice(said, finish_reason="tool_calls")]))
+
+
+ADD = ToolDefinition(name="add", parameters_json_schema={"type": "object", "properties": {"a": {"type": "integer"}}})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "reply",
+    [
+        calling({"id": "x", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}),
+        calling({"id": "x", "function": {"name": "add", "arguments": {"a": 1}}}),
+        calling({"id": None, "type": "function", "function": {"name": " add", "arguments": '{"a": 1}'}}),
+        calling(function_call={"name": "add", "arguments": '{"a": 1}'}),
+        calling({"function": {"name": "add", "arguments": '{"a": 1}'}}, content=""),
+    ],
+    ids=["as specified", "arguments as an object", "no ID", "the old single call", "empty text"],
+)
+async def test_calls_of_tools_are_read_in_each_dialect(chat_server: ChatServer, kind: str, reply: Reply) -> None:
+    chat_server.replies = [reply]
+    answer = await Asker(chat_server.url, type=kind).ask(ModelRequestParameters(function_tools=[ADD]))
+    (call,) = [part for part in answer.parts if isinstance(part, ToolCallPart)]
+    assert (call.tool_name, call.args_as_dict()) == ("add", {"a": 1})
+    assert call.tool_call_id
+    assert answer.finish_reason == "tool_call"
+    assert chat_server.seen[0].body["tools"][0]["function"]["name"] == "add"
+
+
+async def test_calls_without_ids_get_different_ones(chat_server: ChatServer) -> None:
+    call = {"function": {"name": "add", "arguments": None}}
+    chat_server.replies = [calling(call, call, {"function": {}})]
+    answer = await Asker(chat_server.url).ask(ModelRequestParameters(function_tools=[ADD]))
+    calls = [part for part in answer.parts if isinstance(part, ToolCallPart)]
+    assert [call.args_as_dict() for call in calls] == [{}, {}]
+    assert len({call.tool_call_id for call in calls}) == 2
