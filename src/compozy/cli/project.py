@@ -23,6 +23,7 @@ class SchemaKind(StrEnum):
     workflow = "workflow"
     agent = "agent"
     task = "task"
+    schema = "schema"
     tool = "tool"
     export = "export"
     bench = "bench"

@@ -10,6 +10,7 @@ from compozy.agent.config import AgentResource
 from compozy.config.shape import keys_of_field
 from compozy.project.file import ProjectFile
 from compozy.project.resource_kinds import REFERENCE
+from compozy.schema.resource import SchemaResource
 from compozy.task.registry import DEFAULT_KIND, KINDS
 from compozy.tool.config import ToolResource
 from compozy.workflow.config import WorkflowConfig
@@ -19,10 +20,12 @@ WORKFLOW_SCHEMA_NAME = "workflow.schema.json"
 AGENT_SCHEMA_NAME = "agent.schema.json"
 TASK_SCHEMA_NAME = "task.schema.json"
 TOOL_SCHEMA_NAME = "tool.schema.json"
+SCHEMA_SCHEMA_NAME = "schema.schema.json"
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _INTERPOLATION: dict[str, Any] = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}"}
 _TARGET = {"type": "string", "description": "ID of the shared task; other keys replace those that it has."}
+_TYPES = ["object", "array", "string", "integer", "number", "boolean", "null"]
 _NOT_TEXT = frozenset({"integer", "number", "boolean"})
 
 
@@ -39,6 +42,22 @@ def workflow_schema() -> dict[str, Any]:
 def agent_schema() -> dict[str, Any]:
     """Return the schema of the file of a shared agent."""
     return _schema_of(AgentResource, "Compozy agent")
+
+
+def schema_schema() -> dict[str, Any]:
+    """Return the schema of the file of a shared JSON Schema; the keywords are described as far as editors need them."""
+    schema = _schema_of(SchemaResource, "Compozy schema")
+    map_of_schemas = {"type": "object", "additionalProperties": {"type": ["object", "boolean"]}}
+    keywords: dict[str, Any] = {
+        "type": {"anyOf": [{"enum": _TYPES}, {"type": "array", "items": {"enum": _TYPES}}]},
+        "properties": map_of_schemas,
+        "required": {"type": "array", "items": {"type": "string"}},
+        "items": {"type": ["object", "boolean"]},
+        "enum": {"type": "array"},
+        "$ref": {"type": "string", "description": "ID of a shared schema, a file, or `#/...` in this one."},
+        "$defs": map_of_schemas,
+    }
+    return {**schema, "properties": {**schema["properties"], **keywords}}
 
 
 def tool_schema() -> dict[str, Any]:
@@ -105,6 +124,7 @@ def editor_schemas() -> dict[str, dict[str, Any]]:
         AGENT_SCHEMA_NAME: agent_schema(),
         TASK_SCHEMA_NAME: task_schema(),
         TOOL_SCHEMA_NAME: tool_schema(),
+        SCHEMA_SCHEMA_NAME: schema_schema(),
     }
 
 

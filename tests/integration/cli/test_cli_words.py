@@ -237,7 +237,7 @@ Error: Invalid value for 'shell': 'powershell' is not one of 'bash', 'zsh', 'fis
         (
             ("schema", "workfolw"),
             snapshot("""\
-Error: Invalid value for 'kind': 'workfolw' is not one of 'project', 'workflow', 'agent', 'task', 'export', 'bench'.
+Error: Invalid value for 'kind': 'workfolw' is not one of 'project', 'workflow', 'agent', 'task', 'schema', 'tool', 'export', 'bench'.
   see `compozy schema --help`
 """),
         ),
@@ -489,6 +489,8 @@ created fresh one/.compozy/compozy.schema.json
 created fresh one/.compozy/workflow.schema.json
 created fresh one/.compozy/agent.schema.json
 created fresh one/.compozy/task.schema.json
+created fresh one/.compozy/tool.schema.json
+created fresh one/.compozy/schema.schema.json
 
 Next:
   cd fresh one

@@ -15,7 +15,7 @@ from compozy.config.parse import parse_yaml
 from compozy.errors import UsageError
 from compozy.model import registry
 from compozy.project.definition import snapshot
-from compozy.project.jsonschema import project_schema, workflow_schema
+from compozy.project.jsonschema import project_schema, schema_schema, workflow_schema
 from compozy.project.load import load_project
 from compozy.project.masks import mask_address
 from compozy.project.scaffold import scaffold
@@ -95,12 +95,27 @@ def test_the_schema_tells_kinds_of_tasks_apart() -> None:
     assert len(problems(workflow_schema(), "id: n\ntasks: [{id: a, type: wiat}]\n")) == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("id: a\ntype: object\nproperties: {b: {$ref: c}}\nrequired: [b]\n", 0),
+        ("resource: schema\nid: a\nenum: [1, 2]\nx-more: 1\n", 0),
+        ("type: object\n", 1),
+        ("id: a\ntype: objct\nrequired: b\n", 2),
+    ],
+)
+def test_the_schema_of_shared_schemas(text: str, count: int) -> None:
+    assert len(problems(schema_schema(), text)) == count
+
+
 def test_scaffold_loads_without_faults(tmp_path: Path) -> None:
     written = scaffold(tmp_path / "new", name='It\'s: "new" 🎉')
     assert sorted(str(path.relative_to(tmp_path / "new")) for path in written) == [
         ".compozy/agent.schema.json",
         ".compozy/compozy.schema.json",
+        ".compozy/schema.schema.json",
         ".compozy/task.schema.json",
+        ".compozy/tool.schema.json",
         ".compozy/workflow.schema.json",
         ".env.example",
         ".gitignore",
