@@ -1,5 +1,7 @@
 """What the command line says about itself, and about what it was not meant to be asked."""
 
+# ruff: noqa: E501 - lines as commands print them
+
 from __future__ import annotations
 
 import io
