@@ -8,6 +8,10 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+# The address in docs/lib/repository.mjs; a test compares the two.
+REPOSITORY_URL = "https://github.com/compozy/compozy"
+DOCUMENTATION_URL = f"{REPOSITORY_URL}/tree/main/docs/content/docs"
+
 
 def extra_hint(extra: str) -> str:
     """Return a hint that installs a Compozy extra, such as `knowledge`, into the running environment."""

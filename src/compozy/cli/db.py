@@ -57,6 +57,7 @@ def export_command(
         str | None, typer.Option("--move-id", metavar="ID", help="With --again: write this move once more.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+    result: FormatOption = Format.text,
 ) -> None:
     """Write runs, their journal and all else as one JSON document.
 
@@ -79,7 +80,17 @@ def export_command(
             replace=force,
             tell=lambda done, total: bar.draw(done, total, f"{done}/{total} rows"),
         )
-    if not quiet:
+    if result is Format.json and output != _STREAM:
+        # On stdout the document itself is the result, which is JSON.
+        print_json(
+            {
+                "file": output,
+                "counts": dict(exported.counts),
+                "unfinished": exported.unfinished,
+                "move_id": exported.move_id,
+            }
+        )
+    elif not quiet:
         _tell_exported(exported, output)
 
 

@@ -19,6 +19,7 @@ def backup_command(
     options: ProjectOptions,
     file: Annotated[str, typer.Argument(metavar="FILE", help="File to write.")],
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+    output: FormatOption = Format.text,
 ) -> None:
     """Copy the whole database to one file while others use it; the copy is read through before it counts."""
     from compozy.cli.context import open_settings
@@ -26,6 +27,9 @@ def backup_command(
 
     project = open_settings(options)
     size = back_up(project, file, replace=force)
+    if output is Format.json:
+        print_json({"file": file, "bytes": size})
+        return
     print_line(f"Backed up to {file} ({size / _MIB:.1f} MiB)")
 
 
@@ -34,6 +38,7 @@ def restore_command(
     options: ProjectOptions,
     file: Annotated[str, typer.Argument(metavar="FILE", help="File of `compozy db backup`.")],
     force: Annotated[bool, typer.Option("--force", help="Put it in the place of a database that has runs.")] = False,
+    output: FormatOption = Format.text,
 ) -> None:
     """Put a backup in the place of the database. Runs that were unfinished then go on with the next start."""
     from compozy.cli.context import open_settings
@@ -41,6 +46,11 @@ def restore_command(
 
     project = open_settings(options)
     restored = restore(project, file, replace=force)
+    if output is Format.json:
+        kept = None if restored.kept is None else str(restored.kept)
+        document = {"file": file, "executions": restored.runs, "unfinished": restored.unfinished, "former": kept}
+        print_json(document)
+        return
     word = "execution" if restored.runs == 1 else "executions"
     print_line(f"Restored {restored.runs} {word} from {file}")
     if restored.unfinished:
@@ -87,6 +97,7 @@ def prune_command(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell how many, and change nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before runs are deleted.")] = False,
+    output: FormatOption = Format.text,
 ) -> None:
     """Delete runs that ended long ago, with their tasks, signals and journal. Unfinished and moved ones stay."""
     from compozy.cli.context import open_settings
@@ -99,7 +110,7 @@ def prune_command(
     location, count = prune(project, before_ms, moved=moved, dry_run=True)
     what = f"{count} execution{'' if count == 1 else 's'} that ended before {format_time(before_ms)}"
     if dry_run or not count:
-        print_line(f"{location} has {what}")
+        _print_pruned(output, f"{location} has {what}", location, before_ms, found=count, deleted=0)
         return
     if not yes:
         ask_first(f"Delete {what} from {location}?")
@@ -111,4 +122,14 @@ def prune_command(
             dry_run=False,
             tell=lambda done: bar.draw(done, count, f"{done}/{count} executions"),
         )
-    print_line(f"Deleted {deleted} execution{'' if deleted == 1 else 's'} from {location}")
+    text = f"Deleted {deleted} execution{'' if deleted == 1 else 's'} from {location}"
+    _print_pruned(output, text, location, before_ms, found=count, deleted=deleted)
+
+
+def _print_pruned(output: Format, text: str, location: str, before_ms: int, *, found: int, deleted: int) -> None:
+    from compozy.clock import format_time
+
+    if output is Format.text:
+        print_line(text)
+        return
+    print_json({"database": location, "before": format_time(before_ms), "executions": found, "deleted": deleted})

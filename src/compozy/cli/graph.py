@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from enum import StrEnum
 
-from compozy.cli.output import print_line
+from compozy.cli.output import print_json, print_line
 from compozy.client import Document
 
 
@@ -14,9 +14,13 @@ class GraphFormat(StrEnum):
 
     text = "text"
     mermaid = "mermaid"
+    json = "json"
 
 
 def print_graph(document: Document, kind: GraphFormat) -> None:
     """Print a drawing; `document` is `{"mermaid", "text", "ascii"}`."""
+    if kind is GraphFormat.json:
+        print_json(document)
+        return
     key = "ascii" if kind is GraphFormat.text and os.environ.get("NO_UNICODE") else kind.value
     print_line(str(document[key]).rstrip("\n"))

@@ -18,7 +18,7 @@ from compozy.cli.control import workflow_app
 from compozy.cli.db import db_app
 from compozy.cli.knowledge import knowledge_app
 from compozy.cli.migrate import migrate_app
-from compozy.cli.options import ConfigOption, Globals, LogFormat, LogLevel
+from compozy.cli.options import ConfigOption, Format, Globals, LogFormat, LogLevel
 from compozy.cli.output import (
     OutputError,
     close_notes,
@@ -32,6 +32,7 @@ from compozy.cli.plainvalues import keep_plain_values
 from compozy.cli.project import completion_command, init_command, project_app, schema_command, version_command
 from compozy.cli.server import health_command, start_command, worker_command
 from compozy.errors import CompozyError, InternalError, UsageError
+from compozy.installation import DOCUMENTATION_URL
 
 _INTERRUPTED = 130
 _COMPLETE = "_COMPOZY_COMPLETE"
@@ -57,13 +58,14 @@ _WORDS = {
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        version_command()
+        version_command(Format.text)
         raise typer.Exit
 
 
 app = typer.Typer(
     name="compozy",
     help="AI workflows written in YAML, every step durable in one database.",
+    epilog=f"Docs: {DOCUMENTATION_URL}",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

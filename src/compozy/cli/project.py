@@ -46,16 +46,26 @@ def init_command(
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+    output: FormatOption = Format.text,
 ) -> None:
-    """Make a small project of your own to go on from."""
+    """Create a small project, or refresh the JSON Schemas of an existing one."""
     from compozy.cli.find import current_folder
-    from compozy.project.scaffold import scaffold
+    from compozy.project.scaffold import refresh_schemas, scaffold
 
     if not folder.is_absolute():
         # Told in words when it is gone.
         current_folder()
-    for path in scaffold(folder, name=name, force=force):
+    refreshed = [] if force or name is not None else refresh_schemas(folder)
+    created = [] if refreshed else scaffold(folder, name=name, force=force)
+    if output is Format.json:
+        print_json({"created": [str(path) for path in created], "refreshed": [str(path) for path in refreshed]})
+        return
+    for path in refreshed:
+        print_line(f"refreshed {path}")
+    for path in created:
         print_line(f"created {path}")
+    if refreshed:
+        return
     print_line()
     print_line("Next:")
     if folder != Path():
@@ -134,6 +144,9 @@ def completion_command(shell: Annotated[Shell, typer.Argument(help="Shell to com
     print_line(get_completion_script(prog_name="compozy", complete_var="_COMPOZY_COMPLETE", shell=shell.value))
 
 
-def version_command() -> None:
+def version_command(output: FormatOption = Format.text) -> None:
     """Print the version."""
+    if output is Format.json:
+        print_json({"version": __version__})
+        return
     print_line(f"compozy {__version__}")

@@ -149,7 +149,7 @@ def graph_command(
     ],
     server: ServerOption = None,
     kind: Annotated[
-        GraphFormat, typer.Option("--format", "-f", help="A tree for the terminal, or Mermaid for documents.")
+        GraphFormat, typer.Option("--format", "-f", help="A tree, Mermaid, or both as JSON.")
     ] = GraphFormat.text,
     config: ConfigOption = None,
 ) -> None:

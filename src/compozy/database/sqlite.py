@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from weakref import WeakSet
 
 import sqlalchemy as sa
 from sqlalchemy.pool import QueuePool
@@ -95,9 +96,14 @@ def file_identity(path: Path) -> tuple[int, int] | None:
 def check_header(path: Path) -> None:
     """Refuse a file that is not a SQLite database, without changing it.
 
+    The header of a file that this process uses already is not read again: closing any descriptor of a file releases all
+    POSIX locks of the process on it, including those that SQLite relies on.
+
     Raises:
         DatabaseError: the file header is not that of SQLite, or the file cannot be read.
     """
+    if _is_in_use(path):
+        return
     try:
         with path.open("rb") as file:
             head = file.read(len(_HEADER))
@@ -108,6 +114,26 @@ def check_header(path: Path) -> None:
             f"{str(path)!r} is not a SQLite database; it was not changed",
             hint="name another file, or restore this one from a backup",
         )
+
+
+def _is_in_use(path: Path) -> bool:
+    """Return whether a connection of this process has the file open, under any name."""
+    identity = file_identity(path)
+    return identity is not None and any(connection.identity == identity for connection in list(_open_connections))
+
+
+class _Connection(sqlite3.Connection):
+    """A connection whose file is known for as long as it is open."""
+
+    identity: tuple[int, int] | None = None
+
+    def close(self) -> None:
+        """Close it."""
+        super().close()
+        _open_connections.discard(self)
+
+
+_open_connections: WeakSet[_Connection] = WeakSet()
 
 
 def make_engine(settings: DatabaseSettings, path: str) -> sa.Engine:
@@ -229,9 +255,16 @@ def _engine(settings: DatabaseSettings, path: str, *, pool_size: int, read_only:
             isolation_level="IMMEDIATE",
             check_same_thread=False,
             uri=path.startswith("file:"),
+            factory=_Connection,
         )
-        _apply_pragmas(connection, settings, memory=path == MEMORY, read_only=read_only)
-        _add_missing_functions(connection)
+        connection.identity = file_identity(Path(path))
+        _open_connections.add(connection)
+        try:
+            _apply_pragmas(connection, settings, memory=path == MEMORY, read_only=read_only)
+            _add_missing_functions(connection)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     engine = sa.create_engine(

@@ -9,12 +9,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from compozy.errors import UsageError
+from compozy.installation import DOCUMENTATION_URL
 from compozy.project.file import NAME_PATTERN
 from compozy.project.jsonschema import PROJECT_SCHEMA_NAME, WORKFLOW_SCHEMA_NAME, editor_schemas
 
 _SCHEMA_FOLDER = ".compozy"
 
 _PROJECT = """\
+# Documentation: {documentation}
 # yaml-language-server: $schema={folder}/{schema}
 version: "1.0"
 {name}
@@ -89,6 +91,8 @@ compozy workflow list
 - `workflows/` holds one file per workflow.
 - `{folder}/` holds the JSON Schemas that editors check the files with.
 - `data/compozy.db` is made by the first run; every step of every run is stored in it.
+
+`compozy init` refreshes the schemas after an upgrade and changes nothing else. Documentation: <{documentation}>
 """
 
 
@@ -111,6 +115,24 @@ def scaffold(folder: Path, *, name: str | None = None, force: bool = False) -> l
     if present and not force:
         listed = ", ".join(str(path.relative_to(folder)) for path in present)
         raise UsageError(f"{folder} already has {listed}", hint="choose another folder, or replace them with --force")
+    _write(folder, files)
+    return list(files)
+
+
+def refresh_schemas(folder: Path) -> list[Path]:
+    """Write the JSON Schemas of this version into an existing project; return their paths, [] if there is no project.
+
+    Raises:
+        UsageError: they cannot be written.
+    """
+    if not (folder / "compozy.yaml").is_file():
+        return []
+    files = {folder / path: text for path, text in _schemas().items()}
+    _write(folder, files)
+    return list(files)
+
+
+def _write(folder: Path, files: dict[Path, str]) -> None:
     _refuse_links(folder, files)
     try:
         for path, text in files.items():
@@ -118,7 +140,6 @@ def scaffold(folder: Path, *, name: str | None = None, force: bool = False) -> l
             path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"cannot write {error.filename}: {error.strerror}") from error
-    return list(files)
 
 
 def _refuse_links(folder: Path, files: Iterable[Path]) -> None:
@@ -136,13 +157,19 @@ def _files(folder: Path, name: str | None) -> dict[str, str]:
     # JSON is YAML: so any name is quoted as it has to be.
     name_line = f"name: {json.dumps(name, ensure_ascii=False)}\n" if name else ""
     return {
-        "compozy.yaml": _PROJECT.format(folder=_SCHEMA_FOLDER, schema=PROJECT_SCHEMA_NAME, name=name_line),
+        "compozy.yaml": _PROJECT.format(
+            folder=_SCHEMA_FOLDER, schema=PROJECT_SCHEMA_NAME, name=name_line, documentation=DOCUMENTATION_URL
+        ),
         "workflows/hello.yaml": _WORKFLOW.format(folder=_SCHEMA_FOLDER, schema=WORKFLOW_SCHEMA_NAME),
         ".env.example": _ENV_EXAMPLE,
         ".gitignore": _GITIGNORE,
-        "README.md": _README.format(title=title, folder=_SCHEMA_FOLDER),
-        **{f"{_SCHEMA_FOLDER}/{name}": _json(schema) for name, schema in editor_schemas().items()},
+        "README.md": _README.format(title=title, folder=_SCHEMA_FOLDER, documentation=DOCUMENTATION_URL),
+        **_schemas(),
     }
+
+
+def _schemas() -> dict[str, str]:
+    return {f"{_SCHEMA_FOLDER}/{name}": _json(schema) for name, schema in editor_schemas().items()}
 
 
 def _json(schema: object) -> str:

@@ -49,7 +49,7 @@ Commands:
   worker      Execute runs without answering requests.
   health      Ask the project's server whether it is ready.
   bench       Measure the database: runs at once, then ever more of them.
-  init        Make a small project of your own to go on from.
+  init        Create a small project, or refresh the JSON Schemas of an...
   schema      Print the JSON Schema of a kind of file.
   completion  Print a script that completes commands.
   version     Print the version.
@@ -59,6 +59,8 @@ Commands:
   db          Move, back up, check and prune the database.
   config      Check the project's files and show its settings.
   project     Change the files of the project.
+
+  Docs: https://github.com/compozy/compozy/tree/main/docs/content/docs
 """)
 
 
@@ -108,6 +110,8 @@ Usage: compozy migrate down [OPTIONS]
 Options:
   --to REVISION                  Revision to go back to; default is one step.
   -y, --yes                      Do not ask before rows are deleted.
+  -f, --format <text|json>       How the result is written to stdout.
+                                 [default: text]
   -c, --config PATH              Project file, or its folder; also
                                  COMPOZY_CONFIG_FILE. Default: compozy.yaml
                                  here or above.
@@ -509,7 +513,7 @@ Next:
     ran = cli("workflow", "run", "hello", "--input", '{"name": "Ada"}')
     assert (ran.status, ran.out.splitlines()[-1]) == (0, 'Result: {"greeting": "Hello", "reply": "Hi"}')
     assert json.loads(cli("config", "show", "--format", "json").out) is not None
-    again = cli("init")
+    again = cli("init", "--name", "other")
     assert (again.status, again.out) == (2, "")
     assert "already has" in again.err
     assert file.read_text() != text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -329,3 +330,42 @@ def test_a_hundred_runs_at_once_meet_no_lock(commands: Commands, tmp_path: Path)
     assert "locked" not in ended.err
     assert query(folder, "SELECT count(*) FROM task_states WHERE attempts <> 1 OR status <> 'SUCCESS'") == [(0,)]
     check_consistent(folder)
+
+
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="Linux lists locks there")
+def test_opening_a_file_again_keeps_the_locks_of_its_connections(tmp_path: Path) -> None:
+    """Closing any descriptor of a file releases all POSIX locks that the process has on it."""
+    path = tmp_path / "x.db"
+    with migrated(path) as database, database.read() as connection:
+        connection.exec_driver_sql("SELECT count(*) FROM workflow_states")
+        before = _locks_on(path)
+        assert before
+        for _ in range(2):
+            other = open_for_reading(settings(path))
+            assert other is not None
+            other.close()
+        open_database(settings(path)).close()
+        assert _locks_on(path) == before
+
+
+def _locks_on(path: Path) -> list[str]:
+    """Return the POSIX locks of this process on a file, without their numbers."""
+    lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+    fields = [line.split()[1:] for line in lines]
+    mine = [found for found in fields if found[0] == "POSIX" and found[3] == str(os.getpid())]
+    return sorted(" ".join(found) for found in mine if found[4].endswith(f":{path.stat().st_ino}"))
+
+
+def test_a_connection_that_cannot_be_set_up_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    path.write_bytes(b"SQLite format 3\0" + b"\xff" * 4096)
+    before = len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").exists() else 0
+    with pytest.raises(DatabaseError):
+        open_database(settings(path))
+    gc.collect()
+    with pytest.raises(DatabaseError) as caught:
+        open_database(settings(path))
+    if before:
+        # The error holds the frames, and they would hold the connection.
+        assert caught.value
+        assert len(list(Path("/proc/self/fd").iterdir())) == before

@@ -159,6 +159,7 @@ class QdrantStore:
         # What is not known to be whole is not there.
         await client.delete(_FACTS, points_selector=models.PointIdsList(points=[_uuid(self._name)]), wait=True)
         if await client.collection_exists(self._name):
+            self._close_file(client)
             await client.delete_collection(self._name)
         if facts is None:
             return
@@ -175,6 +176,11 @@ class QdrantStore:
         payload = {"collection": self._name, "facts": asdict(facts)}
         point = models.PointStruct(id=_uuid(self._name), vector=[1.0], payload=payload)
         await client.upsert(_FACTS, points=[point], wait=True)
+
+    def _close_file(self, client: Any) -> None:
+        """Close the file of the collection in a folder; the client leaves it open when it deletes the collection."""
+        if self._settings.path is not None:
+            client._client.collections[self._name].close()
 
     async def _upsert(self, chunks: Sequence[Chunk]) -> None:
         for start in range(0, len(chunks), _AT_ONCE):
