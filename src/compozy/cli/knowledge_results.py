@@ -14,6 +14,7 @@ from compozy.errors import UsageError
 
 _MODES = ("vector", "text", "hybrid")
 _EXCERPT = 200
+_LEAST_SHOWN = 0.001
 # Lines that are printed of each; the documents have more.
 _MAX_SKIPPED = 10
 _MAX_FAILURES = 20
@@ -92,7 +93,7 @@ def print_matches(found: Document, *, as_json: bool) -> None:
         title = f"  {match['title']}" if match["title"] else ""
         page = f" p. {match['page']}" if "page" in match else ""
         print_line(paint(f"{place}. {match['document']} #{match['chunk']}{page}", "bold", stream=sys.stdout) + title)
-        print_line(f"   score {match['score']:.4f}")
+        print_line(f"   score {_score_text(match['score'])}")
         text = " ".join(match["text"].split())
         print_line(f"   {text[:_EXCERPT]}{'...' if len(text) > _EXCERPT else ''}")
 
@@ -234,3 +235,8 @@ def _hint(error: dict[str, Any]) -> str:
 def count_of(number: int, noun: str) -> str:
     """Return a number with its noun, in the plural where that is meant."""
     return f"{number} {noun}{'s' if number != 1 else ''}"
+
+
+def _score_text(score: float) -> str:
+    """Return a score that is not shown as zero: words of most documents have scores near 0.000001."""
+    return f"{score:.4f}" if abs(score) >= _LEAST_SHOWN or not score else f"{score:.2e}"

@@ -58,7 +58,7 @@ async def find_passages(
                     "knowledge_base_id": base.id,
                     "document": match.document,
                     "title": match.title,
-                    "score": round(match.score, 6),
+                    "score": match.shown_score,
                     "chunk": match.ordinal,
                     **page_of(match),
                     "text": match.text,

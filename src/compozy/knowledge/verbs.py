@@ -97,7 +97,7 @@ def match_document(match: Match) -> Document:
         "title": match.title,
         "chunk": match.ordinal,
         **page_of(match),
-        "score": round(match.score, 6),
+        "score": match.shown_score,
         "text": match.text,
         "metadata": dict(match.metadata),
     }

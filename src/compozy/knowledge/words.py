@@ -12,11 +12,15 @@ _LETTER = regex.compile(r"[\p{Latin}\p{Greek}\p{Cyrillic}\p{Armenian}\p{Hebrew}\
 # Characters without width that stand in words. A space without width is between words, as in Khmer.
 _INVISIBLE = regex.compile(r"[\u00ad\u200c\u200d\u2060\ufeff]+")
 _ACCENTS = regex.compile(r"[\u0300-\u036f]+")
+_DOTLESS_I = "\u0131"
 MAX_WORDS = 64
 
 
 def all_words(text: str) -> list[str]:
-    """Return the words of `text` in lower case, without accents and without forms that only look different, in order.
+    """Return the words of `text` without differences of case, accents and typographic forms, in order.
+
+    `STRASSE` equals `straße`, and all four letters i of Turkish are equal: which one a capital means depends on the
+    language, which is not known.
 
     They hold letters and digits only, so that none can be taken for a sign of a query language.
     """
@@ -37,5 +41,6 @@ def _plain(text: str) -> str:
     if text.isascii():
         return text.lower()
     # Ligatures, full-width letters and the like become their letters, some of them capitals: so this comes first.
-    letters = unicodedata.normalize("NFKD", _INVISIBLE.sub("", text)).lower()
-    return unicodedata.normalize("NFC", _ACCENTS.sub("", letters))
+    letters = unicodedata.normalize("NFKD", _INVISIBLE.sub("", text)).casefold()
+    plain = unicodedata.normalize("NFKD", letters).replace(_DOTLESS_I, "i")
+    return unicodedata.normalize("NFC", _ACCENTS.sub("", plain))

@@ -194,6 +194,19 @@ async def test_words_are_found_the_rarer_the_better(store: VectorStore) -> None:
     assert await store.search(Search(limit=5, text=" ?! ")) == []
 
 
+async def test_words_are_found_in_other_case_and_without_accents(store: VectorStore) -> None:
+    texts = ("Das Café in der Hauptstraße", "AUS İSTANBUL UND ISPARTA", "another text")
+    chunks = [replace(chunk, text=text) for chunk, text in zip(random_chunks(3), texts, strict=True)]
+    await store.reset(facts())
+    await store.upsert(chunks)
+    for asked, ordinal in (("cafe", 0), ("CAFÉ", 0), ("HAUPTSTRASSE", 0), ("istanbul", 1), ("ısparta", 1)):
+        found = await store.search(Search(limit=5, text=asked))
+        assert [match.ordinal for match in found] == [ordinal], asked
+        assert found[0].shown_score > 0
+    everywhere = await store.search(Search(limit=5, text="text another Café in aus"))
+    assert all(match.shown_score > 0 for match in everywhere)
+
+
 async def test_a_chunk_of_the_same_id_is_replaced(store: VectorStore) -> None:
     chunks = random_chunks(20)
     await store.reset(facts())

@@ -74,6 +74,11 @@ class Match:
     metadata: Mapping[str, str]
     score: float
 
+    @property
+    def shown_score(self) -> float:
+        """The score with six significant digits; words that most documents have score less than 0.000001."""
+        return float(f"{self.score:.6g}")
+
 
 class VectorStore(Protocol):
     """One collection of one vector store.
