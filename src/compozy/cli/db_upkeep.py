@@ -14,12 +14,11 @@ from compozy.cli.output import ask_first, paint, print_json, print_line, print_n
 _MIB = 1024 * 1024
 
 
-@on_project()
+@on_project(output=True)
 def backup_command(
     options: ProjectOptions,
     file: Annotated[str, typer.Argument(metavar="FILE", help="File to write.")],
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
-    output: FormatOption = Format.text,
 ) -> None:
     """Copy the whole database to one file while others use it; the copy is read through before it counts."""
     from compozy.cli.context import open_settings
@@ -27,18 +26,17 @@ def backup_command(
 
     project = open_settings(options)
     size = back_up(project, file, replace=force)
-    if output is Format.json:
+    if options.as_json:
         print_json({"file": file, "bytes": size})
         return
     print_line(f"Backed up to {file} ({size / _MIB:.1f} MiB)")
 
 
-@on_project()
+@on_project(output=True)
 def restore_command(
     options: ProjectOptions,
     file: Annotated[str, typer.Argument(metavar="FILE", help="File of `compozy db backup`.")],
     force: Annotated[bool, typer.Option("--force", help="Put it in the place of a database that has runs.")] = False,
-    output: FormatOption = Format.text,
 ) -> None:
     """Put a backup in the place of the database. Runs that were unfinished then go on with the next start."""
     from compozy.cli.context import open_settings
@@ -46,7 +44,7 @@ def restore_command(
 
     project = open_settings(options)
     restored = restore(project, file, replace=force)
-    if output is Format.json:
+    if options.as_json:
         kept = None if restored.kept is None else str(restored.kept)
         document = {"file": file, "executions": restored.runs, "unfinished": restored.unfinished, "former": kept}
         print_json(document)
@@ -83,7 +81,7 @@ def check_command(
     return 0 if is_sound else DatabaseError.exit_status
 
 
-@on_project()
+@on_project(output=True)
 def prune_command(
     options: ProjectOptions,
     older_than: Annotated[
@@ -97,7 +95,6 @@ def prune_command(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell how many, and change nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before runs are deleted.")] = False,
-    output: FormatOption = Format.text,
 ) -> None:
     """Delete runs that ended long ago, with their tasks, signals and journal. Unfinished and moved ones stay."""
     from compozy.cli.context import open_settings
@@ -110,7 +107,7 @@ def prune_command(
     location, count = prune(project, before_ms, moved=moved, dry_run=True)
     what = f"{count} execution{'' if count == 1 else 's'} that ended before {format_time(before_ms)}"
     if dry_run or not count:
-        _print_pruned(output, f"{location} has {what}", location, before_ms, found=count, deleted=0)
+        _print_pruned(options, f"{location} has {what}", location, before_ms, found=count, deleted=0)
         return
     if not yes:
         ask_first(f"Delete {what} from {location}?")
@@ -123,13 +120,15 @@ def prune_command(
             tell=lambda done: bar.draw(done, count, f"{done}/{count} executions"),
         )
     text = f"Deleted {deleted} execution{'' if deleted == 1 else 's'} from {location}"
-    _print_pruned(output, text, location, before_ms, found=count, deleted=deleted)
+    _print_pruned(options, text, location, before_ms, found=count, deleted=deleted)
 
 
-def _print_pruned(output: Format, text: str, location: str, before_ms: int, *, found: int, deleted: int) -> None:
+def _print_pruned(
+    options: ProjectOptions, text: str, location: str, before_ms: int, *, found: int, deleted: int
+) -> None:
     from compozy.clock import format_time
 
-    if output is Format.text:
+    if not options.as_json:
         print_line(text)
         return
     print_json({"database": location, "before": format_time(before_ms), "executions": found, "deleted": deleted})

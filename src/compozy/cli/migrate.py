@@ -13,10 +13,9 @@ migrate_app = typer.Typer(help="Bring the database's tables up to date, or back.
 
 
 @migrate_app.command("up")
-@on_project()
+@on_project(output=True)
 def up_command(
     options: ProjectOptions,
-    output: FormatOption = Format.text,
 ) -> None:
     """Apply the migrations that are missing; every start does so too, unless database.auto_migrate is off."""
     from compozy.cli.context import open_settings
@@ -24,7 +23,7 @@ def up_command(
 
     project = open_settings(options)
     location, applied = migrate_storage_up(project)
-    if output is Format.json:
+    if options.as_json:
         print_json({"database": location, "driver": project.database.driver, "applied": list(applied)})
         return
     if not applied:
@@ -34,7 +33,7 @@ def up_command(
 
 
 @migrate_app.command("down")
-@on_project()
+@on_project(output=True)
 def down_command(
     options: ProjectOptions,
     target: Annotated[
@@ -44,7 +43,6 @@ def down_command(
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before rows are deleted.")] = False,
-    output: FormatOption = Format.text,
 ) -> None:
     """Undo the last migration. What this deletes is told, and asked about."""
     from compozy.cli.context import open_settings
@@ -61,7 +59,7 @@ def down_command(
 
     project = open_settings(options)
     location, target_revision = migrate_storage_down(project, target, confirm)
-    if output is Format.json:
+    if options.as_json:
         print_json({"database": location, "driver": project.database.driver, "current": target_revision})
         return
     print_line(f"{location} is at {target_revision}" if target_revision else f"{location} has nothing to undo")
