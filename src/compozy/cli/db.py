@@ -81,15 +81,7 @@ def export_command(
             tell=lambda done, total: bar.draw(done, total, f"{done}/{total} rows"),
         )
     if result is Format.json and output != _STREAM:
-        # On stdout the document itself is the result, which is JSON.
-        print_json(
-            {
-                "file": output,
-                "counts": dict(exported.counts),
-                "unfinished": exported.unfinished,
-                "move_id": exported.move_id,
-            }
-        )
+        print_json(_export_document(exported, output))
     elif not quiet:
         _tell_exported(exported, output)
 
@@ -180,6 +172,12 @@ def _tell_frozen(count: int) -> None:
             f"{_runs(count)} left this database and will go on where the document is imported. Should it get lost, "
             "`compozy db export --move --again` writes it once more"
         )
+
+
+def _export_document(exported: Exported, file: str) -> dict[str, Any]:
+    """Return the result of an export to a file; on stdout, the exported document itself is the result."""
+    counts = {"counts": dict(exported.counts), "unfinished": exported.unfinished}
+    return {"file": file, **counts, "move_id": exported.move_id}
 
 
 def _tell_exported(exported: Exported, output: str) -> None:

@@ -13,7 +13,7 @@ from compozy.config.duration import DurationS
 from compozy.config.fingerprint import MEMORY, database_file
 
 _MIN_KEY = 16
-_SQLITE_URL = re.compile(r"(?:sqlite(?:\+\w+)?|file):", re.IGNORECASE)
+_SQLITE_URL = re.compile(r"(?:(?:jdbc:)?sqlite[23]?(?:\+\w+)?|file):", re.IGNORECASE)
 _SHELL_VARIABLE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
 
 

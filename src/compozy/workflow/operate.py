@@ -23,6 +23,7 @@ from compozy.errors import ConflictError, NotFoundError, RunCanceledError, Schem
 from compozy.ids import new_signal_id
 from compozy.nearest import suggest
 from compozy.schema import apply_defaults, validate_value
+from compozy.schema.worker import validate_in_worker
 from compozy.task.registry import KINDS
 from compozy.template import has_actions
 
@@ -106,9 +107,12 @@ async def signal(
         SchemaMismatchError: a task waits for it with a form, which the payload does not fit.
         ConflictError: it has ended.
     """
-    return await database.write_async(
-        partial(_signal, execution_id=execution_id, name=name, payload=payload, signal_id=signal_id)
-    )
+    waiting = await database.read_async(partial(_find_receivers, execution_id=execution_id, name=name))
+    # Validation may take seconds: never while the database is locked.
+    await validate_in_worker(partial(_check_payload, waiting, payload))
+    sent = Signal(signal_id=signal_id or new_signal_id(), workflow_exec_id=execution_id, name=name, payload=payload)
+    is_new = await database.write_async(partial(send_signal, signal=sent))
+    return SentSignal(signal_id=sent.signal_id, execution_id=execution_id, name=name, is_new=is_new)
 
 
 async def approve(database: Database, execution_id: str, given: Any, *, task: str | None = None) -> SentSignal:
@@ -124,22 +128,20 @@ async def approve(database: Database, execution_id: str, given: Any, *, task: st
         NotFoundError: no such run, or no such task waits with a form.
         SchemaMismatchError: the answer does not fit.
     """
-    return await database.write_async(partial(_approve, execution_id=execution_id, given=given, task=task))
+    waiting = await database.read_async(partial(_find_form, execution_id=execution_id, wanted=task))
+    answer = await validate_in_worker(partial(_fit_form, waiting, given, "answer"))
+    return await database.write_async(partial(_approve, waiting=waiting, answer=answer, wanted=task))
 
 
-def _signal(connection: sa.Connection, execution_id: str, name: str, payload: Any, signal_id: str | None) -> SentSignal:
+def _find_receivers(connection: sa.Connection, execution_id: str, name: str) -> list[TaskState]:
+    """Return the tasks of a run that wait for a signal at this moment."""
     if not 0 < len(name) <= MAX_NAME:
         raise UsageError(f"the name of a signal has 1 to {MAX_NAME} characters")
     run = get_execution(connection, execution_id)
-    if not run.status.is_final:
-        _check_name(run, name)
-        _check_payload(
-            [task for task in list_waiting_tasks(connection, execution_id) if task.waits_for == name], payload
-        )
-    signal_id = signal_id or new_signal_id()
-    sent = Signal(signal_id=signal_id, workflow_exec_id=execution_id, name=name, payload=payload)
-    is_new = send_signal(connection, sent)
-    return SentSignal(signal_id=signal_id, execution_id=execution_id, name=name, is_new=is_new)
+    if run.status.is_final:
+        return []
+    _check_name(run, name)
+    return [task for task in list_waiting_tasks(connection, execution_id) if task.waits_for == name]
 
 
 def _check_name(run: Execution, name: str) -> None:
@@ -202,12 +204,12 @@ def _waited_for(value: Any) -> Iterator[str]:
             yield from _waited_for(below)
 
 
-def _approve(connection: sa.Connection, execution_id: str, given: Any, task: str | None) -> SentSignal:
-    run = get_execution(connection, execution_id)
-    if run.status.is_final:
-        raise ConflictError(f"execution {execution_id!r} waits for nobody: it ended as {run.status.value}")
-    waiting = _find_form(execution_id, list_waiting_tasks(connection, execution_id), task)
-    answer = _fit_form(waiting, given, "answer")
+def _approve(connection: sa.Connection, waiting: TaskState, answer: Any, wanted: str | None) -> SentSignal:
+    """Send an answer that fits the form of `waiting`, which must still wait with it."""
+    execution_id = waiting.workflow_exec_id
+    now = _find_form(connection, execution_id, wanted)
+    if (now.task_exec_id, now.output) != (waiting.task_exec_id, waiting.output):
+        raise ConflictError(f"task {waiting.path!r} has got its answer already")
     # One answer is kept at a time: a second one is told so, until the task has refused the first by its condition.
     refused = count_consumed_signals(connection, waiting.task_exec_id)
     sent = Signal(
@@ -221,8 +223,12 @@ def _approve(connection: sa.Connection, execution_id: str, given: Any, task: str
     return SentSignal(signal_id=sent.signal_id, execution_id=execution_id, name=sent.name, is_new=True)
 
 
-def _find_form(execution_id: str, tasks: list[TaskState], wanted: str | None) -> TaskState:
-    waiting = [task for task in tasks if "form" in (task.output or {})]
+def _find_form(connection: sa.Connection, execution_id: str, wanted: str | None) -> TaskState:
+    """Return the one task of a run that waits with a form, or the one of them that is wanted."""
+    run = get_execution(connection, execution_id)
+    if run.status.is_final:
+        raise ConflictError(f"execution {execution_id!r} waits for nobody: it ended as {run.status.value}")
+    waiting = [task for task in list_waiting_tasks(connection, execution_id) if "form" in (task.output or {})]
     found = [task for task in waiting if wanted in {None, task.path, task.task_id}]
     if len(found) == 1:
         return found[0]

@@ -16,6 +16,8 @@ from compozy.config.settings import check_sqlite_path
         ("sqlite://", ":memory:"),
         ("sqlite:///:memory:", ":memory:"),
         ("SQLite:c.db", "c.db"),
+        ("sqlite3:///c.db", "c.db"),
+        ("jdbc:sqlite:c.db", "c.db"),
         ("file::memory:?cache=shared", ":memory:"),
         ("file:data/c.db?mode=rwc", "data/c.db"),
         ("file:c?mode=memory", ":memory:"),
