@@ -245,7 +245,7 @@ Error: Invalid value for 'shell': 'powershell' is not one of 'bash', 'zsh', 'fis
             snapshot("""\
 Error: Invalid value for 'kind': 'workfolw' is not one of 'project', 'workflow', 'agent', 'task', 'schema', 'tool', 'export', 'bench'.
   see `compozy schema --help`
-"""),  # noqa: E501
+"""),
         ),
     ],
     ids=lambda value: " ".join(cast("tuple[str, ...]", value)) if isinstance(value, tuple) else "",
