@@ -36,7 +36,7 @@ def validate_command(
     """Check every file of the project and tell all problems at once; exit status 5 when there are any."""
     from compozy.app import knowledge_of
     from compozy.cli.context import open_project
-    from compozy.project.advice import warnings_of
+    from compozy.project.advice import repeat_warnings, warnings_of
 
     try:
         project = open_project(options)
@@ -45,7 +45,7 @@ def validate_command(
             _print_annotations(error.diagnostics, output)
             return error.exit_status
         raise
-    warnings = warnings_of(knowledge_of(project))
+    warnings = [*warnings_of(knowledge_of(project)), *repeat_warnings(project.workflows.values())]
     if output is ValidateFormat.json:
         document = {"valid": True, "project": project.name, "workflows": list(project.workflows)}
         print_json({**document, "warnings": warnings})

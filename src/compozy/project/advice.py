@@ -2,20 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
+from typing import TypeGuard
 
+from compozy.agent.settings import ToolRules
+from compozy.config.nodes import NodePath
 from compozy.installation import extra_hint
 from compozy.knowledge.base import KnowledgeProject
 from compozy.knowledge.embed.registry import EMBEDDERS
 from compozy.knowledge.store.registry import STORES
 from compozy.model.config import ProviderConfig
 from compozy.model.registry import PROVIDERS
+from compozy.project.loaded import LoadedWorkflow
+from compozy.task.options import TaskBase
+from compozy.task.walk import walk_tasks
+from compozy.tool.config import ToolUse
+from compozy.tool.registry import effect_of
 
 
 def warnings_of(knowledge: KnowledgeProject) -> list[str]:
     """Return warnings about a project, each with its way out."""
     return [*_missing_for_models(knowledge.providers), *_missing_for_knowledge(knowledge), *_dimensions(knowledge)]
+
+
+def repeat_warnings(workflows: Iterable[LoadedWorkflow]) -> Iterator[str]:
+    """Yield a warning for each task that starts again after a failure although a tool of it has `effect: once`."""
+    for workflow in workflows:
+        for step in walk_tasks(workflow.config.tasks):
+            key = _repeats(step.task)
+            rules = ToolRules.of(*(use for use in (step.task, getattr(step.task, "agent", None)) if _uses_tools(use)))
+            once = [tool.id for tool in rules.tools if effect_of(tool) == "once"]
+            if key and once:
+                yield (
+                    f"{workflow.locate((*step.place, *key))}: if task {step.task.id!r} fails, it starts again with new "
+                    f"idempotency keys, and may call {', '.join(once)} again; failed requests are retried without it"
+                )
+
+
+def _repeats(task: TaskBase) -> NodePath:
+    """Return the key that lets a task start again, () if there is none."""
+    if task.retries is not None:
+        return ("retries",) if task.retries else ()
+    return ("config", "retry_policy") if task.config is not None and task.config.retry_policy is not None else ()
+
+
+def _uses_tools(value: object) -> TypeGuard[ToolUse]:
+    return isinstance(value, ToolUse)
 
 
 def _missing_for_models(providers: tuple[ProviderConfig, ...]) -> Iterator[str]:

@@ -25,7 +25,6 @@ from compozy.project.check_http_tools import check_fetch, check_http
 from compozy.project.outline import TaskOutline, id_place, map_items
 from compozy.tool.config import BUILT_IN_PREFIX, ToolConfig
 from compozy.tool.environment import BLOCKED
-from compozy.tool.kind import effect_of
 from compozy.tool.kinds.built_in import BUILT_IN
 from compozy.tool.registry import kind_of
 
@@ -123,12 +122,6 @@ def _check_names(task: TaskOutline, tools: Mapping[str, MappingNode]) -> Iterato
 def _offered_by(task: TaskOutline) -> dict[str, MappingNode]:
     nodes = (child(task.node, "agent"), task.node)
     return {name: tool for node in nodes if isinstance(node, MappingNode) for name, tool in _tools_of(node)}
-
-
-def once_tools(task: TaskOutline) -> list[str]:
-    """Return the IDs of the tools of a task whose calls are never repeated."""
-    read = {name: _read(tool) for name, tool in _offered_by(task).items()}
-    return [name for name, tool in read.items() if tool is not None and effect_of(tool) == "once"]
 
 
 def _tools_of(node: MappingNode) -> Iterator[tuple[str, MappingNode]]:

@@ -1,0 +1,112 @@
+"""Projects with tools on the command line: a kind of tool that only this file knows, and what validation says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compozy.tool.config import ToolConfig
+from compozy.tool.kind import TOOL_KINDS, Tool, ToolCall, ToolHome, ToolKind, ToolResult, ToolSpec, register
+from tests.conftest import RunCli
+from tests.harness.projects import write_project
+
+SHOUT = {"id": "shout", "run": "anything:loud", "with": {"text": "hey"}}
+FUNCTIONS = "def pay(amount: int) -> int:\n    '''Pay.'''\n    return amount\n"
+
+
+class ShoutTool:
+    """Repeats its text in capital letters."""
+
+    def __init__(self, config: ToolConfig) -> None:
+        self._config = config
+
+    async def describe(self) -> ToolSpec:
+        """Return what the model is told."""
+        schema = {"type": "object", "properties": {"text": {"type": "string"}}}
+        return ToolSpec(name=self._config.id, description="Shout.", schema=schema, effect="read", kind="shout")
+
+    async def call(self, call: ToolCall) -> ToolResult:
+        """Shout."""
+        return ToolResult(outcome="ok", content=str(call.input["text"]).upper())
+
+
+def new_tool(config: ToolConfig, _: ToolHome) -> Tool:
+    """Return the tool."""
+    return ShoutTool(config)
+
+
+@pytest.fixture
+def shout() -> Iterator[None]:
+    """Register the kind, and remove it again."""
+    register(ToolKind(name="shout", module=__name__, matches=lambda tool: (tool.run or "").endswith(":loud")))
+    yield
+    del TOOL_KINDS["shout"]
+
+
+def write(folder: Path, task: dict[str, Any], tools: list[Any], **sections: Any) -> None:
+    """Write a project with one task and shared tools."""
+    workflow = {"tasks": [task], "output": {"said": f"{{{{ .tasks.{task['id']}.output }}}}"}}
+    write_project(folder, {"w": workflow}, responses=[{"text": "any"}], tools=tools, **sections)
+    (folder / "functions.py").write_text(FUNCTIONS)
+
+
+@pytest.mark.usefixtures("shout")
+def test_a_new_kind_is_one_record_and_one_module(cli: RunCli, tmp_path: Path) -> None:
+    # Its `run` names no file, which the checks of Python tools would want.
+    (tmp_path / "anything").touch()
+    write(tmp_path, {"id": "say", "tool": "shout"}, [SHOUT])
+    done = cli("workflow", "run", "w", "--format", "json")
+    assert (done.status, json.loads(done.out)["output"]) == (0, {"said": "HEY"})
+
+
+def test_a_task_that_may_pay_twice_is_a_warning(cli: RunCli, tmp_path: Path) -> None:
+    pay = {"id": "pay", "run": "./functions.py:pay", "effect": "once"}
+    task = {"id": "ask", "prompt": "Pay.", "tools": ["pay"], "retries": 2}
+    write(tmp_path, task, [pay])
+    done = cli("config", "validate")
+    assert done.status == 0
+    assert "if task 'ask' fails, it starts again with new idempotency keys, and may call pay again" in done.err
+
+
+@pytest.mark.parametrize(
+    ("task", "tool", "message"),
+    [
+        ({"tool": "pya"}, {}, "there is no tool 'pya' (did you mean 'pay'?)"),
+        ({"tool": "pay", "prompt": "x"}, {}, "task 'x' has both `tool` and `prompt`"),
+        ({"tools": ["pay"]}, {}, "task 'x' has tools, but no prompt"),
+        ({"prompt": "x", "tools": ["pay", "pay"]}, {}, "the tool 'pay' is listed twice"),
+        ({"prompt": "x", "tools": ["pay"], "tool_choice": "pya"}, {}, "tool_choice: 'pya' is not one of the tools"),
+        ({"prompt": "x", "tools": ["pay"], "max_tool_calls": {"pya": 1}}, {}, "'pya' is not one of the tools"),
+        ({"tool": "pay"}, {"run": "./nowhere.py:pay"}, "the file nowhere.py does not exist"),
+        ({"tool": "pay"}, {"run": "../functions.py:pay"}, "is outside of the project"),
+        ({"tool": "pay"}, {"run": "./functions.py"}, "is not the name of a function"),
+        ({"tool": "pay"}, {"run": "./functions.ts:pay"}, "names no kind of tool"),
+        ({"tool": "pay"}, {"env": {"LD_PRELOAD": "x.so"}}, "env: LD_PRELOAD makes programs load code"),
+        ({"tool": "pay"}, {"approve": {"when": "input.amount >"}}, "expected a value, got the end"),
+        ({"tool": "pay"}, {"id": "cp__pay"}, "there is no built-in tool 'cp__pay'"),
+        ({"prompt": "x", "tools": ["pay"]}, {"effect": "once", "check": "status"}, "check: 'status' is not one of"),
+        ({"tool": "pay"}, {"effect": "twice"}, "effect"),
+        ({"tool": "pay"}, {"limits": {"memory": "much"}}, "expected a size such as 512MB"),
+    ],
+)
+def test_errors_are_reported_with_their_place(
+    cli: RunCli, tmp_path: Path, task: dict[str, Any], tool: dict[str, Any], message: str
+) -> None:
+    write(tmp_path, {"id": "x", **task}, [{"id": "pay", "run": "./functions.py:pay", **tool}])
+    done = cli("config", "validate")
+    assert done.status == 5
+    assert message in done.err
+    assert "compozy.yaml:1:" in done.err or "workflows/w.yaml:1:" in done.err
+
+
+def test_secrets_of_tools_are_not_stored(cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP_TOKEN", "c4n4ry-of-the-shop")
+    pay = {"id": "pay", "run": "./functions.py:pay", "env": {"TOKEN": "${SHOP_TOKEN}"}}
+    database = {"driver": "sqlite", "path": "./d.db"}
+    write(tmp_path, {"id": "x", "tool": "pay", "with": {"amount": 1}}, [pay], database=database)
+    assert cli("workflow", "run", "w").status == 0
+    assert b"c4n4ry-of-the-shop" not in b"".join(file.read_bytes() for file in tmp_path.glob("d.db*"))
