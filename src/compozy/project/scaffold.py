@@ -16,8 +16,8 @@ from compozy.project.jsonschema import PROJECT_SCHEMA_NAME, WORKFLOW_SCHEMA_NAME
 _SCHEMA_FOLDER = ".compozy"
 
 _PROJECT = """\
-# Documentation: {documentation}
 # yaml-language-server: $schema={folder}/{schema}
+# Documentation: {documentation}
 version: "1.0"
 {name}
 database:
