@@ -72,7 +72,8 @@ the project's folder, an agent can read and change workflows and tools.
   calls](/docs/agents/tools#approve-calls).
 - **Commands**: there is no shell. A command gets `PATH`, the language and the time zone, and the variables in `env`
   of the tool; no other variables. Arguments that could name a file outside of the folder, a link or a closed file are
-  refused. At the time limit, the command and everything that it started are killed.
+  refused. At the time limit, the command and everything that it started are killed; a command also ends if Compozy
+  is killed.
 - **Requests**: only the public network is reached, also after redirects. The list `hosts` in `config` of `cp__fetch`
   allows these hosts only, such as `docs.example.com` or `*.example.org`. `Authorization` and other headers do not
   follow a redirect to another host.

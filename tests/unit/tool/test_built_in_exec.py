@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from compozy.tool.kind import ToolCall, ToolHome, ToolResult
 
 COMMANDS = ("cat", "ls", "pwd", "env", "sleep", "grep", "echo", "yes", "sh", "head")
 SECRET = "canary-4711"
+# Times to sleep that no other process on this machine has.
+TAG = os.getpid()
 
 
 @pytest.fixture
@@ -28,7 +31,7 @@ def root(tmp_path: Path) -> Path:
     root = tmp_path / "project"
     (root / "notes").mkdir(parents=True)
     (root / "notes/a.md").write_text("alpha\n")
-    (root / "script.sh").write_text("sleep 60 & setsid sleep 61 & echo started; wait")
+    (root / "script.sh").write_text(f"sleep 60.{TAG} & setsid sleep 61.{TAG} & echo started; wait")
     (root / ".env").write_text(f"KEY={SECRET}")
     (tmp_path / "outside.txt").write_text(SECRET)
     return root
@@ -198,7 +201,7 @@ async def test_a_command_is_killed_with_its_descendants_at_the_time_limit(root: 
         "stdout_truncated": False,
         "stderr_truncated": False,
     }
-    assert _running("sleep 60") == _running("sleep 61") == []
+    assert _running(f"sleep 60.{TAG}") == _running(f"sleep 61.{TAG}") == []
 
 
 async def test_the_time_limit_of_the_tool_is_the_upper_bound(root: Path) -> None:
@@ -207,10 +210,10 @@ async def test_the_time_limit_of_the_tool_is_the_upper_bound(root: Path) -> None
 
 
 async def test_a_command_that_leaves_a_process_behind_ends(root: Path) -> None:
-    (root / "leave.sh").write_text("setsid sleep 62 & echo done")
+    (root / "leave.sh").write_text(f"setsid sleep 62.{TAG} & echo done")
     result = (await run(make(root), "sh", "leave.sh")).content
     assert (result["stdout"], result["exit_code"]) == ("done\n", 0)
-    assert _running("sleep 62") == []
+    assert _running(f"sleep 62.{TAG}") == []
 
 
 async def test_endless_output_is_cut_and_ended(root: Path) -> None:
@@ -235,13 +238,48 @@ async def test_memory_and_processor_time_are_limited(root: Path) -> None:
 
 
 async def test_a_cancelled_call_leaves_no_process(root: Path) -> None:
-    task = asyncio.create_task(run(make(root), "sleep", "63"))
+    task = asyncio.create_task(run(make(root), "sleep", f"63.{TAG}"))
     await asyncio.sleep(0.5)
-    assert _running("sleep 63")
+    assert _running(f"sleep 63.{TAG}")
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert _running("sleep 63") == []
+    assert _running(f"sleep 63.{TAG}") == []
+
+
+CALLER = """
+import asyncio, sys
+from pathlib import Path
+from compozy.config.settings import ExecSettings, NativeToolSettings, RuntimeSettings
+from compozy.tool.built_in.tool import BuiltInTool
+from compozy.tool.config import ToolConfig
+from compozy.tool.kind import ToolCall, ToolHome
+
+settings = RuntimeSettings(native_tools=NativeToolSettings(exec=ExecSettings(commands=("sleep",))))
+home = ToolHome(root=Path(sys.argv[1]), environ={"PATH": "/bin:/usr/bin"}, settings=settings)
+tool = BuiltInTool(ToolConfig(id="cp__exec"), home)
+arguments = {"command": "sleep", "args": [sys.argv[2]]}
+asyncio.run(tool.call(ToolCall(key="k", input=arguments, execution_id="e", task="t", timeout_s=60)))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_a_command_ends_with_compozy(root: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", CALLER, str(root), f"65.{TAG}"]) as caller:
+        try:
+            _wait_until(lambda: len(_running(f"bin/sleep 65.{TAG}")) == 1)
+            _wait_until(lambda: len(_running("read _; kill -9")) >= 1)
+        finally:
+            caller.kill()
+    _wait_until(lambda: not _running(f"sleep 65.{TAG}"))
+
+
+def _wait_until(is_so: Callable[[], bool]) -> None:
+    for _ in range(400):
+        if is_so():
+            return
+        time.sleep(0.05)
+    pytest.fail("this did not come about within 20 s")
 
 
 async def test_what_the_model_is_told(root: Path) -> None:

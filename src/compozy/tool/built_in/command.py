@@ -6,8 +6,8 @@ import asyncio
 import os
 import resource
 import shutil
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ _SETTABLE = frozenset({"LANG", "LC_ALL", "TZ", "COLUMNS", "NO_COLOR", "TERM"})
 # What is read and thrown away behind the limit; a command that writes more is ended.
 _DISCARDED = 8 * 1024 * 1024
 _GRACE_S = 1.0
+_WATCHDOG = ("/bin/sh", "-c", 'read _; kill -9 "-$1"', "sh")
 _HAS_PROC = Path("/proc/self/fd").is_dir()
 
 
@@ -138,7 +139,8 @@ async def _run(
     async with reading(out_pipe[0]) as out_reader, reading(err_pipe[0]) as err_reader:
         readers = [asyncio.create_task(out.collect(out_reader)), asyncio.create_task(err.collect(err_reader))]
         try:
-            ended = await _wait(child, readers, timeout_s)
+            async with _watched(child.pid, mark):
+                ended = await _wait(child, readers, timeout_s)
         finally:
             await end_processes(child, mark)
         # Everything that held the pipes open has been killed.
@@ -157,6 +159,36 @@ async def _run(
         "stdout_truncated": out.is_cut,
         "stderr_truncated": err.is_cut,
     }
+
+
+@asynccontextmanager
+async def _watched(group: int, mark: str) -> AsyncGenerator[None, None]:
+    """Let a shell kill a group of processes if this process ends within the block, however it ends."""
+    read_end, write_end = os.pipe()
+    watchdog: asyncio.subprocess.Process | None = None
+    try:
+        try:
+            # Only this process holds the other end of its input. A container without a shell has no watchdog.
+            with suppress(OSError):
+                watchdog = await asyncio.create_subprocess_exec(
+                    *_WATCHDOG,
+                    str(group),
+                    stdin=read_end,
+                    stdout=asyncio.subprocess.DEVNULL,
+                    stderr=asyncio.subprocess.DEVNULL,
+                    start_new_session=True,
+                    env={MARK: mark},
+                )
+        finally:
+            os.close(read_end)
+        yield
+    finally:
+        # Before its input ends, or it would kill whatever has the number of the group by then.
+        if watchdog is not None:
+            with suppress(ProcessLookupError):
+                watchdog.kill()
+            await asyncio.shield(watchdog.wait())
+        os.close(write_end)
 
 
 async def _wait(child: asyncio.subprocess.Process, readers: Sequence[asyncio.Task[bool]], timeout_s: float) -> str:
