@@ -113,7 +113,7 @@ def _check_tool(resource: Resource, project: ProjectOutline) -> Iterator[Diagnos
     yield from validate(ToolResource, resource.node, label=_label(resource))[1]
     for key in ("input", "output"):
         yield from check_schema_at(resource.node, (key,))
-    yield from check_tool(resource.node, project.root)
+    yield from check_tool(resource.node, project.root, is_definition=True)
 
 
 _CHECKS: dict[str, Callable[[Resource, ProjectOutline], Iterator[Diagnostic]]] = {

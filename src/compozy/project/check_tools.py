@@ -31,19 +31,20 @@ from compozy.tool.registry import kind_of
 _CHOICES = ("auto", "none", "required")
 
 
-def check_tool(node: MappingNode, root: Path) -> Iterator[Diagnostic]:
+def check_tool(node: MappingNode, root: Path, *, is_definition: bool = False) -> Iterator[Diagnostic]:
     """Yield what is wrong with a tool besides the types of its values.
 
     Args:
         node: the tool, linked.
         root: the folder of the project.
+        is_definition: whether it is a shared tool itself; errors of the tool that a task names are reported there.
     """
     name = text_at(node, "id")
     if name.startswith(BUILT_IN_PREFIX):
         yield from _check_built_in(node, name)
         return
     config = _read(node)
-    if config is None:
+    if config is None or (not is_definition and config.run is None and config.http is None):
         return
     if config.run is not None and config.http is not None:
         yield _fault(node, ("http",), f"tool {name!r} has both `run` and `http`", "write one of them")

@@ -100,6 +100,7 @@ def test_errors_are_reported_with_their_place(
     done = cli("config", "validate")
     assert done.status == 5
     assert message in done.err
+    assert "1 problem found" in done.err or "id" in tool
     assert "compozy.yaml:1:" in done.err or "workflows/w.yaml:1:" in done.err
 
 
