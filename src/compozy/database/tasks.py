@@ -6,7 +6,7 @@ derives the same key.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -176,6 +176,12 @@ def note_refused(connection: sa.Connection, task_exec_id: str, refused: dict[str
     output: dict[str, Any] = connection.execute(sa.select(task_states.c.output).where(this)).scalar_one() or {}
     output["refused"] = [*output.get("refused", ()), refused][-_MAX_REFUSED:]
     connection.execute(sa.update(task_states).where(this).values(output=output, updated_ms=now_ms()))
+
+
+def store_input(connection: sa.Connection, task_exec_id: str, shown: Mapping[str, Any]) -> None:
+    """Store the input of a task that has no end of its own."""
+    change = sa.update(task_states).where(task_states.c.task_exec_id == task_exec_id)
+    connection.execute(change.values(input=shown))
 
 
 def store_usage(connection: sa.Connection, task_exec_id: str, usage: list[dict[str, Any]]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -13,7 +13,16 @@ import structlog
 
 from compozy.clock import monotonic_s, now_ms
 from compozy.database.status import Status
-from compozy.database.tasks import TaskEnd, count_attempt, end_open_below, finish_task, restore_task_end, start_task
+from compozy.database.tasks import (
+    TaskEnd,
+    count_attempt,
+    end_open_below,
+    finish_task,
+    restore_task_end,
+    start_task,
+    store_input,
+    task_key,
+)
 from compozy.durable.context import current_run, task_deadline_ms
 from compozy.durable.step import transact, write
 from compozy.errors import CompozyError, DatabaseError, InternalError, TaskTimeoutError
@@ -57,6 +66,8 @@ async def run_task(call: TaskRun, *, begun: bool, then: Then) -> TaskResult:
     def record(connection: sa.Connection) -> dict[str, Any]:
         if kind_of(call.task).may_have_children(call.task):
             end_open_below(connection, call.run.execution_id, call.path)
+            for key, shown in _inputs_of_canceled(call, found):
+                store_input(connection, key, shown)
         finish_task(connection, call.key, found.end)
         after.write(connection)
         return {**asdict(found.end), **after.record}
@@ -65,6 +76,14 @@ async def run_task(call: TaskRun, *, begun: bool, then: Then) -> TaskResult:
     seconds = monotonic_s() - began_s
     call.run.report.task_ended(call.run.execution_id, call.path, found.end, replayed=False, seconds=seconds)
     return replace(result, recorded=stored)
+
+
+def _inputs_of_canceled(call: TaskRun, found: _Performed) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield key and input of each task inside that began and was not needed any more; nothing else stores it."""
+    base = replace(call, attempt=max(found.end.attempts, 1)).base
+    for child in found.children.values():
+        if child.end.status is Status.CANCELED and child.shown:
+            yield task_key(call.run.execution_id, f"{base}/{child.id}"), dict(child.shown)
 
 
 async def recall(call: TaskRun) -> TaskResult:

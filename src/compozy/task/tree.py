@@ -152,11 +152,13 @@ class TaskResult:
     children: Mapping[str, TaskResult] = field(default_factory=dict[str, "TaskResult"])
     recorded: Mapping[str, Any] = field(default_factory=dict[str, Any])
     roots: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    shown: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @classmethod
     def canceled(cls, call: TaskRun) -> TaskResult:
         """Return the result of a task that was not needed any more."""
-        return cls(id=call.id, kind=call.task.type, end=TaskEnd(status=Status.CANCELED, attempts=0))
+        end = TaskEnd(status=Status.CANCELED, attempts=0)
+        return cls(id=call.id, kind=call.task.type, end=end, shown=call.shown)
 
     def view(self) -> View:
         """Return the task as templates see it.

@@ -160,3 +160,11 @@ async def test_children_see_the_container_and_what_was_before_it(flows: Flows) -
             "top": None,
         }
     }
+
+
+async def test_what_was_not_needed_any_more_keeps_its_input(flows: Flows) -> None:
+    slow = "{prompt: '{{ .input.n }}: it', with: {n: 'hang'}}"
+    ran = await flows.run(parallel(slow, "{prompt: 'slow 0.1: fine'}", strategy="race"))
+    assert ran.states["all/a"] == "CANCELED"
+    assert ran.tasks["all/a"].input == {"with": {"n": "hang"}, "prompt": "hang: it"}
+    check_run(ran)
