@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ _log = structlog.get_logger(__name__)
 
 _MAX_LOG = 64 * 1024
 _GRACE_S = 0.5
+_MAX_SWEEPS, _SWEEP_S = 100, 0.02
 MARK = "COMPOZY_TOOL_PROCESS"
 """Variable that marks all processes of one call."""
 _PROC = Path("/proc")
@@ -217,9 +219,12 @@ async def end_processes(child: asyncio.subprocess.Process, mark: str) -> None:
 
 
 def _kill_marked(mark: bytes) -> None:
-    """Kill every process with `mark` in its environment, until none is left."""
+    """Kill every process with `mark` in its environment, until none is left, for two seconds at most."""
     own = os.getpid()
-    for _ in range(10):
+    for attempt in range(_MAX_SWEEPS):
+        if attempt:
+            # A process that was killed takes a moment to end.
+            time.sleep(_SWEEP_S)
         found = False
         for folder in _PROC.iterdir():
             if not folder.name.isdigit() or int(folder.name) == own:

@@ -9,8 +9,6 @@ from dataclasses import replace
 from compozy.config.nodes import MappingNode, Node, ScalarNode, child, text_at, text_node, with_entries
 from compozy.project.edition2025.notes import Notes
 from compozy.project.edition2025.project import TEMPORAL_TIMEOUTS, flattened, renamed_params, with_items, with_params
-from compozy.task.kind import DEFAULT_KIND
-from compozy.task.registry import KINDS
 
 # `agent(local::agents.#(id=="x"))`, `global::models.#(provider="openai")`
 _SELECTOR = re.compile(
@@ -59,6 +57,9 @@ def modernize_task(node: MappingNode, notes: Notes) -> MappingNode:
     node = notes.drop(_without_selectors(node), _TASK)
     node = notes.drop_below(node, "config", TEMPORAL_TIMEOUTS)
     node = _unwrapped(node, notes, is_workflow=False)
+    # Imported here: commands that only ask a server read compozy.yaml too, and load no models of tasks.
+    from compozy.task.registry import DEFAULT_KIND, KINDS
+
     kind = KINDS.get(text_at(node, "type") or DEFAULT_KIND)
     if kind is None:
         return node
