@@ -174,8 +174,18 @@ def note_refused(connection: sa.Connection, task_exec_id: str, refused: dict[str
     """Add a signal that a waiting task refused to its output, under `refused`, which keeps the last few."""
     this = task_states.c.task_exec_id == task_exec_id
     output: dict[str, Any] = connection.execute(sa.select(task_states.c.output).where(this)).scalar_one() or {}
+    output["refused_count"] = output.get("refused_count", len(output.get("refused", ()))) + 1
     output["refused"] = [*output.get("refused", ()), refused][-_MAX_REFUSED:]
     connection.execute(sa.update(task_states).where(this).values(output=output, updated_ms=now_ms()))
+
+
+def note_declined(connection: sa.Connection, task_exec_id: str, declined: int) -> None:
+    """Store how many answers the condition of a waiting task has declined so far."""
+    this = sa.and_(task_states.c.task_exec_id == task_exec_id, task_states.c.status == Status.WAITING)
+    output: dict[str, Any] | None = connection.execute(sa.select(task_states.c.output).where(this)).scalar_one_or_none()
+    if output is not None:
+        values = {"output": {**output, "declined": declined}, "updated_ms": now_ms()}
+        connection.execute(sa.update(task_states).where(this).values(values))
 
 
 def store_input(connection: sa.Connection, task_exec_id: str, shown: Mapping[str, Any]) -> None:

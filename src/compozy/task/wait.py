@@ -13,9 +13,9 @@ import structlog
 from compozy.clock import format_time
 from compozy.database.signals import has_signal, take_signal
 from compozy.database.status import Status
-from compozy.database.tasks import note_refused, wait_in_task
+from compozy.database.tasks import note_declined, note_refused, wait_in_task
 from compozy.durable.context import current_run
-from compozy.durable.step import transact
+from compozy.durable.step import transact, write
 from compozy.errors import ChildrenFailedError
 from compozy.schema import apply_defaults, validate_value
 from compozy.schema.worker import validate_in_worker
@@ -46,13 +46,14 @@ async def run_wait(call: TaskRun, task: WaitTask, run_task: RunTask) -> Outcome:
     call.shown["wait_for"] = name
     asked: dict[str, Any] = {"wait_status": "waiting", "signal_name": name, "has_processor": task.processor is not None}
     if task.form is not None:
-        asked["form"] = task.form
+        asked |= {"form": task.form, "declined": 0}
     await transact(
         f"{call.base}.wait",
         lambda connection: wait_in_task(connection, call.key, waits_for=name, output=asked),
     )
     call.run.report.task_waits(call.run.execution_id, call.path, None if task.form is not None else name)
     children: dict[str, TaskResult] = {}
+    declined = 0
     while True:
         signal, problems = await _receive(call, name, task.form)
         if problems:
@@ -65,6 +66,10 @@ async def run_wait(call: TaskRun, task: WaitTask, run_task: RunTask) -> Outcome:
         if _is_accepted(call, task, signal, processor):
             roots = {"signal": signal, "processor": processor}
             return Outcome(output=_output(signal, processor), children=children, roots=roots)
+        declined += 1
+        if task.form is not None:
+            # Whoever answers next is told apart from whoever answers a second time.
+            await write(call.run.database, partial(note_declined, task_exec_id=call.key, declined=declined))
 
 
 def processor_child(call: TaskRun, processor: Task, signal: Mapping[str, Any], number: int) -> TaskRun:

@@ -208,12 +208,17 @@ def _approve(connection: sa.Connection, waiting: TaskState, answer: Any, wanted:
     """Send an answer that fits the form of `waiting`, which must still wait with it."""
     execution_id = waiting.workflow_exec_id
     now = _find_form(connection, execution_id, wanted)
-    if (now.task_exec_id, now.output) != (waiting.task_exec_id, waiting.output):
+    asked: dict[str, Any] = now.output or {}
+    consumed = count_consumed_signals(connection, waiting.task_exec_id)
+    # An answer is consumed before the task ends. Tasks of an older version do not count what they declined.
+    declined = asked.get("declined", consumed) + asked.get("refused_count", len(asked.get("refused", ())))
+    before: dict[str, Any] = waiting.output or {}
+    is_same = now.task_exec_id == waiting.task_exec_id and bool(asked["form"] == before["form"])
+    if not is_same or consumed > declined:
         raise ConflictError(f"task {waiting.path!r} has got its answer already")
-    # One answer is kept at a time: a second one is told so, until the task has refused the first by its condition.
-    refused = count_consumed_signals(connection, waiting.task_exec_id)
+    # One answer is kept at a time: a second one is told so, until the task has declined the first by its condition.
     sent = Signal(
-        signal_id=f"{waiting.task_exec_id}>approval-{refused + 1}",
+        signal_id=f"{waiting.task_exec_id}>approval-{consumed + 1}",
         workflow_exec_id=execution_id,
         name=str(waiting.waits_for),
         payload=answer,

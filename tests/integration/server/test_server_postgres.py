@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("port_of_file")
 def store(tmp_path: Path) -> Iterator[Store]:
     """A project on a PostgreSQL database of its own."""
     with open_store("postgres", tmp_path / "project") as opened:
-        responses = {"one": {"text": "first"}, "two": {"text": "second", "delay_ms": 500}}
+        responses = {"one": {"text": "first"}, "two": {"text": "second", "delay_ms": 1500}}
         write_project(
             opened.home,
             {"two": WORKFLOWS["two"]},

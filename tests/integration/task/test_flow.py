@@ -167,7 +167,7 @@ async def test_a_container_that_takes_too_long_ends_its_tasks(flows: Flows) -> N
         tasks:
           - id: all
             type: parallel
-            timeout: 1s
+            timeout: 3s
             tasks: [{id: a, prompt: x}, {id: b, prompt: "hang: x"}, {id: c, type: wait, wait_for: go}]
     """)
     assert ran.states == {"all": "TIMED_OUT", "all/a": "SUCCESS", "all/b": "CANCELED", "all/c": "CANCELED"}
