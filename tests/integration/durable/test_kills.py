@@ -23,12 +23,12 @@ def test_a_run_that_is_killed_at_any_commit_goes_on(tmp_path: Path, driver: str,
     done = subprocess.run([*command, "--every", str(KILL_SHARDS)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     kills = json.loads(done.stdout)["kills"]
-    # The last attempt had no commit left to die at; a run of three tasks has a good number of them.
+    # The last attempt had no commit left to die at; a run of three tasks has at least three for each shard.
     assert [kill["killed"] for kill in kills] == [True] * (len(kills) - 1) + [False]
-    assert len(kills) >= 5
+    assert len(kills) >= 4
     assert {kill["number"]: kill["faults"] for kill in kills if kill["faults"]} == {}
-    # Kills fell before the first step, between steps, and after the last one.
-    assert len({len(kill["steps_before"]) for kill in kills}) >= 3
+    # Kills fell before the first step and between steps; all shards together hit every commit.
+    assert len({len(kill["steps_before"]) for kill in kills}) >= 2
 
 
 @pytest.mark.parametrize("shard", range(1, _TOOL_SHARDS + 1))
