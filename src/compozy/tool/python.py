@@ -67,15 +67,7 @@ class PythonTool:
 
     async def call(self, call: ToolCall) -> ToolResult:
         """Call the function; its process and all that it started are killed at the end of the time limit."""
-        request = {
-            "verb": "call",
-            "input": dict(call.input),
-            "is_typed": self._config.input is None,
-            "config": self._config.config or {},
-            "idempotency_key": call.key,
-            "execution_id": call.execution_id,
-            "task": call.task,
-        }
+        request = _call_request(self._config, call)
         return await self._ask(request, call.timeout_s, {"COMPOZY_IDEMPOTENCY_KEY": call.key})
 
     async def _ask(
@@ -124,15 +116,7 @@ class InProcessTool:
 
     async def call(self, call: ToolCall) -> ToolResult:
         """Call the function in a thread, which goes on by itself after the time limit."""
-        request = {
-            "verb": "call",
-            "input": dict(call.input),
-            "is_typed": self._config.input is None,
-            "config": self._config.config or {},
-            "idempotency_key": call.key,
-            "execution_id": call.execution_id,
-            "task": call.task,
-        }
+        request = _call_request(self._config, call)
         try:
             answer = await asyncio.wait_for(asyncio.to_thread(self._answer, request), call.timeout_s)
         except TimeoutError:
@@ -144,6 +128,19 @@ class InProcessTool:
         where = {"file": str(self._file), "function": self._function}
         text = python_worker.answer({**where, **request}, python_worker.Context(dict(request)), prints_traces=False)
         return cast("dict[str, Any]", parse_json(text))
+
+
+def _call_request(config: ToolConfig, call: ToolCall) -> dict[str, Any]:
+    """Return what `python_worker` is asked for one call."""
+    return {
+        "verb": "call",
+        "input": dict(call.input),
+        "is_typed": config.input is None,
+        "config": config.config or {},
+        "idempotency_key": call.key,
+        "execution_id": call.execution_id,
+        "task": call.task,
+    }
 
 
 def _spec(config: ToolConfig, found: Mapping[str, Any]) -> ToolSpec:
