@@ -68,12 +68,15 @@ async def test_signals_that_the_condition_refuses_are_dropped(flows: Flows) -> N
             outputs: {n: "{{ .signal.payload.n }}", all: "{{ .output.wait_status }}"}
             on_success: {next: last, with: {got: "{{ .signal.payload.n }} {{ .tasks.gate.output.n }}"}}
           - id: last
+            on_success: {next: open}
+          - {id: open, type: wait, wait_for: end}
         output: {last: "{{ .tasks.last.output.got }}", gate: "{{ .tasks.gate.output }}"}
     """,
         {"on": True},
     )
     for number in (0, 1, 2, 3):
         await flows.signal(run_id, "go", {"n": number})
+    await flows.signal(run_id, "end")
     ran = await flows.ended(run_id)
     assert ran.output == {"last": "2 2", "gate": {"n": 2, "all": "completed"}}
     check_run(ran)
