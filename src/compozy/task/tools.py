@@ -17,7 +17,7 @@ from compozy.task.kinds.wait import WaitTask
 from compozy.task.tree import Outcome, RunTask, TaskRun, nothing_after
 from compozy.tool.config import ToolConfig
 from compozy.tool.kind import ToolHome, ToolSpec
-from compozy.tool.registry import new_tool
+from compozy.tool.source import SingleTool, ToolSource
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -38,8 +38,8 @@ async def make_belt(call: TaskRun, rules: ToolRules, run_task: RunTask) -> ToolB
         return None
     from compozy.agent.tools import ToolBelt
 
-    offered = await _offer(call, rules.tools)
     home = _home_of(call)
+    offered = await _offer(call, [SingleTool(config=tool, home=home) for tool in rules.tools])
 
     def timeout_s(tool: ToolConfig) -> float:
         return tool.timeout or home.settings.tool_execution_timeout
@@ -68,19 +68,20 @@ async def call_tool(call: TaskRun, tool: ToolConfig, run_task: RunTask) -> Outco
     return Outcome(output=result.content)
 
 
-async def _offer(call: TaskRun, tools: Sequence[ToolConfig]) -> dict[str, OfferedTool]:
+async def _offer(call: TaskRun, sources: Sequence[ToolSource]) -> dict[str, OfferedTool]:
+    """Return the tools of all sources by name, as the run recorded them."""
     from compozy.agent.tools import OfferedTool
 
-    home = _home_of(call)
-
     async def describe() -> JsonValue:
-        return cast("JsonValue", [(await new_tool(tool, home).describe()).to_json() for tool in tools])
+        return cast("JsonValue", [spec.to_json() for source in sources for spec in await source.list_tools()])
 
     recorded = cast("list[dict[str, Any]]", await step(f"{call.path}.tools", describe))
-    specs = {spec["name"]: ToolSpec(**spec) for spec in recorded}
-    return {
-        tool.id: OfferedTool(spec=specs[tool.id], config=tool, make=partial(new_tool, tool, home)) for tool in tools
-    }
+    by_name = {source.name: source for source in sources}
+    offered: dict[str, OfferedTool] = {}
+    for spec in (ToolSpec(**values) for values in recorded):
+        source = by_name[spec.source or spec.name]
+        offered[spec.name] = OfferedTool(spec=spec, config=source.config_of(spec), make=partial(source.new_tool, spec))
+    return offered
 
 
 def _home_of(call: TaskRun) -> ToolHome:

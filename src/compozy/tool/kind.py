@@ -22,6 +22,7 @@ class ToolSpec:
     Attributes:
         schema: JSON Schema of the arguments, always of an object.
         kind: name of its kind.
+        source: name of the source that offers it; None for a tool that is its own source.
     """
 
     name: str
@@ -30,10 +31,12 @@ class ToolSpec:
     effect: Effect
     kind: str
     version: str | None = None
+    source: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the recorded form."""
-        return {**vars(self), "schema": dict(self.schema)}
+        values = {**vars(self), "schema": dict(self.schema)}
+        return values if self.source is not None else {key: values[key] for key in values if key != "source"}
 
 
 @dataclass(frozen=True, kw_only=True)
