@@ -52,6 +52,7 @@ const navigation = [
       'agents/tools',
       'agents/http-tools',
       'agents/built-in-tools',
+      'agents/sub-agents',
       'agents/providers',
     ],
   },

@@ -45,7 +45,15 @@ class _AgentModel(Section):
     )
 
 
-class AgentConfig(ToolUse, ModelParams, _AgentModel):
+class CallsAgents(Section):
+    """`sub_agents:` of an agent or a task."""
+
+    sub_agents: tuple[str, ...] | None = Field(
+        default=None, description="IDs of agents that the model can ask with `cp__call_agent`."
+    )
+
+
+class AgentConfig(CallsAgents, ToolUse, ModelParams, _AgentModel):
     """Which model answers the prompt of a task, and how."""
 
     instructions: str | None = Field(

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol, cast
 
@@ -23,8 +23,8 @@ from compozy.jsoninput import parse_json
 from compozy.nearest import suggest
 from compozy.schema.worker import fit_value
 from compozy.tool.config import Approval, ApprovalRule, Effect, ToolConfig
-from compozy.tool.kind import Tool, ToolCall, ToolResult, ToolSpec
-from compozy.tool.registry import approval_of, effect_of_call
+from compozy.tool.kind import NestedTasks, Tool, ToolCall, ToolResult, ToolSpec
+from compozy.tool.registry import approval_of, effect_of_call, runs_tasks
 
 MAX_SENT = 256 * 1024
 """Characters of a result that a model gets."""
@@ -87,6 +87,10 @@ class ToolSteps(Protocol):
 
     async def ask(self, question: Question, /) -> Decision:
         """Wait until a person has decided about a call."""
+        ...
+
+    def nested(self, name: str, tool: ToolConfig, /) -> NestedTasks:
+        """Return what runs the tasks of the call whose step is `name`."""
         ...
 
     def key(self, name: str, /) -> str:
@@ -223,7 +227,11 @@ class ToolBelt:
         )
         effect = effect_of_call(tool.config, tool.spec.effect, given)
         perform = partial(_perform, tool, call, effect)
-        if effect == "once":
+        if runs_tasks(tool.config):
+            # Its tasks are recorded themselves; within a step they could not be.
+            nested = replace(call, tasks=self._steps.nested(step, tool.config))
+            recorded = await self._steps.step(step, partial(_done, await _perform(tool, nested, effect)))
+        elif effect == "once":
             recorded = await self._steps.step_once(step, perform, partial(self._unknown, tool, call))
         else:
             recorded = await self._steps.step(step, perform)
@@ -292,6 +300,10 @@ def _approval_of(config: ToolConfig, given: Mapping[str, Any]) -> Approval | App
     if isinstance(approval, ApprovalRule) and approval.when is not None:
         return approval if evaluate_condition(approval.when, {"input": dict(given)}, name="approve.when") else "never"
     return approval
+
+
+async def _done(recorded: JsonValue) -> JsonValue:
+    return recorded
 
 
 async def _perform(tool: OfferedTool, call: ToolCall, effect: Effect) -> JsonValue:

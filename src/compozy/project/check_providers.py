@@ -12,7 +12,7 @@ from compozy.model.kind import WrittenProvider
 from compozy.model.registry import PROVIDERS, kinds_accepting
 from compozy.nearest import suggest
 from compozy.project.check_models import check_fallback, check_params
-from compozy.project.outline import ProjectOutline, ProviderOutline, id_place
+from compozy.project.outline import ProjectOutline, ProviderOutline, called_ids, id_place
 from compozy.project.paths import absolute
 
 
@@ -20,11 +20,9 @@ def check_providers(project: ProjectOutline, root: Path) -> Iterator[Diagnostic]
     """Yield what is wrong with the providers; `root` is the project's folder."""
     yield from _check_ids(project.providers)
     yield from _check_fallbacks(project.providers)
-    task_ids = (
-        frozenset(task.id for workflow in project.workflows for task in workflow.list.walk())
-        if project.knows_workflows
-        else None
-    )
+    tasks = [task for workflow in project.workflows for task in workflow.list.walk()]
+    called = [name for task in tasks for name in called_ids(task.node)]
+    task_ids = frozenset([*(task.id for task in tasks), *called]) if project.knows_workflows else None
     for provider in project.providers:
         yield from _check_keys(provider)
         yield from check_params(provider.node, provider)

@@ -11,6 +11,7 @@ from compozy.config.nodes import (
     MappingNode,
     NodePath,
     ScalarNode,
+    SequenceNode,
     child,
     key_place_at,
     node_at,
@@ -23,6 +24,7 @@ from compozy.expression import compile as compile_expression
 from compozy.nearest import suggest
 from compozy.project.check_http_tools import check_fetch, check_http
 from compozy.project.outline import TaskOutline, id_place, map_items
+from compozy.tool.built_in.specs import AGENT_TOOLS, TASK_TOOLS
 from compozy.tool.config import BUILT_IN_PREFIX, ToolConfig
 from compozy.tool.environment import BLOCKED
 from compozy.tool.kinds.built_in import BUILT_IN
@@ -151,10 +153,23 @@ def _check_built_in(node: MappingNode, name: str) -> Iterator[Diagnostic]:
         )
     if name == "cp__fetch":
         yield from check_fetch(node)
+    targets = "agents" if name in AGENT_TOOLS else "tasks" if name in TASK_TOOLS else ""
+    if targets and not _has_items(node, targets):
+        example = "add `sub_agents: [<agent id>]` beside `tools`" if targets == "agents" else "add `tasks: [<task id>]`"
+        message = f"tool {name!r} names no {targets} that it can call"
+        yield Diagnostic(location=id_place(node), message=message, hint=example, code="tool")
+    for key in ("agents", "tasks"):
+        if key != targets and child(node, key) is not None:
+            yield _fault(node, (key,), f"{key}: tool {name!r} calls no {key}", "remove it")
     for key in ("run", "http", "execute"):
         if node.entry(key) is not None:
             message = f"{key}: the names of built-in tools begin with {BUILT_IN_PREFIX!r}, other names do not"
             yield _fault(node, ("id",), message, "choose another `id`")
+
+
+def _has_items(node: MappingNode, key: str) -> bool:
+    found = child(node, key)
+    return isinstance(found, SequenceNode) and bool(found.items)
 
 
 def _check_file(node: MappingNode, run: str, root: Path) -> Iterator[Diagnostic]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from compozy.agent.config import AgentConfig
@@ -13,9 +14,11 @@ from compozy.model.fallback import Fallback
 from compozy.project.loaded import LoadedProject, LoadedWorkflow
 from compozy.project.masks import mask_address
 from compozy.schema.json_kinds import is_map
-from compozy.task.registry import kind_of
+from compozy.task.options import TaskBase
+from compozy.task.registry import kind_of, read_tasks
 from compozy.task.walk import walk_tasks
 from compozy.template import has_actions
+from compozy.tool.config import ToolConfig
 from compozy.workflow.config import WorkflowConfig
 from compozy.workflow.places import compress_places, path_key
 
@@ -53,22 +56,46 @@ def _as_run(project: LoadedProject, workflow: WorkflowConfig) -> dict[str, Any]:
     if options:
         document["config"] = _merged(options, document.get("config") or {})
     knowledge = document.pop("knowledge", None) or [_as_json(binding) for binding in project.knowledge.bindings]
-    for step in walk_tasks(workflow.tasks):
-        if kind_of(step.task).asks_model(step.task):
-            _fill_in_agent(project, _at(document, step.place), knowledge)
+    _Defaults(project, knowledge).fill_in(document, workflow.tasks)
     return document
 
 
-def _fill_in_agent(project: LoadedProject, task: dict[str, Any], knowledge: list[dict[str, Any]]) -> None:
-    """Write down the provider and the knowledge of the agent of `task`, where it names none itself."""
-    agent: dict[str, Any] = task.get("agent") or {}
-    if knowledge and agent.get("knowledge") is None:
-        agent = task["agent"] = {**agent, "knowledge": knowledge}
-    if project.providers and not agent.get("llm"):
-        agent = task["agent"] = {**agent, "llm": project.providers[0].id}
-    provider = next((each for each in project.providers if each.id == agent.get("llm")), None)
-    if provider is not None and provider.fallback is not None and agent.get("fallback") is None:
-        task["agent"] = {**agent, "fallback": provider.fallback.model_dump(mode="json", exclude_none=True)}
+@dataclass(frozen=True)
+class _Defaults:
+    """Writes down the provider and the knowledge of agents that name none themselves."""
+
+    project: LoadedProject
+    knowledge: list[dict[str, Any]]
+
+    def fill_in(self, document: dict[str, Any], tasks: Sequence[TaskBase]) -> None:
+        """Complete the agents of `tasks`, which are those of `document` as JSON, and those that their tools call."""
+        for step in walk_tasks(tasks):
+            if kind_of(step.task).asks_model(step.task):
+                task = _at(document, step.place)
+                if agent := self._completed(task.get("agent") or {}):
+                    task["agent"] = agent
+                self._fill_in_calls(task)
+
+    def _completed(self, agent: dict[str, Any]) -> dict[str, Any]:
+        agent = dict(agent)
+        if self.knowledge and agent.get("knowledge") is None:
+            agent["knowledge"] = self.knowledge
+        providers = self.project.providers
+        if providers and not agent.get("llm"):
+            agent["llm"] = providers[0].id
+        provider = next((each for each in providers if each.id == agent.get("llm")), None)
+        if provider is not None and provider.fallback is not None and agent.get("fallback") is None:
+            agent["fallback"] = provider.fallback.model_dump(mode="json", exclude_none=True)
+        self._fill_in_calls(agent)
+        return agent
+
+    def _fill_in_calls(self, holder: dict[str, Any]) -> None:
+        """Complete what the tools of an agent or a task call."""
+        for tool in holder.get("tools") or ():
+            if tool.get("agents"):
+                tool["agents"] = [self._completed(agent) for agent in tool["agents"]]
+            if tool.get("tasks"):
+                self.fill_in(tool, read_tasks(tool["tasks"]))
 
 
 def _merged(far: dict[str, Any], near: dict[str, Any]) -> dict[str, Any]:
@@ -101,11 +128,9 @@ def _reachable(project: LoadedProject, workflow: WorkflowConfig) -> list[Provide
     by_id = {provider.id: provider for provider in project.providers}
     default = project.providers[0].id if project.providers else None
     waiting: list[str | None] = []
-    for step in walk_tasks(workflow.tasks):
-        if kind_of(step.task).asks_model(step.task):
-            agent: AgentConfig | None = getattr(step.task, "agent", None)
-            waiting.append((agent.llm if agent is not None else None) or default)
-            waiting += _fallback_providers(agent.fallback if agent is not None else None)
+    for agent in _asked_agents(workflow.tasks):
+        waiting.append(agent.llm or default)
+        waiting += _fallback_providers(agent.fallback)
     found: dict[str, ProviderConfig] = {}
     while waiting:
         provider_id = waiting.pop(0)
@@ -113,6 +138,23 @@ def _reachable(project: LoadedProject, workflow: WorkflowConfig) -> list[Provide
             provider = found[provider_id] = by_id[provider_id]
             waiting += [provider.missing_key_fallback, *_fallback_providers(provider.fallback)]
     return list(found.values())
+
+
+def _asked_agents(tasks: Sequence[TaskBase]) -> Iterator[AgentConfig]:
+    """Yield the agents of tasks, and those that their tools call."""
+    for step in walk_tasks(tasks):
+        if kind_of(step.task).asks_model(step.task):
+            agent: AgentConfig = getattr(step.task, "agent", None) or AgentConfig()
+            yield agent
+            yield from _called_agents([*(agent.tools or ()), *(getattr(step.task, "tools", None) or ())])
+
+
+def _called_agents(tools: Sequence[ToolConfig]) -> Iterator[AgentConfig]:
+    for tool in tools:
+        yield from _asked_agents(read_tasks(tool.tasks))
+        for agent in map(AgentConfig.model_validate, tool.agents):
+            yield agent
+            yield from _called_agents(agent.tools or ())
 
 
 def _fallback_providers(fallback: Fallback | None) -> list[str | None]:

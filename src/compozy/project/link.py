@@ -28,6 +28,7 @@ from compozy.errors import Diagnostic, SourceLocation
 from compozy.nearest import suggest
 from compozy.project.edition2025.notes import Notes
 from compozy.project.edition2025.workflow import modernize_agent, modernize_task, modernize_workflow
+from compozy.project.link_calls import CallLinker
 from compozy.project.link_models import ModelLinker, split_model_keys
 from compozy.project.link_schemas import SchemaLinker
 from compozy.project.link_tools import ToolLinker
@@ -154,6 +155,7 @@ class Linker:
         self._schemas = SchemaLinker(
             scope=self.scope, root=self.root, cwd=self.cwd, faults=self.faults, files=self.files
         )
+        self._calls = CallLinker(agent=self._sub_agent, task=self._shared_task, fault=self._fault)
         self._tools = ToolLinker(find=partial(self._find, TOOL), schemas=self._schemas, root=self.root, cwd=self.cwd)
 
     def workflow(self, node: MappingNode) -> MappingNode:
@@ -178,6 +180,7 @@ class Linker:
     def agent(self, node: MappingNode) -> MappingNode:
         """Return an agent whose provider and schemas are linked."""
         node = self._tools.link_in(self._schemas.link_in(self.models.agent(node), ("output",)))
+        node = self._calls.link_in(node)
         actions = child(node, "actions")
         if not isinstance(actions, SequenceNode):
             return node
@@ -193,7 +196,7 @@ class Linker:
         kind = KINDS.get(text_at(node, "type") or DEFAULT_KIND)
         schemas = ("input", "output", *(kind.schemas if kind is not None else ()))
         node = self._schemas.link_in(node, *((key,) for key in schemas))
-        node = self._tools.link_in(self._link_agent(node))
+        node = self._calls.link_in(self._tools.link_in(self._link_agent(node)))
         if kind is None:
             return node
         for key in (kind.inside.key if kind.inside is not None else "", kind.routes):
@@ -264,6 +267,23 @@ class Linker:
             return node
         found = self._find(AGENT, named)
         return found if found is not None else MappingNode(entries=(), place=named.place)
+
+    def _sub_agent(self, node: Node) -> MappingNode | None:
+        """Return the agent that an item of `sub_agents` names."""
+        found = self._find_named(AGENT, node)
+        return self.agent(found) if found is not None else None
+
+    def _shared_task(self, node: Node) -> MappingNode | None:
+        """Return the task that an item of `tasks` of a tool names."""
+        found = self._find_named(TASK, node)
+        return self.task(found) if found is not None else None
+
+    def _find_named(self, kind: ResourceKind, node: Node) -> MappingNode | None:
+        if isinstance(node, ScalarNode) and isinstance(node.value, str):
+            return self._find(kind, node)
+        message = f"expected the ID of a shared {kind.name}, got {show_value(node)}"
+        self._fault(node.place, message, f"write the {kind.name} as a file in `{kind.plural}/`")
+        return None
 
     def _action_of(self, task: MappingNode, agent: MappingNode) -> MappingNode | None:
         action = child(task, "action")

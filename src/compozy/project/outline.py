@@ -159,6 +159,16 @@ def with_routed(tasks: Iterable[TaskOutline]) -> Iterator[TaskOutline]:
         yield from with_routed(task.routed)
 
 
+def called_ids(node: MappingNode) -> Iterator[str]:
+    """Yield the IDs of the agents and tasks that the tools of a task or an agent can call."""
+    for holder in (node, node_at(node, ("agent",))):
+        for _, tool in map_items(holder, "tools") if holder is not None else ():
+            for key in ("agents", "tasks"):
+                for _, called in map_items(tool, key):
+                    yield text_at(called, "id")
+                    yield from called_ids(called)
+
+
 def id_place(node: MappingNode) -> SourceLocation:
     """Return the place of the `id` of a map."""
     return place_at(node, ("id",))

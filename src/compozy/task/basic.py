@@ -102,9 +102,9 @@ def _load(catalog: ModelCatalog | None) -> None:
 
 def _render_prompt(asked: _Asked, task: BasicTask) -> None:
     call = asked.call
-    call.shown["prompt"] = render_text(asked.prompt, (*call.place, *asked.path), call.scope)
+    call.shown["prompt"] = render_text(asked.prompt, call.at(*asked.path), call.scope)
     if task.agent is not None and task.agent.instructions is not None:
-        place = (*call.place, "agent", "instructions")
+        place = call.at("agent", "instructions")
         call.shown["instructions"] = render_text(task.agent.instructions, place, call.scope)
 
 

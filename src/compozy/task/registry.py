@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import TypeAdapter
+
 from compozy.task.kind import DEFAULT_KIND, KINDS, Task, TaskKind, register
 from compozy.task.kinds import aggregate, basic, collection, composite, parallel, router, signal, wait
 from compozy.task.options import TaskBase
@@ -18,7 +23,14 @@ register(
     signal.KIND,
 )
 
-__all__ = ["DEFAULT_KIND", "KINDS", "Task", "kind_of", "register"]
+__all__ = ["DEFAULT_KIND", "KINDS", "Task", "kind_of", "read_tasks", "register"]
+
+
+def read_tasks(documents: Sequence[Mapping[str, Any]]) -> tuple[TaskBase, ...]:
+    """Return validated tasks that are kept as JSON, such as those of a tool."""
+    # Built here: kinds can be registered later.
+    reader: TypeAdapter[tuple[TaskBase, ...]] = TypeAdapter(tuple[Task, ...])
+    return reader.validate_python(documents)
 
 
 def kind_of(task: TaskBase) -> TaskKind:

@@ -14,9 +14,10 @@ from compozy.durable.step import step, step_once
 from compozy.errors import ToolError, restore_error
 from compozy.task.branches import run_branches
 from compozy.task.kinds.wait import WaitTask
+from compozy.task.tool_tasks import ToolTasks
 from compozy.task.tree import Outcome, RunTask, TaskRun, nothing_after
 from compozy.tool.config import ToolConfig
-from compozy.tool.kind import ToolHome, ToolSpec
+from compozy.tool.kind import NestedTasks, ToolHome, ToolSpec
 from compozy.tool.source import SingleTool, ToolSource
 
 if TYPE_CHECKING:
@@ -153,6 +154,10 @@ class RunToolSteps:
         if rule.on_timeout == "deny" and result.end.status is Status.TIMED_OUT:
             return Decision(approved=False, reason="nobody answered in time")
         raise restore_error(result.end.error or {})
+
+    def nested(self, name: str, tool: ToolConfig, /) -> NestedTasks:
+        """Return what runs the tasks of a call of `tool`, below this task."""
+        return ToolTasks(call=self._call, run_task=self._run_task, gather=self.gather, tool=tool, name=name)
 
     def key(self, name: str, /) -> str:
         """Return the idempotency key of the step `name`."""

@@ -20,7 +20,7 @@ from compozy.task.next import Place
 from compozy.task.options import RunOptions
 from compozy.task.registry import KINDS
 from compozy.task.report import Report
-from compozy.task.scope import Scope
+from compozy.task.scope import Scope, TemplatePath
 from compozy.task.status import progress_of
 from compozy.tool.kind import ToolHome
 
@@ -109,6 +109,14 @@ class TaskRun:
             parent=self.path,
             first_request=self.first_request + number,
         )
+
+    def at(self, *path: str | int) -> TemplatePath:
+        """Return where a text of the task stands in the workflow file.
+
+        The task of an agent that another agent asks is not written anywhere; only the agent is.
+        """
+        is_agent = self.place[-2:-1] == ("agents",)
+        return (*self.place, *(path[1:] if is_agent and path[:1] == ("agent",) else path))
 
     def as_parent(self) -> dict[str, Any]:
         """Return what tasks inside it read as `.parent`."""

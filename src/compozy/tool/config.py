@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeInt, field_validator
 
 from compozy.config.duration import TimeLimitS
-from compozy.config.reference import SchemaOrId
+from compozy.config.reference import OrId, SchemaOrId
 from compozy.config.settings import Section
 from compozy.config.size import SizeB
 
@@ -113,6 +113,12 @@ class ToolConfig(Section):
     limits: ToolLimits = Field(default=ToolLimits(), description="What one call can use.")
     approve: Approval | ApprovalRule | None = Field(
         default=None, description="Whether a person approves calls: `never`, `ask`, `deny`, or a map with a condition."
+    )
+    agents: tuple[Annotated[dict[str, Any], OrId("a shared agent")], ...] = Field(
+        default=(), description="Agents that `cp__call_agent` can ask; `sub_agents` of an agent fills it in."
+    )
+    tasks: tuple[Annotated[dict[str, Any], OrId("a shared task")], ...] = Field(
+        default=(), description="Shared tasks that `cp__call_task` can run."
     )
     sequential: bool = Field(default=False, description="Whether no other call of the same answer runs beside it.")
 

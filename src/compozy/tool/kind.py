@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -40,6 +40,49 @@ class ToolSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NestedRequest:
+    """A task that a call of a tool runs. Everything in it is data: no template in it is rendered.
+
+    Attributes:
+        target: ID of an agent, a task or a workflow of the tool.
+        given: input of the task.
+        prompt: for an agent, what it is asked.
+        action_id: for an agent, the action that it performs.
+        timeout_s: time limit, in seconds; None for none.
+    """
+
+    target: str
+    given: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    prompt: str | None = None
+    action_id: str | None = None
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NestedEnd:
+    """How such a task ended.
+
+    Attributes:
+        path: path of the task in the run.
+        status: `SUCCESS`, `FAILED`, `TIMED_OUT` or `CANCELED`.
+        error: `{"code", "message"}` unless it succeeded.
+    """
+
+    path: str
+    status: str
+    output: Any = None
+    error: Mapping[str, Any] | None = None
+
+
+class NestedTasks(Protocol):
+    """Runs tasks for a call of a tool, below the task of the agent. Each is recorded like any other task."""
+
+    async def run(self, requests: Sequence[NestedRequest], /) -> list[NestedEnd]:
+        """Run tasks at the same time, and return how they ended, in the order of `requests`."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
 class ToolCall:
     """One call of a tool.
 
@@ -49,6 +92,7 @@ class ToolCall:
         execution_id: the run.
         task: path of the task in the run.
         timeout_s: time limit, in seconds.
+        tasks: runs tasks, for tools of a kind that does (`ToolKind.runs_tasks`).
     """
 
     key: str
@@ -56,6 +100,7 @@ class ToolCall:
     execution_id: str
     task: str
     timeout_s: float
+    tasks: NestedTasks | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +152,10 @@ def _never(_: ToolConfig) -> Approval:
     return "never"
 
 
+def _no(_: ToolConfig) -> bool:
+    return False
+
+
 @dataclass(frozen=True, kw_only=True)
 class ToolKind:
     """A kind of tool. `name`, `module` and `matches` are required.
@@ -119,6 +168,7 @@ class ToolKind:
         effect: default of `effect`.
         approve: default of `approve`.
         effect_of_call: what a repeated call with certain arguments means, where that differs from call to call.
+        runs_tasks: whether a call of the tool runs tasks of the run, which are recorded themselves.
     """
 
     name: str
@@ -127,6 +177,7 @@ class ToolKind:
     effect: Callable[[ToolConfig], Effect] = _retry
     approve: Callable[[ToolConfig], Approval] = _never
     effect_of_call: Callable[[ToolConfig, Mapping[str, Any]], Effect] | None = None
+    runs_tasks: Callable[[ToolConfig], bool] = _no
 
 
 TOOL_KINDS: dict[str, ToolKind] = {}
@@ -161,6 +212,12 @@ def approval_of(tool: ToolConfig) -> Approval | ApprovalRule:
     """Return which calls of a tool a person has to approve."""
     kind = kind_of(tool)
     return tool.approve or (kind.approve(tool) if kind is not None else "never")
+
+
+def runs_tasks(tool: ToolConfig) -> bool:
+    """Return whether a call of a tool runs tasks of the run."""
+    kind = kind_of(tool)
+    return kind is not None and kind.runs_tasks(tool)
 
 
 class _NewTool(Protocol):

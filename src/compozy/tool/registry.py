@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
-from compozy.tool.kind import TOOL_KINDS, ToolKind, approval_of, effect_of, effect_of_call, kind_of, new_tool, register
+from compozy.tool.kind import (
+    TOOL_KINDS,
+    ToolKind,
+    approval_of,
+    effect_of,
+    effect_of_call,
+    kind_of,
+    new_tool,
+    register,
+    runs_tasks,
+)
 from compozy.tool.kinds import built_in, http, python
 
 register(built_in.KIND, http.KIND, python.KIND)
 
-__all__ = ["TOOL_KINDS", "ToolKind", "approval_of", "effect_of", "effect_of_call", "kind_of", "new_tool", "register"]
+__all__ = [
+    "TOOL_KINDS",
+    "ToolKind",
+    "approval_of",
+    "effect_of",
+    "effect_of_call",
+    "kind_of",
+    "new_tool",
+    "register",
+    "runs_tasks",
+]

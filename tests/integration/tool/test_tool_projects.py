@@ -90,13 +90,25 @@ def test_a_task_that_may_pay_twice_is_a_warning(cli: RunCli, tmp_path: Path) -> 
         ({"tool": "pay"}, {"id": "cp__pay"}, "there is no built-in tool 'cp__pay'"),
         ({"prompt": "x", "tools": ["pay"]}, {"effect": "once", "check": "status"}, "check: 'status' is not one of"),
         ({"tool": "pay"}, {"effect": "twice"}, "effect"),
+        ({"prompt": "x", "tools": ["cp__call_agent"]}, {}, "tool 'cp__call_agent' names no agents that it can call"),
+        ({"prompt": "x", "tools": [{"id": "cp__call_task", "tasks": ["no"]}]}, {}, "there is no task 'no'"),
+        ({"prompt": "x", "sub_agents": ["helpr"]}, {}, "there is no agent 'helpr' (did you mean 'helper'?)"),
+        ({"prompt": "x", "sub_agents": [{"id": "helper"}]}, {}, "expected the ID of a shared agent, got a map"),
+        ({"prompt": "x", "sub_agents": "helper"}, {}, "sub_agents: expected a list"),
+        ({"prompt": "x", "sub_agents": ["a"]}, {}, "these agents ask one another in a circle: a -> b -> a"),
+        ({"prompt": "x", "sub_agents": ["c1"]}, {}, "more than 5 agents in a row: c1 -> c2 -> c3 -> c4 -> c5 -> c6"),
+        ({"prompt": "x", "tools": [{"id": "cp__exec", "agents": ["helper"]}]}, {}, "'cp__exec' calls no agents"),
         ({"tool": "pay"}, {"limits": {"memory": "much"}}, "expected a size such as 512MB"),
     ],
 )
 def test_errors_are_reported_with_their_place(
     cli: RunCli, tmp_path: Path, task: dict[str, Any], tool: dict[str, Any], message: str
 ) -> None:
-    write(tmp_path, {"id": "x", **task}, [{"id": "pay", "run": "./functions.py:pay", **tool}])
+    chain = [{"id": f"c{n}", "sub_agents": [f"c{n + 1}"]} for n in range(1, 6)]
+    circle = [{"id": "a", "sub_agents": ["b"]}, {"id": "b", "sub_agents": ["a"]}]
+    needed = str(task.get("sub_agents"))
+    agents = [{"id": "helper"}, {"id": "c6"}, *(circle if "'a'" in needed else chain if "c1" in needed else [])]
+    write(tmp_path, {"id": "x", **task}, [{"id": "pay", "run": "./functions.py:pay", **tool}], agents=agents)
     done = cli("config", "validate")
     assert done.status == 5
     assert message in done.err

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from compozy.agent.config import AgentConfig
+from compozy.agent.config import AgentConfig, CallsAgents
 from compozy.config.reference import OrId
 from compozy.model.fallback import Fallback
 from compozy.model.params import ModelParams
@@ -15,7 +15,7 @@ from compozy.task.options import TaskBase
 from compozy.tool.config import ToolConfig, ToolUse
 
 
-class BasicTask(TaskBase, ToolUse):
+class BasicTask(TaskBase, CallsAgents, ToolUse):
     """One step: a prompt to an agent, a call of a tool, or, with neither, a pass-through of `with`."""
 
     type: Literal["basic"] = Field(default="basic", description="Kind of task.")

@@ -20,6 +20,8 @@ FETCH_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD")
 MAX_PAGE = 10_000
 MAX_RESULTS = 1000
 MAX_FILES_VISITED = 10_000
+MAX_CALLS = 10
+"""Agents or tasks that one call can run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +67,26 @@ def _number(description: str, default: int, most: int, least: int = 1) -> dict[s
     return {"type": "integer", "minimum": least, "maximum": most, "default": default, "description": description}
 
 
+def _several(call: Mapping[str, Any], required: str, description: str) -> dict[str, Any]:
+    item = {"type": "object", "properties": dict(call), "required": [required], "additionalProperties": False}
+    return {"type": "array", "items": item, "minItems": 1, "maxItems": MAX_CALLS, "description": description}
+
+
+_AGENT_ID = _text("Which agent.", minLength=1)
+_WITH = {"type": "object", "description": "Input, by name."}
+_CALL_TIMEOUT = {"type": "integer", "minimum": 1, "description": "Time limit in milliseconds. Default: none."}
+_AGENT_CALL: Mapping[str, Any] = {
+    "agent_id": _AGENT_ID,
+    "action_id": _text("Action of the agent. Without one, the agent gets `prompt`.", minLength=1),
+    "prompt": _text("What to ask the agent. It sees nothing else of this conversation.", minLength=1),
+    "with": _WITH,
+    "timeout_ms": _CALL_TIMEOUT,
+}
+_TASK_CALL: Mapping[str, Any] = {
+    "task_id": _text("Which task.", minLength=1),
+    "with": _WITH,
+    "timeout_ms": _CALL_TIMEOUT,
+}
 _FILE = _text("Path of the file; `/` is the folder of the tools.", minLength=1)
 _FOLDER = _text("Path of the folder; `/` is the folder of the tools.", minLength=1)
 
@@ -184,8 +206,56 @@ SPECS: Mapping[str, BuiltInSpec] = {
         output="status_code, status_text, headers, body, body_truncated, duration_ms",
         effect="once",
     ),
+    "cp__call_agent": BuiltInSpec(
+        description="Ask another agent, and return its answer.",
+        properties=_AGENT_CALL,
+        required=("agent_id",),
+        output="success, agent_id, action_id?, exec_id, response or error {code, message}",
+        effect="retry",
+    ),
+    "cp__call_agents": BuiltInSpec(
+        description="Ask several agents at the same time, and return their answers in the same order.",
+        properties={"agents": _several(_AGENT_CALL, "agent_id", "What to ask which agent.")},
+        required=("agents",),
+        output="results [{success, agent_id, action_id?, exec_id, response or error}], total_count, success_count, "
+        "failure_count",
+        effect="retry",
+    ),
+    "cp__list_agents": BuiltInSpec(
+        description="List the agents that can be asked.",
+        properties={},
+        required=(),
+        output="agents [{agent_id, description?}]",
+    ),
+    "cp__describe_agent": BuiltInSpec(
+        description="Describe an agent and its actions.",
+        properties={"agent_id": _AGENT_ID},
+        required=("agent_id",),
+        output="agent_id, description?, actions [{id, description?, input?}]",
+    ),
+    "cp__call_task": BuiltInSpec(
+        description="Run a task, and return its output.",
+        properties=_TASK_CALL,
+        required=("task_id",),
+        output="success, task_id, exec_id, output or error {code, message}",
+        effect="retry",
+    ),
+    "cp__call_tasks": BuiltInSpec(
+        description="Run several tasks at the same time, and return their outputs in the same order.",
+        properties={"tasks": _several(_TASK_CALL, "task_id", "Which tasks to run with which input.")},
+        required=("tasks",),
+        output="results [{success, task_id, exec_id, output or error}], total_count, success_count, failure_count",
+        effect="retry",
+    ),
 }
 """The built-in tools by their IDs."""
+
+NESTING = frozenset({"cp__call_agent", "cp__call_agents", "cp__call_task", "cp__call_tasks"})
+"""Tools whose calls run tasks of the run."""
+AGENT_TOOLS = ("cp__call_agent", "cp__call_agents", "cp__list_agents", "cp__describe_agent")
+"""Tools that concern the agents in `sub_agents`."""
+TASK_TOOLS = ("cp__call_task", "cp__call_tasks")
+"""Tools that run the tasks in their own `tasks`."""
 
 
 def effect_of_call(name: str, arguments: Mapping[str, Any]) -> Effect:

@@ -13,7 +13,8 @@ from compozy.tool.built_in.files import delete_file, read_file, write_file
 from compozy.tool.built_in.folder import CallError, Deadline, Folder
 from compozy.tool.built_in.grep import grep
 from compozy.tool.built_in.listing import list_dir, list_files
-from compozy.tool.built_in.specs import SPECS
+from compozy.tool.built_in.nested import call_nested, describe_agent, describe_nested, list_agents
+from compozy.tool.built_in.specs import AGENT_TOOLS, NESTING, SPECS, TASK_TOOLS
 from compozy.tool.config import ToolConfig
 from compozy.tool.kind import Tool, ToolCall, ToolHome, ToolResult, ToolSpec, effect_of
 
@@ -54,10 +55,12 @@ class BuiltInTool:
             ToolError: the folder of the tools does not exist, or there is no command to run.
         """
         config, spec = self._config, SPECS[self._config.id]
-        schema = spec.schema
+        schema, description = spec.schema, config.description or spec.description
         if config.id == "cp__exec":
             schema["properties"]["command"] = {**schema["properties"]["command"], "enum": self._commands()}
-        if config.id != "cp__fetch" and not Folder(self._home).path.is_dir():
+        if config.id in {*AGENT_TOOLS, *TASK_TOOLS}:
+            schema, description = describe_nested(config, schema, description)
+        elif config.id != "cp__fetch" and not Folder(self._home).path.is_dir():
             folder = self._home.settings.native_tools.root_dir
             raise ToolError(
                 f"tool {config.id!r}: the folder {folder!r} does not exist",
@@ -65,7 +68,7 @@ class BuiltInTool:
             )
         return ToolSpec(
             name=config.id,
-            description=config.description or spec.description,
+            description=description,
             schema=schema,
             effect=effect_of(config),
             kind="built-in",
@@ -84,6 +87,12 @@ class BuiltInTool:
     async def call(self, call: ToolCall) -> ToolResult:
         """Call the tool. A failure is `code: message`."""
         try:
+            if self._config.id in NESTING:
+                return await call_nested(self._config, call)
+            if self._config.id == "cp__list_agents":
+                return ToolResult(outcome="ok", content=list_agents(self._config))
+            if self._config.id == "cp__describe_agent":
+                return ToolResult(outcome="ok", content=describe_agent(self._config, call.input["agent_id"]))
             if self._config.id == "cp__fetch":
                 return await fetch(self._config, self._home, call)
             if self._config.id == "cp__exec":

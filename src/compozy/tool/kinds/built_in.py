@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from compozy.tool.built_in.specs import SPECS, effect_of_call
+from compozy.tool.built_in.specs import NESTING, SPECS, effect_of_call
 from compozy.tool.config import Approval, Effect, ToolConfig
 from compozy.tool.kind import ToolKind
 
@@ -32,4 +32,5 @@ KIND = ToolKind(
     effect=_effect,
     approve=_approve,
     effect_of_call=_effect_of_call,
+    runs_tasks=lambda tool: tool.id in NESTING,
 )
