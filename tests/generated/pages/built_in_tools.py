@@ -9,8 +9,9 @@ from compozy.tool.built_in.specs import SPECS, BuiltInSpec
 from tests.generated.pages.markdown import code, front, prose
 
 _HEAD = """
-Built-in tools let an agent work with files, run commands, request web pages and [ask other agents](/docs/agents/sub-agents). Their names begin with `cp__`. No
-tool is offered unless the agent or the task names it:
+Built-in tools let an agent work with files, run commands, request web pages and
+[ask other agents](/docs/agents/sub-agents). Their names begin with `cp__`. No tool is offered unless the agent or
+the task names it:
 
 ```yaml workflow title="workflows/notes.yaml"
 id: notes
