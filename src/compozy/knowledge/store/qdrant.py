@@ -15,6 +15,7 @@ from compozy.knowledge.extras import missing_package
 from compozy.knowledge.store.contents import DocumentContents, summarize
 from compozy.knowledge.store.kinds.qdrant import KIND
 from compozy.knowledge.store.protocol import Chunk, Facts, Match, Search
+from compozy.knowledge.store.qdrant_folder import open_folder
 from compozy.knowledge.store.spec import StoreSpec
 from compozy.knowledge.words import all_words, words_of
 
@@ -103,7 +104,7 @@ class QdrantStore:
         if self._client is None:
             settings = self._settings
             if settings.path is not None:
-                self._client = self._package.AsyncQdrantClient(path=settings.path, force_disable_check_same_thread=True)
+                self._client = open_folder(self._package, settings.path)
             else:
                 self._client = self._package.AsyncQdrantClient(
                     url=settings.url.get_secret_value() if settings.url else None,
