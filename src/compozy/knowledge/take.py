@@ -112,6 +112,8 @@ class Taking:
         if row is not None and row.hash == digest and recipe_in(row) == self.base.recipe:
             return _Read(name=name, hash=digest, size=len(data), title=row.title, metadata={})
         content = await read_apart(name, data, suffix)
+        if content.is_assumed:
+            _log.warning("a document is not UTF-8 and is read as Windows-1252", document=name)
         pieces = await asyncio.to_thread(cut, name, content, self._chunking(), space=self.base.id)
         title = content.title or PurePosixPath(name).name
         metadata = {**content.metadata, **_place(name), **self.base.settings.metadata}

@@ -238,3 +238,40 @@ def test_a_large_document_takes_seconds() -> None:
 )
 def test_odd_documents_are_read_as_far_as_they_go(body: str) -> None:
     assert "y" in text(body + paragraph("y"))
+
+
+def element(name: str, *children: str) -> str:
+    return f"<m:{name}>{''.join(children)}</m:{name}>"
+
+
+def signs(text: str) -> str:
+    return element("r", element("t", text))
+
+
+@pytest.mark.parametrize(
+    ("formula", "shown"),
+    [
+        (signs("x=") + element("f", element("num", signs("1")), element("den", signs("2"))), "x=1/2"),
+        (element("f", element("num", signs("a+b")), element("den", signs("2c"))), "(a+b)/2c"),
+        (signs("f") + element("d", element("dPr"), element("e", signs("x")), element("e", signs("y"))), "f(x|y)"),
+        (
+            element("d", element("dPr", '<m:begChr m:val="["/><m:endChr m:val=""/>'), element("e", signs("x"))),
+            "[x",
+        ),
+        (element("sSup", element("e", signs("10")), element("sup", signs("-5"))), "10^(-5)"),
+        (element("sSub", element("e", signs("x")), element("sub", signs("i"))), "x_i"),
+        (
+            element(
+                "nary",
+                element("naryPr", '<m:chr m:val="∑"/>'),
+                *(element("sub", signs("i=0")), element("sup", signs("n")), element("e", signs(" i"))),
+            ),
+            "∑_(i=0)^n i",
+        ),
+        (element("rad", element("deg"), element("e", signs("x+1"))), "√(x+1)"),
+        (element("func", element("fName", signs("sin")), element("e", signs("x"))), "sin x"),
+    ],
+)
+def test_formulas_keep_their_meaning_in_one_line(formula: str, shown: str) -> None:
+    body = f"<w:p>{run('See ')}<m:oMath>{formula}</m:oMath>{run('.')}</w:p>"
+    assert text(body) == f"See {shown}."

@@ -49,6 +49,11 @@ def test_a_page_of_nothing_else_is_read_whole(page: str) -> None:
     [
         ("<div><nav>menu</div><p>text</p>", "text"),
         ("<div><svg><path></div><p>text</p>", "text"),
+        ("<p>a<svg><path d='x'><p>text", "a\n\ntext"),
+        ("<svg><foreignObject><p>no</p></foreignObject></svg><p>text", "text"),
+        ('<script src="x"/><p>text</p>', "text"),
+        ("<p>a<!-- c --!>b", "ab"),
+        ("<template><p>no</template><template shadowrootmode=open><p>text</template>", "text"),
         ("<title>Title<p>text</p>", "text"),
         ("<p>a<p>b<p>c", "a\n\nb\n\nc"),
         ("<p>a</div></b></nav></script><p>b", "a\n\nb"),
@@ -60,6 +65,10 @@ def test_a_page_of_nothing_else_is_read_whole(page: str) -> None:
 )
 def test_elements_that_are_not_closed(page: str, expected: str) -> None:
     assert text(page) == expected
+
+
+def test_an_aside_belongs_to_an_article() -> None:
+    assert text("<aside>Other</aside><article><p>a</p><aside>Caution: hot</aside></article>") == "a\n\nCaution: hot"
 
 
 def test_lists() -> None:
@@ -77,6 +86,12 @@ def test_tables() -> None:
     assert text("<table><tr><td><table><tr><td>a<td>b</table><td>c</table>") == "| a | b |\n| --- | --- |\n\nc"
     assert text("<table><tr><td>one<tr><td>two</table>") == "one\n\ntwo"
     assert text("<tr><td>a<td>b</tr>") == "a b"
+    assert text("<table><tr><th colspan=2>a<th>b<tr><td>c<td>d<td>e</table>") == (
+        "| a |  | b |\n| --- | --- | --- |\n| c | d | e |"
+    )
+    assert text("<table><tr><td rowspan=3>a<td>b<tr><td>c<tr><td>d<td>e<tr><td>f</table>") == (
+        "| a | b |  |\n| --- | --- | --- |\n|  | c |  |\n|  | d | e |\n| f |  |  |"
+    )
     assert text("<p>x</p><table aria-hidden=true><tr><td>a<td>b</table><p>y</p>") == "x\n\ny"
 
 
@@ -108,6 +123,8 @@ def test_a_page_that_is_cut_off_is_read(page: str) -> None:
     "page",
     [
         "<table><tr><td>x" * 20_000,
+        "<table><tr>" + "<td>x" * 20_000 + "<tr><td>x" * 20_000,
+        "<table><tr>" + "<td colspan=99999 rowspan=99999>x" * 20_000 + "<tr><td>x" * 100,
         "<div>" * 50_000 + "</b>" * 50_000 + "text",
         "<div class='" + "cookie-" * 50_000 + "'>text</div>",
         "<ul><li>a" * 20_000,

@@ -74,6 +74,10 @@ def test_markdown_has_a_title_and_what_stands_in_front() -> None:
         ("---\ntitle: no end\n", None),
         ("---", None),
         ("---\ntags:\n- a\n-\ntext: |\n  more\n\n  lines\nteam: core\n---\nBody", {"team": "core"}),
+        (
+            "---\nteam: core # ours\nwho: 'Ada''s'\nsize: \"5\\\" # x\"\n---\nBody",
+            {"team": "core", "who": "Ada's", "size": '5" # x'},
+        ),
         ("---\n# a comment\nteam: 'core'\nlong name: x\nlist: [\n  a,\n]\n...\nBody", {"team": "core"}),
     ],
 )
@@ -202,7 +206,16 @@ def test_tables_say_the_column_of_each_value() -> None:
         (b'"sep=|"\r\nname|age\r\nAda|36\r\n', "name: Ada\nage: 36"),
         (b'"last, first, middle";age\n"Lovelace, Ada";36\n', "last, first, middle: Lovelace, Ada\nage: 36"),
         (b'"two\nlines; and, more",age\nx,36\n', "two\nlines; and, more: x\nage: 36"),
-        (b'"never closed, a, b', "never closed, a, b"),
+        (b'"never closed, a, b', '"never closed, a, b'),
+        (b'a,b\n"x,y\nz,1\n', 'a: "x\nb: y\n\na: z\nb: 1'),
+        (b'a, "b"\n1, "x, y"\n', "a: 1\nb: x, y"),
+        (b"\n\na;b\n1;2\n", "a: 1\nb: 2"),
+        (b"# exported, by Ada\n1,2\n", "# exported: 1\nby Ada: 2"),
+        (b"# exported\n\na;b\n1;2\n", "# exported\n\na: 1\nb: 2"),
+        (b"Report;;\n\na;b;c\n1;2;3\n", "Report\n\na: 1\nb: 2\nc: 3"),
+        (b"name;\nAda;36\n", "name: Ada\n: 36"),
+        (b"price\n1,5\n2,5\n", "price: 1,5\n\nprice: 2,5"),
+        (b"last, first\tage, in years\nx\t5\n", "last, first: x\nage, in years: 5"),
     ],
 )
 def test_tables_name_their_separator(table: bytes, text: str) -> None:

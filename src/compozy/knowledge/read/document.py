@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 # Characters of text that one document may come to; a zip bomb comes to more.
 MAX_TEXT = 50_000_000
 # What the readers make of the same bytes; raised with every change of it, so that documents are read again.
-READING = 3
+READING = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +20,7 @@ class DocumentText:
         text: without NUL and without halves of characters.
         is_markdown: whether headings and lists in it are marked.
         metadata: what the document says of itself, flat.
+        is_assumed: whether it was read as Windows-1252 because it is not UTF-8.
         pages: where each of its pages begins in `text`, for documents that have pages.
     """
 
@@ -27,4 +28,5 @@ class DocumentText:
     title: str = ""
     is_markdown: bool = False
     metadata: dict[str, str] = field(default_factory=dict[str, str])
+    is_assumed: bool = False
     pages: Sequence[int] = ()

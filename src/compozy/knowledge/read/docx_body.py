@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from compozy.knowledge.read.docx_math import Formula
 from compozy.knowledge.read.docx_styles import Numbering, Styles, level_of_outline, number_of
 from compozy.knowledge.read.table import markdown_table
 
@@ -99,6 +100,7 @@ class Body:
         self._before: list[int] = []
         self._before_deleted_mark: list[str] = []
         self._is_raised = False
+        self._formula: Formula | None = None
         self._starts: dict[str, Callable[[Mapping[str, str]], None]] = {
             "p": self._start_paragraph,
             "txbxContent": self._start_box,
@@ -139,6 +141,10 @@ class Body:
             return
         if self._is_skipped(tag, attributes):
             self._skipped_below = len(self._open)
+        elif self._formula:
+            self._formula.start(tag, attributes)
+        elif tag == "oMath" and self._paragraphs:
+            self._formula = Formula(self._paragraphs[-1].parts)
         elif tag in _CHARACTERS:
             self._add(_CHARACTERS[tag])
         elif tag in self._starts:
@@ -148,7 +154,11 @@ class Body:
 
     def end(self, tag: str) -> None:
         """End an element."""
-        if not self._skipped_below and tag in self._ends:
+        if not self._skipped_below and tag == "oMath":
+            self._formula = None
+        elif not self._skipped_below and self._formula:
+            self._formula.end(tag)
+        elif not self._skipped_below and tag in self._ends:
             self._ends[tag]()
         elif self._skipped_below == len(self._open):
             self._skipped_below = 0

@@ -10,8 +10,9 @@ from compozy.knowledge.read.document import DocumentText
 from compozy.knowledge.read.html_page import Page
 from compozy.knowledge.read.text import clean, decode, has_mark
 
-_CHARSET = re.compile(rb"""<meta[^>]{0,200}charset=["']?\s*([A-Za-z0-9_-]{1,40})""", re.IGNORECASE)
-_HEAD = 4096
+_CHARSET = re.compile(rb"""<meta[^>]{0,200}charset\s*=\s*["']?\s*([A-Za-z0-9_.:-]{1,40})""", re.IGNORECASE)
+_XML_ENCODING = re.compile(rb"""\s*<\?xml[^>]{0,200}encoding\s*=\s*["']([A-Za-z0-9_.:-]{1,40})""")
+_HEAD = 65536
 
 
 def read(data: bytes) -> DocumentText:
@@ -44,6 +45,7 @@ def _without_loose_ends(text: str) -> str:
 
     For one that has none, Python's parser looks through the rest of the page each time.
     """
+    text = text.replace("--!>", "-->")
     for opening, closing, instead in (("<!--", "-->", "&lt;!--"), ("<", ">", "&lt;")):
         end = text.rfind(closing) + 1
         text = text[:end] + text[end:].replace(opening, instead)
@@ -51,8 +53,15 @@ def _without_loose_ends(text: str) -> str:
 
 
 def _decode(data: bytes) -> str:
-    named = _CHARSET.search(data[:_HEAD])
+    head = _without_comments(data[:_HEAD])
+    named = _CHARSET.search(head) or _XML_ENCODING.match(head)
     codec = codec_of_label(named[1].decode("ascii")) if named is not None else None
-    if codec is None or has_mark(data):
+    # Pages name UTF-8 whatever they are in.
+    if codec in {None, "utf-8"} or has_mark(data):
         return decode(data)
-    return clean(data.decode(codec, errors="replace"))
+    return clean(data.decode(str(codec), errors="replace"))
+
+
+def _without_comments(head: bytes) -> bytes:
+    first, *others = head.split(b"<!--")
+    return b"".join([first, *(other.partition(b"-->")[2] for other in others)])

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
-from compozy.knowledge.read.table import markdown_table
+from compozy.knowledge.read.table import markdown_table, spread_cells
 
 # Never part of the text.
 _SILENT = frozenset({"script", "style", "noscript", "template", "svg", "iframe", "object", "select", "dialog"})
@@ -31,6 +31,11 @@ _HEADINGS = {f"h{level}": "#" * level for level in range(1, 7)}
 _VOID = frozenset(
     {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"}
 )
+# Elements that end a drawing which was left open, as in browsers, but for places where a drawing holds HTML.
+_OUT_OF_DRAWINGS = frozenset(
+    {*_HEADINGS, "p", "div", "ul", "ol", "dl", "table", "pre", "blockquote", "body", "center", "hr"}
+)
+_HTML_IN_DRAWINGS = ("foreignobject", "desc")
 # Elements whose end need not be written.
 _LOOSE = frozenset(
     {"p", "li", "dt", "dd", "tr", "td", "th", "thead", "tbody", "tfoot", "option", "colgroup", "rp", "html", "head"}
@@ -44,11 +49,20 @@ _MAX_TABLES = 20
 
 
 @dataclass(kw_only=True)
+class _Cell:
+    """A cell, and how many columns and rows it spans."""
+
+    parts: list[str] = field(default_factory=list[str])
+    columns: int
+    rows: int
+
+
+@dataclass(kw_only=True)
 class _Table:
     """A table that is open. `target` is where its text goes."""
 
     target: list[str]
-    rows: list[list[list[str]]] = field(default_factory=list[list[list[str]]])
+    rows: list[list[_Cell]] = field(default_factory=list[list[_Cell]])
     is_layout: bool = False
 
 
@@ -85,6 +99,8 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Begin an element."""
         self._in_title = tag == "title" and not self._counts["svg"]
+        if tag in _OUT_OF_DRAWINGS and not any(self._counts[name] for name in _HTML_IN_DRAWINGS):
+            self.handle_endtag("svg")
         if tag == "main":
             # It is in none of these: their ends are missing.
             for frame in ("nav", "aside", "footer"):
@@ -99,8 +115,8 @@ class Page(HTMLParser):
             self._start(tag, dict(attrs))
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Take an element that ends where it begins, as SVG has them."""
-        if tag in _VOID or not self._counts["svg"]:
+        """Take an element that ends where it begins, as SVG and XHTML have them."""
+        if tag in _VOID or not (self._counts["svg"] or tag in _SILENT):
             self.handle_starttag(tag, attrs)
 
     def handle_endtag(self, tag: str) -> None:
@@ -140,9 +156,10 @@ class Page(HTMLParser):
 
     def _effect(self, tag: str, attributes: Mapping[str, str | None]) -> str:
         """Return what an element does to the text in it."""
-        if tag in _SILENT:
+        if tag in _SILENT and "shadowrootmode" not in attributes:
             return "quiet"
-        if self._is_whole or tag in _CONTENT:
+        # In an article an aside is a note to it; elsewhere it is what else there is.
+        if self._is_whole or tag in _CONTENT or (tag == "aside" and self._counts["article"]):
             return ""
         if tag in _FRAMES or _is_hidden(attributes) or _is_frame(attributes):
             return "quiet"
@@ -156,7 +173,7 @@ class Page(HTMLParser):
             self._mark_layout()
             self._write(f"\n\n{_HEADINGS[tag]} ")
         elif tag in {"ul", "ol", "menu"}:
-            self._lists.append(_first_number(attributes) if tag == "ol" else None)
+            self._lists.append(_number(attributes, "start") if tag == "ol" else None)
             self._write("" if len(self._lists) > 1 else "\n\n")
         elif tag == "li":
             self._write(f"\n{self._label()}")
@@ -165,7 +182,7 @@ class Page(HTMLParser):
         elif tag == "br":
             self._write(" " if self._in_heading else "\n")
         elif tag in {"table", "tr", "td", "th"}:
-            self._start_of_table(tag)
+            self._start_of_table(tag, attributes)
         elif tag in _BLOCKS:
             self._write("\n\n")
 
@@ -203,13 +220,13 @@ class Page(HTMLParser):
         if not self._tables:
             return self._parts
         table = self._tables[-1]
-        return table.rows[-1][-1] if table.rows and table.rows[-1] else table.target
+        return table.rows[-1][-1].parts if table.rows and table.rows[-1] else table.target
 
     def _mark_layout(self) -> None:
         if self._tables:
             self._tables[-1].is_layout = True
 
-    def _start_of_table(self, tag: str) -> None:
+    def _start_of_table(self, tag: str, attributes: Mapping[str, str | None]) -> None:
         if tag == "table":
             self._mark_layout()
             is_deep = len(self._tables) >= _MAX_TABLES
@@ -221,18 +238,19 @@ class Page(HTMLParser):
         else:
             if not self._tables[-1].rows:
                 self._tables[-1].rows.append([])
-            self._tables[-1].rows[-1].append([])
+            columns, rows = _number(attributes, "colspan"), _number(attributes, "rowspan")
+            self._tables[-1].rows[-1].append(_Cell(columns=columns, rows=rows))
 
     def _end_table(self) -> None:
         table = self._tables.pop()
         if self._tables and self._tables[-1] is table:
             return
-        rows = [["".join(cell) for cell in row] for row in table.rows if row]
+        rows = [[(("".join(cell.parts)), cell.columns, cell.rows) for cell in row] for row in table.rows if row]
         # Some tables only place what is on a page.
         if table.is_layout or max(map(len, rows), default=0) < 2:
-            text = "\n\n".join(cell for row in rows for cell in row)
+            text = "\n\n".join(cell for row in rows for cell, _, _ in row)
         else:
-            text = markdown_table(rows)
+            text = markdown_table(spread_cells(rows))
         table.target.append(f"\n\n{text}\n\n")
 
 
@@ -250,6 +268,7 @@ def _is_frame(attributes: Mapping[str, str | None]) -> bool:
     return any(_BANNER.search(attributes.get(name) or "") for name in ("id", "class"))
 
 
-def _first_number(attributes: Mapping[str, str | None]) -> int:
-    start = attributes.get("start") or ""
-    return int(start) if start.isascii() and start.isdecimal() and len(start) < 9 else 1
+def _number(attributes: Mapping[str, str | None], name: str) -> int:
+    """Return an attribute that is a number, 1 where it is missing."""
+    text = attributes.get(name) or ""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 9 else 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from pathlib import PurePosixPath
 from typing import cast
@@ -10,7 +11,7 @@ from typing import cast
 from compozy.errors import DocumentError
 from compozy.knowledge.read.charset import codec_of_media_type
 from compozy.knowledge.read.document import MAX_TEXT, DocumentText
-from compozy.knowledge.read.text import has_mark
+from compozy.knowledge.read.text import has_mark, is_assumed
 
 # Each module has a function `read(data: bytes) -> DocumentText`, and is imported when the first such document is read.
 _MODULES = {
@@ -34,6 +35,8 @@ _MODULES = {
 SUFFIXES = frozenset(_MODULES)
 # Their formats are programs of a kind; a file of text is only looked through.
 BINARY = frozenset({".pdf", ".docx"})
+# Pages are in Windows-1252 where they name no encoding; for these kinds nothing says so.
+_WITHOUT_ENCODING = frozenset(kind for kind, module in _MODULES.items() if module not in {"pdf", "docx", "html"})
 _MEDIA_TYPES = {
     "text/markdown": ".md",
     "text/x-markdown": ".md",
@@ -99,4 +102,4 @@ def read_document(name: str, data: bytes, *, suffix: str | None = None) -> Docum
         raise DocumentError(f"it comes to more than {MAX_TEXT // 1_000_000} million characters")
     if not document.text.strip():
         raise DocumentError("there is no text in it")
-    return document
+    return replace(document, is_assumed=kind in _WITHOUT_ENCODING and is_assumed(data))

@@ -49,10 +49,19 @@ def _pairs(front: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for line in front:
         key = _KEY.match(line)
-        plain = line[key.end() :].strip().strip("\"'") if key else ""
+        plain = _plain_value(line[key.end() :].strip()) if key else ""
         if key and _NAME.fullmatch(key[1]) and _is_plain(plain) and len(found) < _MAX_PAIRS:
             found[key[1]] = plain
     return found
+
+
+def _plain_value(text: str) -> str:
+    """Return a value of YAML without its quotes, or without the comment behind it."""
+    quote = text[:1]
+    if quote in {"'", '"'}:
+        inner = text[1 : end if (end := text.rfind(quote)) > 0 else None]
+        return inner.replace("''", "'") if quote == "'" else inner.replace('\\"', '"')
+    return text.partition(" #")[0].rstrip()
 
 
 def _is_plain(value: str) -> bool:
