@@ -41,6 +41,11 @@ _STATUSES = (
 )
 _UNKNOWN_STATUS = 500
 _REASONING = ("reasoning", "reasoning_content")
+# Kinds of parts that a message is sent in by some servers.
+_REASONING_PARTS = frozenset({"thinking", "reasoning", "reasoning_content", "thought", "redacted_thinking"})
+# What servers that do not say `error` put errors into.
+_ERRORS = ("error", "errors", "base_resp", "error_msg", "error_message", "detail", "msg")
+_MAX_EXCERPT = 200
 
 
 def read_completion(answer: ChatCompletion | str, model_name: str) -> ChatCompletion:
@@ -53,12 +58,12 @@ def read_completion(answer: ChatCompletion | str, model_name: str) -> ChatComple
     document = _to_document(answer)
     choices = document.get("choices")
     choice = _dict(choices[0]) if isinstance(choices, list) and choices else {}
-    error = choice.get("error") or document.get("error") or ("choices" not in document and _other_error(document))
+    error = choice.get("error") or document.get("error") or (not choices and _other_error(document))
     if error:
         raise ErrorInAnswer(_status_of(error, document), model_name, body=error)
     message = choice.get("message")
     if not isinstance(message, dict) or isinstance(cast("dict[str, Any]", message).get("content"), dict):
-        raise UnexpectedModelBehavior("it holds no `choices` with a message")
+        raise UnexpectedModelBehavior(f"it holds no `choices` with a message: {_excerpt(document)}")
     return ChatCompletion.model_validate(
         {
             "id": _text(document.get("id")) or "",
@@ -73,21 +78,38 @@ def read_completion(answer: ChatCompletion | str, model_name: str) -> ChatComple
 
 def _to_document(answer: ChatCompletion | str) -> dict[str, Any]:
     """Return the JSON object of an answer; the package hands over text where the media type is not JSON."""
-    if not isinstance(answer, str):
-        found: dict[str, Any] = {
-            key: value for key, value in answer.model_dump(warnings=False).items() if value is not None
-        }
-        return found
-    try:
-        return _dict(parse_json(answer, lenient=True))
-    except ValueError as error:
-        raise UnexpectedModelBehavior(f"it is not JSON: {' '.join(answer.split())[:100]!r}") from error
+    found: Any = answer
+    if isinstance(answer, str):
+        try:
+            found = parse_json(answer, lenient=True)
+        except ValueError as error:
+            raise UnexpectedModelBehavior(f"it is not JSON: {' '.join(answer.split())[:100]!r}") from error
+    elif isinstance(cast("object", answer), ChatCompletion):
+        found = {key: value for key, value in answer.model_dump(warnings=False).items() if value is not None}
+    found = _only(found)
+    if not isinstance(found, dict):
+        raise UnexpectedModelBehavior(f"it is not a JSON object: {_excerpt(found)}")
+    return cast("dict[str, Any]", found)
+
+
+def _only(value: Any) -> Any:
+    """Return the item of a list of one, which some servers put objects into; other values as they are."""
+    items = cast("list[Any]", value) if isinstance(value, list) else []
+    return items[0] if len(items) == 1 else cast("Any", value)
+
+
+def _excerpt(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)[:_MAX_EXCERPT]
 
 
 def _other_error(document: dict[str, Any]) -> object:
-    if document.get("object") == "error" or "message" in document or "detail" in document:
-        return document
-    return None
+    """Return the error in a document without choices, None if it has none."""
+    for name in _ERRORS:
+        if document.get(name):
+            found = _only(document[name])
+            # A text beside a code: both say something.
+            return _dict(found) or document
+    return document if document.get("object") == "error" or isinstance(document.get("message"), str) else None
 
 
 def _status_of(error: object, document: dict[str, Any]) -> int:
@@ -106,8 +128,11 @@ def _clean_choice(choice: dict[str, Any], message: dict[str, Any]) -> dict[str, 
     known = _FINISH_REASONS.get(word, word)
     if known not in ("stop", "length", "content_filter", "tool_calls", "function_call"):
         known = "stop"
-    content = {"content": _content(message.get("content")), "refusal": _text(message.get("refusal"))}
+    text, thought = _content(message.get("content"))
+    content = {"content": text, "refusal": _text(message.get("refusal"))}
     thoughts = {name: text for name in _REASONING if (text := _text(message.get(name)))}
+    if thought and not thoughts:
+        thoughts = {"reasoning_content": thought}
     calls = _tool_calls(message)
     return {
         "index": 0,
@@ -134,12 +159,20 @@ def _tool_calls(message: dict[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def _content(content: Any) -> str | None:
-    """Return the text of a message; some servers send it in parts."""
-    if isinstance(content, list):
-        parts = [_text(part) or _text(_dict(part).get("text")) or "" for part in cast("list[Any]", content)]
-        return "".join(parts)
-    return _text(content)
+def _content(content: Any) -> tuple[str | None, str]:
+    """Return the text of a message and the reasoning in it; some servers send both in parts."""
+    if not isinstance(content, list):
+        return _text(content), ""
+    texts: list[str] = []
+    thoughts: list[str] = []
+    for part in cast("list[Any]", content):
+        fields = _dict(part)
+        kind = str(fields.get("type"))
+        is_thought = kind in _REASONING_PARTS
+        found: Any = fields.get("text") or fields.get(kind if is_thought else "text")
+        inner = _content(found)[0] if isinstance(found, list) else found
+        (thoughts if is_thought else texts).append(_text(part) or _text(inner) or "")
+    return "".join(texts), "".join(thoughts)
 
 
 def _clean_usage(usage: Any) -> dict[str, Any] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -23,17 +22,17 @@ from pydantic_ai.exceptions import (
 from compozy.config.timespan import format_duration
 from compozy.errors import ModelError
 from compozy.model.fallback import FailureKind
-from compozy.model.http import AnswerTooLargeError, NotAModelServerError, safe_url
+from compozy.model.http import AnswerTooLargeError, NotAModelServerError, mask_secrets, safe_url
 from compozy.model.provider import ModelSpec
 from compozy.model.registry import PROVIDERS
 from compozy.model.retry import is_retried, read_retry_after_s
 
+_MESSAGES = ("message", "msg", "status_msg", "error_msg", "error_message")
 MAX_EXCERPT = 300
 """Characters of a provider's answer that an error shows."""
 # 402: the account has no credit.
 _RATE_LIMITS = frozenset({402, 429})
 _TIMEOUTS = frozenset({408, 504})
-_TOKEN = re.compile(r"\b(?:sk|gsk|pk|rk|xai|AIza)[-_]?[A-Za-z0-9_\-*]{12,}|(?i:bearer)\s+[^\s\"']{8,}")
 
 
 class ErrorInAnswer(ModelHTTPError):
@@ -86,7 +85,15 @@ def classify(error: Exception, spec: ModelSpec) -> Failure:
     if isinstance(error, (ModelAPIError, AgentRunError)):
         words = f"answered something that is no model answer: {mask(error.message, spec)[:MAX_EXCERPT]}"
         return Failure(words=words, hint=_address_hint(None, spec))
-    return Failure(words=f"answered in a shape that is not understood ({type(error).__name__}: {_cut(error, spec)})")
+    return Failure(words=f"answered in a shape that is not understood ({_cause(error, spec)})")
+
+
+def _cause(error: Exception, spec: ModelSpec) -> str:
+    if isinstance(error, RecursionError):
+        return "its JSON is nested too deeply"
+    if "integer string conversion" in str(error):
+        return "its JSON holds a number with thousands of digits"
+    return f"{type(error).__name__}: {_cut(error, spec)}"
 
 
 def to_model_error(failure: Failure, spec: ModelSpec, *, attempts: int) -> ModelError:
@@ -105,9 +112,7 @@ def to_model_error(failure: Failure, spec: ModelSpec, *, attempts: int) -> Model
 
 def mask(text: str, spec: ModelSpec) -> str:
     """Return `text` without the provider's key, or anything else that looks like one."""
-    if spec.api_key:
-        text = text.replace(spec.api_key, "***")
-    return _TOKEN.sub("***", text)
+    return mask_secrets(text, spec.api_key)
 
 
 def _http_failure(error: ModelHTTPError, spec: ModelSpec) -> Failure:
@@ -214,12 +219,15 @@ def _excerpt(body: object, spec: ModelSpec) -> str:
 
 
 def _message_in(body: object) -> object:
+    items = cast("list[object]", body) if isinstance(body, list) else []
+    if len(items) == 1:
+        return _message_in(items[0])
     if not isinstance(body, dict):
-        return body
+        return cast("object", body)
     fields = cast("dict[str, object]", body)
     if "error" in fields:
         return _message_in(fields["error"])
-    return fields.get("message") or fields
+    return next((fields[name] for name in _MESSAGES if fields.get(name)), fields)
 
 
 def _cut(error: BaseException, spec: ModelSpec) -> str:

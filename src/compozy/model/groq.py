@@ -7,7 +7,7 @@ from groq import AsyncGroq
 from pydantic_ai.models.groq import GroqModel
 from pydantic_ai.providers.groq import GroqProvider
 
-from compozy.model.http import limit_answer, refuse_other_servers
+from compozy.model.http import HEADERS, limit_answer, refuse_other_servers
 from compozy.model.provider import BuiltModel, ModelSpec
 
 
@@ -19,7 +19,9 @@ def build_model(spec: ModelSpec) -> BuiltModel:
         timeout=spec.config.timeout,
         max_retries=0,
         http_client=httpx.AsyncClient(
-            timeout=spec.config.timeout, event_hooks={"response": [limit_answer, refuse_other_servers]}
+            headers=HEADERS,
+            timeout=spec.config.timeout,
+            event_hooks={"response": [limit_answer, refuse_other_servers]},
         ),
     )
     model = GroqModel(spec.model_name, provider=GroqProvider(groq_client=client), settings=spec.default_settings())

@@ -27,7 +27,7 @@ from compozy.model.thoughts import separate_thoughts
 
 _WINDOW_S = 60.0
 # An answer can be JSON and still not the shape that a provider's own package expects; its code then fails like this.
-_MISSHAPEN = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+_MISSHAPEN = (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,8 @@ FIRST_DELAY_S = 0.1
 MAX_DELAY_S = 10.0
 MAX_RETRY_AFTER_S = 60.0
 """The longest wait that a server may ask for before the request fails instead."""
+# What a server that says more is taken to mean, in messages.
+_MAX_WAIT_S = 86_400.0 * 365
 _RETRIED_STATUSES = frozenset({408, 409, 425, 429})
 
 
@@ -56,4 +58,4 @@ def _number(text: str | None) -> float | None:
         number = float(text or "")
     except ValueError:
         return None
-    return number if math.isfinite(number) and number >= 0 else None
+    return min(number, _MAX_WAIT_S) if math.isfinite(number) and number >= 0 else None

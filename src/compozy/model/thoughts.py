@@ -13,16 +13,28 @@ NO_TAGS = ("\0thoughts", "\0/thoughts")
 """Tags that no model writes, for packages that would split answers by tags of their own."""
 
 _NAMES = "think|thinking|thought|reasoning|seed:think"
-# What begins reasoning, with what ends it: tags of Qwen, DeepSeek, Seed; of Magistral; of Kimi; of Gemma.
+# What begins reasoning, with what ends it: tags of Qwen, DeepSeek, Seed; of Magistral; of Kimi; of Gemma; of Cohere; of
+# OpenThinker.
 _KINDS = (
-    (re.compile(rf"<({_NAMES})>"), r"</{0}>"),
+    (re.compile(rf"<\s?({_NAMES})(?:\s[^<>]{{0,100}})?>", re.IGNORECASE), r"(?i:<\s?/\s?{0}\s?>)"),
     (re.compile(r"\[THINK\]"), r"\[/THINK\]"),
     (re.compile(r"◁think▷"), r"◁/think▷"),
     (re.compile(r"<\|channel>thought\b"), r"<channel\|>"),
+    (re.compile(r"<\|START_THINKING\|>"), r"<\|END_THINKING\|>"),
+    (re.compile(r"<\|begin_of_thought\|>"), r"<\|end_of_thought\|>"),
 )
+# Marks around the answer, which some models write beside those around their reasoning.
+_AROUND_ANSWER = re.compile(
+    r"\s*<\|(?:START_RESPONSE|begin_of_(?:solution|box))\|>(.*?)(?:<\|(?:END_RESPONSE|end_of_(?:solution|box))\|>\s*)?\Z",
+    re.DOTALL,
+)
+_SPOKEN = re.compile(r"\s*Here is my thought process:(.*?)Here is my response:", re.DOTALL)
 # Chat templates often write the opening tag into the prompt; then an answer holds the closing one alone.
-_CLOSING = re.compile(r"</(?:think|thinking|thought|seed:think)>|\[/THINK\]|◁/think▷")
-_FINAL = re.compile(r"<\|channel\|>final(?:\s[^<]*)?<\|message\|>")
+_CLOSING = re.compile(
+    r"<\s?/\s?(?:think|thinking|thought|seed:think)\s?>|\[/THINK\]|◁/think▷|<\|(?:END_THINKING|end_of_thought)\|>",
+    re.IGNORECASE,
+)
+_FINAL = re.compile(r"<\|channel\|>final(?:\s?<\|constrain\|>\s?\w+|\s[^<]*)?<\|message\|>")
 _CHANNEL = re.compile(r"\s*(?:<\|start\|>assistant)?<\|channel\|>(?:analysis|commentary|final)\b")
 _END = re.compile(r"<\|(?:return|end)\|>\s*\Z")
 _QUOTES = frozenset("'\"`")
@@ -56,7 +68,12 @@ def split_thoughts(text: str) -> tuple[str, str]:
     while (cut := _leading_thoughts(rest)) is not None:
         thoughts.append(cut[0])
         rest = cut[1]
+    if spoken := _SPOKEN.match(rest):
+        thoughts.append(spoken[1])
+        rest = rest[spoken.end() :]
     before, rest = _split_at_closing(rest)
+    if around := _AROUND_ANSWER.match(rest):
+        rest = around[1]
     return "\n\n".join(part.strip() for part in (*thoughts, before) if part.strip()), rest
 
 
@@ -81,7 +98,7 @@ def _split_at_closing(text: str) -> tuple[str, str]:
     if not closings:
         return "", text
     end = closings[-1]
-    name = end[0].strip("</>[]◁▷").removeprefix("/")
+    name = end[0].strip("</>[]◁▷ ")
     openings = [text.find(mark) for mark in (f"<{name}>", f"[{name}]", f"◁{name}▷")]
     start = max(openings)
     if 0 <= start < end.start():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,8 @@ from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.tools import ToolDefinition
 from test_model_http import Asker, native
 from tests.harness.chatserver import ChatServer, Reply, Seen, chat_reply, error_reply, json_reply
+
+from compozy.model import http
 
 KINDS = ("openai", "ollama")
 
@@ -133,7 +136,12 @@ async def test_an_error_with_status_200_is_told_and_tried_again(chat_server: Cha
         {"object": "error", "message": "no such model", "code": 400},
         {"choices": [{"error": {"message": "no such model", "code": 403}, "finish_reason": "error"}]},
         {"detail": "no such model", "status": 404},
+        {"errors": [{"message": "no such model", "code": 400}]},
+        {"choices": None, "code": 400, "msg": "no such model"},
+        {"choices": [], "base_resp": {"status_code": 1008, "status_msg": "no such model", "status": 400}},
+        {"error_code": 17, "error_msg": "no such model", "status": 403},
     ],
+    ids=str,
 )
 async def test_an_error_that_stays_is_not_tried_again(chat_server: ChatServer, document: Any) -> None:
     chat_server.replies = [json_reply(document)]
@@ -178,6 +186,80 @@ async def test_small_departures_from_the_format(chat_server: ChatServer, kind: s
     answer = await Asker(chat_server.url, type=kind).ask()
 
     assert (answer.text, answer.finish_reason) == ("Hello.", "stop")
+
+
+@pytest.mark.parametrize(
+    ("content", "thought"),
+    [
+        ([{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "yes"}], "hm"),
+        ([{"type": "reasoning", "text": "hm"}, {"type": "output_text", "text": "yes"}], "hm"),
+        ([{"type": "thought", "thought": "hm"}, "yes"], "hm"),
+        ([{"type": "text", "text": "yes"}, {"type": "image_url"}, 7], ""),
+    ],
+)
+async def test_reasoning_in_parts_is_not_the_answer(chat_server: ChatServer, content: Any, thought: str) -> None:
+    chat_server.replies = [json_reply(completion(choices=[choice({"role": "assistant", "content": content})]))]
+
+    answer = await Asker(chat_server.url).ask()
+
+    assert (answer.text, answer.thinking or "") == ("yes", thought)
+
+
+PLAIN = chat_reply("Hello.").body
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"[" * 100_000, "its JSON is nested too deeply"),
+        (PLAIN.replace(b'"choices"', b'"x": ' + b"[" * 50_000 + b"]" * 50_000 + b', "choices"'), "nested too deeply"),
+        (PLAIN.replace(b"1700000000", b"9" * 5000), "a number with thousands of digits"),
+        (b"null", "it is not a JSON object: null"),
+        (b"[1, 2]", "it is not a JSON object"),
+        (b'{"message": {"role": "assistant", "content": "Hello."}}', "it holds no `choices` with a message: {"),
+        (b'data: {"choices": []}\n\n', "no model answer"),
+    ],
+    ids=["deep", "deep within", "digits", "null", "list", "native", "stream"],
+)
+async def test_what_is_no_completion_is_one_error(
+    chat_server: ChatServer, kind: str, body: bytes, message: str
+) -> None:
+    chat_server.replies = [Reply(body=body, headers={"Content-Type": "application/json"})]
+
+    failure = await Asker(chat_server.url, type=kind).fail()
+
+    assert message in failure.message
+    assert len(chat_server.seen) == 1
+
+
+def packed(body: bytes, encoding: str = "gzip") -> Reply:
+    return Reply(body=body, headers={"Content-Type": "application/json", "Content-Encoding": encoding})
+
+
+async def test_answers_are_unpacked_up_to_a_limit(chat_server: ChatServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    chat_server.replies = [packed(gzip.compress(PLAIN))]
+    assert (await Asker(chat_server.url).ask()).text == "Hello."
+    assert chat_server.seen[-1].headers["accept-encoding"] == "gzip"
+
+    monkeypatch.setattr(http, "MAX_ANSWER_BYTES", 1_000_000)
+    bomb = gzip.compress(b" " * 5_000_000)
+    assert len(bomb) < 10_000
+    for reply, message in (
+        (packed(bomb), "sent too much"),
+        (packed(PLAIN), "damaged compressed data"),
+        (packed(PLAIN, "br"), "content encoding 'br', which is not supported"),
+    ):
+        chat_server.replies = [reply]
+        assert message in (await Asker(chat_server.url).fail()).message
+
+
+async def test_errors_show_no_password_of_a_url(chat_server: ChatServer) -> None:
+    chat_server.replies = [error_reply(400, "GET https://bot:pass@llm.example/v1 and redis://:word@host failed")]
+
+    failure = await Asker(chat_server.url).fail()
+
+    assert "GET https://***@llm.example/v1 and redis://***@host failed" in failure.message
 
 
 async def test_json_that_is_called_text(chat_server: ChatServer) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -15,7 +14,13 @@ from compozy.ids import jitter
 from compozy.jsoninput import parse_json
 from compozy.knowledge.extras import missing_package
 from compozy.knowledge.tokens import estimate_tokens
-from compozy.model.http import AnswerTooLargeError, NotAModelServerError, new_http_client, safe_url
+from compozy.model.http import (
+    AnswerTooLargeError,
+    NotAModelServerError,
+    mask_secrets,
+    new_http_client,
+    safe_url,
+)
 from compozy.model.retry import (
     DEFAULT_ATTEMPTS,
     MAX_RETRY_AFTER_S,
@@ -200,14 +205,14 @@ class HttpEmbedder:
     def _excerpt(self, response: httpx2.Response) -> str:
         text = response.text
         try:
-            error = json.loads(text)["error"]
+            error = parse_json(text, lenient=True)["error"]
             text = error if isinstance(error, str) else str(error["message"])
         except (ValueError, KeyError, TypeError):
             pass
         return self._mask(" ".join(text.split()))[:_MAX_EXCERPT]
 
     def _mask(self, text: str) -> str:
-        return text.replace(self._secret, "***") if self._secret else text
+        return mask_secrets(text, self._secret)
 
 
 class _TryAgainError(Exception):
