@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from compozy.config.settings import Approval, ApprovalRule
 from compozy.tool.config import ToolConfig, ToolUse
 
 DEFAULT_ITERATIONS = 10
@@ -23,6 +24,7 @@ class ToolRules:
         tools: those of the task, and those of its agent that the task does not define itself.
         max_calls: limits by tool, and for all under `total`.
         tool_choice: what the first request says about tools.
+        approvals: what task and agent say about calls of tools that say nothing themselves.
     """
 
     tools: tuple[ToolConfig, ...] = ()
@@ -32,6 +34,7 @@ class ToolRules:
     tool_choice: str = "auto"
     output_retries: int = DEFAULT_REPAIRS
     on_limit: Literal["fail", "answer"] = "fail"
+    approvals: tuple[Approval | ApprovalRule, ...] = ()
 
     @classmethod
     def of(cls, *uses: ToolUse | None) -> ToolRules:
@@ -55,4 +58,5 @@ class ToolRules:
             tool_choice=first("tool_choice", "auto"),
             output_retries=first("output_retries", DEFAULT_REPAIRS),
             on_limit=first("on_limit", "fail"),
+            approvals=tuple(use.approve for use in written if use.approve is not None),
         )

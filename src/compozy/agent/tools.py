@@ -17,12 +17,14 @@ from pydantic_ai.tools import ToolDefinition
 from compozy.agent.settings import ToolRules
 from compozy.agent.steps import tool_step
 from compozy.clock import monotonic_s
+from compozy.config.settings import Approval, ApprovalRule, RuntimeSettings
 from compozy.errors import ToolError
 from compozy.expression import evaluate_condition
+from compozy.filepatterns import matches_name
 from compozy.jsoninput import parse_json
 from compozy.nearest import suggest
 from compozy.schema.worker import fit_value
-from compozy.tool.config import Approval, ApprovalRule, Effect, ToolConfig
+from compozy.tool.config import Effect, ToolConfig
 from compozy.tool.kind import NestedTasks, Tool, ToolCall, ToolResult, ToolSpec
 from compozy.tool.registry import approval_of, effect_of_call, runs_tasks
 
@@ -89,6 +91,14 @@ class ToolSteps(Protocol):
         """Wait until a person has decided about a call."""
         ...
 
+    def has_begun(self, name: str, /) -> bool:
+        """Return whether the call whose step is `name` has begun, in this process or in an earlier one."""
+        ...
+
+    def was_asked(self, name: str, /) -> bool:
+        """Return whether a person decided about the call whose step is `name`."""
+        ...
+
     def nested(self, name: str, tool: ToolConfig, /) -> NestedTasks:
         """Return what runs the tasks of the call whose step is `name`."""
         ...
@@ -125,7 +135,7 @@ class ToolBelt:
         tools: those that are offered, by name.
         rules: limits of the task.
         steps: the run.
-        timeout_s: time limit of a call, by tool.
+        settings: what the project says about tools.
     """
 
     def __init__(
@@ -133,12 +143,12 @@ class ToolBelt:
         tools: Mapping[str, OfferedTool],
         rules: ToolRules,
         steps: ToolSteps,
-        timeout_s: Callable[[ToolConfig], float],
+        settings: RuntimeSettings,
     ) -> None:
         self._tools = tools
         self._rules = rules
         self._steps = steps
-        self._timeout_s = timeout_s
+        self._settings = settings
         self._calls: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
         self._last: tuple[str, int] = ("", 0)
@@ -223,7 +233,7 @@ class ToolBelt:
             input=given,
             execution_id=self._steps.execution_id,
             task=self._steps.path,
-            timeout_s=self._timeout_s(tool.config),
+            timeout_s=tool.config.timeout or self._settings.tool_execution_timeout,
         )
         effect = effect_of_call(tool.config, tool.spec.effect, given)
         perform = partial(_perform, tool, call, effect)
@@ -248,7 +258,10 @@ class ToolBelt:
         self, tool: OfferedTool, given: Mapping[str, Any], step: str
     ) -> tuple[ToolResult | None, Mapping[str, Any]]:
         """Return the refusal of a call, None if it can begin, and the arguments, which a person may have changed."""
-        need = _approval_of(tool.config, given)
+        need = self._approval_of(tool, given)
+        if self._steps.has_begun(step):
+            # Rules of the project that changed since then do not change what happened.
+            need = "ask" if self._steps.was_asked(step) else "never"
         if need == "deny":
             return ToolResult(outcome="denied", content=f"calls of {tool.spec.name!r} are not allowed here"), given
         if need == "never":
@@ -268,6 +281,16 @@ class ToolBelt:
                 outcome="denied", content=f"the approved arguments do not fit: {_listed(problems)}"
             ), given
         return None, changed
+
+    def _approval_of(self, tool: OfferedTool, given: Mapping[str, Any]) -> Approval | ApprovalRule:
+        """Return what a call with these arguments needs."""
+        if any(matches_name(pattern, tool.spec.name) for pattern in self._settings.deny_tools):
+            return "deny"
+        approval = approval_of(tool.config, *self._rules.approvals, self._settings.approve)
+        if isinstance(approval, ApprovalRule) and approval.when is not None:
+            is_asked = evaluate_condition(approval.when, {"input": dict(given)}, name="approve.when")
+            return approval if is_asked else "never"
+        return approval
 
     async def _unknown(self, tool: OfferedTool, call: ToolCall) -> JsonValue:
         """Return the result of a call whose process ended; the tool in `check` is asked first."""
@@ -292,14 +315,6 @@ class ToolBelt:
         self._last = (same, self._last[1] + 1 if self._last[0] == same else 1)
         if self._last[1] >= _MAX_REPEATS:
             raise _no_progress(name, f"was called {_MAX_REPEATS} times with the same arguments and the same result")
-
-
-def _approval_of(config: ToolConfig, given: Mapping[str, Any]) -> Approval | ApprovalRule:
-    """Return what a call with these arguments needs; the same again on a replay."""
-    approval = approval_of(config)
-    if isinstance(approval, ApprovalRule) and approval.when is not None:
-        return approval if evaluate_condition(approval.when, {"input": dict(given)}, name="approve.when") else "never"
-    return approval
 
 
 async def _done(recorded: JsonValue) -> JsonValue:

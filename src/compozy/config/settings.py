@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from compozy.config.addresses import PostgresAddress
-from compozy.config.duration import DurationS
+from compozy.config.duration import DurationS, TimeLimitS
 from compozy.config.fingerprint import MEMORY, database_file
 
 _MIN_KEY = 16
@@ -171,6 +171,24 @@ class NativeToolSettings(Section):
     )
 
 
+Approval = Literal["never", "ask", "deny"]
+"""`never`: calls start immediately. `ask`: a person approves each call. `deny`: calls are refused."""
+
+
+class ApprovalRule(Section):
+    """`approve:` as a map, which calls a person has to approve, and for how long the call waits."""
+
+    when: str | None = Field(
+        default=None,
+        min_length=1,
+        description="CEL on `input`; calls for which it is true wait for an approval. Default: all calls.",
+    )
+    timeout: TimeLimitS | None = Field(default=None, description="Time limit of an approval; default is none.")
+    on_timeout: Literal["deny", "fail"] = Field(
+        default="deny", description="At the end of the time limit: tell the model that the call is denied, or fail."
+    )
+
+
 class RuntimeSettings(Section):
     """`runtime:`, how runs are executed."""
 
@@ -189,6 +207,12 @@ class RuntimeSettings(Section):
     )
     allow_inprocess: bool = Field(
         default=False, description="Whether Python tools can run inside the process of Compozy."
+    )
+    approve: Approval | ApprovalRule | None = Field(
+        default=None, description="Approval of tool calls for which neither the tool nor the agent has an `approve`."
+    )
+    deny_tools: tuple[str, ...] = Field(
+        default=(), description="Tools that are never called: IDs, or patterns such as `github__*`."
     )
     native_tools: NativeToolSettings = Field(
         default=NativeToolSettings(), description="What the built-in tools can reach."

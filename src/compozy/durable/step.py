@@ -80,6 +80,11 @@ async def step(
     return outcome["value"]
 
 
+def begin_step(name: str) -> str:
+    """Return the name of the step that records the beginning of `name`; see `step_once`."""
+    return f"{name}.begin"
+
+
 async def step_once(name: str, call: Callable[[], Awaitable[Any]], unknown: Callable[[], Awaitable[Any]]) -> Any:
     """Run `call` at most once in the life of the run, and record its result; replays return the recorded one.
 
@@ -97,7 +102,7 @@ async def step_once(name: str, call: Callable[[], Awaitable[Any]], unknown: Call
         asyncio.CancelledError: as for `step`.
     """
     context = current_run()
-    found, begun = context.take(name), context.take(f"{name}.begin")
+    found, begun = context.take(name), context.take(begin_step(name))
     key = (context.run_id, name, context.turns(name))
     if found is not None:
         context.unrecorded.drop(key)
@@ -108,7 +113,7 @@ async def step_once(name: str, call: Callable[[], Awaitable[Any]], unknown: Call
     # Both checks come before the beginning is recorded: what stops the run later cannot make the outcome unknown.
     context.check()
     await context.unrecorded.probe(context.run_id)
-    await _record(context, f"{name}.begin", lambda _: {"value": None}, is_seen_through=True)
+    await _record(context, begin_step(name), lambda _: {"value": None}, is_seen_through=True)
     return (await _record_outcome(context, key, call, None, is_probed=True))["value"]
 
 

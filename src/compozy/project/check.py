@@ -10,6 +10,7 @@ from compozy.project.check_knowledge import check_knowledge
 from compozy.project.check_providers import check_providers
 from compozy.project.check_resources import check_resources
 from compozy.project.check_templates import check_templates
+from compozy.project.check_tools import check_approval
 from compozy.project.check_workflows import check_workflows
 from compozy.project.link import LinkedProject
 from compozy.project.outline import outline_project
@@ -23,6 +24,7 @@ def check_project(linked: LinkedProject) -> Iterator[Diagnostic]:
         yield from check_database(read.node, read.sources)
         yield from check_providers(project, read.root)
         yield from check_knowledge(read, project)
+        yield from check_approval(read.node, ("runtime", "approve"))
     yield from check_resources(linked, project)
     yield from check_workflows(project)
     yield from check_templates(project)

@@ -61,7 +61,7 @@ def check_tool(node: MappingNode, root: Path, *, is_definition: bool = False) ->
         yield from _check_file(node, config.run, root)
     yield from check_http(node)
     yield from _check_environment(node)
-    yield from _check_condition(node)
+    yield from check_approval(node, ("approve",))
 
 
 def check_tools_in(node: MappingNode, path: NodePath, root: Path) -> Iterator[Diagnostic]:
@@ -72,6 +72,7 @@ def check_tools_in(node: MappingNode, path: NodePath, root: Path) -> Iterator[Di
     tools = dict(_tools_of(found))
     for tool in tools.values():
         yield from check_tool(tool, root)
+    yield from check_approval(found, ("approve",))
     for key in _limited(found):
         if key != "total" and key not in tools:
             message = f"max_tool_calls: {key!r} is not one of the tools"
@@ -192,8 +193,9 @@ def _check_environment(node: MappingNode) -> Iterator[Diagnostic]:
             yield Diagnostic(location=entry.key_place, message=message, hint="remove it", code="tool")
 
 
-def _check_condition(node: MappingNode) -> Iterator[Diagnostic]:
-    when = node_at(node, ("approve", "when"))
+def check_approval(node: MappingNode, path: NodePath) -> Iterator[Diagnostic]:
+    """Yield what is wrong with the condition of the approval rule at `path`."""
+    when = node_at(node, (*path, "when"))
     if not isinstance(when, ScalarNode) or not isinstance(when.value, str):
         return
     try:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from compozy.database.status import Status
 from compozy.durable.context import current_run
-from compozy.durable.step import step, step_once
+from compozy.durable.step import begin_step, step, step_once
 from compozy.errors import ToolError, restore_error
 from compozy.task.branches import run_branches
 from compozy.task.kinds.wait import WaitTask
 from compozy.task.tool_tasks import ToolTasks
-from compozy.task.tree import Outcome, RunTask, TaskRun, nothing_after
+from compozy.task.tree import Outcome, RunTask, TaskRun, end_step, nothing_after
 from compozy.tool.config import ToolConfig
 from compozy.tool.kind import NestedTasks, ToolHome, ToolSpec
 from compozy.tool.source import SingleTool, ToolSource
@@ -41,11 +41,7 @@ async def make_belt(call: TaskRun, rules: ToolRules, run_task: RunTask) -> ToolB
 
     home = _home_of(call)
     offered = await _offer(call, [SingleTool(config=tool, home=home) for tool in rules.tools])
-
-    def timeout_s(tool: ToolConfig) -> float:
-        return tool.timeout or home.settings.tool_execution_timeout
-
-    return ToolBelt(offered, rules, RunToolSteps(call, run_task), timeout_s)
+    return ToolBelt(offered, rules, RunToolSteps(call, run_task), home.settings)
 
 
 async def call_tool(call: TaskRun, tool: ToolConfig, run_task: RunTask) -> Outcome:
@@ -139,7 +135,7 @@ class RunToolSteps:
         call, rule = self._call, question.rule
         # The name of the signal holds for this call with these arguments, and so does the answer.
         name = hashlib.sha256(f"{question.step} {question.digest}".encode()).hexdigest()[:20]
-        child_id = "approve-" + question.step.removeprefix(f"{call.path}.tool.").replace(".", "-")
+        child_id = self._approval_id(question.step)
         task = WaitTask(
             id=child_id, type="wait", wait_for=f"approve:{name}", form=_form(question), timeout=rule.timeout
         )
@@ -154,6 +150,18 @@ class RunToolSteps:
         if rule.on_timeout == "deny" and result.end.status is Status.TIMED_OUT:
             return Decision(approved=False, reason="nobody answered in time")
         raise restore_error(result.end.error or {})
+
+    def has_begun(self, name: str, /) -> bool:
+        """Return whether the call whose step is `name` has begun, in this process or in an earlier one."""
+        return any(current_run().is_recorded(step_name) for step_name in (name, begin_step(name)))
+
+    def was_asked(self, name: str, /) -> bool:
+        """Return whether a person decided about the call whose step is `name`."""
+        return current_run().is_recorded(end_step(f"{self._call.base}/{self._approval_id(name)}"))
+
+    def _approval_id(self, step_name: str) -> str:
+        """Return the ID of the task that waits for an approval."""
+        return "approve-" + step_name.removeprefix(f"{self._call.path}.tool.").replace(".", "-")
 
     def nested(self, name: str, tool: ToolConfig, /) -> NestedTasks:
         """Return what runs the tasks of a call of `tool`, below this task."""

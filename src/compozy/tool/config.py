@@ -8,7 +8,7 @@ from pydantic import Field, NonNegativeInt, field_validator
 
 from compozy.config.duration import TimeLimitS
 from compozy.config.reference import OrId, SchemaOrId
-from compozy.config.settings import Section
+from compozy.config.settings import Approval, ApprovalRule, Section
 from compozy.config.size import SizeB
 
 TOOL_ID_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$"
@@ -21,22 +21,7 @@ Effect = Literal["read", "retry", "once"]
 `read`: call again; it changes nothing. `retry`: call again with the same idempotency key. `once`: never call again.
 """
 OnUnknown = Literal["tell", "fail"]
-Approval = Literal["never", "ask", "deny"]
 Runtime = Literal["python", "python-inprocess", "deno", "node", "bun"]
-
-
-class ApprovalRule(Section):
-    """`approve:` as a map, which calls a person has to approve, and for how long the call waits."""
-
-    when: str | None = Field(
-        default=None,
-        min_length=1,
-        description="CEL on `input`; calls for which it is true wait for an approval. Default: all calls.",
-    )
-    timeout: TimeLimitS | None = Field(default=None, description="Time limit of an approval; default is none.")
-    on_timeout: Literal["deny", "fail"] = Field(
-        default="deny", description="At the end of the time limit: tell the model that the call is denied, or fail."
-    )
 
 
 class HttpRequest(Section):
@@ -139,6 +124,9 @@ class ToolUse(Section):
 
     tools: tuple[ToolConfig, ...] | None = Field(
         default=None, description="Tools that the model can call: IDs, or maps with an ID and what differs."
+    )
+    approve: Approval | ApprovalRule | None = Field(
+        default=None, description="Approval of calls of tools without an `approve` of their own; `deny` denies all."
     )
     max_iterations: int | None = Field(
         default=None, ge=1, le=1000, description="Model requests of one attempt; default is 10."

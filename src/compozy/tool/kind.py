@@ -8,8 +8,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
-from compozy.config.settings import RuntimeSettings
-from compozy.tool.config import Approval, ApprovalRule, Effect, ToolConfig
+from compozy.config.settings import Approval, ApprovalRule, RuntimeSettings
+from compozy.tool.config import Effect, ToolConfig
 
 Outcome = Literal["ok", "failed", "unknown", "denied"]
 """What became of a call. `unknown`: nobody knows whether it took effect."""
@@ -208,10 +208,20 @@ def effect_of_call(tool: ToolConfig, offered: Effect, arguments: Mapping[str, An
     return kind.effect_of_call(tool, arguments)
 
 
-def approval_of(tool: ToolConfig) -> Approval | ApprovalRule:
-    """Return which calls of a tool a person has to approve."""
+def approval_of(tool: ToolConfig, *others: Approval | ApprovalRule | None) -> Approval | ApprovalRule:
+    """Return which calls of a tool a person has to approve.
+
+    Args:
+        tool: the tool; what it says itself counts before `others`.
+        others: what its task, its agent and the project say, in this order. `deny` counts wherever it is written.
+    """
+    written: list[Approval | ApprovalRule] = [rule for rule in (tool.approve, *others) if rule is not None]
+    if any(rule == "deny" for rule in written):
+        return "deny"
+    if written:
+        return written[0]
     kind = kind_of(tool)
-    return tool.approve or (kind.approve(tool) if kind is not None else "never")
+    return kind.approve(tool) if kind is not None else "never"
 
 
 def runs_tasks(tool: ToolConfig) -> bool:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from compozy.config.settings import RuntimeSettings
+from compozy.config.settings import ApprovalRule, RuntimeSettings
 from compozy.database.database import Database
 from compozy.errors import SchemaMismatchError
 from compozy.tool.kind import ToolHome
@@ -373,3 +374,49 @@ async def _interrupted(database: Database, home: ToolHome, effect: str) -> None:
 async def _continued(database: Database, home: ToolHome) -> Ran:
     async with flowing(database, tools=home) as flows:
         return await flows.ended(RUN_ID)
+
+
+@pytest.mark.parametrize(
+    ("tool_rule", "task_rule", "agent_rule", "project", "outcome"),
+    [
+        (None, "approve: deny", None, {}, "denied"),
+        (None, None, "deny", {}, "denied"),
+        ("approve: never", None, "deny", {}, "denied"),
+        ("approve: never", "approve: ask", "ask", {"approve": "ask"}, "success"),
+        (None, "approve: never", "ask", {}, "success"),
+        (None, None, None, {"approve": "deny"}, "denied"),
+        ("approve: never", None, None, {"deny_tools": ("p*y",)}, "denied"),
+        (None, None, None, {"approve": ApprovalRule(when="input.amount > 9.0", timeout=0.05)}, "success"),
+        (None, None, None, {"approve": ApprovalRule(when="input.amount > 1.0", timeout=0.05)}, "denied"),
+    ],
+)
+async def test_approvals_of_tool_task_agent_and_project(
+    database: Database,
+    home: ToolHome,
+    tool_rule: str | None,
+    task_rule: str | None,
+    agent_rule: str | None,
+    project: dict[str, Any],
+    outcome: str,
+) -> None:
+    of_project = replace(home, settings=RuntimeSettings(allow_inprocess=True, **project))
+    pay = tool("pay", *([tool_rule] if tool_rule else []))
+    more = "\n            ".join([task_rule or "", f"agent: {{approve: {agent_rule}}}" if agent_rule else ""])
+    async with flowing(database, tools=of_project) as flows:
+        ran = await flows.run(workflow(pay, more=more), rounds([("pay", {"amount": 5})]))
+    assert said(ran)[0][1] == outcome
+    check_run(ran)
+
+
+async def test_a_rule_that_is_written_later_does_not_change_what_happened(database: Database, home: ToolHome) -> None:
+    answers = Answers()
+    text = workflow(tool("pay"), tool("add", "approve: ask"))
+    async with flowing(database, tools=home, answers=answers) as flows:
+        run_id = await flows.start(text, rounds([("pay", {"amount": 5})], [("add", {"a": 1})]))
+        await flows.until_waiting(run_id, "ask/approve-1-0-add")
+    await approve(database, run_id, {"approve": True})
+    denying = replace(home, settings=RuntimeSettings(allow_inprocess=True, deny_tools=("pay",)))
+    async with flowing(database, tools=denying, answers=answers) as flows:
+        ran = await flows.ended(run_id)
+    assert said(ran) == [["pay", "success", "paid 5.0"], ["add", "success", 2]]
+    check_run(ran)

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from compozy.tool.config import Approval, Effect
+from compozy.config.settings import Approval
+from compozy.tool.config import Effect
 
 MAX_FILE_BYTES = 1024 * 1024
 """Size of a file that is read or written."""

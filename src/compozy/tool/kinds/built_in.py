@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from compozy.config.settings import Approval
 from compozy.tool.built_in.specs import NESTING, SPECS, effect_of_call
-from compozy.tool.config import Approval, Effect, ToolConfig
+from compozy.tool.config import Effect, ToolConfig
 from compozy.tool.kind import ToolKind
 
 BUILT_IN = tuple(SPECS)
