@@ -87,7 +87,7 @@ def test_a_task_that_may_pay_twice_is_a_warning(cli: RunCli, tmp_path: Path) -> 
         ({"tool": "pay"}, {"run": "./functions.ts:pay"}, "names no kind of tool"),
         ({"tool": "pay"}, {"env": {"LD_PRELOAD": "x.so"}}, "env: LD_PRELOAD makes programs load code"),
         ({"tool": "pay"}, {"approve": {"when": "input.amount >"}}, "expected a value, got the end"),
-        ({"prompt": "x", "tools": ["pay"], "approve": {"when": "input. >"}}, {}, "expected a name, got '>'"),
+        ({"prompt": "x", "tools": ["pay"], "approve": {"when": "input. >"}}, {}, "expected a field name, got '>'"),
         ({"tool": "pay"}, {"id": "cp__pay"}, "there is no built-in tool 'cp__pay'"),
         ({"prompt": "x", "tools": ["pay"]}, {"effect": "once", "check": "status"}, "check: 'status' is not one of"),
         ({"tool": "pay"}, {"effect": "twice"}, "effect"),
