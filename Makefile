@@ -68,6 +68,7 @@ snap: $(VENV)/.dev ## Rewrite the recorded outputs in tests
 bench: $(VENV)/.dev ## Measure runs and tasks beside bare DBOS, templates and vector stores beside others, and workers
 	$(BIN)/python -m tests.bench.runs
 	$(BIN)/python -m tests.bench.tasks
+	$(BIN)/python -m tests.bench.tools
 	$(BIN)/python -m tests.bench.thin
 	$(BIN)/python -m tests.bench.templates
 	$(BIN)/python -m tests.bench.workers

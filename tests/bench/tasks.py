@@ -12,21 +12,14 @@ import json
 import statistics
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 from dbos import DBOS, SetWorkflowID
 
 from compozy.database.database import Database
 from compozy.durable.journal import destroy_journal, launch_journal
-from compozy.durable.runtime import Runtime
 from compozy.ids import new_execution_id, new_executor_id
-from compozy.model.catalog import ModelCatalog
-from compozy.model.config import ProviderConfig
-from compozy.task.report import Silence
-from compozy.workflow.config import WorkflowConfig
-from compozy.workflow.execute import WorkflowExecutor
-from compozy.workflow.start import prepare_run, start_run
+from tests.bench.executing import executing
 from tests.bench.places import KINDS, measured_server, new_place
 
 _LONG, _LONG_MS = 40, 10
@@ -68,33 +61,15 @@ async def _measure(database: Database, rounds: int) -> dict[str, Any]:
 
 
 async def _ours(database: Database, rounds: int, *, tasks: int, delay_ms: int, runs: int) -> float:
-    workflow = WorkflowConfig.model_validate(
-        {"id": "bench", "tasks": [{"id": f"t{number}", "prompt": f"question {number}"} for number in range(tasks)]}
-    )
     response = {"text": "answer", "delay_ms": delay_ms}
     responses = {f"t{number}": response for number in range(tasks)}
-    provider = ProviderConfig.model_validate({"id": "s", "type": "scripted", "responses": responses})
-    definition = {
-        "workflow": workflow.model_dump(mode="json", by_alias=True, exclude_none=True),
-        "providers": [provider.model_dump(mode="json", exclude_none=True)],
-    }
-    catalog = ModelCatalog((provider,), missing_keys={}, environ={}, base_dir=Path())
-    executor = WorkflowExecutor(database=database, catalog=catalog, project="bench", report=Silence())
-    runtime = Runtime(database, execute=executor.execute, max_concurrent=100, role="bench")
-    await runtime.start()
+    written = [{"id": f"t{number}", "prompt": f"question {number}"} for number in range(tasks)]
+    async with executing(database, written, responses) as once:
 
-    async def once() -> None:
-        new = prepare_run(workflow, definition, None)
-        await start_run(runtime, workflow, new)
-        await runtime.wait(new.workflow_exec_id)
+        async def together() -> None:
+            await asyncio.gather(*(once() for _ in range(runs)))
 
-    async def together() -> None:
-        await asyncio.gather(*(once() for _ in range(runs)))
-
-    taken_s = await _median_s(together, rounds)
-    await runtime.stop()
-    await catalog.aclose()
-    return taken_s
+        return await _median_s(together, rounds)
 
 
 @DBOS.step(name="bench.pause")

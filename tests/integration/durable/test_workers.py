@@ -44,7 +44,7 @@ def workers(place: DatabaseSettings, tmp_path: Path) -> Iterator[Workers]:
 
 def test_workers_share_the_runs_and_do_each_step_once(place: DatabaseSettings, workers: Workers) -> None:
     for _ in range(2):
-        workers.start(5, 5, places=5)
+        workers.start(100, 100, places=5)
     ids = accept(place, 60)
     until_all_ended(place, len(ids))
     assert workers.all_steps() == Counter((run_id, step) for run_id in ids for step in ("first", "second"))
