@@ -1,4 +1,4 @@
-"""A bar on stderr that shows how far something is; nothing where there is no terminal."""
+"""A progress bar on stderr; prints nothing if stderr is not a terminal."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Bar:
             write_note("")
 
     def draw(self, done: int, total: int, words: str) -> None:
-        """Draw the bar anew, with `words` behind it."""
+        """Redraw the bar, followed by `words`."""
         if not self._is_shown or not total:
             return
         full = min(_WIDTH, _WIDTH * done // total)

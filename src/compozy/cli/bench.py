@@ -1,4 +1,4 @@
-"""`compozy bench`: how fast the project's database is, or several of them beside one another."""
+"""`compozy bench`: measure the project's database, or compare several."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from compozy.cli.complete import complete_workflows
-from compozy.cli.options import Format, FormatOption, InputOption, ProjectOptions, globals_of
+from compozy.cli.options import Format, FormatOption, InputOption, ProjectOptions, globals_of, number
 from compozy.cli.output import flush_output, print_json, print_line, print_table
 from compozy.config.timespan import format_duration
 from compozy.errors import ConflictError, UsageError
@@ -36,7 +36,7 @@ ConfigsOption = Annotated[
         "--config",
         "-c",
         metavar="PATH",
-        help="Project file, or its folder; several are compared. Default: compozy.yaml here.",
+        help="Project file or its folder; repeat to compare several. Default: compozy.yaml here.",
         show_default=False,
     ),
 ]
@@ -46,17 +46,15 @@ ResultOption = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="Write the result to this file; {driver} in it stands for the driver.",
+        help="Write the result to this file; {driver} is replaced by the driver.",
         show_default=False,
     ),
 ]
 ChartOption = Annotated[
     Path | None,
-    typer.Option("--chart", metavar="FILE", help="Draw the results to this file, as SVG.", show_default=False),
+    typer.Option("--chart", metavar="FILE", help="Draw the results as SVG to this file.", show_default=False),
 ]
-WorkflowsOption = Annotated[
-    int, typer.Option("--workflows", "-n", min=1, max=1000, help="Runs of the first phase, all at once.")
-]
+WorkflowsOption = Annotated[int, number(1, 1000, "--workflows", "-n", help="Concurrent runs of the first phase.")]
 
 
 def bench_command(
@@ -68,13 +66,13 @@ def bench_command(
     given: InputOption = None,
     workflows: WorkflowsOption = 10,
     max_load: Annotated[
-        int, typer.Option("--max-load", min=1, max=128, help="Highest load of the second phase.")
+        int, number(1, 128, "--max-load", help="Highest number of concurrent runs in the second phase.")
     ] = 128,
     result_file: ResultOption = None,
     chart: ChartOption = None,
     output: FormatOption = Format.text,
 ) -> None:
-    """Measure the database: runs at once, then ever more of them."""
+    """Measure the database under increasing load."""
     from compozy.bench.load import Job
     from compozy.bench.measure import Plan
     from compozy.cli.context import open_valid_workflows
@@ -94,7 +92,7 @@ def bench_command(
     plan = Plan(job=job, workflows=workflows, max_load=max_load)
     results = [_measure(project, plan, as_json=as_json) for project in projects]
     _write_results(results, files, chart)
-    _tell_end(results, written, as_json=as_json)
+    _print_end(results, written, as_json=as_json)
 
 
 def _measure(project: LoadedProject, plan: Plan, *, as_json: bool) -> BenchResult:
@@ -116,7 +114,7 @@ def _measure(project: LoadedProject, plan: Plan, *, as_json: bool) -> BenchResul
     return result
 
 
-def _tell_end(results: Sequence[BenchResult], written: Sequence[Path], *, as_json: bool) -> None:
+def _print_end(results: Sequence[BenchResult], written: Sequence[Path], *, as_json: bool) -> None:
     if as_json:
         print_json({"results": [result.model_dump(mode="json") for result in results]})
         return
@@ -146,7 +144,7 @@ def _result_files(pattern: str | None, projects: Sequence[LoadedProject]) -> lis
     if twice is not None:
         raise UsageError(
             f"--output: two results would be written to {twice!r}",
-            hint=f"measure them one by one, or write {_DRIVER} where the drivers differ: results-{_DRIVER}.json",
+            hint=f"measure them one by one, or use {_DRIVER} where the drivers differ: results-{_DRIVER}.json",
         )
     return [Path(file) for file in files]
 
@@ -154,11 +152,9 @@ def _result_files(pattern: str | None, projects: Sequence[LoadedProject]) -> lis
 def _check_folder(file: Path) -> None:
     """Refuse a file that cannot be written before minutes are spent on what belongs into it."""
     if file.is_dir() or not file.absolute().parent.is_dir():
-        raise UsageError(f"cannot write {str(file)!r}: its folder is not there, or it is a folder itself")
+        raise UsageError(f"cannot write {str(file)!r}: its folder does not exist, or it is a folder itself")
     if file.exists() and not _is_ours(file):
-        raise ConflictError(
-            f"there is a file {str(file)!r} that is no result of a measurement", hint="name another one"
-        )
+        raise ConflictError(f"{str(file)!r} exists and is not a benchmark result", hint="name another one")
 
 
 def _is_ours(file: Path) -> bool:

@@ -1,4 +1,4 @@
-"""What the shell completes: IDs of workflows and of executions.
+"""Shell completion of workflow and execution IDs.
 
 A completion prints nothing but candidates: whatever goes wrong ends in none.
 """

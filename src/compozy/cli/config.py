@@ -22,7 +22,7 @@ class ValidateFormat(StrEnum):
     github = "github"
 
 
-config_app = typer.Typer(help="Check the project's files and show its settings.", no_args_is_help=True)
+config_app = typer.Typer(help="Validate project files and show settings.", no_args_is_help=True)
 
 
 @config_app.command("validate")
@@ -30,10 +30,13 @@ config_app = typer.Typer(help="Check the project's files and show its settings."
 def validate_command(
     options: ProjectOptions,
     output: Annotated[
-        ValidateFormat, typer.Option("--format", "-f", help="Output; sarif and github are for CI.")
+        ValidateFormat, typer.Option("--format", "-f", help="Output format; sarif and github are for CI.")
     ] = ValidateFormat.text,
 ) -> int:
-    """Check every file of the project and tell all problems at once; exit status 5 when there are any."""
+    """Check all project files and report every error.
+
+    Exits with status 5 if there are errors.
+    """
     from compozy.app import knowledge_of
     from compozy.cli.context import open_project
     from compozy.project.advice import repeat_warnings, warnings_of
@@ -75,7 +78,10 @@ def show_command(
     options: ProjectOptions,
     sources: Annotated[bool, typer.Option("--sources", help="Show where each value comes from.")] = False,
 ) -> None:
-    """Show settings, providers and resources, secrets masked."""
+    """Show settings, providers and resources.
+
+    Secrets are masked.
+    """
     from compozy.cli.context import open_tolerant
     from compozy.project.show import show_settings
 

@@ -1,4 +1,4 @@
-"""`compozy workflow cancel | pause | resume | signal | approve | rerun`: words on runs that have begun."""
+"""`compozy workflow cancel | pause | resume | signal | approve | rerun`: commands on existing runs."""
 
 from __future__ import annotations
 
@@ -18,12 +18,10 @@ _Payload = typer.Option(
     "--payload",
     "-p",
     metavar="JSON",
-    help="What comes with the signal: JSON, @FILE, or - for stdin.",
+    help="Payload of the signal: JSON, @FILE, or - for stdin.",
     show_default=False,
 )
-_Answer = typer.Option(
-    "--input", "-i", metavar="JSON", help="The answer: JSON, @FILE, or - for stdin.", show_default=False
-)
+_Answer = typer.Option("--input", "-i", metavar="JSON", help="Answer: JSON, @FILE, or - for stdin.", show_default=False)
 
 
 @workflow_app.command("cancel")
@@ -32,10 +30,13 @@ def cancel_command(
     options: ProjectOptions,
     execution_id: ExecutionArgument,
     reason: Annotated[
-        str, typer.Option("--reason", metavar="TEXT", help="What the execution's error will say.")
+        str, typer.Option("--reason", metavar="TEXT", help="Error message of the execution.")
     ] = "canceled",
 ) -> int:
-    """End an execution before it is done; a model that is being asked is not waited for."""
+    """Cancel an execution.
+
+    Running model requests are aborted.
+    """
     from compozy.cli.verbs import Cancel
 
     return _do(options, Cancel(execution_id, reason=reason))
@@ -47,7 +48,7 @@ def pause_command(
     options: ProjectOptions,
     execution_id: ExecutionArgument,
 ) -> int:
-    """Halt an execution: what is being done is done and stored, nothing new begins."""
+    """Pause an execution after its running tasks finish."""
     from compozy.cli.verbs import Pause
 
     return _do(options, Pause(execution_id))
@@ -59,7 +60,7 @@ def resume_command(
     options: ProjectOptions,
     execution_id: ExecutionArgument,
 ) -> int:
-    """Let a paused execution go on."""
+    """Resume a paused execution."""
     from compozy.cli.verbs import Resume
 
     return _do(options, Resume(execution_id))
@@ -70,16 +71,19 @@ def resume_command(
 def signal_command(
     options: ProjectOptions,
     execution_id: ExecutionArgument,
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Name of the signal, which a task of the execution waits for.")
-    ],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the signal.")],
     payload: Annotated[str | None, _Payload] = None,
     signal_id: Annotated[
         str | None,
-        typer.Option("--id", metavar="ID", help="Id of the signal; sent twice, it counts once.", show_default=False),
+        typer.Option(
+            "--id", metavar="ID", help="Signal ID; a signal that is sent twice counts once.", show_default=False
+        ),
     ] = None,
 ) -> int:
-    """Send a signal to an execution; it may be sent before a task waits for it."""
+    """Send a signal to an execution.
+
+    The signal is kept until a task waits for it.
+    """
     from compozy.cli.given import read_input
     from compozy.cli.verbs import SendSignal
 
@@ -95,10 +99,10 @@ def approve_command(
     given: Annotated[str | None, _Answer] = None,
     task: Annotated[
         str | None,
-        typer.Option("--task", metavar="TASK", help="Which task is answered, where several wait.", show_default=False),
+        typer.Option("--task", metavar="TASK", help="Task to answer if several are waiting.", show_default=False),
     ] = None,
 ) -> int:
-    """Answer the form that a task of an execution waits with."""
+    """Answer the form of a waiting task."""
     from compozy.cli.given import read_input
     from compozy.cli.verbs import Approve
 
@@ -113,7 +117,9 @@ def rerun_command(
     execution_id: ExecutionArgument,
     from_task: Annotated[
         str | None,
-        typer.Option("--from", metavar="TASK", help="Begin with this task; keep what came before.", show_default=False),
+        typer.Option(
+            "--from", metavar="TASK", help="Start with this task; keep the results of earlier ones.", show_default=False
+        ),
     ] = None,
     given: Annotated[
         str | None,
@@ -121,16 +127,19 @@ def rerun_command(
             "--input",
             "-i",
             metavar="JSON",
-            help="Another input: a JSON object, @FILE, or - for stdin.",
+            help="New input: a JSON object, @FILE, or - for stdin.",
             show_default=False,
         ),
     ] = None,
     new_id: Annotated[
-        str | None, typer.Option("--id", metavar="ID", help="Id of the new execution.", show_default=False)
+        str | None, typer.Option("--id", metavar="ID", help="ID of the new execution.", show_default=False)
     ] = None,
     wait_for_lock: WaitForLockOption = DEFAULT_WAIT_FOR_LOCK,
 ) -> int:
-    """Repeat an execution as the workflow is written now, from where it failed; kept results cost nothing."""
+    """Repeat an execution from the task that failed.
+
+    Uses the current workflow file. Results of earlier tasks are reused and cost nothing.
+    """
     from compozy.cli.find import search_for
     from compozy.cli.given import RunRequest, duration_flag, read_input
 
@@ -150,14 +159,14 @@ def rerun_command(
 
 
 def _do(options: ProjectOptions, verb: AnyVerb) -> int:
-    """Have the project's server do it, or do it here."""
+    """Apply the command on the project's server, or in this process."""
     from compozy.cli.find import look, search_for
 
     search = search_for(options, lambda client: read_execution(client, verb.execution_id))
     if (found := look(search)) is not None:
         verb = replace(verb, execution_id=read_execution(found.client, verb.execution_id)["execution_id"])
-        return verb.tell(verb.ask(found.client), as_json=options.as_json)
+        return verb.show(verb.ask(found.client), as_json=options.as_json)
     from compozy.cli.context import open_settings
     from compozy.cli.operate import do_here
 
-    return verb.tell(do_here(open_settings(options), verb), as_json=options.as_json)
+    return verb.show(do_here(open_settings(options), verb), as_json=options.as_json)

@@ -8,8 +8,8 @@ from typing import Any
 from compozy.cli.output import print_warnings
 
 _CUT_OFF = {
-    "length": "the answer is not complete: it reached its limit of tokens (raise `max_tokens`)",
-    "content_filter": "the answer is not complete: the provider's content filter cut it off",
+    "length": "the answer is incomplete: it reached its token limit (raise `max_tokens`)",
+    "content_filter": "the answer is incomplete: the provider's content filter cut it off",
 }
 
 

@@ -1,4 +1,4 @@
-"""`compozy db export | import | verify`: the rows of a database as a document, to be moved to another one."""
+"""`compozy db export | import | verify`: move database rows as a document."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from compozy.cli.bar import Bar
 from compozy.cli.db_upkeep import backup_command, check_command, prune_command, restore_command
 from compozy.cli.options import Format, FormatOption, ProjectOptions, on_project
 from compozy.cli.output import explain_output, print_json, print_line, print_note
+from compozy.plural import plural
 
 if TYPE_CHECKING:
     from compozy.transfer.document import Summary
@@ -50,18 +51,18 @@ def export_command(
         typer.Option("--workflow", metavar="ID", help="Only runs of this workflow; repeatable.", show_default=False),
     ] = None,
     move: Annotated[
-        bool, typer.Option("--move", help="Take unfinished runs out of this database; they go on after the import.")
+        bool, typer.Option("--move", help="Remove unfinished runs from this database; they continue after the import.")
     ] = False,
-    again: Annotated[bool, typer.Option("--again", help="With --move: write the latest move once more.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="With --move: write the latest move again.")] = False,
     move_id: Annotated[
-        str | None, typer.Option("--move-id", metavar="ID", help="With --again: write this move once more.")
+        str | None, typer.Option("--move-id", metavar="ID", help="With --again: write this move again.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     result: FormatOption = Format.text,
 ) -> None:
-    """Write runs, their journal and all else as one JSON document.
+    """Export runs and their journal as a JSON document.
 
-    Without --move it is a copy: unfinished runs arrive paused.
+    Without --move, the document is a copy: unfinished runs are imported as paused.
     """
     from compozy.cli.context import open_settings
     from compozy.upkeep.move import export_project
@@ -76,14 +77,14 @@ def export_command(
             output,
             wanted,
             moving,
-            tell_frozen=_tell_frozen,
+            on_frozen=_print_frozen,
             replace=force,
-            tell=lambda done, total: bar.draw(done, total, f"{done}/{total} rows"),
+            report=lambda done, total: bar.draw(done, total, f"{done}/{total} rows"),
         )
     if result is Format.json and output != _STREAM:
         print_json(_export_document(exported, output))
     elif not quiet:
-        _tell_exported(exported, output)
+        _print_exported(exported, output)
 
 
 @db_app.command("import")
@@ -91,15 +92,16 @@ def export_command(
 def import_command(
     options: ProjectOptions,
     file: Annotated[str, typer.Argument(metavar="FILE", help="Document of `compozy db export`; - is stdin.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be done, and change nothing.")] = False,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Take runs that are here in another state from the document.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes without making them.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace runs that exist here in another state.")] = False,
     take_back: Annotated[
-        bool, typer.Option("--take-back", help="Let the runs of a move out of this database go on here after all.")
+        bool, typer.Option("--take-back", help="Resume the runs of a move in this database instead.")
     ] = False,
 ) -> None:
-    """Store what a document holds; all of it or nothing. Runs that are here already are left as they are."""
+    """Import an exported document, all or nothing.
+
+    Existing runs are left unchanged.
+    """
     from compozy.cli.context import open_settings
     from compozy.transfer.load import ImportOptions
     from compozy.upkeep.move import import_file
@@ -109,14 +111,14 @@ def import_command(
     with Bar(quiet=options.quiet) as bar:
         total = 0
 
-        def tell(done: int) -> None:
+        def report(done: int) -> None:
             bar.draw(done, total, f"{done}/{total} rows")
 
-        def tell_total(summary: Summary) -> None:
+        def set_total(summary: Summary) -> None:
             nonlocal total
             total = sum(summary.counts.values())
 
-        summary, imported = import_file(project, file, wanted, tell_total=tell_total, tell=tell)
+        summary, imported = import_file(project, file, wanted, on_total=set_total, report=report)
     if options.as_json:
         print_json(_import_document(summary, imported, is_dry=dry_run))
     else:
@@ -128,7 +130,7 @@ def verify_command(
     file: Annotated[str, typer.Argument(metavar="FILE", help="Document of `compozy db export`; - is stdin.")],
     output: FormatOption = Format.text,
 ) -> None:
-    """Read a document to its end: is it whole, and as it was written?"""
+    """Check that an exported document is intact."""
     from compozy.upkeep.move import verify_file
 
     summary = verify_file(file)
@@ -137,7 +139,7 @@ def verify_command(
         return
     header = summary.header
     kind = "move" if header.is_move else "copy"
-    print_line(f"{'stdin' if file == _STREAM else file} is whole: a {kind} of the project {header.project!r}")
+    print_line(f"{'stdin' if file == _STREAM else file} is intact: a {kind} of the project {header.project!r}")
     print_line(f"From      {header.source}, exported {header.exported_at} by Compozy {header.compozy}")
     for name, value in header.filters.items():
         print_line(f"Only      {_filter_words(name, value)}")
@@ -152,9 +154,9 @@ def _move_options(*, is_move: bool, again: bool, move_id: str | None) -> MoveOpt
     from compozy.upkeep.move import MoveOptions
 
     if again and not is_move:
-        raise UsageError("--again belongs to --move")
+        raise UsageError("--again requires --move")
     if move_id is not None and not again:
-        raise UsageError("--move-id belongs to --again")
+        raise UsageError("--move-id requires --again")
     return MoveOptions(is_move=is_move, again=again, move_id=move_id)
 
 
@@ -166,11 +168,11 @@ def _filter_words(name: str, value: Any) -> str:
     return f"{name} {', '.join(map(str, value))}"
 
 
-def _tell_frozen(count: int) -> None:
+def _print_frozen(count: int) -> None:
     if count:
         print_note(
-            f"{_runs(count)} left this database and will go on where the document is imported. Should it get lost, "
-            "`compozy db export --move --again` writes it once more"
+            f"{_runs(count)} left this database and will continue where the document is imported. If the document "
+            "gets lost, `compozy db export --move --again` writes it again"
         )
 
 
@@ -180,8 +182,8 @@ def _export_document(exported: Exported, file: str) -> dict[str, Any]:
     return {"file": file, **counts, "move_id": exported.move_id}
 
 
-def _tell_exported(exported: Exported, output: str) -> None:
-    arrive = ", which arrive paused" if exported.move_id is None else ""
+def _print_exported(exported: Exported, output: str) -> None:
+    arrive = ", imported as paused" if exported.move_id is None else ""
     more = f" ({exported.unfinished} unfinished{arrive})" if exported.unfinished else ""
     to = "" if output == _STREAM else f" to {output}"
     move = "" if exported.move_id is None else f", move {exported.move_id}"
@@ -206,9 +208,9 @@ def _print_import(summary: Summary, imported: Imported, *, is_dry: bool) -> None
         for count, words in (
             (imported.new, "new"),
             (imported.replaced, "replaced"),
-            (imported.there, "here already"),
-            (imported.left, "here in another state and left alone"),
-            (imported.away, "moved on from here since, and not brought back"),
+            (imported.there, "already here"),
+            (imported.left, "here in another state and left unchanged"),
+            (imported.away, "moved away since, and not brought back"),
         )
         if count
     ]
@@ -217,15 +219,16 @@ def _print_import(summary: Summary, imported: Imported, *, is_dry: bool) -> None
     if details:
         print_line(f"  {', '.join(details)}")
     if imported.paused:
-        print_line(f"  {imported.paused} paused: `compozy workflow resume EXECUTION` lets one go on")
+        print_line(f"  {imported.paused} paused: `compozy workflow resume EXECUTION` resumes one")
     if imported.unfinished:
-        print_line(f"  {imported.unfinished} unfinished: they go on when a server or a worker starts")
+        print_line(f"  {imported.unfinished} unfinished: they continue when a server or worker starts")
     if imported.left:
-        print_note("note: --replace takes runs that are here in another state from the document")
+        print_note("note: --replace replaces runs that exist here in another state")
     if imported.documents:
         print_note(
-            f"note: {imported.documents} document(s) of knowledge bases are known now; their vectors are in the vector "
-            "store, not in the document. Where the store is another one: compozy knowledge ingest --reindex"
+            f"note: imported the records of {plural(imported.documents, 'document')} of knowledge bases; their "
+            "vectors are "
+            "in the vector store. If this project uses another store, run `compozy knowledge ingest --reindex`"
         )
     if is_dry:
         print_note("nothing was changed")

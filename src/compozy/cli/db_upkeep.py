@@ -18,9 +18,12 @@ _MIB = 1024 * 1024
 def backup_command(
     options: ProjectOptions,
     file: Annotated[str, typer.Argument(metavar="FILE", help="File to write.")],
-    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
-    """Copy the whole database to one file while others use it; the copy is read through before it counts."""
+    """Copy the database to one file while it is in use.
+
+    The copy is verified before the command succeeds.
+    """
     from compozy.cli.context import open_settings
     from compozy.upkeep.maintenance import back_up
 
@@ -35,10 +38,13 @@ def backup_command(
 @on_project(output=True)
 def restore_command(
     options: ProjectOptions,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="File of `compozy db backup`.")],
-    force: Annotated[bool, typer.Option("--force", help="Put it in the place of a database that has runs.")] = False,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Backup created by `compozy db backup`.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace a database that contains runs.")] = False,
 ) -> None:
-    """Put a backup in the place of the database. Runs that were unfinished then go on with the next start."""
+    """Replace the database with a backup.
+
+    Unfinished runs continue at the next start.
+    """
     from compozy.cli.context import open_settings
     from compozy.upkeep.maintenance import restore
 
@@ -52,7 +58,7 @@ def restore_command(
     word = "execution" if restored.runs == 1 else "executions"
     print_line(f"Restored {restored.runs} {word} from {file}")
     if restored.unfinished:
-        print_line(f"  {restored.unfinished} unfinished: they go on with the next start, from where they were")
+        print_line(f"  {restored.unfinished} unfinished: they continue at the next start")
     if restored.kept is not None:
         print_note(f"the former database is kept as {restored.kept}")
 
@@ -61,7 +67,10 @@ def restore_command(
 def check_command(
     options: ProjectOptions,
 ) -> int:
-    """Read the whole database: is it sound, and do its tables and its journal agree? Exit status 4 when not."""
+    """Check the database and its journal for errors.
+
+    Exits with status 4 if it finds any.
+    """
     from compozy.cli.context import open_settings
     from compozy.errors import DatabaseError
     from compozy.upkeep.maintenance import check
@@ -86,17 +95,18 @@ def prune_command(
     options: ProjectOptions,
     older_than: Annotated[
         str,
-        typer.Option(
-            "--older-than", metavar="WHEN", help="Runs that ended before this: an age, 30d, or a date, 2026-01-31."
-        ),
+        typer.Option("--older-than", metavar="WHEN", help="Age or date of the end, e.g. 30d or 2026-01-31."),
     ],
     moved: Annotated[
-        bool, typer.Option("--moved", help="Delete also runs that were moved to another database so long ago.")
+        bool, typer.Option("--moved", help="Also delete runs that were moved to another database.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell how many, and change nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before runs are deleted.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show how many, without deleting them.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete runs without asking.")] = False,
 ) -> None:
-    """Delete runs that ended long ago, with their tasks, signals and journal. Unfinished and moved ones stay."""
+    """Delete executions that ended long ago.
+
+    Their tasks, signals and journal are deleted too. Unfinished and moved executions are kept.
+    """
     from compozy.cli.context import open_settings
     from compozy.cli.given import read_moment_ms
     from compozy.clock import format_time
@@ -117,7 +127,7 @@ def prune_command(
             before_ms,
             moved=moved,
             dry_run=False,
-            tell=lambda done: bar.draw(done, count, f"{done}/{count} executions"),
+            report=lambda done: bar.draw(done, count, f"{done}/{count} executions"),
         )
     text = f"Deleted {deleted} execution{'' if deleted == 1 else 's'} from {location}"
     _print_pruned(options, text, location, before_ms, found=count, deleted=deleted)

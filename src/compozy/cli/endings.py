@@ -1,4 +1,4 @@
-"""What commands print of a run that did not end in success, and of one that is paused."""
+"""Messages about runs that failed, were canceled or are paused."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def print_failure(run: Document) -> None:
     how = ENDS.get(Status(run["status"]), run["status"])
     name: str = run["workflow_id"]
     is_ingestion = name.startswith(INGESTION)
-    what = f"taking documents into {name.removeprefix(INGESTION)!r}" if is_ingestion else f"workflow {name!r}"
+    what = f"ingestion into {name.removeprefix(INGESTION)!r}" if is_ingestion else f"workflow {name!r}"
     print_note(f"{paint('Error:', 'red')} {what} {how}{task}")
     if error.get("message"):
         place = f"{details['place']}: " if "place" in details else ""
@@ -39,12 +39,12 @@ def print_failure(run: Document) -> None:
     if details.get("hint"):
         print_note(f"  {details['hint']}")
     if run["status"] == Status.MOVED:
-        print_note("  it goes on in the database that it was imported into, or will be")
+        print_note("  it continues in the database into which it is imported")
     print_note(f"  execution {run['execution_id']}")
 
 
-def tell_paused(run: Document) -> bool:
-    """Tell how a paused run goes on, and return whether it is one."""
+def print_paused(run: Document) -> bool:
+    """Print how to resume a paused run, and return whether it is paused."""
     is_paused = Status(run["status"]) is Status.PAUSED
     if is_paused:
         print_note(f"execution {run['execution_id']} is paused: compozy workflow resume {run['execution_id']}")

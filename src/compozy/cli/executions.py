@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Sequence
 
 from compozy.app import COMMAND, App, open_app
-from compozy.cli.endings import tell_paused
+from compozy.cli.endings import print_paused
 from compozy.cli.progress import Progress
-from compozy.cli.results import Document, has_foreign_format, print_execution, print_listing, tell_foreign_format
+from compozy.cli.results import Document, has_foreign_format, print_execution, print_foreign_format, print_listing
 from compozy.database.database import Database
 from compozy.database.executions import find_execution_id, get_execution, list_executions
 from compozy.database.status import Status
@@ -34,7 +34,7 @@ def show_list(project: LoadedProject, *, limit: int, statuses: Sequence[Status],
 def list_runs(
     project: LoadedProject, *, limit: int, statuses: Sequence[Status] = (), id_prefix: str = ""
 ) -> list[Document]:
-    """Return the latest runs, the newest first; none while there is no database."""
+    """Return the latest runs, newest first; an empty list if the database does not exist."""
     database = open_reading(project)
     if database is None:
         return []
@@ -67,7 +67,7 @@ def _read(project: LoadedProject, execution_id: str) -> Document:
     database = open_reading(project)
     if database is None:
         raise NotFoundError(
-            f"no execution {execution_id!r}: there are no runs in {display_location(project)} yet",
+            f"no execution {execution_id!r}: {display_location(project)} has no runs yet",
             hint="run a workflow first: `compozy workflow run ID`",
         )
     try:
@@ -96,7 +96,7 @@ def _answered(run: Document) -> frozenset[str]:
 
 
 def _wait_for(project: LoadedProject, execution_id: str, report: Progress) -> Document:
-    """Wait for a run: while another process has it, look; once nobody has, go on with it here."""
+    """Wait for a run: poll it while another process executes it, and continue it here if none does."""
     while True:
         try:
             database = open_storage(project, wait_for_lock_s=0.0)
@@ -108,10 +108,10 @@ def _wait_for(project: LoadedProject, execution_id: str, report: Progress) -> Do
             finally:
                 close_storage(database)
         run = _read(project, execution_id)
-        if Status(run["status"]).is_final or tell_paused(run):
+        if Status(run["status"]).is_final or print_paused(run):
             return run
         if has_foreign_format(run):
-            tell_foreign_format(run)
+            print_foreign_format(run)
             return run
 
 
@@ -122,7 +122,7 @@ async def _finish_here(project: LoadedProject, database: Database, execution_id:
 
 
 async def until_it_rests(app: App, run_id: str) -> None:
-    """Wait until a run has ended, somebody paused it, or only another version can go on with it."""
+    """Wait until a run has ended, is paused, or can only be continued by another version."""
     while True:
         await app.runtime.wait(run_id)
         run = await app.database.read_async(lambda c: get_execution(c, run_id))

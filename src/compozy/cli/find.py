@@ -26,13 +26,13 @@ _GLANCE_S = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """What a command says about the server that it wants.
+    """The search for a server, as the options of a command describe it.
 
     Args:
         server: URL from `--server`; None looks for one.
         config: what `--config` says.
         overrides: settings from flags, see `project.load`.
-        quiet: tell nothing.
+        quiet: print nothing.
         files: the files of settings that the command has read.
         knows: asks a server for what it has to have to be asked without a project; None for nothing.
     """
@@ -109,7 +109,9 @@ def find_without_project(search: Search, *, cwd: Path, environ: Mapping[str, str
         try:
             project = client.project()
         except ServerError as error:
-            hint = "make a project with `compozy init`, name its file with `--config`, or a server with `--server`"
+            hint = (
+                "create a project with `compozy init`, or specify its file with `--config` or a server with `--server`"
+            )
             raise UsageError(f"no {CONFIG_NAME} in {cwd} and no server at {url}", hint=hint) from error
         try:
             if search.knows is not None:
@@ -138,7 +140,7 @@ def current_folder() -> Path:
     try:
         return Path.cwd()
     except OSError as error:
-        raise UsageError("the current folder is not there any more", hint="change to one that is") from error
+        raise UsageError("the current folder no longer exists", hint="change to an existing folder") from error
 
 
 def _read_address(search: Search, cwd: Path, environ: Mapping[str, str], *, required: bool) -> ProjectAddress | None:
@@ -151,14 +153,14 @@ def _read_address(search: Search, cwd: Path, environ: Mapping[str, str], *, requ
 def _named(search: Search, url: str, address: ProjectAddress | None, key: str | None) -> Found:
     if search.overrides:
         flags = " and ".join(flag for _, flag in search.overrides.values())
-        raise UsageError(f"a server has its own database: leave out {flags}, or do not name a server")
+        raise UsageError(f"a server has its own database: omit {flags} or the server")
     client = Client(url=url, api_key=key)
     with _closing_on_error(client):
         project = client.project()
         if address is not None and project["name"] != address.name:
             raise UsageError(
                 f"the server at {url} runs the project {project['name']!r}, and this is {address.name!r}",
-                hint="name that project's own server, or leave the server out",
+                hint="specify that project's server, or omit the server",
             )
     return Found(client=client, project=project, where=url)
 
@@ -197,7 +199,7 @@ def _configured(search: Search, address: ProjectAddress, key: str | None) -> Fou
 
 
 def _glance(url: str, address: ProjectAddress, key: str | None) -> Document | None:
-    """Return what a server says of its project. The key is not shown to whoever happens to listen there."""
+    """Return a server's description of its project, without sending the API key."""
 
     def ask(given: str | None) -> Document:
         with closing(Client(url=url, api_key=given, timeout_s=_GLANCE_S)) as client:

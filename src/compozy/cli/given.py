@@ -1,4 +1,4 @@
-"""What `workflow run` was given: the request itself, its JSON, its durations."""
+"""Arguments of `workflow run`: the request, its JSON, its durations."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LINES = (".jsonl", ".ndjson")
 
 @dataclass(frozen=True, kw_only=True)
 class RunRequest:
-    """What `workflow run` and `rerun` were asked for.
+    """Options of `workflow run` and `rerun`.
 
     Args:
         workflow_id: what to run; "" for the workflow of the run that is repeated.
@@ -47,9 +47,7 @@ class RunRequest:
 
 def name_known_run(error: NotFoundError, execution_id: str) -> NotFoundError:
     """Return the error of a workflow that is gone, with the way to a run of it that is there."""
-    hint = (
-        f"execution {execution_id!r} keeps its own copy: `compozy workflow get {execution_id} --wait` goes on with it"
-    )
+    hint = f"execution {execution_id!r} keeps its own copy: `compozy workflow get {execution_id} --wait` continues it"
     return NotFoundError(error.message, hint=hint)
 
 
@@ -101,7 +99,7 @@ def read_inputs(texts: Sequence[str] | None) -> Any:
 def _parse_lines(source: str, content: str) -> list[Any]:
     # Only what ends a line in JSON Lines: texts may hold the other characters that Python takes for one.
     numbered = enumerate(content.split("\n"), start=1)
-    hint = "in JSON Lines every line is a value of its own"
+    hint = "in JSON Lines, every line is a separate value"
     return [_parse(f"{source}:{number}", line, hint=hint) for number, line in numbered if line.strip()]
 
 
@@ -145,7 +143,7 @@ def read_moment_ms(flag: str, text: str) -> int:
         moment = moment.replace(tzinfo=UTC)
     moment_ms = int(moment.timestamp() * 1000)
     if moment_ms > now_ms():
-        raise UsageError(f"{flag}: {text} lies in the future")
+        raise UsageError(f"{flag}: {text} is in the future")
     return moment_ms
 
 

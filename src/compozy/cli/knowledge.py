@@ -1,4 +1,4 @@
-"""`compozy knowledge ...`: take documents in, ask them, look at them."""
+"""`compozy knowledge ...`: ingest, query and inspect documents."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from compozy.cli.options import ProjectOptions, on_project
+from compozy.cli.options import ProjectOptions, number, on_project
 
 if TYPE_CHECKING:
     from compozy.cli.knowledge_verbs import KnowledgeVerbs
 
-knowledge_app = typer.Typer(help="Take documents in, and ask them.", no_args_is_help=True)
+knowledge_app = typer.Typer(help="Ingest and query documents.", no_args_is_help=True)
 
 BaseOption = Annotated[
     str | None,
-    typer.Option("--kb", metavar="ID", help="Knowledge base; needed where there are several.", show_default=False),
+    typer.Option("--kb", metavar="ID", help="Knowledge base; required if there are several.", show_default=False),
 ]
 
 
@@ -32,14 +32,13 @@ def ingest_command(
         ),
     ] = None,
     kb: BaseOption = None,
-    reindex: Annotated[
-        bool, typer.Option("--reindex", help="Empty the store first, and take everything in anew.")
-    ] = False,
-    retry: Annotated[
-        bool, typer.Option("--retry", help="Also read documents again that failed before and did not change.")
-    ] = False,
+    reindex: Annotated[bool, typer.Option("--reindex", help="Empty the store and ingest everything again.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Also ingest unchanged documents that failed before.")] = False,
 ) -> int:
-    """Take documents in: new and changed ones, and forget those that are gone."""
+    """Ingest new and changed documents.
+
+    Removes documents that no longer exist.
+    """
     from compozy.cli.knowledge_results import print_ingestion
     from compozy.cli.knowledge_verbs import IngestWords
 
@@ -54,7 +53,7 @@ def retry_command(
     options: ProjectOptions,
     kb: BaseOption = None,
 ) -> int:
-    """Try again the documents that could not be read, wherever they are from."""
+    """Ingest failed documents again."""
     from compozy.cli.knowledge_results import print_ingestion
     from compozy.cli.knowledge_verbs import IngestWords
 
@@ -67,19 +66,19 @@ def retry_command(
 @on_project(server=True, output=True)
 def query_command(
     options: ProjectOptions,
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="What to look for.")],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="Question or words to search for.")],
     kb: BaseOption = None,
     top_k: Annotated[
-        int | None, typer.Option("--top-k", min=1, max=50, help="Most passages to show.", show_default=False)
+        int | None, number(1, 50, "--top-k", help="Largest number of passages.", show_default=False)
     ] = None,
     min_score: Annotated[
         float | None,
-        typer.Option("--min-score", min=-1, max=1, help="Least similarity of a passage.", show_default=False),
+        number(-1, 1, "--min-score", help="Lowest similarity of a passage.", show_default=False),
     ] = None,
     mode: Annotated[
         str | None,
         typer.Option(
-            "--mode", metavar="vector|text|hybrid", help="Search by meaning, by words, or both.", show_default=False
+            "--mode", metavar="vector|text|hybrid", help="Search by meaning, by words, or by both.", show_default=False
         ),
     ] = None,
     filters: Annotated[
@@ -87,7 +86,7 @@ def query_command(
     ] = None,
 ) -> None:
     """Show the passages that answer a question."""
-    from compozy.cli.knowledge_results import print_matches, read_filters, read_mode, tell_if_empty
+    from compozy.cli.knowledge_results import note_if_empty, print_matches, read_filters, read_mode
 
     given: dict[str, Any] = {"top_k": top_k, "min_score": min_score, "mode": read_mode(mode)}
     if filters:
@@ -97,7 +96,7 @@ def query_command(
     found = verbs.query(kb, text, asked)
     print_matches(found, as_json=options.as_json)
     if not found["matches"]:
-        tell_if_empty(verbs.get(found["knowledge_base_id"]))
+        note_if_empty(verbs.get(found["knowledge_base_id"]))
 
 
 @knowledge_app.command("list")
@@ -105,7 +104,7 @@ def query_command(
 def list_command(
     options: ProjectOptions,
 ) -> None:
-    """List the knowledge bases of the project."""
+    """List the project's knowledge bases."""
     from compozy.cli.knowledge_results import print_bases
 
     print_bases(_verbs(options).list(), as_json=options.as_json)
@@ -117,7 +116,7 @@ def get_command(
     options: ProjectOptions,
     kb: Annotated[str, typer.Argument(metavar="ID", help="Knowledge base to show.")],
 ) -> None:
-    """Show one knowledge base."""
+    """Show a knowledge base."""
     from compozy.cli.knowledge_results import print_base
 
     print_base(_verbs(options).get(kb), as_json=options.as_json)
@@ -128,10 +127,10 @@ def get_command(
 def status_command(
     options: ProjectOptions,
     kb: BaseOption = None,
-    failed: Annotated[bool, typer.Option("--failed", help="Only documents that could not be read.")] = False,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Documents to show.")] = 100,
+    failed: Annotated[bool, typer.Option("--failed", help="Only documents that failed.")] = False,
+    limit: Annotated[int, number(1, 1000, "--limit", help="Number of documents.")] = 100,
 ) -> None:
-    """Show the documents of a knowledge base, and what became of them."""
+    """Show the documents of a knowledge base."""
     from compozy.cli.knowledge_results import print_status
 
     verbs = _verbs(options)
@@ -147,10 +146,13 @@ def check_command(
         typer.Argument(metavar="ID", help="Knowledge base to check. Default: all.", show_default=False),
     ] = None,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Read changed documents again; delete unlisted ones.")
+        bool, typer.Option("--repair", help="Ingest changed documents again; delete unlisted ones.")
     ] = False,
 ) -> int:
-    """Compare the database with the vector store. Exits with status 1 if they disagree."""
+    """Compare the database with the vector store.
+
+    Exits with status 1 if they differ.
+    """
     from compozy.cli.knowledge_check import check_and_repair
 
     verbs = _verbs(options)
@@ -165,14 +167,17 @@ def delete_command(
     document: Annotated[
         str | None, typer.Option("--document", metavar="NAME", help="Only this document.", show_default=False)
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
 ) -> int:
-    """Delete what a knowledge base holds; the documents themselves stay."""
+    """Delete the contents of a knowledge base.
+
+    The source documents are kept.
+    """
     from compozy.cli.knowledge_results import print_deleted
     from compozy.cli.output import ask_first
 
     verbs = _verbs(options)
-    what = f"document {document!r} of knowledge base {kb!r}" if document else f"everything that {kb!r} holds"
+    what = f"document {document!r} of knowledge base {kb!r}" if document else f"all contents of knowledge base {kb!r}"
     if not yes:
         ask_first(f"Delete {what}?")
     print_deleted(verbs.delete(kb, document), as_json=options.as_json)
@@ -180,7 +185,7 @@ def delete_command(
 
 
 def _verbs(options: ProjectOptions) -> KnowledgeVerbs:
-    """Return who does the work: the server of the project if it runs, else this process."""
+    """Return the project's server if it runs, else this process."""
     from compozy.cli.find import look, search_for
 
     if (found := look(search_for(options))) is not None:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from compozy.app import COMMAND, knowledge_of, open_app
 from compozy.cli.executions import until_it_rests
 from compozy.cli.find import current_folder
-from compozy.cli.knowledge_results import IngestionBar, tell_canceling, tell_start
+from compozy.cli.knowledge_results import IngestionBar, print_canceling, print_start
 from compozy.cli.knowledge_verbs import Document, IngestWords
 from compozy.cli.output import print_note
 from compozy.database.database import Database
@@ -60,7 +60,7 @@ class KnowledgeHere:
             repair=words.repair,
         )
         self._with_database(lambda database: check_request(self._knowledge, database, request))
-        tell_start(words, self.get(base.id))
+        print_start(words, self.get(base.id))
         database = open_storage(
             self._project,
             wait_for_lock_s=_WAIT_FOR_LOCK_S,
@@ -124,7 +124,7 @@ class KnowledgeHere:
             except asyncio.CancelledError:
                 # Ctrl-C: the process ends, and nobody would continue the ingestion.
                 ended.cancel()
-                tell_canceling(words)
+                print_canceling(words)
                 await app.runtime.cancel(run_id, Status.CANCELED, RunCanceledError("canceled with Ctrl-C").to_json())
                 raise
             return execution_document(await database.read_async(lambda c: get_execution(c, run_id)))

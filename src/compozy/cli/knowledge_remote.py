@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from compozy.cli.find import Found, current_folder, has_project
-from compozy.cli.knowledge_results import IngestionBar, tell_canceling, tell_start
+from compozy.cli.knowledge_results import IngestionBar, print_canceling, print_start
 from compozy.cli.knowledge_verbs import Document, IngestWords
 from compozy.database.status import Status
 from compozy.errors import ConflictError, UsageError
@@ -38,7 +38,7 @@ class RemoteKnowledge:
             body: Document = {"path": self._path(words.path), "reindex": words.reindex, "retry": words.retry}
             run = self._client.post(_PATH, base["id"], "ingest", body=body)
         # Not before, for it may have been refused.
-        tell_start(words, base)
+        print_start(words, base)
         execution_id = run["execution_id"]
         try:
             with IngestionBar(quiet=words.quiet) as bar:
@@ -49,7 +49,7 @@ class RemoteKnowledge:
         except KeyboardInterrupt:
             # The connection may have been cut in the middle of an answer.
             self._client.close()
-            tell_canceling(words)
+            print_canceling(words)
             with suppress(ConflictError):
                 self._client.post("executions", "workflows", execution_id, "cancel", body={"reason": _CANCELED})
             raise

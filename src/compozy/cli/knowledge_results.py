@@ -1,4 +1,4 @@
-"""What `compozy knowledge` prints, and how it reads its options; nothing here loads the program behind it."""
+"""Output and option parsing of `compozy knowledge`, without loading the engine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from compozy.cli.bar import Bar
-from compozy.cli.endings import INTERRUPTED, print_failure, tell_paused
+from compozy.cli.endings import INTERRUPTED, print_failure, print_paused
 from compozy.cli.knowledge_verbs import Document, IngestWords
 from compozy.cli.output import paint, print_json, print_line, print_note, print_table
 from compozy.database.status import Status
@@ -46,13 +46,13 @@ def read_filters(given: list[str]) -> dict[str, str]:
     return filters
 
 
-def tell_start(words: IngestWords, base: Document) -> None:
+def print_start(words: IngestWords, base: Document) -> None:
     """Print what is about to be ingested, and with which embedder."""
     if not words.as_json:
         if words.repair:
             print_line(f"Repairing knowledge base {words.kb!r}...")
         elif words.failed_only:
-            print_line("Ingesting again what failed before...")
+            print_line("Ingesting failed documents again...")
         else:
             print_line(f"Ingesting documents from {words.path or 'the sources of the knowledge base'}...")
         sys.stdout.flush()
@@ -71,7 +71,7 @@ def print_ingestion(run: Document, *, as_json: bool) -> int:
     output: Document | None = run["output"]
     if as_json:
         print_json(run)
-    elif tell_paused(run):
+    elif print_paused(run):
         return 1
     elif output is None:
         print_failure(run)
@@ -98,11 +98,11 @@ def print_matches(found: Document, *, as_json: bool) -> None:
         print_line(f"   {text[:_EXCERPT]}{'...' if len(text) > _EXCERPT else ''}")
 
 
-def tell_if_empty(base: Document) -> None:
+def note_if_empty(base: Document) -> None:
     """Say of a knowledge base that gave nothing that there is nothing in it."""
     if not base["documents"]["ready"]:
         print_note(
-            f"note: knowledge base {base['id']!r} is empty; take documents in with `compozy knowledge ingest PATH`"
+            f"note: knowledge base {base['id']!r} is empty; ingest documents with `compozy knowledge ingest PATH`"
         )
 
 
@@ -161,7 +161,7 @@ def print_deleted(found: Document, *, as_json: bool) -> None:
     print_line(f"Deleted {count} document{'s' if count != 1 else ''} from {found['knowledge_base_id']!r}")
 
 
-def tell_canceling(words: IngestWords) -> None:
+def print_canceling(words: IngestWords) -> None:
     """Print what becomes of an ingestion after Ctrl-C."""
     if not words.quiet:
         print_note("\ncanceling the ingestion; ingested documents are kept")
@@ -172,7 +172,7 @@ class IngestionBar(Bar):
     """A bar that shows how far an ingestion is."""
 
     def show(self, progress: dict[str, int]) -> None:
-        """Draw the bar anew."""
+        """Redraw the bar."""
         words = f"{progress['done']}/{progress['total']} documents, {progress['chunks']} chunks"
         self.draw(progress["done"], progress["total"], words)
 

@@ -1,4 +1,4 @@
-"""What `compozy knowledge` asks of a server, or of this process: the same verbs, the same documents."""
+"""Commands of `compozy knowledge`, applied by a server or in this process with the same documents."""
 
 from __future__ import annotations
 

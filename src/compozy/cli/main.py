@@ -1,4 +1,4 @@
-"""The entry point: the tree of commands, and the one place that turns errors into words and exit codes."""
+"""The entry point: the command tree, and the conversion of errors to messages and exit codes."""
 
 from __future__ import annotations
 
@@ -92,15 +92,13 @@ app.command("version")(version_command)
 def common_options(
     context: typer.Context,
     config: ConfigOption = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only results and errors.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only results and errors.")] = False,
     log_level: Annotated[
         LogLevel | None,
-        typer.Option(
-            "--log-level", help="Least severe log line shown, instead of runtime.log_level.", show_default=False
-        ),
+        typer.Option("--log-level", help="Lowest log level shown, instead of runtime.log_level.", show_default=False),
     ] = None,
-    log_format: Annotated[LogFormat, typer.Option("--log-format", help="How log lines are written.")] = LogFormat.text,
-    no_color: Annotated[bool, typer.Option("--no-color", help="No colors; NO_COLOR does the same.")] = False,
+    log_format: Annotated[LogFormat, typer.Option("--log-format", help="Format of log lines.")] = LogFormat.text,
+    no_color: Annotated[bool, typer.Option("--no-color", help="Print without colors, as NO_COLOR does.")] = False,
     version: Annotated[  # noqa: ARG001 - acted upon before any command is looked for
         bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
     ] = False,
@@ -134,7 +132,7 @@ def run(arguments: list[str]) -> int:
         if error.reason is None:
             # The reader, `head` say, has what it wanted.
             return 0
-        hint = "what was done is stored all the same: `compozy workflow list` and `get` show it"
+        hint = "the run is stored: `compozy workflow list` and `get` show it"
         print_error(UsageError(f"cannot write the result to stdout: {error.reason}", hint=hint), as_json=False)
         return UsageError.exit_status
     return status
@@ -164,7 +162,7 @@ def _run(arguments: list[str]) -> int:
     except OutputError:
         raise
     except Exception as error:  # noqa: BLE001 - the outermost edge: no traceback reaches a user
-        print_error(_defect(error), as_json=as_json)
+        print_error(_internal_error(error), as_json=as_json)
         return InternalError.exit_status
     return outcome if isinstance(outcome, int) else 0
 
@@ -208,7 +206,7 @@ def _wants_json(arguments: list[str]) -> bool:
     return any(flag in {"--format", "-f"} and value == "json" for flag, value in pairs)
 
 
-def _defect(error: Exception) -> InternalError:
+def _internal_error(error: Exception) -> InternalError:
     if os.environ.get("COMPOZY_DEBUG"):
         import traceback
 
@@ -220,6 +218,6 @@ def _defect(error: Exception) -> InternalError:
     if trace is not None:
         place = f" at {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
     return InternalError(
-        f"Compozy broke: {type(error).__name__}: {error}{place}",
-        hint="this is a defect; please report it. COMPOZY_DEBUG=1 shows where it happened",
+        f"Internal error: {type(error).__name__}: {error}{place}",
+        hint="this is a bug in Compozy; please report it. COMPOZY_DEBUG=1 shows the traceback",
     )

@@ -8,8 +8,9 @@ import typer
 
 from compozy.cli.options import ProjectOptions, on_project
 from compozy.cli.output import ask_first, print_json, print_line, print_note
+from compozy.plural import plural
 
-migrate_app = typer.Typer(help="Bring the database's tables up to date, or back.", no_args_is_help=True)
+migrate_app = typer.Typer(help="Update or roll back the database schema.", no_args_is_help=True)
 
 
 @migrate_app.command("up")
@@ -17,7 +18,10 @@ migrate_app = typer.Typer(help="Bring the database's tables up to date, or back.
 def up_command(
     options: ProjectOptions,
 ) -> None:
-    """Apply the migrations that are missing; every start does so too, unless database.auto_migrate is off."""
+    """Apply pending migrations.
+
+    Every start applies them too, unless database.auto_migrate is off.
+    """
     from compozy.cli.context import open_settings
     from compozy.storage import migrate_storage_up
 
@@ -39,21 +43,26 @@ def down_command(
     target: Annotated[
         str | None,
         typer.Option(
-            "--to", metavar="REVISION", help="Revision to go back to; default is one step.", show_default=False
+            "--to", metavar="REVISION", help="Revision to roll back to. Default: the one before.", show_default=False
         ),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before rows are deleted.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete rows without asking.")] = False,
 ) -> None:
-    """Undo the last migration. What this deletes is told, and asked about."""
+    """Roll back the last migration.
+
+    Asks before deleting data.
+    """
     from compozy.cli.context import open_settings
     from compozy.database.migrate import Loss
     from compozy.storage import migrate_storage_down
 
     def confirm(loss: Loss) -> None:
         for table, count in loss.rows.items():
-            print_note(f"deletes {count} row(s) of {table}")
+            print_note(f"deletes {plural(count, 'row')} of {table}")
         if loss.journal_rows:
-            print_note(f"deletes the journal with {loss.journal_rows} row(s): unfinished runs cannot go on afterwards")
+            print_note(
+                f"deletes the journal ({plural(loss.journal_rows, 'row')}): unfinished runs cannot continue afterwards"
+            )
         if loss.total and not yes:
             ask_first("Delete them?")
 
@@ -62,7 +71,9 @@ def down_command(
     if options.as_json:
         print_json({"database": location, "driver": project.database.driver, "current": target_revision})
         return
-    print_line(f"{location} is at {target_revision}" if target_revision else f"{location} has nothing to undo")
+    print_line(
+        f"{location} is at {target_revision}" if target_revision else f"{location} has no migration to roll back"
+    )
 
 
 @migrate_app.command("status")
@@ -70,7 +81,7 @@ def down_command(
 def status_command(
     options: ProjectOptions,
 ) -> None:
-    """Show where the database stands."""
+    """Show the current and the pending migrations."""
     from compozy.cli.context import open_settings
     from compozy.storage import read_storage_status
 

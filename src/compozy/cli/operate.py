@@ -1,4 +1,4 @@
-"""The verbs on runs without a server: stored in the database, for whoever executes the run to see."""
+"""Commands on runs without a server: requests stored in the database, which the process that executes the run reads."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def do_here(project: LoadedProject, verb: AnyVerb) -> Document:
     with open_control(project) as database:
         if database is None:
             raise NotFoundError(
-                f"no execution {verb.execution_id!r}: there are no runs in {display_location(project)} yet",
+                f"no execution {verb.execution_id!r}: {display_location(project)} has no runs yet",
                 hint="run a workflow first: `compozy workflow run ID`",
             )
         return asyncio.run(_find_and_do(database, verb))

@@ -18,15 +18,30 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 
+def number(low: float, high: float, *names: str, help: str, show_default: bool = True) -> Any:  # noqa: A002 - as Typer names it
+    """Declare an option whose value is a number from `low` to `high`.
+
+    Typer's own limits are shown as `<int range>` and `1<=x<=1000`.
+    """
+
+    def check(value: float | None) -> float | None:
+        if value is not None and not low <= value <= high:
+            raise typer.BadParameter(f"expected a number from {low:g} to {high:g}, got {value:g}")
+        return value
+
+    text = f"{help[:-1]} ({low:g} to {high:g})."
+    return typer.Option(*names, metavar="NUMBER", help=text, show_default=show_default, callback=check)
+
+
 class Format(StrEnum):
-    """How a result is written to stdout."""
+    """Format of a result on stdout."""
 
     text = "text"
     json = "json"
 
 
 class LogLevel(StrEnum):
-    """Least severe log line that is shown."""
+    """Lowest log level that is shown."""
 
     debug = "debug"
     info = "info"
@@ -35,14 +50,14 @@ class LogLevel(StrEnum):
 
 
 class LogFormat(StrEnum):
-    """How log lines are written to stderr."""
+    """Format of log lines on stderr."""
 
     text = "text"
     json = "json"
 
 
 class Driver(StrEnum):
-    """Kind of database."""
+    """Database driver."""
 
     postgres = "postgres"
     sqlite = "sqlite"
@@ -54,7 +69,7 @@ ConfigOption = Annotated[
         "--config",
         "-c",
         metavar="PATH",
-        help="Project file, or its folder; also COMPOZY_CONFIG_FILE. Default: compozy.yaml here or above.",
+        help="Project file or its folder; also COMPOZY_CONFIG_FILE. Default: compozy.yaml here or above.",
         show_default=False,
     ),
 ]
@@ -72,15 +87,13 @@ ServerOption = Annotated[
     typer.Option(
         "--server",
         metavar="URL",
-        help="Server to ask, also COMPOZY_BASE_URL. Default: the project's, if it runs.",
+        help="Server URL; also COMPOZY_BASE_URL. Default: the project's server, if it runs.",
         show_default=False,
     ),
 ]
 WaitForLockOption = Annotated[
     str,
-    typer.Option(
-        "--wait-for-lock", metavar="TIME", help="How long to wait for another process on the same SQLite file."
-    ),
+    typer.Option("--wait-for-lock", metavar="TIME", help="Time to wait for another process on the same SQLite file."),
 ]
 InputOption = Annotated[
     list[str] | None,
@@ -92,12 +105,12 @@ InputOption = Annotated[
         show_default=False,
     ),
 ]
-FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How the result is written to stdout.")]
+FormatOption = Annotated[Format, typer.Option("--format", "-f", help="Format of the result on stdout.")]
 
 
 @dataclass(kw_only=True)
 class Globals:
-    """The options that stand before the command."""
+    """The options that precede the command."""
 
     config: Path | None = None
     quiet: bool = False
@@ -107,7 +120,7 @@ class Globals:
 
 
 def globals_of(context: typer.Context) -> Globals:
-    """Return the options that stand before the command."""
+    """Return the options that precede the command."""
     return context.ensure_object(Globals)
 
 

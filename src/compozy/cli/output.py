@@ -1,4 +1,4 @@
-"""What the commands print: results to stdout, everything else to stderr."""
+"""Output of commands: results to stdout, everything else to stderr."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CONTROL = re.compile(r"(?!\x1b\[\d{1,2}m)[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class OutputError(Exception):
-    """The result cannot be written to stdout: the disk is full, or, with `reason` None, nobody reads on."""
+    """The result cannot be written to stdout. `reason` is None if the reader closed the pipe."""
 
     def __init__(self, reason: str | None) -> None:
         super().__init__(reason)
@@ -28,7 +28,7 @@ class OutputError(Exception):
 
 
 def open_streams() -> None:
-    """Open what the caller closed, lest a file of ours become a standard stream, and let every character pass."""
+    """Open closed standard streams, so that no other file takes their place, and accept every character."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         stream = getattr(sys, name)
         if stream is None:
@@ -75,7 +75,7 @@ def flush_output() -> None:
 
 @contextmanager
 def explain_output() -> Generator[None, None, None]:
-    """Tell failures of writing to stdout from all others.
+    """Convert errors of writing to stdout to `OutputError`.
 
     Raises:
         OutputError: it cannot be written.
@@ -107,7 +107,7 @@ def json_text(document: Any, *, indent: int | None = None) -> str:
 
 
 def print_note(text: str) -> None:
-    """Tell something that is not the result."""
+    """Print a note that is not part of the result."""
     write_note(f"{_visible(text)}\n")
 
 
@@ -118,7 +118,7 @@ def print_warnings(warnings: Iterable[str]) -> None:
 
 
 def _visible(text: str) -> str:
-    """Return `text` with every control character spelled out but the ends of lines and the styles of `paint`.
+    """Return `text` with control characters escaped, except line ends and the styles of `paint`.
 
     What models, documents and files say is shown to people, and must not move their cursor or talk to their terminal.
     """
@@ -167,7 +167,7 @@ def ask_first(question: str) -> None:
         UsageError: the answer is not yes.
     """
     if not ask(question):
-        raise UsageError("nothing was changed", hint="answer y, or pass --yes")
+        raise UsageError("nothing was changed", hint="answer y or pass --yes")
 
 
 def print_error(error: CompozyError, *, as_json: bool) -> None:
@@ -214,7 +214,7 @@ def _error_document(error: CompozyError) -> dict[str, Any]:
 
 
 def fault_document(fault: Any) -> dict[str, Any]:
-    """Return a fault as JSON: `{"file", "line", "col", "code", "message", "hint"}`."""
+    """Return a diagnostic as JSON: `{"file", "line", "col", "code", "message", "hint"}`."""
     place = fault.location
     return {
         "file": place.file,

@@ -1,4 +1,4 @@
-"""What a person sees on a terminal while a run goes on: a line per task, with time and tokens."""
+"""Progress of a run on a terminal: a line per task, with time and tokens."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """Prints the tasks of one run to stderr as they end; notices are printed even where there is no terminal.
+    """Prints the tasks of one run to stderr as they end; notices are printed even if stderr is not a terminal.
 
     Args:
         execution_id: the run whose tasks are shown; those of other runs, resumed beside it, are not.
@@ -57,13 +57,13 @@ class Progress:
             mark = paint("✓", "green") if status is Status.SUCCESS else paint("✗", "red")
             write_note(f"  {mark} {path}  {paint(details, 'dim')}\n")
         if not self._quiet:
-            self._tell_fallbacks(usages)
+            self._print_fallbacks(usages)
             warn_of_cut_off(path, usages)
 
     def _shows(self, execution_id: str) -> bool:
         return self._is_terminal and not self._quiet and execution_id == self._execution_id
 
-    def _tell_fallbacks(self, usages: Sequence[dict[str, Any]]) -> None:
+    def _print_fallbacks(self, usages: Sequence[dict[str, Any]]) -> None:
         for usage in usages:
             if usage.get("fell_back_from") and usage["fell_back_from"] not in self._said:
                 self._said.add(usage["fell_back_from"])

@@ -13,11 +13,11 @@ from compozy import __version__
 from compozy.cli.options import ConfigOption, Format, FormatOption, globals_of
 from compozy.cli.output import print_json, print_line, print_note
 
-project_app = typer.Typer(help="Change the files of the project.", no_args_is_help=True)
+project_app = typer.Typer(help="Change project files.", no_args_is_help=True)
 
 
 class SchemaKind(StrEnum):
-    """Which file a schema describes."""
+    """File type that a schema describes."""
 
     project = "project"
     workflow = "workflow"
@@ -38,17 +38,17 @@ class Shell(StrEnum):
 
 
 def init_command(
-    folder: Annotated[Path, typer.Argument(help="Folder of the new project; made when it is not there.")] = Path(),
+    folder: Annotated[Path, typer.Argument(help="Folder of the new project; created if it does not exist.")] = Path(),
     name: Annotated[
         str | None,
         typer.Option(
-            "--name", "-n", metavar="NAME", help="Name of the project. Default: that of its folder.", show_default=False
+            "--name", "-n", metavar="NAME", help="Name of the project. Default: the folder name.", show_default=False
         ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
     output: FormatOption = Format.text,
 ) -> None:
-    """Create a small project, or refresh the JSON Schemas of an existing one."""
+    """Create a project or refresh its JSON Schemas."""
     from compozy.cli.find import current_folder
     from compozy.project.scaffold import refresh_schemas, scaffold
 
@@ -80,9 +80,9 @@ def upgrade_command(
     output: FormatOption = Format.text,
     config: ConfigOption = None,
 ) -> None:
-    """Rewrite a project of the 2025 edition in today's spelling.
+    """Rewrite a 2025 project in the current syntax.
 
-    Prints the changes as a diff; comments stay.
+    Prints the changes as a diff. Comments are kept.
     """
     from compozy.cli.find import current_folder
     from compozy.project.upgrade import plan_upgrade, write_upgrade
@@ -115,9 +115,9 @@ def upgrade_command(
 
 
 def schema_command(
-    kind: Annotated[SchemaKind, typer.Argument(help="Which kind of file.")] = SchemaKind.project,
+    kind: Annotated[SchemaKind, typer.Argument(help="File type.")] = SchemaKind.project,
 ) -> None:
-    """Print the JSON Schema of a kind of file."""
+    """Print the JSON Schema of a file type."""
     if kind is SchemaKind.export:
         from compozy.transfer.schema import export_schema
 
@@ -134,10 +134,10 @@ def schema_command(
     print_json(editor_schemas()[name])
 
 
-def completion_command(shell: Annotated[Shell, typer.Argument(help="Shell to complete commands in.")]) -> None:
-    """Print a script that completes commands.
+def completion_command(shell: Annotated[Shell, typer.Argument(help="Shell that the script is for.")]) -> None:
+    """Print a shell completion script.
 
-    For the running shell: `source <(compozy completion bash)`.
+    To load it in the current shell: `source <(compozy completion bash)`.
     """
     from typer._completion_shared import get_completion_script  # pyright: ignore[reportPrivateImportUsage]
 

@@ -1,4 +1,4 @@
-"""`compozy workflow ...` through a server: the same words, the same exit status, nothing loaded but this.
+"""`compozy workflow ...` through a server, with the same output and exit status as without one.
 
 The id of a run is chosen here, so that asking again after a lost answer cannot begin a second one.
 """
@@ -22,11 +22,11 @@ from compozy.cli.remote_ids import read_execution
 from compozy.cli.results import (
     has_foreign_format,
     is_waiting,
+    print_detached,
     print_execution,
+    print_foreign_format,
     print_listing,
     print_result,
-    tell_detached,
-    tell_foreign_format,
 )
 from compozy.client import Client, Document
 from compozy.clock import monotonic_s
@@ -50,7 +50,7 @@ def run_remotely(found: Found, request: RunRequest) -> int:
     if found.project.get("files_changed") and not request.quiet:
         print_note(
             f"note: the project's files changed since the server at {found.client.url} read them; "
-            "start it anew to run what they say now"
+            "restart it to use the changes"
         )
     if request.repeats is not None:
         request = replace(request, repeats=read_execution(found.client, request.repeats)["execution_id"])
@@ -79,7 +79,7 @@ def show_remote_execution(
     if wait and not Status(run["status"]).is_final:
         run = _Watch(found.client, run["execution_id"], quiet=quiet).until_ended()
         if has_foreign_format(run):
-            tell_foreign_format(run)
+            print_foreign_format(run)
     requests: list[Document] | None = None
     if verbose:
         requests = found.client.get("executions", "workflows", run["execution_id"], "requests")["requests"]
@@ -109,11 +109,11 @@ class _RemoteRun:
                 # The connection may have been cut in the middle of an answer.
                 self._client.close()
                 if self._waits():
-                    tell_detached(self._id, f"waiting on {self._client.url}")
+                    print_detached(self._id, f"waiting on {self._client.url}")
                     return INTERRUPTED
                 run = self._cancel()
             except _TerminatedError:
-                print_note(f"stopped; execution {self._id} goes on on the server at {self._client.url}")
+                print_note(f"Detached. Execution {self._id} is still running on {self._client.url}.")
                 return _TERMINATED
         return print_result(run, as_json=self._request.as_json)
 
@@ -168,7 +168,7 @@ class _RemoteRun:
 
     def _cancel(self) -> Document:
         if not self._request.quiet:
-            print_note("\ncanceling the run ... (Ctrl-C again leaves at once)")
+            print_note("\ncanceling the run ... (press Ctrl-C again to exit immediately)")
         path = ("executions", "workflows", self._id)
         try:
             return self._client.post(*path, "cancel", body={"reason": "canceled with Ctrl-C"})
@@ -210,7 +210,7 @@ class _Watch:
                 return self._client.get("executions", "workflows", self._id)
             except (ServerError, StoppingError) as error:
                 if monotonic_s() >= deadline:
-                    message = f"{error.message}; execution {self._id} goes on when the server is back"
+                    message = f"{error.message}; execution {self._id} continues when the server is available again"
                     raise ServerError(message, hint=error.hint) from error
                 if not told:
                     print_note(f"waiting: {error.message}")

@@ -1,4 +1,4 @@
-"""What `workflow get` prints of a run beside its tasks: its model requests, and its result."""
+"""Output of `workflow get --verbose`: the model requests and result of a run."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _print_call(call: Document) -> None:
     arguments = call["arguments"] if isinstance(call["arguments"], str) else json_text(call["arguments"] or {})
     print_line(f"  call of {call['tool']} with {_cut(arguments)}")
     if call["outcome"] is None:
-        print_line("    refused before it began")
+        print_line("    refused before it started")
         return
     result = call["result"] if isinstance(call["result"], str) else json_text(call["result"])
     print_line(f"    {call['outcome']} after {call['duration_ms']} ms: {_cut(result)}")

@@ -1,4 +1,4 @@
-"""What commands print of workflows and runs: the documents of `workflow/documents.py`, from here or from a server.
+"""Output of workflows and runs: the documents of `workflow/documents.py`, from here or from a server.
 
 Nothing here loads the database or the models, so that a command that asks a server starts at once.
 """
@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from compozy.cli.cutoff import warn_of_cut_off
-from compozy.cli.endings import ENDS, INGESTION, INTERRUPTED, Document, print_failure, tell_paused
+from compozy.cli.endings import ENDS, INGESTION, INTERRUPTED, Document, print_failure, print_paused
 from compozy.cli.output import json_text, print_json, print_line, print_note, print_table
 from compozy.cli.request_results import print_readable, print_requests
 from compozy.config.timespan import format_duration
@@ -32,7 +32,7 @@ def print_result(run: Document, *, as_json: bool) -> int:
     status = Status(run["status"])
     if as_json:
         print_json(run)
-    elif tell_paused(run):
+    elif print_paused(run):
         return 1
     elif status is Status.SUCCESS:
         _print_output(run)
@@ -107,15 +107,15 @@ def print_listing(workflows: Sequence[Document], runs: Sequence[Document], *, wh
         headings.append("NOTE")
     print_table(headings, [row[: len(headings)] for row in rows])
     for run in runs:
-        tell_foreign_format(run)
+        print_foreign_format(run)
 
 
-def tell_foreign_format(run: Document) -> None:
-    """Tell of an open run that this version cannot go on with."""
+def print_foreign_format(run: Document) -> None:
+    """Print a note about an open run that this version cannot continue."""
     if has_foreign_format(run):
         print_note(
-            f"note: execution {run['execution_id']} was begun with journal format {run['journal_format']}; this "
-            f"Compozy goes on with format {JOURNAL_FORMAT} only. Finish it with the version that began it."
+            f"note: execution {run['execution_id']} was started with journal format {run['journal_format']}; this "
+            f"Compozy only continues format {JOURNAL_FORMAT}. Finish it with the version that started it."
         )
 
 
@@ -125,7 +125,7 @@ def is_waiting(run: Document) -> bool:
     return is_open and any(task["waits_for"] and not task["signal_arrived"] for task in run["tasks"])
 
 
-def tell_detached(execution_id: str, where: str) -> None:
+def print_detached(execution_id: str, where: str) -> None:
     """Print that a run continues without this command, and how to return to it or end it."""
     print_note(f"Detached. Execution {execution_id} is {where}.")
     print_note(f"  compozy workflow get {execution_id} --wait   wait for its result")
@@ -133,7 +133,7 @@ def tell_detached(execution_id: str, where: str) -> None:
 
 
 def has_foreign_format(run: Document) -> bool:
-    """Return whether a run is open and was begun by a version whose journal this one cannot read."""
+    """Return whether a run is open and was started by a version whose journal this one cannot read."""
     return not Status(run["status"]).is_final and run["journal_format"] != JOURNAL_FORMAT
 
 
@@ -145,23 +145,23 @@ def _print_execution(run: Document, status: Status, requests: Sequence[Document]
     print_line(f"Time      {_time(run)}")
     if run["origin"]:
         print_line(f"From      {run['origin']['database']}, exported {run['origin']['exported_at']}")
-    tell_foreign_format(run)
+    print_foreign_format(run)
     print_line()
     print_table(
         ("TASK", "STATUS", "ATTEMPTS", "TIME", "TOKENS", "MODEL"), list(_tree_rows(_shown_tasks(run), None, ""))
     )
     print_line()
     for task in run["tasks"]:
-        _tell_wait(run, task)
+        _print_wait(run, task)
         warn_of_cut_off(task["path"], task["usage"])
     if requests is not None:
         print_requests(requests)
     if run["requested"] is not None:
-        print_line(f"Asked to be {run['requested']}")
+        print_line(f"Requested: {run['requested']}")
     if status is Status.SUCCESS:
         print_readable("Result", run["output"])
     elif status is Status.MOVED:
-        print_line("Moved to another database, where it goes on")
+        print_line("Moved to another database, where it continues")
     elif status.is_final:
         print_failure(run)
 
@@ -212,8 +212,8 @@ def _task_row(task: Document, indent: str) -> tuple[str, ...]:
     )
 
 
-def _tell_wait(run: Document, task: Document) -> None:
-    """Tell how a task that waits is answered."""
+def _print_wait(run: Document, task: Document) -> None:
+    """Print how to answer a waiting task."""
     if task["waits_for"] is None or Status(run["status"]).is_final:
         return
     run_id: str = run["execution_id"]
@@ -227,14 +227,14 @@ def _tell_wait(run: Document, task: Document) -> None:
     else:
         print_line(f"{task['path']} waits: compozy workflow signal {run_id} {task['waits_for']}")
     for refused in asked.get("refused", ()):
-        _tell_refused(refused)
+        _print_refused(refused)
 
 
-def _tell_refused(refused: Document) -> None:
-    """Tell of a signal that did not fit the form of the task that took it."""
+def _print_refused(refused: Document) -> None:
+    """Print a signal that did not match the form of the task that consumed it."""
     sender = "" if refused["sent_by"] is None else f" of execution {refused['sent_by']}"
     problems = "; ".join(f"{found['path'] or 'payload'}: {found['message']}" for found in refused["problems"])
-    print_line(f"  a signal{sender} at {refused['received_at_utc']} did not fit it and was dropped: {problems}")
+    print_line(f"  a signal{sender} at {refused['received_at_utc']} did not match it and was dropped: {problems}")
 
 
 def _time(row: Document) -> str:

@@ -14,7 +14,7 @@ from compozy.cli.executions import until_it_rests
 from compozy.cli.given import RunRequest, name_known_run
 from compozy.cli.output import print_note, print_warnings
 from compozy.cli.progress import Progress
-from compozy.cli.results import is_waiting, print_result, tell_detached
+from compozy.cli.results import is_waiting, print_detached, print_result
 from compozy.database.database import Database
 from compozy.database.executions import (
     Execution,
@@ -27,6 +27,7 @@ from compozy.database.executions import (
 from compozy.database.status import Status
 from compozy.errors import NotFoundError, RunCanceledError
 from compozy.knowledge.run import check_request, is_ingestion, request_of, start_again
+from compozy.plural import plural
 from compozy.project.definition import snapshot
 from compozy.project.loaded import LoadedProject, LoadedWorkflow
 from compozy.storage import close_storage, open_reading, open_storage
@@ -130,23 +131,23 @@ class _Runner:
         self._listen_for_signals()
         progress = Progress(run_id, quiet=self._request.quiet)
         async with open_app(self._project, self._database, role=COMMAND, report=progress) as app:
-            self._tell_at_start(app, new)
+            self._print_start_notes(app, new)
             created = await self._start(app, new)
             if not created:
                 await self._join(app, new)
             received = await self._wait(app, run_id)
             if received == signal.SIGTERM:
-                print_note(f"stopped; {_how_to_go_on(run_id)}")
+                print_note(f"Stopped; {_how_to_continue(run_id)}")
                 return _TERMINATED
             if received is not None:
                 if await self._waits():
-                    tell_detached(run_id, "still waiting, and resumes with the next process")
+                    print_detached(run_id, "still waiting, and resumes with the next process")
                     return INTERRUPTED
                 if not self._request.quiet:
-                    print_note("\ncanceling the run ... (Ctrl-C again leaves at once)")
+                    print_note("\ncanceling the run ... (press Ctrl-C again to exit immediately)")
                 await app.runtime.cancel(run_id, Status.CANCELED, _canceled().to_json())
             run = await self._database.read_async(lambda c: get_execution(c, run_id))
-            self._tell_others_left(app, run_id)
+            self._print_unfinished_note(app, run_id)
             return self._print(run)
 
     async def _waits(self) -> bool:
@@ -159,7 +160,7 @@ class _Runner:
         return await start_again(app.runtime, self._database, new)
 
     async def _join(self, app: App, new: NewExecution) -> None:
-        """The id is known: show that run, and go on with it when nobody does."""
+        """The ID exists: show that run, and continue it if no process executes it."""
         known = await self._database.read_async(lambda c: get_execution(c, new.workflow_exec_id))
         check_same_run(known, new, has_input=self._request.given is not None)
         await app.runtime.adopt(new.workflow_exec_id)
@@ -190,26 +191,30 @@ class _Runner:
         """See that the process ends even if it cannot do so in order: another program may hold the file for hours."""
 
         def leave() -> None:
-            print_note(f"the database does not answer; {_how_to_go_on(self._run_id)}")
+            print_note(f"the database does not answer; {_how_to_continue(self._run_id)}")
             os._exit(status)
 
         timer = threading.Timer(_GRACE_S, leave)
         timer.daemon = True
         timer.start()
 
-    def _tell_at_start(self, app: App, new: NewExecution) -> None:
+    def _print_start_notes(self, app: App, new: NewExecution) -> None:
         if self._request.quiet:
             return
         print_warnings(input_warnings(new))
         if warning := concurrency_warning(self._project):
             print_warnings([warning])
         if app.left_unfinished:
-            print_note(f"note: going on with {app.left_unfinished} unfinished run(s) of a process that ended early")
+            print_note(
+                f"note: continuing {plural(app.left_unfinished, 'unfinished run')} of a process that ended early"
+            )
 
-    def _tell_others_left(self, app: App, run_id: str) -> None:
+    def _print_unfinished_note(self, app: App, run_id: str) -> None:
         others = app.runtime.in_hand() - {run_id}
         if others and not self._request.quiet:
-            print_note(f"note: {len(others)} other run(s) are not finished; `compozy workflow get ID --wait` ends them")
+            print_note(
+                f"note: {plural(len(others), 'other run')} unfinished; `compozy workflow get ID --wait` continues them"
+            )
 
     def _print(self, run: Execution) -> int:
         with self._database.read() as connection:
@@ -217,8 +222,8 @@ class _Runner:
         return print_result(document, as_json=self._request.as_json)
 
 
-def _how_to_go_on(run_id: str) -> str:
-    return f"execution {run_id} goes on with the next `compozy workflow run` or `get --wait`"
+def _how_to_continue(run_id: str) -> str:
+    return f"execution {run_id} continues with the next `compozy workflow run` or `get --wait`"
 
 
 def _canceled() -> RunCanceledError:

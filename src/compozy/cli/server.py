@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from compozy.cli.options import ConfigOption, Format, FormatOption, ProjectOptions, ServerOption, on_project
+from compozy.cli.options import ConfigOption, Format, FormatOption, ProjectOptions, ServerOption, number, on_project
 from compozy.cli.output import print_json, print_line, print_note
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ HostOption = Annotated[
 ]
 PortOption = Annotated[
     int | None,
-    typer.Option("--port", min=0, max=65535, help="Port, instead of server.port; 0: any free one.", show_default=False),
+    number(0, 65535, "--port", help="Port, instead of server.port; 0 selects a free one.", show_default=False),
 ]
 
 
@@ -31,13 +31,13 @@ def start_command(
     host: HostOption = None,
     port: PortOption = None,
     until_stdin_ends: Annotated[
-        bool, typer.Option("--until-stdin-ends", help="Stop when stdin ends, as when the program that writes it does.")
+        bool, typer.Option("--until-stdin-ends", help="Stop when stdin closes, e.g. because the parent ended.")
     ] = False,
     allow_invalid: Annotated[
         bool, typer.Option("--allow-invalid", help="Start without the workflows that have errors.")
     ] = False,
 ) -> int:
-    """Serve the project over HTTP, and execute its runs."""
+    """Serve the project over HTTP and execute its runs."""
     from compozy.cli.context import open_project, open_valid_workflows
     from compozy.server.serve import serve
 
@@ -50,7 +50,7 @@ def start_command(
 def worker_command(
     options: ProjectOptions,
 ) -> int:
-    """Execute runs without answering requests."""
+    """Execute runs without an HTTP interface."""
     from compozy.cli.context import open_settings
     from compozy.server.worker import work
 
@@ -64,7 +64,7 @@ def health_command(
     output: FormatOption = Format.text,
     config: ConfigOption = None,
 ) -> None:
-    """Ask the project's server whether it is ready."""
+    """Check whether the project's server is ready."""
     from compozy.cli.find import look, search_for
     from compozy.errors import ServerError
 

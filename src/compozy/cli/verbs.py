@@ -1,6 +1,7 @@
-"""What `workflow cancel`, `pause`, `resume`, `signal` and `approve` ask for, and what they say of the answer.
+"""Requests and output of `workflow cancel`, `pause`, `resume`, `signal` and `approve`.
 
-Nothing here loads the database, so that a command that asks a server begins at once; `operate.py` does the same here.
+Nothing here loads the database, so that commands that use a server start quickly; `operate.py` applies them in this
+process.
 """
 
 from __future__ import annotations
@@ -16,20 +17,20 @@ from compozy.database.status import Status
 
 @dataclass(frozen=True)
 class Verb(ABC):
-    """One thing to be done to one execution."""
+    """A command on one execution."""
 
     execution_id: str
     path: ClassVar[str]
 
     def ask(self, client: Client) -> Document:
-        """Have a server do it, and return its answer."""
+        """Send the command to a server and return its answer."""
         return client.post("executions", "workflows", self.execution_id, self.path, body=self.body())
 
     def body(self) -> Document:
-        """Return what a server is sent."""
+        """Return the request body."""
         return {}
 
-    def tell(self, answer: Document, *, as_json: bool) -> int:
+    def show(self, answer: Document, *, as_json: bool) -> int:
         """Print the answer and return the exit status."""
         if as_json:
             print_json(answer)
@@ -38,18 +39,18 @@ class Verb(ABC):
 
     @abstractmethod
     def say(self, answer: Document) -> int:
-        """Print the answer in words and return the exit status."""
+        """Print the answer as text and return the exit status."""
 
 
 @dataclass(frozen=True)
 class Cancel(Verb):
-    """End it before it is done."""
+    """Cancel an execution."""
 
     path = "cancel"
     reason: str = "canceled"
 
     def body(self) -> Document:
-        """Return what a server is sent."""
+        """Return the request body."""
         return {"reason": self.reason}
 
     def say(self, answer: Document) -> int:
@@ -58,26 +59,27 @@ class Cancel(Verb):
 
 
 class Pause(Verb):
-    """Halt it."""
+    """Pause an execution."""
 
     path = "pause"
 
     def say(self, answer: Document) -> int:
-        """Print whether it halts."""
+        """Print whether it is paused."""
         return _say_state(answer, Status.PAUSED, "paused")
 
 
 class Resume(Verb):
-    """Let it go on."""
+    """Resume an execution."""
 
     path = "resume"
 
     def say(self, answer: Document) -> int:
-        """Print that it goes on, and with whom."""
+        """Print that it is resumed, and how to execute it if no process does."""
         print_line(f"Execution {answer['execution_id']} resumed")
         if answer.get("nobody_executes"):
             print_note(
-                "note: no process executes runs of this project; it goes on with `compozy start`, `compozy worker` or "
+                "note: no process executes runs of this project; it continues with `compozy start`, `compozy "
+                "worker` or "
                 f"`compozy workflow get {answer['execution_id']} --wait`"
             )
         return 0
@@ -85,7 +87,7 @@ class Resume(Verb):
 
 @dataclass(frozen=True)
 class SendSignal(Verb):
-    """Send it a signal."""
+    """Send a signal to an execution."""
 
     path = "signals"
     name: str = ""
@@ -93,26 +95,26 @@ class SendSignal(Verb):
     signal_id: str | None = None
 
     def body(self) -> Document:
-        """Return what a server is sent."""
+        """Return the request body."""
         return {"name": self.name, "payload": self.payload, "id": self.signal_id}
 
     def say(self, answer: Document) -> int:
         """Print that it was sent."""
-        again = "" if answer["is_new"] else ", as it was before"
+        again = "" if answer["is_new"] else ", as before"
         print_line(f"Signal {answer['name']!r} sent to execution {answer['execution_id']}{again}")
         return 0
 
 
 @dataclass(frozen=True)
 class Approve(Verb):
-    """Answer its form."""
+    """Answer the form of a waiting task."""
 
     path = "approve"
     given: Any = None
     task: str | None = None
 
     def body(self) -> Document:
-        """Return what a server is sent."""
+        """Return the request body."""
         return {"input": self.given, "task": self.task}
 
     def say(self, answer: Document) -> int:
@@ -125,13 +127,16 @@ AnyVerb = Cancel | Pause | Resume | SendSignal | Approve
 
 
 def _say_state(answer: Document, wanted: Status, word: str) -> int:
-    """Print whether an execution is in the state that was asked for; one that is not yet will be."""
+    """Print whether an execution has reached the requested state or will reach it."""
     status = Status(answer["status"])
     if status is wanted:
         print_line(f"Execution {answer['execution_id']} {word}")
         return 0
     if answer.get("requested") == wanted.value:
-        print_line(f"Execution {answer['execution_id']} will be {word} as soon as its process sees it; it is {status}")
+        print_line(
+            f"Execution {answer['execution_id']} will be {word} as soon as its process reads the request; it is "
+            f"{status}"
+        )
         return 0
     print_note(f"execution {answer['execution_id']} is not {word}: it ended as {status}")
     return 1

@@ -1,4 +1,4 @@
-"""`compozy workflow ...`: run workflows, list them, look at their executions."""
+"""`compozy workflow ...`: run and list workflows, inspect executions."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from compozy.cli.options import (
     ProjectOptions,
     ServerOption,
     WaitForLockOption,
+    number,
     on_project,
 )
 from compozy.errors import DatabaseOwnedError, ServerError
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from compozy.cli.given import RunRequest
 
 WorkflowArgument = Annotated[
-    str, typer.Argument(metavar="ID", help="Workflow to run, or its file.", autocompletion=complete_workflows)
+    str, typer.Argument(metavar="ID", help="Workflow ID or workflow file.", autocompletion=complete_workflows)
 ]
 TimeoutOption = Annotated[
     str | None,
@@ -34,11 +35,11 @@ TimeoutOption = Annotated[
 ExecutionArgument = Annotated[
     str,
     typer.Argument(
-        metavar="EXECUTION", help="Execution ID, or its first characters.", autocompletion=complete_executions
+        metavar="EXECUTION", help="Execution ID or its first characters.", autocompletion=complete_executions
     ),
 ]
 
-workflow_app = typer.Typer(help="Run workflows and look at their executions.", no_args_is_help=True)
+workflow_app = typer.Typer(help="Run workflows and inspect their executions.", no_args_is_help=True)
 
 DEFAULT_WAIT_FOR_LOCK = "30s"
 
@@ -52,16 +53,19 @@ def run_command(
     execution_id: Annotated[
         str | None,
         typer.Option(
-            "--id", metavar="ID", help="Id of the execution; asking again with it never runs twice.", show_default=False
+            "--id",
+            metavar="ID",
+            help="Execution ID; a repeated request with it does not run again.",
+            show_default=False,
         ),
     ] = None,
     timeout: TimeoutOption = None,
     detach: Annotated[
-        bool, typer.Option("--detach", "-d", help="Return when a server has accepted the run; do not wait.")
+        bool, typer.Option("--detach", "-d", help="Return as soon as a server has accepted the run.")
     ] = False,
     wait_for_lock: WaitForLockOption = DEFAULT_WAIT_FOR_LOCK,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would run, with its prompts; ask no model, store nothing.")
+        bool, typer.Option("--dry-run", help="Show tasks and prompts without calling models or storing anything.")
     ] = False,
 ) -> int:
     """Run a workflow to its end and print its result."""
@@ -92,7 +96,7 @@ def run_command(
 
 
 def run_somewhere(options: ProjectOptions, search: Search, request: RunRequest) -> int:
-    """Have the project's server execute a run, or do it here."""
+    """Execute a run on the project's server, or in this process."""
     from compozy.cli.find import look
     from compozy.cli.remote import run_remotely
 
@@ -107,7 +111,7 @@ def run_somewhere(options: ProjectOptions, search: Search, request: RunRequest) 
     try:
         return run_workflow(open_valid_workflows(options, workflow_id=request.workflow_id), request)
     except DatabaseOwnedError as error:
-        # A server of this project was started in between: it has the file, and takes the run.
+        # A server of this project started in between and owns the file: send the run to it.
         if (found := look(search)) is None:
             raise error from None
         return run_remotely(found, request)
@@ -117,7 +121,7 @@ def run_somewhere(options: ProjectOptions, search: Search, request: RunRequest) 
 @on_project(server=True, output=True)
 def list_command(
     options: ProjectOptions,
-    limit: Annotated[int, typer.Option("--limit", "--last", min=1, max=1000, help="Latest executions to show.")] = 20,
+    limit: Annotated[int, number(1, 1000, "--limit", "--last", help="Number of latest executions.")] = 20,
     status: Annotated[
         list[str] | None,
         typer.Option(
@@ -125,7 +129,7 @@ def list_command(
         ),
     ] = None,
 ) -> None:
-    """List the project's workflows and their latest executions."""
+    """List workflows and their latest executions."""
     from compozy.cli.find import look, search_for
     from compozy.cli.given import read_statuses
     from compozy.cli.remote import show_remote_list
@@ -153,8 +157,8 @@ def graph_command(
     ] = GraphFormat.text,
     config: ConfigOption = None,
 ) -> None:
-    """Draw a workflow: its tasks, and what follows what."""
-    # The files say it all; a server is asked when it is named, or when there are none.
+    """Draw a workflow's tasks and transitions."""
+    # The files are enough; a server is only asked if it is named, or if no files exist.
     options = ProjectOptions(context=context, server=server, config=config)
     if server or not _has_files(options.config_file):
         from compozy.cli.find import look, search_for
@@ -181,12 +185,14 @@ def _has_files(config: Path | None) -> bool:
 def get_command(
     options: ProjectOptions,
     execution_id: ExecutionArgument,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended, going on with it if need be.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for its end; continue it if no process executes it.")
+    ] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Show the prompt and answer of each model request.")
     ] = False,
 ) -> int:
-    """Show one execution and its tasks."""
+    """Show an execution and its tasks."""
     from compozy.cli.find import look, search_for
     from compozy.cli.remote import show_remote_execution
     from compozy.cli.remote_ids import read_execution

@@ -27,7 +27,7 @@ from compozy.errors import (
     UsageError,
 )
 from compozy.jsoninput import MAX_BYTES, parse_json
-from compozy.server.problems import defect, problem
+from compozy.server.problems import internal_error, problem
 
 _log = structlog.get_logger(__name__)
 
@@ -79,7 +79,7 @@ class Guard:
         except Exception as error:  # noqa: BLE001 - the edge: no traceback reaches a client
             _log.exception("a request broke", path=scope["path"])
             if not started:
-                await problem(defect(error))(scope, receive, send)
+                await problem(internal_error(error))(scope, receive, send)
 
 
 def check_request(path: str, headers: Headers, settings: GuardSettings) -> None:

@@ -15,7 +15,12 @@ from compozy.server import health, knowledge, routes
 from compozy.server.access import AccessLog
 from compozy.server.guard import Guard, GuardSettings
 from compozy.server.models import Problem
-from compozy.server.problems import answer_compozy_error, answer_defect, answer_http_error, answer_invalid_request
+from compozy.server.problems import (
+    answer_compozy_error,
+    answer_http_error,
+    answer_internal_error,
+    answer_invalid_request,
+)
 from compozy.server.service import Service
 
 
@@ -51,7 +56,7 @@ def make_http(service: Service, guard: GuardSettings) -> ASGIApp:
             CompozyError: answer_compozy_error,
             HTTPException: answer_http_error,
             RequestValidationError: answer_invalid_request,
-            Exception: answer_defect,
+            Exception: answer_internal_error,
         },
     )
     api.state.service = service

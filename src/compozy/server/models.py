@@ -185,7 +185,7 @@ class ToolCallInfo(BaseModel):
     tool: str
     arguments: Any = Field(description="What the model called it with.")
     outcome: str | None = Field(
-        description="`ok`, `failed`, `unknown` or `denied`; null if the call was refused before it began."
+        description="`ok`, `failed`, `unknown` or `denied`; null if the call was refused before it started."
     )
     result: Any = Field(description="What the model got.")
     duration_ms: int | None

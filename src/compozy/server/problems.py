@@ -100,11 +100,11 @@ async def answer_invalid_request(_: Request, error: Exception) -> Response:
     return problem(UsageError(lines, details={"problems": faults}), status=HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
-async def answer_defect(_: Request, error: Exception) -> Response:
+async def answer_internal_error(_: Request, error: Exception) -> Response:
     """Answer what nobody foresaw; it is raised on, to be logged."""
-    return problem(defect(error))
+    return problem(internal_error(error))
 
 
-def defect(error: Exception) -> InternalError:
-    """Return what is told of a defect: its kind, and nothing that may be a secret."""
-    return InternalError(f"Compozy broke: {type(error).__name__}", hint="the server's log has more")
+def internal_error(error: Exception) -> InternalError:
+    """Return an internal error with the exception type only, since its message may contain a secret."""
+    return InternalError(f"Internal error: {type(error).__name__}", hint="the server's log has more")

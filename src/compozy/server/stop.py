@@ -15,6 +15,7 @@ import structlog
 from compozy.app import App, concurrency_warning
 from compozy.database.database import Database
 from compozy.database.tasks import TaskEnd
+from compozy.plural import plural
 
 _log = structlog.get_logger(__name__)
 
@@ -112,7 +113,7 @@ def tell_at_start(app: App, console: Console) -> None:
     if warning := concurrency_warning(app.project):
         console.note(f"warning: {warning}")
     if app.left_unfinished:
-        console.note(f"note: going on with {app.left_unfinished} unfinished run(s) of a process that ended early")
+        console.note(f"note: continuing {plural(app.left_unfinished, 'unfinished run')} of a process that ended early")
 
 
 async def drain(app: App, console: Console) -> None:

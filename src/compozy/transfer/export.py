@@ -115,7 +115,7 @@ def export_rows(
     wanted: RunFilter,
     *,
     move_id: str | None,
-    tell: Callable[[int, int], None] | None = None,
+    report: Callable[[int, int], None] | None = None,
 ) -> Exported:
     """Write a snapshot of the rows of `database`; other processes may continue to write.
 
@@ -124,7 +124,7 @@ def export_rows(
         out: the file to write to.
         wanted: the runs to export.
         move_id: the move whose frozen runs continue where the document is imported; None makes a copy.
-        tell: called from time to time with the number of rows written, and their total.
+        report: called from time to time with the number of rows written, and their total.
 
     Raises:
         DatabaseError: the database failed.
@@ -132,7 +132,7 @@ def export_rows(
     """
     with database.snapshot() as connection:
         writer = _Writer(database, connection, wanted, move_id)
-        total = writer.count_rows() if tell is not None else 0
+        total = writer.count_rows() if report is not None else 0
         writing = write_document(out, writer.header, writer.sections())
         done = 0
         while True:
@@ -141,8 +141,8 @@ def export_rows(
             except StopIteration as end:
                 return Exported(counts=end.value, unfinished=writer.unfinished, move_id=move_id)
             done += 1
-            if tell is not None and done % _AT_ONCE == 0:
-                tell(done, total)
+            if report is not None and done % _AT_ONCE == 0:
+                report(done, total)
 
 
 class _Writer:

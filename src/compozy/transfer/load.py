@@ -74,7 +74,7 @@ def import_rows(
     header: Header,
     options: ImportOptions,
     *,
-    tell: Callable[[int], None] | None = None,
+    report: Callable[[int], None] | None = None,
 ) -> Imported:
     """Store the rows of a document whose header has been read.
 
@@ -83,7 +83,7 @@ def import_rows(
         source: the rest of the document.
         header: its first line.
         options: how to import existing runs.
-        tell: called from time to time with the number of rows read.
+        report: called from time to time with the number of rows read.
 
     Raises:
         ExportFileError: the document cannot be read. Nothing was changed.
@@ -94,7 +94,7 @@ def import_rows(
     with database.write() as connection:
         database.driver.allow_pauses(connection)
         refuse_while_used(database, connection)
-        _Import(database, connection, header, options, imported).store(source, tell)
+        _Import(database, connection, header, options, imported).store(source, report)
         if options.dry_run:
             connection.rollback()
     return imported
@@ -167,7 +167,7 @@ class _Import:
         self._has_passed = False
         self._conflicts: list[str] = []
 
-    def store(self, source: IO[bytes], tell: Callable[[int], None] | None) -> None:
+    def store(self, source: IO[bytes], report: Callable[[int], None] | None) -> None:
         check_header(self._header, self._database, self._connection, take_back=self._options.take_back)
         self._connection.exec_driver_sql(f"CREATE TEMPORARY TABLE {_PASSED.name} (run_id TEXT PRIMARY KEY)")
         done = 0
@@ -180,8 +180,8 @@ class _Import:
                 if len(batch) == _AT_ONCE:
                     self._store(section, batch)
                     batch.clear()
-                    if tell is not None:
-                        tell(done)
+                    if report is not None:
+                        report(done)
             self._store(section, batch)
             if section.table is runs:
                 self._refuse_conflicts()

@@ -25,7 +25,7 @@ def count_old(database: Database, before_ms: int, *, moved: bool = False) -> int
 
 
 def prune_runs(
-    database: Database, before_ms: int, *, moved: bool = False, tell: Callable[[int], None] | None = None
+    database: Database, before_ms: int, *, moved: bool = False, report: Callable[[int], None] | None = None
 ) -> int:
     """Delete the runs that ended before a time and return their number; other processes may continue to write.
 
@@ -36,7 +36,7 @@ def prune_runs(
         before_ms: milliseconds since 1970 UTC.
         moved: whether to delete runs that were moved to another database too. From them a lost document can be written
                 again, and they keep an old document from being imported here.
-        tell: called from time to time with the number of deleted runs.
+        report: called from time to time with the number of deleted runs.
 
     Raises:
         DatabaseError: the database failed.
@@ -51,8 +51,8 @@ def prune_runs(
             has = has_journal(database, connection)
             delete_runs(connection, [part for part in list_sections(database) if has or not part.in_journal], ids)
         deleted += len(ids)
-        if tell is not None:
-            tell(deleted)
+        if report is not None:
+            report(deleted)
 
 
 def _is_old(before_ms: int, moved: bool) -> tuple[sa.ColumnElement[bool], ...]:

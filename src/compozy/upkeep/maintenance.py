@@ -98,7 +98,7 @@ def prune(
     *,
     moved: bool,
     dry_run: bool,
-    tell: Callable[[int], None] | None = None,
+    report: Callable[[int], None] | None = None,
 ) -> tuple[str, int]:
     """Delete the runs that ended before a time, with `moved` also moved runs; return the location and their number.
 
@@ -110,7 +110,7 @@ def prune(
             return readable.location, count_old(readable, before_ms, moved=moved)
     database = open_database(project.database, location=display_location(project))
     try:
-        return database.location, prune_runs(database, before_ms, moved=moved, tell=tell)
+        return database.location, prune_runs(database, before_ms, moved=moved, report=report)
     finally:
         close_storage(database)
 

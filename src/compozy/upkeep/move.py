@@ -36,9 +36,9 @@ def export_project(
     wanted: RunFilter,
     moving: MoveOptions,
     *,
-    tell_frozen: Callable[[int], None],
+    on_frozen: Callable[[int], None],
     replace: bool = False,
-    tell: Callable[[int, int], None] | None = None,
+    report: Callable[[int, int], None] | None = None,
 ) -> Exported:
     """Export the rows of the project's database to a file, or to stdout if `target` is `-`.
 
@@ -47,9 +47,9 @@ def export_project(
         target: the file to write. It appears when it is complete.
         wanted: the runs to export.
         moving: whether unfinished runs leave this database.
-        tell_frozen: called with the number of runs that have left this database, before the first is written.
+        on_frozen: called with the number of runs that have left this database, before the first is written.
         replace: whether an existing file may be replaced.
-        tell: called with the number of rows written, and their total.
+        report: called with the number of rows written, and their total.
 
     Raises:
         DatabaseError: the database cannot be used.
@@ -59,7 +59,7 @@ def export_project(
     with writing(target, replace=replace) as out:
         if not moving.is_move:
             with reading(project) as database:
-                return export_rows(database, out, wanted, move_id=None, tell=tell)
+                return export_rows(database, out, wanted, move_id=None, report=report)
         with reading(project):
             pass
         database = open_storage(project, wait_for_lock_s=0.0)
@@ -68,8 +68,8 @@ def export_project(
                 move_id = find_move(database, moving.move_id)
             else:
                 move_id, count = freeze_runs(database, wanted)
-                tell_frozen(count)
-            return export_rows(database, out, wanted, move_id=move_id, tell=tell)
+                on_frozen(count)
+            return export_rows(database, out, wanted, move_id=move_id, report=report)
         finally:
             close_storage(database)
 
@@ -79,8 +79,8 @@ def import_file(
     source: str,
     options: ImportOptions,
     *,
-    tell_total: Callable[[Summary], None],
-    tell: Callable[[int], None] | None = None,
+    on_total: Callable[[Summary], None],
+    report: Callable[[int], None] | None = None,
 ) -> tuple[Summary, Imported]:
     """Import the rows of a document into the project's database, after verifying the whole document.
 
@@ -88,8 +88,8 @@ def import_file(
         project: the project whose database to import into; it is created if it does not exist.
         source: a file, or `-` for stdin.
         options: how to import existing runs.
-        tell_total: called with the document's totals before the first row is stored.
-        tell: called with the number of rows stored.
+        on_total: called with the document's totals before the first row is stored.
+        report: called with the number of rows stored.
 
     Raises:
         ExportFileError: the document cannot be read. Nothing was changed.
@@ -99,7 +99,7 @@ def import_file(
     """
     with document(source) as file:
         summary = verify_document(file)
-        tell_total(summary)
+        on_total(summary)
         file.seek(0)
         header = read_header(file)
         # Checked before a database is created for it.
@@ -110,7 +110,7 @@ def import_file(
                 hint="name a file with --db-path",
             )
         with _target(project, header, dry_run=options.dry_run) as database:
-            return summary, import_rows(database, file, header, options, tell=tell)
+            return summary, import_rows(database, file, header, options, report=report)
 
 
 def verify_file(source: str) -> Summary:

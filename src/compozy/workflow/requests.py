@@ -69,7 +69,7 @@ def _document(path: str, number: int, task: TaskState | None, outcome: dict[str,
 
 
 def _calls(outcome: dict[str, Any], path: str, request: int, results: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the calls of an answer; one without an `outcome` was refused before it began, or is not recorded yet."""
+    """Yield the calls of an answer; one without an `outcome` was refused before it started, or is not recorded yet."""
     value: dict[str, Any] = outcome.get("value") or {}
     response: dict[str, Any] = value.get("response") or {}
     parts: list[dict[str, Any]] = response.get("parts") or []

@@ -71,7 +71,7 @@ the project's folder, an agent can read and change workflows and tools.
   `.git` and the files of the database are closed, whatever name leads to them.
 - **Approvals**: writing, deleting and running wait for a person unless the tool has `approve: never`; see [Approve
   calls](/docs/agents/tools#approve-calls).
-- **Commands**: there is no shell. A command gets `PATH`, the language and the time zone, and the variables in `env`
+- **Commands** run without a shell. A command gets `PATH`, the language and the time zone, and the variables in `env`
   of the tool; no other variables. Arguments that could name a file outside of the folder, a link or a closed file are
   refused. At the time limit, the command and everything that it started are killed; a command also ends if Compozy
   is killed.

@@ -10,7 +10,7 @@ from compozy.errors import CompozyError
 from tests.generated.pages.markdown import code, front, prose
 
 _HEAD = """
-Every error has a code that does not change, and a message that says what is wrong, where it is, and what to do.
+Every error has a stable code and a message that names the problem, its location and a solution.
 
 - A **command** prints the message and the hint to stderr and exits with a status. With `--format json` it prints
   `{"error": {"code": ..., "message": ..., "details": ...}}` to stdout instead; the hint is `details.hint`.
@@ -93,7 +93,7 @@ _RELATED: dict[str, tuple[tuple[str, str], ...]] = {
     "document": (("documents", "/docs/knowledge-bases/overview#documents"),),
     "embedder": (("embedders", "/docs/knowledge-bases/overview#embedders"),),
     "vector_store": (("vector databases", "/docs/knowledge-bases/vector-databases"),),
-    "internal": (("troubleshooting", "/docs/troubleshooting/workflows#compozy-broke"),),
+    "internal": (("troubleshooting", "/docs/troubleshooting/workflows#internal-error"),),
 }
 """Code -> related pages: `(link text, address)`."""
 

@@ -154,7 +154,7 @@ def test_only_results_are_replaced(cli: RunCli, tmp_path: Path) -> None:
     before = (tmp_path / "compozy.yaml").read_text()
     done = cli("bench", *SMALL, "-o", "compozy.yaml")
     assert done.status == 2
-    assert "there is a file 'compozy.yaml' that is no result of a measurement" in done.err
+    assert "'compozy.yaml' exists and is not a benchmark result" in done.err
     assert (tmp_path / "compozy.yaml").read_text() == before
 
 

@@ -229,7 +229,7 @@ def test_an_execution_that_is_not_there(cli: RunCli, project: Path) -> None:
     none_yet = cli("workflow", "get", "x")
     assert (none_yet.status, none_yet.out) == (2, "")
     assert none_yet.err == snapshot("""\
-Error: no execution 'x': there are no runs in ./data/compozy.db yet
+Error: no execution 'x': ./data/compozy.db has no runs yet
   run a workflow first: `compozy workflow run ID`
 """)
     assert not (project / "data").exists()
@@ -439,7 +439,7 @@ def test_the_id_of_a_run_whose_workflow_is_gone(cli: RunCli, project: Path) -> N
     assert (known.status, known.out) == (2, "")
     assert known.err == snapshot("""\
 Error: no workflow 'two' in project 'demo'
-  execution 'mine' keeps its own copy: `compozy workflow get mine --wait` goes on with it
+  execution 'mine' keeps its own copy: `compozy workflow get mine --wait` continues it
 """)
     assert "this project has" in cli("workflow", "run", "two", "--id", "other").err
     assert cli("workflow", "get", "mine", "--wait").status == 0
@@ -643,11 +643,11 @@ def test_a_run_of_another_journal_format_is_listed_as_such(cli: RunCli, project:
     listed = cli("workflow", "list")
     assert (listed.status, "journal format 99\n" in listed.out) == (0, True)
     assert listed.err == (
-        "note: execution it was begun with journal format 99; this Compozy goes on with format 1 only. "
-        "Finish it with the version that began it.\n"
+        "note: execution it was started with journal format 99; this Compozy only continues format 1. "
+        "Finish it with the version that started it.\n"
     )
     waited = cli("workflow", "get", "it", "--wait")
-    assert (waited.err.count("Finish it with the version that began it"), states(project)) == (2, [("RUNNING", None)])
+    assert (waited.err.count("Finish it with the version that started it"), states(project)) == (2, [("RUNNING", None)])
 
 
 def test_concurrency_is_a_setting(cli: RunCli, tmp_path: Path) -> None:

@@ -32,33 +32,33 @@ Usage: compozy [OPTIONS] COMMAND [ARGS]...
   AI workflows written in YAML, every step durable in one database.
 
 Options:
-  -c, --config PATH               Project file, or its folder; also
+  -c, --config PATH               Project file or its folder; also
                                   COMPOZY_CONFIG_FILE. Default: compozy.yaml
                                   here or above.
-  -q, --quiet                     Only results and errors.
+  -q, --quiet                     Print only results and errors.
   --log-level <debug|info|warn|error>
-                                  Least severe log line shown, instead of
+                                  Lowest log level shown, instead of
                                   runtime.log_level.
-  --log-format <text|json>        How log lines are written.  [default: text]
-  --no-color                      No colors; NO_COLOR does the same.
+  --log-format <text|json>        Format of log lines.  [default: text]
+  --no-color                      Print without colors, as NO_COLOR does.
   --version                       Print the version and exit.
   -h, --help                      Show this message and exit.
 
 Commands:
-  start       Serve the project over HTTP, and execute its runs.
-  worker      Execute runs without answering requests.
-  health      Ask the project's server whether it is ready.
-  bench       Measure the database: runs at once, then ever more of them.
-  init        Create a small project, or refresh the JSON Schemas of an...
-  schema      Print the JSON Schema of a kind of file.
-  completion  Print a script that completes commands.
+  start       Serve the project over HTTP and execute its runs.
+  worker      Execute runs without an HTTP interface.
+  health      Check whether the project's server is ready.
+  bench       Measure the database under increasing load.
+  init        Create a project or refresh its JSON Schemas.
+  schema      Print the JSON Schema of a file type.
+  completion  Print a shell completion script.
   version     Print the version.
-  workflow    Run workflows and look at their executions.
-  knowledge   Take documents in, and ask them.
-  migrate     Bring the database's tables up to date, or back.
+  workflow    Run workflows and inspect their executions.
+  knowledge   Ingest and query documents.
+  migrate     Update or roll back the database schema.
   db          Move, back up, check and prune the database.
-  config      Check the project's files and show its settings.
-  project     Change the files of the project.
+  config      Validate project files and show settings.
+  project     Change project files.
 
   Docs: https://github.com/compozy/compozy/tree/main/docs/content/docs
 """)
@@ -72,25 +72,25 @@ Usage: compozy workflow run [OPTIONS] {ID}
   Run a workflow to its end and print its result.
 
 Arguments:
-  ID <str>  Workflow to run, or its file.  [required]
+  ID <str>  Workflow ID or workflow file.  [required]
 
 Options:
   -i, --input INPUT              Input: a JSON object, @FILE, - for stdin, or
                                  repeated NAME=TEXT and NAME:=JSON.
-  --id ID                        Id of the execution; asking again with it
-                                 never runs twice.
+  --id ID                        Execution ID; a repeated request with it does
+                                 not run again.
   --timeout TIME                 End the run after this time, e.g. 90s.
-  -d, --detach                   Return when a server has accepted the run; do
-                                 not wait.
-  --wait-for-lock TIME           How long to wait for another process on the
-                                 same SQLite file.  [default: 30s]
-  --dry-run                      Show what would run, with its prompts; ask no
-                                 model, store nothing.
-  --server URL                   Server to ask, also COMPOZY_BASE_URL.
-                                 Default: the project's, if it runs.
-  -f, --format <text|json>       How the result is written to stdout.
-                                 [default: text]
-  -c, --config PATH              Project file, or its folder; also
+  -d, --detach                   Return as soon as a server has accepted the
+                                 run.
+  --wait-for-lock TIME           Time to wait for another process on the same
+                                 SQLite file.  [default: 30s]
+  --dry-run                      Show tasks and prompts without calling models
+                                 or storing anything.
+  --server URL                   Server URL; also COMPOZY_BASE_URL. Default:
+                                 the project's server, if it runs.
+  -f, --format <text|json>       Format of the result on stdout.  [default:
+                                 text]
+  -c, --config PATH              Project file or its folder; also
                                  COMPOZY_CONFIG_FILE. Default: compozy.yaml
                                  here or above.
   --db-driver <postgres|sqlite>  Database driver, instead of database.driver.
@@ -105,14 +105,17 @@ def test_help_of_down(cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cli("migrate", "down", "--help").out == snapshot("""\
 Usage: compozy migrate down [OPTIONS]
 
-  Undo the last migration. What this deletes is told, and asked about.
+  Roll back the last migration.
+
+  Asks before deleting data.
 
 Options:
-  --to REVISION                  Revision to go back to; default is one step.
-  -y, --yes                      Do not ask before rows are deleted.
-  -f, --format <text|json>       How the result is written to stdout.
-                                 [default: text]
-  -c, --config PATH              Project file, or its folder; also
+  --to REVISION                  Revision to roll back to. Default: the one
+                                 before.
+  -y, --yes                      Delete rows without asking.
+  -f, --format <text|json>       Format of the result on stdout.  [default:
+                                 text]
+  -c, --config PATH              Project file or its folder; also
                                  COMPOZY_CONFIG_FILE. Default: compozy.yaml
                                  here or above.
   --db-driver <postgres|sqlite>  Database driver, instead of database.driver.
@@ -187,7 +190,7 @@ Error: Invalid value for '--format' / '-f': 'xml' is not one of 'text', 'json'.
         (
             ("workflow", "list", "--limit", "0"),
             snapshot("""\
-Error: Invalid value for '--limit' / '--last': expected a number that is greater than or equal to 1
+Error: Invalid value for '--limit' / '--last': expected a number from 1 to 1000, got 0
   see `compozy workflow list --help`
 """),
         ),
@@ -267,7 +270,7 @@ def test_without_a_project(cli: RunCli, tmp_path: Path) -> None:
     assert (done.status, done.out) == (2, "")
     assert done.err.replace(str(tmp_path), "DIR") == snapshot("""\
 Error: no compozy.yaml in DIR and no server at http://127.0.0.1:1
-  make a project with `compozy init`, name its file with `--config`, or a server with `--server`
+  create a project with `compozy init`, or specify its file with `--config` or a server with `--server`
 """)
     named = cli("--config", "other.yaml", "workflow", "list")
     assert (named.status, named.err.replace(str(tmp_path), "DIR")) == (
@@ -420,9 +423,9 @@ Pending:  none
     assert (down.status, down.out) == (0, f"./data/compozy.db is at {REVISIONS[-2]}\n")
     down = cli("migrate", "down", "--to", "base")
     assert (down.status, down.out) == (0, "./data/compozy.db is at base\n")
-    assert "deletes 0 row(s) of workflow_states\ndeletes 0 row(s) of task_states\n" in down.err
+    assert "deletes 0 rows of workflow_states\ndeletes 0 rows of task_states\n" in down.err
     again = cli("migrate", "down")
-    assert (again.status, again.out) == (0, snapshot("./data/compozy.db has nothing to undo\n"))
+    assert (again.status, again.out) == (0, snapshot("./data/compozy.db has no migration to roll back\n"))
     assert cli("workflow", "run", "two").status == 0
 
 
@@ -435,8 +438,8 @@ def test_down_deletes_what_it_is_told_to(
     answer(monkeypatch, said)
     done = cli("migrate", "down", "--to", "base", *(("--yes",) if said == "--yes" else ()))
     assert (done.status, done.out) == (0, "./data/compozy.db is at base\n")
-    assert "deletes 1 row(s) of workflow_states\ndeletes 2 row(s) of task_states\n" in done.err
-    assert "deletes 0 row(s) of knowledge_documents\ndeletes the journal with" in done.err
+    assert "deletes 1 row of workflow_states\ndeletes 2 rows of task_states\n" in done.err
+    assert "deletes 0 rows of knowledge_documents\ndeletes the journal (" in done.err
     assert query(tmp_path, "SELECT name FROM sqlite_master WHERE name LIKE 'workflow%'") == []
     assert cli("workflow", "run", "two").status == 0
 
@@ -450,7 +453,7 @@ def test_down_without_a_yes_changes_nothing(
     answer(monkeypatch, said)
     done = cli("migrate", "down", "--to", "base")
     assert (done.status, done.out) == (2, "")
-    assert "Error: nothing was changed\n  answer y, or pass --yes\n" in done.err
+    assert "Error: nothing was changed\n  answer y or pass --yes\n" in done.err
     assert cli("workflow", "get", "it").status == 0
 
 

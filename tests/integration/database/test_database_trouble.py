@@ -245,4 +245,4 @@ def test_down_and_then_get_tells_that_there_are_no_runs(commands: Commands, proj
     assert commands.run(project, "migrate", "down", "--to", "base", "--yes").status == 0
     got = commands.run(project, "workflow", "get", "it")
     assert got.status == 2
-    assert "no execution 'it': there are no runs in ./data/compozy.db yet" in got.err
+    assert "no execution 'it': ./data/compozy.db has no runs yet" in got.err

@@ -92,7 +92,7 @@ def test_retry_tries_what_failed_and_nothing_else(
     bought = embeddings[1].texts.total()
     write_documents(project, {"knowledge/empty.md": "# Not empty now\n", "knowledge/new.md": "# New\n"})
     done = cli("knowledge", "retry")
-    assert done.out.splitlines()[:2] == ["Ingesting again what failed before...", "✓ Processed 1 document"]
+    assert done.out.splitlines()[:2] == ["Ingesting failed documents again...", "✓ Processed 1 document"]
     assert (done.status, "✗ knowledge/also.md: there is no text in it" in done.err) == (1, True)
     assert embeddings[1].texts.total() == bought + 1
     assert states(cli)["knowledge/empty.md"] == "READY"

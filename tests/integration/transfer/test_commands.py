@@ -76,10 +76,12 @@ def exported(project: Path, cli: RunCli, made: tuple[Path, Path]) -> Path:
 def test_export_import_verify(cli: RunCli, project: Path) -> None:
     done = cli("db", "export", "--output", "a.json")
     assert (done.status, done.out) == (0, "")
-    assert done.err == "Exported 2 executions (1 unfinished, which arrive paused) to a.json\n"
+    assert done.err == "Exported 2 executions (1 unfinished, imported as paused) to a.json\n"
     assert (project / "a.json").stat().st_mode & 0o777 == 0o600
     verified = cli("db", "verify", "a.json")
-    assert verified.out.startswith("a.json is whole: a copy of the project 'demo'\nFrom      sqlite ./data/compozy.db,")
+    assert verified.out.startswith(
+        "a.json is intact: a copy of the project 'demo'\nFrom      sqlite ./data/compozy.db,"
+    )
     assert "        2 workflow_states\n" in verified.out
     dry = cli("db", "import", "a.json", "--db-path", "./data/b.db", "--dry-run")
     assert dry.out.startswith("Would import 2 executions of 2 from sqlite ./data/compozy.db\n  2 new\n")
@@ -87,7 +89,7 @@ def test_export_import_verify(cli: RunCli, project: Path) -> None:
     assert not (project / "data/b.db").exists()
     assert cli("db", "import", "a.json", "--db-path", "./data/b.db").out == (
         "Imported 2 executions of 2 from sqlite ./data/compozy.db\n  2 new\n"
-        "  1 paused: `compozy workflow resume EXECUTION` lets one go on\n"
+        "  1 paused: `compozy workflow resume EXECUTION` resumes one\n"
     )
     again = cli("db", "import", "a.json", "--db-path", "./data/b.db", "--format", "json")
     document = json.loads(again.out)
@@ -110,7 +112,7 @@ def test_export_import_verify(cli: RunCli, project: Path) -> None:
 def test_a_pipe_from_one_database_to_another(cli: RunCli, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert project.exists()
     exported = cli("db", "export")
-    assert exported.err == "Exported 2 executions (1 unfinished, which arrive paused)\n"
+    assert exported.err == "Exported 2 executions (1 unfinished, imported as paused)\n"
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(exported.out.encode())))
     assert "Imported 2 executions" in cli("db", "import", "-", "--db-path", "./data/b.db").out
 
@@ -123,17 +125,17 @@ def test_a_move_to_postgresql_and_the_end_of_the_run_there(cli: RunCli, project:
         (project / "target.yaml").write_text(json.dumps(config))
         moved = cli("db", "export", "--move", "-o", "m.json")
         assert moved.status == 0
-        assert "1 execution left this database and will go on where the document is imported" in moved.err
+        assert "1 execution left this database and will continue where the document is imported" in moved.err
         assert cli("workflow", "get", "waits").out.count("MOVED") == 1
-        assert "Moved to another database, where it goes on" in cli("workflow", "get", "waits").out
+        assert "Moved to another database, where it continues" in cli("workflow", "get", "waits").out
         imported = cli("--config", "target.yaml", "db", "import", "m.json")
-        assert "1 unfinished: they go on when a server or a worker starts" in imported.out
+        assert "1 unfinished: they continue when a server or worker starts" in imported.out
         assert cli("--config", "target.yaml", "workflow", "signal", "waits", "go").status == 0
         ended = commands.run(project, "--config", "target.yaml", "workflow", "get", "waits", "--wait")
         assert (ended.status, "SUCCESS" in ended.out) == (0, True), ended.err
         # The lost file is written once more; imported there again, it changes nothing.
         assert cli("db", "export", "--move", "--again", "-o", "again.json").status == 0
-        assert "2 here already" in cli("--config", "target.yaml", "db", "import", "again.json").out
+        assert "2 already here" in cli("--config", "target.yaml", "db", "import", "again.json").out
 
 
 def test_no_secret_is_in_a_document(cli: RunCli, project: Path) -> None:
@@ -146,8 +148,8 @@ def test_no_secret_is_in_a_document(cli: RunCli, project: Path) -> None:
     ("arguments", "status", "words"),
     [
         (("export", "--db-path", "./none.db"), 2, "the database ./none.db does not exist yet"),
-        (("export", "--again"), 2, "--again belongs to --move"),
-        (("export", "--move", "--move-id", "x"), 2, "--move-id belongs to --again"),
+        (("export", "--again"), 2, "--again requires --move"),
+        (("export", "--move", "--move-id", "x"), 2, "--move-id requires --again"),
         (("export", "--status", "odd"), 2, "--status: expected PENDING, RUNNING"),
         (("export", "--since", "odd"), 2, "--since: expected a date such as 2026-01-31"),
         (("export", "-o", "compozy.yaml"), 2, "the file 'compozy.yaml' already exists"),
@@ -168,7 +170,7 @@ def test_no_secret_is_in_a_document(cli: RunCli, project: Path) -> None:
         (("backup", "-"), 2, "a backup cannot be written to stdout"),
         (("restore", "data/compozy.db", "--force"), 2, "'data/compozy.db' is the database itself"),
         (("prune", "--older-than", "30"), 2, "write the unit: 30d, 12h, 90s"),
-        (("prune", "--older-than", "2999-01-01"), 2, "--older-than: 2999-01-01 lies in the future"),
+        (("prune", "--older-than", "2999-01-01"), 2, "--older-than: 2999-01-01 is in the future"),
         (("prune", "--older-than", "9999d"), 2, "a duration lies between 0 and 366 days"),
         (("restore", "none"), 2, "cannot read 'none'"),
         (("restore", "compozy.yaml"), 4, "'compozy.yaml' is not a SQLite database"),
@@ -247,9 +249,7 @@ def test_backup_restore_check_prune(cli: RunCli, project: Path) -> None:
     assert cli("db", "prune", "--older-than", "0s", "--yes").out == "Deleted 1 execution from ./data/compozy.db\n"
     assert "done" not in cli("workflow", "list").out
     restored = cli("db", "restore", "a.db", "--force")
-    assert restored.out == (
-        "Restored 2 executions from a.db\n  1 unfinished: they go on with the next start, from where they were\n"
-    )
+    assert restored.out == ("Restored 2 executions from a.db\n  1 unfinished: they continue at the next start\n")
     assert (project / "data/compozy.db.before-restore").exists()
     assert cli("workflow", "get", "done").status == 0
     assert cli("db", "check", "--format", "json").status == 0

@@ -52,6 +52,6 @@ def test_an_answer_that_is_there_is_not_asked_for_again(capsys: pytest.CaptureFi
 
 def test_what_did_not_fit_the_form_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert told(capsys, "WAITING", {**FORM, "refused": [REFUSED]})[2] == (
-        "  a signal of execution other at 2026-11-22T08:00:00Z did not fit it and was dropped: "
+        "  a signal of execution other at 2026-11-22T08:00:00Z did not match it and was dropped: "
         "ok: expected true or false, got 'maybe'"
     )

@@ -1,0 +1,157 @@
+"""Pages, help and messages follow the language rules."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from compozy.cli.main import app
+from tests.docs.pages import DOCS, ROOT, all_pages, page_name
+from tests.generated.language import (
+    MAX_FIRST_SENTENCE,
+    Text,
+    find_violations,
+    first_sentence,
+    read_code,
+    read_prose,
+)
+from tests.generated.pages.commands import all_commands
+from tests.generated.test_house import FILES, SOURCE, source_name
+
+MAX_HELP = 50
+"""Characters of a command's summary, so that no list of commands shortens it on 80 columns."""
+
+# Packages that are not rewritten yet, and the pages that are generated from them.
+EXEMPT = (
+    *("agent", "config", "database", "durable", "knowledge", "model", "outbound", "project", "schema", "server"),
+    *("task", "template", "tool", "workflow"),
+)
+EXEMPT_PAGES = ("reference/configuration", "reference/workflow", "workflows/template-functions")
+
+OLD = {
+    "what answers at http://127.0.0.1:8080 is no Compozy server": "is no X",
+    "stopped; execution 01M8 goes on on the server": "go on",
+    "Mistakes are told before anything runs": "tell",
+    "What would go wrong in the same way again is not tried again.": "What ...",
+    "A process that nobody renews is left to whoever comes next.": "whoever",
+    "Requests at one time.": "at once",
+    "Empty the store first, and take everything in anew.": "anew",
+    "Measure runs and tasks beside bare DBOS.": "beside",
+    "this process was taken for dead; its runs went to others": "dead",
+    "no encrypted connection to the server came about": "come about",
+    "SIGTERM stops the process, which then ended in order.": "in order",
+    "this is a defect; please report it": "defect",
+    "execution it was begun with journal format 99": "begun",
+    "deletes 1 row(s) of workflow_states": "(s)",
+    "-n, --workflows <int range>  Runs of the first phase": "<int range>",
+    "A server has connections of its own.": "of its own",
+    "- **What a run prints**: its result.": "What ...",
+    "Read the file. What is missing is an error.": "What ...",
+}
+NEW = (
+    "http://127.0.0.1:8080 is not a Compozy server",
+    "Compozy validates all files before running anything and reports every error.",
+    "What is the difference between a run and an execution?",
+    "The key is no longer used. It is not known what the run did.",
+)
+
+
+def pages() -> list[Path]:
+    """Return what people read: the pages and the documents of the repository."""
+    return [*all_pages(), ROOT / "ARCHITECTURE.md"]
+
+
+def is_exempt(path: Path) -> bool:
+    """Return whether a page is generated from a package that is not rewritten yet."""
+    return any(path == DOCS / f"{name}.mdx" for name in EXEMPT_PAGES)
+
+
+@pytest.mark.parametrize("path", [path for path in pages() if not is_exempt(path)], ids=page_name)
+def test_a_page_follows_the_rules(path: Path) -> None:
+    assert find_violations(read_prose(path)) == []
+
+
+@pytest.mark.parametrize("path", [*DOCS.rglob("*.mdx"), ROOT / "README.md"], ids=page_name)
+def test_a_page_starts_with_a_short_sentence(path: Path) -> None:
+    sentence = first_sentence(path)
+    assert len(sentence.text.split()) <= MAX_FIRST_SENTENCE, f"{sentence.location}: {sentence.text}"
+
+
+def test_the_latest_changes_follow_the_rules() -> None:
+    assert find_violations(read_prose(ROOT / "CHANGELOG.md", first_section=True)) == []
+
+
+@pytest.mark.parametrize(
+    "file", [file for file in FILES if source_name(file).partition("/")[0] not in EXEMPT], ids=source_name
+)
+def test_messages_and_docstrings_follow_the_rules(file: Path) -> None:
+    assert find_violations(read_code(file)) == []
+
+
+def test_exempt_packages_and_pages_exist() -> None:
+    assert [name for name in EXEMPT if not (SOURCE / name).is_dir()] == []
+    assert [name for name in EXEMPT_PAGES if not (DOCS / f"{name}.mdx").exists()] == []
+
+
+@pytest.mark.parametrize(("sentence", "rule"), OLD.items())
+def test_an_old_sentence_breaks_a_rule(sentence: str, rule: str) -> None:
+    found = find_violations([Text(path=ROOT / "README.md", line=1, text=sentence)])
+    assert any(f": {rule!r} (write" in line for line in found), found
+
+
+def test_a_plain_sentence_breaks_no_rule() -> None:
+    assert find_violations(Text(path=ROOT / "README.md", line=1, text=text) for text in NEW) == []
+
+
+def test_an_old_page_and_an_old_module_break_rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.generated.language.ROOT", tmp_path)
+    page, module = tmp_path / "page.mdx", tmp_path / "module.py"
+    page.write_text(
+        "---\ntitle: Page\ndescription: What is told of it.\n---\n\nA first\nsentence. What\nfits runs.\n\n"
+        "```text\nWhat is in a fence is not read.\n```\n\n| a | b |\n|---|---|\n| `x` | it is no key |\n"
+    )
+    module.write_text('"""What it does.\n\nWhat follows is not read.\n"""\n\nMESSAGE = f"it is no {1} of ours"\n')
+    assert [line.partition(" (write")[0] for line in find_violations(read_prose(page))] == [
+        *("page.mdx:1: 'tell'", "page.mdx:1: 'What ...'", "page.mdx:6: 'What ...'", "page.mdx:16: 'is no X'"),
+    ]
+    assert [line.partition(" (write")[0] for line in find_violations(read_code(module))] == [
+        *("module.py:1: 'What ...'", "module.py:6: 'is no X'", "module.py:6: 'of its own'"),
+    ]
+
+
+# Help.
+
+
+def groups() -> list[tuple[str, Any]]:
+    """Return the program and each group of commands with its path."""
+    below = [(" ".join(path), command) for path, command in all_commands() if hasattr(command, "commands")]
+    return [("compozy", typer.main.get_command(app)), *below]
+
+
+@pytest.mark.parametrize(("path", "command"), [(" ".join(path), command) for path, command in all_commands()])
+def test_a_command_has_a_short_summary(path: str, command: Any) -> None:
+    summary = command.help.partition("\n\n")[0]
+    assert len(summary) <= MAX_HELP, f"{path}: {summary} ({len(summary)})"
+    assert re.fullmatch(r"[A-Z][^.]*[^.\s]\.", summary), "one sentence"
+
+
+@pytest.mark.parametrize(("path", "command"), groups())
+def test_no_list_of_commands_shortens_a_summary(path: str, command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = typer.Context(command, info_name=path, terminal_width=80).get_help()
+    listed = shown.partition("Commands:\n")[2]
+    assert len(listed.splitlines()) >= 1
+    assert "..." not in listed
+    assert all(len(line) <= 80 for line in shown.splitlines())
+
+
+@pytest.mark.parametrize(("path", "command"), [(" ".join(path), command) for path, command in all_commands()])
+def test_the_help_of_a_command_follows_the_rules(path: str, command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = " ".join(typer.Context(command, info_name=path, terminal_width=80).get_help().split())
+    assert find_violations([Text(path=ROOT / path, line=1, text=shown)]) == []
+    assert "<=x<=" not in shown
