@@ -27,7 +27,7 @@ MAX_HELP = 50
 
 # Packages that are not rewritten yet, and the pages that are generated from them.
 EXEMPT = (
-    *("agent", "config", "database", "durable", "knowledge", "model", "outbound", "project", "schema", "server"),
+    *("agent", "config", "database", "durable", "knowledge", "model", "outbound", "project", "schema"),
     *("task", "template", "tool", "workflow"),
 )
 EXEMPT_PAGES = ("reference/configuration", "reference/workflow", "workflows/template-functions")

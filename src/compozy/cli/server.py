@@ -13,7 +13,7 @@ from compozy.cli.options import ConfigOption, Format, FormatOption, ProjectOptio
 from compozy.cli.output import print_json, print_line, print_note
 
 if TYPE_CHECKING:
-    from compozy.server.stop import Console
+    from compozy.server.shutdown import Console
 
 HostOption = Annotated[
     str | None,
@@ -90,7 +90,7 @@ def _address_overrides(host: str | None, port: int | None) -> Mapping[str, tuple
 
 
 def _console(*, quiet: bool) -> Console:
-    from compozy.server.stop import Console
+    from compozy.server.shutdown import Console
 
     def line(text: str) -> None:
         print_line(text)

@@ -65,7 +65,7 @@ async def check_request(project: KnowledgeProject, database: Database | None, re
 
     Raises:
         NotFoundError: there is no such knowledge base, or nothing at the path and nothing known from there.
-        UsageError: the path leads out of the project, is of a kind that is not read, or is missing.
+        UsageError: the path leads out of the project, is of an unsupported type, or is missing.
     """
     base = project.base(request.knowledge_base_id)
     if request.failed_only or request.repair:

@@ -328,10 +328,10 @@ def _check_whether_file(path: str, place: Path) -> None:
 
 
 def _check_kind(file: Path) -> None:
-    """Refuse a file that was named and is of a kind that is not read."""
+    """Refuse a file that was named and is of an unsupported type."""
     if file.suffix.lower() not in SUFFIXES:
         kinds = ", ".join(sorted(SUFFIXES))
-        raise UsageError(f"{file.name!r} is of a kind that is not read", hint=f"the kinds are {kinds}")
+        raise UsageError(f"{file.name!r} is of an unsupported type", hint=f"supported types: {kinds}")
 
 
 def _is_open(folder: Path, links: FolderLinks) -> bool:

@@ -125,7 +125,7 @@ def _odd_items(workflow: MappingNode) -> Iterator[Diagnostic]:
 
 def _unknown_kind(node: MappingNode, kind: str) -> Diagnostic:
     kinds = [WORKFLOW, *RESOURCE_KINDS]
-    hint = ABSENT.get(kind) or ABSENT.get(f"{kind}s") or suggest(kind, kinds) or f"the kinds are {', '.join(kinds)}"
+    hint = ABSENT.get(kind) or ABSENT.get(f"{kind}s") or suggest(kind, kinds) or f"one of {', '.join(kinds)}"
     message = f"resource: there is no kind of resource {kind!r}"
     return Diagnostic(location=place_at(node, ("resource",)), message=message, hint=hint, code="resource")
 

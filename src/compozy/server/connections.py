@@ -65,7 +65,7 @@ def watch_loop(loop: asyncio.AbstractEventLoop) -> None:
 
 
 class JoinedWrites:
-    """A transport that sends what is written in one round of the loop at once: head and body in one packet."""
+    """A transport that sends all data written in one round of the event loop together: head and body in one packet."""
 
     def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport

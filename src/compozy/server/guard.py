@@ -1,4 +1,4 @@
-"""Who may ask, and how much: API key, names of this host, origins, media type, size and depth of bodies.
+"""Checks of each request: API key, host name, origin, media type, size and depth of the body.
 
 A server on loopback is within reach of every web page that its user visits: a page can send requests there, and a name
 of the page's own may lead to 127.0.0.1. So the Host header must be a name of loopback, and an Origin the server's own.
@@ -31,7 +31,7 @@ from compozy.server.problems import internal_error, problem
 
 _log = structlog.get_logger(__name__)
 
-# Probes of an orchestrator come without a key and by any name; they tell nothing but that the server is there.
+# Orchestrator probes send no key and any host name; the answer only shows that the server runs.
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 # The page that asks for the key holds nothing of the project; the document that it shows needs the key.
 PAGES = frozenset({"/", "/docs", "/docs/docs.css", "/docs/docs.js"})
@@ -45,21 +45,21 @@ _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 
 @dataclass(frozen=True, kw_only=True)
 class GuardSettings:
-    """What requests are held to. `api_key` None admits everybody, which is for loopback only."""
+    """Limits that requests are checked against. `api_key` None admits every client, which is for loopback only."""
 
     host: str
     api_key: str | None = field(repr=False)
 
 
 class Guard:
-    """The outermost layer: checks each request before anything else sees it, and answers when the rest breaks."""
+    """The outermost layer: checks each request before anything else sees it, and answers if an inner layer fails."""
 
     def __init__(self, app: ASGIApp, settings: GuardSettings) -> None:
         self._app = app
         self._settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a good request on, and answer a bad one."""
+        """Pass on a valid request, and refuse an invalid one."""
         if scope["type"] != "http":
             # Lifespan; there are no web sockets here.
             await self._app(scope, receive, send)
@@ -77,7 +77,7 @@ class Guard:
         except CompozyError as error:
             await problem(error)(scope, receive, send)
         except Exception as error:  # noqa: BLE001 - the edge: no traceback reaches a client
-            _log.exception("a request broke", path=scope["path"])
+            _log.exception("a request failed with an internal error", path=scope["path"])
             if not started:
                 await problem(internal_error(error))(scope, receive, send)
 
@@ -113,25 +113,25 @@ def _check_host(headers: Headers, own: str) -> None:
     name = _host_of(f"//{named[0]}") if len(named) == 1 else None
     if name is None or not (is_loopback(name) or name == own):
         raise ForbiddenError(
-            "this server answers to names of this machine only", hint="ask for http://127.0.0.1 or http://localhost"
+            "this server accepts only host names of this machine", hint="use http://127.0.0.1 or http://localhost"
         )
 
 
 def _check_origin(headers: Headers) -> None:
     origins = headers.getlist("origin")
     if origins and (len(origins) > 1 or origins[0].lower() != f"http://{headers['host'].lower()}"):
-        raise ForbiddenError("requests from other web pages are not answered")
+        raise ForbiddenError("requests from other web pages are refused")
 
 
 def _check_key(headers: Headers, api_key: str) -> None:
     given = headers.getlist("authorization")
     scheme, _, key = given[0].partition(" ") if len(given) == 1 else ("", "", "")
-    # Compared as bytes, because header values need not be ASCII, and in a time that tells nothing of the key.
+    # Compared as bytes, because header values need not be ASCII, and in constant time.
     same = hmac.compare_digest(key.strip().encode(), api_key.encode())
     if scheme.lower() != "bearer" or not same:
         raise AuthenticationError(
             "the API key is missing or wrong",
-            hint="send `Authorization: Bearer KEY`; commands take it from COMPOZY_API_KEY",
+            hint="send `Authorization: Bearer KEY`; commands read it from COMPOZY_API_KEY",
         )
 
 

@@ -26,7 +26,7 @@ _MEDIA_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 
 @router.get("/healthz", response_model=Health)
 async def get_health() -> JsonResponse:
-    """Whether the server is there."""
+    """Whether the server is running."""
     return JsonResponse({"status": "ok"})
 
 
@@ -35,13 +35,13 @@ async def get_readiness(request: Request) -> JsonResponse:
     """Whether the server executes runs: its database answers, waiting runs are claimed, and it is not about to stop."""
     service = service_of(request)
     if service.stopping.is_set():
-        raise StoppingError("the server is about to stop")
+        raise StoppingError("the server is shutting down")
     await service.app.database.read_async(ping)
     stalled_s = service.app.runtime.claims_stalled_s()
     if stalled_s > _STALLED_S:
         raise DatabaseError(
             f"this server has not claimed waiting runs for {stalled_s:.0f} s",
-            hint="the server's log has the cause. Runs are claimed again as soon as the database allows it",
+            hint="the server's log has the cause. Runs are claimed again as soon as the database answers",
         )
     return JsonResponse({"status": "ready"})
 

@@ -44,7 +44,7 @@ def make_http(service: Service, guard: GuardSettings) -> ASGIApp:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        # Nothing leaves the process that nobody asked for, and no stack traces.
+        # Answers contain nothing but what was requested, and no stack traces.
         telemetry={
             "tracing": False,
             "metrics": False,

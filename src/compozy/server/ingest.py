@@ -10,7 +10,7 @@ from compozy.database.executions import get_execution
 from compozy.database.status import Status
 from compozy.errors import CompozyError, KnowledgeError, UsageError, restore_error
 from compozy.knowledge.run import IngestRequest, start_ingestion
-from compozy.server.stop import Console
+from compozy.server.shutdown import Console
 
 
 async def take_in_on_start(app: App, console: Console) -> None:
@@ -37,7 +37,7 @@ async def take_in_on_start(app: App, console: Console) -> None:
             _print_error(base.id, restore_error(run.error), console)
         if run.status is Status.PAUSED:
             paused = f"execution {execution_id} is paused: compozy workflow resume {execution_id}"
-            console.note(f"knowledge base {base.id!r} is not taken in: {paused}")
+            console.note(f"knowledge base {base.id!r} is not ingested: {paused}")
         if run.output is not None:
             _tell(base.id, run.output, console)
 
@@ -48,7 +48,7 @@ def _print_error(base_id: str, error: CompozyError, console: Console) -> None:
 
 
 def _tell(base_id: str, output: dict[str, Any], console: Console) -> None:
-    done = f"{output['documents']} documents taken in, {output['unchanged']} unchanged, {output['deleted']} deleted"
+    done = f"{output['documents']} documents ingested, {output['unchanged']} unchanged, {output['deleted']} deleted"
     console.line(f"Knowledge base {base_id!r}: {done}")
     for failure in output["failures"]:
         console.note(f"{failure['document']}: {failure['message']}")

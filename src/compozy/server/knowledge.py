@@ -30,7 +30,7 @@ from compozy.workflow.documents import execution_document
 UPLOADS = "data/uploads"
 _MAX_UPLOADS = 100
 
-BaseId = Annotated[str, Path(description="Id of a knowledge base.", max_length=128)]
+BaseId = Annotated[str, Path(description="Knowledge base ID.", max_length=128)]
 
 
 class _Body(BaseModel):
@@ -40,28 +40,30 @@ class _Body(BaseModel):
 class Upload(_Body):
     """One document: its name, and its content as text or in base64."""
 
-    name: str = Field(min_length=1, max_length=200, description="Name of the file, its end tells the kind.")
+    name: str = Field(min_length=1, max_length=200, description="File name; its extension determines the type.")
     text: str | None = Field(default=None, description="Content of a text file.")
     base64: str | None = Field(default=None, description="Content of any file, in base64.")
 
 
 class IngestBody(_Body):
-    """What is to be taken in: a path of the project, or uploads; with neither, the sources of the knowledge base."""
+    """Documents to ingest: a path of the project, or uploads; with neither, the sources of the knowledge base."""
 
     path: str | None = Field(default=None, min_length=1, max_length=4096, description="File, folder or pattern.")
     documents: tuple[Upload, ...] = Field(default=(), max_length=_MAX_UPLOADS, description="Documents to keep.")
     reindex: bool = Field(default=False, description="Empty the store first.")
-    retry: bool = Field(default=False, description="Also what failed before and is the same.")
+    retry: bool = Field(default=False, description="Also ingest unchanged documents that failed before.")
 
 
 class QueryBody(_Body):
     """A question."""
 
-    query: str = Field(min_length=1, max_length=20_000, description="What to look for.")
+    query: str = Field(min_length=1, max_length=20_000, description="Question or words to search for.")
     top_k: int | None = Field(default=None, ge=1, le=MAX_TOP_K, description="Most passages.")
     min_score: float | None = Field(default=None, ge=-1, le=1, description="Least similarity.")
-    max_tokens: int | None = Field(default=None, ge=1, le=1_000_000, description="Most tokens of all passages.")
-    mode: Mode | None = Field(default=None, description="How to search.")
+    max_tokens: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="Largest number of tokens of all passages."
+    )
+    mode: Mode | None = Field(default=None, description="Search mode.")
     filters: dict[str, str] | None = Field(default=None, description="Metadata that passages must have.")
 
 
@@ -79,9 +81,9 @@ class KnowledgeBaseInfo(BaseModel):
     metric: str
     chunk_size: int
     ingest: str
-    documents: dict[str, int] = Field(description="How many documents there are, by state.")
+    documents: dict[str, int] = Field(description="Number of documents by state.")
     chunks: int
-    ingestion: str | None = Field(description="The execution that takes documents in just now.")
+    ingestion: str | None = Field(description="The execution that is ingesting documents.")
 
 
 class KnowledgeBaseList(BaseModel):
@@ -98,22 +100,22 @@ class CountedDocuments(BaseModel):
 
 
 class KnowledgeBaseCheck(BaseModel):
-    """Where the database and the vector store of a knowledge base disagree."""
+    """Differences between the database and the vector store of a knowledge base."""
 
     id: str
     vector_db: str
     provider: str
     collection: str
-    documents: dict[str, int] = Field(description="How many documents the database lists, by state.")
-    ingestion: str | None = Field(description="The execution that takes documents in just now.")
+    documents: dict[str, int] = Field(description="Number of documents in the database by state.")
+    ingestion: str | None = Field(description="The execution that is ingesting documents.")
     owner: str | None = Field(description="Project and knowledge base that the collection records as its owner.")
-    agrees: bool = Field(description="Whether database and store agree, and nothing else is wrong.")
-    repairable: bool = Field(description="False if the collection may hold documents of others.")
+    agrees: bool = Field(description="Whether database and store agree and no document failed.")
+    repairable: bool = Field(description="False if the collection may hold documents of other projects.")
     unlisted: CountedDocuments = Field(description="In the store, not listed in the database.")
     missing: CountedDocuments = Field(description="Listed in the database, not in the store.")
     outdated: CountedDocuments = Field(description="In the store with other chunks than the database recorded.")
     failed: list[dict[str, Any]] = Field(description="The first 100 documents that could not be read.")
-    error: dict[str, Any] | None = Field(description="Why the store cannot be used.")
+    error: dict[str, Any] | None = Field(description="Reason why the store cannot be used.")
 
 
 class MatchInfo(BaseModel):
@@ -121,7 +123,7 @@ class MatchInfo(BaseModel):
 
     document: str
     title: str
-    chunk: int = Field(description="Its place in the document, from 0.")
+    chunk: int = Field(description="Its position in the document, from 0.")
     page: int | None = Field(default=None, description="The page of a PDF that it starts on, from 1; PDFs only.")
     score: float
     text: str
@@ -137,7 +139,7 @@ class MatchList(BaseModel):
 
 
 class DocumentInfo(BaseModel):
-    """A document, and what became of it."""
+    """A document and its state."""
 
     document: str
     status: DocumentStatus
@@ -157,7 +159,7 @@ class DocumentList(BaseModel):
 
 
 class Ingestion(BaseModel):
-    """An ingestion: its execution, and how far it is."""
+    """An ingestion: its execution and its progress."""
 
     execution_id: str
     knowledge_base_id: str
@@ -202,14 +204,14 @@ async def list_documents(
     request: Request,
     base_id: BaseId,
     limit: Annotated[int, Query(ge=1, le=1000, description="Documents on a page.")] = 100,
-    cursor: Annotated[str, Query(max_length=4096, description="`next_cursor` of the page before.")] = "",
+    cursor: Annotated[str, Query(max_length=4096, description="`next_cursor` of the previous page.")] = "",
     status: Annotated[DocumentStatus | None, Query(description="Only those in this state.")] = None,
 ) -> JsonResponse:
-    """The documents of a knowledge base, and what became of each."""
+    """The documents of a knowledge base with their states."""
     app = _app(request)
     base = app.knowledge.project.base(base_id)
     if "\0" in cursor:
-        raise UsageError("a cursor is what the page before gave")
+        raise UsageError("use the `next_cursor` of the previous page")
     return JsonResponse(await verbs.list_status(base, app.database, limit=limit, after=cursor, status=status))
 
 
@@ -222,7 +224,7 @@ async def check_base(request: Request, base_id: BaseId) -> JsonResponse:
 
 @router.post("/{base_id}/ingest", status_code=202, response_model=Ingestion, responses=problems(404, 409, 502))
 async def ingest(request: Request, base_id: BaseId, body: IngestBody | None = None) -> JsonResponse:
-    """Take documents in. The answer names the execution; it goes on, whatever becomes of the server."""
+    """Ingest documents. The answer contains the execution, which continues even if the server restarts."""
     app, given = _app(request), body or IngestBody()
     base = app.knowledge.project.base(base_id)
     path = given.path
@@ -236,20 +238,20 @@ async def ingest(request: Request, base_id: BaseId, body: IngestBody | None = No
 
 @router.post("/{base_id}/retry", status_code=202, response_model=Ingestion, responses=problems(404, 409, 502))
 async def retry(request: Request, base_id: BaseId) -> JsonResponse:
-    """Try again the documents that could not be read, wherever they are from."""
+    """Ingest failed documents again."""
     base = _app(request).knowledge.project.base(base_id)
     return await _start(request, IngestRequest(knowledge_base_id=base.id, retry=True, failed_only=True))
 
 
 @router.post("/{base_id}/repair", status_code=202, response_model=Ingestion, responses=problems(404, 409, 502))
 async def repair(request: Request, base_id: BaseId) -> JsonResponse:
-    """Read documents again that the store holds in another form, and delete those that the database does not list."""
+    """Ingest documents again that differ in the store, and delete those that the database does not list."""
     base = _app(request).knowledge.project.base(base_id)
     return await _start(request, IngestRequest(knowledge_base_id=base.id, repair=True))
 
 
 async def _start(request: Request, wanted: IngestRequest) -> JsonResponse:
-    """Accept an ingestion; what would only fail later is refused before anything is stored."""
+    """Accept an ingestion; invalid requests are refused before anything is stored."""
     app, base_id = _app(request), wanted.knowledge_base_id
     await check_request(app.knowledge.project, app.database, wanted)
     service_of(request).refuse_when_stopping()
@@ -260,9 +262,9 @@ async def _start(request: Request, wanted: IngestRequest) -> JsonResponse:
 
 @router.get("/{base_id}/ingestions/{execution_id}", response_model=Ingestion, responses=problems(404))
 async def get_ingestion(
-    request: Request, base_id: BaseId, execution_id: Annotated[str, Path(description="Id of its execution.")]
+    request: Request, base_id: BaseId, execution_id: Annotated[str, Path(description="Execution ID.")]
 ) -> JsonResponse:
-    """How far an ingestion is."""
+    """The progress of an ingestion."""
     app = _app(request)
     base = app.knowledge.project.base(base_id)
     # Judges the id, and says so where there is none.
@@ -286,11 +288,11 @@ async def delete_base(
     base_id: BaseId,
     document: Annotated[str | None, Query(max_length=4096, description="Only this document.")] = None,
 ) -> JsonResponse:
-    """Delete what a knowledge base holds; the documents themselves stay."""
+    """Delete the contents of a knowledge base; the source documents are kept."""
     app = _app(request)
     base = app.knowledge.project.base(base_id)
     if document is not None and "\0" in document:
-        raise UsageError("no document has such a name")
+        raise UsageError("no document has this name")
     return JsonResponse(await verbs.delete(app.knowledge, base, app.database, document))
 
 
@@ -323,18 +325,20 @@ def _file_name(name: str) -> str:
     path = PurePosixPath(name)
     is_plain = path.name == name and "\\" not in name and not name.startswith(".") and name.isprintable()
     if not is_plain or len(name.encode()) > 200:
-        raise UsageError(f"{name!r} is no name of a file", hint="a name has no folders and does not begin with a dot")
+        raise UsageError(
+            f"{name!r} is not a file name", hint="a name contains no folders and does not start with a dot"
+        )
     if path.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"{name!r} is of a kind that is not read", hint=f"the kinds are {', '.join(sorted(SUFFIXES))}")
+        raise UsageError(f"{name!r} is of an unsupported type", hint=f"supported types: {', '.join(sorted(SUFFIXES))}")
     return name
 
 
 def _content(upload: Upload) -> bytes:
     if (upload.text is None) == (upload.base64 is None):
-        raise UsageError(f"document {upload.name!r} has either `text` or `base64`")
+        raise UsageError(f"document {upload.name!r} needs either `text` or `base64`")
     if upload.text is not None:
         return upload.text.encode("utf-8", errors="replace")
     try:
         return base64.b64decode(upload.base64 or "", validate=True)
     except binascii.Error as error:
-        raise UsageError(f"the content of {upload.name!r} is no base64") from error
+        raise UsageError(f"the content of {upload.name!r} is not base64") from error

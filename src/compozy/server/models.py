@@ -17,10 +17,10 @@ class _Request(BaseModel):
 
 
 class _Start(_Request):
-    input: Any = Field(default=None, description="Input of the workflow; it must fit the workflow's schema.")
+    input: Any = Field(default=None, description="Input of the workflow; it must match the workflow's schema.")
     execution_id: str | None = Field(
         default=None,
-        description="Id of the execution; asking again with it never runs twice.",
+        description="Execution ID; a repeated request with it does not run again.",
         # Described here, and checked with the words of the command line.
         json_schema_extra={"anyOf": [{"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"}, {"type": "null"}]},
     )
@@ -30,59 +30,59 @@ class StartBody(_Start):
     """A run to be started. `timeout` counts from now; then the run ends as TIMED_OUT."""
 
     timeout: float | None = Field(
-        default=None, gt=0, le=MAX_DURATION_S, description="Seconds after which the run is ended."
+        default=None, gt=0, le=MAX_DURATION_S, description="Seconds after which the run times out."
     )
 
 
 class StartSyncBody(_Start):
     """A run to be started and waited for. `timeout` ends the waiting, not the run."""
 
-    timeout: float = Field(default=60.0, gt=0, le=MAX_SYNC_S, description="Seconds to wait for the end.")
+    timeout: float = Field(default=60.0, gt=0, le=MAX_SYNC_S, description="Seconds to wait for the end of the run.")
 
 
 class CancelBody(_Request):
-    """Why a run is canceled."""
+    """The reason for canceling a run."""
 
     reason: str = Field(
         default="canceled by a request",
         min_length=1,
         max_length=200,
-        description="What the run's error will say.",
+        description="Error message of the run.",
     )
 
 
 class SignalBody(_Request):
     """A signal to an execution."""
 
-    name: str = Field(min_length=1, max_length=256, description="What a task of it waits for.")
-    payload: Any = Field(default=None, description="What comes with it.")
+    name: str = Field(min_length=1, max_length=256, description="Name of the signal.")
+    payload: Any = Field(default=None, description="Payload of the signal.")
     id: str | None = Field(
-        default=None, min_length=1, max_length=256, description="Id of the signal; sent twice, it counts once."
+        default=None, min_length=1, max_length=256, description="Signal ID; a signal that is sent twice counts once."
     )
 
 
 class ApproveBody(_Request):
     """The answer to the form that a task waits with."""
 
-    input: Any = Field(default=None, description="The answer; it must fit the form.")
-    task: str | None = Field(default=None, description="Id or path of the task, where several wait.")
+    input: Any = Field(default=None, description="The answer; it must match the form.")
+    task: str | None = Field(default=None, description="ID or path of the task, required if several are waiting.")
 
 
 class RerunBody(_Start):
-    """What shall be repeated of an execution, and with which input; without one, with its own."""
+    """Tasks of an execution to repeat, and the input; without one, the original input."""
 
     from_: str | None = Field(
         default=None,
         alias="from",
-        description="Task to begin with; what came before is kept. Default: where it failed.",
+        description="Task to start with; earlier results are kept. Default: the task that failed.",
     )
 
 
 class DatabaseInfo(BaseModel):
-    """Which database a server has, without telling where it is."""
+    """The database of a server, without its location."""
 
     driver: str
-    fingerprint: str = Field(description="The same for the same database; it tells no location.")
+    fingerprint: str = Field(description="Identifies the database without its location.")
 
 
 class ProjectInfo(BaseModel):
@@ -102,13 +102,13 @@ class WorkflowInfo(BaseModel):
     name: str | None
     description: str | None
     file: str = Field(description="Its path in the project's folder.")
-    tasks: list[str] = Field(description="Ids of its tasks in order.")
+    tasks: list[str] = Field(description="IDs of its tasks, in order.")
 
 
 class WorkflowDetail(WorkflowInfo):
     """A workflow with the schema of its input."""
 
-    input_schema: dict[str, Any] | None = Field(description="JSON Schema of the input; null takes any object.")
+    input_schema: dict[str, Any] | None = Field(description="JSON Schema of the input; null accepts any object.")
 
 
 class WorkflowGraph(BaseModel):
@@ -117,7 +117,7 @@ class WorkflowGraph(BaseModel):
     id: str
     mermaid: str = Field(description="A Mermaid flowchart.")
     text: str = Field(description="A tree of lines for a terminal.")
-    ascii: str = Field(description="The same in plain characters.")
+    ascii: str = Field(description="The tree in ASCII characters.")
 
 
 class WorkflowList(BaseModel):
@@ -127,7 +127,7 @@ class WorkflowList(BaseModel):
 
 
 class ErrorInfo(BaseModel):
-    """Why a run or a task failed."""
+    """The error of a run or task."""
 
     code: str
     message: str
@@ -152,12 +152,14 @@ class TaskInfo(_Timed):
     """One task of an execution."""
 
     task_id: str
-    path: str = Field(description="Its place in the execution, such as `load/fetch-2`.")
-    parent: str | None = Field(description="Path of the container that it is in.")
+    path: str = Field(description="Its path in the execution, such as `load/fetch-2`.")
+    parent: str | None = Field(description="Path of its container.")
     type: str
     attempts: int
     waits_for: str | None = Field(description="Name of the signal that it waits for.")
-    signal_arrived: bool = Field(description="Whether that signal is there, and not taken yet: in a paused execution.")
+    signal_arrived: bool = Field(
+        description="Whether the signal has arrived and is not consumed yet, in a paused execution."
+    )
 
 
 class ExecutionInfo(_Timed):
@@ -165,29 +167,31 @@ class ExecutionInfo(_Timed):
 
     execution_id: str
     workflow_id: str
-    journal_format: int = Field(description="Format of its journal; another version may go on with its own only.")
-    requested: Status | None = Field(description="What its process was asked to bring it to, and has not yet.")
+    journal_format: int = Field(description="Format of its journal; only runs of the current format can be continued.")
+    requested: Status | None = Field(description="Requested state that the run has not reached yet.")
     rerun_of: str | None = Field(description="The execution that it repeats.")
-    origin: dict[str, Any] | None = Field(description="Where a run that was imported unfinished came from.")
+    origin: dict[str, Any] | None = Field(description="Origin of a run that was imported unfinished.")
 
 
 class ExecutionDetail(ExecutionInfo):
     """One execution with its tasks."""
 
     warnings: list[str] = Field(description="Keys of the input that the workflow's schema does not list.")
-    fallbacks: list[dict[str, Any]] = Field(description="Which provider answered instead of which, and why.")
+    fallbacks: list[dict[str, Any]] = Field(
+        description="Providers that answered instead of another one, with the reason."
+    )
     tasks: list[TaskInfo]
 
 
 class ToolCallInfo(BaseModel):
-    """One call of a tool, and what it gave."""
+    """One tool call with its result."""
 
     tool: str
-    arguments: Any = Field(description="What the model called it with.")
+    arguments: Any = Field(description="Arguments of the call.")
     outcome: str | None = Field(
         description="`ok`, `failed`, `unknown` or `denied`; null if the call was refused before it started."
     )
-    result: Any = Field(description="What the model got.")
+    result: Any = Field(description="Result that the model received.")
     duration_ms: int | None
 
 
@@ -205,7 +209,7 @@ class ModelRequestInfo(BaseModel):
     finish_reason: str | None
     input_tokens: int
     output_tokens: int
-    error: dict[str, Any] | None = Field(description="Why the request failed.")
+    error: dict[str, Any] | None = Field(description="Error of the failed request.")
 
 
 class ModelRequestList(BaseModel):
@@ -215,35 +219,35 @@ class ModelRequestList(BaseModel):
 
 
 class SignalSent(BaseModel):
-    """A signal that an execution has got."""
+    """A signal that an execution received."""
 
     signal_id: str
     execution_id: str
     name: str
-    is_new: bool = Field(description="False when the same signal was sent before.")
+    is_new: bool = Field(description="False if the same signal was sent before.")
 
 
 class ExecutionList(BaseModel):
     """A page of executions, the newest first."""
 
     executions: list[ExecutionInfo]
-    next_cursor: str | None = Field(description="Give it as `cursor` for the page after this one; null on the last.")
+    next_cursor: str | None = Field(description="Value of `cursor` for the next page; null on the last page.")
 
 
 class Problem(BaseModel):
-    """What went wrong (RFC 9457)."""
+    """An error (RFC 9457)."""
 
     type: str
     title: str
     status: int
     detail: str
     code: str = Field(description="Stable name of the error.")
-    hint: str | None = Field(default=None, description="What to do about it.")
-    command_hint: str | None = Field(default=None, description="The same for the command line, if it differs.")
+    hint: str | None = Field(default=None, description="How to solve it.")
+    command_hint: str | None = Field(default=None, description="The hint for the command line, if it differs.")
     details: dict[str, Any] | None = None
 
 
 class Health(BaseModel):
-    """Whether the server is there, or ready."""
+    """Whether the server is running or ready."""
 
     status: str

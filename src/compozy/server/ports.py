@@ -1,4 +1,4 @@
-"""The port that a server listens on, and who holds it when it is taken."""
+"""The port that a server listens on, and the process that already uses it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PROC = Path("/proc")
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that takes connections on the first address of `host`.
+    """Return a socket that accepts connections on the first address of `host`.
 
     From here on clients wait to be answered, instead of being refused while the server still opens its database.
 
@@ -43,16 +43,16 @@ def _explain(error: OSError, host: str, port: int) -> UsageError:
     if error.errno == errno.EADDRINUSE:
         holder = find_holder(port)
         by = f" by {holder}" if holder else ""
-        return UsageError(f"port {port} is in use{by}", hint="choose another one with --port, or end that process")
+        return UsageError(f"port {port} is in use{by}", hint="choose another port with --port, or end that process")
     if error.errno == errno.EACCES:
-        return UsageError(f"port {port} may not be used by this user", hint="choose one above 1023 with --port")
+        return UsageError(f"this user may not use port {port}", hint="choose one above 1023 with --port")
     if error.errno == errno.EADDRNOTAVAIL:
-        return UsageError(f"{host!r} is no address of this machine", hint="choose another --host")
+        return UsageError(f"{host!r} is not an address of this machine", hint="choose another --host")
     return UsageError(f"cannot listen on {host}:{port}: {error.strerror}", hint="choose another --host or --port")
 
 
 def find_holder(port: int, proc: Path = _PROC) -> str | None:
-    """Return who listens on a port: `process 123 (python server.py)`; None where the system does not tell."""
+    """Return the process on a port, `process 123 (python server.py)`; None if the system does not report it."""
     wanted = {f"socket:[{inode}]" for name in ("tcp", "tcp6") for inode in _listening(proc / "net" / name, port)}
     if not wanted:
         return None

@@ -1,4 +1,4 @@
-"""The one place that turns errors into answers: application/problem+json, as RFC 9457 describes it."""
+"""Converts errors to answers: application/problem+json, as RFC 9457 describes it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def problem(error: CompozyError, *, status: int | None = None, headers: Mapping[
 
 
 def problem_document(error: CompozyError, status: int) -> dict[str, Any]:
-    """Return an error as RFC 9457 members, with `code`, `hint` and `details` of our own."""
+    """Return an error as RFC 9457 members, extended by `code`, `hint` and `details`."""
     document: dict[str, Any] = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
@@ -62,7 +62,7 @@ def problem_document(error: CompozyError, status: int) -> dict[str, Any]:
 
 
 async def answer_compozy_error(_: Request, error: Exception) -> Response:
-    """Answer an error of ours."""
+    """Answer a Compozy error."""
     return problem(cast("CompozyError", error))
 
 
@@ -76,7 +76,7 @@ async def answer_http_error(request: Request, error: Exception) -> Response:
     if refusal.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         # The router names the methods of the first route only that has this path.
         headers["Allow"] = ", ".join(methods_of(request)) or headers.get("Allow", "GET")
-    return problem(kind(message, hint="the paths are listed at /docs"), status=refusal.status_code, headers=headers)
+    return problem(kind(message, hint="see /docs for the list of paths"), status=refusal.status_code, headers=headers)
 
 
 def methods_of(request: Request) -> list[str]:
@@ -91,7 +91,7 @@ def methods_of(request: Request) -> list[str]:
 
 
 async def answer_invalid_request(_: Request, error: Exception) -> Response:
-    """Answer parameters and bodies that do not fit, with everything that is wrong about them."""
+    """Answer invalid parameters and bodies with all their errors."""
     faults = [
         {"path": ".".join(str(part) for part in fault["loc"]), "message": fault["msg"]}
         for fault in cast("RequestValidationError", error).errors()
@@ -101,7 +101,7 @@ async def answer_invalid_request(_: Request, error: Exception) -> Response:
 
 
 async def answer_internal_error(_: Request, error: Exception) -> Response:
-    """Answer what nobody foresaw; it is raised on, to be logged."""
+    """Answer an unexpected exception, which the server then logs."""
     return problem(internal_error(error))
 
 

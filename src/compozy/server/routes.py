@@ -34,23 +34,23 @@ PREFIX = "/api/v0"
 MERMAID = "text/vnd.mermaid"
 _REPLAYED = "Idempotency-Replayed"
 
-WorkflowId = Annotated[str, Path(description="Id of a workflow.")]
-ExecutionId = Annotated[str, Path(description="Id of an execution.")]
+WorkflowId = Annotated[str, Path(description="Workflow ID.")]
+ExecutionId = Annotated[str, Path(description="Execution ID.")]
 IdempotencyKey = Annotated[
     str | None,
     Header(
-        description="Any text of your own: asking again with it and the same body gives the same execution.",
+        description="Any text; a repeated request with the same text and body returns the same execution.",
         min_length=1,
         max_length=MAX_KEY,
         pattern=r"^[!-~]([ -~]*[!-~])?$",
     ),
 ]
-Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before.", pattern=CURSOR_PATTERN)]
+Cursor = Annotated[str | None, Query(description="`next_cursor` of the previous page.", pattern=CURSOR_PATTERN)]
 Limit = Annotated[int, Query(description="Executions on a page.", ge=1, le=1000)]
 IdPrefix = Annotated[
-    str, Query(description="Only those whose id starts with this text.", pattern=r"^[A-Za-z0-9._:-]{0,128}$")
+    str, Query(description="Only executions whose ID starts with this text.", pattern=r"^[A-Za-z0-9._:-]{0,128}$")
 ]
-Statuses = Annotated[list[Status] | None, Query(alias="status", description="Only those in one of these states.")]
+Statuses = Annotated[list[Status] | None, Query(alias="status", description="Only executions in one of these states.")]
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -74,7 +74,7 @@ def service_of(request: Request) -> Service:
 
 @router.get("/project", response_model=ProjectInfo, tags=["project"])
 async def get_project(request: Request) -> JsonResponse:
-    """Which project this server runs."""
+    """The project of this server."""
     service = service_of(request)
     project = service.app.project
     return JsonResponse(
@@ -145,7 +145,7 @@ async def start_execution(
     body: StartBody | None = None,
     idempotency_key: IdempotencyKey = None,
 ) -> JsonResponse:
-    """Accept a run. `Location` names it; from here on it is never lost."""
+    """Accept a run. `Location` contains its URL; an accepted run is never lost."""
     given = body or StartBody()
     wanted = StartRequest(workflow_id=workflow_id, body=dict(given), key=idempotency_key)
     document, created = await service_of(request).start(wanted, timeout_s=given.timeout)
@@ -164,7 +164,7 @@ async def start_execution_and_wait(
     body: StartSyncBody | None = None,
     idempotency_key: IdempotencyKey = None,
 ) -> JsonResponse:
-    """Accept a run and wait for its end. A run that goes on for longer is not ended: 408 names it."""
+    """Accept a run and wait for its end. A run that takes longer continues, and status 408 names it."""
     given = body or StartSyncBody()
     service = service_of(request)
     asked = {name: value for name, value in given if name != "timeout"}
@@ -180,7 +180,7 @@ async def list_executions(
     limit: Limit = 20,
     cursor: Cursor = None,
     statuses: Statuses = None,
-    workflow_id: Annotated[str | None, Query(description="Only those of this workflow.", max_length=256)] = None,
+    workflow_id: Annotated[str | None, Query(description="Only executions of this workflow.", max_length=256)] = None,
     id_prefix: IdPrefix = "",
 ) -> JsonResponse:
     """Executions of all workflows, the newest first."""
@@ -220,7 +220,7 @@ async def list_model_requests(request: Request, execution_id: ExecutionId) -> Js
     tags=["executions"],
 )
 async def cancel_execution(request: Request, execution_id: ExecutionId, body: CancelBody | None = None) -> JsonResponse:
-    """End an execution before it is done. Doing so again changes nothing."""
+    """Cancel an execution. Canceling it again changes nothing."""
     reason = (body or CancelBody()).reason
     return JsonResponse(await service_of(request).cancel(execution_id, reason=reason))
 
@@ -232,7 +232,7 @@ async def cancel_execution(request: Request, execution_id: ExecutionId, body: Ca
     tags=["executions"],
 )
 async def pause_execution(request: Request, execution_id: ExecutionId) -> JsonResponse:
-    """Halt an execution: what is being done is done and stored, nothing new begins."""
+    """Pause an execution after its running tasks finish."""
     return JsonResponse(await service_of(request).pause(execution_id))
 
 
@@ -243,7 +243,7 @@ async def pause_execution(request: Request, execution_id: ExecutionId) -> JsonRe
     tags=["executions"],
 )
 async def resume_execution(request: Request, execution_id: ExecutionId) -> JsonResponse:
-    """Let a paused execution go on."""
+    """Resume a paused execution."""
     return JsonResponse(await service_of(request).resume(execution_id))
 
 
@@ -255,7 +255,7 @@ async def resume_execution(request: Request, execution_id: ExecutionId) -> JsonR
     tags=["executions"],
 )
 async def send_signal(request: Request, execution_id: ExecutionId, body: SignalBody) -> JsonResponse:
-    """Send a signal to an execution. It may be sent before a task waits for it."""
+    """Send a signal to an execution. The signal is kept until a task waits for it."""
     sent = await service_of(request).signal(execution_id, body.name, body.payload, signal_id=body.id)
     return JsonResponse(sent, status_code=202)
 
@@ -270,7 +270,7 @@ async def send_signal(request: Request, execution_id: ExecutionId, body: SignalB
 async def approve_execution(
     request: Request, execution_id: ExecutionId, body: ApproveBody | None = None
 ) -> JsonResponse:
-    """Answer the form that a task of an execution waits with."""
+    """Answer the form of a waiting task."""
     given = body or ApproveBody()
     return JsonResponse(await service_of(request).approve(execution_id, given.input, task=given.task), status_code=202)
 
@@ -283,7 +283,7 @@ async def approve_execution(
     tags=["executions"],
 )
 async def rerun_execution(request: Request, execution_id: ExecutionId, body: RerunBody | None = None) -> JsonResponse:
-    """Repeat an execution as its workflow is written now; results of tasks before the first one are kept."""
+    """Repeat an execution with the current workflow; results of tasks before the first one are kept."""
     given = body or RerunBody()
     wanted = RerunRequest(
         execution_id=execution_id, from_task=given.from_, given=given.input, new_id=given.execution_id

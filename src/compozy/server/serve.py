@@ -26,7 +26,7 @@ from compozy.server.http import make_http
 from compozy.server.ingest import take_in_on_start
 from compozy.server.ports import BACKLOG, listen
 from compozy.server.service import Service
-from compozy.server.stop import DRAIN_S, Console, LogReport, Stop, database_line, drain, tell_at_start
+from compozy.server.shutdown import DRAIN_S, Console, LogReport, Stop, database_line, drain, print_start_notes
 from compozy.storage import close_storage, open_storage
 
 _WAIT_FOR_LOCK_S = 30.0
@@ -115,7 +115,7 @@ async def _serve(project: LoadedProject, database: Database, door: _Door, consol
     watch_loop(asyncio.get_running_loop())
     stop = Stop(console, with_stdin=door.with_stdin)
     async with open_app(project, database, role=SERVER, report=LogReport()) as app:
-        tell_at_start(app, console)
+        print_start_notes(app, console)
         await take_in_on_start(app, console)
         service = Service(app=app)
         server = _Server(_config(service, door))
@@ -151,7 +151,7 @@ def _config(service: Service, door: _Door) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        # Whoever asks cannot say where it asks from.
+        # Clients cannot set their own address.
         proxy_headers=False,
         timeout_keep_alive=_IDLE_S,
         timeout_graceful_shutdown=int(DRAIN_S),

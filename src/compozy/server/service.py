@@ -1,4 +1,4 @@
-"""What the routes do: the verbs of the program on the one project that the server runs."""
+"""The operations behind the routes, on the project of the server."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _POLL_S = 0.2
 
 @dataclass(frozen=True, kw_only=True)
 class StartRequest:
-    """What a client asks to run. `key` is its `Idempotency-Key`, `body` what it sent."""
+    """A request to run a workflow. `key` is its `Idempotency-Key`, `body` its JSON."""
 
     workflow_id: str
     body: Document
@@ -192,13 +192,13 @@ class Service:
         if self.stopping.is_set():
             raise _stopping({"execution_id": execution_id})
         raise NotFinishedError(
-            f"execution {execution_id} was not finished after {timeout_s:g} s; it goes on",
-            hint=f"look at it: GET /api/v0/executions/workflows/{execution_id}",
+            f"execution {execution_id} was not finished after {timeout_s:g} s; it is still running",
+            hint=f"see GET /api/v0/executions/workflows/{execution_id}",
             details={"execution_id": execution_id},
         )
 
     async def cancel(self, execution_id: str, *, reason: str) -> Document:
-        """End a run before it is done and return it; one that was canceled before is returned as it is.
+        """Cancel a run and return it; a canceled run is returned unchanged.
 
         Raises:
             NotFoundError: there is none of this id.
@@ -215,7 +215,7 @@ class Service:
         return await self._until_obeyed(execution_id)
 
     async def pause(self, execution_id: str) -> Document:
-        """Halt a run and return it.
+        """Pause a run and return it.
 
         Raises:
             NotFoundError: there is none of this id.
@@ -226,7 +226,7 @@ class Service:
         return await self._until_obeyed(execution_id)
 
     async def resume(self, execution_id: str) -> Document:
-        """Let a paused run go on and return it.
+        """Resume a paused run and return it.
 
         Raises:
             NotFoundError: there is none of this id.
@@ -251,7 +251,7 @@ class Service:
         return asdict(sent)
 
     async def approve(self, execution_id: str, given: Any, *, task: str | None) -> Document:
-        """Answer the form that a task of a run waits with.
+        """Answer the form of a waiting task.
 
         Raises:
             NotFoundError: there is no such run, or none of its tasks waits with a form.
@@ -289,7 +289,7 @@ class Service:
         return document, created
 
     async def _until_obeyed(self, execution_id: str) -> Document:
-        """Wait a moment for the process that executes a run to do as it is asked, and return the run."""
+        """Wait briefly for the process that executes a run to fulfill a request, and return the run."""
         self.app.runtime.wake()
         await wait_until_obeyed(self.app.database, execution_id)
         return (await self._read(execution_id))[1]
@@ -313,7 +313,7 @@ class Service:
         )
 
     def refuse_when_stopping(self) -> None:
-        """Take nothing new once the server is about to end.
+        """Accept nothing new once the server is shutting down.
 
         Raises:
             StoppingError: it is.
@@ -352,7 +352,7 @@ def _check_same(known: Execution, new: NewExecution, request: StartRequest) -> N
     elif known.definition.get("request") != new.definition["request"]:
         raise IdempotencyError(
             "this Idempotency-Key was used with another body",
-            hint="take a new key for a new request",
+            hint="use a new key for a new request",
             details={"execution_id": known.workflow_exec_id},
         )
 
@@ -360,7 +360,7 @@ def _check_same(known: Execution, new: NewExecution, request: StartRequest) -> N
 def _id_of_key(workflow_id: str, key: str) -> str:
     """Return the id of the one run that this key can begin: so the database itself sees to it that there is one."""
     if not 0 < len(key) <= MAX_KEY or not key.isascii() or not key.isprintable():
-        raise UsageError(f"an Idempotency-Key has 1 to {MAX_KEY} ASCII characters that can be seen")
+        raise UsageError(f"an Idempotency-Key has 1 to {MAX_KEY} printable ASCII characters")
     return f"key-{_hash([workflow_id, key])}"
 
 
@@ -383,5 +383,5 @@ def _read_cursor(text: str) -> tuple[int, str]:
 
 def _stopping(details: Document) -> StoppingError:
     return StoppingError(
-        "the server is about to stop", hint="ask again when it runs; no run that was accepted is lost", details=details
+        "the server is shutting down", hint="retry when it runs again; accepted runs are not lost", details=details
     )

@@ -8,7 +8,7 @@ from compozy.app import open_app
 from compozy.database.database import Database
 from compozy.errors import UsageError
 from compozy.project.loaded import LoadedProject
-from compozy.server.stop import Console, LogReport, Stop, database_line, drain, tell_at_start
+from compozy.server.shutdown import Console, LogReport, Stop, database_line, drain, print_start_notes
 from compozy.storage import close_storage, open_storage
 
 _WAIT_FOR_LOCK_S = 30.0
@@ -23,7 +23,7 @@ def work(project: LoadedProject, console: Console) -> int:
     """
     if project.database.is_in_memory:
         raise UsageError(
-            "a worker cannot share a database in memory with anybody",
+            "a worker cannot share an in-memory database with other processes",
             hint="use a file or PostgreSQL, or run `compozy start`, which executes runs itself",
         )
     console.line("Starting Compozy worker...")
@@ -42,10 +42,10 @@ def work(project: LoadedProject, console: Console) -> int:
 async def _work(project: LoadedProject, database: Database, console: Console) -> int:
     stop = Stop(console)
     async with open_app(project, database, role="worker", report=LogReport()) as app:
-        tell_at_start(app, console)
+        print_start_notes(app, console)
         if database.is_exclusive:
             console.note(
-                f"note: one process executes on a SQLite file, and this worker owns {database.location} now; "
+                f"note: one process executes on a SQLite file, and this worker owns {database.location}; "
                 "other commands wait for it or only read"
             )
         console.line("Worker ready")

@@ -134,7 +134,7 @@ def test_a_server_that_does_not_start(cli: RunCli, tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (("--workflow=other",), "no workflow 'other'"),
-        (("--output=nowhere/result.json",), "its folder is not there"),
+        (("--output=nowhere/result.json",), "its folder does not exist"),
         (("--config=.", "--config=.", "--output=result.json"), "two results would be written to 'result.json'"),
         (("--workflows=0",), "--workflows"),
     ],

@@ -31,7 +31,7 @@ def write(folder: Path, server: ChatServer, **task: Any) -> None:
 @pytest.mark.parametrize(
     ("reason", "words"),
     [
-        ("length", "it reached its limit of tokens (raise `max_tokens`)"),
+        ("length", "it reached its token limit (raise `max_tokens`)"),
         ("content_filter", "the provider's content filter cut it off"),
     ],
 )
@@ -41,10 +41,10 @@ def test_an_answer_that_was_cut_off(cli: RunCli, tmp_path: Path, server: ChatSer
 
     done = cli("workflow", "run", "w")
     assert done.status == 0
-    assert f"warning: ask: the answer is not complete: {words}\n" in done.err
+    assert f"warning: ask: the answer is incomplete: {words}\n" in done.err
 
     run_id = json.loads(cli("workflow", "list", "--format", "json").out)["executions"][0]["execution_id"]
-    assert f"warning: ask: the answer is not complete: {words}\n" in cli("workflow", "get", run_id).err
+    assert f"warning: ask: the answer is incomplete: {words}\n" in cli("workflow", "get", run_id).err
 
     done = cli("workflow", "run", "w", "--format", "json")
     [task] = json.loads(done.out)["tasks"]

@@ -84,7 +84,7 @@ def test_a_run_whose_process_is_ended_goes_on(commands: Commands, project: Path,
     assert done.status == (143 if number == signal.SIGTERM else -signal.SIGKILL)
     assert states(project)[0][0] == "RUNNING"
     if number == signal.SIGTERM:
-        assert "execution it goes on with" in done.err
+        assert "execution it continues with" in done.err
         assert states(project) == [("RUNNING", None)]
         check_consistent(project)
     make_fast(project)
@@ -192,7 +192,7 @@ def test_the_next_process_goes_on_with_what_a_killed_one_left(commands: Commands
     make_fast(project)
     done = commands.run(project, "workflow", "run", "two", "--id", "next")
     assert done.status == 0
-    assert "going on with 1 unfinished run(s)" in done.err
+    assert "continuing 1 unfinished run of" in done.err
     assert commands.run(project, "workflow", "get", "left", "--wait").status == 0
     assert task_states(project, "left") == [("one", "SUCCESS"), ("slow", "SUCCESS")]
     check_consistent(project)
@@ -260,11 +260,16 @@ C = f"""{PYTHON} -P -c 'from compozy.cli.entry import main; main()'"""
             "Error: cannot write the result to stdout: No space left on device\n",
         ),
         ("{C} schema >/dev/full", 2, "", "Error: cannot write the result to stdout: No space left on device\n"),
-        ("{C} workflow run two >/dev/full", 2, "", "what was done is stored all the same: `compozy workflow list`"),
+        ("{C} workflow run two >/dev/full", 2, "", "the run is stored: `compozy workflow list`"),
         ("{C} nope 2>/dev/full", 2, "", ""),
-        ("rmdir ../gone; mkdir ../gone; cd ../gone; rmdir ../gone; {C} init", 2, "", "current folder is not there"),
+        ("rmdir ../gone; mkdir ../gone; cd ../gone; rmdir ../gone; {C} init", 2, "", "current folder no longer exists"),
         ("({C} schema; echo $? >&2) | head -n 1", 0, "{\n", "0\n"),
-        ("rmdir ../gone; mkdir ../gone; cd ../gone; rmdir ../gone; {C} workflow list", 2, "", "current folder is not"),
+        (
+            "rmdir ../gone; mkdir ../gone; cd ../gone; rmdir ../gone; {C} workflow list",
+            2,
+            "",
+            "current folder no longer exists",
+        ),
     ],
 )
 def test_streams_and_folders_that_are_not_there(project: Path, script: str, status: int, out: str, err: str) -> None:

@@ -90,7 +90,7 @@ def _check_goes_on(commands: Commands, store: Store) -> None:
             ]
             assert run["tasks"][0]["attempts"] == 1
         else:
-            assert "Finish it with the version that began it." in done.err
+            assert "Finish it with the version that started it." in done.err
     if formats == {JOURNAL_FORMAT}:
         assert store.query("SELECT executor_id FROM executors") == []
 

@@ -354,7 +354,7 @@ def test_on_start(tmp_path: Path, embeddings: tuple[str, Embeddings], commands: 
     }
     write_knowledge_project(tmp_path, embeddings[0], knowledge=knowledge)
     server = start_server(commands, tmp_path)
-    assert "Knowledge base 'main': 3 documents taken in, 0 unchanged, 0 deleted" in server.command.out
+    assert "Knowledge base 'main': 3 documents ingested, 0 unchanged, 0 deleted" in server.command.out
     assert server.ask("GET", "/api/v0/knowledge-bases/main").document["chunks"] == 3
 
 

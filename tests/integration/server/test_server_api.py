@@ -107,7 +107,7 @@ async def test_a_defect_tells_its_kind_only(client: httpx.AsyncClient, service: 
     service.workflows = broken
     with capture_logs() as logged:
         answer = await client.get(f"{API}/workflows")
-    assert [entry["event"] for entry in logged] == ["a request broke", "request"]
+    assert [entry["event"] for entry in logged] == ["a request failed with an internal error", "request"]
     check_problem(answer, 500)
     assert "42" not in answer.text
     assert "Traceback" not in answer.text

@@ -94,7 +94,7 @@ def decode_base64(text: str) -> str:
 
 
 def _fault_base64(data: bytes) -> int:
-    """Return where the data is no base64 as Go reports it, -1 when it is."""
+    """Return where the data is not base64 as Go reports it, -1 when it is."""
     count = 0
     for index, byte in enumerate(data):
         if byte in _LINE_ENDS:

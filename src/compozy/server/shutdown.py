@@ -1,4 +1,4 @@
-"""What a server and a worker have in common: what they tell, and how they end on a signal."""
+"""Startup messages and graceful shutdown, shared by server and worker."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from compozy.plural import plural
 
 _log = structlog.get_logger(__name__)
 
-# How long runs may go on after the process was asked to stop; the next start goes on with the rest.
+# Time for runs to end after a stop request; the next start continues the others.
 DRAIN_S = 5.0
-# How long an orderly end may take beyond that, before the process leaves as it is.
+# Further time for a graceful shutdown, after which the process exits.
 _GRACE_S = 15.0
 _BLOCK = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
 class Console:
-    """Whom a process tells how it goes: lines of its own, and notes beside them."""
+    """The output of a process: lines on stdout, notes on stderr."""
 
     line: Callable[[str], None]
     note: Callable[[str], None]
 
 
 class Stop:
-    """The wish that this process ends, from SIGINT or SIGTERM. A second one ends it at once.
+    """The request to end this process, from SIGINT or SIGTERM. A second one ends it immediately.
 
     Args:
         console: who is told.
@@ -55,16 +55,16 @@ class Stop:
 
     def _receive(self, number: int) -> None:
         if self.requested.done():
-            # The journal is safe at any moment, and the next start goes on with what was running.
+            # The journal is consistent at any moment, and the next start continues what was running.
             os._exit(128 + number)
         self.requested.set_result(number)
         self._leave_later(128 + number)
 
     def _leave_later(self, status: int) -> None:
-        """See that the process ends even if its database does not answer any more."""
+        """Make sure that the process ends even if its database no longer answers."""
 
         def leave() -> None:
-            self._console.note("the database does not answer; unfinished runs go on with the next start")
+            self._console.note("the database does not answer; unfinished runs continue at the next start")
             os._exit(status)
 
         timer = threading.Timer(DRAIN_S + _GRACE_S, leave)
@@ -80,18 +80,18 @@ def _end_with_stdin() -> None:
 
 
 class LogReport:
-    """Writes to the log how runs go on; nobody watches them here."""
+    """Writes the progress of runs to the log."""
 
     def task_began(self, execution_id: str, path: str) -> None:
-        """Log it."""
+        """Log the event."""
         _log.info("task began", execution_id=execution_id, task=path)
 
     def task_waits(self, execution_id: str, path: str, signal: str | None) -> None:
-        """Log it."""
+        """Log the event."""
         _log.info("task waits", execution_id=execution_id, task=path, signal=signal)
 
     def task_ended(self, execution_id: str, path: str, end: TaskEnd, *, replayed: bool, seconds: float) -> None:
-        """Log it."""
+        """Log the event."""
         _log.info(
             "task ended",
             execution_id=execution_id,
@@ -103,13 +103,13 @@ class LogReport:
 
 
 def database_line(database: Database) -> str:
-    """Return what is said of the database once it is open."""
+    """Return the line about the open database."""
     driver = database.driver
     return f"Database initialized: driver={driver.name} {driver.location_key}={database.location}"
 
 
-def tell_at_start(app: App, console: Console) -> None:
-    """Tell what deserves attention before the first run."""
+def print_start_notes(app: App, console: Console) -> None:
+    """Print warnings and notes before the first run."""
     if warning := concurrency_warning(app.project):
         console.note(f"warning: {warning}")
     if app.left_unfinished:
@@ -117,10 +117,12 @@ def tell_at_start(app: App, console: Console) -> None:
 
 
 async def drain(app: App, console: Console) -> None:
-    """Take nothing new, give what runs a little time, and tell what is left for the next start."""
+    """Accept nothing new, wait briefly for running runs, and print how many remain for the next start."""
     app.runtime.stop_claiming()
     running = len(app.runtime.in_hand())
     if running:
-        console.note(f"stopping: {running} run(s) have {DRAIN_S:g} s to end (once more leaves at once)")
+        console.note(
+            f"stopping: waiting up to {DRAIN_S:g} s for {plural(running, 'run')} (signal again to exit immediately)"
+        )
     left = await app.runtime.settle(DRAIN_S)
-    console.note(f"stopped; {left} unfinished run(s) go on with the next start" if left else "stopped")
+    console.note(f"stopped; {plural(left, 'unfinished run')} will continue at the next start" if left else "stopped")
