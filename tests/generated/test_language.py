@@ -30,7 +30,12 @@ EXEMPT = (
     *("agent", "config", "database", "durable", "knowledge", "model", "outbound", "project", "schema"),
     *("task", "template", "tool", "workflow"),
 )
-EXEMPT_PAGES = ("reference/configuration", "reference/workflow", "workflows/template-functions")
+EXEMPT_PAGES = (
+    "agents/built-in-tools",
+    "reference/configuration",
+    "reference/workflow",
+    "workflows/template-functions",
+)
 
 OLD = {
     "what answers at http://127.0.0.1:8080 is no Compozy server": "is no X",
