@@ -39,7 +39,7 @@ def validate_command(
     """
     from compozy.app import knowledge_of
     from compozy.cli.context import open_project
-    from compozy.project.advice import repeat_warnings, warnings_of
+    from compozy.project.advice import repeat_warnings, runtime_warnings, warnings_of
 
     try:
         project = open_project(options)
@@ -48,7 +48,11 @@ def validate_command(
             _print_annotations(error.diagnostics, output)
             return error.exit_status
         raise
-    warnings = [*warnings_of(knowledge_of(project)), *repeat_warnings(project.workflows.values())]
+    warnings = [
+        *warnings_of(knowledge_of(project)),
+        *repeat_warnings(project.workflows.values()),
+        *runtime_warnings(project),
+    ]
     if output is ValidateFormat.json:
         document = {"valid": True, "project": project.name, "workflows": list(project.workflows)}
         print_json({**document, "warnings": warnings})

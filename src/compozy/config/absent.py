@@ -6,7 +6,6 @@ They are unknown keys like any other; only the hint is better. A key leaves the 
 from __future__ import annotations
 
 _FEATURES = {
-    "TypeScript tools": ("permissions", "entrypoint"),
     "MCP servers": ("mcps", "mcp", "mcp_proxy"),
     "memory": ("memory", "memories"),
     "triggers": ("triggers", "trigger", "webhooks"),

@@ -14,6 +14,8 @@ from compozy.config.fingerprint import MEMORY, database_file
 
 _MIN_KEY = 16
 _SQLITE_URL = re.compile(r"(?:(?:jdbc:)?sqlite[23]?(?:\+\w+)?|file):", re.IGNORECASE)
+_TOOL_HOST = re.compile(r"^(?:(?:\*\.)?[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$")
+_TOOL_VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*\*?$")
 _SHELL_VARIABLE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
 
 
@@ -189,6 +191,65 @@ class ApprovalRule(Section):
     )
 
 
+Reach = bool | tuple[str, ...]
+"""`true` for everything, `false` for nothing, or what it is limited to."""
+
+
+class ToolPermissions(Section):
+    """`permissions:`, what a TypeScript tool can reach besides the files of its own folder."""
+
+    read: Reach | None = Field(
+        default=None,
+        description="Files and folders to read, from the project's folder; `true` for all. The tool's folder is always "
+        "readable.",
+    )
+    write: Reach | None = Field(
+        default=None, description="Files and folders to write, from the project's folder; `true` for all."
+    )
+    net: Reach | None = Field(
+        default=None, description="Hosts to connect to, such as `api.example.com` or `localhost:8080`; `true` for all."
+    )
+    env: Reach | None = Field(
+        default=None, description="Variables to read besides those in `env`; `true` for all that the process has."
+    )
+
+    @field_validator("read", "write")
+    @classmethod
+    def _check_paths(cls, value: Reach | None) -> Reach | None:
+        """Refuse texts that name no file, and those that Deno would split."""
+        for path in _listed(value):
+            if not path or "\0" in path or "," in path:
+                raise ValueError(f"{path!r} is not a path without commas")
+        return value
+
+    @field_validator("net")
+    @classmethod
+    def _check_hosts(cls, value: Reach | None) -> Reach | None:
+        """Refuse URLs, which would allow nothing."""
+        for host in _listed(value):
+            if not _TOOL_HOST.fullmatch(host):
+                raise ValueError(f"{host!r} is not a host; write `api.example.com` or `localhost:8080`")
+        return value
+
+    @field_validator("env")
+    @classmethod
+    def _check_variables(cls, value: Reach | None) -> Reach | None:
+        """Refuse texts that name no variable."""
+        for name in _listed(value):
+            if not _TOOL_VARIABLE.fullmatch(name):
+                raise ValueError(f"{name!r} is not the name of a variable")
+        return value
+
+    def over(self, other: ToolPermissions) -> ToolPermissions:
+        """Return these permissions, with those of `other` for each kind that these do not mention."""
+        values = {name: value for name, value in vars(self).items() if value is not None}
+        return other.model_copy(update=values)
+
+
+def _listed(value: Reach | None) -> tuple[str, ...]:
+    return value if isinstance(value, tuple) else ()
+
+
 class RuntimeSettings(Section):
     """`runtime:`, how runs are executed."""
 
@@ -202,6 +263,17 @@ class RuntimeSettings(Section):
         default="warn", description="Least severe log line shown."
     )
     tool_execution_timeout: DurationS = Field(default=60.0, description="Time limit of a tool call without its own.")
+    type: Literal["deno", "node", "bun"] = Field(
+        default="deno", description="What executes TypeScript tools; only `deno` enforces their permissions."
+    )
+    entrypoint: str | None = Field(
+        default=None,
+        min_length=1,
+        description="TypeScript file whose exports are tools: those that are defined without `run` or `http`.",
+    )
+    permissions: ToolPermissions = Field(
+        default=ToolPermissions(), description="What TypeScript tools can reach if they do not say so themselves."
+    )
     python: str | None = Field(
         default=None, min_length=1, description="Interpreter of Python tools; default is the one that runs Compozy."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from typing import TypeGuard
@@ -14,11 +15,13 @@ from compozy.knowledge.embed.registry import EMBEDDERS
 from compozy.knowledge.store.registry import STORES
 from compozy.model.config import ProviderConfig
 from compozy.model.registry import PROVIDERS
-from compozy.project.loaded import LoadedWorkflow
+from compozy.project.loaded import LoadedProject, LoadedWorkflow
+from compozy.task.kinds.basic import BasicTask
 from compozy.task.options import TaskBase
 from compozy.task.walk import walk_tasks
-from compozy.tool.config import ToolUse
-from compozy.tool.registry import effect_of
+from compozy.tool.config import ToolConfig, ToolUse
+from compozy.tool.kinds import typescript
+from compozy.tool.registry import effect_of, kind_of
 
 
 def warnings_of(knowledge: KnowledgeProject) -> list[str]:
@@ -31,13 +34,43 @@ def repeat_warnings(workflows: Iterable[LoadedWorkflow]) -> Iterator[str]:
     for workflow in workflows:
         for step in walk_tasks(workflow.config.tasks):
             key = _repeats(step.task)
-            rules = ToolRules.of(*(use for use in (step.task, getattr(step.task, "agent", None)) if _uses_tools(use)))
-            once = [tool.id for tool in rules.tools if effect_of(tool) == "once"]
+            once = [tool.id for tool in _rules_of(step.task).tools if effect_of(tool) == "once"]
             if key and once:
                 yield (
                     f"{workflow.locate((*step.place, *key))}: if task {step.task.id!r} fails, it starts again with new "
                     f"idempotency keys, and may call {', '.join(once)} again; failed requests are retried without it"
                 )
+
+
+def runtime_warnings(project: LoadedProject) -> Iterator[str]:
+    """Yield a warning for each TypeScript tool that this machine cannot execute, or not with its permissions."""
+    for tool in {tool.id: tool for workflow in project.workflows.values() for tool in _tools_of(workflow)}.values():
+        if kind_of(tool) is not typescript.KIND:
+            continue
+        runtime = typescript.runtime_of(tool, project.runtime)
+        is_missing = shutil.which(runtime, path=project.environ.get("PATH")) is None
+        if runtime == "deno":
+            if is_missing and typescript.packaged_deno() is None:
+                yield f"tool {tool.id!r} needs Deno, which is not installed; {extra_hint(typescript.EXTRA)}"
+            continue
+        if is_missing:
+            yield f"tool {tool.id!r} needs {runtime}, which is not in PATH; install it, or write `runtime: deno`"
+        yield (
+            f"tool {tool.id!r} is executed by {runtime}, which does not enforce permissions: it can read and write the "
+            "files of its user and use the network; write `runtime: deno` to enforce them"
+        )
+
+
+def _tools_of(workflow: LoadedWorkflow) -> Iterator[ToolConfig]:
+    """Yield the tools of the tasks of a workflow, and of their agents."""
+    for step in walk_tasks(workflow.config.tasks):
+        yield from _rules_of(step.task).tools
+        if isinstance(step.task, BasicTask) and step.task.tool is not None:
+            yield step.task.tool
+
+
+def _rules_of(task: TaskBase) -> ToolRules:
+    return ToolRules.of(*(use for use in (task, getattr(task, "agent", None)) if _uses_tools(use)))
 
 
 def _repeats(task: TaskBase) -> NodePath:

@@ -27,6 +27,7 @@ from compozy.project.outline import TaskOutline, id_place, map_items
 from compozy.tool.built_in.specs import AGENT_TOOLS, TASK_TOOLS
 from compozy.tool.config import BUILT_IN_PREFIX, ToolConfig
 from compozy.tool.environment import BLOCKED
+from compozy.tool.kinds import typescript
 from compozy.tool.kinds.built_in import BUILT_IN
 from compozy.tool.registry import kind_of
 
@@ -55,10 +56,11 @@ def check_tool(node: MappingNode, root: Path, *, is_definition: bool = False) ->
         hint = "add `run: ./file.py:function` or `http`"
         if config.run is not None:
             message = f"run: {config.run!r} names no kind of tool that this version has"
-            hint = "write a Python file and a function, such as `./orders.py:lookup`"
+            hint = "write a file and a function, such as `./orders.py:lookup` or `./orders.ts:lookup`"
         yield Diagnostic(location=id_place(node), message=message, hint=hint, code="tool")
     elif config.run is not None:
         yield from _check_file(node, config.run, root)
+        yield from _check_runtime(node, config)
     yield from check_http(node)
     yield from _check_environment(node)
     yield from check_approval(node, ("approve",))
@@ -183,6 +185,19 @@ def _check_file(node: MappingNode, run: str, root: Path) -> Iterator[Diagnostic]
     elif not path.is_file():
         hint = "the path is relative to the file in which the tool is written"
         yield _fault(node, ("run",), f"run: the file {file} does not exist", hint)
+
+
+def _check_runtime(node: MappingNode, config: ToolConfig) -> Iterator[Diagnostic]:
+    file = (config.run or "").rpartition(":")[0]
+    is_typescript = kind_of(config) is typescript.KIND
+    if is_typescript is not typescript.is_typescript(file):
+        yield _fault(node, ("runtime",), f"runtime: {config.runtime!r} does not execute {file}", "leave it out")
+    elif is_typescript and config.input is None:
+        message = f"tool {config.id!r} does not say what its arguments are"
+        hint = "write their JSON Schema as `input`; types of TypeScript are not read"
+        yield Diagnostic(location=id_place(node), message=message, hint=hint, code="tool")
+    elif not is_typescript and config.permissions is not None:
+        yield _fault(node, ("permissions",), "permissions: only TypeScript tools have them", "remove it")
 
 
 def _check_environment(node: MappingNode) -> Iterator[Diagnostic]:

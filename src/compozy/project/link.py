@@ -19,6 +19,7 @@ from compozy.config.nodes import (
     SequenceNode,
     child,
     key_place_at,
+    node_at,
     place_at,
     text_at,
     with_entries,
@@ -27,6 +28,7 @@ from compozy.config.words import show_value
 from compozy.errors import Diagnostic, SourceLocation
 from compozy.nearest import suggest
 from compozy.project.edition2025.notes import Notes
+from compozy.project.edition2025.tools import modernize_tool
 from compozy.project.edition2025.workflow import modernize_agent, modernize_task, modernize_workflow
 from compozy.project.link_calls import CallLinker
 from compozy.project.link_models import ModelLinker, split_model_keys
@@ -83,7 +85,15 @@ def link_project(read: ProjectSources) -> LinkedProject:
             faults.append(_unknown_kind(file.node, kind))
     scope = ResourceScope().with_resources(tuple(resources))
     models = ModelLinker.of(read)
-    new_linker = partial(Linker, root=read.root, cwd=read.cwd, models=models, faults=faults)
+    entrypoint = node_at(read.node, ("runtime", "entrypoint"))
+    new_linker = partial(
+        Linker,
+        root=read.root,
+        cwd=read.cwd,
+        models=models,
+        faults=faults,
+        entrypoint=entrypoint if isinstance(entrypoint, ScalarNode) else None,
+    )
     workflows: list[SourceFile] = []
     own: dict[str, tuple[Resource, ...]] = {}
     for file in files:
@@ -111,6 +121,8 @@ def _modern(resource: Resource, notes: Notes) -> Resource:
     """Return a resource in today's spelling."""
     if resource.kind is AGENT:
         return replace(resource, node=modernize_agent(resource.node, notes))
+    if resource.kind is TOOL:
+        return replace(resource, node=modernize_tool(resource.node))
     return replace(resource, node=modernize_task(resource.node, notes)) if resource.kind is TASK else resource
 
 
@@ -139,6 +151,7 @@ class Linker:
         root: the project's folder.
         cwd: folder from which locations name files.
         models: links what names a model.
+        entrypoint: `runtime.entrypoint` of the project.
         faults: receives what is wrong with references.
         files: the files of the resources that were named.
     """
@@ -147,6 +160,7 @@ class Linker:
     root: Path
     cwd: Path
     models: ModelLinker
+    entrypoint: ScalarNode | None = None
     faults: list[Diagnostic] = field(default_factory=list[Diagnostic])
     files: set[str] = field(default_factory=set[str])
 
@@ -156,7 +170,14 @@ class Linker:
             scope=self.scope, root=self.root, cwd=self.cwd, faults=self.faults, files=self.files
         )
         self._calls = CallLinker(agent=self._sub_agent, task=self._shared_task, fault=self._fault)
-        self._tools = ToolLinker(find=partial(self._find, TOOL), schemas=self._schemas, root=self.root, cwd=self.cwd)
+        self._tools = ToolLinker(
+            find=partial(self._find, TOOL),
+            schemas=self._schemas,
+            root=self.root,
+            cwd=self.cwd,
+            knows=lambda name: self.scope.find(TOOL, name) is not None,
+            entrypoint=self.entrypoint,
+        )
 
     def workflow(self, node: MappingNode) -> MappingNode:
         """Return a workflow without lists of resources, in which nothing is named by ID any more."""

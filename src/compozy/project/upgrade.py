@@ -15,6 +15,7 @@ from compozy.config.rewrite import rewrite_yaml
 from compozy.errors import Diagnostic, ProjectError, SourceLocation
 from compozy.project.edition2025.notes import Notes
 from compozy.project.edition2025.project import modernize_project
+from compozy.project.edition2025.tools import modernize_tool
 from compozy.project.edition2025.workflow import (
     modernize_agent,
     modernize_resources,
@@ -22,7 +23,7 @@ from compozy.project.edition2025.workflow import (
     modernize_workflow,
 )
 from compozy.project.load import load_project
-from compozy.project.resource_kinds import AGENT, TASK, WORKFLOW
+from compozy.project.resource_kinds import AGENT, TASK, TOOL, WORKFLOW
 from compozy.project.resources import kind_of_file
 from compozy.project.sources import find_config_file, read_sources
 
@@ -128,6 +129,8 @@ def _modern(path: Path, node: MappingNode, notes: Notes, *, is_project: bool) ->
         return modernize_workflow(node, notes)
     if kind == AGENT.name:
         return modernize_agent(node, notes)
+    if kind == TOOL.name:
+        return modernize_tool(node)
     return modernize_task(node, notes) if kind == TASK.name else node
 
 

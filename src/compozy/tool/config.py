@@ -8,7 +8,7 @@ from pydantic import Field, NonNegativeInt, field_validator
 
 from compozy.config.duration import TimeLimitS
 from compozy.config.reference import OrId, SchemaOrId
-from compozy.config.settings import Approval, ApprovalRule, Section
+from compozy.config.settings import Approval, ApprovalRule, Section, ToolPermissions
 from compozy.config.size import SizeB
 
 TOOL_ID_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$"
@@ -64,9 +64,12 @@ class ToolConfig(Section):
     run: str | None = Field(
         default=None,
         min_length=1,
-        description="Python: file and function, `./orders.py:lookup`, relative to this file.",
+        description="File and function, `./orders.py:lookup` or `./orders.ts:lookup`, relative to this file.",
     )
     runtime: Runtime | None = Field(default=None, description="What executes `run`; default is by its file.")
+    permissions: ToolPermissions | None = Field(
+        default=None, description="What a TypeScript tool can reach; default is `runtime.permissions` of the project."
+    )
     http: HttpRequest | None = Field(default=None, description="A request to send instead of a function to run.")
     input: SchemaOrId | None = Field(
         default=None, description="JSON Schema of the arguments; a Python tool has that of its type hints."

@@ -10,10 +10,13 @@ from compozy.errors import ToolError
 from compozy.tool.config import ToolConfig
 
 BLOCKED = frozenset(
-    {"LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT", "DYLD_INSERT_LIBRARIES", "NODE_OPTIONS", "PYTHONSTARTUP", "BASH_ENV"}
+    {
+        *("LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT", "DYLD_INSERT_LIBRARIES", "DYLD_LIBRARY_PATH"),
+        *("NODE_OPTIONS", "DENO_V8_FLAGS", "BUN_CONFIG_PROFILE", "PYTHONSTARTUP", "BASH_ENV"),
+    }
 )
 """Variables that make other programs load code."""
-_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "DENO_DIR")
 _VARIABLE = re.compile(
     r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|\{\{-?\s*\.env\.([A-Za-z_][A-Za-z0-9_]*)\s*-?\}\}"
 )

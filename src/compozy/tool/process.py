@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import signal
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,11 @@ from compozy.tool.kind import ToolResult
 _log = structlog.get_logger(__name__)
 
 _MAX_LOG = 64 * 1024
+_MAX_ERROR = 4000
 _GRACE_S = 0.5
+# How engines of JavaScript end when they run out of memory.
+_OUT_OF_MEMORY = (-signal.SIGTRAP, -signal.SIGABRT, -signal.SIGILL)
+_WATCHDOG = ("/bin/sh", "-c", 'read _; kill -9 "-$1"', "sh")
 _MAX_SWEEPS, _SWEEP_S = 100, 0.02
 MARK = "COMPOZY_TOOL_PROCESS"
 """Variable that marks all processes of one call."""
@@ -32,12 +37,17 @@ _HAS_PROC = _PROC.is_dir()
 
 @dataclass(frozen=True, kw_only=True)
 class ProcessLimits:
-    """What a process can use: bytes of memory and of output, seconds of processor and of time."""
+    """What a process can use: bytes of memory and of output, seconds of processor and of time.
+
+    Attributes:
+        reserved: with `prints_answer`, bytes of memory that the program itself needs; None if it bears no limit.
+    """
 
     memory: int
     cpu_s: float
     output: int
     timeout_s: float
+    reserved: int | None = None
 
 
 async def run_worker(
@@ -48,38 +58,51 @@ async def run_worker(
     environment: Mapping[str, str],
     cwd: Path,
     name: str,
+    prints_answer: bool = False,
 ) -> ToolResult:
-    """Send `request` to a new process, and return what it answers: `{"ok": value}` or `{"error": text}`.
+    """Send `request` to a new process, and return what it answers.
 
-    The process is the first of a group of its own. At the end of the call or of the time limit, the group is killed,
-    and every process that carries the mark of this call in its environment.
+    An answer is `{"ok": value}` or `{"result": value}`, or has an `error`: a text, or an object with `name` and
+    `message`. The process is the first of a group of its own. At the end of the call or of the time limit, the group is
+    killed, and every process that carries the mark of this call in its environment.
 
     Args:
-        command: the program; it reads `compozy.tool.python_worker` for the protocol.
-        request: JSON; `fd`, `memory` and `cpu` are added.
+        command: the program; see `python_worker.py` and `typescript_worker.mjs` for the protocol.
+        request: JSON; `fd`, `memory` and `cpu` are added, or `mark` if the answer is printed.
         limits: limits of the call.
         environment: all variables of the process.
         cwd: folder in which it starts.
         name: the tool, for the log.
+        prints_answer: whether the answer is a line of standard output that begins with `mark`, for programs that cannot
+            write to other descriptors. Such a program neither limits itself nor ends by itself with Compozy, so both
+            are done from outside.
     """
     pipes = _Pipes.open()
     mark = new_process_mark()
+    output = pipes.answer[1] if prints_answer else asyncio.subprocess.DEVNULL
     try:
-        child = await _start(command, pipes, {**environment, MARK: mark}, cwd)
+        child = await _start(command, pipes, output, {**environment, MARK: mark}, cwd)
     except OSError as error:
         pipes.close_own_ends()
         return ToolResult(outcome="failed", content=f"the tool cannot be started: {error.strerror}")
     finally:
         pipes.close_given_ends()
     cpu = max(1, round(limits.cpu_s))
-    sent = json.dumps({**request, "fd": pipes.answer[1], "memory": limits.memory, "cpu": cpu})
+    added = {"mark": mark} if prints_answer else {"fd": pipes.answer[1], "memory": limits.memory, "cpu": cpu}
+    sent = json.dumps({**request, **added}).encode() + b"\n"
+    if prints_answer:
+        data = {} if limits.reserved is None else {resource.RLIMIT_DATA: limits.memory + limits.reserved}
+        limit_process(child.pid, {**data, resource.RLIMIT_CPU: cpu})
     try:
         async with reading(pipes.answer[0]) as answer, reading(pipes.log[0]) as lines:
             logging = asyncio.create_task(_log_lines(lines, name))
             # Written in a thread, which ends when the process has read or was killed.
-            writing = asyncio.create_task(asyncio.to_thread(_write, pipes.request[1], sent.encode() + b"\n"))
+            writing = asyncio.create_task(asyncio.to_thread(_write, pipes.request[1], sent))
             try:
-                return await _answer_of(child, answer, limits)
+                if not prints_answer:
+                    return await _answer_of(child, _read(answer, limits.output), limits)
+                async with watched(child.pid, mark):
+                    return await _answer_of(child, _read_marked(answer, mark, name, limits.output), limits)
             finally:
                 await end_processes(child, mark)
                 logging.cancel()
@@ -90,14 +113,14 @@ async def run_worker(
 
 
 async def _start(
-    command: Sequence[str], pipes: _Pipes, environment: Mapping[str, str], cwd: Path
+    command: Sequence[str], pipes: _Pipes, output: int, environment: Mapping[str, str], cwd: Path
 ) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         *command,
         stdin=pipes.request[0],
-        stdout=asyncio.subprocess.DEVNULL,
+        stdout=output,
         stderr=pipes.log[1],
-        pass_fds=(pipes.answer[1],),
+        pass_fds=() if output == pipes.answer[1] else (pipes.answer[1],),
         start_new_session=True,
         env=environment,
         cwd=cwd,
@@ -129,11 +152,11 @@ class _Pipes:
 
 
 async def _answer_of(
-    child: asyncio.subprocess.Process, answer: asyncio.StreamReader, limits: ProcessLimits
+    child: asyncio.subprocess.Process, read: Coroutine[Any, Any, bytes | None], limits: ProcessLimits
 ) -> ToolResult:
     try:
         async with asyncio.timeout(limits.timeout_s):
-            text = await _read(answer, limits.output)
+            text = await read
             if text is None:
                 return ToolResult(outcome="failed", content=f"the result is larger than {limits.output} bytes")
             if not text:
@@ -158,14 +181,23 @@ def _read_answer(text: bytes) -> ToolResult:
         answer = cast("dict[str, Any]", parse_json(text.decode()))
     except ValueError as error:
         return ToolResult(outcome="failed", content=f"the tool did not answer with JSON: {error}")
-    if "error" in answer:
-        return ToolResult(outcome="failed", content=str(answer["error"]))
-    return ToolResult(outcome="ok", content=answer.get("ok"))
+    if answer.get("error") is not None:
+        return ToolResult(outcome="failed", content=_words_of_error(answer["error"]))
+    return ToolResult(outcome="ok", content=answer["result"] if "result" in answer else answer.get("ok"))
+
+
+def _words_of_error(error: Any) -> str:
+    if not isinstance(error, dict):
+        return str(error)
+    fields = cast("dict[str, Any]", error)
+    return ": ".join(str(fields[key]) for key in ("name", "message") if fields.get(key))[:_MAX_ERROR]
 
 
 def _words_of_end(status: int, limits: ProcessLimits) -> str:
     if status == -signal.SIGXCPU or status == -signal.SIGKILL:
         return f"the tool was killed: it needs more than {limits.cpu_s:g} s of processor time or too much memory"
+    if status in _OUT_OF_MEMORY:
+        return "the tool broke off, probably because it needs more memory than `limits.memory` allows"
     if status < 0:
         return f"the tool was ended by {signal.Signals(-status).name} before it answered"
     return f"the tool ended with exit code {status} before it answered"
@@ -184,6 +216,29 @@ async def _read(stream: asyncio.StreamReader, limit: int) -> bytes | None:
         if block.endswith(b"\n"):
             break
     return bytes(data)
+
+
+async def _read_marked(stream: asyncio.StreamReader, mark: str, name: str, limit: int) -> bytes | None:
+    """Return the line that begins with `mark`, without it, and log the other lines.
+
+    The result is None if one line has more than `limit` bytes, and empty if the stream ended.
+    """
+    line, logged = bytearray(), 0
+    start = mark.encode() + b" "
+    while block := await stream.read(65536):
+        *ends, rest = block.split(b"\n")
+        for end in ends:
+            line += end
+            if line.startswith(start):
+                return bytes(line[len(start) :]) if len(line) <= limit + len(start) else None
+            if logged < _MAX_LOG and line.strip():
+                _log.info("output of a tool", tool=name, line=line[: _MAX_LOG - logged].decode(errors="replace"))
+            logged += len(line)
+            line.clear()
+        line += rest
+        if len(line) > limit + len(start):
+            return None
+    return b""
 
 
 async def _log_lines(lines: asyncio.StreamReader, name: str) -> None:
@@ -207,6 +262,46 @@ async def reading(descriptor: int) -> AsyncGenerator[asyncio.StreamReader, None]
         yield reader
     finally:
         transport.close()
+
+
+@asynccontextmanager
+async def watched(group: int, mark: str) -> AsyncGenerator[None, None]:
+    """Let a shell kill a group of processes if this process ends within the block, however it ends."""
+    read_end, write_end = os.pipe()
+    watchdog: asyncio.subprocess.Process | None = None
+    try:
+        try:
+            # Only this process holds the other end of its input. A container without a shell has no watchdog.
+            with suppress(OSError):
+                watchdog = await asyncio.create_subprocess_exec(
+                    *_WATCHDOG,
+                    str(group),
+                    stdin=read_end,
+                    stdout=asyncio.subprocess.DEVNULL,
+                    stderr=asyncio.subprocess.DEVNULL,
+                    start_new_session=True,
+                    env={MARK: mark},
+                )
+        finally:
+            os.close(read_end)
+        yield
+    finally:
+        # Before its input ends, or it would kill whatever has the number of the group by then.
+        if watchdog is not None:
+            with suppress(ProcessLookupError):
+                watchdog.kill()
+            await asyncio.shield(watchdog.wait())
+        os.close(write_end)
+
+
+def limit_process(pid: int, limits: Mapping[int, int]) -> None:
+    """Limit the resources of a process, and refuse core dumps, where the system can do so from outside."""
+    if not hasattr(resource, "prlimit"):
+        return
+    for which, value in {**limits, resource.RLIMIT_CORE: 0}.items():
+        # It may have ended already.
+        with suppress(OSError, ValueError):
+            resource.prlimit(pid, which, (value, value))
 
 
 async def end_processes(child: asyncio.subprocess.Process, mark: str) -> None:

@@ -16,6 +16,7 @@ from compozy.tool.config import ToolConfig
 from compozy.tool.environment import mask_values, own_environment, process_environment
 from compozy.tool.kind import Tool, ToolCall, ToolHome, ToolResult, ToolSpec, effect_of
 from compozy.tool.process import ProcessLimits, run_worker
+from compozy.tool.source_file import find_function
 
 _DESCRIBE_S = 30.0
 
@@ -26,12 +27,7 @@ def new_tool(config: ToolConfig, home: ToolHome) -> Tool:
     Raises:
         ToolError: its file does not exist or is outside of the project, or it cannot run in this process.
     """
-    file, _, function = (config.run or "").rpartition(":")
-    path = (home.root / file).resolve()
-    if not path.is_relative_to(home.root.resolve()):
-        raise ToolError(f"tool {config.id!r}: {file} is outside of the project")
-    if not path.is_file():
-        raise ToolError(f"tool {config.id!r}: the file {file} does not exist", hint="`run` is relative to its own file")
+    path, function = find_function(config, home)
     if config.runtime == "python-inprocess":
         if not home.settings.allow_inprocess:
             raise ToolError(

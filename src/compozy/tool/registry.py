@@ -13,9 +13,9 @@ from compozy.tool.kind import (
     register,
     runs_tasks,
 )
-from compozy.tool.kinds import built_in, http, python
+from compozy.tool.kinds import built_in, http, python, typescript
 
-register(built_in.KIND, http.KIND, python.KIND)
+register(built_in.KIND, http.KIND, python.KIND, typescript.KIND)
 
 __all__ = [
     "TOOL_KINDS",

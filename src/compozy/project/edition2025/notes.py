@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from compozy.config.nodes import MappingNode, child, with_entries
 from compozy.errors import Diagnostic
 
-_IGNORED = "ignored"
+IGNORED = "ignored"
+"""Code of what is reported about keys without an effect."""
 
 
 @dataclass
@@ -23,7 +24,7 @@ class Notes:
             if entry.key in reasons:
                 message = f"{entry.key!r} has no effect"
                 self.items.append(
-                    Diagnostic(location=entry.key_place, message=message, hint=reasons[entry.key], code=_IGNORED)
+                    Diagnostic(location=entry.key_place, message=message, hint=reasons[entry.key], code=IGNORED)
                 )
         return with_entries(node, dict.fromkeys(reasons))
 

@@ -15,6 +15,7 @@ from compozy.config.nodes import (
     with_entries,
 )
 from compozy.project.edition2025.notes import Notes
+from compozy.project.edition2025.tools import with_permission_map
 
 TEMPORAL_TIMEOUTS: dict[str, str] = dict.fromkeys(
     ("schedule_to_start_timeout", "start_to_close_timeout", "schedule_to_close_timeout", "heartbeat_timeout"),
@@ -28,10 +29,7 @@ _TOP = {
     "worker": "use `runtime.max_concurrent_workflows`",
     "cli": "use command-line flags or the environment",
 }
-_RUNTIME = {
-    **dict.fromkeys(("type", "entrypoint", "permissions"), "it set up TypeScript tools"),
-    "environment": "runs are the same in every environment",
-}
+_RUNTIME = {"environment": "runs are the same in every environment"}
 _AUTOLOAD = {
     "strict": "an invalid file is always an error",
     **dict.fromkeys(("watch_enabled", "watch_interval"), "restart the server after a change"),
@@ -55,6 +53,9 @@ def modernize_project(root: MappingNode, notes: Notes) -> MappingNode:
     """Return compozy.yaml in today's spelling; what is written in today's spelling already stays as it is."""
     root = notes.drop(root, _TOP)
     root = notes.drop_below(root, "runtime", _RUNTIME)
+    runtime = child(root, "runtime")
+    if isinstance(runtime, MappingNode):
+        root = with_entries(root, {"runtime": with_permission_map(runtime, notes)})
     root = notes.drop_below(root, "autoload", _AUTOLOAD)
     root = notes.drop_below(root, "config", _CONFIG)
     root = notes.drop_below(root, "database", _DATABASE)

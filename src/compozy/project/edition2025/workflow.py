@@ -9,6 +9,7 @@ from dataclasses import replace
 from compozy.config.nodes import MappingNode, Node, ScalarNode, child, text_at, text_node, with_entries
 from compozy.project.edition2025.notes import Notes
 from compozy.project.edition2025.project import TEMPORAL_TIMEOUTS, flattened, renamed_params, with_items, with_params
+from compozy.project.edition2025.tools import modernize_tool
 
 # `agent(local::agents.#(id=="x"))`, `global::models.#(provider="openai")`
 _SELECTOR = re.compile(
@@ -34,12 +35,14 @@ def modernize_workflow(node: MappingNode, notes: Notes) -> MappingNode:
         node = with_entries(node, {"env": env, "config": with_entries(config, {"env": None})})
     node = _with_bindings(_unwrapped(node, notes, is_workflow=True))
     node = with_items(node, "agents", lambda agent: modernize_agent(agent, notes))
+    node = with_items(node, "tools", modernize_tool)
     return with_items(node, "tasks", lambda task: modernize_task(task, notes))
 
 
 def modernize_resources(root: MappingNode, notes: Notes) -> MappingNode:
-    """Return compozy.yaml with its lists of agents and tasks in today's spelling."""
+    """Return compozy.yaml with its lists of agents, tools and tasks in today's spelling."""
     root = with_items(root, "agents", lambda agent: modernize_agent(agent, notes))
+    root = with_items(root, "tools", modernize_tool)
     return with_items(root, "tasks", lambda task: modernize_task(task, notes))
 
 
@@ -47,6 +50,7 @@ def modernize_agent(node: MappingNode, notes: Notes) -> MappingNode:
     """Return an agent in today's spelling: which model answers is said by `llm`, `model` and settings."""
     node = _with_bindings(notes.drop(_without_selectors(node), _JSON_MODE))
     node = with_items(node, "actions", lambda action: notes.drop(action, _JSON_MODE))
+    node = with_items(node, "tools", modernize_tool)
     for key in ("config", "model"):
         node = _with_model(notes.drop_below(node, key, _KEY_OF_AGENT), key)
     return with_params(node)

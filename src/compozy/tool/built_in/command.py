@@ -6,8 +6,7 @@ import asyncio
 import os
 import resource
 import shutil
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from compozy.tool.built_in.specs import EXEC_TIMEOUT_MS, MAX_STDERR, MAX_STDOUT
 from compozy.tool.config import ToolConfig
 from compozy.tool.environment import mask_values, own_environment
 from compozy.tool.kind import ToolCall, ToolHome
-from compozy.tool.process import MARK, end_processes, reading
+from compozy.tool.process import MARK, end_processes, limit_process, reading, watched
 
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
 # Settings of programs in the home folder of the user can name other programs and hold secrets.
@@ -29,7 +28,6 @@ _SETTABLE = frozenset({"LANG", "LC_ALL", "TZ", "COLUMNS", "NO_COLOR", "TERM"})
 # What is read and thrown away behind the limit; a command that writes more is ended.
 _DISCARDED = 8 * 1024 * 1024
 _GRACE_S = 1.0
-_WATCHDOG = ("/bin/sh", "-c", 'read _; kill -9 "-$1"', "sh")
 _HAS_PROC = Path("/proc/self/fd").is_dir()
 
 
@@ -134,12 +132,13 @@ async def _run(
     finally:
         os.close(out_pipe[1])
         os.close(err_pipe[1])
-    _limit(child.pid, config, timeout_s)
+    cpu_s = max(1, round(config.limits.cpu or timeout_s))
+    limit_process(child.pid, {resource.RLIMIT_AS: config.limits.memory, resource.RLIMIT_CPU: cpu_s})
     out, err = _Output(limit=MAX_STDOUT), _Output(limit=MAX_STDERR)
     async with reading(out_pipe[0]) as out_reader, reading(err_pipe[0]) as err_reader:
         readers = [asyncio.create_task(out.collect(out_reader)), asyncio.create_task(err.collect(err_reader))]
         try:
-            async with _watched(child.pid, mark):
+            async with watched(child.pid, mark):
                 ended = await _wait(child, readers, timeout_s)
         finally:
             await end_processes(child, mark)
@@ -161,36 +160,6 @@ async def _run(
     }
 
 
-@asynccontextmanager
-async def _watched(group: int, mark: str) -> AsyncGenerator[None, None]:
-    """Let a shell kill a group of processes if this process ends within the block, however it ends."""
-    read_end, write_end = os.pipe()
-    watchdog: asyncio.subprocess.Process | None = None
-    try:
-        try:
-            # Only this process holds the other end of its input. A container without a shell has no watchdog.
-            with suppress(OSError):
-                watchdog = await asyncio.create_subprocess_exec(
-                    *_WATCHDOG,
-                    str(group),
-                    stdin=read_end,
-                    stdout=asyncio.subprocess.DEVNULL,
-                    stderr=asyncio.subprocess.DEVNULL,
-                    start_new_session=True,
-                    env={MARK: mark},
-                )
-        finally:
-            os.close(read_end)
-        yield
-    finally:
-        # Before its input ends, or it would kill whatever has the number of the group by then.
-        if watchdog is not None:
-            with suppress(ProcessLookupError):
-                watchdog.kill()
-            await asyncio.shield(watchdog.wait())
-        os.close(write_end)
-
-
 async def _wait(child: asyncio.subprocess.Process, readers: Sequence[asyncio.Task[bool]], timeout_s: float) -> str:
     """Return how a command ended: `exit`, `timeout`, or `output` if it wrote far too much."""
     exited = asyncio.create_task(child.wait())
@@ -208,15 +177,3 @@ async def _wait(child: asyncio.subprocess.Process, readers: Sequence[asyncio.Tas
     finally:
         exited.cancel()
         await asyncio.gather(exited, return_exceptions=True)
-
-
-def _limit(pid: int, config: ToolConfig, timeout_s: float) -> None:
-    """Limit memory, processor time and core dumps of a process, where the system can do so from outside."""
-    if not hasattr(resource, "prlimit"):
-        return
-    cpu_s = max(1, round(config.limits.cpu or timeout_s))
-    limits = [(resource.RLIMIT_AS, config.limits.memory), (resource.RLIMIT_CPU, cpu_s), (resource.RLIMIT_CORE, 0)]
-    for which, value in limits:
-        # It may have ended already.
-        with suppress(OSError, ValueError):
-            resource.prlimit(pid, which, (value, value))
