@@ -50,6 +50,7 @@ const navigation = [
       'agents/overview',
       'agents/shared',
       'agents/tools',
+      'agents/typescript-tools',
       'agents/http-tools',
       'agents/built-in-tools',
       'agents/sub-agents',

@@ -71,14 +71,35 @@ PROJECTS: dict[str, Project] = {
         },
         output={"text": "Hello!"},
         warnings=(
-            "type",
-            "entrypoint",
-            "permissions",
             "strict",
             "watch_enabled",
             "schedule_to_start_timeout",
             "start_to_close_timeout",
         ),
+    ),
+    "typescript-tools": Project(
+        files={
+            "compozy.yaml": "name: demo\nruntime: {entrypoint: ./entrypoint.ts, permissions: [--allow-read, --allow-env]}\n"
+            "autoload: {enabled: true, include: ['tools/*.yaml']}\nworkflows: [{source: ./main.yaml}]\n"
+            + _SQLITE
+            + _MODELS,
+            "tools/add_tax.yaml": "resource: tool\nid: add_tax\ndescription: Adds the tax\ntimeout: 180s\n"
+            "input: {type: object, properties: {price: {type: number}}, required: [price]}\n",
+            "tools/save.ts": "export async function save({ name }: { name: string }) { return { name, saved: true }; }\n",
+            "tools/greet.ts": "export default ({ name }: { name: string }) => ({ text: `Hello ${name}` });\n",
+            "entrypoint.ts": 'import { save } from "./tools/save";\n\n'
+            "export default {\n  save_data: save,\n"
+            "  add_tax: async (input: { price: number }, config?: { rate: number }) => input.price * (config?.rate ?? 2),\n};\n",
+            "main.yaml": "id: main\nschemas: [{id: named, type: object, properties: {name: {type: string}}}]\n"
+            "tools:\n  - {id: save_data, description: Saves, input: named, config: {rate: 3}}\n"
+            "  - {id: greet, execute: ./tools/greet.ts}\n"
+            "tasks:\n  - {id: one, type: basic, tool: save_data, with: {name: Ada}}\n"
+            "  - {id: two, type: basic, tool: add_tax, with: {price: 4}}\n"
+            '  - {id: three, type: basic, $use: tool(local::tools.#(id=="greet")), with: {name: Ada}, final: true}\n'
+            "outputs:\n  saved: '{{ .tasks.one.output.saved }}'\n  price: '{{ .tasks.two.output.value }}'\n"
+            "  text: '{{ .tasks.three.output.text }}'\n",
+        },
+        output={"saved": True, "price": 8, "text": "Hello Ada"},
     ),
     "mode": Project(
         files={

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from deno import find_deno_bin
 
 from tests.docs.console import DEFAULT_FOLDER, Session
 from tests.docs.output import matches, settle
@@ -26,6 +28,7 @@ FILES: dict[str, Callable[[Fence, Path], list[str]]] = {
     "yaml compose": lambda fence, _folder: check_parses(fence),
     "yaml github": lambda fence, _folder: check_parses(fence),
     "python": lambda fence, _folder: _check_python(fence),
+    "typescript": lambda fence, folder: _check_typescript(fence, folder),
 }
 # Nothing is to be checked in these: output without its command, templates of pages.
 FREE = ("text", "markdown")
@@ -124,7 +127,10 @@ def require_local_model() -> None:
 def _run_page(page: Page, session: Session) -> list[str]:
     faults: list[str] = []
     for fence in page.fences:
-        if fence.kind in {"yaml project", "yaml workflow", "yaml resource", "python"} and "title" in fence.meta:
+        if (
+            fence.kind in {"yaml project", "yaml workflow", "yaml resource", "python", "typescript"}
+            and "title" in fence.meta
+        ):
             session.write(fence.meta["title"], fence.text)
         elif fence.kind in CONSOLES and "norun" not in fence.meta:
             faults += session.run(fence)
@@ -137,6 +143,14 @@ def _check_python(fence: Fence) -> list[str]:
     except SyntaxError as error:
         return [f"it is not Python: {error}"]
     return []
+
+
+def _check_typescript(fence: Fence, folder: Path) -> list[str]:
+    """Return errors of syntax and types."""
+    (folder / "page.ts").write_text(fence.text, encoding="utf-8")
+    command = [find_deno_bin(), "check", "--quiet", "--no-config", "--no-lock", "page.ts"]
+    checked = subprocess.run(command, cwd=folder, capture_output=True, text=True, env={**os.environ, "NO_COLOR": "1"})
+    return [f"it is not TypeScript: {checked.stderr}"] if checked.returncode else []
 
 
 def _check_json(fence: Fence) -> list[str]:

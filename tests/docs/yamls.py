@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,6 +33,8 @@ PROJECT = {
     },
 }
 WORKFLOW = {"id": "scratch", "tasks": [{"id": "scratch", "with": {"a": 1}}]}
+# Files that tools name.
+_FUNCTIONS = frozenset({"python", "typescript"})
 _VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)\}")
 _TASK = re.compile(r"\.tasks\.(\w+)")
 
@@ -65,9 +67,12 @@ def check_resource(fence: Fence, folder: Path) -> list[str]:
 
 
 def _write_resources(fence: Fence, folder: Path) -> None:
+    _write_kinds(fence, folder, {"yaml resource", *_FUNCTIONS})
+
+
+def _write_kinds(fence: Fence, folder: Path, kinds: Set[str]) -> None:
     for other in read_page(fence.page).fences:
-        # Tools name Python files.
-        if other.kind in {"yaml resource", "python"} and "title" in other.meta:
+        if other.kind in kinds and "title" in other.meta:
             _write(folder / other.meta["title"], other.text)
 
 
@@ -76,6 +81,7 @@ def check_fragment(fence: Fence, folder: Path) -> list[str]:
     document = _parse(fence)
     if _is_part_of(document, ProjectFile):
         _write_named(document, folder)
+        _write_kinds(fence, folder, _FUNCTIONS)
         _write(folder / "workflows/scratch.yaml", _workflow_for(document))
         _write(folder / "compozy.yaml", _merged(PROJECT, document, fence.text))
         return _find_faults(folder, _environ(fence))

@@ -151,7 +151,7 @@ class _Writer:
     def _flow(self, node: Node) -> str:
         if isinstance(node, ScalarNode):
             if node.span is None or node.span.style in _BLOCKS:
-                return _quoted(node.text)
+                return _quoted(node.text) if isinstance(node.value, str) else node.text
             return self.source.text[node.span.start : node.span.end]
         found = self.source.collection(node)
         written = self.source.text[found.start : found.end] if found is not None and found.is_flow else ""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 
 from compozy.config.addresses import PostgresAddress
 from compozy.config.duration import DurationS, TimeLimitS
@@ -191,7 +192,17 @@ class ApprovalRule(Section):
     )
 
 
-Reach = bool | tuple[str, ...]
+def _read_reach(value: Any) -> Any:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, list | tuple):
+        items = tuple(cast("Iterable[Any]", value))
+        if all(isinstance(item, str) for item in items):
+            return items
+    raise ValueError("expected true, false, or a list of texts")
+
+
+Reach = Annotated[bool | tuple[str, ...], BeforeValidator(_read_reach)]
 """`true` for everything, `false` for nothing, or what it is limited to."""
 
 

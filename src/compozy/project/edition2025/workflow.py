@@ -58,7 +58,7 @@ def modernize_agent(node: MappingNode, notes: Notes) -> MappingNode:
 
 def modernize_task(node: MappingNode, notes: Notes) -> MappingNode:
     """Return a task in today's spelling, with the tasks inside it."""
-    node = notes.drop(_without_selectors(node), _TASK)
+    node = with_items(notes.drop(_without_selectors(node), _TASK), "tools", modernize_tool)
     node = notes.drop_below(node, "config", TEMPORAL_TIMEOUTS)
     node = _unwrapped(node, notes, is_workflow=False)
     # Imported here: commands that only ask a server read compozy.yaml too, and load no models of tasks.
