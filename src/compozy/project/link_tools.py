@@ -16,7 +16,7 @@ from compozy.tool.kinds.typescript import DEFAULT_EXPORT, is_typescript
 # Keys of a shared tool that say nothing about how it is called.
 _OF_RESOURCES: dict[str, Node | None] = {"resource": None, "name": None}
 # What a definition has and a mere use does not.
-_DEFINES = ("run", "http", "execute")
+_DEFINES = ("run", "http")
 
 
 @dataclass(frozen=True, kw_only=True)

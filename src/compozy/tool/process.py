@@ -49,6 +49,17 @@ class ProcessLimits:
     timeout_s: float
     reserved: int | None = None
 
+    @property
+    def cpu(self) -> int:
+        """Whole seconds of the processor, at least one."""
+        return max(1, round(self.cpu_s))
+
+    @property
+    def of_system(self) -> Mapping[int, int]:
+        """The limits that the system sets from outside, for a program that reserves more addresses than it uses."""
+        data = {} if self.reserved is None else {resource.RLIMIT_DATA: self.memory + self.reserved}
+        return {**data, resource.RLIMIT_CPU: self.cpu}
+
 
 async def run_worker(
     command: Sequence[str],
@@ -60,22 +71,20 @@ async def run_worker(
     name: str,
     prints_answer: bool = False,
 ) -> ToolResult:
-    """Send `request` to a new process, and return what it answers.
+    """Send `request` to a new process, the first of a group of its own, and return what it answers.
 
-    An answer is `{"ok": value}` or `{"result": value}`, or has an `error`: a text, or an object with `name` and
-    `message`. The process is the first of a group of its own. At the end of the call or of the time limit, the group is
-    killed, and every process that carries the mark of this call in its environment.
+    An answer has `ok` or `result`, or an `error`: a text, or an object with `name` and `message`. At the end, the group
+    is killed, and every process that carries the mark of this call in its environment.
 
     Args:
-        command: the program; see `python_worker.py` and `typescript_worker.mjs` for the protocol.
+        command: the program; `python_worker.py` and `typescript_worker.mjs` show the protocol.
         request: JSON; `fd`, `memory` and `cpu` are added, or `mark` if the answer is printed.
         limits: limits of the call.
         environment: all variables of the process.
         cwd: folder in which it starts.
         name: the tool, for the log.
-        prints_answer: whether the answer is a line of standard output that begins with `mark`, for programs that cannot
-            write to other descriptors. Such a program neither limits itself nor ends by itself with Compozy, so both
-            are done from outside.
+        prints_answer: whether the answer is a line of standard output that begins with `mark`. Such a program is
+            limited from outside, and a watchdog ends it with Compozy.
     """
     pipes = _Pipes.open()
     mark = new_process_mark()
@@ -87,29 +96,36 @@ async def run_worker(
         return ToolResult(outcome="failed", content=f"the tool cannot be started: {error.strerror}")
     finally:
         pipes.close_given_ends()
-    cpu = max(1, round(limits.cpu_s))
-    added = {"mark": mark} if prints_answer else {"fd": pipes.answer[1], "memory": limits.memory, "cpu": cpu}
-    sent = json.dumps({**request, **added}).encode() + b"\n"
     if prints_answer:
-        data = {} if limits.reserved is None else {resource.RLIMIT_DATA: limits.memory + limits.reserved}
-        limit_process(child.pid, {**data, resource.RLIMIT_CPU: cpu})
+        limit_process(child.pid, limits.of_system)
+    added = {"mark": mark} if prints_answer else {"fd": pipes.answer[1], "memory": limits.memory, "cpu": limits.cpu}
+    sent = json.dumps({**request, **added}).encode() + b"\n"
     try:
-        async with reading(pipes.answer[0]) as answer, reading(pipes.log[0]) as lines:
-            logging = asyncio.create_task(_log_lines(lines, name))
-            # Written in a thread, which ends when the process has read or was killed.
-            writing = asyncio.create_task(asyncio.to_thread(_write, pipes.request[1], sent))
-            try:
-                if not prints_answer:
-                    return await _answer_of(child, _read(answer, limits.output), limits)
-                async with watched(child.pid, mark):
-                    return await _answer_of(child, _read_marked(answer, mark, name, limits.output), limits)
-            finally:
-                await end_processes(child, mark)
-                logging.cancel()
-                await asyncio.gather(logging, writing, return_exceptions=True)
+        async with _conversation(child, mark, pipes, sent, name) as answer:
+            if not prints_answer:
+                return await _answer_of(child, _read(answer, limits.output), limits)
+            async with watched(child.pid, mark):
+                return await _answer_of(child, _read_marked(answer, mark, name, limits.output), limits)
     finally:
         # The process takes the end of its input for the end of Compozy.
         os.close(pipes.request[1])
+
+
+@asynccontextmanager
+async def _conversation(
+    child: asyncio.subprocess.Process, mark: str, pipes: _Pipes, sent: bytes, name: str
+) -> AsyncGenerator[asyncio.StreamReader, None]:
+    """Send a request, log what the process reports, and yield where it answers; the process ends with the block."""
+    async with reading(pipes.answer[0]) as answer, reading(pipes.log[0]) as lines:
+        logging = asyncio.create_task(_log_lines(lines, name))
+        # Written in a thread, which ends when the process has read or was killed.
+        writing = asyncio.create_task(asyncio.to_thread(_write, pipes.request[1], sent))
+        try:
+            yield answer
+        finally:
+            await end_processes(child, mark)
+            logging.cancel()
+            await asyncio.gather(logging, writing, return_exceptions=True)
 
 
 async def _start(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 from compozy.agent.config import ActionConfig, AgentConfig, AgentResource
+from compozy.config.settings import ToolPermissions
 from compozy.knowledge.config import KnowledgeBinding
 from compozy.model.fallback import Fallback, FallbackModel
 from compozy.model.params import ModelParams
@@ -54,6 +55,7 @@ PARTS: dict[str, type[BaseModel]] = {
     "http of a tool": HttpRequest,
     "approve of a tool": ApprovalRule,
     "limits of a tool": ToolLimits,
+    "permissions of a tool": ToolPermissions,
 }
 """Heading -> the model of what tasks and workflows hold; a test compares them with all models."""
 
@@ -78,6 +80,8 @@ _PURPOSES = {
     "http of a tool": "The request that an HTTP tool sends.",
     "approve of a tool": "Which calls wait for an approval, and for how long.",
     "limits of a tool": "What one call of a tool can use.",
+    "permissions of a tool": "What a TypeScript tool can reach. Guide: "
+    "[permissions](/docs/agents/typescript-tools#permissions).",
 }
 
 

@@ -72,6 +72,24 @@ def test_a_task_that_may_pay_twice_is_a_warning(cli: RunCli, tmp_path: Path) -> 
     assert "if task 'ask' fails, it starts again with new idempotency keys, and may call pay again" in done.err
 
 
+@pytest.mark.parametrize(("runtime", "words"), [("deno", "needs Deno, which is not installed"), ("bun", "needs bun")])
+def test_what_executes_typescript_is_missing_or_does_not_enforce_permissions(
+    cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runtime: str, words: str
+) -> None:
+    monkeypatch.setattr("compozy.tool.kinds.typescript.packaged_deno", lambda: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "a.ts").write_text("export const look = () => 1;")
+    tools = [{"id": name, "run": "./a.ts:look", "runtime": runtime, "input": {"type": "object"}} for name in "ab"]
+    write(tmp_path, {"id": "ask", "prompt": "Look.", "tools": [{"id": "a"}]}, tools)
+
+    done = cli("config", "validate")
+
+    assert done.status == 0, done.err
+    assert f"tool 'a' {words}" in done.err
+    assert ("which does not enforce permissions" in done.err) is (runtime == "bun")
+    assert "tool 'b'" not in done.err
+
+
 @pytest.mark.parametrize(
     ("task", "tool", "message"),
     [
@@ -84,7 +102,7 @@ def test_a_task_that_may_pay_twice_is_a_warning(cli: RunCli, tmp_path: Path) -> 
         ({"tool": "pay"}, {"run": "./nowhere.py:pay"}, "the file nowhere.py does not exist"),
         ({"tool": "pay"}, {"run": "../functions.py:pay"}, "is outside of the project"),
         ({"tool": "pay"}, {"run": "./functions.py"}, "is not the name of a function"),
-        ({"tool": "pay"}, {"run": "./functions.ts:pay"}, "names no kind of tool"),
+        ({"tool": "pay"}, {"run": "./functions.rb:pay"}, "names no kind of tool"),
         ({"tool": "pay"}, {"env": {"LD_PRELOAD": "x.so"}}, "env: LD_PRELOAD makes programs load code"),
         ({"tool": "pay"}, {"approve": {"when": "input.amount >"}}, "expected a value, got the end"),
         ({"prompt": "x", "tools": ["pay"], "approve": {"when": "input. >"}}, {}, "expected a field name, got '>'"),

@@ -6,7 +6,10 @@ import asyncio
 import os
 import shutil
 import socket
+import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -392,6 +395,41 @@ async def test_a_deno_of_the_machine_must_be_new_enough(
     program.write_text(f'#!/bin/sh\nexec {real} "$@"\n')
 
     assert (await call(away, config("total"), price=1)).content == 2
+
+
+CALLER = """
+import asyncio, os, sys
+from pathlib import Path
+from compozy.tool.config import ToolConfig
+from compozy.tool.kind import ToolCall, ToolHome
+from compozy.tool.registry import new_tool
+
+config = ToolConfig(id="t", run="tools/shop.ts:burn", input={"type": "object"}, permissions={"write": ["started"]})
+home = ToolHome(root=Path(sys.argv[1]), environ=dict(os.environ))
+asyncio.run(new_tool(config, home).call(ToolCall(key="k", input={}, execution_id="e", task="t", timeout_s=120)))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_tool_ends_with_compozy(home: ToolHome) -> None:
+    (home.root / "tools" / "shop.ts").write_text(
+        'export function burn() { Deno.writeTextFileSync("started", `${Deno.pid}`); for (;;); }'
+    )
+    started = home.root / "started"
+    with subprocess.Popen([sys.executable, "-c", CALLER, str(home.root)]) as caller:
+        try:
+            wait_until(lambda: started.exists() and started.read_text() != "")
+        finally:
+            caller.kill()
+    wait_until(lambda: not Path(f"/proc/{started.read_text()}").exists())
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    for _ in range(1200):
+        if is_so():
+            return
+        time.sleep(0.05)
+    pytest.fail("this did not come about within 60 s")
 
 
 async def test_files_that_are_missing_or_outside(home: ToolHome) -> None:
