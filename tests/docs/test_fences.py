@@ -157,5 +157,5 @@ def _check_json(fence: Fence) -> list[str]:
     try:
         json.loads(fence.text)
     except ValueError as error:
-        return [f"it is no JSON: {error}"]
+        return [f"not valid JSON: {error}"]
     return []

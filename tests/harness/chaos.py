@@ -234,7 +234,7 @@ class _Round:
         """Check what is left, and add it to `count`."""
         findings, end = count.findings, self._laps[-1]
         known = len(findings.faults)
-        standstills = self._errors().count("was taken for dead")
+        standstills = self._errors().count("Lease expired")
         findings.expect("I4", [status for status in self._statuses if status], [], "processes that did not end well")
         check_laps(self._laps, findings, standstills)
         check_end(self._store, self._accepted(), reference, end, findings)

@@ -14,7 +14,7 @@ _FEATURES = {
     "monitoring": ("monitoring",),
     "sign-in": ("auth", "cors", "cors_enabled", "ratelimit"),
     "watching for changes": ("watch", "watch_enabled", "watch_interval"),
-    "limits of its own": ("migration_timeout",),
+    "separate limits": ("migration_timeout",),
 }
 
 _INSTEAD = {

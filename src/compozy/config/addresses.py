@@ -110,7 +110,7 @@ def check_store_address(text: str, schemes: Collection[str]) -> str | None:
 
 
 def show_address(text: str) -> str:
-    """Return scheme, host, port and path of an address, "" when it cannot be told where its credentials end."""
+    """Return scheme, host, port and path of an address, "" if the end of its credentials is ambiguous."""
     try:
         parts = urlsplit(text)
         host, port = parts.hostname or "", parts.port

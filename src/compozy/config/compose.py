@@ -28,7 +28,7 @@ _SCALAR_TAGS: dict[str, type | tuple[type, ...]] = {
 
 
 class LimitReachedError(Exception):
-    """The rest of the file is not read; the fault that says so is recorded already."""
+    """The rest of the file is not read; its diagnostic is already recorded."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -198,7 +198,7 @@ class Composer:
         try:
             value = resolve_plain(text)
         except ValueError:
-            self._fault(event, f"{text[:40]} is no number that can be stored", "put it in quotes if it is text")
+            self._fault(event, f"{text[:40]} is not a number that can be stored", "put it in quotes if it is text")
             return text
         if tag is not None:
             self._check_scalar_tag(event, value)

@@ -1,4 +1,4 @@
-"""The `.env` file beside compozy.yaml."""
+"""The `.env` file next to compozy.yaml."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EnvFile:
-    """The variables of a `.env` file and the line of each; empty when there is no such file."""
+    """The variables of a `.env` file and the line of each; empty if the file does not exist."""
 
     values: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     places: Mapping[str, SourceLocation] = field(default_factory=dict[str, SourceLocation])

@@ -41,7 +41,7 @@ class Mark:
 
 @dataclass(kw_only=True)
 class Extents:
-    """What is written where; new nodes, which stand for a location without being written there, are not in it."""
+    """The location of each node in the text; new nodes, which are not written there, are not in it."""
 
     text: str
     lines: list[str]

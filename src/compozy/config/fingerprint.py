@@ -1,4 +1,4 @@
-"""A name for a database that tells two of them apart without telling where they are."""
+"""A fingerprint of a database, which distinguishes databases without revealing their location."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class Layered:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Outside:
-    """What stands outside the file: flags by dotted key, the process's environment, and the `.env` file's lines."""
+    """Sources of settings besides the file: flags by dotted key, the environment, the lines of the `.env` file."""
 
     flags: Mapping[str, tuple[Any, str]] = field(default_factory=dict[str, tuple[Any, str]])
     environ: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)

@@ -37,7 +37,7 @@ class ScalarNode:
 
     @property
     def is_plain(self) -> bool:
-        """Return whether it is written without quotes and is no block of lines."""
+        """Return whether it is a plain scalar: without quotes, not a block."""
         return self.span is not None and not self.span.style
 
     def locate(self, offset: int) -> SourceLocation:
@@ -130,7 +130,7 @@ def place_at(node: Node, path: Sequence[str | int]) -> SourceLocation:
 
 
 def key_place_at(node: Node, path: Sequence[str | int]) -> SourceLocation:
-    """Return the place of the last key of `path`; for an index, or when there is no such key, as `place_at`."""
+    """Return the place of the last key of `path`; for an index or a missing key, as `place_at`."""
     above = node_at(node, path[:-1]) if path else None
     last = path[-1] if path else None
     if isinstance(above, MappingNode) and isinstance(last, str):

@@ -28,7 +28,7 @@ _FAST_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ParsedFile:
-    """What a file holds: `node` is None when it is empty or no YAML; `faults` are in the order of the file."""
+    """The parsed file: `node` is None if it is empty or not YAML; `faults` are in the order of the file."""
 
     node: Node | None
     faults: tuple[Diagnostic, ...] = ()
@@ -96,7 +96,7 @@ def _compose(source: SourceText, loader: Any) -> ParsedFile:
 
 
 def _with_last(faults: list[Diagnostic], last: Diagnostic) -> tuple[Diagnostic, ...]:
-    """Add `last`, unless its line has a fault already: then it only is what the earlier one leads to."""
+    """Add `last`, unless its line already has a diagnostic, of which it is only a consequence."""
     lines = {fault.location.line for fault in faults}
     return tuple(faults) if last.location.line in lines else (*faults, last)
 

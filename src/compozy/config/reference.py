@@ -12,7 +12,7 @@ from pydantic_core import CoreSchema
 
 @dataclass(frozen=True)
 class OrId:
-    """In `Annotated`: editors accept an ID beside the value itself.
+    """In `Annotated`: editors accept an ID instead of the value itself.
 
     IDs are replaced by what they name before a file is validated (`compozy.project.link`), so the validation knows
     nothing of them.

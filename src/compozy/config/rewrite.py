@@ -166,7 +166,7 @@ class _Writer:
         return f"[{space}{', '.join(map(self._flow, node.items))}{space}]"
 
     def _is_block(self, node: Node) -> bool:
-        """Return whether a value is written in lines of its own; a new one is, unless it comes from within braces."""
+        """Return whether a value is written on separate lines; a new one is, unless it comes from within braces."""
         if isinstance(node, ScalarNode) or not (node.entries if isinstance(node, MappingNode) else node.items):
             return False
         found = self.source.collection(node)

@@ -1,4 +1,4 @@
-"""What an unquoted YAML scalar stands for: the core schema of YAML 1.2, which has no `yes`, no dates and no octal 0777.
+"""Values of unquoted YAML scalars by the core schema of YAML 1.2, without `yes`, dates and octal 0777.
 
 A number with a leading zero (`0777`, `007`) is text here: YAML 1.1 reads it as octal and 1.2 as decimal, and who
 writes it usually means neither, but a code whose zeros count.
@@ -23,7 +23,7 @@ _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 
 def resolve_plain(text: str) -> Scalar:
-    """Return the value of the unquoted scalar `text`; text that is no other scalar stays text.
+    """Return the value of the unquoted scalar `text`; anything else is text.
 
     Raises:
         ValueError: it is a number that JSON cannot hold (`.inf`, `.nan`, `1e999`).

@@ -93,7 +93,7 @@ class DatabaseSettings(Section):
     )
     sslcert: str | None = Field(default=None, min_length=1, description="PostgreSQL: file of the client's certificate.")
     sslkey: str | None = Field(default=None, min_length=1, description="PostgreSQL: file of the client's key.")
-    max_open_conns: int = Field(default=25, ge=1, le=10_000, description="PostgreSQL: connections at one time.")
+    max_open_conns: int = Field(default=25, ge=1, le=10_000, description="PostgreSQL: largest number of connections.")
     max_idle_conns: int = Field(default=5, ge=0, le=10_000, description="PostgreSQL: connections kept open when idle.")
     conn_max_lifetime: DurationS = Field(
         default=1800.0, description="PostgreSQL: age at which a connection is replaced."
@@ -188,7 +188,7 @@ class ApprovalRule(Section):
     )
     timeout: TimeLimitS | None = Field(default=None, description="Time limit of an approval; default is none.")
     on_timeout: Literal["deny", "fail"] = Field(
-        default="deny", description="At the end of the time limit: tell the model that the call is denied, or fail."
+        default="deny", description="Effect of the time limit: report to the model that the call is denied, or fail."
     )
 
 
@@ -268,7 +268,7 @@ class RuntimeSettings(Section):
         default=None,
         ge=1,
         le=10_000,
-        description="Runs at one time; others wait. Default 10 on SQLite, 100 on PostgreSQL.",
+        description="Largest number of concurrent runs; others wait. Default 10 on SQLite, 100 on PostgreSQL.",
     )
     log_level: Literal["debug", "info", "warn", "error"] = Field(
         default="warn", description="Least severe log line shown."
@@ -298,7 +298,7 @@ class RuntimeSettings(Section):
         default=(), description="Tools that are never called: IDs, or patterns such as `github__*`."
     )
     native_tools: NativeToolSettings = Field(
-        default=NativeToolSettings(), description="What the built-in tools can reach."
+        default=NativeToolSettings(), description="Access of the built-in tools to files and hosts."
     )
 
 

@@ -105,7 +105,7 @@ def _branch(annotation: Any, node: Node | None) -> Any:
 
 
 def _discriminator(annotation: Any) -> Any:
-    """Return what tells the branches of a union apart, None when there is none."""
+    """Return the discriminator of a union, None if it has none."""
     if get_origin(annotation) is not Annotated:
         inner = [_discriminator(part) for part in get_args(annotation) if get_origin(part) is Annotated]
         return next((found for found in inner if found is not None), None)

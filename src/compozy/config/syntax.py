@@ -1,4 +1,4 @@
-"""What the YAML parser objects to, said in words that tell what to change.
+"""Errors of the YAML parser, as messages that name the correction.
 
 libyaml and PyYAML's own parser word the same problems a little differently; the patterns fit both.
 """
@@ -17,7 +17,7 @@ _Words = tuple[str, str]  # message, hint
 
 
 def syntax_fault(source: SourceText, error: yaml.MarkedYAMLError) -> Diagnostic:
-    """Return the fault that `error` is, at the place where the reader has to look."""
+    """Return `error` as a diagnostic at the location to correct."""
     problem = str(error.problem or "")
     at = _index(error.problem_mark)
     opened = _index(error.context_mark) if error.context_mark else None
@@ -80,7 +80,7 @@ def _escape(source: SourceText, at: int, _: int | None) -> _Words:
     # libyaml points at the backslash, PyYAML's own parser behind it.
     start = at if _char(source, at) == "\\" else at - 1
     escape = source.text[start : start + 2]
-    return f"`{escape}` is no escape in double quotes", f"use single quotes, or write `\\{escape}`"
+    return f"`{escape}` is not an escape sequence in double quotes", f"use single quotes, or write `\\{escape}`"
 
 
 def _bad_code(_source: SourceText, _at: int, _: int | None) -> _Words:

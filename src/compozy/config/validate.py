@@ -1,4 +1,4 @@
-"""Nodes of a file become a checked model; every fault is placed and worded for the file's author.
+"""Converts nodes of a file to a checked model; every diagnostic has a location and a message for the author.
 
 Validation is strict, so that `port: true` is no number. Two things are forgiven: a number where text is meant (an
 unquoted `version: 1.0`, a password of digits) is taken as it is written, and text that reads as a number where a number
@@ -72,7 +72,7 @@ _SWITCH_WORDS = {
 
 
 def validate(model: type[Model], node: Node, *, label: str) -> tuple[Model | None, list[Diagnostic]]:
-    """Return the model of `node`, or None and its faults, in the order of the file.
+    """Return the model of `node`, or None and its diagnostics, in the order of the file.
 
     Args:
         model: the Pydantic model of the file, or of a part of it.
@@ -168,7 +168,7 @@ def _unknown_key(model: type[BaseModel], node: Node, path: NodePath, label: str)
 
 
 def _unknown_tag(node: Node, path: NodePath, error: ErrorDetails) -> Diagnostic:
-    """Return the fault of a value whose `type` is none, or that is no map at all."""
+    """Return the diagnostic of a value without a valid `type`, or of a value that is not a map."""
     value = node_at(node, path)
     if not isinstance(value, MappingNode):
         message = f"{_dotted_end(path)}: expected a map, got {show_value(value)}"

@@ -1,4 +1,4 @@
-"""What Pydantic finds wrong, said in the words of the file's author."""
+"""Pydantic errors as messages for the author of the file."""
 
 from __future__ import annotations
 

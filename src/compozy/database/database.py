@@ -186,7 +186,7 @@ class Database:
         return f"{database_id}.{self.driver.identity_number(self.settings, connection)}"
 
     def log_size(self) -> int | None:
-        """Return the size of the write-ahead log in bytes; None if there is no such file."""
+        """Return the size of the write-ahead log in bytes; None if it does not exist."""
         file = self.settings.file
         if file is None:
             return None

@@ -1,4 +1,4 @@
-"""What differs between SQLite and PostgreSQL; all other SQL is the same for both."""
+"""The differences between SQLite and PostgreSQL; all other SQL is the same for both."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ NO_DATABASE = MigrationStatus(current=BASE, latest=REVISIONS[-1], pending=REVISI
 
 @dataclass(frozen=True, kw_only=True)
 class Loss:
-    """What rolling back deletes: rows by table, and the journal's rows if it is dropped too."""
+    """The rows that a rollback deletes: by table, and the journal's rows if it is dropped too."""
 
     target: str
     rows: dict[str, int]

@@ -88,7 +88,7 @@ class OwnerLock:
         return _find_holder(database)
 
     def _open_database(self) -> int | None:
-        """Return a descriptor of the database; None if there is no file, or if the system cannot lock it.
+        """Return a descriptor of the database; None if the file does not exist or the system cannot lock it.
 
         It stays open until `release`: closing any descriptor of a file drops the locks that SQLite has on it in this
         process.

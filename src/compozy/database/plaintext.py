@@ -13,7 +13,7 @@ class UnstorableTextError(UsageError, DontWrapMixin):
 
 
 class PlainText(sa.types.TypeDecorator[str]):
-    """A text column. What PostgreSQL cannot store is refused everywhere: NUL, and unpaired surrogates."""
+    """A text column. Characters that PostgreSQL cannot store are refused on both drivers: NUL, unpaired surrogates."""
 
     impl = sa.Text
     cache_ok = True

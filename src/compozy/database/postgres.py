@@ -168,7 +168,7 @@ class PostgresDriver:
         return engine, make_reader_engine(engine)
 
     def find_foreign(self, tables: Iterable[str]) -> str | None:
-        """Return a table that has the name of one of ours; the database may be shared."""
+        """Return a table with a name that Compozy uses; the database may be shared."""
         return min(OUR_TABLES.intersection(tables), default=None)
 
     def list_journal(self, connection: sa.Connection) -> list[str]:

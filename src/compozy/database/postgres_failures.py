@@ -10,7 +10,7 @@ from compozy.errors import DatabaseError
 
 @dataclass(frozen=True, kw_only=True)
 class _Meaning:
-    """Errors with one meaning. `states` may be prefixes; `signs` are searched in the text if there is no state."""
+    """Errors with one meaning. `states` may be prefixes; `signs` are searched in the text if the error has no state."""
 
     message: str
     hint: str

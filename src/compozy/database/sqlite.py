@@ -22,6 +22,7 @@ from compozy.config.settings import DatabaseSettings
 from compozy.database.commits import watch_commits
 from compozy.database.tables import OUR_TABLES
 from compozy.errors import DatabaseError
+from compozy.plural import plural
 
 MEMORY = ":memory:"
 _HEADER = b"SQLite format 3\x00"
@@ -181,7 +182,7 @@ class SqliteDriver:
         """Do nothing: SQLite never ends a transaction by itself."""
 
     def request_engines(self, settings: DatabaseSettings) -> tuple[sa.Engine, sa.Engine] | None:
-        """Return None: the connection of all writers is a fair queue, and readers wait for nobody."""
+        """Return None: the connection of all writers is a fair queue, and readers do not wait."""
         del settings
 
     def find_foreign(self, tables: Iterable[str]) -> str | None:
@@ -236,7 +237,7 @@ class SqliteDriver:
         size = pages * int(connection.exec_driver_sql("PRAGMA page_size").scalar_one())
         return [
             ("integrity", "" if damage == ["ok"] else "; ".join(damage), f"{size / 1024:.0f} KiB"),
-            ("foreign keys", f"{len(loose)} row(s) of {', '.join(sorted(set(loose)))}" if loose else "", ""),
+            ("foreign keys", f"{plural(len(loose), 'row')} of {', '.join(sorted(set(loose)))}" if loose else "", ""),
         ]
 
     @staticmethod

@@ -189,7 +189,7 @@ def note_declined(connection: sa.Connection, task_exec_id: str, declined: int) -
 
 
 def store_input(connection: sa.Connection, task_exec_id: str, shown: Mapping[str, Any]) -> None:
-    """Store the input of a task that has no end of its own."""
+    """Store the input of a task without a recorded end."""
     change = sa.update(task_states).where(task_states.c.task_exec_id == task_exec_id)
     connection.execute(change.values(input=shown))
 

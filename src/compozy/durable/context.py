@@ -1,4 +1,4 @@
-"""What one run knows of itself while this process executes it: what is recorded, what it waits for, whether to stop."""
+"""The state of one run while this process executes it: recorded steps, waits, stop requests."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class Suspension(Enum):
     """Why a run comes to a halt."""
 
     PAUSE = "pause"
-    LAY_ASIDE = "lay aside"
+    SUSPEND = "suspend"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recorded:
-    """A step as the journal has it. `error` is the text of what a defect raised, None for a step that returned."""
+    """A step as the journal has it. `error` is the text of an unexpected exception, None for a step that returned."""
 
     function_id: int
     name: str
@@ -126,7 +126,7 @@ class RunContext:
             raise RunSuspendedError(self.suspension.value)
 
     def suspend(self, why: Suspension) -> None:
-        """Bring the run to a halt: what is being done is done and recorded first, nothing new is begun."""
+        """Halt the run: running steps end and are recorded first, nothing new starts."""
         if self.suspension is None:
             # Kept, because the waits end now.
             self._wake_ms, self._signals = self.wake_ms, self.signals
@@ -182,7 +182,7 @@ class RunContext:
 
     @property
     def signals(self) -> set[str]:
-        """Return the names of the signals that the run waits for, or waited for when it came to a halt."""
+        """Return the names of the signals that the run waits for, or waited for when it was halted."""
         if self.suspension is not None:
             return self._signals
         return {wait.signal for wait in self._waits if wait.signal is not None}
@@ -216,7 +216,7 @@ def current_run() -> RunContext:
     """
     context = _current.get()
     if context is None:
-        raise InternalError("a step was begun outside of a run")
+        raise InternalError("a step was started outside of a run")
     return context
 
 

@@ -1,4 +1,4 @@
-"""What happens to runs while they are executed: others pause or cancel them, signals come, they wait for long."""
+"""Control of running executions: pause and cancel requests, signals, long waits."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Controller:
             await asyncio.gather(self._loop, *self._canceling.values(), return_exceptions=True)
 
     def wake(self) -> None:
-        """Look at once: this process has just stored a request or a signal."""
+        """Check immediately: this process has just stored a request or a signal."""
         self._wake.set()
 
     async def let_go(self, context: RunContext) -> None:
@@ -128,7 +128,7 @@ class Controller:
     async def _look_at_waits(self, context: RunContext) -> None:
         is_long = context.waits_for_s() >= _WAITING_AFTER_S
         if is_long and self._lays_aside and not _is_due_soon(context):
-            context.suspend(Suspension.LAY_ASIDE)
+            context.suspend(Suspension.SUSPEND)
             self._marked.discard(context.run_id)
         elif is_long != (context.run_id in self._marked):
             status = Status.WAITING if is_long else Status.RUNNING

@@ -1,4 +1,4 @@
-"""What a process knows of one run that it executes, from the claim to the last entry in the journal."""
+"""The state of a claimed run in its process, from the claim to the last journal entry."""
 
 from __future__ import annotations
 

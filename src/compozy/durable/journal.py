@@ -36,11 +36,11 @@ class JournalSerializer(Serializer):
     """Writes what the journal stores as JSON, with the serializer of the tables; never pickles."""
 
     def name(self) -> str:
-        """Return the name that DBOS stores beside each value."""
+        """Return the name that DBOS stores next to each value."""
         return SERIALIZATION
 
     def serialize(self, data: Any) -> str:
-        """Return `data` as JSON; an exception, which only a defect lets through, becomes its text."""
+        """Return `data` as JSON; an exception, which only a bug lets through, becomes its text."""
         if isinstance(data, BaseException):
             return dump_json({_EXCEPTION: f"{type(data).__name__}: {data}"})
         return dump_json(data)
@@ -83,7 +83,7 @@ def is_journal_behind(database: Database) -> bool:
 
 
 def migrate_journal(database: Database) -> None:
-    """Bring the journal up to date: of several processes at once, one does it.
+    """Migrate the journal; of several concurrent processes, one does it.
 
     By itself the engine would make a database of its own, and after 30 s go on without its lock, beside the process
     that holds it. Here it works on our database, in a schema, under the lock of our own migrations.
@@ -231,7 +231,7 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 
 def _is_unexpected(record: logging.LogRecord) -> bool:
-    """Leave out that a run was interrupted, of which nobody waits for the end any more because this process ends.
+    """Drop log lines about interrupted runs that are expected, because this process is ending.
 
     A run that the engine begins in the very moment in which its threads end is one of them: nothing of it was recorded.
     """

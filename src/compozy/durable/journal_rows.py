@@ -1,4 +1,4 @@
-"""What the rows of the journal may hold: only what this program writes there, so that no stored byte becomes code.
+"""Rules for journal rows: only values that Compozy writes are accepted, so that stored bytes never become code.
 
 The engine calls functions by names that it reads from its tables, and reads values in the format that a row names;
 one of its formats is pickle, which runs code. Rows come from documents and backups too, which anybody may have written.

@@ -50,7 +50,7 @@ class Lease:
             _log.warning("could not sign off", cause=error.message)
 
     def can_judge(self) -> bool:
-        """Return whether others may be taken for dead whose lease ran out.
+        """Return whether executors with an expired lease may be reaped.
 
         Not so soon after the database was away: then the leases of the living ran out too, and they need a moment.
         """
@@ -70,7 +70,7 @@ class Lease:
             return
         # Taken for dead, after a long standstill. What it ran belongs to others, whose journal entries fence its own
         # off; it goes on with what it is given from here.
-        _log.warning("this process was taken for dead; its runs went to others")
+        _log.warning("Lease expired; other processes took over this process's runs")
         insert_executor(connection, self.executor_id, role=self._role, lease_ms=_ms(LEASE_S))
 
 

@@ -1,4 +1,4 @@
-"""What the runtime writes into the tables about runs as wholes; all else is written by their tasks."""
+"""Rows that the runtime writes about whole runs; all other rows are written by their tasks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Going on with what other processes left: where a run stands in the journal, and how it is taken up again.
+"""Recovery of runs that other processes left: their state in the journal, and how they are resumed.
 
 The journal's own recovery only knows one executor id, and `DBOS._recover_pending_workflows` is private. A run that this
 process has claimed in the tables is put on a queue that only this process reads; the engine then hands it over with a
@@ -53,7 +53,7 @@ class BodyEnd(Enum):
 
 
 async def find_start(run_id: str) -> RunStart:
-    """Return how a run is to be begun."""
+    """Return how to start a run."""
     known = await DBOS.get_workflow_status_async(run_id)
     if known is None:
         return RunStart.FRESH
@@ -63,7 +63,7 @@ async def find_start(run_id: str) -> RunStart:
 
 
 async def resume(run_id: str, executor_id: str) -> WorkflowHandleAsync[None]:
-    """Have the engine call the run again in this process, at once and with its recorded steps."""
+    """Make the engine call the run again in this process, immediately and with its recorded steps."""
     queue = resume_queue_name(executor_id)
     if await DBOS.retrieve_queue_async(queue) is None:
         # Only now: most processes never resume anything, and each queue costs a poll.

@@ -233,7 +233,7 @@ async def _record(
     """
     engine = snapshot_step_context()
     if engine is None or engine.workflow_id != context.run_id:
-        raise InternalError(f"the step {name!r} was begun outside of its run")
+        raise InternalError(f"the step {name!r} was started outside of its run")
     engine.function_id = function_id = context.next_id()
 
     def commit() -> Any:
@@ -307,7 +307,7 @@ def _recorded(row: sa.Row[Any]) -> Recorded:
 
 def _output_of(found: Recorded) -> Any:
     if found.error is not None:
-        raise InternalError(f"the journal holds a defect of the step {found.name!r}: {found.error}")
+        raise InternalError(f"the journal holds an internal error of the step {found.name!r}: {found.error}")
     return found.output
 
 

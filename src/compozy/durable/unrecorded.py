@@ -27,7 +27,7 @@ Key = tuple[str, str, int]
 
 
 class Unrecorded:
-    """What this process could not record. A run that is tried again finds its results here, and does not pay twice.
+    """Results that this process could not record. A retried run finds them here and does not pay twice.
 
     After a refusal nothing new is paid for until a probe could be written, which is as large as what was refused.
 
@@ -70,7 +70,7 @@ class Unrecorded:
             self.drop(key)
 
     async def probe(self, run_id: str) -> None:
-        """Return at once, or, after a refusal, once the database has recorded as much as it refused.
+        """Return immediately, or, after a refusal, once the database has recorded as much as it refused.
 
         Raises:
             DatabaseError: it still refuses; nothing must be paid for.

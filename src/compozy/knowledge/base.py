@@ -75,7 +75,7 @@ class KnowledgeBase:
 
 @dataclass(frozen=True, kw_only=True)
 class KnowledgeProject:
-    """What knowledge needs to know of a project."""
+    """The settings of a project that knowledge bases need."""
 
     name: str
     root: Path

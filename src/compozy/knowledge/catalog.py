@@ -14,7 +14,7 @@ from compozy.knowledge.store.spec import StoreSpec
 
 
 class KnowledgeCatalog:
-    """What the knowledge bases of one project are made of. It belongs to one event loop.
+    """The embedders and stores of a project's knowledge bases. It belongs to one event loop.
 
     Args:
         project: the project's knowledge.

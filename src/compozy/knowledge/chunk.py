@@ -34,7 +34,7 @@ class Chunking:
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
-    """A chunk before it has a vector. `page` is the one that it begins on, from 1; None where there are no pages."""
+    """A chunk before it has a vector. `page` is its first page, from 1; None if the document has no pages."""
 
     id: str
     ordinal: int

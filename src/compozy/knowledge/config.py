@@ -134,7 +134,7 @@ class ChunkingSettings(Section):
     size: int | None = Field(
         default=None, ge=16, le=8192, description="Largest chunk; default is 800 or what the embedder takes."
     )
-    overlap: int = Field(default=0, ge=0, le=4096, description="What a chunk repeats of the one before it.")
+    overlap: int = Field(default=0, ge=0, le=4096, description="Overlap of a chunk with the one before it.")
 
 
 class PreprocessSettings(Section):
@@ -155,7 +155,7 @@ class RetrievalSettings(Section):
     max_tokens: int | None = Field(default=None, ge=1, le=1_000_000, description="Most tokens of all passages.")
     filters: dict[str, str] = Field(default_factory=dict, description="Metadata that passages must have.")
     fallback: str | None = Field(
-        default=None, min_length=1, max_length=10_000, description="What agents are given where no passage is found."
+        default=None, min_length=1, max_length=10_000, description="Text for agents if no passage is found."
     )
     tool_fallback: Literal["never"] = Field(
         default="never", description="Of earlier editions; agents have no tools in this version."
@@ -175,14 +175,14 @@ class KnowledgeBaseSettings(Section):
     id: str = Field(min_length=1, pattern=ID_PATTERN, description="The name that agents and commands use.")
     description: str | None = Field(default=None, description="For people.")
     vector_db: str | None = Field(default=None, description="Where its vectors are kept; default is the first store.")
-    embedder: str | None = Field(default=None, description="Who embeds; default is found among the providers.")
+    embedder: str | None = Field(default=None, description="Embedder; the default is derived from the providers.")
     ingest: Literal["manual", "on_start"] = Field(default="manual", description="When its sources are read.")
     sources: tuple[SourceSettings, ...] = Field(default=(), description="Its documents.")
     chunking: ChunkingSettings = Field(default=ChunkingSettings(), description="How documents are cut.")
     preprocess: PreprocessSettings = Field(
-        default=PreprocessSettings(), description="What is done with texts before they are embedded."
+        default=PreprocessSettings(), description="Preparation of texts before they are embedded."
     )
-    retrieval: RetrievalSettings = Field(default=RetrievalSettings(), description="What queries do by default.")
+    retrieval: RetrievalSettings = Field(default=RetrievalSettings(), description="Default settings of queries.")
     metadata: dict[str, str] = Field(default_factory=dict, description="Metadata of all its passages, for filters.")
 
 
@@ -200,7 +200,7 @@ class KnowledgeBinding(Section):
     mode: Mode | None = Field(default=None, description="Search by meaning, by words, or both.")
     filters: dict[str, str] | None = Field(default=None, description="Metadata that passages must have.")
     fallback: str | None = Field(
-        default=None, min_length=1, max_length=10_000, description="What agents are given where no passage is found."
+        default=None, min_length=1, max_length=10_000, description="Text for agents if no passage is found."
     )
 
 
@@ -223,4 +223,6 @@ class KnowledgeSettings(Section):
     bindings: tuple[KnowledgeBinding, ...] = Field(
         default=(), description="Knowledge bases of agents and workflows that name none."
     )
-    access: AccessSettings = Field(default=AccessSettings(), description="What may be read outside of the project.")
+    access: AccessSettings = Field(
+        default=AccessSettings(), description="Sources outside the project that may be read."
+    )

@@ -1,4 +1,4 @@
-"""What to say of a package that is not installed."""
+"""Messages about packages that are not installed."""
 
 from __future__ import annotations
 

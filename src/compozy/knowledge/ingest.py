@@ -51,7 +51,7 @@ _BYTES_AT_ONCE = 8 * 1024 * 1024
 
 @dataclass(kw_only=True)
 class _Counts:
-    """What an ingestion did.
+    """The result of an ingestion.
 
     Attributes:
         failed: documents that could not be read, also before, where they are the same; the first of them in `failures`.
@@ -83,7 +83,7 @@ class Ingestions:
     _turns: dict[str, asyncio.Lock] = field(default_factory=dict[str, asyncio.Lock])
 
     async def execute(self, run: Execution) -> None:
-        """Execute one ingestion to its end, or go on with it.
+        """Execute one ingestion to its end, or resume it.
 
         Raises:
             DatabaseError: it cannot go on here; it stays open.
@@ -109,7 +109,7 @@ class Ingestions:
         plan: dict[str, Any] = await transact(f"{TASK}.plan", planning.record)
         if request.path is not None and looked["missing"] and not plan["gone"]:
             raise KnowledgeError(
-                f"there is no {request.path!r} in the project's folder", hint="name a file, a folder or a pattern"
+                f"{request.path!r} not found in the project's folder", hint="specify a file, a folder or a pattern"
             )
         counts = _Counts(
             unchanged=plan["unchanged"],
@@ -167,7 +167,7 @@ class Ingestions:
         return looked
 
     async def _ours(self, base: KnowledgeBase, unlisted: Sequence[str]) -> list[str]:
-        """Return those documents that the store holds and nobody lists, if it is certain that they are of this base."""
+        """Return documents in the store that the database does not list, if they certainly belong to this base."""
         if not unlisted:
             return []
         facts = await self.catalog.store(base).facts()

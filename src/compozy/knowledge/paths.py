@@ -37,7 +37,7 @@ class Reach:
             UsageError: it leads out of the project and the folders that it allows, or is no path.
         """
         if not path or "\0" in path:
-            raise UsageError(f"{path!r} is no path")
+            raise UsageError(f"{path!r} is not a path")
         place = self.resolve(base / path)
         if place is None:
             raise UsageError(f"the path {path!r} leads to itself by a link")

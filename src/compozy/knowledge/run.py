@@ -1,4 +1,4 @@
-"""An ingestion as a run like any other: what it is asked for, what is refused at once, and how it is accepted."""
+"""An ingestion as a run: its request, the checks before it is accepted, and the acceptance."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from compozy.knowledge.sources import Look, Scope, is_address, look_at
 from compozy.nearest import suggest
 
 KIND = "ingestion"
-"""What the definition of such a run says that it is."""
+"""The kind in the definition of such a run."""
 TASK = "ingest"
 
 
 @dataclass(frozen=True, kw_only=True)
 class IngestRequest:
-    """What shall be taken in.
+    """The documents to ingest.
 
     Attributes:
         path: a file, a folder or a pattern of files, from the project's folder; None for the sources of the base.
@@ -168,4 +168,4 @@ def _nothing_at(path: str, look: Look) -> NotFoundError:
     if look.scope.patterns:
         return NotFoundError(f"no file fits the pattern {path!r}", hint="it counts from the project's folder")
     hint = suggest(path.rpartition("/")[2], look.neighbours) or "name a file, a folder or a pattern"
-    return NotFoundError(f"there is no {path!r} in the project's folder", hint=hint)
+    return NotFoundError(f"{path!r} not found in the project's folder", hint=hint)

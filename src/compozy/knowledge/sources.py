@@ -33,7 +33,7 @@ class FoundDocument:
 
 @dataclass(frozen=True, kw_only=True)
 class Scope:
-    """What an ingestion looks at: documents that are known, below it and not there any more were deleted.
+    """The scope of an ingestion: listed documents within it that no longer exist are deleted.
 
     Attributes:
         folders: names of folders as documents begin with them, "" for the project's.
@@ -59,7 +59,7 @@ class Scope:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What is there.
+    """The existing files.
 
     Attributes:
         skipped: how many files are left out.
@@ -76,7 +76,7 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """A first look at a path. `neighbours` are names beside it, where nothing is there."""
+    """A first look at a path. `neighbours` are names next to it if it does not exist."""
 
     scope: Scope
     is_missing: bool
@@ -287,7 +287,7 @@ class _Search:
             self._skip(file, "the link leads out of the project's folder")
             return
         if not place.is_file():
-            self._skip(file, "it is no file" if place.exists() else "the link leads nowhere")
+            self._skip(file, "it is not a file" if place.exists() else "the link target does not exist")
             return
         try:
             self._keep(FoundDocument(id=self.reach.name(file), hash=hash_file(place), size=place.stat().st_size))

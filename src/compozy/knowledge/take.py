@@ -262,7 +262,7 @@ def _is_ready(row: KnowledgeDocument) -> bool:
 
 
 def failure_of(document: str, error: Mapping[str, Any]) -> dict[str, Any]:
-    """Return why a document could not be read, as people are told."""
+    """Return why a document could not be read, as a message."""
     return {"document": document, **{key: value for key, value in error.items() if key != "hash"}}
 
 

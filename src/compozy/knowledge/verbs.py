@@ -1,4 +1,4 @@
-"""What commands and servers do with knowledge bases, and the documents in which they answer."""
+"""Operations of commands and servers on knowledge bases, and their result documents."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ async def list_status(
     after: str = "",
     status: DocumentStatus | None = None,
 ) -> Document:
-    """Return the documents of a knowledge base by name, and the name to go on after; None on the last page."""
+    """Return the documents of a knowledge base by name, and the name to continue after; None on the last page."""
     found: list[KnowledgeDocument] = []
     if database is not None:
         query = partial(list_documents, base_id=base.id, limit=limit + 1, after=after, status=status)

@@ -19,7 +19,7 @@ _ACCEPTED = "text/markdown, text/html, text/plain, application/pdf, application/
 
 @dataclass(frozen=True, kw_only=True)
 class WebDocument:
-    """What a URL gave: its bytes, and their media type."""
+    """The content at a URL: its bytes and their media type."""
 
     data: bytes
     media_type: str
@@ -27,7 +27,7 @@ class WebDocument:
 
 @dataclass(frozen=True, kw_only=True)
 class WebPolicy:
-    """What can be requested: `private_hosts` are names whose addresses can be private."""
+    """The hosts that can be requested: `private_hosts` are names whose addresses can be private."""
 
     max_bytes: int
     private_hosts: frozenset[str] = frozenset()

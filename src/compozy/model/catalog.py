@@ -128,7 +128,7 @@ class ModelCatalog:
             return next(iter(self._providers.values()))
         if llm not in self._providers:
             known = ", ".join(repr(provider_id) for provider_id in self._providers)
-            raise ModelError(f"there is no provider {llm!r}", hint=f"`llm.providers` has: {known}")
+            raise ModelError(f"unknown provider {llm!r}", hint=f"`llm.providers` has: {known}")
         return self._providers[llm]
 
     def _follow_fallback(self, asked: ProviderConfig) -> tuple[ProviderConfig, list[str]]:

@@ -31,7 +31,7 @@ class ScriptedToolCall(Section):
     """One call of a tool in a scripted answer."""
 
     tool: str = Field(min_length=1, description="ID of the tool.")
-    arguments: dict[str, Any] = Field(default_factory=dict[str, Any], description="What it is called with.")
+    arguments: dict[str, Any] = Field(default_factory=dict[str, Any], description="Arguments of the call.")
 
 
 class ScriptedResponse(Section):
@@ -77,7 +77,9 @@ class _Provider(Section):
     fallback: Annotated[Fallback, OrId("a provider, for `missing_key_fallback`")] | None = Field(
         default=None, description="Models to ask when a model of this provider fails, unless the agent has its own."
     )
-    max_concurrent: int | None = Field(default=None, ge=1, le=10_000, description="Requests at one time.")
+    max_concurrent: int | None = Field(
+        default=None, ge=1, le=10_000, description="Largest number of concurrent requests."
+    )
     requests_per_minute: int | None = Field(default=None, ge=1, description="Requests that start within any minute.")
     timeout: DurationS = Field(default=300.0, description="Longest time for one request.")
     max_attempts: int = Field(

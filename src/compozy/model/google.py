@@ -10,7 +10,7 @@ from compozy.model.provider import BuiltModel, ModelSpec
 
 
 def build_model(spec: ModelSpec) -> BuiltModel:
-    """Return the Gemini model that `spec` names. Google's package retries nothing unless it is told to."""
+    """Return the Gemini model that `spec` names. Google's package retries nothing by default."""
     http_client = new_http_client(spec.config.timeout)
     provider = GoogleProvider(api_key=spec.api_key, base_url=spec.base_url, http_client=http_client)
     model = GoogleModel(spec.model_name, provider=provider, settings=spec.default_settings())

@@ -12,7 +12,7 @@ import httpx
 import httpx2
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
-"""The longest answer that is read from a provider; a larger one is a mistake or an attack."""
+"""The longest answer that is read from a provider; a longer one is an error or an attack."""
 HEADERS = {"Accept-Encoding": "gzip"}
 """Headers of each request: `limit_answer` unpacks no other encoding."""
 _CONNECT_TIMEOUT_S = 10.0
@@ -27,7 +27,7 @@ class AnswerTooLargeError(Exception):
 
 
 class NotAModelServerError(Exception):
-    """What answers at the address is not a model server. It reaches the caller as the cause of a connection error.
+    """The address is not a model server. The caller receives this as the cause of a connection error.
 
     Attributes:
         location: where a redirect leads, "" for a web page.

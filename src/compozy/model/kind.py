@@ -1,4 +1,4 @@
-"""What the rest of the program knows about a kind of model provider: one record per kind, found by its `type`."""
+"""The record of a model provider type, found by its `type`."""
 
 from __future__ import annotations
 

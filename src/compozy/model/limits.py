@@ -1,4 +1,4 @@
-"""How a provider is asked: so many at once, so many a minute, with a timeout, again when it makes sense."""
+"""Limits of requests to a provider: concurrency, rate, timeout and retries."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ from compozy.model.local_tools import call_words, offered_tools, read_reply, rep
 from compozy.model.provider import BuiltModel, ModelSpec
 
 DEFAULT_MAX_TOKENS = 256
-"""The length of an answer when nobody says: a small model that has lost its way does not stop by itself."""
+"""The default length of an answer: a small model that repeats itself does not stop by itself."""
 _FINISH_REASONS: dict[str | None, FinishReason] = {"stop": "stop", "length": "length"}
 
 _PARAMS = {
@@ -145,7 +145,7 @@ def _body(
 
 
 def _chat(messages: Sequence[ModelMessage], more: str = "") -> list[dict[str, str]]:
-    """Return the conversation in OpenAI's format: what the model is told first, then the turns."""
+    """Return the conversation in OpenAI's format: the instructions, then the turns."""
     system: list[str] = []
     turns: list[dict[str, str]] = []
     for message in messages:

@@ -1,4 +1,4 @@
-"""Tools for models without tool calls of their own: a grammar lets them write either a call or the answer, as JSON."""
+"""Tools for models without native tool calls: a grammar lets them write either a call or the answer, as JSON."""
 
 from __future__ import annotations
 

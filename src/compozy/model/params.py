@@ -49,7 +49,7 @@ _NAMES = {"stop": "stop_sequences"}
 
 
 def to_settings(params: ModelParams | None) -> ModelSettings:
-    """Return the parameters that are set, as Pydantic AI takes them; `repetition_penalty` is an addition of ours."""
+    """Return the parameters that are set, as Pydantic AI takes them; `repetition_penalty` is our addition."""
     written = params.model_dump(include=set(PARAMS), exclude_none=True) if params is not None else {}
     settings: dict[str, Any] = {_NAMES.get(name, name): written[name] for name in PARAMS if name in written}
     if "stop_sequences" in settings:

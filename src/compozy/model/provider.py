@@ -1,4 +1,4 @@
-"""What one model is built from, and how the record of its kind of provider applies to it."""
+"""The configuration of one model, and how the record of its provider type applies to it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def base_url_of(provider: ProviderConfig, environ: Mapping[str, str]) -> str | N
 
 
 def needs_key(provider: ProviderConfig, environ: Mapping[str, str]) -> bool:
-    """Return whether a provider answers nobody without a key."""
+    """Return whether a provider requires a key."""
     kind = PROVIDERS[provider.type]
     # Another server than the provider's own; many take no key.
     is_elsewhere = kind.base_url is not None and base_url_of(provider, environ) != kind.base_url

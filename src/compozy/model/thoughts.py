@@ -1,4 +1,4 @@
-"""Reasoning that a model writes into its answer: told apart from the answer, whatever tags it comes in."""
+"""Separates the reasoning that a model writes into its answer from the answer, whatever tags it uses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic_ai.messages import ModelResponse, ModelResponsePart, TextPart, Thi
 from compozy.jsoninput import parse_json, replace_surrogates
 
 NO_TAGS = ("\0thoughts", "\0/thoughts")
-"""Tags that no model writes, for packages that would split answers by tags of their own."""
+"""Tags that no model writes, for packages that would otherwise split answers themselves."""
 
 _NAMES = "think|thinking|thought|reasoning|seed:think"
 # What begins reasoning, with what ends it: tags of Qwen, DeepSeek, Seed; of Magistral; of Kimi; of Gemma; of Cohere; of

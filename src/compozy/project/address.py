@@ -43,7 +43,7 @@ def read_address(
     environ: Mapping[str, str],
     files: ConfigFiles | None = None,
 ) -> ProjectAddress | None:
-    """Return the address of the project of `config_file`; None when its files are too faulty to tell."""
+    """Return the address of the project of `config_file`; None if its files have too many errors."""
     read = read_config(config_file, cwd=cwd, flags=overrides, environ=environ, files=files)
     if read.faults or not read.is_readable:
         return None

@@ -1,4 +1,4 @@
-"""What may keep a valid project from working on this machine: packages that are not installed, unequal dimensions."""
+"""Warnings about a valid project on this machine: missing packages, unequal dimensions."""
 
 from __future__ import annotations
 

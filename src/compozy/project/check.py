@@ -17,7 +17,7 @@ from compozy.project.outline import outline_project
 
 
 def check_project(linked: LinkedProject) -> Iterator[Diagnostic]:
-    """Yield every fault that is not one of a single value."""
+    """Yield the diagnostics that concern more than a single value."""
     read = linked.read
     project = outline_project(read)
     if read.is_readable:

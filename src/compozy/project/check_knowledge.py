@@ -128,7 +128,7 @@ def _by_id(settings: MappingNode, name: str) -> dict[str, MappingNode]:
 
 
 def _dimension_of(embedder: MappingNode) -> int | None:
-    """Return the length of the vectors of an embedder, None if only its answers tell."""
+    """Return the length of the vectors of an embedder, None if it is only known from its answers."""
     kind = EMBEDDERS.get(text_at(embedder, "provider") or text_at(embedder, "type"))
     named = text_at(embedder, "dimension")
     if kind is None or named.isdecimal():
@@ -147,5 +147,5 @@ def _check_bindings(owner: MappingNode, path: NodePath, bases: list[str]) -> Ite
 
 def _unknown(owner: MappingNode, path: NodePath, wanted: str, noun: str, known: list[str]) -> Diagnostic:
     hint = suggest(wanted, known) or (f"the project has {', '.join(known)}" if known else "the project has none")
-    message = f"{path[-1]}: there is no {noun} {wanted!r}"
+    message = f"{path[-1]}: {noun} {wanted!r} not found"
     return Diagnostic(location=key_place_at(owner, path), message=message, hint=hint, code="reference")

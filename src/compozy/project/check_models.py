@@ -13,7 +13,7 @@ from compozy.project.outline import ProviderOutline, map_items
 
 
 def check_models(node: MappingNode, path: NodePath, providers: Sequence[ProviderOutline]) -> Iterator[Diagnostic]:
-    """Yield faults of the provider, the parameters and the `fallback` of the agent at `path`."""
+    """Yield diagnostics of the provider, the parameters and the `fallback` of the agent at `path`."""
     yield from check_provider_name(node, (*path, "llm"), providers)
     agent = node_at(node, path)
     name = text_at(node, *path, "llm")
@@ -32,7 +32,7 @@ def check_models(node: MappingNode, path: NodePath, providers: Sequence[Provider
 def check_fallback(
     node: MappingNode, provider: ProviderOutline, providers: Sequence[ProviderOutline]
 ) -> Iterator[Diagnostic | ProviderOutline]:
-    """Yield faults of the `fallback` in `node`, which `provider` answers first, and the providers that it names."""
+    """Yield diagnostics of the `fallback` in `node`, and the providers that it names after `provider`."""
     for _, model in map_items(node, "fallback", "models"):
         yield from check_provider_name(model, ("llm",), providers)
         name = text_at(model, "llm")
@@ -43,7 +43,7 @@ def check_fallback(
 
 
 def check_params(node: MappingNode, provider: ProviderOutline) -> Iterator[Diagnostic]:
-    """Yield a fault for each parameter in `node` that models of `provider` do not accept."""
+    """Yield a diagnostic for each parameter in `node` that models of `provider` do not accept."""
     for entry in node.entries:
         if entry.key in PARAMS and entry.key not in provider.params:
             message = f"models of provider {provider.id!r} (type {provider.type}) do not accept {entry.key!r}"
@@ -62,18 +62,18 @@ def _accepting(param: str) -> Iterator[str]:
 def check_provider_name(
     node: MappingNode, path: NodePath, providers: Sequence[ProviderOutline]
 ) -> Iterator[Diagnostic]:
-    """Yield a fault if the text at `path` names no provider."""
+    """Yield a diagnostic if the text at `path` names no provider."""
     llm, ids = text_at(node, *path), [provider.id for provider in providers if provider.id]
     if llm and llm not in ids:
         known = _new_provider(llm) or (f"the providers are {', '.join(ids)}" if ids else "add it under `llm.providers`")
-        message = f"llm: there is no provider {llm!r}"
+        message = f"llm: unknown provider {llm!r}"
         yield Diagnostic(
             location=place_at(node, path), message=message, hint=suggest(llm, ids) or known, code="reference"
         )
 
 
 def _new_provider(llm: str) -> str:
-    """Return how to add a provider that is named by its type, "" if it is no type."""
+    """Return how to add a provider that is named by its type, "" if it is not a type."""
     kind = PROVIDERS.get(llm)
     if kind is None:
         return ""

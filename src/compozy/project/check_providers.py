@@ -51,7 +51,7 @@ def _check_fallbacks(providers: tuple[ProviderOutline, ...]) -> Iterator[Diagnos
         place = place_at(provider.node, ("missing_key_fallback",))
         if provider.missing_key_fallback not in by_id:
             hint = suggest(provider.missing_key_fallback, by_id) or f"the providers are {', '.join(by_id)}"
-            message = f"missing_key_fallback: there is no provider {provider.missing_key_fallback!r}"
+            message = f"missing_key_fallback: unknown provider {provider.missing_key_fallback!r}"
             yield Diagnostic(location=place, message=message, hint=hint, code="reference")
             continue
         circle = _circle(provider.id, by_id)

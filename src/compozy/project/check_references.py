@@ -37,7 +37,7 @@ _ELSEWHERE = {
 
 @dataclass(frozen=True, kw_only=True)
 class Words:
-    """What is wrong, and the way out, "" for none."""
+    """The error and the way out, "" if there is none."""
 
     message: str
     hint: str = ""
@@ -173,7 +173,7 @@ def _not_readable(reading: Reading, task_id: str, readable: list[str]) -> Words:
         return Words(message=f"task {task_id!r} runs later")
     everywhere = [task.id for frame in reading.frames for task in frame.members.values()]
     hint = suggest(task_id, [*readable, *everywhere]) or _list_of("the tasks before are", readable)
-    return Words(message=f"there is no task {task_id!r}", hint=hint)
+    return Words(message=f"unknown task {task_id!r}", hint=hint)
 
 
 def _inside(task: TaskOutline) -> set[str]:

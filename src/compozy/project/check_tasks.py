@@ -23,7 +23,7 @@ def _check_list(workflow: WorkflowOutline, tasks: TaskList, deepest: int, *, dep
     if depth > deepest:
         place = id_place(tasks.tasks[0].node) if tasks.tasks else workflow.node.place
         message = f"tasks are nested deeper than {deepest}"
-        hint = "raise `limits.max_nesting_depth`, or put a part of it into a list of its own"
+        hint = "raise `limits.max_nesting_depth`, or move a part of it into a separate list"
         yield Diagnostic(location=place, message=message, hint=hint, code="nesting")
         return
     yield from _check_ids(tasks)
@@ -74,7 +74,7 @@ def _check_flow(workflow: WorkflowOutline, tasks: TaskList, flow: Flow) -> Itera
 
 
 def _strays(flow: Flow) -> Iterator[Diagnostic]:
-    """Tell the first task that nothing leads to; the others, mostly for the same reason, beside it."""
+    """Report the first unreachable task; the others, mostly for the same reason, in its message."""
     first, *others = flow.stray() or [None]
     if first is None:
         return
@@ -91,10 +91,10 @@ def _unknown_target(workflow: WorkflowOutline, tasks: TaskList, flow: Flow, link
         message = f"task {link.target!r} cannot follow task {link.source.id!r}: they run at the same time"
         hint = "put the two into a `composite`"
         return Diagnostic(location=place, message=message, hint=hint, code="transition")
-    message = f"there is no task {link.target!r}" + (" in this list" if link.target in elsewhere else "")
+    message = f"unknown task {link.target!r}" + (" in this list" if link.target in elsewhere else "")
     others = [task_id for task_id in flow.by_id if task_id and task_id != link.source.id]
     known = f"the tasks are {', '.join(others)}" if others else "leave it out, and nothing follows"
-    known = "a task goes on to tasks of its own list only" if link.target in elsewhere else known
+    known = "a transition leads only to tasks of the same list" if link.target in elsewhere else known
     hint = known if link.target in elsewhere else suggest(link.target, others) or known
     return Diagnostic(location=place, message=message, hint=hint, code="transition")
 

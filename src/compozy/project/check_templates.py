@@ -83,7 +83,7 @@ def _check_task(reading: Reading, task: TaskOutline) -> Iterator[Diagnostic]:
 
 
 def _check_truth(task: TaskOutline, path: NodePath) -> Iterator[Diagnostic]:
-    """Refuse a condition that can never be one, by its own words; what is no expression is told elsewhere."""
+    """Refuse a condition that can never be true or false; syntax errors are reported elsewhere."""
     found = node_at(task.node, path)
     if not isinstance(found, ScalarNode) or not isinstance(found.value, str) or has_actions(found.value):
         return

@@ -152,13 +152,15 @@ def _check_built_in(node: MappingNode, name: str) -> Iterator[Diagnostic]:
     if name not in BUILT_IN:
         hint = suggest(name, BUILT_IN) or f"the built-in tools are {', '.join(BUILT_IN)}"
         yield Diagnostic(
-            location=id_place(node), message=f"there is no built-in tool {name!r}", hint=hint, code="reference"
+            location=id_place(node), message=f"unknown built-in tool {name!r}", hint=hint, code="reference"
         )
     if name == "cp__fetch":
         yield from check_fetch(node)
     targets = "agents" if name in AGENT_TOOLS else "tasks" if name in TASK_TOOLS else ""
     if targets and not _has_items(node, targets):
-        example = "add `sub_agents: [<agent id>]` beside `tools`" if targets == "agents" else "add `tasks: [<task id>]`"
+        example = (
+            "add `sub_agents: [<agent id>]` next to `tools`" if targets == "agents" else "add `tasks: [<task id>]`"
+        )
         message = f"tool {name!r} names no {targets} that it can call"
         yield Diagnostic(location=id_place(node), message=message, hint=example, code="tool")
     for key in ("agents", "tasks"):

@@ -1,4 +1,4 @@
-"""What a run keeps of the project it was started with, so that it goes on as it began when the files change."""
+"""The definition that a run keeps of its project, so that it continues unchanged when the files change."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ class _Search:
         for path in self._glob(pattern, place):
             file = SourceLocation(file=shown(path, self.cwd))
             if path.suffix in SUFFIXES and not path.is_file():
-                what = "the link leads to no file" if path.is_symlink() else "this is no ordinary file"
+                what = "the link leads to no file" if path.is_symlink() else "this is not a regular file"
                 self._fault(file, what, "replace it with a file, or delete it")
             elif path.suffix in SUFFIXES and not path.samefile(self.config_file):
                 self._add(path, file)
@@ -93,9 +93,9 @@ class _Search:
             return
         path = self.root / PurePosixPath(scalar.text)
         if not path.is_file():
-            self._fault(scalar.place, f"there is no file {scalar.text!r} in the project's folder")
+            self._fault(scalar.place, f"file {scalar.text!r} not found in the project's folder")
         elif path.suffix not in SUFFIXES:
-            self._fault(scalar.place, f"{scalar.text!r} is no YAML file", "its name ends in .yaml or .yml")
+            self._fault(scalar.place, f"{scalar.text!r} is not a YAML file", "its name ends in .yaml or .yml")
         else:
             self._add(path, scalar.place)
 
@@ -118,13 +118,13 @@ class _Search:
     def _glob(self, pattern: str, place: SourceLocation) -> list[Path]:
         pattern = str(PurePosixPath(pattern))
         if any("**" in part and part != "**" for part in PurePosixPath(pattern).parts):
-            self._fault(place, f"{pattern!r} is no pattern of files", "`**` stands alone between slashes")
+            self._fault(place, f"{pattern!r} is not a file pattern", "`**` must be alone between slashes")
             return []
         patterns = [pattern, f"{pattern}/*"] if pattern.endswith("**") else [pattern]
         try:
             return list(dict.fromkeys(path for each in patterns for path in self._files(each)))
         except (ValueError, OSError):
-            self._fault(place, f"{pattern!r} is no pattern of files")
+            self._fault(place, f"{pattern!r} is not a file pattern")
             return []
 
     def _files(self, pattern: str) -> Iterator[Path]:

@@ -32,7 +32,7 @@ SharedTask = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "requir
 class Author(Section):
     """`author:`, who made the project."""
 
-    name: str | None = Field(default=None, description="Who wrote the project.")
+    name: str | None = Field(default=None, description="Name of the author.")
     email: str | None = Field(default=None, description="Where to write to.")
     organization: str | None = Field(default=None, description="Their organization.")
     url: str | None = Field(default=None, description="Where to read more.")
@@ -58,14 +58,14 @@ class WorkflowSource(Section):
 
 
 class ProjectFile(Section):
-    """A Compozy project. Workflows are read from `workflows/*.yaml` beside this file."""
+    """A Compozy project. Workflows are read from `workflows/*.yaml` next to this file."""
 
     version: str | None = Field(default=None, description="Version of the project, any text.")
     name: str | None = Field(
         default=None, pattern=NAME_PATTERN, description="Name of the project; default is the folder's."
     )
-    description: str | None = Field(default=None, description="What the project is for.")
-    author: Author | None = Field(default=None, description="Who made the project.")
+    description: str | None = Field(default=None, description="Purpose of the project.")
+    author: Author | None = Field(default=None, description="Author of the project.")
     database: DatabaseSettings = Field(default=DatabaseSettings(), description="Where every step is stored.")
     llm: LlmSettings = Field(default=LlmSettings(), description="The models that agents use.")
     knowledge: KnowledgeSettings = Field(default=KnowledgeSettings(), description="Documents that agents draw on.")

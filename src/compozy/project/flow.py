@@ -1,4 +1,4 @@
-"""What can follow what in a list of tasks, read from the nodes: as `compozy.task.next` does it with the models."""
+"""Transitions in a list of tasks, read from the nodes as `compozy.task.next` reads them from the models."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ class Flow:
 
     @property
     def has_ids(self) -> bool:
-        """Return whether every task has an id of its own."""
+        """Return whether the task IDs are unique."""
         return all(task.id for task in self.tasks) and len(self.by_id) == len(self.tasks)
 
     @cached_property
     def is_sound(self) -> bool:
-        """Return whether every task has an id of its own, every target exists, and nothing goes in a circle."""
+        """Return whether the task IDs are unique, every target exists, and the transitions contain no cycle."""
         return self.has_ids and not self.unknown() and not self.circles()
 
     def unknown(self) -> list[Link]:

@@ -138,7 +138,7 @@ def _odd_items(workflow: MappingNode) -> Iterator[Diagnostic]:
 def _unknown_kind(node: MappingNode, kind: str) -> Diagnostic:
     kinds = [WORKFLOW, *RESOURCE_KINDS]
     hint = ABSENT.get(kind) or ABSENT.get(f"{kind}s") or suggest(kind, kinds) or f"one of {', '.join(kinds)}"
-    message = f"resource: there is no kind of resource {kind!r}"
+    message = f"resource: unknown kind {kind!r}"
     return Diagnostic(location=place_at(node, ("resource",)), message=message, hint=hint, code="resource")
 
 
@@ -325,7 +325,7 @@ class Linker:
         if found is None:
             hint = suggest(name.text, self.scope.ids(kind))
             where = f"define it in `{kind.plural}/*.yaml` or under `{kind.plural}`"
-            self._fault(name.place, f"there is no {kind.name} {name.text!r}", hint or where)
+            self._fault(name.place, f"unknown {kind.name} {name.text!r}", hint or where)
             return None
         self.files.add(found.node.place.file)
         return found.node

@@ -15,7 +15,7 @@ _FALLBACK = "fallback"
 
 
 def split_model_keys(task: MappingNode) -> tuple[MappingNode, dict[str, Node]]:
-    """Return a task, and what it says about the model, as keys of an agent. What is written wrongly stays."""
+    """Return a task with its model settings as keys of an agent. Invalid values are kept."""
     own: dict[str, Node] = {}
     if (fallback := child(task, _FALLBACK)) is not None:
         own[_FALLBACK] = fallback

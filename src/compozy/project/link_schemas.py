@@ -118,7 +118,7 @@ class SchemaLinker:
         if found is None:
             hint = suggest(text, self.scope.ids(SCHEMA)) or "define it in `schemas/*.yaml` or under `schemas`"
             self.faults.append(
-                Diagnostic(location=place, message=f"there is no schema {text!r}", hint=hint, code="reference")
+                Diagnostic(location=place, message=f"unknown schema {text!r}", hint=hint, code="reference")
             )
             return None
         self.files.add(found.node.place.file)

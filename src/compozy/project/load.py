@@ -27,7 +27,7 @@ _EARLY_CODES = frozenset({"yaml", "variable", "env_file"})
 
 
 class WorkflowFiles(Enum):
-    """What a command needs of the workflow files."""
+    """The workflow files that a command needs."""
 
     SKIP = auto()
     TOLERATE = auto()
@@ -76,7 +76,7 @@ def load_project(
 
 
 def _invalid_workflows(linked: LinkedProject, faults: Iterable[Diagnostic]) -> tuple[InvalidWorkflow, ...]:
-    """Return the workflow files that `faults` are about. Faults of which files there are count as those of a file.
+    """Return the workflow files with diagnostics. Diagnostics about the set of files count as those of a file.
 
     A fault in the file of a shared resource is one of each workflow that uses it, or of the file if none does.
     """
@@ -129,13 +129,13 @@ def _validate_workflows(files: Iterable[SourceFile]) -> tuple[dict[str, LoadedWo
 
 
 def _unless_explained(faults: Iterable[Diagnostic], earlier: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """Leave out faults in lines that could not be read in the first place: they only follow from that."""
+    """Leave out diagnostics in lines that could not be parsed, since they are only consequences."""
     lines = {(fault.location.file, fault.location.line) for fault in earlier if fault.code in _EARLY_CODES}
     return [fault for fault in faults if (fault.location.file, fault.location.line) not in lines]
 
 
 def _without_repeated_keys(faults: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """Return the faults in order, each key once: a shared resource is checked by itself, and where it is used."""
+    """Return the diagnostics in order, each key once: a shared resource is checked by itself, and where it is used."""
     distinct: dict[tuple[object, ...], Diagnostic] = {}
     for fault in sorted(set(faults), key=lambda fault: -len(fault.message)):
         about = fault.message.partition(" in ")[0] if fault.code in _KEY_CODES else fault.message

@@ -104,7 +104,7 @@ class LoadedProject:
 
     @property
     def concurrency(self) -> int:
-        """How many runs the project executes at one time."""
+        """Largest number of concurrent runs of the project."""
         return self.runtime.max_concurrent_workflows or DEFAULT_CONCURRENCY[self.database.driver]
 
     @property

@@ -51,7 +51,7 @@ class ProviderOutline:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TaskOutline:
-    """One task. `output_schema` is None when there is no map.
+    """One task. `output_schema` is None if it is not a map.
 
     `routed` are the tasks that are written in its routes: they belong to the list of their router. `below` is what it
     contains.

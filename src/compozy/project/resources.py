@@ -63,7 +63,7 @@ def kind_of_file(path: Path, node: MappingNode) -> str:
 
 
 def find_duplicates(resources: tuple[Resource, ...]) -> Iterator[Diagnostic]:
-    """Yield a fault for each resource whose ID another one of its kind has."""
+    """Yield a diagnostic for each resource whose ID is used by another one of its kind."""
     seen: dict[tuple[str, str], list[Resource]] = {}
     for resource in resources:
         if resource.id:

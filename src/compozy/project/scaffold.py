@@ -120,7 +120,7 @@ def scaffold(folder: Path, *, name: str | None = None, force: bool = False) -> l
 
 
 def refresh_schemas(folder: Path) -> list[Path]:
-    """Write the JSON Schemas of this version into an existing project; return their paths, [] if there is no project.
+    """Write the JSON Schemas of this version into an existing project; return their paths, [] without a project.
 
     Raises:
         UsageError: they cannot be written.

@@ -84,7 +84,7 @@ def find_config_file(config_file: Path | None, *, cwd: Path, environ: Mapping[st
         return Path(*path.parts)
     hint = "make a project with `compozy init`, or name its file with `--config`"
     if named and path.name != CONFIG_NAME:
-        raise UsageError(f"there is no file {path}", hint=hint)
+        raise UsageError(f"file {path} not found", hint=hint)
     raise UsageError(f"no {CONFIG_NAME} in {path.parent}", hint=hint)
 
 
@@ -174,7 +174,7 @@ def read_config(
 
 
 def _root_map(parsed: ParsedFile, file: str, expected: str) -> tuple[MappingNode, list[Diagnostic]]:
-    """Return the root of a file; an empty map and a fault if it is none."""
+    """Return the root of a file; an empty map and a diagnostic if it is not a map."""
     if isinstance(parsed.node, MappingNode):
         return parsed.node, list(parsed.faults)
     faults = list(parsed.faults)

@@ -51,7 +51,7 @@ class UpgradedFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Upgrade:
-    """What an upgrade of a project changes.
+    """The changes of a project upgrade.
 
     Attributes:
         files: those that change.

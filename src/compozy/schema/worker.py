@@ -1,4 +1,4 @@
-"""Validation in threads of its own, which may take seconds: neither the event loop nor the database waits for it."""
+"""Validation in separate threads: it may take seconds, and neither the event loop nor the database waits for it."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What runs next: a workflow from its start over each task to its output."""
+"""Whole workflow runs, from the start over each task to the output."""

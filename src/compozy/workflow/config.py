@@ -49,13 +49,11 @@ class WorkflowConfig(Section):
     tools: tuple[ToolResource, ...] | None = Field(
         default=None, description="Tools of this workflow; they hide shared ones of the same ID."
     )
-    tasks: tuple[Task, ...] = Field(
-        min_length=1, description="What is done: in this order, or from the first one along the transitions."
-    )
+    tasks: tuple[Task, ...] = Field(min_length=1, description="Tasks to run, in this order or along their transitions.")
     output: dict[str, Any] | None = Field(
         default=None,
         validation_alias=AliasChoices("output", "outputs"),
-        description="What the run results in: a map of templates. `outputs` is a synonym.",
+        description="Result of the run: a map of templates. `outputs` is a synonym.",
     )
 
     @property

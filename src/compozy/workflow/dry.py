@@ -1,4 +1,4 @@
-"""What a run would do, without doing it: no model is asked, nothing is stored; pure.
+"""A dry run: shows the tasks and prompts without calling models or storing anything; pure.
 
 What a task reads of the results of others is not known before it runs; such a part of a text is shown as it stands in
 the template, between `‹` and `›`.

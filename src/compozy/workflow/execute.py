@@ -50,7 +50,7 @@ class WorkflowExecutor:
     )
 
     async def execute(self, execution_id: str) -> None:
-        """Run one execution to its end, or go on with it: what is recorded is not done again.
+        """Run one execution to its end, or resume it; recorded steps are not repeated.
 
         Raises:
             RunTimeoutError: its deadline passed; nothing more is recorded.

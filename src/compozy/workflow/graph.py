@@ -33,7 +33,7 @@ ASCII = Marks(fork="|- ", last="`- ", line="|  ", arrow="->")
 
 @dataclass(frozen=True, kw_only=True)
 class Edge:
-    """What may follow the task `source`: `target` is an id, None for the end of the list; `label` says when."""
+    """A transition from `source` to the task `target`, None for the end of the list; `label` is its condition."""
 
     source: str
     target: str | None

@@ -1,4 +1,4 @@
-"""What people and programs do to runs that have begun: pause, resume, cancel, send signals, approve.
+"""Operations on existing runs: pause, resume, cancel, signal, approve.
 
 Each is one transaction on the tables, from any process; whoever executes the run sees it within a moment.
 """
@@ -60,7 +60,7 @@ async def wait_until_obeyed(database: Database, execution_id: str) -> Execution:
 
 
 async def pause(database: Database, execution_id: str) -> Execution:
-    """Ask for a run to be paused: what is being done is done and recorded, nothing new is begun.
+    """Request to pause a run: running steps end and are recorded, nothing new starts.
 
     Raises:
         NotFoundError: there is none of this id.
@@ -70,7 +70,7 @@ async def pause(database: Database, execution_id: str) -> Execution:
 
 
 async def resume(database: Database, execution_id: str) -> Execution:
-    """Let a paused run go on, as soon as a process has a place for it.
+    """Resume a paused run, as soon as a process has a free slot.
 
     Raises:
         NotFoundError: there is none of this id.
@@ -80,7 +80,7 @@ async def resume(database: Database, execution_id: str) -> Execution:
 
 
 async def cancel(database: Database, execution_id: str, *, reason: str) -> Execution:
-    """Ask for a run to be ended before it is done; one that nobody executes is ended at once.
+    """Request to cancel a run; a run that no process executes is canceled immediately.
 
     Raises:
         NotFoundError: there is none of this id.
@@ -232,7 +232,7 @@ def _find_form(connection: sa.Connection, execution_id: str, wanted: str | None)
     """Return the one task of a run that waits with a form, or the one of them that is wanted."""
     run = get_execution(connection, execution_id)
     if run.status.is_final:
-        raise ConflictError(f"execution {execution_id!r} waits for nobody: it ended as {run.status.value}")
+        raise ConflictError(f"execution {execution_id!r} is not waiting for an answer: it ended as {run.status.value}")
     waiting = [task for task in list_waiting_tasks(connection, execution_id) if "form" in (task.output or {})]
     found = [task for task in waiting if wanted in {None, task.path, task.task_id}]
     if len(found) == 1:

@@ -22,7 +22,7 @@ from compozy.workflow.start import prepare_run
 
 @dataclass(frozen=True, kw_only=True)
 class RerunRequest:
-    """What shall be repeated.
+    """The tasks and input of a rerun.
 
     Args:
         execution_id: the run.

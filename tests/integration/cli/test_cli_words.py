@@ -276,7 +276,7 @@ Error: no compozy.yaml in DIR and no server at http://127.0.0.1:1
     assert (named.status, named.err.replace(str(tmp_path), "DIR")) == (
         2,
         snapshot("""\
-Error: there is no file DIR/other.yaml
+Error: file DIR/other.yaml not found
   make a project with `compozy init`, or name its file with `--config`
 """),
     )

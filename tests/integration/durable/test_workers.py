@@ -92,7 +92,7 @@ def test_a_worker_that_stood_still_records_nothing_for_runs_that_it_lost(
     assert frozen.poll() is None
     assert outputs(place) == done
     assert {output["by"] for output in done.values()} == {workers.processes[1].pid}
-    assert "this process was taken for dead; its runs went to others" in workers.told(0)
+    assert "Lease expired; other processes took over this process's runs" in workers.told(0)
     assert "Traceback" not in workers.told(0)
 
 

@@ -77,7 +77,7 @@ def test_what_is_left_out_is_named(project: Path, cli: RunCli) -> None:
     done = cli("knowledge", "ingest", "knowledge")
     assert done.status == 0
     assert "note: 122 files left out:\n  knowledge/README: files whose names have no ending are not read\n" in done.err
-    assert "  knowledge/gone.md: the link leads nowhere\n" in done.err
+    assert "  knowledge/gone.md: the link target does not exist\n" in done.err
     assert "  knowledge/p000.png: files that end in .png are not read\n" in done.err
     assert "  ... and 112 more; `--format json` lists the first 100\n" in done.err
     output = json.loads(cli("knowledge", "ingest", "knowledge", "--format", "json").out)["output"]
@@ -93,7 +93,7 @@ def test_retry_tries_what_failed_and_nothing_else(
     write_documents(project, {"knowledge/empty.md": "# Not empty now\n", "knowledge/new.md": "# New\n"})
     done = cli("knowledge", "retry")
     assert done.out.splitlines()[:2] == ["Ingesting failed documents again...", "✓ Processed 1 document"]
-    assert (done.status, "✗ knowledge/also.md: there is no text in it" in done.err) == (1, True)
+    assert (done.status, "✗ knowledge/also.md: it contains no text" in done.err) == (1, True)
     assert embeddings[1].texts.total() == bought + 1
     assert states(cli)["knowledge/empty.md"] == "READY"
     assert "knowledge/new.md" not in states(cli)
@@ -130,7 +130,7 @@ def test_retry_and_rerun_on_a_server(tmp_path: Path, embeddings: tuple[str, Embe
     flag = f"--server={server.url}"
     missing = commands.run(tmp_path, "knowledge", "ingest", "nothing", flag)
     assert (missing.status, missing.out) == (2, "")
-    assert "there is no 'nothing' in the project's folder" in missing.err
+    assert "'nothing' not found in the project's folder" in missing.err
     answer = server.ask("POST", "/api/v0/knowledge-bases/main/ingest", {"path": "nothing"})
     assert (answer.status, answer.document["code"]) == (404, "not_found")
     assert commands.run(tmp_path, "knowledge", "ingest", "knowledge", flag).status == 1

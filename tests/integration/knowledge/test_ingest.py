@@ -118,7 +118,7 @@ def test_only_what_is_below_the_path_counts_as_deleted(project: Path, cli: RunCl
     missing = cli("knowledge", "ingest", "./knowlege")
     assert missing.status == 2
     assert missing.out == ""
-    assert missing.err == "Error: there is no 'knowlege' in the project's folder\n  did you mean 'knowledge'?\n"
+    assert missing.err == "Error: 'knowlege' not found in the project's folder\n  did you mean 'knowledge'?\n"
 
 
 def test_patterns_and_files(project: Path, cli: RunCli) -> None:
@@ -205,14 +205,14 @@ def test_a_document_that_cannot_be_read_is_told_and_the_rest_goes_in(project: Pa
     assert done.out.splitlines()[1] == "✓ Processed 5 documents"
     assert "✗ knowledge/broken.pdf: the PDF is broken or not whole: " in done.err
     assert "Error" not in done.err
-    assert "✗ knowledge/empty.md: there is no text in it" in done.err
-    assert "✗ knowledge/picture.txt: it is no text" in done.err
+    assert "✗ knowledge/empty.md: it contains no text" in done.err
+    assert "✗ knowledge/picture.txt: it is not text" in done.err
     assert set(documents(cli, "--failed")) == {f"knowledge/{n}" for n in ("broken.pdf", "empty.md", "picture.txt")}
     again = cli("knowledge", "ingest", "knowledge")
     assert (again.status, again.out.splitlines()[1]) == (1, "✓ Processed 0 documents (5 unchanged)")
-    assert "✗ knowledge/empty.md: there is no text in it" in again.err
+    assert "✗ knowledge/empty.md: it contains no text" in again.err
     named = cli("knowledge", "ingest", "knowledge/empty.md")
-    assert (named.status, "✗ knowledge/empty.md: there is no text in it" in named.err) == (1, True)
+    assert (named.status, "✗ knowledge/empty.md: it contains no text" in named.err) == (1, True)
     retried = cli("knowledge", "ingest", "knowledge", "--retry")
     assert "3 documents could not be read" in retried.err
     write_documents(project, {"knowledge/empty.md": "# Not empty any more\n"})

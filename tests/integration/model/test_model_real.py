@@ -176,7 +176,7 @@ async def test_a_path_counts_from_the_projects_folder(model_file: Path, tmp_path
 
 @pytest.mark.parametrize(
     ("size", "words"),
-    [(0, "is no GGUF model file"), (3, "is no GGUF model file"), (5_000_000, "is the file whole?")],
+    [(0, "is not a GGUF model file"), (3, "is not a GGUF model file"), (5_000_000, "is the file whole?")],
 )
 async def test_a_broken_file_is_told(model_file: Path, tmp_path: Path, size: int, words: str) -> None:
     with model_file.open("rb") as whole:

@@ -96,7 +96,7 @@ def test_it_is_checked_in_a_project(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("found", "changed", "message"),
     [
-        (".tasks.first", ".tasks.frist", "there is no task 'frist'"),
+        (".tasks.first", ".tasks.frist", "unknown task 'frist'"),
         ("text:", "txt:", "unknown key 'txt' in task 'cry'"),
         ("shout,", "shuot,", "aggregate, wait, signal or shout, got 'shuot'"),
     ],

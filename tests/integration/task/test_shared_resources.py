@@ -168,7 +168,7 @@ def test_a_broken_agent_concerns_the_workflows_that_use_it(cli: RunCli, tmp_path
     refused = cli("workflow", "run", "letters")
 
     assert refused.status == 5
-    assert "agents/clerk.yaml:4:6: llm: there is no provider 'nobody'" in refused.err
+    assert "agents/clerk.yaml:4:6: llm: unknown provider 'nobody'" in refused.err
 
 
 def test_resources_are_listed_with_their_files(cli: RunCli, tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_what_executes_typescript_is_missing_or_does_not_enforce_permissions(
         ({"prompt": "x", "tools": ["pay"]}, {"effect": "once", "check": "status"}, "check: 'status' is not one of"),
         ({"tool": "pay"}, {"effect": "twice"}, "effect"),
         ({"prompt": "x", "tools": ["cp__call_agent"]}, {}, "tool 'cp__call_agent' names no agents that it can call"),
-        ({"prompt": "x", "tools": [{"id": "cp__call_task", "tasks": ["no"]}]}, {}, "there is no task 'no'"),
+        ({"prompt": "x", "tools": [{"id": "cp__call_task", "tasks": ["no"]}]}, {}, "unknown task 'no'"),
         ({"prompt": "x", "sub_agents": ["helpr"]}, {}, "there is no agent 'helpr' (did you mean 'helper'?)"),
         ({"prompt": "x", "sub_agents": [{"id": "helper"}]}, {}, "expected the ID of a shared agent, got a map"),
         ({"prompt": "x", "sub_agents": "helper"}, {}, "sub_agents: expected a list"),

@@ -43,7 +43,7 @@ def test_scalar(text: str, value: object) -> None:
 
 def test_a_number_of_thousands_of_digits_is_a_fault() -> None:
     faults = parse_yaml(b"key: " + b"9" * 5000, file="f").faults
-    assert [fault.message for fault in faults] == ["9" * 40 + " is no number that can be stored"]
+    assert [fault.message for fault in faults] == ["9" * 40 + " is not a number that can be stored"]
 
 
 def test_merge_keys_fill_in_what_is_absent() -> None:

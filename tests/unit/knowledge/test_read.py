@@ -243,12 +243,12 @@ def test_pdf() -> None:
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("a.md", b"", "there is no text in it"),
-        ("a.md", b" \n\t ", "there is no text in it"),
-        ("a.txt", bytes(range(32)) * 100, "it is no text"),
-        ("a.txt", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(500), "it is no text"),
+        ("a.md", b"", "it contains no text"),
+        ("a.md", b" \n\t ", "it contains no text"),
+        ("a.txt", bytes(range(32)) * 100, "it is not text"),
+        ("a.txt", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(500), "it is not text"),
         ("a.txt", b"\xff\xfe\x00", "begins as UTF-16 and is none"),
-        ("a.json", b"{", "it is no JSON"),
+        ("a.json", b"{", "not valid JSON"),
         ("a.json", b"[" * 100_000, "nested too deeply"),
         ("a.jsonl", b'{"a": 1}\n{"a": \n', r"in record 2"),
         ("a.docx", b"PK\x03\x04 broken", "the Word document is broken"),

@@ -218,7 +218,7 @@ PLAIN = chat_reply("Hello.").body
         (b"null", "it is not a JSON object: null"),
         (b"[1, 2]", "it is not a JSON object"),
         (b'{"message": {"role": "assistant", "content": "Hello."}}', "it holds no `choices` with a message: {"),
-        (b'data: {"choices": []}\n\n', "no model answer"),
+        (b'data: {"choices": []}\n\n', "not a model answer"),
     ],
     ids=["deep", "deep within", "digits", "null", "list", "native", "stream"],
 )

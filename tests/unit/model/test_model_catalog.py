@@ -102,7 +102,7 @@ async def test_fallbacks_in_a_circle_end() -> None:
 async def test_unknown_and_missing_providers_are_named() -> None:
     with pytest.raises(ModelError) as unknown:
         catalog(provider(id="a", type="scripted")).resolve("b", None)
-    assert unknown.value.message == "there is no provider 'b'"
+    assert unknown.value.message == "unknown provider 'b'"
     assert unknown.value.hint == "`llm.providers` has: 'a'"
     with pytest.raises(ModelError, match="the project has no model provider"):
         catalog().resolve(None, None)

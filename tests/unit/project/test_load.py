@@ -259,7 +259,7 @@ def test_no_project(tmp_path: Path) -> None:
     assert caught.value.message == f"no compozy.yaml in {tmp_path}"
     assert "compozy init" in caught.value.hint
     assert "--config" in caught.value.hint
-    with pytest.raises(UsageError, match=r"there is no file .*other\.yaml"):
+    with pytest.raises(UsageError, match=r"file .*other\.yaml"):
         load_project(Path("other.yaml"), cwd=tmp_path, environ={})
 
 
@@ -366,7 +366,7 @@ def test_a_pipe_among_the_workflows_is_told(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "workflows/pipe.yaml")
     with pytest.raises(ProjectError) as caught:
         load_project(None, cwd=tmp_path, environ={})
-    assert str(caught.value) == "workflows/pipe.yaml: this is no ordinary file (replace it with a file, or delete it)"
+    assert str(caught.value) == "workflows/pipe.yaml: this is not a regular file (replace it with a file, or delete it)"
 
 
 def test_every_kind_of_task_at_its_best(tmp_path: Path) -> None:

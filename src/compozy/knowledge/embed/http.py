@@ -159,7 +159,7 @@ class HttpEmbedder:
                 hint="run the command again later; documents that were embedded are kept",
             )
         hint = f"is {safe_url(self._wire.url)} the address of its server? " if error.is_unreachable else ""
-        return EmbedderError(f"embedder {self.name} {error}{tries}", hint=f"{hint}run the command again to go on")
+        return EmbedderError(f"embedder {self.name} {error}{tries}", hint=f"{hint}run the command again to continue")
 
     async def _post(self, body: dict[str, Any]) -> dict[str, Any]:
         client = self._client = self._client or new_http_client(_TIMEOUT_S)

@@ -1,4 +1,4 @@
-"""What the rest of the program knows about a kind of embedder: one record per kind, found by its `provider`."""
+"""The record of an embedder type, found by its `provider`."""
 
 from __future__ import annotations
 
@@ -49,5 +49,5 @@ def register(*kinds: EmbedderKind) -> None:
 
 
 def known_dimension(model: str) -> int | None:
-    """Return the length of the vectors of `model`, None if only its answers tell; servers of any kind may have it."""
+    """Return the length of the vectors of `model`, None if it is only known from its answers."""
     return next((kind.dimensions[model] for kind in EMBEDDERS.values() if model in kind.dimensions), None)

@@ -16,7 +16,7 @@ _BATCH_SIZE = 64
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedderSpec:
-    """One embedder, ready to be built. `dimension` is None where only its answers tell."""
+    """One embedder, ready to be built. `dimension` is None if it is only known from its answers."""
 
     kind: str
     model: str

@@ -1,4 +1,4 @@
-"""Reading documents that may be hostile in a process of their own, which can be ended."""
+"""Reads documents, which may be hostile, in a separate process that can be killed."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _read_answer(out: bytes) -> DocumentText:
     try:
         answer: dict[str, Any] = json.loads(out)
     except ValueError as error:
-        raise DocumentError("the document is broken: whoever reads it runs out of memory or dies") from error
+        raise DocumentError("the reader crashed or ran out of memory; the file may be corrupt") from error
     if "error" in answer:
         details = answer["error"]["details"]
         raise DocumentError(answer["error"]["message"], hint=details.get("hint", ""))

@@ -1,4 +1,4 @@
-"""What was read of a document."""
+"""The extracted text of a document."""
 
 from __future__ import annotations
 

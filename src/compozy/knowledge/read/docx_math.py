@@ -1,4 +1,4 @@
-"""Formulas of a DOCX in one line: what stands over, under and beside each other keeps its meaning."""
+"""Formulas of a DOCX in one line: positions above, below and next to each other keep their meaning."""
 
 from __future__ import annotations
 

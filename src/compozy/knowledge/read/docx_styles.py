@@ -1,4 +1,4 @@
-"""What the parts of a DOCX beside its text say: which styles are headings, how lists are numbered, the title."""
+"""Parts of a DOCX besides its text: heading styles, list numbering, title."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _Style:
 
 
 class Styles:
-    """The styles of paragraphs, by their ids. Word keeps the English names of its own ones in every language."""
+    """The styles of paragraphs, by their ids. Word keeps the English names of its built-in styles in every language."""
 
     def __init__(self) -> None:
         self._styles: dict[str, _Style] = {}

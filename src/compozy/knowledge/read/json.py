@@ -32,7 +32,7 @@ def _records(text: str) -> list[Any]:
     except ValueError as error:
         lines = [line for line in text.split("\n") if line.strip()]
         if len(lines) < 2:
-            raise DocumentError(f"it is no JSON: {error}") from error
+            raise DocumentError(f"not valid JSON: {error}") from error
         return [_parse_line(line, number) for number, line in enumerate(lines, start=1)]
     return cast("list[Any]", value) if isinstance(value, list) else [value]
 
@@ -41,7 +41,7 @@ def _parse_line(line: str, number: int) -> Any:
     try:
         return parse_json(line, lenient=True)
     except ValueError as error:
-        raise DocumentError(f"it is no JSON: {error} (in record {number})") from error
+        raise DocumentError(f"not valid JSON: {error} (in record {number})") from error
 
 
 def _lines(value: Any, path: str) -> Iterator[str]:

@@ -101,5 +101,5 @@ def read_document(name: str, data: bytes, *, suffix: str | None = None) -> Docum
     if len(document.text) > MAX_TEXT:
         raise DocumentError(f"it comes to more than {MAX_TEXT // 1_000_000} million characters")
     if not document.text.strip():
-        raise DocumentError("there is no text in it")
+        raise DocumentError("it contains no text")
     return replace(document, is_assumed=kind in _WITHOUT_ENCODING and is_assumed(data))

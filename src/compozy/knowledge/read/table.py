@@ -11,7 +11,7 @@ _MAX_PADDED = 1_000_000
 
 
 def markdown_table(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows of cells as a Markdown table whose first row is the head; "" when there is no text in it."""
+    """Return rows of cells as a Markdown table whose first row is the head; "" if they contain no text."""
     filled = [row for row in rows if any(cell.strip() for cell in row)]
     if not filled:
         return ""

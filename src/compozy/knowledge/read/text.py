@@ -50,7 +50,7 @@ def decode(data: bytes) -> str:
             return clean(_decode(data, encoding))
     sample = data[:_SAMPLE]
     if sum(byte in _CONTROLS for byte in sample) > _MAX_CONTROLS * len(sample):
-        raise DocumentError("it is no text, or in an encoding that is not known", hint="save it as UTF-8")
+        raise DocumentError("it is not text, or its encoding is unknown", hint="save it as UTF-8")
     text = _decode_utf8(data)
     return clean(_decode_western(data) if text is None else text)
 

@@ -1,4 +1,4 @@
-"""What a collection holds of each document, short enough to compare a whole collection with the database's list."""
+"""A summary of each document in a collection, short enough to compare all with the database's list."""
 
 from __future__ import annotations
 

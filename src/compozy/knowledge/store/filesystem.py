@@ -1,4 +1,4 @@
-"""A folder as a vector store: exact search over a file of vectors, beside an index in SQLite.
+"""A folder as a vector store: exact search over a file of vectors, with an index in SQLite.
 
 `index.db` says which row of `vectors-<n>.f32` belongs to which chunk, and how many rows count. Vectors are appended
 and synced first, and then count by a commit of the index; so a kill leaves the last complete state, and what lies
@@ -252,7 +252,7 @@ class FilesystemStore:
             set_state(connection, rows=len(living), file=file + 1)
 
     def _delete_old_files(self, current: int) -> None:
-        """Delete files that no state names any more; who reads one goes on, for it keeps it open."""
+        """Delete files that no state references any more; a reader keeps its open file."""
         for path in self._folder.glob("vectors-*.f32"):
             if path != self._file(current):
                 path.unlink(missing_ok=True)

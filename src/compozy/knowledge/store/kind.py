@@ -1,4 +1,4 @@
-"""What the rest of the program knows about a kind of vector store: one record per kind, found by its `provider`."""
+"""The record of a vector store type, found by its `provider`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PostgreSQL with pgvector: a table for each collection, in a schema of its own, in the main database or another."""
+"""PostgreSQL with pgvector: a table for each collection, in a separate schema, in the main database or another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a vector store is: nine verbs that every kind has, and the values that they exchange."""
+"""The interface of vector stores: nine operations and the values that they exchange."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What a collection was made for: vectors of another embedder mean nothing in it.
+    """The embedder of a collection, since vectors of another embedder mean nothing in it.
 
     Attributes:
         owner: project and knowledge base that it belongs to; "" where it was made before owners were recorded.
@@ -112,7 +112,7 @@ class VectorStore(Protocol):
         ...
 
     async def settle(self) -> None:
-        """Do at the end of an ingestion what is better done at once: build indexes, give room back."""
+        """Finish an ingestion: build indexes, reclaim space."""
         ...
 
     async def search(self, search: Search) -> list[Match]:

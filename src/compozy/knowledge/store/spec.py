@@ -1,4 +1,4 @@
-"""What one vector store is built from."""
+"""The configuration of one vector store."""
 
 from __future__ import annotations
 

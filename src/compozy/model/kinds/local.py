@@ -17,11 +17,11 @@ def _check_path(written: WrittenProvider) -> Iterator[Diagnostic]:
         return
     place = place_at(written.node, ("path",))
     if "\0" in path or not Path(written.path).is_file():
-        message = f"path: there is no file {path!r}"
+        message = f"path: file {path!r} not found"
         hint = f"a relative path counts from {written.root}; leave `path` out for the model that is installed"
         yield Diagnostic(location=place, message=message, hint=hint, code="reference")
     elif not path.lower().endswith(".gguf"):
-        yield Diagnostic(location=place, message=f"path: {path!r} is no GGUF file", code="provider")
+        yield Diagnostic(location=place, message=f"path: {path!r} is not a GGUF file", code="provider")
 
 
 KIND = ProviderKind(

@@ -1,4 +1,4 @@
-"""What is reported about keys of the 2025 edition."""
+"""Messages about keys of the 2025 edition."""
 
 from __future__ import annotations
 

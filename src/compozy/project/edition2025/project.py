@@ -181,7 +181,7 @@ def flattened(node: MappingNode, key: str) -> MappingNode:
 
 
 def with_params(node: MappingNode) -> MappingNode:
-    """Return `node` with the parameters of the model under `params` as keys of its own, in today's names."""
+    """Return `node` with the parameters of the model under `params` as separate keys, with current names."""
     return _renamed(flattened(node, "params"), _PARAMS)
 
 

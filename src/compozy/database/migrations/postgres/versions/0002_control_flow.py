@@ -1,4 +1,4 @@
-"""Control flow: signals, requests to runs, runs that are laid aside, rows of tasks by their path.
+"""Control flow: signals, requests to runs, suspended runs, rows of tasks by their path.
 
 Revision ID: 0002
 Revises: 0001

@@ -70,7 +70,7 @@ def downgrade() -> None:
 
 
 def _rebuild(table: str) -> None:
-    """Make the table anew: SQLite cannot change a CHECK (sqlite.org/lang_altertable.html, section 7).
+    """Rebuild the table: SQLite cannot change a CHECK (sqlite.org/lang_altertable.html, section 7).
 
     Foreign keys are not enforced while migrations run, so that dropping the old table leaves the rows that refer to it.
     """
