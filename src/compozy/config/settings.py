@@ -207,7 +207,7 @@ Reach = Annotated[bool | tuple[str, ...], BeforeValidator(_read_reach)]
 
 
 class ToolPermissions(Section):
-    """`permissions:`, what a TypeScript tool can reach besides the files of its own folder."""
+    """`permissions:`, permissions of a TypeScript tool besides the files in its folder."""
 
     read: Reach | None = Field(
         default=None,
@@ -275,7 +275,7 @@ class RuntimeSettings(Section):
     )
     tool_execution_timeout: DurationS = Field(default=60.0, description="Time limit of a tool call without its own.")
     type: Literal["deno", "node", "bun"] = Field(
-        default="deno", description="What executes TypeScript tools; only `deno` enforces their permissions."
+        default="deno", description="Runtime of TypeScript tools; only `deno` enforces their permissions."
     )
     entrypoint: str | None = Field(
         default=None,
@@ -283,7 +283,7 @@ class RuntimeSettings(Section):
         description="TypeScript file whose exports are tools: those that are defined without `run` or `http`.",
     )
     permissions: ToolPermissions = Field(
-        default=ToolPermissions(), description="What TypeScript tools can reach if they do not say so themselves."
+        default=ToolPermissions(), description="Default permissions of TypeScript tools."
     )
     python: str | None = Field(
         default=None, min_length=1, description="Interpreter of Python tools; default is the one that runs Compozy."

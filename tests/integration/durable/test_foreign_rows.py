@@ -41,7 +41,7 @@ async def _leave_open(database: Database) -> None:
     async def execute(_: str) -> None:
         await step("ask", call)
         run = current_run()
-        run.suspend(Suspension.LAY_ASIDE)
+        run.suspend(Suspension.SUSPEND)
         run.check()
 
     async with running(database, execute) as runtime:
