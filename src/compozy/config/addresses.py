@@ -25,6 +25,8 @@ _POSTGRES_SCHEMES = frozenset({"postgres", "postgresql"})
 _MAX_PORT = 65535
 # What may not stand in credentials as it is, and a percent sign that encodes nothing.
 _UNSAFE = re.compile(r"[/?#@\[\]\s]|%(?![0-9A-Fa-f]{2})")
+# A part of a path with the beginning of a key; names of software such as sk-learn have no digits.
+_KEY_IN_PATH = re.compile(r"/(?:(?:sk|gsk|pk|rk|xai)[-_](?=[^/]*\d)[\w-]{8,}|AIza[\w-]{20,})(?:/|$)")
 _NAME = re.compile(r"[A-Za-z_]{1,40}")
 _WORD = re.compile(r"([A-Za-z_]+)\s*=")
 
@@ -90,6 +92,8 @@ def check_web_address(text: str) -> str | None:
         return "must not hold a user or a password; a key goes into `api_key`"
     if parts.query or parts.fragment:
         return "must not hold a query; a key goes into `api_key`"
+    if _KEY_IN_PATH.search(parts.path):
+        return "must not hold a key in its path; a key goes into `api_key`"
     if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
         return "expected an address such as https://host/v1"
     return None

@@ -23,8 +23,13 @@ _SECRETS = frozenset({"api_key", "password", "conn_string"})
 _NAME = "([A-Za-z_][A-Za-z0-9_]*)"
 # Shells and compose files; PowerShell; cmd.exe; templates, of workflows too; GitHub Actions.
 _FOREIGN = re.compile(
-    rf"\$(?:env:)?{_NAME}|\$\({_NAME}\)|%{_NAME}%|\$?\{{\{{-?\s*(?:\$?\.?(?:env|secrets)\.)?{_NAME}\s*-?\}}\}}|env:{_NAME}"
+    rf"\$(?:env:)?{_NAME}|\$\({_NAME}\)|%{_NAME}%|\$?\{{\{{-?\s*(?:\$?\.?(?:env|secrets)\.)?{_NAME}\s*-?\}}\}}|@?env:{_NAME}"
+    # Programming languages, their formats, and other files of settings.
+    rf"|(?:process\.)?env\.{_NAME}|(?:os\.)?environ\[['\"]{_NAME}['\"]\]|(?:os\.)?getenv\(['\"]{_NAME}['\"]\)"
+    rf"|ENV\[['\"]?{_NAME}['\"]?\]|\{{{_NAME}\}}|!(?:env\s+)?{_NAME}|%\({_NAME}\)s"
 )
+# What is no key for certain: the name of a variable, a command, the address of a secret, a blank to be filled in.
+_NO_KEY = re.compile(r"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)|\$\(.+\)|[a-z][a-z+]*://.+|vault:.+|<[^<>]+>|(?i:bearer\s.*)")
 # As the 2025 edition wrote variables in its settings.
 _TEMPLATE = re.compile(rf"""\{{\{{-?\s*\.env\.{_NAME}(?:\s*\|\s*default\s+["']([^"'}}]*)["'])?\s*-?\}}\}}""")
 # What is below these keys are templates of workflows.
@@ -107,14 +112,18 @@ class _Work:
         names = [name for name in path if isinstance(name, str)]
         if not names or names[-1] not in _SECRETS:
             return
-        found = _FOREIGN.fullmatch(node.text.strip())
+        text = node.text.strip()
+        found = _FOREIGN.fullmatch(text) or (_NO_KEY.fullmatch(text) if names[-1] == "api_key" else None)
         if found is None:
+            return
+        if text.lower().startswith("bearer"):
+            self._fault(node, 0, f"{names[-1]}: the key begins with `Bearer`", "remove it; Compozy adds it")
             return
         name = next((group for group in found.groups() if group), "NAME")
         # A password may begin with a dollar sign, and is not shown.
         if names[-1] != "api_key" and not (name.isupper() and "_" in name):
             return
-        message = f"{names[-1]}: {node.text.strip()[:60]!r} is not replaced by the value of a variable"
+        message = f"{names[-1]}: {text[:60]!r} is not replaced by the value of a variable"
         self._fault(node, 0, message, f"write `${{{name}}}`")
 
     def _fill_scalar(self, node: ScalarNode, path: NodePath) -> ScalarNode:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,7 +18,11 @@ _MIN_KEY = 16
 _SQLITE_URL = re.compile(r"(?:(?:jdbc:)?sqlite[23]?(?:\+\w+)?|file):", re.IGNORECASE)
 _TOOL_HOST = re.compile(r"^(?:(?:\*\.)?[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$")
 _TOOL_VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*\*?$")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _SHELL_VARIABLE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
+# Variables of configparser and Alembic, of cmd.exe, of templates; commands of shells; blanks to be filled in.
+_FOREIGN = re.compile(r"%\((\w+)\)\w|%(\w+)%|\{\{.*?\}\}|\$\(.*?\)|<[^<>/]+>")
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 
 def check_sqlite_path(path: str) -> str | None:
@@ -29,6 +34,13 @@ def check_sqlite_path(path: str) -> str | None:
         plain = rest.removeprefix("//" if url[0].lower() == "file:" else "///") if rest.startswith("///") else rest
         name = MEMORY if MEMORY in rest or "mode=memory" in path or not plain.strip("/") else plain
         return f"expected a path, got a URL; write {name}"
+    if _URL.match(path):
+        return "expected a path, got a URL; for PostgreSQL write `driver: postgres` and `conn_string`"
+    if os.name == "posix" and _DRIVE.match(path):
+        return f"{path[:3]!r} is a drive of Windows; write a path of this machine"
+    foreign = _FOREIGN.search(path)
+    if foreign is not None:
+        return f"{foreign[0]!r} is not replaced; write the folder, or a variable as ${{NAME}}"
     variable = _SHELL_VARIABLE.search(path)
     if variable is not None:
         return f"{variable[0]!r} is not a variable; write ${{{variable[1]}}}"

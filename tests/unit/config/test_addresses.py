@@ -78,3 +78,19 @@ def test_addresses_as_other_libraries_write_them(text: str, problem: str) -> Non
 
 def test_the_parameters_are_those_of_the_driver() -> None:
     assert {known.keyword.decode() for known in Conninfo.get_defaults()} <= POSTGRES_PARAMETERS
+
+
+@pytest.mark.parametrize(
+    "part", ["sk-secret99", "sk-proj-abc123DEF456", "gsk_1234567890ab", "AIzaSyA1234567890abcdefghijk"]
+)
+@pytest.mark.parametrize("path", ["/{}/v1", "/v1/{}", "/x/{}/"])
+def test_a_key_in_the_path_is_refused(part: str, path: str) -> None:
+    problem = check_web_address(f"https://host{path.format(part)}")
+    assert problem == "must not hold a key in its path; a key goes into `api_key`"
+
+
+@pytest.mark.parametrize(
+    "path", ["/sk-learn-server/v1", "/v1/4f2a9c0d1e3b5a7f/gateway/openai", "/pk-models", "/projects/sk/v1beta"]
+)
+def test_other_paths_are_fine(path: str) -> None:
+    assert check_web_address(f"https://host{path}") is None

@@ -52,7 +52,7 @@ def test_keys_are_left_alone() -> None:
 
 
 def test_missing_key_is_noted_and_not_a_fault() -> None:
-    text = "providers:\n  - api_key: ${KEY}\n  - api_key: Bearer ${EMPTY}\n  - api_key: ${SET}\n"
+    text = "providers:\n  - api_key: ${KEY}\n  - api_key: key-${EMPTY}\n  - api_key: ${SET}\n"
     value, faults, missing = filled(text, EMPTY="", SET="sk")
     assert value == {"providers": [{"api_key": None}, {"api_key": None}, {"api_key": "sk"}]}
     assert faults == []

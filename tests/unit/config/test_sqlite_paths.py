@@ -29,7 +29,29 @@ def test_a_url_is_refused_with_the_path_in_it(path: str, write: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [":memory:", "data/c.db", "/var/lib/c.db", "~/c.db", "files/sqlite:x", "cost$.db", "a$1.db"]
+    ("path", "name"),
+    [
+        ("%(here)s/c.db", "%(here)s"),
+        ("%APPDATA%/c.db", "%APPDATA%"),
+        ("{{ .env.HOME }}/c.db", "{{ .env.HOME }}"),
+        ("$(pwd)/c.db", "$(pwd)"),
+        ("<path to your database>", "<path to your database>"),
+    ],
+)
+def test_variables_of_other_programs_are_refused(path: str, name: str) -> None:
+    assert check_sqlite_path(path) == f"{name!r} is not replaced; write the folder, or a variable as ${{NAME}}"
+
+
+def test_a_path_of_another_kind_is_refused() -> None:
+    assert check_sqlite_path("postgres://u:hunter2@h/d") == (
+        "expected a path, got a URL; for PostgreSQL write `driver: postgres` and `conn_string`"
+    )
+    assert check_sqlite_path("C:\\data\\c.db") == "'C:\\\\' is a drive of Windows; write a path of this machine"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [":memory:", "data/c.db", "/var/lib/c.db", "~/c.db", "files/sqlite:x", "cost$.db", "a$1.db", "100%/c.db", "a:b.db"],
 )
 def test_paths_that_are_fine(path: str) -> None:
     assert check_sqlite_path(path) is None
