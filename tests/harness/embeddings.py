@@ -17,6 +17,8 @@ DIMENSION = 64
 class Embeddings:
     """What was asked. `texts` counts each text that was answered; `failures` answers 500 so often first.
 
+    A batch with a text that holds `refused` is refused.
+
     Nothing is answered while `gate` is not set; it closes by itself after `last` requests.
     """
 
@@ -25,6 +27,7 @@ class Embeddings:
         self.requests = 0
         self.failures = 0
         self.status = 500
+        self.refused: str | None = None
         self.dimension = DIMENSION
         self.body: bytes | None = None
         self.headers: dict[str, str] = {}
@@ -44,6 +47,8 @@ class Embeddings:
         if self.body is not None:
             return 200, self.body
         texts: list[str] = body["input"]
+        if self.refused is not None and any(self.refused in text for text in texts):
+            return 400, b'{"error": {"message": "this text is not accepted"}}'
         self.texts.update(texts)
         data = [{"index": i, "embedding": vector_of(text, self.dimension)} for i, text in enumerate(texts)]
         return 200, json.dumps({"data": data[::-1], "model": body["model"]}).encode()

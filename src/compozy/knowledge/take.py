@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -30,6 +30,7 @@ from compozy.knowledge.catalog import KnowledgeCatalog
 from compozy.knowledge.chunk import Chunking, Piece, cut, text_id
 from compozy.knowledge.compare import recipe_in, recipe_with
 from compozy.knowledge.embed.pace import Pace
+from compozy.knowledge.embed.protocol import TextRefusedError
 from compozy.knowledge.read.apart import read_apart
 from compozy.knowledge.read.kinds import apply_charset, suffix_of_media_type
 from compozy.knowledge.sources import hash_file, is_address
@@ -75,7 +76,9 @@ class Taking:
         known = {row.document: row for row in rows}
         read, ends = await self._read_all(names, known)
         changed = [each for each in read if each.pieces is not None]
-        embedded = await self._store(changed)
+        embedded, refused = await self._store(changed)
+        changed = [each for each in changed if each.name not in refused]
+        ends += [await self._failed(name, error) for name, error in refused.items()]
         ends += [self._unchanged(each, known[each.name]) for each in read if each.pieces is None]
         await self.database.write_async(partial(end_documents, base_id=self.base.id, ends=ends))
         # Those were stored before this step was cut, and are not done again.
@@ -144,13 +147,16 @@ class Taking:
             remove_html=settings.preprocess.remove_html,
         )
 
-    async def _store(self, changed: Sequence[_Read]) -> int:
-        """Bring chunks and vectors of documents into the store, and return how many were embedded.
+    async def _store(self, changed: Sequence[_Read]) -> tuple[int, dict[str, TextRefusedError]]:
+        """Bring chunks and vectors of documents into the store.
 
         Each document ends as soon as the store holds all of it.
+
+        Returns:
+            how many chunks were embedded, and by name the documents with a text that the embedder refuses.
         """
         if not changed:
-            return 0
+            return 0, {}
         names = [each.name for each in changed]
         await self.database.write_async(partial(mark_documents_changing, base_id=self.base.id, documents=names))
         store = self.catalog.store(self.base)
@@ -163,7 +169,9 @@ class Taking:
         await self._end([each for each in changed if not open_chunks[each.name]], {})
         return await self._embed(missing, open_chunks)
 
-    async def _embed(self, missing: Sequence[tuple[_Read, Piece]], open_chunks: Counter[str]) -> int:
+    async def _embed(
+        self, missing: Sequence[tuple[_Read, Piece]], open_chunks: Counter[str]
+    ) -> tuple[int, dict[str, TextRefusedError]]:
         """Embed chunks batch by batch, and store each batch before the next is paid for."""
         embedder, store = self.catalog.embedder(self.base), self.catalog.store(self.base)
         by_key: dict[str, list[tuple[_Read, Piece]]] = {}
@@ -172,11 +180,18 @@ class Taking:
         # Texts of like length go together, which an embedder on this machine is quicker with.
         groups = sorted(by_key.values(), key=lambda pairs: len(pairs[0][1].text))
         start = 0
+        refused: dict[str, TextRefusedError] = {}
         while start < len(groups):
             batch = groups[start : start + min(self.pace.texts, embedder.batch_size)]
+            try:
+                with self.pace.measured():
+                    vectors = await embedder.embed([pairs[0][1].text for pairs in batch], is_query=False)
+            except TextRefusedError as error:
+                await self._check_other_text(error)
+                refused |= {each.name: error for each, _ in batch[error.index]}
+                groups[start:] = _without(groups[start:], refused)
+                continue
             start += len(batch)
-            with self.pace.measured():
-                vectors = await embedder.embed([pairs[0][1].text for pairs in batch], is_query=False)
             if self.base.store.metric == "cosine":
                 vectors = normalize(vectors)
             await store.upsert(
@@ -186,7 +201,18 @@ class Taking:
             open_chunks.subtract(each.name for pairs in batch for each, _ in pairs)
             stored = {name: len(each.pieces or ()) - open_chunks[name] for name, each in touched.items()}
             await self._end([each for name, each in touched.items() if not open_chunks[name]], stored)
-        return len(groups)
+        return len(groups), refused
+
+    async def _check_other_text(self, refusal: TextRefusedError) -> None:
+        """See that the embedder accepts a text at all: one with the wrong settings refuses each.
+
+        Raises:
+            TextRefusedError: it does not; `refusal`.
+        """
+        try:
+            await self.catalog.embedder(self.base).embed(["text"], is_query=False)
+        except TextRefusedError:
+            raise refusal from None
 
     async def _end(self, complete: Sequence[_Read], stored: Mapping[str, int]) -> None:
         """Take old chunks of `complete` documents out of the store, and record them and what else is `stored`."""
@@ -255,6 +281,12 @@ class Taking:
             size=each.size,
             chunks=row.chunks,
         )
+
+
+def _without(groups: Sequence[list[tuple[_Read, Piece]]], refused: Collection[str]) -> list[list[tuple[_Read, Piece]]]:
+    """Return the chunks of other documents, in their groups of equal texts."""
+    kept = ([pair for pair in pairs if pair[0].name not in refused] for pairs in groups)
+    return [pairs for pairs in kept if pairs]
 
 
 def _is_ready(row: KnowledgeDocument) -> bool:

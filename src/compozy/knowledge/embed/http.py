@@ -12,6 +12,7 @@ import httpx2
 from compozy.errors import EmbedderError
 from compozy.ids import jitter
 from compozy.jsoninput import parse_json
+from compozy.knowledge.embed.protocol import TextRefusedError
 from compozy.knowledge.extras import missing_package
 from compozy.knowledge.tokens import estimate_tokens
 from compozy.model.http import (
@@ -90,14 +91,16 @@ class HttpEmbedder:
         import numpy as np
 
         found: list[Vectors] = []
-        start = 0
+        start, largest = 0, self.batch_size
         while start < len(texts):
             batch = texts[start : start + self.batch_size]
             try:
                 found.append(await self._batch(batch, is_query=is_query))
             except _TooMuchError as error:
                 if len(batch) == 1:
-                    raise self._too_long(error) from error
+                    # It was this text, not the number of texts.
+                    self.batch_size = largest
+                    raise self._too_long(error, start) from error
                 self.batch_size = (len(batch) + 1) // 2
                 continue
             start += len(batch)
@@ -132,9 +135,10 @@ class HttpEmbedder:
         self._dimension = int(vectors.shape[1])
         return vectors
 
-    def _too_long(self, error: _TooMuchError) -> EmbedderError:
-        return EmbedderError(
-            f"embedder {self.name} {error}, for a single text",
+    def _too_long(self, error: _TooMuchError, index: int) -> TextRefusedError:
+        return TextRefusedError(
+            index=index,
+            message=f"embedder {self.name} {error}, for a single text",
             hint="if the text is too long for it, lower `window` of the embedder or `chunking.size` of the knowledge "
             "base; otherwise check its `model` and `base_url`",
         )
