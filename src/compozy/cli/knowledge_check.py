@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from compozy.cli.knowledge_results import count_of, print_ingestion, reason_of
+from compozy.cli.knowledge_results import count_of, last_error_of, print_ingestion, reason_of
 from compozy.cli.knowledge_verbs import Document, IngestWords, KnowledgeVerbs
 from compozy.cli.output import paint, print_json, print_line, print_note
 
@@ -21,7 +21,7 @@ def check_and_repair(verbs: KnowledgeVerbs, kb: str | None, *, repair: bool, qui
     found = verbs.check(kb)
     repaired = False
     for base in found["knowledge_bases"] if repair else ():
-        if not base["agrees"] and base["error"] is None:
+        if (not base["agrees"] or base["pending"]["count"]) and base["error"] is None:
             _repair(verbs, base, quiet=quiet, as_json=as_json)
             repaired = True
     if repaired:
@@ -48,8 +48,11 @@ def _print_base(base: Document) -> None:
         print_line(f"{paint('✗', 'red', stream=sys.stdout)} {base['id']}: database and store disagree")
     for kind, words in _KINDS.items():
         _print_names(base[kind], words)
+    _print_names(base["pending"], _pending_words(base["ingestion"]))
     for failure in base["failed"][:_MAX_NAMES]:
         print_line(f"  {failure['document']} could not be read: {reason_of(failure)}")
+    if base.get("last_error"):
+        print_line(f"  {last_error_of(base)}")
     if base["error"]:
         print_line(f"  {reason_of(base['error'])}")
     elif not base["repairable"]:
@@ -57,8 +60,14 @@ def _print_base(base: Document) -> None:
             f"note: collection {base['collection']!r} does not record its owner, so documents that are not listed are "
             "kept; delete them by name or ingest with --reindex"
         )
-    elif not base["agrees"]:
+    elif not base["agrees"] or base["pending"]["count"]:
         print_note(f"Run `compozy knowledge check {base['id']} --repair`.")
+
+
+def _pending_words(ingestion: str | None) -> str:
+    if ingestion is None:
+        return "not ingested, because an ingestion was interrupted"
+    return f"not ingested yet; ingestion {ingestion} has not ended"
 
 
 def _print_names(found: Document, words: str) -> None:

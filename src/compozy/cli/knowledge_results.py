@@ -116,6 +116,9 @@ def print_bases(found: Document, *, as_json: bool) -> None:
         for base in found["knowledge_bases"]
     ]
     print_table(("KNOWLEDGE BASE", "STORE", "EMBEDDER", "DOCUMENTS", "CHUNKS"), rows)
+    for base in found["knowledge_bases"]:
+        if base.get("last_error"):
+            print_note(f"{paint('✗', 'red')} {base['id']}: {last_error_of(base)}")
 
 
 def print_base(base: Document, *, as_json: bool) -> None:
@@ -134,6 +137,8 @@ def print_base(base: Document, *, as_json: bool) -> None:
     print_line(f"Chunks         {base['chunks']}")
     if base["ingestion"]:
         print_line(f"Ingestion      {base['ingestion']} is under way")
+    if base.get("last_error"):
+        print_line(f"Last error     {last_error_of(base)}")
 
 
 def print_status(found: Document, *, as_json: bool) -> None:
@@ -226,6 +231,12 @@ def reason_of(error: dict[str, Any] | None) -> str:
         return ""
     hint = _hint(error)
     return f"{error['message']}" + (f" ({hint})" if hint else "")
+
+
+def last_error_of(base: Document) -> str:
+    """Return why the last ingestion of a knowledge base failed."""
+    error: Document = base["last_error"]
+    return f"ingestion {error['execution_id']} failed: {reason_of(error)}"
 
 
 def _hint(error: dict[str, Any]) -> str:

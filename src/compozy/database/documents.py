@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from compozy.clock import now_ms
-from compozy.database.status import OPEN
+from compozy.database.status import OPEN, Status
 from compozy.database.tables import insert_if_new, knowledge_documents, workflow_states
 
 _AT_ONCE = 500
@@ -198,6 +198,19 @@ def find_open_ingestion(connection: sa.Connection, workflow_id: str) -> tuple[st
     )
     row = connection.execute(query).first()
     return None if row is None else (str(row[0]), row[1])
+
+
+def find_failed_ingestion(connection: sa.Connection, workflow_id: str) -> tuple[str, dict[str, Any]] | None:
+    """Return the ID and error of the last ingestion that ended, if it failed."""
+    t = workflow_states.c
+    query = (
+        sa.select(t.workflow_exec_id, t.status, t.error)
+        .where(t.workflow_id == workflow_id, t.status.notin_(OPEN))
+        .order_by(t.created_ms.desc(), t.workflow_exec_id.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).first()
+    return None if row is None or row.status != Status.FAILED else (str(row.workflow_exec_id), row.error or {})
 
 
 def _document(row: sa.RowMapping) -> KnowledgeDocument:

@@ -63,6 +63,7 @@ class NewExecution:
         definition: the workflow at that time.
         rerun_of: the run that this one repeats.
         kept: the ends of that run's tasks that are not run again, by task ID.
+        is_alone: it is not accepted while another run of the workflow is open.
     """
 
     workflow_exec_id: str
@@ -70,6 +71,7 @@ class NewExecution:
     input: Any
     definition: dict[str, Any]
     journal_format: int
+    is_alone: bool = False
     deadline_ms: int | None = None
     rerun_of: str | None = None
     kept: dict[str, dict[str, Any]] | None = None

@@ -55,6 +55,14 @@ def get_database_id(connection: sa.Connection) -> str | None:
     return connection.execute(sa.select(facts.c.value).where(facts.c.name == DATABASE_ID)).scalar()
 
 
+def lock_facts(connection: sa.Connection) -> None:
+    """Wait until no other transaction has called this, and keep others waiting until this one ends.
+
+    SQLite has one writer at a time anyway.
+    """
+    connection.execute(sa.select(facts.c.name).with_for_update()).all()
+
+
 def ping(connection: sa.Connection) -> None:
     """Run an empty query to check that the database responds."""
     connection.execute(sa.select(1))

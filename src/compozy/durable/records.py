@@ -6,7 +6,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from compozy.database.documents import find_open_ingestion
 from compozy.database.executions import NewExecution, finish_execution, insert_execution, lock_execution
+from compozy.database.facts import lock_facts
 from compozy.database.status import Status
 from compozy.database.tasks import NewTask, end_open_tasks, insert_task
 from compozy.database.usage import sum_usage
@@ -14,7 +16,12 @@ from compozy.errors import InternalError, NotFoundError
 
 
 def accept(connection: sa.Connection, new: NewExecution, *, first_task: str, kind: str, owner: str | None) -> bool:
-    """Store a run with its first task; False when a run of this id exists already."""
+    """Store a run with its first task; False when a run of this ID exists already, or another one excludes it."""
+    if new.is_alone:
+        # Two processes would both see none, and both begin.
+        lock_facts(connection)
+        if find_open_ingestion(connection, new.workflow_id) is not None:
+            return False
     if not insert_execution(connection, new, owner=owner):
         return False
     task = NewTask(

@@ -183,8 +183,9 @@ class Ingestions:
     async def _find(self, base: KnowledgeBase, request: IngestRequest, is_new: bool) -> Found:
         reach = self.catalog.project.reach
         if request.repair:
-            # A store that was lost: all that it held is to be read again.
-            rows = await self.database.read_async(partial(list_documents, base_id=base.id)) if is_new else []
+            # A store that was lost: all that it held is to be read again. Else what an earlier ingestion left undone.
+            left = None if is_new else DocumentStatus.PENDING
+            rows = await self.database.read_async(partial(list_documents, base_id=base.id, status=left))
             return await asyncio.to_thread(find_again, [row.document for row in rows], reach=reach)
         if request.failed_only:
             names = await self.database.read_async(partial(_unfinished, base_id=base.id))

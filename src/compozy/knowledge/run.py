@@ -113,10 +113,12 @@ async def start_again(runtime: Runtime, database: Database, new: NewExecution) -
     Raises:
         ConflictError: the knowledge base takes something in just now.
     """
+    if await runtime.submit(new, first_task=TASK, kind=KIND):
+        return True
     under_way = await database.read_async(partial(find_open_ingestion, workflow_id=new.workflow_id))
     if under_way is not None and under_way[0] != new.workflow_exec_id:
         raise _occupied(under_way)
-    return await runtime.submit(new, first_task=TASK, kind=KIND)
+    return False
 
 
 def _prepare(request: IngestRequest, *, new_id: str | None = None, rerun_of: str | None = None) -> NewExecution:
@@ -128,14 +130,19 @@ def _prepare(request: IngestRequest, *, new_id: str | None = None, rerun_of: str
         journal_format=JOURNAL_FORMAT,
         deadline_ms=None,
         rerun_of=rerun_of,
+        is_alone=True,
     )
 
 
 async def _accept(runtime: Runtime, database: Database, new: NewExecution) -> str:
-    under_way = await database.read_async(partial(find_open_ingestion, workflow_id=new.workflow_id))
-    if under_way is None:
-        await runtime.submit(new, first_task=TASK, kind=KIND)
-        return new.workflow_exec_id
+    while not await runtime.submit(new, first_task=TASK, kind=KIND):
+        under_way = await database.read_async(partial(find_open_ingestion, workflow_id=new.workflow_id))
+        if under_way is not None:
+            return await _join(runtime, under_way, new)
+    return new.workflow_exec_id
+
+
+async def _join(runtime: Runtime, under_way: tuple[str, Any], new: NewExecution) -> str:
     if asdict(IngestRequest(**under_way[1])) != new.input:
         raise _occupied(under_way)
     await runtime.adopt(under_way[0])

@@ -15,6 +15,7 @@ from compozy.database.documents import (
     KnowledgeDocument,
     count_documents,
     delete_documents,
+    find_failed_ingestion,
     find_open_ingestion,
     list_documents,
 )
@@ -31,6 +32,7 @@ from compozy.knowledge.take import failure_of
 
 Document = dict[str, Any]
 
+_CHECKED = ("id", "vector_db", "provider", "collection", "documents", "ingestion", "last_error")
 MAX_SHOWN = 100
 """Documents of each kind that `check` names; it counts all of them."""
 
@@ -48,11 +50,12 @@ async def describe_base(catalog: KnowledgeCatalog, base: KnowledgeBase, database
         KnowledgeError: it may keep another embedder than the default, and its store cannot tell.
     """
     counts: Mapping[str, tuple[int, int]] = {}
-    ingestion = None
+    ingestion = failed = None
     if database is not None:
         counts = await database.read_async(partial(count_documents, base_id=base.id))
         under_way = await database.read_async(partial(find_open_ingestion, workflow_id=workflow_id_of(base.id)))
         ingestion = under_way[0] if under_way else None
+        failed = await database.read_async(partial(find_failed_ingestion, workflow_id=workflow_id_of(base.id)))
     kept = base
     if counts and base.alternatives:
         facts = await catalog.store(base).facts()
@@ -72,6 +75,7 @@ async def describe_base(catalog: KnowledgeCatalog, base: KnowledgeBase, database
         "documents": {status.value.lower(): counts.get(status, (0, 0))[0] for status in DocumentStatus},
         "chunks": sum(chunks for _, chunks in counts.values()),
         "ingestion": ingestion,
+        "last_error": {"execution_id": failed[0], **failed[1]} if failed else None,
     }
 
 
@@ -148,21 +152,29 @@ async def check_base(catalog: KnowledgeCatalog, base: KnowledgeBase, database: D
         await catalog.check(base)
     except KnowledgeError as failure:
         error = failure.to_json()
-    failed: list[KnowledgeDocument] = []
-    if database is not None:
-        wanted = DocumentStatus.FAILED
-        failed = await database.read_async(partial(list_documents, base_id=base.id, status=wanted, limit=MAX_SHOWN))
+    failed = await _first(base, database, DocumentStatus.FAILED)
+    pending = await _first(base, database, DocumentStatus.PENDING)
+    # Without an ingestion that will come to them they are lost from sight.
+    is_left = bool(pending) and described["ingestion"] is None
     return {
-        **{key: described[key] for key in ("id", "vector_db", "provider", "collection", "documents", "ingestion")},
+        **{key: described[key] for key in _CHECKED},
         "owner": owner or None,
-        "agrees": not differences and error is None,
+        "agrees": not differences and error is None and not is_left,
         "repairable": is_ours or not differences.unlisted,
         "unlisted": _counted(differences.unlisted),
         "missing": _counted(differences.missing),
         "outdated": _counted(differences.outdated),
+        "pending": {"count": described["documents"]["pending"], "documents": [row.document for row in pending]},
         "failed": [failure_of(row.document, row.error or {}) for row in failed],
         "error": error,
     }
+
+
+async def _first(base: KnowledgeBase, database: Database | None, status: DocumentStatus) -> list[KnowledgeDocument]:
+    """Return the first documents of a status that the database lists."""
+    if database is None:
+        return []
+    return await database.read_async(partial(list_documents, base_id=base.id, status=status, limit=MAX_SHOWN))
 
 
 def _counted(names: Sequence[str]) -> Document:

@@ -84,6 +84,7 @@ class KnowledgeBaseInfo(BaseModel):
     documents: dict[str, int] = Field(description="Number of documents by state.")
     chunks: int
     ingestion: str | None = Field(description="The execution that is ingesting documents.")
+    last_error: dict[str, Any] | None = Field(description="Reason why the last ingestion failed, with its execution ID.")
 
 
 class KnowledgeBaseList(BaseModel):
@@ -108,12 +109,14 @@ class KnowledgeBaseCheck(BaseModel):
     collection: str
     documents: dict[str, int] = Field(description="Number of documents in the database by state.")
     ingestion: str | None = Field(description="The execution that is ingesting documents.")
+    last_error: dict[str, Any] | None = Field(description="Reason why the last ingestion failed, with its execution ID.")
     owner: str | None = Field(description="Project and knowledge base that the collection records as its owner.")
     agrees: bool = Field(description="Whether database and store agree and no document failed.")
     repairable: bool = Field(description="False if the collection may hold documents of other projects.")
     unlisted: CountedDocuments = Field(description="In the store, not listed in the database.")
     missing: CountedDocuments = Field(description="Listed in the database, not in the store.")
     outdated: CountedDocuments = Field(description="In the store with other chunks than the database recorded.")
+    pending: CountedDocuments = Field(description="Listed in the database, not ingested yet.")
     failed: list[dict[str, Any]] = Field(description="The first 100 documents that could not be read.")
     error: dict[str, Any] | None = Field(description="Reason why the store cannot be used.")
 

@@ -22,7 +22,7 @@ _log = structlog.get_logger(__name__)
 # Time for runs to end after a stop request; the next start continues the others.
 DRAIN_S = 5.0
 # Further time for a graceful shutdown, after which the process exits.
-_GRACE_S = 15.0
+GRACE_S = 15.0
 _BLOCK = 4096
 
 
@@ -61,13 +61,15 @@ class Stop:
         self._leave_later(128 + number)
 
     def _leave_later(self, status: int) -> None:
-        """Make sure that the process ends even if its database no longer answers."""
+        """Make sure that the process ends even if its database or its runs do not."""
 
         def leave() -> None:
-            self._console.note("the database does not answer; unfinished runs continue at the next start")
+            self._console.note(
+                f"shutdown did not end within {DRAIN_S + GRACE_S:g} s; unfinished runs continue at the next start"
+            )
             os._exit(status)
 
-        timer = threading.Timer(DRAIN_S + _GRACE_S, leave)
+        timer = threading.Timer(DRAIN_S + GRACE_S, leave)
         timer.daemon = True
         timer.start()
 

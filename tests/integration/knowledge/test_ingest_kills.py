@@ -108,3 +108,64 @@ def test_questions_are_answered_meanwhile(tmp_path: Path, commands: Commands) ->
         assert answers >= 1
         assert ingesting.wait().status == 0
         check_whole(tmp_path, store, commands)
+
+
+@pytest.mark.parametrize("driver", ["sqlite", "postgres"])
+@pytest.mark.parametrize("batches", [1, 9])
+def test_a_repair_that_is_killed_loses_nothing(driver: str, batches: int, tmp_path: Path, commands: Commands) -> None:
+    with serve_embeddings() as (url, asked), open_store(driver, tmp_path) as store:
+        prepare(tmp_path, url, store.section)
+        assert commands.run(tmp_path, "knowledge", "ingest", "knowledge").status == 0
+        asked.texts.clear()
+        before = asked.requests
+        shutil.rmtree(tmp_path / "data/vectors")
+        conditions = Conditions(before=partial(shorten_leases, LEASE_S))
+        victim = commands.start(tmp_path, "knowledge", "check", "--repair", conditions=conditions)
+        victim.until(lambda: asked.requests >= before + batches + 1)
+        os.kill(victim.pid, signal.SIGKILL)
+        victim.wait()
+        if driver == "postgres":
+            time.sleep(LEASE_S + 0.5)
+        done = commands.run(tmp_path, "knowledge", "check", "--repair", conditions=conditions)
+        assert done.status == 0, done.out + done.err
+        check_whole(tmp_path, store, commands)
+        bought = {text: count for text, count in asked.texts.items() if text.startswith("#")}
+        assert len(bought) == DOCUMENTS
+        assert sum(bought.values()) <= DOCUMENTS + BATCH
+
+
+def test_two_processes_ingest_at_the_same_time(tmp_path: Path, commands: Commands) -> None:
+    with serve_embeddings() as (url, _), open_store("postgres", tmp_path) as store:
+        prepare(tmp_path, url, store.section)
+        for _ in range(3):
+            store.change("DELETE FROM knowledge_documents")
+            shutil.rmtree(tmp_path / "data/vectors", ignore_errors=True)
+            paths = ("knowledge", "knowledge/d0*.md", "knowledge")
+            ended = [
+                command.wait() for command in [commands.start(tmp_path, "knowledge", "ingest", path) for path in paths]
+            ]
+            assert 0 in {each.status for each in ended}
+            for each in ended:
+                assert each.status == 0 or "knowledge base 'main' takes in knowledge" in each.err, each.err
+            assert commands.run(tmp_path, "knowledge", "check").status == 0
+            check_whole(tmp_path, store, commands)
+
+
+def test_a_process_that_was_stopped_harms_nothing_when_it_continues(tmp_path: Path, commands: Commands) -> None:
+    """Its ingestion was taken over meanwhile."""
+    with serve_embeddings() as (url, asked), open_store("postgres", tmp_path) as store:
+        prepare(tmp_path, url, store.section)
+        conditions = Conditions(before=partial(shorten_leases, LEASE_S))
+        stopped = commands.start(tmp_path, "knowledge", "ingest", "knowledge", conditions=conditions)
+        stopped.until(lambda: asked.requests >= 5)
+        stopped.send(signal.SIGSTOP)
+        try:
+            time.sleep(LEASE_S + 0.5)
+            done = commands.run(tmp_path, "knowledge", "ingest", "knowledge", conditions=conditions)
+            assert done.status == 0, done.err
+        finally:
+            stopped.send(signal.SIGCONT)
+        ended = stopped.wait()
+        assert "Traceback" not in ended.err
+        assert commands.run(tmp_path, "knowledge", "check").status == 0
+        check_whole(tmp_path, store, commands)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
+from threading import Event
 
 import pytest
 
 from compozy.database.database import Database
 from compozy.errors import SchemaMismatchError
+from compozy.workflow import operate
 from compozy.workflow.operate import approve, signal
 from tests.harness.runs import Flows, check_run, flowing
 
@@ -165,6 +168,39 @@ async def test_a_form_takes_only_what_fits_it(flows: Flows) -> None:
     ran = await flows.ended(run_id)
     assert ran.output == {"ok": False}
     check_run(ran)
+
+
+def send_approval(database: Database, run_id: str) -> Coroutine[None, None, object]:
+    return approve(database, run_id, {"n": 1})
+
+
+def send_signal(database: Database, run_id: str) -> Coroutine[None, None, object]:
+    return signal(database, run_id, "release", {"n": 1})
+
+
+@pytest.mark.parametrize("answer", [send_approval, send_signal])
+async def test_the_database_is_writable_while_a_form_is_validated(
+    flows: Flows, monkeypatch: pytest.MonkeyPatch, answer: Callable[[Database, str], Coroutine[None, None, object]]
+) -> None:
+    run_id = await flows.start(
+        "tasks: [{id: ask, type: wait, wait_for: release, form: {type: object, properties: {n: {type: integer}}}}]"
+    )
+    await flows.until_waiting(run_id, "ask")
+    begun, may_end = Event(), Event()
+
+    def validate_slowly(*_: object) -> list[tuple[str, str]]:
+        begun.set()
+        assert may_end.wait(60)
+        return []
+
+    monkeypatch.setattr(operate, "validate_value", validate_slowly)
+    answering = asyncio.create_task(answer(flows.database, run_id))
+    assert await asyncio.to_thread(begun.wait, 60)
+    other = await flows.start("tasks: [{id: gate, type: wait, wait_for: go}]")
+    await flows.until_waiting(other, "gate")
+    may_end.set()
+    await answering
+    check_run(await flows.ended(run_id))
 
 
 async def test_what_does_not_fit_a_form_and_came_before_the_wait_is_told(flows: Flows) -> None:
