@@ -391,32 +391,3 @@ def test_a_failing_ingestion_does_not_stop_the_start(
     assert "knowledge/broken.pdf: " in server.command.err
     assert "warning: knowledge base 'three' was not ingested: " in server.command.err
     assert "two" in server.command.err + server.command.out
-
-
-def test_a_text_that_the_embedder_refuses_fails_its_document_alone(
-    project: Path, embeddings: tuple[str, Embeddings], cli: RunCli
-) -> None:
-    _, asked = embeddings
-    write_documents(project, {"knowledge/odd.md": "# Odd\n\nzzyzx\n", "knowledge/same.txt": "# Odd\n\nzzyzx\n"})
-    asked.refused = "zzyzx"
-    done = cli("knowledge", "ingest", "knowledge", "--format", "json")
-    output: dict[str, Any] = json.loads(done.out)["output"]
-    assert (output["documents"], output["failed"]) == (3, 2), done.err
-    assert {failure["document"] for failure in output["failures"]} == {"knowledge/odd.md", "knowledge/same.txt"}
-    assert "answered 400: this text is not accepted, for a single text" in output["failures"][0]["message"]
-    assert documents(cli) == {
-        **dict.fromkeys(("knowledge/apples.md", "knowledge/bread.md", "knowledge/deep/cars.txt"), "READY"),
-        **dict.fromkeys(("knowledge/odd.md", "knowledge/same.txt"), "FAILED"),
-    }
-
-    asked.refused = None
-    assert cli("knowledge", "ingest", "knowledge", "--retry").status == 0
-    assert set(documents(cli).values()) == {"READY"}
-
-    # An embedder that refuses every text is at fault, not the documents.
-    asked.refused = ""
-    write_documents(project, {"knowledge/new.md": "# New\n\nnew\n"})
-    failed = cli("knowledge", "ingest", "knowledge")
-    assert failed.status == 1
-    assert "this text is not accepted" in failed.err
-    assert documents(cli)["knowledge/apples.md"] == "READY"
