@@ -84,7 +84,9 @@ class KnowledgeBaseInfo(BaseModel):
     documents: dict[str, int] = Field(description="Number of documents by state.")
     chunks: int
     ingestion: str | None = Field(description="The execution that is ingesting documents.")
-    last_error: dict[str, Any] | None = Field(description="Reason why the last ingestion failed, with its execution ID.")
+    last_error: dict[str, Any] | None = Field(
+        description="Reason why the last ingestion failed, with its execution ID."
+    )
 
 
 class KnowledgeBaseList(BaseModel):
@@ -109,7 +111,9 @@ class KnowledgeBaseCheck(BaseModel):
     collection: str
     documents: dict[str, int] = Field(description="Number of documents in the database by state.")
     ingestion: str | None = Field(description="The execution that is ingesting documents.")
-    last_error: dict[str, Any] | None = Field(description="Reason why the last ingestion failed, with its execution ID.")
+    last_error: dict[str, Any] | None = Field(
+        description="Reason why the last ingestion failed, with its execution ID."
+    )
     owner: str | None = Field(description="Project and knowledge base that the collection records as its owner.")
     agrees: bool = Field(description="Whether database and store agree and no document failed.")
     repairable: bool = Field(description="False if the collection may hold documents of other projects.")
