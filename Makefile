@@ -93,6 +93,7 @@ schema: $(VENV)/.dev ## Write the JSON Schemas anew
 	$(BIN)/compozy schema agent > schemas/agent.schema.json
 	$(BIN)/compozy schema task > schemas/task.schema.json
 	$(BIN)/compozy schema tool > schemas/tool.schema.json
+	$(BIN)/compozy schema mcp > schemas/mcp.schema.json
 	$(BIN)/compozy schema schema > schemas/schema.schema.json
 	$(BIN)/compozy schema export > schemas/export.schema.json
 	$(BIN)/compozy schema bench > schemas/bench.schema.json

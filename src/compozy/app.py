@@ -12,7 +12,9 @@ from compozy.config.fingerprint import database_fingerprint
 from compozy.database.database import Database
 from compozy.knowledge.base import KnowledgeProject
 from compozy.project.loaded import LoadedProject
+from compozy.project.servers import defined_servers
 from compozy.tool.kind import ToolHome
+from compozy.tool.mcp.servers import McpServers, ServerHome
 
 if TYPE_CHECKING:
     from compozy.durable.runtime import Runtime
@@ -72,10 +74,11 @@ async def open_app(
         gc.enable()
     catalog = _catalog_of(project)
     knowledge = KnowledgeCatalog(knowledge_of(project), database)
+    tools = _tool_home(project)
     with database.for_requests() if role == SERVER else nullcontext(database) as requests:
         runtime = Runtime(
             database,
-            execute=_executor(project, database, catalog, knowledge, report).execute,
+            execute=_executor(project, database, catalog, knowledge, report, tools).execute,
             max_concurrent=project.concurrency,
             role=role,
             requests=requests,
@@ -96,10 +99,17 @@ async def open_app(
             await runtime.stop()
             await catalog.aclose()
             await knowledge.aclose()
+            if tools.servers is not None:
+                await tools.servers.aclose()
 
 
 def _executor(
-    project: LoadedProject, database: Database, catalog: ModelCatalog, knowledge: KnowledgeCatalog, report: Report
+    project: LoadedProject,
+    database: Database,
+    catalog: ModelCatalog,
+    knowledge: KnowledgeCatalog,
+    report: Report,
+    tools: ToolHome,
 ) -> WorkflowExecutor:
     """Return the executor for runs of every kind."""
     from compozy.knowledge.ingest import Ingestions
@@ -112,7 +122,7 @@ def _executor(
         project=project.name,
         report=report,
         knowledge=knowledge,
-        tools=_tool_home(project),
+        tools=tools,
         kinds={KIND: Ingestions(database=database, catalog=knowledge).execute},
     )
 
@@ -121,7 +131,20 @@ def _tool_home(project: LoadedProject) -> ToolHome:
     file = project.database.file
     # The log of a SQLite file holds what the file holds.
     closed = [file.with_name(f"{file.name}{suffix}") for suffix in ("", "-wal", "-shm", ".owner")] if file else []
-    return ToolHome(root=project.root, environ=project.environ, settings=project.runtime, closed=frozenset(closed))
+    return ToolHome(
+        root=project.root,
+        environ=project.environ,
+        settings=project.runtime,
+        closed=frozenset(closed),
+        servers=servers_of(project),
+    )
+
+
+def servers_of(project: LoadedProject) -> McpServers:
+    """Return the MCP servers that the files of a project define; nothing is started before it is used."""
+    private = frozenset(host.lower() for host in project.runtime.native_tools.private_hosts)
+    home = ServerHome(root=project.root, environ=project.environ, private_hosts=private)
+    return McpServers([server.config for server in defined_servers(project)], home)
 
 
 def _catalog_of(project: LoadedProject) -> ModelCatalog:

@@ -20,6 +20,8 @@ IMPORTERS: Mapping[str, frozenset[str]] = {
     "fastapi": frozenset({"server"}),
     "starlette": frozenset({"server"}),
     "uvicorn": frozenset({"server"}),
+    "mcp": frozenset({"tool"}),
+    "mcp_types": frozenset({"tool"}),
     "alembic": frozenset({"database"}),
     "psycopg": frozenset({"database"}),
     "sqlite3": frozenset({"database", "knowledge"}),

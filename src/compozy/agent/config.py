@@ -11,7 +11,7 @@ from compozy.config.settings import Section
 from compozy.knowledge.config import KnowledgeBinding
 from compozy.model.fallback import Fallback, FallbackModel
 from compozy.model.params import ModelParams
-from compozy.tool.config import ToolUse
+from compozy.tool.mcp.config import ToolAndServerUse
 
 AGENT_ID_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]{0,127}$"
 
@@ -53,7 +53,7 @@ class CallsAgents(Section):
     )
 
 
-class AgentConfig(CallsAgents, ToolUse, ModelParams, _AgentModel):
+class AgentConfig(CallsAgents, ToolAndServerUse, ModelParams, _AgentModel):
     """Which model answers the prompt of a task, and how."""
 
     instructions: str | None = Field(

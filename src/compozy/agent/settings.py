@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from compozy.config.settings import Approval, ApprovalRule
 from compozy.tool.config import ToolConfig, ToolUse
+from compozy.tool.mcp.config import McpConfig, ToolAndServerUse
 
 DEFAULT_ITERATIONS = 10
 """Model requests of one attempt of a task with tools."""
@@ -22,12 +23,14 @@ class ToolRules:
 
     Attributes:
         tools: those of the task, and those of its agent that the task does not define itself.
+        servers: the MCP servers, chosen in the same way.
         max_calls: limits by tool, and for all under `total`.
         tool_choice: what the first request says about tools.
         approvals: what task and agent say about calls of tools that say nothing themselves.
     """
 
     tools: tuple[ToolConfig, ...] = ()
+    servers: tuple[McpConfig, ...] = ()
     max_iterations: int = DEFAULT_ITERATIONS
     max_concurrent: int = DEFAULT_CONCURRENT
     max_calls: Mapping[str, int] = field(default_factory=dict[str, int])
@@ -41,9 +44,12 @@ class ToolRules:
         """Return the rules of a task and its agent; what comes first wins, setting by setting."""
         written = [use for use in uses if use is not None]
         tools: dict[str, ToolConfig] = {}
+        servers: dict[str, McpConfig] = {}
         for use in written:
             for tool in use.tools or ():
                 tools.setdefault(tool.id, tool)
+            for server in (use.mcps or ()) if isinstance(use, ToolAndServerUse) else ():
+                servers.setdefault(server.id, server)
 
         def first(name: str, default: Any) -> Any:
             values = (getattr(use, name) for use in written)
@@ -52,6 +58,7 @@ class ToolRules:
         limits = first("max_tool_calls", {})
         return cls(
             tools=tuple(tools.values()),
+            servers=tuple(servers.values()),
             max_iterations=first("max_iterations", DEFAULT_ITERATIONS),
             max_concurrent=first("max_concurrent_tools", DEFAULT_CONCURRENT),
             max_calls={"total": limits} if isinstance(limits, int) else limits,

@@ -17,6 +17,7 @@ from compozy.cli.config import config_app
 from compozy.cli.control import workflow_app
 from compozy.cli.db import db_app
 from compozy.cli.knowledge import knowledge_app
+from compozy.cli.mcp import mcp_app
 from compozy.cli.migrate import migrate_app
 from compozy.cli.options import ConfigOption, Format, Globals, LogFormat, LogLevel
 from compozy.cli.output import (
@@ -77,6 +78,7 @@ app.command("start")(start_command)
 app.command("worker")(worker_command)
 app.command("health")(health_command)
 app.add_typer(knowledge_app, name="knowledge")
+app.add_typer(mcp_app, name="mcp")
 app.add_typer(migrate_app, name="migrate")
 app.add_typer(db_app, name="db")
 app.add_typer(config_app, name="config")

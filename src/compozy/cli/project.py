@@ -25,6 +25,7 @@ class SchemaKind(StrEnum):
     task = "task"
     schema = "schema"
     tool = "tool"
+    mcp = "mcp"
     export = "export"
     bench = "bench"
 

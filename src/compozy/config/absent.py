@@ -6,7 +6,7 @@ They are unknown keys like any other; only the hint is better. A key leaves the 
 from __future__ import annotations
 
 _FEATURES = {
-    "MCP servers": ("mcps", "mcp", "mcp_proxy"),
+    "a proxy of MCP servers": ("mcp_proxy",),
     "memory": ("memory", "memories"),
     "triggers": ("triggers", "trigger", "webhooks"),
     "schedules": ("schedule",),

@@ -33,9 +33,9 @@ _NO_KEY = re.compile(r"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)|\$\(.+\)|[a-z][a-z+]*://.
 # As the 2025 edition wrote variables in its settings.
 _TEMPLATE = re.compile(rf"""\{{\{{-?\s*\.env\.{_NAME}(?:\s*\|\s*default\s+["']([^"'}}]*)["'])?\s*-?\}}\}}""")
 # What is below these keys are templates of workflows.
-_TEMPLATES = (("agents",), ("tasks",), ("schemas",), ("tools",))
-# Variables below these keys are read when a tool is called: a run keeps the definition of its tools, and no secret.
-_READ_LATER = (("tools",),)
+_TEMPLATES = (("agents",), ("tasks",), ("schemas",), ("tools",), ("mcps",))
+# Variables below these keys are read when a tool is called: a run keeps the definition of its tools, without secrets.
+_READ_LATER = (("tools",), ("mcps",))
 _EXPRESSION = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 

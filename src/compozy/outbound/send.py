@@ -47,7 +47,7 @@ Resolve = Callable[[str, int], Sequence[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Target:
+class Target:
     """Where a request goes: `netloc` is what the header `Host` says, `addresses` are judged."""
 
     host: str
@@ -107,10 +107,10 @@ class _Exchange:
     async def _send_once(self, request: OutboundRequest) -> OutboundResponse | OutboundRequest:
         """Return the answer, or the request that it redirects to."""
         _check_headers(request.headers)
-        target = await _judge(request.url, self._policy, self._resolve)
+        target = await judge(request.url, self._policy, self._resolve)
         timeout = httpx2.Timeout(self._policy.total_s, connect=_CONNECT_S)
         async with httpx2.AsyncClient(
-            timeout=timeout, follow_redirects=False, trust_env=False, verify=_certificates()
+            timeout=timeout, follow_redirects=False, trust_env=False, verify=certificates()
         ) as client:
             try:
                 response = await self._first_answer(client, request, target)
@@ -131,7 +131,7 @@ class _Exchange:
         )
 
     async def _first_answer(
-        self, client: httpx2.AsyncClient, request: OutboundRequest, target: _Target
+        self, client: httpx2.AsyncClient, request: OutboundRequest, target: Target
     ) -> httpx2.Response:
         """Return the answer of the first address that accepts a connection."""
         for address in target.addresses[:-1]:
@@ -142,7 +142,7 @@ class _Exchange:
         return await self._connect(client, request, target, target.addresses[-1])
 
     async def _connect(
-        self, client: httpx2.AsyncClient, request: OutboundRequest, target: _Target, address: Address
+        self, client: httpx2.AsyncClient, request: OutboundRequest, target: Target, address: Address
     ) -> httpx2.Response:
         async def trace(event: str, info: object) -> None:  # noqa: ARG001 - its signature
             if event.endswith("send_request_headers.started"):
@@ -165,7 +165,7 @@ class _Exchange:
 
 
 @lru_cache(maxsize=1)
-def _certificates() -> ssl.SSLContext:
+def certificates() -> ssl.SSLContext:
     """Return what certificates are checked with: reading the known authorities takes longer than most requests."""
     return httpx2.create_ssl_context(trust_env=False)
 
@@ -221,8 +221,12 @@ async def _read(response: httpx2.Response, policy: OutboundPolicy, url: str) -> 
     return bytes(data), False
 
 
-async def _judge(url: str, policy: OutboundPolicy, resolve: Resolve) -> _Target:
-    """Return where a request to a URL goes, after its host and all its addresses have been accepted."""
+async def judge(url: str, policy: OutboundPolicy, resolve: Resolve) -> Target:
+    """Return where a request to a URL goes, after its host and all its addresses have been accepted.
+
+    Raises:
+        OutboundError: the URL, its host or one of its addresses is refused.
+    """
     try:
         parts = urlsplit(url)
         host, port = (parts.hostname or "").encode("idna").decode("ascii").lower(), parts.port
@@ -240,7 +244,7 @@ async def _judge(url: str, policy: OutboundPolicy, resolve: Resolve) -> _Target:
         raise OutboundError(f"the host {host!r} is not known") from error
     addresses = _accept(host, found, policy)
     netloc = bracketed(host) + (f":{port}" if port is not None else "")
-    return _Target(host=host, netloc=netloc, port=port, addresses=addresses[:_MAX_ADDRESSES], parts=parts)
+    return Target(host=host, netloc=netloc, port=port, addresses=addresses[:_MAX_ADDRESSES], parts=parts)
 
 
 def _accept(host: str, found: Sequence[str], policy: OutboundPolicy) -> list[Address]:

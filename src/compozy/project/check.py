@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from compozy.config.database_rules import check_database
 from compozy.errors import Diagnostic
+from compozy.project.check_approval import check_approval
 from compozy.project.check_knowledge import check_knowledge
 from compozy.project.check_providers import check_providers
 from compozy.project.check_resources import check_resources
 from compozy.project.check_templates import check_templates
-from compozy.project.check_tools import check_approval
 from compozy.project.check_workflows import check_workflows
 from compozy.project.link import LinkedProject
 from compozy.project.outline import outline_project

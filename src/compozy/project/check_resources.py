@@ -20,11 +20,12 @@ from compozy.config.nodes import (
 from compozy.config.validate import validate
 from compozy.errors import Diagnostic, TemplateSyntaxError
 from compozy.project.check_models import check_models
+from compozy.project.check_servers import check_server, check_servers_in
 from compozy.project.check_tools import check_tool, check_tools_in
 from compozy.project.check_workflows import check_schema_at
 from compozy.project.link import LinkedProject
 from compozy.project.outline import ProjectOutline, id_place, map_items
-from compozy.project.resource_kinds import AGENT, SCHEMA, TASK, TOOL
+from compozy.project.resource_kinds import AGENT, MCP, SCHEMA, TASK, TOOL
 from compozy.project.resources import Resource, find_duplicates
 from compozy.schema import check_schema
 from compozy.schema.resource import SchemaResource
@@ -33,6 +34,7 @@ from compozy.task.registry import KINDS
 from compozy.template import compile as compile_template
 from compozy.template import has_actions
 from compozy.tool.config import ToolResource
+from compozy.tool.mcp.config import McpResource
 
 _NO_KIND: Mapping[str, Node | None] = {"resource": None}
 
@@ -64,6 +66,7 @@ def _check_agent(resource: Resource, project: ProjectOutline) -> Iterator[Diagno
         yield from _check_syntax(action, "prompt")
     yield from _check_syntax(node, "instructions")
     yield from check_tools_in(node, (), project.root)
+    yield from check_servers_in(node, ())
 
 
 def _check_schema(resource: Resource, _: ProjectOutline) -> Iterator[Diagnostic]:
@@ -89,7 +92,7 @@ def _check_task(resource: Resource, _: ProjectOutline) -> Iterator[Diagnostic]:
 
 
 def _label(resource: Resource) -> str:
-    return f"{resource.kind.name} {resource.id!r}" if resource.id else f"the {resource.kind.name}"
+    return f"{resource.kind.words} {resource.id!r}" if resource.id else f"the {resource.kind.words}"
 
 
 def _check_syntax(node: MappingNode, key: str) -> Iterator[Diagnostic]:
@@ -116,8 +119,14 @@ def _check_tool(resource: Resource, project: ProjectOutline) -> Iterator[Diagnos
     yield from check_tool(resource.node, project.root, is_definition=True)
 
 
+def _check_mcp(resource: Resource, _: ProjectOutline) -> Iterator[Diagnostic]:
+    yield from validate(McpResource, resource.node, label=_label(resource))[1]
+    yield from check_server(resource.node)
+
+
 _CHECKS: dict[str, Callable[[Resource, ProjectOutline], Iterator[Diagnostic]]] = {
     AGENT.name: _check_agent,
+    MCP.name: _check_mcp,
     SCHEMA.name: _check_schema,
     TASK.name: _check_task,
     TOOL.name: _check_tool,

@@ -19,10 +19,11 @@ from compozy.config.nodes import (
     text_at,
     to_value,
 )
-from compozy.errors import Diagnostic, ExpressionSyntaxError
-from compozy.expression import compile as compile_expression
+from compozy.errors import Diagnostic
 from compozy.nearest import suggest
+from compozy.project.check_approval import check_approval
 from compozy.project.check_http_tools import check_fetch, check_http
+from compozy.project.check_servers import check_servers_in, prefixes_in
 from compozy.project.outline import TaskOutline, id_place, map_items
 from compozy.tool.built_in.specs import AGENT_TOOLS, TASK_TOOLS
 from compozy.tool.config import BUILT_IN_PREFIX, ToolConfig
@@ -76,7 +77,7 @@ def check_tools_in(node: MappingNode, path: NodePath, root: Path) -> Iterator[Di
         yield from check_tool(tool, root)
     yield from check_approval(found, ("approve",))
     for key in _limited(found):
-        if key != "total" and key not in tools:
+        if key != "total" and key not in tools and not key.startswith(prefixes_in(found)):
             message = f"max_tool_calls: {key!r} is not one of the tools"
             hint = suggest(key, tools) or "name a tool, or `total` for all"
             yield Diagnostic(
@@ -88,21 +89,24 @@ def check_task_tools(task: TaskOutline, root: Path) -> Iterator[Diagnostic]:
     """Yield what is wrong with the tools of a task and of its agent."""
     yield from check_tools_in(task.node, (), root)
     yield from check_tools_in(task.node, ("agent",), root)
+    yield from check_servers_in(task.node, ())
+    yield from check_servers_in(task.node, ("agent",))
     single = child(task.node, "tool")
     if isinstance(single, MappingNode):
         yield from check_tool(single, root)
         yield from _check_alone(task)
         return
     tools = _offered_by(task)
-    if tools and not task.has_prompt:
-        message = f"task {task.id!r} has tools, but no prompt"
-        hint = "add a `prompt`; to call one tool without a model write `tool: <id>`"
-        yield Diagnostic(location=key_place_at(task.node, ("tools",)), message=message, hint=hint, code="task")
+    for key in ("tools", "mcps"):
+        if not task.has_prompt and any(_has_items(node, key) for node in _nodes_of(task)):
+            message = f"task {task.id!r} has {'tools' if key == 'tools' else 'MCP servers'}, but no prompt"
+            hint = "add a `prompt`; to call one tool without a model write `tool: <id>`"
+            yield Diagnostic(location=key_place_at(task.node, (key,)), message=message, hint=hint, code="task")
     yield from _check_names(task, tools)
 
 
 def _check_alone(task: TaskOutline) -> Iterator[Diagnostic]:
-    for key in ("prompt", "action", "agent", "tools"):
+    for key in ("prompt", "action", "agent", "tools", "mcps"):
         if task.node.entry(key) is not None:
             message = f"task {task.id!r} has both `tool` and `{key}`"
             hint = "`tool` calls a tool without a model; for a model that calls tools write `tools`"
@@ -111,9 +115,10 @@ def _check_alone(task: TaskOutline) -> Iterator[Diagnostic]:
 
 def _check_names(task: TaskOutline, tools: Mapping[str, MappingNode]) -> Iterator[Diagnostic]:
     known = [*_CHOICES, *tools]
+    prefixes = tuple(prefix for node in _nodes_of(task) for prefix in prefixes_in(node))
     for where in (task.node, child(task.node, "agent")):
         choice = child(where, "tool_choice") if isinstance(where, MappingNode) else None
-        if isinstance(choice, ScalarNode) and choice.text not in known:
+        if isinstance(choice, ScalarNode) and choice.text not in known and not choice.text.startswith(prefixes):
             message = f"tool_choice: {choice.text!r} is not one of the tools"
             hint = suggest(choice.text, known) or f"write one of {', '.join(known)}"
             yield Diagnostic(location=choice.place, message=message, hint=hint, code="reference")
@@ -125,9 +130,13 @@ def _check_names(task: TaskOutline, tools: Mapping[str, MappingNode]) -> Iterato
             yield Diagnostic(location=check.place, message=message, hint=hint, code="reference")
 
 
+def _nodes_of(task: TaskOutline) -> list[MappingNode]:
+    """Return the agent of a task, if it has one, and the task."""
+    return [node for node in (child(task.node, "agent"), task.node) if isinstance(node, MappingNode)]
+
+
 def _offered_by(task: TaskOutline) -> dict[str, MappingNode]:
-    nodes = (child(task.node, "agent"), task.node)
-    return {name: tool for node in nodes if isinstance(node, MappingNode) for name, tool in _tools_of(node)}
+    return {name: tool for node in _nodes_of(task) for name, tool in _tools_of(node)}
 
 
 def _tools_of(node: MappingNode) -> Iterator[tuple[str, MappingNode]]:
@@ -208,17 +217,6 @@ def _check_environment(node: MappingNode) -> Iterator[Diagnostic]:
         if entry.key in BLOCKED:
             message = f"env: {entry.key} makes programs load code, and is not passed to tools"
             yield Diagnostic(location=entry.key_place, message=message, hint="remove it", code="tool")
-
-
-def check_approval(node: MappingNode, path: NodePath) -> Iterator[Diagnostic]:
-    """Yield what is wrong with the condition of the approval rule at `path`."""
-    when = node_at(node, (*path, "when"))
-    if not isinstance(when, ScalarNode) or not isinstance(when.value, str):
-        return
-    try:
-        compile_expression(when.text, locate=when.locate)
-    except ExpressionSyntaxError as error:
-        yield Diagnostic(location=error.location or when.place, message=error.message, hint=error.hint, code=error.code)
 
 
 def _fault(node: MappingNode, path: NodePath, message: str, hint: str) -> Diagnostic:

@@ -21,6 +21,7 @@ from compozy.model.config import ProviderConfig
 from compozy.schema.resource import SchemaResource
 from compozy.task.options import RetryPolicy
 from compozy.tool.config import ToolResource
+from compozy.tool.mcp.config import McpResource
 
 NAME_PATTERN = r"^[^\x00-\x1f\x7f]{1,128}$"
 
@@ -80,4 +81,5 @@ class ProjectFile(Section):
         default=(), description="Shared JSON Schemas; others are in `schemas/*.yaml`."
     )
     tools: tuple[ToolResource, ...] = Field(default=(), description="Shared tools; others are in `tools/*.yaml`.")
+    mcps: tuple[McpResource, ...] = Field(default=(), description="Shared MCP servers; others are in `mcps/*.yaml`.")
     tasks: tuple[SharedTask, ...] = Field(default=(), description="Shared tasks; others are in `tasks/*.yaml`.")

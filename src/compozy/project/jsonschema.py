@@ -13,6 +13,7 @@ from compozy.project.resource_kinds import REFERENCE
 from compozy.schema.resource import SchemaResource
 from compozy.task.registry import DEFAULT_KIND, KINDS
 from compozy.tool.config import ToolResource
+from compozy.tool.mcp.config import McpResource
 from compozy.workflow.config import WorkflowConfig
 
 PROJECT_SCHEMA_NAME = "compozy.schema.json"
@@ -20,6 +21,7 @@ WORKFLOW_SCHEMA_NAME = "workflow.schema.json"
 AGENT_SCHEMA_NAME = "agent.schema.json"
 TASK_SCHEMA_NAME = "task.schema.json"
 TOOL_SCHEMA_NAME = "tool.schema.json"
+MCP_SCHEMA_NAME = "mcp.schema.json"
 SCHEMA_SCHEMA_NAME = "schema.schema.json"
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -63,6 +65,11 @@ def schema_schema() -> dict[str, Any]:
 def tool_schema() -> dict[str, Any]:
     """Return the schema of the file of a shared tool."""
     return _schema_of(ToolResource, "Compozy tool")
+
+
+def mcp_schema() -> dict[str, Any]:
+    """Return the schema of the file of a shared MCP server."""
+    return _schema_of(McpResource, "Compozy MCP server")
 
 
 def task_schema() -> dict[str, Any]:
@@ -124,6 +131,7 @@ def editor_schemas() -> dict[str, dict[str, Any]]:
         AGENT_SCHEMA_NAME: agent_schema(),
         TASK_SCHEMA_NAME: task_schema(),
         TOOL_SCHEMA_NAME: tool_schema(),
+        MCP_SCHEMA_NAME: mcp_schema(),
         SCHEMA_SCHEMA_NAME: schema_schema(),
     }
 

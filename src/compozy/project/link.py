@@ -33,9 +33,20 @@ from compozy.project.edition2025.workflow import modernize_agent, modernize_task
 from compozy.project.link_calls import CallLinker
 from compozy.project.link_models import ModelLinker, split_model_keys
 from compozy.project.link_schemas import SchemaLinker
+from compozy.project.link_servers import ServerLinker
 from compozy.project.link_tools import ToolLinker
 from compozy.project.outline import map_items
-from compozy.project.resource_kinds import AGENT, REFERENCE, RESOURCE_KINDS, SCHEMA, TASK, TOOL, WORKFLOW, ResourceKind
+from compozy.project.resource_kinds import (
+    AGENT,
+    MCP,
+    REFERENCE,
+    RESOURCE_KINDS,
+    SCHEMA,
+    TASK,
+    TOOL,
+    WORKFLOW,
+    ResourceKind,
+)
 from compozy.project.resources import Resource, ResourceScope, kind_of_file, listed_resources
 from compozy.project.sources import ProjectSources, SourceFile
 from compozy.task.kind import DEFAULT_KIND
@@ -101,7 +112,8 @@ def link_project(read: ProjectSources) -> LinkedProject:
             workflows.append(file)
             continue
         listed = tuple(listed_resources(file.node, is_workflow=True))
-        linker = new_linker(scope=scope.with_resources(listed))
+        servers = tuple(resource.node for resource in listed if resource.kind is MCP)
+        linker = new_linker(scope=scope.with_resources(listed), own_servers=servers)
         node = linker.workflow(file.node)
         workflows.append(replace(file, node=node, resource_files=frozenset(linker.files - {file.shown})))
         own[file.shown] = tuple(linker.resource(resource) for resource in listed)
@@ -152,6 +164,7 @@ class Linker:
         cwd: folder from which locations name files.
         models: links what names a model.
         entrypoint: `runtime.entrypoint` of the project.
+        own_servers: MCP servers of the workflow, for all its agents.
         faults: receives what is wrong with references.
         files: the files of the resources that were named.
     """
@@ -161,6 +174,7 @@ class Linker:
     cwd: Path
     models: ModelLinker
     entrypoint: ScalarNode | None = None
+    own_servers: tuple[MappingNode, ...] = ()
     faults: list[Diagnostic] = field(default_factory=list[Diagnostic])
     files: set[str] = field(default_factory=set[str])
 
@@ -178,6 +192,7 @@ class Linker:
             knows=lambda name: self.scope.find(TOOL, name) is not None,
             entrypoint=self.entrypoint,
         )
+        self._servers = ServerLinker(find=partial(self._find, MCP), own=self.own_servers)
 
     def workflow(self, node: MappingNode) -> MappingNode:
         """Return a workflow without lists of resources, in which nothing is named by ID any more."""
@@ -201,7 +216,7 @@ class Linker:
     def agent(self, node: MappingNode) -> MappingNode:
         """Return an agent whose provider and schemas are linked."""
         node = self._tools.link_in(self._schemas.link_in(self.models.agent(node), ("output",)))
-        node = self._calls.link_in(node)
+        node = self._calls.link_in(self._servers.link_in(node))
         actions = child(node, "actions")
         if not isinstance(actions, SequenceNode):
             return node
@@ -218,6 +233,9 @@ class Linker:
         schemas = ("input", "output", *(kind.schemas if kind is not None else ()))
         node = self._schemas.link_in(node, *((key,) for key in schemas))
         node = self._calls.link_in(self._tools.link_in(self._link_agent(node)))
+        node = self._servers.link_in(node)
+        if kind is not None and kind.takes_prompt:
+            node = self._servers.with_own(node)
         if kind is None:
             return node
         for key in (kind.inside.key if kind.inside is not None else "", kind.routes):
@@ -325,7 +343,7 @@ class Linker:
         if found is None:
             hint = suggest(name.text, self.scope.ids(kind))
             where = f"define it in `{kind.plural}/*.yaml` or under `{kind.plural}`"
-            self._fault(name.place, f"unknown {kind.name} {name.text!r}", hint or where)
+            self._fault(name.place, f"unknown {kind.words} {name.text!r}", hint or where)
             return None
         self.files.add(found.node.place.file)
         return found.node

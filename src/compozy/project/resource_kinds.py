@@ -18,16 +18,24 @@ class ResourceKind:
         name: value of `resource` in a file.
         plural: key of the list in compozy.yaml; files are found in the folder of this name.
         in_workflows: whether a workflow can have a list of its own, which comes first.
+        title: what messages call it; default is the name.
     """
 
     name: str
     plural: str
     in_workflows: bool = True
+    title: str = ""
+
+    @property
+    def words(self) -> str:
+        """What messages call it."""
+        return self.title or self.name
 
 
 AGENT = ResourceKind(name="agent", plural="agents")
 SCHEMA = ResourceKind(name="schema", plural="schemas")
 TASK = ResourceKind(name="task", plural="tasks", in_workflows=False)
 TOOL = ResourceKind(name="tool", plural="tools")
-RESOURCE_KINDS: Mapping[str, ResourceKind] = {kind.name: kind for kind in (AGENT, SCHEMA, TASK, TOOL)}
+MCP = ResourceKind(name="mcp", plural="mcps", title="MCP server")
+RESOURCE_KINDS: Mapping[str, ResourceKind] = {kind.name: kind for kind in (AGENT, MCP, SCHEMA, TASK, TOOL)}
 """The kinds by name. A new kind needs an entry here, and its check in `compozy.project.check_resources`."""

@@ -18,6 +18,7 @@ from compozy.task.tool_tasks import ToolTasks
 from compozy.task.tree import Outcome, RunTask, TaskRun, end_step, nothing_after
 from compozy.tool.config import ToolConfig
 from compozy.tool.kind import NestedTasks, ToolHome, ToolSpec
+from compozy.tool.mcp.tools import McpSource
 from compozy.tool.source import SingleTool, ToolSource
 
 if TYPE_CHECKING:
@@ -35,12 +36,12 @@ async def make_belt(call: TaskRun, rules: ToolRules, run_task: RunTask) -> ToolB
     Raises:
         ToolError: a tool cannot be used.
     """
-    if not rules.tools:
+    if not rules.tools and not rules.servers:
         return None
     from compozy.agent.tools import ToolBelt
 
     home = _home_of(call)
-    offered = await _offer(call, [SingleTool(config=tool, home=home) for tool in rules.tools])
+    offered = await _offer(call, _sources(rules, home))
     return ToolBelt(offered, rules, RunToolSteps(call, run_task), home.settings)
 
 
@@ -65,12 +66,20 @@ async def call_tool(call: TaskRun, tool: ToolConfig, run_task: RunTask) -> Outco
     return Outcome(output=result.content)
 
 
+def _sources(rules: ToolRules, home: ToolHome) -> list[ToolSource]:
+    tools: list[ToolSource] = [SingleTool(config=tool, home=home) for tool in rules.tools]
+    servers = [McpSource(server, home.servers) for server in rules.servers] if home.servers is not None else []
+    return [*tools, *servers]
+
+
 async def _offer(call: TaskRun, sources: Sequence[ToolSource]) -> dict[str, OfferedTool]:
     """Return the tools of all sources by name, as the run recorded them."""
     from compozy.agent.tools import OfferedTool
 
     async def describe() -> JsonValue:
-        return cast("JsonValue", [spec.to_json() for source in sources for spec in await source.list_tools()])
+        specs = [spec for source in sources for spec in await source.list_tools()]
+        _check_names(specs)
+        return cast("JsonValue", [spec.to_json() for spec in specs])
 
     recorded = cast("list[dict[str, Any]]", await step(f"{call.path}.tools", describe))
     by_name = {source.name: source for source in sources}
@@ -79,6 +88,23 @@ async def _offer(call: TaskRun, sources: Sequence[ToolSource]) -> dict[str, Offe
         source = by_name[spec.source or spec.name]
         offered[spec.name] = OfferedTool(spec=spec, config=source.config_of(spec), make=partial(source.new_tool, spec))
     return offered
+
+
+def _check_names(specs: Sequence[ToolSpec]) -> None:
+    """Refuse two tools of one name, of which the model could call only one.
+
+    Raises:
+        ToolError: there are two.
+    """
+    seen: dict[str, ToolSpec] = {}
+    for spec in specs:
+        other = seen.setdefault(spec.name, spec)
+        if other is not spec:
+            sources = " and ".join(each.source or "`tools`" for each in (other, spec))
+            raise ToolError(
+                f"two tools have the name {spec.name!r}, from {sources}",
+                hint="give the MCP server another `prefix`, or leave the tool out with `tools: {exclude: [...]}`",
+            )
 
 
 def _home_of(call: TaskRun) -> ToolHome:

@@ -31,8 +31,12 @@ def process_environment(tool: ToolConfig, environ: Mapping[str, str]) -> dict[st
     Raises:
         ToolError: a variable that it names is not set.
     """
-    passed_on = {name: environ[name] for name in _PASSED_ON if name in environ}
-    return {**passed_on, **own_environment(tool, environ)}
+    return {**basic_environment(environ), **own_environment(tool, environ)}
+
+
+def basic_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that programs need; none of them holds a secret."""
+    return {name: environ[name] for name in _PASSED_ON if name in environ}
 
 
 def own_environment(tool: ToolConfig, environ: Mapping[str, str]) -> dict[str, str]:
@@ -41,18 +45,31 @@ def own_environment(tool: ToolConfig, environ: Mapping[str, str]) -> dict[str, s
     Raises:
         ToolError: a variable is not set and has no default.
     """
-    return {name: _fill(tool, value, environ) for name, value in (tool.env or {}).items()}
+    who = f"tool {tool.id!r}"
+    return {name: fill_variables(value, environ, who, tool=tool.id) for name, value in (tool.env or {}).items()}
 
 
-def _fill(tool: ToolConfig, text: str, environ: Mapping[str, str]) -> str:
+def fill_variables(text: str, environ: Mapping[str, str], who: str, **details: str) -> str:
+    """Return a text with the values of its variables, `${VAR}` and `{{ .env.VAR }}`.
+
+    Args:
+        text: as it is written.
+        environ: the variables.
+        who: what needs them, for the error.
+        details: of the error.
+
+    Raises:
+        ToolError: a variable is not set and has no default.
+    """
+
     def value_of(found: re.Match[str]) -> str:
         name = found[1] or found[3]
         value = environ.get(name) or found[2]
         if value is None:
             raise ToolError(
-                f"tool {tool.id!r} needs the variable {name}, which is not set",
+                f"{who} needs the variable {name}, which is not set",
                 hint="set it in the environment or in .env",
-                details={"tool": tool.id, "variable": name},
+                details={**details, "variable": name},
             )
         return value
 

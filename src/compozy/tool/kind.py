@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol, cast
 
 from compozy.config.settings import Approval, ApprovalRule, RuntimeSettings
 from compozy.tool.config import Effect, ToolConfig
+from compozy.tool.mcp.servers import McpServers
 
 Outcome = Literal["ok", "failed", "unknown", "denied"]
 """What became of a call. `unknown`: nobody knows whether it took effect."""
@@ -23,6 +24,7 @@ class ToolSpec:
         schema: JSON Schema of the arguments, always of an object.
         kind: name of its kind.
         source: name of the source that offers it; None for a tool that is its own source.
+        remote: name of the tool at its source, None if it has no other name.
     """
 
     name: str
@@ -32,11 +34,13 @@ class ToolSpec:
     kind: str
     version: str | None = None
     source: str | None = None
+    remote: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the recorded form."""
         values = {**vars(self), "schema": dict(self.schema)}
-        return values if self.source is not None else {key: values[key] for key in values if key != "source"}
+        left_out = {key for key in ("source", "remote") if values[key] is None}
+        return {key: value for key, value in values.items() if key not in left_out}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,12 +124,14 @@ class ToolHome:
         environ: the environment, with `.env` merged in; a tool gets only the variables that it names.
         settings: `runtime` of compozy.yaml.
         closed: files that no tool can read or write, such as the database.
+        servers: the MCP servers of the project, None where tools are only described.
     """
 
     root: Path
     environ: Mapping[str, str] = field(repr=False)
     settings: RuntimeSettings = field(default_factory=RuntimeSettings)
     closed: frozenset[Path] = frozenset()
+    servers: McpServers | None = None
 
 
 class Tool(Protocol):

@@ -14,6 +14,7 @@ from compozy.schema.resource import SchemaResource
 from compozy.task.options import RunOptions
 from compozy.task.registry import Task
 from compozy.tool.config import ToolResource
+from compozy.tool.mcp.config import McpResource
 
 WORKFLOW_ID_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]{0,127}$"
 
@@ -48,6 +49,10 @@ class WorkflowConfig(Section):
     )
     tools: tuple[ToolResource, ...] | None = Field(
         default=None, description="Tools of this workflow; they hide shared ones of the same ID."
+    )
+    mcps: tuple[McpResource, ...] | None = Field(
+        default=None,
+        description="MCP servers of this workflow, for all its agents; they hide shared ones of the same ID.",
     )
     tasks: tuple[Task, ...] = Field(min_length=1, description="Tasks to run, in this order or along their transitions.")
     output: dict[str, Any] | None = Field(

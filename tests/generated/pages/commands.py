@@ -50,6 +50,7 @@ GUIDES = {
     "version": "config#compozy-version",
     "workflow": "workflow",
     "knowledge": "knowledge",
+    "mcp": "mcp",
     "migrate": "migrate",
     "db": "db",
     "config": "config",

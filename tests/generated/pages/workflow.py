@@ -14,6 +14,7 @@ from compozy.task.kinds.signal import SignalConfig
 from compozy.task.options import RetryPolicy, RunOptions, TaskBase, Transition
 from compozy.task.registry import DEFAULT_KIND, KINDS
 from compozy.tool.config import ApprovalRule, HttpRequest, ToolConfig, ToolLimits, ToolResource
+from compozy.tool.mcp.config import ClientCredentials, McpConfig, McpResource, McpTools
 from compozy.workflow.config import WorkflowConfig, WorkflowOptions
 from tests.generated.pages.markdown import front, prose
 from tests.generated.pages.models import key_line, keys_of, models_in
@@ -56,6 +57,10 @@ PARTS: dict[str, type[BaseModel]] = {
     "approve of a tool": ApprovalRule,
     "limits of a tool": ToolLimits,
     "permissions of a tool": ToolPermissions,
+    "mcps": McpConfig,
+    "mcps of a workflow": McpResource,
+    "tools of an MCP server": McpTools,
+    "auth of an MCP server": ClientCredentials,
 }
 """Heading -> the model of what tasks and workflows hold; a test compares them with all models."""
 
@@ -82,6 +87,10 @@ _PURPOSES = {
     "limits of a tool": "What one call of a tool can use.",
     "permissions of a tool": "What a TypeScript tool can reach. Guide: "
     "[permissions](/docs/agents/typescript-tools#permissions).",
+    "mcps": "MCP servers of an agent or a task: IDs, or maps with these keys. Guide: [MCP servers](/docs/agents/mcp).",
+    "mcps of a workflow": "A list of MCP servers for all agents of this workflow, with the keys of `mcps/*.yaml`.",
+    "tools of an MCP server": "Which tools of a server are offered, and what is known about them.",
+    "auth of an MCP server": "How Compozy gets a token for a server.",
 }
 
 

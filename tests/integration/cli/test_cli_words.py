@@ -499,6 +499,7 @@ created fresh one/.compozy/workflow.schema.json
 created fresh one/.compozy/agent.schema.json
 created fresh one/.compozy/task.schema.json
 created fresh one/.compozy/tool.schema.json
+created fresh one/.compozy/mcp.schema.json
 created fresh one/.compozy/schema.schema.json
 
 Next:

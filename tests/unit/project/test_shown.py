@@ -113,6 +113,7 @@ def test_scaffold_loads_without_faults(tmp_path: Path) -> None:
     assert sorted(str(path.relative_to(tmp_path / "new")) for path in written) == [
         ".compozy/agent.schema.json",
         ".compozy/compozy.schema.json",
+        ".compozy/mcp.schema.json",
         ".compozy/schema.schema.json",
         ".compozy/task.schema.json",
         ".compozy/tool.schema.json",

@@ -12,10 +12,11 @@ from compozy.model.fallback import Fallback
 from compozy.model.params import ModelParams
 from compozy.task.kind import TaskKind
 from compozy.task.options import TaskBase
-from compozy.tool.config import ToolConfig, ToolUse
+from compozy.tool.config import ToolConfig
+from compozy.tool.mcp.config import ToolAndServerUse
 
 
-class BasicTask(TaskBase, CallsAgents, ToolUse):
+class BasicTask(TaskBase, CallsAgents, ToolAndServerUse):
     """One step: a prompt to an agent, a call of a tool, or, with neither, a pass-through of `with`."""
 
     type: Literal["basic"] = Field(default="basic", description="Kind of task.")

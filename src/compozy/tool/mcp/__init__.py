@@ -1,0 +1,1 @@
+"""MCP servers as sources of tools: their configuration, their connections, and their tools."""

@@ -1,0 +1,242 @@
+"""Connections to MCP servers: what a server does that dies, hangs, lies or speaks nonsense, in both eras."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compozy.errors import ToolError
+from compozy.tool.kind import ToolCall, ToolResult, ToolSpec
+from compozy.tool.mcp.config import PROTOCOL_VERSIONS, McpConfig
+from compozy.tool.mcp.servers import McpServers, ServerHome
+from compozy.tool.mcp.tools import McpSource
+from tests.harness import rawmcp
+from tests.harness.rawmcp import RawServer, calls_in, serve
+
+ERAS = ("modern", "legacy")
+RAW = [sys.executable, "-S", rawmcp.__file__]
+HOME_VARIABLES = ("PATH", "HOME")
+
+
+class Used:
+    """A source of tools as a task uses it."""
+
+    def __init__(self, source: McpSource, specs: list[ToolSpec]) -> None:
+        self.source = source
+        self.specs = {spec.remote: spec for spec in specs}
+
+    async def call(self, name: str, timeout_s: float = 20, **given: Any) -> ToolResult:
+        """Call a tool by its name at the server."""
+        call = ToolCall(key="k" * 24, input=given, execution_id="e", task="t", timeout_s=timeout_s)
+        return await self.source.new_tool(self.specs[name]).call(call)
+
+
+@asynccontextmanager
+async def using(config: dict[str, Any], environ: dict[str, str] | None = None) -> AsyncGenerator[Used]:
+    """Connect to a server and list its tools."""
+    found = McpConfig.model_validate({"id": "raw", **config})
+    variables = {name: os.environ[name] for name in HOME_VARIABLES if name in os.environ}
+    servers = McpServers([found], ServerHome(root=Path.cwd(), environ={**variables, **(environ or {})}))
+    source = McpSource(found, servers)
+    try:
+        yield Used(source, list(await source.list_tools()))
+    finally:
+        await servers.aclose()
+
+
+def stdio(era: str, ledger: Path, **more: Any) -> dict[str, Any]:
+    """Return the configuration of a server that is started."""
+    return {"command": RAW[0], "args": [*RAW[1:], era, str(ledger)], **more}
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_calls_over_stdio(era: str, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    async with using(stdio(era, ledger)) as used:
+        connection = await used.source._servers.connect(used.source._config)  # pyright: ignore[reportPrivateUsage]
+        assert connection.protocol_version == {"modern": "2026-07-28", "legacy": "2025-11-25"}[era]
+        assert await used.call("echo", text="{{ .env.HOME }}") == ToolResult(outcome="ok", content="{{ .env.HOME }}")
+        assert await used.call("refuse") == ToolResult(outcome="failed", content="the server refuses")
+        results = await asyncio.gather(*(used.call("echo", text=str(number)) for number in range(50)))
+        assert [result.content for result in results] == [str(number) for number in range(50)]
+    assert calls_in(ledger)[0] == ("echo", "k" * 24)
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_server_that_dies_in_a_call_is_started_again(era: str, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    async with using(stdio(era, ledger)) as used:
+        result = await used.call("die")
+        assert result.outcome == "unknown"
+        assert result.content == "MCP server 'raw': Connection closed (it ended with exit code 3)"
+        assert await used.call("echo", text="again") == ToolResult(outcome="ok", content="again")
+    assert calls_in(ledger) == [("die", "k" * 24), ("echo", "k" * 24)]
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_call_that_can_be_repeated_is_repeated(era: str, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    async with using(stdio(era, ledger, tools={"effect": {"d*": "retry"}})) as used:
+        result = await used.call("die")
+    assert result.outcome == "unknown"
+    assert calls_in(ledger) == [("die", "k" * 24)] * 5
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_server_that_does_not_answer(era: str, tmp_path: Path) -> None:
+    async with using(stdio(era, tmp_path / "ledger")) as used:
+        result = await used.call("hang", timeout_s=0.2)
+        assert result == ToolResult(outcome="unknown", content="MCP server 'raw' did not answer within 0.2 s")
+        # The session is as good as before.
+        assert await used.call("echo", text="still") == ToolResult(outcome="ok", content="still")
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_an_answer_over_the_limit(era: str, tmp_path: Path) -> None:
+    async with using(stdio(era, tmp_path / "ledger")) as used:
+        result = await used.call("huge", size=50 * 1024 * 1024)
+        assert result == ToolResult(outcome="failed", content="the answer is larger than 10 MiB")
+        assert (await used.call("huge", size=5 * 1024 * 1024)).outcome == "ok"
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_calls_over_http(era: str, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    server = RawServer(era=era, ledger=ledger)
+    with serve(server) as port:
+        async with using({"url": f"http://localhost:{port}/mcp"}) as used:
+            assert await used.call("echo", text="over HTTP") == ToolResult(outcome="ok", content="over HTTP")
+            assert await used.call("refuse") == ToolResult(outcome="failed", content="the server refuses")
+            lost = await used.call("die")
+            assert lost.outcome == "unknown"
+            assert "the connection to http://localhost" in lost.content
+            assert await used.call("echo", text="still") == ToolResult(outcome="ok", content="still")
+            huge = await used.call("huge", size=11 * 1024 * 1024)
+            assert huge == ToolResult(outcome="failed", content="the answer is larger than 10 MiB")
+    assert [tool for tool, _ in calls_in(ledger)].count("die") == 1
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_server_that_comes_back(era: str, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    with ExitStack() as first:
+        port = first.enter_context(serve(RawServer(era=era, ledger=ledger)))
+        async with using({"url": f"http://localhost:{port}/mcp"}) as used:
+            assert (await used.call("echo", text="before")).outcome == "ok"
+            first.close()
+            down = await used.call("echo")
+            assert down.outcome == "failed"
+            assert "accepts no connection" in down.content
+            # At the same address, without the sessions of the first one.
+            with serve(RawServer(era=era, ledger=ledger), port):
+                assert await used.call("echo", text="after") == ToolResult(outcome="ok", content="after")
+    assert len(calls_in(ledger)) == 2
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"command": "no-such-program"}, "no-such-program was not found"),
+        ({"command": "/bin/true"}, "Connection closed (it ended with exit code 0)"),
+        ({"command": "sh -c 'echo no key >&2; exit 4'"}, "Connection closed (it ended with exit code 4: no key)"),
+        ({"command": "sleep 60", "start_timeout": 0.3}, "it did not answer within 0.3 s"),
+        ({"command": "yes"}, "not a message: y"),
+        ({"command": "cat", "start_timeout": 0.3}, ""),
+        ({"command": "true", "env": {"A": "${NOT_SET}"}}, "needs the variable NOT_SET, which is not set"),
+        ({"url": "http://localhost:9/mcp"}, "accepts no connection"),
+        ({"url": "http://169.254.169.254/mcp"}, "169.254.169.254, which is not in the public network"),
+        ({"url": "http://127.0.0.1:9/mcp", "headers": {"A": "${X}"}}, "holds a line break"),
+    ],
+)
+async def test_servers_that_cannot_be_used(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(ToolError) as caught:
+        async with using(config, {"X": "a\nb"}):
+            pass
+    assert "MCP server 'raw'" in caught.value.message
+    assert message in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("tool", "rules", "message"),
+    [
+        ({"name": "cp__exec"}, {"prefix": "cp_"}, ""),
+        ({"name": "_exec"}, {"prefix": "cp_"}, "would have the name 'cp__exec', as built-in tools do"),
+        ({"name": "a.b"}, {}, ""),
+        (
+            {"name": "n", "inputSchema": {"type": "object", "required": 3}},
+            {},
+            "the input schema of its tool 'n' cannot be used",
+        ),
+        ({"name": "n", "inputSchema": {}}, {}, "its answer does not follow the protocol: tools.0.inputSchema.type"),
+        ({"name": "n", "description": "d" * 300_000}, {}, ""),
+    ],
+)
+async def test_tools_that_cannot_be_offered(
+    tmp_path: Path, tool: dict[str, Any], rules: dict[str, Any], message: str
+) -> None:
+    tools = [{"inputSchema": {"type": "object"}, **tool}]
+    with serve(RawServer(era="modern", ledger=tmp_path / "ledger", tools=tools)) as port:
+        config = {"url": f"http://localhost:{port}/", **rules}
+        if not message:
+            async with using(config) as used:
+                assert all(len(spec.description) <= 8192 for spec in used.specs.values())
+            return
+        with pytest.raises(ToolError) as caught:
+            async with using(config):
+                pass
+    assert message in caught.value.message
+
+
+def annotated(name: str, **hints: bool) -> dict[str, Any]:
+    """Return a tool with annotations."""
+    return {"name": name, "inputSchema": {"type": "object"}, "annotations": hints}
+
+
+@pytest.mark.parametrize("is_trusted", [False, True])
+async def test_annotations_count_only_if_they_are_trusted(tmp_path: Path, *, is_trusted: bool) -> None:
+    tools = [
+        annotated("pay", readOnlyHint=True),
+        annotated("put", idempotentHint=True),
+        annotated("post", readOnlyHint=False),
+        annotated("known", readOnlyHint=True),
+    ]
+    rules = {"tools": {"trust_annotations": is_trusted, "effect": {"kn*": "once"}, "exclude": ["p?st"]}}
+    with serve(RawServer(era="modern", ledger=tmp_path / "ledger", tools=tools)) as port:
+        async with using({"url": f"http://localhost:{port}/", **rules}) as used:
+            effects = {name: spec.effect for name, spec in used.specs.items()}
+    said = {"pay": "read", "put": "retry"} if is_trusted else {"pay": "once", "put": "once"}
+    assert effects == {**said, "known": "once"}
+
+
+async def test_a_server_gets_only_the_variables_that_it_names(tmp_path: Path) -> None:
+    environ = {"CANARY": "secret-canary", "TOKEN": "tok-4711"}
+    script = f"env > {tmp_path}/env; exit 1"
+    with pytest.raises(ToolError):
+        async with using({"command": "sh", "args": ["-c", script], "env": {"MINE": "${TOKEN}"}}, environ):
+            pass
+    names = {line.partition("=")[0] for line in (tmp_path / "env").read_text().splitlines()}
+    assert {"MINE", "PATH"} <= names
+    assert "CANARY" not in names
+    assert "TOKEN" not in names
+
+
+async def test_only_files_of_the_project_define_servers() -> None:
+    home = ServerHome(root=Path.cwd(), environ={})
+    servers = McpServers([McpConfig(id="mine", command="sleep 1")], home)
+    with pytest.raises(ToolError, match="is not defined in the files of the project"):
+        await servers.connect(McpConfig(id="other", command="sh -c 'touch owned'"))
+    # A program that is named otherwise in a run than in the files is the one in the files.
+    assert servers._current(McpConfig(id="mine", command="touch owned")).command == "sleep 1"  # pyright: ignore[reportPrivateUsage]
+
+
+def test_the_versions_of_the_protocol_are_those_of_the_sdk() -> None:
+    from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
+
+    assert (*HANDSHAKE_PROTOCOL_VERSIONS, *MODERN_PROTOCOL_VERSIONS) == PROTOCOL_VERSIONS
