@@ -19,7 +19,7 @@ mcp_app = typer.Typer(help="List and check MCP servers.", no_args_is_help=True)
 @mcp_app.command("list")
 @on_project(output=True)
 def list_command(options: ProjectOptions) -> None:
-    """List the MCP servers of the project. Starts none."""
+    """List the MCP servers of the project."""
     from compozy.cli.context import open_tolerant
     from compozy.project.servers import defined_servers
 
@@ -42,7 +42,7 @@ def check_command(
         str | None, typer.Argument(metavar="ID", help="MCP server. Default: all.", show_default=False)
     ] = None,
 ) -> int:
-    """Connect to MCP servers and list their tools. Calls none."""
+    """Connect to MCP servers and list their tools."""
     import asyncio
 
     from compozy.app import servers_of

@@ -59,8 +59,8 @@ PARTS: dict[str, type[BaseModel]] = {
     "permissions of a tool": ToolPermissions,
     "mcps": McpConfig,
     "mcps of a workflow": McpResource,
-    "tools of an MCP server": McpTools,
-    "auth of an MCP server": ClientCredentials,
+    "tools of a server": McpTools,
+    "auth of a server": ClientCredentials,
 }
 """Heading -> the model of what tasks and workflows hold; a test compares them with all models."""
 
@@ -89,8 +89,8 @@ _PURPOSES = {
     "[permissions](/docs/agents/typescript-tools#permissions).",
     "mcps": "MCP servers of an agent or a task: IDs, or maps with these keys. Guide: [MCP servers](/docs/agents/mcp).",
     "mcps of a workflow": "A list of MCP servers for all agents of this workflow, with the keys of `mcps/*.yaml`.",
-    "tools of an MCP server": "Which tools of a server are offered, and what is known about them.",
-    "auth of an MCP server": "How Compozy gets a token for a server.",
+    "tools of a server": "Which tools of a server are offered, and what is known about them.",
+    "auth of a server": "How Compozy gets a token for a server.",
 }
 
 

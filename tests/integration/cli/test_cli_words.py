@@ -55,6 +55,7 @@ Commands:
   version     Print the version.
   workflow    Run workflows and inspect their executions.
   knowledge   Ingest and query documents.
+  mcp         List and check MCP servers.
   migrate     Update or roll back the database schema.
   db          Move, back up, check and prune the database.
   config      Validate project files and show settings.
@@ -246,7 +247,7 @@ Error: Invalid value for 'shell': 'powershell' is not one of 'bash', 'zsh', 'fis
         (
             ("schema", "workfolw"),
             snapshot("""\
-Error: Invalid value for 'kind': 'workfolw' is not one of 'project', 'workflow', 'agent', 'task', 'schema', 'tool', 'export', 'bench'.
+Error: Invalid value for 'kind': 'workfolw' is not one of 'project', 'workflow', 'agent', 'task', 'schema', 'tool', 'mcp', 'export', 'bench'.
   see `compozy schema --help`
 """),
         ),

@@ -105,7 +105,7 @@ class McpConfig(Section):
     prefix: str | None = Field(
         default=None,
         pattern=PREFIX_PATTERN,
-        description="What the names of its tools begin with; default is the ID and `__`.",
+        description="Beginning of the names of its tools; default is the ID and `__`.",
     )
     tools: McpTools = Field(default=McpTools(), description="Which of its tools are offered.")
     approve: Approval | ApprovalRule | None = Field(
