@@ -27,7 +27,13 @@ _MAX_ERROR = 4000
 _GRACE_S = 0.5
 # How engines of JavaScript end when they run out of memory.
 _OUT_OF_MEMORY = (-signal.SIGTRAP, -signal.SIGABRT, -signal.SIGILL)
-_WATCHDOG = ("/bin/sh", "-c", 'read _; kill -9 "-$1"', "sh")
+# The end of its input is the end of this process. What left the group still has the mark in its environment.
+_WATCH = """read _; kill -9 "-$1"
+for process in /proc/[0-9]*; do
+    if grep -qs "$2" "$process/environ"; then kill -9 "${process#/proc/}"; fi
+done
+"""
+_WATCHDOG = ("/bin/sh", "-c", _WATCH, "sh")
 _MAX_SWEEPS, _SWEEP_S = 100, 0.02
 MARK = "COMPOZY_TOOL_PROCESS"
 """Variable that marks all processes of one call."""
@@ -282,7 +288,7 @@ async def reading(descriptor: int) -> AsyncGenerator[asyncio.StreamReader, None]
 
 @asynccontextmanager
 async def watched(group: int, mark: str) -> AsyncGenerator[None, None]:
-    """Let a shell kill a group of processes if this process ends within the block, however it ends."""
+    """Let a shell kill a group of processes, and those with its mark, if this process ends within the block."""
     read_end, write_end = os.pipe()
     watchdog: asyncio.subprocess.Process | None = None
     try:
@@ -292,11 +298,12 @@ async def watched(group: int, mark: str) -> AsyncGenerator[None, None]:
                 watchdog = await asyncio.create_subprocess_exec(
                     *_WATCHDOG,
                     str(group),
+                    f"{MARK}={mark}",
                     stdin=read_end,
                     stdout=asyncio.subprocess.DEVNULL,
                     stderr=asyncio.subprocess.DEVNULL,
                     start_new_session=True,
-                    env={MARK: mark},
+                    env={"PATH": "/usr/bin:/bin"},
                 )
         finally:
             os.close(read_end)

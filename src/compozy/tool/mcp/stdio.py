@@ -23,8 +23,7 @@ from mcp_types import ErrorData, JSONRPCError, jsonrpc_message_adapter
 
 from compozy.ids import new_process_mark
 from compozy.tool.mcp.limits import MAX_MESSAGE, TOO_LARGE
-from compozy.tool.process import MARK, end_processes, reading
-from compozy.tool.watchdog import watched
+from compozy.tool.process import MARK, end_processes, reading, watched
 
 if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
@@ -100,7 +99,7 @@ async def run_server(
             asyncio.create_task(_log_lines(lines, start, process)),
         ]
         try:
-            async with watched(child.pid, f"{MARK}={mark}"):
+            async with watched(child.pid, mark):
                 yield received, sent
         finally:
             await asyncio.shield(_note_end(child, output, process))
