@@ -79,7 +79,7 @@ def _check_transport(node: MappingNode, name: str, *, is_process: bool) -> Itera
             yield Diagnostic(location=key_place_at(node, (key,)), message=message, hint="remove it", code="tool")
     proto = text_at(node, "proto")
     if proto and proto not in PROTOCOL_VERSIONS:
-        message = f"proto: there is no version {proto!r} of the protocol"
+        message = f"proto: unknown version {proto!r} of the protocol"
         hint = f"leave it out, or write one of {', '.join(PROTOCOL_VERSIONS)}"
         yield _fault(node, ("proto",), message, hint)
 

@@ -18,7 +18,7 @@ class ResourceKind:
         name: value of `resource` in a file.
         plural: key of the list in compozy.yaml; files are found in the folder of this name.
         in_workflows: whether a workflow can have a list of its own, which comes first.
-        title: what messages call it; default is the name.
+        title: name in messages; default is `name`.
     """
 
     name: str
@@ -28,7 +28,7 @@ class ResourceKind:
 
     @property
     def words(self) -> str:
-        """What messages call it."""
+        """The name in messages."""
         return self.title or self.name
 
 

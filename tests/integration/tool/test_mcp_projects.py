@@ -152,7 +152,7 @@ def test_a_package_that_is_missing_is_named(cli: RunCli, tmp_path: Path, monkeyp
         ({"url": "ftp://b.example"}, "url: 'ftp://b.example' is not a URL of the web"),
         ({"url": "https://me:secret@b.example"}, "url: the URL holds a user or a password"),
         ({"url": "https://b.example", "headers": {"Host": "c"}}, "the header Host cannot be set"),
-        ({"command": "a", "proto": "2025-01-01"}, "there is no version '2025-01-01' of the protocol"),
+        ({"command": "a", "proto": "2025-01-01"}, "unknown version '2025-01-01' of the protocol"),
         ({"command": "a", "prefix": "cp__"}, "prefix: the names of its tools would begin with 'cp__'"),
         ({"command": "a", "env": {"LD_PRELOAD": "x.so"}}, "env: LD_PRELOAD makes programs load code"),
         ({"command": "a", "approve": {"when": "input.a >"}}, "expected a value, got the end"),
@@ -175,7 +175,7 @@ def test_errors_are_reported_with_their_place(
 @pytest.mark.parametrize(
     ("task", "message"),
     [
-        ({"mcps": ["row"]}, "there is no MCP server 'row' (did you mean 'raw'?)"),
+        ({"mcps": ["row"]}, "unknown MCP server 'row' (did you mean 'raw'?)"),
         ({"mcps": ["raw", "raw"]}, "the MCP server 'raw' is listed twice"),
         ({"mcps": ["raw"], "tool_choice": "row__echo"}, "tool_choice: 'row__echo' is not one of the tools"),
         ({"mcps": ["raw"], "max_tool_calls": {"row__echo": 1}}, "'row__echo' is not one of the tools"),
