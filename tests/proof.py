@@ -21,6 +21,7 @@ TESTS: Mapping[str, Sequence[str]] = {
         "tests/integration/durable/test_kills.py::test_a_run_that_is_killed_at_any_commit_goes_on",
         "tests/integration/durable/test_kills.py::test_a_conversation_with_tools_that_is_killed_at_any_commit_goes_on",
         "tests/integration/knowledge/test_ingest_kills.py",
+        "tests/integration/tool/test_mcp_kills.py",
         # Collections, composites and waits stay in `make test`.
         *(
             f"tests/integration/task/test_restart.py::test_a_run_that_is_cut_anywhere_comes_to_the_same[{name}]"

@@ -39,7 +39,7 @@ def validate_command(
     """
     from compozy.app import knowledge_of
     from compozy.cli.context import open_project
-    from compozy.project.advice import repeat_warnings, runtime_warnings, warnings_of
+    from compozy.project.advice import repeat_warnings, runtime_warnings, server_warnings, warnings_of
 
     try:
         project = open_project(options)
@@ -51,6 +51,7 @@ def validate_command(
     warnings = [
         *warnings_of(knowledge_of(project)),
         *repeat_warnings(project.workflows.values()),
+        *server_warnings(project),
         *runtime_warnings(project),
     ]
     if output is ValidateFormat.json:

@@ -16,11 +16,13 @@ from compozy.knowledge.store.registry import STORES
 from compozy.model.config import ProviderConfig
 from compozy.model.registry import PROVIDERS
 from compozy.project.loaded import LoadedProject, LoadedWorkflow
+from compozy.project.servers import defined_servers
 from compozy.task.kinds.basic import BasicTask
 from compozy.task.options import TaskBase
 from compozy.task.walk import walk_tasks
 from compozy.tool.config import ToolConfig, ToolUse
 from compozy.tool.kinds import typescript
+from compozy.tool.mcp.config import McpConfig
 from compozy.tool.registry import effect_of, kind_of
 
 
@@ -34,7 +36,9 @@ def repeat_warnings(workflows: Iterable[LoadedWorkflow]) -> Iterator[str]:
     for workflow in workflows:
         for step in walk_tasks(workflow.config.tasks):
             key = _repeats(step.task)
-            once = [tool.id for tool in _rules_of(step.task).tools if effect_of(tool) == "once"]
+            rules = _rules_of(step.task)
+            once = [tool.id for tool in rules.tools if effect_of(tool) == "once"]
+            once += [f"tools of MCP server {server.id}" for server in rules.servers if _may_be_once(server)]
             if key and once:
                 yield (
                     f"{workflow.locate((*step.place, *key))}: if task {step.task.id!r} fails, it starts again with new "
@@ -71,6 +75,20 @@ def _tools_of(workflow: LoadedWorkflow) -> Iterator[ToolConfig]:
 
 def _rules_of(task: TaskBase) -> ToolRules:
     return ToolRules.of(*(use for use in (task, getattr(task, "agent", None)) if _uses_tools(use)))
+
+
+def server_warnings(project: LoadedProject) -> Iterator[str]:
+    """Yield warnings about the MCP servers of a project: a missing package, and transports that are out of use."""
+    servers = defined_servers(project)
+    if servers and (missing := _missing(("mcp",))):
+        yield f"MCP servers need {missing}, which is not installed; {extra_hint('mcp')}"
+    for server in servers:
+        if server.config.transport == "sse":
+            yield f"{server.location}: the transport `sse` is deprecated; use `streamable-http` if the server has it"
+
+
+def _may_be_once(server: McpConfig) -> bool:
+    return server.tools.effect.get("*", "once") == "once"
 
 
 def _repeats(task: TaskBase) -> NodePath:

@@ -187,6 +187,15 @@ def test_errors_of_tasks(cli: RunCli, tmp_path: Path, task: dict[str, Any], mess
     assert (done.status, message in done.err) == (5, True), done.err
 
 
+def test_warnings_of_validation(cli: RunCli, tmp_path: Path) -> None:
+    old = {"id": "old", "url": "http://localhost:9/sse", "transport": "sse"}
+    write(tmp_path, [], {**ASK, "mcps": ["raw"], "retries": 2}, mcps=[server(tmp_path), old])
+    done = cli("config", "validate")
+    assert done.status == 0
+    assert "may call tools of MCP server raw again" in done.err
+    assert "the transport `sse` is deprecated" in done.err
+
+
 def test_tools_of_servers_can_be_limited_and_chosen(cli: RunCli, tmp_path: Path) -> None:
     limits = {"mcps": ["raw"], "tool_choice": "raw__echo", "max_tool_calls": {"raw__echo": 1}}
     write(tmp_path, [], {**ASK, **limits}, mcps=[server(tmp_path)])

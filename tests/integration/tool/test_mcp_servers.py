@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
+import threading
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack, asynccontextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -213,6 +216,66 @@ async def test_annotations_count_only_if_they_are_trusted(tmp_path: Path, *, is_
             effects = {name: spec.effect for name, spec in used.specs.items()}
     said = {"pay": "read", "put": "retry"} if is_trusted else {"pay": "once", "put": "once"}
     assert effects == {**said, "known": "once"}
+
+
+class TokenHandler(BaseHTTPRequestHandler):
+    """Gives tokens with numbers, and answers MCP requests with 401 unless they have the last one."""
+
+    given: ClassVar[list[str]] = []
+    asked: ClassVar[list[str]] = []
+    mcp: ClassVar[RawServer]
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its signature
+        """Log nothing."""
+
+    def do_POST(self) -> None:
+        """Answer."""
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path == "/token":
+            self.asked.append(f"{self.headers['Authorization']} {body.decode()}")
+            self.given.append(f"token-{len(self.given)}")
+            self.send(200, {"access_token": self.given[-1], "expires_in": 3600})
+        elif self.headers["Authorization"] != f"Bearer {self.given[-1]}":
+            self.send(401, {"error": "invalid_token"})
+        else:
+            self.send(200, self.mcp.answer(json.loads(body)) or {})
+
+    def send(self, status: int, document: dict[str, Any]) -> None:
+        """Send JSON."""
+        data = json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+
+async def test_a_token_is_requested_and_renewed(tmp_path: Path) -> None:
+    TokenHandler.given, TokenHandler.asked = [], []
+    TokenHandler.mcp = RawServer(era="modern", ledger=tmp_path / "ledger")
+    listener = ThreadingHTTPServer(("127.0.0.1", 0), TokenHandler)
+    thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    url = f"http://localhost:{listener.server_address[1]}"
+    auth = {"token_url": f"{url}/token", "client_id": "me", "client_secret": "${SECRET}", "scope": "orders"}
+    try:
+        async with using({"url": url, "auth": auth}, {"SECRET": "s3cret"}) as used:
+            assert (await used.call("echo", text="one")).content == "one"
+            assert TokenHandler.asked == ["Basic bWU6czNjcmV0 grant_type=client_credentials&scope=orders"]
+            # The token is withdrawn.
+            TokenHandler.given.append("another")
+            assert (await used.call("echo", text="two")).content == "two"
+            assert len(TokenHandler.asked) == 2
+        with pytest.raises(ToolError, match="answered 401"):
+            async with using({"url": url}):
+                pass
+        with pytest.raises(ToolError, match="gave no token: it answered 401"):
+            async with using({"url": url, "auth": {**auth, "token_url": f"{url}/other"}}, {"SECRET": "x"}):
+                pass
+    finally:
+        listener.shutdown()
+        listener.server_close()
+        thread.join()
 
 
 async def test_a_server_gets_only_the_variables_that_it_names(tmp_path: Path) -> None:

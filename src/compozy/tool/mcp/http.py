@@ -15,18 +15,23 @@ import httpx2
 from compozy.outbound.rules import OutboundError, OutboundPolicy, show_url
 from compozy.outbound.send import Resolve, Target, certificates, judge, resolve_host
 from compozy.tool.mcp.limits import LOST, MAX_MESSAGE, NOT_SENT, REFUSED, TOO_LARGE
+from compozy.tool.mcp.oauth import TokenSource
 
 _CONNECT_S = 10.0
 _WRITE_S = 60.0
+_UNAUTHORIZED = 401
+_STATUS = "compozy_status"
+_HEAD = 1000
+# Answers that are not of MCP: whether the server can have executed the request.
+_REFUSALS = {401: REFUSED, 403: REFUSED, 429: NOT_SENT, 500: LOST, 502: LOST, 503: NOT_SENT, 504: LOST}
 _PLAIN = frozenset({"", "identity"})
 
 
-def new_client(policy: OutboundPolicy, headers: dict[str, str], auth: httpx2.Auth | None) -> httpx2.AsyncClient:
+def new_client(policy: OutboundPolicy, headers: dict[str, str], tokens: TokenSource | None) -> httpx2.AsyncClient:
     """Return a client for the requests of one server. Calls have their own time limits."""
     return httpx2.AsyncClient(
-        transport=GuardedTransport(policy),
+        transport=GuardedTransport(policy, tokens),
         headers={"User-Agent": "compozy", **headers, "Accept-Encoding": "identity"},
-        auth=auth,
         timeout=httpx2.Timeout(None, connect=_CONNECT_S, write=_WRITE_S),
         follow_redirects=False,
         trust_env=False,
@@ -34,17 +39,15 @@ def new_client(policy: OutboundPolicy, headers: dict[str, str], auth: httpx2.Aut
 
 
 class GuardedTransport(httpx2.AsyncBaseTransport):
-    """Sends requests to addresses that the rules accept, and turns failures into answers with a JSON-RPC error.
+    """Sends requests to addresses that the rules accept, and turns failures into answers with a JSON-RPC error."""
 
-    Attributes:
-        last_error: why the last request failed, "" if none did.
-    """
-
-    def __init__(self, policy: OutboundPolicy, *, resolve: Resolve = resolve_host) -> None:
+    def __init__(
+        self, policy: OutboundPolicy, tokens: TokenSource | None = None, *, resolve: Resolve = resolve_host
+    ) -> None:
         self._policy = policy
+        self._tokens = tokens
         self._resolve = resolve
         self._inner = httpx2.AsyncHTTPTransport(verify=certificates(), trust_env=False)
-        self.last_error = ""
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request and return its answer, or the error in place of it."""
@@ -52,7 +55,20 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
             target = await judge(str(request.url), self._policy, self._resolve)
         except OutboundError as error:
             return self._failed(REFUSED, error.message)
+        try:
+            token = await self._tokens.token() if self._tokens is not None else ""
+            answer = await self._send(request, target, token)
+            if answer.extensions.get(_STATUS) == _UNAUTHORIZED and self._tokens is not None:
+                # It may have been withdrawn before its time.
+                answer = await self._send(request, target, await self._tokens.token(refused=token))
+        except OutboundError as error:
+            return self._failed(REFUSED, error.message)
+        return answer
+
+    async def _send(self, request: httpx2.Request, target: Target, token: str) -> httpx2.Response:
         where = show_url(str(request.url))
+        if token:
+            request.headers["Authorization"] = f"Bearer {token}"
         try:
             response = await self._first_answer(request, target)
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
@@ -76,6 +92,10 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
             return self._failed(LOST, f"the connection to {where} was lost: {words}")
         if body is None:
             return self._failed(TOO_LARGE, f"the answer is larger than {MAX_MESSAGE // 2**20} MiB")
+        if response.status_code in _REFUSALS and b'"jsonrpc"' not in body[:_HEAD]:
+            reason = response.reason_phrase
+            words = f"{where} answered {response.status_code} {reason}"
+            return self._failed(_REFUSALS[response.status_code], words, response.status_code)
         return _replaced(response, httpx2.ByteStream(body))
 
     async def _first_answer(self, request: httpx2.Request, target: Target) -> httpx2.Response:
@@ -87,10 +107,15 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
                 continue
         return await self._inner.handle_async_request(_pinned(request, str(target.addresses[-1]), target))
 
-    def _failed(self, code: int, message: str) -> httpx2.Response:
-        self.last_error = message
+    @staticmethod
+    def _failed(code: int, message: str, status: int = 0) -> httpx2.Response:
         body = {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": message}}
-        return httpx2.Response(502, headers={"content-type": "application/json"}, content=json.dumps(body).encode())
+        return httpx2.Response(
+            502,
+            headers={"content-type": "application/json"},
+            content=json.dumps(body).encode(),
+            extensions={_STATUS: status},
+        )
 
     async def aclose(self) -> None:
         """Close its connections."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -20,6 +20,7 @@ from compozy.tool.mcp.config import McpConfig
 from compozy.tool.mcp.connection import Connection, mode_of
 from compozy.tool.mcp.http import new_client
 from compozy.tool.mcp.limits import MAX_MESSAGE
+from compozy.tool.mcp.oauth import Credentials, TokenSource
 from compozy.tool.mcp.servers import ServerHome
 from compozy.tool.mcp.session import Endpoint
 from compozy.tool.mcp.stdio import ServerCommand, ServerProcess, run_server
@@ -43,7 +44,8 @@ def open_server(config: McpConfig, home: ServerHome) -> Connection:
         opened = partial(run_server, _command_of(config, home), process)
     else:
         url, headers = _address_of(config, home)
-        opened = partial(_http, config, url, headers, _policy(url, home))
+        client = partial(new_client, _policy(url, home), headers, _tokens_of(config, home))
+        opened = partial(_http, config, url, client)
     endpoint = Endpoint(
         server=config.id,
         open=opened,
@@ -88,29 +90,41 @@ def _policy(url: str, home: ServerHome) -> OutboundPolicy:
     return OutboundPolicy(max_bytes=MAX_MESSAGE, private_hosts=home.private_hosts | named)
 
 
+def _tokens_of(config: McpConfig, home: ServerHome) -> TokenSource | None:
+    if config.auth is None:
+        return None
+    fill = partial(fill_variables, environ=home.environ, who=_who(config), server=config.id)
+    credentials = Credentials(
+        token_url=fill(config.auth.token_url),
+        client_id=fill(config.auth.client_id),
+        client_secret=fill(config.auth.client_secret),
+        scope=config.auth.scope,
+    )
+    return TokenSource(credentials, _policy(credentials.token_url, home))
+
+
 @asynccontextmanager
 async def _http(
-    config: McpConfig, url: str, headers: Mapping[str, str], policy: OutboundPolicy
+    config: McpConfig, url: str, client: Callable[[], httpx2.AsyncClient]
 ) -> AsyncGenerator[tuple[Any, Any], None]:
     if config.kind == "sse":
-        async with sse_client(url, httpx_client_factory=partial(_sse_client, policy, headers)) as streams:
+        async with sse_client(url, httpx_client_factory=partial(_sse_client, client)) as streams:
             yield streams
         return
     async with (
-        new_client(policy, dict(headers), None) as client,
-        streamable_http_client(url, http_client=client, max_sse_event_size=MAX_MESSAGE) as streams,
+        client() as opened,
+        streamable_http_client(url, http_client=opened, max_sse_event_size=MAX_MESSAGE) as streams,
     ):
         yield streams
 
 
 def _sse_client(
-    policy: OutboundPolicy,
-    own: Mapping[str, str],
-    headers: dict[str, str] | None = None,
+    client: Callable[[], httpx2.AsyncClient],
+    headers: dict[str, str] | None = None,  # noqa: ARG001 - its signature
     timeout: httpx2.Timeout | None = None,  # noqa: ARG001 - its signature
-    auth: httpx2.Auth | None = None,
+    auth: httpx2.Auth | None = None,  # noqa: ARG001 - its signature
 ) -> httpx2.AsyncClient:
-    return new_client(policy, {**(headers or {}), **own}, auth)
+    return client()
 
 
 def _who(config: McpConfig) -> str:
