@@ -2,27 +2,48 @@ import { defineConfig, defineDocs } from 'fumadocs-mdx/config';
 import { CODE_THEMES, consoleLines, parseFenceWords } from './lib/code.mjs';
 import { remarkRepositoryLinks } from './lib/remark-repository-links.mjs';
 
-// The one list of all pages, in the order in which they are read. A section holds the pages of one folder of content/docs.
+// The one list of all pages, in the order in which they are read. A section holds the pages of one folder of content/docs, and `group` is
+// the heading of the sidebar above it and the sections that follow.
 // scripts/navigation.mjs makes the meta.json files of it. A page in no section, or one that is not there, fails the build and
 // tests/docs/test_navigation.py.
 const navigation = [
   {
+    group: 'Get started',
     title: 'Getting started',
     pages: ['getting-started/installation', 'getting-started/quickstart'],
   },
   {
+    group: 'Guides',
     title: 'Guides',
     pages: [
       'guides/structured-output',
       'guides/branches-and-loops',
       'guides/human-approval',
-      'guides/http-and-python',
+      'guides/documents',
       'guides/ci-tests',
+      'guides/http-and-python',
       'guides/schedule',
       'guides/docker',
+      'guides/systemd',
+      'guides/move-to-postgresql',
+      'guides/back-up',
+      'guides/monitor',
     ],
   },
   {
+    title: 'Deployment',
+    pages: ['deployment/production', 'deployment/scaling', 'deployment/edge'],
+  },
+  {
+    title: 'Troubleshooting',
+    pages: ['troubleshooting/overview', 'troubleshooting/database', 'troubleshooting/workflows'],
+  },
+  {
+    title: 'Examples',
+    pages: ['examples/overview'],
+  },
+  {
+    group: 'Concepts',
     title: 'Concepts',
     pages: ['concepts/overview', 'concepts/architecture', 'concepts/durability'],
   },
@@ -67,10 +88,7 @@ const navigation = [
     pages: ['database/overview', 'database/postgresql', 'database/sqlite', 'database/move-and-backup'],
   },
   {
-    title: 'Configuration',
-    pages: ['configuration/project-file', 'configuration/database'],
-  },
-  {
+    group: 'Reference',
     title: 'CLI',
     pages: [
       'cli/workflow',
@@ -84,32 +102,25 @@ const navigation = [
     ],
   },
   {
+    title: 'Configuration',
+    pages: ['configuration/project-file', 'configuration/database'],
+  },
+  {
     title: 'HTTP API',
     pages: ['api/overview'],
-  },
-  {
-    title: 'Deployment',
-    pages: ['deployment/production', 'deployment/scaling', 'deployment/edge'],
-  },
-  {
-    title: 'Security',
-    pages: ['security/overview'],
-  },
-  {
-    title: 'Troubleshooting',
-    pages: ['troubleshooting/overview', 'troubleshooting/database', 'troubleshooting/workflows'],
   },
   {
     title: 'Reference',
     pages: ['reference/cli', 'reference/configuration', 'reference/workflow', 'reference/errors'],
   },
   {
-    title: 'Examples',
-    pages: ['examples/overview'],
+    group: 'Project',
+    title: 'Project',
+    pages: ['project/limitations', 'project/comparison'],
   },
   {
-    title: 'Project',
-    pages: ['project/limitations'],
+    title: 'Security',
+    pages: ['security/overview'],
   },
   {
     title: 'Contributing',

@@ -18,11 +18,17 @@ import type { ComponentProps } from 'react';
 import { rankResults } from '@/lib/rank';
 import { withoutDashes } from '@/lib/words';
 
-const found = oramaStaticClient({ from: '/search.json', search: { limit: 300, groupBy: { properties: ['page_id'], maxResult: 4 } } });
-const client = { ...found, search: (query: string) => searchWords(withoutDashes(query)) };
+const FEW_PAGES = 3;
+const options = { limit: 300, groupBy: { properties: ['page_id'], maxResult: 4 } };
+const exact = oramaStaticClient({ from: '/search.json', search: options });
+// One letter may be missing, added or wrong. Only for words that few pages have, since `cron` is one letter from other words.
+const tolerant = oramaStaticClient({ from: '/search.json', search: { ...options, limit: 3000, tolerance: 1 } });
+const client = { ...exact, search: (query: string) => searchWords(withoutDashes(query)) };
 
 async function searchWords(query: string) {
-  return rankResults(await found.search(query), query);
+  const found = await exact.search(query);
+  const pages = found.filter(({ type }) => type === 'page').length;
+  return rankResults(pages >= FEW_PAGES ? found : await tolerant.search(query), query);
 }
 
 /** The search: the browser fetches the index once and searches in it. */

@@ -29,11 +29,12 @@ export function findFaults(sections, pages) {
   return faults;
 }
 
-/** Return path and contents of each meta.json: the folders in the order of the sections, and the pages in each. */
+/** Return path and contents of each meta.json: groups and folders in the order of the sections, and the pages in each folder. */
 export function makeMeta(sections) {
   const shown = sections.filter(({ pages }) => pages.length > 0);
   const files = new Map();
-  files.set('meta.json', { pages: shown.map(({ pages }) => path.dirname(pages[0])) });
+  const entries = shown.flatMap(({ group, pages }) => [...(group ? [`---${group}---`] : []), path.dirname(pages[0])]);
+  files.set('meta.json', { pages: entries });
   for (const { title, pages } of shown) {
     files.set(`${path.dirname(pages[0])}/meta.json`, { title, pages: pages.map((name) => path.basename(name)) });
   }

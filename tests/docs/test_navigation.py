@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import PurePosixPath
+from typing import Any
 
 from tests.docs.pages import DOCS, ROOT
 
@@ -31,12 +32,24 @@ def test_sections_have_names_of_their_own() -> None:
     assert len(titles) == len(set(titles)) > 10
 
 
+def test_the_sidebar_has_five_groups() -> None:
+    assert [section["group"] for section in read_list() if "group" in section] == [
+        *("Get started", "Guides", "Concepts", "Reference", "Project"),
+    ]
+    assert "group" in read_list()[0]
+
+
 def read_sections() -> list[tuple[str, list[str]]]:
+    """Return title and pages of each section."""
+    return [(section["title"], section["pages"]) for section in read_list()]
+
+
+def read_list() -> list[dict[str, Any]]:
     """Read the list without Node: it is JSON but for its quotes, its last commas and comments."""
     text = CONFIG.read_text(encoding="utf-8")
     found = re.search(r"^const navigation = (\[\n.*?^\]);", text, re.MULTILINE | re.DOTALL)
     assert found, "there is no `const navigation = [...]`"
     plain = re.sub(r"^ *//.*$", "", found[1], flags=re.MULTILINE)
-    plain = re.sub(r"\b(title|pages):", r'"\1":', plain.replace("'", '"'))
+    plain = re.sub(r"\b(group|title|pages):", r'"\1":', plain.replace("'", '"'))
     plain = re.sub(r",(\s*[\]}])", r"\1", plain)
-    return [(section["title"], section["pages"]) for section in json.loads(plain)]
+    return json.loads(plain)

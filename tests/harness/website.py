@@ -158,7 +158,7 @@ def _lack(what: str) -> str:
 
 def _digest() -> str:
     digest = hashlib.sha256()
-    for path in [ROOT / "README.md", *sorted(DOCS.rglob("*"))]:
+    for path in [ROOT / "README.md", ROOT / "src/compozy/__init__.py", *sorted(DOCS.rglob("*"))]:
         inside = path.relative_to(ROOT)
         if not _MADE.intersection(inside.parts) and path.is_file() and path.name not in {"meta.json", "next-env.d.ts"}:
             digest.update(f"{inside}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())

@@ -9,6 +9,59 @@ from tests.harness.website import DOCS, PLACES
 
 AXE = DOCS / "node_modules/axe-core/axe.min.js"
 PHONE = 390
+# Everyday words, some of them misspelled -> the page that answers them.
+WORDS = {
+    "api key": "agents/providers",
+    "approval": "guides/human-approval",
+    "backup": "guides/back-up",
+    "chat": "guides/documents",
+    "cost": "guides/monitor",
+    "crash": "concepts/durability",
+    "cron": "guides/schedule",
+    "curl": "guides/http-and-python",
+    "docker": "guides/docker",
+    "error": "troubleshooting/overview",
+    "github actions": "guides/ci-tests",
+    "if else": "guides/branches-and-loops",
+    "install": "getting-started/installation",
+    "json": "guides/structured-output",
+    "kubernetes": "guides/docker",
+    "loop": "guides/branches-and-loops",
+    "n8n": "project/comparison",
+    "openai": "agents/providers",
+    "paralel": "workflows/parallel",
+    "pdf": "knowledge-bases/overview",
+    "pgvector": "knowledge-bases/vector-databases",
+    "pip": "getting-started/installation",
+    "postgress": "database/postgresql",
+    "prometheus": "guides/monitor",
+    "restore": "guides/back-up",
+    "retry": "workflows/tasks",
+    "roadmap": "project/limitations",
+    "schedule": "guides/schedule",
+    "systemd": "guides/systemd",
+    "timeout": "workflows/tasks",
+    "tool": "agents/tools",
+    "webhook": "project/limitations",
+}
+# Everyday questions -> the link on the page of all pages, and words of the page that answer it.
+QUESTIONS = {
+    "install with pip": ("Installation", "pip install"),
+    "a first workflow": ("Quickstart", "compozy workflow run"),
+    "my OpenAI key": ("Model providers", "OPENAI_API_KEY"),
+    "pass input": ("compozy workflow", "--input"),
+    "loop over a list": ("Branches and loops", "collection"),
+    "if and else with a default": ("Branches and loops", "default"),
+    "JSON from a model": ("Get JSON from a model", "schema"),
+    "retries and timeouts": ("Tasks", "retry"),
+    "schedule a workflow": ("Schedule a workflow", "cron"),
+    "give an agent a tool": ("Tools", "Python functions"),
+    "ask a person": ("Human approval", "approve"),
+    "why did it fail": ("Where to begin", "compozy workflow get"),
+    "Docker": ("Deploy with Docker", "docker run"),
+    "backup": ("Back up and restore", "compozy db backup"),
+    "tests in CI": ("Test workflows in CI", "scripted"),
+}
 # What depends on light and dark.
 COLOURS = ["color-contrast", "link-in-text-block"]
 
@@ -44,6 +97,24 @@ def test_the_search_finds_the_pages_of_the_database(page: Page) -> None:
 @pytest.mark.parametrize("words", ["--db-path", "db-path", "db-driver", "wait-for-lock"])
 def test_the_search_finds_options_with_dashes_and_without(page: Page, words: str) -> None:
     assert search(page, words)
+
+
+def test_the_search_answers_everyday_words(page: Page) -> None:
+    open_search(page)
+    found = {words: [link.split("#")[0].strip("/") for link in type_words(page, words)] for words in WORDS}
+    first = {words: links[0].removeprefix("docs/") if links else "" for words, links in found.items()}
+    assert first == WORDS
+
+
+@pytest.mark.parametrize(("question", "answer"), QUESTIONS.items(), ids=QUESTIONS)
+def test_a_question_is_answered_after_two_clicks(page: Page, question: str, answer: tuple[str, str]) -> None:
+    title, words = answer
+    page.goto("/")
+    page.get_by_role("link", name="Documentation", exact=True).last.click()
+    page.wait_for_url("**/docs/")
+    page.locator("#nd-page a").filter(has=page.get_by_text(title, exact=True)).first.click()
+    expect(page.get_by_role("heading", name=title, exact=True, level=1)).to_be_visible()
+    assert words in page.locator("#nd-page").inner_text(), question
 
 
 def test_a_search_without_result_says_so(page: Page) -> None:
@@ -117,10 +188,22 @@ SMALLEST = """selector => Math.min(...[...document.querySelectorAll(selector)].f
 
 def search(page: Page, words: str) -> list[str]:
     """Search, and return where the results lead, the best first."""
+    open_search(page)
+    return type_words(page, words)
+
+
+def open_search(page: Page) -> None:
+    """Open the dialog of the search."""
     page.goto("/docs/")
     page.get_by_role("button", name="Search").first.click()
-    page.get_by_placeholder("Search").fill(words)
+
+
+def type_words(page: Page, words: str) -> list[str]:
+    """Type into the open dialog, and return where the results lead, the best first."""
     dialog = page.get_by_role("dialog")
+    page.get_by_placeholder("Search").fill("")
+    expect(dialog.locator("[data-url]")).to_have_count(0)
+    page.get_by_placeholder("Search").fill(words)
     expect(dialog.locator("[data-url]").or_(dialog.get_by_text("No results found")).first).to_be_visible()
     return dialog.locator("[data-url]").evaluate_all("found => found.map(each => each.dataset.url)")
 

@@ -3,6 +3,24 @@ import type { ReactNode } from 'react';
 import { Code } from '@/components/code';
 import { readFences } from '@/lib/readme';
 
+const FACTS = [
+  ['For', 'developers who keep AI workflows as files in a repository and run them on their own machines'],
+  ['Not', 'a visual editor, a library of connectors, a data pipeline scheduler or a hosted service'],
+  ['Status', 'alpha; releases before 1.0 may change YAML keys'],
+];
+
+// Read in the documentation of each tool on 2026-11-28; the page names the sources.
+const TOOLS = [
+  ['Compozy', 'YAML files', 'SQLite or PostgreSQL', 'Apache-2.0'],
+  ['n8n', 'visual editor', 'SQLite or PostgreSQL', 'Sustainable Use License'],
+  ['Dify', 'visual editor', 'PostgreSQL, Redis, vector database', 'Apache-2.0 with conditions'],
+  ['LangGraph Platform', 'Python, TypeScript', 'PostgreSQL and Redis', 'commercial'],
+  ['Temporal', 'code in seven languages', 'PostgreSQL, MySQL or Cassandra', 'MIT'],
+  ['Dagu', 'YAML files that run commands', 'local files', 'GPL-3.0'],
+  ['Kestra', 'YAML, visual editor', 'PostgreSQL, MySQL or H2', 'Apache-2.0'],
+  ['Prefect', 'Python', 'SQLite or PostgreSQL', 'Apache-2.0'],
+];
+
 const PARTS = [
   {
     title: 'Durable',
@@ -78,6 +96,46 @@ export default function Page() {
             <TextLink href="/docs/workflows/validation">validation</TextLink>.
           </p>
         </div>
+      </section>
+      <section className="border-t py-16">
+        <h2 className="text-2xl font-semibold tracking-tight">How it compares</h2>
+        <dl className="mt-6 grid gap-5 text-fd-muted-foreground md:grid-cols-3">
+          {FACTS.map(([name = '', text]) => (
+            <Key key={name} name={name}>
+              {text}
+            </Key>
+          ))}
+        </dl>
+        <div className="mt-8 overflow-x-auto" tabIndex={0} role="region" aria-label="Comparison with other tools">
+          <table className="w-full min-w-[40rem] text-left text-sm">
+            <thead>
+              <tr className="border-b">
+                {['Tool', 'Workflows', 'Storage when self-hosted', 'License'].map((head) => (
+                  <th key={head} scope="col" className="py-2 pr-4 font-medium">
+                    {head}
+                  </th>
+                ))}
+              </tr>
+            </thead>
+            <tbody>
+              {TOOLS.map(([tool, ...cells]) => (
+                <tr key={tool} className="border-b">
+                  <th scope="row" className="py-2 pr-4 font-medium">
+                    {tool}
+                  </th>
+                  {cells.map((cell) => (
+                    <td key={cell} className="py-2 pr-4 text-fd-muted-foreground">
+                      {cell}
+                    </td>
+                  ))}
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+        <p className="mt-4 text-sm text-fd-muted-foreground">
+          Read on 2026-11-28. Sources, and which tool fits which need: <TextLink href="/docs/project/comparison">comparison</TextLink>.
+        </p>
       </section>
       <section className="border-t pt-16">
         <h2 className="sr-only">Features</h2>

@@ -1,6 +1,7 @@
 import { DocsLayout } from 'fumadocs-ui/layouts/docs';
 import type { ReactNode } from 'react';
 import { baseOptions } from '@/lib/layout';
+import { readRelease } from '@/lib/release';
 import { source } from '@/lib/source';
 
 export default function Layout({ children }: { children: ReactNode }) {
@@ -12,7 +13,11 @@ export default function Layout({ children }: { children: ReactNode }) {
       >
         Skip to the text
       </a>
-      <DocsLayout tree={source.getPageTree()} {...baseOptions()}>
+      <DocsLayout
+        tree={source.getPageTree()}
+        sidebar={{ footer: <p className="px-2 pt-2 text-xs text-fd-muted-foreground">{readRelease()}</p> }}
+        {...baseOptions()}
+      >
         {children}
       </DocsLayout>
     </>
