@@ -15,20 +15,18 @@ import {
 } from 'fumadocs-ui/components/dialog/search';
 import type { SharedProps } from 'fumadocs-ui/contexts/search';
 import type { ComponentProps } from 'react';
-import { rankResults } from '@/lib/rank';
+import { hasAnswer, rankResults } from '@/lib/rank';
 import { withoutDashes } from '@/lib/words';
 
-const FEW_PAGES = 3;
 const options = { limit: 300, groupBy: { properties: ['page_id'], maxResult: 4 } };
 const exact = oramaStaticClient({ from: '/search.json', search: options });
-// One letter may be missing, added or wrong. Only for words that few pages have, since `cron` is one letter from other words.
+// One letter may be missing, added or wrong. Only for words that no title and no heading has, since `cron` is one letter from others.
 const tolerant = oramaStaticClient({ from: '/search.json', search: { ...options, limit: 3000, tolerance: 1 } });
 const client = { ...exact, search: (query: string) => searchWords(withoutDashes(query)) };
 
 async function searchWords(query: string) {
   const found = await exact.search(query);
-  const pages = found.filter(({ type }) => type === 'page').length;
-  return rankResults(pages >= FEW_PAGES ? found : await tolerant.search(query), query);
+  return rankResults(hasAnswer(found, query) ? found : await tolerant.search(query), query);
 }
 
 /** The search: the browser fetches the index once and searches in it. */

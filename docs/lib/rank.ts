@@ -38,15 +38,25 @@ const ANSWERS: Record<string, string[]> = {
 
 /** Order what was found by page: those first that have the words in their title, then in their address, their headings, their text. */
 export function rankResults(results: SortedResult[], query: string): SortedResult[] {
+  const wanted = query.trim().toLowerCase();
+  const scored = pagesOf(results).map((page) => ({ page, score: scoreOf(page, wanted) }));
+  scored.sort((one, other) => other.score - one.score);
+  return scored.slice(0, MAX_PAGES).flatMap(({ page }) => page);
+}
+
+/** Return whether a page has the words in its title, its address or a heading, or answers them. */
+export function hasAnswer(results: SortedResult[], query: string): boolean {
+  const wanted = query.trim().toLowerCase();
+  return pagesOf(results).some((page) => scoreOf(page, wanted) >= HEADING);
+}
+
+function pagesOf(results: SortedResult[]): SortedResult[][] {
   const pages: SortedResult[][] = [];
   for (const result of results) {
     if (result.type === 'page') pages.push([result]);
     else pages.at(-1)?.push(result);
   }
-  const wanted = query.trim().toLowerCase();
-  const scored = pages.map((page) => ({ page, score: scoreOf(page, wanted) }));
-  scored.sort((one, other) => other.score - one.score);
-  return scored.slice(0, MAX_PAGES).flatMap(({ page }) => page);
+  return pages;
 }
 
 function scoreOf([page, ...parts]: SortedResult[], wanted: string): number {
