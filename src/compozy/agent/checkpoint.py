@@ -123,6 +123,7 @@ class CheckpointedModel(Model):
                 resolved = self._resolve(attempt)
                 settings = attempt.settings(model_settings)
                 parameters = _fit_parameters(resolved, model_request_parameters)
+                _check_thinking(resolved, settings)
                 with at_position(position):
                     response = await model_request(
                         resolved.model, messages, model_settings=settings, model_request_parameters=parameters
@@ -167,6 +168,22 @@ def _fit_parameters(resolved: ResolvedModel, parameters: ModelRequestParameters)
         kind="output",
     )
     return replace(parameters, output_mode="tool", output_object=None, output_tools=[answer], allow_text_output=False)
+
+
+def _check_thinking(resolved: ResolvedModel, settings: ModelSettings | None) -> None:
+    """Refuse a request for reasoning that the model would not get: the package leaves it out.
+
+    Raises:
+        ModelError: names the model.
+    """
+    profile = cast("Mapping[str, Any]", resolved.model.profile)
+    can_think = profile.get("supports_thinking") or getattr(resolved.model, "sends_thinking", False)
+    if (settings or {}).get("thinking") and not can_think:
+        raise ModelError(
+            f"model {resolved.model_name!r} of provider {resolved.provider_id!r} does not reason before it answers",
+            hint="choose a model that does, or remove `thinking`",
+            details={"provider": resolved.provider_id, "model": resolved.model_name},
+        )
 
 
 def _to_json(resolved: ResolvedModel, response: ModelResponse) -> JsonValue:

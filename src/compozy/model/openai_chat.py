@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import cast
 
@@ -38,6 +39,8 @@ _SCHEMA_WORDS = ("schema", "response_format", "grammar", "structured output", "g
 # Parameters that OpenAI does not have and other servers do.
 _EXTRA_PARAMS = ("top_k", "repetition_penalty")
 _NEW_NAME = "max_completion_tokens"
+# Values of `thinking` that these servers call otherwise.
+_EFFORTS: Mapping[object, str] = {False: "none", True: "medium"}
 
 
 def build_model(spec: ModelSpec) -> BuiltModel:
@@ -69,6 +72,7 @@ def new_client(spec: ModelSpec) -> AsyncOpenAI:
 class CompatibleChatModel(OpenAIChatModel):
     """A model on a server that is not OpenAI's own: its dialect may be older, and its answers differ in details."""
 
+    sends_thinking = True
     # Whether the server wants `max_tokens` by its new name; most servers know only the old one.
     _takes_new_name = False
 
@@ -106,6 +110,8 @@ class CompatibleChatModel(OpenAIChatModel):
         """Return `settings` with the name of `max_tokens` that the server takes, and parameters that OpenAI lacks."""
         merged: dict[str, object] = {**(self.settings or {}), **(settings or {})}
         body = {name: merged[name] for name in _EXTRA_PARAMS if name in merged}
+        if "thinking" in merged:
+            body["reasoning_effort"] = _EFFORTS.get(merged["thinking"], merged["thinking"])
         limit = merged.get("max_tokens")
         # A limit of `omit` overrides the one of the provider.
         renamed = {"max_tokens": omit} if self._takes_new_name and limit is not None else {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pydantic import Field
 
@@ -36,6 +36,12 @@ class ModelParams(Section):
     repetition_penalty: float | None = Field(
         default=None, ge=0.1, le=2, description="Factor against repeated tokens; 1 is none."
     )
+    thinking: bool | Literal["off", "minimal", "low", "medium", "high"] | None = Field(
+        default=None, description="Reasoning before the answer: `off`, or how much of it; default is the model's."
+    )
+    cache: bool | Literal["5m", "30m", "1h", "12h"] | None = Field(
+        default=None, description="Prompt caching by the provider: `true`, or how long the prompt is kept."
+    )
 
 
 PARAMS = tuple(ModelParams.model_fields)
@@ -54,4 +60,6 @@ def to_settings(params: ModelParams | None) -> ModelSettings:
     settings: dict[str, Any] = {_NAMES.get(name, name): written[name] for name in PARAMS if name in written}
     if "stop_sequences" in settings:
         settings["stop_sequences"] = list(settings["stop_sequences"])
+    if settings.get("thinking") == "off":
+        settings["thinking"] = False
     return cast("ModelSettings", settings)

@@ -22,6 +22,8 @@ VALUES: dict[str, Any] = {
     "presence_penalty": 0.2,
     "repetition_penalty": 1.1,
 }
+# Sent in forms of their own.
+OTHERS = {"thinking", "cache"}
 OPENAI = {name: name for name in PARAMS}
 NAMES = {
     "openai": OPENAI,
@@ -65,7 +67,37 @@ async def test_accepted_parameters_are_sent(chat_server: ChatServer, kind: str, 
 
 def test_each_kind_names_its_parameters() -> None:
     assert all(kind.params <= frozenset(PARAMS) for kind in PROVIDERS.values())
-    assert set(VALUES) == set(PARAMS)
+    assert set(VALUES) | OTHERS == set(PARAMS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "model", "thinking", "sent"),
+    [
+        ("anthropic", "claude-haiku-4-5", "low", {"thinking": {"type": "enabled", "budget_tokens": 2048}}),
+        ("google", "gemini-2.5-flash", "off", {"thinkingConfig": {"thinking_budget": 0}}),
+        ("groq", "qwen/qwen3-32b", "off", {"reasoning_effort": "none"}),
+        ("ollama", "m", "high", {"reasoning_effort": "high"}),
+        ("openai", "m", "off", {"reasoning_effort": "none"}),
+        ("openai", "m", True, {"reasoning_effort": "medium"}),
+    ],
+)
+async def test_reasoning_is_asked_for_in_the_form_of_the_provider(
+    chat_server: ChatServer, kind: str, model: str, thinking: Any, sent: dict[str, Any]
+) -> None:
+    chat_server.replies = [error_reply(400, "enough")]
+    asker = Asker(chat_server.url, type=kind, model=model, api_key="k", max_attempts=1)
+    with pytest.raises(Exception, match="enough"):
+        await asker.ask(settings=to_settings(ModelParams(thinking=thinking, max_tokens=9000)))
+    body: dict[str, Any] = chat_server.seen[0].body
+    assert sent.items() <= body.get("generationConfig", body).items()
+
+
+async def test_prompts_are_marked_for_the_cache(chat_server: ChatServer) -> None:
+    chat_server.replies = [error_reply(400, "enough")]
+    asker = Asker(chat_server.url, type="anthropic", model="claude-haiku-4-5", api_key="k", max_attempts=1)
+    with pytest.raises(Exception, match="enough"):
+        await asker.ask(settings=to_settings(ModelParams(cache="1h")))
+    assert chat_server.seen[0].body["cache_control"] == {"type": "ephemeral", "ttl": "1h"}
 
 
 def test_an_explicit_zero_is_sent() -> None:

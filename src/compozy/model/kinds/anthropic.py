@@ -13,5 +13,5 @@ KIND = ProviderKind(
     key_variable="ANTHROPIC_API_KEY",
     extra="anthropic",
     packages=("anthropic",),
-    params=COMMON_PARAMS | {"top_k"},
+    params=COMMON_PARAMS | {"top_k", "thinking", "cache"},
 )

@@ -13,5 +13,5 @@ KIND = ProviderKind(
     key_variable="GOOGLE_API_KEY",
     extra="google",
     packages=("google.genai",),
-    params=OPENAI_PARAMS | {"top_k"},
+    params=OPENAI_PARAMS | {"top_k", "thinking"},
 )

@@ -13,5 +13,5 @@ KIND = ProviderKind(
     key_variable="GROQ_API_KEY",
     extra="groq",
     packages=("groq",),
-    params=OPENAI_PARAMS,
+    params=OPENAI_PARAMS | {"thinking"},
 )

@@ -33,7 +33,7 @@ KIND = ProviderKind(
     packages=("xllamacpp",),
     # What `model/llama.py` gives every model.
     window=4096,
-    params=frozenset(PARAMS),
+    params=frozenset(PARAMS) - {"thinking", "cache"},
     is_serial=True,
     is_repeatable=True,
     check=_check_path,

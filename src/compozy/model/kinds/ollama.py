@@ -12,5 +12,5 @@ KIND = ProviderKind(
     keys=SERVER_KEYS,
     base_url="http://localhost:11434/v1",
     window=4096,
-    params=OPENAI_PARAMS,
+    params=OPENAI_PARAMS | {"thinking"},
 )

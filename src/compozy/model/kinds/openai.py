@@ -13,6 +13,6 @@ KIND = ProviderKind(
     key_variable="OPENAI_API_KEY",
     base_url="https://api.openai.com/v1",
     base_url_variable="OPENAI_BASE_URL",
-    params=OPENAI_PARAMS,
+    params=OPENAI_PARAMS | {"thinking", "cache"},
     compatible_params=frozenset({"top_k", "repetition_penalty"}),
 )
