@@ -55,6 +55,7 @@ const navigation = [
       'workflows/parallel',
       'workflows/collection',
       'workflows/composite',
+      'workflows/sub-workflows',
       'workflows/router',
       'workflows/aggregate',
       'workflows/wait-and-signal',

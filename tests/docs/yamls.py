@@ -36,6 +36,8 @@ WORKFLOW = {"id": "scratch", "tasks": [{"id": "scratch", "with": {"a": 1}}]}
 # Files that tools name.
 _FUNCTIONS = frozenset({"python", "typescript"})
 _VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)\}")
+# A workflow that calls others of its page.
+_CALLS = re.compile(r"type: workflow|workflows: \[")
 _TASK = re.compile(r"\.tasks\.(\w+)")
 
 
@@ -52,6 +54,10 @@ def check_workflow(fence: Fence, folder: Path) -> list[str]:
     """Return what is wrong with a complete workflow file."""
     _write(folder / "compozy.yaml", PROJECT)
     _write_resources(fence, folder)
+    if _CALLS.search(fence.text):
+        for other in read_page(fence.page).fences:
+            if other.kind == "yaml workflow" and "title" in other.meta and other.text != fence.text:
+                _write(folder / other.meta["title"], other.text)
     _write(folder / "workflows/shown.yaml", fence.text)
     return _find_faults(folder, {})
 

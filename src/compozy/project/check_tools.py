@@ -25,7 +25,7 @@ from compozy.project.check_approval import check_approval
 from compozy.project.check_http_tools import check_fetch, check_http
 from compozy.project.check_servers import check_servers_in, prefixes_in
 from compozy.project.outline import TaskOutline, id_place, map_items
-from compozy.tool.built_in.specs import AGENT_TOOLS, TASK_TOOLS
+from compozy.tool.built_in.specs import TARGETS
 from compozy.tool.config import BUILT_IN_PREFIX, ToolConfig
 from compozy.tool.environment import BLOCKED
 from compozy.tool.kinds import typescript
@@ -165,14 +165,16 @@ def _check_built_in(node: MappingNode, name: str) -> Iterator[Diagnostic]:
         )
     if name == "cp__fetch":
         yield from check_fetch(node)
-    targets = "agents" if name in AGENT_TOOLS else "tasks" if name in TASK_TOOLS else ""
+    targets = TARGETS.get(name, "")
     if targets and not _has_items(node, targets):
         example = (
-            "add `sub_agents: [<agent id>]` next to `tools`" if targets == "agents" else "add `tasks: [<task id>]`"
+            "add `sub_agents: [<agent id>]` next to `tools`"
+            if targets == "agents"
+            else f"add `{targets}: [<{targets[:-1]} id>]`"
         )
         message = f"tool {name!r} names no {targets} that it can call"
         yield Diagnostic(location=id_place(node), message=message, hint=example, code="tool")
-    for key in ("agents", "tasks"):
+    for key in ("agents", "tasks", "workflows"):
         if key != targets and child(node, key) is not None:
             yield _fault(node, (key,), f"{key}: tool {name!r} calls no {key}", "remove it")
     for key in ("run", "http", "execute"):

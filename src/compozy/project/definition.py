@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from compozy.agent.config import AgentConfig
@@ -56,7 +56,7 @@ def _as_run(project: LoadedProject, workflow: WorkflowConfig) -> dict[str, Any]:
     if options:
         document["config"] = _merged(options, document.get("config") or {})
     knowledge = document.pop("knowledge", None) or [_as_json(binding) for binding in project.knowledge.bindings]
-    _Defaults(project, knowledge).fill_in(document, workflow.tasks)
+    _Defaults(project, options, knowledge).fill_in(document, workflow.tasks)
     return document
 
 
@@ -65,6 +65,7 @@ class _Defaults:
     """Writes down the provider and the knowledge of agents that name none themselves."""
 
     project: LoadedProject
+    options: dict[str, Any]
     knowledge: list[dict[str, Any]]
 
     def fill_in(self, document: dict[str, Any], tasks: Sequence[TaskBase]) -> None:
@@ -75,6 +76,15 @@ class _Defaults:
                 if agent := self._completed(task.get("agent") or {}):
                     task["agent"] = agent
                 self._fill_in_calls(task)
+            if called := kind_of(step.task).calls:
+                self._fill_in_workflow(_at(document, step.place)[called])
+
+    def _fill_in_workflow(self, document: dict[str, Any]) -> None:
+        """Complete a workflow that is called, as if it ran by itself."""
+        if self.options:
+            document["config"] = _merged(self.options, document.get("config") or {})
+        own = document.pop("knowledge", None) or [_as_json(binding) for binding in self.project.knowledge.bindings]
+        replace(self, knowledge=own).fill_in(document, read_tasks(document["tasks"]))
 
     def _completed(self, agent: dict[str, Any]) -> dict[str, Any]:
         agent = dict(agent)
@@ -96,6 +106,8 @@ class _Defaults:
                 tool["agents"] = [self._completed(agent) for agent in tool["agents"]]
             if tool.get("tasks"):
                 self.fill_in(tool, read_tasks(tool["tasks"]))
+            for workflow in tool.get("workflows") or ():
+                self._fill_in_workflow(workflow)
 
 
 def _merged(far: dict[str, Any], near: dict[str, Any]) -> dict[str, Any]:
@@ -147,11 +159,15 @@ def _asked_agents(tasks: Sequence[TaskBase]) -> Iterator[AgentConfig]:
             agent: AgentConfig = getattr(step.task, "agent", None) or AgentConfig()
             yield agent
             yield from _called_agents([*(agent.tools or ()), *(getattr(step.task, "tools", None) or ())])
+        if called := kind_of(step.task).calls:
+            yield from _asked_agents(read_tasks(getattr(step.task, called)["tasks"]))
 
 
 def _called_agents(tools: Sequence[ToolConfig]) -> Iterator[AgentConfig]:
     for tool in tools:
         yield from _asked_agents(read_tasks(tool.tasks))
+        for workflow in tool.workflows:
+            yield from _asked_agents(read_tasks(workflow["tasks"]))
         for agent in map(AgentConfig.model_validate, tool.agents):
             yield agent
             yield from _called_agents(agent.tools or ())

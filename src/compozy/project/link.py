@@ -35,6 +35,7 @@ from compozy.project.link_models import ModelLinker, split_model_keys
 from compozy.project.link_schemas import SchemaLinker
 from compozy.project.link_servers import ServerLinker
 from compozy.project.link_tools import ToolLinker
+from compozy.project.link_workflows import WorkflowLinker
 from compozy.project.outline import map_items
 from compozy.project.resource_kinds import (
     AGENT,
@@ -105,20 +106,31 @@ def link_project(read: ProjectSources) -> LinkedProject:
         faults=faults,
         entrypoint=entrypoint if isinstance(entrypoint, ScalarNode) else None,
     )
+
+    def linker_of(workflow: MappingNode) -> Linker:
+        listed = tuple(listed_resources(workflow, is_workflow=True))
+        servers = tuple(resource.node for resource in listed if resource.kind is MCP)
+        return new_linker(scope=scope.with_resources(listed), own_servers=servers, workflows=called)
+
+    def link_workflow(node: MappingNode) -> tuple[MappingNode, frozenset[str]]:
+        linker = linker_of(node)
+        return linker.workflow(node), frozenset({node.place.file, *linker.files})
+
+    nodes = {text_at(file.node, "id"): file.node for file in files if file.node is not None}
+    called = WorkflowLinker(nodes=nodes, link=link_workflow)
     workflows: list[SourceFile] = []
     own: dict[str, tuple[Resource, ...]] = {}
     for file in files:
         if file.node is None:
             workflows.append(file)
             continue
-        listed = tuple(listed_resources(file.node, is_workflow=True))
-        servers = tuple(resource.node for resource in listed if resource.kind is MCP)
-        linker = new_linker(scope=scope.with_resources(listed), own_servers=servers)
+        linker = linker_of(file.node)
         node = linker.workflow(file.node)
         workflows.append(replace(file, node=node, resource_files=frozenset(linker.files - {file.shown})))
+        listed = listed_resources(file.node, is_workflow=True)
         own[file.shown] = tuple(linker.resource(resource) for resource in listed)
         faults += _odd_items(file.node)
-    linker = new_linker(scope=scope)
+    linker = new_linker(scope=scope, workflows=called)
     linked = tuple(linker.resource(resource) for resource in resources)
     return LinkedProject(
         read=replace(read, node=models.project(read.node), workflows=tuple(workflows)),
@@ -163,6 +175,7 @@ class Linker:
         root: the project's folder.
         cwd: folder from which locations name files.
         models: links what names a model.
+        workflows: links workflows that are called.
         entrypoint: `runtime.entrypoint` of the project.
         own_servers: MCP servers of the workflow, for all its agents.
         faults: receives what is wrong with references.
@@ -173,6 +186,7 @@ class Linker:
     root: Path
     cwd: Path
     models: ModelLinker
+    workflows: WorkflowLinker
     entrypoint: ScalarNode | None = None
     own_servers: tuple[MappingNode, ...] = ()
     faults: list[Diagnostic] = field(default_factory=list[Diagnostic])
@@ -183,7 +197,9 @@ class Linker:
         self._schemas = SchemaLinker(
             scope=self.scope, root=self.root, cwd=self.cwd, faults=self.faults, files=self.files
         )
-        self._calls = CallLinker(agent=self._sub_agent, task=self._shared_task, fault=self._fault)
+        self._calls = CallLinker(
+            agent=self._sub_agent, task=self._shared_task, workflow=self._workflow, fault=self._fault
+        )
         self._tools = ToolLinker(
             find=partial(self._find, TOOL),
             schemas=self._schemas,
@@ -238,6 +254,8 @@ class Linker:
             node = self._servers.with_own(node)
         if kind is None:
             return node
+        if kind.calls and (written := child(node, kind.calls)) is not None:
+            node = with_entries(node, {kind.calls: self._workflow(written) or self._nothing(written)})
         for key in (kind.inside.key if kind.inside is not None else "", kind.routes):
             below = child(node, key) if key else None
             if below is not None:
@@ -316,6 +334,22 @@ class Linker:
         """Return the task that an item of `tasks` of a tool names."""
         found = self._find_named(TASK, node)
         return self.task(found) if found is not None else None
+
+    def _workflow(self, node: Node) -> MappingNode | None:
+        """Return the workflow that is called, without what only a reader of its file needs."""
+        if not isinstance(node, ScalarNode) or not isinstance(node.value, str):
+            self._fault(node.place, f"expected the ID of a workflow, got {show_value(node)}", "")
+            return None
+        found = self.workflows.find(node, self._fault)
+        if found is None:
+            return None
+        self.files |= found[1]
+        return with_entries(found[0], _OF_RESOURCES | {"description": child(found[0], "description")})
+
+    def _nothing(self, node: Node) -> MappingNode:
+        """Return what is left of a reference that was reported."""
+        nothing = MappingNode(entries=(), place=node.place)
+        return with_entries(nothing, {"id": node}) if isinstance(node, ScalarNode) else nothing
 
     def _find_named(self, kind: ResourceKind, node: Node) -> MappingNode | None:
         if isinstance(node, ScalarNode) and isinstance(node.value, str):

@@ -1,4 +1,4 @@
-"""Linking of what built-in tools can call: `sub_agents` of agents and tasks, and the tasks of `cp__call_task`."""
+"""Linking of what built-in tools can call: `sub_agents` of agents and tasks, and the tasks and workflows of tools."""
 
 from __future__ import annotations
 
@@ -23,11 +23,13 @@ class CallLinker:
     Attributes:
         agent: returns the linked agent that a node names or defines, None if there is none.
         task: returns the linked shared task that a node names, None if there is none.
+        workflow: returns the linked workflow that a node names, None if there is none.
         fault: reports what is wrong at a location, with a hint.
     """
 
     agent: Callable[[Node], MappingNode | None]
     task: Callable[[Node], MappingNode | None]
+    workflow: Callable[[Node], MappingNode | None]
     fault: Callable[[SourceLocation, str, str], None]
     _calling: list[str] = field(default_factory=list[str])
 
@@ -53,7 +55,7 @@ class CallLinker:
         if not isinstance(tool, MappingNode):
             return tool
         changes: dict[str, Node | None] = {}
-        for key, link in (("agents", self._agent), ("tasks", self.task)):
+        for key, link in (("agents", self._agent), ("tasks", self.task), ("workflows", self.workflow)):
             listed = child(tool, key)
             if isinstance(listed, SequenceNode):
                 changes[key] = self._targets(listed, link)

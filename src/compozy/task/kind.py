@@ -62,6 +62,7 @@ class TaskKind:
         roots: template roots that can be read in addition, by key.
         aliases: keys that give a root another name, with that root.
         schemas: keys that hold a JSON Schema.
+        calls: key of the workflow that it runs; its tasks are rows below the task, and are not written inside it.
         output_keys: keys of its output, None if they are not known before it runs.
         kept_keys: keys of its output that `outputs` does not replace.
         shape: opening and closing of its node in Mermaid.
@@ -85,6 +86,7 @@ class TaskKind:
     roots: Mapping[tuple[str, ...], frozenset[str]] = field(default_factory=dict[tuple[str, ...], frozenset[str]])
     aliases: Mapping[str, str] = field(default_factory=dict[str, str])
     schemas: tuple[str, ...] = ()
+    calls: str = ""
     output_keys: frozenset[str] | None = None
     kept_keys: frozenset[str] = frozenset()
     shape: tuple[str, str] = ('["', '"]')
@@ -97,9 +99,13 @@ class TaskKind:
         return self.takes_prompt and any(getattr(task, key) is not None for key in ("prompt", "action"))
 
     def may_have_children(self, task: TaskBase) -> bool:
-        """Return whether tasks can run inside `task`: those written there, or approvals of its tool calls."""
+        """Return whether tasks can run inside `task`: those written there or called, or those of its tool calls."""
         agent = getattr(task, "agent", None)
-        return self.inside is not None or any(getattr(each, key, None) for each in (task, agent) for key in _TOOLS)
+        return (
+            self.inside is not None
+            or bool(self.calls)
+            or any(getattr(each, key, None) for each in (task, agent) for key in _TOOLS)
+        )
 
     def tasks_inside(self, task: TaskBase) -> list[tuple[TaskBase, tuple[str | int, ...]]]:
         """Return the tasks written inside `task`, with their paths from it; those in routes are not inside."""

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from compozy.task.kind import DEFAULT_KIND, KINDS, Task, TaskKind, register
-from compozy.task.kinds import aggregate, basic, collection, composite, parallel, router, signal, wait
+from compozy.task.kinds import aggregate, basic, collection, composite, parallel, router, signal, wait, workflow
 from compozy.task.options import TaskBase
 
 # In this order they stand in the JSON Schema and in the reference.
@@ -21,6 +21,7 @@ register(
     aggregate.KIND,
     wait.KIND,
     signal.KIND,
+    workflow.KIND,
 )
 
 __all__ = ["DEFAULT_KIND", "KINDS", "Task", "kind_of", "read_tasks", "register"]

@@ -1,4 +1,4 @@
-"""Tasks that a call of a tool runs below the task of the agent: other agents, and shared tasks."""
+"""Tasks that a call of a tool runs below the task of the agent: other agents, shared tasks and workflows."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from compozy.agent.config import AgentConfig
 from compozy.task.kinds.basic import BasicTask
+from compozy.task.kinds.workflow import WorkflowTask
 from compozy.task.next import Place
 from compozy.task.options import TaskBase
 from compozy.task.registry import read_tasks
@@ -66,6 +67,10 @@ class ToolTasks:
         for position, agent in enumerate(self.tool.agents):
             if agent["id"] == request.target:
                 return "agents", position, _agent_task(agent, request)
+        for position, workflow in enumerate(self.tool.workflows):
+            if workflow["id"] == request.target:
+                task = WorkflowTask(id=request.target, type="workflow", workflow=workflow, timeout=request.timeout_s)
+                return "workflows", position, task
         position = [task["id"] for task in self.tool.tasks].index(request.target)
         (task,) = read_tasks([self.tool.tasks[position]])
         limit = {} if request.timeout_s is None else {"timeout": request.timeout_s}

@@ -113,10 +113,10 @@ class TaskRun:
     def at(self, *path: str | int) -> TemplatePath:
         """Return where a text of the task stands in the workflow file.
 
-        The task of an agent that another agent asks is not written anywhere; only the agent is.
+        A task that a tool call runs is not written anywhere; only its agent or its workflow is.
         """
-        is_agent = self.place[-2:-1] == ("agents",)
-        return (*self.place, *(path[1:] if is_agent and path[:1] == ("agent",) else path))
+        called = {"agents": "agent", "workflows": "workflow"}.get(str(self.place[-2]) if len(self.place) > 1 else "")
+        return (*self.place, *(path[1:] if called is not None and path[:1] == (called,) else path))
 
     def as_parent(self) -> dict[str, Any]:
         """Return what tasks inside it read as `.parent`."""

@@ -108,6 +108,9 @@ class ToolConfig(Section):
     tasks: tuple[Annotated[dict[str, Any], OrId("a shared task")], ...] = Field(
         default=(), description="Shared tasks that `cp__call_task` can run."
     )
+    workflows: tuple[Annotated[dict[str, Any], OrId("a workflow")], ...] = Field(
+        default=(), description="Workflows that `cp__call_workflow` can run."
+    )
     sequential: bool = Field(default=False, description="Whether no other call of the same answer runs beside it.")
 
     @property

@@ -56,6 +56,21 @@ def results(ran: Ran) -> list[Any]:
 CALL_AGENT = f"{{id: cp__call_agent, agents: {AGENTS}}}"
 CALL_AGENTS = f"{{id: cp__call_agents, agents: {AGENTS}}}"
 CALL_TASK = f"{{id: cp__call_task, tasks: {TASKS}}}"
+WORKFLOWS = json.dumps(
+    [
+        {
+            "id": "greet",
+            "input": {"type": "object", "properties": {"who": {"type": "string"}}, "required": ["who"]},
+            "env": {"GREETING": "Hi {{ .workflow.input.who }}"},
+            "tasks": [
+                {"id": "say", "prompt": "{{ .env.GREETING }}"},
+                {"id": "again", "prompt": "{{ .tasks.say.output.text }}!"},
+            ],
+            "output": {"said": "{{ .tasks.again.output.text }}"},
+        }
+    ]
+)
+CALL_WORKFLOW = f"{{id: cp__call_workflow, workflows: {WORKFLOWS}}}"
 CALL_TASKS = f"{{id: cp__call_tasks, tasks: {TASKS}}}"
 
 
@@ -151,8 +166,13 @@ async def test_a_time_limit_and_the_end_of_the_parent_end_the_other_agent(flows:
 
 
 async def test_a_run_that_is_cut_anywhere_repeats_no_recorded_request(database: Database, home: ToolHome) -> None:
-    inner = rounds([("call_task", {"task_id": "double", "with": {"n": 2}})])["prompt"]
-    agents = f"[{{id: lead, tools: [{CALL_TASK}]}}]"
+    inner = rounds(
+        [
+            ("call_task", {"task_id": "double", "with": {"n": 2}}),
+            ("call_workflow", {"workflow_id": "greet", "input": {"who": "Bo"}}),
+        ]
+    )["prompt"]
+    agents = f"[{{id: lead, tools: [{CALL_TASK}, {CALL_WORKFLOW}]}}]"
     text = workflow(f"{{id: cp__call_agents, agents: {agents}}}", CALL_TASK)
     asked = [{"agent_id": "lead", "prompt": inner}, {"agent_id": "lead", "prompt": "b"}]
     calls = rounds([("call_agents", {"agents": asked}), ("call_task", {"task_id": "double", "with": {"n": 1}})])
@@ -169,11 +189,54 @@ async def test_a_run_that_is_cut_anywhere_repeats_no_recorded_request(database: 
         several, one = results(ran)
         assert [result["success"] for result in [*several["results"], one]] == [True] * 3
         # Two of the first task, two of the leader, one of each other task and agent.
-        assert sorted(answers.asked) == sorted([calls["prompt"], inner] * 2 + ["b", "double 1", "double 2"])
+        once = ["b", "double 1", "double 2", "Hi Bo", "re: Hi Bo!"]
+        assert sorted(answers.asked) == sorted([calls["prompt"], inner] * 2 + once)
         check_run(ran)
         if halted.status == "SUCCESS":
             return
         cut_at += 1
+
+
+async def test_a_workflow_is_a_task_of_another_one(flows: Flows) -> None:
+    (greet,) = json.loads(WORKFLOWS)
+    ran = await flows.run(
+        {
+            "id": "w",
+            "tasks": [
+                {"id": "say", "with": {"x": 1}, "on_success": {"next": "sub"}},
+                {
+                    "id": "sub",
+                    "type": "workflow",
+                    "workflow": greet,
+                    "with": {"who": "{{ .input.name }}"},
+                    "on_success": {"next": "bad"},
+                },
+                {"id": "bad", "type": "workflow", "workflow": greet, "on_error": {"next": "last"}},
+                {"id": "last", "with": {"sub": "{{ .tasks.sub.output }}", "children": "{{ len .tasks.sub.children }}"}},
+            ],
+            "output": {"last": "{{ .tasks.last.output }}", "bad": "{{ .tasks.bad.error.message }}"},
+        },
+        {"name": "Cy"},
+    )
+    assert ran.output["last"] == {"sub": {"said": "re: re: Hi Cy!"}, "children": 2}
+    assert (
+        ran.output["bad"]
+        == "the input of workflow 'greet' in task 'bad' does not fit its schema: it: missing key 'who'"
+    )
+    assert [path for path in ran.tasks if "/" in path] == ["sub/say", "sub/again"]
+    check_run(ran)
+
+
+async def test_a_workflow_that_fails_fails_its_task_and_calls(flows: Flows) -> None:
+    called = {"workflow_id": "greet", "input": {"who": "x"}}
+    failing = WORKFLOWS.replace("{{ .env.GREETING }}", "fail: no luck")
+    ran = await flows.run(
+        workflow(f"{{id: cp__call_workflow, workflows: {failing}}}"), rounds([("call_workflow", called)])
+    )
+    (result,) = results(ran)
+    assert (result["success"], result["status"]) == (False, "FAILED")
+    assert result["error"]["message"].endswith("workflow 'greet': its task 'say' failed: no answer to 'fail: no luck'")
+    check_run(ran)
 
 
 async def test_an_approval_inside_the_other_agent(flows: Flows) -> None:

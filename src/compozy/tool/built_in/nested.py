@@ -1,7 +1,8 @@
-"""Built-in tools that ask other agents and run other tasks."""
+"""Built-in tools that ask other agents, and run tasks and workflows."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -14,9 +15,9 @@ _PUBLIC_ACTION = ("id", "description", "input")
 
 
 def describe_nested(config: ToolConfig, schema: dict[str, Any], description: str) -> tuple[dict[str, Any], str]:
-    """Return schema and description of a tool, with the agents or tasks that it can call."""
-    targets = config.agents or config.tasks
-    key = "agent_id" if config.agents else "task_id"
+    """Return schema and description of a tool, with what it can call."""
+    targets = config.agents or config.tasks or config.workflows
+    key = "agent_id" if config.agents else "task_id" if config.tasks else "workflow_id"
     ids = [target["id"] for target in targets]
     properties = dict(schema["properties"])
     if key in properties:
@@ -31,10 +32,12 @@ def describe_nested(config: ToolConfig, schema: dict[str, Any], description: str
 
 
 def _line(target: Mapping[str, Any]) -> str:
-    """Return what the description of a tool says about an agent or a task."""
+    """Return what the description of a tool says about an agent, a task or a workflow."""
     about = target.get("description") or target.get("name")
     actions = ", ".join(action["id"] for action in target.get("actions") or ())
-    return f"- {target['id']}" + (f": {about}" if about else "") + (f" (actions: {actions})" if actions else "")
+    line = f"- {target['id']}" + (f": {about}" if about else "") + (f" (actions: {actions})" if actions else "")
+    schema = target.get("input")
+    return f"{line} (input: {json.dumps(schema, ensure_ascii=False)})" if schema else line
 
 
 def list_agents(config: ToolConfig) -> dict[str, Any]:
@@ -65,7 +68,7 @@ async def call_nested(config: ToolConfig, call: ToolCall) -> ToolResult:
         CallError: the arguments name no agent, action or task of the tool, or say nothing to ask.
     """
     assert call.tasks is not None  # noqa: S101 - given to every tool that runs tasks
-    calls = call.input.get("agents") or call.input.get("tasks")
+    calls = next((call.input[key] for key in ("agents", "tasks", "workflows") if key in call.input), None)
     each: Sequence[Mapping[str, Any]] = [call.input] if calls is None else calls
     ends = await call.tasks.run([_request(config, one) for one in each])
     results = [_result(one, end) for one, end in zip(each, ends, strict=True)]
@@ -87,6 +90,9 @@ def _request(config: ToolConfig, given: Mapping[str, Any]) -> NestedRequest:
     if "task_id" in given:
         task = _find(config.tasks, given["task_id"], "task")
         return NestedRequest(target=task["id"], given=values, timeout_s=timeout_s)
+    if "workflow_id" in given:
+        workflow = _find(config.workflows, given["workflow_id"], "workflow")
+        return NestedRequest(target=workflow["id"], given=given.get("input") or {}, timeout_s=timeout_s)
     agent = _find(config.agents, given["agent_id"], "agent")
     action_id, prompt = given.get("action_id"), given.get("prompt")
     if action_id is not None:
@@ -105,8 +111,10 @@ def _find(targets: Sequence[Mapping[str, Any]], name: str, kind: str) -> Mapping
 
 
 def _result(given: Mapping[str, Any], end: NestedEnd) -> dict[str, Any]:
-    named = {key: given[key] for key in ("agent_id", "action_id", "task_id") if key in given}
+    named = {key: given[key] for key in ("agent_id", "action_id", "task_id", "workflow_id") if key in given}
     about = {"success": end.status == "SUCCESS", **named, "exec_id": end.path}
+    if "workflow_id" in given:
+        about["status"] = end.status
     if end.error is not None:
         return {**about, "error": {"code": end.error.get("code"), "message": end.error.get("message")}}
     if "agent_id" not in given:

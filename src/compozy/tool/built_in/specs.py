@@ -88,6 +88,11 @@ _TASK_CALL: Mapping[str, Any] = {
     "with": _WITH,
     "timeout_ms": _CALL_TIMEOUT,
 }
+_WORKFLOW_CALL: Mapping[str, Any] = {
+    "workflow_id": _text("Which workflow.", minLength=1),
+    "input": _WITH,
+    "timeout_ms": _CALL_TIMEOUT,
+}
 _FILE = _text("Path of the file; `/` is the folder of the tools.", minLength=1)
 _FOLDER = _text("Path of the folder; `/` is the folder of the tools.", minLength=1)
 
@@ -241,6 +246,21 @@ SPECS: Mapping[str, BuiltInSpec] = {
         output="success, task_id, exec_id, output or error {code, message}",
         effect="retry",
     ),
+    "cp__call_workflow": BuiltInSpec(
+        description="Run a workflow, and return its output.",
+        properties=_WORKFLOW_CALL,
+        required=("workflow_id",),
+        output="success, workflow_id, exec_id, status, output or error {code, message}",
+        effect="retry",
+    ),
+    "cp__call_workflows": BuiltInSpec(
+        description="Run several workflows at the same time, and return their outputs in the same order.",
+        properties={"workflows": _several(_WORKFLOW_CALL, "workflow_id", "Which workflows to run with which input.")},
+        required=("workflows",),
+        output="results [{success, workflow_id, exec_id, status, output or error}], total_count, success_count, "
+        "failure_count",
+        effect="retry",
+    ),
     "cp__call_tasks": BuiltInSpec(
         description="Run several tasks at the same time, and return their outputs in the same order.",
         properties={"tasks": _several(_TASK_CALL, "task_id", "Which tasks to run with which input.")},
@@ -251,12 +271,20 @@ SPECS: Mapping[str, BuiltInSpec] = {
 }
 """The built-in tools by their IDs."""
 
-NESTING = frozenset({"cp__call_agent", "cp__call_agents", "cp__call_task", "cp__call_tasks"})
+NESTING = frozenset(name for name in SPECS if name.startswith("cp__call_"))
 """Tools whose calls run tasks of the run."""
 AGENT_TOOLS = ("cp__call_agent", "cp__call_agents", "cp__list_agents", "cp__describe_agent")
 """Tools that concern the agents in `sub_agents`."""
 TASK_TOOLS = ("cp__call_task", "cp__call_tasks")
 """Tools that run the tasks in their own `tasks`."""
+WORKFLOW_TOOLS = ("cp__call_workflow", "cp__call_workflows")
+"""Tools that run the workflows in their own `workflows`."""
+TARGETS = {
+    **dict.fromkeys(AGENT_TOOLS, "agents"),
+    **dict.fromkeys(TASK_TOOLS, "tasks"),
+    **dict.fromkeys(WORKFLOW_TOOLS, "workflows"),
+}
+"""The key of a tool that lists what it can call, by the ID of the tool."""
 
 
 def effect_of_call(name: str, arguments: Mapping[str, Any]) -> Effect:

@@ -14,7 +14,7 @@ from compozy.tool.built_in.folder import CallError, Deadline, Folder
 from compozy.tool.built_in.grep import grep
 from compozy.tool.built_in.listing import list_dir, list_files
 from compozy.tool.built_in.nested import call_nested, describe_agent, describe_nested, list_agents
-from compozy.tool.built_in.specs import AGENT_TOOLS, NESTING, SPECS, TASK_TOOLS
+from compozy.tool.built_in.specs import NESTING, SPECS, TARGETS
 from compozy.tool.config import ToolConfig
 from compozy.tool.kind import Tool, ToolCall, ToolHome, ToolResult, ToolSpec, effect_of
 
@@ -58,7 +58,7 @@ class BuiltInTool:
         schema, description = spec.schema, config.description or spec.description
         if config.id == "cp__exec":
             schema["properties"]["command"] = {**schema["properties"]["command"], "enum": self._commands()}
-        if config.id in {*AGENT_TOOLS, *TASK_TOOLS}:
+        if config.id in TARGETS:
             schema, description = describe_nested(config, schema, description)
         elif config.id != "cp__fetch" and not Folder(self._home).path.is_dir():
             folder = self._home.settings.native_tools.root_dir

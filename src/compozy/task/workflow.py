@@ -1,0 +1,97 @@
+"""`type: workflow`: another workflow as a task of the run. It sees its own input and tasks, not those around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from compozy.errors import ChildrenFailedError
+from compozy.task.fit import fit
+from compozy.task.kinds.workflow import WorkflowTask
+from compozy.task.next import Plan, Step, plan_of
+from compozy.task.options import RunOptions
+from compozy.task.registry import read_tasks
+from compozy.task.replay import recall_existing
+from compozy.task.scope import Scope, render_value
+from compozy.task.sequence import Sequence
+from compozy.task.tree import After, Outcome, Recall, Runner, RunTask, TaskResult, TaskRun, words_of_error
+
+
+async def run_workflow(call: TaskRun, task: WorkflowTask, run_task: RunTask) -> Outcome:
+    """Run the tasks of the workflow, and return its output."""
+    scope = await _scope(call, task)
+
+    def make(step: Step, given: Mapping[str, Any] | None, scope: Scope, done: Mapping[str, TaskResult]) -> TaskRun:
+        return _child(call, task, step, given, scope, done)
+
+    sequence = Sequence(plan=_plan(call, task), scope=scope, make=make, run_task=run_task, at_end=lambda _: After())
+    end = await sequence.run(begun=False)
+    if end.error is not None:
+        error = ChildrenFailedError(
+            f"workflow {task.workflow.get('id')!r}: its task {end.failed!r} failed: {words_of_error(end.error)}",
+            details={"failed": [end.failed], "first": end.error},
+        )
+        return Outcome(status=end.status, error=error.to_json(), children=end.results)
+    return Outcome(output=_output(call, task, scope, end.results), children=end.results)
+
+
+async def _scope(call: TaskRun, task: WorkflowTask) -> Scope:
+    """Return what the templates of the workflow see.
+
+    Raises:
+        SchemaMismatchError: the input does not fit.
+        TemplateError: its `env` cannot be rendered.
+    """
+    document, given = task.workflow, call.shown.get("with", {})
+    schema: dict[str, Any] | None = document.get("input") or _config(task).get("input")
+    if schema is not None:
+        what = f"the input of workflow {document.get('id')!r} in task {call.id!r}"
+        given = call.shown["with"] = await fit(schema, given, what)
+    about = {"id": document.get("id"), "exec_id": call.run.execution_id, "input": given, "status": "RUNNING"}
+    scope = Scope(workflow=about, project=call.scope.project, input=given, locate=call.scope.locate)
+    return scope.with_env(render_value(document.get("env") or {}, call.at("workflow", "env"), scope))
+
+
+def _output(call: TaskRun, task: WorkflowTask, scope: Scope, results: Mapping[str, TaskResult]) -> Any:
+    for key in ("output", "outputs"):
+        if task.workflow.get(key) is not None:
+            return render_value(task.workflow[key], call.at("workflow", key), scope)
+    return {task_id: result.end.output for task_id, result in results.items()}
+
+
+def _options(task: WorkflowTask) -> RunOptions:
+    return RunOptions.model_validate({key: value for key, value in _config(task).items() if key != "input"})
+
+
+def _config(task: WorkflowTask) -> dict[str, Any]:
+    return task.workflow.get("config") or {}
+
+
+def _plan(call: TaskRun, task: WorkflowTask) -> Plan:
+    tasks = read_tasks(task.workflow["tasks"])
+    return plan_of(tasks, call.at("workflow", "tasks"), on_error=_options(task).on_error)
+
+
+def _child(
+    call: TaskRun,
+    task: WorkflowTask,
+    step: Step,
+    given: Mapping[str, Any] | None,
+    scope: Scope,
+    done: Mapping[str, TaskResult],
+) -> TaskRun:
+    """Return a task of the workflow, ready to run."""
+    requests = sum(usage["requests"] for result in done.values() for usage in result.usages())
+    child = call.child(step.task, step.place, scope, number=requests)
+    return replace(child, given=given, run=replace(call.run, options=_options(task)))
+
+
+async def _replay(call: TaskRun, task: WorkflowTask, recall: Recall) -> dict[str, TaskResult]:
+    scope = await _scope(call, task)
+    return await recall_existing(
+        [_child(call, task, step, None, scope, {}) for step in _plan(call, task).steps.values()], recall
+    )
+
+
+RUNNER = Runner(run=run_workflow, replay=_replay)
