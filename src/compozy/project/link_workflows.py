@@ -32,7 +32,7 @@ class WorkflowLinker:
         """Return the workflow that is called, linked; None after a report that it cannot be called."""
         node = self.nodes.get(name.text)
         if node is None:
-            fault(name.place, f"there is no workflow {name.text!r}", suggest(name.text, self.nodes))
+            fault(name.place, f"unknown workflow {name.text!r}", suggest(name.text, self.nodes))
             return None
         if name.text in self._calling:
             circle = [*self._calling[self._calling.index(name.text) :], name.text]
