@@ -83,18 +83,7 @@ def link_project(read: ProjectSources) -> LinkedProject:
     """Return the project with linked workflows and resources."""
     faults: list[Diagnostic] = []
     notes = Notes()
-    resources = [_modern(resource, notes) for resource in listed_resources(read.node, is_workflow=False)]
-    files: list[SourceFile] = []
-    for file in read.workflows:
-        kind = kind_of_file(file.path, file.node) if file.node is not None else WORKFLOW
-        if kind == WORKFLOW:
-            files.append(replace(file, node=modernize_workflow(file.node, notes)) if file.node is not None else file)
-        elif kind in RESOURCE_KINDS and file.node is not None:
-            node = file.node
-            found = Resource(kind=RESOURCE_KINDS[kind], id=text_at(node, "id"), node=node, file=file.path)
-            resources.append(_modern(found, notes))
-        elif file.node is not None:
-            faults.append(_unknown_kind(file.node, kind))
+    files, resources = _modern_files(read, notes, faults)
     scope = ResourceScope().with_resources(tuple(resources))
     models = ModelLinker.of(read)
     entrypoint = node_at(read.node, ("runtime", "entrypoint"))
@@ -139,6 +128,25 @@ def link_project(read: ProjectSources) -> LinkedProject:
         faults=tuple(dict.fromkeys(faults)),
         warnings=(*read.warnings, *notes.items),
     )
+
+
+def _modern_files(
+    read: ProjectSources, notes: Notes, faults: list[Diagnostic]
+) -> tuple[list[SourceFile], list[Resource]]:
+    """Return the workflow files and the shared resources, in today's spelling."""
+    resources = [_modern(resource, notes) for resource in listed_resources(read.node, is_workflow=False)]
+    files: list[SourceFile] = []
+    for file in read.workflows:
+        kind = kind_of_file(file.path, file.node) if file.node is not None else WORKFLOW
+        if kind == WORKFLOW:
+            files.append(replace(file, node=modernize_workflow(file.node, notes)) if file.node is not None else file)
+        elif kind in RESOURCE_KINDS and file.node is not None:
+            node = file.node
+            found = Resource(kind=RESOURCE_KINDS[kind], id=text_at(node, "id"), node=node, file=file.path)
+            resources.append(_modern(found, notes))
+        elif file.node is not None:
+            faults.append(_unknown_kind(file.node, kind))
+    return files, resources
 
 
 def _modern(resource: Resource, notes: Notes) -> Resource:
