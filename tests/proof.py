@@ -34,6 +34,7 @@ TESTS: Mapping[str, Sequence[str]] = {
         "tests/integration/durable/test_disk.py",
         "tests/integration/durable/test_workers.py",
         "tests/integration/durable/test_stopped_worker.py",
+        "tests/integration/server/test_server_connections.py::test_thirty_clients_that_read_nothing_keep_no_memory",
         "tests/integration/database/test_postgres_migrations.py::test_ten_processes_at_once_migrate_once",
         # Whole processes are costly: the C locale stays in `make test`.
         "tests/integration/cli/test_cli_processes.py::test_a_terminal_that_lacks_characters[ascii",

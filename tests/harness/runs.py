@@ -127,12 +127,12 @@ class Answers(ModelCatalog):
 
 @dataclass(kw_only=True)
 class Watch:
-    """Hears what a run tells. With `cut_at`, the run comes to a halt when it has told that many things.
+    """Hears what a run tells. With `cut_at`, the run comes to a halt when it has told that many things, or this one.
 
     `on_count`: a number of things told, and what is called then.
     """
 
-    cut_at: int | None = None
+    cut_at: int | str | None = None
     on_count: tuple[int, Callable[[], None]] | None = None
     told: list[str] = field(default_factory=list[str])
     database: Database | None = None
@@ -151,7 +151,7 @@ class Watch:
 
     def _note(self, words: str) -> None:
         self.told.append(words)
-        if len(self.told) == self.cut_at:
+        if self.cut_at in {len(self.told), words}:
             self._halt(current_run())
         if self.on_count is not None and len(self.told) == self.on_count[0]:
             self.on_count[1]()

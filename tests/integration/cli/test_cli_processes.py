@@ -282,9 +282,13 @@ def test_streams_and_folders_that_are_not_there(project: Path, script: str, stat
 
 def test_ctrl_c_at_any_moment_is_no_traceback(project: Path) -> None:
     """Also while modules are loaded, which is most of the time of a short command."""
-    command = [sys.executable, "-c", "from compozy.cli.entry import main; main()", "workflow", "run", "slow"]
+    # What comes before the program's first module is loaded is Python's own: a traceback of Python.
+    script = "from compozy.cli.entry import main; import os; os.write(1, b'.'); main()"
+    command = [sys.executable, "-c", script, "workflow", "run", "slow"]
     for delay_ms in (100, 200, 300, 500, 800, 1200, 1800):
         process = subprocess.Popen(command, cwd=project, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        assert process.stdout.read(1) == "."
         time.sleep(delay_ms / 1000)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import http.client
+import json
+import os
 import resource
 import signal
 import socket
@@ -96,3 +98,62 @@ def test_an_answer_is_sent_at_once(commands: Commands, project: Path) -> None:
         first = sock.recv(65_536)
         assert first.startswith(b"HTTP/1.1 200")
         assert first.endswith(b'{"status":"ok"}')
+
+
+def memory_of(pid: int) -> int:
+    """Return the bytes that a process has in memory."""
+    fields = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()
+    return int(fields[1]) * resource.getpagesize()
+
+
+def bound_little() -> None:
+    connections.READ_S = 2.0
+    connections.MAX_UNSENT = 32 * 1024 * 1024
+
+
+def ask_and_read_nothing(stack: ExitStack, port: int, request: bytes) -> socket.socket:
+    sock = stack.enter_context(socket.socket())
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.settimeout(60)
+    sock.connect(("127.0.0.1", port))
+    sock.sendall(request)
+    return sock
+
+
+def test_thirty_clients_that_read_nothing_keep_no_memory(commands: Commands, project: Path) -> None:
+    """Each answer has 12 MB, those of /sync too; what waits is bounded, and is not kept for the next thirty."""
+    server = start_server(commands, project, conditions=Conditions(before=bound_little))
+    text = "x" * 3_000_000
+    run = server.ask("POST", f"{API}/workflows/echo/executions/sync", {"execution_id": "big", "input": {"text": text}})
+    assert run.status == 200
+    body = json.dumps({"input": {"text": text}}).encode()
+    head = (
+        f"POST {API}/workflows/echo/executions/sync HTTP/1.1\r\nHost: 127.0.0.1\r\ncontent-type: application/json\r\n"
+    )
+    sync = f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
+    get = f"GET {API}/executions/workflows/big HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+    peaks: list[int] = []
+    before = sockets_of(server.command.pid)
+    for _ in range(2):
+        with ExitStack() as stack:
+            for request in [get] * 24 + [sync] * 6:
+                ask_and_read_nothing(stack, server.port, request)
+            # Until the server has closed every one of them.
+            peaks.append(0)
+            has_come = False
+            while not has_come or sockets_of(server.command.pid) > before:
+                has_come = has_come or sockets_of(server.command.pid) >= before + 6
+                peaks[-1] = max(peaks[-1], memory_of(server.command.pid))
+                time.sleep(0.05)
+            assert server.ask("GET", "/healthz").status == 200
+    assert peaks[1] < peaks[0] * 1.25, peaks
+
+
+def sockets_of(pid: int) -> int:
+    """Return how many sockets a process has open."""
+    count = 0
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        # Some are closed meanwhile.
+        with suppress(FileNotFoundError):
+            count += os.readlink(link).startswith("socket:")
+    return count

@@ -161,11 +161,12 @@ async def test_a_process_that_stops_leaves_the_rest_to_the_next(database: Databa
 async def test_a_race_that_is_won_is_not_run_again(database: Database) -> None:
     """Cut between the end of the winner and that of the container."""
     answers = Answers()
-    watch = Watch(cut_at=4)
+    watch = Watch(cut_at="all/x ended SUCCESS")
     async with flowing(database, answers=answers, watch=watch) as flows:
         run_id = await flows.start(KINDS["race"])
         await flows.until(run_id, lambda ran: ran.status == "PAUSED")
-    assert watch.told[3] == "all/x ended SUCCESS"
+    # The loser may have begun by then, or not.
+    assert watch.told[-1] == "all/x ended SUCCESS"
     asked = list(answers.asked)
     async with flowing(database, answers=answers) as flows:
         await flows.resume(run_id)

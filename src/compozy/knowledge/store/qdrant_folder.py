@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import traceback
 from importlib import import_module
 from typing import Any
 
@@ -47,15 +48,27 @@ def open_folder(package: Any, path: str) -> Any:
     _confine_pickle()
     try:
         return package.AsyncQdrantClient(path=path, force_disable_check_same_thread=True)
-    except (OSError, RuntimeError):
+    except (OSError, RuntimeError) as error:
+        _close_files(error)
         raise
     except Exception as error:
+        _close_files(error)
         # A folder can hold anything, and the client checks nothing of it: wrong keys, damaged files, foreign objects.
         reason = f"{type(error).__name__}: {str(error)[:300]}"
         raise VectorStoreError(
             f"Failed to read the Qdrant folder {path}: {reason}",
             hint="restore the folder from a backup, or delete it and ingest the documents again",
         ) from error
+
+
+def _close_files(error: Exception) -> None:
+    """Close what the client had opened when it failed; only the frames of its functions still refer to it."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        fields: dict[str, Any] = getattr(frame.f_locals.get("self"), "__dict__", {})
+        files: list[Any] = [fields.get("storage"), *dict[str, Any](fields.get("collections") or {}).values()]
+        for file in files:
+            if file is not None:
+                file.close()
 
 
 def _confine_pickle() -> None:
