@@ -74,6 +74,7 @@ const navigation = [
       'agents/tools',
       'agents/typescript-tools',
       'agents/http-tools',
+      'agents/openapi-tools',
       'agents/built-in-tools',
       'agents/sub-agents',
       'agents/mcp',

@@ -15,16 +15,27 @@ from deno import find_deno_bin
 from tests.docs.console import DEFAULT_FOLDER, Session
 from tests.docs.output import matches, settle
 from tests.docs.pages import ROOT, Fence, Page, all_pages, page_name, read_page
-from tests.docs.yamls import check_fragment, check_parses, check_project, check_resource, check_workflow, check_wrong
+from tests.docs.yamls import (
+    NAMED,
+    check_fragment,
+    check_openapi,
+    check_parses,
+    check_project,
+    check_resource,
+    check_workflow,
+    check_wrong,
+)
 
 MAX_NORUN = 15
 PAGES = all_pages()
+_WRITTEN = frozenset({"yaml project", "yaml workflow", "yaml resource", *NAMED})
 CONSOLES = ("console", "bash", "sh")
 FILES: dict[str, Callable[[Fence, Path], list[str]]] = {
     "yaml project": check_project,
     "yaml workflow": check_workflow,
     "yaml resource": check_resource,
     "yaml fragment": check_fragment,
+    "yaml openapi": lambda fence, _folder: check_openapi(fence),
     "yaml compose": lambda fence, _folder: check_parses(fence),
     "yaml github": lambda fence, _folder: check_parses(fence),
     "python": lambda fence, _folder: _check_python(fence),
@@ -127,10 +138,7 @@ def require_local_model() -> None:
 def _run_page(page: Page, session: Session) -> list[str]:
     faults: list[str] = []
     for fence in page.fences:
-        if (
-            fence.kind in {"yaml project", "yaml workflow", "yaml resource", "python", "typescript"}
-            and "title" in fence.meta
-        ):
+        if fence.kind in _WRITTEN and "title" in fence.meta:
             session.write(fence.meta["title"], fence.text)
         elif fence.kind in CONSOLES and "norun" not in fence.meta:
             faults += session.run(fence)

@@ -15,6 +15,8 @@ from compozy.model.registry import PROVIDERS
 from compozy.project.file import ProjectFile
 from compozy.project.load import load_project
 from compozy.task.registry import KINDS
+from compozy.tool.openapi import read_operations
+from compozy.tool.openapi_schema import OpenApiError
 from compozy.workflow.config import WorkflowConfig
 from tests.docs.pages import Fence, read_page
 
@@ -33,8 +35,8 @@ PROJECT = {
     },
 }
 WORKFLOW = {"id": "scratch", "tasks": [{"id": "scratch", "with": {"a": 1}}]}
-# Files that tools name.
-_FUNCTIONS = frozenset({"python", "typescript"})
+NAMED = frozenset({"python", "typescript", "yaml openapi"})
+"""Kinds of files that tools name."""
 _VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)\}")
 # A workflow that calls others of its page.
 _CALLS = re.compile(r"type: workflow|workflows: \[")
@@ -73,7 +75,7 @@ def check_resource(fence: Fence, folder: Path) -> list[str]:
 
 
 def _write_resources(fence: Fence, folder: Path) -> None:
-    _write_kinds(fence, folder, {"yaml resource", *_FUNCTIONS})
+    _write_kinds(fence, folder, {"yaml resource", *NAMED})
 
 
 def _write_kinds(fence: Fence, folder: Path, kinds: Set[str]) -> None:
@@ -82,12 +84,21 @@ def _write_kinds(fence: Fence, folder: Path, kinds: Set[str]) -> None:
             _write(folder / other.meta["title"], other.text)
 
 
+def check_openapi(fence: Fence) -> list[str]:
+    """Return why a file is no OpenAPI document."""
+    try:
+        read_operations(_parse(fence))
+    except OpenApiError as error:
+        return [str(error)]
+    return []
+
+
 def check_fragment(fence: Fence, folder: Path) -> list[str]:
     """Return what is wrong with sections of a compozy.yaml, of a workflow file or of a task."""
     document = _parse(fence)
     if _is_part_of(document, ProjectFile):
         _write_named(document, folder)
-        _write_kinds(fence, folder, _FUNCTIONS)
+        _write_kinds(fence, folder, NAMED)
         _write(folder / "workflows/scratch.yaml", _workflow_for(document))
         _write(folder / "compozy.yaml", _merged(PROJECT, document, fence.text))
         return _find_faults(folder, _environ(fence))

@@ -41,10 +41,11 @@ class _Anchor:
 class Composer:
     """Builds the nodes of one document from `events`; `faults` collects what is wrong on the way."""
 
-    def __init__(self, source: SourceText, events: Iterator[yaml.Event]) -> None:
+    def __init__(self, source: SourceText, events: Iterator[yaml.Event], *, takes_number_keys: bool = False) -> None:
         self.faults: list[Diagnostic] = []
         self._source = source
         self._events = events
+        self._takes_number_keys = takes_number_keys
         self._anchors: dict[str, _Anchor | None] = {}
         self._count = 0
         self._aliased = 0
@@ -148,6 +149,8 @@ class Composer:
         if isinstance(text, bool):
             # The routes of a router, which a condition that is true or false chooses from.
             text = "true" if text else "false"
+        elif isinstance(key, ScalarNode) and isinstance(text, int | float) and self._takes_number_keys:
+            text = key.text
         if not isinstance(text, str):
             self.faults.append(self._odd_key_fault(key, place))
         elif text in entries:

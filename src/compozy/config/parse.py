@@ -43,13 +43,14 @@ def read_yaml(path: Path, *, file: str) -> ParsedFile:
     return parse_yaml(data, file=file)
 
 
-def parse_yaml(data: bytes, *, file: str, loader: Any = None) -> ParsedFile:
+def parse_yaml(data: bytes, *, file: str, loader: Any = None, takes_number_keys: bool = False) -> ParsedFile:
     """Parse one YAML document.
 
     Args:
         data: the file's bytes, UTF-8 with or without a byte order mark.
         file: what places call the file.
         loader: PyYAML loader class whose parser is used; the default is the fastest one there is.
+        takes_number_keys: whether a key can be a number, which other programs write; it is read as text.
     """
     if len(data) > MAX_BYTES:
         return _failed(SourceLocation(file=file), f"the file is larger than {MAX_BYTES // 1024**2} MiB")
@@ -62,7 +63,7 @@ def parse_yaml(data: bytes, *, file: str, loader: Any = None) -> ParsedFile:
         message = f"the character U+{ord(found[0]):04X} cannot stand in YAML"
         hint = f'in double quotes it is written "{_escape(found[0])}"'
         return _failed(source.place(found.start()), message, hint)
-    return _compose(source, loader or _FAST_LOADER)
+    return _compose(source, loader or _FAST_LOADER, takes_number_keys=takes_number_keys)
 
 
 def _read_limited(path: Path) -> bytes:
@@ -80,10 +81,11 @@ def _escape(char: str) -> str:
     return f"\\u{ord(char):04X}" if ord(char) <= 0xFFFF else f"\\U{ord(char):08X}"
 
 
-def _compose(source: SourceText, loader: Any) -> ParsedFile:
+def _compose(source: SourceText, loader: Any, *, takes_number_keys: bool) -> ParsedFile:
     masked = MaskedText(source.text)
     while True:
-        composer = Composer(source, masked.unmask(_events(masked.text, loader)))
+        events = masked.unmask(_events(masked.text, loader))
+        composer = Composer(source, events, takes_number_keys=takes_number_keys)
         try:
             node = composer.compose_document()
         except yaml.MarkedYAMLError as error:

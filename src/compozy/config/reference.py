@@ -26,7 +26,21 @@ class OrId:
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Return the schema of an ID or of the value itself."""
         value: dict[str, Any] = handler(schema)
-        return {"anyOf": [{"type": "string", "description": f"ID of {self.of}."}, value]}
+        return {"anyOf": [{"type": "string", "description": self.described}, value]}
+
+    @property
+    def described(self) -> str:
+        """Description of the text, for people."""
+        return f"ID of {self.of}."
+
+
+class OrPath(OrId):
+    """The same for a field whose value can be written as a path."""
+
+    @property
+    def described(self) -> str:
+        """Description of the text, for people."""
+        return f"Path of {self.of}."
 
 
 SchemaOrId = Annotated[dict[str, Any], OrId("a shared schema")]

@@ -47,6 +47,9 @@ def check_tool(node: MappingNode, root: Path, *, is_definition: bool = False) ->
     if name.startswith(BUILT_IN_PREFIX):
         yield from _check_built_in(node, name)
         return
+    if child(node, "openapi") is not None:
+        yield from _check_openapi(node, name)
+        return
     config = _read(node)
     if config is None or (not is_definition and config.run is None and config.http is None):
         return
@@ -211,6 +214,14 @@ def _check_runtime(node: MappingNode, config: ToolConfig) -> Iterator[Diagnostic
         yield Diagnostic(location=id_place(node), message=message, hint=hint, code="tool")
     elif not is_typescript and config.permissions is not None:
         yield _fault(node, ("permissions",), "permissions: only TypeScript tools have them", "remove it")
+
+
+def _check_openapi(node: MappingNode, name: str) -> Iterator[Diagnostic]:
+    """Yield what is wrong with a tool that stands for operations; the file itself is checked when it is linked."""
+    for key in ("run", "http", "input"):
+        if node.entry(key) is not None:
+            yield _fault(node, (key,), f"tool {name!r} has both `openapi` and `{key}`", f"remove `{key}`")
+    yield from _check_environment(node)
 
 
 def _check_environment(node: MappingNode) -> Iterator[Diagnostic]:

@@ -32,6 +32,7 @@ from compozy.project.edition2025.tools import modernize_tool
 from compozy.project.edition2025.workflow import modernize_agent, modernize_task, modernize_workflow
 from compozy.project.link_calls import CallLinker
 from compozy.project.link_models import ModelLinker, split_model_keys
+from compozy.project.link_openapi import OpenApiLinker
 from compozy.project.link_schemas import SchemaLinker
 from compozy.project.link_servers import ServerLinker
 from compozy.project.link_tools import ToolLinker
@@ -214,7 +215,10 @@ class Linker:
             root=self.root,
             cwd=self.cwd,
             knows=lambda name: self.scope.find(TOOL, name) is not None,
+            shared=lambda: [found.node for found in self.scope.by_kind.get(TOOL.name, {}).values()],
             entrypoint=self.entrypoint,
+            openapi=OpenApiLinker(root=self.root, cwd=self.cwd, report=self.faults.append),
+            fault=self._fault,
         )
         self._servers = ServerLinker(find=partial(self._find, MCP), own=self.own_servers)
 

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import os.path
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from compozy.config.nodes import MappingNode, Node, ScalarNode, SequenceNode, child, text_at, text_node, with_entries
+from compozy.config.nodes import (
+    MappingNode,
+    Node,
+    ScalarNode,
+    SequenceNode,
+    child,
+    place_at,
+    text_at,
+    text_node,
+    with_entries,
+)
+from compozy.errors import SourceLocation
+from compozy.nearest import suggest
 from compozy.project.edition2025.tools import any_arguments
+from compozy.project.link_openapi import OpenApiLinker
 from compozy.project.link_schemas import SchemaLinker
 from compozy.tool.config import BUILT_IN_PREFIX
 from compozy.tool.kinds.typescript import DEFAULT_EXPORT, is_typescript
@@ -29,7 +42,10 @@ class ToolLinker:
         root: the project's folder.
         cwd: folder from which locations name files.
         knows: returns whether there is a shared tool of an ID.
+        shared: returns the nodes of all shared tools.
         entrypoint: `runtime.entrypoint` of the project, the file of tools that do not say what to run.
+        openapi: reads OpenAPI files.
+        fault: reports what is wrong.
     """
 
     find: Callable[[ScalarNode], MappingNode | None]
@@ -37,18 +53,24 @@ class ToolLinker:
     root: Path
     cwd: Path
     knows: Callable[[str], bool]
+    shared: Callable[[], Iterable[MappingNode]]
     entrypoint: ScalarNode | None
+    openapi: OpenApiLinker
+    fault: Callable[[SourceLocation, str, str], None]
 
     def link_in(self, node: MappingNode) -> MappingNode:
         """Return a task or an agent whose `tools` and `tool` are linked."""
         tools, tool = child(node, "tools"), child(node, "tool")
         if isinstance(tools, SequenceNode):
-            items = tuple(self._use(item) for item in tools.items)
+            items = tuple(tool for item in tools.items for tool in self._use(item))
             node = with_entries(node, {"tools": SequenceNode(items=items, place=tools.place)})
-        return with_entries(node, {"tool": self._use(tool)}) if tool is not None else node
+        return with_entries(node, {"tool": self._use_one(tool)}) if tool is not None else node
 
     def definition(self, node: MappingNode) -> MappingNode:
         """Return the definition of a tool with linked schemas and a path from the project's folder."""
+        if child(node, "openapi") is not None:
+            self.openapi.tools_of(node)
+            return self.openapi.with_map(node)
         node = self.schemas.link_in(node, ("input",), ("output",))
         run = child(node, "run")
         if run is None and self._is_exported(node):
@@ -70,26 +92,62 @@ class ToolLinker:
         """Return whether a tool is one of those that the entrypoint exports."""
         if self.entrypoint is None or text_at(node, "id").startswith(BUILT_IN_PREFIX):
             return False
-        return all(child(node, key) is None for key in _DEFINES)
+        return all(child(node, key) is None for key in (*_DEFINES, "openapi"))
 
     def _defines(self, node: MappingNode, name: str) -> bool:
         """Return whether an item of `tools` defines a tool; otherwise it names one."""
         if any(child(node, key) is not None for key in _DEFINES):
             return True
+        source = child(node, "openapi")
+        if isinstance(source, ScalarNode) or (isinstance(source, MappingNode) and child(source, "file") is not None):
+            return True
         return child(node, "input") is not None and self._is_exported(node) and not self.knows(name)
 
-    def _use(self, node: Node) -> Node:
-        """Return what an item of `tools` names, with what the item says over it."""
+    def _use_one(self, node: Node) -> Node:
+        """Return the one tool that `tool` of a task names."""
+        tools = self._use(node)
+        if len(tools) != 1:
+            place = place_at(node, ("id",)) if isinstance(node, MappingNode) else node.place
+            names = ", ".join(text_at(tool, "id") for tool in tools if isinstance(tool, MappingNode))
+            if tools:
+                self.fault(place, "this names more than one tool", f"name one of {names}")
+            return MappingNode(entries=(), place=place)
+        return tools[0]
+
+    def _use(self, node: Node) -> tuple[Node, ...]:
+        """Return what an item of `tools` names, with what it says over it: a tool, or those of an OpenAPI file."""
         named = child(node, "id") if isinstance(node, MappingNode) else node
         if not isinstance(named, ScalarNode) or not isinstance(named.value, str):
-            return node
+            return (node,)
         if isinstance(node, MappingNode) and self._defines(node, named.text):
-            return self.definition(node)
+            return self._tools_of(node)
         written = {entry.key: entry.value for entry in node.entries} if isinstance(node, MappingNode) else {}
-        if named.text.startswith(BUILT_IN_PREFIX):
-            return with_entries(MappingNode(entries=(), place=named.place), {"id": named, **written})
-        found = self.find(named)
+        # Enough for the other checks where an unknown ID is reported.
+        bare = with_entries(MappingNode(entries=(), place=named.place), {"id": named, **written})
+        found = self._named(named) if not named.text.startswith(BUILT_IN_PREFIX) else None
         if found is None:
-            # Reported; what is left is enough for the other checks.
-            return with_entries(MappingNode(entries=(), place=named.place), {"id": named, **written})
-        return with_entries(self.definition(found), {**_OF_RESOURCES, **written})
+            return (bare,)
+        if child(found, "openapi") is None:
+            return (with_entries(self.definition(found), {**_OF_RESOURCES, **written}),)
+        return self.openapi.tools_of(self.openapi.with_choice(found, bare))
+
+    def _named(self, named: ScalarNode) -> MappingNode | None:
+        """Return the shared tool or the operation with this ID, or None after it was reported that there is none."""
+        if self.knows(named.text):
+            return self.find(named)
+        operations = self._operations()
+        if named.text in operations:
+            return operations[named.text]
+        hint = suggest(named.text, operations)
+        if not hint:
+            return self.find(named)
+        self.fault(named.place, f"there is no tool {named.text!r}", hint)
+        return None
+
+    def _tools_of(self, node: MappingNode) -> tuple[MappingNode, ...]:
+        return self.openapi.tools_of(node) if child(node, "openapi") is not None else (self.definition(node),)
+
+    def _operations(self) -> dict[str, MappingNode]:
+        """Return the tools of all shared OpenAPI files by name."""
+        sources = (tool for tool in self.shared() if child(tool, "openapi") is not None)
+        return {text_at(tool, "id"): tool for source in sources for tool in self.openapi.tools_of(source)}

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, NonNegativeInt, field_validator
 
 from compozy.config.duration import TimeLimitS
-from compozy.config.reference import OrId, SchemaOrId
+from compozy.config.reference import OrId, OrPath, SchemaOrId
 from compozy.config.settings import Approval, ApprovalRule, Section, ToolPermissions
 from compozy.config.size import SizeB
 
@@ -44,6 +44,30 @@ class HttpRequest(Section):
     )
 
 
+class OpenApiSource(Section):
+    """`openapi:` as a map, an OpenAPI 3 file whose operations become tools."""
+
+    file: str = Field(min_length=1, description="The OpenAPI file, YAML or JSON, relative to this file.")
+    include: tuple[str, ...] = Field(
+        default=(), description="Operations to offer: IDs, `GET /pets`, or patterns such as `get*`; default is all."
+    )
+    exclude: tuple[str, ...] = Field(default=(), description="Operations to leave out, in the same form.")
+    prefix: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_-]{0,40}$",
+        description="What the names of the tools begin with; default is the ID and `__`.",
+    )
+    server: str | None = Field(
+        default=None, min_length=1, description="Address in place of `servers` of the file; a template."
+    )
+    headers: dict[str, str] = Field(
+        default_factory=dict[str, str], description="Headers of each request, such as `Authorization`; templates."
+    )
+    query: dict[str, Any] = Field(
+        default_factory=dict[str, Any], description="Parameters of the URL of each request; templates."
+    )
+
+
 class ToolLimits(Section):
     """`limits:`, what one call can use."""
 
@@ -71,6 +95,9 @@ class ToolConfig(Section):
         default=None, description="What a TypeScript tool can reach; default is `runtime.permissions` of the project."
     )
     http: HttpRequest | None = Field(default=None, description="A request to send instead of a function to run.")
+    openapi: Annotated[OpenApiSource, OrPath("the file")] | None = Field(
+        default=None, description="An OpenAPI file instead, each of whose operations is a tool."
+    )
     input: SchemaOrId | None = Field(
         default=None, description="JSON Schema of the arguments; a Python tool has that of its type hints."
     )

@@ -13,7 +13,7 @@ from compozy.schema.resource import SchemaResource
 from compozy.task.kinds.signal import SignalConfig
 from compozy.task.options import RetryPolicy, RunOptions, TaskBase, Transition
 from compozy.task.registry import DEFAULT_KIND, KINDS
-from compozy.tool.config import ApprovalRule, HttpRequest, ToolConfig, ToolLimits, ToolResource
+from compozy.tool.config import ApprovalRule, HttpRequest, OpenApiSource, ToolConfig, ToolLimits, ToolResource
 from compozy.tool.mcp.config import ClientCredentials, McpConfig, McpResource, McpTools
 from compozy.workflow.config import WorkflowConfig, WorkflowOptions
 from tests.generated.pages.markdown import front, prose
@@ -55,6 +55,7 @@ PARTS: dict[str, type[BaseModel]] = {
     "tools of a workflow": ToolResource,
     "http of a tool": HttpRequest,
     "approve of a tool": ApprovalRule,
+    "openapi of a tool": OpenApiSource,
     "limits of a tool": ToolLimits,
     "permissions of a tool": ToolPermissions,
     "mcps": McpConfig,
@@ -84,6 +85,8 @@ _PURPOSES = {
     "tools of a workflow": "A list of tools of this workflow, with the keys of `tools/*.yaml`.",
     "http of a tool": "The request that an HTTP tool sends.",
     "approve of a tool": "Which calls wait for an approval, and for how long.",
+    "openapi of a tool": "An OpenAPI file whose operations become tools. Guide: "
+    "[OpenAPI tools](/docs/agents/openapi-tools).",
     "limits of a tool": "What one call of a tool can use.",
     "permissions of a tool": "What a TypeScript tool can reach. Guide: "
     "[permissions](/docs/agents/typescript-tools#permissions).",
