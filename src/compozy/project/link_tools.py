@@ -141,7 +141,7 @@ class ToolLinker:
         hint = suggest(named.text, operations)
         if not hint:
             return self.find(named)
-        self.fault(named.place, f"there is no tool {named.text!r}", hint)
+        self.fault(named.place, f"unknown tool {named.text!r}", hint)
         return None
 
     def _tools_of(self, node: MappingNode) -> tuple[MappingNode, ...]:

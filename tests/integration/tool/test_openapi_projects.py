@@ -155,7 +155,7 @@ def test_a_run_keeps_the_operations_and_not_the_file(tmp_path: Path) -> None:
         (
             {"file": "./pets.yaml", "include": ["list*"]},
             [{"tool": "pets__listPet"}],
-            "there is no tool 'pets__listPet' (did you mean 'pets__listPets'?)",
+            "unknown tool 'pets__listPet' (did you mean 'pets__listPets'?)",
         ),
     ],
 )
