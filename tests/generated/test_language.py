@@ -26,7 +26,7 @@ MAX_HELP = 50
 """Characters of a command's summary, so that no list of commands shortens it on 80 columns."""
 
 # Packages that are not rewritten yet, and the pages that are generated from them.
-EXEMPT = ("agent", "outbound", "task", "template", "tool")
+EXEMPT = ("tool",)
 EXEMPT_PAGES = (
     "agents/built-in-tools",
     "reference/configuration",

@@ -25,7 +25,7 @@ _CUT_OFF = "the answer was cut off when it reached `max_tokens`"
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a text means under a schema: a `value`, or the `problems` that it has."""
+    """A text read by a schema: a `value`, or its `problems`."""
 
     value: JsonValue = None
     problems: tuple[str, ...] = ()
@@ -96,7 +96,7 @@ class AnswerSchema:
         return Answer(problems=problems)
 
     def _readings(self, parsed: JsonValue) -> list[JsonValue]:
-        """Return the values that `parsed` may stand for; its problems are told of the last one."""
+        """Return the values that `parsed` may stand for; its problems are those of the last one."""
         if self._wrapped and isinstance(parsed, dict) and set(parsed) == {_WRAPPER}:
             return [parsed, parsed[_WRAPPER]] if self._allows_wrapper() else [parsed[_WRAPPER]]
         return [parsed]

@@ -21,7 +21,7 @@ from compozy.model.catalog import ResolvedModel
 from compozy.model.failover import Attempt, Failover
 
 ANSWER_TOOL = "compozy_answer"
-"""Tool whose argument is the answer, for models that take no schema of the answer beside tools."""
+"""Tool whose argument is the answer, for models that do not accept an answer schema together with tools."""
 # Why an answer ended before its end; other reasons are not stored.
 _CUT_OFF = ("length", "content_filter")
 _RESPONSE: TypeAdapter[ModelResponse] = TypeAdapter(ModelResponse)
@@ -56,7 +56,7 @@ def usage_of(recorded: JsonValue) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedAnswer:
-    """What one model request left behind: the answer, and who gave it, whatever the environment is by now."""
+    """The recorded result of one model request: the answer and the model that gave it."""
 
     response: ModelResponse
     provider: str

@@ -1,4 +1,4 @@
-"""What a model is told: the first messages of a task, and the words that ask for a better answer."""
+"""Messages for the model: the first messages of a task, and requests for a better answer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pydantic_ai.messages import (
 
 
 def first_messages(prompt: str, instructions: str | None) -> list[ModelMessage]:
-    """Return the conversation that asks `prompt` of a model that was told `instructions`."""
+    """Return the conversation that asks `prompt` of a model with `instructions`."""
     return [ModelRequest(parts=[UserPromptPart(prompt)], instructions=instructions or None)]
 
 
@@ -45,7 +45,7 @@ def repair_messages(
     schema: Mapping[str, Any],
     instructions: str | None,
 ) -> list[ModelMessage]:
-    """Return the conversation that goes on from an answer which does not fit its schema.
+    """Return the conversation that continues after an answer that does not match its schema.
 
     An answer without text stays out: providers refuse an empty turn.
     """

@@ -31,7 +31,7 @@ _ANSWER_TOKENS = 512
 
 
 class AgentUsage(TypedDict):
-    """What a task cost: tokens of all its requests, and who answered."""
+    """The cost of a task: tokens of all its requests, and the models that answered."""
 
     input_tokens: int
     output_tokens: int
@@ -42,7 +42,7 @@ class AgentUsage(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class AgentRequest:
-    """What an agent is asked.
+    """The request to an agent.
 
     Attributes:
         task_id: as it is written in the workflow; a scripted model finds its answers by it.
@@ -70,7 +70,7 @@ class AgentRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class AgentResult:
-    """What an agent answered.
+    """The answer of an agent.
 
     Attributes:
         text: the last answer as the model wrote it.

@@ -1,4 +1,4 @@
-"""What a task and its agent say about tools and repetitions, put together."""
+"""Settings of a task and its agent for tools and retries, merged."""
 
 from __future__ import annotations
 

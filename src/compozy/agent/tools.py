@@ -41,7 +41,7 @@ _FAILED = frozenset({"failed", "denied"})
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """What a person decided about a call: `arguments` are set if they were changed."""
+    """The decision of a person about a call: `arguments` are set if they were changed."""
 
     approved: bool
     reason: str = ""
@@ -92,7 +92,7 @@ class ToolSteps(Protocol):
         ...
 
     def has_begun(self, name: str, /) -> bool:
-        """Return whether the call whose step is `name` has begun, in this process or in an earlier one."""
+        """Return whether the call whose step is `name` has started, in this process or in an earlier one."""
         ...
 
     def was_asked(self, name: str, /) -> bool:
@@ -193,7 +193,7 @@ class ToolBelt:
         tool = self._tools.get(name)
         if tool is None:
             hint = suggest(name, self._tools) or f"the tools are {', '.join(self._tools) or 'none'}"
-            return _returned(call, ToolResult(outcome="failed", content=f"there is no tool {name!r}; {hint}"))
+            return _returned(call, ToolResult(outcome="failed", content=f"unknown tool {name!r}; {hint}"))
         refused = self._count(name)
         if refused:
             return _returned(call, ToolResult(outcome="failed", content=refused))

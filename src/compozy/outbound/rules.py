@@ -1,4 +1,4 @@
-"""What requests to hosts that data names can reach and hold. Loads no HTTP library."""
+"""Limits of requests to hosts that data names. Loads no HTTP library."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class OutboundRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class OutboundPolicy:
-    """What a request can reach, and how much of an answer is read.
+    """The hosts that a request can reach, and the limits of its answer.
 
     Attributes:
         max_bytes: size of an answer after decompression.

@@ -52,7 +52,7 @@ async def run_basic(call: TaskRun, task: BasicTask, run_task: RunTask) -> Outcom
 
 @dataclass(frozen=True, kw_only=True)
 class _Asked:
-    """What the agent is asked: the prompt with its path from the task, and the schema of the answer."""
+    """The request to the agent: the prompt with its path from the task, and the schema of the answer."""
 
     call: TaskRun
     prompt: str
@@ -86,7 +86,7 @@ async def _choose_action(call: TaskRun, task: BasicTask) -> _Asked:
 
 
 async def load_agents(catalog: ModelCatalog | None = None) -> None:
-    """Load what asking a model needs, and the libraries of `catalog`; in a thread, so that the event loop goes on."""
+    """Load what asking a model needs, and the libraries of `catalog`; in a thread outside the event loop."""
     if not _loaded.is_set() or (catalog is not None and not catalog.is_loaded):
         await asyncio.to_thread(_load, catalog)
 

@@ -1,4 +1,4 @@
-"""The tasks inside a container that run at the same time: so many at once, until the container's end is decided."""
+"""Concurrent tasks inside a container, up to a limit, until the container's end is decided."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from compozy.database.tasks import NewTask, insert_pending_tasks, start_task
 from compozy.durable.context import current_run
 from compozy.durable.step import transact
 from compozy.errors import ChildrenFailedError
+from compozy.plural import plural
 from compozy.task.branches import run_branches
 from compozy.task.options import Strategy
 from compozy.task.status import container_status, progress_of, status_of_counts
@@ -102,13 +103,13 @@ class Pool:
 
 
 async def begin_children(call: TaskRun, children: Sequence[TaskRun]) -> None:
-    """Store the tasks of a container that has begun."""
+    """Store the tasks of a container that has started."""
     rows = [child.row() for child in children]
     await transact(f"{call.base}.children", lambda connection: insert_pending_tasks(connection, rows))
 
 
 def outcome_of(strategy: Strategy, output: Mapping[str, Any], results: Mapping[str, TaskResult]) -> Outcome:
-    """Return what a container came to whose tasks have all ended."""
+    """Return the result of a container whose tasks have all ended."""
     statuses = [result.end.status for result in results.values()]
     status = container_status(strategy, statuses)
     if status is Status.SUCCESS:
@@ -126,7 +127,7 @@ def failure_of(results: Mapping[str, TaskResult]) -> dict[str, Any]:
     told = [f"{child_id!r}: {words_of_error(error)}" for child_id, error in islice(failed.items(), _MAX_TOLD)]
     more = f"; and {len(failed) - _MAX_TOLD} more" if len(failed) > _MAX_TOLD else ""
     return ChildrenFailedError(
-        f"{len(failed)} of {len(results)} task(s) inside it failed: {'; '.join(told)}{more}",
+        f"{len(failed)} of {plural(len(results), 'task')} inside it failed: {'; '.join(told)}{more}",
         details={"failed": list(failed), "first": next(iter(failed.values()), None)},
     ).to_json()
 

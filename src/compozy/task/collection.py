@@ -18,6 +18,7 @@ from compozy.database.tasks import insert_pending_tasks
 from compozy.durable.context import current_run
 from compozy.durable.step import transact
 from compozy.errors import ItemsError
+from compozy.plural import plural
 from compozy.task.children import Pool, outcome_of
 from compozy.task.decide import decide
 from compozy.task.items import to_items
@@ -31,7 +32,7 @@ _ID = re.compile(TASK_ID_PATTERN)
 
 
 async def run_collection(call: TaskRun, task: CollectionTask, run_task: RunTask) -> Outcome:
-    """Run the task for each item, so many at one time, batch by batch."""
+    """Run the task for each item, up to a limit concurrently, batch by batch."""
     expanded = await _expand(call, task)
     children = _children(call, task, expanded)
     results: dict[str, TaskResult] = {}
@@ -49,7 +50,7 @@ async def run_collection(call: TaskRun, task: CollectionTask, run_task: RunTask)
 
 
 def _ends_early(task: CollectionTask, pool: Pool) -> bool:
-    """Return whether no further batch is begun: a race is won, or with `fail_fast` one failed."""
+    """Return whether no further batch starts: a race is won, or with `fail_fast` one failed."""
     status = pool.decided()
     return (task.strategy, status) in {("race", Status.SUCCESS), ("fail_fast", Status.FAILED)}
 
@@ -76,7 +77,7 @@ def _evaluate(call: TaskRun, task: CollectionTask) -> dict[str, Any]:
         twice = [child_id for child_id, count in Counter(ids).items() if count > 1]
         if twice:
             raise ItemsError(
-                f"{len(twice)} id(s) of tasks in the collection come more than once, such as {twice[0]!r}",
+                f"{plural(len(twice), 'task ID')} of the collection used more than once, such as {twice[0]!r}",
                 hint="put something of the item into the `id` that no other item has, or {{ .index }}",
             )
     return {"items": kept, "ids": ids, "skipped": len(items) - len(kept)}
@@ -84,7 +85,7 @@ def _evaluate(call: TaskRun, task: CollectionTask) -> dict[str, Any]:
 
 @contextmanager
 def _at(call: TaskRun, *key: str) -> Generator[None, None, None]:
-    """Tell of what is wrong with the items where in the file it is."""
+    """Report invalid items with their location in the file."""
     try:
         yield
     except ItemsError as error:

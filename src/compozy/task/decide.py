@@ -1,4 +1,4 @@
-"""What the conditions of tasks come to; pure, so that a replay comes to the same answer.
+"""Results of task conditions; pure, so that a replay gets the same answer.
 
 A text with `{{` is a template, any other one is CEL. Both see the same variables.
 """
@@ -80,7 +80,7 @@ def _text_of(value: Any) -> str:
 def _no_route(
     route: str, path: TemplatePath, locate: Callable[[int], SourceLocation] | None, routes: Collection[str]
 ) -> ExpressionError:
-    message = f"the condition gives {_show(route)}, which is no route" if route else "the condition gives no route"
+    message = f"the condition gives {_show(route)}, which is not a route" if route else "the condition gives no route"
     known = ", ".join(sorted(routes))
     return _error(message, path, locate, hint=suggest(route, routes) or f"the routes are {known}")
 

@@ -103,7 +103,7 @@ async def recall(call: TaskRun) -> TaskResult:
 
 @dataclass(kw_only=True)
 class _Performed:
-    """What a task came to, ready to be stored."""
+    """The result of a task, ready to be stored."""
 
     end: TaskEnd
     children: dict[str, TaskResult]

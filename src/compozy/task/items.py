@@ -1,4 +1,4 @@
-"""What a collection runs over: lists, maps, numbers, JSON and JSON Lines; pure."""
+"""Items of a collection: lists, maps, numbers, JSON and JSON Lines; pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the rest of the program knows about a kind of task: one record per kind, found by the `type` of the task."""
+"""The record of a task type, found by the `type` of the task."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def register(*kinds: TaskKind) -> None:
 
 
 def kind_tag(value: Any) -> str:
-    """Return the branch of the union that `value`, a task, is read by; the brackets keep it out of fault paths."""
+    """Return the branch of the union that `value`, a task, is read by; the brackets keep it out of error paths."""
     kind: Any
     if isinstance(value, str):
         kind = "id"

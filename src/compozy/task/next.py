@@ -48,7 +48,7 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Following:
-    """What comes after a task: `task_id`, None for the end; `with_` for its input; whether a failure ends the list."""
+    """The next task: `task_id`, None for the end; `with_` for its input; whether a failure ends the list."""
 
     task_id: str | None
     with_: Mapping[str, Any] | None = None

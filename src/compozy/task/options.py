@@ -1,4 +1,4 @@
-"""What every kind of task may say about its input, its end, its retries and its limits."""
+"""Settings of every task type: input, transitions, retries and limits."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ class RunOptions(Section):
     """`config:` of a project, a workflow or a task; the nearest one counts, setting by setting."""
 
     retry_policy: RetryPolicy | None = Field(default=None, description="How failed tasks are tried again.")
-    on_error: Transition | None = Field(default=None, description="What follows a task that failed.")
+    on_error: Transition | None = Field(default=None, description="Next task after a failed task.")
     timeout: TimeLimitS | None = Field(default=None, description="Time for a task with all its attempts.")
 
 
 class TaskBase(Section):
-    """What every task has; each kind adds its `type`."""
+    """Keys of every task; each type adds its `type`."""
 
     if TYPE_CHECKING:
         # A string; each kind narrows it to its name, which a type checker allows of nothing else.
@@ -75,10 +75,10 @@ class TaskBase(Section):
     input: SchemaOrId | None = Field(default=None, description="JSON Schema of `with`; its defaults are filled in.")
     output: SchemaOrId | None = Field(default=None, description="JSON Schema of the result.")
     outputs: dict[str, Any] | None = Field(
-        default=None, description="The result as templates, in which `.output` is what the task came to by itself."
+        default=None, description="Result as templates, in which `.output` is the task's own result."
     )
-    on_success: Transition | None = Field(default=None, description="What follows when the task succeeded.")
-    on_error: Transition | None = Field(default=None, description="What follows when it failed or timed out.")
+    on_success: Transition | None = Field(default=None, description="Next task if the task succeeded.")
+    on_error: Transition | None = Field(default=None, description="Next task if it failed or timed out.")
     final: bool = Field(default=False, description="Nothing follows when the task succeeded.")
     sleep: DurationS | None = Field(default=None, description="Pause between the end of the task and what follows.")
     timeout: TimeLimitS | None = Field(default=None, description="Time for the task with all its attempts.")

@@ -9,7 +9,7 @@ from compozy.task.tree import Outcome, Recall, Runner, RunTask, TaskResult, Task
 
 
 async def run_parallel(call: TaskRun, task: ParallelTask, run_task: RunTask) -> Outcome:
-    """Run all of them, `max_workers` at one time."""
+    """Run all of them, `max_workers` concurrently."""
     children = parallel_children(call, task)
     await begin_children(call, children)
     results = await Pool(children=children, strategy=task.strategy, workers=task.max_workers, run_task=run_task).run()

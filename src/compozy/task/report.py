@@ -1,4 +1,4 @@
-"""What a run tells those who watch it."""
+"""Progress reports of a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from compozy.database.tasks import TaskEnd
 
 
 class Report(Protocol):
-    """Hears of each task as it begins and ends. It is told after the fact was stored, and must not raise."""
+    """Receives the start and end of each task, after they were stored. It must not raise."""
 
     def task_began(self, execution_id: str, path: str) -> None:
         """A task began; `path` is its place in the run."""
@@ -24,7 +24,7 @@ class Report(Protocol):
 
 
 class Silence:
-    """A report that nobody reads."""
+    """A report that is discarded."""
 
     def task_began(self, execution_id: str, path: str) -> None:
         """Say nothing."""

@@ -1,4 +1,4 @@
-"""What the templates of a run may read, and how they are rendered."""
+"""The variables of templates in a run, and their rendering."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Scope:
         return replace(self, extra={**self.extra, **roots})
 
     def nested(self, **roots: Any) -> Scope:
-        """Return the scope of a list inside a container: it sees the tasks around it, and has none of its own yet."""
+        """Return the scope of a list inside a container: it sees the tasks around it and has no tasks yet."""
         return replace(self, tasks={}, outer={**self.outer, **self.tasks}, extra={**self.extra, **roots})
 
 

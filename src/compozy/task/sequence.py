@@ -59,7 +59,7 @@ class Sequence:
     _results: dict[str, TaskResult] = field(default_factory=dict[str, TaskResult])
 
     async def run(self, *, begun: bool) -> SequenceEnd:
-        """Run the list; `begun` when the row of its first task tells by now that it runs.
+        """Run the list; `begun` if the row of its first task already says that it runs.
 
         Raises:
             RunSuspendedError: the run comes to a halt.

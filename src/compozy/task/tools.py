@@ -31,7 +31,7 @@ _MAX_SHOWN = 4000
 
 
 async def make_belt(call: TaskRun, rules: ToolRules, run_task: RunTask) -> ToolBelt | None:
-    """Return the tools of a task, None if it has none. What they are is recorded before the first request.
+    """Return the tools of a task, None if it has none. They are recorded before the first request.
 
     Raises:
         ToolError: a tool cannot be used.
@@ -151,7 +151,7 @@ class RunToolSteps:
         return [results[number] for number in range(len(bodies))]
 
     async def ask(self, question: Question, /) -> Decision:
-        """Wait until a person has decided, in a task of its own below this one.
+        """Wait until a person has decided, in a separate task below this one.
 
         Raises:
             ToolError: nobody decided in time, and the tool fails its task then.
@@ -174,11 +174,11 @@ class RunToolSteps:
                 approved=payload["approve"], reason=payload.get("reason", ""), arguments=payload.get("arguments")
             )
         if rule.on_timeout == "deny" and result.end.status is Status.TIMED_OUT:
-            return Decision(approved=False, reason="nobody answered in time")
+            return Decision(approved=False, reason="not answered in time")
         raise restore_error(result.end.error or {})
 
     def has_begun(self, name: str, /) -> bool:
-        """Return whether the call whose step is `name` has begun, in this process or in an earlier one."""
+        """Return whether the call whose step is `name` has started, in this process or in an earlier one."""
         return any(current_run().is_recorded(step_name) for step_name in (name, begin_step(name)))
 
     def was_asked(self, name: str, /) -> bool:

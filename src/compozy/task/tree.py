@@ -30,7 +30,7 @@ View = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class RunState:
-    """What all tasks of one run share.
+    """State that all tasks of one run share.
 
     Args:
         options: those of the workflow, over those of the project.
@@ -136,7 +136,7 @@ class TaskRun:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a kind of task came to by itself, before its `outputs` are rendered.
+    """The result of a task before its `outputs` are rendered.
 
     Args:
         children: the tasks inside it, by id.
@@ -152,7 +152,7 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskResult:
-    """A task that has ended. `recorded` is what the journal keeps beside its end; `roots` is only there at its end."""
+    """A task that has ended. `recorded` is kept in the journal with its end; `roots` is only set at its end."""
 
     id: str
     kind: str
@@ -210,7 +210,7 @@ class TaskResult:
 
 @dataclass(frozen=True, kw_only=True)
 class After:
-    """What else is stored with the end of a task: `write` changes tables, `record` goes into the journal."""
+    """Extra work committed with the end of a task: `write` changes tables, `record` goes into the journal."""
 
     write: Callable[[sa.Connection], None] = lambda _: None
     record: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -223,7 +223,7 @@ class RunTask(Protocol):
     """Runs a task from its beginning to its recorded end; a container is handed it for its children."""
 
     def __call__(self, call: TaskRun, *, begun: bool, then: Then) -> Awaitable[TaskResult]:
-        """Run `call`, whose row tells by now that it runs if `begun`."""
+        """Run `call`; if `begun`, its row already says that it runs."""
         ...
 
 

@@ -121,7 +121,7 @@ def _compile_piped(function: Function, getters: list[Value], final: Value, conve
 
 
 def convert_value(unit: str, param: Param | None, node: Operand | Command, *, unwraps: bool) -> Convert:
-    """Compile the check of a value's type; a fault is at the node that Go was at last.
+    """Compile the check of a value's type; an error is at the node that Go reached last.
 
     `unwraps` is set for what a pipeline gave: null is no value at all then.
     """
@@ -204,13 +204,13 @@ _READERS: dict[str, Callable[[Operand], Any]] = {
 
 
 def constant_value(unit: str, node: Operand) -> Any:
-    """Return the value of a constant whose type nobody asks for; a ExecError when no Go int holds the number."""
+    """Return the value of an untyped constant; an ExecError if the number does not fit into a Go int."""
     if isinstance(node, String):
         return node.text
     if isinstance(node, BoolNode):
         return node.value
     if not isinstance(node, Number):
-        raise TypeError(f"{type(node).__name__} is no constant")
+        raise TypeError(f"{type(node).__name__} is not a constant")
     if node.as_complex is not None:
         return node.as_complex
     text = node.text

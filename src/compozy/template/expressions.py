@@ -46,7 +46,7 @@ class ExpressionCompiler:
         return self.declared(pipe, value) if pipe.declared else value
 
     def unwrapped(self, pipe: Pipe, usage: Usage = "strict") -> Value:
-        """Compile a pipeline of which null is no value at all, as in Go."""
+        """Compile a pipeline in which null is not a value, as in Go."""
         value = self.pipe(pipe, usage)
         return lambda state: INVALID if (result := value(state)) is None else result
 
@@ -94,7 +94,7 @@ class ExpressionCompiler:
         return self.no_function(first, final, before)
 
     def no_function(self, first: Operand, final: Value | None, before: Command | Pipe) -> Value:
-        """Compile arguments for what is no function. Go is not yet at a pipeline in parentheses when it refuses it."""
+        """Compile arguments of a non-function. Go refuses it before it reaches a pipeline in parentheses."""
         unit = self.unit
 
         def refuse(state: State) -> Any:

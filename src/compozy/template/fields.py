@@ -74,11 +74,11 @@ class Path:
             raise self.fault(state, f"error calling {key}: {error.message}") from error
 
     def fault(self, state: State, message: str, *, hint: str = "") -> ExecError:
-        """Return a fault at this chain."""
+        """Return an error at this chain."""
         return ExecError(self.unit, last_node(self.node, state.stops), message, hint=hint)
 
     def refuse(self, state: State, value: Any, index: int) -> ExecError:
-        """Return the fault of dialect compozy for a key that is not there."""
+        """Return the error of dialect compozy for a missing key."""
         key, owner = self.keys[index], self.show_owner(index)
         if is_map(value):
             known = sorted(str(name) for name in value)
@@ -90,7 +90,7 @@ class Path:
                 hint="guard it with {{ with }}, or give a value with `default`",
             )
         kind = _PLAIN.get(_class_of(value), "value")
-        return self.fault(state, f"{owner} is no map but a {kind}, so it has no key {quote_key(key)}")
+        return self.fault(state, f"{owner} is not a map but a {kind}, so it has no key {quote_key(key)}")
 
     def show_owner(self, index: int) -> str:
         """Return the part of the chain before the key at `index`, as the user wrote it."""
@@ -198,5 +198,5 @@ def compile_chain(frame: Frame, node: Chain, head: Value, *, forgiving: bool) ->
 
 
 def no_method(unit: str, node: Node, key: str) -> ExecError:
-    """Return the fault for a field that is given arguments as if it were a method."""
+    """Return the error for a field with arguments, as if it were a method."""
     return ExecError(unit, node, f"{key} is not a method but has arguments")

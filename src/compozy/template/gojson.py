@@ -24,7 +24,7 @@ from compozy.template.values import (
 )
 
 MAX_EXPLAINED = 100_000
-"""Where in a longer text the fault is, Python tells, not Go's words."""
+"""The location of an error in a longer text comes from Python, not from Go's message."""
 
 _SHORT = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _SPECIAL = re.compile('["\\\\\x00-\x1f\u2028\u2029\ud800-\udfff]')
@@ -163,11 +163,11 @@ _NUMBER_FAULTS = {
 
 
 class _Faulty(Exception):
-    """The offset and the context of what is no JSON."""
+    """The offset and the context of invalid JSON."""
 
 
 def find_fault(text: str) -> str:
-    """Return Go's message for a text that is no JSON, "" when it is."""
+    """Return Go's message for invalid JSON, "" for valid JSON."""
     scanner = _Scanner(text)
     try:
         scanner.whole()
@@ -186,7 +186,7 @@ def _quote_char(char: str) -> str:
 
 
 class _Scanner:
-    """Walks over a JSON text up to its first fault."""
+    """Walks over a JSON text up to its first error."""
 
     def __init__(self, text: str) -> None:
         self.text = text

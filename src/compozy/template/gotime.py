@@ -80,7 +80,7 @@ def date_of(days: int) -> tuple[int, int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Time(GoValue):
-    """A point in time: seconds since 1970, nanoseconds, and the zone that it is told in."""
+    """A point in time: seconds since 1970, nanoseconds, and its zone."""
 
     unix: int
     nanos: int = 0

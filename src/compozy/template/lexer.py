@@ -151,7 +151,7 @@ def is_word_char(char: str) -> bool:
 
 
 def split_tokens(text: str, *, hyphens: bool = False) -> list[Token]:
-    """Return the tokens of a template; the last is EOF, or ERROR where the text is no template.
+    """Return the tokens of a template; the last is EOF, or ERROR if the text is not a template.
 
     With `hyphens` a hyphen directly before a letter, digit or underscore is part of a field's name.
     """
@@ -196,7 +196,7 @@ class _Lexer:
         tokens.append(Token(Kind.EOF, len(text), "EOF"))
 
     def skip_comment(self, start: int) -> int:
-        """Return where the text goes on behind the comment at `start`."""
+        """Return where the text continues after the comment at `start`."""
         end = self.text.find("*/", start + 2)
         if end < 0:
             raise _LexError(start, "unclosed comment")
@@ -213,7 +213,7 @@ class _Lexer:
         return pos
 
     def lex_action(self, pos: int) -> int:
-        """Add the tokens of one action; return where the text goes on."""
+        """Add the tokens of one action; return where the text continues."""
         text, add, scan = self.text, self.tokens.append, self.common.finditer
         self.parens = 0
         while True:
@@ -232,7 +232,7 @@ class _Lexer:
             pos = self.lex_rare(pos)
 
     def lex_rare(self, pos: int) -> int:
-        """Add one token of the kinds that are rare, or tell what is wrong with it; return its end."""
+        """Add one token of a rare kind, or an error; return its end."""
         found = _TOKEN.match(self.text, pos)
         if found is None:
             raise _LexError(pos, "unclosed action")
@@ -245,7 +245,7 @@ class _Lexer:
             raise _LexError(pos, "unexpected right paren")
 
     def close_action(self, pos: int, end: int) -> int:
-        """Add the closing delimiter, with its trim marker if it has one; return where the text goes on."""
+        """Add the closing delimiter, with its trim marker if it has one; return where the text continues."""
         trims = end - pos > 2
         if self.parens:
             raise _LexError(pos - trims, "unclosed left paren")
@@ -316,7 +316,7 @@ class _Lexer:
         return pos + 1
 
     def lex_other(self, pos: int, value: str) -> int:
-        """Add a character that no rule knows, or tell what is wrong with it."""
+        """Add a character that no rule matches, or an error."""
         if value in _UNTERMINATED:
             raise _LexError(pos, _UNTERMINATED[value])
         if not " " <= value <= "~":

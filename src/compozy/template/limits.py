@@ -95,7 +95,7 @@ class Budget:
             raise LimitError(f"the output is longer than {self.limits.output} characters")
 
     def check_time(self) -> None:
-        """Refuse to go on behind the deadline."""
+        """Refuse to continue after the deadline."""
         if perf_counter() > self.deadline:
             raise LimitError(f"rendering took longer than {self.limits.time_s:g} s")
 

@@ -23,7 +23,7 @@ _INT = re.compile(r"([+-]?)(?:0[xX]([0-9a-fA-F_]+)|0[bB]([01_]+)|0[oO]?([0-7_]+)
 
 
 class LiteralError(ValueError):
-    """The text is no literal; the message is Go's."""
+    """The text is not a literal; the message is Go's."""
 
 
 def to_bytes(text: str) -> bytes:
@@ -44,7 +44,7 @@ def from_bytes(data: bytes) -> str:
 
 
 def valid_text(text: str) -> str:
-    """Return the text with U+FFFD for each byte that is no UTF-8 and could not be put together again."""
+    """Return the text with U+FFFD for each byte that is not valid UTF-8."""
     if text.isascii():
         return text
     try:

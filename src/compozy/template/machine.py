@@ -120,7 +120,7 @@ class Unit:
 
 @dataclass(slots=True)
 class Frame:
-    """What the compiler knows about its current unit: its variables by scope, and whether it is strict."""
+    """The state of the compiler in its current unit: variables by scope, and whether it is strict."""
 
     unit: Unit
     dialect: Dialect

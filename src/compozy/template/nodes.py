@@ -159,7 +159,7 @@ class Body(Node):
 
 @dataclass(slots=True, eq=False)
 class Branch(Node):
-    """What `if`, `with` and `range` have in common; `word` tells which it is."""
+    """The common part of `if`, `with` and `range`; `word` is the keyword."""
 
     word: str
     pipe: Pipe
@@ -192,7 +192,7 @@ class Jump(Node):
 
 @dataclass(slots=True, eq=False)
 class End(Node):
-    """`end` or `else`: closes a body, and is no part of the finished tree."""
+    """`end` or `else`: closes a body, and is not part of the finished tree."""
 
     word: str
 

@@ -14,7 +14,7 @@ _FLAGS = {"#": "sharp", "0": "zero", "+": "plus", "-": "minus", " ": "space"}
 
 
 def sprintf(layout: str, *values: Any) -> str:
-    """Return the values as the layout says; wrong verbs and missing values are told in the text, as Go does."""
+    """Return the values as the layout says; wrong verbs and missing values are reported in the text, as in Go."""
     if "%" not in layout and not values:
         return layout
     return _Printer(layout, values).run()
@@ -163,7 +163,7 @@ class _Printer:
         return format_argument(value, verb, spec)
 
     def write_extra(self) -> None:
-        """Tell the arguments that no verb asked for."""
+        """Report surplus arguments."""
         extra = ", ".join(
             NIL if value is None or value is INVALID else f"{type_name(value)}={show(value)}"
             for value in self.values[self.used :]

@@ -87,7 +87,7 @@ def _show_subclass(value: Any) -> str:
     for base in (bool, int, float, str):
         if isinstance(value, base):
             return _PRINTERS[base](value)
-    raise GoError(f"the data holds a Python {type(value).__name__}, which is no JSON value")
+    raise GoError(f"the data holds a Python {type(value).__name__}, which is not a JSON value")
 
 
 _PRINTERS: dict[type, Callable[[Any], str]] = {

@@ -69,7 +69,7 @@ class Program:
         return value
 
     def start(self, data: Any, missing: MissingKey, limits: Limits) -> State:
-        """Return a fresh state. What the template may change is a copy."""
+        """Return a fresh state. Values that the template may change are copied."""
         if data is None:
             data = INVALID
         elif self.mutates:
@@ -122,7 +122,7 @@ def compile_program(text: str, name: str, dialect: Dialect) -> Program:
 
 
 def compile_uncached(text: str, name: str, dialect: Dialect) -> Program:
-    """Return the program of a text, compiled anew; raises ProgramError."""
+    """Compile a text to a program; raises ProgramError."""
     functions = FUNCTIONS[dialect]
     try:
         parser = Parser(text, name, functions, hyphens=dialect == "compozy")
@@ -140,7 +140,7 @@ _compile_cached = lru_cache(maxsize=CACHED_PROGRAMS)(compile_uncached)
 
 
 def _explain(error: ParseError, known: Sequence[str] | dict[str, Any]) -> tuple[str, str]:
-    """Return the message and the hint for a text that is no template."""
+    """Return the message and the hint for a text that is not a template."""
     if error.function in LEFT_OUT:
         return f"function {quote(error.function)} is left out on purpose: {LEFT_OUT[error.function]}", ""
     return error.message, suggest(error.function, known) if error.function and known else ""

@@ -1,4 +1,4 @@
-r"""Translates a regular expression of Go's syntax (RE2) to that of Python's `regex`, or tells Go's error.
+r"""Translates a regular expression of Go's syntax (RE2) to that of Python's `regex`, or reports Go's error.
 
 RE2 has no look-around and no back-references; what it has means the same in both, but for what is translated here:
 `$` and `\z`, `\Q...\E`, `\C`, and `\s`, which does not match a vertical tab in Go.

@@ -41,7 +41,7 @@ DESCRIPTIONS = MappingProxyType(
         "jsEscape": "Return the values as text for a JavaScript string, like `js`.",
     }
 )
-"""What stands in the page instead of the first line of the function's documentation."""
+"""Texts of the page that replace the first line of the function's documentation."""
 
 _LAYOUT = '"2006-01-02T15:04:05Z07:00"'
 
@@ -49,7 +49,7 @@ EXAMPLES = MappingProxyType(
     {
         # builtins
         "and": '{{ and .input.name "yes" }} {{ and .input.unknown "yes" | default "no" }}',
-        "or": '{{ or .input.unknown .input.name "nobody" }}',
+        "or": '{{ or .input.unknown .input.name "someone" }}',
         "index": '{{ index .input.tags 0 }} {{ index .input "dry-run" }}',
         "len": '{{ len .input.tags }} {{ len "é" }}',
         "call": "{{ call .input.name }}",

@@ -61,7 +61,7 @@ _Found = Iterator[tuple[tuple[str, ...], int, bool]]
 
 
 class _Finder:
-    """Walks the tree. `rooted` tells whether the cursor is the root of the data where the walk is.
+    """Walks the tree. `rooted` is whether the cursor is the root of the data where the walk is.
 
     `aliases` are the paths of variables that stand for one: `$t` behind `$t := .tasks`. Those that are named more than
     once (`changed`) are none, so that no scope needs to be known.

@@ -42,7 +42,7 @@ class StatementCompiler:
         self.unit = frame.unit.name
 
     def body(self, body: Body, *, scoped: bool = True) -> Instruction:
-        """Compile a sequence of nodes, with a scope of its own for variables."""
+        """Compile a sequence of nodes with its own variable scope."""
         if scoped:
             self.frame.scopes.append({})
         steps = self.steps(body.nodes)
@@ -77,7 +77,7 @@ class StatementCompiler:
         if isinstance(node, Jump):
             word = node.word
             return lambda _: word
-        raise TypeError(f"{type(node).__name__} is no statement")
+        raise TypeError(f"{type(node).__name__} is not a statement")
 
     def action(self, node: Action) -> Instruction:
         """Compile an action that declares or assigns a variable."""
@@ -177,7 +177,7 @@ class StatementCompiler:
         return run
 
     def call(self, node: Call) -> Instruction:
-        """Compile `template`: the other unit gets variables of its own."""
+        """Compile `template`: the other unit gets its own variables."""
         argument = self.expressions.unwrapped(node.pipe) if node.pipe else _no_value
         unit, units, name = self.unit, self.units, node.name
         go = self.frame.dialect == "go"
@@ -243,7 +243,7 @@ def depth_message(depth: int, *, go: bool) -> str:
 
 
 def null_fault(unit: str, pipe: Pipe) -> ExecError:
-    """Return the fault of dialect compozy for printing null."""
+    """Return the error of dialect compozy for printing null."""
     return ExecError(
         unit, pipe, f"the value at {pipe} is null and cannot be printed", hint=f'write {{{{ {pipe} | default "..." }}}}'
     )
@@ -295,7 +295,7 @@ class _Binder:
             self.item.boxed = True
 
     def start(self, state: State) -> Callable[[Any, Any], None] | None:
-        """Return how to assign in each round, None when there are no variables."""
+        """Return how to assign in each round, None without variables."""
         if self.item is None:
             return None
         self.note_type(state)
@@ -353,14 +353,14 @@ class _Items:
         return self.counted(state, zip(count(), numbers, strict=False)) if value > 0 else None
 
     def counted(self, state: State, pairs: Iterable[tuple[Any, Any]], size: int = 1 << 62) -> Iterable[tuple[Any, Any]]:
-        """Return the pairs. Few are counted at once; of many, each is on its turn."""
+        """Return the pairs. A few are counted immediately; many are counted one by one."""
         if size <= _TICK:
             self.tick(state, size)
             return pairs
         return self.count_each(state, pairs)
 
     def count_each(self, state: State, pairs: Iterable[tuple[Any, Any]]) -> Iterator[tuple[Any, Any]]:
-        """Yield the pairs, and look every so often whether the rendering may go on."""
+        """Yield the pairs, and check regularly whether the rendering may continue."""
         rounds = 0
         for rounds, pair in enumerate(pairs, 1):
             if not rounds % _TICK:
@@ -377,5 +377,5 @@ class _Items:
             raise self.fault(state, str(error)) from error
 
     def fault(self, state: State, message: str) -> ExecError:
-        """Return a fault at the range's pipeline."""
+        """Return an error at the range's pipeline."""
         return ExecError(self.unit, last_node(self.pipe, state.stops), message)

@@ -27,7 +27,7 @@ class _Bad(Exception):
 
 @dataclass(slots=True)
 class _Parts:
-    """What was read so far; -1 where nothing was."""
+    """The values read so far; -1 if nothing was read."""
 
     rest: str
     year: int = 0
@@ -45,7 +45,7 @@ class _Parts:
 
 
 def parse_time(layout: str, text: str) -> Time:
-    """Return the time that a text tells in a layout, in UTC when it names no zone; raises GoError with Go's message."""
+    """Parse a time in a layout, in UTC if it has no zone; raises GoError with Go's message."""
     if len(text) > MAX_TEXT or len(layout) > MAX_TEXT:
         raise GoError("parsing time: text or layout is too long")
     parts = _Parts(text)
@@ -244,7 +244,7 @@ def _read_fraction(parts: _Parts, chunk: str) -> None:
 
 
 def _read_extra_fraction(parts: _Parts) -> None:
-    """Read a fraction behind the seconds that the layout does not tell."""
+    """Read a fraction after the seconds that the layout does not contain."""
     if re.match(r"[.,][0-9]", parts.rest):
         _read_fraction(parts, ".9")
 

@@ -163,7 +163,7 @@ def _type_of(value: object) -> tuple[str, str]:
     for base in (bool, int, float, str, dict, list):
         if isinstance(value, base):
             return _TYPES[base]
-    raise GoError(f"the data holds a Python {type(value).__name__}, which is no JSON value")
+    raise GoError(f"the data holds a Python {type(value).__name__}, which is not a JSON value")
 
 
 def is_nil_collection(value: Any) -> bool:
@@ -239,7 +239,7 @@ def wrap_int(number: int) -> Int64:
 
 
 def to_python(value: Any) -> Any:
-    """Return the value as plain JSON data, for whoever evaluates a template."""
+    """Return the value as plain JSON data."""
     if value is None or value is INVALID:
         return None
     kind = _class_of(value)

@@ -25,7 +25,7 @@ NIL = "<nil>"
 
 @dataclass(slots=True)
 class Spec:
-    """What stands between the `%` and the verb. `wid` and `prec` are None when not given."""
+    """The flags between the `%` and the verb. `wid` and `prec` are None when not given."""
 
     plus: bool = False
     minus: bool = False

@@ -125,7 +125,7 @@ Error: workflow 'bad' failed in task 'bad'
         ),
         (
             'type: collection, items: [a, a], task: {id: "t-{{ .item }}", with: {n: 1}}',
-            "workflows/odd.yaml:2:62: 1 id(s) of tasks in the collection come more than once, such as 't-a'",
+            "workflows/odd.yaml:2:62: 1 task ID of the collection used more than once, such as 't-a'",
         ),
         (
             'type: composite, tasks: [{id: b, with: {n: "{{ div 1 .input.z }}"}}]',
@@ -133,7 +133,7 @@ Error: workflow 'bad' failed in task 'bad'
         ),
         (
             'type: parallel, tasks: [{id: b, with: {n: "{{ div 1 .input.z }}"}}]',
-            "1 of 1 task(s) inside it failed: 'b': workflows/odd.yaml:2:63:",
+            "1 of 1 task inside it failed: 'b': workflows/odd.yaml:2:63:",
         ),
     ],
 )

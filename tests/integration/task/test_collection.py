@@ -104,7 +104,7 @@ async def test_what_are_no_items_fails_it(flows: Flows, items: str, told: str) -
 
 async def test_ids_that_are_the_same_or_none_fail_it(flows: Flows) -> None:
     same = await flows.run("tasks: [{id: each, type: collection, items: [1, 1], task: {id: 'a-{{ .item }}'}}]")
-    assert "1 id(s) of tasks in the collection come more than once, such as 'a-1'" in same.message
+    assert "1 task ID of the collection used more than once, such as 'a-1'" in same.message
     none = await flows.run("tasks: [{id: each, type: collection, items: ['a b'], task: {id: '{{ .item }}'}}]")
     assert "the id of the task for item 0 is 'a b'" in none.message
 

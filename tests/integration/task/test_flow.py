@@ -342,7 +342,7 @@ async def test_a_route_that_is_not_there_fails_the_router(flows: Flows) -> None:
         {"kind": "refunds"},
     )
     assert ran.states == {"sort": "FAILED", "b": "SUCCESS"}
-    assert "the condition gives 'refunds', which is no route" in ran.tasks["b"].output["why"]
+    assert "the condition gives 'refunds', which is not a route" in ran.tasks["b"].output["why"]
     check_run(ran)
 
 

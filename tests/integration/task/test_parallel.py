@@ -67,7 +67,7 @@ async def test_its_error_says_who_failed_and_why(flows: Flows) -> None:
     ran = await flows.run(parallel(BAD, OK, "{with: {x: '{{ .input.none }}'}}"))
     assert ran.run.error is not None
     assert ran.run.error["code"] == "children_failed"
-    assert ran.message.startswith("2 of 3 task(s) inside it failed: 'a': no answer to 'fail: it'; 'c': ")
+    assert ran.message.startswith("2 of 3 tasks inside it failed: 'a': no answer to 'fail: it'; 'c': ")
     assert ran.run.error["details"]["failed"] == ["a", "c"]
     assert ran.run.error["details"]["first"]["code"] == "model"
     assert ran.run.error["details"]["task"] == "all"

@@ -134,7 +134,7 @@ async def test_what_is_wrong_with_a_call_is_an_answer_to_the_model(flows: Flows)
     ran = await flows.run(workflow(tool("add"), tool("broken")), calls)
     assert said(ran) == [
         ["add", "failed", "the arguments do not fit: a: expected a whole number, got 'x'"],
-        ["ad", "failed", "there is no tool 'ad'; did you mean 'add'?"],
+        ["ad", "failed", "unknown tool 'ad'; did you mean 'add'?"],
         ["add", "failed", "the arguments do not fit: unknown key 'c'"],
         ["broken", "failed", "ValueError: no way"],
     ]
@@ -272,7 +272,7 @@ async def test_conditions_decide_which_calls_wait(flows: Flows) -> None:
     ran = await flows.run(workflow(tool("pay", rule)), rounds([("pay", {"amount": 5}), ("pay", {"amount": 500})]))
     assert said(ran) == [
         ["pay", "success", "paid 5.0"],
-        ["pay", "denied", "a person denied this call: nobody answered in time"],
+        ["pay", "denied", "a person denied this call: not answered in time"],
     ]
     check_run(ran)
 

@@ -57,7 +57,7 @@ def test_choose_route(text: str, expected: str) -> None:
 def test_what_a_template_gives_is_no_code() -> None:
     """The rule is an expression that would give a route; it is data, and may come from a model."""
     assert SCOPE.input["rule"] == "input.count > 1 ? 'many' : 'few'"
-    with pytest.raises(ExpressionError, match="which is no route"):
+    with pytest.raises(ExpressionError, match="which is not a route"):
         choose_route("{{ .input.rule }}", PATH, SCOPE, ROUTES)
 
 
@@ -85,12 +85,12 @@ def test_messages() -> None:
     routes = ["'urgnt'", "null", "''", "[1]", "{{ .tasks.a.output.said }}", "{{ .input.count }}.5", "input.nothing"]
     assert [error_of(text, route=True) for text in routes] == snapshot(
         [
-            "the condition gives 'urgnt', which is no route (did you mean 'urgent'?)",
+            "the condition gives 'urgnt', which is not a route (did you mean 'urgent'?)",
             "the condition gives no route (the routes are many, urgent)",
             "the condition gives no route (the routes are many, urgent)",
             "the condition gives no route (the routes are many, urgent)",
-            "the condition gives 'No idea.', which is no route (the routes are many, urgent)",
-            "the condition gives '2.5', which is no route (the routes are many, urgent)",
+            "the condition gives 'No idea.', which is not a route (the routes are many, urgent)",
+            "the condition gives '2.5', which is not a route (the routes are many, urgent)",
             "input has no 'nothing' (it has urgent, count, kind, rule)",
         ]
     )

@@ -60,7 +60,7 @@ def test_hyphen_is_go_error_in_dialect_go() -> None:
         ("{{ .inputs }}", 'the data has no key "inputs"', "did you mean 'input'?"),
         ("{{ $.tasks.nope }}", '$.tasks has no key "nope"', ""),
         ("{{ .input.nothing.x }}", '.input.nothing is null, so it has no key "x"', "guard it"),
-        ("{{ .input.name.x }}", '.input.name is no map but a string, so it has no key "x"', ""),
+        ("{{ .input.name.x }}", '.input.name is not a map but a string, so it has no key "x"', ""),
         ("{{ .input.nothing }}", "the value at .input.nothing is null and cannot be printed", "| default"),
         ("{{ or .input.a .input.b }}", "is null and cannot be printed", "| default"),
         ("{{ upper .input.nam }}", '.input has no key "nam"', "did you mean 'name'?"),

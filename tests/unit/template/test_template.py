@@ -159,5 +159,5 @@ def test_chance(call: str, pattern: str) -> None:
 
 
 def test_data_that_is_no_json_is_refused() -> None:
-    with pytest.raises(TemplateRenderError, match="Python set, which is no JSON value"):
+    with pytest.raises(TemplateRenderError, match="Python set, which is not a JSON value"):
         template.compile("{{ .a }}").render({"a": {1, 2}})

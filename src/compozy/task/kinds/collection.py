@@ -27,8 +27,10 @@ class CollectionTask(TaskBase):
     mode: Literal["parallel", "sequential"] = Field(default="parallel", description="At the same time, or in turn.")
     batch: int = Field(default=0, ge=0, le=MAX_ITEMS, description="Items that are done before the next ones; 0 is all.")
     strategy: Strategy = Field(default="wait_all", description="When the container has succeeded, and when failed.")
-    max_workers: int = Field(default=0, ge=0, le=MAX_WORKERS, description="Tasks at one time; 0 is all of them.")
-    task: Task = Field(description="What is done with each item; its id may be a template.")
+    max_workers: int = Field(
+        default=0, ge=0, le=MAX_WORKERS, description="Largest number of concurrent tasks; 0 means no limit."
+    )
+    task: Task = Field(description="Task that runs for each item; its ID may be a template.")
 
 
 def _label(task: CollectionTask) -> str:

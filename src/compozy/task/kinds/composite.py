@@ -14,7 +14,7 @@ class CompositeTask(TaskBase):
     """Tasks that run in order, as one."""
 
     type: Literal["composite"] = Field(description="Kind of task.")
-    tasks: tuple[Task, ...] = Field(min_length=1, description="What is done, in this order.")
+    tasks: tuple[Task, ...] = Field(min_length=1, description="Tasks to run, in this order.")
     strategy: Strategy = Field(default="wait_all", description="Without effect: a composite runs its tasks in turn.")
 
 

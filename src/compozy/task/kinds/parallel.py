@@ -14,9 +14,11 @@ class ParallelTask(TaskBase):
     """Tasks that run at the same time."""
 
     type: Literal["parallel"] = Field(description="Kind of task.")
-    tasks: tuple[Task, ...] = Field(min_length=1, description="What runs at the same time.")
+    tasks: tuple[Task, ...] = Field(min_length=1, description="Tasks that run concurrently.")
     strategy: Strategy = Field(default="wait_all", description="When the container has succeeded, and when failed.")
-    max_workers: int = Field(default=0, ge=0, le=MAX_WORKERS, description="Tasks at one time; 0 is all of them.")
+    max_workers: int = Field(
+        default=0, ge=0, le=MAX_WORKERS, description="Largest number of concurrent tasks; 0 means no limit."
+    )
 
 
 def _label(task: ParallelTask) -> str:

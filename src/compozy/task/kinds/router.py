@@ -20,7 +20,7 @@ class RouterTask(TaskBase):
     condition: str = Field(  # pyright: ignore[reportIncompatibleVariableOverride] - it is frozen, so narrower is fine
         min_length=1, description="CEL, or a template, that gives the key of a route."
     )
-    routes: dict[str, Route] = Field(min_length=1, description="What follows, by key: the id of a task, or a task.")
+    routes: dict[str, Route] = Field(min_length=1, description="Next task by key: a task ID or a task.")
 
 
 KIND = TaskKind(

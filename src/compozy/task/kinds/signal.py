@@ -15,7 +15,7 @@ class SignalConfig(Section):
     """`signal:`, what is sent."""
 
     id: str = Field(min_length=1, description="Name of the signal; a template.")
-    payload: Any = Field(default=None, description="What comes with it; templates.")
+    payload: Any = Field(default=None, description="Payload of the signal; templates.")
     execution: str | None = Field(
         default=None, min_length=1, description="The one run that it is for; a template. Without it, all that wait."
     )
@@ -25,7 +25,7 @@ class SignalTask(TaskBase):
     """Sends a signal to runs that wait for it."""
 
     type: Literal["signal"] = Field(description="Kind of task.")
-    signal: SignalConfig = Field(description="What is sent.")
+    signal: SignalConfig = Field(description="Signal to send.")
 
 
 KIND = TaskKind(

@@ -38,7 +38,7 @@ def _is_upper(char: str) -> bool:
 
 
 def _is_letter(char: str) -> bool:
-    """Tell whether the character is a letter of a script that is written with words apart."""
+    """Return whether the character is a letter of a script that separates words."""
     return char.isalpha() and not ("\u3034" <= char < "\u30ff" or "\u3400" <= char <= "\u9fff")
 
 

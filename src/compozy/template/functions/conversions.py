@@ -1,4 +1,4 @@
-"""Reads numbers out of any value, as Sprig does: what is no number counts as 0."""
+"""Converts any value to a number, as Sprig does: other values count as 0."""
 
 from __future__ import annotations
 

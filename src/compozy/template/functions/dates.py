@@ -83,13 +83,13 @@ def modify(change: str, value: Time) -> Time:
 
 @function("mustToDate", "string string")
 def must_read(layout: str, text: str) -> Time:
-    """Return the time that a text tells in a layout."""
+    """Parse a time in a layout."""
     return parse_time(layout, text)
 
 
 @function("toDate", "string string")
 def read(layout: str, text: str) -> Time:
-    """Return the time that a text tells in a layout; the year 1 for a text that does not fit."""
+    """Parse a time in a layout; the year 1 for an invalid text."""
     try:
         return parse_time(layout, text)
     except GoError:

@@ -123,7 +123,7 @@ def _merge(
 
 
 def _is_taken(value: Any, old: Any, *, overwrites: bool) -> bool:
-    """Tell whether a value of a source goes over the old one: a map never replaces one that is not empty."""
+    """Return whether a value of a source replaces the old one: a map never replaces a map that is not empty."""
     if value is None:
         return overwrites
     return not old or (overwrites and not is_map(value))

@@ -142,7 +142,7 @@ def decode_base32(text: str) -> str:
 
 
 def _fault_base32(data: bytes) -> int:
-    """Return where the data is no base32 as Go reports it, -1 when it is."""
+    """Return where the data is not base32 as Go reports it, -1 when it is."""
     size = len(data)
     for index, byte in enumerate(data):
         column, left = index % 8, size - index - 1

@@ -114,7 +114,7 @@ class _Constraint:
     open: bool
 
     def holds(self, version: Version) -> bool:
-        """Tell whether a version meets the constraint."""
+        """Return whether a version meets the constraint."""
         if version.pre and not self.version.pre and not (self.operator == "!=" and not self.open):
             return False
         return _CHECKS[self.operator](version, self)
