@@ -336,7 +336,7 @@ def test_a_terminal_that_lacks_characters(tmp_path: Path, environ: dict[str, str
         responses=[{"text": "Grüße 🎈"}],
     )
     done = shell(folder, f"{C} workflow run two && {C} workflow list && {C} workflow run two --id ü", **environ)
-    assert "Compozy broke" not in done.stderr
+    assert "Internal error" not in done.stderr
     assert done.returncode == 2, done
     result = next(line for line in done.stdout.splitlines() if line.startswith("Result: "))
     assert json.loads(result.removeprefix("Result: "))["one"]["text"] == "Grüße 🎈"

@@ -144,4 +144,4 @@ def test_a_clock_that_jumps_an_hour_and_back(
         watch.check(ids)
         assert set(workers.all_steps().values()) == {1}
         assert "Traceback" not in workers.told(0)
-        assert "taken for dead" not in workers.told(0)
+        assert "Lease expired" not in workers.told(0)
