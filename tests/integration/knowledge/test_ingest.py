@@ -387,7 +387,7 @@ def test_a_failing_ingestion_does_not_stop_the_start(
     server = start_server(commands, tmp_path)
 
     assert server.ask("GET", "/readyz").status == 200
-    assert "Knowledge base 'main': 3 documents taken in" in server.command.out
+    assert "Knowledge base 'main': 3 documents ingested" in server.command.out
     assert "knowledge/broken.pdf: " in server.command.err
     assert "warning: knowledge base 'three' was not ingested: " in server.command.err
     assert "two" in server.command.err + server.command.out
