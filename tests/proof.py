@@ -31,6 +31,7 @@ TESTS: Mapping[str, Sequence[str]] = {
     "chaos": ("tests/integration/durable/test_chaos.py",),
     "trouble": (
         "tests/integration/durable/test_trouble.py",
+        "tests/integration/tool/test_mcp_servers.py::test_a_server_of_the_sdk",
         "tests/integration/durable/test_disk.py",
         "tests/integration/durable/test_workers.py",
         "tests/integration/durable/test_stopped_worker.py",

@@ -76,7 +76,7 @@ class RawServer:
         if method == "tools/list":
             return {"tools": self.tools, **({**_COMPLETE, **_CACHE} if is_modern else {})}
         if method == "tools/call":
-            return {**self._call(params), **(_COMPLETE if is_modern else {})}
+            return {**(_COMPLETE if is_modern else {}), **self._call(params)}
         return {"code": -32601, "message": f"unknown method {method}"}
 
     def _call(self, params: dict[str, Any]) -> dict[str, Any]:
@@ -88,12 +88,25 @@ class RawServer:
             file.write(json.dumps({"tool": name, "key": key}) + "\n")
         if name == "die" and self.is_deadly:
             raise Died
+        if name == "ask" and self.era == "modern":
+            return self._ask(params)
         if name == "hang":
             time.sleep(given.get("size", 3600))
         if name == "refuse":
             return {"code": -32050, "message": "the server refuses"}
         text = "x" * given["size"] if name == "huge" else str(given.get("text", ""))
         return {"content": [{"type": "text", "text": text}]}
+
+    def _ask(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Ask, or answer if the question was answered; another server does not know the question."""
+        own = f"state-{id(self)}"
+        if "inputResponses" not in params:
+            question = {"mode": "form", "message": "Delete it?", "requestedSchema": FORM}
+            requests = {"sure": {"method": "elicitation/create", "params": question}}
+            return {"resultType": "input_required", "inputRequests": requests, "requestState": own}
+        if params.get("requestState") != own:
+            return {"code": -32602, "message": "Invalid or expired requestState"}
+        return {"content": [{"type": "text", "text": json.dumps(params["inputResponses"]["sure"])}]}
 
 
 def calls_in(ledger: Path) -> list[tuple[str, str | None]]:

@@ -25,13 +25,14 @@ from compozy.jsoninput import parse_json
 from compozy.nearest import suggest
 from compozy.schema.worker import fit_value
 from compozy.tool.config import Effect, ToolConfig
-from compozy.tool.kind import NestedTasks, Tool, ToolCall, ToolResult, ToolSpec
+from compozy.tool.kind import Answer, NestedTasks, Questions, Tool, ToolCall, ToolResult, ToolSpec
 from compozy.tool.registry import approval_of, effect_of_call, runs_tasks
 
 MAX_SENT = 256 * 1024
 """Characters of a result that a model gets."""
 _MAX_ERRORS = 10
 _MAX_REPEATS = 3
+_MAX_QUESTIONS = 5
 _UNKNOWN = (
     "The outcome of this call is unknown: it was interrupted. It may or may not have taken effect. "
     "Do not repeat it unless you have made sure that it did not."
@@ -89,6 +90,10 @@ class ToolSteps(Protocol):
 
     async def ask(self, question: Question, /) -> Decision:
         """Wait until a person has decided about a call."""
+        ...
+
+    async def inquire(self, name: str, turn: int, tool: ToolSpec, questions: Questions, /) -> Answer:
+        """Wait until a person has answered questions of the call whose step is `name`."""
         ...
 
     def has_begun(self, name: str, /) -> bool:
@@ -235,6 +240,17 @@ class ToolBelt:
             task=self._steps.path,
             timeout_s=tool.config.timeout or self._settings.tool_execution_timeout,
         )
+        result = await self._record(tool, call, step)
+        for turn in range(1, _MAX_QUESTIONS + 1):
+            if result.outcome != "asks":
+                return result
+            answer = await self._steps.inquire(step, turn, tool.spec, Questions(**result.content))
+            result = await self._record(tool, replace(call, answer=answer), f"{step}.{turn}")
+        return result if result.outcome != "asks" else ToolResult(outcome="failed", content="it asks without end")
+
+    async def _record(self, tool: OfferedTool, call: ToolCall, step: str) -> ToolResult:
+        """Call a tool as the step `step`, and return its recorded result."""
+        given = call.input
         effect = effect_of_call(tool.config, tool.spec.effect, given)
         perform = partial(_perform, tool, call, effect)
         if runs_tasks(tool.config):
@@ -310,7 +326,7 @@ class ToolBelt:
         name = call.tool_name
         self._errors[name] = self._errors[name] + 1 if result.outcome == "failed" else 0
         if self._errors[name] >= _MAX_ERRORS:
-            raise _no_progress(name, f"failed {_MAX_ERRORS} times in a row; the last time: {_excerpt(result.content)}")
+            raise _no_progress(name, f"failed {_MAX_ERRORS} times in a row; the last time: {str(result.content)[:300]}")
         same = json.dumps([name, call.args, result.content], sort_keys=True, default=str)
         self._last = (same, self._last[1] + 1 if self._last[0] == same else 1)
         if self._last[1] >= _MAX_REPEATS:
@@ -379,7 +395,3 @@ def _no_progress(name: str, words: str) -> ToolError:
         hint="read the calls in the execution, and improve the description of the tool or the prompt",
         details={"tool": name},
     )
-
-
-def _excerpt(content: Any) -> str:
-    return str(content)[:300]

@@ -15,9 +15,9 @@ from compozy.errors import ToolError, restore_error
 from compozy.task.branches import run_branches
 from compozy.task.kinds.wait import WaitTask
 from compozy.task.tool_tasks import ToolTasks
-from compozy.task.tree import Outcome, RunTask, TaskRun, end_step, nothing_after
+from compozy.task.tree import Outcome, RunTask, TaskResult, TaskRun, end_step, nothing_after
 from compozy.tool.config import ToolConfig
-from compozy.tool.kind import NestedTasks, ToolHome, ToolSpec
+from compozy.tool.kind import Answer, NestedTasks, Questions, ToolHome, ToolSpec
 from compozy.tool.mcp.tools import McpSource
 from compozy.tool.source import SingleTool, ToolSource
 
@@ -158,16 +158,11 @@ class RunToolSteps:
         """
         from compozy.agent.tools import Decision
 
-        call, rule = self._call, question.rule
+        rule = question.rule
         # The name of the signal holds for this call with these arguments, and so does the answer.
         name = hashlib.sha256(f"{question.step} {question.digest}".encode()).hexdigest()[:20]
         child_id = self._approval_id(question.step)
-        task = WaitTask(
-            id=child_id, type="wait", wait_for=f"approve:{name}", form=_form(question), timeout=rule.timeout
-        )
-        self._asked += 1
-        child = call.child(task, call.place, call.scope.nested(), number=self._asked, child_id=child_id)
-        result = await self._run_task(child, begun=False, then=nothing_after)
+        result = await self._wait(child_id, f"approve:{name}", _form(question), rule.timeout)
         if result.end.status is Status.SUCCESS:
             payload = cast("dict[str, Any]", result.end.output)["payload"]
             return Decision(
@@ -176,6 +171,25 @@ class RunToolSteps:
         if rule.on_timeout == "deny" and result.end.status is Status.TIMED_OUT:
             return Decision(approved=False, reason="not answered in time")
         raise restore_error(result.end.error or {})
+
+    async def inquire(self, name: str, turn: int, tool: ToolSpec, questions: Questions, /) -> Answer:
+        """Wait until a person has answered the questions of a tool, in a task below this one."""
+        asked = json.dumps([name, turn, questions.to_json()], sort_keys=True)
+        signal = f"answer:{hashlib.sha256(asked.encode()).hexdigest()[:20]}"
+        child_id = self._approval_id(name).replace("approve-", "answer-", 1) + f"-{turn}"
+        result = await self._wait(child_id, signal, _question_form(tool, questions), None)
+        if result.end.status is not Status.SUCCESS:
+            raise restore_error(result.end.error or {})
+        payload = cast("dict[str, Any]", result.end.output)["payload"]
+        return Answer(questions=questions, accepted=payload["accept"], values=payload.get("answer", {}))
+
+    async def _wait(self, child_id: str, signal: str, form: dict[str, Any], timeout_s: float | None) -> TaskResult:
+        """Wait for a signal with a form in a task below this one."""
+        call = self._call
+        task = WaitTask(id=child_id, type="wait", wait_for=signal, form=form, timeout=timeout_s)
+        self._asked += 1
+        child = call.child(task, call.place, call.scope.nested(), number=self._asked, child_id=child_id)
+        return await self._run_task(child, begun=False, then=nothing_after)
 
     def has_begun(self, name: str, /) -> bool:
         """Return whether the call whose step is `name` has started, in this process or in an earlier one."""
@@ -203,6 +217,25 @@ def _other_arguments(schema: Mapping[str, Any]) -> dict[str, Any]:
     # References would point elsewhere inside the form.
     known = {} if "$ref" in json.dumps(schema) else dict(schema)
     return {**known, "type": "object", "description": "Other arguments to call it with."}
+
+
+def _question_form(tool: ToolSpec, questions: Questions) -> dict[str, Any]:
+    """Return the JSON Schema of the answer to questions of a tool."""
+    names = list(questions.schemas)
+    closed: dict[str, Any] = {"type": "object", "additionalProperties": False}
+    answers = {**closed, "properties": dict(questions.schemas), "required": names}
+    return {
+        **closed,
+        "title": f"{tool.name} asks",
+        "description": "\n".join(questions.messages.values())[:_MAX_SHOWN],
+        "properties": {
+            "accept": {"type": "boolean", "description": "Whether to answer; the tool learns if not."},
+            **({"answer": answers} if names else {}),
+        },
+        "required": ["accept"],
+        "if": {"properties": {"accept": {"const": True}}},
+        "then": {"required": ["answer"] if names else []},
+    }
 
 
 def _form(question: Question) -> dict[str, Any]:

@@ -12,8 +12,10 @@ from compozy.config.settings import Approval, ApprovalRule, RuntimeSettings
 from compozy.tool.config import Effect, ToolConfig
 from compozy.tool.mcp.servers import McpServers
 
-Outcome = Literal["ok", "failed", "unknown", "denied"]
-"""What became of a call. `unknown`: nobody knows whether it took effect."""
+Outcome = Literal["ok", "failed", "unknown", "denied", "asks"]
+"""Outcome of a call. `unknown`: it may or may not have taken effect. `asks`: the tool needs an answer of a person; the
+content holds its questions, see `Questions`.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +89,34 @@ class NestedTasks(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Questions:
+    """What a tool asks a person before it answers.
+
+    Attributes:
+        messages: the questions by their names.
+        schemas: JSON Schemas of the answers by the same names; a question without one is only agreed to.
+        state: what the tool gets back with the answer.
+    """
+
+    messages: Mapping[str, str]
+    schemas: Mapping[str, Any]
+    state: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the recorded form."""
+        return {"messages": dict(self.messages), "schemas": dict(self.schemas), "state": self.state}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a person answered: `values` by the names of the questions, empty if the person declined."""
+
+    questions: Questions
+    accepted: bool
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ToolCall:
     """One call of a tool.
 
@@ -97,6 +127,7 @@ class ToolCall:
         task: path of the task in the run.
         timeout_s: time limit, in seconds.
         tasks: runs tasks, for tools of a kind that does (`ToolKind.runs_tasks`).
+        answer: the answer of a person to questions of the tool, None before it asked.
     """
 
     key: str
@@ -105,6 +136,7 @@ class ToolCall:
     task: str
     timeout_s: float
     tasks: NestedTasks | None = None
+    answer: Answer | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import pytest
 
 from compozy.errors import ToolError
-from compozy.tool.kind import ToolCall, ToolResult, ToolSpec
+from compozy.tool.kind import Answer, Questions, ToolCall, ToolResult, ToolSpec
 from compozy.tool.mcp.config import PROTOCOL_VERSIONS, McpConfig
 from compozy.tool.mcp.servers import McpServers, ServerHome
 from compozy.tool.mcp.tools import McpSource
@@ -35,9 +35,9 @@ class Used:
         self.source = source
         self.specs = {spec.remote: spec for spec in specs}
 
-    async def call(self, name: str, timeout_s: float = 20, **given: Any) -> ToolResult:
+    async def call(self, name: str, /, timeout_s: float = 20, answer: Answer | None = None, **given: Any) -> ToolResult:
         """Call a tool by its name at the server."""
-        call = ToolCall(key="k" * 24, input=given, execution_id="e", task="t", timeout_s=timeout_s)
+        call = ToolCall(key="k" * 24, input=given, execution_id="e", task="t", timeout_s=timeout_s, answer=answer)
         return await self.source.new_tool(self.specs[name]).call(call)
 
 
@@ -303,3 +303,35 @@ def test_the_versions_of_the_protocol_are_those_of_the_sdk() -> None:
     from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
 
     assert (*HANDSHAKE_PROTOCOL_VERSIONS, *MODERN_PROTOCOL_VERSIONS) == PROTOCOL_VERSIONS
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_server_of_the_sdk(era: str, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    proto = {} if era == "modern" else {"proto": "2025-11-25"}
+    command = {"command": sys.executable, "args": [mcpserver_file(), str(ledger)], "start_timeout": "60s", **proto}
+    async with using({**command, "tools": {"trust_annotations": True}}) as used:
+        assert used.specs["look_up"].effect == "read"
+        assert used.specs["with.dots/and slashes"].name == "raw__with_dots_and_slashes"
+        assert await used.call("add", a=1, b=2) == ToolResult(outcome="ok", content={"result": 3})
+        assert await used.call("fail") == ToolResult(
+            outcome="failed", content="Error executing tool fail: no such order: A-1"
+        )
+        assert (await used.call("picture")).content == "[image/png, 402 bytes, left out]"
+        asked = await used.call("delete", name="x")
+        if era == "legacy":
+            assert asked.outcome == "failed"
+            return
+        questions = Questions(**asked.content)
+        assert list(questions.messages.values()) == ["Delete x?"]
+        (name,) = questions.messages
+        values = {name: {"sure": True, "reason": "old"}}
+        answer = Answer(questions=questions, accepted=True, values=values)
+        done = await used.call("delete", answer=answer, name="x")
+        assert done == ToolResult(outcome="ok", content={"result": "deleted x: old"})
+    assert '"sure": true' in ledger.read_text()
+
+
+def mcpserver_file() -> str:
+    """Return the file of the server, which is not imported here."""
+    return str(Path(rawmcp.__file__).with_name("mcpserver.py"))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
-from mcp_types import CallToolResult
+from mcp_types import InputRequiredResult
 
 from compozy.clock import monotonic_s
 from compozy.errors import ToolError
@@ -14,6 +15,7 @@ from compozy.tool.kind import ToolCall, ToolResult, ToolSpec
 from compozy.tool.mcp.config import McpConfig
 from compozy.tool.mcp.connection import Connection
 from compozy.tool.mcp.content import content_of
+from compozy.tool.mcp.questions import asked_by, is_same_question, responses_to
 from compozy.tool.mcp.servers import McpServers
 from compozy.tool.mcp.session import GoneError, RequestError
 
@@ -80,14 +82,28 @@ class McpTool:
         raise AssertionError("unreachable")
 
     async def _call_once(self, connection: Connection, call: ToolCall, left_s: float) -> ToolResult:
-        result = await connection.call(
+        ask = partial(
+            connection.call,
             self._spec.remote or self._spec.name,
             call.input,
             meta={KEY: call.key},
             timeout_s=max(left_s, 0.0),
         )
-        if not isinstance(result, CallToolResult):
-            return ToolResult(outcome="failed", content="the server asks for input")
+        answer = call.answer
+        if answer is None:
+            result = await ask()
+        else:
+            try:
+                result = await ask(responses=responses_to(answer), state=answer.questions.state)
+            except RequestError as error:
+                if "requestState" not in error.message:
+                    raise
+                # A server that was restarted has forgotten its question, and asks again.
+                result = await ask()
+            if isinstance(result, InputRequiredResult) and is_same_question(result, answer.questions):
+                result = await ask(responses=responses_to(answer), state=result.request_state)
+        if isinstance(result, InputRequiredResult):
+            return asked_by(result)
         content = await asyncio.to_thread(content_of, result)
         return ToolResult(outcome="failed" if result.is_error else "ok", content=content)
 

@@ -15,12 +15,15 @@ from typing import Any, TypeVar, cast
 
 import structlog
 from mcp import Client, MCPError
+from mcp.client.session import ClientRequestContext
 from mcp_types import (
     CONNECTION_CLOSED,
     INVALID_REQUEST,
     METHOD_NOT_FOUND,
     PARSE_ERROR,
     UNSUPPORTED_PROTOCOL_VERSION,
+    ElicitRequestParams,
+    ErrorData,
     Implementation,
     Tool,
 )
@@ -125,6 +128,7 @@ class Session:
                 self._endpoint.open(),
                 mode=self._endpoint.mode,
                 client_info=Implementation(name="compozy", version=__version__),
+                elicitation_callback=_refuse,
             ) as client:
                 await list_all_tools(client)
                 self._ready.set_result(client)
@@ -238,6 +242,14 @@ async def list_all_tools(client: Client, *, is_fresh: bool = False) -> list[Tool
         if cursor is None:
             return tools
     raise RequestError(f"the server has more than {MAX_TOOLS} tools")
+
+
+async def _refuse(context: ClientRequestContext, params: ElicitRequestParams) -> ErrorData:  # noqa: ARG001 - its signature
+    """Refuse a question in the middle of a call, which only versions of the protocol with a handshake have.
+
+    A person answers after minutes or days; no connection stays open for so long.
+    """
+    return ErrorData(code=INVALID_REQUEST, message="questions are only answered with the protocol of 2026-07-28")
 
 
 def _first(error: BaseException) -> BaseException:
