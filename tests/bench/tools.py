@@ -29,7 +29,7 @@ from compozy.config.settings import RuntimeSettings
 from compozy.database.database import Database
 from compozy.model.catalog import ModelCatalog
 from compozy.tool.config import ToolConfig
-from compozy.tool.kind import NestedTasks, ToolHome
+from compozy.tool.kind import Answer, NestedTasks, Questions, ToolHome, ToolSpec
 from compozy.tool.registry import new_tool
 from tests.bench.executing import executing, scripted_catalog
 from tests.bench.places import KINDS, measured_server, new_place
@@ -74,6 +74,10 @@ class Unrecorded:
     async def ask(self, question: Question, /) -> Decision:
         """Never called: no tool asks."""
         raise AssertionError(question)
+
+    async def inquire(self, name: str, turn: int, tool: ToolSpec, questions: Questions, /) -> Answer:
+        """Refuse: no tool here asks."""
+        raise AssertionError(name)
 
     def nested(self, name: str, tool: ToolConfig, /) -> NestedTasks:
         """Never called: no tool runs tasks."""
