@@ -19,6 +19,8 @@ const navigation = [
       'guides/structured-output',
       'guides/branches-and-loops',
       'guides/human-approval',
+      'guides/give-an-agent-a-tool',
+      'guides/approve-tool-calls',
       'guides/documents',
       'guides/ci-tests',
       'guides/http-and-python',
