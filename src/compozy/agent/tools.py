@@ -344,11 +344,23 @@ async def _perform(tool: OfferedTool, call: ToolCall, effect: Effect) -> JsonVal
         result = await tool.make().call(call)
     except ToolError as error:
         result = ToolResult(outcome="failed", content=error.message)
+    if result.outcome == "ok" and tool.config.output is not None:
+        result = await _fitted(result, tool.config.output)
     if result.outcome == "unknown" and effect != "once":
         result = ToolResult(outcome="failed", content=result.content)
     content, truncated = _cut(result.content)
     duration = round((monotonic_s() - began_s) * 1000)
     return {"outcome": result.outcome, "content": content, "duration_ms": duration, "truncated": truncated}
+
+
+async def _fitted(result: ToolResult, schema: dict[str, Any]) -> ToolResult:
+    """Return a result with the defaults of its schema, or a failure if it does not fit."""
+    content, problems = await fit_value(schema, result.content)
+    if not problems:
+        return replace(result, content=content)
+    # The call may have had an effect: the model must not take it for one that did not start.
+    words = f"the call was made, but its result does not fit the tool's `output` schema: {_listed(problems)}"
+    return ToolResult(outcome="failed", content=words)
 
 
 def _cut(content: Any) -> tuple[Any, bool]:

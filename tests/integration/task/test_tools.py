@@ -143,6 +143,20 @@ async def test_what_is_wrong_with_a_call_is_an_answer_to_the_model(flows: Flows)
     check_run(ran)
 
 
+async def test_a_result_is_held_to_its_schema(flows: Flows) -> None:
+    calls = rounds([("add", {"a": 1}), ("add", {"a": 9})])
+    ran = await flows.run(workflow(tool("add", "output: {type: integer, maximum: 9}")), calls)
+    assert said(ran) == [
+        ["add", "success", 2],
+        [
+            "add",
+            "failed",
+            "the call was made, but its result does not fit the tool's `output` schema: expected at most 9, got 10",
+        ],
+    ]
+    check_run(ran)
+
+
 async def test_limits_of_calls_are_told_to_the_model(flows: Flows) -> None:
     more = "max_tool_calls: {total: 3, add: 1}"
     calls = rounds([("add", {"a": 1}), ("add", {"a": 2}), ("big", {"size": 1}), ("big", {"size": 1})])
