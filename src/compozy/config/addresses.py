@@ -99,6 +99,16 @@ def check_web_address(text: str) -> str | None:
     return None
 
 
+def check_document_address(text: str) -> str | None:
+    """Return what is wrong with the address of a document, None when nothing is; it is shown and stored as its name."""
+    try:
+        parts = urlsplit(text)
+        has_user = "@" in parts.netloc or (parts.port is not None and re.search("[^/]@", parts.path) is not None)
+    except ValueError:
+        has_user = "@" in text
+    return "must not hold a user or a password" if has_user else None
+
+
 def check_store_address(text: str, schemes: Collection[str]) -> str | None:
     """Return what is wrong with the address of a store that may hold credentials, None when nothing is."""
     scheme, found, rest = text.partition("://")
@@ -160,6 +170,13 @@ def _web(value: str) -> str:
     return value
 
 
+def _document(value: str) -> str:
+    problem = check_document_address(value)
+    if problem is not None:
+        raise ValueError(problem)
+    return value
+
+
 def _postgres(value: SecretStr) -> SecretStr:
     problem = check_postgres_address(value.get_secret_value())
     if problem is not None:
@@ -169,5 +186,7 @@ def _postgres(value: SecretStr) -> SecretStr:
 
 WebAddress = Annotated[str, AfterValidator(_web)]
 """The address of an HTTP server, without credentials."""
+DocumentAddress = Annotated[str, AfterValidator(_document)]
+"""The address of a document, without credentials."""
 PostgresAddress = Annotated[SecretStr, AfterValidator(_postgres)]
 """The address of a PostgreSQL database, which may hold a password."""

@@ -27,7 +27,7 @@ def find_journal_schema(connection: sa.Connection, location: str) -> str:
     Raises:
         DatabaseError: `search_path` names no existing schema, or the tables share their journal with other tables.
     """
-    schema = connection.exec_driver_sql("SELECT current_schema()").scalar()
+    schema = _schema_of_tables(connection)
     if schema is None:
         path = connection.exec_driver_sql("SHOW search_path").scalar()
         raise DatabaseError(
@@ -61,8 +61,8 @@ def journal_schema_of(schema: str) -> str:
 
 def list_other_installations(connection: sa.Connection) -> list[str]:
     """Return the other schemas of the database that contain Compozy tables."""
-    query = "SELECT schemaname FROM pg_tables WHERE tablename = %s AND schemaname <> current_schema() ORDER BY 1"
-    return list(connection.exec_driver_sql(query, (VERSION_TABLE,)).scalars())
+    query = "SELECT schemaname FROM pg_tables WHERE tablename = %s AND schemaname <> %s ORDER BY 1"
+    return list(connection.exec_driver_sql(query, (VERSION_TABLE, _schema_of_tables(connection))).scalars())
 
 
 def refuse_other_installations(connection: sa.Connection, location: str) -> None:
@@ -78,6 +78,15 @@ def refuse_other_installations(connection: sa.Connection, location: str) -> None
             "which a restore would replace",
             hint="restore the backup into another database; nothing was changed",
         )
+
+
+def _schema_of_tables(connection: sa.Connection) -> str | None:
+    """Return the first schema of the search_path that has the tables, or else the first one that exists."""
+    query = (
+        "SELECT coalesce((SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE c.oid = to_regclass(%s)), current_schema())"
+    )
+    return connection.exec_driver_sql(query, (VERSION_TABLE,)).scalar()
 
 
 def _has_runs_in_shared_journal(connection: sa.Connection, schema: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationInfo, field_validator
 
-from compozy.config.addresses import WebAddress
+from compozy.config.addresses import DocumentAddress, WebAddress
 from compozy.config.choices import OneOf
 from compozy.config.settings import Section, check_header_key
 from compozy.knowledge.embed.registry import EMBEDDERS
@@ -118,8 +118,8 @@ class SourceSettings(Section):
 
     path: str | None = Field(default=None, min_length=1, description="A file, a folder, or a pattern of files.")
     paths: tuple[str, ...] = Field(default=(), description="Several of them.")
-    url: str | None = Field(default=None, min_length=1, description="An address.")
-    urls: tuple[str, ...] = Field(default=(), description="Several addresses.")
+    url: DocumentAddress | None = Field(default=None, min_length=1, description="An address.")
+    urls: tuple[DocumentAddress, ...] = Field(default=(), description="Several addresses.")
     type: Literal["folder", "file", "markdown_glob", "url", "pdf_url"] | None = Field(
         default=None, description="Kind of source, in the words of earlier editions; it is seen from the key used."
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from compozy.config.addresses import check_document_address
 from compozy.database.database import Database
 from compozy.database.documents import find_open_ingestion, list_documents
 from compozy.database.executions import Execution, NewExecution, check_execution_id
@@ -76,6 +77,9 @@ async def check_request(project: KnowledgeProject, database: Database | None, re
             raise UsageError(f"knowledge base {base.id!r} has no sources", hint=hint)
         return
     if is_address(request.path):
+        problem = check_document_address(request.path)
+        if problem is not None:
+            raise UsageError(f"the address of a document {problem}")
         return
     look = await asyncio.to_thread(look_at, request.path, reach=project.reach)
     if look.is_missing and not await _knows_any(database, base.id, look.scope):

@@ -90,6 +90,20 @@ def test_an_installation_keeps_the_journal_that_it_had(cli: RunCli, place: Datab
     assert _schemas(place) == {JOURNAL_SCHEMA, journal_schema_of("app2")}
 
 
+def test_the_journal_is_that_of_the_tables_and_not_of_the_first_schema(
+    cli: RunCli, place: DatabaseSettings, tmp_path: Path
+) -> None:
+    """A schema that is put before the one with the tables, for example by ALTER ROLE, changes nothing."""
+    write_project(tmp_path, _W, database=_section(place, "app1"))
+    assert cli("workflow", "run", "w", "--id", "first").status == 0
+    section = _section(place, "app1")
+    section["conn_string"] = section["conn_string"].replace(quote('"app1"'), quote("app2,app1"))
+    write_project(tmp_path, _W, database=section)
+    assert cli("workflow", "run", "w", "--id", "second").status == 0
+    assert _schemas(place) == {journal_schema_of("app1")}
+    assert cli("db", "check").status == 0
+
+
 def test_installations_that_share_a_journal_are_refused(cli: RunCli, place: DatabaseSettings, tmp_path: Path) -> None:
     _install_as_before(cli, place, tmp_path, "app1")
     _install_as_before(cli, place, tmp_path, "app2")

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import pytest
 from psycopg.pq import Conninfo
+from pydantic import ValidationError
 
 from compozy.config.addresses import (
     ENCODE,
     POSTGRES_PARAMETERS,
+    check_document_address,
     check_postgres_address,
     check_store_address,
     check_web_address,
     show_address,
 )
+from compozy.knowledge.config import SourceSettings
 
 NOT_ENCODED = f"the user or the password has a character that needs percent-encoding; {ENCODE}"
 REDIS = ("redis", "rediss", "unix")
@@ -94,3 +97,21 @@ def test_a_key_in_the_path_is_refused(part: str, path: str) -> None:
 )
 def test_other_paths_are_fine(path: str) -> None:
     assert check_web_address(f"https://host{path}") is None
+
+
+@pytest.mark.parametrize("user", ["bob:hunter2", "bob", ":hunter2", "bob:hun/ter2", "bob:12/hunter2"])
+def test_the_address_of_a_document_holds_no_password(user: str) -> None:
+    address = f"https://{user}@host/page?x=1"
+    assert check_document_address(address) == "must not hold a user or a password"
+    for given in ({"url": address}, {"urls": [address]}):
+        with pytest.raises(ValidationError) as caught:
+            SourceSettings.model_validate(given)
+        assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://host/@bob/page", "https://host:8443/@bob/page", "https://host/x?mail=a@b.c", "https://[::1]:80/x#a@b"],
+)
+def test_addresses_of_documents_may_hold_other_signs(address: str) -> None:
+    assert check_document_address(address) is None
