@@ -226,7 +226,7 @@ def test_memory_is_shared_through_its_server(commands: Commands, tmp_path: Path)
     listed = json.loads(commands.run(folder, "workflow", "list", "--format", "json").out)
     assert [run["execution_id"] for run in listed["executions"]] == ["first"]
     worker = commands.run(folder, "worker")
-    assert (worker.status, "in memory" in worker.err) == (2, True)
+    assert (worker.status, "memory" in worker.err) == (2, True)
 
 
 def test_health(commands: Commands, project: Path) -> None:
