@@ -73,6 +73,7 @@ KEYS = [
         "project",
         "version: 0.1.0",
         "description: A shop",
+        "mcps: [{id: a, url: 'http://x'}]",
         "author: {name: Ada, url: 'https://a.b', email: a@b.c, organization: x}",
         "workflows: [{source: ./workflows/main.yaml}]",
         "schemas: [{id: c, type: object, properties: {a: {type: string, description: x, default: y}}, examples: [{a: b}]}]",
@@ -95,7 +96,6 @@ KEYS = [
     *(
         refused("project", text, f"does not have {feature} yet")
         for text, feature in (
-            ("mcps: [{id: a, url: 'http://x'}]", "MCP servers"),
             ("memories: [{id: m}]", "memory"),
             ("monitoring: {enabled: true}", "monitoring"),
             ("webhooks: {}", "triggers"),
@@ -157,8 +157,6 @@ KEYS = [
     *(
         refused("workflow", text, f"does not have {feature} yet")
         for text, feature in (
-            ("mcps: [{id: m, transport: streamable-http, url: 'http://x'}]", "MCP servers"),
-            ("agents: [{id: x, mcps: [{id: m, transport: stdio, command: npx}]}]", "MCP servers"),
             ("agents: [{id: x, memory: [{id: m, key: k}]}]", "memory"),
             ("triggers: [{type: signal, name: order.created}]", "triggers"),
             ("schedule: {cron: '0 0 * * *', timezone: UTC, enabled: true}", "schedules"),
@@ -194,6 +192,8 @@ KEYS = [
         "prompt: Hi, model_config: openai",
         "type: basic, final: true",
         "agent: {id: b, llm: openai}, action: default, with: {task: Hi}",
+        "prompt: Hi, mcps: [{id: m, transport: streamable-http, url: 'http://x'}]",
+        "prompt: Hi, agent: {id: x, mcps: [{id: m, transport: stdio, command: npx}]}",
         "timeout: 5m, retries: 2, sleep: 1s, condition: 'true', env: {A: b}",
         "prompt: Hi, input: {schema: {type: object}}, output: {schema: {type: object}}",
         "prompt: '{{ .with.x }} {{ .input.x }}', with: {x: 1}",
@@ -216,7 +216,6 @@ KEYS = [
     Key(place="task", text="type: composite, action: x, tasks: [{id: b}]", ignored=("action",)),
     refused("task", "type: memory, operation: read", "does not have memory yet"),
     refused("task", "prompt: Hi, attachments: [{type: image, url: x}]", "does not have attachments yet"),
-    refused("task", "prompt: Hi, mcps: []", "does not have MCP servers yet"),
     refused("task", "prompt: Hi, memory: []", "does not have memory yet"),
     refused(
         "task", "use: task(file=./x.yaml)", "write `type: reference` and `target", "type: reference, target: shout"
@@ -257,7 +256,7 @@ KEYS = [
     ),
     Key(place="file", text="resource: task\nid: one\nname: One\nprompt: Hi", ignored=("name",)),
     refused("file", "resource: memory\nid: one", "does not have memory yet"),
-    refused("file", "resource: mcp\nid: one", "does not have MCP servers yet"),
+    *read("file", "resource: mcp\nid: one\nurl: 'http://x'"),
     *read("embedder", "config: {dimension: 8, batch_size: 2}, api_key: '{{ .env.X }}'"),
     refused("embedder", "config: {dimension: 8, strip_newlines: true}", "leave it out", "config: {dimension: 8}"),
     *read(

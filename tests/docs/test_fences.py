@@ -26,7 +26,7 @@ from tests.docs.yamls import (
     check_wrong,
 )
 
-MAX_NORUN = 15
+MAX_NORUN = 17
 PAGES = all_pages()
 _WRITTEN = frozenset({"yaml project", "yaml workflow", "yaml resource", *NAMED})
 CONSOLES = ("console", "bash", "sh")

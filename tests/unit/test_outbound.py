@@ -120,7 +120,7 @@ async def test_the_certificate_is_that_of_the_name(tmp_path: Path, monkeypatch: 
         url = site.url().replace("http://", "https://")
         with pytest.raises(OutboundError, match="certificate verify failed") as untrusted:
             await ask(OutboundRequest(url=url, headers=SECRETS))
-        monkeypatch.setattr("compozy.outbound.send._certificates", lambda: trusting)
+        monkeypatch.setattr("compozy.outbound.send.certificates", lambda: trusting)
         assert (await ask(OutboundRequest(url=url))).status == 200
         with pytest.raises(OutboundError, match=r"certificate is not valid for 'b\.test'"):
             await ask(OutboundRequest(url=url.replace("a.test", "b.test"), headers=SECRETS))

@@ -49,7 +49,6 @@ _INSTEAD = {
     "knowledge_bases": "write it in compozy.yaml, and bind it with `knowledge: [{id: ...}]`",
     "temporal": "this version needs no Temporal; leave it out",
     "redis": "this version needs no Redis; leave it out",
-    "cache": "this version needs no cache; leave it out",
     "worker": "write `runtime.max_concurrent_workflows`",
     "strict": "a faulty file is always an error; leave it out",
     "environment": "leave it out",
