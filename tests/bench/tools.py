@@ -22,9 +22,10 @@ from typing import Any
 import sqlalchemy as sa
 from pydantic import JsonValue
 
+from compozy.agent.offered import OfferedTool
 from compozy.agent.run import AgentRequest, run_agent
 from compozy.agent.settings import ToolRules
-from compozy.agent.tools import Decision, OfferedTool, Question, ToolBelt
+from compozy.agent.tools import Decision, Question, ToolBelt
 from compozy.config.settings import RuntimeSettings
 from compozy.database.database import Database
 from compozy.model.catalog import ModelCatalog

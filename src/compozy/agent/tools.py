@@ -14,9 +14,9 @@ from pydantic import JsonValue
 from pydantic_ai.messages import ToolCallPart, ToolReturnPart
 from pydantic_ai.tools import ToolDefinition
 
+from compozy.agent.offered import OfferedTool, listed
 from compozy.agent.settings import ToolRules
 from compozy.agent.steps import tool_step
-from compozy.clock import monotonic_s
 from compozy.config.settings import Approval, ApprovalRule, RuntimeSettings
 from compozy.errors import ToolError
 from compozy.expression import evaluate_condition
@@ -24,12 +24,10 @@ from compozy.filepatterns import matches_name
 from compozy.jsoninput import parse_json
 from compozy.nearest import suggest
 from compozy.schema.worker import fit_value
-from compozy.tool.config import Effect, ToolConfig
-from compozy.tool.kind import Answer, NestedTasks, Questions, Tool, ToolCall, ToolResult, ToolSpec
+from compozy.tool.config import ToolConfig
+from compozy.tool.kind import Answer, NestedTasks, Questions, ToolCall, ToolResult, ToolSpec
 from compozy.tool.registry import approval_of, effect_of_call, runs_tasks
 
-MAX_SENT = 256 * 1024
-"""Characters of a result that a model gets."""
 _MAX_ERRORS = 10
 _MAX_REPEATS = 3
 _MAX_QUESTIONS = 5
@@ -111,26 +109,6 @@ class ToolSteps(Protocol):
     def key(self, name: str, /) -> str:
         """Return the idempotency key of the step `name`."""
         ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class OfferedTool:
-    """A tool as the model sees it, as it is configured, and how it is made ready to be called."""
-
-    spec: ToolSpec
-    config: ToolConfig
-    make: Callable[[], Tool]
-
-    @property
-    def definition(self) -> ToolDefinition:
-        """Return what a request to a model says about it."""
-        schema: dict[str, Any] = dict(self.spec.schema)
-        return ToolDefinition(
-            name=self.spec.name,
-            description=self.spec.description,
-            parameters_json_schema=schema,
-            sequential=self.config.sequential,
-        )
 
 
 class ToolBelt:
@@ -215,7 +193,7 @@ class ToolBelt:
     async def _fit_and_run(self, tool: OfferedTool, arguments: Mapping[str, Any], step: str) -> ToolResult:
         given, problems = await fit_value(dict(tool.spec.schema), {**(tool.config.with_ or {}), **arguments})
         if problems:
-            return ToolResult(outcome="failed", content=f"the arguments do not fit: {_listed(problems)}")
+            return ToolResult(outcome="failed", content=f"the arguments do not fit: {listed(problems)}")
         return await self._run(tool, cast("dict[str, Any]", given), step)
 
     def _count(self, name: str) -> str:
@@ -252,11 +230,11 @@ class ToolBelt:
         """Call a tool as the step `step`, and return its recorded result."""
         given = call.input
         effect = effect_of_call(tool.config, tool.spec.effect, given)
-        perform = partial(_perform, tool, call, effect)
+        perform = partial(tool.perform, call, effect)
         if runs_tasks(tool.config):
             # Its tasks are recorded themselves; within a step they could not be.
             nested = replace(call, tasks=self._steps.nested(step, tool.config))
-            recorded = await self._steps.step(step, partial(_done, await _perform(tool, nested, effect)))
+            recorded = await self._steps.step(step, partial(_done, await tool.perform(nested, effect)))
         elif effect == "once":
             recorded = await self._steps.step_once(step, perform, partial(self._unknown, tool, call))
         else:
@@ -293,9 +271,7 @@ class ToolBelt:
             return None, given
         changed, problems = await fit_value(dict(tool.spec.schema), dict(decision.arguments))
         if problems:
-            return ToolResult(
-                outcome="denied", content=f"the approved arguments do not fit: {_listed(problems)}"
-            ), given
+            return ToolResult(outcome="denied", content=f"the approved arguments do not fit: {listed(problems)}"), given
         return None, changed
 
     def _approval_of(self, tool: OfferedTool, given: Mapping[str, Any]) -> Approval | ApprovalRule:
@@ -313,7 +289,7 @@ class ToolBelt:
         content: Any = _UNKNOWN
         check = self._tools.get(tool.config.check or "")
         if check is not None:
-            found = await _perform(check, call, check.spec.effect)
+            found = await check.perform(call, check.spec.effect)
             content = {"message": _UNKNOWN, "check": cast("dict[str, Any]", found)["content"]}
         return {"outcome": "unknown", "content": content, "duration_ms": 0, "truncated": False}
 
@@ -337,39 +313,6 @@ async def _done(recorded: JsonValue) -> JsonValue:
     return recorded
 
 
-async def _perform(tool: OfferedTool, call: ToolCall, effect: Effect) -> JsonValue:
-    """Call a tool and return what is recorded; it never raises, so that the model learns what went wrong."""
-    began_s = monotonic_s()
-    try:
-        result = await tool.make().call(call)
-    except ToolError as error:
-        result = ToolResult(outcome="failed", content=error.message)
-    if result.outcome == "ok" and tool.config.output is not None:
-        result = await _fitted(result, tool.config.output)
-    if result.outcome == "unknown" and effect != "once":
-        result = ToolResult(outcome="failed", content=result.content)
-    content, truncated = _cut(result.content)
-    duration = round((monotonic_s() - began_s) * 1000)
-    return {"outcome": result.outcome, "content": content, "duration_ms": duration, "truncated": truncated}
-
-
-async def _fitted(result: ToolResult, schema: dict[str, Any]) -> ToolResult:
-    """Return a result with the defaults of its schema, or a failure if it does not fit."""
-    content, problems = await fit_value(schema, result.content)
-    if not problems:
-        return replace(result, content=content)
-    # The call may have had an effect: the model must not take it for one that did not start.
-    words = f"the call was made, but its result does not fit the tool's `output` schema: {_listed(problems)}"
-    return ToolResult(outcome="failed", content=words)
-
-
-def _cut(content: Any) -> tuple[Any, bool]:
-    text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
-    if len(text) <= MAX_SENT:
-        return content, False
-    return f"{text[:MAX_SENT]}\n[{len(text) - MAX_SENT} more characters are left out]", True
-
-
 def _returned(call: ToolCallPart, result: ToolResult) -> ToolReturnPart:
     outcome = {"ok": "success", "failed": "failed", "denied": "denied", "unknown": "interrupted"}[result.outcome]
     return ToolReturnPart(
@@ -391,10 +334,6 @@ def _arguments_of(call: ToolCallPart) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError("expected an object")  # noqa: TRY004 - as for other arguments that are wrong
     return cast("dict[str, Any]", value)
-
-
-def _listed(problems: Sequence[tuple[str, str]]) -> str:
-    return "; ".join(f"{path}: {message}" if path else message for path, message in problems[:10])
 
 
 def _digest(text: str) -> str:

@@ -24,8 +24,9 @@ from compozy.tool.source import SingleTool, ToolSource
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
+    from compozy.agent.offered import OfferedTool
     from compozy.agent.settings import ToolRules
-    from compozy.agent.tools import Decision, OfferedTool, Question, ToolBelt
+    from compozy.agent.tools import Decision, Question, ToolBelt
 
 _MAX_SHOWN = 4000
 
@@ -74,7 +75,7 @@ def _sources(rules: ToolRules, home: ToolHome) -> list[ToolSource]:
 
 async def _offer(call: TaskRun, sources: Sequence[ToolSource]) -> dict[str, OfferedTool]:
     """Return the tools of all sources by name, as the run recorded them."""
-    from compozy.agent.tools import OfferedTool
+    from compozy.agent.offered import OfferedTool
 
     async def describe() -> JsonValue:
         specs = [spec for source in sources for spec in await source.list_tools()]
