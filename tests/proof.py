@@ -19,6 +19,7 @@ _ROOT = Path(__file__).parents[1]
 TESTS: Mapping[str, Sequence[str]] = {
     "kills": (
         "tests/integration/durable/test_kills.py::test_a_run_that_is_killed_at_any_commit_goes_on",
+        "tests/integration/durable/test_kills.py::test_a_program_that_forgets_answers_is_found_out",
         "tests/integration/durable/test_kills.py::test_a_conversation_with_tools_that_is_killed_at_any_commit_goes_on",
         "tests/integration/knowledge/test_ingest_kills.py",
         "tests/integration/tool/test_mcp_kills.py",
