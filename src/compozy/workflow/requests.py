@@ -75,7 +75,7 @@ def _calls(outcome: dict[str, Any], path: str, request: int, results: Mapping[st
     parts: list[dict[str, Any]] = response.get("parts") or []
     for index, part in enumerate(part for part in parts if part.get("part_kind") == "tool-call"):
         name = str(part.get("tool_name"))
-        output: dict[str, Any] = results.get(tool_step(path, request, index, name)) or {}
+        output: dict[str, Any] = results.get(_last_step(tool_step(path, request, index, name), results)) or {}
         recorded: dict[str, Any] = output.get("value") or {}
         yield {
             "tool": name,
@@ -84,6 +84,14 @@ def _calls(outcome: dict[str, Any], path: str, request: int, results: Mapping[st
             "result": recorded.get("content"),
             "duration_ms": recorded.get("duration_ms"),
         }
+
+
+def _last_step(step: str, results: Mapping[str, Any]) -> str:
+    """Return the name of the last step of a call: a call that asked a person has one more for each answer."""
+    turn = 1
+    while f"{step}.{turn}" in results:
+        turn += 1
+    return step if turn == 1 else f"{step}.{turn - 1}"
 
 
 def _text(response: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from compozy.tool.kind import ToolHome
 from compozy.tool.mcp.config import McpConfig
 from compozy.tool.mcp.servers import McpServers, ServerHome
 from compozy.workflow.operate import approve
+from compozy.workflow.requests import list_requests
 from tests.harness.rawmcp import RawServer, calls_in, serve
 from tests.harness.runs import Answers, flowing
 
@@ -72,3 +74,5 @@ async def test_a_question_survives_restarts(
     assert (name, outcome, json.loads(text)) == ("raw__ask", "success", result)
     keys = {key for _, key in calls_in(ledger)}
     assert len(keys) == 1
+    (call,) = (await asyncio.to_thread(list_requests, database, run_id))[0]["tool_calls"]
+    assert call["outcome"] == "ok"
