@@ -28,7 +28,7 @@ _FOREIGN = re.compile(
     rf"|(?:process\.)?env\.{_NAME}|(?:os\.)?environ\[['\"]{_NAME}['\"]\]|(?:os\.)?getenv\(['\"]{_NAME}['\"]\)"
     rf"|ENV\[['\"]?{_NAME}['\"]?\]|\{{{_NAME}\}}|!(?:env\s+)?{_NAME}|%\({_NAME}\)s"
 )
-# What is no key for certain: the name of a variable, a command, the address of a secret, a blank to be filled in.
+# Texts that are not keys: the name of a variable, a command, the address of a secret, a blank to be filled in.
 _NO_KEY = re.compile(r"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)|\$\(.+\)|[a-z][a-z+]*://.+|vault:.+|<[^<>]+>|(?i:bearer\s.*)")
 # As the 2025 edition wrote variables in its settings.
 _TEMPLATE = re.compile(rf"""\{{\{{-?\s*\.env\.{_NAME}(?:\s*\|\s*default\s+["']([^"'}}]*)["'])?\s*-?\}}\}}""")

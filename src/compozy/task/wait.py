@@ -68,7 +68,7 @@ async def run_wait(call: TaskRun, task: WaitTask, run_task: RunTask) -> Outcome:
             return Outcome(output=_output(signal, processor), children=children, roots=roots)
         declined += 1
         if task.form is not None:
-            # Whoever answers next is told apart from whoever answers a second time.
+            # Distinguishes the next answer from a second answer to the same question.
             await write(call.run.database, partial(note_declined, task_exec_id=call.key, declined=declined))
 
 

@@ -42,7 +42,7 @@ class HttpTool:
         self._resolve = resolve
 
     async def describe(self) -> ToolSpec:
-        """Return what the model is told.
+        """Return the description for the model.
 
         Raises:
             ToolError: a variable that the request needs is not set.

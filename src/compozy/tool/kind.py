@@ -170,7 +170,7 @@ class Tool(Protocol):
     """A tool, ready to be called."""
 
     async def describe(self) -> ToolSpec:
-        """Return what the model is told.
+        """Return the description for the model.
 
         Raises:
             ToolError: the tool cannot be used; the message says why.

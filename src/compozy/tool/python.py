@@ -48,7 +48,7 @@ class PythonTool:
         self._function = function
 
     async def describe(self) -> ToolSpec:
-        """Return what the model is told: `description` and `input` of the tool, else docstring and type hints.
+        """Return the description for the model: `description` and `input` of the tool, else docstring and type hints.
 
         Raises:
             ToolError: the file cannot be loaded, or its arguments are not described.
@@ -100,7 +100,7 @@ class InProcessTool:
         self._function = function
 
     async def describe(self) -> ToolSpec:
-        """Return what the model is told.
+        """Return the description for the model.
 
         Raises:
             ToolError: the file cannot be loaded, or its arguments are not described.

@@ -50,7 +50,7 @@ class TypeScriptTool:
         self._runtime = runtime_of(config, home.settings)
 
     async def describe(self) -> ToolSpec:
-        """Return what the model is told: `description` and `input` of the tool.
+        """Return the description for the model: `description` and `input` of the tool.
 
         Raises:
             ToolError: its arguments are not described, or what executes it is not installed.

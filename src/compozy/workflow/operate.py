@@ -216,7 +216,7 @@ def _approve(connection: sa.Connection, waiting: TaskState, answer: Any, wanted:
     is_same = now.task_exec_id == waiting.task_exec_id and bool(asked["form"] == before["form"])
     if not is_same or consumed > declined:
         raise ConflictError(f"task {waiting.path!r} has got its answer already")
-    # One answer is kept at a time: a second one is told so, until the task has declined the first by its condition.
+    # One answer is kept at a time: a second one is refused until the condition of the task has declined the first.
     sent = Signal(
         signal_id=f"{waiting.task_exec_id}>approval-{consumed + 1}",
         workflow_exec_id=execution_id,

@@ -25,7 +25,7 @@ class ShoutTool:
         self._config = config
 
     async def describe(self) -> ToolSpec:
-        """Return what the model is told."""
+        """Return the description for the model."""
         schema = {"type": "object", "properties": {"text": {"type": "string"}}}
         return ToolSpec(name=self._config.id, description="Shout.", schema=schema, effect="read", kind="shout")
 

@@ -30,7 +30,7 @@ class BuiltInSpec:
     """A built-in tool.
 
     Attributes:
-        description: what the model is told.
+        description: text for the model.
         properties: JSON Schemas of the arguments, by name.
         required: arguments without a default.
         output: fields of the result, for people; `?` marks those that are not always there.

@@ -49,7 +49,7 @@ class BuiltInTool:
         self._home = home
 
     async def describe(self) -> ToolSpec:
-        """Return what the model is told.
+        """Return the description for the model.
 
         Raises:
             ToolError: the folder of the tools does not exist, or there is no command to run.

@@ -56,7 +56,7 @@ class McpTool:
         self._servers = servers
 
     async def describe(self) -> ToolSpec:
-        """Return what the model is told, as it was recorded."""
+        """Return the description for the model, as it was recorded."""
         return self._spec
 
     async def call(self, call: ToolCall) -> ToolResult:

@@ -119,7 +119,7 @@ class Connection:
 
     @property
     def protocol_version(self) -> str:
-        """The negotiated version, "" while there is no session."""
+        """The negotiated version, "" without a session."""
         client = self._session.client if self._session is not None else None
         return client.protocol_version if client is not None else ""
 

@@ -135,7 +135,7 @@ class Session:
                 while not self._closing.is_set() and not self._is_idle():
                     with suppress(TimeoutError):
                         await asyncio.wait_for(self._closing.wait(), _CHECK_S)
-        except BaseException as error:  # noqa: BLE001 - the end of the session, whatever it was, is told to requests
+        except BaseException as error:  # noqa: BLE001 - requests receive whatever ended the session
             if not self._ready.done():
                 self._ready.set_exception(self._failure(error))
                 # Nobody may wait for it any more.
