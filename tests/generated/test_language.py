@@ -20,19 +20,10 @@ from tests.generated.language import (
     read_prose,
 )
 from tests.generated.pages.commands import all_commands
-from tests.generated.test_house import FILES, SOURCE, source_name
+from tests.generated.test_house import FILES, source_name
 
 MAX_HELP = 50
 """Characters of a command's summary, so that no list of commands shortens it on 80 columns."""
-
-# Packages that are not rewritten yet, and the pages that are generated from them.
-EXEMPT = ("tool",)
-EXEMPT_PAGES = (
-    "agents/built-in-tools",
-    "reference/configuration",
-    "reference/workflow",
-    "workflows/template-functions",
-)
 
 OLD = {
     "what answers at http://127.0.0.1:8080 is no Compozy server": "is no X",
@@ -67,12 +58,7 @@ def pages() -> list[Path]:
     return [*all_pages(), ROOT / "ARCHITECTURE.md"]
 
 
-def is_exempt(path: Path) -> bool:
-    """Return whether a page is generated from a package that is not rewritten yet."""
-    return any(path == DOCS / f"{name}.mdx" for name in EXEMPT_PAGES)
-
-
-@pytest.mark.parametrize("path", [path for path in pages() if not is_exempt(path)], ids=page_name)
+@pytest.mark.parametrize("path", pages(), ids=page_name)
 def test_a_page_follows_the_rules(path: Path) -> None:
     assert find_violations(read_prose(path)) == []
 
@@ -87,16 +73,9 @@ def test_the_latest_changes_follow_the_rules() -> None:
     assert find_violations(read_prose(ROOT / "CHANGELOG.md", first_section=True)) == []
 
 
-@pytest.mark.parametrize(
-    "file", [file for file in FILES if source_name(file).partition("/")[0] not in EXEMPT], ids=source_name
-)
+@pytest.mark.parametrize("file", FILES, ids=source_name)
 def test_messages_and_docstrings_follow_the_rules(file: Path) -> None:
     assert find_violations(read_code(file)) == []
-
-
-def test_exempt_packages_and_pages_exist() -> None:
-    assert [name for name in EXEMPT if not (SOURCE / name).is_dir()] == []
-    assert [name for name in EXEMPT_PAGES if not (DOCS / f"{name}.mdx").exists()] == []
 
 
 @pytest.mark.parametrize(("sentence", "rule"), OLD.items())

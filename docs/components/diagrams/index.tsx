@@ -26,7 +26,7 @@ export function VectorStoreChoice() {
         { ask: 'One machine, and up to about 100,000 vectors?', yes: { title: 'filesystem', text: 'a folder; exact, needs nothing' } },
         { ask: 'Is there a Redis 8 or Redis Stack already?', yes: { title: 'redis', text: 'where one is anyway' } },
       ]}
-      otherwise={{ title: 'qdrant', text: 'a server of its own, for large collections and several machines' }}
+      otherwise={{ title: 'qdrant', text: 'a separate server, for large collections and several machines' }}
     />
   );
 }

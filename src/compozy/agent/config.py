@@ -17,7 +17,7 @@ AGENT_ID_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]{0,127}$"
 
 
 class ActionConfig(Section):
-    """`actions:`, one thing that an agent can be asked to do."""
+    """`actions:`, a named prompt of an agent, with its schemas."""
 
     id: str = Field(pattern=AGENT_ID_PATTERN, description="Name of the action, unique in its agent.")
     name: str | None = Field(default=None, description="Title, for people.")
@@ -37,11 +37,11 @@ class _AgentModel(Section):
     description: str | None = Field(default=None, description="For people.")
     version: str | None = Field(default=None, description="Version of the agent, any text.")
     llm: str | None = Field(
-        default=None, min_length=1, description="Provider id; default is the first of `llm.providers`."
+        default=None, min_length=1, description="Provider ID. Default: the first of `llm.providers`."
     )
-    model: str | None = Field(default=None, min_length=1, description="Model name; default is the provider's.")
+    model: str | None = Field(default=None, min_length=1, description="Model name. Default: that of the provider.")
     fallback: Fallback | None = Field(
-        default=None, description="Models to ask when the model fails; default is the provider's."
+        default=None, description="Models to ask when the model fails. Default: those of the provider."
     )
 
 
@@ -60,7 +60,7 @@ class AgentConfig(CallsAgents, ToolAndServerUse, ModelParams, _AgentModel):
         default=None, description="Instructions for the model, sent before the prompt; a template."
     )
     knowledge: tuple[KnowledgeBinding, ...] | None = Field(
-        default=None, description="Knowledge bases that the agent draws on; default is the workflow's."
+        default=None, description="Knowledge bases of the agent. Default: those of the workflow."
     )
     output: SchemaOrId | None = Field(
         default=None, description="JSON Schema of answers, unless the task or the action has one."

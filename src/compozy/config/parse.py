@@ -49,7 +49,7 @@ def parse_yaml(data: bytes, *, file: str, loader: Any = None, takes_number_keys:
     Args:
         data: the file's bytes, UTF-8 with or without a byte order mark.
         file: what places call the file.
-        loader: PyYAML loader class whose parser is used; the default is the fastest one there is.
+        loader: PyYAML loader class whose parser is used; the default is the fastest available one.
         takes_number_keys: whether a key can be a number, which other programs write; it is read as text.
     """
     if len(data) > MAX_BYTES:

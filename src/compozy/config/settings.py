@@ -164,7 +164,7 @@ DEFAULT_CONCURRENCY = {"sqlite": 10, "postgres": 100}
 class ExecSettings(Section):
     """`runtime.native_tools.exec:`, the commands that `cp__exec` can run."""
 
-    commands: tuple[str, ...] = Field(default=(), description="Programs, by name or absolute path; default is none.")
+    commands: tuple[str, ...] = Field(default=(), description="Programs, by name or absolute path. Default: none.")
 
     @field_validator("commands")
     @classmethod
@@ -177,9 +177,11 @@ class ExecSettings(Section):
 
 
 class NativeToolSettings(Section):
-    """`runtime.native_tools:`, what the built-in tools `cp__*` can reach."""
+    """`runtime.native_tools:`, access of the built-in tools `cp__*` to files, commands and hosts."""
 
-    root_dir: str = Field(default=".", min_length=1, description="Folder of the file tools, from the project's folder.")
+    root_dir: str = Field(
+        default=".", min_length=1, description="Root folder of the file tools, relative to the project folder."
+    )
     exec: ExecSettings = Field(default=ExecSettings(), description="Commands of `cp__exec`.")
     private_hosts: tuple[str, ...] = Field(
         default=(), description="Hosts of tools whose addresses can be private, such as `localhost`."
@@ -191,14 +193,14 @@ Approval = Literal["never", "ask", "deny"]
 
 
 class ApprovalRule(Section):
-    """`approve:` as a map, which calls a person has to approve, and for how long the call waits."""
+    """`approve:` as a map, the calls that a person has to approve, and the time limit of the answer."""
 
     when: str | None = Field(
         default=None,
         min_length=1,
         description="CEL on `input`; calls for which it is true wait for an approval. Default: all calls.",
     )
-    timeout: TimeLimitS | None = Field(default=None, description="Time limit of an approval; default is none.")
+    timeout: TimeLimitS | None = Field(default=None, description="Time limit of an approval. Default: none.")
     on_timeout: Literal["deny", "fail"] = Field(
         default="deny", description="Effect of the time limit: report to the model that the call is denied, or fail."
     )
@@ -298,7 +300,7 @@ class RuntimeSettings(Section):
         default=ToolPermissions(), description="Default permissions of TypeScript tools."
     )
     python: str | None = Field(
-        default=None, min_length=1, description="Interpreter of Python tools; default is the one that runs Compozy."
+        default=None, min_length=1, description="Interpreter of Python tools. Default: the one that runs Compozy."
     )
     allow_inprocess: bool = Field(
         default=False, description="Whether Python tools can run inside the process of Compozy."
@@ -315,7 +317,7 @@ class RuntimeSettings(Section):
 
 
 class LimitSettings(Section):
-    """`limits:`, bounds of what workflows may do."""
+    """`limits:`, limits of workflows."""
 
     max_nesting_depth: int = Field(
         default=20, ge=1, le=30, description="Tasks inside one another; a workflow's own tasks are at depth 1."

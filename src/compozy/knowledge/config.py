@@ -31,7 +31,7 @@ _PROBED = 0.4
 
 
 class IndexSettings(Section):
-    """`index:`, how the vectors of a store are searched."""
+    """`index:`, the vector index of a store."""
 
     type: Literal["exact", "hnsw", "ivfflat"] | None = Field(
         default=None, description="`exact` compares with every vector; `ivfflat` is for pgvector."
@@ -41,7 +41,7 @@ class IndexSettings(Section):
     ef_search: int = Field(default=200, ge=1, le=1000, description="hnsw: candidates while it is searched.")
     lists: int = Field(default=100, ge=1, le=32_768, description="ivfflat: number of lists.")
     probes: int | None = Field(
-        default=None, ge=1, le=32_768, description="ivfflat: lists that a search looks into; default is 40 % of them."
+        default=None, ge=1, le=32_768, description="ivfflat: lists that a query searches. Default: 40 %."
     )
 
     def candidates(self, limit: int) -> int:
@@ -101,7 +101,9 @@ class EmbedderSettings(Section):
     provider: EmbedderProvider = Field(
         validation_alias=AliasChoices("provider", "type"), description="Kind of embedder. `type` is a synonym."
     )
-    model: str | None = Field(default=None, min_length=1, description="Name of the model; default is the provider's.")
+    model: str | None = Field(
+        default=None, min_length=1, description="Name of the model. Default: that of the provider."
+    )
     api_key: SecretStr | None = Field(default=None, description="Key of the provider, best as `${VAR}`.")
     base_url: WebAddress | None = Field(
         default=None, min_length=1, description="Address of an OpenAI-compatible server."
@@ -126,19 +128,19 @@ class SourceSettings(Section):
 
 
 class ChunkingSettings(Section):
-    """`chunking:`, how documents are cut, in tokens of the embedder."""
+    """`chunking:`, the size of the chunks of a document, in tokens of the embedder."""
 
     strategy: Literal["recursive_text_splitter"] = Field(
         default="recursive_text_splitter", description="Along Markdown structure, paragraphs and sentences."
     )
     size: int | None = Field(
-        default=None, ge=16, le=8192, description="Largest chunk; default is 800 or what the embedder takes."
+        default=None, ge=16, le=8192, description="Maximum chunk size. Default: 800, or the limit of the embedder."
     )
     overlap: int = Field(default=0, ge=0, le=4096, description="Overlap of a chunk with the one before it.")
 
 
 class PreprocessSettings(Section):
-    """`preprocess:`, what is done with texts before they are embedded."""
+    """`preprocess:`, changes to texts before they are embedded."""
 
     dedupe: bool = Field(
         default=True, description="Embed a text that several chunks share only once, also those of other documents."
@@ -147,7 +149,7 @@ class PreprocessSettings(Section):
 
 
 class RetrievalSettings(Section):
-    """`retrieval:`, what a query does where it says nothing else."""
+    """`retrieval:`, defaults of queries."""
 
     mode: Mode = Field(default="vector", description="Search by meaning, by words, or both.")
     top_k: int = Field(default=5, ge=1, le=MAX_TOP_K, description="Most passages that a query gives.")
@@ -174,8 +176,8 @@ class KnowledgeBaseSettings(Section):
 
     id: str = Field(min_length=1, pattern=ID_PATTERN, description="The name that agents and commands use.")
     description: str | None = Field(default=None, description="For people.")
-    vector_db: str | None = Field(default=None, description="Where its vectors are kept; default is the first store.")
-    embedder: str | None = Field(default=None, description="Embedder; the default is derived from the providers.")
+    vector_db: str | None = Field(default=None, description="Vector store for its vectors. Default: the first store.")
+    embedder: str | None = Field(default=None, description="Embedder. The default is derived from the providers.")
     ingest: Literal["manual", "on_start"] = Field(default="manual", description="When its sources are read.")
     sources: tuple[SourceSettings, ...] = Field(default=(), description="Its documents.")
     chunking: ChunkingSettings = Field(default=ChunkingSettings(), description="How documents are cut.")
@@ -187,7 +189,7 @@ class KnowledgeBaseSettings(Section):
 
 
 class KnowledgeBinding(Section):
-    """`bindings:`, a knowledge base, and how it is asked."""
+    """`bindings:`, a knowledge base with search settings."""
 
     knowledge_base_id: str = Field(
         validation_alias=AliasChoices("knowledge_base_id", "id"),
@@ -205,7 +207,7 @@ class KnowledgeBinding(Section):
 
 
 class AccessSettings(Section):
-    """`access:`, what documents may be read besides those of the project's folder."""
+    """`access:`, permission to read documents outside of the project folder."""
 
     folders: tuple[str, ...] = Field(default=(), description="Folders outside of the project.")
     private_hosts: tuple[str, ...] = Field(
@@ -215,7 +217,7 @@ class AccessSettings(Section):
 
 
 class KnowledgeSettings(Section):
-    """`knowledge:`, documents that agents draw on. With `vector_dbs` alone, each is also a knowledge base."""
+    """`knowledge:`, documents for agents. With `vector_dbs` alone, each vector store is also a knowledge base."""
 
     vector_dbs: tuple[VectorDBSettings, ...] = Field(default=(), description="Vector stores, by id.")
     embedders: tuple[EmbedderSettings, ...] = Field(default=(), description="Embedders, by id.")

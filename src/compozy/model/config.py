@@ -70,7 +70,7 @@ class _Provider(Section):
     )
     api_key: SecretStr | None = Field(default=None, description="Key of the provider, best as `${VAR}`.")
     base_url: str | None = Field(default=None, description="Address of an OpenAI-compatible or Ollama server.")
-    path: str | None = Field(default=None, description="local: a GGUF model file; default is SmolLM2-135M.")
+    path: str | None = Field(default=None, description="local: a GGUF model file. Default: SmolLM2-135M.")
     missing_key_fallback: str | None = Field(
         default=None, description="Provider that answers while this one has no API key."
     )

@@ -21,10 +21,8 @@ FAILURE_KINDS: tuple[FailureKind, ...] = ("rate_limit", "timeout", "server_error
 class _ModelName(Section):
     """The name of a model."""
 
-    llm: str | None = Field(
-        default=None, min_length=1, description="Provider ID; default is that of the model that failed."
-    )
-    model: str | None = Field(default=None, min_length=1, description="Model name; default is the provider's.")
+    llm: str | None = Field(default=None, min_length=1, description="Provider ID. Default: that of the failed model.")
+    model: str | None = Field(default=None, min_length=1, description="Model name. Default: that of the provider.")
 
 
 class FallbackModel(ModelParams, _ModelName):

@@ -37,7 +37,7 @@ class ModelParams(Section):
         default=None, ge=0.1, le=2, description="Factor against repeated tokens; 1 is none."
     )
     thinking: bool | Literal["off", "minimal", "low", "medium", "high"] | None = Field(
-        default=None, description="Reasoning before the answer: `off`, or how much of it; default is the model's."
+        default=None, description="Reasoning before the answer: `off`, or its amount. Default: that of the model."
     )
     cache: bool | Literal["5m", "30m", "1h", "12h"] | None = Field(
         default=None, description="Prompt caching by the provider: `true`, or how long the prompt is kept."

@@ -109,10 +109,10 @@ def _check_url(http: MappingNode) -> Iterator[Diagnostic]:
     if found is None:
         if not text.startswith("{{"):
             message = f"http.url: {text[:100]!r} is not a URL"
-            yield _fault(url.place, message, "begin it with `https://` and a host")
+            yield _fault(url.place, message, "start it with `https://` and a host")
         elif _reads_input(text[: text.find("}}")]):
             yield _fault(
-                url.place, "http.url: the whole URL comes from `.input`", "begin it with `https://` and a host"
+                url.place, "http.url: the whole URL comes from `.input`", "start it with `https://` and a host"
             )
         return
     if "@" in re.sub(r"\{\{.*?\}\}", "", found[1]):

@@ -209,7 +209,7 @@ def _check_runtime(node: MappingNode, config: ToolConfig) -> Iterator[Diagnostic
     if is_typescript is not typescript.is_typescript(file):
         yield _fault(node, ("runtime",), f"runtime: {config.runtime!r} does not execute {file}", "leave it out")
     elif is_typescript and config.input is None:
-        message = f"tool {config.id!r} does not say what its arguments are"
+        message = f"tool {config.id!r} does not describe its arguments"
         hint = "write their JSON Schema as `input`; types of TypeScript are not read"
         yield Diagnostic(location=id_place(node), message=message, hint=hint, code="tool")
     elif not is_typescript and config.permissions is not None:

@@ -31,7 +31,7 @@ SharedTask = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "requir
 
 
 class Author(Section):
-    """`author:`, who made the project."""
+    """`author:`, the author of the project."""
 
     name: str | None = Field(default=None, description="Name of the author.")
     email: str | None = Field(default=None, description="Where to write to.")
@@ -46,7 +46,7 @@ class LlmSettings(Section):
 
 
 class ProjectOptions(Section):
-    """`config:`, options of tasks where neither the task nor its workflow says otherwise."""
+    """`config:`, default options of tasks; options of a workflow or a task take precedence."""
 
     retry_policy: RetryPolicy | None = Field(default=None, description="How failed tasks are tried again.")
     timeout: TimeLimitS | None = Field(default=None, description="Time for a task with all its attempts.")
@@ -63,7 +63,7 @@ class ProjectFile(Section):
 
     version: str | None = Field(default=None, description="Version of the project, any text.")
     name: str | None = Field(
-        default=None, pattern=NAME_PATTERN, description="Name of the project; default is the folder's."
+        default=None, pattern=NAME_PATTERN, description="Name of the project. Default: the name of the folder."
     )
     description: str | None = Field(default=None, description="Purpose of the project.")
     author: Author | None = Field(default=None, description="Author of the project.")

@@ -23,7 +23,7 @@ TaskId = Annotated[str, Field(pattern=TASK_ID_PATTERN)]
 
 
 class Transition(Section):
-    """`on_success:` and `on_error:`, which task follows."""
+    """`on_success:` and `on_error:`, the next task."""
 
     next: TaskId | None = Field(default=None, description="Id of the task that follows; without it the run ends.")
     with_: dict[str, Any] | None = Field(
@@ -32,7 +32,7 @@ class Transition(Section):
 
 
 class RetryPolicy(Section):
-    """`retry_policy:`, how often a failed task is tried again, and after how long."""
+    """`retry_policy:`, the number of attempts of a task and the pauses between them."""
 
     initial_interval: DurationS = Field(default=1.0, description="Pause before the second attempt.")
     backoff_coefficient: float = Field(default=2.0, ge=1, le=10, description="By what each further pause grows.")
@@ -49,7 +49,7 @@ class RetryPolicy(Section):
 
 
 class RunOptions(Section):
-    """`config:` of a project, a workflow or a task; the nearest one counts, setting by setting."""
+    """`config:` of a project, a workflow or a task; the innermost value of each setting applies."""
 
     retry_policy: RetryPolicy | None = Field(default=None, description="How failed tasks are tried again.")
     on_error: Transition | None = Field(default=None, description="Next task after a failed task.")

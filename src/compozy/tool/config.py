@@ -13,10 +13,10 @@ from compozy.config.size import SizeB
 
 TOOL_ID_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$"
 BUILT_IN_PREFIX = "cp__"
-"""What the IDs of built-in tools begin with, and no other ID does."""
+"""The prefix of the IDs of built-in tools, which no other ID has."""
 
 Effect = Literal["read", "retry", "once"]
-"""What a process may do with a call whose process ended before its result was recorded.
+"""The handling of a call whose process ended before its result was recorded.
 
 `read`: call again; it changes nothing. `retry`: call again with the same idempotency key. `once`: never call again.
 """
@@ -37,10 +37,12 @@ class HttpRequest(Section):
     )
     body: Any = Field(default=None, description="Body: a text, or a value that is sent as JSON; templates.")
     select: str | None = Field(
-        default=None, min_length=1, description="CEL on `body`, `status` and `headers`; its value is the result."
+        default=None,
+        min_length=1,
+        description="CEL expression over `body`, `status` and `headers`; its value is the result.",
     )
     hosts: tuple[str, ...] = Field(
-        default=(), description="Hosts that the URL and its redirects can have; default is the host of `url`."
+        default=(), description="Allowed hosts of the URL and its redirects. Default: the host of `url`."
     )
 
 
@@ -49,13 +51,13 @@ class OpenApiSource(Section):
 
     file: str = Field(min_length=1, description="The OpenAPI file, YAML or JSON, relative to this file.")
     include: tuple[str, ...] = Field(
-        default=(), description="Operations to offer: IDs, `GET /pets`, or patterns such as `get*`; default is all."
+        default=(), description="Operations to offer: IDs, `GET /pets`, or patterns such as `get*`. Default: all."
     )
     exclude: tuple[str, ...] = Field(default=(), description="Operations to leave out, in the same form.")
     prefix: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9_-]{0,40}$",
-        description="What the names of the tools begin with; default is the ID and `__`.",
+        description="Prefix of the tool names. Default: the ID and `__`.",
     )
     server: str | None = Field(
         default=None, min_length=1, description="Address in place of `servers` of the file; a template."
@@ -69,20 +71,22 @@ class OpenApiSource(Section):
 
 
 class ToolLimits(Section):
-    """`limits:`, what one call can use."""
+    """`limits:`, limits of one call."""
 
-    memory: SizeB = Field(default=1024**3, description="Memory of the process.")
-    cpu: TimeLimitS | None = Field(default=None, description="Processor time of the process; default is `timeout`.")
-    output: SizeB = Field(default=10 * 1024**2, description="Size of the result.")
+    memory: SizeB = Field(default=1024**3, description="Maximum memory of the process.")
+    cpu: TimeLimitS | None = Field(
+        default=None, description="Maximum processor time of the process. Default: `timeout`."
+    )
+    output: SizeB = Field(default=10 * 1024**2, description="Maximum size of the result.")
 
 
 class ToolConfig(Section):
-    """A tool: what the model is told about it, how it is called, and what a repeated call would mean."""
+    """A tool: its description for the model, how it is called, and the effect of a repeated call."""
 
     id: str = Field(pattern=TOOL_ID_PATTERN, description="Name of the tool; the model calls it by this name.")
     name: str | None = Field(default=None, description="Title, for people.")
     description: str | None = Field(
-        default=None, description="What the tool does, for the model; a Python tool has the text of its docstring."
+        default=None, description="Description for the model. The default of a Python tool is its docstring."
     )
     version: str | None = Field(default=None, description="Version of the tool, any text.")
     run: str | None = Field(
@@ -90,20 +94,23 @@ class ToolConfig(Section):
         min_length=1,
         description="File and function, `./orders.py:lookup` or `./orders.ts:lookup`, relative to this file.",
     )
-    runtime: Runtime | None = Field(default=None, description="What executes `run`; default is by its file.")
+    runtime: Runtime | None = Field(
+        default=None, description="Program that executes `run`. The default depends on the file."
+    )
     permissions: ToolPermissions | None = Field(
-        default=None, description="What a TypeScript tool can reach; default is `runtime.permissions` of the project."
+        default=None,
+        description="Permissions of a TypeScript tool. Default: `runtime.permissions` of the project.",
     )
     http: HttpRequest | None = Field(default=None, description="A request to send instead of a function to run.")
     openapi: Annotated[OpenApiSource, OrPath("the file")] | None = Field(
-        default=None, description="An OpenAPI file instead, each of whose operations is a tool."
+        default=None, description="An OpenAPI file instead; each operation becomes a tool."
     )
     input: SchemaOrId | None = Field(
         default=None, description="JSON Schema of the arguments; a Python tool has that of its type hints."
     )
     output: SchemaOrId | None = Field(default=None, description="JSON Schema of the result.")
     with_: dict[str, Any] | None = Field(
-        default=None, alias="with", description="Arguments that a call leaves out; the call wins."
+        default=None, alias="with", description="Default arguments; arguments of a call take precedence."
     )
     config: dict[str, Any] | None = Field(default=None, description="Values for the tool that the model does not see.")
     env: dict[str, str] | None = Field(
@@ -111,21 +118,21 @@ class ToolConfig(Section):
     )
     effect: Effect | None = Field(
         default=None,
-        description="What a call with an unknown outcome means: `read` and `retry` calls are repeated, `once` calls "
+        description="Effect of a call with an unknown outcome: `read` and `retry` calls are repeated, `once` calls "
         "are not.",
     )
     on_unknown: OnUnknown = Field(
-        default="tell", description="With `effect: once`: tell the model, or fail the task, if an outcome is unknown."
+        default="tell", description="With `effect: once`: report an unknown outcome to the model, or fail the task."
     )
     check: str | None = Field(
         default=None,
         pattern=TOOL_ID_PATTERN,
-        description="With `effect: once`: a tool that is asked, with the same arguments, whether a call took effect.",
+        description="With `effect: once`: a tool that reports, from the same arguments, whether a call took effect.",
     )
     timeout: TimeLimitS | None = Field(
-        default=None, description="Time limit of a call; default is `runtime.tool_execution_timeout`."
+        default=None, description="Time limit of a call. Default: `runtime.tool_execution_timeout`."
     )
-    limits: ToolLimits = Field(default=ToolLimits(), description="What one call can use.")
+    limits: ToolLimits = Field(default=ToolLimits(), description="Limits of one call.")
     approve: Approval | ApprovalRule | None = Field(
         default=None, description="Whether a person approves calls: `never`, `ask`, `deny`, or a map with a condition."
     )
@@ -138,7 +145,7 @@ class ToolConfig(Section):
     workflows: tuple[Annotated[dict[str, Any], OrId("a workflow")], ...] = Field(
         default=(), description="Workflows that `cp__call_workflow` can run."
     )
-    sequential: bool = Field(default=False, description="Whether no other call of the same answer runs beside it.")
+    sequential: bool = Field(default=False, description="Whether other calls of the same answer wait until it ends.")
 
     @property
     def is_built_in(self) -> bool:
@@ -153,30 +160,30 @@ class ToolResource(ToolConfig):
 
 
 class ToolUse(Section):
-    """What an agent or a task says about calling tools."""
+    """Tool settings of an agent or a task."""
 
     tools: tuple[ToolConfig, ...] | None = Field(
-        default=None, description="Tools that the model can call: IDs, or maps with an ID and what differs."
+        default=None, description="Tools that the model can call: IDs, or maps with an ID and overrides."
     )
     approve: Approval | ApprovalRule | None = Field(
-        default=None, description="Approval of calls of tools without an `approve` of their own; `deny` denies all."
+        default=None, description="Approval of calls of tools without their own `approve`; `deny` denies all."
     )
     max_iterations: int | None = Field(
-        default=None, ge=1, le=1000, description="Model requests of one attempt; default is 10."
+        default=None, ge=1, le=1000, description="Maximum model requests per attempt. Default: 10."
     )
     tool_choice: str | None = Field(
         default=None,
         min_length=1,
-        description="`auto`, `none`, `required`, or the ID of a tool to call first; default is `auto`.",
+        description="`auto`, `none`, `required`, or the ID of a tool to call first. Default: `auto`.",
     )
     max_concurrent_tools: int | None = Field(
-        default=None, ge=1, le=100, description="Calls of one answer that run at the same time; default is 10."
+        default=None, ge=1, le=100, description="Maximum concurrent calls of one answer. Default: 10."
     )
     max_tool_calls: NonNegativeInt | dict[str, NonNegativeInt] | None = Field(
-        default=None, description="Calls of one attempt: a number, or a map with `total` and IDs of tools."
+        default=None, description="Maximum calls per attempt: a number, or a map with `total` and tool IDs."
     )
     output_retries: int | None = Field(
-        default=None, ge=0, le=20, description="How often an answer that does not fit `output` is repeated; default 2."
+        default=None, ge=0, le=20, description="Repetitions of an answer that does not match `output`. Default: 2."
     )
     on_limit: Literal["fail", "answer"] | None = Field(
         default=None,

@@ -24,7 +24,7 @@ from compozy.tool.config import HttpRequest, ToolConfig
 from compozy.tool.environment import own_environment
 
 ROOTS = ("input", "config", "env")
-"""What the templates of an HTTP tool read."""
+"""The variables of templates of an HTTP tool."""
 _TRUSTED = frozenset({"config", "env"})
 _FORM = "application/x-www-form-urlencoded"
 # Characters for private use: no encoded value contains them.
@@ -68,7 +68,7 @@ def build_request(
         headers = _headers(http, data)
         body, media_type = _body(http, headers, data)
     except UnicodeEncodeError as error:
-        raise ToolError("an argument is not text: it holds half of a character") from error
+        raise ToolError("an argument is not valid text: it contains half of a character") from error
     if media_type:
         headers.setdefault("content-type", media_type)
     if http.method not in SAFE_METHODS:
@@ -132,7 +132,7 @@ def _url(http: HttpRequest, data: Mapping[str, Any]) -> tuple[str, tuple[str, ..
     except ValueError as error:
         raise ToolError(f"url: {http.url!r} does not give a URL") from error
     if not fixed.scheme or not parts.netloc:
-        hint = "begin it with `https://` and a host; values of `.input` are percent-encoded"
+        hint = "start it with `https://` and a host; values of `.input` are percent-encoded"
         raise ToolError(f"url: {http.url!r} does not give a URL", hint=hint)
     _check_path(parts.path)
     own = () if _FROM_INPUT in fixed.netloc else (fixed.netloc.rpartition("@")[2],)

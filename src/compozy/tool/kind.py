@@ -1,4 +1,4 @@
-"""What the rest of the program knows about a kind of tool: one record per kind; and what every tool can do."""
+"""The record of a tool type, and the interface of every tool."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class NestedTasks(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Questions:
-    """What a tool asks a person before it answers.
+    """Questions of a tool to a person, which it needs before it answers.
 
     Attributes:
         messages: the questions by their names.
@@ -109,7 +109,7 @@ class Questions:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a person answered: `values` by the names of the questions, empty if the person declined."""
+    """The answers of a person: `values` by the names of the questions, empty if the person declined."""
 
     questions: Questions
     accepted: bool
@@ -141,7 +141,7 @@ class ToolCall:
 
 @dataclass(frozen=True, kw_only=True)
 class ToolResult:
-    """What came of a call: `content` is JSON, the result, or a text that says what went wrong."""
+    """The result of a call: `content` is JSON, the result, or an error message."""
 
     outcome: Outcome
     content: Any
@@ -149,7 +149,7 @@ class ToolResult:
 
 @dataclass(frozen=True, kw_only=True)
 class ToolHome:
-    """What tools can know of the project.
+    """The settings of the project that tools can read.
 
     Attributes:
         root: the folder of the project.
@@ -205,7 +205,7 @@ class ToolKind:
         matches: whether a configuration is one of this kind; exactly one kind matches.
         effect: default of `effect`.
         approve: default of `approve`.
-        effect_of_call: what a repeated call with certain arguments means, where that differs from call to call.
+        effect_of_call: effect of a repeated call with certain arguments, where it depends on the arguments.
         runs_tasks: whether a call of the tool runs tasks of the run, which are recorded themselves.
     """
 
@@ -233,13 +233,13 @@ def kind_of(tool: ToolConfig) -> ToolKind | None:
 
 
 def effect_of(tool: ToolConfig) -> Effect:
-    """Return what a repeated call of a tool would mean."""
+    """Return the effect of a repeated call of a tool."""
     kind = kind_of(tool)
     return tool.effect or (kind.effect(tool) if kind is not None else "once")
 
 
 def effect_of_call(tool: ToolConfig, offered: Effect, arguments: Mapping[str, Any]) -> Effect:
-    """Return what a repeated call with these arguments means: `offered`, unless the kind of the tool knows better."""
+    """Return the effect of a repeated call with these arguments: `offered`, unless the tool type overrides it."""
     kind = kind_of(tool)
     if tool.effect is not None or kind is None or kind.effect_of_call is None:
         return offered
@@ -250,8 +250,8 @@ def approval_of(tool: ToolConfig, *others: Approval | ApprovalRule | None) -> Ap
     """Return which calls of a tool a person has to approve.
 
     Args:
-        tool: the tool; what it says itself counts before `others`.
-        others: what its task, its agent and the project say, in this order. `deny` counts wherever it is written.
+        tool: the tool; its own setting takes precedence over `others`.
+        others: settings of its task, its agent and the project, in this order. `deny` counts wherever it is written.
     """
     written: list[Approval | ApprovalRule] = [rule for rule in (tool.approve, *others) if rule is not None]
     if any(rule == "deny" for rule in written):

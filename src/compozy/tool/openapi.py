@@ -52,7 +52,7 @@ class OperationTool:
 
 @dataclass(frozen=True, kw_only=True)
 class Fixed:
-    """What a project adds to each request: it is sent as written, and is no argument.
+    """A value that the project adds to each request. It is sent as written, and is not an argument.
 
     Attributes:
         server: address in place of that of the document.
@@ -173,7 +173,7 @@ class _Builder:
         if _UNQUOTABLE.search(name):
             return "has a name that tools cannot send"
         if "schema" not in parameter:
-            return "is written as a document of its own, which tools do not send"
+            return "is sent as a separate document, which tools do not support"
         kinds = set(self._schemas.kinds_of(parameter["schema"]))
         is_plain = where == "query" and parameter.get("style", "form") == "form" and parameter.get("explode", True)
         if "object" in kinds or ("array" in kinds and not is_plain):
@@ -217,7 +217,7 @@ class _Builder:
         for name, variable in variables.items():
             url = url.replace(f"{{{name}}}", str(as_map(variable).get("default", "")))
         if not re.match(r"https?://[^/]", url) or re.search(r"[{}\s]", url):
-            shown = f"its server {url[:200]!r} is not a URL with a host" if url else "it names no server"
+            shown = f"its server {url[:200]!r} is not a URL with a host" if url else "it does not name a server"
             raise OpenApiError(f"{shown}; write `server`")
         return url.rstrip("/")
 

@@ -37,12 +37,12 @@ def follow(document: Any, value: Any) -> Json:
         if not isinstance(reference, str):
             return as_map(value)
         value = _target(document, reference)
-    raise OpenApiError("its references lead in a circle")
+    raise OpenApiError("its references form a cycle")
 
 
 def _target(document: Any, reference: str) -> Any:
     if not reference.startswith("#/"):
-        raise OpenApiError(f"its reference {reference[:200]!r} leads out of the file, and is not followed")
+        raise OpenApiError(f"its reference {reference[:200]!r} points outside of the file and is not followed")
     found = document
     for step in reference[2:].split("/"):
         key = step.replace("~1", "/").replace("~0", "~")
@@ -51,7 +51,7 @@ def _target(document: Any, reference: str) -> Any:
         elif isinstance(found, Mapping) and key in found:
             found = cast("Json", found)[key]
         else:
-            raise OpenApiError(f"its reference {reference[:200]!r} leads nowhere")
+            raise OpenApiError(f"its reference {reference[:200]!r} does not exist in the file")
     return found
 
 

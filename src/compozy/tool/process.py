@@ -43,7 +43,7 @@ _HAS_PROC = _PROC.is_dir()
 
 @dataclass(frozen=True, kw_only=True)
 class ProcessLimits:
-    """What a process can use: bytes of memory and of output, seconds of processor and of time.
+    """Limits of a process: bytes of memory and output, seconds of processor and elapsed time.
 
     Attributes:
         reserved: with `prints_answer`, bytes of memory that the program itself needs; None if it bears no limit.
@@ -77,7 +77,7 @@ async def run_worker(
     name: str,
     prints_answer: bool = False,
 ) -> ToolResult:
-    """Send `request` to a new process, the first of a group of its own, and return what it answers.
+    """Send `request` to a new process in a new process group, and return its answer.
 
     An answer has `ok` or `result`, or an `error`: a text, or an object with `name` and `message`. At the end, the group
     is killed, and every process that carries the mark of this call in its environment.
@@ -219,9 +219,9 @@ def _words_of_end(status: int, limits: ProcessLimits) -> str:
     if status == -signal.SIGXCPU or status == -signal.SIGKILL:
         return f"the tool was killed: it needs more than {limits.cpu_s:g} s of processor time or too much memory"
     if status in _OUT_OF_MEMORY:
-        return "the tool broke off, probably because it needs more memory than `limits.memory` allows"
+        return "the tool was aborted, probably because it needs more memory than `limits.memory` allows"
     if status < 0:
-        return f"the tool was ended by {signal.Signals(-status).name} before it answered"
+        return f"the tool was killed by {signal.Signals(-status).name} before it answered"
     return f"the tool ended with exit code {status} before it answered"
 
 

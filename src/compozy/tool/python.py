@@ -1,4 +1,4 @@
-"""Python tools: a function of a file, in a process of its own, or in this one if the project allows it."""
+"""Python tools: a function of a file, in a separate process, or in this one if the project allows it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def new_tool(config: ToolConfig, home: ToolHome) -> Tool:
     if config.runtime == "python-inprocess":
         if not home.settings.allow_inprocess:
             raise ToolError(
-                f"tool {config.id!r} is to run inside the process of Compozy, which the project does not allow",
+                f"tool {config.id!r} would run inside the Compozy process, which the project does not allow",
                 hint="write `runtime: {allow_inprocess: true}` in compozy.yaml, or `runtime: python` in the tool",
             )
         return InProcessTool(config, home, path, function)
@@ -111,7 +111,7 @@ class InProcessTool:
         return _spec(self._config, answer["ok"])
 
     async def call(self, call: ToolCall) -> ToolResult:
-        """Call the function in a thread, which goes on by itself after the time limit."""
+        """Call the function in a thread, which keeps running after the time limit."""
         request = _call_request(self._config, call)
         try:
             answer = await asyncio.wait_for(asyncio.to_thread(self._answer, request), call.timeout_s)
@@ -143,8 +143,8 @@ def _spec(config: ToolConfig, found: Mapping[str, Any]) -> ToolSpec:
     schema = config.input if config.input is not None else found.get("schema")
     if schema is None:
         raise ToolError(
-            f"tool {config.id!r} does not say what its arguments are",
-            hint="write `input`, or install `pydantic` beside the interpreter of the tool so that type hints are read",
+            f"tool {config.id!r} does not describe its arguments",
+            hint="write `input`, or install `pydantic` for the interpreter of the tool so that type hints are read",
         )
     return ToolSpec(
         name=config.id,

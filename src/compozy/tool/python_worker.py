@@ -29,7 +29,7 @@ _NO_PYDANTIC = "the arguments are described by type hints, which needs `pydantic
 
 
 class Context:
-    """What a tool gets as `ctx` if it has a parameter of this name.
+    """The argument `ctx` of tools that have a parameter of this name.
 
     Attributes:
         idempotency_key: the same for each repetition of a call; pass it on to services that accept one.

@@ -1,4 +1,4 @@
-"""TypeScript tools: a function of a file, in a process of Deno with permissions of its own, or of Node.js or Bun."""
+"""TypeScript tools: a function of a file, in a process of Deno with separate permissions, or of Node.js or Bun."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class TypeScriptTool:
         """
         config = self._config
         if config.input is None:
-            raise ToolError(f"tool {config.id!r} does not say what its arguments are", hint="write `input`")
+            raise ToolError(f"tool {config.id!r} does not describe its arguments", hint="write `input`")
         await self._program()
         return ToolSpec(
             name=config.id,
@@ -161,7 +161,7 @@ class TypeScriptTool:
         paths = tuple(os.path.relpath(root / path, root) for path in _listed(reach))
         for path in paths:
             if "," in path:
-                message = f"tool {self._config.id!r}: Deno accepts no comma in the path {path}"
+                message = f"tool {self._config.id!r}: Deno does not accept a comma in the path {path}"
                 raise ToolError(message, hint="rename the folder, or move the files")
         return paths or reach
 

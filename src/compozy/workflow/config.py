@@ -39,7 +39,7 @@ class WorkflowConfig(Section):
     config: WorkflowOptions | None = Field(default=None, description="Options in the words of earlier editions.")
     env: dict[str, str] | None = Field(default=None, description="Values that templates read as `.env`; templates.")
     knowledge: tuple[KnowledgeBinding, ...] | None = Field(
-        default=None, description="Knowledge bases that its agents draw on; default is the project's."
+        default=None, description="Knowledge bases of its agents. Default: those of the project."
     )
     agents: tuple[AgentResource, ...] | None = Field(
         default=None, description="Agents of this workflow; they hide shared ones of the same ID."

@@ -84,16 +84,16 @@ _PURPOSES = {
     "tools": "Tools of an agent or a task: IDs, or maps with these keys. Guide: [tools](/docs/agents/tools).",
     "tools of a workflow": "A list of tools of this workflow, with the keys of `tools/*.yaml`.",
     "http of a tool": "The request that an HTTP tool sends.",
-    "approve of a tool": "Which calls wait for an approval, and for how long.",
+    "approve of a tool": "The calls that a person has to approve, and the time limit of the answer.",
     "openapi of a tool": "An OpenAPI file whose operations become tools. Guide: "
     "[OpenAPI tools](/docs/agents/openapi-tools).",
-    "limits of a tool": "What one call of a tool can use.",
-    "permissions of a tool": "What a TypeScript tool can reach. Guide: "
+    "limits of a tool": "Limits of one call of a tool.",
+    "permissions of a tool": "Permissions of a TypeScript tool. Guide: "
     "[permissions](/docs/agents/typescript-tools#permissions).",
     "mcps": "MCP servers of an agent or a task: IDs, or maps with these keys. Guide: [MCP servers](/docs/agents/mcp).",
     "mcps of a workflow": "A list of MCP servers for all agents of this workflow, with the keys of `mcps/*.yaml`.",
-    "tools of a server": "Which tools of a server are offered, and what is known about them.",
-    "auth of a server": "How Compozy gets a token for a server.",
+    "tools of a server": "The tools of a server to offer, with their effects and approvals.",
+    "auth of a server": "Authentication at a server with a token.",
 }
 
 

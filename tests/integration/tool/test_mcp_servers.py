@@ -136,7 +136,7 @@ async def test_a_server_that_comes_back(era: str, tmp_path: Path) -> None:
             first.close()
             down = await used.call("echo")
             assert down.outcome == "failed"
-            assert "accepts no connection" in down.content
+            assert "does not accept connections" in down.content
             # At the same address, without the sessions of the first one.
             with serve(RawServer(era=era, ledger=ledger), port):
                 assert await used.call("echo", text="after") == ToolResult(outcome="ok", content="after")
@@ -153,7 +153,7 @@ async def test_a_server_that_comes_back(era: str, tmp_path: Path) -> None:
         ({"command": "yes"}, "not a message: y"),
         ({"command": "cat", "start_timeout": 0.3}, ""),
         ({"command": "true", "env": {"A": "${NOT_SET}"}}, "needs the variable NOT_SET, which is not set"),
-        ({"url": "http://localhost:9/mcp"}, "accepts no connection"),
+        ({"url": "http://localhost:9/mcp"}, "does not accept connections"),
         ({"url": "http://169.254.169.254/mcp"}, "169.254.169.254, which is not in the public network"),
         ({"url": "http://127.0.0.1:9/mcp", "headers": {"A": "${X}"}}, "holds a line break"),
     ],
@@ -269,7 +269,7 @@ async def test_a_token_is_requested_and_renewed(tmp_path: Path) -> None:
         with pytest.raises(ToolError, match="answered 401"):
             async with using({"url": url}):
                 pass
-        with pytest.raises(ToolError, match="gave no token: it answered 401"):
+        with pytest.raises(ToolError, match="returned no token: it answered 401"):
             async with using({"url": url, "auth": {**auth, "token_url": f"{url}/other"}}, {"SECRET": "x"}):
                 pass
     finally:

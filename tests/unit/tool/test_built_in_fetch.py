@@ -141,7 +141,7 @@ async def test_the_tool_reports_errors_as_results() -> None:
     tool = BuiltInTool(ToolConfig(id="cp__fetch"), home_of())
     call = ToolCall(key="k", input={"url": "http://a/", "body": 1}, execution_id="e", task="t", timeout_s=1)
     assert (await tool.call(call)).content == "InvalidArgument: a GET request has no body"
-    with pytest.raises(ToolError, match="there is no built-in tool 'cp__none'"):
+    with pytest.raises(ToolError, match="unknown built-in tool 'cp__none'"):
         new_tool(ToolConfig(id="cp__none"), home_of())
 
 

@@ -77,6 +77,6 @@ def test_an_argument_never_chooses_another_host(x: str) -> None:
 
 
 def test_half_a_character_is_refused_in_a_url() -> None:
-    with pytest.raises(ToolError, match="an argument is not text: it holds half of a character"):
+    with pytest.raises(ToolError, match="an argument is not valid text: it contains half of a character"):
         build(TOOL, {"x": "\ud800", "y": ""})
     assert build(TOOL, {"x": "x", "y": ""}).request.body == b'{"x": "x"}'

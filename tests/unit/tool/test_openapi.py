@@ -172,7 +172,7 @@ def test_patterns_and_defaults_that_cannot_be_used_are_left_out() -> None:
         ({"requestBody": {"$ref": "other.yaml#/a"}}, "its reference 'other.yaml#/a' leads out of the file"),
         ({"requestBody": {"$ref": "https://a.test/x"}}, "its reference 'https://a.test/x' leads out of the file"),
         ({"requestBody": {"$ref": "#/components/none"}}, "its reference '#/components/none' leads nowhere"),
-        ({"parameters": [{"$ref": "#/components/parameters/Circle"}]}, "its references lead in a circle"),
+        ({"parameters": [{"$ref": "#/components/parameters/Circle"}]}, "its references form a cycle"),
         ({"parameters": [parameter("a", "cookie", required=True)]}, "its parameter 'a' is a cookie"),
         (
             {"parameters": [parameter("a", "query", "object", required=True)]},
@@ -194,7 +194,7 @@ def test_operations_that_cannot_be_tools(operation: dict[str, Any], message: str
 def test_a_schema_that_is_only_itself() -> None:
     components = {"schemas": {"A": {"$ref": "#/components/schemas/B"}, "B": {"$ref": "#/components/schemas/A"}}}
     body = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/A"}}}}
-    with pytest.raises(OpenApiError, match="lead in a circle"):
+    with pytest.raises(OpenApiError, match="form a cycle"):
         built({"/a": {"post": {"requestBody": body}}}, components=components)
 
 

@@ -239,7 +239,7 @@ async def test_commas_in_paths(home: ToolHome) -> None:
 
     with pytest.raises(ValueError, match="is not a path without commas"):
         config("read", **only("read", "a,b"))
-    with pytest.raises(ToolError, match="Deno accepts no comma in the path a,b/tools"):
+    with pytest.raises(ToolError, match="Deno does not accept a comma in the path a,b/tools"):
         await new_tool(config("total", run="a,b/tools/shop.ts:total"), home).describe()
     assert (await call(project, config("total"), price=1)).content == 2
 
@@ -332,7 +332,7 @@ async def test_memory_is_limited(home: ToolHome) -> None:
         call(home, config("buffers", limits={"memory": "100MB"})),
     )
 
-    assert hog.content == "the tool broke off, probably because it needs more memory than `limits.memory` allows"
+    assert hog.content == "the tool was aborted, probably because it needs more memory than `limits.memory` allows"
     assert buffers.content == "RangeError: Array buffer allocation failed"
 
 
@@ -437,7 +437,7 @@ async def test_files_that_are_missing_or_outside(home: ToolHome) -> None:
         new_tool(config("total", run="tools/none.ts:total"), home)
     with pytest.raises(ToolError, match="is outside of the project"):
         new_tool(config("total", run="../shop.ts:total"), home)
-    with pytest.raises(ToolError, match="does not say what its arguments are"):
+    with pytest.raises(ToolError, match="does not describe its arguments"):
         await new_tool(config("total", input=None), home).describe()
 
 

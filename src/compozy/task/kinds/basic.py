@@ -35,7 +35,7 @@ class BasicTask(TaskBase, CallsAgents, ToolAndServerUse):
         default=None, description="Parameters of the model for this task, before those of the agent."
     )
     fallback: Fallback | None = Field(
-        default=None, description="Models to ask when the model fails; default is the agent's."
+        default=None, description="Models to ask when the model fails. Default: those of the agent."
     )
 
     @property

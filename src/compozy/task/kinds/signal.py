@@ -12,7 +12,7 @@ from compozy.task.options import TaskBase
 
 
 class SignalConfig(Section):
-    """`signal:`, what is sent."""
+    """`signal:`, the signal to send."""
 
     id: str = Field(min_length=1, description="Name of the signal; a template.")
     payload: Any = Field(default=None, description="Payload of the signal; templates.")

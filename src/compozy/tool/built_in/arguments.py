@@ -36,7 +36,7 @@ def check_arguments(folder: Folder, working_dir: tuple[str, ...], arguments: Seq
     for argument in arguments:
         is_short = len(argument) <= _MAX_LENGTH and len(_SEPARATOR.findall(argument)) <= _MAX_SEPARATORS
         if not is_short or not _ALLOWED.fullmatch(argument):
-            words = f"the argument {argument[:100]!r} holds other characters than letters, digits and `_-./@=+:,`"
+            words = f"the argument {argument[:100]!r} contains characters other than letters, digits and `_-./@=+:,`"
             raise CallError("InvalidArgument", words if is_short else f"the argument {argument[:100]!r} is too long")
         for path in dict.fromkeys(_paths_in(argument)):
             _check_path(folder, working_dir, path, argument)
@@ -57,10 +57,10 @@ def _paths_in(argument: str) -> Iterator[str]:
 
 def _check_path(folder: Folder, working_dir: tuple[str, ...], path: str, argument: str) -> None:
     if ".." in path.split("/"):
-        raise CallError("PermissionDenied", f"the argument {argument!r} leads out of a folder by `..`")
+        raise CallError("PermissionDenied", f"the argument {argument!r} leaves the folder through `..`")
     if path.startswith("/"):
         if not Path(path).is_relative_to(folder.path):
-            words = f"the argument {argument!r} names a path outside of the folder of the tools"
+            words = f"the argument {argument!r} is a path outside of the root folder of the tools"
             raise CallError("PermissionDenied", words)
         parts = split_path(str(Path(path).relative_to(folder.path)))
     else:
@@ -74,7 +74,7 @@ def _check_hidden(folder: Folder, first: tuple[str, ...], path: str, argument: s
     """Refuse an absolute path behind letters, as in `r/etc/passwd`, unless they are a folder."""
     _, slash, rest = path.partition("/")
     if slash and os.path.lexists(f"/{rest}") and not (folder.path / Path(*first)).is_dir():
-        words = f"the argument {argument!r} names a path outside of the folder of the tools"
+        words = f"the argument {argument!r} is a path outside of the root folder of the tools"
         raise CallError("PermissionDenied", words)
 
 

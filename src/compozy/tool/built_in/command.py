@@ -83,7 +83,7 @@ def _set_by_call(folder: Folder, working_dir: tuple[str, ...], env: Mapping[str,
 
 @dataclass(kw_only=True)
 class _Output:
-    """What was read from a pipe: at most `limit` bytes of it are kept."""
+    """The output of a pipe: at most `limit` bytes of it are kept."""
 
     limit: int
     data: bytearray = field(default_factory=bytearray)

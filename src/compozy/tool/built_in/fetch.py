@@ -70,7 +70,7 @@ def _request(arguments: Mapping[str, Any]) -> OutboundRequest:
     try:
         data = text.encode()
     except UnicodeEncodeError as error:
-        raise CallError("InvalidArgument", "`body` is not text: it holds half of a character") from error
+        raise CallError("InvalidArgument", "`body` is not valid text: it contains half of a character") from error
     return OutboundRequest(method=method, url=arguments["url"], headers=headers, body=data)
 
 

@@ -61,7 +61,7 @@ def write_file(folder: Folder, arguments: Mapping[str, Any], _: Deadline) -> dic
     try:
         data = str(arguments["content"]).encode()
     except UnicodeEncodeError as error:
-        raise CallError("InvalidArgument", "`content` is not text: it holds half of a character") from error
+        raise CallError("InvalidArgument", "`content` is not valid text: it contains half of a character") from error
     if len(data) > MAX_FILE_BYTES:
         words = f"`content` has {len(data)} bytes; at most {MAX_FILE_BYTES // _MIB} MiB are written"
         raise CallError("InvalidArgument", words)
@@ -148,7 +148,7 @@ def _check_all(folder: Folder, parts: tuple[str, ...], deadline: Deadline, *, re
                 count += 1
                 below = (*current, name)
                 if count > _MAX_DELETED:
-                    raise CallError("InvalidArgument", f"{shown(parts)} holds more than {_MAX_DELETED} files")
+                    raise CallError("InvalidArgument", f"{shown(parts)} contains more than {_MAX_DELETED} files")
                 folder.check_name(name, below)
                 status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
                 folder.check_open(status, below)
@@ -182,5 +182,5 @@ def _remove(parent: int, entry: Entry) -> None:
 def _file_path(path: str) -> tuple[str, ...]:
     parts = split_path(path)
     if not parts:
-        raise CallError("InvalidArgument", "`/` is the folder of the tools, not a file")
+        raise CallError("InvalidArgument", "`/` is the root folder of the tools, not a file")
     return parts

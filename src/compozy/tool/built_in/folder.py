@@ -69,7 +69,7 @@ class Deadline:
         """Return the seconds that are left; raises CallError if there are none."""
         left_s = self._end_s - monotonic_s()
         if left_s <= 0:
-            raise CallError("DeadlineExceeded", "the call took too long; choose a smaller folder or a simpler pattern")
+            raise CallError("DeadlineExceeded", "the call took too long; select a smaller folder or a simpler pattern")
         return left_s
 
 
@@ -101,7 +101,7 @@ class Folder:
         try:
             return os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
-            words = f"the folder of the tools, `runtime.native_tools.root_dir`, cannot be opened: {error.strerror}"
+            words = f"the root folder of the tools, `runtime.native_tools.root_dir`, cannot be opened: {error.strerror}"
             raise CallError("Internal", words) from error
 
     def _descend(self, parent: int, name: str, parts: tuple[str, ...]) -> int:
@@ -235,7 +235,7 @@ def _check_regular(descriptor: int, parts: tuple[str, ...]) -> None:
 
 
 def split_path(path: str) -> tuple[str, ...]:
-    """Return the parts of a path as a model writes it; `/` is the folder of the tools.
+    """Return the parts of a path as a model writes it; `/` is the root folder of the tools.
 
     Raises:
         CallError: it is not a path, or leads out of the folder.
@@ -244,7 +244,7 @@ def split_path(path: str) -> tuple[str, ...]:
         raise CallError("InvalidArgument", f"{path[:100]!r} is not a path")
     parts = tuple(part for part in path.split("/") if part not in {"", "."})
     if ".." in parts:
-        raise CallError("PermissionDenied", f"{path!r} leads out of a folder by `..`")
+        raise CallError("PermissionDenied", f"{path!r} leaves the folder through `..`")
     if len(parts) > _MAX_DEPTH:
         raise CallError("InvalidArgument", f"the path has more than {_MAX_DEPTH} parts")
     return parts
@@ -256,7 +256,7 @@ def shown(parts: tuple[str, ...]) -> str:
 
 
 def metadata(entry: Entry) -> dict[str, Any]:
-    """Return what the tools tell about a file."""
+    """Return the description of a file."""
     status = entry.status
     return {
         "path": entry.path,

@@ -1,4 +1,4 @@
-"""What the built-in tools are: what a model is told about each, and what a repeated call means."""
+"""Specifications of the built-in tools: descriptions for the model, and the effect of repeated calls."""
 
 from __future__ import annotations
 
@@ -73,28 +73,28 @@ def _several(call: Mapping[str, Any], required: str, description: str) -> dict[s
     return {"type": "array", "items": item, "minItems": 1, "maxItems": MAX_CALLS, "description": description}
 
 
-_AGENT_ID = _text("Which agent.", minLength=1)
+_AGENT_ID = _text("ID of the agent.", minLength=1)
 _WITH = {"type": "object", "description": "Input, by name."}
 _CALL_TIMEOUT = {"type": "integer", "minimum": 1, "description": "Time limit in milliseconds. Default: none."}
 _AGENT_CALL: Mapping[str, Any] = {
     "agent_id": _AGENT_ID,
     "action_id": _text("Action of the agent. Without one, the agent gets `prompt`.", minLength=1),
-    "prompt": _text("What to ask the agent. It sees nothing else of this conversation.", minLength=1),
+    "prompt": _text("Prompt for the agent. It sees nothing else of this conversation.", minLength=1),
     "with": _WITH,
     "timeout_ms": _CALL_TIMEOUT,
 }
 _TASK_CALL: Mapping[str, Any] = {
-    "task_id": _text("Which task.", minLength=1),
+    "task_id": _text("ID of the task.", minLength=1),
     "with": _WITH,
     "timeout_ms": _CALL_TIMEOUT,
 }
 _WORKFLOW_CALL: Mapping[str, Any] = {
-    "workflow_id": _text("Which workflow.", minLength=1),
+    "workflow_id": _text("ID of the workflow.", minLength=1),
     "input": _WITH,
     "timeout_ms": _CALL_TIMEOUT,
 }
-_FILE = _text("Path of the file; `/` is the folder of the tools.", minLength=1)
-_FOLDER = _text("Path of the folder; `/` is the folder of the tools.", minLength=1)
+_FILE = _text("Path of the file; `/` is the root folder of the tools.", minLength=1)
+_FOLDER = _text("Path of the folder; `/` is the root folder of the tools.", minLength=1)
 
 SPECS: Mapping[str, BuiltInSpec] = {
     "cp__read_file": BuiltInSpec(
@@ -108,7 +108,7 @@ SPECS: Mapping[str, BuiltInSpec] = {
         properties={
             "path": _FILE,
             "content": _text("Text to write."),
-            "append": _flag("Write behind what the file holds. Default: false, replace it."),
+            "append": _flag("Append to the file. Default: false, which replaces it."),
             "mode": {
                 "type": "integer",
                 "minimum": 0,
@@ -126,11 +126,11 @@ SPECS: Mapping[str, BuiltInSpec] = {
         properties={
             "path": _FOLDER,
             "pattern": _text("Only entries whose name matches, such as `*.md`; with a `/`, whose path does."),
-            "recursive": _flag("Whether to list folders below it, too. Default: false."),
+            "recursive": _flag("Whether to include subfolders. Default: false."),
             "include_files": _flag("Whether to list files. Default: true."),
             "include_dirs": _flag("Whether to list folders. Default: true."),
-            "page_size": _number("Entries of a page.", 200, MAX_PAGE),
-            "page_token": _text("`next_page_token` of the page before."),
+            "page_size": _number("Maximum number of entries per page.", 200, MAX_PAGE),
+            "page_token": _text("`next_page_token` of the previous page."),
         },
         required=("path",),
         output="entries [{name, path, type, size, modified}], next_page_token?",
@@ -144,7 +144,7 @@ SPECS: Mapping[str, BuiltInSpec] = {
                 "description": "Patterns of files and folders to leave out, such as `*.{log,tmp}`; the last one that "
                 "matches decides, and `!` before a pattern keeps what it matches.",
             },
-            "recursive": _flag("Whether to list the files of folders below it, too. Default: false."),
+            "recursive": _flag("Whether to include subfolders. Default: false."),
         },
         required=("dir",),
         output="files [path], truncated?",
@@ -153,12 +153,12 @@ SPECS: Mapping[str, BuiltInSpec] = {
         description="Search text files for a regular expression (RE2 syntax), line by line.",
         properties={
             "pattern": _text("Regular expression.", minLength=1, maxLength=1000),
-            "path": _text("Path of a file or folder; `/` is the folder of the tools.", minLength=1),
-            "recursive": _flag("Whether to search folders below it, too. Default: false."),
-            "ignore_case": _flag("Whether upper and lower case are the same. Default: false."),
-            "max_results": _number("Matches to return.", MAX_RESULTS, MAX_RESULTS),
-            "max_files_visited": _number("Files to search.", MAX_FILES_VISITED, MAX_FILES_VISITED),
-            "max_file_bytes": _number("Larger files are left out.", MAX_FILE_BYTES, MAX_FILE_BYTES),
+            "path": _text("Path of a file or folder; `/` is the root folder of the tools.", minLength=1),
+            "recursive": _flag("Whether to include subfolders. Default: false."),
+            "ignore_case": _flag("Whether to ignore case. Default: false."),
+            "max_results": _number("Maximum number of matches.", MAX_RESULTS, MAX_RESULTS),
+            "max_files_visited": _number("Maximum number of files to search.", MAX_FILES_VISITED, MAX_FILES_VISITED),
+            "max_file_bytes": _number("Maximum file size. Larger files are skipped.", MAX_FILE_BYTES, MAX_FILE_BYTES),
         },
         required=("pattern", "path"),
         output="matches [{file, line, column, text}], truncated?",
@@ -172,7 +172,7 @@ SPECS: Mapping[str, BuiltInSpec] = {
         approve="ask",
     ),
     "cp__exec": BuiltInSpec(
-        description="Run a command without a shell, in the folder of the tools or a folder below it.",
+        description="Run a command without a shell, in the root folder of the tools or a folder below it.",
         properties={
             "command": _text("The command.", minLength=1),
             "args": {
@@ -181,7 +181,7 @@ SPECS: Mapping[str, BuiltInSpec] = {
                 "maxItems": MAX_ARGUMENTS,
                 "description": "Arguments; letters, digits and `_-./@=+:,` only.",
             },
-            "working_dir": _text("Folder to run in; `/` is the folder of the tools, and the default."),
+            "working_dir": _text("Folder to run in; `/` is the root folder of the tools, and the default."),
             "timeout_ms": _number("Time limit in milliseconds.", EXEC_TIMEOUT_MS, EXEC_TIMEOUT_MS),
             "env": {
                 "type": "object",
@@ -197,7 +197,7 @@ SPECS: Mapping[str, BuiltInSpec] = {
     "cp__fetch": BuiltInSpec(
         description="Send an HTTP request to a host of the public network.",
         properties={
-            "url": _text("URL with http or https.", minLength=1, maxLength=8192),
+            "url": _text("URL, http or https.", minLength=1, maxLength=8192),
             "method": {"type": "string", "enum": list(FETCH_METHODS), "default": "GET", "description": "Method."},
             "headers": {
                 "type": "object",
@@ -213,15 +213,15 @@ SPECS: Mapping[str, BuiltInSpec] = {
         effect="once",
     ),
     "cp__call_agent": BuiltInSpec(
-        description="Ask another agent, and return its answer.",
+        description="Ask another agent and return its answer.",
         properties=_AGENT_CALL,
         required=("agent_id",),
         output="success, agent_id, action_id?, exec_id, response or error {code, message}",
         effect="retry",
     ),
     "cp__call_agents": BuiltInSpec(
-        description="Ask several agents at the same time, and return their answers in the same order.",
-        properties={"agents": _several(_AGENT_CALL, "agent_id", "What to ask which agent.")},
+        description="Ask several agents concurrently and return their answers in the same order.",
+        properties={"agents": _several(_AGENT_CALL, "agent_id", "Agents with their prompts.")},
         required=("agents",),
         output="results [{success, agent_id, action_id?, exec_id, response or error}], total_count, success_count, "
         "failure_count",
@@ -240,30 +240,30 @@ SPECS: Mapping[str, BuiltInSpec] = {
         output="agent_id, description?, actions [{id, description?, input?}]",
     ),
     "cp__call_task": BuiltInSpec(
-        description="Run a task, and return its output.",
+        description="Run a task and return its output.",
         properties=_TASK_CALL,
         required=("task_id",),
         output="success, task_id, exec_id, output or error {code, message}",
         effect="retry",
     ),
     "cp__call_workflow": BuiltInSpec(
-        description="Run a workflow, and return its output.",
+        description="Run a workflow and return its output.",
         properties=_WORKFLOW_CALL,
         required=("workflow_id",),
         output="success, workflow_id, exec_id, status, output or error {code, message}",
         effect="retry",
     ),
     "cp__call_workflows": BuiltInSpec(
-        description="Run several workflows at the same time, and return their outputs in the same order.",
-        properties={"workflows": _several(_WORKFLOW_CALL, "workflow_id", "Which workflows to run with which input.")},
+        description="Run several workflows concurrently and return their outputs in the same order.",
+        properties={"workflows": _several(_WORKFLOW_CALL, "workflow_id", "Workflows with their input.")},
         required=("workflows",),
         output="results [{success, workflow_id, exec_id, status, output or error}], total_count, success_count, "
         "failure_count",
         effect="retry",
     ),
     "cp__call_tasks": BuiltInSpec(
-        description="Run several tasks at the same time, and return their outputs in the same order.",
-        properties={"tasks": _several(_TASK_CALL, "task_id", "Which tasks to run with which input.")},
+        description="Run several tasks concurrently and return their outputs in the same order.",
+        properties={"tasks": _several(_TASK_CALL, "task_id", "Tasks with their input.")},
         required=("tasks",),
         output="results [{success, task_id, exec_id, output or error}], total_count, success_count, failure_count",
         effect="retry",
@@ -288,7 +288,7 @@ TARGETS = {
 
 
 def effect_of_call(name: str, arguments: Mapping[str, Any]) -> Effect:
-    """Return what a repeated call of a built-in tool with these arguments means."""
+    """Return the effect of a repeated call of a built-in tool with these arguments."""
     if name == "cp__write_file" and arguments.get("append"):
         return "once"
     if name == "cp__fetch":

@@ -37,7 +37,7 @@ def new_tool(config: ToolConfig, home: ToolHome) -> Tool:
         ToolError: there is none.
     """
     if config.id not in SPECS:
-        raise ToolError(f"there is no built-in tool {config.id!r}")
+        raise ToolError(f"unknown built-in tool {config.id!r}")
     return BuiltInTool(config, home)
 
 

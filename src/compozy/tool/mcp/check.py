@@ -1,4 +1,4 @@
-"""What a server says when it is connected to, for people who set it up."""
+"""Connects to a server and describes it, for setup."""
 
 from __future__ import annotations
 

@@ -19,9 +19,9 @@ Transport = Literal["stdio", "streamable-http", "sse"]
 
 
 class ClientCredentials(Section):
-    """`auth:`, a token that the client gets for itself (OAuth 2 client credentials)."""
+    """`auth:`, authentication with a token (OAuth 2 client credentials)."""
 
-    type: Literal["client_credentials"] = Field(default="client_credentials", description="How the token is requested.")
+    type: Literal["client_credentials"] = Field(default="client_credentials", description="Type of the token request.")
     token_url: str = Field(min_length=1, description="URL of the token endpoint.")
     client_id: str = Field(min_length=1, description="ID of the client; `${VAR}` reads a variable.")
     client_secret: str = Field(min_length=1, description="Secret of the client: `${VAR}` of the environment or `.env`.")
@@ -29,25 +29,24 @@ class ClientCredentials(Section):
 
 
 class McpTools(Section):
-    """`tools:` of a server: which of its tools are offered, and what is known about them."""
+    """`tools:` of a server, the tools to offer, with their effects and approvals."""
 
     include: tuple[str, ...] | None = Field(
-        default=None, description="Names of the tools that are offered; `*` stands for any text. Default: all."
+        default=None, description="Names of the tools to offer; `*` matches any text. Default: all."
     )
-    exclude: tuple[str, ...] = Field(default=(), description="Names of tools that are not offered, as in `include`.")
+    exclude: tuple[str, ...] = Field(default=(), description="Names of tools to exclude, in the form of `include`.")
     effect: dict[str, Effect] = Field(
         default_factory=dict[str, Effect],
-        description="Effect by the name of the tool, as in `include`; the first entry that matches counts. Default: "
-        "`once`.",
+        description="Effect by tool name, in the form of `include`; the first match counts. Default: `once`.",
     )
     approve: dict[str, Approval | ApprovalRule] = Field(
         default_factory=dict[str, Approval | ApprovalRule],
-        description="Approval by the name of the tool, as in `include`; the first entry that matches counts. Default: "
+        description="Approval by tool name, in the form of `include`; the first match counts. Default: "
         "`approve` of the server.",
     )
     trust_annotations: bool = Field(
         default=False,
-        description="Whether the effect of a tool is what the server says about it (`readOnlyHint`, "
+        description="Whether to use the effect that the server reports for a tool (`readOnlyHint`, "
         "`idempotentHint`), unless `effect` names it.",
     )
 
@@ -73,46 +72,46 @@ class McpConfig(Section):
     description: str | None = Field(default=None, description="For people.")
     transport: Transport | None = Field(
         default=None,
-        description="`stdio` (default with `command`), `streamable-http` (default with `url`), or `sse`, which older "
-        "servers have.",
+        description="`stdio` (default with `command`), `streamable-http` (default with `url`), or `sse` for older "
+        "servers.",
     )
     command: str | None = Field(
         default=None,
         min_length=1,
-        description="Program that is started, with its arguments; not interpreted by a shell.",
+        description="Program to start, with its arguments; a shell does not interpret it.",
     )
     args: tuple[str, ...] = Field(default=(), description="Further arguments of the program.")
     env: dict[str, str] | None = Field(
         default=None, description="Variables of the process: values, or `${VAR}` of the environment or `.env`."
     )
     cwd: str | None = Field(
-        default=None, min_length=1, description="Folder in which it starts; default is the project's folder."
+        default=None, min_length=1, description="Working directory of the process. Default: the project folder."
     )
     url: str | None = Field(default=None, min_length=1, description="URL of the server; `${VAR}` reads a variable.")
     headers: dict[str, str] = Field(
         default_factory=dict[str, str], description="Headers of its requests: values, or `${VAR}`."
     )
-    auth: ClientCredentials | None = Field(default=None, description="How a token for the server is requested.")
+    auth: ClientCredentials | None = Field(default=None, description="Authentication at the server.")
     proto: str | None = Field(
         default=None,
         pattern=r"^\d{4}-\d{2}-\d{2}$",
-        description="Version of the protocol; default is the newest one that the server has.",
+        description="Protocol version. Default: the newest version that the server supports.",
     )
     start_timeout: TimeLimitS = Field(default=10.0, description="Time limit of the connection.")
     timeout: TimeLimitS | None = Field(
-        default=None, description="Time limit of a call; default is `runtime.tool_execution_timeout`."
+        default=None, description="Time limit of a call. Default: `runtime.tool_execution_timeout`."
     )
     prefix: str | None = Field(
         default=None,
         pattern=PREFIX_PATTERN,
-        description="Beginning of the names of its tools; default is the ID and `__`.",
+        description="Prefix of the tool names. Default: the ID and `__`.",
     )
-    tools: McpTools = Field(default=McpTools(), description="Which of its tools are offered.")
+    tools: McpTools = Field(default=McpTools(), description="Tools to offer to the model.")
     approve: Approval | ApprovalRule | None = Field(
         default=None, description="Whether a person approves calls: `never`, `ask`, `deny`, or a map with a condition."
     )
     on_unknown: OnUnknown = Field(
-        default="tell", description="With `effect: once`: tell the model, or fail the task, if an outcome is unknown."
+        default="tell", description="With `effect: once`: report an unknown outcome to the model, or fail the task."
     )
 
     @property
@@ -122,7 +121,7 @@ class McpConfig(Section):
 
     @property
     def tool_prefix(self) -> str:
-        """What the names of its tools begin with."""
+        """The prefix of the names of its tools."""
         return self.prefix if self.prefix is not None else f"{self.id}__"
 
 
@@ -133,7 +132,7 @@ class McpResource(McpConfig):
 
 
 class ToolAndServerUse(ToolUse):
-    """What an agent or a task says about calling tools, those of MCP servers included."""
+    """Tool settings of an agent or a task, including those for MCP servers."""
 
     mcps: tuple[Annotated[McpConfig, OrId("a shared MCP server")], ...] | None = Field(
         default=None,

@@ -125,7 +125,7 @@ class Connection:
 
     @property
     def title(self) -> str:
-        """What the server calls itself, with its version; "" if it does not say."""
+        """The name and version that the server reports; "" if it reports none."""
         info = self._session.client.server_info if self._session is not None and self._session.client else None
         return f"{info.name} {info.version}".strip() if info is not None else ""
 

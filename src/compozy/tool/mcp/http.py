@@ -72,7 +72,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         try:
             response = await self._first_answer(request, target)
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
-            return self._failed(NOT_SENT, f"{where} accepts no connection ({str(error) or 'it did not answer'})")
+            return self._failed(NOT_SENT, f"{where} does not accept connections ({str(error) or 'it did not answer'})")
         except httpx2.TransportError as error:
             words = str(error) or "the connection was closed"
             return self._failed(LOST, f"the connection to {where} was lost: {words}")

@@ -1,4 +1,4 @@
-"""What is accepted from an MCP server, and the codes of errors that the transports give to requests."""
+"""Limits of answers from an MCP server, and error codes of the transports."""
 
 from __future__ import annotations
 
@@ -17,4 +17,4 @@ NOT_SENT = -32902
 REFUSED = -32903
 """The rules of outbound requests refuse the request."""
 LOST = -32904
-"""The connection ended before the answer came: nobody knows whether the server executed the request."""
+"""The connection ended before the answer came. The server may have executed the request."""

@@ -20,7 +20,7 @@ _DEFAULT_LIFE_S = 300.0
 
 @dataclass(frozen=True, kw_only=True)
 class Credentials:
-    """What a token is requested with."""
+    """The parameters of a token request."""
 
     token_url: str
     client_id: str = field(repr=False)
@@ -72,11 +72,11 @@ class TokenSource:
         where = show_url(known.token_url)
         if response.status != 200:
             # The body may repeat the request.
-            raise OutboundError(f"{where} gave no token: it answered {response.status} {response.reason}")
+            raise OutboundError(f"{where} returned no token: it answered {response.status} {response.reason}")
         try:
             answer: Any = parse_json(response.body.decode())
         except ValueError as error:
-            raise OutboundError(f"{where} gave no token: its answer is not JSON") from error
+            raise OutboundError(f"{where} returned no token: its answer is not JSON") from error
         if not isinstance(answer, dict) or not cast("dict[str, Any]", answer).get("access_token"):
-            raise OutboundError(f"{where} gave no token: its answer has no `access_token`")
+            raise OutboundError(f"{where} returned no token: its answer has no `access_token`")
         return cast("dict[str, Any]", answer)

@@ -19,7 +19,7 @@ def asked_by(result: InputRequiredResult) -> ToolResult:
     schemas: dict[str, Any] = {}
     for name, request in (result.input_requests or {}).items():
         if not isinstance(request, ElicitRequest):
-            words = f"the server asks for {request.method}, which is not offered to servers"
+            words = f"the server requests {request.method}, which Compozy does not support"
             return ToolResult(outcome="failed", content=words)
         params = request.params
         if not isinstance(params, ElicitRequestFormParams):
@@ -31,7 +31,7 @@ def asked_by(result: InputRequiredResult) -> ToolResult:
         if check_schema(params.requested_schema) or "$ref" in text or len(text) > _MAX_SCHEMA:
             return ToolResult(outcome="failed", content="the server asks a question whose schema cannot be used")
     if not messages:
-        return ToolResult(outcome="failed", content="the server asks nothing, and does not answer")
+        return ToolResult(outcome="failed", content="the server sent neither questions nor an answer")
     questions = Questions(messages=messages, schemas=schemas, state=result.request_state)
     return ToolResult(outcome="asks", content=questions.to_json())
 

@@ -26,7 +26,7 @@ _CONNECTION_KEYS = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class ServerHome:
-    """What connections know of the project.
+    """The settings of the project that connections use.
 
     Attributes:
         root: the folder of the project.

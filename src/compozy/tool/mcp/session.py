@@ -263,7 +263,7 @@ def _reason(error: BaseException) -> str:
     error = _first(error)
     if isinstance(error, MCPError):
         if error.code == UNSUPPORTED_PROTOCOL_VERSION:
-            return f"it has no version of the protocol that is supported here: {error.message}"
+            return f"it has no protocol version that Compozy supports: {error.message}"
         if error.code == METHOD_NOT_FOUND:
             return f"it does not offer tools, or is not an MCP server: {error.message}"
         return error.message

@@ -65,7 +65,7 @@ class ServerCommand:
 
 @dataclass(kw_only=True)
 class ServerProcess:
-    """What is known of the process: its last lines on stderr, and its exit code once it has ended."""
+    """The state of the process: its last lines on stderr, and its exit code once it has ended."""
 
     lines: deque[str] = field(default_factory=lambda: deque[str](maxlen=_LAST_LINES))
     exit_code: int | None = None
@@ -259,5 +259,5 @@ async def _writing(descriptor: int) -> AsyncGenerator[asyncio.WriteTransport, No
 
 def _words_of(code: int) -> str:
     if code < 0:
-        return f"it was ended by {signal.Signals(-code).name}"
+        return f"it was killed by {signal.Signals(-code).name}"
     return f"it ended with exit code {code}"
