@@ -103,7 +103,7 @@ def test_on_says_after_which_failures(
     cli: RunCli, tmp_path: Path, chats: tuple[ChatServer, ChatServer], reply: Reply, on: list[str], is_asked: bool
 ) -> None:
     chats[0].replies, chats[1].replies = [reply], [chat_reply("Here.")]
-    write(tmp_path, chats, {**ASK, "fallback": {**FALLBACK, "on": on}}, timeout="500ms")
+    write(tmp_path, chats, {**ASK, "fallback": {**FALLBACK, "on": on}}, timeout="500ms" if reply.hang else "60s")
 
     done = cli("workflow", "run", "w")
 
