@@ -9,7 +9,7 @@ from typing import Any, Protocol, cast
 from pydantic import JsonValue, TypeAdapter, ValidationError
 from pydantic_ai.direct import model_request
 from pydantic_ai.messages import ModelMessage, ModelResponse
-from pydantic_ai.models import Model, ModelRequestParameters
+from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.profiles import ModelProfile
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
@@ -19,6 +19,7 @@ from compozy.errors import InternalError, ModelError
 from compozy.model.call import CallPosition, at_position
 from compozy.model.catalog import ResolvedModel
 from compozy.model.failover import Attempt, Failover
+from compozy.model.unpriced import UnpricedModel
 
 ANSWER_TOOL = "compozy_answer"
 """Tool whose argument is the answer, for models that do not accept an answer schema together with tools."""
@@ -65,7 +66,7 @@ class RecordedAnswer:
     reason: str | None
 
 
-class CheckpointedModel(Model):
+class CheckpointedModel(UnpricedModel):
     """Sends each request through a checkpoint, and keeps what was answered in `answers`.
 
     The model behind it is chosen inside the step. A replay therefore needs no key, no package and no model file.

@@ -90,7 +90,8 @@ class LimitedModel(WrapperModel):
     """A model behind the limits, the timeout and the retries of its provider."""
 
     def __init__(self, wrapped: Model, spec: ModelSpec, limits: ProviderLimits, pace: Pace) -> None:
-        super().__init__(wrapped)
+        # Not `super().__init__()`, which loads the price list (see `UnpricedModel`). A model with prices has loaded it.
+        self.wrapped = wrapped
         self._spec = spec
         self._limits = limits
         self._pace = pace

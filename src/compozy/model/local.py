@@ -16,7 +16,7 @@ from pydantic_ai.messages import (
     ToolReturnPart,
     UserPromptPart,
 )
-from pydantic_ai.models import Model, ModelRequestParameters
+from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.profiles import ModelProfile
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RequestUsage
@@ -27,6 +27,7 @@ from compozy.model.grammar import to_grammar_schema
 from compozy.model.llama import CONTEXT_TOKENS, LlamaEngine, LlamaError, shared_engine
 from compozy.model.local_tools import call_words, offered_tools, read_reply, reply_schema, result_words, tool_words
 from compozy.model.provider import BuiltModel, ModelSpec
+from compozy.model.unpriced import UnpricedModel
 
 DEFAULT_MAX_TOKENS = 256
 """The default length of an answer: a small model that repeats itself does not stop by itself."""
@@ -54,7 +55,7 @@ def build_model(spec: ModelSpec) -> BuiltModel:
     return BuiltModel(model=LocalModel(spec, shared_engine(find_model_file(spec))))
 
 
-class LocalModel(Model):
+class LocalModel(UnpricedModel):
     """A GGUF model on llama.cpp. Its answers are repeatable unless `temperature` is set."""
 
     def __init__(self, spec: ModelSpec, engine: LlamaEngine) -> None:

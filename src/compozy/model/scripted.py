@@ -14,7 +14,7 @@ from pydantic_ai.messages import (
     TextPart,
     ToolCallPart,
 )
-from pydantic_ai.models import Model, ModelRequestParameters
+from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.profiles import ModelProfile
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RequestUsage
@@ -23,6 +23,7 @@ from compozy.errors import ModelError
 from compozy.model.call import CallPosition, current_position
 from compozy.model.config import ProviderConfig, ScriptedResponse
 from compozy.model.provider import BuiltModel, ModelSpec
+from compozy.model.unpriced import UnpricedModel
 from compozy.template import has_actions
 
 
@@ -31,7 +32,7 @@ def build_model(spec: ModelSpec) -> BuiltModel:
     return BuiltModel(model=ScriptedModel(spec.config, spec.model_name))
 
 
-class ScriptedModel(Model):
+class ScriptedModel(UnpricedModel):
     """Answers by the position of the request alone, so that a replay finds the same answer again.
 
     A list of responses is read in turn over a whole run, a map by task id in turn over each task; every run starts

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic_ai.direct import model_request
 from pydantic_ai.messages import ModelRequest, ModelResponse
+from pydantic_ai.models.test import TestModel
 
 from compozy.errors import InternalError, ModelError
 from compozy.model.call import CallPosition, at_position, current_position
@@ -60,6 +61,20 @@ async def test_json_usage_and_model_name_are_reported() -> None:
     assert answer.text == '{"ü": [1, null]}'
     assert (answer.usage.input_tokens, answer.usage.output_tokens) == (5, 2)
     assert answer.model_name == "pretend"
+
+
+async def test_a_model_of_our_own_does_not_load_the_price_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list takes 26 MB of memory, which a device with scripted or local models would spend for nothing."""
+    loaded: list[str] = []
+    for module in ("pydantic_ai._genai_prices", "pydantic_ai.usage"):
+        monkeypatch.setattr(f"{module}.get_snapshot", lambda: loaded.append("list"))
+
+    assert (await ask(scripted([{"text": "one"}]))).text == "one"
+    assert loaded == []
+
+    # The check above can fail: the base class does load it.
+    TestModel()
+    assert loaded
 
 
 @pytest.mark.parametrize(
