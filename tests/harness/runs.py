@@ -52,7 +52,8 @@ from tests.harness.databases import journal_table
 
 Document = dict[str, Any]
 _ORDER = re.compile(r"(?P<verb>fail|hang|slow|json|cut|tools)(?: (?P<number>[\d.]+))?: (?P<rest>.*)", re.DOTALL)
-_LONG_S = 60.0
+# Longer than any test may last.
+_LONG_S = 600.0
 
 
 class Answers(ModelCatalog):
@@ -224,7 +225,7 @@ class Flows:
         await self.runtime.wait(run_id)
         return await self.read(run_id)
 
-    async def until(self, run_id: str, is_so: Callable[[Ran], bool], *, limit_s: float = 30) -> Ran:
+    async def until(self, run_id: str, is_so: Callable[[Ran], bool], *, limit_s: float = 120) -> Ran:
         """Wait until a run is as told."""
         async with asyncio.timeout(limit_s):
             while not is_so(ran := await self.read(run_id)):  # noqa: ASYNC110 - it may be executed elsewhere

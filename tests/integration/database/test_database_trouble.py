@@ -21,7 +21,7 @@ from tests.harness.servers import API, start_server
 
 RESPONSES: dict[str, Any] = {
     "one": {"text": "first"},
-    "two": {"text": "second", "delay_ms": 400},
+    "two": {"text": "second", "delay_ms": 2000},
     "three": {"text": "third"},
 }
 WORKFLOW: dict[str, Any] = {
@@ -122,7 +122,7 @@ def test_a_program_that_holds_the_file_for_a_moment_is_not_noticed(commands: Com
     until_second_task(folder, command)
     with held(folder):
         # Longer than the model takes, so that the run meets the lock.
-        time.sleep(1)
+        time.sleep(2.5)
         assert command.is_alive
         assert ("two", "RUNNING") in task_states(folder)
     finished = command.wait()

@@ -18,7 +18,7 @@ from tests.harness.stores import Store, open_store
 DRIVERS = ("sqlite", "postgres")
 RESPONSES: dict[str, Any] = {
     "one": {"text": "first ü \u0000 😀", "usage": {"input_tokens": 3, "output_tokens": 2}},
-    "two": {"text": "second", "delay_ms": 600},
+    "two": {"text": "second", "delay_ms": 2000},
     "slow": {"text": "never", "delay_ms": 600_000},
     "bad": {"error": "boom"},
     "check": {"text": '{"z": 1, "a": [1.5, null, {"deep": true}]}'},
@@ -109,7 +109,7 @@ def _run_all(commands: Commands, store: Store) -> list[tuple[int, str]]:
         ("checked", "checked", "--input", json.dumps(INPUT)),
         ("bad", "bad"),
         ("lost", "lost", "--input", "{}"),
-        ("late", "late", "--timeout", "3s"),
+        ("late", "late", "--timeout", "6s"),
     ]
     done = [commands.run(store.home, "workflow", "run", name, "--id", run_id, *more) for name, run_id, *more in asked]
     cut = commands.start(store.home, "workflow", "run", "good", "--id", "cut")

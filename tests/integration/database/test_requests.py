@@ -25,7 +25,7 @@ async def test_requests_do_not_wait_for_the_threads_of_runs(driver: str, tmp_pat
     with fresh(driver, tmp_path) as settings, migrated(settings) as database, database.for_requests() as requests:
         runs = [asyncio.create_task(asyncio.to_thread(released.wait)) for _ in range(_BUSY)]
         try:
-            await asyncio.wait_for(_store_and_read(requests), 10)
+            await asyncio.wait_for(_store_and_read(requests), 60)
         finally:
             released.set()
             await asyncio.gather(*runs)
@@ -40,7 +40,7 @@ async def test_requests_do_not_wait_for_the_connections_of_runs(connections: int
         contextlib.ExitStack() as stack,
     ):
         in_use = _take_all(database, stack)
-        await asyncio.wait_for(_store_and_read(requests), 10)
+        await asyncio.wait_for(_store_and_read(requests), 60)
         # One connection is the engine's, which listens.
         assert in_use + _take_all(requests, stack) == connections - 1
 
@@ -51,7 +51,7 @@ async def test_queries_do_not_wait_for_transactions(tmp_path: Path) -> None:
     with fresh("sqlite", tmp_path) as settings, migrated(settings) as database, database.for_requests() as requests:
         writes = [asyncio.create_task(requests.write_async(lambda _: released.wait())) for _ in range(_BUSY)]
         try:
-            status = await asyncio.wait_for(requests.read_async(lambda c: get_status(c, "none")), 10)
+            status = await asyncio.wait_for(requests.read_async(lambda c: get_status(c, "none")), 60)
         finally:
             released.set()
             await asyncio.gather(*writes)

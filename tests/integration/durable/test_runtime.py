@@ -52,12 +52,14 @@ async def test_no_more_runs_than_places_and_the_oldest_first(database: Database,
     at_once = 0
     most = 0
     order: list[str] = []
+    go_on = asyncio.Event()
 
     async def execute(run_id: str) -> None:
         nonlocal at_once, most
         at_once += 1
         most = max(most, at_once)
         order.append(run_id)
+        await go_on.wait()
         await asyncio.sleep(0.01)
         at_once -= 1
         await finish(run_id)
@@ -68,6 +70,7 @@ async def test_no_more_runs_than_places_and_the_oldest_first(database: Database,
             await runtime.submit(new_run(run_id), "t")
         assert read_run(database, "r7").status is Status.PENDING
         assert read_run(database, "r7").owner is None
+        go_on.set()
         await _until(lambda: all(read_run(database, run_id).status is Status.SUCCESS for run_id in ids))
     assert most <= places
     # Those that get places at the same moment may begin in any order; a later one never begins before them.

@@ -78,7 +78,7 @@ def test_an_ingestion_is_paused_and_resumed(
     pausing = commands.start(tmp_path, "workflow", "pause", run_id)
     pausing.until(lambda: query(tmp_path, "SELECT requested FROM workflow_states") == [("PAUSED",)])
     # The process that executes it looks for requests several times in a second.
-    time.sleep(2)
+    time.sleep(4)
     asked.gate.set()
     assert pausing.wait().status == 0, pausing.err
     # What it has begun, it ends; nothing more is bought.

@@ -121,7 +121,7 @@ async def start(client: httpx.AsyncClient, workflow: str = "two", **body: Any) -
 
 async def until_ended(client: httpx.AsyncClient, location: str) -> dict[str, Any]:
     """Look at an execution until it has ended."""
-    for _ in range(1500):
+    for _ in range(6000):
         run: dict[str, Any] = (await client.get(location)).json()
         if run["finished_at"] is not None:
             return run

@@ -61,7 +61,7 @@ def test_words_are_those_without_a_server(commands: Commands, tmp_path: Path) ->
         ["workflow", "run", "tow"],
         ["workflow", "run", "two", "--input", "[]"],
         ["workflow", "run", "two", "--id", "no id"],
-        ["workflow", "run", "slow", "--id", "three", "--timeout", "3s"],
+        ["workflow", "run", "slow", "--id", "three", "--timeout", "6s"],
         ["workflow", "get", "two"],
         ["workflow", "get", "none"],
         ["workflow", "list"],

@@ -16,6 +16,7 @@ from compozy.server.guard import GuardSettings
 from compozy.server.service import Service
 from compozy.storage import close_storage, open_storage
 from compozy.task.report import Silence
+from compozy.workflow import operate
 from tests.harness.projects import write_project
 from tests.harness.stores import open_store
 from tests.integration.server.conftest import API, make_client
@@ -56,12 +57,16 @@ FLOWS: dict[str, Any] = {
         "output": {"v": "{{ .tasks.last.output.v }}"},
     },
 }
-RESPONSES = {"draft": {"text": "a draft"}, "one": {"text": "slow", "delay_ms": 1500}}
+RESPONSES = {"draft": {"text": "a draft"}, "one": {"text": "slow", "delay_ms": 4000}}
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-async def service(request: pytest.FixtureRequest, tmp_path: Path, clean_environ: None) -> AsyncGenerator[Service, None]:
+async def service(
+    request: pytest.FixtureRequest, tmp_path: Path, clean_environ: None, monkeypatch: pytest.MonkeyPatch
+) -> AsyncGenerator[Service, None]:
     """The verbs on a fresh project with runs that wait."""
+    # A pause is answered when it has taken effect, on a slow machine too.
+    monkeypatch.setattr(operate, "_PATIENCE_S", 120.0)
     with open_store(request.param, tmp_path) as store:
         write_project(tmp_path, FLOWS, responses=RESPONSES, database=store.section)
         project = load_project(None, cwd=tmp_path, environ={})

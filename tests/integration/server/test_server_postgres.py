@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.processes import Commands
-from tests.harness.projects import WORKFLOWS, write_project
+from tests.harness.projects import RESPONSES, WORKFLOWS, write_project
 from tests.harness.servers import API, free_port, start_server
 from tests.harness.stores import Store, open_store
 
@@ -22,10 +22,10 @@ pytestmark = pytest.mark.usefixtures("port_of_file")
 def store(tmp_path: Path) -> Iterator[Store]:
     """A project on a PostgreSQL database of its own."""
     with open_store("postgres", tmp_path / "project") as opened:
-        responses = {"one": {"text": "first"}, "two": {"text": "second", "delay_ms": 1500}}
+        responses = {"one": {"text": "first"}, "two": {"text": "second", "delay_ms": 1500}, "slow": RESPONSES["slow"]}
         write_project(
             opened.home,
-            {"two": WORKFLOWS["two"]},
+            {"two": WORKFLOWS["two"], "slow": WORKFLOWS["slow"]},
             responses=responses,
             database=opened.section,
             server={"port": free_port()},
@@ -91,7 +91,7 @@ def test_a_worker_beside_a_server(commands: Commands, store: Store) -> None:
 
 def test_cancel_reaches_a_run_of_another_process(commands: Commands, store: Store) -> None:
     first, second = start_server(commands, store.home), start_server(commands, store.home)
-    first.ask("POST", f"{API}/workflows/two/executions", {"execution_id": "mine"})
+    first.ask("POST", f"{API}/workflows/slow/executions", {"execution_id": "mine"})
     canceled = second.ask("POST", f"{API}/executions/workflows/mine/cancel")
     assert (canceled.status, canceled.document["status"]) == (200, "CANCELED")
     time.sleep(1.0)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from compozy.server import connections
+from compozy.server import connections, shutdown
 from tests.harness.processes import Commands, Conditions
 from tests.harness.projects import WORKFLOWS, check_consistent, query, states, write_project
 from tests.harness.servers import API, ask, free_port, start_server
@@ -67,29 +67,32 @@ def test_sigterm_leaves_the_run_to_the_server(commands: Commands, project: Path)
     assert states(project)[0][0] == "RUNNING"
 
 
+def drain_longer() -> None:
+    shutdown.DRAIN_S = 8.0
+
+
 def test_a_server_drains_and_the_next_one_goes_on(commands: Commands, tmp_path: Path) -> None:
     """What can end in time does, the rest is resumed; nobody who waits is told anything wrong."""
     responses = {
         "one": {"text": "first"},
-        "two": {"text": "second", "delay_ms": 1500},
-        "late": {"text": "x", "delay_ms": 8000},
+        "two": {"text": "second", "delay_ms": 4000},
+        "late": {"text": "x", "delay_ms": 14_000},
     }
     workflows = {
         "two": WORKFLOWS["two"],
         "late": {"tasks": [{"id": "one", "prompt": "a"}, {"id": "late", "prompt": "b"}]},
     }
     folder = write_project(tmp_path / "project", workflows, responses=responses, server={"port": free_port()})
-    server = start_server(commands, folder)
+    server = start_server(commands, folder, conditions=Conditions(before=drain_longer))
     for name in ("two", "late"):
         server.ask("POST", f"{API}/workflows/{name}/executions", {"execution_id": name})
     waiting = commands.start(folder, "workflow", "get", "late", "--wait")
     server.command.until(lambda: query(folder, "SELECT count(*) FROM task_states WHERE status = 'RUNNING'") == [(2,)])
-    time.sleep(0.3)
     server.command.send(signal.SIGTERM)
     ended = server.command.wait()
     assert ended.status == 0
     assert ended.err == (
-        "stopping: waiting up to 5 s for 2 runs (signal again to exit immediately)\n"
+        "stopping: waiting up to 8 s for 2 runs (signal again to exit immediately)\n"
         "stopped; 1 unfinished run will continue at the next start\n"
     )
     assert dict(query(folder, "SELECT workflow_exec_id, status FROM workflow_states")) == {
@@ -175,7 +178,7 @@ def test_a_worker_goes_on_with_what_was_left(commands: Commands, tmp_path: Path)
     folder = write_project(
         tmp_path / "project",
         {"two": WORKFLOWS["two"]},
-        responses={"one": {"text": "first"}, "two": {"text": "second", "delay_ms": 1000}},
+        responses={"one": {"text": "first"}, "two": {"text": "second", "delay_ms": 4000}},
         server={"port": free_port()},
     )
     server = start_server(commands, folder)
@@ -195,8 +198,12 @@ def test_a_worker_goes_on_with_what_was_left(commands: Commands, tmp_path: Path)
     check_consistent(folder)
 
 
+def drain_for_long() -> None:
+    shutdown.DRAIN_S = 600.0
+
+
 def test_twice_leaves_at_once(commands: Commands, project: Path) -> None:
-    server = start_server(commands, project)
+    server = start_server(commands, project, conditions=Conditions(before=drain_for_long))
     server.ask("POST", f"{API}/workflows/slow/executions", {"execution_id": "mine"})
     server.command.send(signal.SIGINT)
     server.command.until(lambda: " for 1 run (signal again" in server.command.err)
@@ -217,18 +224,18 @@ def test_half_a_request_does_not_hold_the_server(commands: Commands, project: Pa
 
 
 def be_impatient() -> None:
-    connections.HEAD_S = 0.3
+    connections.HEAD_S = 3.0
 
 
 def test_a_client_that_says_nothing_is_not_waited_for(commands: Commands, project: Path) -> None:
     server = start_server(commands, project, conditions=Conditions(before=be_impatient))
     for text in (b"", b"GET /rea", b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\n"):
-        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as sock:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=60) as sock:
             sock.sendall(text)
             assert sock.recv(4096) == b""
     # A run that takes longer than a client may take for its request is waited for.
     path = f"{API}/workflows/slow/executions/sync"
-    assert server.ask("POST", path, {"timeout": 1.0, "execution_id": "mine"}).status == 408
+    assert server.ask("POST", path, {"timeout": 4.0, "execution_id": "mine"}).status == 408
 
 
 def test_runs_that_come_while_the_models_are_loaded(project: Path) -> None:
@@ -268,7 +275,7 @@ def test_garbage_is_refused(commands: Commands, project: Path) -> None:
         b"POST / HTTP/1.1\r\n" + host + b"Content-Length: -1\r\n\r\n",
         b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n" + host + b"\r\n",
     ):
-        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as sock:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=60) as sock:
             sock.sendall(text)
             answer = sock.recv(4096)
             assert answer == b"" or answer.split(b" ")[1].startswith(b"4"), (text[:80], answer)
@@ -278,7 +285,7 @@ def test_garbage_is_refused(commands: Commands, project: Path) -> None:
 def test_large_bodies_are_refused_before_they_are_read(commands: Commands, project: Path) -> None:
     server = start_server(commands, project)
     head = b"POST /api/v0/workflows/two/executions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as sock:
         sock.sendall(head + b"Content-Length: 10000000000\r\n\r\n")
         assert sock.recv(4096).startswith(b"HTTP/1.1 413 ")
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from tests.harness.runs import Flows, check_run
@@ -155,7 +153,7 @@ async def test_how_it_ends(flows: Flows, options: str, status: str, states: tupl
 
 
 async def test_a_thousand_items(flows: Flows) -> None:
-    began_s = time.monotonic()
+    """A pool that looked at all its tasks at every end would need minutes, more than a test may take."""
     ran = await flows.run("""
         tasks:
           - {id: each, type: collection, items: 1000, max_workers: 20, task: {id: t, with: {n: "{{ .item }}"}}}
@@ -163,5 +161,3 @@ async def test_a_thousand_items(flows: Flows) -> None:
     """)
     assert (ran.output, len(ran.tasks)) == ({"last": 999}, 1001)
     check_run(ran)
-    # A pool that looked at all its tasks at every end would take minutes.
-    assert time.monotonic() - began_s < 60

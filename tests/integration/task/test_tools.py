@@ -46,7 +46,8 @@ def big(size: int) -> str:
 def pay(amount: float, ctx) -> str:
     with open(Path(__file__).parent / "paid.txt", "a") as file:
         file.write(f"{ctx.idempotency_key} {amount}\\n")
-    time.sleep(ctx.config.get("rest_s", 0))
+    while ctx.config.get("rests") and not (Path(__file__).parent / "released").exists():
+        time.sleep(0.01)
     return f"paid {amount}"
 
 
@@ -377,12 +378,13 @@ RUN_ID = "interrupted"
 
 async def _interrupted(database: Database, home: ToolHome, effect: str) -> None:
     """Leave a run behind whose process ended between a payment and its record."""
-    text = workflow(tool("pay", effect, "config: {rest_s: 0.5}"), tool("status"))
+    text = workflow(tool("pay", effect, "config: {rests: true}"), tool("status"))
     async with flowing(database, tools=home) as flows:
         await flows.start(text, rounds([("pay", {"amount": 5})]), execution_id=RUN_ID)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while not paid_lines(home):  # noqa: ASYNC110 - written by the tool
                 await asyncio.sleep(0.01)
+    (home.root / "released").touch()
 
 
 async def _continued(database: Database, home: ToolHome) -> Ran:

@@ -8,6 +8,7 @@ from threading import Event
 
 import pytest
 
+from compozy.clock import now_ms
 from compozy.database.database import Database
 from compozy.errors import SchemaMismatchError
 from compozy.workflow import operate
@@ -295,12 +296,14 @@ async def test_a_run_that_waits_for_long_gives_its_place_up(database: Database) 
 
 
 async def test_the_time_of_a_wait_goes_on_while_nobody_executes_it(database: Database) -> None:
-    document = "tasks: [{id: gate, type: wait, wait_for: go, timeout: 300ms, on_timeout: late}, {id: late}]"
+    document = "tasks: [{id: gate, type: wait, wait_for: go, timeout: 4s, on_timeout: late}, {id: late}]"
     async with flowing(database) as flows:
         run_id = await flows.start(document)
         await flows.until_waiting(run_id, "gate")
-    await asyncio.sleep(0.4)
+    await asyncio.sleep(4)
+    began_ms = now_ms()
     async with flowing(database) as flows:
         ran = await flows.ended(run_id)
     assert ran.states == {"gate": "TIMED_OUT", "late": "SUCCESS"}
+    assert (ran.tasks["gate"].started_ms or 0) <= began_ms - 4000
     check_run(ran)

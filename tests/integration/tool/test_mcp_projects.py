@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 
 from tests.conftest import RunCli
 from tests.harness import rawmcp
-from tests.harness.projects import write_project
+from tests.harness.projects import query, write_project
 from tests.harness.rawmcp import RawServer, calls_in, serve
 
 ASK = {"id": "ask", "prompt": "Say hello."}
@@ -103,9 +102,7 @@ def test_secrets_are_not_stored(cli: RunCli, tmp_path: Path, monkeypatch: pytest
 def test_a_run_keeps_the_tools_that_it_recorded(cli: RunCli, tmp_path: Path) -> None:
     write(tmp_path, [], mcps_of_workflow=[server(tmp_path)])
     assert cli("workflow", "run", "w", "--id", "one").status == 0
-    with sqlite3.connect(tmp_path / "data/compozy.db") as connection:
-        query = "SELECT output FROM operation_outputs WHERE function_name = 'ask.tools'"
-        ((text,),) = connection.execute(query).fetchall()
+    ((text,),) = query(tmp_path, "SELECT output FROM operation_outputs WHERE function_name = 'ask.tools'")
     assert '"remote":"echo"' in text.replace(" ", "")
 
 

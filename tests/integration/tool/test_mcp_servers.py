@@ -35,7 +35,7 @@ class Used:
         self.source = source
         self.specs = {spec.remote: spec for spec in specs}
 
-    async def call(self, name: str, /, timeout_s: float = 20, answer: Answer | None = None, **given: Any) -> ToolResult:
+    async def call(self, name: str, /, timeout_s: float = 60, answer: Answer | None = None, **given: Any) -> ToolResult:
         """Call a tool by its name at the server."""
         call = ToolCall(key="k" * 24, input=given, execution_id="e", task="t", timeout_s=timeout_s, answer=answer)
         return await self.source.new_tool(self.specs[name]).call(call)

@@ -115,6 +115,7 @@ async def test_a_backup_that_is_taken_under_load_is_sound(tmp_path: Path) -> Non
 
         async with flowing(database) as flows:
             running = [asyncio.create_task(flows.run(_TWO, execution_id=f"r{number}")) for number in range(60)]
+            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             for copy in copies:
                 await asyncio.sleep(0.15)
                 await asyncio.to_thread(take, copy)
@@ -139,7 +140,7 @@ async def test_pg_dump_makes_a_backup_under_load(tmp_path: Path, monkeypatch: py
     with ready("postgres", tmp_path / "a") as database, new_database(migrated=False) as empty:
         async with flowing(database) as flows:
             running = [asyncio.create_task(flows.run(_TWO, execution_id=f"r{number}")) for number in range(20)]
-            await asyncio.sleep(0.3)
+            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             await asyncio.to_thread(backup.back_up_postgres, connection_parameters(database.settings), copy)
             await asyncio.gather(*running)
         assert backup.driver_of_backup(copy) == "postgres"

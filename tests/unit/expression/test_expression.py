@@ -227,7 +227,7 @@ def test_what_is_read() -> None:
 def test_nothing_takes_long(text: str) -> None:
     big = [list(range(100)) for _ in range(100)]
     variables = {"l": list(range(1, 200)), "s": "a" * 30_000, "big": big, "other": copy.deepcopy(big)}
-    began = time.perf_counter()
+    began = time.process_time()
     if text.startswith("true"):
         assert evaluate(text, variables) is True
     else:
@@ -238,7 +238,7 @@ def test_nothing_takes_long(text: str) -> None:
             or "longer than" in caught.value.message
             or ("takes too long" in caught.value.message)
         )
-    assert time.perf_counter() - began < 5  # bounded by 1 s, on a machine that others use too
+    assert time.process_time() - began < 5  # bounded by 1 s
 
 
 def test_a_limit_is_not_forgiven() -> None:

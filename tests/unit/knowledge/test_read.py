@@ -302,7 +302,7 @@ async def test_who_reads_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> N
     began = time.monotonic()
     with pytest.raises(DocumentError, match=r"takes longer than 0\.05 s"):
         await read_apart("a.pdf", make_pdf("x"), ".pdf")
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
 
 
 @pytest.mark.parametrize(("name", "suffix"), [("a.pdf", ".pdf"), ("a.docx", ".docx")])

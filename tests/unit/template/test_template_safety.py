@@ -103,7 +103,7 @@ def test_endless_templates_end(text: str, dialect: Any) -> None:
     started = perf_counter()
     with pytest.raises(TemplateRenderError):
         template.compile(text, dialect=dialect).render({})
-    assert perf_counter() - started < 20, "the bounds are far below this"
+    assert perf_counter() - started < 60, "the bounds are far below this"
 
 
 def test_patterns_that_backtrack_end() -> None:

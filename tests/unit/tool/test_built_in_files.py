@@ -35,7 +35,7 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
-async def use(root: Path, name: str, *, timeout_s: float = 10, root_dir: str = ".", **arguments: Any) -> ToolResult:
+async def use(root: Path, name: str, *, timeout_s: float = 60, root_dir: str = ".", **arguments: Any) -> ToolResult:
     settings = RuntimeSettings(native_tools=NativeToolSettings(root_dir=root_dir))
     home = ToolHome(root=root, environ={}, settings=settings, closed=frozenset({root / "app.db"}))
     tool = BuiltInTool(ToolConfig(id=name), home)

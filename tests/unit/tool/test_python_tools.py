@@ -142,7 +142,7 @@ def config(name: str, **more: Any) -> ToolConfig:
     return ToolConfig.model_validate({"id": name, "run": f"functions.py:{name}", **more})
 
 
-async def call(home: ToolHome, tool: ToolConfig, timeout_s: float = 20, **given: Any) -> ToolResult:
+async def call(home: ToolHome, tool: ToolConfig, timeout_s: float = 60, **given: Any) -> ToolResult:
     """Call a tool."""
     made = ToolCall(key="k" * 24, input=given, execution_id="run", task="a/b", timeout_s=timeout_s)
     return await new_tool(tool, home).call(made)
@@ -225,9 +225,9 @@ async def test_a_tool_that_does_not_end_is_killed_with_its_children(
     home: ToolHome, tmp_path: Path, detached: bool
 ) -> None:
     began_s = time.monotonic()
-    late = await call(home, config("spin"), timeout_s=1.0, pid_file=str(tmp_path / "pid"), detached=detached)
-    assert late == ToolResult(outcome="unknown", content="the tool did not end within 1 s")
-    assert time.monotonic() - began_s < 8
+    late = await call(home, config("spin"), timeout_s=5.0, pid_file=str(tmp_path / "pid"), detached=detached)
+    assert late == ToolResult(outcome="unknown", content="the tool did not end within 5 s")
+    assert time.monotonic() - began_s < 60
     assert not is_alive(int((tmp_path / "pid").read_text()))
 
 
@@ -237,7 +237,7 @@ async def test_what_a_tool_leaves_behind_is_killed(home: ToolHome, tmp_path: Pat
 
 
 async def test_a_tool_that_starts_more_and_more_processes_leaves_none(home: ToolHome, tmp_path: Path) -> None:
-    late = await call(home, config("bomb"), timeout_s=1.0, pid_file=str(tmp_path / "pids"))
+    late = await call(home, config("bomb"), timeout_s=5.0, pid_file=str(tmp_path / "pids"))
     assert late.outcome == "unknown"
     pids = [int(line) for line in (tmp_path / "pids").read_text().splitlines()]
     assert len(pids) > 5
