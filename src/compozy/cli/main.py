@@ -164,8 +164,7 @@ def _run(arguments: list[str]) -> int:
     except OutputError:
         raise
     except Exception as error:  # noqa: BLE001 - the outermost edge: no traceback reaches a user
-        print_error(_internal_error(error), as_json=as_json)
-        return InternalError.exit_status
+        return _end_of_defect(error, as_json=as_json)
     return outcome if isinstance(outcome, int) else 0
 
 
@@ -206,6 +205,27 @@ def _wants_json(arguments: list[str]) -> bool:
         return True
     pairs = itertools.pairwise(arguments)
     return any(flag in {"--format", "-f"} and value == "json" for flag, value in pairs)
+
+
+def _end_of_defect(error: Exception, *, as_json: bool) -> int:
+    if _is_interrupt(error):
+        print_note("Interrupted.")
+        return _INTERRUPTED
+    print_error(_internal_error(error), as_json=as_json)
+    return InternalError.exit_status
+
+
+def _is_interrupt(error: BaseException) -> bool:
+    """Return whether an error is Ctrl-C in disguise.
+
+    If it comes while modules are loaded, pydantic-core raises an error whose text names it, and Python 3.11 one that it
+    caused, if it was in `__set_name__`.
+    """
+    if isinstance(error, KeyboardInterrupt) or (
+        type(error).__name__ == "SchemaError" and "KeyboardInterrupt" in str(error)
+    ):
+        return True
+    return error.__cause__ is not None and _is_interrupt(error.__cause__)
 
 
 def _internal_error(error: Exception) -> InternalError:

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -140,7 +140,8 @@ def serving(
 ) -> Generator[tuple[subprocess.Popen[bytes], float, float]]:
     began = time.monotonic()
     command = [PROGRAM, "start", f"--port={port}"]
-    process = subprocess.Popen(command, cwd=folder, env=environ, stdout=subprocess.DEVNULL)
+    # A group of its own, because the program runs in a child of the one that unpacks it.
+    process = subprocess.Popen(command, cwd=folder, env=environ, stdout=subprocess.DEVNULL, process_group=0)
     try:
         while not _is_ready(port):
             assert process.poll() is None
@@ -149,8 +150,8 @@ def serving(
         wall_s = time.monotonic() - began
         yield process, wall_s, sum(_processor_s(pid) for pid in [process.pid, *_children(process.pid)])
     finally:
-        if process.poll() is None:
-            process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
