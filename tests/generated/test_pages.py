@@ -18,6 +18,7 @@ from compozy.model.registry import PROVIDERS
 from compozy.project.file import ProjectFile
 from compozy.task.options import TaskBase
 from compozy.task.registry import KINDS
+from compozy.trigger.registry import TRIGGER_KINDS, TriggerBase
 from compozy.workflow.config import WorkflowConfig
 from tests.docs.pages import read_page
 from tests.generated.pages import PAGES
@@ -118,7 +119,8 @@ def test_every_key_of_the_project_file_is_on_the_page() -> None:
 
 
 def test_every_key_of_a_workflow_is_on_the_page() -> None:
-    assert {WorkflowConfig, TaskBase, *(kind.model for kind in KINDS.values()), *PARTS.values()} == _models_below(
+    kinds = (*KINDS.values(), *TRIGGER_KINDS.values())
+    assert {WorkflowConfig, TaskBase, TriggerBase, *(kind.model for kind in kinds), *PARTS.values()} == _models_below(
         WorkflowConfig
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 _FEATURES = {
     "a proxy of MCP servers": ("mcp_proxy",),
     "memory": ("memory", "memories"),
-    "triggers": ("triggers", "trigger", "webhooks"),
+    "webhooks": ("webhooks",),
     "schedules": ("schedule",),
     "attachments": ("attachments",),
     "monitoring": ("monitoring",),
@@ -21,6 +21,7 @@ _INSTEAD = {
     "$ref": "directives are not in this version; name an agent or a schema by its ID",
     "$use": "directives are not in this version; name an agent or a schema by its ID",
     "$merge": "directives are not in this version; write the value out, or merge it with `<<`",
+    "triggers": "triggers belong to a workflow",
     "resources": "write the lists `agents`, `schemas` and `tasks`",
     "models": "write the models as `llm.providers`",
     "model_config": "write `llm`, `model` and `temperature` under `agent`",
@@ -60,5 +61,9 @@ ABSENT = {
     **_INSTEAD,
 }
 
-ABSENT_KINDS = {"memory": "this version does not have memory yet"}
-"""The same for kinds of tasks."""
+ABSENT_KINDS = {
+    "memory": "this version does not have memory yet",
+    "webhook": "this version does not have webhooks yet",
+    "schedule": "this version does not have schedules yet",
+}
+"""The same for kinds of tasks and triggers."""

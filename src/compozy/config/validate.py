@@ -45,6 +45,7 @@ _SINGULAR = {
     "vector_dbs": "vector store",
     "responses": "response",
     "workflows": "workflow source",
+    "triggers": "trigger",
 }
 # How to write the map where people write a text.
 _MAPS = {

@@ -11,6 +11,7 @@ from compozy.project.check_knowledge import check_knowledge
 from compozy.project.check_providers import check_providers
 from compozy.project.check_resources import check_resources
 from compozy.project.check_templates import check_templates
+from compozy.project.check_triggers import check_triggers
 from compozy.project.check_workflows import check_workflows
 from compozy.project.link import LinkedProject
 from compozy.project.outline import outline_project
@@ -27,4 +28,5 @@ def check_project(linked: LinkedProject) -> Iterator[Diagnostic]:
         yield from check_approval(read.node, ("runtime", "approve"))
     yield from check_resources(linked, project)
     yield from check_workflows(project)
+    yield from check_triggers(project)
     yield from check_templates(project)

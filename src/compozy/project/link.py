@@ -356,7 +356,7 @@ class Linker:
         if found is None:
             return None
         self.files |= found[1]
-        return with_entries(found[0], _OF_RESOURCES | {"description": child(found[0], "description")})
+        return with_entries(found[0], _OF_RESOURCES | {"description": child(found[0], "description"), "triggers": None})
 
     def _nothing(self, node: Node) -> MappingNode:
         """Return what is left of a reference that was reported."""

@@ -15,6 +15,7 @@ from compozy.task.options import RunOptions
 from compozy.task.registry import Task
 from compozy.tool.config import ToolResource
 from compozy.tool.mcp.config import McpResource
+from compozy.trigger.registry import Trigger
 
 WORKFLOW_ID_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]{0,127}$"
 
@@ -53,6 +54,9 @@ class WorkflowConfig(Section):
     mcps: tuple[McpResource, ...] | None = Field(
         default=None,
         description="MCP servers of this workflow, for all its agents; they hide shared ones of the same ID.",
+    )
+    triggers: tuple[Trigger, ...] | None = Field(
+        default=None, description="What starts runs, besides commands and requests to the API."
     )
     tasks: tuple[Task, ...] = Field(min_length=1, description="Tasks to run, in this order or along their transitions.")
     output: dict[str, Any] | None = Field(

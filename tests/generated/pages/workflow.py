@@ -15,6 +15,7 @@ from compozy.task.options import RetryPolicy, RunOptions, TaskBase, Transition
 from compozy.task.registry import DEFAULT_KIND, KINDS
 from compozy.tool.config import ApprovalRule, HttpRequest, OpenApiSource, ToolConfig, ToolLimits, ToolResource
 from compozy.tool.mcp.config import ClientCredentials, McpConfig, McpResource, McpTools
+from compozy.trigger.registry import TRIGGER_KINDS, TriggerBase
 from compozy.workflow.config import WorkflowConfig, WorkflowOptions
 from tests.generated.pages.markdown import front, prose
 from tests.generated.pages.models import key_line, keys_of, models_in
@@ -35,6 +36,12 @@ _TASK_HEAD = """
 
 `type` sets the task type; the default is `basic`. Tasks of every type have these keys:
 
+"""
+
+_TRIGGER_HEAD = """
+## triggers
+
+A list of what starts runs of the workflow, besides commands and requests to the API. `type` sets the kind.
 """
 
 PARTS: dict[str, type[BaseModel]] = {
@@ -106,6 +113,10 @@ def write_workflow() -> str:
         default = " This is the default type." if name == DEFAULT_KIND else ""
         page += f"\n## type: {name}\n\n{prose(kind.model.__doc__ or '')}{default} Guide: [{name}]({kind.page}).\n\n"
         page += _lines(kind.model, without=TaskBase)
+    page += _TRIGGER_HEAD
+    for name, kind in TRIGGER_KINDS.items():
+        page += f"\n### trigger: {name}\n\n{prose(kind.model.__doc__ or '')} Guide: [{name} triggers]({kind.page}).\n\n"
+        page += _lines(kind.model)
     for title, model in PARTS.items():
         page += f"\n## {title}\n\n{_PURPOSES[title]}\n\n{_lines(model)}"
     return page
@@ -127,4 +138,6 @@ def _link(annotation: object) -> str:
     title = next((title for title, model in PARTS.items() if model in models), None)
     if title is not None:
         return f"#{title.replace(' ', '-')}"
+    if TriggerBase in models:
+        return "#triggers"
     return "#every-task" if TaskBase in models else ""

@@ -1,0 +1,1 @@
+"""The trigger types, one module each."""
