@@ -21,6 +21,7 @@ const navigation = [
       'guides/human-approval',
       'guides/give-an-agent-a-tool',
       'guides/approve-tool-calls',
+      'guides/offer-workflows-over-mcp',
       'guides/documents',
       'guides/ci-tests',
       'guides/http-and-python',

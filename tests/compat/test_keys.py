@@ -98,7 +98,7 @@ KEYS = [
         for text, feature in (
             ("memories: [{id: m}]", "memory"),
             ("monitoring: {enabled: true}", "monitoring"),
-            ("webhooks: {}", "triggers"),
+            ("webhooks: {}", "webhooks"),
             ("attachments: {}", "attachments"),
         )
     ),
@@ -158,7 +158,8 @@ KEYS = [
         refused("workflow", text, f"does not have {feature} yet")
         for text, feature in (
             ("agents: [{id: x, memory: [{id: m, key: k}]}]", "memory"),
-            ("triggers: [{type: signal, name: order.created}]", "triggers"),
+            ("triggers: [{type: webhook, webhook: {slug: orders}}]", "webhooks"),
+            ("triggers: [{type: signal, name: order.created}]", "triggers of type signal"),
             ("schedule: {cron: '0 0 * * *', timezone: UTC, enabled: true}", "schedules"),
         )
     ),

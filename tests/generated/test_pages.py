@@ -42,6 +42,7 @@ def _models_below(model: type[BaseModel]) -> set[type[BaseModel]]:
         if each not in found:
             found.add(each)
             waiting += [kind.model for kind in KINDS.values()] if each is TaskBase else []
+            waiting += [kind.model for kind in TRIGGER_KINDS.values()] if each is TriggerBase else []
             waiting += [below for info in each.model_fields.values() for below in models_in(info.annotation)]
     return found
 

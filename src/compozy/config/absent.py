@@ -63,6 +63,7 @@ ABSENT = {
 
 ABSENT_KINDS = {
     "memory": "this version does not have memory yet",
+    "signal": "this version does not have triggers of type signal yet",
     "webhook": "this version does not have webhooks yet",
     "schedule": "this version does not have schedules yet",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from compozy.config.nodes import MappingNode, node_at, place_at, text_at
 from compozy.errors import Diagnostic, SourceLocation
@@ -26,14 +26,17 @@ def check_triggers(project: ProjectOutline) -> Iterator[Diagnostic]:
             if name in kind.reserved:
                 message = f"a {kind.noun} cannot have the name {name!r}, which is that of a {kind.noun} for runs"
                 yield Diagnostic(location=place, message=message, hint=_hint(kind), code="trigger")
-            elif name:
+            if name:
                 taken[kind.name, name].append(place)
     for (kind_name, name), places in taken.items():
-        for place in places if len(places) > 1 else ():
-            kind = TRIGGER_KINDS[kind_name]
-            others = ", ".join(str(other) for other in places if other != place)
-            message = f"duplicate {kind.noun} {name!r}, also in {others}"
-            yield Diagnostic(location=place, message=message, hint=_hint(kind), code="duplicate_id")
+        yield from _duplicates(TRIGGER_KINDS[kind_name], name, places)
+
+
+def _duplicates(kind: TriggerKind, name: str, places: Sequence[SourceLocation]) -> Iterator[Diagnostic]:
+    for place in places if len(places) > 1 else ():
+        others = ", ".join(str(other) for other in places if other != place)
+        message = f"duplicate {kind.noun} {name!r}, also in {others}"
+        yield Diagnostic(location=place, message=message, hint=_hint(kind), code="duplicate_id")
 
 
 def _name_of(kind: TriggerKind, trigger: MappingNode, workflow: WorkflowOutline) -> tuple[str, SourceLocation]:

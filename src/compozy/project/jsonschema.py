@@ -14,6 +14,7 @@ from compozy.schema.resource import SchemaResource
 from compozy.task.registry import DEFAULT_KIND, KINDS
 from compozy.tool.config import ToolResource
 from compozy.tool.mcp.config import McpResource
+from compozy.trigger.registry import TRIGGER_KINDS
 from compozy.workflow.config import WorkflowConfig
 
 PROJECT_SCHEMA_NAME = "compozy.schema.json"
@@ -74,7 +75,8 @@ def mcp_schema() -> dict[str, Any]:
 
 def task_schema() -> dict[str, Any]:
     """Return the schema of the file of a shared task."""
-    definitions = {name: value for name, value in workflow_schema()["$defs"].items() if name != "WorkflowOptions"}
+    left_out = {"WorkflowOptions", *(kind.model.__name__ for kind in TRIGGER_KINDS.values())}
+    definitions = {name: value for name, value in workflow_schema()["$defs"].items() if name not in left_out}
     resource = {"const": "task", "description": "Kind of file, for files that `autoload` finds."}
     for kind in KINDS.values():
         definition = definitions[kind.model.__name__]

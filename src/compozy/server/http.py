@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from compozy import __version__
 from compozy.errors import CompozyError
 from compozy.server import health, knowledge, routes
 from compozy.server.access import AccessLog
+from compozy.server.entry import Entry
 from compozy.server.guard import Guard, GuardSettings
 from compozy.server.models import Problem
 from compozy.server.problems import (
@@ -35,8 +38,8 @@ class _Api(FastAPI):
         return document
 
 
-def make_http(service: Service, guard: GuardSettings) -> ASGIApp:
-    """Return the application that answers for `service`."""
+def make_http(service: Service, guard: GuardSettings, entries: Sequence[Entry] = ()) -> ASGIApp:
+    """Return the application that answers for `service`, and at the paths of `entries` for what they offer."""
     api = _Api(
         title="Compozy",
         version=__version__,
@@ -63,4 +66,6 @@ def make_http(service: Service, guard: GuardSettings) -> ASGIApp:
     api.include_router(routes.router)
     api.include_router(knowledge.router)
     api.include_router(health.router)
+    for entry in entries:
+        api.router.routes.append(Route(entry.path, endpoint=entry, include_in_schema=False))
     return AccessLog(Guard(api, guard))

@@ -158,7 +158,7 @@ class TaskInfo(_Timed):
     attempts: int
     waits_for: str | None = Field(description="Name of the signal that it waits for.")
     signal_arrived: bool = Field(
-        description="Whether the signal has arrived and is not consumed yet, in a paused execution."
+        description="Whether the signal has arrived; the task takes it next, or is processing it."
     )
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 
 import uvicorn
 
-from compozy.app import SERVER, open_app
+from compozy.app import SERVER, App, open_app
 from compozy.database.database import Database
 from compozy.errors import ServerError, UsageError
 from compozy.project.loaded import LoadedProject
@@ -21,6 +21,7 @@ from compozy.server.connections import (
     raise_descriptor_limit,
     watch_loop,
 )
+from compozy.server.entry import Entry, check_packages, new_entries
 from compozy.server.guard import GuardSettings, is_loopback
 from compozy.server.http import make_http
 from compozy.server.ingest import take_in_on_start
@@ -39,10 +40,11 @@ def serve(project: LoadedProject, console: Console, *, with_stdin: bool = False)
     """Serve a project until a signal comes, or with `with_stdin` stdin ends, and return the exit status.
 
     Raises:
-        UsageError: the address cannot be used, or needs an API key.
+        UsageError: the address cannot be used, or needs an API key, or a package of a trigger is not installed.
         DatabaseError: the database cannot be used.
     """
     guard = guard_settings(project)
+    check_packages(project)
     limit = connection_limit(raise_descriptor_limit())
     console.line("Starting Compozy server...")
     with closing(listen(project.server.host, project.server.port)) as sock:
@@ -118,15 +120,17 @@ async def _serve(project: LoadedProject, database: Database, door: _Door, consol
         print_start_notes(app, console)
         await take_in_on_start(app, console)
         service = Service(app=app)
-        server = _Server(_config(service, door))
+        entries = new_entries(service)
+        server = _Server(_config(service, door, entries))
         serving = asyncio.create_task(server.serve(sockets=[door.sock]))
         await _until_started(server, serving)
         # uvicorn has made the queue of the kernel as short as its rounds.
         door.sock.listen(BACKLOG)
         console.line(f"Server listening on :{door.address.port} ({door.address.url})")
-        loading = asyncio.create_task(app.load_models())
+        loading = asyncio.create_task(_load(app, entries))
         await asyncio.wait({stop.requested, serving}, return_when=asyncio.FIRST_COMPLETED)
         service.stopping.set()
+        await asyncio.gather(*(entry.aclose() for entry in entries))
         server.should_exit = True
         await asyncio.gather(_end(serving), drain(app, console))
         loading.cancel()
@@ -139,9 +143,16 @@ async def _end(serving: asyncio.Task[None]) -> None:
         await serving
 
 
-def _config(service: Service, door: _Door) -> uvicorn.Config:
+async def _load(app: App, entries: Sequence[Entry]) -> None:
+    """Load what the first run and the first request of each entry need."""
+    await app.load_models()
+    for entry in entries:
+        await entry.preload()
+
+
+def _config(service: Service, door: _Door, entries: Sequence[Entry]) -> uvicorn.Config:
     return uvicorn.Config(
-        make_http(service, door.guard),
+        make_http(service, door.guard, entries),
         http=_protocol(door.limit),
         # asyncio accepts as many in one round, before any of them is counted.
         backlog=ACCEPTED_AT_ONCE,

@@ -1,1 +1,1 @@
-"""Triggers: what starts runs of a workflow besides commands and requests to the API."""
+"""Triggers: ways to start runs of a workflow, besides commands and requests to the API."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
@@ -15,9 +15,11 @@ from compozy.config.shape import OpenUnion
 
 
 class TriggerBase(Section):
-    """One item of `triggers:` of a workflow."""
+    """One item of `triggers:` of a workflow; each kind adds its `type`."""
 
-    type: str
+    if TYPE_CHECKING:
+        # A string; each kind narrows it to its name, which a type checker allows of nothing else.
+        type: Any
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -56,7 +56,7 @@ class WorkflowConfig(Section):
         description="MCP servers of this workflow, for all its agents; they hide shared ones of the same ID.",
     )
     triggers: tuple[Trigger, ...] | None = Field(
-        default=None, description="What starts runs, besides commands and requests to the API."
+        default=None, description="Ways to start runs, besides commands and requests to the API."
     )
     tasks: tuple[Task, ...] = Field(min_length=1, description="Tasks to run, in this order or along their transitions.")
     output: dict[str, Any] | None = Field(

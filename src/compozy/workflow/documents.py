@@ -14,6 +14,7 @@ from compozy.database.signals import list_signalled
 from compozy.database.status import Status
 from compozy.database.tasks import TaskState, list_tasks
 from compozy.schema import find_unlisted
+from compozy.workflow.answers import count_answers
 from compozy.workflow.config import WorkflowConfig
 
 MAX_WARNINGS = 10
@@ -26,9 +27,15 @@ def read_run(connection: sa.Connection, execution_id: str) -> tuple[Execution, d
         NotFoundError: there is none of this id.
     """
     run, tasks = get_execution(connection, execution_id), list_tasks(connection, execution_id)
-    waits = any(task.status is Status.WAITING for task in tasks)
-    arrived = [name for _, name in list_signalled(connection, [execution_id])] if waits else []
+    waiting = [task for task in tasks if task.status is Status.WAITING]
+    arrived = {name for _, name in list_signalled(connection, [execution_id])} if waiting else set[str]()
+    # An answer is consumed a moment before its task ends.
+    arrived |= {str(task.waits_for) for task in waiting if _has_form(task) and count_answers(connection, task)[1]}
     return run, execution_document(run, tasks, arrived)
+
+
+def _has_form(task: TaskState) -> bool:
+    return "form" in (task.output or {})
 
 
 def execution_document(
@@ -36,7 +43,7 @@ def execution_document(
 ) -> dict[str, Any]:
     """Return a run as JSON; with `tasks`, its tasks and who answered instead of whom.
 
-    `arrived` are the names of the signals that are there and were not taken yet.
+    `arrived` are the names of the signals that are there, and were not taken yet or are being processed.
     """
     document: dict[str, Any] = {
         "execution_id": run.workflow_exec_id,

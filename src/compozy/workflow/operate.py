@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from compozy.clock import monotonic_s
 from compozy.database.database import Database
 from compozy.database.executions import Execution, get_execution
-from compozy.database.signals import Signal, count_consumed_signals, send_signal
+from compozy.database.signals import Signal, send_signal
 from compozy.database.tasks import TaskState, list_waiting_tasks
 from compozy.database.transitions import request_cancel, request_pause, resume_run
 from compozy.errors import ConflictError, NotFoundError, RunCanceledError, SchemaMismatchError, UsageError
@@ -26,6 +26,7 @@ from compozy.schema import apply_defaults, validate_value
 from compozy.schema.worker import validate_in_worker
 from compozy.task.registry import KINDS
 from compozy.template import has_actions
+from compozy.workflow.answers import count_answers
 
 MAX_NAME = 256
 # How long a caller waits for the process that executes a run to do what was requested, and how often it looks.
@@ -209,12 +210,10 @@ def _approve(connection: sa.Connection, waiting: TaskState, answer: Any, wanted:
     execution_id = waiting.workflow_exec_id
     now = _find_form(connection, execution_id, wanted)
     asked: dict[str, Any] = now.output or {}
-    consumed = count_consumed_signals(connection, waiting.task_exec_id)
-    # An answer is consumed before the task ends. Tasks of an older version do not count what they declined.
-    declined = asked.get("declined", consumed) + asked.get("refused_count", len(asked.get("refused", ())))
+    consumed, is_answered = count_answers(connection, now)
     before: dict[str, Any] = waiting.output or {}
     is_same = now.task_exec_id == waiting.task_exec_id and bool(asked["form"] == before["form"])
-    if not is_same or consumed > declined:
+    if not is_same or is_answered:
         raise ConflictError(f"task {waiting.path!r} has got its answer already")
     # One answer is kept at a time: a second one is refused until the condition of the task has declined the first.
     sent = Signal(

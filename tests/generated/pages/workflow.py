@@ -41,7 +41,7 @@ _TASK_HEAD = """
 _TRIGGER_HEAD = """
 ## triggers
 
-A list of what starts runs of the workflow, besides commands and requests to the API. `type` sets the kind.
+A list of ways to start runs of the workflow, besides commands and requests to the API. `type` sets the kind.
 """
 
 PARTS: dict[str, type[BaseModel]] = {

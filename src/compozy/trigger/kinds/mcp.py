@@ -27,7 +27,7 @@ class McpTrigger(TriggerBase):
     description: str | None = Field(
         default=None,
         min_length=1,
-        description="What the tool does, for the model that chooses it; default is the `description` of the workflow.",
+        description="Purpose of the tool, for the model that chooses it; default is the `description` of the workflow.",
     )
     mode: Literal["wait", "start"] = Field(
         default="wait", description="Whether a call waits for the end of the run, or returns when it was accepted."
