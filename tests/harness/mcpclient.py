@@ -31,7 +31,7 @@ async def connect(
     transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(transport=transport, headers=headers, timeout=60) as http:
 
-        async def elicit(context: Any, params: Any) -> ElicitResult:  # noqa: ARG001 - named by the SDK
+        async def elicit(context: Any, params: Any) -> ElicitResult:
             assert answer is not None
             return answer(params.message, params.requested_schema)
 
