@@ -78,7 +78,7 @@ def main() -> None:
 def _measure(place: Place, kind: str, at_once: int, runs: int, rounds: int) -> dict[str, Any]:
     ours, bare = Side(), Side()
     for _ in range(rounds):
-        for side, body in ((bare, _bare_round), (ours, _our_round)):
+        for side, body in ((bare, _bare_round), (ours, our_round)):
             with place() as database:
                 asyncio.run(body(database, side, at_once, runs))
     our_rate, bare_rate = (runs / statistics.median(side.rounds_s) for side in (ours, bare))
@@ -98,7 +98,8 @@ def _quantiles(prefix: str, side: Side) -> dict[str, float]:
     return {f"{prefix}p50_ms": round(cuts[49] * 1000, 1), f"{prefix}p99_ms": round(cuts[98] * 1000, 1)}
 
 
-async def _our_round(database: Database, side: Side, at_once: int, runs: int) -> None:
+async def our_round(database: Database, side: Side, at_once: int, runs: int) -> None:
+    """Execute `runs` runs through the workflow executor, `at_once` at the same time."""
     catalog = ModelCatalog((), missing_keys={}, environ={}, base_dir=Path())
     executor = WorkflowExecutor(database=database, catalog=catalog, project="bench", report=Silence())
     runtime = Runtime(database, execute=executor.execute, max_concurrent=at_once, role="bench")

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from compozy.database.status import MOVES, Status
+from tests.harness.eventlog import find_log_faults
 from tests.harness.stores import Rows, Store
 from tests.harness.storm import REQUESTS, SIGNAL, SIGNALS, SLEEP_MS, TIMEOUT_MS, UNANSWERED
 
@@ -133,6 +134,7 @@ def check_end(store: Store, accepted: set[str], reference: dict[str, Any], end: 
         for run, status, owner in store.query("SELECT workflow_exec_id, status, owner FROM workflow_states")
     }
     findings.expect("I1", accepted - runs.keys(), set[str](), "accepted, and not there")
+    findings.expect("AGREE", find_log_faults(store), [], "event logs")
     for run_id, found in runs.items():
         findings.expect("I4", found, ("SUCCESS", None), f"state and owner of {run_id}")
         findings.expect("I8", _difference(normal_form(store, run_id), reference), {}, f"result of {run_id}")

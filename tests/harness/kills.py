@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.harness.eventlog import find_log_faults
 from tests.harness.forks import die_at_commit, fork, import_program, shorten_leases, wait_for_file, write_to
 from tests.harness.ledger import TOOL_ROUNDS, serve_ledger
 from tests.harness.mutants import MUTANTS
@@ -228,6 +229,7 @@ def _check(store: Store, series: _Series, kill: Kill) -> None:
         "steps recorded twice": (store.query(repeated), []),
         "executors left": (store.query("SELECT executor_id FROM executors"), []),
         "queues left": (store.query("SELECT name FROM {journal}queues"), []),
+        "event log": (find_log_faults(store), []),
         "integrity": (store.damage(), []),
     }
     kill.faults += [f"{what}: {found}" for what, (found, right) in checks.items() if found != right]

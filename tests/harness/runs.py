@@ -31,6 +31,7 @@ from pydantic_ai.usage import RequestUsage
 from compozy.config.nodes import MappingNode, to_value
 from compozy.config.parse import parse_yaml
 from compozy.database.database import Database
+from compozy.database.events import Event, list_events
 from compozy.database.executions import Execution, get_execution
 from compozy.database.signals import Signal, send_signal
 from compozy.database.status import Status
@@ -172,6 +173,7 @@ class Ran:
     run: Execution
     tasks: dict[str, TaskState]
     steps: list[str]
+    events: list[Event]
 
     @property
     def status(self) -> Status:
@@ -298,7 +300,8 @@ def read_run(database: Database, run_id: str, connection: sa.Connection) -> Ran:
     query = f"SELECT function_name FROM {journal_table(database, 'operation_outputs')} WHERE workflow_uuid = :id"
     steps = connection.execute(sa.text(f"{query} ORDER BY function_id"), {"id": run_id}).scalars()
     tasks = {task.path: task for task in list_tasks(connection, run_id)}
-    return Ran(run=get_execution(connection, run_id), tasks=tasks, steps=list(steps))
+    events = list_events(connection, run_id, after=0, limit=100_000)
+    return Ran(run=get_execution(connection, run_id), tasks=tasks, steps=list(steps), events=events)
 
 
 def check_run(ran: Ran) -> None:
@@ -323,6 +326,9 @@ def check_run(ran: Ran) -> None:
     for usage in ran.run.usage or ():
         told.update({key: usage[key] for key in ("input_tokens", "output_tokens", "requests")})
     assert told == counted
+    assert [event.seq for event in ran.events] == list(range(1, len(ran.events) + 1))
+    logged = {event.path: event.data["status"] for event in ran.events if "status" in event.data}
+    assert logged == {None: ran.status.value, **ran.states}
 
 
 def _calling(calls: list[dict[str, Any]], request: int) -> ModelResponse:

@@ -66,15 +66,20 @@ def show_execution(
 def _read(project: LoadedProject, execution_id: str) -> Document:
     database = open_reading(project)
     if database is None:
-        raise NotFoundError(
-            f"no execution {execution_id!r}: {display_location(project)} has no runs yet",
-            hint="run a workflow first: `compozy workflow run ID`",
-        )
+        raise no_runs_yet(project, execution_id)
     try:
         with database.read() as connection:
             return read_run(connection, find_execution_id(connection, execution_id))[1]
     finally:
         close_storage(database)
+
+
+def no_runs_yet(project: LoadedProject, execution_id: str) -> NotFoundError:
+    """Return the error for an execution in a database that does not exist yet."""
+    return NotFoundError(
+        f"no execution {execution_id!r}: {display_location(project)} has no runs yet",
+        hint="run a workflow first: `compozy workflow run ID`",
+    )
 
 
 def _read_requests(project: LoadedProject, execution_id: str) -> list[Document]:

@@ -14,8 +14,8 @@ from typer.exceptions import Abort, Exit, TyperException
 
 from compozy.cli.bench import bench_command
 from compozy.cli.config import config_app
-from compozy.cli.control import workflow_app
 from compozy.cli.db import db_app
+from compozy.cli.events import workflow_app
 from compozy.cli.knowledge import knowledge_app
 from compozy.cli.mcp import mcp_app
 from compozy.cli.migrate import migrate_app

@@ -10,13 +10,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from compozy.clock import now_ms
+from compozy.database.events import append_run_status
 from compozy.database.idprefix import MAX_CANDIDATES, choose_by_prefix
 from compozy.database.status import OPEN, Status, sources_of
-from compozy.database.tables import insert_if_new, is_one_of, task_states, workflow_states
+from compozy.database.tables import insert_if_new, is_one_of, workflow_states
 from compozy.errors import NotFoundError, UsageError
 
 _ID_MAX = 128
-_CLAIMABLE = (Status.PENDING, Status.RUNNING, Status.WAITING)
 
 
 # Statements that every run uses are built once: building one takes SQLAlchemy five times as long as executing it.
@@ -99,7 +99,10 @@ def insert_execution(connection: sa.Connection, new: NewExecution, *, owner: str
         "rerun_of": new.rerun_of,
         "kept": new.kept,
     }
-    return connection.execute(_INSERT, values).first() is not None
+    if connection.execute(_INSERT, values).first() is None:
+        return False
+    append_run_status(connection, new.workflow_exec_id, values["status"])
+    return True
 
 
 def finish_execution(
@@ -118,41 +121,10 @@ def finish_execution(
     """
     now = now_ms()
     values: dict[str, Any] = {"_status": status, "_output": output, "_error": error, "_usage": usage, "_now": now}
-    return connection.execute(_finish(status), {"_id": workflow_exec_id, **values}).rowcount == 1
-
-
-def claim_pending(connection: sa.Connection, owner: str, *, journal_format: int, limit: int) -> list[str]:
-    """Claim up to `limit` waiting runs for `owner`, oldest first, and return their IDs."""
-    waiting = (
-        sa.select(workflow_states.c.workflow_exec_id)
-        .where(*_is_claimable(journal_format))
-        .order_by(workflow_states.c.created_ms, workflow_states.c.workflow_exec_id)
-        .limit(limit)
-        # Skip runs that another process is claiming instead of waiting for it.
-        .with_for_update(skip_locked=True)
-    )
-    return _claim(connection, waiting, owner)
-
-
-def claim_one(connection: sa.Connection, workflow_exec_id: str, owner: str, *, journal_format: int) -> bool:
-    """Claim one run without an owner for `owner`, even if it is suspended and not due.
-
-    Returns:
-        False if the run has an owner, is paused, has ended, or has another journal format.
-    """
-    wanted = (
-        sa.select(workflow_states.c.workflow_exec_id)
-        .where(workflow_states.c.workflow_exec_id == workflow_exec_id)
-        .where(*_is_free(journal_format))
-        .with_for_update()
-    )
-    return bool(_claim(connection, wanted, owner))
-
-
-def has_claimable(connection: sa.Connection, *, journal_format: int) -> bool:
-    """Return whether any run waits for a process."""
-    waiting = sa.select(sa.literal(1)).where(*_is_claimable(journal_format)).limit(1)
-    return connection.execute(waiting).first() is not None
+    if connection.execute(_finish(status), {"_id": workflow_exec_id, **values}).rowcount != 1:
+        return False
+    append_run_status(connection, workflow_exec_id, status, error=error)
+    return True
 
 
 def release_run(connection: sa.Connection, workflow_exec_id: str, owner: str) -> None:
@@ -315,59 +287,6 @@ def describe_end(run: Execution) -> str:
     if run.status is Status.MOVED:
         return "it was moved to another database and continues there"
     return f"it ended as {run.status.value}"
-
-
-def _is_free(journal_format: int) -> tuple[sa.ColumnElement[bool], ...]:
-    return (
-        workflow_states.c.owner.is_(None),
-        workflow_states.c.status.in_(_CLAIMABLE),
-        workflow_states.c.journal_format == journal_format,
-    )
-
-
-def _is_claimable(journal_format: int) -> tuple[sa.ColumnElement[bool], ...]:
-    # A suspended run waits for its wake time; a signal sets it to now.
-    is_due = sa.or_(workflow_states.c.wake_ms.is_(None), workflow_states.c.wake_ms <= now_ms())
-    return (*_is_free(journal_format), is_due)
-
-
-def _claim(connection: sa.Connection, chosen: sa.Select[str], owner: str) -> list[str]:
-    """Claim the `chosen` runs for `owner`.
-
-    Their rows are locked by a subquery that is evaluated once.
-    """
-    now = now_ms()
-    locked = chosen.cte("chosen")
-    claimed = connection.execute(
-        sa.update(workflow_states)
-        .where(workflow_states.c.workflow_exec_id.in_(sa.select(locked.c.workflow_exec_id)))
-        .values(
-            owner=owner,
-            status=Status.RUNNING,
-            wake_ms=None,
-            started_ms=sa.func.coalesce(workflow_states.c.started_ms, now),
-            updated_ms=now,
-        )
-        .returning(workflow_states.c.created_ms, workflow_states.c.workflow_exec_id)
-    )
-    ids = [run_id for _, run_id in sorted(tuple(row) for row in claimed)]
-    if ids:
-        # The first task of a waiting run was stored with it and starts now. A locked task is being canceled by a
-        # transaction that waits for this one to end.
-        waiting = (
-            sa.select(task_states.c.task_exec_id)
-            .where(task_states.c.workflow_exec_id.in_(ids))
-            .where(task_states.c.status == Status.PENDING)
-            .where(task_states.c.position == 0)
-            .with_for_update(skip_locked=True)
-            .cte("waiting")
-        )
-        connection.execute(
-            sa.update(task_states)
-            .where(task_states.c.task_exec_id.in_(sa.select(waiting.c.task_exec_id)))
-            .values(status=Status.RUNNING, attempts=1, started_ms=now, updated_ms=now)
-        )
-    return ids
 
 
 @cache

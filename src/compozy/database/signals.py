@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from compozy.clock import now_ms
+from compozy.database.events import SIGNAL, NewEvent, append_events
 from compozy.database.executions import describe_end, lock_execution
 from compozy.database.status import Status
 from compozy.database.tables import insert_if_new, signals, task_states
@@ -55,6 +56,7 @@ def send_signal(connection: sa.Connection, signal: Signal) -> bool:
     if connection.execute(insert, values).first() is None:
         return False
     wake_run(connection, signal.workflow_exec_id)
+    append_events(connection, signal.workflow_exec_id, [_event("sent", values)])
     return True
 
 
@@ -101,7 +103,13 @@ def take_signal(connection: sa.Connection, workflow_exec_id: str, name: str, *, 
         return None
     change = sa.update(signals).where(signals.c.signal_id == row["signal_id"])
     connection.execute(change.values(taken_by=taken_by, taken_ms=now_ms()))
+    append_events(connection, workflow_exec_id, [_event("taken", dict(row), path=taken_by.partition("/")[2])])
     return {key: row[key] for key in ("signal_id", "name", "payload", "sent_by", "created_ms")}
+
+
+def _event(state: str, row: Mapping[str, Any], path: str | None = None) -> NewEvent:
+    about = {name: row[name] for name in ("name", "signal_id", "sent_by")}
+    return NewEvent(kind=SIGNAL, path=path, data={"state": state, **about})
 
 
 def _oldest(workflow_exec_id: str, name: str) -> sa.Select[Any]:

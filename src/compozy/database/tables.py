@@ -120,6 +120,20 @@ signals = sa.Table(
     sa.Column("taken_ms", sa.BigInteger),
 )
 
+# The log of each run: what changed, and when. `path` is that of a task, NULL for the whole run.
+execution_events = sa.Table(
+    "execution_events",
+    metadata,
+    sa.Column("execution_id", PlainText, primary_key=True),
+    # From 1 in each run, without a gap.
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("kind", PlainText, nullable=False),
+    sa.Column("path", PlainText),
+    # A few hundred characters: it names what changed, and does not repeat inputs and outputs.
+    sa.Column("data", JsonText, nullable=False),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+)
+
 # Documents of knowledge bases, and their ingestion state.
 knowledge_documents = sa.Table(
     "knowledge_documents",

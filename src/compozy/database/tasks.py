@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from compozy.clock import now_ms
+from compozy.database.events import append_events, append_task_status, brief_error, task_event
 from compozy.database.status import OPEN, Status, sources_of
 from compozy.database.tables import insert_if_new, is_one_of, task_states
 
@@ -24,24 +25,28 @@ _NEXT_POSITION = (
     .where(task_states.c.workflow_exec_id == sa.bindparam("workflow_exec_id"))
     .scalar_subquery()
 )
-_INSERT = insert_if_new(task_states).values(
-    position=_NEXT_POSITION,
-    **{
-        name: sa.bindparam(name)
-        for name in (
-            "task_exec_id",
-            "workflow_exec_id",
-            "workflow_id",
-            "task_id",
-            "execution_type",
-            "status",
-            "parent_state_id",
-            "attempts",
-            "created_ms",
-            "started_ms",
-            "updated_ms",
-        )
-    },
+_INSERT = (
+    insert_if_new(task_states)
+    .values(
+        position=_NEXT_POSITION,
+        **{
+            name: sa.bindparam(name)
+            for name in (
+                "task_exec_id",
+                "workflow_exec_id",
+                "workflow_id",
+                "task_id",
+                "execution_type",
+                "status",
+                "parent_state_id",
+                "attempts",
+                "created_ms",
+                "started_ms",
+                "updated_ms",
+            )
+        },
+    )
+    .returning(task_states.c.task_exec_id)
 )
 _BEGIN = (
     sa.update(task_states)
@@ -133,7 +138,9 @@ def restore_task_end(stored: dict[str, Any]) -> TaskEnd:
 
 def insert_task(connection: sa.Connection, new: NewTask, status: Status) -> None:
     """Store a task that is RUNNING, or PENDING until it starts; an existing row is not changed."""
-    connection.execute(_INSERT, _row(new, status, now_ms()))
+    row = _row(new, status, now_ms())
+    if connection.execute(_INSERT, row).first() is not None:
+        append_task_status(connection, new.task_exec_id, status, **_begun(row))
 
 
 def insert_pending_tasks(connection: sa.Connection, tasks: Sequence[NewTask]) -> None:
@@ -143,31 +150,43 @@ def insert_pending_tasks(connection: sa.Connection, tasks: Sequence[NewTask]) ->
     now = now_ms()
     rows = [_row(task, Status.PENDING, now) for task in tasks]
     first = connection.execute(sa.select(_NEXT_POSITION), rows[0]).scalar_one()
-    connection.execute(
-        insert_if_new(task_states), [{**row, "position": first + index} for index, row in enumerate(rows)]
+    inserted = connection.execute(
+        insert_if_new(task_states).returning(task_states.c.task_exec_id),
+        [{**row, "position": first + index} for index, row in enumerate(rows)],
     )
+    new = set(inserted.scalars())
+    events = [
+        task_event(row["task_exec_id"], Status.PENDING, **_begun(row))[1] for row in rows if row["task_exec_id"] in new
+    ]
+    append_events(connection, tasks[0].workflow_exec_id, events)
 
 
 def start_task(connection: sa.Connection, new: NewTask) -> None:
     """Mark a task as started, whether its row exists or not; a started task is not changed."""
     if connection.execute(_BEGIN, {"_id": new.task_exec_id, "_now": now_ms()}).rowcount == 0:
         insert_task(connection, new, Status.RUNNING)
+    else:
+        append_task_status(connection, new.task_exec_id, Status.RUNNING, attempts=1)
 
 
 def count_attempt(connection: sa.Connection, task_exec_id: str, attempts: int) -> None:
     """Store that a task is in its `attempts`-th attempt."""
     change = sa.update(task_states).where(task_states.c.task_exec_id == task_exec_id)
-    connection.execute(change.values(attempts=attempts, updated_ms=now_ms()))
+    counted = change.values(attempts=attempts, updated_ms=now_ms()).returning(task_states.c.status)
+    for status in connection.execute(counted).scalars().all():
+        append_task_status(connection, task_exec_id, Status(status), attempts=attempts)
 
 
 def wait_in_task(connection: sa.Connection, task_exec_id: str, *, waits_for: str, output: Any) -> None:
     """Store that a task waits for the signal `waits_for`; `output` describes the request."""
-    connection.execute(
+    changed = connection.execute(
         sa.update(task_states)
         .where(task_states.c.task_exec_id == task_exec_id)
         .where(is_one_of(task_states.c.status, sources_of(Status.WAITING)))
         .values(status=Status.WAITING, waits_for=waits_for, output=output, updated_ms=now_ms())
     )
+    if changed.rowcount:
+        append_task_status(connection, task_exec_id, Status.WAITING, waits_for=waits_for)
 
 
 def note_refused(connection: sa.Connection, task_exec_id: str, refused: dict[str, Any]) -> None:
@@ -204,7 +223,11 @@ def finish_task(connection: sa.Connection, task_exec_id: str, end: TaskEnd) -> b
     """Store the end of a task; False if it had already ended."""
     now = now_ms()
     values = {f"_{column}": getattr(end, column) for column in _END_COLUMNS}
-    return connection.execute(_finish(end.status), {"_id": task_exec_id, "_now": now, **values}).rowcount == 1
+    if connection.execute(_finish(end.status), {"_id": task_exec_id, "_now": now, **values}).rowcount != 1:
+        return False
+    about = {"attempts": end.attempts, "error": brief_error(end.error)}
+    append_task_status(connection, task_exec_id, end.status, **about)
+    return True
 
 
 def end_open_tasks(connection: sa.Connection, workflow_exec_id: str, status: Status) -> None:
@@ -243,12 +266,15 @@ def list_tasks(connection: sa.Connection, workflow_exec_id: str) -> list[TaskSta
 
 def _end_open(connection: sa.Connection, workflow_exec_id: str, status: Status, which: sa.ColumnElement[bool]) -> None:
     now = now_ms()
-    connection.execute(
+    ended = connection.execute(
         sa.update(task_states)
         .where(task_states.c.workflow_exec_id == workflow_exec_id, which)
         .where(task_states.c.status.in_(OPEN))
         .values(status=status, finished_ms=now, updated_ms=now)
+        .returning(task_states.c.position, task_states.c.task_exec_id)
     )
+    keys = [key for _, key in sorted(tuple(row) for row in ended)]
+    append_events(connection, workflow_exec_id, [task_event(key, status)[1] for key in keys])
 
 
 @cache
@@ -282,6 +308,10 @@ def _row(new: NewTask, status: Status, now: int) -> dict[str, Any]:
         "started_ms": now if is_running else None,
         "updated_ms": now,
     }
+
+
+def _begun(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": row["execution_type"], "attempts": row["attempts"]}
 
 
 def _task_state(row: sa.RowMapping) -> TaskState:

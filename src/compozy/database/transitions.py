@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from compozy.clock import now_ms
+from compozy.database.events import append_run_status
 from compozy.database.executions import Execution, describe_end, finish_execution, lock_execution, release_run
 from compozy.database.status import OPEN, Status, may_follow
 from compozy.database.tables import is_one_of, signals, workflow_states
@@ -56,12 +57,14 @@ def list_pending_transitions(connection: sa.Connection, owner: str) -> dict[str,
 def mark_run(connection: sa.Connection, workflow_exec_id: str, owner: str, status: Status) -> None:
     """Store that a run of `owner` waits or continues: WAITING or RUNNING."""
     before = Status.RUNNING if status is Status.WAITING else Status.WAITING
-    connection.execute(
+    changed = connection.execute(
         sa.update(workflow_states)
         .where(workflow_states.c.workflow_exec_id == workflow_exec_id, workflow_states.c.owner == owner)
         .where(workflow_states.c.status == before)
         .values(status=status, updated_ms=now_ms())
     )
+    if changed.rowcount:
+        append_run_status(connection, workflow_exec_id, status)
 
 
 def suspend_run(
@@ -88,6 +91,8 @@ def suspend_run(
         .where(workflow_states.c.workflow_exec_id == workflow_exec_id)
         .values(status=Status.WAITING, owner=None, updated_ms=now_ms(), wake_ms=wake_ms)
     )
+    if run.status is not Status.WAITING:
+        append_run_status(connection, workflow_exec_id, Status.WAITING)
 
 
 def pause_owned_run(connection: sa.Connection, workflow_exec_id: str, owner: str) -> None:
@@ -176,6 +181,8 @@ def resume_run(connection: sa.Connection, workflow_exec_id: str) -> Execution:
         .where(workflow_states.c.workflow_exec_id == workflow_exec_id)
         .values(updated_ms=now_ms(), **values)
     )
+    if "status" in values:
+        append_run_status(connection, workflow_exec_id, values["status"])
     return lock_execution(connection, workflow_exec_id)
 
 
@@ -195,6 +202,7 @@ def _pause(connection: sa.Connection, workflow_exec_id: str) -> None:
         .where(workflow_states.c.workflow_exec_id == workflow_exec_id)
         .values(status=Status.PAUSED, owner=None, requested=None, wake_ms=None, updated_ms=now_ms())
     )
+    append_run_status(connection, workflow_exec_id, Status.PAUSED)
 
 
 def _request(

@@ -13,14 +13,12 @@ from dbos import DBOS, SetWorkflowID
 from sqlalchemy.exc import DBAPIError
 
 from compozy.clock import monotonic_s
+from compozy.database.claims import claim_one, claim_pending, has_claimable
 from compozy.database.database import Database
 from compozy.database.executions import (
     NewExecution,
-    claim_one,
-    claim_pending,
     get_execution,
     get_status,
-    has_claimable,
     release_run,
 )
 from compozy.database.failures import explain_failure, explain_failures

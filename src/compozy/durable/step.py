@@ -85,7 +85,12 @@ def begin_step(name: str) -> str:
     return f"{name}.begin"
 
 
-async def step_once(name: str, call: Callable[[], Awaitable[Any]], unknown: Callable[[], Awaitable[Any]]) -> Any:
+async def step_once(
+    name: str,
+    call: Callable[[], Awaitable[Any]],
+    unknown: Callable[[], Awaitable[Any]],
+    write: Callable[[sa.Connection, Any], None] | None = None,
+) -> Any:
     """Run `call` at most once in the life of the run, and record its result; replays return the recorded one.
 
     The step `<name>.begin` is recorded before `call` starts. If it is recorded and the result is not, a process ended
@@ -95,6 +100,7 @@ async def step_once(name: str, call: Callable[[], Awaitable[Any]], unknown: Call
         name: as for `step`.
         call: returns JSON, and raises no CompozyError.
         unknown: returns the result of a call with an unknown outcome; may be repeated.
+        write: as for `step`.
 
     Raises:
         DatabaseError: the database refused. This process keeps the result for the next attempt.
@@ -109,12 +115,12 @@ async def step_once(name: str, call: Callable[[], Awaitable[Any]], unknown: Call
         return _output_of(found)["value"]
     if begun is not None:
         # A kept result is the one of this call, which this process could not record.
-        return (await _record_outcome(context, key, unknown, None))["value"]
+        return (await _record_outcome(context, key, unknown, write))["value"]
     # Both checks come before the beginning is recorded: what stops the run later cannot make the outcome unknown.
     context.check()
     await context.unrecorded.probe(context.run_id)
     await _record(context, begin_step(name), lambda _: {"value": None}, is_seen_through=True)
-    return (await _record_outcome(context, key, call, None, is_probed=True))["value"]
+    return (await _record_outcome(context, key, call, write, is_probed=True))["value"]
 
 
 async def _record_outcome(

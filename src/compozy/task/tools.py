@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+from compozy.database.events import TOOL_CALL, NewEvent, append_events
 from compozy.database.status import Status
 from compozy.durable.context import current_run
 from compozy.durable.step import begin_step, step, step_once
@@ -22,6 +23,7 @@ from compozy.tool.mcp.tools import McpSource
 from compozy.tool.source import SingleTool, ToolSource
 
 if TYPE_CHECKING:
+    import sqlalchemy as sa
     from pydantic import JsonValue
 
     from compozy.agent.offered import OfferedTool
@@ -126,13 +128,20 @@ class RunToolSteps:
 
     async def step(self, name: str, call: Callable[[], Awaitable[JsonValue]], /) -> JsonValue:
         """Run a call that can be repeated, and record its result."""
-        return await step(name, call)
+        return await step(name, call, partial(self._log, name))
 
     async def step_once(
         self, name: str, call: Callable[[], Awaitable[JsonValue]], unknown: Callable[[], Awaitable[JsonValue]], /
     ) -> JsonValue:
         """Run a call at most once, and record its result."""
-        return await step_once(name, call, unknown)
+        return await step_once(name, call, unknown, partial(self._log, name))
+
+    def _log(self, name: str, connection: sa.Connection, recorded: Any) -> None:
+        """Add a call to the log of the run, in the transaction that records it."""
+        request, index, tool = name.removeprefix(f"{self.path}.tool.").split(".", 2)
+        data = {"tool": tool, "request": int(request), "index": int(index), "outcome": recorded["outcome"]}
+        event = NewEvent(kind=TOOL_CALL, path=self.path, data={**data, "duration_ms": recorded.get("duration_ms")})
+        append_events(connection, self.execution_id, [event])
 
     async def gather(self, bodies: Sequence[Callable[[], Awaitable[Any]]], at_once: int, /) -> list[Any]:
         """Return the results of `bodies` in their order; at most `at_once` run at the same time."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from compozy.database.database import Database
+from compozy.database.events import WORKFLOW_STATUS
 from compozy.database.migrate import REVISIONS, read_status
 from compozy.database.status import OPEN, Status
 from compozy.durable.journal import has_journal, list_refused_rows
@@ -35,6 +36,19 @@ _RULES: tuple[tuple[str, str], ...] = (
         f"""SELECT t.task_exec_id FROM task_states t WHERE t.status IN ({_OPEN}) AND EXISTS
         (SELECT 1 FROM {{journal}}operation_outputs o WHERE o.workflow_uuid = t.workflow_exec_id
         AND o.function_name = {_PATH} || '.end')""",  # noqa: S608 - constants
+    ),
+    (
+        "the event log of every run has no gap",
+        """SELECT e.execution_id FROM execution_events e GROUP BY e.execution_id
+        HAVING count(*) <> max(e.seq) OR min(e.seq) <> 1""",
+    ),
+    (
+        "the event log of every run ends in the state of the run",
+        f"""SELECT w.workflow_exec_id FROM workflow_states w
+        JOIN execution_events e ON e.execution_id = w.workflow_exec_id
+        WHERE w.origin IS NULL AND e.seq = (SELECT max(l.seq) FROM execution_events l
+        WHERE l.execution_id = w.workflow_exec_id AND l.kind = '{WORKFLOW_STATUS}')
+        AND e.data NOT LIKE '{{{{"status":"' || w.status || '"%'""",  # noqa: S608 - constants
     ),
     (
         "the journal has no run that the tables lack",

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from compozy import __version__
 from compozy.clock import format_time, now_ms
 from compozy.database.database import Database
+from compozy.database.events import append_run_status
 from compozy.database.facts import get_project
 from compozy.database.migrate import read_status, refuse_while_used
 from compozy.database.status import OPEN, Status
@@ -78,9 +79,11 @@ def freeze_runs(database: Database, wanted: RunFilter) -> tuple[str, int]:
         for status in OPEN:
             moved = {"move_id": move_id, "status": status.value, "moved_ms": now}
             change = sa.update(runs).where(runs.c.status == status.value, *wanted.conditions())
-            count += connection.execute(
-                change.values(status=Status.MOVED, owner=None, updated_ms=now, moved=moved)
-            ).rowcount
+            left = change.values(status=Status.MOVED, owner=None, updated_ms=now, moved=moved)
+            ids = connection.execute(left.returning(runs.c.workflow_exec_id)).scalars().all()
+            for run_id in ids:
+                append_run_status(connection, run_id, Status.MOVED)
+            count += len(ids)
     return move_id, count
 
 

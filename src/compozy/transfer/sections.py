@@ -12,7 +12,15 @@ import sqlalchemy as sa
 from compozy.database.database import Database
 from compozy.database.facts import DATABASE_ID
 from compozy.database.jsontext import JsonText
-from compozy.database.tables import executors, facts, knowledge_documents, metadata, signals, task_states
+from compozy.database.tables import (
+    execution_events,
+    executors,
+    facts,
+    knowledge_documents,
+    metadata,
+    signals,
+    task_states,
+)
 from compozy.database.tables import workflow_states as runs
 from compozy.durable.journal import list_journal_tables
 from compozy.durable.journal_rows import check_journal_row
@@ -27,6 +35,7 @@ _RUN_COLUMNS = {
     runs.name: "workflow_exec_id",
     task_states.name: "workflow_exec_id",
     signals.name: "workflow_exec_id",
+    execution_events.name: "execution_id",
     f"{JOURNAL}notifications": "destination_uuid",
     **{
         f"{JOURNAL}{name}": "workflow_uuid"
@@ -122,7 +131,7 @@ def list_sections(database: Database) -> tuple[Section, ...]:
 
 def all_sections(journal_schema: str | None = None) -> tuple[Section, ...]:
     """Return the sections of a document; the journal's tables are in `journal_schema`."""
-    ours = (facts, executors, runs, task_states, signals, knowledge_documents)
+    ours = (facts, executors, runs, task_states, signals, execution_events, knowledge_documents)
     if set(ours) != set(metadata.tables.values()):
         raise AssertionError("a table has no section")
     named = [(table.name, table) for table in ours]

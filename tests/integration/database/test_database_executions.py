@@ -17,16 +17,14 @@ from hypothesis import strategies as st
 from compozy.clock import now_ms
 from compozy.config.settings import DatabaseSettings
 from compozy.database import executions, executors
+from compozy.database.claims import claim_one, claim_pending, has_claimable
 from compozy.database.database import Database
 from compozy.database.executions import (
     check_execution_id,
-    claim_one,
-    claim_pending,
     count_by_status,
     finish_execution,
     get_execution,
     get_status,
-    has_claimable,
     insert_execution,
     list_executions,
     list_foreign_format,

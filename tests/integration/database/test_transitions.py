@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from compozy.clock import now_ms
+from compozy.database.claims import claim_pending
 from compozy.database.database import Database
-from compozy.database.executions import Execution, claim_pending, get_execution, insert_execution
+from compozy.database.executions import Execution, get_execution, insert_execution
 from compozy.database.signals import Signal, send_signal
 from compozy.database.status import Status
 from compozy.database.tasks import NewTask, insert_task, list_tasks

@@ -8,8 +8,9 @@ import pytest
 import sqlalchemy as sa
 
 from compozy.database.backup import back_up_sqlite
+from compozy.database.claims import claim_pending
 from compozy.database.database import Database
-from compozy.database.executions import claim_pending, get_execution, list_executions
+from compozy.database.executions import get_execution, list_executions
 from compozy.database.facts import DATABASE_ID
 from compozy.database.signals import Signal, send_signal
 from compozy.database.status import Status

@@ -68,6 +68,12 @@ async def test_a_sound_database_is_found_sound(database: Database) -> None:
             "the journal has no run that the tables lack",
             "r",
         ),
+        ("DELETE FROM execution_events WHERE seq = 2", "the event log of every run has no gap", "r"),
+        (
+            "UPDATE workflow_states SET status = 'FAILED'",
+            "the event log of every run ends in the state of the run",
+            "r",
+        ),
         ("UPDATE workflow_states SET status = 'WAITING'", "no run is open that the journal has closed", "r"),
     ],
 )

@@ -1,0 +1,130 @@
+"""Rows of `execution_events`: the log of a run, written in the transactions that change the run.
+
+The events of a run are numbered from 1 without a gap, in the order of their commits, because the row of the run is
+locked before an event is written. A reader that remembers the last number therefore misses nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from compozy.clock import now_ms
+from compozy.database.status import Status
+from compozy.database.tables import execution_events
+
+WORKFLOW_STATUS = "workflow_status"
+TASK_STATUS = "task_status"
+TOOL_CALL = "tool_call"
+SIGNAL = "signal"
+KINDS = (WORKFLOW_STATUS, TASK_STATUS, TOOL_CALL, SIGNAL)
+
+# Characters of an error's message, and of every other text: an event refers to the run, it does not repeat it.
+_TEXT_MAX = 500
+
+_NEXT_SEQ = (
+    sa.select(sa.func.coalesce(sa.func.max(execution_events.c.seq), 0) + 1)
+    .where(execution_events.c.execution_id == sa.bindparam("execution_id"))
+    .scalar_subquery()
+)
+_APPEND = sa.insert(execution_events).values(
+    execution_id=sa.bindparam("execution_id"),
+    seq=_NEXT_SEQ,
+    kind=sa.bindparam("kind"),
+    path=sa.bindparam("path"),
+    data=sa.bindparam("data"),
+    created_ms=sa.bindparam("created_ms"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One event of a run, as stored. `path` is the path of the task, None for events of the whole run."""
+
+    execution_id: str
+    seq: int
+    kind: str
+    path: str | None
+    data: dict[str, Any]
+    created_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewEvent:
+    """An event to be stored; see `Event`."""
+
+    kind: str
+    data: Mapping[str, Any]
+    path: str | None = None
+
+
+def append_events(connection: sa.Connection, execution_id: str, events: Sequence[NewEvent]) -> None:
+    """Add events to the log of a run whose row this transaction has locked, changed or inserted."""
+    if not events:
+        return
+    now = now_ms()
+    rows = [
+        {
+            "execution_id": execution_id,
+            "kind": event.kind,
+            "path": event.path,
+            "data": {name: _shortened(value) for name, value in event.data.items() if value is not None},
+            "created_ms": now,
+        }
+        for event in events
+    ]
+    connection.execute(_APPEND, rows[0] if len(rows) == 1 else rows)
+
+
+def append_run_status(
+    connection: sa.Connection,
+    execution_id: str,
+    status: Status,
+    *,
+    error: Mapping[str, Any] | None = None,
+    resumed: bool | None = None,
+) -> None:
+    """Log the status of a run; `resumed` if a process continues what another one began."""
+    data = {"status": status.value, "error": brief_error(error), "resumed": resumed}
+    append_events(connection, execution_id, [NewEvent(kind=WORKFLOW_STATUS, data=data)])
+
+
+def append_task_status(connection: sa.Connection, task_exec_id: str, status: Status, **data: Any) -> None:
+    """Log the status of a task, with further `data`; values that are None are left out."""
+    execution_id, event = task_event(task_exec_id, status, **data)
+    append_events(connection, execution_id, [event])
+
+
+def task_event(task_exec_id: str, status: Status, **data: Any) -> tuple[str, NewEvent]:
+    """Return the run of a task, and the event with its status."""
+    execution_id, _, path = task_exec_id.partition("/")
+    return execution_id, NewEvent(kind=TASK_STATUS, path=path, data={"status": status.value, **data})
+
+
+def brief_error(error: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return what an event says about an error: its code and the start of its message."""
+    if error is None:
+        return None
+    return {name: error[name] for name in ("code", "message") if name in error}
+
+
+def list_events(connection: sa.Connection, execution_id: str, *, after: int, limit: int) -> list[Event]:
+    """Return the events of a run with numbers above `after`, the oldest first, at most `limit`."""
+    query = (
+        sa.select(execution_events)
+        .where(execution_events.c.execution_id == execution_id, execution_events.c.seq > after)
+        .order_by(execution_events.c.seq)
+        .limit(limit)
+    )
+    return [Event(**dict(row)) for row in connection.execute(query).mappings()]
+
+
+def _shortened(value: Any) -> Any:
+    if isinstance(value, str):
+        return value if len(value) <= _TEXT_MAX else f"{value[:_TEXT_MAX]}..."
+    if isinstance(value, dict):
+        return {name: _shortened(below) for name, below in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    return value
