@@ -68,16 +68,16 @@ def tables_first() -> None:
 
 def steal_runs() -> None:
     """Let a process claim runs that have an owner."""
-    from compozy.database import executions
+    from compozy.database import claims
     from compozy.database.tables import workflow_states
 
-    guards = executions._is_free  # pyright: ignore[reportPrivateUsage] - it is what is broken here
+    guards = claims._is_free  # pyright: ignore[reportPrivateUsage] - it is what is broken here
     is_unowned = str(workflow_states.c.owner.is_(None))
 
     def unguarded(journal_format: int) -> tuple[sa.ColumnElement[bool], ...]:
         return tuple(guard for guard in guards(journal_format) if str(guard) != is_unowned)
 
-    _replace(executions, "_is_free", unguarded)
+    _replace(claims, "_is_free", unguarded)
 
 
 MUTANTS: dict[str, Callable[[], None]] = {
