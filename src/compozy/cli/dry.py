@@ -9,7 +9,7 @@ from typing import Any
 from compozy.cli.output import print_json, print_line
 from compozy.project.definition import snapshot
 from compozy.project.loaded import LoadedProject
-from compozy.task.scope import Scope
+from compozy.task.template_context import TemplateContext
 from compozy.workflow.dry import dry_run
 from compozy.workflow.places import locate_from
 from compozy.workflow.start import check_input
@@ -27,13 +27,13 @@ def show_dry_run(project: LoadedProject, workflow_id: str, given: Any, *, as_jso
     """
     workflow = project.workflow(workflow_id).config
     value = check_input(workflow, given)
-    scope = Scope(
+    context = TemplateContext(
         workflow={"id": workflow_id, "input": value, "status": "RUNNING"},
         project={"id": project.name, "name": project.name},
         input=value,
         locate=locate_from(snapshot(project, workflow_id)),
     )
-    document = dry_run(workflow, scope)
+    document = dry_run(workflow, context)
     if as_json:
         print_json(document)
         return 0

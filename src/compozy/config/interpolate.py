@@ -10,14 +10,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from compozy.config.nodes import Entry, MappingNode, Node, NodePath, ScalarNode, SequenceNode
+from compozy.config.nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode, YamlPath
 from compozy.config.scalars import Scalar, resolve_plain
 from compozy.errors import Diagnostic
 
 KEYS_THAT_MAY_BE_MISSING = frozenset({"api_key"})
 
 _MARK = re.compile(r"\$\$\{|\$\{")
-_NEEDED: NodePath = ("server", "api_key")
+_NEEDED: YamlPath = ("server", "api_key")
 # Values that nobody writes as they are; a text of YAML may hold what looks like a variable, such as an answer.
 _SECRETS = frozenset({"api_key", "password", "conn_string"})
 _NAME = "([A-Za-z_][A-Za-z0-9_]*)"
@@ -45,7 +45,7 @@ class Interpolated:
 
     node: Node
     faults: tuple[Diagnostic, ...]
-    missing: Mapping[NodePath, str]
+    missing: Mapping[YamlPath, str]
 
 
 def interpolate(node: Node, environ: Mapping[str, str]) -> Interpolated:
@@ -62,7 +62,7 @@ def interpolate(node: Node, environ: Mapping[str, str]) -> Interpolated:
 def modern_variables(root: MappingNode) -> MappingNode:
     """Return compozy.yaml with `{{ .env.NAME }}` in its settings as `${NAME}`."""
 
-    def change(node: Node, path: NodePath) -> Node:
+    def change(node: Node, path: YamlPath) -> Node:
         if isinstance(node, MappingNode):
             entries = tuple(replace(entry, value=change(entry.value, (*path, entry.key))) for entry in node.entries)
             return MappingNode(entries=entries, place=node.place)
@@ -76,7 +76,7 @@ def modern_variables(root: MappingNode) -> MappingNode:
     return changed
 
 
-def _modern_variable(node: ScalarNode, path: NodePath) -> ScalarNode:
+def _modern_variable(node: ScalarNode, path: YamlPath) -> ScalarNode:
     found = None if path[:1] in _TEMPLATES else _TEMPLATE.fullmatch(node.text.strip())
     if found is None:
         return node
@@ -92,9 +92,9 @@ class _UnsetError(Exception):
 class _Work:
     environ: Mapping[str, str]
     faults: list[Diagnostic] = field(default_factory=list[Diagnostic])
-    missing: dict[NodePath, str] = field(default_factory=dict[NodePath, str])
+    missing: dict[YamlPath, str] = field(default_factory=dict[YamlPath, str])
 
-    def fill(self, node: Node, path: NodePath) -> Node:
+    def fill(self, node: Node, path: YamlPath) -> Node:
         if path in _READ_LATER:
             return node
         if isinstance(node, MappingNode):
@@ -107,7 +107,7 @@ class _Work:
         self._check_notation(node, path)
         return self._fill_scalar(node, path) if "${" in node.text else node
 
-    def _check_notation(self, node: ScalarNode, path: NodePath) -> None:
+    def _check_notation(self, node: ScalarNode, path: YamlPath) -> None:
         """Refuse a secret that names its variable in the notation of another program: it would be sent as it is."""
         names = [name for name in path if isinstance(name, str)]
         if not names or names[-1] not in _SECRETS:
@@ -126,7 +126,7 @@ class _Work:
         message = f"{names[-1]}: {text[:60]!r} is not replaced by the value of a variable"
         self._fault(node, 0, message, f"write `${{{name}}}`")
 
-    def _fill_scalar(self, node: ScalarNode, path: NodePath) -> ScalarNode:
+    def _fill_scalar(self, node: ScalarNode, path: YamlPath) -> ScalarNode:
         # Without a key of its own a provider does without, or another one answers. A server would answer everybody.
         may_be_missing = bool(path) and path[-1] in KEYS_THAT_MAY_BE_MISSING and path != _NEEDED
         variables: list[str] = []

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from compozy.config.nodes import Entry, MappingNode, Node, NodePath, ScalarNode, SequenceNode, child
+from compozy.config.nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode, YamlPath, child
 from compozy.config.scalars import Scalar
 from compozy.errors import SourceLocation
 
@@ -166,9 +166,9 @@ def _without_synonym(node: MappingNode, dotted: str) -> MappingNode:
     return _with_value(node, (section,), MappingNode(entries=kept, place=below.place))
 
 
-def _key_places(node: Node, path: NodePath) -> list[tuple[NodePath, SourceLocation]]:
+def _key_places(node: Node, path: YamlPath) -> list[tuple[YamlPath, SourceLocation]]:
     if isinstance(node, MappingNode):
-        places: list[tuple[NodePath, SourceLocation]] = []
+        places: list[tuple[YamlPath, SourceLocation]] = []
         for entry in node.entries:
             below = (*path, entry.key)
             is_leaf = isinstance(entry.value, ScalarNode)
@@ -179,5 +179,5 @@ def _key_places(node: Node, path: NodePath) -> list[tuple[NodePath, SourceLocati
     return [(path, node.place)]
 
 
-def _dotted(path: NodePath) -> str:
+def _dotted(path: YamlPath) -> str:
     return ".".join(map(str, path))

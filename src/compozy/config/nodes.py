@@ -12,7 +12,8 @@ from compozy.config.scalars import Scalar
 from compozy.config.text import SourceText
 from compozy.errors import SourceLocation
 
-NodePath: TypeAlias = tuple[str | int, ...]
+YamlPath: TypeAlias = tuple[str | int, ...]
+"""Keys and list positions that lead to a value, such as `("tasks", 0, "prompt")`."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -161,7 +162,7 @@ def text_node(text: str, place: SourceLocation) -> ScalarNode:
     return ScalarNode(value=text, text=text, place=place)
 
 
-def walk_scalars(node: Node, path: NodePath = ()) -> Iterator[tuple[NodePath, ScalarNode]]:
+def walk_scalars(node: Node, path: YamlPath = ()) -> Iterator[tuple[YamlPath, ScalarNode]]:
     """Yield every scalar below `node` with its path."""
     if isinstance(node, ScalarNode):
         yield path, node

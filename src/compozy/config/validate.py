@@ -19,9 +19,9 @@ from compozy.config.absent import ABSENT, ABSENT_KINDS
 from compozy.config.nodes import (
     MappingNode,
     Node,
-    NodePath,
     ScalarNode,
     SequenceNode,
+    YamlPath,
     key_place_at,
     node_at,
     place_at,
@@ -94,7 +94,7 @@ def validate(model: type[Model], node: Node, *, label: str) -> tuple[Model | Non
     return None, sorted(faults)
 
 
-def _path(error: ErrorDetails) -> NodePath:
+def _path(error: ErrorDetails) -> YamlPath:
     """Return where in the file an error is; Pydantic also counts the branches of a union as steps."""
     return tuple(step for step in error["loc"] if isinstance(step, int) or not step.startswith("<"))
 
@@ -155,7 +155,7 @@ def _fault(model: type[BaseModel], node: Node, error: ErrorDetails, label: str) 
     return Diagnostic(location=place_at(node, path), message=prefix + message, hint=hint, code="value")
 
 
-def _unknown_key(model: type[BaseModel], node: Node, path: NodePath, label: str) -> Diagnostic:
+def _unknown_key(model: type[BaseModel], node: Node, path: YamlPath, label: str) -> Diagnostic:
     key = str(path[-1])
     place = key_place_at(node, path)
     owner = model_at(model, path[:-1], node)
@@ -168,7 +168,7 @@ def _unknown_key(model: type[BaseModel], node: Node, path: NodePath, label: str)
     return Diagnostic(location=place, message=f"unknown key {key!r} in {name}", hint=hint, code="unknown_key")
 
 
-def _unknown_tag(node: Node, path: NodePath, error: ErrorDetails) -> Diagnostic:
+def _unknown_tag(node: Node, path: YamlPath, error: ErrorDetails) -> Diagnostic:
     """Return the diagnostic of a value without a valid `type`, or of a value that is not a map."""
     value = node_at(node, path)
     if not isinstance(value, MappingNode):
@@ -207,7 +207,7 @@ def _hint(owner: type[BaseModel] | None, key: str) -> str:
     return ABSENT.get(key) or suggest(key, known)
 
 
-def _name_of(node: Node, path: NodePath, label: str) -> str:
+def _name_of(node: Node, path: YamlPath, label: str) -> str:
     """Return what to call the map at `path`: `task 'greet'`, `agent`, or `label` for the root."""
     if not path:
         return label
@@ -225,7 +225,7 @@ def _name_of(node: Node, path: NodePath, label: str) -> str:
     return last if isinstance(last, str) else f"{word} {last + 1}"
 
 
-def _dotted_end(path: NodePath) -> str:
+def _dotted_end(path: YamlPath) -> str:
     """Return the last key of `path` with the indexes behind it: `port`, `include[0]`."""
     last = max((index for index, step in enumerate(path) if isinstance(step, str)), default=0)
     return str(path[last]) + "".join(f"[{step}]" for step in path[last + 1 :])

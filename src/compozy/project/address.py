@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from compozy.config.fingerprint import MEMORY, database_file, database_fingerprint
-from compozy.config.nodes import NodePath, ScalarNode, node_at
+from compozy.config.nodes import ScalarNode, YamlPath, node_at
 from compozy.project.paths import database_path, shown_path
 from compozy.project.sources import ConfigFiles, ProjectSources, read_config
 
@@ -65,6 +65,6 @@ def read_address(
 
 
 def _text(read: ProjectSources, *path: str) -> str | None:
-    place: NodePath = path
+    place: YamlPath = path
     found = node_at(read.node, place)
     return found.text if isinstance(found, ScalarNode) and found.value is not None else None

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import TypeGuard
 
 from compozy.agent.settings import ToolRules
-from compozy.config.nodes import NodePath
+from compozy.config.nodes import YamlPath
 from compozy.installation import extra_hint
 from compozy.knowledge.base import KnowledgeProject
 from compozy.knowledge.embed.registry import EMBEDDERS
@@ -34,15 +34,16 @@ def warnings_of(knowledge: KnowledgeProject) -> list[str]:
 def repeat_warnings(workflows: Iterable[LoadedWorkflow]) -> Iterator[str]:
     """Yield a warning for each task that starts again after a failure although a tool of it has `effect: once`."""
     for workflow in workflows:
-        for step in walk_tasks(workflow.config.tasks):
-            key = _repeats(step.task)
-            rules = _rules_of(step.task)
+        for planned in walk_tasks(workflow.config.tasks):
+            key = _repeats(planned.task)
+            rules = _rules_of(planned.task)
             once = [tool.id for tool in rules.tools if effect_of(tool) == "once"]
             once += [f"tools of MCP server {server.id}" for server in rules.servers if _may_be_once(server)]
             if key and once:
                 yield (
-                    f"{workflow.locate((*step.place, *key))}: if task {step.task.id!r} fails, it starts again with new "
-                    f"idempotency keys, and may call {', '.join(once)} again; failed requests are retried without it"
+                    f"{workflow.locate((*planned.yaml_path, *key))}: if task {planned.task.id!r} fails, it starts "
+                    f"again with new idempotency keys, and may call {', '.join(once)} again; failed requests are "
+                    "retried without it"
                 )
 
 
@@ -67,10 +68,10 @@ def runtime_warnings(project: LoadedProject) -> Iterator[str]:
 
 def _tools_of(workflow: LoadedWorkflow) -> Iterator[ToolConfig]:
     """Yield the tools of the tasks of a workflow, and of their agents."""
-    for step in walk_tasks(workflow.config.tasks):
-        yield from _rules_of(step.task).tools
-        if isinstance(step.task, BasicTask) and step.task.tool is not None:
-            yield step.task.tool
+    for planned in walk_tasks(workflow.config.tasks):
+        yield from _rules_of(planned.task).tools
+        if isinstance(planned.task, BasicTask) and planned.task.tool is not None:
+            yield planned.task.tool
 
 
 def _rules_of(task: TaskBase) -> ToolRules:
@@ -91,7 +92,7 @@ def _may_be_once(server: McpConfig) -> bool:
     return server.tools.effect.get("*", "once") == "once"
 
 
-def _repeats(task: TaskBase) -> NodePath:
+def _repeats(task: TaskBase) -> YamlPath:
     """Return the key that lets a task start again, () if there is none."""
     if task.retries is not None:
         return ("retries",) if task.retries else ()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from compozy.config.nodes import MappingNode, NodePath, ScalarNode, node_at
+from compozy.config.nodes import MappingNode, ScalarNode, YamlPath, node_at
 from compozy.errors import Diagnostic, ExpressionSyntaxError
 from compozy.expression import compile as compile_expression
 
 
-def check_approval(node: MappingNode, path: NodePath) -> Iterator[Diagnostic]:
+def check_approval(node: MappingNode, path: YamlPath) -> Iterator[Diagnostic]:
     """Yield what is wrong with the condition of the approval rule at `path`."""
     when = node_at(node, (*path, "when"))
     if not isinstance(when, ScalarNode) or not isinstance(when.value, str):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from compozy.config.database_rules import excludes_postgres_stores
-from compozy.config.nodes import MappingNode, NodePath, key_place_at, node_at, place_at, text_at
+from compozy.config.nodes import MappingNode, YamlPath, key_place_at, node_at, place_at, text_at
 from compozy.config.words import join_choices
 from compozy.errors import Diagnostic, SourceLocation
 from compozy.knowledge.embed.registry import EMBEDDERS, known_dimension
@@ -137,7 +137,7 @@ def _dimension_of(embedder: MappingNode) -> int | None:
     return known_dimension(model)
 
 
-def _check_bindings(owner: MappingNode, path: NodePath, bases: list[str]) -> Iterator[Diagnostic]:
+def _check_bindings(owner: MappingNode, path: YamlPath, bases: list[str]) -> Iterator[Diagnostic]:
     for _, binding in map_items(owner, *(str(part) for part in path)):
         key = "knowledge_base_id" if binding.entry("knowledge_base_id") else "id"
         wanted = text_at(binding, key)
@@ -145,7 +145,7 @@ def _check_bindings(owner: MappingNode, path: NodePath, bases: list[str]) -> Ite
             yield _unknown(binding, (key,), wanted, "knowledge base", bases)
 
 
-def _unknown(owner: MappingNode, path: NodePath, wanted: str, noun: str, known: list[str]) -> Diagnostic:
+def _unknown(owner: MappingNode, path: YamlPath, wanted: str, noun: str, known: list[str]) -> Diagnostic:
     hint = suggest(wanted, known) or (f"the project has {', '.join(known)}" if known else "the project has none")
     message = f"{path[-1]}: {noun} {wanted!r} not found"
     return Diagnostic(location=key_place_at(owner, path), message=message, hint=hint, code="reference")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from compozy.config.nodes import MappingNode, NodePath, node_at, place_at, text_at
+from compozy.config.nodes import MappingNode, YamlPath, node_at, place_at, text_at
 from compozy.errors import Diagnostic
 from compozy.model.params import PARAMS
 from compozy.model.registry import PROVIDERS
@@ -12,7 +12,7 @@ from compozy.nearest import suggest
 from compozy.project.outline import ProviderOutline, map_items
 
 
-def check_models(node: MappingNode, path: NodePath, providers: Sequence[ProviderOutline]) -> Iterator[Diagnostic]:
+def check_models(node: MappingNode, path: YamlPath, providers: Sequence[ProviderOutline]) -> Iterator[Diagnostic]:
     """Yield diagnostics of the provider, the parameters and the `fallback` of the agent at `path`."""
     yield from check_provider_name(node, (*path, "llm"), providers)
     agent = node_at(node, path)
@@ -60,7 +60,7 @@ def _accepting(param: str) -> Iterator[str]:
 
 
 def check_provider_name(
-    node: MappingNode, path: NodePath, providers: Sequence[ProviderOutline]
+    node: MappingNode, path: YamlPath, providers: Sequence[ProviderOutline]
 ) -> Iterator[Diagnostic]:
     """Yield a diagnostic if the text at `path` names no provider."""
     llm, ids = text_at(node, *path), [provider.id for provider in providers if provider.id]

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 from compozy.config.nodes import (
     MappingNode,
-    NodePath,
     ScalarNode,
+    YamlPath,
     child,
     key_place_at,
     node_at,
@@ -47,7 +47,7 @@ def check_server(node: MappingNode) -> Iterator[Diagnostic]:
     yield from _check_approvals(node)
 
 
-def check_servers_in(node: MappingNode, path: NodePath) -> Iterator[Diagnostic]:
+def check_servers_in(node: MappingNode, path: YamlPath) -> Iterator[Diagnostic]:
     """Yield what is wrong with the MCP servers of the agent or task at `path`."""
     found = node_at(node, path)
     for _, server in map_items(found, "mcps") if isinstance(found, MappingNode) else ():
@@ -84,7 +84,7 @@ def _check_transport(node: MappingNode, name: str, *, is_process: bool) -> Itera
         yield _fault(node, ("proto",), message, hint)
 
 
-def _check_url(node: MappingNode, path: NodePath) -> Iterator[Diagnostic]:
+def _check_url(node: MappingNode, path: YamlPath) -> Iterator[Diagnostic]:
     found = node_at(node, path)
     if not isinstance(found, ScalarNode) or found.text.startswith((_VARIABLE, "{{")):
         return
@@ -103,7 +103,7 @@ def _check_url(node: MappingNode, path: NodePath) -> Iterator[Diagnostic]:
 
 def _check_names(node: MappingNode, name: str) -> Iterator[Diagnostic]:
     if _prefix_of(node).startswith(BUILT_IN_PREFIX):
-        path: NodePath = ("prefix",) if child(node, "prefix") is not None else ("id",)
+        path: YamlPath = ("prefix",) if child(node, "prefix") is not None else ("id",)
         message = f"{path[0]}: the names of its tools would begin with {BUILT_IN_PREFIX!r}, as those of built-in tools"
         yield _fault(node, path, message, "choose another `prefix`")
     headers = child(node, "headers")
@@ -130,5 +130,5 @@ def _check_approvals(node: MappingNode) -> Iterator[Diagnostic]:
         yield from check_approval(node, path)
 
 
-def _fault(node: MappingNode, path: NodePath, message: str, hint: str) -> Diagnostic:
+def _fault(node: MappingNode, path: YamlPath, message: str, hint: str) -> Diagnostic:
     return Diagnostic(location=place_at(node, path), message=message, hint=hint, code="tool")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from compozy.config.nodes import MappingNode, NodePath, ScalarNode, node_at, text_at, to_value, walk_scalars
+from compozy.config.nodes import MappingNode, ScalarNode, YamlPath, node_at, text_at, to_value, walk_scalars
 from compozy.errors import Diagnostic, ExpressionSyntaxError, TemplateSyntaxError
 from compozy.expression import check, check_condition
 from compozy.expression import compile as compile_expression
@@ -22,7 +22,7 @@ from compozy.template import has_actions
 
 _RESULT = frozenset({"output", "children"})
 _ERROR = frozenset({"error"})
-_TRUTHS: frozenset[NodePath] = frozenset({("condition",), ("filter",)})
+_TRUTHS: frozenset[YamlPath] = frozenset({("condition",), ("filter",)})
 _CEL_KEYS = frozenset({"condition", "filter"})
 
 
@@ -30,7 +30,7 @@ _CEL_KEYS = frozenset({"condition", "filter"})
 class _Text:
     """A key of a task whose texts are templates or expressions, and what can be read there besides."""
 
-    path: NodePath
+    path: YamlPath
     roots: frozenset[str] = frozenset()
     own: bool = False
     children: bool = False
@@ -82,7 +82,7 @@ def _check_task(reading: Reading, task: TaskOutline) -> Iterator[Diagnostic]:
         yield from _check_list(replace(reading, roots=reading.roots | _roots_below(task)), task.below)
 
 
-def _check_truth(task: TaskOutline, path: NodePath) -> Iterator[Diagnostic]:
+def _check_truth(task: TaskOutline, path: YamlPath) -> Iterator[Diagnostic]:
     """Refuse a condition that can never be true or false; syntax errors are reported elsewhere."""
     found = node_at(task.node, path)
     if not isinstance(found, ScalarNode) or not isinstance(found.value, str) or has_actions(found.value):
@@ -119,7 +119,7 @@ def _with_aliases(task: TaskOutline, roots: frozenset[str]) -> frozenset[str]:
     return roots | {text_at(task.node, key) for key, root in task.kind.aliases.items() if root in roots} - {""}
 
 
-def _check_below(reading: Reading, path: NodePath) -> Iterator[Diagnostic]:
+def _check_below(reading: Reading, path: YamlPath) -> Iterator[Diagnostic]:
     found = node_at(reading.workflow.node, path)
     for below, scalar in walk_scalars(found) if found is not None else ():
         if not isinstance(scalar.value, str):

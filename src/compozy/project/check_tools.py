@@ -9,9 +9,9 @@ from pydantic import ValidationError
 
 from compozy.config.nodes import (
     MappingNode,
-    NodePath,
     ScalarNode,
     SequenceNode,
+    YamlPath,
     child,
     key_place_at,
     node_at,
@@ -70,7 +70,7 @@ def check_tool(node: MappingNode, root: Path, *, is_definition: bool = False) ->
     yield from check_approval(node, ("approve",))
 
 
-def check_tools_in(node: MappingNode, path: NodePath, root: Path) -> Iterator[Diagnostic]:
+def check_tools_in(node: MappingNode, path: YamlPath, root: Path) -> Iterator[Diagnostic]:
     """Yield what is wrong with the tools of the agent or task at `path`, and with what it says about them."""
     found = node_at(node, path)
     if not isinstance(found, MappingNode):
@@ -232,5 +232,5 @@ def _check_environment(node: MappingNode) -> Iterator[Diagnostic]:
             yield Diagnostic(location=entry.key_place, message=message, hint="remove it", code="tool")
 
 
-def _fault(node: MappingNode, path: NodePath, message: str, hint: str) -> Diagnostic:
+def _fault(node: MappingNode, path: YamlPath, message: str, hint: str) -> Diagnostic:
     return Diagnostic(location=place_at(node, path), message=message, hint=hint, code="tool")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from compozy.config.nodes import MappingNode, NodePath, key_place_at, node_at, place_at, text_at, to_value
+from compozy.config.nodes import MappingNode, YamlPath, key_place_at, node_at, place_at, text_at, to_value
 from compozy.errors import Diagnostic, SourceLocation
 from compozy.project.check_models import check_models
 from compozy.project.check_tasks import check_tasks
@@ -47,7 +47,7 @@ def _check_workflow_ids(workflows: tuple[WorkflowOutline, ...]) -> Iterator[Diag
 
 
 def _check_input(workflow: WorkflowOutline) -> Iterator[Diagnostic]:
-    paths: list[NodePath] = [("input",), ("config", "input")]
+    paths: list[YamlPath] = [("input",), ("config", "input")]
     written = [path for path in paths if isinstance(node_at(workflow.node, path), MappingNode)]
     if len(written) > 1:
         place = key_place_at(workflow.node, ("config", "input"))
@@ -64,7 +64,7 @@ def _check_schemas(workflow: WorkflowOutline, task: TaskOutline) -> Iterator[Dia
     yield from _check_is_map(workflow.node, (*task.path, "input"), "the input of a task is its `with`, a map")
 
 
-def _check_is_map(node: MappingNode, path: NodePath, words: str) -> Iterator[Diagnostic]:
+def _check_is_map(node: MappingNode, path: YamlPath, words: str) -> Iterator[Diagnostic]:
     kind = text_at(node, *path, "type")
     if kind in TYPES and kind != "object":
         place = place_at(node, (*path, "type"))
@@ -96,7 +96,7 @@ def _check_provider(task: TaskOutline, providers: tuple[ProviderOutline, ...]) -
         yield Diagnostic(location=place, message=message, hint="add one under `llm.providers`", code="reference")
 
 
-def check_schema_at(node: MappingNode, path: NodePath) -> Iterator[Diagnostic]:
+def check_schema_at(node: MappingNode, path: YamlPath) -> Iterator[Diagnostic]:
     """Yield what is wrong with the JSON Schema at `path`, if a map is there."""
     found = node_at(node, path)
     if not isinstance(found, MappingNode):

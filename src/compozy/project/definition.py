@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from compozy.agent.config import AgentConfig
-from compozy.config.nodes import NodePath, ScalarNode, walk_scalars
+from compozy.config.nodes import ScalarNode, YamlPath, walk_scalars
 from compozy.knowledge.config import KnowledgeBinding
 from compozy.model.config import ProviderConfig
 from compozy.model.fallback import Fallback
@@ -70,14 +70,14 @@ class _Defaults:
 
     def fill_in(self, document: dict[str, Any], tasks: Sequence[TaskBase]) -> None:
         """Complete the agents of `tasks`, which are those of `document` as JSON, and those that their tools call."""
-        for step in walk_tasks(tasks):
-            if kind_of(step.task).asks_model(step.task):
-                task = _at(document, step.place)
+        for planned in walk_tasks(tasks):
+            if kind_of(planned.task).asks_model(planned.task):
+                task = _at(document, planned.yaml_path)
                 if agent := self._completed(task.get("agent") or {}):
                     task["agent"] = agent
                 self._fill_in_calls(task)
-            if called := kind_of(step.task).calls:
-                self._fill_in_workflow(_at(document, step.place)[called])
+            if called := kind_of(planned.task).calls:
+                self._fill_in_workflow(_at(document, planned.yaml_path)[called])
 
     def _fill_in_workflow(self, document: dict[str, Any]) -> None:
         """Complete a workflow that is called, as if it ran by itself."""
@@ -119,7 +119,7 @@ def _merged(far: dict[str, Any], near: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _at(document: Any, path: NodePath) -> Any:
+def _at(document: Any, path: YamlPath) -> Any:
     for part in path:
         document = document[part]
     return document
@@ -154,13 +154,13 @@ def _reachable(project: LoadedProject, workflow: WorkflowConfig) -> list[Provide
 
 def _asked_agents(tasks: Sequence[TaskBase]) -> Iterator[AgentConfig]:
     """Yield the agents of tasks, and those that their tools call."""
-    for step in walk_tasks(tasks):
-        if kind_of(step.task).asks_model(step.task):
-            agent: AgentConfig = getattr(step.task, "agent", None) or AgentConfig()
+    for planned in walk_tasks(tasks):
+        if kind_of(planned.task).asks_model(planned.task):
+            agent: AgentConfig = getattr(planned.task, "agent", None) or AgentConfig()
             yield agent
-            yield from _called_agents([*(agent.tools or ()), *(getattr(step.task, "tools", None) or ())])
-        if called := kind_of(step.task).calls:
-            yield from _asked_agents(read_tasks(getattr(step.task, called)["tasks"]))
+            yield from _called_agents([*(agent.tools or ()), *(getattr(planned.task, "tools", None) or ())])
+        if called := kind_of(planned.task).calls:
+            yield from _asked_agents(read_tasks(getattr(planned.task, called)["tasks"]))
 
 
 def _called_agents(tools: Sequence[ToolConfig]) -> Iterator[AgentConfig]:
@@ -189,7 +189,7 @@ def _template_places(workflow: LoadedWorkflow) -> dict[str, Any]:
     return {"places": places, **({"files": files} if files else {})}
 
 
-def _texts(workflow: LoadedWorkflow) -> Iterator[tuple[NodePath, ScalarNode]]:
+def _texts(workflow: LoadedWorkflow) -> Iterator[tuple[YamlPath, ScalarNode]]:
     for root in ("tasks", "env", "config"):
         found = workflow.node.entry(root)
         yield from walk_scalars(found.value, (root,)) if found is not None else ()

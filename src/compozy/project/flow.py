@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from compozy.config.nodes import MappingNode, NodePath, ScalarNode, node_at, text_at
+from compozy.config.nodes import MappingNode, ScalarNode, YamlPath, node_at, text_at
 from compozy.project.outline import TaskList, TaskOutline, with_routed
 
 
@@ -21,7 +21,7 @@ class Link:
 
     source: TaskOutline
     target: str
-    path: NodePath
+    path: YamlPath
     is_failure: bool
 
 
@@ -168,7 +168,7 @@ def _success_links(task: TaskOutline) -> Iterator[Link]:
         yield from _link(task, (task.kind.routes, entry.key, *(("id",) if is_inline else ())), is_failure=False)
 
 
-def _link(task: TaskOutline, path: NodePath, *, is_failure: bool) -> Iterator[Link]:
+def _link(task: TaskOutline, path: YamlPath, *, is_failure: bool) -> Iterator[Link]:
     target = text_at(task.node, *path)
     if target:
         yield Link(source=task, target=target, path=(*task.path, *path), is_failure=is_failure)

@@ -13,9 +13,9 @@ from compozy.config.nodes import (
     Entry,
     MappingNode,
     Node,
-    NodePath,
     ScalarNode,
     SequenceNode,
+    YamlPath,
     child,
     text_node,
     with_entries,
@@ -58,7 +58,7 @@ class SchemaLinker:
             node = found
         return self._with_definitions(node) if isinstance(node, MappingNode) else node
 
-    def link_in(self, node: MappingNode, *paths: NodePath) -> MappingNode:
+    def link_in(self, node: MappingNode, *paths: YamlPath) -> MappingNode:
         """Return `node` with the schemas at `paths` linked."""
         for key, *rest in paths:
             value = child(node, key)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from compozy.config.layers import Layer
-from compozy.config.nodes import NodePath, text_at
+from compozy.config.nodes import YamlPath, text_at
 from compozy.config.validate import validate
 from compozy.errors import Diagnostic, ProjectError, UsageError
 from compozy.project.check import check_project
@@ -176,7 +176,7 @@ def _assemble(linked: LinkedProject, settings: ProjectFile, workflows: dict[str,
     )
 
 
-def _missing_keys(missing: Mapping[NodePath, str], settings: ProjectFile) -> dict[str, str]:
+def _missing_keys(missing: Mapping[YamlPath, str], settings: ProjectFile) -> dict[str, str]:
     """Return provider id -> the variable that its `api_key` would have come from."""
     return {
         settings.llm.providers[path[2]].id: variable

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from compozy.config.nodes import MappingNode, NodePath, ScalarNode, node_at, place_at
+from compozy.config.nodes import MappingNode, ScalarNode, YamlPath, node_at, place_at
 from compozy.config.settings import (
     DEFAULT_CONCURRENCY,
     DatabaseSettings,
@@ -31,11 +31,11 @@ class LoadedWorkflow:
     file: Path
     node: MappingNode = field(repr=False)
 
-    def locate(self, path: NodePath) -> SourceLocation:
+    def locate(self, path: YamlPath) -> SourceLocation:
         """Return the place of the value at `path`, such as `("tasks", 0, "prompt")`, in the words of the file."""
         return place_at(self.node, self._written(path))
 
-    def text_locator(self, path: NodePath) -> Callable[[int], SourceLocation]:
+    def text_locator(self, path: YamlPath) -> Callable[[int], SourceLocation]:
         """Return what maps an offset in the text at `path` to its place in the file."""
         found = node_at(self.node, self._written(path))
         if isinstance(found, ScalarNode):
@@ -43,7 +43,7 @@ class LoadedWorkflow:
         place = self.locate(path)
         return lambda _: place
 
-    def _written(self, path: NodePath) -> NodePath:
+    def _written(self, path: YamlPath) -> YamlPath:
         """Return `path` with the synonym that the file uses."""
         uses_synonym = path[:1] == ("output",) and self.node.entry("output") is None
         return ("outputs", *path[1:]) if uses_synonym else path

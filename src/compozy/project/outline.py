@@ -14,9 +14,9 @@ from typing import Any
 from compozy.config.nodes import (
     MappingNode,
     Node,
-    NodePath,
     ScalarNode,
     SequenceNode,
+    YamlPath,
     node_at,
     place_at,
     text_at,
@@ -59,7 +59,7 @@ class TaskOutline:
 
     id: str
     kind: TaskKind
-    path: NodePath
+    path: YamlPath
     node: MappingNode
     output_schema: dict[str, Any] | None
     routed: tuple[TaskOutline, ...]
@@ -207,7 +207,7 @@ def _max_nesting_depth(node: MappingNode) -> int:
     return written if type(written) is int and written > 0 else LimitSettings().max_nesting_depth
 
 
-def _task(node: MappingNode, path: NodePath) -> TaskOutline:
+def _task(node: MappingNode, path: YamlPath) -> TaskOutline:
     kind = KINDS.get(text_at(node, "type") or DEFAULT_KIND, _UNKNOWN_KIND)
     output = node.entry("output")
     is_map = output is not None and isinstance(output.value, MappingNode)
@@ -222,14 +222,14 @@ def _task(node: MappingNode, path: NodePath) -> TaskOutline:
     )
 
 
-def _routed(node: MappingNode, path: NodePath, key: str) -> Iterator[TaskOutline]:
+def _routed(node: MappingNode, path: YamlPath, key: str) -> Iterator[TaskOutline]:
     routes = node_at(node, (key,))
     for entry in routes.entries if isinstance(routes, MappingNode) else ():
         if isinstance(entry.value, MappingNode):
             yield _task(entry.value, (*path, key, entry.key))
 
 
-def _below(node: MappingNode, path: NodePath, kind: TaskKind) -> TaskList | None:
+def _below(node: MappingNode, path: YamlPath, kind: TaskKind) -> TaskList | None:
     if kind.inside is None:
         return None
     key = kind.inside.key

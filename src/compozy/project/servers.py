@@ -69,7 +69,7 @@ def _shared(project: LoadedProject) -> Iterator[DefinedServer]:
 
 def _used(project: LoadedProject) -> Iterator[DefinedServer]:
     for workflow in project.workflows.values():
-        for step in walk_tasks(workflow.config.tasks):
-            for use in (step.task, getattr(step.task, "agent", None)):
+        for planned in walk_tasks(workflow.config.tasks):
+            for use in (planned.task, getattr(planned.task, "agent", None)):
                 for server in (use.mcps or ()) if isinstance(use, ToolAndServerUse) else ():
-                    yield DefinedServer(config=server, location=str(workflow.locate(step.place)))
+                    yield DefinedServer(config=server, location=str(workflow.locate(planned.yaml_path)))

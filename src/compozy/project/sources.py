@@ -11,7 +11,7 @@ from compozy.config.database_rules import drop_foreign_variables
 from compozy.config.envfile import EnvFile, read_env_file
 from compozy.config.interpolate import interpolate
 from compozy.config.layers import Outside, Source, lay_over
-from compozy.config.nodes import MappingNode, NodePath, ScalarNode
+from compozy.config.nodes import MappingNode, ScalarNode, YamlPath
 from compozy.config.parse import ParsedFile, read_yaml
 from compozy.errors import Diagnostic, SourceLocation, UsageError
 from compozy.project.discover import discover_files, shown
@@ -50,7 +50,7 @@ class ProjectSources:
     cwd: Path
     node: MappingNode
     workflows: tuple[SourceFile, ...]
-    missing: Mapping[NodePath, str]
+    missing: Mapping[YamlPath, str]
     sources: Mapping[str, Source]
     environ: Mapping[str, str] = field(repr=False)
     is_readable: bool = True

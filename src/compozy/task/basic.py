@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from compozy.agent.config import AgentConfig
 from compozy.agent.steps import path_of_request, request_step
+from compozy.config.nodes import YamlPath
 from compozy.database.tasks import store_usage
 from compozy.durable.context import current_run
 from compozy.durable.step import step
@@ -22,9 +23,9 @@ from compozy.model.catalog import ModelCatalog
 from compozy.nearest import suggest
 from compozy.task.fit import fit
 from compozy.task.kinds.basic import BasicTask
-from compozy.task.scope import TemplatePath, render_text
+from compozy.task.template_context import render_text
 from compozy.task.tools import call_tool, make_belt
-from compozy.task.tree import Outcome, Runner, RunTask, TaskRun
+from compozy.task.tree import Outcome, Runner, RunTask, TaskCall
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -36,7 +37,7 @@ _loading = threading.Lock()
 _loaded = threading.Event()
 
 
-async def run_basic(call: TaskRun, task: BasicTask, run_task: RunTask) -> Outcome:
+async def run_basic(call: TaskCall, task: BasicTask, run_task: RunTask) -> Outcome:
     """Ask the agent, call the tool, or pass the input on."""
     if task.tool is not None:
         await load_agents()
@@ -54,13 +55,13 @@ async def run_basic(call: TaskRun, task: BasicTask, run_task: RunTask) -> Outcom
 class _Asked:
     """The request to the agent: the prompt with its path from the task, and the schema of the answer."""
 
-    call: TaskRun
+    call: TaskCall
     prompt: str
-    path: TemplatePath
+    path: YamlPath
     output: dict[str, Any] | None
 
 
-async def _choose_action(call: TaskRun, task: BasicTask) -> _Asked:
+async def _choose_action(call: TaskCall, task: BasicTask) -> _Asked:
     """Return the prompt of the task, or of the action that its template names.
 
     Raises:
@@ -70,7 +71,7 @@ async def _choose_action(call: TaskRun, task: BasicTask) -> _Asked:
     """
     if task.prompt is not None or task.action is None:
         return _Asked(call=call, prompt=task.prompt or "", path=("prompt",), output=task.output)
-    name = call.shown["action"] = render_text(task.action, (*call.place, "action"), call.scope)
+    name = call.shown["action"] = render_text(task.action, (*call.yaml_path, "action"), call.context)
     agent = task.agent or AgentConfig()
     action = agent.action(name)
     if action is None:
@@ -80,7 +81,7 @@ async def _choose_action(call: TaskRun, task: BasicTask) -> _Asked:
     if action.input is not None:
         given = await fit(action.input, call.shown.get("with", {}), f"the input of action {name!r} of task {call.id!r}")
         call.shown["with"] = given
-        call = replace(call, scope=call.scope.with_input(given).with_roots(**{"with": given}))
+        call = replace(call, context=call.context.with_input(given).with_roots(**{"with": given}))
     path = ("agent", "actions", (agent.actions or ()).index(action), "prompt")
     return _Asked(call=call, prompt=action.prompt, path=path, output=task.output or action.output or agent.output)
 
@@ -102,13 +103,13 @@ def _load(catalog: ModelCatalog | None) -> None:
 
 def _render_prompt(asked: _Asked, task: BasicTask) -> None:
     call = asked.call
-    call.shown["prompt"] = render_text(asked.prompt, call.at(*asked.path), call.scope)
+    call.shown["prompt"] = render_text(asked.prompt, call.at(*asked.path), call.context)
     if task.agent is not None and task.agent.instructions is not None:
-        place = call.at("agent", "instructions")
-        call.shown["instructions"] = render_text(task.agent.instructions, place, call.scope)
+        yaml_path = call.at("agent", "instructions")
+        call.shown["instructions"] = render_text(task.agent.instructions, yaml_path, call.context)
 
 
-async def _ask(call: TaskRun, task: BasicTask, output: dict[str, Any] | None, run_task: RunTask) -> AgentResult:
+async def _ask(call: TaskCall, task: BasicTask, output: dict[str, Any] | None, run_task: RunTask) -> AgentResult:
     # At first use: a server is ready before the libraries of models are loaded.
     catalog = call.run.catalog
     await load_agents(catalog)
@@ -134,7 +135,7 @@ async def _ask(call: TaskRun, task: BasicTask, output: dict[str, Any] | None, ru
     return await run_agent(request, catalog, checkpoint=partial(_count, call), knowledge=call.run.knowledge, belt=belt)
 
 
-async def _count(call: TaskRun, name: str, request: Callable[[], Awaitable[JsonValue]]) -> JsonValue:
+async def _count(call: TaskCall, name: str, request: Callable[[], Awaitable[JsonValue]]) -> JsonValue:
     """Run a step of the agent; what a model request has cost is in the row of the task as soon as it is recorded."""
     from compozy.agent.checkpoint import usage_of
 

@@ -20,7 +20,7 @@ from compozy.plural import plural
 from compozy.task.branches import run_branches
 from compozy.task.options import Strategy
 from compozy.task.status import container_status, progress_of, status_of_counts
-from compozy.task.tree import After, Outcome, RunTask, TaskResult, TaskRun, end_step, nothing_after, words_of_error
+from compozy.task.tree import EndHook, Outcome, RunTask, TaskCall, TaskResult, end_step, nothing_after, words_of_error
 
 _MAX_TOLD = 5
 
@@ -34,7 +34,7 @@ class Pool:
         run_task: runs one of them.
     """
 
-    children: Sequence[TaskRun]
+    children: Sequence[TaskCall]
     strategy: Strategy
     workers: int
     run_task: RunTask
@@ -72,7 +72,7 @@ class Pool:
         """Look first at those whose ends are recorded: they may decide that none of the others runs again."""
         for number, child in enumerate(self.children):
             if current_run().is_recorded(end_step(child.path)):
-                self._note(number, await self.run_task(child, begun=True, then=nothing_after))
+                self._note(number, await self.run_task(child, started=True, on_end=nothing_after))
 
     def _note(self, number: int, result: TaskResult) -> None:
         if number not in self._results:
@@ -88,21 +88,21 @@ class Pool:
                 child = self.children[number]
                 following: list[int] = []
 
-                def then(result: TaskResult, number: int = number, following: list[int] = following) -> After:
+                def on_end(result: TaskResult, number: int = number, following: list[int] = following) -> EndHook:
                     self._note(number, result)
                     if self._is_over():
-                        return After()
+                        return EndHook()
                     following.extend(islice(queue, 1))
-                    return After(write=partial(_begin, [self.children[found].row() for found in following]))
+                    return EndHook(write=partial(_begin, [self.children[found].row() for found in following]))
 
-                self._note(number, await self.run_task(child, begun=number in self._begun, then=then))
+                self._note(number, await self.run_task(child, started=number in self._begun, on_end=on_end))
                 self._begun.update(following)
                 number = following[0] if following else next(queue, None)
         finally:
             current_run().branch_ended()
 
 
-async def begin_children(call: TaskRun, children: Sequence[TaskRun]) -> None:
+async def begin_children(call: TaskCall, children: Sequence[TaskCall]) -> None:
     """Store the tasks of a container that has started."""
     rows = [child.row() for child in children]
     await transact(f"{call.base}.children", lambda connection: insert_pending_tasks(connection, rows))

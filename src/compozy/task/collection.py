@@ -25,13 +25,13 @@ from compozy.task.items import to_items
 from compozy.task.kinds.collection import CollectionTask
 from compozy.task.options import TASK_ID_PATTERN
 from compozy.task.replay import recall_all
-from compozy.task.scope import Scope, render_text, render_value
-from compozy.task.tree import Outcome, Recall, Runner, RunTask, TaskResult, TaskRun
+from compozy.task.template_context import TemplateContext, render_text, render_value
+from compozy.task.tree import Outcome, Recall, Runner, RunTask, TaskCall, TaskResult
 
 _ID = re.compile(TASK_ID_PATTERN)
 
 
-async def run_collection(call: TaskRun, task: CollectionTask, run_task: RunTask) -> Outcome:
+async def run_collection(call: TaskCall, task: CollectionTask, run_task: RunTask) -> Outcome:
     """Run the task for each item, up to a limit concurrently, batch by batch."""
     expanded = await _expand(call, task)
     children = _children(call, task, expanded)
@@ -55,7 +55,7 @@ def _ends_early(task: CollectionTask, pool: Pool) -> bool:
     return (task.strategy, status) in {("race", Status.SUCCESS), ("fail_fast", Status.FAILED)}
 
 
-async def _expand(call: TaskRun, task: CollectionTask) -> dict[str, Any]:
+async def _expand(call: TaskCall, task: CollectionTask) -> dict[str, Any]:
     """Return `{"items", "ids", "skipped"}`, and store a task for each item, once."""
     name = f"{call.base}.items"
     # Before the transaction, which must be short, and only once: templates may read the time of day.
@@ -68,9 +68,9 @@ async def _expand(call: TaskRun, task: CollectionTask) -> dict[str, Any]:
     return await transact(name, expand)
 
 
-def _evaluate(call: TaskRun, task: CollectionTask) -> dict[str, Any]:
+def _evaluate(call: TaskCall, task: CollectionTask) -> dict[str, Any]:
     with _at(call, "items"):
-        items = to_items(render_value(task.items, (*call.place, "items"), call.scope))
+        items = to_items(render_value(task.items, (*call.yaml_path, "items"), call.context))
     kept = [item for index, item in enumerate(items) if _is_kept(call, task, item, index)]
     with _at(call, "task", "id"):
         ids = [_child_id(call, task, item, index) for index, item in enumerate(kept)]
@@ -84,29 +84,29 @@ def _evaluate(call: TaskRun, task: CollectionTask) -> dict[str, Any]:
 
 
 @contextmanager
-def _at(call: TaskRun, *key: str) -> Generator[None, None, None]:
+def _at(call: TaskCall, *key: str) -> Generator[None, None, None]:
     """Report invalid items with their location in the file."""
     try:
         yield
     except ItemsError as error:
-        locate = call.scope.locate((*call.place, *key))
+        locate = call.context.locate((*call.yaml_path, *key))
         if locate is None:
             raise
         raise ItemsError(error.message, hint=error.hint, details={"place": str(locate(0))}) from error
 
 
-def _is_kept(call: TaskRun, task: CollectionTask, item: Any, index: int) -> bool:
+def _is_kept(call: TaskCall, task: CollectionTask, item: Any, index: int) -> bool:
     if task.filter is None:
         return True
-    scope = _item_scope(call, task, item, index)
-    return decide(task.filter, (*call.place, "filter"), scope)
+    context = _item_context(call, task, item, index)
+    return decide(task.filter, (*call.yaml_path, "filter"), context)
 
 
-def _child_id(call: TaskRun, task: CollectionTask, item: Any, index: int) -> str:
+def _child_id(call: TaskCall, task: CollectionTask, item: Any, index: int) -> str:
     written = task.task.id
     if not template.has_actions(written):
         return f"{written}-{index}"
-    found = render_text(written, (*call.place, "task", "id"), _item_scope(call, task, item, index))
+    found = render_text(written, (*call.yaml_path, "task", "id"), _item_context(call, task, item, index))
     if not _ID.match(found):
         raise ItemsError(
             f"the id of the task for item {index} is {found!r:.150}; ids have letters, digits, `_` and `-`, at most "
@@ -116,21 +116,21 @@ def _child_id(call: TaskRun, task: CollectionTask, item: Any, index: int) -> str
     return found
 
 
-def _item_scope(call: TaskRun, task: CollectionTask, item: Any, index: int) -> Scope:
+def _item_context(call: TaskCall, task: CollectionTask, item: Any, index: int) -> TemplateContext:
     roots: dict[str, Any] = {"item": item, "index": index}
     if task.item_var is not None:
         roots[task.item_var] = item
     if task.index_var is not None:
         roots[task.index_var] = index
-    return call.scope.nested(parent=call.as_parent(), **roots)
+    return call.context.nested(parent=call.as_parent(), **roots)
 
 
-def _children(call: TaskRun, task: CollectionTask, expanded: dict[str, Any]) -> list[TaskRun]:
+def _children(call: TaskCall, task: CollectionTask, expanded: dict[str, Any]) -> list[TaskCall]:
     inherited = call.shown.get("with")
-    place = (*call.place, "task")
-    child_of = partial(call.child, task.task, place)
+    yaml_path = (*call.yaml_path, "task")
+    child_of = partial(call.child, task.task, yaml_path)
     return [
-        replace(child_of(_item_scope(call, task, item, index), number=index, child_id=child_id), inherited=inherited)
+        replace(child_of(_item_context(call, task, item, index), number=index, child_id=child_id), inherited=inherited)
         for index, (item, child_id) in enumerate(zip(expanded["items"], expanded["ids"], strict=True))
     ]
 
@@ -143,7 +143,7 @@ def _output(expanded: dict[str, Any], results: dict[str, TaskResult]) -> dict[st
     }
 
 
-async def _replay(call: TaskRun, task: CollectionTask, recall: Recall) -> dict[str, TaskResult]:
+async def _replay(call: TaskCall, task: CollectionTask, recall: Recall) -> dict[str, TaskResult]:
     if not current_run().is_recorded(f"{call.base}.items"):
         return {}
     return await recall_all(_children(call, task, await _expand(call, task)), recall)

@@ -8,27 +8,29 @@ from typing import Any
 
 from compozy.errors import ChildrenFailedError
 from compozy.task.kinds.composite import CompositeTask
-from compozy.task.next import Plan, Step, plan_of
+from compozy.task.next import Plan, PlannedTask, plan_of
 from compozy.task.replay import recall_existing
-from compozy.task.scope import Scope
 from compozy.task.sequence import Sequence
-from compozy.task.tree import After, Outcome, Recall, Runner, RunTask, TaskResult, TaskRun, words_of_error
+from compozy.task.template_context import TemplateContext
+from compozy.task.tree import EndHook, Outcome, Recall, Runner, RunTask, TaskCall, TaskResult, words_of_error
 
 
-async def run_composite(call: TaskRun, task: CompositeTask, run_task: RunTask) -> Outcome:
+async def run_composite(call: TaskCall, task: CompositeTask, run_task: RunTask) -> Outcome:
     """Run the tasks as a workflow runs its own: in order, or along their transitions."""
 
-    def make(step: Step, given: Mapping[str, Any] | None, scope: Scope, done: Mapping[str, TaskResult]) -> TaskRun:
-        return _child(call, step, given, scope, done)
+    def make(
+        planned: PlannedTask, given: Mapping[str, Any] | None, context: TemplateContext, done: Mapping[str, TaskResult]
+    ) -> TaskCall:
+        return _child(call, planned, given, context, done)
 
     sequence = Sequence(
         plan=_plan(call, task),
-        scope=call.scope.nested(parent=call.as_parent()),
+        context=call.context.nested(parent=call.as_parent()),
         make=make,
         run_task=run_task,
-        at_end=lambda _: After(),
+        at_end=lambda _: EndHook(),
     )
-    end = await sequence.run(begun=False)
+    end = await sequence.run(started=False)
     output = {"outputs": {child_id: result.end.output for child_id, result in end.results.items()}}
     if end.error is None:
         return Outcome(output=output, children=end.results)
@@ -39,23 +41,27 @@ async def run_composite(call: TaskRun, task: CompositeTask, run_task: RunTask) -
     return Outcome(status=end.status, output=output, error=error.to_json(), children=end.results)
 
 
-def _plan(call: TaskRun, task: CompositeTask) -> Plan:
+def _plan(call: TaskCall, task: CompositeTask) -> Plan:
     """Return how the tasks of a composite follow one another."""
-    return plan_of(task.tasks, (*call.place, "tasks"))
+    return plan_of(task.tasks, (*call.yaml_path, "tasks"))
 
 
 def _child(
-    call: TaskRun, step: Step, given: Mapping[str, Any] | None, scope: Scope, done: Mapping[str, TaskResult]
-) -> TaskRun:
+    call: TaskCall,
+    planned: PlannedTask,
+    given: Mapping[str, Any] | None,
+    context: TemplateContext,
+    done: Mapping[str, TaskResult],
+) -> TaskCall:
     """Return a task of a composite, ready to run."""
     requests = sum(usage["requests"] for result in done.values() for usage in result.usages())
-    return replace(call.child(step.task, step.place, scope, number=requests), given=given)
+    return replace(call.child(planned.task, planned.yaml_path, context, number=requests), given=given)
 
 
-async def _replay(call: TaskRun, task: CompositeTask, recall: Recall) -> dict[str, TaskResult]:
-    scope = call.scope.nested(parent=call.as_parent())
+async def _replay(call: TaskCall, task: CompositeTask, recall: Recall) -> dict[str, TaskResult]:
+    context = call.context.nested(parent=call.as_parent())
     return await recall_existing(
-        [_child(call, step, None, scope, {}) for step in _plan(call, task).steps.values()], recall
+        [_child(call, planned, None, context, {}) for planned in _plan(call, task).tasks.values()], recall
     )
 
 

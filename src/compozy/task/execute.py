@@ -30,8 +30,8 @@ from compozy.task.decide import decide
 from compozy.task.fit import fit
 from compozy.task.options import RetryPolicy
 from compozy.task.registry import kind_of
-from compozy.task.scope import render_value
-from compozy.task.tree import Outcome, TaskResult, TaskRun, Then, end_step, runner_of
+from compozy.task.template_context import render_value
+from compozy.task.tree import OnEnd, Outcome, TaskCall, TaskResult, end_step, runner_of
 
 _log = structlog.get_logger(__name__)
 
@@ -41,13 +41,13 @@ _SKIPPED = {"skipped": True}
 _ONCE = RetryPolicy(maximum_attempts=1)
 
 
-async def run_task(call: TaskRun, *, begun: bool, then: Then) -> TaskResult:
-    """Run a task, record its end together with what `then` adds, and return it; or return what is recorded.
+async def run_task(call: TaskCall, *, started: bool, on_end: OnEnd) -> TaskResult:
+    """Run a task, record its end together with what `on_end` adds, and return it; or return what is recorded.
 
     Args:
         call: the task.
-        begun: whether its row tells by now that it runs.
-        then: called with the result before it is stored, and returns what else is.
+        started: whether its row already has the status RUNNING.
+        on_end: called with the result before it is stored, and returns what else is.
 
     Raises:
         RunSuspendedError: the run comes to a halt.
@@ -55,13 +55,13 @@ async def run_task(call: TaskRun, *, begun: bool, then: Then) -> TaskResult:
     """
     if current_run().is_recorded(end_step(call.path)):
         return await recall(call)
-    if not begun:
+    if not started:
         await write(call.run.database, lambda connection: start_task(connection, call.row()))
     call.run.report.task_began(call.run.execution_id, call.path)
     began_s = monotonic_s()
     found = await _perform(call)
     result = TaskResult(id=call.id, kind=call.task.type, end=found.end, children=found.children, roots=found.roots)
-    after = then(result)
+    after = on_end(result)
 
     def record(connection: sa.Connection) -> dict[str, Any]:
         if kind_of(call.task).may_have_children(call.task):
@@ -78,7 +78,7 @@ async def run_task(call: TaskRun, *, begun: bool, then: Then) -> TaskResult:
     return replace(result, recorded=stored)
 
 
-def _inputs_of_canceled(call: TaskRun, found: _Performed) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _inputs_of_canceled(call: TaskCall, found: _Performed) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield key and input of each task inside that began and was not needed any more; nothing else stores it."""
     base = replace(call, attempt=max(found.end.attempts, 1)).base
     for child in found.children.values():
@@ -86,14 +86,14 @@ def _inputs_of_canceled(call: TaskRun, found: _Performed) -> Iterator[tuple[str,
             yield task_key(call.run.execution_id, f"{base}/{child.id}"), dict(child.shown)
 
 
-async def recall(call: TaskRun) -> TaskResult:
+async def recall(call: TaskCall) -> TaskResult:
     """Return what is recorded of a task that has ended, and of those inside it."""
     stored = await transact(end_step(call.path), _never)
     end = restore_task_end(stored)
     # As its children saw it: their ids may be made of it.
     call.shown.update(end.input or {})
     given: Any = call.shown.get("with")
-    inside = replace(call, attempt=max(end.attempts, 1), scope=call.scope.with_input(given))
+    inside = replace(call, attempt=max(end.attempts, 1), context=call.context.with_input(given))
     # A task that was skipped, or ran out of time, shows none.
     shows_none = end.status is Status.TIMED_OUT or end.output == _SKIPPED
     children = {} if shows_none else await runner_of(kind_of(call.task)).replay(inside, call.task, recall)
@@ -110,7 +110,7 @@ class _Performed:
     roots: Mapping[str, Any]
 
 
-async def _perform(call: TaskRun) -> _Performed:
+async def _perform(call: TaskCall) -> _Performed:
     attempt = 1
     try:
         async with _time_limit(call):
@@ -133,7 +133,7 @@ async def _perform(call: TaskRun) -> _Performed:
         return _performed(call, attempt, _failed(error))
 
 
-def _performed(call: TaskRun, attempts: int, outcome: Outcome) -> _Performed:
+def _performed(call: TaskCall, attempts: int, outcome: Outcome) -> _Performed:
     end = TaskEnd(
         status=outcome.status,
         attempts=attempts,
@@ -145,7 +145,7 @@ def _performed(call: TaskRun, attempts: int, outcome: Outcome) -> _Performed:
     return _Performed(end=end, children=dict(outcome.children), roots=outcome.roots)
 
 
-async def _attempt(call: TaskRun) -> Outcome:
+async def _attempt(call: TaskCall) -> Outcome:
     """Try a task once; what is wrong with it is in the outcome."""
     try:
         outcome = await runner_of(kind_of(call.task)).run(call, call.task, run_task)
@@ -159,45 +159,45 @@ async def _attempt(call: TaskRun) -> Outcome:
         return _failed(InternalError(f"{type(error).__name__}: {error}"))
 
 
-async def _prepare(call: TaskRun) -> TaskRun:
-    """Return the task with its environment and its input in its scope.
+async def _prepare(call: TaskCall) -> TaskCall:
+    """Return the task with its environment and its input in its context.
 
     Raises:
         TemplateError: one of them cannot be rendered.
         SchemaMismatchError: the input does not fit.
     """
     task = call.task
-    env: dict[str, str] = render_value(task.env or {}, (*call.place, "env"), call.scope)
-    scope = call.scope.with_env(env)
+    env: dict[str, str] = render_value(task.env or {}, (*call.yaml_path, "env"), call.context)
+    context = call.context.with_env(env)
     # The own `with` reads what the transition gave.
-    own: dict[str, Any] = render_value(task.with_ or {}, (*call.place, "with"), scope.with_input(call.given))
+    own: dict[str, Any] = render_value(task.with_ or {}, (*call.yaml_path, "with"), context.with_input(call.given))
     given = {**(call.inherited or {}), **own, **(call.given or {})}
     if task.input is not None:
         given = await fit(task.input, given, f"the input of task {call.id!r}")
     if task.with_ is not None or given:
         call.shown["with"] = given
-    about = {"id": call.id, "type": task.type, "with": given, "env": dict(scope.env)}
-    return replace(call, scope=scope.with_input(given).with_roots(task=about, current=about, **{"with": given}))
+    about = {"id": call.id, "type": task.type, "with": given, "env": dict(context.env)}
+    return replace(call, context=context.with_input(given).with_roots(task=about, current=about, **{"with": given}))
 
 
-def _is_skipped(call: TaskRun) -> bool:
+def _is_skipped(call: TaskCall) -> bool:
     task = call.task
     if task.condition is None or kind_of(task).condition != "skips":
         return False
-    return not decide(task.condition, (*call.place, "condition"), call.scope)
+    return not decide(task.condition, (*call.yaml_path, "condition"), call.context)
 
 
-async def _project(call: TaskRun, outcome: Outcome) -> Outcome:
+async def _project(call: TaskCall, outcome: Outcome) -> Outcome:
     """Render the `outputs` of a task that succeeded, and check the result."""
     task, output = call.task, outcome.output
     if task.outputs is not None:
         children = {child_id: child.view() for child_id, child in outcome.children.items()}
         own: Any = {child_id: child.end.output for child_id, child in outcome.children.items()}
         own = own if kind_of(task).is_container else output
-        scope = call.scope.with_roots(output=own, children=children, **outcome.roots)
+        context = call.context.with_roots(output=own, children=children, **outcome.roots)
         if children:
-            scope = replace(scope.nested(), tasks=children)
-        output = render_value(task.outputs, (*call.place, "outputs"), scope)
+            context = replace(context.nested(), tasks=children)
+        output = render_value(task.outputs, (*call.yaml_path, "outputs"), context)
     # A model was held to the schema already.
     if task.output is not None and not kind_of(task).asks_model(task):
         output = await fit(task.output, output, f"the result of task {call.id!r}")
@@ -206,7 +206,7 @@ async def _project(call: TaskRun, outcome: Outcome) -> Outcome:
     return replace(outcome, output=output)
 
 
-def _pause_s(call: TaskRun, attempt: int, outcome: Outcome) -> float | None:
+def _pause_s(call: TaskCall, attempt: int, outcome: Outcome) -> float | None:
     """Return how long to wait before the next attempt, None when there is none."""
     policy = retry_policy(call)
     code = str((outcome.error or {}).get("code", ""))
@@ -216,7 +216,7 @@ def _pause_s(call: TaskRun, attempt: int, outcome: Outcome) -> float | None:
     return policy.pause_s(attempt)
 
 
-def retry_policy(call: TaskRun) -> RetryPolicy:
+def retry_policy(call: TaskCall) -> RetryPolicy:
     """Return how often a task is tried: as it says itself; for one that asks a model, as its workflow says."""
     task = call.task
     own = task.config.retry_policy if task.config is not None else None
@@ -234,7 +234,7 @@ def _laid_over(near: RetryPolicy | None, far: RetryPolicy | None) -> RetryPolicy
     return far.model_copy(update={name: getattr(near, name) for name in near.model_fields_set})
 
 
-async def _pause(call: TaskRun, attempt: int, pause_s: float) -> None:
+async def _pause(call: TaskCall, attempt: int, pause_s: float) -> None:
     def store(connection: sa.Connection) -> int:
         count_attempt(connection, call.key, attempt)
         end_open_below(connection, call.run.execution_id, call.path)
@@ -245,7 +245,7 @@ async def _pause(call: TaskRun, attempt: int, pause_s: float) -> None:
 
 
 @asynccontextmanager
-async def _time_limit(call: TaskRun) -> AsyncGenerator[None, None]:
+async def _time_limit(call: TaskCall) -> AsyncGenerator[None, None]:
     """End the block when the time of the task is over; the end is recorded, so that a crash does not put it off.
 
     Raises:

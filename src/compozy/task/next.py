@@ -6,21 +6,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from compozy.config.nodes import YamlPath
 from compozy.database.status import Status
 from compozy.task.kind import Task
 from compozy.task.kinds.router import ROUTE_TAKEN
 from compozy.task.options import Transition
 from compozy.task.registry import kind_of
 
-Place = tuple[str | int, ...]
-
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
-    """A task of a list, or one that is written in a route. `place` is where it stands in its file."""
+class PlannedTask:
+    """A task of a list or of a route, with its path in the workflow file."""
 
     task: Task
-    place: Place
+    yaml_path: YamlPath
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,14 +27,14 @@ class Plan:
     """The tasks of a workflow or of a composite, and how they follow one another.
 
     Attributes:
-        steps: by id, in the order of the list; the tasks in the routes of a router come after it.
+        tasks: by id, in the order of the list; the tasks in the routes of a router come after it.
         order: ids in the order of the list where no task names what follows, without those that only a failure leads
             to; None where the tasks name it.
         on_error: what follows a failed task that says nothing itself.
         handlers: ids of the tasks that come after such a failure; what fails among them ends the list.
     """
 
-    steps: Mapping[str, Step]
+    tasks: Mapping[str, PlannedTask]
     order: tuple[str, ...] | None
     on_error: Transition | None
     handlers: frozenset[str]
@@ -43,7 +42,7 @@ class Plan:
     @property
     def first(self) -> str:
         """Return the id of the task that begins."""
-        return next(iter(self.steps))
+        return next(iter(self.tasks))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,23 +51,23 @@ class Following:
 
     task_id: str | None
     with_: Mapping[str, Any] | None = None
-    with_place: Place = ()
+    with_path: YamlPath = ()
     is_failure: bool = False
 
 
-def plan_of(tasks: Sequence[Task], place: Place, *, on_error: Transition | None = None) -> Plan:
-    """Return the plan of the list `tasks`, which stands at `place` in its file.
+def plan_of(tasks: Sequence[Task], yaml_path: YamlPath, *, on_error: Transition | None = None) -> Plan:
+    """Return the plan of the list `tasks`, which is at `yaml_path` in its file.
 
     A list in which no task names `on_success`, `on_error` or routes runs in order.
     """
-    steps = {step.task.id: step for step in _steps(tasks, place)}
-    named = any(step.task.on_success or step.task.on_error for step in steps.values())
-    named = bool(named) or any(kind_of(step.task).routes for step in steps.values())
-    handlers = frozenset(_reachable(steps, on_error.next)) if on_error and on_error.next else frozenset[str]()
-    aside = {*handlers, *(kind_of(step.task).timeout_target(step.task) for step in steps.values())}
+    planned_tasks = {planned.task.id: planned for planned in _planned(tasks, yaml_path)}
+    named = any(planned.task.on_success or planned.task.on_error for planned in planned_tasks.values())
+    named = bool(named) or any(kind_of(planned.task).routes for planned in planned_tasks.values())
+    handlers = frozenset(_reachable(planned_tasks, on_error.next)) if on_error and on_error.next else frozenset[str]()
+    aside = {*handlers, *(kind_of(planned.task).timeout_target(planned.task) for planned in planned_tasks.values())}
     return Plan(
-        steps=steps,
-        order=None if named else tuple(task_id for task_id in steps if task_id not in aside),
+        tasks=planned_tasks,
+        order=None if named else tuple(task_id for task_id in planned_tasks if task_id not in aside),
         on_error=on_error,
         handlers=handlers,
     )
@@ -76,34 +75,34 @@ def plan_of(tasks: Sequence[Task], place: Place, *, on_error: Transition | None 
 
 def following(plan: Plan, task_id: str, status: Status, output: Any) -> Following:
     """Return what comes after the task `task_id` that ended with `status` and `output`."""
-    step = plan.steps[task_id]
+    planned = plan.tasks[task_id]
     if status is Status.SUCCESS:
-        return _after_success(plan, step, output)
-    task = step.task
+        return _after_success(plan, planned, output)
+    task = planned.task
     after_timeout = kind_of(task).timeout_target(task)
     if status is Status.TIMED_OUT and after_timeout is not None:
         return Following(task_id=after_timeout)
-    transition, place = error_transition(plan, step)
+    transition, yaml_path = error_transition(plan, planned)
     if transition is None or transition.next is None or status is Status.CANCELED:
         return Following(task_id=None, is_failure=True)
-    return Following(task_id=transition.next, with_=transition.with_, with_place=(*place, "with"))
+    return Following(task_id=transition.next, with_=transition.with_, with_path=(*yaml_path, "with"))
 
 
-def error_transition(plan: Plan, step: Step) -> tuple[Transition | None, Place]:
-    """Return what follows a failure of `step`, the nearest setting, and where it is written."""
-    task = step.task
+def error_transition(plan: Plan, planned: PlannedTask) -> tuple[Transition | None, YamlPath]:
+    """Return what follows a failure of `planned`, the nearest setting, and where it is written."""
+    task = planned.task
     if task.on_error is not None:
-        return task.on_error, (*step.place, "on_error")
+        return task.on_error, (*planned.yaml_path, "on_error")
     if task.config is not None and task.config.on_error is not None:
-        return task.config.on_error, (*step.place, "config", "on_error")
+        return task.config.on_error, (*planned.yaml_path, "config", "on_error")
     inherited = plan.on_error if task.id not in plan.handlers else None
     return inherited, ("config", "on_error")
 
 
 def targets_of(plan: Plan, task_id: str) -> list[str]:
     """Return the ids of all tasks that may follow `task_id`, whether they exist or not."""
-    step = plan.steps[task_id]
-    return [found for found in (*_successes(plan, step), *_failures(plan, step)) if found is not None]
+    planned = plan.tasks[task_id]
+    return [found for found in (*_successes(plan, planned), *_failures(plan, planned)) if found is not None]
 
 
 def route_targets(task: Task) -> dict[str, str]:
@@ -112,29 +111,29 @@ def route_targets(task: Task) -> dict[str, str]:
     return {route: target if isinstance(target, str) else target.id for route, target in routes.items()}
 
 
-def steps_inside(step: Step) -> Iterator[Step]:
+def planned_inside(planned: PlannedTask) -> Iterator[PlannedTask]:
     """Yield the tasks inside a task, without those in its routes, which follow it."""
-    for task, path in kind_of(step.task).tasks_inside(step.task):
-        yield Step(task=task, place=(*step.place, *path))
+    for task, path in kind_of(planned.task).tasks_inside(planned.task):
+        yield PlannedTask(task=task, yaml_path=(*planned.yaml_path, *path))
 
 
-def steps_in_routes(step: Step) -> Iterator[Step]:
+def planned_in_routes(planned: PlannedTask) -> Iterator[PlannedTask]:
     """Yield the tasks that are written in the routes of a task."""
-    kind = kind_of(step.task)
-    for route, target in kind.routes_of(step.task).items():
+    kind = kind_of(planned.task)
+    for route, target in kind.routes_of(planned.task).items():
         if not isinstance(target, str):
-            yield Step(task=target, place=(*step.place, kind.routes, route))
+            yield PlannedTask(task=target, yaml_path=(*planned.yaml_path, kind.routes, route))
 
 
-def _after_success(plan: Plan, step: Step, output: Any) -> Following:
-    task = step.task
+def _after_success(plan: Plan, planned: PlannedTask, output: Any) -> Following:
+    task = planned.task
     if task.final:
         return Following(task_id=None)
     if kind_of(task).routes and output is not None:
         return Following(task_id=route_targets(task)[output[ROUTE_TAKEN]])
     if task.on_success is not None:
-        place = (*step.place, "on_success", "with")
-        return Following(task_id=task.on_success.next, with_=task.on_success.with_, with_place=place)
+        yaml_path = (*planned.yaml_path, "on_success", "with")
+        return Following(task_id=task.on_success.next, with_=task.on_success.with_, with_path=yaml_path)
     return Following(task_id=_next_in_order(plan, task.id))
 
 
@@ -145,38 +144,38 @@ def _next_in_order(plan: Plan, task_id: str) -> str | None:
     return plan.order[index] if index < len(plan.order) else None
 
 
-def _successes(plan: Plan, step: Step) -> Iterator[str | None]:
-    task = step.task
+def _successes(plan: Plan, planned: PlannedTask) -> Iterator[str | None]:
+    task = planned.task
     if kind_of(task).routes and not task.final:
         yield from route_targets(task).values()
     elif not task.final:
-        yield _after_success(plan, step, None).task_id
+        yield _after_success(plan, planned, None).task_id
 
 
-def _failures(plan: Plan, step: Step) -> Iterator[str | None]:
-    transition, _ = error_transition(plan, step)
+def _failures(plan: Plan, planned: PlannedTask) -> Iterator[str | None]:
+    transition, _ = error_transition(plan, planned)
     yield transition.next if transition is not None else None
-    yield kind_of(step.task).timeout_target(step.task)
+    yield kind_of(planned.task).timeout_target(planned.task)
 
 
-def _steps(tasks: Sequence[Task], place: Place) -> Iterator[Step]:
+def _planned(tasks: Sequence[Task], yaml_path: YamlPath) -> Iterator[PlannedTask]:
     for index, task in enumerate(tasks):
-        yield from _with_routes(Step(task=task, place=(*place, index)))
+        yield from _with_routes(PlannedTask(task=task, yaml_path=(*yaml_path, index)))
 
 
-def _with_routes(step: Step) -> Iterator[Step]:
-    yield step
-    for below in steps_in_routes(step):
+def _with_routes(planned: PlannedTask) -> Iterator[PlannedTask]:
+    yield planned
+    for below in planned_in_routes(planned):
         yield from _with_routes(below)
 
 
-def _reachable(steps: Mapping[str, Step], first: str) -> Iterator[str]:
-    bare = Plan(steps=steps, order=None, on_error=None, handlers=frozenset())
+def _reachable(tasks: Mapping[str, PlannedTask], first: str) -> Iterator[str]:
+    bare = Plan(tasks=tasks, order=None, on_error=None, handlers=frozenset())
     found: set[str] = set()
     waiting = [first]
     while waiting:
         task_id = waiting.pop()
-        if task_id in steps and task_id not in found:
+        if task_id in tasks and task_id not in found:
             found.add(task_id)
             waiting += targets_of(bare, task_id)
             yield task_id

@@ -5,10 +5,10 @@ from __future__ import annotations
 from compozy.task.children import Pool, begin_children, outcome_of
 from compozy.task.kinds.parallel import ParallelTask
 from compozy.task.replay import recall_all
-from compozy.task.tree import Outcome, Recall, Runner, RunTask, TaskResult, TaskRun
+from compozy.task.tree import Outcome, Recall, Runner, RunTask, TaskCall, TaskResult
 
 
-async def run_parallel(call: TaskRun, task: ParallelTask, run_task: RunTask) -> Outcome:
+async def run_parallel(call: TaskCall, task: ParallelTask, run_task: RunTask) -> Outcome:
     """Run all of them, `max_workers` concurrently."""
     children = parallel_children(call, task)
     await begin_children(call, children)
@@ -16,15 +16,17 @@ async def run_parallel(call: TaskRun, task: ParallelTask, run_task: RunTask) -> 
     return outcome_of(task.strategy, {"outputs": {key: found.end.output for key, found in results.items()}}, results)
 
 
-def parallel_children(call: TaskRun, task: ParallelTask) -> list[TaskRun]:
+def parallel_children(call: TaskCall, task: ParallelTask) -> list[TaskCall]:
     """Return the tasks inside it. They do not see one another: which of them ends first is chance."""
     return [
-        call.child(below, (*call.place, "tasks", number), call.scope.nested(parent=call.as_parent()), number=number)
+        call.child(
+            below, (*call.yaml_path, "tasks", number), call.context.nested(parent=call.as_parent()), number=number
+        )
         for number, below in enumerate(task.tasks)
     ]
 
 
-async def _replay(call: TaskRun, task: ParallelTask, recall: Recall) -> dict[str, TaskResult]:
+async def _replay(call: TaskCall, task: ParallelTask, recall: Recall) -> dict[str, TaskResult]:
     return await recall_all(parallel_children(call, task), recall)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from compozy.task.decide import choose_route
 from compozy.task.kinds.router import ROUTE_TAKEN, RouterTask
-from compozy.task.tree import Outcome, Runner, RunTask, TaskRun
+from compozy.task.tree import Outcome, Runner, RunTask, TaskCall
 
 
-async def run_router(call: TaskRun, task: RouterTask, _: RunTask) -> Outcome:
+async def run_router(call: TaskCall, task: RouterTask, _: RunTask) -> Outcome:
     """Choose the route; `next.py` follows it."""
-    route = choose_route(task.condition, (*call.place, "condition"), call.scope, task.routes)
+    route = choose_route(task.condition, (*call.yaml_path, "condition"), call.context, task.routes)
     return Outcome(output={"condition": task.condition, ROUTE_TAKEN: route, "router_type": "conditional"})
 
 

@@ -10,21 +10,21 @@ from compozy.database.signals import Signal, list_waiting, send_signal
 from compozy.durable.step import step
 from compozy.errors import ConflictError
 from compozy.task.kinds.signal import SignalTask
-from compozy.task.scope import render_text, render_value
-from compozy.task.tree import Outcome, Runner, RunTask, TaskRun
+from compozy.task.template_context import render_text, render_value
+from compozy.task.tree import Outcome, Runner, RunTask, TaskCall
 
 
-async def run_signal(call: TaskRun, task: SignalTask, _: RunTask) -> Outcome:
+async def run_signal(call: TaskCall, task: SignalTask, _: RunTask) -> Outcome:
     """Send the signal: to one run, or to all that wait for it at this moment, and to its own.
 
     The own run gets it in any case: a task of it may begin to wait a moment later.
     """
-    place = (*call.place, "signal")
-    name = render_text(task.signal.id, (*place, "id"), call.scope)
-    payload = render_value(task.signal.payload, (*place, "payload"), call.scope)
+    yaml_path = (*call.yaml_path, "signal")
+    name = render_text(task.signal.id, (*yaml_path, "id"), call.context)
+    payload = render_value(task.signal.payload, (*yaml_path, "payload"), call.context)
     to: str | None = None
     if task.signal.execution is not None:
-        to = check_execution_id(render_text(task.signal.execution, (*place, "execution"), call.scope).strip())
+        to = check_execution_id(render_text(task.signal.execution, (*yaml_path, "execution"), call.context).strip())
     call.shown.update({"signal": name, "payload": payload})
 
     async def send() -> Any:
@@ -34,7 +34,7 @@ async def run_signal(call: TaskRun, task: SignalTask, _: RunTask) -> Outcome:
     return Outcome(output={"signal_dispatched": True, "signal_id": name, "delivered_to": reached})
 
 
-async def _send(call: TaskRun, name: str, payload: Any, to: str | None) -> list[str]:
+async def _send(call: TaskCall, name: str, payload: Any, to: str | None) -> list[str]:
     """Send it and return the runs that got it; sent again after a crash, it comes to each of them once."""
     database, own = call.run.database, call.run.execution_id
     if to is not None:
@@ -51,7 +51,7 @@ async def _send(call: TaskRun, name: str, payload: Any, to: str | None) -> list[
     return reached
 
 
-def _signal(call: TaskRun, name: str, payload: Any, run_id: str) -> Signal:
+def _signal(call: TaskCall, name: str, payload: Any, run_id: str) -> Signal:
     # The id is that of the task and the run it goes to, so that a repetition is recognized.
     signal_id = f"{call.run.execution_id}/{call.base}>{run_id}"
     return Signal(

@@ -8,12 +8,12 @@ from functools import partial
 from typing import Any
 
 from compozy.agent.config import AgentConfig
+from compozy.config.nodes import YamlPath
 from compozy.task.kinds.basic import BasicTask
 from compozy.task.kinds.workflow import WorkflowTask
-from compozy.task.next import Place
 from compozy.task.options import TaskBase
 from compozy.task.registry import read_tasks
-from compozy.task.tree import RunTask, TaskRun, nothing_after
+from compozy.task.tree import RunTask, TaskCall, nothing_after
 from compozy.tool.config import ToolConfig
 from compozy.tool.kind import NestedEnd, NestedRequest
 
@@ -32,7 +32,7 @@ class ToolTasks:
         name: name of the step of the call.
     """
 
-    call: TaskRun
+    call: TaskCall
     run_task: RunTask
     gather: Callable[[Sequence[Callable[[], Awaitable[NestedEnd]]], int], Awaitable[list[NestedEnd]]]
     tool: ToolConfig
@@ -53,12 +53,12 @@ class ToolTasks:
         child = call.child(
             task,
             (*self._place(), kind, position),
-            call.scope.nested(parent=call.as_parent()),
+            call.context.nested(parent=call.as_parent()),
             number=1 + number,
             child_id=f"call-{turn}-{index}-{number}-{request.target}",
         )
         given = request.given if request.prompt is None else {**request.given, "prompt": request.prompt}
-        result = await self.run_task(replace(child, given=given), begun=False, then=nothing_after)
+        result = await self.run_task(replace(child, given=given), started=False, on_end=nothing_after)
         end = result.end
         return NestedEnd(path=child.path, status=end.status.value, output=end.output, error=end.error)
 
@@ -76,7 +76,7 @@ class ToolTasks:
         limit = {} if request.timeout_s is None else {"timeout": request.timeout_s}
         return "tasks", position, task.model_copy(update=limit)
 
-    def _place(self) -> Place:
+    def _place(self) -> YamlPath:
         """Return where the tool stands in the workflow file."""
         task: Any = self.call.task
         own = [tool.id for tool in getattr(task, "tools", None) or ()]

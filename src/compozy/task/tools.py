@@ -16,7 +16,7 @@ from compozy.errors import ToolError, restore_error
 from compozy.task.branches import run_branches
 from compozy.task.kinds.wait import WaitTask
 from compozy.task.tool_tasks import ToolTasks
-from compozy.task.tree import Outcome, RunTask, TaskResult, TaskRun, end_step, nothing_after
+from compozy.task.tree import Outcome, RunTask, TaskCall, TaskResult, end_step, nothing_after
 from compozy.tool.config import ToolConfig
 from compozy.tool.kind import Answer, NestedTasks, Questions, ToolHome, ToolSpec
 from compozy.tool.mcp.tools import McpSource
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _MAX_SHOWN = 4000
 
 
-async def make_belt(call: TaskRun, rules: ToolRules, run_task: RunTask) -> ToolBelt | None:
+async def make_belt(call: TaskCall, rules: ToolRules, run_task: RunTask) -> ToolBelt | None:
     """Return the tools of a task, None if it has none. They are recorded before the first request.
 
     Raises:
@@ -48,7 +48,7 @@ async def make_belt(call: TaskRun, rules: ToolRules, run_task: RunTask) -> ToolB
     return ToolBelt(offered, rules, RunToolSteps(call, run_task), home.settings)
 
 
-async def call_tool(call: TaskRun, tool: ToolConfig, run_task: RunTask) -> Outcome:
+async def call_tool(call: TaskCall, tool: ToolConfig, run_task: RunTask) -> Outcome:
     """Call the tool of a task that asks no model, with the input of the task.
 
     Raises:
@@ -75,7 +75,7 @@ def _sources(rules: ToolRules, home: ToolHome) -> list[ToolSource]:
     return [*tools, *servers]
 
 
-async def _offer(call: TaskRun, sources: Sequence[ToolSource]) -> dict[str, OfferedTool]:
+async def _offer(call: TaskCall, sources: Sequence[ToolSource]) -> dict[str, OfferedTool]:
     """Return the tools of all sources by name, as the run recorded them."""
     from compozy.agent.offered import OfferedTool
 
@@ -110,7 +110,7 @@ def _check_names(specs: Sequence[ToolSpec]) -> None:
             )
 
 
-def _home_of(call: TaskRun) -> ToolHome:
+def _home_of(call: TaskCall) -> ToolHome:
     if call.run.tools is None:
         raise ToolError("this process has no tools", hint="execute the run with the project's own server or command")
     return call.run.tools
@@ -119,7 +119,7 @@ def _home_of(call: TaskRun) -> ToolHome:
 class RunToolSteps:
     """Tool calls as steps of a run; see `compozy.agent.tools.ToolSteps`."""
 
-    def __init__(self, call: TaskRun, run_task: RunTask) -> None:
+    def __init__(self, call: TaskCall, run_task: RunTask) -> None:
         self.execution_id = call.run.execution_id
         self.path = call.path
         self._call = call
@@ -198,8 +198,8 @@ class RunToolSteps:
         call = self._call
         task = WaitTask(id=child_id, type="wait", wait_for=signal, form=form, timeout=timeout_s)
         self._asked += 1
-        child = call.child(task, call.place, call.scope.nested(), number=self._asked, child_id=child_id)
-        return await self._run_task(child, begun=False, then=nothing_after)
+        child = call.child(task, call.yaml_path, call.context.nested(), number=self._asked, child_id=child_id)
+        return await self._run_task(child, started=False, on_end=nothing_after)
 
     def has_begun(self, name: str, /) -> bool:
         """Return whether the call whose step is `name` has started, in this process or in an earlier one."""

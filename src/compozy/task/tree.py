@@ -9,6 +9,7 @@ from typing import Any, Protocol, cast
 
 import sqlalchemy as sa
 
+from compozy.config.nodes import YamlPath
 from compozy.database.database import Database
 from compozy.database.status import Status
 from compozy.database.tasks import NewTask, TaskEnd, restore_task_end, task_key
@@ -16,12 +17,11 @@ from compozy.database.usage import BY_ANSWERER, add_usage
 from compozy.knowledge.catalog import KnowledgeCatalog
 from compozy.model.catalog import ModelCatalog
 from compozy.task.kind import Task, TaskKind
-from compozy.task.next import Place
 from compozy.task.options import RunOptions
 from compozy.task.registry import KINDS
 from compozy.task.report import Report
-from compozy.task.scope import Scope, TemplatePath
 from compozy.task.status import progress_of
+from compozy.task.template_context import TemplateContext
 from compozy.tool.kind import ToolHome
 
 View = dict[str, Any]
@@ -49,13 +49,13 @@ class RunState:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaskRun:
+class TaskCall:
     """A task that is about to run.
 
     Args:
-        path: its place in the run, `load/fetch-2`; it names its row and its steps.
-        place: where it stands in the workflow file.
-        scope: what its templates see.
+        path: its path in the run, `load/fetch-2`; it names its row and its steps.
+        yaml_path: its path in the workflow file.
+        context: what its templates see.
         parent: path of its container, None at the top.
         given: what the transition that leads here lays over its `with`.
         inherited: what its `with` lies over.
@@ -68,8 +68,8 @@ class TaskRun:
     run: RunState
     task: Task
     path: str
-    place: Place
-    scope: Scope
+    yaml_path: YamlPath
+    context: TemplateContext
     parent: str | None = None
     given: Mapping[str, Any] | None = None
     inherited: Mapping[str, Any] | None = None
@@ -98,30 +98,34 @@ class TaskRun:
         """Return the key of its row."""
         return task_key(self.run.execution_id, self.path)
 
-    def child(self, task: Task, place: Place, scope: Scope, *, number: int, child_id: str | None = None) -> TaskRun:
-        """Return the task inside this one that stands at `place`; `number` counts those that run at the same time."""
-        return TaskRun(
+    def child(
+        self, task: Task, yaml_path: YamlPath, context: TemplateContext, *, number: int, child_id: str | None = None
+    ) -> TaskCall:
+        """Return the task at `yaml_path` inside this one; `number` counts those that run concurrently."""
+        return TaskCall(
             run=self.run,
             task=task,
             path=f"{self.base}/{child_id or task.id}",
-            place=place,
-            scope=scope,
+            yaml_path=yaml_path,
+            context=context,
             parent=self.path,
             first_request=self.first_request + number,
         )
 
-    def at(self, *path: str | int) -> TemplatePath:
+    def at(self, *path: str | int) -> YamlPath:
         """Return where a text of the task stands in the workflow file.
 
         A task that a tool call runs is not written anywhere; only its agent or its workflow is.
         """
-        called = {"agents": "agent", "workflows": "workflow"}.get(str(self.place[-2]) if len(self.place) > 1 else "")
-        return (*self.place, *(path[1:] if called is not None and path[:1] == (called,) else path))
+        called = {"agents": "agent", "workflows": "workflow"}.get(
+            str(self.yaml_path[-2]) if len(self.yaml_path) > 1 else ""
+        )
+        return (*self.yaml_path, *(path[1:] if called is not None and path[:1] == (called,) else path))
 
     def as_parent(self) -> dict[str, Any]:
         """Return what tasks inside it read as `.parent`."""
-        above: Any = self.scope.extra.get("parent")
-        return {"id": self.id, "type": self.task.type, "input": self.scope.input, "parent": above}
+        above: Any = self.context.extra.get("parent")
+        return {"id": self.id, "type": self.task.type, "input": self.context.input, "parent": above}
 
     def row(self) -> NewTask:
         """Return the row that is stored when it begins."""
@@ -163,7 +167,7 @@ class TaskResult:
     shown: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @classmethod
-    def canceled(cls, call: TaskRun) -> TaskResult:
+    def canceled(cls, call: TaskCall) -> TaskResult:
         """Return the result of a task that was not needed any more."""
         end = TaskEnd(status=Status.CANCELED, attempts=0)
         return cls(id=call.id, kind=call.task.type, end=end, shown=call.shown)
@@ -209,29 +213,29 @@ class TaskResult:
 
 
 @dataclass(frozen=True, kw_only=True)
-class After:
+class EndHook:
     """Extra work committed with the end of a task: `write` changes tables, `record` goes into the journal."""
 
     write: Callable[[sa.Connection], None] = lambda _: None
     record: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
-Then = Callable[[TaskResult], After]
+OnEnd = Callable[[TaskResult], EndHook]
 
 
 class RunTask(Protocol):
     """Runs a task from its beginning to its recorded end; a container is handed it for its children."""
 
-    def __call__(self, call: TaskRun, *, begun: bool, then: Then) -> Awaitable[TaskResult]:
+    def __call__(self, call: TaskCall, *, started: bool, on_end: OnEnd) -> Awaitable[TaskResult]:
         """Run `call`; if `begun`, its row already says that it runs."""
         ...
 
 
-Recall = Callable[[TaskRun], Awaitable[TaskResult]]
+Recall = Callable[[TaskCall], Awaitable[TaskResult]]
 """Returns what is recorded of a task that has ended."""
 
 
-async def _no_children(_call: TaskRun, _task: Any, _recall: Recall) -> dict[str, TaskResult]:
+async def _no_children(_call: TaskCall, _task: Any, _recall: Recall) -> dict[str, TaskResult]:
     return {}
 
 
@@ -245,8 +249,8 @@ class Runner:
         late_output: output of a task that ran out of time.
     """
 
-    run: Callable[[TaskRun, Any, RunTask], Awaitable[Outcome]]
-    replay: Callable[[TaskRun, Any, Recall], Awaitable[dict[str, TaskResult]]] = _no_children
+    run: Callable[[TaskCall, Any, RunTask], Awaitable[Outcome]]
+    replay: Callable[[TaskCall, Any, Recall], Awaitable[dict[str, TaskResult]]] = _no_children
     late_output: Mapping[str, Any] | None = None
 
 
@@ -268,9 +272,9 @@ def end_step(path: str) -> str:
     return f"{path}.end"
 
 
-def nothing_after(_: TaskResult) -> After:
+def nothing_after(_: TaskResult) -> EndHook:
     """Store nothing else."""
-    return After()
+    return EndHook()
 
 
 def _short(view: View) -> View:

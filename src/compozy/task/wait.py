@@ -23,14 +23,14 @@ from compozy.task.decide import decide
 from compozy.task.kind import Task
 from compozy.task.kinds.wait import WaitTask
 from compozy.task.replay import recall_existing
-from compozy.task.scope import render_text
+from compozy.task.template_context import render_text
 from compozy.task.tree import (
     Outcome,
     Recall,
     Runner,
     RunTask,
+    TaskCall,
     TaskResult,
-    TaskRun,
     end_step,
     nothing_after,
     words_of_error,
@@ -40,9 +40,9 @@ Problems = list[tuple[str, str]]
 _log = structlog.get_logger(__name__)
 
 
-async def run_wait(call: TaskRun, task: WaitTask, run_task: RunTask) -> Outcome:
+async def run_wait(call: TaskCall, task: WaitTask, run_task: RunTask) -> Outcome:
     """Wait for a signal that its condition accepts; each one comes once, the oldest first, also when sent before."""
-    name = render_text(task.wait_for, (*call.place, "wait_for"), call.scope).strip()
+    name = render_text(task.wait_for, (*call.yaml_path, "wait_for"), call.context).strip()
     call.shown["wait_for"] = name
     asked: dict[str, Any] = {"wait_status": "waiting", "signal_name": name, "has_processor": task.processor is not None}
     if task.form is not None:
@@ -72,14 +72,14 @@ async def run_wait(call: TaskRun, task: WaitTask, run_task: RunTask) -> Outcome:
             await write(call.run.database, partial(note_declined, task_exec_id=call.key, declined=declined))
 
 
-def processor_child(call: TaskRun, processor: Task, signal: Mapping[str, Any], number: int) -> TaskRun:
+def processor_child(call: TaskCall, processor: Task, signal: Mapping[str, Any], number: int) -> TaskCall:
     """Return the processor of a wait, ready to run for the signal with this `number`, from 0."""
-    scope = call.scope.nested(signal=signal, parent=call.as_parent())
-    place = (*call.place, "processor")
-    return call.child(processor, place, scope, number=number, child_id=f"{processor.id}-{number}")
+    context = call.context.nested(signal=signal, parent=call.as_parent())
+    yaml_path = (*call.yaml_path, "processor")
+    return call.child(processor, yaml_path, context, number=number, child_id=f"{processor.id}-{number}")
 
 
-async def _receive(call: TaskRun, name: str, form: dict[str, Any] | None) -> tuple[dict[str, Any], Problems]:
+async def _receive(call: TaskCall, name: str, form: dict[str, Any] | None) -> tuple[dict[str, Any], Problems]:
     """Return the next signal of this name, once it is there, and what of it does not fit the form."""
     step = f"{call.base}.signal"
     run, database = current_run(), call.run.database
@@ -126,19 +126,19 @@ def _told(problems: Problems) -> list[dict[str, str]]:
 
 
 async def _process(
-    call: TaskRun, task: WaitTask, signal: Mapping[str, Any], number: int, run_task: RunTask
+    call: TaskCall, task: WaitTask, signal: Mapping[str, Any], number: int, run_task: RunTask
 ) -> TaskResult | None:
     if task.processor is None:
         return None
     child = processor_child(call, task.processor, signal, number)
-    return await run_task(child, begun=False, then=nothing_after)
+    return await run_task(child, started=False, on_end=nothing_after)
 
 
-def _is_accepted(call: TaskRun, task: WaitTask, signal: Mapping[str, Any], processor: Mapping[str, Any]) -> bool:
+def _is_accepted(call: TaskCall, task: WaitTask, signal: Mapping[str, Any], processor: Mapping[str, Any]) -> bool:
     if task.condition is None:
         return True
-    scope = call.scope.with_roots(signal=signal, processor=processor)
-    return decide(task.condition, (*call.place, "condition"), scope)
+    context = call.context.with_roots(signal=signal, processor=processor)
+    return decide(task.condition, (*call.yaml_path, "condition"), context)
 
 
 def _envelope(found: Mapping[str, Any]) -> dict[str, Any]:
@@ -166,11 +166,11 @@ def _refusal(processed: TaskResult) -> dict[str, Any]:
     ).to_json()
 
 
-async def _replay(call: TaskRun, task: WaitTask, recall: Recall) -> dict[str, TaskResult]:
+async def _replay(call: TaskCall, task: WaitTask, recall: Recall) -> dict[str, TaskResult]:
     return await recall_existing(_processed(call, task), recall)
 
 
-def _processed(call: TaskRun, task: WaitTask) -> Iterator[TaskRun]:
+def _processed(call: TaskCall, task: WaitTask) -> Iterator[TaskCall]:
     """Yield the runs of the processor, one for each signal that was taken."""
     if task.processor is None:
         return

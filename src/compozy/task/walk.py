@@ -4,29 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from compozy.config.nodes import YamlPath
 from compozy.task.kind import Task
-from compozy.task.next import Place, Step, steps_in_routes, steps_inside
+from compozy.task.next import PlannedTask, planned_in_routes, planned_inside
 
 
-def steps_below(step: Step) -> Iterator[Step]:
+def planned_below(planned: PlannedTask) -> Iterator[PlannedTask]:
     """Yield what is written directly inside of a task: its parts, its processor, the tasks in its routes."""
-    yield from steps_inside(step)
-    yield from steps_in_routes(step)
+    yield from planned_inside(planned)
+    yield from planned_in_routes(planned)
 
 
-def steps_of(tasks: Sequence[Task], place: Place) -> Iterator[Step]:
-    """Yield the tasks of a list that stands at `place`."""
+def planned_tasks(tasks: Sequence[Task], yaml_path: YamlPath) -> Iterator[PlannedTask]:
+    """Yield the tasks of a list that stands at `yaml_path`."""
     for index, task in enumerate(tasks):
-        yield Step(task=task, place=(*place, index))
+        yield PlannedTask(task=task, yaml_path=(*yaml_path, index))
 
 
-def walk_tasks(tasks: Sequence[Task], place: Place = ("tasks",)) -> Iterator[Step]:
+def walk_tasks(tasks: Sequence[Task], yaml_path: YamlPath = ("tasks",)) -> Iterator[PlannedTask]:
     """Yield the tasks of a list and all that are inside of them, each before what it contains."""
-    for step in steps_of(tasks, place):
-        yield from _walk(step)
+    for planned in planned_tasks(tasks, yaml_path):
+        yield from _walk(planned)
 
 
-def _walk(step: Step) -> Iterator[Step]:
-    yield step
-    for below in steps_below(step):
+def _walk(planned: PlannedTask) -> Iterator[PlannedTask]:
+    yield planned
+    for below in planned_below(planned):
         yield from _walk(below)

@@ -9,34 +9,38 @@ from typing import Any
 from compozy.errors import ChildrenFailedError
 from compozy.task.fit import fit
 from compozy.task.kinds.workflow import WorkflowTask
-from compozy.task.next import Plan, Step, plan_of
+from compozy.task.next import Plan, PlannedTask, plan_of
 from compozy.task.options import RunOptions
 from compozy.task.registry import read_tasks
 from compozy.task.replay import recall_existing
-from compozy.task.scope import Scope, render_value
 from compozy.task.sequence import Sequence
-from compozy.task.tree import After, Outcome, Recall, Runner, RunTask, TaskResult, TaskRun, words_of_error
+from compozy.task.template_context import TemplateContext, render_value
+from compozy.task.tree import EndHook, Outcome, Recall, Runner, RunTask, TaskCall, TaskResult, words_of_error
 
 
-async def run_workflow(call: TaskRun, task: WorkflowTask, run_task: RunTask) -> Outcome:
+async def run_workflow(call: TaskCall, task: WorkflowTask, run_task: RunTask) -> Outcome:
     """Run the tasks of the workflow, and return its output."""
-    scope = await _scope(call, task)
+    context = await _context(call, task)
 
-    def make(step: Step, given: Mapping[str, Any] | None, scope: Scope, done: Mapping[str, TaskResult]) -> TaskRun:
-        return _child(call, task, step, given, scope, done)
+    def make(
+        planned: PlannedTask, given: Mapping[str, Any] | None, context: TemplateContext, done: Mapping[str, TaskResult]
+    ) -> TaskCall:
+        return _child(call, task, planned, given, context, done)
 
-    sequence = Sequence(plan=_plan(call, task), scope=scope, make=make, run_task=run_task, at_end=lambda _: After())
-    end = await sequence.run(begun=False)
+    sequence = Sequence(
+        plan=_plan(call, task), context=context, make=make, run_task=run_task, at_end=lambda _: EndHook()
+    )
+    end = await sequence.run(started=False)
     if end.error is not None:
         error = ChildrenFailedError(
             f"workflow {task.workflow.get('id')!r}: its task {end.failed!r} failed: {words_of_error(end.error)}",
             details={"failed": [end.failed], "first": end.error},
         )
         return Outcome(status=end.status, error=error.to_json(), children=end.results)
-    return Outcome(output=_output(call, task, scope, end.results), children=end.results)
+    return Outcome(output=_output(call, task, context, end.results), children=end.results)
 
 
-async def _scope(call: TaskRun, task: WorkflowTask) -> Scope:
+async def _context(call: TaskCall, task: WorkflowTask) -> TemplateContext:
     """Return what the templates of the workflow see.
 
     Raises:
@@ -49,14 +53,14 @@ async def _scope(call: TaskRun, task: WorkflowTask) -> Scope:
         what = f"the input of workflow {document.get('id')!r} in task {call.id!r}"
         given = call.shown["with"] = await fit(schema, given, what)
     about = {"id": document.get("id"), "exec_id": call.run.execution_id, "input": given, "status": "RUNNING"}
-    scope = Scope(workflow=about, project=call.scope.project, input=given, locate=call.scope.locate)
-    return scope.with_env(render_value(document.get("env") or {}, call.at("workflow", "env"), scope))
+    context = TemplateContext(workflow=about, project=call.context.project, input=given, locate=call.context.locate)
+    return context.with_env(render_value(document.get("env") or {}, call.at("workflow", "env"), context))
 
 
-def _output(call: TaskRun, task: WorkflowTask, scope: Scope, results: Mapping[str, TaskResult]) -> Any:
+def _output(call: TaskCall, task: WorkflowTask, context: TemplateContext, results: Mapping[str, TaskResult]) -> Any:
     for key in ("output", "outputs"):
         if task.workflow.get(key) is not None:
-            return render_value(task.workflow[key], call.at("workflow", key), scope)
+            return render_value(task.workflow[key], call.at("workflow", key), context)
     return {task_id: result.end.output for task_id, result in results.items()}
 
 
@@ -68,29 +72,29 @@ def _config(task: WorkflowTask) -> dict[str, Any]:
     return task.workflow.get("config") or {}
 
 
-def _plan(call: TaskRun, task: WorkflowTask) -> Plan:
+def _plan(call: TaskCall, task: WorkflowTask) -> Plan:
     tasks = read_tasks(task.workflow["tasks"])
     return plan_of(tasks, call.at("workflow", "tasks"), on_error=_options(task).on_error)
 
 
 def _child(
-    call: TaskRun,
+    call: TaskCall,
     task: WorkflowTask,
-    step: Step,
+    planned: PlannedTask,
     given: Mapping[str, Any] | None,
-    scope: Scope,
+    context: TemplateContext,
     done: Mapping[str, TaskResult],
-) -> TaskRun:
+) -> TaskCall:
     """Return a task of the workflow, ready to run."""
     requests = sum(usage["requests"] for result in done.values() for usage in result.usages())
-    child = call.child(step.task, step.place, scope, number=requests)
+    child = call.child(planned.task, planned.yaml_path, context, number=requests)
     return replace(child, given=given, run=replace(call.run, options=_options(task)))
 
 
-async def _replay(call: TaskRun, task: WorkflowTask, recall: Recall) -> dict[str, TaskResult]:
-    scope = await _scope(call, task)
+async def _replay(call: TaskCall, task: WorkflowTask, recall: Recall) -> dict[str, TaskResult]:
+    context = await _context(call, task)
     return await recall_existing(
-        [_child(call, task, step, None, scope, {}) for step in _plan(call, task).steps.values()], recall
+        [_child(call, task, planned, None, context, {}) for planned in _plan(call, task).tasks.values()], recall
     )
 
 

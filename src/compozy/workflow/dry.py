@@ -11,14 +11,15 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from compozy import template
+from compozy.config.nodes import YamlPath
 from compozy.errors import CompozyError
 from compozy.expression import compile as compile_expression
 from compozy.task.decide import choose_route, decide
 from compozy.task.items import to_items
 from compozy.task.kinds.collection import CollectionTask
-from compozy.task.next import Plan, Step, plan_of, route_targets, steps_inside
+from compozy.task.next import Plan, PlannedTask, plan_of, planned_inside, route_targets
 from compozy.task.registry import kind_of
-from compozy.task.scope import Scope, TemplatePath, render_text, render_value
+from compozy.task.template_context import TemplateContext, render_text, render_value
 from compozy.task.tree import words_of_error
 from compozy.workflow.config import WorkflowConfig
 from compozy.workflow.graph import edges_of, inner_plan, words_of
@@ -34,12 +35,12 @@ _UNKNOWN = frozenset(
 Document = dict[str, Any]
 
 
-def dry_run(workflow: WorkflowConfig, scope: Scope) -> Document:
+def dry_run(workflow: WorkflowConfig, context: TemplateContext) -> Document:
     """Return what a run of `workflow` would do.
 
     Args:
         workflow: what would run.
-        scope: with the checked input of the run.
+        context: with the checked input of the run.
 
     Returns:
         `{"workflow_id", "input", "tasks"}`; each task has `id`, `type`, `kind` (as `workflow graph` calls it),
@@ -47,128 +48,133 @@ def dry_run(workflow: WorkflowConfig, scope: Scope) -> Document:
         something to say `condition`, `with`, `prompt`, `instructions`, `items`, `signal`, `tasks`. A text with parts
         that are not known holds them between `‹` and `›`.
     """
-    env = _shown(dict(workflow.env or {}), ("env",), scope)
+    env = _shown(dict(workflow.env or {}), ("env",), context)
     plan = plan_of(workflow.tasks, ("tasks",), on_error=workflow.config.on_error if workflow.config else None)
-    return {"workflow_id": workflow.id, "input": scope.input, "tasks": _list(plan, scope.with_env(env))}
+    return {"workflow_id": workflow.id, "input": context.input, "tasks": _list(plan, context.with_env(env))}
 
 
-def _list(plan: Plan, scope: Scope) -> list[Document]:
+def _list(plan: Plan, context: TemplateContext) -> list[Document]:
     follows: dict[str, list[Document]] = {}
     for edge in edges_of(plan):
         follows.setdefault(edge.source, []).append({"when": edge.label, "task": edge.target})
-    return [_with_follows(_task(step, scope), step, follows[step.task.id]) for step in plan.steps.values()]
+    return [
+        _with_follows(_task(planned, context), planned, follows[planned.task.id]) for planned in plan.tasks.values()
+    ]
 
 
-def _with_follows(document: Document, step: Step, follows: list[Document]) -> Document:
+def _with_follows(document: Document, planned: PlannedTask, follows: list[Document]) -> Document:
     route = document.get("condition")
-    if route in route_targets(step.task):
+    if route in route_targets(planned.task):
         follows = [{**edge, "is_taken": edge["when"] == route} for edge in follows]
     return {**document, "follows": follows}
 
 
-def _task(step: Step, scope: Scope) -> Document:
-    task, place = step.task, step.place
+def _task(planned: PlannedTask, context: TemplateContext) -> Document:
+    task, yaml_path = planned.task, planned.yaml_path
     if task.env:
-        scope = scope.with_env(_shown(dict(task.env), (*place, "env"), scope))
-    document: Document = {"id": _shown(task.id, (*place, "id"), scope), "type": task.type, "kind": words_of(task)}
+        context = context.with_env(_shown(dict(task.env), (*yaml_path, "env"), context))
+    document: Document = {"id": _shown(task.id, (*yaml_path, "id"), context), "type": task.type, "kind": words_of(task)}
     if task.condition is not None:
-        document["condition"] = _condition(task, (*place, "condition"), scope)
+        document["condition"] = _condition(task, (*yaml_path, "condition"), context)
     if task.with_ is not None:
-        document["with"] = _shown(dict(task.with_), (*place, "with"), scope)
-        scope = scope.with_input(document["with"])
-    document |= _own_texts(step, scope)
+        document["with"] = _shown(dict(task.with_), (*yaml_path, "with"), context)
+        context = context.with_input(document["with"])
+    document |= _own_texts(planned, context)
     if isinstance(task, CollectionTask):
-        return {**document, **_collection(step, task, scope)}
-    plan = inner_plan(step)
+        return {**document, **_collection(planned, task, context)}
+    plan = inner_plan(planned)
     if plan is not None:
-        return {**document, "tasks": _list(plan, scope)}
-    inside = [_task(below, scope) for below in steps_inside(step)]
+        return {**document, "tasks": _list(plan, context)}
+    inside = [_task(below, context) for below in planned_inside(planned)]
     return {**document, "tasks": inside} if inside else document
 
 
-def _own_texts(step: Step, scope: Scope) -> Document:
+def _own_texts(planned: PlannedTask, context: TemplateContext) -> Document:
     """Return the texts that only this kind of task has, by the last part of their keys."""
-    kind, shown = kind_of(step.task), Document()
-    written = step.task.model_dump(by_alias=True, exclude_none=True) if kind.dry_texts or kind.dry_values else {}
+    kind, shown = kind_of(planned.task), Document()
+    written = planned.task.model_dump(by_alias=True, exclude_none=True) if kind.dry_texts or kind.dry_values else {}
     for path in kind.dry_texts:
         value: Any = written
         for key in path:
             value = cast("dict[str, Any]", value or {}).get(key)
         if value is not None:
-            shown[path[-1]] = _shown(value, (*step.place, *path), scope, as_text=True)
+            shown[path[-1]] = _shown(value, (*planned.yaml_path, *path), context, as_text=True)
     for key in kind.dry_values:
         if key in written:
-            shown[key] = _shown(written[key], (*step.place, key), scope)
+            shown[key] = _shown(written[key], (*planned.yaml_path, key), context)
     return shown
 
 
-def _condition(task: Any, path: TemplatePath, scope: Scope) -> Any:
+def _condition(task: Any, path: YamlPath, context: TemplateContext) -> Any:
     """Return what a condition comes to: true, false, a route, or its text when that is not known."""
     text: str = task.condition
     kind = kind_of(task)
-    if kind.condition == "accepts" or not _is_known(text, scope, is_cel=True):
+    if kind.condition == "accepts" or not _is_known(text, context, is_cel=True):
         return _quote(text) if not template.has_actions(text) else _placeholders(text)
     try:
         if kind.condition == "routes":
-            return choose_route(text, path, scope, route_targets(task))
-        return decide(text, path, scope)
+            return choose_route(text, path, context, route_targets(task))
+        return decide(text, path, context)
     except CompozyError as error:
         return _failed(error)
 
 
-def _collection(step: Step, task: CollectionTask, scope: Scope) -> Document:
-    items = _shown(task.items, (*step.place, "items"), scope)
-    if isinstance(task.items, str) and not _is_known(task.items, scope):
-        return {"items": items, "tasks": [_task(Step(task=task.task, place=(*step.place, "task")), scope)]}
+def _collection(planned: PlannedTask, task: CollectionTask, context: TemplateContext) -> Document:
+    items = _shown(task.items, (*planned.yaml_path, "items"), context)
+    if isinstance(task.items, str) and not _is_known(task.items, context):
+        return {
+            "items": items,
+            "tasks": [_task(PlannedTask(task=task.task, yaml_path=(*planned.yaml_path, "task")), context)],
+        }
     try:
         found = to_items(items)
     except CompozyError as error:
         return {"items": _failed(error), "tasks": []}
-    shown = [_item(step, task, scope, item, index) for index, item in enumerate(found[:MAX_SHOWN_ITEMS])]
+    shown = [_item(planned, task, context, item, index) for index, item in enumerate(found[:MAX_SHOWN_ITEMS])]
     return {"items": len(found), "tasks": shown}
 
 
-def _item(step: Step, task: CollectionTask, scope: Scope, item: Any, index: int) -> Document:
+def _item(planned: PlannedTask, task: CollectionTask, context: TemplateContext, item: Any, index: int) -> Document:
     roots: dict[str, Any] = {"item": item, "index": index}
     roots |= {name: value for name, value in ((task.item_var, item), (task.index_var, index)) if name is not None}
-    below = _task(Step(task=task.task, place=(*step.place, "task")), scope.with_roots(**roots))
+    below = _task(PlannedTask(task=task.task, yaml_path=(*planned.yaml_path, "task")), context.with_roots(**roots))
     if task.filter is not None:
-        path = (*step.place, "filter")
-        inner = scope.with_roots(**roots)
+        path = (*planned.yaml_path, "filter")
+        inner = context.with_roots(**roots)
         known = _is_known(task.filter, inner, is_cel=True)
         below["condition"] = _decided(task.filter, path, inner) if known else _quote(task.filter)
     return below
 
 
-def _decided(text: str, path: TemplatePath, scope: Scope) -> Any:
+def _decided(text: str, path: YamlPath, context: TemplateContext) -> Any:
     try:
-        return decide(text, path, scope)
+        return decide(text, path, context)
     except CompozyError as error:
         return _failed(error)
 
 
-def _shown(value: Any, path: TemplatePath, scope: Scope, *, as_text: bool = False) -> Any:
+def _shown(value: Any, path: YamlPath, context: TemplateContext, *, as_text: bool = False) -> Any:
     """Return `value` with its templates rendered, as far as what they read is known."""
     if isinstance(value, Mapping):
         entries = cast("Mapping[str, Any]", value).items()
-        return {key: _shown(item, (*path, key), scope) for key, item in entries}
+        return {key: _shown(item, (*path, key), context) for key, item in entries}
     if isinstance(value, (list, tuple)):
-        return [_shown(item, (*path, index), scope) for index, item in enumerate(cast("list[Any]", value))]
+        return [_shown(item, (*path, index), context) for index, item in enumerate(cast("list[Any]", value))]
     if not isinstance(value, str) or not template.has_actions(value):
         return value
-    if not _is_known(value, scope):
-        return _placeholders(value, path, scope)
+    if not _is_known(value, context):
+        return _placeholders(value, path, context)
     try:
-        return render_text(value, path, scope) if as_text else render_value(value, path, scope)
+        return render_text(value, path, context) if as_text else render_value(value, path, context)
     except CompozyError as error:
         return _failed(error)
 
 
-def _is_known(text: str, scope: Scope, *, is_cel: bool = False) -> bool:
+def _is_known(text: str, context: TemplateContext, *, is_cel: bool = False) -> bool:
     """Return whether all that a text reads is known before the run."""
     if not template.has_actions(text) and not is_cel:
         return True
-    known = scope.roots()
+    known = context.roots()
     for path, optional in _references(text):
         root, *rest = path
         if root in _UNKNOWN or root not in known or path[:2] == ("workflow", "exec_id"):
@@ -188,17 +194,17 @@ def _references(text: str) -> list[tuple[tuple[str, ...], bool]]:
     return [(reference.path, reference.optional) for reference in found]
 
 
-def _placeholders(text: str, path: TemplatePath = (), scope: Scope | None = None) -> str:
+def _placeholders(text: str, path: YamlPath = (), context: TemplateContext | None = None) -> str:
     """Return a text with its unknown actions between `‹` and `›`, and the others rendered."""
     if re.search(r"\{\{-?\s*(if|range|with|define|block|template|end|else|\$)", text):
         # Parts of such a template cannot be rendered by themselves.
         return _ACTION.sub(lambda found: _quote(found[1]), text)
 
     def show(found: re.Match[str]) -> str:
-        if scope is None or not _is_known(found[0], scope):
+        if context is None or not _is_known(found[0], context):
             return _quote(found[1])
         try:
-            return render_text(found[0], path, scope)
+            return render_text(found[0], path, context)
         except CompozyError:
             return _quote(found[1])
 

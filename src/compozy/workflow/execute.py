@@ -22,12 +22,12 @@ from compozy.errors import CompozyError, RunTimeoutError
 from compozy.knowledge.catalog import KnowledgeCatalog
 from compozy.model.catalog import ModelCatalog
 from compozy.task.execute import recall, run_task
-from compozy.task.next import Step, plan_of
+from compozy.task.next import PlannedTask, plan_of
 from compozy.task.options import RunOptions
 from compozy.task.report import Report
-from compozy.task.scope import Scope, render_value
 from compozy.task.sequence import Sequence, SequenceEnd
-from compozy.task.tree import After, RunState, TaskResult, TaskRun, Then, end_step
+from compozy.task.template_context import TemplateContext, render_value
+from compozy.task.tree import EndHook, OnEnd, RunState, TaskCall, TaskResult, end_step
 from compozy.tool.kind import ToolHome
 from compozy.workflow.config import WorkflowConfig
 from compozy.workflow.output import render_output
@@ -68,7 +68,7 @@ class WorkflowExecutor:
     async def _run_tasks(self, run: Execution) -> None:
         workflow = WorkflowConfig.model_validate(run.definition["workflow"])
         options = workflow.config or RunOptions()
-        scope = self._scope(run, workflow)
+        context = self._context(run, workflow)
         state = RunState(
             execution_id=run.workflow_exec_id,
             workflow_id=run.workflow_id,
@@ -81,22 +81,22 @@ class WorkflowExecutor:
         )
         sequence = Sequence(
             plan=plan_of(workflow.tasks, ("tasks",), on_error=options.on_error),
-            scope=scope,
+            context=context,
             make=partial(_make, state),
             run_task=_Keeper(kept=run.kept or {}).run_task,
-            at_end=lambda end: After(write=partial(_finish, run.workflow_exec_id, _run_end(workflow, scope, end))),
+            at_end=lambda end: EndHook(write=partial(_finish, run.workflow_exec_id, _run_end(workflow, context, end))),
         )
         # Its first task was stored with the run.
-        await sequence.run(begun=True)
+        await sequence.run(started=True)
 
-    def _scope(self, run: Execution, workflow: WorkflowConfig) -> Scope:
-        scope = Scope(
+    def _context(self, run: Execution, workflow: WorkflowConfig) -> TemplateContext:
+        context = TemplateContext(
             workflow={"id": run.workflow_id, "exec_id": run.workflow_exec_id, "input": run.input, "status": "RUNNING"},
             project={"id": self.project, "name": self.project},
             input=run.input,
             locate=locate_from(run.definition),
         )
-        return scope.with_env(render_value(workflow.env or {}, ("env",), scope))
+        return context.with_env(render_value(workflow.env or {}, ("env",), context))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,14 +114,14 @@ class _Keeper:
 
     kept: Mapping[str, Mapping[str, Any]]
 
-    async def run_task(self, call: TaskRun, *, begun: bool, then: Then) -> TaskResult:
+    async def run_task(self, call: TaskCall, *, started: bool, on_end: OnEnd) -> TaskResult:
         """Run a task, or store the result that is kept of it."""
         if call.id not in self.kept:
-            return await run_task(call, begun=begun, then=then)
+            return await run_task(call, started=started, on_end=on_end)
         result = TaskResult.restore(call.id, self.kept[call.id])
         if current_run().is_recorded(end_step(call.path)):
             return replace(result, recorded=(await recall(call)).recorded)
-        after = then(result)
+        after = on_end(result)
 
         def record(connection: sa.Connection) -> dict[str, Any]:
             # Nothing was tried and nothing paid for in this run.
@@ -136,11 +136,21 @@ class _Keeper:
 
 
 def _make(
-    state: RunState, step: Step, given: Mapping[str, Any] | None, scope: Scope, done: Mapping[str, TaskResult]
-) -> TaskRun:
+    state: RunState,
+    planned: PlannedTask,
+    given: Mapping[str, Any] | None,
+    context: TemplateContext,
+    done: Mapping[str, TaskResult],
+) -> TaskCall:
     requests = sum(usage["requests"] for result in done.values() for usage in result.usages())
-    return TaskRun(
-        run=state, task=step.task, path=step.task.id, place=step.place, scope=scope, given=given, first_request=requests
+    return TaskCall(
+        run=state,
+        task=planned.task,
+        path=planned.task.id,
+        yaml_path=planned.yaml_path,
+        context=context,
+        given=given,
+        first_request=requests,
     )
 
 
@@ -149,11 +159,11 @@ def _finish(execution_id: str, end: RunEnd, connection: sa.Connection) -> None:
     finish_execution(connection, execution_id, end.status, output=end.output, error=end.error, usage=usage)
 
 
-def _run_end(workflow: WorkflowConfig, scope: Scope, end: SequenceEnd) -> RunEnd:
+def _run_end(workflow: WorkflowConfig, context: TemplateContext, end: SequenceEnd) -> RunEnd:
     if end.error is not None:
         details = {**end.error.get("details", {}), "task": end.failed}
         return RunEnd(status=Status.FAILED, error={**end.error, "details": details})
     try:
-        return RunEnd(status=Status.SUCCESS, output=render_output(workflow, scope, end.results))
+        return RunEnd(status=Status.SUCCESS, output=render_output(workflow, context, end.results))
     except CompozyError as error:
         return RunEnd(status=Status.FAILED, error=error.to_json())

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from compozy.config.nodes import YamlPath
 from compozy.database.status import Status
 from compozy.task.kind import Task
-from compozy.task.next import Place, Plan, Step, following, plan_of, route_targets, steps_inside
+from compozy.task.next import Plan, PlannedTask, following, plan_of, planned_inside, route_targets
 from compozy.task.registry import kind_of
 from compozy.workflow.config import WorkflowConfig
 
@@ -43,9 +44,9 @@ class Edge:
 
 def edges_of(plan: Plan) -> Iterator[Edge]:
     """Yield what may follow each task of a list, without what follows any failure."""
-    for task_id, step in plan.steps.items():
-        yield from _successes(plan, step)
-        task = step.task
+    for task_id, planned in plan.tasks.items():
+        yield from _successes(plan, planned)
+        task = planned.task
         on_error = task.on_error or (task.config.on_error if task.config is not None else None)
         if on_error is not None and on_error.next is not None:
             yield Edge(source=task_id, target=on_error.next, label="error", is_failure=True)
@@ -67,12 +68,12 @@ def tree_of(workflow: WorkflowConfig, marks: Marks = UNICODE) -> str:
     return "\n".join([workflow.id + after, *_tree(plan, marks)]) + "\n"
 
 
-def inner_plan(step: Step) -> Plan | None:
+def inner_plan(planned: PlannedTask) -> Plan | None:
     """Return the plan of what is inside of a task, when it runs in order."""
-    inside = kind_of(step.task).inside
+    inside = kind_of(planned.task).inside
     if inside is None or not inside.is_sequence:
         return None
-    return plan_of([below.task for below in steps_inside(step)], (*step.place, inside.key))
+    return plan_of([below.task for below in planned_inside(planned)], (*planned.yaml_path, inside.key))
 
 
 def words_of(task: Task) -> str:
@@ -84,8 +85,8 @@ def _plan_of(workflow: WorkflowConfig) -> Plan:
     return plan_of(workflow.tasks, ("tasks",), on_error=workflow.config.on_error if workflow.config else None)
 
 
-def _successes(plan: Plan, step: Step) -> Iterator[Edge]:
-    task = step.task
+def _successes(plan: Plan, planned: PlannedTask) -> Iterator[Edge]:
+    task = planned.task
     if kind_of(task).routes and not task.final:
         for route, target in route_targets(task).items():
             yield Edge(source=task.id, target=target, label=route)
@@ -97,38 +98,38 @@ class _Mermaid:
     """Writes a flowchart. Nodes are numbered, since ids of tasks may repeat in other lists and be words of Mermaid."""
 
     def __init__(self) -> None:
-        self.names: dict[Place, str] = {}
+        self.names: dict[YamlPath, str] = {}
 
     def workflow(self, workflow: WorkflowConfig) -> Iterator[str]:
         plan = _plan_of(workflow)
         yield f'{_INDENT}{_START}(["{_escape(workflow.id)}"])'
         yield from self.list(plan, 1)
-        first = self.names[plan.steps[plan.first].place]
+        first = self.names[plan.tasks[plan.first].yaml_path]
         yield f"{_INDENT}{_START} --> {first}"
-        handler = plan.steps.get(plan.on_error.next or "") if plan.on_error is not None else None
+        handler = plan.tasks.get(plan.on_error.next or "") if plan.on_error is not None else None
         if handler is not None:
-            yield f'{_INDENT}{_START} -. "any error" .-> {self.names[handler.place]}'
+            yield f'{_INDENT}{_START} -. "any error" .-> {self.names[handler.yaml_path]}'
 
     def list(self, plan: Plan, depth: int) -> Iterator[str]:
-        for step in plan.steps.values():
-            yield from self.node(step, depth)
+        for planned in plan.tasks.values():
+            yield from self.node(planned, depth)
         for edge in edges_of(plan):
             if edge.target is not None:
-                source, target = (self.names[plan.steps[each].place] for each in (edge.source, edge.target))
+                source, target = (self.names[plan.tasks[each].yaml_path] for each in (edge.source, edge.target))
                 yield f"{_INDENT * depth}{source} {_arrow(edge)} {target}"
 
-    def node(self, step: Step, depth: int) -> Iterator[str]:
-        name = self.names[step.place] = f"n{len(self.names)}"
-        words = words_of(step.task)
-        label = _escape(f"{step.task.id} ({words})" if words else step.task.id)
-        inside = list(steps_inside(step))
+    def node(self, planned: PlannedTask, depth: int) -> Iterator[str]:
+        name = self.names[planned.yaml_path] = f"n{len(self.names)}"
+        words = words_of(planned.task)
+        label = _escape(f"{planned.task.id} ({words})" if words else planned.task.id)
+        inside = list(planned_inside(planned))
         indent = _INDENT * depth
         if not inside:
-            opening, closing = kind_of(step.task).shape
+            opening, closing = kind_of(planned.task).shape
             yield f"{indent}{name}{opening}{label}{closing}"
             return
         yield f'{indent}subgraph {name}["{label}"]'
-        plan = inner_plan(step)
+        plan = inner_plan(planned)
         if plan is not None:
             yield from self.list(plan, depth + 1)
         else:
@@ -153,31 +154,31 @@ def _tree(plan: Plan, marks: Marks) -> Iterator[str]:
     follows: dict[str, list[Edge]] = {}
     for edge in edges_of(plan):
         follows.setdefault(edge.source, []).append(edge)
-    for step, lead, below in _leads(list(plan.steps.values()), marks):
-        after = ", ".join(_words_of_edge(edge, marks) for edge in follows[step.task.id])
-        yield f"{lead}{_title(step)}  {after}"
-        yield from (below + line for line in _tree_inside(step, marks))
+    for planned, lead, below in _leads(list(plan.tasks.values()), marks):
+        after = ", ".join(_words_of_edge(edge, marks) for edge in follows[planned.task.id])
+        yield f"{lead}{_title(planned)}  {after}"
+        yield from (below + line for line in _tree_inside(planned, marks))
 
 
-def _tree_inside(step: Step, marks: Marks) -> Iterator[str]:
-    plan = inner_plan(step)
+def _tree_inside(planned: PlannedTask, marks: Marks) -> Iterator[str]:
+    plan = inner_plan(planned)
     if plan is not None:
         yield from _tree(plan, marks)
         return
-    for inside, lead, below in _leads(list(steps_inside(step)), marks):
+    for inside, lead, below in _leads(list(planned_inside(planned)), marks):
         yield lead + _title(inside)
         yield from (below + line for line in _tree_inside(inside, marks))
 
 
-def _leads(steps: Sequence[Step], marks: Marks) -> Iterator[tuple[Step, str, str]]:
-    for number, step in enumerate(steps, start=1):
-        is_last = number == len(steps)
-        yield step, marks.last if is_last else marks.fork, marks.blank if is_last else marks.line
+def _leads(tasks: Sequence[PlannedTask], marks: Marks) -> Iterator[tuple[PlannedTask, str, str]]:
+    for number, planned in enumerate(tasks, start=1):
+        is_last = number == len(tasks)
+        yield planned, marks.last if is_last else marks.fork, marks.blank if is_last else marks.line
 
 
-def _title(step: Step) -> str:
-    words = words_of(step.task)
-    return f"{step.task.id} ({words})" if words else step.task.id
+def _title(planned: PlannedTask) -> str:
+    words = words_of(planned.task)
+    return f"{planned.task.id} ({words})" if words else planned.task.id
 
 
 def _words_of_edge(edge: Edge, marks: Marks) -> str:

@@ -6,8 +6,9 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from compozy.config.nodes import YamlPath
 from compozy.errors import SourceLocation
-from compozy.task.scope import Locate, TemplatePath
+from compozy.task.template_context import Locate
 
 # [offset, line, col]: from this offset on, columns count up by one until the next entry.
 Breaks = list[list[int]]
@@ -18,10 +19,10 @@ def compress_places(length: int, locate: Callable[[int], SourceLocation]) -> Bre
     breaks: Breaks = []
     expected = (0, 0)
     for offset in range(max(length, 1)):
-        place = locate(offset)
-        if (place.line, place.col) != expected:
-            breaks.append([offset, place.line, place.col])
-        expected = (place.line, place.col + 1)
+        location = locate(offset)
+        if (location.line, location.col) != expected:
+            breaks.append([offset, location.line, location.col])
+        expected = (location.line, location.col + 1)
     return breaks
 
 
@@ -34,7 +35,7 @@ def locate_from(definition: Mapping[str, Any]) -> Locate:
     places: Mapping[str, Breaks] = source.get("places") or {}
     files: Mapping[str, str] = source.get("files") or {}
 
-    def locate(path: TemplatePath) -> Callable[[int], SourceLocation] | None:
+    def locate(path: YamlPath) -> Callable[[int], SourceLocation] | None:
         breaks = places.get(path_key(path))
         if not breaks:
             return None
@@ -44,7 +45,7 @@ def locate_from(definition: Mapping[str, Any]) -> Locate:
     return locate
 
 
-def path_key(path: TemplatePath) -> str:
+def path_key(path: YamlPath) -> str:
     """Return `path` as text: `tasks/0/prompt`."""
     return "/".join(str(part) for part in path)
 

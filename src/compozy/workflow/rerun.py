@@ -70,7 +70,7 @@ def prepare_rerun(
         NotFoundError: there is no such task to begin with.
         SchemaMismatchError: the input does not fit the workflow's schema.
     """
-    steps = plan_of(workflow.tasks, ("tasks",)).steps
+    steps = plan_of(workflow.tasks, ("tasks",)).tasks
     begin = request.from_task
     if begin is not None and begin not in steps:
         raise _no_beginning(workflow, list(steps), tasks, begin)

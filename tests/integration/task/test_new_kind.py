@@ -17,8 +17,8 @@ from compozy.project.load import load_project
 from compozy.task.kind import TaskKind
 from compozy.task.options import TaskBase
 from compozy.task.registry import KINDS, register
-from compozy.task.scope import Scope, render_text
-from compozy.task.tree import Outcome, Runner, RunTask, TaskRun
+from compozy.task.template_context import TemplateContext, render_text
+from compozy.task.tree import Outcome, Runner, RunTask, TaskCall
 from compozy.workflow.config import WorkflowConfig
 from compozy.workflow.documents import workflow_document
 from compozy.workflow.dry import dry_run
@@ -33,9 +33,9 @@ class ShoutTask(TaskBase):
     text: str = Field(min_length=1, description="What is said; a template.")
 
 
-async def run_shout(call: TaskRun, task: ShoutTask, _: RunTask) -> Outcome:
+async def run_shout(call: TaskCall, task: ShoutTask, _: RunTask) -> Outcome:
     """Say it."""
-    return Outcome(output={"said": render_text(task.text, (*call.place, "text"), call.scope).upper()})
+    return Outcome(output={"said": render_text(task.text, (*call.yaml_path, "text"), call.context).upper()})
 
 
 RUNNER = Runner(run=run_shout)
@@ -112,8 +112,8 @@ def test_it_is_drawn_and_listed() -> None:
     assert '(["cry (shout)"])' in mermaid_of(workflow)
     assert "cry (shout)" in tree_of(workflow)
     assert workflow_document(workflow, file="w.yaml")["tasks"] == ["first", "all"]
-    scope = Scope(workflow={"id": "w"}, project={"name": "demo"}, input={"name": "ada"})
-    cry = dry_run(workflow, scope)["tasks"][1]["tasks"][0]
+    context = TemplateContext(workflow={"id": "w"}, project={"name": "demo"}, input={"name": "ada"})
+    cry = dry_run(workflow, context)["tasks"][1]["tasks"][0]
     assert (cry["kind"], cry["text"]) == ("shout", "ada ‹.tasks.first.output.word›")
 
 

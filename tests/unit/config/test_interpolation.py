@@ -8,11 +8,11 @@ import pytest
 
 from compozy.config.envfile import read_env_file
 from compozy.config.interpolate import interpolate
-from compozy.config.nodes import NodePath, to_value
+from compozy.config.nodes import YamlPath, to_value
 from compozy.config.parse import parse_yaml
 
 
-def filled(text: str, **environ: str) -> tuple[object, list[str], dict[NodePath, str]]:
+def filled(text: str, **environ: str) -> tuple[object, list[str], dict[YamlPath, str]]:
     node = parse_yaml(text.encode(), file="f").node
     assert node is not None
     result = interpolate(node, environ)

@@ -8,11 +8,12 @@ from dataclasses import replace
 import pytest
 from inline_snapshot import snapshot
 
+from compozy.config.nodes import YamlPath
 from compozy.errors import ExpressionError, SourceLocation, TemplateError
 from compozy.task.decide import choose_route, decide
-from compozy.task.scope import Scope, TemplatePath
+from compozy.task.template_context import TemplateContext
 
-SCOPE = Scope(
+SCOPE = TemplateContext(
     workflow={"id": "w"},
     project={},
     input={"urgent": True, "count": 2, "kind": "urgent", "rule": "input.count > 1 ? 'many' : 'few'"},
@@ -61,14 +62,14 @@ def test_what_a_template_gives_is_no_code() -> None:
         choose_route("{{ .input.rule }}", PATH, SCOPE, ROUTES)
 
 
-def bare(path: TemplatePath) -> Callable[[int], SourceLocation]:
+def bare(path: YamlPath) -> Callable[[int], SourceLocation]:
     return lambda offset: SourceLocation(file="a.yaml", line=1, col=offset)
 
 
 def error_of(text: str, *, route: bool) -> str:
-    scope = replace(SCOPE, locate=bare)
+    context = replace(SCOPE, locate=bare)
     with pytest.raises(ExpressionError) as caught:
-        _ = choose_route(text, PATH, scope, ("urgent", "many")) if route else decide(text, PATH, scope)
+        _ = choose_route(text, PATH, context, ("urgent", "many")) if route else decide(text, PATH, context)
     return f"{caught.value.message} ({caught.value.hint})"
 
 
@@ -97,10 +98,10 @@ def test_messages() -> None:
 
 
 def test_errors_have_their_place() -> None:
-    scope = Scope(workflow={}, project={}, input={}, locate=bare)
+    context = TemplateContext(workflow={}, project={}, input={}, locate=bare)
     for text in ("input.x", "{{ 1 }}"):
         with pytest.raises(ExpressionError) as caught:
-            decide(text, PATH, scope)
+            decide(text, PATH, context)
         assert caught.value.location is not None
     with pytest.raises(TemplateError):
-        decide("{{ .input.x }}", PATH, scope)
+        decide("{{ .input.x }}", PATH, context)

@@ -117,9 +117,9 @@ def walk(found: Plan, choose: st.DataObject) -> list[str]:
     task_id: str | None = found.first
     while task_id is not None:
         visited.append(task_id)
-        assert len(visited) <= len(found.steps), "it does not end"
+        assert len(visited) <= len(found.tasks), "it does not end"
         status = choose.draw(st.sampled_from(ENDS))
-        routes = list(getattr(found.steps[task_id].task, "routes", []))
+        routes = list(getattr(found.tasks[task_id].task, "routes", []))
         output = {ROUTE_TAKEN: choose.draw(st.sampled_from(routes))} if routes else {}
         after = following(found, task_id, status, output)
         assert after.task_id is None or after.task_id in targets_of(found, task_id)
@@ -157,9 +157,9 @@ def test_the_checks_see_the_plan_that_runs(document: dict[str, Any]) -> None:
     found = plan(document)
     (flow,) = flows_of(outline(document).list, outline(document).node)
     links = {task.id: [link.target for link in flow.links if link.source.id == task.id] for task in flow.tasks}
-    assert [task.id for task in flow.tasks] == list(found.steps)
+    assert [task.id for task in flow.tasks] == list(found.tasks)
     assert {task_id: set(targets) for task_id, targets in links.items()} == {
-        task_id: set(targets_of(found, task_id)) for task_id in found.steps
+        task_id: set(targets_of(found, task_id)) for task_id in found.tasks
     }
 
 

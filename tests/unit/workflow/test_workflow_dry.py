@@ -9,7 +9,7 @@ from tests.harness.flows import EVERY_KIND
 
 from compozy.config.nodes import to_value
 from compozy.config.parse import parse_yaml
-from compozy.task.scope import Scope
+from compozy.task.template_context import TemplateContext
 from compozy.workflow.config import WorkflowConfig
 from compozy.workflow.dry import dry_run
 
@@ -18,7 +18,7 @@ def dry(text: str, given: dict[str, Any]) -> dict[str, Any]:
     node = parse_yaml(text.encode(), file="w.yaml").node
     assert node is not None
     workflow = WorkflowConfig.model_validate(to_value(node))
-    return dry_run(workflow, Scope(workflow={"id": "w"}, project={"name": "demo"}, input=given))
+    return dry_run(workflow, TemplateContext(workflow={"id": "w"}, project={"name": "demo"}, input=given))
 
 
 def test_every_kind() -> None:

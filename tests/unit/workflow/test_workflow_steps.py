@@ -12,7 +12,7 @@ from compozy.database.status import Status
 from compozy.database.tasks import TaskEnd
 from compozy.database.usage import add_usage
 from compozy.errors import CompozyError, SchemaMismatchError, SourceLocation, UsageError
-from compozy.task.scope import Scope
+from compozy.task.template_context import TemplateContext
 from compozy.task.tree import TaskResult
 from compozy.workflow.config import WorkflowConfig
 from compozy.workflow.output import render_output
@@ -79,8 +79,8 @@ def results(**outputs: Any) -> dict[str, TaskResult]:
 def rendered(found: WorkflowConfig, **outputs: Any) -> Any:
     ended = results(**outputs)
     tasks = {task_id: result.view() for task_id, result in ended.items()}
-    scope = Scope(workflow={"id": "w"}, project={"name": "p"}, input={"n": 1}, tasks=tasks)
-    return render_output(found, scope, ended)
+    context = TemplateContext(workflow={"id": "w"}, project={"name": "p"}, input={"n": 1}, tasks=tasks)
+    return render_output(found, context, ended)
 
 
 def test_the_output_is_what_the_workflow_says_or_every_tasks() -> None:

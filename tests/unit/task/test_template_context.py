@@ -10,13 +10,13 @@ import pytest
 from compozy.database.status import Status
 from compozy.database.tasks import TaskEnd
 from compozy.errors import SourceLocation, TemplateError
-from compozy.task.scope import Scope, render_text, render_value
+from compozy.task.template_context import TemplateContext, render_text, render_value
 from compozy.task.tree import TaskResult
 
 
-def scope(**data: Any) -> Scope:
+def context(**data: Any) -> TemplateContext:
     values: dict[str, Any] = {"workflow": {"id": "w"}, "project": {"name": "p"}, "input": {}, **data}
-    return Scope(**values)
+    return TemplateContext(**values)
 
 
 def result(kind: str, output: Any, **children: TaskResult) -> TaskResult:
@@ -25,7 +25,7 @@ def result(kind: str, output: Any, **children: TaskResult) -> TaskResult:
 
 
 def test_a_list_hides_the_tasks_around_it() -> None:
-    outer = scope(tasks={"a": {"id": "outer a"}, "b": {"id": "outer b"}})
+    outer = context(tasks={"a": {"id": "outer a"}, "b": {"id": "outer b"}})
     inner = outer.nested(parent={"id": "box", "parent": None})
     inner.tasks["a"] = {"id": "inner a"}
     tasks = inner.roots()["tasks"]
@@ -36,14 +36,14 @@ def test_a_list_hides_the_tasks_around_it() -> None:
 
 
 def test_with_and_env_lie_over_what_is_around() -> None:
-    found = scope(input={"a": 1, "b": 1}, env={"X": "1", "Y": "1"}).with_input({"b": 2}).with_env({"Y": "2"})
+    found = context(input={"a": 1, "b": 1}, env={"X": "1", "Y": "1"}).with_input({"b": 2}).with_env({"Y": "2"})
     assert (found.roots()["input"], found.roots()["env"]) == ({"a": 1, "b": 2}, {"X": "1", "Y": "2"})
-    assert scope(input=[1]).with_input({"a": 1}).roots()["input"] == {"a": 1}
-    assert scope(input=[1]).with_input({}).roots()["input"] == [1]
+    assert context(input=[1]).with_input({"a": 1}).roots()["input"] == {"a": 1}
+    assert context(input=[1]).with_input({}).roots()["input"] == [1]
 
 
 def test_roots_that_are_always_there() -> None:
-    assert render_value({"o": "{{ .output }}", "t": "{{ .trigger }}"}, ("x",), scope()) == {"o": None, "t": {}}
+    assert render_value({"o": "{{ .output }}", "t": "{{ .trigger }}"}, ("x",), context()) == {"o": None, "t": {}}
 
 
 def test_the_output_of_a_container_is_addressed_in_three_ways() -> None:
@@ -82,18 +82,18 @@ def test_a_result_survives_being_stored() -> None:
 
 @pytest.mark.parametrize("value", [None, True, 5, 1.5, "plain", "}}", [], {}, "a { b } c"])
 def test_values_without_templates_stay_as_they_are(value: Any) -> None:
-    assert render_value(value, ("x",), scope()) == value
+    assert render_value(value, ("x",), context()) == value
     if isinstance(value, str):
-        assert render_text(value, ("x",), scope()) == value
+        assert render_text(value, ("x",), context()) == value
 
 
 def test_a_template_that_is_not_closed_is_an_error() -> None:
     with pytest.raises(TemplateError):
-        render_value("{{", ("x",), scope())
+        render_value("{{", ("x",), context())
 
 
 def test_a_single_action_keeps_the_type() -> None:
-    data = scope(input={"list": [1, {"a": None}], "n": 2**60, "f": 0.5, "t": "x", "yes": True, "nothing": None})
+    data = context(input={"list": [1, {"a": None}], "n": 2**60, "f": 0.5, "t": "x", "yes": True, "nothing": None})
     for key, value in data.input.items():
         rendered = render_value(f"{{{{ .input.{key} }}}}", ("x",), data)
         assert rendered == value
@@ -102,7 +102,7 @@ def test_a_single_action_keeps_the_type() -> None:
 
 
 def test_rendering_changes_nothing_that_it_reads() -> None:
-    data = scope(input={"list": [1, 2], "map": {"a": 1}})
+    data = context(input={"list": [1, 2], "map": {"a": 1}})
     taken = render_value({"l": "{{ .input.list }}", "m": '{{ set .input.map "b" 2 }}'}, ("x",), data)
     assert taken["m"] == {"a": 1, "b": 2}
     assert data.input == {"list": [1, 2], "map": {"a": 1}}
@@ -114,7 +114,7 @@ def test_errors_say_where_the_template_stands() -> None:
         return lambda offset: SourceLocation(file="w.yaml", line=3, col=10 + offset)
 
     with pytest.raises(TemplateError) as caught:
-        render_text("ab {{ .input.none }}", ("tasks", 0, "prompt"), scope(locate=locate))
+        render_text("ab {{ .input.none }}", ("tasks", 0, "prompt"), context(locate=locate))
     assert caught.value.location is not None
     assert str(caught.value.location).startswith("w.yaml:3:")
     assert caught.value.details["place"] == str(caught.value.location)
@@ -123,4 +123,4 @@ def test_errors_say_where_the_template_stands() -> None:
 @pytest.mark.parametrize("text", ["{{ mulf 1e308 10.0 }}", "{{ list 1 (mulf -1e308 10.0) }}"])
 def test_what_json_has_no_number_for_is_an_error(text: str) -> None:
     with pytest.raises(TemplateError, match="number that JSON has no form for"):
-        render_value({"x": text}, ("with",), scope())
+        render_value({"x": text}, ("with",), context())

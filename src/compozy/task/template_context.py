@@ -8,24 +8,23 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from compozy import template
+from compozy.config.nodes import YamlPath
 from compozy.database.jsontext import dump_json
 from compozy.errors import SourceLocation, TemplateRenderError
 
-# Path of a template in its workflow, such as ("tasks", 0, "prompt").
-TemplatePath = tuple[str | int, ...]
 # A path alone keeps the type of what it names.
 _PLAIN_PATH = re.compile(r"\{\{-?\s*\.[\w.-]*\s*-?\}\}")
 # Larger floats do not name one whole number.
 _EXACT = 2.0**53
-Locate = Callable[[TemplatePath], Callable[[int], SourceLocation] | None]
+Locate = Callable[[YamlPath], Callable[[int], SourceLocation] | None]
 
 
-def _nowhere(path: TemplatePath) -> None:  # noqa: ARG001 - the default of `locate`
+def _nowhere(path: YamlPath) -> None:  # noqa: ARG001 - the default of `locate`
     return None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scope:
+class TemplateContext:
     """The data of one run as the templates of one list of tasks see it.
 
     Args:
@@ -36,7 +35,7 @@ class Scope:
         tasks: the tasks of this list that have ended; it grows while the list goes on.
         outer: the tasks of the lists around this one, which those of this list hide.
         extra: further roots, such as `item`, `parent`, `error`.
-        locate: gives the place in the workflow file of each character of a template, where it is known.
+        locate: gives the location in the workflow file of each character of a template, where it is known.
     """
 
     workflow: Mapping[str, Any]
@@ -60,24 +59,24 @@ class Scope:
             **self.extra,
         }
 
-    def with_input(self, given: Mapping[str, Any] | None) -> Scope:
-        """Return the scope in which `given`, the `with` of a task, lies over the input."""
+    def with_input(self, given: Mapping[str, Any] | None) -> TemplateContext:
+        """Return the context in which `given`, the `with` of a task, lies over the input."""
         if not given:
             return self
         data: Any = self.input
         below = cast("dict[str, Any]", data) if isinstance(data, dict) else {}
         return replace(self, input={**below, **given})
 
-    def with_env(self, env: Mapping[str, str]) -> Scope:
-        """Return the scope in which `env` lies over the environment."""
+    def with_env(self, env: Mapping[str, str]) -> TemplateContext:
+        """Return the context in which `env` lies over the environment."""
         return replace(self, env={**self.env, **env}) if env else self
 
-    def with_roots(self, **roots: Any) -> Scope:
-        """Return the scope with further roots; the tasks stay the same ones."""
+    def with_roots(self, **roots: Any) -> TemplateContext:
+        """Return the context with further roots; the tasks stay the same ones."""
         return replace(self, extra={**self.extra, **roots})
 
-    def nested(self, **roots: Any) -> Scope:
-        """Return the scope of a list inside a container: it sees the tasks around it and has no tasks yet."""
+    def nested(self, **roots: Any) -> TemplateContext:
+        """Return the context of a list inside a container: it sees the tasks around it and has no tasks yet."""
         return replace(self, tasks={}, outer={**self.outer, **self.tasks}, extra={**self.extra, **roots})
 
 
@@ -85,44 +84,44 @@ class Scope:
 _ABSENT: dict[str, Any] = {"output": None, "trigger": {}, "tools": {}, "agents": {}}
 
 
-def render_text(text: str, path: TemplatePath, scope: Scope) -> str:
+def render_text(text: str, path: YamlPath, context: TemplateContext) -> str:
     """Return `text` rendered to text.
 
     Raises:
-        TemplateError: with its place in the workflow file.
+        TemplateError: with its location in the workflow file.
     """
     if not template.has_actions(text):
         return text
-    return _compile(text, path, scope).render(scope.roots(), missing_key="error")
+    return _compile(text, path, context).render(context.roots(), missing_key="error")
 
 
-def render_value(value: Any, path: TemplatePath, scope: Scope) -> Any:
+def render_value(value: Any, path: YamlPath, context: TemplateContext) -> Any:
     """Return `value` with every template in it rendered; a text that is one single action keeps the value's type.
 
     Raises:
-        TemplateError: with its place in the workflow file.
+        TemplateError: with its location in the workflow file.
     """
     if isinstance(value, str):
-        return _evaluate(value, path, scope) if template.has_actions(value) else value
+        return _evaluate(value, path, context) if template.has_actions(value) else value
     if isinstance(value, Mapping):
         items = cast("Mapping[str, Any]", value).items()
-        return {key: render_value(item, (*path, key), scope) for key, item in items}
+        return {key: render_value(item, (*path, key), context) for key, item in items}
     if isinstance(value, (list, tuple)):
-        return [render_value(item, (*path, index), scope) for index, item in enumerate(cast("list[Any]", value))]
+        return [render_value(item, (*path, index), context) for index, item in enumerate(cast("list[Any]", value))]
     return value
 
 
-def _evaluate(text: str, path: TemplatePath, scope: Scope) -> Any:
-    value = _compile(text, path, scope).evaluate(scope.roots())
+def _evaluate(text: str, path: YamlPath, context: TemplateContext) -> Any:
+    value = _compile(text, path, context).evaluate(context.roots())
     if not _PLAIN_PATH.fullmatch(text.strip()):
         value = _with_whole_numbers(value)
     try:
         dump_json(value)
     except ValueError as error:
         # Infinity, from a product that is too large: it could not be stored.
-        place = (scope.locate(path) or _no_place)(0)
+        location = (context.locate(path) or _no_location)(0)
         message = "the result holds a number that JSON has no form for"
-        raise TemplateRenderError(message, name=_name(path), location=place) from error
+        raise TemplateRenderError(message, name=_name(path), location=location) from error
     return value
 
 
@@ -137,13 +136,13 @@ def _with_whole_numbers(value: Any) -> Any:
     return value
 
 
-def _no_place(offset: int) -> None:  # noqa: ARG001 - stands in for a place in a file
+def _no_location(offset: int) -> None:  # noqa: ARG001 - stands in for a location in a file
     return None
 
 
-def _name(path: TemplatePath) -> str:
+def _name(path: YamlPath) -> str:
     return ".".join(str(part) for part in path)
 
 
-def _compile(text: str, path: TemplatePath, scope: Scope) -> template.Template:
-    return template.compile(text, name=_name(path), dialect="compozy", locate=scope.locate(path))
+def _compile(text: str, path: YamlPath, context: TemplateContext) -> template.Template:
+    return template.compile(text, name=_name(path), dialect="compozy", locate=context.locate(path))
