@@ -75,8 +75,8 @@ def bench_command(
     """Measure the database under increasing load."""
     from compozy.bench.load import Job
     from compozy.bench.measure import Plan
+    from compozy.cli.arguments import read_inputs
     from compozy.cli.context import open_valid_workflows
-    from compozy.cli.given import read_inputs
 
     wanted = configs or [globals_of(context).config]
     each = [ProjectOptions(context=context, config=config) for config in wanted]

@@ -84,7 +84,7 @@ def signal_command(
 
     The signal is kept until a task waits for it.
     """
-    from compozy.cli.given import read_input
+    from compozy.cli.arguments import read_input
     from compozy.cli.verbs import SendSignal
 
     verb = SendSignal(execution_id, name=name, payload=read_input(payload), signal_id=signal_id)
@@ -103,7 +103,7 @@ def approve_command(
     ] = None,
 ) -> int:
     """Answer the form of a waiting task."""
-    from compozy.cli.given import read_input
+    from compozy.cli.arguments import read_input
     from compozy.cli.verbs import Approve
 
     verb = Approve(execution_id, given=read_input(given), task=task)
@@ -140,8 +140,8 @@ def rerun_command(
 
     Uses the current workflow file. Results of earlier tasks are reused and cost nothing.
     """
+    from compozy.cli.arguments import RunRequest, duration_flag, read_input
     from compozy.cli.find import search_for
-    from compozy.cli.given import RunRequest, duration_flag, read_input
 
     request = RunRequest(
         workflow_id="",

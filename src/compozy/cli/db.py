@@ -191,7 +191,7 @@ def _print_exported(exported: Exported, output: str) -> None:
 
 
 def _filter_of(since: str | None, statuses: list[str], workflows: list[str]) -> RunFilter:
-    from compozy.cli.given import read_moment_ms, read_statuses
+    from compozy.cli.arguments import read_moment_ms, read_statuses
     from compozy.transfer.export import RunFilter
 
     return RunFilter(

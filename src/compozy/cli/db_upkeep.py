@@ -107,8 +107,8 @@ def prune_command(
 
     Their tasks, signals and journal are deleted too. Unfinished and moved executions are kept.
     """
+    from compozy.cli.arguments import read_moment_ms
     from compozy.cli.context import open_settings
-    from compozy.cli.given import read_moment_ms
     from compozy.clock import format_time
     from compozy.upkeep.maintenance import prune
 

@@ -13,9 +13,9 @@ from dataclasses import replace
 from types import FrameType
 from typing import Any
 
+from compozy.cli.arguments import RunRequest, name_known_run
 from compozy.cli.endings import INTERRUPTED
 from compozy.cli.find import Found
-from compozy.cli.given import RunRequest, name_known_run
 from compozy.cli.output import print_json, print_line, print_note, print_warnings
 from compozy.cli.progress import Follower, Progress
 from compozy.cli.remote_ids import read_execution

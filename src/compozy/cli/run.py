@@ -9,9 +9,9 @@ import threading
 from dataclasses import replace
 
 from compozy.app import COMMAND, App, concurrency_warning, open_app
+from compozy.cli.arguments import RunRequest, name_known_run
 from compozy.cli.endings import INTERRUPTED
 from compozy.cli.executions import until_it_rests
-from compozy.cli.given import RunRequest, name_known_run
 from compozy.cli.output import print_note, print_warnings
 from compozy.cli.progress import Progress
 from compozy.cli.results import is_waiting, print_detached, print_result

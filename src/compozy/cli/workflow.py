@@ -22,8 +22,8 @@ from compozy.cli.options import (
 from compozy.errors import DatabaseOwnedError, ServerError
 
 if TYPE_CHECKING:
+    from compozy.cli.arguments import RunRequest
     from compozy.cli.find import Search
-    from compozy.cli.given import RunRequest
 
 WorkflowArgument = Annotated[
     str, typer.Argument(metavar="ID", help="Workflow ID or workflow file.", autocompletion=complete_workflows)
@@ -69,8 +69,8 @@ def run_command(
     ] = False,
 ) -> int:
     """Run a workflow to its end and print its result."""
+    from compozy.cli.arguments import RunRequest, duration_flag, read_inputs
     from compozy.cli.find import search_for
-    from compozy.cli.given import RunRequest, duration_flag, read_inputs
     from compozy.cli.workflow_file import workflow_id_of
 
     value = read_inputs(given)
@@ -130,8 +130,8 @@ def list_command(
     ] = None,
 ) -> None:
     """List workflows and their latest executions."""
+    from compozy.cli.arguments import read_statuses
     from compozy.cli.find import look, search_for
-    from compozy.cli.given import read_statuses
     from compozy.cli.remote import show_remote_list
 
     statuses = read_statuses(status or ())

@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from compozy.config.absent import ABSENT, ABSENT_KINDS
 from compozy.config.nodes import (
     MappingNode,
     Node,
@@ -29,6 +28,7 @@ from compozy.config.nodes import (
 )
 from compozy.config.scalars import Scalar, resolve_plain
 from compozy.config.shape import branches_at, fields_by_key, is_secret_at, keys_of_field, model_at
+from compozy.config.unsupported_keys import UNSUPPORTED_KEYS, UNSUPPORTED_TYPES
 from compozy.config.words import describe, join_choices, show_value
 from compozy.errors import Diagnostic
 from compozy.nearest import suggest
@@ -179,7 +179,7 @@ def _unknown_tag(node: Node, path: YamlPath, error: ErrorDetails) -> Diagnostic:
     found = value.entry("type")
     written = found.value.text if found is not None and isinstance(found.value, ScalarNode) else ""
     message = f"type: expected {join_choices(kinds)}, got {show_value(found.value if found else None)}"
-    hint = ABSENT_KINDS.get(written) or suggest(written, kinds)
+    hint = UNSUPPORTED_TYPES.get(written) or suggest(written, kinds)
     return Diagnostic(location=place_at(value, ("type",)), message=message, hint=hint, code="value")
 
 
@@ -202,9 +202,9 @@ def _hint(owner: type[BaseModel] | None, key: str) -> str:
     known = list(fields_by_key(owner)) if owner else []
     for section in known:
         below = model_at(owner, (section,)) if owner else None
-        if below and key not in ABSENT and key in fields_by_key(below):
+        if below and key not in UNSUPPORTED_KEYS and key in fields_by_key(below):
             return f"it belongs under `{section}`"
-    return ABSENT.get(key) or suggest(key, known)
+    return UNSUPPORTED_KEYS.get(key) or suggest(key, known)
 
 
 def _name_of(node: Node, path: YamlPath, label: str) -> str:

@@ -38,11 +38,11 @@ from compozy.errors import CompozyError, DatabaseError, KnowledgeError
 from compozy.knowledge.base import KnowledgeBase
 from compozy.knowledge.catalog import KnowledgeCatalog, check_dimension
 from compozy.knowledge.compare import check_owner, compare, owns, recipe_in
+from compozy.knowledge.ingest_batch import IngestBatch, failure_of
 from compozy.knowledge.run import TASK, IngestRequest
-from compozy.knowledge.sources import Found, FoundDocument, Scope, combine, find_again, find_path, find_sources
+from compozy.knowledge.sources import Found, FoundDocument, SourceScope, combine, find_again, find_path, find_sources
 from compozy.knowledge.store.protocol import Facts
 from compozy.knowledge.store.registry import STORES
-from compozy.knowledge.take import Taking, failure_of
 
 _log = structlog.get_logger(__name__)
 _DOCUMENTS_AT_ONCE = 64
@@ -120,9 +120,9 @@ class Ingestions:
             skipped=looked["skipped"],
             skipped_files=[{"document": name, "reason": reason} for name, reason in looked["skipped_files"]],
         )
-        taking = Taking(database=self.database, catalog=self.catalog, base=base)
+        batch = IngestBatch(database=self.database, catalog=self.catalog, base=base)
         for number, group in enumerate(_groups(plan["changed"])):
-            _add(counts, await step(f"{TASK}.take.{number}", partial(taking.take, group)))
+            _add(counts, await step(f"{TASK}.take.{number}", partial(batch.ingest, group)))
         if gone := [*plan["gone"], *plan.get("unlisted", ())]:
             await step(f"{TASK}.drop", partial(self._drop, base, gone))
         await step(f"{TASK}.settle", partial(self._settle, base))
@@ -316,9 +316,9 @@ def _found_to_json(found: Found) -> dict[str, Any]:
     }
 
 
-def _found_from_json(looked: dict[str, Any]) -> tuple[list[FoundDocument], Scope]:
+def _found_from_json(looked: dict[str, Any]) -> tuple[list[FoundDocument], SourceScope]:
     documents = [FoundDocument(id=name, hash=digest, size=size) for name, digest, size in looked["documents"]]
-    scope = Scope(
+    scope = SourceScope(
         folders=tuple(looked["folders"]), documents=tuple(looked["named"]), patterns=tuple(looked["patterns"])
     )
     return documents, scope

@@ -9,8 +9,8 @@ from compozy.errors import UsageError
 from compozy.knowledge.base import KnowledgeBase
 from compozy.knowledge.catalog import KnowledgeCatalog
 from compozy.knowledge.config import KnowledgeBinding, Mode
+from compozy.knowledge.ingest_batch import normalize
 from compozy.knowledge.store.protocol import Match, Search
-from compozy.knowledge.take import normalize
 from compozy.knowledge.tokens import estimate_tokens
 
 # How much the first places of a list are worth more than the others (Cormack, Clarke, Büttcher 2009).

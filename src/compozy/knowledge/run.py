@@ -18,7 +18,7 @@ from compozy.durable.runtime import Runtime
 from compozy.errors import ConflictError, NotFoundError, UsageError
 from compozy.ids import new_execution_id
 from compozy.knowledge.base import KnowledgeProject
-from compozy.knowledge.sources import Look, Scope, is_address, look_at
+from compozy.knowledge.sources import Look, SourceScope, is_address, look_at
 from compozy.nearest import suggest
 
 KIND = "ingestion"
@@ -166,7 +166,7 @@ def _occupied(under_way: tuple[str, Any]) -> ConflictError:
     )
 
 
-async def _knows_any(database: Database | None, base_id: str, scope: Scope) -> bool:
+async def _knows_any(database: Database | None, base_id: str, scope: SourceScope) -> bool:
     """Return whether the knowledge base holds documents from a place where nothing is any more."""
 
     def find(connection: sa.Connection) -> bool:

@@ -32,7 +32,7 @@ class FoundDocument:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scope:
+class SourceScope:
     """The scope of an ingestion: listed documents within it that no longer exist are deleted.
 
     Attributes:
@@ -68,7 +68,7 @@ class Found:
     """
 
     documents: tuple[FoundDocument, ...]
-    scope: Scope
+    scope: SourceScope
     skipped: int
     skipped_files: tuple[tuple[str, str], ...] = ()
     is_missing: bool = False
@@ -78,7 +78,7 @@ class Found:
 class Look:
     """A first look at a path. `neighbours` are names next to it if it does not exist."""
 
-    scope: Scope
+    scope: SourceScope
     is_missing: bool
     neighbours: tuple[str, ...] = ()
 
@@ -144,9 +144,9 @@ def look_at(path: str, *, reach: Reach) -> Look:
     place, pattern = search.place_of(path, reach.root)
     folder = search.folder_name(place)
     if pattern:
-        scope = Scope(patterns=(f"{folder}/{pattern}" if folder else pattern,))
+        scope = SourceScope(patterns=(f"{folder}/{pattern}" if folder else pattern,))
         return Look(scope=scope, is_missing=next(search.matches(place, pattern), None) is None)
-    scope = Scope(folders=(folder,), documents=(folder,))
+    scope = SourceScope(folders=(folder,), documents=(folder,))
     if place.is_file():
         _check_kind(place)
     if os.path.lexists(place):
@@ -181,7 +181,7 @@ class _Search:
     is_missing: bool = False
 
     def found(self) -> Found:
-        scope = Scope(folders=tuple(self.folders), documents=tuple(self.named), patterns=tuple(self.patterns))
+        scope = SourceScope(folders=tuple(self.folders), documents=tuple(self.named), patterns=tuple(self.patterns))
         documents = tuple(sorted(self.documents.values()))
         return Found(
             documents=documents,

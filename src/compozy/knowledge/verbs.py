@@ -24,11 +24,11 @@ from compozy.knowledge.base import KnowledgeBase
 from compozy.knowledge.catalog import KnowledgeCatalog
 from compozy.knowledge.compare import Differences, check_owner, compare, owns
 from compozy.knowledge.config import KnowledgeBinding
+from compozy.knowledge.ingest_batch import failure_of
 from compozy.knowledge.passages import page_of
 from compozy.knowledge.retrieve import make_query, retrieve
 from compozy.knowledge.run import workflow_id_of
 from compozy.knowledge.store.protocol import Match
-from compozy.knowledge.take import failure_of
 
 Document = dict[str, Any]
 

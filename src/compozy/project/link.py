@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from compozy.config.absent import ABSENT
 from compozy.config.nodes import (
     MappingNode,
     Node,
@@ -24,6 +23,7 @@ from compozy.config.nodes import (
     text_at,
     with_entries,
 )
+from compozy.config.unsupported_keys import UNSUPPORTED_KEYS
 from compozy.config.words import show_value
 from compozy.errors import Diagnostic, SourceLocation
 from compozy.nearest import suggest
@@ -170,7 +170,8 @@ def _odd_items(workflow: MappingNode) -> Iterator[Diagnostic]:
 
 def _unknown_kind(node: MappingNode, kind: str) -> Diagnostic:
     kinds = [WORKFLOW, *RESOURCE_KINDS]
-    hint = ABSENT.get(kind) or ABSENT.get(f"{kind}s") or suggest(kind, kinds) or f"one of {', '.join(kinds)}"
+    unsupported = UNSUPPORTED_KEYS.get(kind) or UNSUPPORTED_KEYS.get(f"{kind}s")
+    hint = unsupported or suggest(kind, kinds) or f"one of {', '.join(kinds)}"
     message = f"resource: unknown kind {kind!r}"
     return Diagnostic(location=place_at(node, ("resource",)), message=message, hint=hint, code="resource")
 

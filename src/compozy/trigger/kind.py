@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from compozy.config.nodes import NodePath
+from compozy.config.nodes import YamlPath
 from compozy.config.settings import Section
 from compozy.config.shape import OpenUnion
 
@@ -47,11 +47,11 @@ class TriggerKind:
     entry: str = ""
     extra: str = ""
     packages: tuple[str, ...] = ()
-    unique: NodePath = ()
+    unique: YamlPath = ()
     is_named_by_workflow: bool = False
     reserved: frozenset[str] = frozenset()
     noun: str = "name"
-    schemas: tuple[NodePath, ...] = ()
+    schemas: tuple[YamlPath, ...] = ()
 
 
 TRIGGER_KINDS: dict[str, TriggerKind] = {}

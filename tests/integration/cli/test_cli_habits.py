@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from compozy.cli.given import read_inputs
+from compozy.cli.arguments import read_inputs
 from compozy.errors import UsageError
 from compozy.project.sources import search_upwards
 from tests.conftest import RunCli

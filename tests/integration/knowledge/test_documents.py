@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from compozy.errors import DocumentError
-from compozy.knowledge import take
+from compozy.knowledge import ingest_batch
 from compozy.knowledge.extras import missing_package
 from compozy.knowledge.read.document import DocumentText
 from tests.conftest import RunCli
@@ -75,7 +75,7 @@ def test_the_hint_of_a_missing_package_is_printed_once(
     async def fails(name: str, data: bytes, suffix: str) -> DocumentText:
         raise missing_package(DocumentError, "reading PDF", ImportError(name="pypdf"), extra="knowledge")
 
-    monkeypatch.setattr(take, "read_apart", fails)
+    monkeypatch.setattr(ingest_batch, "read_in_sandbox", fails)
     done = cli("knowledge", "ingest", "knowledge")
     assert done.status == 1
     assert done.err.count("✗ knowledge/") == 3

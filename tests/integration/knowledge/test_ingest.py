@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from compozy.knowledge import take
+from compozy.knowledge import ingest_batch
 from tests.conftest import RunCli
 from tests.harness.databases import fresh
 from tests.harness.embeddings import Embeddings
@@ -91,14 +91,14 @@ def check_changes(folder: Path, asked: Embeddings, cli: RunCli) -> None:
 def test_whatever_one_document_breaks_the_others_go_in(
     project: Path, cli: RunCli, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    reader = take.read_apart
+    reader = ingest_batch.read_in_sandbox
 
     async def breaks(name: str, data: bytes, suffix: str) -> Any:
         if name.endswith("apples.md"):
             raise error
         return await reader(name, data, suffix)
 
-    monkeypatch.setattr(take, "read_apart", breaks)
+    monkeypatch.setattr(ingest_batch, "read_in_sandbox", breaks)
     done = cli("knowledge", "ingest", "knowledge", "--format", "json")
     output: dict[str, Any] = json.loads(done.out)["output"]
     assert [failure["document"] for failure in output["failures"]] == ["knowledge/apples.md"]

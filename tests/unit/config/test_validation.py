@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compozy.config.absent import ABSENT
 from compozy.config.nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode
 from compozy.config.parse import parse_yaml
 from compozy.config.settings import DatabaseSettings
 from compozy.config.shape import fields_by_key
 from compozy.config.timespan import format_duration, parse_duration_s
+from compozy.config.unsupported_keys import UNSUPPORTED_KEYS
 from compozy.config.validate import validate
 from compozy.errors import SourceLocation
 from compozy.nearest import nearest, suggest
@@ -101,11 +101,11 @@ def test_no_key_is_both_known_and_absent() -> None:
     from compozy.task.registry import KINDS
 
     for kind in (found.model for found in KINDS.values()):
-        assert not set(ABSENT) & set(fields_by_key(kind))
-    assert not set(ABSENT) & set(fields_by_key(AgentConfig))
-    assert not set(ABSENT) & set(fields_by_key(WorkflowConfig))
-    assert not set(ABSENT) & set(fields_by_key(ProviderConfig))
-    assert not set(ABSENT) & set(fields_by_key(ProjectFile))
+        assert not set(UNSUPPORTED_KEYS) & set(fields_by_key(kind))
+    assert not set(UNSUPPORTED_KEYS) & set(fields_by_key(AgentConfig))
+    assert not set(UNSUPPORTED_KEYS) & set(fields_by_key(WorkflowConfig))
+    assert not set(UNSUPPORTED_KEYS) & set(fields_by_key(ProviderConfig))
+    assert not set(UNSUPPORTED_KEYS) & set(fields_by_key(ProjectFile))
 
 
 def test_nearest() -> None:

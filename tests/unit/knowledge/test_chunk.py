@@ -10,8 +10,8 @@ from compozy.knowledge.chunk import Chunking, Piece, cut
 from compozy.knowledge.read.document import DocumentText
 from compozy.knowledge.retrieve import fuse
 from compozy.knowledge.store.protocol import Match
+from compozy.knowledge.tokenize import query_words, tokenize
 from compozy.knowledge.tokens import estimate_tokens
-from compozy.knowledge.words import all_words, words_of
 
 
 def pieces_of(text: str, *, size: int = 20, markdown: bool = True, document: str = "a.md") -> list[Piece]:
@@ -53,22 +53,22 @@ def test_one_line_without_an_end_is_cut_in_time() -> None:
 
 
 def test_words_hold_no_sign_of_a_query_language() -> None:
-    assert words_of('What\'s "C++" & (naïve) OR -x:1*? 漢字 what') == ["what", "naive", "or", "1", "漢字"]
-    assert words_of("?!") == []
-    assert len(words_of(" ".join(f"w{n}" for n in range(1000)))) == 64
+    assert query_words('What\'s "C++" & (naïve) OR -x:1*? 漢字 what') == ["what", "naive", "or", "1", "漢字"]
+    assert query_words("?!") == []
+    assert len(query_words(" ".join(f"w{n}" for n in range(1000)))) == 64
 
 
 def test_single_letters_are_asked_for_only_where_there_is_nothing_else() -> None:
-    assert words_of("Don't I know a thing?") == ["don", "know", "thing"]
-    assert words_of("C or D") == ["or"]
-    assert words_of("C, É!") == ["c", "e"]
-    assert words_of("水 7 й") == ["水", "7"]
+    assert query_words("Don't I know a thing?") == ["don", "know", "thing"]
+    assert query_words("C or D") == ["or"]
+    assert query_words("C, É!") == ["c", "e"]
+    assert query_words("水 7 й") == ["水", "7"]
 
 
 def test_words_are_compared_without_accents_and_case() -> None:
-    assert all_words("ÜBER Łódź, Straße İzmir, Йод") == ["uber", "łodz", "strasse", "izmir", "иод"]
-    assert all_words("u\u0308ber") == all_words("über") == ["uber"]
-    assert all_words("한국어") == ["한국어"]
+    assert tokenize("ÜBER Łódź, Straße İzmir, Йод") == ["uber", "łodz", "strasse", "izmir", "иод"]
+    assert tokenize("u\u0308ber") == tokenize("über") == ["uber"]
+    assert tokenize("한국어") == ["한국어"]
 
 
 def match(name: str, score: float = 0.0) -> Match:
@@ -98,4 +98,4 @@ def test_fusion_prefers_what_both_lists_have() -> None:
     ],
 )
 def test_words_are_compared_without_case_and_accents(written: str, asked: str) -> None:
-    assert all_words(written) == all_words(asked)
+    assert tokenize(written) == tokenize(asked)

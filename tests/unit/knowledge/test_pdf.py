@@ -16,7 +16,7 @@ from compozy.errors import DocumentError
 from compozy.knowledge.chunk import Chunking, cut
 from compozy.knowledge.read.document import DocumentText
 from compozy.knowledge.read.kinds import read_document
-from compozy.knowledge.words import all_words, words_of
+from compozy.knowledge.tokenize import query_words, tokenize
 
 ROOT = Path(__file__).parents[3]
 ALGORITHMS = ["RC4-40", "RC4-128", "AES-128", "AES-256", "AES-256-R5"]
@@ -106,8 +106,8 @@ def test_letters_that_fonts_draw_are_letters(monkeypatch: pytest.MonkeyPatch) ->
     ],
 )
 def test_words_are_the_same_however_they_are_written(text: str, words: list[str]) -> None:
-    assert list(dict.fromkeys(all_words(text))) == words
-    assert words_of(text) == words
+    assert list(dict.fromkeys(tokenize(text))) == words
+    assert query_words(text) == words
 
 
 def test_chunks_know_the_page_that_they_begin_on() -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from compozy.errors import DocumentError
 from compozy.knowledge.read import docx_package
-from compozy.knowledge.read.apart import read_apart
 from compozy.knowledge.read.kinds import apply_charset, read_document, suffix_of_media_type
+from compozy.knowledge.read.sandbox import read_in_sandbox
 
 WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 
@@ -296,21 +296,21 @@ def test_a_docx_without_its_body_and_one_too_deep() -> None:
 
 
 async def test_who_reads_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    from compozy.knowledge.read import apart
+    from compozy.knowledge.read import sandbox
 
-    monkeypatch.setattr(apart, "TIMEOUT_S", 0.05)
+    monkeypatch.setattr(sandbox, "TIMEOUT_S", 0.05)
     began = time.monotonic()
     with pytest.raises(DocumentError, match=r"takes longer than 0\.05 s"):
-        await read_apart("a.pdf", make_pdf("x"), ".pdf")
+        await read_in_sandbox("a.pdf", make_pdf("x"), ".pdf")
     assert time.monotonic() - began < 60
 
 
 @pytest.mark.parametrize(("name", "suffix"), [("a.pdf", ".pdf"), ("a.docx", ".docx")])
 async def test_read_in_a_process_of_its_own(name: str, suffix: str) -> None:
     data: Any = make_pdf("Hello") if suffix == ".pdf" else make_docx(paragraph("Hello"))
-    assert (await read_apart(name, data, suffix)).text == "Hello"
+    assert (await read_in_sandbox(name, data, suffix)).text == "Hello"
     with pytest.raises(DocumentError, match="broken"):
-        await read_apart(name, b"nothing", suffix)
+        await read_in_sandbox(name, b"nothing", suffix)
 
 
 def test_media_types() -> None:

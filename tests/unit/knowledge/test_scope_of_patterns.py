@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from compozy.knowledge.sources import Scope
+from compozy.knowledge.sources import SourceScope
 
 
 @pytest.mark.parametrize(
@@ -22,4 +22,4 @@ from compozy.knowledge.sources import Scope
     ],
 )
 def test_a_pattern_covers_what_it_matches(pattern: str, document: str, *, is_covered: bool) -> None:
-    assert Scope(patterns=(pattern,)).covers(document) is is_covered
+    assert SourceScope(patterns=(pattern,)).covers(document) is is_covered

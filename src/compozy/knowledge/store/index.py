@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from compozy.database.jsontext import dump_json, load_json
 from compozy.knowledge.store.protocol import Chunk, Facts, Match, Search
-from compozy.knowledge.words import all_words, words_of
+from compozy.knowledge.tokenize import query_words, tokenize
 
 MAX_VARIABLES = 500
 SCHEMA = """
@@ -118,7 +118,7 @@ def filtered_rows(connection: sqlite3.Connection, filters: Mapping[str, str]) ->
 
 def search_words(connection: sqlite3.Connection, search: Search) -> list[Match]:
     """Return the best matches of the words of a search, by BM25."""
-    wanted = " OR ".join(f'"{word}"' for word in words_of(search.text or ""))
+    wanted = " OR ".join(f'"{word}"' for word in query_words(search.text or ""))
     if not wanted:
         return []
     conditions = ""
@@ -158,7 +158,7 @@ def read_matches(connection: sqlite3.Connection, scores: Mapping[int, float]) ->
 
 def _words(text: str) -> str:
     # Found by us, so that every store has the same ones.
-    return " ".join(all_words(text))
+    return " ".join(tokenize(text))
 
 
 def marks(values: Sequence[object]) -> str:

@@ -20,7 +20,7 @@ from compozy.knowledge.config import VectorDBSettings
 from compozy.knowledge.store.contents import DocumentContents, summarize
 from compozy.knowledge.store.protocol import Chunk, Facts, Match, Search
 from compozy.knowledge.store.spec import StoreSpec
-from compozy.knowledge.words import all_words, words_of
+from compozy.knowledge.tokenize import query_words, tokenize
 
 if TYPE_CHECKING:
     from compozy.knowledge.store.protocol import Vector
@@ -261,7 +261,7 @@ class PgvectorStore:
     def _search_words(
         self, connection: sa.Connection, search: Search, condition: str, given: Sequence[object]
     ) -> list[Match]:
-        words = [f"'{word}'" for word in words_of(search.text or "")]
+        words = [f"'{word}'" for word in query_words(search.text or "")]
         if not words:
             return []
         query = _RANKED.format(table=self._table, columns=_COLUMNS, condition=condition)
@@ -316,7 +316,7 @@ def _condition(filters: Mapping[str, str]) -> tuple[str, tuple[object, ...]]:
 
 def _row(chunk: Chunk) -> tuple[object, ...]:
     """Return the values of `_WRITTEN`. The words are found by us, so that every store has the same ones."""
-    metadata, words = dump_json(dict(chunk.metadata)), " ".join(all_words(chunk.text))
+    metadata, words = dump_json(dict(chunk.metadata)), " ".join(tokenize(chunk.text))
     place = (chunk.id, chunk.key, chunk.document, chunk.title, chunk.ordinal)
     return (*place, chunk.text, metadata, _vector_text(chunk.vector), words)
 

@@ -17,7 +17,7 @@ from compozy.knowledge.store.kinds.qdrant import KIND
 from compozy.knowledge.store.protocol import Chunk, Facts, Match, Search
 from compozy.knowledge.store.qdrant_folder import open_folder
 from compozy.knowledge.store.spec import StoreSpec
-from compozy.knowledge.words import all_words, words_of
+from compozy.knowledge.tokenize import query_words, tokenize
 
 if TYPE_CHECKING:
     from compozy.knowledge.store.protocol import Vector
@@ -254,7 +254,7 @@ class QdrantStore:
         models, index = self._models, self._settings.index
         query: Any = None if search.vector is None else search.vector.tolist()
         if query is None:
-            words = [_place_of(word) for word in words_of(search.text or "")]
+            words = [_place_of(word) for word in query_words(search.text or "")]
             if not words:
                 return []
             distinct = sorted(set(words))
@@ -301,7 +301,7 @@ def _match(point: Any, sign: int) -> Match:
 
 def _weigh(text: str) -> dict[str, list[Any]]:
     """Return the sparse vector of a text: for each word its place, and what it weighs before rarity comes in."""
-    words = all_words(text)
+    words = tokenize(text)
     counts = Counter(_place_of(word) for word in words)
     held_back = _K * (1 - _B + _B * len(words) / _ORDINARY)
     places = sorted(counts)

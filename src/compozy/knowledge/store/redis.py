@@ -17,7 +17,7 @@ from compozy.knowledge.store.contents import DocumentContents, summarize
 from compozy.knowledge.store.kinds.redis import KIND
 from compozy.knowledge.store.protocol import Chunk, Facts, Match, Search
 from compozy.knowledge.store.spec import StoreSpec
-from compozy.knowledge.words import all_words, words_of
+from compozy.knowledge.tokenize import query_words, tokenize
 
 if TYPE_CHECKING:
     from compozy.knowledge.store.protocol import Vector
@@ -239,7 +239,7 @@ class RedisStore:
         filters = _filters(search.filters)
         if search.vector is not None:
             return await self._search_vectors(search, filters)
-        words = "|".join(words_of(search.text or ""))
+        words = "|".join(query_words(search.text or ""))
         if not words:
             return []
         query = f"({filters} @words:({words}))" if filters else f"@words:({words})"
@@ -300,7 +300,7 @@ def _fields(chunk: Chunk) -> dict[str, Any]:
         "ordinal": chunk.ordinal,
         "text": chunk.text,
         # Found by us, so that every store has the same ones.
-        "words": " ".join(all_words(chunk.text)),
+        "words": " ".join(tokenize(chunk.text)),
         "metadata": dump_json(dict(chunk.metadata)),
         "facets": ",".join(_tag(f"{name}={value}") for name, value in chunk.metadata.items()),
         "vector": chunk.vector.astype("<f4").tobytes(),

@@ -1,4 +1,4 @@
-"""Giving up root in a container: its volume is handed over, and from then on the program is an ordinary user."""
+"""Drops root privileges in a container, after the volume was handed over to the ordinary user."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FOLDER = "COMPOZY_HAND_OVER"
 _FAILED = 2
 
 
-def give_up_root() -> None:
+def drop_privileges() -> None:
     """Hand the folder over and become the user that the image names; nothing where this is not root, or no image.
 
     A folder that belongs to that user already is not looked through again: commands and health checks begin here too.

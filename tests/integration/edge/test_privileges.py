@@ -11,13 +11,13 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from compozy.cli.rights import FOLDER, USER
+from compozy.cli.privileges import FOLDER, USER
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root can give up root")
 OURS, OTHER = 10001, 12345
 SCRIPT = (
-    "import os, sys; from compozy.cli.rights import give_up_root; "
-    "user = int(sys.argv[1]); user and (os.setgroups([]), os.setgid(user), os.setuid(user)); give_up_root(); "
+    "import os, sys; from compozy.cli.privileges import drop_privileges; "
+    "user = int(sys.argv[1]); user and (os.setgroups([]), os.setgid(user), os.setuid(user)); drop_privileges(); "
     "print(os.getuid(), os.getgid(), os.getgroups()); open(os.environ['COMPOZY_HAND_OVER'] + '/new', 'w').close()"
 )
 

@@ -17,7 +17,7 @@ TIMEOUT_S = 60.0
 _MAX_MEMORY = 2 * 1024 * 1024 * 1024
 
 
-async def read_apart(name: str, data: bytes, suffix: str) -> DocumentText:
+async def read_in_sandbox(name: str, data: bytes, suffix: str) -> DocumentText:
     """Return the text of a document, see `read_document`.
 
     Raises:
@@ -30,7 +30,7 @@ async def read_apart(name: str, data: bytes, suffix: str) -> DocumentText:
         except TimeoutError as error:
             raise _too_long() from error
     child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "compozy.knowledge.read.apart", suffix),
+        *(sys.executable, "-m", "compozy.knowledge.read.sandbox", suffix),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,

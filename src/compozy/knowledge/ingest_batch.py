@@ -1,4 +1,4 @@
-"""A few documents of an ingestion: read, cut, embedded, stored. May be done again at any point."""
+"""One batch of an ingestion: documents are read, split, embedded and stored. Safe to repeat at any point."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from compozy.knowledge.chunk import Chunking, Piece, cut, text_id
 from compozy.knowledge.compare import recipe_in, recipe_with
 from compozy.knowledge.embed.pace import Pace
 from compozy.knowledge.embed.protocol import TextRefusedError
-from compozy.knowledge.read.apart import read_apart
 from compozy.knowledge.read.kinds import apply_charset, suffix_of_media_type
+from compozy.knowledge.read.sandbox import read_in_sandbox
 from compozy.knowledge.sources import hash_file, is_address
 from compozy.knowledge.store.contents import contents_of
 from compozy.knowledge.store.protocol import Chunk
@@ -57,16 +57,16 @@ class _Read:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Taking:
-    """Takes documents of one knowledge base in."""
+class IngestBatch:
+    """Ingests a batch of documents of one knowledge base."""
 
     database: Database
     catalog: KnowledgeCatalog
     base: KnowledgeBase
     pace: Pace = field(default_factory=Pace)
 
-    async def take(self, names: Sequence[str]) -> dict[str, Any]:
-        """Take documents in, and return what was done; those that cannot be read are among the `failures`.
+    async def ingest(self, names: Sequence[str]) -> dict[str, Any]:
+        """Ingest documents and return the counts; unreadable documents are among the `failures`.
 
         Raises:
             KnowledgeError: the embedder or the store failed; nothing is lost, and what was stored counts the next time.
@@ -114,7 +114,7 @@ class Taking:
         digest = hashlib.sha256(data).hexdigest()
         if row is not None and row.hash == digest and recipe_in(row) == self.base.recipe:
             return _Read(name=name, hash=digest, size=len(data), title=row.title, metadata={})
-        content = await read_apart(name, data, suffix)
+        content = await read_in_sandbox(name, data, suffix)
         if content.is_assumed:
             _log.warning("a document is not UTF-8 and is read as Windows-1252", document=name)
         pieces = await asyncio.to_thread(cut, name, content, self._chunking(), space=self.base.id)

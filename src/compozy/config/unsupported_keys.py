@@ -1,4 +1,4 @@
-"""Keys of the 2025 edition that this version does not have yet, and what to write instead where there is something.
+"""Keys of the 2025 edition that this version does not support yet, with their replacements as hints.
 
 They are unknown keys like any other; only the hint is better. A key leaves the table when its feature arrives.
 """
@@ -56,12 +56,12 @@ _INSTEAD = {
     "cli": "give these as flags, or in the environment",
 }
 
-ABSENT = {
+UNSUPPORTED_KEYS = {
     **{key: f"this version does not have {feature} yet" for feature, keys in _FEATURES.items() for key in keys},
     **_INSTEAD,
 }
 
-ABSENT_KINDS = {
+UNSUPPORTED_TYPES = {
     "memory": "this version does not have memory yet",
     "signal": "this version does not have triggers of type signal yet",
     "webhook": "this version does not have webhooks yet",

@@ -1,4 +1,4 @@
-"""The words of a text, as every store's search by words sees them."""
+"""Splits texts into words for the keyword search of every store."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DOTLESS_I = "\u0131"
 MAX_WORDS = 64
 
 
-def all_words(text: str) -> list[str]:
+def tokenize(text: str) -> list[str]:
     """Return the words of `text` without differences of case, accents and typographic forms, in order.
 
     `STRASSE` equals `straße`, and all four letters i of Turkish are equal: which one a capital means depends on the
@@ -27,12 +27,12 @@ def all_words(text: str) -> list[str]:
     return [match[0] for match in _WORD.finditer(_plain(text))]
 
 
-def words_of(text: str) -> list[str]:
+def query_words(text: str) -> list[str]:
     """Return the distinct words of a question, `MAX_WORDS` at most.
 
     Single letters are left out ("a", "I", what is left of "what's"), unless there is nothing else.
     """
-    words = list(dict.fromkeys(all_words(text)))
+    words = list(dict.fromkeys(tokenize(text)))
     telling = [word for word in words if not _LETTER.fullmatch(word)]
     return (telling or words)[:MAX_WORDS]
 
