@@ -1,7 +1,8 @@
-"""`compozy mcp list | check`."""
+"""`compozy mcp list | check | serve`."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from compozy.project.servers import DefinedServer
     from compozy.tool.mcp.check import CheckedServer
 
-mcp_app = typer.Typer(help="List and check MCP servers.", no_args_is_help=True)
+mcp_app = typer.Typer(help="List and check MCP servers, or be one.", no_args_is_help=True)
 
 
 @mcp_app.command("list")
@@ -61,6 +62,29 @@ def check_command(
         if not checked:
             print_note("The project has no MCP servers.")
     return next((each.error.exit_status for each in checked if each.error is not None), 0)
+
+
+@mcp_app.command("serve")
+@on_project(server=True)
+def serve_command(options: ProjectOptions) -> int:
+    """Serve the workflows as MCP tools over stdio."""
+    from compozy.cli.context import open_project
+    from compozy.cli.find import look, search_for
+    from compozy.errors import UsageError
+    from compozy.server.entry import check_packages
+    from compozy.server.mcp.offers import offers_of
+
+    project = open_project(options)
+    if not offers_of(project):
+        raise UsageError(
+            f"no workflow of project {project.name!r} is offered over MCP",
+            hint="add `triggers: [{type: mcp}]` to a workflow",
+        )
+    check_packages(project)
+    from compozy.cli.stdio import serve_alone, serve_for
+
+    found = look(replace(search_for(options), quiet=True))
+    return serve_alone(options) if found is None else serve_for(found, project, options)
 
 
 def _print_checked(server: CheckedServer) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import uvicorn
 
@@ -36,8 +37,17 @@ _LOOK_S = 0.01
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what a client asks instead
 
 
-def serve(project: LoadedProject, console: Console, *, with_stdin: bool = False) -> int:
+Beside = Callable[[Service], Coroutine[Any, Any, None]]
+
+
+def serve(project: LoadedProject, console: Console, *, with_stdin: bool = False, beside: Beside | None = None) -> int:
     """Serve a project until a signal comes, or with `with_stdin` stdin ends, and return the exit status.
+
+    Args:
+        project: the project.
+        console: what is printed.
+        with_stdin: whether the end of stdin stops the server.
+        beside: serves a client besides those over HTTP; its end stops the server.
 
     Raises:
         UsageError: the address cannot be used, or needs an API key, or a package of a trigger is not installed.
@@ -57,7 +67,7 @@ def serve(project: LoadedProject, console: Console, *, with_stdin: bool = False)
         )
         try:
             console.line(database_line(database))
-            door = _Door(sock=sock, address=address, guard=guard, limit=limit, with_stdin=with_stdin)
+            door = _Door(sock=sock, address=address, guard=guard, limit=limit, with_stdin=with_stdin, beside=beside)
             return asyncio.run(_serve(project, database, door, console))
         finally:
             close_storage(database)
@@ -102,6 +112,7 @@ class _Door:
     guard: GuardSettings
     limit: int
     with_stdin: bool
+    beside: Beside | None
 
 
 class _Server(uvicorn.Server):
@@ -128,13 +139,24 @@ async def _serve(project: LoadedProject, database: Database, door: _Door, consol
         door.sock.listen(BACKLOG)
         console.line(f"Server listening on :{door.address.port} ({door.address.url})")
         loading = asyncio.create_task(_load(app, entries))
-        await asyncio.wait({stop.requested, serving}, return_when=asyncio.FIRST_COMPLETED)
+        beside = asyncio.create_task(_beside(door.beside, service))
+        await asyncio.wait({stop.requested, serving, beside}, return_when=asyncio.FIRST_COMPLETED)
         service.stopping.set()
         await asyncio.gather(*(entry.aclose() for entry in entries))
         server.should_exit = True
         await asyncio.gather(_end(serving), drain(app, console))
-        loading.cancel()
+        for task in (loading, beside):
+            task.cancel()
+        await asyncio.gather(loading, beside, return_exceptions=True)
     return 0
+
+
+async def _beside(beside: Beside | None, service: Service) -> None:
+    """Serve the client besides those over HTTP; without one, wait until this is canceled."""
+    if beside is None:
+        await asyncio.get_running_loop().create_future()
+    else:
+        await beside(service)
 
 
 async def _end(serving: asyncio.Task[None]) -> None:

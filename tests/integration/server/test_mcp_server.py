@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -202,9 +203,10 @@ async def test_a_client_that_cannot_ask_learns_the_run_and_the_tool(
         ended = await call(client, "wait_run", {"run_id": run_id})
 
     assert not waiting.is_error
-    first, second = text_of(waiting).splitlines()[:2]
+    first, second, third = text_of(waiting).splitlines()
     assert first.startswith(f"Run {run_id} waits for a person. Ask the user, then call `answer_run` with this `run_id`")
     assert second in {"- task 'approve': Refund 12 EUR?", "- task 'fill': Task 'fill' waits for an answer."}
+    assert json.loads(third.removeprefix("  form: ")) == (FORM if tool == "refund" else NESTED)
     (question,) = waiting.structured_content["questions"]
     assert question["form"] == (FORM if tool == "refund" else NESTED)
     assert not answered.is_error

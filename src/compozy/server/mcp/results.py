@@ -80,7 +80,7 @@ def _waiting_text(run_id: str, questions: Sequence[Question]) -> str:
     lines = [
         f"Run {run_id} waits for a person. Ask the user, then call `{ANSWER}` with this `run_id`, `task`, `answer`:"
     ]
-    lines += [f"- task {question.task!r}: {question.message}" for question in questions]
+    lines += [f"- task {question.task!r}: {question.message}\n  form: {_text(question.form)}" for question in questions]
     return "\n".join(lines)
 
 

@@ -36,7 +36,7 @@ class Runs(Protocol):
         """Cancel a run and return its document."""
         ...
 
-    async def pause(self, execution_id: str, seconds: float) -> bool:
+    async def pause(self, execution_id: str, seconds: float, /) -> bool:
         """Wait, at most until the run ends; return False if runs end here because the process does."""
         ...
 
