@@ -72,8 +72,15 @@ async def test_the_output_holds_only_messages_and_the_end_of_the_input_ends_the_
     )
     assert process.stdin is not None
     assert process.stdout is not None
-    hello = {"protocolVersion": HANDSHAKE, "capabilities": {}, "clientInfo": {"name": "raw", "version": "1"}}
-    requests = [("initialize", hello), ("tools/call", {"name": "slow", "arguments": {}})]
+    hello: dict[str, Any] = {
+        "protocolVersion": HANDSHAKE,
+        "capabilities": {},
+        "clientInfo": {"name": "raw", "version": "1"},
+    }
+    requests: list[tuple[str, dict[str, Any]]] = [
+        ("initialize", hello),
+        ("tools/call", {"name": "slow", "arguments": {}}),
+    ]
     lines = [b"this is no message\n", b"\n"]
     lines += [
         json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}).encode() + b"\n"
