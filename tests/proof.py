@@ -33,6 +33,7 @@ TESTS: Mapping[str, Sequence[str]] = {
     "trouble": (
         "tests/integration/durable/test_trouble.py",
         "tests/integration/tool/test_mcp_servers.py::test_a_server_of_the_sdk",
+        "tests/integration/server/test_mcp_restart.py::test_a_server_without_a_trigger",
         "tests/integration/server/test_mcp_stdio.py::test_two_clients",
         "tests/integration/server/test_mcp_stdio.py::test_the_output",
         "tests/integration/durable/test_disk.py",

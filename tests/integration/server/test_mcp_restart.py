@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -49,6 +51,24 @@ async def test_the_endpoint_does_not_exist_without_a_trigger(tmp_path: Path) -> 
     assert answer.status_code == 404
     assert answer.json()["code"] == "not_found"
     assert entries == []
+
+
+def test_a_server_without_a_trigger_does_not_load_the_library(tmp_path: Path) -> None:
+    write_project(tmp_path, {"hidden": OFFERED["hidden"]})
+    program = """
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+import compozy.cli.server, compozy.server.serve
+from compozy.project.load import load_project
+from compozy.server.entry import check_packages, new_entries
+project = load_project(None, cwd=Path.cwd(), environ={})
+check_packages(project)
+entries = new_entries(SimpleNamespace(app=SimpleNamespace(project=project)))
+print(entries, sorted(name for name in sys.modules if name.split(".")[0] in {"mcp", "mcp_types"}))
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("[] []\n", "")
 
 
 async def test_a_shutdown_answers_calls_that_wait(tmp_path: Path) -> None:
