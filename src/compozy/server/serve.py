@@ -26,6 +26,7 @@ from compozy.server.entry import Entry, check_packages, new_entries
 from compozy.server.guard import GuardSettings, is_loopback
 from compozy.server.http import make_http
 from compozy.server.ingest import take_in_on_start
+from compozy.server.memory import return_freed_memory
 from compozy.server.ports import BACKLOG, listen
 from compozy.server.service import Service
 from compozy.server.shutdown import DRAIN_S, Console, LogReport, Stop, database_line, drain, print_start_notes
@@ -55,6 +56,7 @@ def serve(project: LoadedProject, console: Console, *, with_stdin: bool = False,
     """
     guard = guard_settings(project)
     check_packages(project)
+    return_freed_memory()
     limit = connection_limit(raise_descriptor_limit())
     console.line("Starting Compozy server...")
     with closing(listen(project.server.host, project.server.port)) as sock:

@@ -8,6 +8,7 @@ from compozy.app import open_app
 from compozy.database.database import Database
 from compozy.errors import UsageError
 from compozy.project.loaded import LoadedProject
+from compozy.server.memory import return_freed_memory
 from compozy.server.shutdown import Console, LogReport, Stop, database_line, drain, print_start_notes
 from compozy.storage import close_storage, open_storage
 
@@ -26,6 +27,7 @@ def work(project: LoadedProject, console: Console) -> int:
             "a worker cannot share an in-memory database with other processes",
             hint="use a file or PostgreSQL, or run `compozy start`, which executes runs itself",
         )
+    return_freed_memory()
     console.line("Starting Compozy worker...")
     database = open_storage(
         project,
