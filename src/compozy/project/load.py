@@ -18,6 +18,7 @@ from compozy.project.file import ProjectFile
 from compozy.project.link import LinkedProject, link_project
 from compozy.project.loaded import InvalidWorkflow, LoadedProject, LoadedWorkflow
 from compozy.project.paths import resolve_paths
+from compozy.project.resources import with_listed
 from compozy.project.sources import ConfigFiles, SourceFile, find_config_file, read_config, read_sources
 from compozy.workflow.config import WorkflowConfig
 
@@ -61,7 +62,9 @@ def load_project(
     reader = read_config if workflow_files is WorkflowFiles.SKIP else read_sources
     linked = link_project(reader(path, cwd=cwd, flags=overrides or {}, environ=environ, files=files))
     read = linked.read
-    settings, faults = validate(ProjectFile, read.node, label="compozy.yaml")
+    # Its resources name schemas, tools and files, which are in place of the names by now.
+    listed = with_listed(read.node, (resource for resource in linked.resources if resource.file is None))
+    settings, faults = validate(ProjectFile, listed, label="compozy.yaml")
     workflows, workflow_faults = _validate_workflows(read.workflows)
     faults += [*linked.faults, *workflow_faults, *check_project(linked)]
     early = (*read.faults, *read.workflow_faults)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from compozy.config.nodes import MappingNode, ScalarNode, SequenceNode, child, node_at, text_at
+from compozy.config.nodes import MappingNode, Node, ScalarNode, SequenceNode, child, node_at, text_at, with_entries
 from compozy.errors import Diagnostic
 from compozy.project.outline import id_place
 from compozy.project.resource_kinds import RESOURCE_KINDS, WORKFLOW, ResourceKind
@@ -52,6 +52,20 @@ def listed_resources(node: MappingNode, *, is_workflow: bool) -> Iterator[Resour
         for item in found.items if isinstance(found, SequenceNode) else ():
             if isinstance(item, MappingNode):
                 yield Resource(kind=kind, id=text_at(item, "id"), node=item)
+
+
+def with_listed(node: MappingNode, resources: Iterable[Resource]) -> MappingNode:
+    """Return compozy.yaml with these resources, in the order of `listed_resources`, in its lists."""
+    by_kind: dict[str, list[MappingNode]] = {}
+    for resource in resources:
+        by_kind.setdefault(resource.kind.plural, []).append(resource.node)
+    changes: dict[str, Node | None] = {}
+    for plural, nodes in by_kind.items():
+        found, rest = child(node, plural), iter(nodes)
+        if isinstance(found, SequenceNode):
+            items = tuple(next(rest, item) if isinstance(item, MappingNode) else item for item in found.items)
+            changes[plural] = SequenceNode(items=items, place=found.place)
+    return with_entries(node, changes)
 
 
 def kind_of_file(path: Path, node: MappingNode) -> str:

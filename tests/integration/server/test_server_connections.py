@@ -60,13 +60,14 @@ def read_quickly() -> None:
 
 def test_a_client_that_does_not_read_loses_its_connection(commands: Commands, project: Path) -> None:
     server = start_server(commands, project, conditions=Conditions(before=read_quickly))
+    before = sockets_of(server.command.pid)
     text = "x" * 6_000_000
     run = server.ask("POST", f"{API}/workflows/echo/executions/sync", {"execution_id": "big", "input": {"text": text}})
     assert run.status == 200
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sock.settimeout(60)
-        before = sockets_of(server.command.pid)
+        server.command.until(lambda: sockets_of(server.command.pid) == before)
         sock.connect(("127.0.0.1", server.port))
         sock.sendall(f"GET {API}/executions/workflows/big HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
         server.command.until(lambda: sockets_of(server.command.pid) > before)
