@@ -137,6 +137,11 @@ class ToolBelt:
         self._last: tuple[str, int] = ("", 0)
 
     @property
+    def names(self) -> list[str]:
+        """Return the names of the tools."""
+        return list(self._tools)
+
+    @property
     def definitions(self) -> list[ToolDefinition]:
         """Return what requests say about the tools."""
         return [tool.definition for tool in self._tools.values()]

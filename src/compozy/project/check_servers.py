@@ -18,6 +18,7 @@ from compozy.config.nodes import (
 from compozy.errors import Diagnostic
 from compozy.outbound.rules import PORTS, header_problem
 from compozy.project.check_approval import check_approval
+from compozy.project.link_servers import prefix_of
 from compozy.project.outline import id_place, map_items
 from compozy.tool.config import BUILT_IN_PREFIX
 from compozy.tool.environment import BLOCKED
@@ -54,15 +55,6 @@ def check_servers_in(node: MappingNode, path: YamlPath) -> Iterator[Diagnostic]:
         # Without more than an ID it is one that was not found, which is reported.
         if len(server.entries) > 1 or child(server, "id") is None:
             yield from check_server(server)
-
-
-def prefixes_in(node: MappingNode) -> tuple[str, ...]:
-    """Return what the names of the tools of MCP servers of an agent or a task begin with."""
-    return tuple(_prefix_of(server) for _, server in map_items(node, "mcps"))
-
-
-def _prefix_of(server: MappingNode) -> str:
-    return text_at(server, "prefix") or f"{text_at(server, 'id')}__"
 
 
 def _check_transport(node: MappingNode, name: str, *, is_process: bool) -> Iterator[Diagnostic]:
@@ -102,7 +94,7 @@ def _check_url(node: MappingNode, path: YamlPath) -> Iterator[Diagnostic]:
 
 
 def _check_names(node: MappingNode, name: str) -> Iterator[Diagnostic]:
-    if _prefix_of(node).startswith(BUILT_IN_PREFIX):
+    if prefix_of(node).startswith(BUILT_IN_PREFIX):
         path: YamlPath = ("prefix",) if child(node, "prefix") is not None else ("id",)
         message = f"{path[0]}: the names of its tools would begin with {BUILT_IN_PREFIX!r}, as those of built-in tools"
         yield _fault(node, path, message, "choose another `prefix`")

@@ -23,7 +23,8 @@ from compozy.errors import Diagnostic
 from compozy.nearest import suggest
 from compozy.project.check_approval import check_approval
 from compozy.project.check_http_tools import check_fetch, check_http
-from compozy.project.check_servers import check_servers_in, prefixes_in
+from compozy.project.check_servers import check_servers_in
+from compozy.project.link_servers import is_tool_of_server, prefixes_in
 from compozy.project.outline import TaskOutline, id_place, map_items
 from compozy.tool.built_in.specs import TARGETS
 from compozy.tool.config import BUILT_IN_PREFIX, ToolConfig
@@ -109,8 +110,9 @@ def check_task_tools(task: TaskOutline, root: Path) -> Iterator[Diagnostic]:
 
 
 def _check_alone(task: TaskOutline) -> Iterator[Diagnostic]:
+    is_of_server = is_tool_of_server(task.node)
     for key in ("prompt", "action", "agent", "tools", "mcps"):
-        if task.node.entry(key) is not None:
+        if task.node.entry(key) is not None and not (key == "mcps" and is_of_server):
             message = f"task {task.id!r} has both `tool` and `{key}`"
             hint = "`tool` calls a tool without a model; for a model that calls tools write `tools`"
             yield Diagnostic(location=key_place_at(task.node, ("tool",)), message=message, hint=hint, code="task")

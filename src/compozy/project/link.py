@@ -221,7 +221,7 @@ class Linker:
             openapi=OpenApiLinker(root=self.root, cwd=self.cwd, report=self.faults.append),
             fault=self._fault,
         )
-        self._servers = ServerLinker(find=partial(self._find, MCP), own=self.own_servers)
+        self._servers = ServerLinker(find=partial(self._find, MCP), own=self.own_servers, scope=self.scope)
 
     def workflow(self, node: MappingNode) -> MappingNode:
         """Return a workflow without lists of resources, in which nothing is named by ID any more."""
@@ -261,8 +261,8 @@ class Linker:
         kind = KINDS.get(text_at(node, "type") or DEFAULT_KIND)
         schemas = ("input", "output", *(kind.schemas if kind is not None else ()))
         node = self._schemas.link_in(node, *((key,) for key in schemas))
-        node = self._calls.link_in(self._tools.link_in(self._link_agent(node)))
-        node = self._servers.link_in(node)
+        node = self._servers.link_in(self._servers.with_tool(self._link_agent(node)))
+        node = self._calls.link_in(self._tools.link_in(node))
         if kind is not None and kind.takes_prompt:
             node = self._servers.with_own(node)
         if kind is None:

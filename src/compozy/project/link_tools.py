@@ -23,6 +23,7 @@ from compozy.nearest import suggest
 from compozy.project.edition2025.tools import any_arguments
 from compozy.project.link_openapi import OpenApiLinker
 from compozy.project.link_schemas import SchemaLinker
+from compozy.project.link_servers import is_tool_of_server
 from compozy.tool.config import BUILT_IN_PREFIX
 from compozy.tool.kinds.typescript import DEFAULT_EXPORT, is_typescript
 
@@ -64,7 +65,9 @@ class ToolLinker:
         if isinstance(tools, SequenceNode):
             items = tuple(tool for item in tools.items for tool in self._use(item))
             node = with_entries(node, {"tools": SequenceNode(items=items, place=tools.place)})
-        return with_entries(node, {"tool": self._use_one(tool)}) if tool is not None else node
+        if tool is None or is_tool_of_server(node):
+            return node
+        return with_entries(node, {"tool": self._use_one(tool)})
 
     def definition(self, node: MappingNode) -> MappingNode:
         """Return the definition of a tool with linked schemas and a path from the project's folder."""

@@ -41,7 +41,7 @@ async def run_basic(call: TaskCall, task: BasicTask, run_task: RunTask) -> Outco
     """Ask the agent, call the tool, or pass the input on."""
     if task.tool is not None:
         await load_agents()
-        return await call_tool(call, task.tool, run_task)
+        return await call_tool(call, task.tool, task.mcps or (), run_task)
     if task.prompt is None and task.action is None:
         # Without a prompt there is nobody to ask.
         return Outcome(output=call.shown.get("with", {}))

@@ -13,12 +13,14 @@ from compozy.database.status import Status
 from compozy.durable.context import current_run
 from compozy.durable.step import begin_step, step, step_once
 from compozy.errors import ToolError, restore_error
+from compozy.nearest import suggest
 from compozy.task.branches import run_branches
 from compozy.task.kinds.wait import WaitTask
 from compozy.task.tool_tasks import ToolTasks
 from compozy.task.tree import Outcome, RunTask, TaskCall, TaskResult, end_step, nothing_after
 from compozy.tool.config import ToolConfig
 from compozy.tool.kind import Answer, NestedTasks, Questions, ToolHome, ToolSpec
+from compozy.tool.mcp.config import McpConfig
 from compozy.tool.mcp.tools import McpSource
 from compozy.tool.source import SingleTool, ToolSource
 
@@ -48,8 +50,8 @@ async def make_belt(call: TaskCall, rules: ToolRules, run_task: RunTask) -> Tool
     return ToolBelt(offered, rules, RunToolSteps(call, run_task), home.settings)
 
 
-async def call_tool(call: TaskCall, tool: ToolConfig, run_task: RunTask) -> Outcome:
-    """Call the tool of a task that asks no model, with the input of the task.
+async def call_tool(call: TaskCall, tool: ToolConfig, servers: Sequence[McpConfig], run_task: RunTask) -> Outcome:
+    """Call the tool of a task that asks no model, with the input of the task. `servers` have it, if it is theirs.
 
     Raises:
         ToolError: the tool failed, was denied, or its outcome is unknown.
@@ -58,8 +60,12 @@ async def call_tool(call: TaskCall, tool: ToolConfig, run_task: RunTask) -> Outc
     from compozy.agent.settings import ToolRules
 
     number = current_run().turns(f"{call.path}.tools")
-    belt = await make_belt(call, ToolRules(tools=(tool,)), run_task)
+    rules = ToolRules(servers=tuple(servers)) if servers else ToolRules(tools=(tool,))
+    belt = await make_belt(call, rules, run_task)
     assert belt is not None  # noqa: S101 - there is one tool
+    if tool.id not in belt.names:
+        hint = suggest(tool.id, belt.names) or f"its tools are {', '.join(belt.names) or 'none'}"
+        raise ToolError(f"MCP server {servers[0].id!r} has no tool {tool.id!r}", hint=hint, details={"tool": tool.id})
     given: Mapping[str, Any] = call.shown.get("with", {})
     result = await belt.call_one(tool.id, given, number)
     if result.outcome != "ok":

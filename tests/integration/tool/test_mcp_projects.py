@@ -197,3 +197,34 @@ def test_tools_of_servers_can_be_limited_and_chosen(cli: RunCli, tmp_path: Path)
     limits = {"mcps": ["raw"], "tool_choice": "raw__echo", "max_tool_calls": {"raw__echo": 1}}
     write(tmp_path, [], {**ASK, **limits}, mcps=[server(tmp_path)])
     assert cli("config", "validate").status == 0
+
+
+@pytest.mark.parametrize("where", ["project", "workflow"])
+def test_a_task_calls_a_tool_of_a_server_without_a_model(cli: RunCli, tmp_path: Path, where: str) -> None:
+    found = server(tmp_path, timeout="1m")
+    task = {"id": "ask", "tool": "raw__echo", "with": {"text": "{{ .workflow.id }}"}}
+    write(tmp_path, [], task, **({"mcps": [found]} if where == "project" else {"mcps_of_workflow": [found]}))
+    done = cli("workflow", "run", "w", "--id", "one")
+    assert (done.status, done.err) == (0, ""), done.err
+    assert 'Result: {"said": "w"}' in done.out
+    ((tool, key),) = calls_in(tmp_path / "ledger")
+    assert (tool, len(key or "")) == ("echo", 24)
+
+
+def test_a_task_whose_server_lacks_the_tool_fails(cli: RunCli, tmp_path: Path) -> None:
+    write(tmp_path, [], {"id": "ask", "tool": "raw__ecko"}, mcps=[server(tmp_path)])
+    assert cli("config", "validate").status == 0
+    done = cli("workflow", "run", "w")
+    assert done.status == 1
+    assert "MCP server 'raw' has no tool 'raw__ecko'" in done.err
+    assert "did you mean 'raw__echo'?" in done.err
+    assert not (tmp_path / "ledger").exists()
+
+
+def test_a_tool_of_the_project_is_not_one_of_a_server(cli: RunCli, tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("def own() -> str:\n    return 'own'\n")
+    own = {"id": "raw__echo", "description": "Own", "run": "./own.py:own"}
+    write(tmp_path, [], {"id": "ask", "tool": "raw__echo"}, mcps=[server(tmp_path)], tools=[own])
+    assert 'Result: {"said": "own"}' in cli("workflow", "run", "w").out
+    write(tmp_path, [], {"id": "ask", "tool": "raw__echo", "mcps": ["raw"]}, mcps=[server(tmp_path)], tools=[own])
+    assert "task 'ask' has both `tool` and `mcps`" in cli("config", "validate").err
