@@ -121,7 +121,7 @@ const navigation = [
   {
     group: 'Project',
     title: 'Project',
-    pages: ['project/limitations', 'project/comparison'],
+    pages: ['project/limitations', 'project/comparison', 'project/benchmarks'],
   },
   {
     title: 'Security',

@@ -24,7 +24,7 @@ from tests.docs.pages import read_page
 from tests.generated.pages import PAGES
 from tests.generated.pages.commands import GUIDES, SHARED, all_commands
 from tests.generated.pages.configuration import OTHER_VARIABLES, all_parts
-from tests.generated.pages.errors import ABSTRACT, DIAGNOSTIC_CODES, groups, shown_codes
+from tests.generated.pages.errors import ABSTRACT, DIAGNOSTIC_CODES, EXIT_CODES, groups, shown_codes
 from tests.generated.pages.markdown import DOCS, prose
 from tests.generated.pages.models import models_in
 from tests.generated.pages.workflow import PARTS
@@ -71,6 +71,26 @@ def test_every_error_is_on_the_page() -> None:
     text = (DOCS / "reference/errors.mdx").read_text(encoding="utf-8")
     assert set(re.findall(r"^### (\w+)$", text, re.MULTILINE)) == shown_codes()
     assert {kind.__name__ for kind in CompozyError.__subclasses__() if kind.__module__ == errors.__name__} == groups()
+
+
+def test_every_exit_code_is_on_one_page() -> None:
+    ends = {
+        int(node.value.value)
+        for file in FILES
+        for node in ast.walk(tree_of(file))
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, int)
+        if any(re.fullmatch(r"_?(?:INTERRUPTED|TERMINATED)", ast.unparse(target)) for target in node.targets)
+    }
+    assert ends == {130, 143}
+    assert EXIT_CODES.keys() == {0, *ends} | {kind.exit_status for kind in _error_classes(CompozyError)}
+    tables = [path for path in DOCS.rglob("*.mdx") if re.search(r"^\| 130\b", path.read_text(), re.MULTILINE)]
+    assert tables == [DOCS / "reference/errors.mdx"], "other pages link to the table"
+
+
+def _error_classes(kind: type[CompozyError]) -> Iterator[type[CompozyError]]:
+    yield kind
+    for below in kind.__subclasses__():
+        yield from _error_classes(below) if below.__module__ == errors.__name__ else ()
 
 
 def test_kinds_that_are_left_out_are_never_raised() -> None:

@@ -84,7 +84,7 @@ def _until_ready(process: subprocess.Popen[bytes], printed: Path, config: Path, 
     while monotonic_s() < deadline_s:
         if process.poll() is not None:
             raise ServerError(
-                f"the server of {str(config)!r} exited with status {process.returncode} before it was ready",
+                f"the server of {str(config)!r} exited with code {process.returncode} before it was ready",
                 hint=f"see its output above; try `compozy start --config {config}`",
             )
         if client is None:

@@ -35,7 +35,7 @@ def validate_command(
 ) -> int:
     """Check all project files and report every error.
 
-    Exits with status 5 if there are errors.
+    Exits with code 5 if there are errors.
     """
     from compozy.app import knowledge_of
     from compozy.cli.context import open_project

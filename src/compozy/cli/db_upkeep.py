@@ -69,7 +69,7 @@ def check_command(
 ) -> int:
     """Check the database and its journal for errors.
 
-    Exits with status 4 if it finds any.
+    Exits with code 4 if it finds any.
     """
     from compozy.cli.context import open_settings
     from compozy.errors import DatabaseError

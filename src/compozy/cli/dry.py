@@ -18,7 +18,7 @@ _TEXTS = ("condition", "items", "with", "wait_for", "signal", "instructions", "p
 
 
 def show_dry_run(project: LoadedProject, workflow_id: str, given: Any, *, as_json: bool) -> int:
-    """Print what a run of a workflow with the input `given` would do, and return the exit status.
+    """Print what a run of a workflow with the input `given` would do, and return the exit code.
 
     Raises:
         NotFoundError: the project has no such workflow.

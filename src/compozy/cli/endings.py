@@ -8,7 +8,7 @@ from compozy.cli.output import paint, print_note
 from compozy.database.status import Status
 
 INTERRUPTED = 130
-"""Exit status of a command that was ended by Ctrl-C."""
+"""Exit code of a command that was ended by Ctrl-C."""
 INGESTION = "knowledge/"
 """Prefix of the workflow ID of an ingestion."""
 ENDS = {

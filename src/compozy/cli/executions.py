@@ -49,7 +49,7 @@ def list_runs(
 def show_execution(
     project: LoadedProject, execution_id: str, *, wait: bool, verbose: bool, as_json: bool, quiet: bool
 ) -> int:
-    """Print one execution and its tasks; exit status 1 when it failed. The start of its ID is enough.
+    """Print one execution and its tasks; exit code 1 when it failed. The start of its ID is enough.
 
     Raises:
         NotFoundError: there is none of this id.

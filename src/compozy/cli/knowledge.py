@@ -151,7 +151,7 @@ def check_command(
 ) -> int:
     """Compare the database with the vector store.
 
-    Exits with status 1 if they differ.
+    Exits with code 1 if they differ.
     """
     from compozy.cli.knowledge_check import check_and_repair
 

@@ -67,7 +67,7 @@ def print_start(words: IngestWords, base: Document) -> None:
 
 
 def print_ingestion(run: Document, *, as_json: bool) -> int:
-    """Print what an ingestion did and return the exit status: 1 when it failed, or a document is not in."""
+    """Print what an ingestion did and return the exit code: 1 when it failed, or a document is not in."""
     output: Document | None = run["output"]
     if as_json:
         print_json(run)

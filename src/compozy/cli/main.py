@@ -125,7 +125,7 @@ def main() -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command and return its exit status: 0 ok, 1 the run failed, 2 command line, 4 database, 5 files."""
+    """Run one command and return its exit code: 0 ok, 1 the run failed, 2 command line, 4 database, 5 files."""
     try:
         status = _run(arguments)
         flush_output()

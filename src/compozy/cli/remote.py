@@ -1,4 +1,4 @@
-"""`compozy workflow ...` through a server, with the same output and exit status as without one.
+"""`compozy workflow ...` through a server, with the same output and exit code as without one.
 
 The id of a run is chosen here, so that asking again after a lost answer cannot begin a second one.
 """
@@ -42,7 +42,7 @@ _AWAY_S = 30.0
 
 
 def run_remotely(found: Found, request: RunRequest) -> int:
-    """Have a server run a workflow, print the result, and return the exit status.
+    """Have a server run a workflow, print the result, and return the exit code.
 
     Raises:
         CompozyError: it could not be run, or the server went away.
@@ -69,7 +69,7 @@ def show_remote_list(found: Found, *, limit: int, statuses: Sequence[Status], as
 def show_remote_execution(
     found: Found, execution_id: str, *, wait: bool, verbose: bool, as_json: bool, quiet: bool
 ) -> int:
-    """Print one execution and its tasks; exit status 1 when it failed. The start of its ID is enough.
+    """Print one execution and its tasks; exit code 1 when it failed. The start of its ID is enough.
 
     Raises:
         NotFoundError: there is none of this id.

@@ -23,7 +23,7 @@ _MAX_CHILDREN = 50
 
 
 def print_result(run: Document, *, as_json: bool) -> int:
-    """Print how a run ended and return the exit status of `workflow run`."""
+    """Print how a run ended and return the exit code of `workflow run`."""
     if run["workflow_id"].startswith(INGESTION):
         # Here, because it prints what is told of failures as this does.
         from compozy.cli.knowledge_results import print_ingestion
@@ -80,7 +80,7 @@ def _with_pages(name: str, pages: set[int]) -> str:
 
 
 def print_execution(run: Document, requests: Sequence[Document] | None = None, *, as_json: bool) -> int:
-    """Print a run and its tasks, with its model requests if given; return the exit status of `workflow get`."""
+    """Print a run and its tasks, with its model requests if given; return the exit code of `workflow get`."""
     status = Status(run["status"])
     if as_json:
         print_json(run if requests is None else {**run, "requests": list(requests)})

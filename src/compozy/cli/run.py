@@ -41,7 +41,7 @@ _GRACE_S = 10.0
 
 
 def run_workflow(project: LoadedProject, request: RunRequest) -> int:
-    """Run a workflow, print its result, and return the exit status.
+    """Run a workflow, print its result, and return the exit code.
 
     Raises:
         CompozyError: it could not be run.

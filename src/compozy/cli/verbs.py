@@ -31,7 +31,7 @@ class Verb(ABC):
         return {}
 
     def show(self, answer: Document, *, as_json: bool) -> int:
-        """Print the answer and return the exit status."""
+        """Print the answer and return the exit code."""
         if as_json:
             print_json(answer)
             return 0
@@ -39,7 +39,7 @@ class Verb(ABC):
 
     @abstractmethod
     def say(self, answer: Document) -> int:
-        """Print the answer as text and return the exit status."""
+        """Print the answer as text and return the exit code."""
 
 
 @dataclass(frozen=True)

@@ -181,7 +181,7 @@ def _call(program: str, options: list[str], environ: Mapping[str, str] | None = 
     )
     if done.returncode:
         lines = [line.removeprefix(f"{program}: ") for line in done.stderr.strip().splitlines()]
-        reason = "; ".join(lines[:3]) or f"exit status {done.returncode}"
+        reason = "; ".join(lines[:3]) or f"exit code {done.returncode}"
         newer = "install client programs that are not older than the server" if "version mismatch" in reason else ""
         raise DatabaseError(f"{program} failed: {reason}", hint=newer)
     return done.stdout

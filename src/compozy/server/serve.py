@@ -42,7 +42,7 @@ Beside = Callable[[Service], Coroutine[Any, Any, None]]
 
 
 def serve(project: LoadedProject, console: Console, *, with_stdin: bool = False, beside: Beside | None = None) -> int:
-    """Serve a project until a signal comes, or with `with_stdin` stdin ends, and return the exit status.
+    """Serve a project until a signal comes, or with `with_stdin` stdin ends, and return the exit code.
 
     Args:
         project: the project.

@@ -16,7 +16,7 @@ _WAIT_FOR_LOCK_S = 30.0
 
 
 def work(project: LoadedProject, console: Console) -> int:
-    """Execute runs until a signal comes, and return the exit status.
+    """Execute runs until a signal comes, and return the exit code.
 
     Raises:
         UsageError: the database is in memory, where no other process could leave a run.

@@ -13,8 +13,8 @@ from compozy.config.layers import VARIABLES
 from tests.generated.pages.markdown import code, either, front, prose
 
 _HEAD = """
-Each command prints this text with `--help` or `-h`. Results go to stdout, everything else to stderr. The exit statuses
-are listed in [errors](/docs/reference/errors#exit-statuses).
+Each command prints this text with `--help` or `-h`. Results go to stdout, everything else to stderr. The exit codes
+are listed in [errors](/docs/reference/errors#exit-codes).
 """
 
 _SHARED_HEAD = """

@@ -16,23 +16,30 @@ Every error has a stable code and a message that names the problem, its location
   `{"error": {"code": ..., "message": ..., "details": ...}}` to stdout instead; the hint is `details.hint`.
 - The **server** answers with `application/problem+json`: `code`, `detail`, `hint` and `details` hold the same
   information; see [problems](/docs/api/overview#problems). An invalid parameter or body is `usage` with status 422.
-- A **run** that failed stores its error; `compozy workflow get` shows it. The exit status is then 1 for every code, and
+- A **run** that failed stores its error; `compozy workflow get` shows it. The exit code is then 1 for every code, and
   the HTTP status is 200.
 - A **retry policy** lists codes in `non_retryable_error_types`. Templates of an error handler read the code as
   `.error.code`.
 
-## Exit statuses
+## Exit codes
 
-| Status | Meaning |
+All commands use the same codes:
+
+| Code | Meaning |
 |---|---|
-| 0 | success |
-| 1 | failed, timed-out or canceled run, or an internal error |
-| 2 | invalid command line or request |
-| 3 | missing or wrong API key, or a request from an origin that is not allowed |
-| 4 | database, vector store or server not available |
-| 5 | error in a file |
-| 130, 143 | interrupted by Ctrl-C, by SIGTERM |
 """
+
+EXIT_CODES: dict[int, str] = {
+    0: "The command succeeded.",
+    1: "A run failed, timed out or was canceled, documents were not ingested, or an internal error occurred.",
+    2: "The command line is invalid: an option, an argument, the input, an unknown ID, or a port in use.",
+    3: "The server's API key is missing or wrong, or the server does not allow the origin of a request.",
+    4: "The database, its lock, a vector store or the server cannot be used.",
+    5: "A file is invalid: a project file, or a document of `compozy db export`.",
+    130: "The command was stopped by Ctrl-C.",
+    143: "The command was stopped by SIGTERM.",
+}
+"""Exit code -> its meaning; a test compares the codes with those in the program."""
 
 _GROUPS: dict[str, str] = {
     "UsageError": "Command line and requests",
@@ -136,7 +143,8 @@ DIAGNOSTIC_CODES: dict[str, str] = {
 
 def write_errors() -> str:
     """Return the page."""
-    page = front("Errors", "Every error code with its exit status, its HTTP status and its meaning.") + _HEAD
+    page = front("Errors", "Every error code with its exit code, its HTTP status and its meaning.") + _HEAD
+    page += "".join(f"| {number} | {meaning} |\n" for number, meaning in EXIT_CODES.items())
     for name, title in _GROUPS.items():
         page += f"\n## {title}\n"
         page += "".join(_section(kind) for kind in _family(getattr(errors, name)) if kind.__name__ not in ABSTRACT)
@@ -164,5 +172,5 @@ def _family(kind: type[CompozyError]) -> Iterator[type[CompozyError]]:
 def _section(kind: type[CompozyError]) -> str:
     meaning = (inspect.getdoc(kind) or "").partition("\n\n")[0]
     links = ", ".join(f"[{words}]({address})" for words, address in _RELATED[kind.code])
-    status = f"Exit status {kind.exit_status}, HTTP status {kind.http_status}."
+    status = f"Exit code {kind.exit_status}, HTTP status {kind.http_status}."
     return f"\n### {kind.code}\n\n{prose(meaning)} {status} See {links}.\n"

@@ -127,7 +127,7 @@ def test_a_server_that_does_not_start(cli: RunCli, tmp_path: Path) -> None:
     write_project(tmp_path, BENCHMARK, responses=MODEL, database={"driver": "sqlite", "path": "compozy.yaml"})
     done = cli("bench", *SMALL)
     assert done.status == 4
-    assert "exited with status 4 before it was ready" in done.err
+    assert "exited with code 4 before it was ready" in done.err
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`compozy workflow run`, `list` and `get` in this process: results, exit statuses, and where each word goes."""
+"""`compozy workflow run`, `list` and `get` in this process: results, exit codes, and where each word goes."""
 
 from __future__ import annotations
 
