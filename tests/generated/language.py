@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tokenize
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,9 @@ RULES = (
 )
 
 
+_DIRECTIVES = ("noqa", "pyright:", "type:", "ruff:")
+
+
 def find_violations(texts: Iterable[Text]) -> list[str]:
     """Return a line for each text that breaks a rule: location, rule, text."""
     return [
@@ -125,6 +129,25 @@ def read_code(path: Path) -> Iterator[Text]:
             yield _text(path, node.lineno, "".join(parts))
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in read and " " in node.value:
             yield _text(path, node.lineno, node.value)
+
+
+def read_comments(path: Path) -> Iterator[Text]:
+    """Yield the comments of a module; the lines of a comment are one text."""
+    start = last = 0
+    words: list[str] = []
+    with path.open("rb") as file:
+        comments = [token for token in tokenize.tokenize(file.readline) if token.type == tokenize.COMMENT]
+    for token in comments:
+        text = token.string.lstrip("# ").strip()
+        if text.startswith(_DIRECTIVES):
+            continue
+        is_more = token.start[0] == last + 1 and token.line.lstrip().startswith("#")
+        if words and not is_more:
+            yield _text(path, start, " ".join(words))
+        words, start = ([*words, text], start) if is_more else ([text], token.start[0])
+        last = token.start[0]
+    if words:
+        yield _text(path, start, " ".join(words))
 
 
 def _text(path: Path, line: int, text: str) -> Text:

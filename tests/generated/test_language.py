@@ -17,6 +17,7 @@ from tests.generated.language import (
     find_violations,
     first_sentence,
     read_code,
+    read_comments,
     read_prose,
 )
 from tests.generated.pages.commands import all_commands
@@ -78,6 +79,12 @@ def test_messages_and_docstrings_follow_the_rules(file: Path) -> None:
     assert find_violations(read_code(file)) == []
 
 
+@pytest.mark.parametrize("file", [file for file in FILES if file.parent.name != "versions"], ids=source_name)
+def test_comments_follow_the_rules(file: Path) -> None:
+    """Of all modules but revisions of the database, which are never changed."""
+    assert find_violations(read_comments(file)) == []
+
+
 @pytest.mark.parametrize(("sentence", "rule"), OLD.items())
 def test_an_old_sentence_breaks_a_rule(sentence: str, rule: str) -> None:
     found = find_violations([Text(path=ROOT / "README.md", line=1, text=sentence)])
@@ -95,12 +102,18 @@ def test_an_old_page_and_an_old_module_break_rules(tmp_path: Path, monkeypatch: 
         "---\ntitle: Page\ndescription: What is told of it.\n---\n\nA first\nsentence. What\nfits runs.\n\n"
         "```text\nWhat is in a fence is not read.\n```\n\n| a | b |\n|---|---|\n| `x` | it is no key |\n"
     )
-    module.write_text('"""What it does.\n\nWhat follows is not read.\n"""\n\nMESSAGE = f"it is no {1} of ours"\n')
+    module.write_text(
+        '"""What it does.\n\nWhat follows is not read.\n"""\n\nMESSAGE = f"it is no {1} of ours"\n'
+        "# What is read\n# here.\nX = 1  # noqa: told\nY = 2  # told of it\n"
+    )
     assert [line.partition(" (write")[0] for line in find_violations(read_prose(page))] == [
         *("page.mdx:1: 'tell'", "page.mdx:1: 'What ...'", "page.mdx:6: 'What ...'", "page.mdx:16: 'is no X'"),
     ]
     assert [line.partition(" (write")[0] for line in find_violations(read_code(module))] == [
         *("module.py:1: 'What ...'", "module.py:6: 'is no X'", "module.py:6: 'of its own'"),
+    ]
+    assert [line.partition(" (write")[0] for line in find_violations(read_comments(module))] == [
+        *("module.py:7: 'What ...'", "module.py:10: 'tell'"),
     ]
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from compozy.knowledge.config import KnowledgeBinding
 
-# Room that is left for an answer whose length nobody limits.
+# Room for an answer without a configured limit.
 _ANSWER_TOKENS = 512
 
 

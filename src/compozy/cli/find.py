@@ -20,7 +20,7 @@ from compozy.errors import AuthenticationError, CompozyError, NotFoundError, Ser
 from compozy.project.address import DEFAULT_HOST, DEFAULT_PORT, ProjectAddress, read_address
 from compozy.project.sources import CONFIG_NAME, ConfigFiles, find_config_file, search_upwards
 
-# A port on this machine answers at once, or is not the one.
+# A port on this machine answers immediately, or it is the wrong one.
 _GLANCE_S = 1.0
 
 
@@ -175,7 +175,7 @@ def _owner_of_file(address: ProjectAddress, key: str | None) -> Found | None:
         with _closing_on_error(client):
             project = client.project()
     except ServerError:
-        # It ends, or it cannot be reached from here; whoever opens the file will hear who owns it.
+        # It ends, or it cannot be reached from here; opening the file then reports its owner.
         return None
     if project["name"] != address.name:
         client.close()
@@ -208,7 +208,7 @@ def _glance(url: str, address: ProjectAddress, key: str | None) -> Document | No
     try:
         return ask(None)
     except AuthenticationError:
-        # A server of a SQLite file would have been found beside it.
+        # A server of a SQLite file would have been found next to it.
         if key is None or address.database_path is not None:
             return None
     except CompozyError:

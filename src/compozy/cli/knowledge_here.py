@@ -122,7 +122,7 @@ class KnowledgeHere:
                         bar.show(await database.read_async(lambda c: progress_of(c, request.knowledge_base_id, run_id)))
                 await ended
             except asyncio.CancelledError:
-                # Ctrl-C: the process ends, and nobody would continue the ingestion.
+                # Ctrl-C: the process ends, and no other process would continue the ingestion.
                 ended.cancel()
                 print_canceling(words)
                 await app.runtime.cancel(run_id, Status.CANCELED, RunCanceledError("canceled with Ctrl-C").to_json())

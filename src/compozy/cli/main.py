@@ -49,7 +49,7 @@ _HABITS = {
     "ps": "use `compozy workflow list`",
     "validate": "use `compozy config validate`",
 }
-# What the library that reads the command line says of a bad value, and what people say.
+# Messages of the command-line library about invalid values, with our replacements.
 _WORDS = {
     "Value error, ": "",
     "Input should be a valid integer, unable to parse string as an integer": "expected a whole number",
@@ -113,10 +113,10 @@ def common_options(
 
 def main() -> None:
     """Run one command and exit with its status."""
-    # What is loaded at the start stays: looking through it again and again for garbage is a tenth of the time until a
-    # command begins. What lasts longer switches it on again, see `compozy.app`.
+    # Objects loaded at the start stay; collecting garbage among them takes a tenth of the time until a command starts.
+    # Longer work enables it again, see `compozy.app`.
     gc.disable()
-    # Packages that happen to be installed are not loaded into every model of ours.
+    # Other installed packages must not be loaded into our models.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
     open_streams()
     status = run(sys.argv[1:])

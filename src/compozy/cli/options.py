@@ -215,7 +215,7 @@ def on_project(*, server: bool = False, output: bool = False) -> Callable[[Calla
             *(parameter.replace(kind=_NAMED) for parameter in own),
             *(inspect.Parameter(name, _NAMED, annotation=_SHARED[name][0], default=_SHARED[name][1]) for name in names),
         ]
-        # What Typer reads of a function.
+        # The attributes of a function that Typer reads.
         vars(call)["__signature__"] = inspect.Signature(parameters)
         call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         del vars(call)["__wrapped__"]

@@ -80,7 +80,7 @@ def explain_output() -> Generator[None, None, None]:
     Raises:
         OutputError: it cannot be written.
     """
-    # Translated at once: the library that reads the command line ends the program at a broken pipe.
+    # Translated immediately: the command-line library ends the program at a broken pipe.
     try:
         yield
     except OSError as error:
@@ -155,7 +155,7 @@ def ask(question: str) -> bool:
     write_note(f"{question} [y/N] ")
     answer = sys.stdin.readline()
     if not answer.endswith("\n") or not sys.stdin.isatty():
-        # Nobody pressed Enter where it shows: what is told next begins on a line of its own.
+        # The cursor is still on the prompt's line: start a new one.
         print_note("")
     return answer.strip().lower() in {"y", "yes"}
 

@@ -69,6 +69,6 @@ def _is_list_of_texts(value: Any, param: Any, annotation: Any) -> bool:
 
 def _read_path(text: str, param: Any, ctx: Any) -> Path:
     if not text:
-        # For Python this is the current folder, which nobody means who writes a variable that is not set.
+        # For Python this is the current folder, which is never meant by a variable that is not set.
         raise typer.BadParameter("expected a path, got an empty text", ctx=ctx, param=param)
     return Path(text)

@@ -54,7 +54,7 @@ def init_command(
     from compozy.project.scaffold import refresh_schemas, scaffold
 
     if not folder.is_absolute():
-        # Told in words when it is gone.
+        # Raises a clear error if the current folder was deleted.
         current_folder()
     refreshed = [] if force or name is not None else refresh_schemas(folder)
     created = [] if refreshed else scaffold(folder, name=name, force=force)

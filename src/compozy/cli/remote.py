@@ -37,7 +37,7 @@ from compozy.ids import new_execution_id
 _TERMINATED = 143
 _FIRST_LOOK_S = 0.02
 _LOOK_S = 0.5
-# How long a server may be away, while it is started anew for example.
+# How long a server may be away, for example while it restarts.
 _AWAY_S = 30.0
 
 

@@ -25,7 +25,7 @@ _MAX_CHILDREN = 50
 def print_result(run: Document, *, as_json: bool) -> int:
     """Print how a run ended and return the exit code of `workflow run`."""
     if run["workflow_id"].startswith(INGESTION):
-        # Here, because it prints what is told of failures as this does.
+        # Imported here, because it prints failures with functions of this module.
         from compozy.cli.knowledge_results import print_ingestion
 
         return print_ingestion(run, as_json=as_json)

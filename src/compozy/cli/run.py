@@ -182,7 +182,7 @@ class _Runner:
 
     def _receive(self, number: int) -> None:
         if self._signal.done():
-            # Asked twice: leave at once. The journal is safe at any moment, and the run can be gone on with.
+            # A second signal: exit immediately. The journal is consistent at any moment, and the run can be resumed.
             os._exit(INTERRUPTED)
         self._signal.set_result(number)
         self._leave_later(_TERMINATED if number == signal.SIGTERM else INTERRUPTED)

@@ -23,7 +23,7 @@ _NOT_ENCODED = "the user or the password has a character that needs percent-enco
 _POSTGRES_SHAPE = "write postgres://user:password@host:5432/dbname"
 _POSTGRES_SCHEMES = frozenset({"postgres", "postgresql"})
 _MAX_PORT = 65535
-# What may not stand in credentials as it is, and a percent sign that encodes nothing.
+# Characters that credentials must encode, and a percent sign that encodes nothing.
 _UNSAFE = re.compile(r"[/?#@\[\]\s]|%(?![0-9A-Fa-f]{2})")
 # A part of a path with the beginning of a key; names of software such as sk-learn have no digits.
 _KEY_IN_PATH = re.compile(r"/(?:(?:sk|gsk|pk|rk|xai)[-_](?=[^/]*\d)[\w-]{8,}|AIza[\w-]{20,})(?:/|$)")

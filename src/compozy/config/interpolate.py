@@ -18,7 +18,7 @@ KEYS_THAT_MAY_BE_MISSING = frozenset({"api_key"})
 
 _MARK = re.compile(r"\$\$\{|\$\{")
 _NEEDED: YamlPath = ("server", "api_key")
-# Values that nobody writes as they are; a text of YAML may hold what looks like a variable, such as an answer.
+# Values that the program generates; a YAML text such as an answer may contain `${...}`.
 _SECRETS = frozenset({"api_key", "password", "conn_string"})
 _NAME = "([A-Za-z_][A-Za-z0-9_]*)"
 # Shells and compose files; PowerShell; cmd.exe; templates, of workflows too; GitHub Actions.
@@ -32,7 +32,7 @@ _FOREIGN = re.compile(
 _NO_KEY = re.compile(r"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)|\$\(.+\)|[a-z][a-z+]*://.+|vault:.+|<[^<>]+>|(?i:bearer\s.*)")
 # As the 2025 edition wrote variables in its settings.
 _TEMPLATE = re.compile(rf"""\{{\{{-?\s*\.env\.{_NAME}(?:\s*\|\s*default\s+["']([^"'}}]*)["'])?\s*-?\}}\}}""")
-# What is below these keys are templates of workflows.
+# The values below these keys are templates of workflows.
 _TEMPLATES = (("agents",), ("tasks",), ("schemas",), ("tools",), ("mcps",))
 # Variables below these keys are read when a tool is called: a run keeps the definition of its tools, without secrets.
 _READ_LATER = (("tools",), ("mcps",))
@@ -127,7 +127,7 @@ class _Work:
         self._fault(node, 0, message, f"write `${{{name}}}`")
 
     def _fill_scalar(self, node: ScalarNode, path: YamlPath) -> ScalarNode:
-        # Without a key of its own a provider does without, or another one answers. A server would answer everybody.
+        # A provider without its own key works without one, or another one answers. A server would answer everyone.
         may_be_missing = bool(path) and path[-1] in KEYS_THAT_MAY_BE_MISSING and path != _NEEDED
         variables: list[str] = []
         try:

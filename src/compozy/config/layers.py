@@ -149,7 +149,7 @@ def _with_value(node: MappingNode, path: tuple[str, ...], value: Node) -> Mappin
         below = child(node, key)
         if not isinstance(below, MappingNode):
             if below is not None and not (isinstance(below, ScalarNode) and below.value is None):
-                return node  # the section is wrong altogether, which is a fault of the file
+                return node  # the whole section has the wrong type, which is reported as an error of the file
             below = MappingNode(entries=(), place=value.place)
         value = _with_value(below, tuple(rest), value)
     entry = Entry(key=key, key_place=value.place, value=value)

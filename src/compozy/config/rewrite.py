@@ -59,7 +59,7 @@ class _Writer:
         first, last = original.entries[0], original.entries[-1]
         head = self.source.lines[: self.source.keys[first.key_place].line]
         tail = self.source.lines[self.source.keys[last.key_place].last_line + 1 :]
-        # What stands above the first key is the head of the file.
+        # Comments above the first key belong to the head of the file.
         body = self._mapping(changed, 0, original, without_leading=first.key_place)
         return "\n".join([*head, *body, *tail])
 

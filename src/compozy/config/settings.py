@@ -157,7 +157,7 @@ class ServerSettings(Section):
         return check_header_key(key)
 
 
-# Runs at one time where the project does not say; on SQLite they share one writer.
+# Default number of concurrent runs; on SQLite they share one writer.
 DEFAULT_CONCURRENCY = {"sqlite": 10, "postgres": 100}
 
 

@@ -120,7 +120,7 @@ def _no_value(_source: SourceText, _at: int, _: int | None) -> _Words:
 
 _Say = Callable[[SourceText, int, int | None], _Words]
 
-# What the parser says, whether the place is where the construct opens (else where reading stopped), what we say.
+# Message of the parser, whether the location is the start of the construct (else where reading stopped), our message.
 _PROBLEMS: tuple[tuple[str, bool, _Say], ...] = (
     (r"tab character (that violates|where an indentation)", False, _tab),
     (r"cannot start any token", False, _bad_start),

@@ -129,8 +129,8 @@ def read_server_url(database_path: Path) -> str | None:
         return None
     try:
         url = _read_holder(file).get("url")
-        # What a killed server wrote stays, but the file is locked only while it lives. Check the lock second:
-        # trying it takes it for a moment.
+        # The file of a killed server stays, but it is locked only while the server lives. Check the lock second: trying
+        # it takes it for a moment.
         return url if isinstance(url, str) and _is_locked(file) else None
     finally:
         os.close(file)

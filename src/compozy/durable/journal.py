@@ -22,13 +22,13 @@ from compozy.durable.format import JOURNAL_FORMAT
 from compozy.durable.journal_rows import RESUME_QUEUE, SERIALIZATION, find_refused_rows
 from compozy.errors import DatabaseError
 
-# Key of the object that stands for an exception; no value of ours has it.
+# Key of the object that stands for an exception; none of our values has it.
 _EXCEPTION = "compozy_exception"
 # One name for every project and release: rows of another application would not be seen.
 _APPLICATION = "compozy"
 # How soon a process sees rows that another one wrote for it.
 _POLL_S = 0.05
-# Whether PostgreSQL tells processes of what others wrote. Part of the journal's schema: not to be changed later.
+# Whether PostgreSQL notifies processes of writes. Part of the journal's schema: never change it.
 _LISTENS = True
 
 
@@ -188,7 +188,7 @@ def launch_journal(database: Database, executor_id: str) -> None:
         "serializer": JournalSerializer(),
         "notification_listener_polling_interval_sec": _POLL_S,
         "enable_otlp": False,
-        # What it tells about every start is of use to those who look for a defect only.
+        # Its messages about every start are useful only for debugging.
         "log_level": "DEBUG" if logging.getLogger().isEnabledFor(logging.DEBUG) else "WARNING",
     }
     DBOS(config=config)
@@ -209,7 +209,7 @@ def resume_queue_name(executor_id: str) -> str:
     return f"{RESUME_QUEUE}{executor_id}"
 
 
-# What the event loop says to those who ask for a thread when there are none any more.
+# The event loop's message to callers that need a thread when there are none left.
 _THREADS_ENDED = "Executor shutdown has been called"
 
 
@@ -217,7 +217,7 @@ def _route_logs() -> None:
     """Let the engine's log lines go where ours go, instead of straight to the terminal."""
     logger = logging.getLogger("dbos")
     if not any(isinstance(handler, logging.NullHandler) for handler in logger.handlers):
-        # DBOS adds a terminal handler of its own only to a logger that has none.
+        # DBOS adds its own terminal handler only to a logger that has none.
         logger.addHandler(logging.NullHandler())
     logger.propagate = True
     logger.addFilter(_is_news)

@@ -25,7 +25,7 @@ _STEPS = "operation_outputs"
 # Compozy has no schedules; a row here would call a function at set times.
 _SCHEDULES = "workflow_schedules"
 _OPEN = ("PENDING", "ENQUEUED", "DELAYED")
-# What a column may hold besides NULL.
+# Allowed values of a column besides NULL.
 _VALUES: dict[str, dict[str, frozenset[str]]] = {
     _STATUS: {
         "name": frozenset({RUN_FUNCTION}),

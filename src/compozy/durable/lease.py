@@ -68,8 +68,8 @@ class Lease:
     def _renew(self, connection: sa.Connection) -> None:
         if renew_lease(connection, self.executor_id, lease_ms=_ms(LEASE_S)):
             return
-        # Taken for dead, after a long standstill. What it ran belongs to others, whose journal entries fence its own
-        # off; it goes on with what it is given from here.
+        # The lease expired during a long standstill. Other processes own its runs, and their journal entries fence it
+        # off; it continues with the runs that it claims from here on.
         _log.warning("Lease expired; other processes took over this process's runs")
         insert_executor(connection, self.executor_id, role=self._role, lease_ms=_ms(LEASE_S))
 

@@ -79,7 +79,7 @@ async def reconcile(database: Database, executor_id: str) -> list[str]:
     """
     await _delete_queues_of_dead(database)
     entries = await DBOS.list_workflows_async(status=_OPEN_IN_JOURNAL, load_input=False, load_output=False)
-    # Asked after the entries: whoever began one of them had signed on before.
+    # Read after the entries: the process of each entry signed on before it.
     others = set(await database.read_async(list_executor_ids)) - {executor_id}
     to_replay: list[str] = []
     for entry in entries:
@@ -138,7 +138,7 @@ async def take_over(database: Database, executor_id: str) -> list[str]:
         return []
     reaped = await database.write_async(reap_expired_executors)
     if not reaped.executors and not reaped.runs:
-        # What is left is locked; the server ends a transaction that stands still.
+        # The remaining rows are locked; the server ends an idle transaction.
         return []
     _log.info("leases expired; the runs of these processes are free", processes=reaped.executors, runs=reaped.runs)
     with explain_failures(database.location):

@@ -140,7 +140,7 @@ async def _record_outcome(
         outcome = await _outcome_of(name, call)
     try:
         if write is None or "error" in outcome:
-            # It changes no table, so whoever cancels need not know whether it was recorded.
+            # It changes no table, so a cancellation does not need to know whether it was recorded.
             await _record(context, name, lambda _: outcome, is_seen_through=False)
         else:
             await _record(context, name, _fenced(context, partial(_written, outcome, write)), is_seen_through=True)
@@ -261,7 +261,7 @@ async def _record(
 
 async def _finish(committing: asyncio.Future[Any], *, is_seen_through: bool) -> Any:
     """Wait for a thread, which cannot be stopped, and where it `is_seen_through` does not let itself be canceled."""
-    # Looked at in any case: what nobody looks at is printed.
+    # Always retrieve the exception: asyncio prints exceptions that are never retrieved.
     committing.add_done_callback(lambda done: done.cancelled() or done.exception())
     canceled: asyncio.CancelledError | None = None
     while not committing.done():

@@ -20,7 +20,7 @@ _log = structlog.get_logger(__name__)
 # Characters of JSON that are kept; the oldest results give way beyond that.
 _KEPT_MAX = 128 * 1024 * 1024
 _PROBE_MIN = 4096
-# Steps are numbered from 1, so the row of a probe is never one of theirs.
+# Steps are numbered from 1, so the row of a probe is never a step.
 _PROBE_ID = -1
 
 Key = tuple[str, str, int]

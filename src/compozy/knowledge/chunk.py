@@ -15,9 +15,9 @@ from compozy.knowledge.extras import missing_package
 from compozy.knowledge.read.document import DocumentText
 
 DEFAULT_SIZE = 800
-# Tokens that an embedder adds by itself: marks of begin and end, and what it is told the text is.
+# Tokens that an embedder adds itself: start and end marks, and the prefix for the kind of text.
 RESERVED_TOKENS = 8
-# No splitter is given a longer text at once: each looks at a text again and again.
+# Maximum length that a splitter receives: each scans a text repeatedly.
 _MAX_PIECE = 200_000
 _TAG = re.compile(r"<[^<>]{1,500}>")
 
@@ -107,5 +107,5 @@ def _portions(text: str) -> Iterator[tuple[int, str]]:
 def text_id(text: str) -> str:
     """Return a UUID, the form of id that every store takes, by which a text is known."""
     digest = hashlib.sha256(text.encode()).hexdigest()
-    # Marked as version 8, the one for ids of one's own making (RFC 9562).
+    # Marked as version 8, which is for custom ids (RFC 9562).
     return f"{digest[:8]}-{digest[8:12]}-8{digest[13:16]}-8{digest[17:20]}-{digest[20:32]}"

@@ -142,7 +142,7 @@ class Ingestions:
         check_owner(base, await store.facts())
         if not request.reindex and await self.catalog.check(base) is not None:
             return False
-        # What the embedder says of itself may be wrong: another server may stand behind its address.
+        # An embedder's own description may be wrong: another server may be behind its address.
         (probe,) = await self.catalog.embedder(base).embed(["dimension"], is_query=False)
         check_dimension(base, len(probe))
         await store.reset(
@@ -223,7 +223,7 @@ class _Planning:
         found, scope = _found_from_json(self.looked)
         distrusted = frozenset(self.looked.get("distrusted", ()))
         if self.is_new:
-            # The store was made anew: what the rows say of another one counts no more.
+            # The store was created again: rows that describe the old one no longer count.
             delete_documents(connection, self.base.id)
         known = {row.document: row for row in list_documents(connection, self.base.id)}
         changed = [each for each in found if not self._is_done(known.get(each.id), each, distrusted)]

@@ -94,7 +94,7 @@ def with_passages(prompt: str, passages: Sequence[Passage]) -> str:
 
 
 def _quote(passage: Passage) -> str:
-    # What looks like the end of the quotation must not end it.
+    # Text that looks like the end of the quotation must not end it.
     text = _END.sub(r"<\\/", str(passage["text"]))
     names = f"document={dump_json(passage['document'])} title={dump_json(passage['title'])}"
     if "page" in passage:

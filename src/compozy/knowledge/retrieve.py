@@ -44,7 +44,7 @@ def make_query(base: KnowledgeBase, text: str, binding: KnowledgeBinding | None 
     settings = base.settings.retrieval
     given = binding.model_dump(exclude_unset=True, exclude_none=True) if binding else {}
     return Query(
-        # What is said beyond the window of an embedder changes little.
+        # Text beyond the window of an embedder changes little.
         text=text[:MAX_QUERY],
         mode=given.get("mode", settings.mode),
         top_k=given.get("top_k", settings.top_k),

@@ -235,7 +235,7 @@ class _Search:
         if self.reach.holds(place.resolve()):
             self._add_file(place)
         else:
-            # It became a link that leads out: that is told when it is read.
+            # It became a link that leads out: reported when it is read.
             self._keep(FoundDocument(id=name, hash="?", size=0))
 
     def place_of(self, path: str, base: Path) -> tuple[Path, str]:
@@ -292,7 +292,7 @@ class _Search:
         try:
             self._keep(FoundDocument(id=self.reach.name(file), hash=hash_file(place), size=place.stat().st_size))
         except OSError:
-            # It is told when it is read, as an error of this document.
+            # Reported when it is read, as an error of this document.
             self._keep(FoundDocument(id=self.reach.name(file), hash="?", size=0))
 
     def _has_text_name(self, path: Path) -> bool:

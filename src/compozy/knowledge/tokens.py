@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-# A run of ASCII letters or digits costs a token for each four, any other visible sign one of its own.
+# A run of ASCII letters or digits costs a token for each four, any other visible sign one token.
 _PIECES = re.compile(r"[A-Za-z0-9]+|[^\sA-Za-z0-9]")
 _LETTERS_PER_TOKEN = 4
 

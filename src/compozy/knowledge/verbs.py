@@ -201,7 +201,7 @@ async def delete(
     store = catalog.store(base)
     check_owner(base, await store.facts())
     if document is None:
-        # The rows first: what they do not know is taken in anew.
+        # The rows first: documents without a row are ingested again.
         held = await database.write_async(partial(_delete_all, base_id=base.id))
         await store.reset(None)
         return {"knowledge_base_id": base.id, "deleted": held}

@@ -81,7 +81,7 @@ class ModelCatalog:
     def load(self) -> None:
         """Load the libraries of the providers that can answer; a second, better spent in a thread than at first use."""
         for provider in self._providers.values():
-            # What is wrong with one is told when it is asked.
+            # A provider's error is reported when it is asked.
             with suppress(ModelError, ImportError):
                 chosen, _ = self._follow_fallback(provider)
                 load_builder(chosen)

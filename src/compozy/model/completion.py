@@ -43,7 +43,7 @@ _UNKNOWN_STATUS = 500
 _REASONING = ("reasoning", "reasoning_content")
 # Kinds of parts that a message is sent in by some servers.
 _REASONING_PARTS = frozenset({"thinking", "reasoning", "reasoning_content", "thought", "redacted_thinking"})
-# What servers that do not say `error` put errors into.
+# The key for errors of servers that do not use `error`.
 _ERRORS = ("error", "errors", "base_resp", "error_msg", "error_message", "detail", "msg")
 _MAX_EXCERPT = 200
 
@@ -107,7 +107,7 @@ def _other_error(document: dict[str, Any]) -> object:
     for name in _ERRORS:
         if document.get(name):
             found = _only(document[name])
-            # A text beside a code: both say something.
+            # A text next to a code: both are useful.
             return _dict(found) or document
     return document if document.get("object") == "error" or isinstance(document.get("message"), str) else None
 

@@ -54,7 +54,7 @@ def _form(value: Any) -> str | None:
     return "<map>" if isinstance(value, (dict, ScriptedResponse)) else None
 
 
-# The form decides which branch of a union is meant, so that a fault is told once, for that branch.
+# The form decides which branch of a union is meant, so that an error is reported once, for that branch.
 _InTurn = Annotated[tuple[ScriptedResponse, ...], Tag("<list>")]
 _ForTask = Annotated[Annotated[ScriptedResponse, Tag("<map>")] | _InTurn, Discriminator(_form)]
 _ByTask = Annotated[dict[str, _ForTask], Tag("<map>")]

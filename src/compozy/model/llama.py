@@ -118,8 +118,8 @@ def _refusal(error: Mapping[str, Any]) -> LlamaError:
 
 def _load(path: Path) -> Any:
     xllamacpp: Any = import_module("xllamacpp")  # a compiled module without types
-    # The engine insists on listening somewhere. A socket file in a folder of our own, removed at once, is a place
-    # that nobody can reach.
+    # The engine requires an address to listen on. A socket file in a private folder that is removed immediately cannot
+    # be reached.
     folder = tempfile.mkdtemp(prefix="compozy-")
     try:
         return xllamacpp.Server(_parameters(xllamacpp, path, str(Path(folder) / "llama.sock")))
@@ -143,8 +143,8 @@ def _parameters(xllamacpp: Any, path: Path, address: str) -> Any:
 
 
 def _thread_count() -> int:
-    # llama.cpp's threads spin while they wait for each other. Where something else needs the processors too, as many
-    # threads as processors are a hundred times slower than one (98 s instead of 1 s, seen on two busy cores).
-    # A container may use fewer processors than the machine has; macOS cannot tell.
+    # llama.cpp's threads spin while they wait for each other. If other programs need the processors too, as many
+    # threads as processors are a hundred times slower than one (98 s instead of 1 s, seen on two busy cores). A
+    # container may use fewer processors than the machine has; macOS does not report how many.
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(_MAX_THREADS, usable // 2))

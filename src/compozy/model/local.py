@@ -131,7 +131,7 @@ def _body(
         **{name: value for key, name in _PARAMS.items() if (value := settings.get(key)) is not None},
         "temperature": settings.get("temperature", 0.0),
         "max_tokens": min(settings.get("max_tokens", DEFAULT_MAX_TOKENS), CONTEXT_TOKENS),
-        # What is cached depends on what was asked before; without it the same prompt gives the same answer.
+        # The cache depends on earlier prompts; without it the same prompt gives the same answer.
         "cache_prompt": False,
     }
     is_native = parameters.output_mode == "native" and parameters.output_object is not None

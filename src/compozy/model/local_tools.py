@@ -24,7 +24,7 @@ from compozy.ids import new_call_id
 from compozy.jsoninput import parse_json
 
 _TOOL, _ARGUMENTS, _ANSWER = "tool", "arguments", "answer"
-# What an answer begins with that reached its limit of tokens before the closing quote.
+# Start of an answer that reached its token limit before the closing quote.
 _CUT_ANSWER = re.compile(r'^\s*\{\s*"answer"\s*:\s*"')
 
 

@@ -10,7 +10,7 @@ from compozy.model.openai_chat import CompatibleChatModel, new_client
 from compozy.model.provider import BuiltModel, ModelSpec
 from compozy.model.thoughts import NO_TAGS
 
-# What the package's own profile leaves open.
+# Settings that the package's own profile leaves open.
 _PROFILE = OpenAIModelProfile(
     supports_json_object_output=False, openai_chat_supports_max_completion_tokens=False, thinking_tags=NO_TAGS
 )

@@ -15,7 +15,7 @@ FIRST_DELAY_S = 0.1
 MAX_DELAY_S = 10.0
 MAX_RETRY_AFTER_S = 60.0
 """The longest wait that a server may ask for before the request fails instead."""
-# What a server that says more is taken to mean, in messages.
+# A longer wait counts as this one in messages.
 _MAX_WAIT_S = 86_400.0 * 365
 _RETRIED_STATUSES = frozenset({408, 409, 425, 429})
 

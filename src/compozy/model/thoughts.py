@@ -13,8 +13,7 @@ NO_TAGS = ("\0thoughts", "\0/thoughts")
 """Tags that no model writes, for packages that would otherwise split answers themselves."""
 
 _NAMES = "think|thinking|thought|reasoning|seed:think"
-# What begins reasoning, with what ends it: tags of Qwen, DeepSeek, Seed; of Magistral; of Kimi; of Gemma; of Cohere; of
-# OpenThinker.
+# Start and end tags of reasoning: of Qwen, DeepSeek, Seed; of Magistral; of Kimi; of Gemma; of Cohere; of OpenThinker.
 _KINDS = (
     (re.compile(rf"<\s?({_NAMES})(?:\s[^<>]{{0,100}})?>", re.IGNORECASE), r"(?i:<\s?/\s?{0}\s?>)"),
     (re.compile(r"\[THINK\]"), r"\[/THINK\]"),
@@ -23,7 +22,7 @@ _KINDS = (
     (re.compile(r"<\|START_THINKING\|>"), r"<\|END_THINKING\|>"),
     (re.compile(r"<\|begin_of_thought\|>"), r"<\|end_of_thought\|>"),
 )
-# Marks around the answer, which some models write beside those around their reasoning.
+# Marks around the answer, which some models write in addition to those around their reasoning.
 _AROUND_ANSWER = re.compile(
     r"\s*<\|(?:START_RESPONSE|begin_of_(?:solution|box))\|>(.*?)(?:<\|(?:END_RESPONSE|end_of_(?:solution|box))\|>\s*)?\Z",
     re.DOTALL,

@@ -38,7 +38,7 @@ MAX_REDIRECTS = 5
 _CONNECT_S = 10.0
 _MAX_ADDRESSES = 4
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-# What another host gets to see; every other header can hold a secret.
+# Headers that another host receives; every other header can hold a secret.
 _FOR_EVERY_HOST = frozenset({"accept", "accept-language", "user-agent"})
 _OF_BODIES = frozenset({"content-type", "content-language", "idempotency-key"})
 _ZLIB_OR_GZIP = 47

@@ -149,5 +149,5 @@ def _is_installed(package: str) -> bool:
         return find_spec(package) is not None
     except ModuleNotFoundError:  # the package above it
         return False
-    except ValueError:  # it is loaded, and nothing tells from where
+    except ValueError:  # it is loaded, and its origin is unknown
         return True

@@ -62,7 +62,7 @@ def _check_routers(tasks: TaskList) -> Iterator[Diagnostic]:
 def _check_flow(workflow: WorkflowOutline, tasks: TaskList, flow: Flow) -> Iterator[Diagnostic]:
     told: set[tuple[str | int, ...]] = set()
     for link in flow.unknown():
-        # What the workflow says once holds for each of its tasks.
+        # An error of the workflow's own settings is reported once, not for each task.
         if link.path not in told:
             told.add(link.path)
             yield _unknown_target(workflow, tasks, flow, link)

@@ -96,7 +96,7 @@ def _check_truth(task: TaskOutline, path: YamlPath) -> Iterator[Diagnostic]:
 
 def _texts(task: TaskOutline) -> Iterator[_Text]:
     plain: list[tuple[str, ...]] = [("id",), ("condition",), ("with",), ("env",)]
-    # A key in a task of another kind is an error of its own; its template is checked all the same.
+    # A key in a task of another kind is a separate error; its template is checked all the same.
     for path in dict.fromkeys([*plain, *(path for kind in KINDS.values() for path in kind.texts)]):
         yield _Text(path=path, roots=_roots_at(task, path))
     yield _Text(path=("outputs",), roots=_RESULT | _roots_at(task, ("outputs",)), children=True)

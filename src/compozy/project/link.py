@@ -310,7 +310,7 @@ class Linker:
         agent = self._agent_of(written) if written is not None else None
         if not isinstance(agent, MappingNode):
             return task
-        # What the task says about the model counts.
+        # The task's own model settings take precedence.
         agent = self.agent(with_entries(agent, {**_OF_RESOURCES, **own}))
         task = rest
         action = self._action_of(task, agent)

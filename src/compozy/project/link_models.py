@@ -92,7 +92,7 @@ class ModelLinker:
         if not isinstance(node.value if isinstance(node, ScalarNode) else None, str):
             return node
         assert isinstance(node, ScalarNode)  # noqa: S101 - it has a value
-        # A name that is no provider stays one, and is reported as such.
+        # An unknown name stays as it is, and is reported as unknown.
         prefix, _, name = node.text.partition(":")
         whole = self._find(node.text)
         found = whole or self._find(prefix) or prefix

@@ -11,7 +11,7 @@ from compozy.project.resources import ResourceScope
 
 # Keys of a shared server that say nothing about how it is used.
 _OF_RESOURCES: dict[str, Node | None] = {"resource": None, "name": None, "description": None}
-# What a definition has and a mere use does not.
+# Keys that a definition has and a mere use does not.
 _DEFINES = ("command", "url", "transport")
 
 

@@ -29,7 +29,7 @@ from compozy.tool.kinds.typescript import DEFAULT_EXPORT, is_typescript
 
 # Keys of a shared tool that say nothing about how it is called.
 _OF_RESOURCES: dict[str, Node | None] = {"resource": None, "name": None}
-# What a definition has and a mere use does not.
+# Keys that a definition has and a mere use does not.
 _DEFINES = ("run", "http")
 
 

@@ -31,7 +31,7 @@ from compozy.task.kind import DEFAULT_KIND, TaskKind
 from compozy.task.options import TaskBase
 from compozy.task.registry import KINDS
 
-# Stands for a `type` that does not exist; the fault in the value is reported by the model.
+# Stands for a `${...}` that does not exist; the model reports the error in the value.
 _UNKNOWN_KIND = TaskKind(name="", model=TaskBase, runner="", page="")
 
 

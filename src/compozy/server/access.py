@@ -12,7 +12,7 @@ from compozy.clock import monotonic_s
 
 _log = structlog.get_logger(__name__)
 
-# What clients and probes ask again and again: health, the state of runs and ingestions.
+# Frequent requests of clients and probes: health, the state of runs and ingestions.
 _POLLED = re.compile(r"/healthz|/readyz|/api/v0/(executions|.*/(executions|ingestions))(/.*)?")
 
 

@@ -19,7 +19,7 @@ _log = structlog.get_logger(__name__)
 HEAD_S = 30.0
 # How long a client may read nothing while a part of its answer waits.
 READ_S = 30.0
-# What all answers together may keep in memory while their clients do not read.
+# Memory limit of all answers together while their clients do not read.
 MAX_UNSENT = 128 * 1024 * 1024
 # Connections that the event loop takes in one round; descriptors for them are not counted before that.
 ACCEPTED_AT_ONCE = 16

@@ -61,7 +61,7 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on a valid request, and refuse an invalid one."""
         if scope["type"] != "http":
-            # Lifespan; there are no web sockets here.
+            # Lifespan; the server has no web sockets.
             await self._app(scope, receive, send)
             return
         started = False

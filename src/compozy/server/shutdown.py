@@ -75,7 +75,7 @@ class Stop:
 
 
 def _end_with_stdin() -> None:
-    # None: there is no stdin at all, and file 0 may be anything.
+    # None: the process has no stdin, and file 0 may be anything.
     while sys.stdin is not None and os.read(0, _BLOCK):
         pass
     os.kill(os.getpid(), signal.SIGTERM)

@@ -43,7 +43,7 @@ async def run_basic(call: TaskCall, task: BasicTask, run_task: RunTask) -> Outco
         await load_agents()
         return await call_tool(call, task.tool, task.mcps or (), run_task)
     if task.prompt is None and task.action is None:
-        # Without a prompt there is nobody to ask.
+        # Without a prompt no model is asked.
         return Outcome(output=call.shown.get("with", {}))
     asked = await _choose_action(call, task)
     _render_prompt(asked, task)

@@ -31,7 +31,7 @@ async def run_branches(bodies: Sequence[Coroutine[Any, Any, None]], is_over: Cal
     finally:
         for task in waiting:
             task.cancel()
-        # Whoever is canceled may have to see a commit to its end first.
+        # A canceled branch may have to complete a commit first.
         await asyncio.gather(*waiting, return_exceptions=True)
     if halted is not None and not is_over():
         raise halted

@@ -40,7 +40,7 @@ class Pool:
     run_task: RunTask
     _results: dict[int, TaskResult] = field(default_factory=dict[int, TaskResult])
     _counts: Counter[Status] = field(default_factory=Counter[Status])
-    # Those whose rows tell by now that they run, because that was stored with the end of another.
+    # Children whose rows already have the status RUNNING, because it was stored with the end of another.
     _begun: set[int] = field(default_factory=set[int])
 
     async def run(self) -> dict[str, TaskResult]:
@@ -55,7 +55,7 @@ class Pool:
         queue, count = iter(left), min(self.workers or len(left), len(left))
         if self.decided() is None and count:
             with current_run().branching(count):
-                # What each takes first is settled before any of them runs.
+                # Each branch takes its first child before any of them runs.
                 firsts = list(islice(queue, count))
                 await run_branches([self._work(first, queue) for first in firsts], self._is_over)
         return {

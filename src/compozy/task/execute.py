@@ -35,7 +35,7 @@ from compozy.task.tree import OnEnd, Outcome, TaskCall, TaskResult, end_step, ru
 
 _log = structlog.get_logger(__name__)
 
-# What comes of the same data again: trying it once more would be a waste.
+# Errors that the same data always causes: a retry would be a waste.
 _SAME_AGAIN = frozenset({"template_render", "template_syntax", "expression", "schema_mismatch", "usage", "items"})
 _SKIPPED = {"skipped": True}
 _ONCE = RetryPolicy(maximum_attempts=1)

@@ -138,6 +138,6 @@ async def _sleep(call: TaskCall, seconds: float, recorded: Mapping[str, Any]) ->
     """Pause behind a task; a run that is resumed waits for the rest only."""
     until_ms = recorded.get(_UNTIL)
     if until_ms is None:
-        # It ended under a version that recorded its pause in a step of its own.
+        # It ended under a version that recorded its pause in a separate step.
         until_ms = await transact(f"{call.path}.sleep", lambda _: now_ms() + int(seconds * 1000))
     await current_run().wait(until_ms=until_ms)

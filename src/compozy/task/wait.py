@@ -93,7 +93,7 @@ async def _receive(call: TaskCall, name: str, form: dict[str, Any] | None) -> tu
             continue
         signal, problems = await validate_in_worker(partial(_read, found, form))
         if problems and is_new:
-            # Whoever sent it may not know: it came before the wait, or from a task of another run.
+            # The sender may not know: it came before the wait, or from a task of another run.
             about = {"execution_id": run.run_id, "task": call.path, "signal": name, "sent_by": found["sent_by"]}
             _log.warning("a signal does not fit the form of its task and is dropped", **about, problems=_told(problems))
         return signal, problems

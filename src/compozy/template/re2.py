@@ -198,7 +198,7 @@ class _Translator:
             self.stack.append(outer)
             self.emit(f"(?{switched}:", width)
         elif switched:
-            # Flags in the middle hold up to the end of the group: a group of their own says so in `regex`.
+            # Flags in the middle hold up to the end of the group; in `regex` they need a separate group.
             self.emit(f"(?{switched})", width)
         else:
             self.emit("", width)

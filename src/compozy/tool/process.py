@@ -27,7 +27,8 @@ _MAX_ERROR = 4000
 _GRACE_S = 0.5
 # How engines of JavaScript end when they run out of memory.
 _OUT_OF_MEMORY = (-signal.SIGTRAP, -signal.SIGABRT, -signal.SIGILL)
-# The end of its input is the end of this process. What left the group still has the mark in its environment.
+# The end of its input is the end of this process. Processes that left the group still have the mark in their
+# environment.
 _WATCH = """read _; kill -9 "-$1"
 for process in /proc/[0-9]*; do
     if grep -qs "$2" "$process/environ"; then kill -9 "${process#/proc/}"; fi
@@ -266,7 +267,7 @@ async def _read_marked(stream: asyncio.StreamReader, mark: str, name: str, limit
 async def _log_lines(lines: asyncio.StreamReader, name: str) -> None:
     size = 0
     while block := await lines.read(8192):
-        # Read to its end in any case, or the tool would wait for somebody to read.
+        # Always read to its end, or the tool would block on writing.
         if size < _MAX_LOG:
             for line in block[: _MAX_LOG - size].decode(errors="replace").splitlines():
                 _log.info("output of a tool", tool=name, line=line)

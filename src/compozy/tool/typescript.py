@@ -22,8 +22,8 @@ from compozy.tool.source_file import find_function
 KEY_VARIABLE = "COMPOZY_IDEMPOTENCY_KEY"
 _WORKER = Path(__file__).with_name("typescript_worker.mjs")
 _MB = 1024 * 1024
-# What V8 needs before it loads anything: with 512 MB of data Deno does not start. The engine of Bun breaks off at some
-# limits, which higher and lower ones do not cause.
+# Memory that V8 reserves before it loads anything: with 512 MB of data Deno does not start. The engine of Bun aborts at
+# some limits, but not at higher or lower ones.
 _RESERVED = {"deno": 768 * _MB, "node": 768 * _MB, "bun": None}
 _OLDEST_DENO = (2, 9)
 _QUIET = {"DENO_NO_UPDATE_CHECK": "1", "DENO_NO_PROMPT": "1", "NO_COLOR": "1"}

@@ -94,7 +94,7 @@ def writing(target: str, *, replace: bool) -> Generator[IO[bytes], None, None]:
         sys.stdout.buffer.flush()
         return
     if Path(target).is_char_device() or Path(target).is_fifo():
-        # A pipe or a terminal, such as /dev/stdout: there is no file to replace or to complete.
+        # A pipe or a terminal, such as /dev/stdout, cannot be replaced or completed.
         with explain_writing(Path(target)), Path(target).open("wb") as out:
             yield out
         return

@@ -27,7 +27,8 @@ from compozy.workflow.graph import edges_of, inner_plan, words_of
 MAX_SHOWN_ITEMS = 20
 """Of a longer list the first items are shown."""
 _ACTION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
-# What is only there while the run goes on; `input` and `env` are known, `item` and `index` inside of a collection.
+# Variables that exist only while a run is executed; `input` and `env` are known, `item` and `index` inside of a
+# collection.
 _UNKNOWN = frozenset(
     {"tasks", "output", "children", "parent", "error", "signal", "processor", "task", "current", "trigger", "with"}
 )

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from compozy.knowledge.embed.protocol import Vectors
 
 _TIMEOUT_S = 60.0
-# What servers answer to a batch of too many texts, or a text that is too long.
+# Answers of servers to a batch of too many texts, or a text that is too long.
 _TOO_MUCH = frozenset({400, 413, 422})
 _MAX_EXCERPT = 300
 

@@ -57,7 +57,7 @@ class LocalEmbedder:
         """
         words = text.replace("\0", " ").split()
         tokens = sum(self._known_word(word) if len(word) <= _MAX_WORD else self._count_word(word) for word in words)
-        # A blank at an end may be a token of its own.
+        # A blank at an end may be a separate token.
         return self._marks + tokens + 1
 
     def _count_word(self, word: str) -> int:
@@ -70,7 +70,7 @@ class LocalEmbedder:
         """Return one vector of length 1 per text, of 384 dimensions."""
         import numpy as np
 
-        # What the C side takes for the end of a text is none to us.
+        # The C side takes this character for the end of a text.
         clean = [text.replace("\0", " ") for text in texts]
         # Texts of like length are computed together without padding.
         order = sorted(range(len(clean)), key=lambda index: len(clean[index]))

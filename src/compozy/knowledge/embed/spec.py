@@ -30,7 +30,7 @@ class EmbedderSpec:
     @property
     def name(self) -> str:
         """Return what a store records: vectors of another name cannot be compared with its own."""
-        # Ollama and other servers of OpenAI's format are told apart by their models.
+        # Ollama and other servers of OpenAI's format are distinguished by their models.
         suffix = f"@{self.dimension}" if self.asks_for_dimension else ""
         return f"{self.kind}/{self.model}{suffix}"
 

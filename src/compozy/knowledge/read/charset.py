@@ -25,7 +25,7 @@ _SAME = frozenset(
     | {f"iso8859-{part}" for part in (2, 3, 4, 5, 6, 7, 8, 10, 13, 14, 15, 16)}
     | {f"cp{page}" for page in (874, 1250, 1251, 1252, 1253, 1254, 1255, 1256, 1257, 1258)}
 )
-# What browsers read under the names of narrower encodings.
+# Encodings that browsers use for the names of narrower ones.
 _WIDER = {
     "ascii": "cp1252",
     "iso8859-1": "cp1252",

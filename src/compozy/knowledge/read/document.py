@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 # Characters of text that one document may come to; a zip bomb comes to more.
 MAX_TEXT = 50_000_000
-# What the readers make of the same bytes; raised with every change of it, so that documents are read again.
+# Version of the readers; raise it with every change of their results, so that documents are read again.
 READING = 4
 
 

@@ -10,7 +10,7 @@ from compozy.knowledge.read.docx_math import Formula
 from compozy.knowledge.read.docx_styles import Numbering, Styles, level_of_outline, number_of
 from compozy.knowledge.read.table import markdown_table
 
-# What was deleted or moved away, what a change of properties replaced, how signs are pronounced, what helps to edit.
+# Deleted or moved text, replaced properties, pronunciation of signs, editing aids.
 _SKIPPED = frozenset(
     {"moveFrom", "pPrChange", "rPrChange", "tblPrChange", "trPrChange", "tcPrChange", "sectPrChange", "numberingChange"}
     | {"rt", "sdtPr", "tabs", "delText", "instrText"}

@@ -96,7 +96,7 @@ class Package:
         with self._archive.open(name) as file:
             while block := file.read(_BLOCK):
                 self._unpacked += len(block)
-                # What the archive says of its size is not to be believed.
+                # The size in the archive's header is not trustworthy.
                 if self._unpacked > MAX_UNPACKED:
                     raise DocumentError(f"the Word document unpacks to more than {MAX_UNPACKED // 2**20} MiB")
                 yield block

@@ -35,7 +35,7 @@ def _parse(text: str, *, is_whole: bool = False) -> Page:
         page.feed(_without_loose_ends(text))
         page.close()
     except AssertionError as error:
-        # What Python's parser does with a declaration that it does not know.
+        # The error of Python's parser for an unknown declaration.
         raise DocumentError(f"its HTML cannot be read: {error}") from error
     return page
 

@@ -12,7 +12,7 @@ from compozy.knowledge.read.table import markdown_table, spread_cells
 
 # Never part of the text.
 _SILENT = frozenset({"script", "style", "noscript", "template", "svg", "iframe", "object", "select", "dialog"})
-# What frames a page. A `header` counts as such only outside of the content, and its heading is kept.
+# The frame of a page. A `header` counts as such only outside of the content, and its heading is kept.
 _FRAMES = frozenset({"nav", "footer", "aside"})
 _FRAME_ROLES = frozenset({"navigation", "contentinfo", "complementary", "search", "dialog", "alertdialog", "menu"})
 _CONTENT = frozenset({"main", "article"})

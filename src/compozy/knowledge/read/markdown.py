@@ -10,7 +10,7 @@ from compozy.knowledge.read.text import decode
 
 # One or two words: a sentence with a colon is text.
 _KEY = re.compile(r"""["']?(\w[\w.-]{0,63}(?: [\w.-]{1,64})?)["']?:(?=[ \t]|$)""")
-# What a line between two keys begins with: more of a value, an item of a list, a comment, the end of a list or map.
+# Starts of a line between two keys: more of a value, an item of a list, a comment, the end of a list or map.
 _INNER = (" ", "\t", "- ", "#", "]", "}")
 _NAME = re.compile(r"[A-Za-z_][\w-]{0,63}")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")

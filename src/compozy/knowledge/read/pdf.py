@@ -32,7 +32,7 @@ def read(data: bytes) -> DocumentText:
         from pypdf.errors import DependencyError, PyPdfError
     except ImportError as error:
         raise missing_package(DocumentError, "reading PDF", error, extra="knowledge") from error
-    # It tells of each oddity of a broken file; what matters is told as an error.
+    # It logs each oddity of a broken file; errors that matter are raised.
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)
     try:
         return _text(PdfReader(io.BytesIO(data), strict=False))
@@ -45,7 +45,7 @@ def read(data: bytes) -> DocumentText:
     except RecursionError as error:
         raise DocumentError("the PDF is nested too deeply") from error
     except Exception as error:
-        # What else it raises are the names of what it stumbled over, which say nothing to people.
+        # Its other exceptions are internal names that do not help users.
         reason = f": {str(error)[:200]}" if isinstance(error, PyPdfError) and str(error) else ""
         raise DocumentError(f"the PDF is broken or not whole{reason}", hint=_MEND) from error
 

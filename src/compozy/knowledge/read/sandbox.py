@@ -23,7 +23,7 @@ async def read_in_sandbox(name: str, data: bytes, suffix: str) -> DocumentText:
     Raises:
         DocumentError: it cannot be read, or not within `TIMEOUT_S` and two GiB.
     """
-    # A program in one file has no interpreter beside it that could be started.
+    # A one-file program has no interpreter next to it that could be started.
     if suffix not in BINARY or getattr(sys, "frozen", False):
         try:
             return await asyncio.wait_for(asyncio.to_thread(read_document, name, data, suffix=suffix), TIMEOUT_S)

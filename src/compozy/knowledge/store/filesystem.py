@@ -143,7 +143,7 @@ class FilesystemStore:
             yield connection
             connection.execute("COMMIT")
         finally:
-            # What was not committed is undone.
+            # Uncommitted rows are undone.
             connection.close()
 
     def _is_there(self) -> bool:
@@ -165,7 +165,7 @@ class FilesystemStore:
         for file in self._folder.glob("vectors-*.f32"):
             file.unlink()
         if facts is None:
-            # What somebody else put there stays.
+            # Files of other programs stay.
             with suppress(OSError):
                 self._folder.rmdir()
             return
@@ -181,7 +181,7 @@ class FilesystemStore:
         """Make a new index under another name, so that half of one is never seen."""
         made = self._folder / f"{_INDEX}.new"
         made.unlink(missing_ok=True)
-        # What documents say is for its owner alone, as the vectors are; SQLite gives its log the mode of the file.
+        # Texts of documents are for the owner alone, as the vectors are; SQLite gives its log the mode of the file.
         made.touch(mode=0o600)
         connection = sqlite3.connect(made, isolation_level=None)
         try:

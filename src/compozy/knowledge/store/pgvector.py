@@ -124,7 +124,7 @@ class PgvectorStore:
             settings = self._main
             if self._settings.url is not None:
                 settings = DatabaseSettings(driver="postgres", conn_string=self._settings.url)
-            # Whoever builds an index holds its table for as long as that takes.
+            # Building an index locks its table for the whole time.
             self._engine = make_engine(settings, lock_timeout_ms=0)
         return self._engine
 
@@ -244,7 +244,7 @@ class PgvectorStore:
         else:
             connection.exec_driver_sql(f"SET LOCAL hnsw.ef_search = {index.candidates(search.limit)}")
             connection.exec_driver_sql(f"SET LOCAL ivfflat.probes = {index.probed_lists}")
-            # With a filter, an index goes on until there is enough of what fits.
+            # With a filter, an index scan continues until enough rows match.
             connection.exec_driver_sql("SET LOCAL hnsw.iterative_scan = strict_order")
             connection.exec_driver_sql("SET LOCAL ivfflat.iterative_scan = relaxed_order")
         metric = self._settings.metric

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# What collections were made for; a collection of its own, because older servers keep no metadata of theirs.
+# The purpose of collections; a separate collection, because older servers keep no metadata.
 _FACTS = "compozy_facts"
 _DENSE, _SPARSE = "dense", "words"
 _DISTANCES = {"cosine": "COSINE", "ip": "DOT", "l2": "EUCLID"}
@@ -110,7 +110,7 @@ class QdrantStore:
                     url=settings.url.get_secret_value() if settings.url else None,
                     api_key=settings.api_key.get_secret_value() if settings.api_key else None,
                     timeout=_TIMEOUT_S,
-                    # It would ask the server for its version at once, in a thread, and warn on stderr.
+                    # It would immediately ask the server for its version, in a thread, and warn on stderr.
                     check_compatibility=False,
                 )
         return self._client
@@ -157,7 +157,7 @@ class QdrantStore:
         if not await client.collection_exists(_FACTS):
             one = models.VectorParams(size=1, distance=models.Distance.DOT)
             await client.create_collection(_FACTS, vectors_config=one)
-        # What is not known to be whole is not there.
+        # A point that may be incomplete counts as missing.
         await client.delete(_FACTS, points_selector=models.PointIdsList(points=[_uuid(self._name)]), wait=True)
         if await client.collection_exists(self._name):
             self._close_file(client)

@@ -10,7 +10,7 @@ from typing import Any
 
 from compozy.errors import VectorStoreError
 
-# What the client writes for a point; everything else in a pickle is plain values.
+# The classes that the client writes for a point; everything else in a pickle is plain values.
 _POINT_CLASSES = frozenset(("qdrant_client.http.models.models", name) for name in ("PointStruct", "SparseVector"))
 
 

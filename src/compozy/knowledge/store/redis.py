@@ -139,7 +139,7 @@ class RedisStore:
         await client.delete(f"{self._name}:facts")
         if await self._has_index():
             await client.execute_command("FT.DROPINDEX", self._index, "DD")
-        # What no index covers: the ids of documents, and chunks that an interrupted reset left.
+        # Keys outside of the index: the ids of documents, and chunks that an interrupted reset left.
         async for keys in self._keys(f"{self._name}:*"):
             await client.unlink(*keys)
         if facts is None:

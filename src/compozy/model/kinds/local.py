@@ -31,7 +31,7 @@ KIND = ProviderKind(
     keys=frozenset({"path"}),
     extra="local",
     packages=("xllamacpp",),
-    # What `model/llama.py` gives every model.
+    # Settings that `local` gives every model.
     window=4096,
     params=frozenset(PARAMS) - {"thinking", "cache"},
     is_serial=True,

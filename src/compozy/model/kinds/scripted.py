@@ -14,7 +14,7 @@ from compozy.nearest import suggest
 # The part of an ID that is known only when a collection runs.
 _ACTION = re.compile(r"\{\{[^{}]*\}\}")
 _ANSWERS = ("text", "json", "tool_calls", "error")
-# A model can write something beside its calls.
+# A model can write text in addition to its calls.
 _TOGETHER = ["text", "tool_calls"]
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
 PATH = "/mcp"
-# Calls that wait answer at once when the server shuts down; others get this long.
+# Waiting calls answer immediately when the server shuts down; others get this long.
 _CLOSE_S = 2.0
 
 
@@ -45,7 +45,7 @@ class McpEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         if scope["method"] != "POST":
-            # There are no sessions to end, and no messages but answers.
+            # Sessions do not exist here, and the only messages are answers.
             error = UsageError(f"{scope['method']} {self.path}: method not allowed", hint="send messages with POST")
             refusal = problem(error, status=HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "POST"})
             await refusal(scope, receive, send)

@@ -18,7 +18,7 @@ from compozy.server.mcp.runs import Document, digest_of
 _MAX_STATE = 16 * 1024
 _VERSION = 1
 _TEXT = frozenset({"title", "description", "default"})
-# What clients know of a field, by its type. Everything else is left to the check of the answer.
+# Keys of a field that clients know, by its type. Everything else is left to the check of the answer.
 _KEYWORDS: Mapping[str, frozenset[str]] = {
     "string": _TEXT | {"minLength", "maxLength", "format", "enum", "oneOf"},
     "number": _TEXT | {"minimum", "maximum"},

@@ -85,6 +85,6 @@ def _check_parts(folder: Folder, parts: tuple[str, ...]) -> None:
         with folder.open_folder(parts[:-1]) as parent:
             folder.look(parent, parts)
     except CallError as error:
-        # What does not exist is a word; the command itself says so if it is a path.
+        # A path that does not exist counts as a word; the command itself reports a missing path.
         if error.code not in {"FileNotFound", "InvalidArgument"}:
             raise

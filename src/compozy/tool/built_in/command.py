@@ -25,7 +25,7 @@ _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
 # Settings of programs in the home folder of the user can name other programs and hold secrets.
 _NO_HOME = "/nonexistent"
 _SETTABLE = frozenset({"LANG", "LC_ALL", "TZ", "COLUMNS", "NO_COLOR", "TERM"})
-# What is read and thrown away behind the limit; a command that writes more is ended.
+# Bytes that are read and discarded beyond the limit; a command that writes more is ended.
 _DISCARDED = 8 * 1024 * 1024
 _GRACE_S = 1.0
 _HAS_PROC = Path("/proc/self/fd").is_dir()

@@ -23,7 +23,7 @@ def list_dir(folder: Folder, arguments: Mapping[str, Any], deadline: Deadline) -
     entries: list[Entry] = []
 
     def leads_on(entry: Entry) -> bool:
-        # What is below a folder comes right behind it: folders before the page are looked into only on its path.
+        # Entries below a folder follow it directly: folders before the page are read only on its path.
         return entry.parts >= after[: len(entry.parts)]
 
     recursive = bool(arguments.get("recursive"))

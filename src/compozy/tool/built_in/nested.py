@@ -10,7 +10,7 @@ from compozy.tool.built_in.folder import CallError
 from compozy.tool.config import ToolConfig
 from compozy.tool.kind import NestedEnd, NestedRequest, ToolCall, ToolResult
 
-# What a model reads of an action.
+# The keys of an action that a model reads.
 _PUBLIC_ACTION = ("id", "description", "input")
 
 

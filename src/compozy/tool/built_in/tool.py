@@ -26,7 +26,7 @@ _FILE_TOOLS: Mapping[str, Callable[[Folder, Mapping[str, Any], Deadline], dict[s
     "cp__list_files": list_files,
     "cp__grep": grep,
 }
-# What a thread gets to notice the end of its time by itself; a regular expression counts time of the processor.
+# Time for a thread to notice its time limit itself; a regular expression counts processor time.
 _GRACE_S = 5.0
 
 

@@ -18,7 +18,7 @@ from compozy.tool.mcp.config import McpConfig
 if TYPE_CHECKING:
     from compozy.tool.mcp.connection import Connection
 
-# What a connection depends on; other keys say which tools are offered, and how they are called.
+# Keys that a connection depends on; the other keys select the offered tools and how they are called.
 _CONNECTION_KEYS = frozenset(
     {"id", "transport", "command", "args", "env", "cwd", "url", "headers", "auth", "proto", "start_timeout"}
 )

@@ -138,7 +138,7 @@ class Session:
         except BaseException as error:  # noqa: BLE001 - requests receive whatever ended the session
             if not self._ready.done():
                 self._ready.set_exception(self._failure(error))
-                # Nobody may wait for it any more.
+                # The caller may no longer wait for it.
                 self._ready.exception()
             elif not self._closing.is_set():
                 _log.warning("connection to an MCP server lost", server=self._endpoint.server, error=_reason(error))

@@ -235,7 +235,7 @@ async def _log_lines(lines: asyncio.StreamReader, start: ServerCommand, process:
 
     size = 0
     while block := await lines.read(8192):
-        # Read to its end in any case, or the server would wait until somebody reads.
+        # Always read to its end, or the server would block on writing.
         for line in block.decode(errors="replace").splitlines():
             shown = mask_values(line, start.secrets)[:_HEAD]
             if shown.strip():
