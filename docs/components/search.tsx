@@ -15,7 +15,7 @@ import {
 } from 'fumadocs-ui/components/dialog/search';
 import type { SharedProps } from 'fumadocs-ui/contexts/search';
 import type { ComponentProps } from 'react';
-import { hasAnswer, rankResults } from '@/lib/rank';
+import { hasAnswer, rankResults, withoutLastLetter } from '@/lib/rank';
 import { withoutDashes } from '@/lib/words';
 
 const options = { limit: 300, groupBy: { properties: ['page_id'], maxResult: 4 } };
@@ -26,7 +26,9 @@ const client = { ...exact, search: (query: string) => searchWords(withoutDashes(
 
 async function searchWords(query: string) {
   const found = await exact.search(query);
-  return rankResults(hasAnswer(found, query) ? found : await tolerant.search(query), query);
+  if (hasAnswer(found, query)) return rankResults(found, query);
+  const shorter = withoutLastLetter(query);
+  return rankResults([...(shorter ? await exact.search(shorter) : []), ...(await tolerant.search(query))], query);
 }
 
 /** The search: the browser fetches the index once and searches in it. */

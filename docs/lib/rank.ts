@@ -39,9 +39,17 @@ const ANSWERS: Record<string, string[]> = {
 /** Order what was found by page: those first that have the words in their title, then in their address, their headings, their text. */
 export function rankResults(results: SortedResult[], query: string): SortedResult[] {
   const wanted = query.trim().toLowerCase();
-  const scored = pagesOf(results).map((page) => ({ page, score: scoreOf(page, wanted) }));
+  const seen = new Set<string>();
+  const pages = pagesOf(results).filter(([page]) => page && !seen.has(page.url) && seen.add(page.url));
+  const scored = pages.map((page) => ({ page, score: scoreOf(page, wanted) }));
   scored.sort((one, other) => other.score - one.score);
   return scored.slice(0, MAX_PAGES).flatMap(({ page }) => page);
+}
+
+/** Return the words without their last letter, which finds `postgresql` for `postgress`; undefined for short words. */
+export function withoutLastLetter(query: string): string | undefined {
+  const words = query.trim();
+  return words.length < MISSPELLED ? undefined : words.slice(0, -1);
 }
 
 /** Return whether a page has the words in its title, its address or a heading, or answers them. */
@@ -62,7 +70,9 @@ function pagesOf(results: SortedResult[]): SortedResult[][] {
 function scoreOf([page, ...parts]: SortedResult[], wanted: string): number {
   if (!page) return 0;
   const title = plain(page);
-  let score = title === wanted ? TITLE : title.includes(wanted) || isMisspelled(title, wanted) ? PART_OF_TITLE : 0;
+  const isInTitle = title.includes(wanted) || isMisspelled(title, wanted);
+  const isWholeTitle = title === wanted || (isInTitle && !/\W/.test(title));
+  let score = isWholeTitle ? TITLE : isInTitle ? PART_OF_TITLE : 0;
   if (page.url.includes(wanted)) score += ADDRESS;
   if (ANSWERS[nameOf(page.url)]?.includes(wanted)) score += ANSWER;
   for (const part of parts) {
