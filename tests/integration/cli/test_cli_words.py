@@ -55,7 +55,7 @@ Commands:
   version     Print the version.
   workflow    Run workflows and inspect their executions.
   knowledge   Ingest and query documents.
-  mcp         List and check MCP servers.
+  mcp         List, check and offer MCP servers.
   migrate     Update or roll back the database schema.
   db          Move, back up, check and prune the database.
   config      Validate project files and show settings.
