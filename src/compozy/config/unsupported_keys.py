@@ -21,7 +21,6 @@ _INSTEAD = {
     "$ref": "directives are not in this version; name an agent or a schema by its ID",
     "$use": "directives are not in this version; name an agent or a schema by its ID",
     "$merge": "directives are not in this version; write the value out, or merge it with `<<`",
-    "triggers": "triggers belong to a workflow",
     "resources": "write the lists `agents`, `schemas` and `tasks`",
     "models": "write the models as `llm.providers`",
     "model_config": "write `llm`, `model` and `temperature` under `agent`",

@@ -22,6 +22,7 @@ _OTHERS = {
     "worker": "it runs until it is stopped; its log is JSON with --log-format json",
     "schema": "its result is always JSON",
     "completion": "its result is a script",
+    "mcp serve": "its output is the protocol",
 }
 
 
