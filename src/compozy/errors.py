@@ -279,6 +279,12 @@ class ToolError(RunError):
     code, http_status = "tool", 422
 
 
+class AttachmentError(RunError):
+    """An attachment of a prompt cannot be read, or is of another kind than expected."""
+
+    code, http_status = "attachment", 422
+
+
 class ChildrenFailedError(RunError):
     """Tasks inside a container failed. `details.failed` has their IDs, `details.first` the first error."""
 

@@ -14,6 +14,7 @@ from pydantic_ai.profiles import ModelProfile
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 
+from compozy.agent.attachment.content import Attached
 from compozy.agent.steps import request_step
 from compozy.errors import InternalError, ModelError
 from compozy.model.call import CallPosition, at_position
@@ -76,6 +77,7 @@ class CheckpointedModel(UnpricedModel):
         resolve: builds the model; called once per request that is really made.
         checkpoint: the durable step.
         position: where the first request stands; the following ones count on from it.
+        attached: the attachments of the first prompt, None for none.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class CheckpointedModel(UnpricedModel):
         resolve: Callable[[Attempt], ResolvedModel],
         checkpoint: Checkpoint,
         position: CallPosition,
+        attached: Attached | None = None,
     ) -> None:
         # The real model is not known on a replay, so this one promises everything and each request is fitted to the
         # real one inside the step.
@@ -94,6 +97,7 @@ class CheckpointedModel(UnpricedModel):
         self._resolve = resolve
         self._checkpoint = checkpoint
         self._next = position
+        self._attached = attached
 
     @property
     def model_name(self) -> str:
@@ -125,9 +129,10 @@ class CheckpointedModel(UnpricedModel):
                 settings = attempt.settings(model_settings)
                 parameters = _fit_parameters(resolved, model_request_parameters)
                 _check_thinking(resolved, settings)
+                sent = messages if self._attached is None else await self._attached.add_to(messages, resolved)
                 with at_position(position):
                     response = await model_request(
-                        resolved.model, messages, model_settings=settings, model_request_parameters=parameters
+                        resolved.model, sent, model_settings=settings, model_request_parameters=parameters
                     )
                 return _to_json(resolved, response)
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from compozy.agent.attachment.config import AttachmentConfig
 from compozy.config.reference import SchemaOrId
 from compozy.config.settings import Section
 from compozy.knowledge.config import KnowledgeBinding
@@ -25,6 +26,9 @@ class ActionConfig(Section):
     prompt: str = Field(min_length=1, description="Prompt of the action; a template.")
     input: SchemaOrId | None = Field(default=None, description="JSON Schema of the `with` of the task.")
     output: SchemaOrId | None = Field(default=None, description="JSON Schema of the answer.")
+    attachments: tuple[AttachmentConfig, ...] | None = Field(
+        default=None, description="Files and URLs that are sent with the prompt."
+    )
 
 
 class _AgentModel(Section):
@@ -64,6 +68,9 @@ class AgentConfig(CallsAgents, ToolAndServerUse, ModelParams, _AgentModel):
     )
     output: SchemaOrId | None = Field(
         default=None, description="JSON Schema of answers, unless the task or the action has one."
+    )
+    attachments: tuple[AttachmentConfig, ...] | None = Field(
+        default=None, description="Files and URLs that are sent with every prompt of the agent."
     )
     actions: tuple[ActionConfig, ...] | None = Field(
         default=None, description="Prompts with their schemas; `action` of a task chooses one."

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from compozy.agent.answer import AnswerSchema
+from compozy.agent.attachment.content import Attached
 from compozy.agent.checkpoint import Checkpoint, CheckpointedModel, RecordedAnswer
 from compozy.agent.config import AgentConfig
 from compozy.agent.loop import Conversation
@@ -54,6 +55,7 @@ class AgentRequest:
         instructions: rendered text, or None.
         output_schema: JSON Schema that the answer must fit, None for free text.
         rules: limits of the conversation.
+        attached: files to send with the prompt, None for none.
     """
 
     execution_id: str
@@ -66,6 +68,7 @@ class AgentRequest:
     instructions: str | None = None
     output_schema: Mapping[str, Any] | None = None
     rules: ToolRules = field(default_factory=ToolRules)
+    attached: Attached | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +169,11 @@ def _checkpointed_model(request: AgentRequest, catalog: ModelCatalog, checkpoint
     )
     failover = Failover(*(request.config or AgentConfig()).models)
     return CheckpointedModel(
-        failover=failover, resolve=lambda attempt: attempt.resolve(catalog), checkpoint=checkpoint, position=position
+        failover=failover,
+        resolve=lambda attempt: attempt.resolve(catalog),
+        checkpoint=checkpoint,
+        position=position,
+        attached=request.attached,
     )
 
 

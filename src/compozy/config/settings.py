@@ -188,6 +188,17 @@ class NativeToolSettings(Section):
     )
 
 
+class AttachmentSettings(Section):
+    """`runtime.attachments:`, access of attachments to files and hosts."""
+
+    folders: tuple[str, ...] = Field(
+        default=(), description="Further folders with files that can be attached. Default: only the project folder."
+    )
+    private_hosts: tuple[str, ...] = Field(
+        default=(), description="Hosts of URLs whose addresses can be private, such as `localhost`."
+    )
+
+
 Approval = Literal["never", "ask", "deny"]
 """`never`: calls start immediately. `ask`: a person approves each call. `deny`: calls are refused."""
 
@@ -313,6 +324,9 @@ class RuntimeSettings(Section):
     )
     native_tools: NativeToolSettings = Field(
         default=NativeToolSettings(), description="Access of the built-in tools to files and hosts."
+    )
+    attachments: AttachmentSettings = Field(
+        default=AttachmentSettings(), description="Access of attachments to files and hosts."
     )
 
 

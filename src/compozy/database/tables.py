@@ -134,6 +134,15 @@ execution_events = sa.Table(
     sa.Column("created_ms", sa.BigInteger, nullable=False),
 )
 
+# Content that runs send to models, in Base64. A run has each content once.
+attachments = sa.Table(
+    "attachments",
+    metadata,
+    sa.Column("workflow_exec_id", PlainText, primary_key=True),
+    sa.Column("sha256", PlainText, primary_key=True),
+    sa.Column("content", PlainText, nullable=False),
+)
+
 # Documents of knowledge bases, and their ingestion state.
 knowledge_documents = sa.Table(
     "knowledge_documents",

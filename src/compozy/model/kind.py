@@ -56,6 +56,8 @@ class ProviderKind:
         window: tokens of prompt and answer together that its models accept.
         params: parameters that its models accept.
         compatible_params: those that servers accept besides, which are reached at another `base_url`.
+        files: kinds of attachments that some of its models accept: `image`, `audio`, `video`, `pdf`. The content of
+            other documents is sent as text.
         is_serial: whether it answers one request at a time.
         is_repeatable: whether it answers equal requests equally, so that a failed request is not tried again.
         check: yields what is wrong with an entry besides the types of its values.
@@ -73,6 +75,7 @@ class ProviderKind:
     window: int = DEFAULT_WINDOW
     params: frozenset[str] = COMMON_PARAMS
     compatible_params: frozenset[str] = frozenset()
+    files: frozenset[str] = frozenset()
     is_serial: bool = False
     is_repeatable: bool = False
     check: Callable[[WrittenProvider], Iterable[Diagnostic]] = _find_nothing

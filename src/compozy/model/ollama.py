@@ -12,7 +12,10 @@ from compozy.model.thoughts import NO_TAGS
 
 # Settings that the package's own profile leaves open.
 _PROFILE = OpenAIModelProfile(
-    supports_json_object_output=False, openai_chat_supports_max_completion_tokens=False, thinking_tags=NO_TAGS
+    supports_json_object_output=False,
+    openai_chat_supports_max_completion_tokens=False,
+    thinking_tags=NO_TAGS,
+    supports_document_input=False,
 )
 
 

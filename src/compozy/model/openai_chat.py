@@ -32,6 +32,8 @@ _COMPATIBLE_PROFILE = OpenAIModelProfile(
     supports_json_object_output=False,
     openai_chat_supports_max_completion_tokens=False,
     thinking_tags=NO_TAGS,
+    # Hardly any of these servers reads PDF; its text is sent instead.
+    supports_document_input=False,
 )
 _REFUSED_STATUSES = frozenset({400, 415, 422, 501})
 _DOUBTFUL_STATUSES = frozenset({404, 405, 500})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
@@ -21,6 +21,7 @@ from compozy.durable.step import step
 from compozy.errors import UsageError
 from compozy.model.catalog import ModelCatalog
 from compozy.nearest import suggest
+from compozy.task.attachments import Written, attach
 from compozy.task.fit import fit
 from compozy.task.kinds.basic import BasicTask
 from compozy.task.template_context import render_text
@@ -47,18 +48,19 @@ async def run_basic(call: TaskCall, task: BasicTask, run_task: RunTask) -> Outco
         return Outcome(output=call.shown.get("with", {}))
     asked = await _choose_action(call, task)
     _render_prompt(asked, task)
-    result = await _ask(call, task, asked.output, run_task)
+    result = await _ask(call, asked, task, run_task)
     return Outcome(output=result.output)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Asked:
-    """The request to the agent: the prompt with its path from the task, and the schema of the answer."""
+    """The request to the agent: the prompt with its path from the task, the schema of the answer, the attachments."""
 
     call: TaskCall
     prompt: str
     path: YamlPath
     output: dict[str, Any] | None
+    attachments: Sequence[Written]
 
 
 async def _choose_action(call: TaskCall, task: BasicTask) -> _Asked:
@@ -69,10 +71,12 @@ async def _choose_action(call: TaskCall, task: BasicTask) -> _Asked:
         UsageError: the agent has no such action.
         SchemaMismatchError: the input of the task does not fit the action.
     """
-    if task.prompt is not None or task.action is None:
-        return _Asked(call=call, prompt=task.prompt or "", path=("prompt",), output=task.output)
-    name = call.shown["action"] = render_text(task.action, (*call.yaml_path, "action"), call.context)
     agent = task.agent or AgentConfig()
+    attached: list[Written] = [(("agent", "attachments"), agent.attachments), (("attachments",), task.attachments)]
+    if task.prompt is not None or task.action is None:
+        prompt = task.prompt or ""
+        return _Asked(call=call, prompt=prompt, path=("prompt",), output=task.output, attachments=attached)
+    name = call.shown["action"] = render_text(task.action, (*call.yaml_path, "action"), call.context)
     action = agent.action(name)
     if action is None:
         known = [other.id for other in agent.actions or ()]
@@ -82,8 +86,15 @@ async def _choose_action(call: TaskCall, task: BasicTask) -> _Asked:
         given = await fit(action.input, call.shown.get("with", {}), f"the input of action {name!r} of task {call.id!r}")
         call.shown["with"] = given
         call = replace(call, context=call.context.with_input(given).with_roots(**{"with": given}))
-    path = ("agent", "actions", (agent.actions or ()).index(action), "prompt")
-    return _Asked(call=call, prompt=action.prompt, path=path, output=task.output or action.output or agent.output)
+    path = ("agent", "actions", (agent.actions or ()).index(action))
+    attached.insert(1, ((*path, "attachments"), action.attachments))
+    return _Asked(
+        call=call,
+        prompt=action.prompt,
+        path=(*path, "prompt"),
+        output=task.output or action.output or agent.output,
+        attachments=attached,
+    )
 
 
 async def load_agents(catalog: ModelCatalog | None = None) -> None:
@@ -109,7 +120,7 @@ def _render_prompt(asked: _Asked, task: BasicTask) -> None:
         call.shown["instructions"] = render_text(task.agent.instructions, yaml_path, call.context)
 
 
-async def _ask(call: TaskCall, task: BasicTask, output: dict[str, Any] | None, run_task: RunTask) -> AgentResult:
+async def _ask(call: TaskCall, asked: _Asked, task: BasicTask, run_task: RunTask) -> AgentResult:
     # At first use: a server is ready before the libraries of models are loaded.
     catalog = call.run.catalog
     await load_agents(catalog)
@@ -117,20 +128,22 @@ async def _ask(call: TaskCall, task: BasicTask, output: dict[str, Any] | None, r
     from compozy.agent.settings import ToolRules
 
     rules = ToolRules.of(task, task.agent)
+    attached = await attach(asked.call, asked.attachments)
     belt = await make_belt(call, rules, run_task)
     # By the attempts before this one; a replay comes to the same number.
-    asked = current_run().turns(request_step(call.path))
+    made = current_run().turns(request_step(call.path))
     request = AgentRequest(
         execution_id=call.run.execution_id,
         task_id=task.id,
         path=call.path,
-        first_run_index=call.first_request + asked,
-        first_task_index=asked,
+        first_run_index=call.first_request + made,
+        first_task_index=made,
         config=task.agent,
         prompt=call.shown["prompt"],
         instructions=call.shown.get("instructions"),
-        output_schema=output,
+        output_schema=asked.output,
         rules=rules,
+        attached=attached,
     )
     return await run_agent(request, catalog, checkpoint=partial(_count, call), knowledge=call.run.knowledge, belt=belt)
 

@@ -13,6 +13,7 @@ from compozy.database.database import Database
 from compozy.database.facts import DATABASE_ID
 from compozy.database.jsontext import JsonText
 from compozy.database.tables import (
+    attachments,
     execution_events,
     executors,
     facts,
@@ -36,6 +37,7 @@ _RUN_COLUMNS = {
     task_states.name: "workflow_exec_id",
     signals.name: "workflow_exec_id",
     execution_events.name: "execution_id",
+    attachments.name: "workflow_exec_id",
     f"{JOURNAL}notifications": "destination_uuid",
     **{
         f"{JOURNAL}{name}": "workflow_uuid"
@@ -131,7 +133,7 @@ def list_sections(database: Database) -> tuple[Section, ...]:
 
 def all_sections(journal_schema: str | None = None) -> tuple[Section, ...]:
     """Return the sections of a document; the journal's tables are in `journal_schema`."""
-    ours = (facts, executors, runs, task_states, signals, execution_events, knowledge_documents)
+    ours = (facts, executors, runs, task_states, signals, execution_events, attachments, knowledge_documents)
     if set(ours) != set(metadata.tables.values()):
         raise AssertionError("a table has no section")
     named = [(table.name, table) for table in ours]

@@ -14,4 +14,5 @@ KIND = ProviderKind(
     extra="anthropic",
     packages=("anthropic",),
     params=COMMON_PARAMS | {"top_k", "thinking", "cache"},
+    files=frozenset({"image", "pdf"}),
 )

@@ -14,4 +14,5 @@ KIND = ProviderKind(
     extra="google",
     packages=("google.genai",),
     params=OPENAI_PARAMS | {"top_k", "thinking"},
+    files=frozenset({"image", "audio", "video", "pdf"}),
 )

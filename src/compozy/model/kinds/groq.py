@@ -14,4 +14,5 @@ KIND = ProviderKind(
     extra="groq",
     packages=("groq",),
     params=OPENAI_PARAMS | {"thinking"},
+    files=frozenset({"image"}),
 )

@@ -13,4 +13,5 @@ KIND = ProviderKind(
     base_url="http://localhost:11434/v1",
     window=4096,
     params=OPENAI_PARAMS | {"thinking"},
+    files=frozenset({"image"}),
 )

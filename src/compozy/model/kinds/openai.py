@@ -14,5 +14,6 @@ KIND = ProviderKind(
     base_url="https://api.openai.com/v1",
     base_url_variable="OPENAI_BASE_URL",
     params=OPENAI_PARAMS | {"thinking", "cache"},
+    files=frozenset({"image", "audio", "pdf"}),
     compatible_params=frozenset({"top_k", "repetition_penalty"}),
 )

@@ -68,6 +68,7 @@ KIND = ProviderKind(
     keys=frozenset({"responses"}),
     # It stands in for any other model.
     params=frozenset(PARAMS),
+    files=frozenset({"image", "audio", "video", "pdf"}),
     is_repeatable=True,
     check=_check_responses,
 )

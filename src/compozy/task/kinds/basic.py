@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from compozy.agent.attachment.config import AttachmentConfig
 from compozy.agent.config import AgentConfig, CallsAgents
 from compozy.config.reference import OrId
 from compozy.model.fallback import Fallback
@@ -31,6 +32,9 @@ class BasicTask(TaskBase, CallsAgents, ToolAndServerUse):
         default=None, description="Tool that is called with the input of the task, without a model."
     )
 
+    attachments: tuple[AttachmentConfig, ...] | None = Field(
+        default=None, description="Files and URLs that are sent with the prompt, after those of the agent."
+    )
     params: ModelParams | None = Field(
         default=None, description="Parameters of the model for this task, before those of the agent."
     )
@@ -56,7 +60,14 @@ KIND = TaskKind(
     runner="compozy.task.basic",
     page="/docs/workflows/tasks",
     takes_prompt=True,
-    texts=(("prompt",), ("action",), ("agent", "instructions"), ("agent", "actions")),
+    texts=(
+        ("prompt",),
+        ("action",),
+        ("attachments",),
+        ("agent", "instructions"),
+        ("agent", "actions"),
+        ("agent", "attachments"),
+    ),
     label=_label,
     dry_texts=(("prompt",), ("action",), ("agent", "instructions")),
 )

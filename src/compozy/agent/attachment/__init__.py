@@ -1,0 +1,1 @@
+"""Attachments: files and URLs that a model gets with a prompt."""

@@ -1,0 +1,98 @@
+"""Attachments as parts of a prompt, in the form that the model accepts."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+from pydantic_ai.messages import BinaryContent, ModelMessage, ModelRequest, UserPromptPart
+
+from compozy.agent.attachment.media import kind_of
+from compozy.errors import AttachmentError, DocumentError, ModelError
+from compozy.knowledge.read.apart import read_apart
+from compozy.model.kind import PROVIDERS
+
+if TYPE_CHECKING:
+    from compozy.agent.attachment.read import Attachment
+    from compozy.model.catalog import ResolvedModel
+
+# The flag of a model's profile for each kind of file.
+_FLAGS = {
+    "image": "supports_image_input",
+    "audio": "supports_audio_file_input",
+    "video": "supports_video_input",
+    "pdf": "supports_document_input",
+}
+_PLURALS = {"image": "images", "audio": "audio", "video": "videos"}
+
+
+class Attached:
+    """The attachments of a prompt.
+
+    Args:
+        items: in the order of the prompt.
+        load: returns the bytes of a `sha256`; called only when a request is sent.
+    """
+
+    def __init__(self, items: Sequence[Attachment], load: Callable[[str], Awaitable[bytes]]) -> None:
+        self._items = items
+        self._load = load
+        self._texts: dict[tuple[str, int | None], str] = {}
+
+    async def add_to(self, messages: Sequence[ModelMessage], resolved: ResolvedModel) -> list[ModelMessage]:
+        """Return `messages` with the attachments behind the first prompt.
+
+        Raises:
+            ModelError: the model does not accept files of a kind.
+            AttachmentError: a document cannot be read.
+        """
+        first = messages[0]
+        if not isinstance(first, ModelRequest):
+            return list(messages)
+        parts = [await self._content(item, resolved) for item in self._items]
+        prompt = next(part for part in first.parts if isinstance(part, UserPromptPart))
+        text = str(prompt.content)
+        if all(isinstance(part, str) for part in parts):
+            # One text: not every server accepts a list.
+            content: Any = "\n\n".join([text, *cast("list[str]", parts)])
+        else:
+            content = [text, *parts]
+        added = [replace(part, content=content) if part is prompt else part for part in first.parts]
+        return [replace(first, parts=added), *messages[1:]]
+
+    async def _content(self, item: Attachment, resolved: ResolvedModel) -> str | BinaryContent:
+        kind = kind_of(item.media_type)
+        if kind != "text" and item.max_pages is None and _accepts(resolved, kind):
+            return BinaryContent(await self._load(item.sha256), media_type=item.media_type, identifier=item.name)
+        if kind in _PLURALS:
+            raise _not_accepted(item, kind, resolved)
+        return f"Attachment {item.name}:\n\n{await self._text(item)}"
+
+    async def _text(self, item: Attachment) -> str:
+        key = (item.sha256, item.max_pages)
+        if key not in self._texts:
+            try:
+                document = await read_apart(item.name, await self._load(item.sha256), item.suffix)
+            except DocumentError as error:
+                hint = str(error.details.get("hint", ""))
+                raise AttachmentError(f"attachment {item.source!r}: {error.message}", hint=hint) from error
+            ends = [*document.pages[1:], len(document.text)] if document.pages else []
+            end = ends[item.max_pages - 1] if item.max_pages and item.max_pages <= len(ends) else None
+            self._texts[key] = document.text[:end].rstrip()
+        return self._texts[key]
+
+
+def _accepts(resolved: ResolvedModel, kind: str) -> bool:
+    profile = cast("Mapping[str, Any]", resolved.model.profile)
+    return kind in PROVIDERS[resolved.provider_type].files and profile.get(_FLAGS[kind], True)
+
+
+def _not_accepted(item: Attachment, kind: str, resolved: ResolvedModel) -> ModelError:
+    able = ", ".join(sorted(name for name, each in PROVIDERS.items() if kind in each.files and each.name != "scripted"))
+    return ModelError(
+        f"model {resolved.model_name!r} of provider {resolved.provider_id!r} does not accept {_PLURALS[kind]}, and "
+        f"{item.source!r} is {item.media_type}",
+        hint=f"choose a model that does, from a provider of one of these types: {able}",
+        details={"provider": resolved.provider_id, "model": resolved.model_name},
+    )
