@@ -81,6 +81,7 @@ const navigation = [
       'agents/built-in-tools',
       'agents/sub-agents',
       'agents/mcp',
+      'agents/attachments',
       'agents/providers',
     ],
   },

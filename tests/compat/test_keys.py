@@ -99,9 +99,9 @@ KEYS = [
             ("memories: [{id: m}]", "memory"),
             ("monitoring: {enabled: true}", "monitoring"),
             ("webhooks: {}", "webhooks"),
-            ("attachments: {}", "attachments"),
         )
     ),
+    refused("project", "attachments: {}", "unknown key 'attachments'"),
     *read(
         "model",
         "id: a",
@@ -216,7 +216,7 @@ KEYS = [
     ),
     Key(place="task", text="type: composite, action: x, tasks: [{id: b}]", ignored=("action",)),
     refused("task", "type: memory, operation: read", "does not have memory yet"),
-    refused("task", "prompt: Hi, attachments: [{type: image, url: x}]", "does not have attachments yet"),
+    *read("task", "prompt: Hi, attachments: [{type: image, url: 'https://example.com/x.png'}]"),
     refused("task", "prompt: Hi, memory: []", "does not have memory yet"),
     refused(
         "task", "use: task(file=./x.yaml)", "write `type: reference` and `target", "type: reference, target: shout"

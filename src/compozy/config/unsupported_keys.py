@@ -10,7 +10,6 @@ _FEATURES = {
     "memory": ("memory", "memories"),
     "webhooks": ("webhooks",),
     "schedules": ("schedule",),
-    "attachments": ("attachments",),
     "monitoring": ("monitoring",),
     "sign-in": ("auth", "cors", "cors_enabled", "ratelimit"),
     "watching for changes": ("watch", "watch_enabled", "watch_interval"),

@@ -90,6 +90,7 @@ _RELATED: dict[str, tuple[tuple[str, str], ...]] = {
         ("limits, timeouts and retries", "/docs/agents/providers#limits-timeouts-and-retries"),
     ),
     "tool": (("tools", "/docs/agents/tools"),),
+    "attachment": (("attachments", "/docs/agents/attachments"),),
     "children_failed": (("parallel tasks", "/docs/workflows/parallel"),),
     "items": (("collections", "/docs/workflows/collection"),),
     "task_timeout": (("tasks", "/docs/workflows/tasks"),),
