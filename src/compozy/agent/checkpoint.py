@@ -58,13 +58,17 @@ def usage_of(recorded: JsonValue) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedAnswer:
-    """The recorded result of one model request: the answer and the model that gave it."""
+    """The recorded result of one model request: the answer and the model that gave it.
+
+    `window` is the number of tokens that the model accepts, None in answers that were recorded without it.
+    """
 
     response: ModelResponse
     provider: str
     model: str
     fell_back_from: str | None
     reason: str | None
+    window: int | None
 
 
 class CheckpointedModel(UnpricedModel):
@@ -198,6 +202,7 @@ def _to_json(resolved: ResolvedModel, response: ModelResponse) -> JsonValue:
         "model": resolved.model_name,
         "fell_back_from": resolved.fell_back_from,
         "reason": resolved.reason,
+        "window": cast("Mapping[str, Any]", resolved.model.profile).get("context_window") or resolved.window,
         "response": _RESPONSE.dump_python(response, mode="json", exclude_none=True),
     }
 
@@ -211,6 +216,7 @@ def _from_json(recorded: JsonValue) -> RecordedAnswer:
             model=fields["model"],
             fell_back_from=fields["fell_back_from"],
             reason=fields["reason"],
+            window=fields.get("window"),
         )
     except (KeyError, TypeError, ValidationError) as error:
         raise InternalError("the journal holds a model answer that this version cannot read") from error

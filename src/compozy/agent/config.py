@@ -49,15 +49,32 @@ class _AgentModel(Section):
     )
 
 
-class CallsAgents(Section):
-    """`sub_agents:` of an agent or a task."""
+class CompactionConfig(Section):
+    """`compaction:`, when old turns of a conversation with tools are replaced by a summary."""
+
+    at: float = Field(
+        default=0.85, gt=0, le=1, description="Share of the model's context window from which turns are summarized."
+    )
+    max_tokens: int | None = Field(
+        default=None, ge=1, description="Number of tokens from which turns are summarized, in place of `at`."
+    )
+    keep_turns: int = Field(
+        default=4, ge=1, le=1000, description="Number of the latest turns that are kept: a request with its tool calls."
+    )
+
+
+class Converses(Section):
+    """`sub_agents:` and `compaction:` of an agent or a task."""
 
     sub_agents: tuple[str, ...] | None = Field(
         default=None, description="IDs of agents that the model can ask with `cp__call_agent`."
     )
+    compaction: CompactionConfig | None = Field(
+        default=None, description="When old turns of a long conversation are summarized. Default: never."
+    )
 
 
-class AgentConfig(CallsAgents, ToolAndServerUse, ModelParams, _AgentModel):
+class AgentConfig(Converses, ToolAndServerUse, ModelParams, _AgentModel):
     """Which model answers the prompt of a task, and how."""
 
     instructions: str | None = Field(

@@ -15,6 +15,7 @@ from pydantic_ai.settings import ModelSettings
 
 from compozy.agent.answer import Answer, AnswerSchema
 from compozy.agent.checkpoint import ANSWER_TOOL, CheckpointedModel
+from compozy.agent.compaction import compacted, is_due, summary_messages
 from compozy.agent.prompt import first_messages, repair_messages, tool_messages
 from compozy.agent.settings import ToolRules
 from compozy.agent.tools import ToolBelt
@@ -68,6 +69,7 @@ class Conversation:
             calls = self._calls(response)
             if calls and not is_last:
                 messages = await self._use_tools(messages, response, calls, turn)
+                messages = await self._compact(messages, response)
                 continue
             text = _answer_text(response)
             if self.schema is None:
@@ -122,6 +124,19 @@ class Conversation:
             )
         returns = await self.belt.answer(calls, self.first_request + turn - 1)
         return tool_messages(messages, response, returns, instructions=self.instructions)
+
+    async def _compact(self, messages: list[ModelMessage], response: ModelResponse) -> list[ModelMessage]:
+        """Return the conversation, with a summary in place of its old turns if it has become too long.
+
+        Everything that decides is recorded, so that a replay decides the same.
+        """
+        compaction = self.rules.compaction
+        if compaction is None or not is_due(compaction, messages, response, self.model.answers[-1].window):
+            return messages
+        request = summary_messages(compaction, messages)
+        summary = await self.model.request(request, {**self.settings}, ModelRequestParameters())
+        # Without a summary the turns stay: the model may accept them.
+        return compacted(compaction, messages, summary.text) if summary.text else messages
 
     async def _read(self, schema: AnswerSchema, text: str, response: ModelResponse) -> Answer:
         return await validate_in_worker(partial(schema.read, text, is_cut_off=response.finish_reason == "length"))

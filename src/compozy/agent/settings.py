@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from compozy.agent.config import CompactionConfig
 from compozy.config.settings import Approval, ApprovalRule
 from compozy.tool.config import ToolConfig, ToolUse
 from compozy.tool.mcp.config import McpConfig, ToolAndServerUse
@@ -27,6 +28,7 @@ class ToolRules:
         max_calls: limits by tool, and for all under `total`.
         tool_choice: what the first request says about tools.
         approvals: what task and agent say about calls of tools that say nothing themselves.
+        compaction: when old turns are summarized, None for never.
     """
 
     tools: tuple[ToolConfig, ...] = ()
@@ -38,6 +40,7 @@ class ToolRules:
     output_retries: int = DEFAULT_REPAIRS
     on_limit: Literal["fail", "answer"] = "fail"
     approvals: tuple[Approval | ApprovalRule, ...] = ()
+    compaction: CompactionConfig | None = None
 
     @classmethod
     def of(cls, *uses: ToolUse | None) -> ToolRules:
@@ -52,7 +55,7 @@ class ToolRules:
                 servers.setdefault(server.id, server)
 
         def first(name: str, default: Any) -> Any:
-            values = (getattr(use, name) for use in written)
+            values = (getattr(use, name, None) for use in written)
             return next((value for value in values if value is not None), default)
 
         limits = first("max_tool_calls", {})
@@ -65,5 +68,6 @@ class ToolRules:
             tool_choice=first("tool_choice", "auto"),
             output_retries=first("output_retries", DEFAULT_REPAIRS),
             on_limit=first("on_limit", "fail"),
+            compaction=first("compaction", None),
             approvals=tuple(use.approve for use in written if use.approve is not None),
         )

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from compozy.agent.attachment.config import AttachmentConfig
-from compozy.agent.config import AgentConfig, CallsAgents
+from compozy.agent.config import AgentConfig, Converses
 from compozy.config.reference import OrId
 from compozy.model.fallback import Fallback
 from compozy.model.params import ModelParams
@@ -17,7 +17,7 @@ from compozy.tool.config import ToolConfig
 from compozy.tool.mcp.config import ToolAndServerUse
 
 
-class BasicTask(TaskBase, CallsAgents, ToolAndServerUse):
+class BasicTask(TaskBase, Converses, ToolAndServerUse):
     """One step: a prompt to an agent, a call of a tool, or, with neither, a pass-through of `with`."""
 
     type: Literal["basic"] = Field(default="basic", description="Kind of task.")
