@@ -25,6 +25,7 @@ CompozyError                 code                exit  http
 ├── RunError                 run_failed             1   500   a workflow or one of its tasks failed
 │   ├── ModelError           model                  1   502   a model provider rejected a request or failed
 │   ├── ToolError            tool                   1   422   a tool cannot be used, or a conversation misuses it
+│   ├── AttachmentError      attachment             1   422   an attachment of a prompt cannot be read
 │   ├── ChildrenFailedError  children_failed        1   500   tasks inside a container failed
 │   ├── ItemsError           items                  1   422   a collection's items are not a list
 │   ├── TaskTimeoutError     task_timeout           1   504   a task exceeded its timeout

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from compozy.agent.config import ActionConfig, AgentConfig, AgentResource
+from compozy.agent.attachment.config import AttachmentConfig
+from compozy.agent.config import ActionConfig, AgentConfig, AgentResource, CompactionConfig
 from compozy.config.settings import ToolPermissions
 from compozy.knowledge.config import KnowledgeBinding
 from compozy.model.fallback import Fallback, FallbackModel
@@ -52,6 +53,8 @@ PARTS: dict[str, type[BaseModel]] = {
     "agent": AgentConfig,
     "agents": AgentResource,
     "actions of an agent": ActionConfig,
+    "attachments": AttachmentConfig,
+    "compaction": CompactionConfig,
     "schemas": SchemaResource,
     "params": ModelParams,
     "fallback": Fallback,
@@ -82,6 +85,9 @@ _PURPOSES = {
     "agents": "A list of agents of this workflow, with the keys of `agents/*.yaml`. Guide: "
     "[shared agents](/docs/agents/shared).",
     "actions of an agent": "Prompts with their schemas; `action` of a task selects one.",
+    "attachments": "Files and URLs to send with a prompt. Guide: [attachments](/docs/agents/attachments).",
+    "compaction": "When old turns of a long conversation are summarized. Guide: "
+    "[long conversations](/docs/agents/tools#long-conversations).",
     "schemas": "A list of JSON Schemas of this workflow. Guide: [shared schemas](/docs/agents/shared#schemas).",
     "params": "Parameters of the model. Guide: [parameters](/docs/agents/providers#parameters).",
     "fallback": "The models to ask when a model fails. Guide: [failover](/docs/agents/providers#failover).",

@@ -169,9 +169,18 @@ def test_patterns_and_defaults_that_cannot_be_used_are_left_out() -> None:
             "its body is multipart/form-data, which tools do not",
         ),
         ({"requestBody": {}}, "its body is not described"),
-        ({"requestBody": {"$ref": "other.yaml#/a"}}, "its reference 'other.yaml#/a' leads out of the file"),
-        ({"requestBody": {"$ref": "https://a.test/x"}}, "its reference 'https://a.test/x' leads out of the file"),
-        ({"requestBody": {"$ref": "#/components/none"}}, "its reference '#/components/none' leads nowhere"),
+        (
+            {"requestBody": {"$ref": "other.yaml#/a"}},
+            "its reference 'other.yaml#/a' points outside of the file and is not followed",
+        ),
+        (
+            {"requestBody": {"$ref": "https://a.test/x"}},
+            "its reference 'https://a.test/x' points outside of the file and is not followed",
+        ),
+        (
+            {"requestBody": {"$ref": "#/components/none"}},
+            "its reference '#/components/none' does not exist in the file",
+        ),
         ({"parameters": [{"$ref": "#/components/parameters/Circle"}]}, "its references form a cycle"),
         ({"parameters": [parameter("a", "cookie", required=True)]}, "its parameter 'a' is a cookie"),
         (

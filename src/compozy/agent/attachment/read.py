@@ -114,7 +114,7 @@ class AttachmentReader:
         return attachment, data
 
     async def _open(self, path: str) -> tuple[bytes, str]:
-        """Return the bytes of a file, and "" for the media type that nobody names."""
+        """Return the bytes of a file, and "", because nothing names its media type."""
         return await asyncio.to_thread(self._read_file, path), ""
 
     def _read_file(self, path: str) -> bytes:
