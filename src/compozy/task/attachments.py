@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
+from compozy.config.nodes import YamlPath
 from compozy.database.attachments import load_attachment, store_attachments
 from compozy.durable.step import step
 from compozy.errors import AttachmentError, UsageError
-from compozy.task.template_context import YamlPath, render_text, render_value
+from compozy.task.template_context import render_text, render_value
 from compozy.task.tree import TaskCall
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pydantic_ai.messages import BinaryContent, ModelMessage, ModelRequest, User
 
 from compozy.agent.attachment.media import kind_of
 from compozy.errors import AttachmentError, DocumentError, ModelError
-from compozy.knowledge.read.apart import read_apart
+from compozy.knowledge.read.sandbox import read_in_sandbox
 from compozy.model.kind import PROVIDERS
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Attached:
         key = (item.sha256, item.max_pages)
         if key not in self._texts:
             try:
-                document = await read_apart(item.name, await self._load(item.sha256), item.suffix)
+                document = await read_in_sandbox(item.name, await self._load(item.sha256), item.suffix)
             except DocumentError as error:
                 hint = str(error.details.get("hint", ""))
                 raise AttachmentError(f"attachment {item.source!r}: {error.message}", hint=hint) from error
