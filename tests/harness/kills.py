@@ -52,7 +52,22 @@ tasks:
 output:
   last: "third question: {{ .tasks.work.output.text }}"
 """,
+    "agents": """\
+id: three
+agents:
+  - id: payer
+    max_concurrent_tools: 4
+    tools:
+      - {id: look, run: "../effects.py:look", runtime: python-inprocess, effect: retry}
+      - {id: pay, run: "../effects.py:pay", runtime: python-inprocess, effect: once}
+tasks:
+  - {id: work, prompt: "third question", sub_agents: [payer]}
+output:
+  last: "third question: {{ .tasks.work.output.text }}"
+""",
 }
+# Model requests of a run.
+_REQUESTS = {"tasks": 3, "tools": TOOL_ROUNDS + 1, "agents": TOOL_ROUNDS + 3}
 EFFECTS = """\
 import os
 from pathlib import Path
@@ -210,15 +225,17 @@ def _check(store: Store, series: _Series, kill: Kill) -> None:
         return
     if document.get("status") != "SUCCESS" or "third question" not in str(document.get("output")):
         kill.faults.append(f"the run ended as {document}")
-    asked, tasks = series.asked(), ("one", "two", "three") if series.workflow == "tasks" else ("work",)
-    requests = len(tasks) if series.workflow == "tasks" else TOOL_ROUNDS + 1
+    asked, requests = series.asked(), _REQUESTS[series.workflow]
+    tasks = {"tasks": ("one", "two", "three"), "tools": ("work",), "agents": ("work", "call-0-0-0-payer")}[
+        series.workflow
+    ]
     if len(asked) != requests or sum(asked.values()) > requests + 1:
         kill.faults.append(f"the model was asked {dict(asked)}")
-    if series.workflow == "tools" and document.get("status") == "SUCCESS":
+    if series.workflow != "tasks" and document.get("status") == "SUCCESS":
         _check_effects(store, str(document["output"]["last"]).removeprefix("third question: "), kill)
     # In a conversation, requests have the same name.
     repeated = (
-        "SELECT function_name FROM {journal}operation_outputs WHERE function_name <> 'work.model.request' "
+        "SELECT function_name FROM {journal}operation_outputs WHERE function_name NOT LIKE '%.model.request' "
         "GROUP BY 1 HAVING count(*) > 1"
     )
     expected = [(task, "SUCCESS") for task in tasks]
@@ -244,9 +261,13 @@ def _check_effects(store: Store, answer: str, kill: Kill) -> None:
     unknown = [result for result in results if result.startswith("The outcome of this call is unknown")]
     reported = [result for result in results if result not in unknown]
     names = sorted(str(name) for (name,) in store.query(_STEPS))
-    expected = ["work.tools", "work.end", *["work.model.request"] * (TOOL_ROUNDS + 1)]
+    # The task that calls the tools: `work`, or the agent that it asks.
+    path = next(name for name in names if name.endswith("pay.begin")).partition(".")[0]
+    expected = [f"{path}.tools", f"{path}.end", *[f"{path}.model.request"] * (TOOL_ROUNDS + 1)]
+    if path != "work":
+        expected += ["work.tools", "work.end", *["work.model.request"] * 2, "work.tool.0.0.cp__call_agent"]
     for turn in range(TOOL_ROUNDS):
-        expected += [f"work.tool.{turn}.{call}" for call in ("0.look", "1.look", "2.look", "3.pay", "3.pay.begin")]
+        expected += [f"{path}.tool.{turn}.{call}" for call in ("0.look", "1.look", "2.look", "3.pay", "3.pay.begin")]
     checks: dict[str, tuple[object, object]] = {
         "paid twice": ([key for key, count in paid.items() if count > 1], []),
         "reported payments": (reported, [f"paid {turn}" for turn in range(TOOL_ROUNDS) if f"paid {turn}" in reported]),

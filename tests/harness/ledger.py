@@ -21,7 +21,8 @@ def serve_ledger(ledger: Path, port_file: Path, answer_after_s: float = 0.0) -> 
     """Answer OpenAI chat requests on a free loopback port until killed, one line in `ledger` for each.
 
     Prompts with `!fail` are refused, those with `!hang` are answered half a minute later. A model that is offered tools
-    calls `look` three times and `pay` once in each of two answers, then says what `pay` gave.
+    calls `look` three times and `pay` once in each of two answers, then says what `pay` gave. A model that can ask
+    other agents asks `payer`, and says what it answered.
     """
     writing = threading.Lock()
 
@@ -29,11 +30,15 @@ def serve_ledger(ledger: Path, port_file: Path, answer_after_s: float = 0.0) -> 
         def do_POST(self) -> None:
             body: dict[str, Any] = json.loads(self.rfile.read(int(self.headers["content-length"])))
             rounds = sum(message["role"] == "assistant" for message in body["messages"])
-            prompt = f"request {rounds}" if body.get("tools") else str(body["messages"][-1]["content"])
+            leads = any(tool["function"]["name"] == "cp__call_agent" for tool in body.get("tools", ()))
+            numbered = f"{'lead' if leads else 'request'} {rounds}"
+            prompt = numbered if body.get("tools") else str(body["messages"][-1]["content"])
             with writing, ledger.open("a") as file:
                 file.write(prompt + "\n")
             time.sleep(_HANG_S if HANG in prompt else answer_after_s)
-            if body.get("tools"):
+            if leads:
+                self._answer(200, _lead_completion(body, rounds))
+            elif body.get("tools"):
                 self._answer(200, _tool_completion(body, rounds))
             elif FAIL in prompt:
                 self._answer(400, {"error": {"message": "refused", "type": "invalid_request_error"}})
@@ -70,6 +75,18 @@ def _tool_completion(body: dict[str, Any], rounds: int) -> dict[str, Any]:
         results = [str(message["content"]) for message in body["messages"] if message["role"] == "tool"]
         return _completion(str(body["model"]), json.dumps(results[3::4]))
     calls = [("look", {"n": number}) for number in range(3)] + [("pay", {"amount": rounds})]
+    return _calling(str(body["model"]), calls, rounds)
+
+
+def _lead_completion(body: dict[str, Any], rounds: int) -> dict[str, Any]:
+    if rounds == 0:
+        call = ("cp__call_agent", {"agent_id": "payer", "prompt": "pay"})
+        return _calling(str(body["model"]), [call], rounds)
+    result: dict[str, Any] = json.loads(body["messages"][-1]["content"])
+    return _completion(str(body["model"]), str(result["response"]))
+
+
+def _calling(model: str, calls: list[tuple[str, dict[str, Any]]], rounds: int) -> dict[str, Any]:
     message = {
         "role": "assistant",
         "content": None,
@@ -82,7 +99,7 @@ def _tool_completion(body: dict[str, Any], rounds: int) -> dict[str, Any]:
             for number, (name, arguments) in enumerate(calls)
         ],
     }
-    return _completion(str(body["model"]), "", message=message, reason="tool_calls")
+    return _completion(model, "", message=message, reason="tool_calls")
 
 
 def _completion(

@@ -32,12 +32,13 @@ def test_a_run_that_is_killed_at_any_commit_goes_on(tmp_path: Path, driver: str,
 
 
 @pytest.mark.parametrize("shard", range(1, _TOOL_SHARDS + 1))
+@pytest.mark.parametrize("workflow", ["tools", "agents"])
 @pytest.mark.parametrize("driver", ["sqlite", "postgres"])
 @pytest.mark.timeout(900)
 def test_a_conversation_with_tools_that_is_killed_at_any_commit_goes_on(
-    tmp_path: Path, driver: str, shard: int
+    tmp_path: Path, driver: str, workflow: str, shard: int
 ) -> None:
-    options = ["--driver", driver, "--workflow", "tools", "--first", str(shard), "--every", str(_TOOL_SHARDS)]
+    options = ["--driver", driver, "--workflow", workflow, "--first", str(shard), "--every", str(_TOOL_SHARDS)]
     command = [sys.executable, "-m", "tests.harness.kills", str(tmp_path), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
