@@ -59,11 +59,11 @@ def write(folder: Path, chat: ChatServer, compaction: dict[str, Any] | None) -> 
 def shape(chat: ChatServer, number: int) -> list[str]:
     """Return the messages of a request: roles, with the calls and results by their numbers."""
     shapes: list[str] = []
-    for message in chat.seen[number].body["messages"]:
-        calls = [call["id"] for call in message.get("tool_calls") or []]
-        shapes.append(
-            " ".join([message["role"], *calls, *([message["tool_call_id"]] if "tool_call_id" in message else [])])
-        )
+    messages: list[dict[str, Any]] = chat.seen[number].body["messages"]
+    for message in messages:
+        calls: list[dict[str, Any]] = message.get("tool_calls") or []
+        numbers = [str(call["id"]) for call in calls] or [message.get("tool_call_id", "")]
+        shapes.append(" ".join([message["role"], *filter(None, numbers)]))
     return shapes
 
 
