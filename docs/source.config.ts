@@ -25,6 +25,7 @@ const navigation = [
       'guides/documents',
       'guides/ci-tests',
       'guides/http-and-python',
+      'guides/stream-a-run',
       'guides/schedule',
       'guides/docker',
       'guides/systemd',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, nullcontext
@@ -86,6 +87,7 @@ async def open_app(
             lays_aside=role != COMMAND,
         )
         left = await runtime.start()
+        announcer = database.driver.open_announcer(database.settings)
         try:
             yield App(
                 project=project,
@@ -97,6 +99,8 @@ async def open_app(
             )
         finally:
             await runtime.stop()
+            if announcer is not None:
+                await asyncio.to_thread(announcer.close)
             await catalog.aclose()
             await knowledge.aclose()
             if tools.servers is not None:

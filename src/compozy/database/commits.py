@@ -1,4 +1,4 @@
-"""A hook around every commit, including the journal's, so that a test can kill the process exactly there."""
+"""Hooks around every commit, including the journal's: to publish changes, and for tests to kill the process there."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
+
+from compozy.database.changes import publish_changes
 
 CommitHook = Callable[[str], None]
 _hooks: list[CommitHook] = []
@@ -22,7 +24,7 @@ def remove_commit_hook(hook: CommitHook) -> None:
 
 
 def watch_commits(engine: sa.Engine, *, wrote: Callable[[Any], bool]) -> None:
-    """Call the hooks around the commits of `engine`.
+    """Call the hooks around the commits of `engine`, and publish the changes of each.
 
     Args:
         engine: any engine.
@@ -34,12 +36,13 @@ def watch_commits(engine: sa.Engine, *, wrote: Callable[[Any], bool]) -> None:
         # A commit without a transaction writes nothing. Only commits that write are points at which a kill matters.
         if not _hooks or not wrote(connection):
             commit(connection)
-            return
-        for hook in _hooks:
-            hook("before")
-        commit(connection)
-        for hook in _hooks:
-            hook("after")
+        else:
+            for hook in _hooks:
+                hook("before")
+            commit(connection)
+            for hook in _hooks:
+                hook("after")
+        publish_changes()
 
     # An instance attribute: other engines of the process keep their own.
     vars(engine.dialect)["do_commit"] = do_commit

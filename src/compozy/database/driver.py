@@ -9,6 +9,7 @@ from typing import Protocol
 import sqlalchemy as sa
 
 from compozy.config.settings import DatabaseSettings
+from compozy.database.changes import Announcer, ChangeFeed
 
 
 class Driver(Protocol):
@@ -34,6 +35,14 @@ class Driver(Protocol):
 
     def allow_pauses(self, connection: sa.Connection) -> None:
         """Allow the transaction of `connection` to stay idle for minutes, where the database would end it."""
+        ...
+
+    def open_feed(self, settings: DatabaseSettings) -> ChangeFeed | None:
+        """Return what reports the changes of other processes; None if there are none."""
+        ...
+
+    def open_announcer(self, settings: DatabaseSettings) -> Announcer | None:
+        """Return what reports the changes of this process to others; None if they notice them without it."""
         ...
 
     def find_foreign(self, tables: Iterable[str]) -> str | None:

@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from compozy.clock import now_ms
+from compozy.database.changes import note_change
 from compozy.database.status import Status
 from compozy.database.tables import execution_events
 
@@ -77,6 +78,7 @@ def append_events(connection: sa.Connection, execution_id: str, events: Sequence
         for event in events
     ]
     connection.execute(_APPEND, rows[0] if len(rows) == 1 else rows)
+    note_change(execution_id)
 
 
 def append_run_status(

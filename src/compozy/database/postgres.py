@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from sqlalchemy.pool import NullPool, PoolProxiedConnection
 from compozy.clock import monotonic_s
 from compozy.config.addresses import ENCODE
 from compozy.config.settings import DatabaseSettings
+from compozy.database.changes import Announcer, ChangeFeed
 from compozy.database.commits import watch_commits
 from compozy.database.pool import pool_that_keeps
+from compozy.database.postgres_changes import PostgresAnnouncer, PostgresFeed
 from compozy.database.postgres_schemas import JOURNAL_SCHEMA
 from compozy.database.tables import OUR_TABLES
 from compozy.errors import DatabaseError
@@ -37,6 +40,8 @@ _BULK_IDLE_MS = 600_000
 _POOL_TIMEOUT_S = 60.0
 # The engine's notification listener permanently takes one connection from the pool.
 _LISTENER = 1
+# One connection announces changes, and one listens to them.
+_CHANGES = 2
 # Connections for the requests of a server; they are part of `max_open_conns`.
 _REQUESTS = 6
 _OLDEST_SERVER = 130000
@@ -105,7 +110,7 @@ def make_engine(
         read_only: whether to allow queries only.
         lock_timeout_ms: how long a statement waits for a lock; 0 for no limit, by default shorter than a lease.
     """
-    limit = max(2, settings.max_open_conns - _LISTENER - _reserved(settings))
+    limit = max(2, settings.max_open_conns - _LISTENER - _CHANGES - _reserved(settings))
     return _pooled(settings, limit, read_only=read_only, lock_timeout_ms=lock_timeout_ms)
 
 
@@ -166,6 +171,14 @@ class PostgresDriver:
             return None
         engine = _pooled(settings, reserved)
         return engine, make_reader_engine(engine)
+
+    def open_feed(self, settings: DatabaseSettings) -> ChangeFeed | None:
+        """Return what listens to notifications."""
+        return PostgresFeed(partial(_connect_apart, settings))
+
+    def open_announcer(self, settings: DatabaseSettings) -> Announcer | None:
+        """Return what sends notifications."""
+        return PostgresAnnouncer(partial(_connect_apart, settings))
 
     def find_foreign(self, tables: Iterable[str]) -> str | None:
         """Return a table with a name that Compozy uses; the database may be shared."""
@@ -232,6 +245,10 @@ def _lock(holder: sa.Connection, location: str) -> None:
                 hint="find it in pg_stat_activity; it holds an advisory lock",
             )
         time.sleep(_MIGRATION_POLL_S)
+
+
+def _connect_apart(settings: DatabaseSettings) -> psycopg.Connection[Any]:
+    return psycopg.connect(**connection_parameters(settings), autocommit=True)
 
 
 def _reserved(settings: DatabaseSettings) -> int:

@@ -19,7 +19,9 @@ from sqlalchemy.pool import QueuePool
 
 from compozy.clock import now_ms
 from compozy.config.settings import DatabaseSettings
+from compozy.database.changes import Announcer, ChangeFeed
 from compozy.database.commits import watch_commits
+from compozy.database.sqlite_changes import SqliteFeed
 from compozy.database.tables import OUR_TABLES
 from compozy.errors import DatabaseError
 from compozy.plural import plural
@@ -183,6 +185,14 @@ class SqliteDriver:
 
     def request_engines(self, settings: DatabaseSettings) -> tuple[sa.Engine, sa.Engine] | None:
         """Return None: the connection of all writers is a fair queue, and readers do not wait."""
+        del settings
+
+    def open_feed(self, settings: DatabaseSettings) -> ChangeFeed | None:
+        """Return what notices commits to the file; None for a database in memory."""
+        return None if settings.file is None else SqliteFeed(settings.file)
+
+    def open_announcer(self, settings: DatabaseSettings) -> Announcer | None:
+        """Return None: other processes see that the file changed."""
         del settings
 
     def find_foreign(self, tables: Iterable[str]) -> str | None:

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from compozy import __version__
 from compozy.errors import CompozyError
-from compozy.server import events, health, knowledge, routes
+from compozy.server import events, health, knowledge, routes, stream
 from compozy.server.access import AccessLog
 from compozy.server.entry import Entry
 from compozy.server.guard import Guard, GuardSettings
@@ -65,6 +65,7 @@ def make_http(service: Service, guard: GuardSettings, entries: Sequence[Entry] =
     api.state.service = service
     api.include_router(routes.router)
     api.include_router(events.router)
+    api.include_router(stream.router)
     api.include_router(knowledge.router)
     api.include_router(health.router)
     for entry in entries:

@@ -33,6 +33,7 @@ from compozy.knowledge.run import check_request, is_ingestion, request_of, start
 from compozy.project.definition import snapshot
 from compozy.project.loaded import LoadedWorkflow
 from compozy.schema.worker import validate_in_worker
+from compozy.server.hub import Hub
 from compozy.workflow.documents import execution_document, read_run, workflow_document
 from compozy.workflow.graph import graph_document
 from compozy.workflow.operate import approve, cancel, pause, resume, signal, wait_until_obeyed
@@ -72,6 +73,7 @@ class Service:
     def __post_init__(self) -> None:
         """Remember the files as they were read."""
         self._stamps = self._read_stamps()
+        self.hub = Hub(self.app.database, self.stopping)
 
     @property
     def files_changed(self) -> bool:

@@ -1,0 +1,91 @@
+"""Changes of runs as other parts of this process and other processes hear of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from compozy.clock import monotonic_s
+from compozy.database.changes import ChangeFeed, add_listener, remove_listener
+from compozy.database.database import Database
+from compozy.database.executions import insert_execution
+from tests.harness.databases import fresh, migrated, new_run
+
+_LIMIT_S = 30.0
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A migrated database."""
+    with fresh(request.param, tmp_path) as settings, migrated(settings) as opened:
+        yield opened
+
+
+def accept(database: Database, *run_ids: str) -> None:
+    """Store runs in one transaction."""
+    with database.write() as connection:
+        for run_id in run_ids:
+            insert_execution(connection, new_run(run_id), owner=None)
+
+
+def accept_and_fail(database: Database) -> None:
+    """Store a run in a transaction that is rolled back."""
+    with database.write() as connection:
+        insert_execution(connection, new_run("c"), owner=None)
+        raise ZeroDivisionError
+
+
+def heard(feed: ChangeFeed) -> frozenset[str]:
+    """Return the next change."""
+    ends_s = monotonic_s() + _LIMIT_S
+    while monotonic_s() < ends_s:
+        if (runs := feed.wait(0.5)) is not None:
+            return runs
+    raise AssertionError("nothing was heard")
+
+
+def test_a_process_hears_of_its_commits_and_of_nothing_else(database: Database) -> None:
+    told: list[frozenset[str]] = []
+    add_listener(told.append)
+    try:
+        accept(database, "a", "b")
+        with pytest.raises(ZeroDivisionError):
+            accept_and_fail(database)
+        assert told == [{"a", "b"}]
+        with database.read() as connection:
+            connection.exec_driver_sql("SELECT 1")
+    finally:
+        remove_listener(told.append)
+
+
+def test_other_processes_hear_of_them(database: Database) -> None:
+    feed = database.driver.open_feed(database.settings)
+    announcer = database.driver.open_announcer(database.settings)
+    assert feed is not None
+    try:
+        # What happened before it listened may be anything.
+        assert heard(feed) == frozenset()
+        assert feed.wait(0.1) is None
+        accept(database, "a", "b")
+        # A file only shows that it changed.
+        assert heard(feed) == (frozenset() if announcer is None else {"a", "b"})
+    finally:
+        feed.close()
+        if announcer is not None:
+            announcer.close()
+
+
+def test_an_announcer_announces_the_rest_when_it_ends(database: Database) -> None:
+    feed, announcer = database.driver.open_feed(database.settings), database.driver.open_announcer(database.settings)
+    assert feed is not None
+    if announcer is None:
+        accept(database, "a")
+        assert heard(feed) == frozenset()
+    else:
+        assert heard(feed) == frozenset()
+        accept(database, "a")
+        announcer.close()
+        assert heard(feed) == {"a"}
+    feed.close()
