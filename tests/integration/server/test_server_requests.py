@@ -233,8 +233,9 @@ async def test_openapi_describes_every_path(shared_client: httpx.AsyncClient) ->
             f"{RUNS}/{{execution_id}}",
             *(
                 f"{RUNS}/{{execution_id}}/{verb}"
-                for verb in ("approve", "cancel", "pause", "requests", "rerun", "resume", "signals")
+                for verb in ("approve", "cancel", "events", "pause", "requests", "rerun", "resume", "signals", "stream")
             ),
+            f"{API}/stream",
             "/healthz",
             "/readyz",
         ]
