@@ -87,24 +87,33 @@ async def open_app(
             lays_aside=role != COMMAND,
         )
         left = await runtime.start()
-        announcer = database.driver.open_announcer(database.settings)
         try:
-            yield App(
-                project=project,
-                database=requests,
-                runtime=runtime,
-                catalog=catalog,
-                knowledge=knowledge,
-                left_unfinished=left,
-            )
+            async with _announcing(database):
+                yield App(
+                    project=project,
+                    database=requests,
+                    runtime=runtime,
+                    catalog=catalog,
+                    knowledge=knowledge,
+                    left_unfinished=left,
+                )
         finally:
             await runtime.stop()
-            if announcer is not None:
-                await asyncio.to_thread(announcer.close)
             await catalog.aclose()
             await knowledge.aclose()
             if tools.servers is not None:
                 await tools.servers.aclose()
+
+
+@asynccontextmanager
+async def _announcing(database: Database) -> AsyncGenerator[None, None]:
+    """Report the runs that this process changes to others, where they do not notice it by themselves."""
+    announcer = database.driver.open_announcer(database.settings)
+    try:
+        yield
+    finally:
+        if announcer is not None:
+            await asyncio.to_thread(announcer.close)
 
 
 def _executor(
