@@ -23,7 +23,7 @@ CHANNEL = "compozy_events"
 _COLLECT_S = 0.05
 # PostgreSQL allows 8,000 bytes. An execution ID has at most 128.
 _PAYLOAD_MAX = 7000
-# Beyond that many notifications at once, one that names no run stands for all.
+# More notifications are replaced by one that names no run, which stands for all runs.
 _NOTIFICATIONS_MAX = 10
 _JOIN_S = 5.0
 
@@ -82,7 +82,7 @@ class PostgresAnnouncer:
             for payload in payloads:
                 self._connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, payload))
         except psycopg.Error as error:
-            # Whoever watches reads the events a second later anyway.
+            # Streams also read the events every second.
             _log.debug("changes could not be announced", cause=str(error))
             if self._connection is not None:
                 self._connection.close()

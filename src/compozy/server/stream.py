@@ -27,7 +27,7 @@ _log = structlog.get_logger(__name__)
 COMPLETE = "complete"
 ERROR = "error"
 _NAMES = (*KINDS, COMPLETE, ERROR)
-# Events that are read at once: a client that reads slowly holds no more of them in memory.
+# Events that one query reads: a client that reads slowly keeps no more of them in memory.
 _AT_ONCE = 200
 MAX_EXECUTIONS = 50
 _POSITION = re.compile(r"([A-Za-z0-9._:-]{1,128})=([0-9]{1,18})")
