@@ -22,7 +22,7 @@ SYNONYMS = {
 """Words that pages avoid -> the term of the glossary."""
 
 # The page of the HTTP API names resources as their JSON does; generated pages repeat option and key names.
-WITH_OTHER_NAMES = ("api/", "reference/", "concepts/overview", "guides/stream-a-run")
+WITH_OTHER_NAMES = ("api/", "reference/", "concepts/overview")
 PAGES = [
     path
     for path in [ROOT / "README.md", *sorted(DOCS.rglob("*.mdx"))]

@@ -79,13 +79,9 @@ def test_messages_and_docstrings_follow_the_rules(file: Path) -> None:
     assert find_violations(read_code(file)) == []
 
 
-COMMENTS_LATER = ("server/stream.py", "database/postgres_changes.py")
-"""Modules whose comments are not rewritten yet."""
-
-
 @pytest.mark.parametrize(
     "file",
-    [file for file in FILES if file.parent.name != "versions" and source_name(file) not in COMMENTS_LATER],
+    [file for file in FILES if file.parent.name != "versions"],
     ids=source_name,
 )
 def test_comments_follow_the_rules(file: Path) -> None:
