@@ -46,6 +46,12 @@ def has_claimable(connection: sa.Connection, *, journal_format: int) -> bool:
     return connection.execute(waiting).first() is not None
 
 
+def list_owned(connection: sa.Connection, owner: str) -> list[str]:
+    """Return the runs that a process owns."""
+    query = sa.select(workflow_states.c.workflow_exec_id).where(workflow_states.c.owner == owner)
+    return list(connection.execute(query).scalars())
+
+
 def _is_free(journal_format: int) -> tuple[sa.ColumnElement[bool], ...]:
     return (
         workflow_states.c.owner.is_(None),

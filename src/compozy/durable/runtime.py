@@ -26,6 +26,7 @@ from compozy.database.status import Status
 from compozy.durable import recover
 from compozy.durable.context import RunContext, RunInterruptedError, RunSuspendedError, enter_run
 from compozy.durable.control import Controller
+from compozy.durable.doubt import ClaimsInDoubt
 from compozy.durable.ends import end_run_early, log_end
 from compozy.durable.format import JOURNAL_FORMAT
 from compozy.durable.held import HeldRun, executing_contexts
@@ -78,8 +79,8 @@ class Runtime:
         self._execute = execute
         self._max_concurrent = max_concurrent
         self._lease = Lease(database, self.executor_id, role)
-        # Slots taken by runs that are being stored.
-        self._reserved = 0
+        self._reserved = 0  # slots of runs that are being stored
+        self._doubt = ClaimsInDoubt(database, self.executor_id)
         self._runs: dict[str, HeldRun] = {}
         # Runs that cannot continue here for now; the next poll releases them.
         self._failures: dict[str, DatabaseError] = {}
@@ -164,7 +165,7 @@ class Runtime:
         self._reserved += 1 if owner else 0
         try:
             row = partial(accept, new=new, first_task=first_task, kind=kind, owner=owner)
-            created = await self._requests.write_async(row)
+            created = await self._doubt.take(self._requests.write_async(row), new.workflow_exec_id)
             if created:
                 _log.info("run accepted", workflow=new.workflow_id, execution_id=new.workflow_exec_id)
             if owner and created:
@@ -182,7 +183,7 @@ class Runtime:
             False when another process executes it, or it has ended.
         """
         claim = partial(claim_one, workflow_exec_id=run_id, owner=self.executor_id, journal_format=JOURNAL_FORMAT)
-        claimed = await self._database.write_async(claim)
+        claimed = await self._doubt.take(self._database.write_async(claim), run_id)
         if claimed:
             self._begin(run_id)
         return claimed
@@ -243,6 +244,7 @@ class Runtime:
             self._wake.clear()
             try:
                 await self._let_go_of_failed()
+                await self._doubt.settle(self.in_hand)
                 if self._free_slots() > 0:
                     await self._claim()
                 self._claimed_s = monotonic_s()
@@ -259,7 +261,7 @@ class Runtime:
         self._reserved += limit
         try:
             claim = partial(claim_pending, owner=self.executor_id, journal_format=JOURNAL_FORMAT, limit=limit)
-            for run_id in (claimed := await self._database.write_async(claim)):
+            for run_id in (claimed := await self._doubt.take(self._database.write_async(claim))):
                 self._begin(run_id)
             self._others_wait = len(claimed) == limit
         finally:

@@ -1,0 +1,74 @@
+"""A transaction that takes a run counts in the database, and its answer is lost with the connection."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from compozy.database.claims import claim_one, claim_pending
+from compozy.database.database import Database
+from compozy.database.executions import insert_execution
+from compozy.database.status import Status
+from compozy.durable.records import accept
+from compozy.durable.runtime import Runtime
+from compozy.errors import DatabaseError
+from tests.integration.durable.runs import finish, new_run, read_run, running
+
+
+async def by_submit(runtime: Runtime) -> None:
+    with pytest.raises(DatabaseError):
+        await runtime.submit(new_run("r"), "t")
+
+
+async def by_adopt(runtime: Runtime) -> None:
+    with pytest.raises(DatabaseError):
+        await runtime.adopt("r")
+
+
+async def by_poll(runtime: Runtime) -> None:
+    runtime.wake()
+
+
+@pytest.mark.parametrize(
+    ("take", "transaction"), [(by_submit, accept), (by_adopt, claim_one), (by_poll, claim_pending)]
+)
+async def test_a_run_whose_claim_lost_its_answer_is_executed(
+    database: Database, monkeypatch: pytest.MonkeyPatch, take: Callable[[Runtime], Any], transaction: Callable[..., Any]
+) -> None:
+    executed: list[str] = []
+    lost: list[str] = []
+    write = Database.write_async
+
+    async def write_and_lose(self: Database, work: Callable[[sa.Connection], Any]) -> Any:
+        result = await write(self, work)
+        if isinstance(work, partial) and work.func is transaction and not lost and result:
+            lost.append(read_run(database, "r").owner or "nobody")
+            raise DatabaseError("the connection was lost")
+        return result
+
+    def is_lost(_: sa.Connection, *, journal_format: int) -> bool:
+        return bool(lost and journal_format)
+
+    async def execute(run_id: str) -> None:
+        executed.append(run_id)
+        await finish(run_id)
+
+    async with running(database, execute) as runtime:
+        monkeypatch.setattr(Database, "write_async", write_and_lose)
+        if take is by_adopt:
+            # A poll must not be faster.
+            monkeypatch.setattr("compozy.durable.runtime.has_claimable", is_lost)
+        if take is not by_submit:
+            with database.write() as connection:
+                insert_execution(connection, new_run("r"), owner=None)
+        await take(runtime)
+        while read_run(database, "r").status is not Status.SUCCESS:  # noqa: ASYNC110 - a database sends no events
+            await asyncio.sleep(0.02)
+        await runtime.wait("r")
+        assert lost == [runtime.executor_id]
+    assert executed == ["r"]
