@@ -160,14 +160,14 @@ class RetrievalSettings(Section):
         default=None, min_length=1, max_length=10_000, description="Text for agents if no passage is found."
     )
     tool_fallback: Literal["never"] = Field(
-        default="never", description="Of earlier editions; agents have no tools in this version."
+        default="never", description="Key of the 2025 edition; other values are errors."
     )
 
     @field_validator("tool_fallback", mode="before")
     @classmethod
     def _refuse_tools(cls, value: object) -> object:
         if value in {"escalate", "auto"}:
-            raise ValueError("agents have no tools yet that could look further; leave it out, or write `never`")
+            raise ValueError("agents do not search again with tools in this version; leave it out, or write `never`")
         return value
 
 

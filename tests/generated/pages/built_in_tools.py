@@ -68,15 +68,15 @@ Paths begin at `root_dir`, which is `/` for the tools. Choose a folder that hold
 the project's folder, an agent can read and change workflows and tools.
 
 - **Files**: `..` and symbolic links are refused, also if a folder is replaced by a link during a call. `.env` files,
-  `.git` and the files of the database are closed, whatever name leads to them.
+  `.git` and the database files are inaccessible under any name.
 - **Approvals**: writing, deleting and running wait for a person unless the tool has `approve: never`; see [Approve
   calls](/docs/agents/tools#approve-calls).
 - **Commands** run without a shell. A command gets `PATH`, the language and the time zone, and the variables in `env`
   of the tool; no other variables. Arguments that could name a file outside of the folder, a link or a closed file are
   refused. At the time limit, the command and everything that it started are killed; a command also ends if Compozy
   is killed.
-- **Requests**: only the public network is reached, also after redirects. The list `hosts` in `config` of `cp__fetch`
-  allows these hosts only, such as `docs.example.com` or `*.example.org`. `Authorization` and other headers do not
+- **Requests**: requests reach only public addresses, even after redirects. To allow only certain hosts, such as
+  `docs.example.com` or `*.example.org`, list them under `hosts` in `config` of `cp__fetch`. `Authorization` and other headers do not
   follow a redirect to another host.
 
 `cp__exec` is not a sandbox. A command that walks folders by itself (`grep -r`, `find`) also reads `.env` below them,
@@ -88,7 +88,7 @@ reads secrets and can use `cp__fetch` can send them away.
 
 ## Results
 
-A failed call is a text that begins with a code: `InvalidArgument`, `PermissionDenied`, `FileNotFound`,
+A failed call returns text that starts with an error code: `InvalidArgument`, `PermissionDenied`, `FileNotFound`,
 `CommandNotAllowed`, `DeadlineExceeded` or `Internal`. Calls beyond the
 [limits](/docs/agents/tools#limits-of-a-conversation) are reported in the same way. A command that fails and an answer
 with a status of 400 or above are results, not failures.
