@@ -79,7 +79,9 @@ def test_a_power_cut_at_any_moment_loses_nothing(commands: Commands, example: Pa
         assert (run["status"], run["output"]) == ("SUCCESS", {"readings": 40, "alarms": ALARMS})
         # What was recorded before the cut was not done again: it kept the time of its end.
         assert len(query(folder, "SELECT 1 FROM task_states WHERE finished_ms <= ?", newest(folder))) >= done_before
-        check_consistent(folder)
+        # The journal of a run that had ended is closed by the next process that executes runs; `get` does not.
+        if folder in unfinished:
+            check_consistent(folder)
 
 
 def slow_down(folder: Path) -> None:
