@@ -76,8 +76,8 @@ the project's folder, an agent can read and change workflows and tools.
   refused. At the time limit, the command and everything that it started are killed; a command also ends if Compozy
   is killed.
 - **Requests**: requests reach only public addresses, even after redirects. To allow only certain hosts, such as
-  `docs.example.com` or `*.example.org`, list them under `hosts` in `config` of `cp__fetch`. `Authorization` and other headers do not
-  follow a redirect to another host.
+  `docs.example.com` or `*.example.org`, list them under `hosts` in `config` of `cp__fetch`. `Authorization` and
+  other headers do not follow a redirect to another host.
 
 `cp__exec` is not a sandbox. A command that walks folders by itself (`grep -r`, `find`) also reads `.env` below them,
 and a command that runs code in its arguments or files (`sh`, `python`, `sed`, `awk`, `find -exec`, `git` with hooks)
