@@ -124,6 +124,23 @@ class CheckpointedModel(UnpricedModel):
         Raises:
             ModelError: the provider refused, broke or is not set up.
         """
+        return await self._request(messages, model_settings, model_request_parameters, self._attached)
+
+    async def request_summary(self, messages: list[ModelMessage], settings: ModelSettings) -> ModelResponse:
+        """Return the model's answer to a separate request without tools and attachments.
+
+        Raises:
+            ModelError: as for `request`.
+        """
+        return await self._request(messages, settings, ModelRequestParameters(), None)
+
+    async def _request(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+        attached: Attached | None,
+    ) -> ModelResponse:
         position = self._next
         self._next = replace(position, run_index=position.run_index + 1, task_index=position.task_index + 1)
 
@@ -133,7 +150,7 @@ class CheckpointedModel(UnpricedModel):
                 settings = attempt.settings(model_settings)
                 parameters = _fit_parameters(resolved, model_request_parameters)
                 _check_thinking(resolved, settings)
-                sent = messages if self._attached is None else await self._attached.add_to(messages, resolved)
+                sent = messages if attached is None else await attached.add_to(messages, resolved)
                 with at_position(position):
                     response = await model_request(
                         resolved.model, sent, model_settings=settings, model_request_parameters=parameters

@@ -134,7 +134,7 @@ class Conversation:
         if compaction is None or not is_due(compaction, messages, response, self.model.answers[-1].window):
             return messages
         request = summary_messages(compaction, messages)
-        summary = await self.model.request(request, {**self.settings}, ModelRequestParameters())
+        summary = await self.model.request_summary(request, {**self.settings})
         # Without a summary the turns stay: the model may accept them.
         return compacted(compaction, messages, summary.text) if summary.text else messages
 

@@ -44,11 +44,12 @@ def call_reply(n: int) -> Reply:
     )
 
 
-def write(folder: Path, chat: ChatServer, compaction: dict[str, Any] | None) -> None:
+def write(folder: Path, chat: ChatServer, compaction: dict[str, Any] | None, **more: Any) -> None:
     task = {
         "id": "ask",
         "prompt": "Take notes",
         "agent": {"instructions": "Be brief", "compaction": compaction},
+        **more,
         "tools": [{"id": "note", "run": "../functions.py:note", "runtime": "python-inprocess"}],
     }
     provider = {"id": "p", "type": "openai", "base_url": chat.url, "model": "m", "max_attempts": 1, "timeout": "60s"}
@@ -90,6 +91,17 @@ def test_old_turns_become_a_summary(cli: RunCli, tmp_path: Path, chat: ChatServe
     assert told[2]["content"] == "Summary of the conversation so far:\n\nNotes 0 were taken."
     # The summary is charged to the task.
     assert [usage["requests"] for usage in document["usage"]] == [5]
+
+
+def test_a_summary_is_requested_without_attachments(cli: RunCli, tmp_path: Path, chat: ChatServer) -> None:
+    chat.replies = [*map(call_reply, range(2)), chat_reply("Short."), chat_reply("Done.")]
+    write(tmp_path, chat, {"max_tokens": 50, "keep_turns": 1}, attachments=[{"path": "page.txt"}])
+    (tmp_path / "page.txt").write_text("the attached text")
+
+    assert cli("workflow", "run", "w").status == 0
+
+    held = ["the attached text" in json.dumps(seen.body["messages"]) for seen in chat.seen]
+    assert held == [True, True, False, True]
 
 
 def test_a_summary_replaces_the_one_before(cli: RunCli, tmp_path: Path, chat: ChatServer) -> None:

@@ -116,7 +116,7 @@ async def test_a_file_is_described(tmp_path: Path) -> None:
         (".", "is a folder"),
         ("nope.png", "does not exist"),
         ("empty.txt", "is empty"),
-        ("large.txt", "has more than 10 MiB"),
+        ("large.txt", "at most 10 MiB are read"),
         ("data.bin", "neither an image, audio, a video, a PDF nor text"),
         ("a\0b", "is not a path"),
     ],

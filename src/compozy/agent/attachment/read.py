@@ -16,7 +16,7 @@ from compozy.errors import AttachmentError
 from compozy.outbound.rules import OutboundError, OutboundPolicy, OutboundRequest, show_url
 from compozy.outbound.send import Resolve, resolve_host, send
 from compozy.plural import plural
-from compozy.tool.built_in.files import read_bytes
+from compozy.tool.built_in.files import read_whole
 from compozy.tool.built_in.folder import CallError, Folder, split_path
 from compozy.tool.kind import ToolHome
 
@@ -122,14 +122,7 @@ class AttachmentReader:
         parts = split_path(below)
         if not parts:
             raise CallError("InvalidArgument", f"{path!r} is a folder")
-        with folder.open_folder(parts[:-1]) as parent:
-            entry = folder.look(parent, parts)
-            if entry.is_folder:
-                raise CallError("InvalidArgument", f"{path!r} is a folder")
-            data, _ = read_bytes(folder, parent, entry, MAX_BYTES)
-        if len(data) > MAX_BYTES:
-            raise AttachmentError(f"attachment {path!r} has more than {MAX_BYTES // _MIB} MiB")
-        return data
+        return read_whole(folder, parts, MAX_BYTES)[0]
 
     def _folder_of(self, path: str) -> tuple[Folder, str]:
         """Return the allowed folder that holds a file, and the path of the file in it."""

@@ -110,7 +110,7 @@ class WorkflowTools:
         """Call a tool; errors that a model can correct are results.
 
         Raises:
-            MCPError: there is no such tool, or the request is malformed.
+            MCPError: the tool does not exist, or the request is malformed.
         """
         offer = self.offers.get(params.name)
         if offer is None and params.name not in RUN_TOOLS:
@@ -141,6 +141,8 @@ class WorkflowTools:
         try:
             return await self.runs.start(offer.workflow_id, given, execution_id)
         except ConflictError as error:
+            if key is None:
+                raise
             raise IdempotencyError(
                 f"the idempotency key {key!r} was used for a call with other arguments",
                 hint="use a new key for a new call",

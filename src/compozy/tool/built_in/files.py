@@ -20,19 +20,28 @@ _MAX_DELETED = 10_000
 
 def read_file(folder: Folder, arguments: Mapping[str, Any], _: Deadline) -> dict[str, Any]:
     """Return the text of a file and what is known of it."""
-    parts = _file_path(arguments["path"])
-    with folder.open_folder(parts[:-1]) as parent:
-        entry = folder.look(parent, parts)
-        if entry.is_folder:
-            raise CallError("InvalidArgument", f"{entry.path} is a folder")
-        data, entry = read_bytes(folder, parent, entry, MAX_FILE_BYTES)
-    if len(data) > MAX_FILE_BYTES:
-        words = f"{entry.path} has {entry.status.st_size} bytes; at most {MAX_FILE_BYTES // _MIB} MiB are read"
-        raise CallError("InvalidArgument", words)
+    data, entry = read_whole(folder, _file_path(arguments["path"]), MAX_FILE_BYTES)
     text = as_text(data)
     if text is None:
         raise CallError("InvalidArgument", f"{entry.path} is binary, not text in UTF-8")
     return {"content": text, "metadata": metadata(entry)}
+
+
+def read_whole(folder: Folder, parts: tuple[str, ...], limit: int) -> tuple[bytes, Entry]:
+    """Return the bytes of a file, and the file as it was when it was opened.
+
+    Raises:
+        CallError: it cannot be opened, is a folder, or has more than `limit` bytes.
+    """
+    with folder.open_folder(parts[:-1]) as parent:
+        entry = folder.look(parent, parts)
+        if entry.is_folder:
+            raise CallError("InvalidArgument", f"{entry.path} is a folder")
+        data, entry = read_bytes(folder, parent, entry, limit)
+    if len(data) > limit:
+        words = f"{entry.path} has {entry.status.st_size} bytes; at most {limit // _MIB} MiB are read"
+        raise CallError("InvalidArgument", words)
+    return data, entry
 
 
 def read_bytes(folder: Folder, parent: int, entry: Entry, limit: int) -> tuple[bytes, Entry]:
