@@ -144,7 +144,8 @@ class RunToolSteps:
 
     def _log(self, name: str, connection: sa.Connection, recorded: Any) -> None:
         """Add a call to the log of the run, in the transaction that records it."""
-        request, index, tool = name.removeprefix(f"{self.path}.tool.").split(".", 2)
+        # Names of tools have no dot; a number behind them counts the answers that a server asked for.
+        request, index, tool, *_ = name.removeprefix(f"{self.path}.tool.").split(".")
         data = {"tool": tool, "request": int(request), "index": int(index), "outcome": recorded["outcome"]}
         event = NewEvent(kind=TOOL_CALL, path=self.path, data={**data, "duration_ms": recorded.get("duration_ms")})
         append_events(connection, self.execution_id, [event])

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from compozy.database.database import Database
+from compozy.database.events import TOOL_CALL, list_events
 from compozy.errors import SchemaMismatchError
 from compozy.tool.kind import ToolHome
 from compozy.tool.mcp.config import McpConfig
@@ -76,3 +77,8 @@ async def test_a_question_survives_restarts(
     assert len(keys) == 1
     (call,) = (await asyncio.to_thread(list_requests, database, run_id))[0]["tool_calls"]
     assert call["outcome"] == "ok"
+    with database.read() as connection:
+        events = [
+            event.data for event in list_events(connection, run_id, after=0, limit=1000) if event.kind == TOOL_CALL
+        ]
+    assert [(event["tool"], event["outcome"]) for event in events] == [("raw__ask", "asks"), ("raw__ask", "ok")]
