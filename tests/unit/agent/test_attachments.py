@@ -161,12 +161,19 @@ async def test_further_folders_are_listed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url",
-    ["http://169.254.169.254/latest/meta-data", "http://127.0.0.1:9/x.png", "http://[::1]/x", "file:///etc/passwd"],
+    "url", ["http://169.254.169.254/latest/meta-data", "http://127.0.0.1:9/x.png", "http://[::1]/x"]
 )
 async def test_a_url_of_a_private_host_is_refused(tmp_path: Path, url: str) -> None:
-    with pytest.raises(AttachmentError):
+    with pytest.raises(AttachmentError) as raised:
         await read(home_of(tmp_path), source(url, is_url=True))
+    # A host that only does not answer has no such hint.
+    assert "runtime.attachments.private_hosts" in raised.value.hint
+
+
+async def test_a_url_of_another_scheme_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(AttachmentError) as raised:
+        await read(home_of(tmp_path), source("file:///etc/passwd", is_url=True))
+    assert "root:" not in str(raised.value)
 
 
 async def test_attachments_have_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

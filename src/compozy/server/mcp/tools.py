@@ -172,7 +172,7 @@ class WorkflowTools:
         """Return a run of an offered workflow, or of the one that is given.
 
         Raises:
-            NotFoundError: there is none of this ID; runs of other workflows are not shown.
+            NotFoundError: the ID is unknown, or belongs to a run of another workflow.
         """
         workflows = {offer.workflow_id for offer in self.offers.values()} if workflow_id is None else {workflow_id}
         document = await self.runs.get(run_id) if is_execution_id(run_id) else None
