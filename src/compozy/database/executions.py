@@ -53,6 +53,10 @@ class Execution:
     kept: dict[str, dict[str, Any]] | None
     origin: dict[str, Any] | None
     moved: dict[str, Any] | None
+    trigger_type: str | None = None
+    trigger_id: str | None = None
+    started_by: str | None = None
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

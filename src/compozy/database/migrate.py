@@ -20,7 +20,7 @@ from compozy.database.tables import VERSION_TABLE
 from compozy.errors import DatabaseError, DatabaseOwnedError, UsageError
 
 # All revisions in order. A test compares them with the folders.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 BASE = "base"
 _version = sa.table(VERSION_TABLE, sa.column("version_num"))
 

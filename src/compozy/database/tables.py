@@ -78,6 +78,12 @@ workflow_states = sa.Table(
     sa.Column("origin", JsonText),
     # The move of a MOVED run, and the state in which it arrives: {"move_id", "status", "moved_ms"}.
     sa.Column("moved", JsonText),
+    # What started the run: the type and ID of a trigger, and the person or API key. NULL before revision 0007.
+    sa.Column("trigger_type", PlainText),
+    sa.Column("trigger_id", PlainText),
+    sa.Column("started_by", PlainText),
+    # The W3C trace context of the request that started the run.
+    sa.Column("traceparent", PlainText),
 )
 
 task_states = sa.Table(
@@ -132,6 +138,15 @@ execution_events = sa.Table(
     # A few hundred characters: it names what changed, and does not repeat inputs and outputs.
     sa.Column("data", JsonText, nullable=False),
     sa.Column("created_ms", sa.BigInteger, nullable=False),
+)
+
+# Labels of runs, by which lists are filtered.
+execution_labels = sa.Table(
+    "execution_labels",
+    metadata,
+    sa.Column("execution_id", PlainText, primary_key=True),
+    sa.Column("name", PlainText, primary_key=True),
+    sa.Column("value", PlainText, nullable=False),
 )
 
 # Content that runs send to models, in Base64. A run has each content once.

@@ -15,6 +15,7 @@ from compozy.database.jsontext import JsonText
 from compozy.database.tables import (
     attachments,
     execution_events,
+    execution_labels,
     executors,
     facts,
     knowledge_documents,
@@ -37,6 +38,7 @@ _RUN_COLUMNS = {
     task_states.name: "workflow_exec_id",
     signals.name: "workflow_exec_id",
     execution_events.name: "execution_id",
+    execution_labels.name: "execution_id",
     attachments.name: "workflow_exec_id",
     f"{JOURNAL}notifications": "destination_uuid",
     **{
@@ -133,7 +135,17 @@ def list_sections(database: Database) -> tuple[Section, ...]:
 
 def all_sections(journal_schema: str | None = None) -> tuple[Section, ...]:
     """Return the sections of a document; the journal's tables are in `journal_schema`."""
-    ours = (facts, executors, runs, task_states, signals, execution_events, attachments, knowledge_documents)
+    ours = (
+        facts,
+        executors,
+        runs,
+        task_states,
+        signals,
+        execution_events,
+        execution_labels,
+        attachments,
+        knowledge_documents,
+    )
     if set(ours) != set(metadata.tables.values()):
         raise AssertionError("a table has no section")
     named = [(table.name, table) for table in ours]

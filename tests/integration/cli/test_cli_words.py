@@ -440,7 +440,8 @@ def test_down_deletes_what_it_is_told_to(
     done = cli("migrate", "down", "--to", "base", *(("--yes",) if said == "--yes" else ()))
     assert (done.status, done.out) == (0, "./data/compozy.db is at base\n")
     assert "deletes 1 row of workflow_states\ndeletes 2 rows of task_states\n" in done.err
-    assert "deletes 6 rows of execution_events\ndeletes 0 rows of attachments\ndeletes the journal (" in done.err
+    assert "deletes 6 rows of execution_events\n" in done.err
+    assert "\ndeletes the journal (" in done.err
     assert query(tmp_path, "SELECT name FROM sqlite_master WHERE name LIKE 'workflow%'") == []
     assert cli("workflow", "run", "two").status == 0
 
