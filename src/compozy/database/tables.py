@@ -78,7 +78,7 @@ workflow_states = sa.Table(
     sa.Column("origin", JsonText),
     # The move of a MOVED run, and the state in which it arrives: {"move_id", "status", "moved_ms"}.
     sa.Column("moved", JsonText),
-    # What started the run: the type and ID of a trigger, and the person or API key. NULL before revision 0007.
+    # The trigger that started the run, and the person or API key; NULL for runs from before revision 0007.
     sa.Column("trigger_type", PlainText),
     sa.Column("trigger_id", PlainText),
     sa.Column("started_by", PlainText),
