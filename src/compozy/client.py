@@ -10,10 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import quote, urlencode, urlsplit
 
+from compozy import __version__
 from compozy.errors import CompozyError, ServerError, UsageError, restore_error
 
 Document = dict[str, Any]
 API = "/api/v0"
+# Products in the `User-Agent` of requests; a run records which of them started it.
+CLI_AGENT = "compozy-cli"
+MCP_AGENT = "compozy-mcp"
 # A server may take this long to open its database; it accepts connections before that.
 PATIENCE_S = 40.0
 _MAX_ANSWER_BYTES = 512 * 1024 * 1024
@@ -27,6 +31,7 @@ class Client:
     url: str
     api_key: str | None = field(default=None, repr=False)
     timeout_s: float = PATIENCE_S
+    agent: str = CLI_AGENT
     _connection: http.client.HTTPConnection | None = field(default=None, repr=False)
 
     def get(self, *path: str, **query: str | int | list[str]) -> Document:
@@ -96,7 +101,7 @@ class Client:
 
     def _ask_once(self, method: str, path: str, body: bytes | None) -> tuple[http.client.HTTPResponse, bytes]:
         connection = self._connection = self._connection or self._connect()
-        headers = {"Accept": f"application/json, {_PROBLEM}"}
+        headers = {"Accept": f"application/json, {_PROBLEM}", "User-Agent": f"{self.agent}/{__version__}"}
         if body is not None:
             headers["Content-Type"] = "application/json"
         if self.api_key is not None:

@@ -20,6 +20,7 @@ from typing import Any
 
 from compozy.app import COMMAND, App, open_app
 from compozy.database.executions import get_execution
+from compozy.database.trigger import Trigger, TriggerType
 from compozy.knowledge.chunk import Chunking, cut
 from compozy.knowledge.read.kinds import read_document
 from compozy.knowledge.run import IngestRequest, start_ingestion
@@ -67,7 +68,7 @@ async def ingest(app: App) -> float:
     """Return the seconds of one ingestion of everything."""
     request = IngestRequest(knowledge_base_id="main", path="documents", reindex=True)
     began = time.perf_counter()
-    run_id = await start_ingestion(app.runtime, app.database, request)
+    run_id = await start_ingestion(app.runtime, app.database, request, Trigger(type=TriggerType.CLI))
     await app.runtime.wait(run_id)
     took_s = time.perf_counter() - began
     run = await app.database.read_async(lambda connection: get_execution(connection, run_id))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +31,7 @@ class RunRequest:
         detach: return as soon as a server has accepted the run.
         repeats: the run that is repeated, None for none.
         from_task: the task of it to begin with.
+        labels: labels of the run; None for none, or for those of the run that is repeated.
     """
 
     workflow_id: str
@@ -43,6 +44,7 @@ class RunRequest:
     repeats: str | None = None
     detach: bool = False
     from_task: str | None = None
+    labels: Mapping[str, str] | None = None
 
 
 def name_known_run(error: NotFoundError, execution_id: str) -> NotFoundError:
@@ -145,6 +147,23 @@ def read_moment_ms(flag: str, text: str) -> int:
     if moment_ms > now_ms():
         raise UsageError(f"{flag}: {text} is in the future")
     return moment_ms
+
+
+def read_labels(given: Sequence[str] | None) -> dict[str, str] | None:
+    """Return the labels of `--label NAME=VALUE`, None without any.
+
+    Raises:
+        UsageError: one has no value, or a name is given twice.
+    """
+    labels: dict[str, str] = {}
+    for text in given or ():
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise UsageError(f"--label: expected NAME=VALUE, got {text!r}")
+        if name in labels:
+            raise UsageError(f"--label: {name!r} is given twice")
+        labels[name] = value
+    return labels or None
 
 
 def read_statuses(given: Sequence[str]) -> tuple[Status, ...]:

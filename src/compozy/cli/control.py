@@ -9,7 +9,7 @@ import typer
 
 from compozy.cli.options import ProjectOptions, WaitForLockOption, on_project
 from compozy.cli.remote_ids import read_execution
-from compozy.cli.workflow import DEFAULT_WAIT_FOR_LOCK, ExecutionArgument, run_somewhere, workflow_app
+from compozy.cli.workflow import DEFAULT_WAIT_FOR_LOCK, ExecutionArgument, LabelOption, run_somewhere, workflow_app
 
 if TYPE_CHECKING:
     from compozy.cli.verbs import AnyVerb
@@ -134,13 +134,14 @@ def rerun_command(
     new_id: Annotated[
         str | None, typer.Option("--id", metavar="ID", help="ID of the new execution.", show_default=False)
     ] = None,
+    label: LabelOption = None,
     wait_for_lock: WaitForLockOption = DEFAULT_WAIT_FOR_LOCK,
 ) -> int:
     """Repeat an execution from the task that failed.
 
     Uses the current workflow file. Results of earlier tasks are reused and cost nothing.
     """
-    from compozy.cli.arguments import RunRequest, duration_flag, read_input
+    from compozy.cli.arguments import RunRequest, duration_flag, read_input, read_labels
     from compozy.cli.find import search_for
 
     request = RunRequest(
@@ -153,6 +154,7 @@ def rerun_command(
         as_json=options.as_json,
         repeats=execution_id,
         from_task=from_task,
+        labels=read_labels(label),
     )
     search = search_for(options, lambda client: read_execution(client, execution_id))
     return run_somewhere(options, search, request)

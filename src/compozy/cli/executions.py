@@ -21,9 +21,11 @@ from compozy.workflow.documents import execution_document, read_run, workflow_do
 _POLL_S = 0.2
 
 
-def show_list(project: LoadedProject, *, limit: int, statuses: Sequence[Status], as_json: bool) -> None:
+def show_list(
+    project: LoadedProject, *, limit: int, statuses: Sequence[Status], labels: Sequence[str], as_json: bool
+) -> None:
     """Print the workflows of a project and their latest executions."""
-    runs = list_runs(project, limit=limit, statuses=statuses)
+    runs = list_runs(project, limit=limit, statuses=statuses, labels=labels)
     workflows = [
         workflow_document(found.config, str(found.file.relative_to(project.root)))
         for found in project.workflows.values()
@@ -32,7 +34,12 @@ def show_list(project: LoadedProject, *, limit: int, statuses: Sequence[Status],
 
 
 def list_runs(
-    project: LoadedProject, *, limit: int, statuses: Sequence[Status] = (), id_prefix: str = ""
+    project: LoadedProject,
+    *,
+    limit: int,
+    statuses: Sequence[Status] = (),
+    id_prefix: str = "",
+    labels: Sequence[str] = (),
 ) -> list[Document]:
     """Return the latest runs, newest first; an empty list if the database does not exist."""
     database = open_reading(project)
@@ -40,7 +47,7 @@ def list_runs(
         return []
     try:
         with database.read() as connection:
-            found = list_executions(connection, limit=limit, statuses=statuses, id_prefix=id_prefix)
+            found = list_executions(connection, limit=limit, statuses=statuses, id_prefix=id_prefix, labels=labels)
         return [execution_document(run) for run in found]
     finally:
         close_storage(database)

@@ -16,6 +16,7 @@ from compozy.database.database import Database
 from compozy.database.documents import DocumentStatus
 from compozy.database.executions import get_execution
 from compozy.database.status import Status
+from compozy.database.trigger import Trigger, TriggerType
 from compozy.errors import RunCanceledError
 from compozy.knowledge import verbs
 from compozy.knowledge.base import KnowledgeBase
@@ -114,7 +115,7 @@ class KnowledgeHere:
 
     async def _ingest(self, database: Database, request: IngestRequest, words: IngestWords) -> Document:
         async with open_app(self._project, database, role=COMMAND, report=Silence()) as app:
-            run_id = await start_ingestion(app.runtime, database, request)
+            run_id = await start_ingestion(app.runtime, database, request, Trigger(type=TriggerType.CLI))
             ended = asyncio.create_task(until_it_rests(app, run_id))
             try:
                 with IngestionBar(quiet=words.quiet) as bar:

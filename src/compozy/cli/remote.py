@@ -57,11 +57,13 @@ def run_remotely(found: Found, request: RunRequest) -> int:
     return _RemoteRun(found.client, request).run()
 
 
-def show_remote_list(found: Found, *, limit: int, statuses: Sequence[Status], as_json: bool) -> None:
+def show_remote_list(
+    found: Found, *, limit: int, statuses: Sequence[Status], labels: Sequence[str], as_json: bool
+) -> None:
     """Print the workflows of the server's project and their latest executions."""
     workflows: list[Document] = found.client.get("workflows")["workflows"]
     runs: list[Document] = found.client.get(
-        "executions", "workflows", limit=limit, status=[status.value for status in statuses]
+        "executions", "workflows", limit=limit, status=[status.value for status in statuses], label=list(labels)
     )["executions"]
     print_listing(workflows, runs, where=found.where, as_json=as_json)
 
@@ -147,6 +149,8 @@ class _RemoteRun:
 
     def _post(self) -> Document:
         body: dict[str, Any] = {"input": self._request.given, "execution_id": self._id}
+        if self._request.labels is not None:
+            body["labels"] = self._request.labels
         if self._request.timeout_s is not None:
             body["timeout"] = self._request.timeout_s
         if self._request.repeats is not None:

@@ -143,6 +143,10 @@ def _print_execution(run: Document, status: Status, requests: Sequence[Document]
     print_line(f"Status    {status.value}")
     print_line(f"Started   {run['started_at'] or 'not yet'}")
     print_line(f"Time      {_time(run)}")
+    if trigger := _shown_trigger(run):
+        print_line(f"Trigger   {trigger}")
+    if run["labels"]:
+        print_line(f"Labels    {', '.join(f'{name}={value}' for name, value in run['labels'].items())}")
     if run["origin"]:
         print_line(f"From      {run['origin']['database']}, exported {run['origin']['exported_at']}")
     print_foreign_format(run)
@@ -164,6 +168,15 @@ def _print_execution(run: Document, status: Status, requests: Sequence[Document]
         print_line("Moved to another database, where it continues")
     elif status.is_final:
         print_failure(run)
+
+
+def _shown_trigger(run: Document) -> str:
+    """Return what started a run and who, "" if it was a person without a name or is not known."""
+    trigger: Document = run["trigger"] or {"id": None, "by": None}
+    if trigger["id"] is None and trigger["by"] is None:
+        return ""
+    named = " ".join(part for part in (trigger["type"], trigger["id"]) if part)
+    return named if trigger["by"] is None else f"{named}, by {trigger['by']}"
 
 
 def _row(run: Document) -> tuple[str, ...]:

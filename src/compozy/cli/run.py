@@ -25,6 +25,7 @@ from compozy.database.executions import (
     get_status,
 )
 from compozy.database.status import Status
+from compozy.database.trigger import Trigger, TriggerType
 from compozy.errors import NotFoundError, RunCanceledError
 from compozy.knowledge.run import check_request, is_ingestion, request_of, start_again
 from compozy.plural import plural
@@ -66,12 +67,18 @@ def _prepare(project: LoadedProject, request: RunRequest) -> NewExecution:
         request.given,
         execution_id=request.execution_id,
         timeout_s=request.timeout_s,
+        trigger=Trigger(type=TriggerType.CLI),
+        labels=request.labels,
     )
 
 
 def _prepare_rerun(project: LoadedProject, request: RunRequest) -> NewExecution:
     wanted = RerunRequest(
-        execution_id=str(request.repeats), from_task=request.from_task, given=request.given, new_id=request.execution_id
+        execution_id=str(request.repeats),
+        from_task=request.from_task,
+        given=request.given,
+        new_id=request.execution_id,
+        labels=request.labels,
     )
     database = open_reading(project)
     if database is None:

@@ -39,6 +39,11 @@ ExecutionArgument = Annotated[
     ),
 ]
 
+LabelOption = Annotated[
+    list[str] | None,
+    typer.Option("--label", metavar="NAME=VALUE", help="Label of the execution; repeatable.", show_default=False),
+]
+
 workflow_app = typer.Typer(help="Run workflows and inspect their executions.", no_args_is_help=True)
 
 DEFAULT_WAIT_FOR_LOCK = "30s"
@@ -60,6 +65,7 @@ def run_command(
         ),
     ] = None,
     timeout: TimeoutOption = None,
+    label: LabelOption = None,
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Return as soon as a server has accepted the run.")
     ] = False,
@@ -69,7 +75,7 @@ def run_command(
     ] = False,
 ) -> int:
     """Run a workflow to its end and print its result."""
-    from compozy.cli.arguments import RunRequest, duration_flag, read_inputs
+    from compozy.cli.arguments import RunRequest, duration_flag, read_inputs, read_labels
     from compozy.cli.find import search_for
     from compozy.cli.workflow_file import workflow_id_of
 
@@ -90,6 +96,7 @@ def run_command(
         quiet=options.quiet,
         as_json=options.as_json,
         detach=detach,
+        labels=read_labels(label),
     )
     search = search_for(options, lambda client: client.get("workflows", workflow_id))
     return run_somewhere(options, search, request)
@@ -128,6 +135,15 @@ def list_command(
             "--status", metavar="STATUS", help="Only executions in this state; repeatable.", show_default=False
         ),
     ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label",
+            metavar="NAME[=VALUE]",
+            help="Only executions with this label; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """List workflows and their latest executions."""
     from compozy.cli.arguments import read_statuses
@@ -136,13 +152,13 @@ def list_command(
 
     statuses = read_statuses(status or ())
     if (found := look(search_for(options))) is not None:
-        show_remote_list(found, limit=limit, statuses=statuses, as_json=options.as_json)
+        show_remote_list(found, limit=limit, statuses=statuses, labels=label or (), as_json=options.as_json)
         return
     from compozy.cli.context import open_valid_workflows
     from compozy.cli.executions import show_list
 
     project = open_valid_workflows(options)
-    show_list(project, limit=limit, statuses=statuses, as_json=options.as_json)
+    show_list(project, limit=limit, statuses=statuses, labels=label or (), as_json=options.as_json)
 
 
 @workflow_app.command("graph")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -14,6 +14,7 @@ from compozy.database.events import append_run_status
 from compozy.database.idprefix import MAX_CANDIDATES, choose_by_prefix
 from compozy.database.status import OPEN, Status, sources_of
 from compozy.database.tables import insert_if_new, is_one_of, workflow_states
+from compozy.database.trigger import Trigger, has_label, insert_labels, labels_column, read_labels
 from compozy.errors import NotFoundError, UsageError
 
 _ID_MAX = 128
@@ -22,7 +23,8 @@ _ID_MAX = 128
 # Statements that every run uses are built once: building one takes SQLAlchemy five times as long as executing it.
 _THIS = workflow_states.c.workflow_exec_id == sa.bindparam("_id")
 _INSERT = insert_if_new(workflow_states).returning(workflow_states.c.workflow_exec_id)
-_GET = sa.select(workflow_states).where(_THIS)
+_ALL = sa.select(workflow_states, labels_column())
+_GET = _ALL.where(_THIS)
 _LOCK = _GET.with_for_update()
 _GET_STATUS = sa.select(workflow_states.c.status).where(_THIS)
 
@@ -57,6 +59,14 @@ class Execution:
     trigger_id: str | None = None
     started_by: str | None = None
     traceparent: str | None = None
+    labels: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def trigger(self) -> Trigger | None:
+        """What started the run; None if an earlier version accepted it."""
+        if self.trigger_type is None:
+            return None
+        return Trigger(type=self.trigger_type, id=self.trigger_id, by=self.started_by)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +78,9 @@ class NewExecution:
         rerun_of: the run that this one repeats.
         kept: the ends of that run's tasks that are not run again, by task ID.
         is_alone: it is not accepted while another run of the workflow is open.
+        trigger: what starts it, and who.
+        labels: names and values, which `check_labels` has accepted.
+        traceparent: the W3C trace context of the request that starts it.
     """
 
     workflow_exec_id: str
@@ -79,6 +92,9 @@ class NewExecution:
     deadline_ms: int | None = None
     rerun_of: str | None = None
     kept: dict[str, dict[str, Any]] | None = None
+    trigger: Trigger | None = None
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    traceparent: str | None = None
 
 
 def insert_execution(connection: sa.Connection, new: NewExecution, *, owner: str | None) -> bool:
@@ -102,9 +118,14 @@ def insert_execution(connection: sa.Connection, new: NewExecution, *, owner: str
         "updated_ms": now,
         "rerun_of": new.rerun_of,
         "kept": new.kept,
+        "trigger_type": None if new.trigger is None else new.trigger.type,
+        "trigger_id": None if new.trigger is None else new.trigger.id,
+        "started_by": None if new.trigger is None else new.trigger.by,
+        "traceparent": new.traceparent,
     }
     if connection.execute(_INSERT, values).first() is None:
         return False
+    insert_labels(connection, new.workflow_exec_id, new.labels)
     append_run_status(connection, new.workflow_exec_id, values["status"])
     return True
 
@@ -191,6 +212,7 @@ def list_executions(
     workflow_id: str | None = None,
     statuses: Sequence[Status] = (),
     id_prefix: str = "",
+    labels: Sequence[str] = (),
     before: tuple[int, str] | None = None,
 ) -> list[Execution]:
     """Return the latest `limit` runs, newest first, optionally of one workflow or in some states.
@@ -201,17 +223,17 @@ def list_executions(
         workflow_id: only runs of this workflow.
         statuses: only runs in one of these states.
         id_prefix: only runs whose ID starts with this text.
+        labels: only runs with these labels, each `NAME` or `NAME=VALUE`.
         before: `(created_ms, workflow_exec_id)` of a run; only older runs are returned.
     """
-    query = sa.select(workflow_states).order_by(
-        workflow_states.c.created_ms.desc(), workflow_states.c.workflow_exec_id.desc()
-    )
+    query = _ALL.order_by(workflow_states.c.created_ms.desc(), workflow_states.c.workflow_exec_id.desc())
     if workflow_id is not None:
         query = query.where(workflow_states.c.workflow_id == workflow_id)
     if statuses:
         query = query.where(workflow_states.c.status.in_(statuses))
     if id_prefix:
         query = query.where(*_starts_with(id_prefix))
+    query = query.where(*map(has_label, labels))
     if before is not None:
         key = sa.tuple_(workflow_states.c.created_ms, workflow_states.c.workflow_exec_id)
         query = query.where(key < before)
@@ -244,8 +266,7 @@ def _starts_with(prefix: str) -> tuple[sa.ColumnElement[bool], ...]:
 def list_foreign_format(connection: sa.Connection, *, journal_format: int, limit: int) -> list[Execution]:
     """Return open runs whose journal was written in a format other than `journal_format`."""
     query = (
-        sa.select(workflow_states)
-        .where(workflow_states.c.status.in_(OPEN))
+        _ALL.where(workflow_states.c.status.in_(OPEN))
         .where(workflow_states.c.journal_format != journal_format)
         .order_by(workflow_states.c.created_ms)
         .limit(limit)
@@ -316,4 +337,5 @@ def _execution(row: sa.RowMapping) -> Execution:
     values: dict[str, Any] = dict(row)
     values["status"] = Status(values["status"])
     values["requested"] = None if values["requested"] is None else Status(values["requested"])
+    values["labels"] = read_labels(values["labels"])
     return Execution(**values)

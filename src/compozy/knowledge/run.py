@@ -13,6 +13,7 @@ from compozy.config.addresses import check_document_address
 from compozy.database.database import Database
 from compozy.database.documents import find_open_ingestion, list_documents
 from compozy.database.executions import Execution, NewExecution, check_execution_id
+from compozy.database.trigger import Trigger
 from compozy.durable.format import JOURNAL_FORMAT
 from compozy.durable.runtime import Runtime
 from compozy.errors import ConflictError, NotFoundError, UsageError
@@ -86,13 +87,13 @@ async def check_request(project: KnowledgeProject, database: Database | None, re
         raise _nothing_at(request.path, look)
 
 
-async def start_ingestion(runtime: Runtime, database: Database, request: IngestRequest) -> str:
+async def start_ingestion(runtime: Runtime, database: Database, request: IngestRequest, trigger: Trigger) -> str:
     """Accept an ingestion and return its id; one that was asked for in the same words and is not done is joined.
 
     Raises:
         ConflictError: the knowledge base takes in something else just now.
     """
-    return await _accept(runtime, database, _prepare(request))
+    return await _accept(runtime, database, replace(_prepare(request), trigger=trigger))
 
 
 def repeat_ingestion(source: Execution, *, new_id: str | None) -> NewExecution:

@@ -8,9 +8,12 @@ from typing import Any
 from compozy.app import App
 from compozy.database.executions import get_execution
 from compozy.database.status import Status
+from compozy.database.trigger import Trigger, TriggerType
 from compozy.errors import CompozyError, KnowledgeError, UsageError, restore_error
 from compozy.knowledge.run import IngestRequest, start_ingestion
 from compozy.server.shutdown import Console
+
+_ON_START = Trigger(type=TriggerType.SERVER)
 
 
 async def take_in_on_start(app: App, console: Console) -> None:
@@ -27,7 +30,7 @@ async def take_in_on_start(app: App, console: Console) -> None:
             continue
         request = IngestRequest(knowledge_base_id=base.id)
         try:
-            execution_id = await start_ingestion(app.runtime, app.database, request)
+            execution_id = await start_ingestion(app.runtime, app.database, request, _ON_START)
         except (KnowledgeError, UsageError) as error:
             _print_error(base.id, error, console)
             continue

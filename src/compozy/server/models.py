@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from compozy.config.timespan import MAX_DURATION_S
 from compozy.database.status import Status
+from compozy.database.trigger import LABEL_NAME_PATTERN, MAX_LABEL_VALUE, MAX_LABELS
 
 MAX_SYNC_S = 300.0
 
@@ -26,7 +27,19 @@ class _Start(_Request):
     )
 
 
-class StartBody(_Start):
+class _LabeledStart(_Start):
+    labels: dict[str, str] | None = Field(
+        default=None,
+        description="Labels of the execution, by which lists are filtered.",
+        json_schema_extra={
+            "maxProperties": MAX_LABELS,
+            "propertyNames": {"pattern": LABEL_NAME_PATTERN},
+            "additionalProperties": {"type": "string", "maxLength": MAX_LABEL_VALUE},
+        },
+    )
+
+
+class StartBody(_LabeledStart):
     """A run to be started. `timeout` counts from now; then the run ends as TIMED_OUT."""
 
     timeout: float | None = Field(
@@ -34,7 +47,7 @@ class StartBody(_Start):
     )
 
 
-class StartSyncBody(_Start):
+class StartSyncBody(_LabeledStart):
     """A run to be started and waited for. `timeout` ends the waiting, not the run."""
 
     timeout: float = Field(default=60.0, gt=0, le=MAX_SYNC_S, description="Seconds to wait for the end of the run.")
@@ -68,7 +81,7 @@ class ApproveBody(_Request):
     task: str | None = Field(default=None, description="ID or path of the task, required if several are waiting.")
 
 
-class RerunBody(_Start):
+class RerunBody(_LabeledStart):
     """Tasks of an execution to repeat, and the input; without one, the original input."""
 
     from_: str | None = Field(
@@ -162,6 +175,16 @@ class TaskInfo(_Timed):
     )
 
 
+class TriggerInfo(BaseModel):
+    """What started an execution, and who."""
+
+    type: str = Field(
+        description="`api`, `cli`, `mcp`, `schedule`, `webhook`, `event`, `rerun`, `batch`, `run` or `server`."
+    )
+    id: str | None = Field(description="ID of the schedule, webhook, event or execution.")
+    by: str | None = Field(description="User or API key.")
+
+
 class ExecutionInfo(_Timed):
     """One execution, as lists show it."""
 
@@ -171,6 +194,8 @@ class ExecutionInfo(_Timed):
     requested: Status | None = Field(description="Requested state that the run has not reached yet.")
     rerun_of: str | None = Field(description="The execution that it repeats.")
     origin: dict[str, Any] | None = Field(description="Origin of a run that was imported unfinished.")
+    trigger: TriggerInfo | None = Field(description="Trigger; null if an earlier version accepted the execution.")
+    labels: dict[str, str]
 
 
 class ExecutionDetail(ExecutionInfo):

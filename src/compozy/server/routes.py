@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
+from pydantic import Field
 
 from compozy import __version__
 from compozy.app import fingerprint_of
 from compozy.database.status import Status
 from compozy.server.body import ParsedRoute
+from compozy.server.idempotency import MAX_KEY
 from compozy.server.models import (
     ApproveBody,
     CancelBody,
@@ -27,7 +29,8 @@ from compozy.server.models import (
     WorkflowList,
 )
 from compozy.server.problems import MEDIA_TYPE, JsonResponse
-from compozy.server.service import CURSOR_PATTERN, MAX_KEY, Service, StartRequest
+from compozy.server.service import CURSOR_PATTERN, Service, StartRequest
+from compozy.server.triggers import trigger_of
 from compozy.workflow.rerun import RerunRequest
 
 PREFIX = "/api/v0"
@@ -49,6 +52,10 @@ Cursor = Annotated[str | None, Query(description="`next_cursor` of the previous 
 Limit = Annotated[int, Query(description="Executions on a page.", ge=1, le=1000)]
 IdPrefix = Annotated[
     str, Query(description="Only executions whose ID starts with this text.", pattern=r"^[A-Za-z0-9._:-]{0,128}$")
+]
+Labels = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=320)]] | None,
+    Query(alias="label", max_length=32, description="Only executions with this label: `NAME` or `NAME=VALUE`."),
 ]
 Statuses = Annotated[list[Status] | None, Query(alias="status", description="Only executions in one of these states.")]
 
@@ -123,12 +130,15 @@ async def list_workflow_executions(
     limit: Limit = 20,
     cursor: Cursor = None,
     statuses: Statuses = None,
+    labels: Labels = None,
 ) -> JsonResponse:
     """Executions of one workflow, the newest first."""
     service = service_of(request)
     service.workflow(workflow_id)
     return JsonResponse(
-        await service.list(limit=limit, cursor=cursor, workflow_id=workflow_id, statuses=statuses or ())
+        await service.list(
+            limit=limit, cursor=cursor, workflow_id=workflow_id, statuses=statuses or (), labels=labels or ()
+        )
     )
 
 
@@ -147,7 +157,7 @@ async def start_execution(
 ) -> JsonResponse:
     """Accept a run. `Location` contains its URL; an accepted run is never lost."""
     given = body or StartBody()
-    wanted = StartRequest(workflow_id=workflow_id, body=dict(given), key=idempotency_key)
+    wanted = StartRequest(workflow_id=workflow_id, body=dict(given), key=idempotency_key, trigger=trigger_of(request))
     document, created = await service_of(request).start(wanted, timeout_s=given.timeout)
     return JsonResponse(document, status_code=202, headers=_headers(document, created=created))
 
@@ -168,7 +178,7 @@ async def start_execution_and_wait(
     given = body or StartSyncBody()
     service = service_of(request)
     asked = {name: value for name, value in given if name != "timeout"}
-    wanted = StartRequest(workflow_id=workflow_id, body=asked, key=idempotency_key)
+    wanted = StartRequest(workflow_id=workflow_id, body=asked, key=idempotency_key, trigger=trigger_of(request))
     document, created = await service.start(wanted)
     ended = await service.wait(document["execution_id"], timeout_s=given.timeout)
     return JsonResponse(ended, headers=_headers(document, created=created))
@@ -182,11 +192,17 @@ async def list_executions(
     statuses: Statuses = None,
     workflow_id: Annotated[str | None, Query(description="Only executions of this workflow.", max_length=256)] = None,
     id_prefix: IdPrefix = "",
+    labels: Labels = None,
 ) -> JsonResponse:
     """Executions of all workflows, the newest first."""
     return JsonResponse(
         await service_of(request).list(
-            limit=limit, cursor=cursor, workflow_id=workflow_id, statuses=statuses or (), id_prefix=id_prefix
+            limit=limit,
+            cursor=cursor,
+            workflow_id=workflow_id,
+            statuses=statuses or (),
+            id_prefix=id_prefix,
+            labels=labels or (),
         )
     )
 
@@ -286,7 +302,12 @@ async def rerun_execution(request: Request, execution_id: ExecutionId, body: Rer
     """Repeat an execution with the current workflow; results of tasks before the first one are kept."""
     given = body or RerunBody()
     wanted = RerunRequest(
-        execution_id=execution_id, from_task=given.from_, given=given.input, new_id=given.execution_id
+        execution_id=execution_id,
+        from_task=given.from_,
+        given=given.input,
+        new_id=given.execution_id,
+        labels=given.labels,
+        by=trigger_of(request).by,
     )
     document, created = await service_of(request).rerun(wanted)
     return JsonResponse(document, status_code=202, headers=_headers(document, created=created))

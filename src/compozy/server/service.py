@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -20,6 +18,7 @@ from compozy.database.executions import (
     list_executions,
 )
 from compozy.database.status import Status
+from compozy.database.trigger import BY_API, Trigger
 from compozy.durable.ends import log_end
 from compozy.errors import (
     ConflictError,
@@ -27,13 +26,13 @@ from compozy.errors import (
     NotFinishedError,
     RunCanceledError,
     StoppingError,
-    UsageError,
 )
 from compozy.knowledge.run import check_request, is_ingestion, request_of, start_again
 from compozy.project.definition import snapshot
 from compozy.project.loaded import LoadedWorkflow
 from compozy.schema.worker import validate_in_worker
 from compozy.server.hub import Hub
+from compozy.server.idempotency import digest_of_body, id_of_key
 from compozy.workflow.documents import execution_document, read_run, workflow_document
 from compozy.workflow.graph import graph_document
 from compozy.workflow.operate import approve, cancel, pause, resume, signal, wait_until_obeyed
@@ -42,7 +41,6 @@ from compozy.workflow.rerun import RerunRequest, prepare_ingestion_again, prepar
 from compozy.workflow.start import check_same_run, prepare_run, start_run
 
 Document = dict[str, Any]
-MAX_KEY = 255
 CURSOR_PATTERN = r"^[0-9]{1,16}\.[A-Za-z0-9._:-]{1,128}$"
 # A run that another process executes is looked at this often.
 _POLL_S = 0.2
@@ -50,11 +48,21 @@ _POLL_S = 0.2
 
 @dataclass(frozen=True, kw_only=True)
 class StartRequest:
-    """A request to run a workflow. `key` is its `Idempotency-Key`, `body` its JSON."""
+    """A request to run a workflow.
+
+    Args:
+        workflow_id: the workflow.
+        body: its JSON: `input`, `execution_id`, `labels`, each of which may be missing.
+        key: its `Idempotency-Key`.
+        trigger: what asks for the run, and who.
+        traceparent: its W3C trace context.
+    """
 
     workflow_id: str
     body: Document
     key: str | None = None
+    trigger: Trigger = BY_API
+    traceparent: str | None = None
 
     @property
     def given(self) -> Any:
@@ -150,6 +158,7 @@ class Service:
         workflow_id: str | None = None,
         statuses: Sequence[Status] = (),
         id_prefix: str = "",
+        labels: Sequence[str] = (),
     ) -> Document:
         """Return the latest runs, and a cursor for those before them.
 
@@ -159,6 +168,7 @@ class Service:
             workflow_id: only runs of this workflow.
             statuses: only runs in one of these states.
             id_prefix: only runs whose ID starts with this text.
+            labels: only runs with these labels, each `NAME` or `NAME=VALUE`.
         """
         query = partial(
             list_executions,
@@ -166,6 +176,7 @@ class Service:
             workflow_id=workflow_id,
             statuses=statuses,
             id_prefix=id_prefix,
+            labels=labels,
             before=None if cursor is None else _read_cursor(cursor),
         )
         runs = await self.app.database.read_async(query)
@@ -304,14 +315,17 @@ class Service:
         if request.key is not None:
             if execution_id is not None:
                 raise ConflictError("give either an execution_id or an Idempotency-Key, not both")
-            execution_id = _id_of_key(workflow_id, request.key)
-            definition = {**definition, "request": {"digest": _digest(request.body)}}
+            execution_id = id_of_key(workflow_id, request.key)
+            definition = {**definition, "request": {"digest": digest_of_body(request.body)}}
         return prepare_run(
             project.workflow(workflow_id).config,
             definition,
             request.given,
             execution_id=execution_id,
             timeout_s=timeout_s,
+            trigger=request.trigger,
+            labels=request.body.get("labels"),
+            traceparent=request.traceparent,
         )
 
     def refuse_when_stopping(self) -> None:
@@ -357,21 +371,6 @@ def _check_same(known: Execution, new: NewExecution, request: StartRequest) -> N
             hint="use a new key for a new request",
             details={"execution_id": known.workflow_exec_id},
         )
-
-
-def _id_of_key(workflow_id: str, key: str) -> str:
-    """Return the id of the one run that this key can begin: so the database itself sees to it that there is one."""
-    if not 0 < len(key) <= MAX_KEY or not key.isascii() or not key.isprintable():
-        raise UsageError(f"an Idempotency-Key has 1 to {MAX_KEY} printable ASCII characters")
-    return f"key-{_hash([workflow_id, key])}"
-
-
-def _digest(body: Document) -> str:
-    return _hash({name: value for name, value in body.items() if value is not None})
-
-
-def _hash(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def _cursor(run: Execution) -> str:

@@ -58,6 +58,8 @@ def execution_document(
         "requested": None if run.requested is None else run.requested.value,
         "rerun_of": run.rerun_of,
         "origin": run.origin,
+        "trigger": None if run.trigger is None else run.trigger.to_json(),
+        "labels": run.labels,
     }
     if tasks is not None:
         document["warnings"] = input_warnings(run)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from compozy.database.executions import Execution, NewExecution, describe_end, get_execution
 from compozy.database.status import Status
 from compozy.database.tasks import TaskEnd, TaskState, list_tasks
+from compozy.database.trigger import Trigger, TriggerType, check_labels
 from compozy.errors import ConflictError, NotFoundError, UsageError
 from compozy.knowledge.run import repeat_ingestion
 from compozy.nearest import suggest
@@ -29,12 +30,25 @@ class RerunRequest:
         from_task: id of the task to begin with; None begins where the run failed, or anew when it did not.
         given: another input; None for that of the run.
         new_id: id of the new run; None makes one.
+        by: the user or the API key that asks for it.
+        batch: the batch operation that asks for it.
+        labels: labels of the new run; None for those of the run.
     """
 
     execution_id: str
     from_task: str | None = None
     given: Any = None
     new_id: str | None = None
+    by: str | None = None
+    batch: str | None = None
+    labels: Mapping[str, str] | None = None
+
+    @property
+    def trigger(self) -> Trigger:
+        """What starts the new run."""
+        if self.batch is not None:
+            return Trigger(type=TriggerType.BATCH, id=self.batch, by=self.by)
+        return Trigger(type=TriggerType.RERUN, id=self.execution_id, by=self.by)
 
 
 def read_source(connection: sa.Connection, request: RerunRequest) -> tuple[Execution, list[TaskState]]:
@@ -85,6 +99,8 @@ def prepare_rerun(
         execution_id=request.new_id,
         rerun_of=source.workflow_exec_id,
         kept={task.task_id: _result(task, tasks).to_json() for task in kept.values()} or None,
+        trigger=request.trigger,
+        labels=source.labels if request.labels is None else request.labels,
     )
 
 
@@ -123,7 +139,9 @@ def prepare_ingestion_again(source: Execution, request: RerunRequest) -> NewExec
             hint="leave out `--input`; `compozy knowledge ingest PATH` takes something else in",
             http_hint="leave out `input`; POST /api/v0/knowledge-bases/ID/ingest ingests something else",
         )
-    return repeat_ingestion(source, new_id=request.new_id)
+    new = repeat_ingestion(source, new_id=request.new_id)
+    labels = source.labels if request.labels is None else check_labels(request.labels)
+    return replace(new, trigger=request.trigger, labels=labels)
 
 
 def _failed_task(source: Execution, tasks: Sequence[TaskState]) -> str | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 from compozy.clock import now_ms
 from compozy.database.executions import Execution, NewExecution, check_execution_id
+from compozy.database.trigger import Trigger, check_labels
 from compozy.durable.format import JOURNAL_FORMAT
 from compozy.durable.runtime import Runtime
 from compozy.errors import ConflictError, SchemaMismatchError, UsageError
@@ -23,6 +25,9 @@ def prepare_run(
     timeout_s: float | None = None,
     rerun_of: str | None = None,
     kept: dict[str, dict[str, Any]] | None = None,
+    trigger: Trigger | None = None,
+    labels: Mapping[str, str] | None = None,
+    traceparent: str | None = None,
 ) -> NewExecution:
     """Return the run to be accepted.
 
@@ -34,9 +39,12 @@ def prepare_run(
         timeout_s: time from now until the run is ended as TIMED_OUT.
         rerun_of: the run that it repeats.
         kept: results of that run that are kept, by the ids of its tasks.
+        trigger: what starts it, and who.
+        labels: names and values by which lists of executions are filtered.
+        traceparent: the W3C trace context of the request that starts it.
 
     Raises:
-        UsageError: the id or the input is no good.
+        UsageError: the ID, the input or a label is invalid.
         SchemaMismatchError: the input does not fit the workflow's schema.
     """
     return NewExecution(
@@ -48,6 +56,9 @@ def prepare_run(
         deadline_ms=None if timeout_s is None else now_ms() + int(timeout_s * 1000),
         rerun_of=rerun_of,
         kept=kept,
+        trigger=trigger,
+        labels=check_labels(labels or {}),
+        traceparent=traceparent,
     )
 
 

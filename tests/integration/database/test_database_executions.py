@@ -56,6 +56,7 @@ from compozy.database.tasks import (
     restore_task_end,
     start_task,
 )
+from compozy.database.trigger import Trigger, TriggerType
 from compozy.errors import DatabaseError, NotFoundError, UsageError
 from tests.harness.databases import fresh, migrated, new_run
 
@@ -384,6 +385,33 @@ def test_lists_are_newest_first_and_filtered(database: Database, monkeypatch: py
         assert found(statuses=[Status.FAILED, Status.CANCELED]) == ["b"]
         assert found(workflow_id="y", statuses=[Status.FAILED]) == []
         assert count_by_status(connection) == {Status.RUNNING: 3, Status.FAILED: 1}
+
+
+def test_lists_are_filtered_by_labels(database: Database) -> None:
+    labels = {"a": {"team": "ops", "env": "prod"}, "b": {"team": "ops", "env": "a=b"}, "c": {}}
+    with database.write() as connection:
+        for run_id, given in labels.items():
+            assert insert_execution(connection, new_run(run_id, labels=given), owner=None)
+
+        def found(*wanted: str) -> list[str]:
+            return sorted(run.workflow_exec_id for run in list_executions(connection, limit=10, labels=wanted))
+
+        assert {run_id: get_execution(connection, run_id).labels for run_id in labels} == labels
+        assert found("team") == found("team=ops") == ["a", "b"]
+        assert found("team=ops", "env=prod") == ["a"]
+        assert found("env=a=b") == ["b"]
+        assert found("team=") == found("Team") == found("team=dev") == []
+
+
+def test_a_run_records_what_started_it(database: Database) -> None:
+    trigger = Trigger(type=TriggerType.WEBHOOK, id="orders", by="Ada")
+    with database.write() as connection:
+        new = new_run("a", trigger=trigger, traceparent="00-1-2-01")
+        assert insert_execution(connection, new_run("b"), owner=None)
+        assert insert_execution(connection, new, owner=None)
+        known = get_execution(connection, "a")
+        assert (known.trigger, known.traceparent) == (trigger, "00-1-2-01")
+        assert get_execution(connection, "b").trigger is None
 
 
 def test_an_unknown_run_is_named(database: Database) -> None:

@@ -65,7 +65,12 @@ def _history(draw: st.DrawFn, number: int) -> dict[str, list[dict[str, Any]]]:
         # As a copy that nobody has touched: those arrive as they are.
         "origin": origin if status is Status.PAUSED else None,
         "moved": None,
+        **{name: draw(st.none() | _NAME) for name in ("trigger_type", "trigger_id", "started_by", "traceparent")},
     }
+    labels = [
+        {"execution_id": run_id, "name": name, "value": draw(_NAME)}
+        for name in draw(st.lists(_NAME, max_size=2, unique=True))
+    ]
     tasks = [_task(draw, run_id, position) for position in range(draw(st.integers(0, 3)))]
     signals = [
         {
@@ -80,7 +85,13 @@ def _history(draw: st.DrawFn, number: int) -> dict[str, list[dict[str, Any]]]:
         }
         for place in range(draw(st.integers(0, 2)))
     ]
-    return {"workflow_states": [run], "task_states": tasks, "signals": signals, **_journal(draw, run_id)}
+    return {
+        "workflow_states": [run],
+        "task_states": tasks,
+        "signals": signals,
+        "execution_labels": labels,
+        **_journal(draw, run_id),
+    }
 
 
 def _task(draw: st.DrawFn, run_id: str, position: int) -> dict[str, Any]:

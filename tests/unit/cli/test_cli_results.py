@@ -31,7 +31,7 @@ def told(capsys: pytest.CaptureFixture[str], status: str, output: Any, *, signal
         "journal_format": 1,
         "requested": None,
     }
-    run["origin"] = None
+    run |= {"origin": None, "trigger": None, "labels": {}}
     assert print_execution({**run, "tasks": [task], **no_times}, as_json=False) == 0
     return capsys.readouterr().out.rpartition("\n\n")[2].splitlines()
 
@@ -55,3 +55,15 @@ def test_what_did_not_fit_the_form_is_told(capsys: pytest.CaptureFixture[str]) -
         "  a signal of execution other at 2026-11-22T08:00:00Z did not match it and was dropped: "
         "ok: expected true or false, got 'maybe'"
     )
+
+
+def test_a_run_shows_what_started_it_and_its_labels(capsys: pytest.CaptureFixture[str]) -> None:
+    times = {"created_at": None, "started_at": None, "finished_at": None}
+    run: dict[str, Any] = {"execution_id": "r", "workflow_id": "w", "status": "SUCCESS", "output": 1, "error": None}
+    run |= {"requested": None, "journal_format": 1, "origin": None, "usage": [], "tasks": [], **times}
+    shown: list[list[str]] = []
+    for trigger in (None, {"type": "cli", "id": None, "by": None}, {"type": "webhook", "id": "orders", "by": "Ada"}):
+        assert print_execution({**run, "trigger": trigger, "labels": {"a": "1", "b": ""}}, as_json=False) == 0
+        shown.append([line for line in capsys.readouterr().out.splitlines() if line.startswith(("Trigger", "Labels"))])
+    assert shown[0] == shown[1] == ["Labels    a=1, b="]
+    assert shown[2] == ["Trigger   webhook orders, by Ada", "Labels    a=1, b="]

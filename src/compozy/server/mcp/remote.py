@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TypeVar
 
-from compozy.client import Client
+from compozy.client import MCP_AGENT, Client
 from compozy.errors import ServerError, StoppingError
 from compozy.ids import new_execution_id
 from compozy.server.mcp.runs import Document
@@ -70,5 +70,5 @@ class RemoteRuns:
 
 
 def _send(client: Client, request: Callable[[Client], _Result]) -> _Result:
-    with closing(Client(url=client.url, api_key=client.api_key)) as own:
+    with closing(Client(url=client.url, api_key=client.api_key, agent=MCP_AGENT)) as own:
         return request(own)

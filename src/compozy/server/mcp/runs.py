@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from compozy.clock import monotonic_s
+from compozy.database.trigger import Trigger, TriggerType
 from compozy.server.service import Service, StartRequest
 
 Document = dict[str, Any]
@@ -50,7 +51,8 @@ class OwnRuns:
     async def start(self, workflow_id: str, given: Document, execution_id: str | None) -> Document:
         """Accept a run, or find the run of this ID; return its document."""
         body = {"input": given, "execution_id": execution_id}
-        return (await self.service.start(StartRequest(workflow_id=workflow_id, body=body)))[0]
+        request = StartRequest(workflow_id=workflow_id, body=body, trigger=Trigger(type=TriggerType.MCP))
+        return (await self.service.start(request))[0]
 
     async def get(self, execution_id: str) -> Document:
         """Return the document of a run, with its tasks."""
