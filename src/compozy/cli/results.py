@@ -138,17 +138,7 @@ def has_foreign_format(run: Document) -> bool:
 
 
 def _print_execution(run: Document, status: Status, requests: Sequence[Document] | None) -> None:
-    print_line(f"Execution {run['execution_id']}")
-    print_line(f"Workflow  {run['workflow_id']}")
-    print_line(f"Status    {status.value}")
-    print_line(f"Started   {run['started_at'] or 'not yet'}")
-    print_line(f"Time      {_time(run)}")
-    if trigger := _shown_trigger(run):
-        print_line(f"Trigger   {trigger}")
-    if run["labels"]:
-        print_line(f"Labels    {', '.join(f'{name}={value}' for name, value in run['labels'].items())}")
-    if run["origin"]:
-        print_line(f"From      {run['origin']['database']}, exported {run['origin']['exported_at']}")
+    _print_head(run, status)
     print_foreign_format(run)
     print_line()
     print_table(
@@ -170,9 +160,24 @@ def _print_execution(run: Document, status: Status, requests: Sequence[Document]
         print_failure(run)
 
 
+def _print_head(run: Document, status: Status) -> None:
+    print_line(f"Execution {run['execution_id']}")
+    print_line(f"Workflow  {run['workflow_id']}")
+    print_line(f"Status    {status.value}")
+    print_line(f"Started   {run['started_at'] or 'not yet'}")
+    print_line(f"Time      {_time(run)}")
+    if trigger := _shown_trigger(run):
+        print_line(f"Trigger   {trigger}")
+    if labels := run.get("labels"):
+        print_line(f"Labels    {', '.join(f'{name}={value}' for name, value in labels.items())}")
+    if run["origin"]:
+        print_line(f"From      {run['origin']['database']}, exported {run['origin']['exported_at']}")
+
+
 def _shown_trigger(run: Document) -> str:
     """Return what started a run and who, "" if it was a person without a name or is not known."""
-    trigger: Document = run["trigger"] or {"id": None, "by": None}
+    # A server of an earlier version has none.
+    trigger: Document = run.get("trigger") or {"id": None, "by": None}
     if trigger["id"] is None and trigger["by"] is None:
         return ""
     named = " ".join(part for part in (trigger["type"], trigger["id"]) if part)

@@ -57,7 +57,10 @@ def test_a_run_as_json_is_one_document(cli: RunCli, project: Path) -> None:
             "journal_format": 1,
             "requested": None,
             "rerun_of": None,
-            "origin": None, 'trigger': {'type': 'cli', 'id': None, 'by': None}, 'labels': {}, "warnings": [],
+            "origin": None,
+            "trigger": {"type": "cli", "id": None, "by": None},
+            "labels": {},
+            "warnings": [],
             "fallbacks": [],
             "tasks": [
                 {
