@@ -63,7 +63,7 @@ class Execution:
 
     @property
     def trigger(self) -> Trigger | None:
-        """What started the run; None if an earlier version accepted it."""
+        """The trigger of the run; None if an earlier version accepted it."""
         if self.trigger_type is None:
             return None
         return Trigger(type=self.trigger_type, id=self.trigger_id, by=self.started_by)

@@ -1,4 +1,4 @@
-"""What started a run: a trigger, its labels, and how both are read and written."""
+"""The trigger and the labels of a run: their values, and how they are read and written."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _EQUALS, _NEXT = "=", "\n"
 
 
 class TriggerType(StrEnum):
-    """What can start a run. An imported run may have a type of a later version."""
+    """The types of triggers. An imported run may have a type of a later version."""
 
     API = "api"
     CLI = "cli"
@@ -37,7 +37,7 @@ class TriggerType(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Trigger:
-    """What started a run, and who.
+    """The trigger of a run, and who started it.
 
     Args:
         type: the kind of trigger.

@@ -176,7 +176,7 @@ class TaskInfo(_Timed):
 
 
 class TriggerInfo(BaseModel):
-    """What started an execution, and who."""
+    """The trigger of an execution, and who started it."""
 
     type: str = Field(
         description="`api`, `cli`, `mcp`, `schedule`, `webhook`, `event`, `rerun`, `batch`, `run` or `server`."

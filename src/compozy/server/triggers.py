@@ -1,4 +1,4 @@
-"""What started a run that a request asks for."""
+"""The trigger of runs that a request starts."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class RerunRequest:
 
     @property
     def trigger(self) -> Trigger:
-        """What starts the new run."""
+        """The trigger of the new run."""
         if self.batch is not None:
             return Trigger(type=TriggerType.BATCH, id=self.batch, by=self.by)
         return Trigger(type=TriggerType.RERUN, id=self.execution_id, by=self.by)
