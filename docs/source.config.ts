@@ -104,6 +104,7 @@ const navigation = [
       'cli/mcp',
       'cli/migrate',
       'cli/db',
+      'cli/doctor',
       'cli/bench',
       'cli/config',
     ],

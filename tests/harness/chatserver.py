@@ -77,8 +77,13 @@ def serve_chat() -> Generator[ChatServer]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        def do_GET(self) -> None:
+            self._answer({})
+
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            self._answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+        def _answer(self, body: dict[str, Any]) -> None:
             reply = chat.next_reply(
                 Seen(path=self.path, headers={name.lower(): value for name, value in self.headers.items()}, body=body)
             )

@@ -50,6 +50,19 @@ def open_tolerant(options: ProjectOptions) -> LoadedProject:
     return _open(options, WorkflowFiles.TOLERATE)
 
 
+def open_quietly(options: ProjectOptions, *, is_tolerant: bool = False) -> LoadedProject:
+    """Return the project for a command that reports its warnings itself, with `is_tolerant` the valid part of it.
+
+    Raises:
+        ProjectError: its files are wrong.
+        UsageError: there is none.
+    """
+    from compozy.project.load import WorkflowFiles
+
+    wanted = WorkflowFiles.TOLERATE if is_tolerant else WorkflowFiles.REQUIRE
+    return _open(options, wanted, is_quiet=True)
+
+
 def open_valid_workflows(options: ProjectOptions, *, workflow_id: str | None = None) -> LoadedProject:
     """Return the project with its valid workflows, and warn of files with errors.
 
@@ -79,7 +92,7 @@ def _warn_of_invalid(project: LoadedProject, *, is_brief: bool) -> None:
     print_note("note: invalid workflows are left out; `compozy config validate` reports every error")
 
 
-def _open(options: ProjectOptions, workflow_files: WorkflowFiles) -> LoadedProject:
+def _open(options: ProjectOptions, workflow_files: WorkflowFiles, *, is_quiet: bool = False) -> LoadedProject:
     from compozy.log import configure_logging
     from compozy.project.load import load_project
 
@@ -95,6 +108,6 @@ def _open(options: ProjectOptions, workflow_files: WorkflowFiles) -> LoadedProje
         files=options.files,
     )
     configure_logging(project.runtime.log_level, as_json=shared.log_format is LogFormat.json)
-    if not options.quiet:
+    if not (options.quiet or is_quiet):
         print_warnings(str(warning) for warning in project.warnings)
     return project

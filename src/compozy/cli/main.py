@@ -15,6 +15,7 @@ from typer.exceptions import Abort, Exit, TyperException
 from compozy.cli.bench import bench_command
 from compozy.cli.config import config_app
 from compozy.cli.db import db_app
+from compozy.cli.doctor import doctor_command
 from compozy.cli.events import workflow_app
 from compozy.cli.knowledge import knowledge_app
 from compozy.cli.mcp import mcp_app
@@ -83,6 +84,7 @@ app.add_typer(migrate_app, name="migrate")
 app.add_typer(db_app, name="db")
 app.add_typer(config_app, name="config")
 app.add_typer(project_app, name="project")
+app.command("doctor")(doctor_command)
 app.command("bench")(bench_command)
 app.command("init")(init_command)
 app.command("schema")(schema_command)

@@ -4,12 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Protocol
 
 import sqlalchemy as sa
 
 from compozy.config.settings import DatabaseSettings
 from compozy.database.changes import Announcer, ChangeFeed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """The program behind a database.
+
+    Attributes:
+        version: its name and version, such as `PostgreSQL 17.2`.
+        clock_ms: the time of its clock; None if it uses that of this machine.
+        dangers: settings with which it can lose or refuse recorded steps, each with the way out.
+    """
+
+    version: str
+    clock_ms: int | None = None
+    dangers: tuple[tuple[str, str], ...] = ()
 
 
 class Driver(Protocol):
@@ -81,4 +97,8 @@ class Driver(Protocol):
 
     def examine(self, connection: sa.Connection) -> list[tuple[str, str, str]]:
         """Check the database's own integrity; returns for each check its name, its error or "", and a note."""
+        ...
+
+    def inspect(self, settings: DatabaseSettings, connection: sa.Connection) -> Inspection:
+        """Return the version, the clock and the dangerous settings of the program behind the database."""
         ...

@@ -57,7 +57,7 @@ class OwnerLock:
                 os.close(file)
                 raise self._owned_error(other, wait_s)
             if on_wait is not None and waited_s >= _PATIENCE_S:
-                on_wait(_name_of(other))
+                on_wait(name_holder(other))
                 on_wait = None
             time.sleep(_POLL_S)
         self._file = file
@@ -113,7 +113,7 @@ class OwnerLock:
         is_server = "url" in holder
         waited = f" and did not finish within {wait_s:g} s" if wait_s and not is_server else ""
         return DatabaseOwnedError(
-            f"{_name_of(holder)} executes runs on {str(self._database_path)!r}{waited}",
+            f"{name_holder(holder)} executes runs on {str(self._database_path)!r}{waited}",
             hint="stop that process, or use another database.path"
             if is_server
             else "wait longer with --wait-for-lock, stop that process, or use another database.path",
@@ -123,17 +123,29 @@ class OwnerLock:
 
 def read_server_url(database_path: Path) -> str | None:
     """Return the URL of the server that executes runs on a SQLite file, or None."""
+    url = (read_holder(database_path) or {}).get("url")
+    return url if isinstance(url, str) else None
+
+
+def read_holder(database_path: Path) -> dict[str, Any] | None:
+    """Return what the process that executes runs on a SQLite file wrote into its lock; None if no process does."""
     try:
         file = os.open(_owner_path(database_path), os.O_RDONLY | os.O_CLOEXEC)
     except (OSError, ValueError):
         return None
     try:
-        url = _read_holder(file).get("url")
-        # The file of a killed server stays, but it is locked only while the server lives. Check the lock second: trying
-        # it takes it for a moment.
-        return url if isinstance(url, str) and _is_locked(file) else None
+        holder = _read_holder(file)
+        # The file of a killed process stays, but it is locked only while the process lives. Check the lock second:
+        # trying it takes it for a moment.
+        return holder if holder and _is_locked(file) else None
     finally:
         os.close(file)
+
+
+def name_holder(holder: dict[str, Any]) -> str:
+    """Return the holder of a lock as messages name it: `process 123 (compozy start)`."""
+    who = f"process {holder['pid']} ({holder.get('command', 'compozy')})" if "pid" in holder else "another process"
+    return f"{who}, the server at {holder['url']}," if "url" in holder else who
 
 
 def _owner_path(database_path: Path) -> Path:
@@ -177,11 +189,6 @@ def _is_locked(file: int) -> bool:
     except OSError:
         return True
     return False
-
-
-def _name_of(holder: dict[str, Any]) -> str:
-    who = f"process {holder['pid']} ({holder.get('command', 'compozy')})" if "pid" in holder else "another process"
-    return f"{who}, the server at {holder['url']}," if "url" in holder else who
 
 
 def _try_lock(file: int) -> bool:

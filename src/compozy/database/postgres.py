@@ -20,8 +20,10 @@ from compozy.config.addresses import ENCODE
 from compozy.config.settings import DatabaseSettings
 from compozy.database.changes import Announcer, ChangeFeed
 from compozy.database.commits import watch_commits
+from compozy.database.driver import Inspection
 from compozy.database.pool import pool_that_keeps
 from compozy.database.postgres_changes import PostgresAnnouncer, PostgresFeed
+from compozy.database.postgres_inspect import inspect_server
 from compozy.database.postgres_schemas import JOURNAL_SCHEMA
 from compozy.database.tables import OUR_TABLES
 from compozy.errors import DatabaseError
@@ -233,6 +235,10 @@ class PostgresDriver:
             ("indexes", ", ".join(connection.exec_driver_sql(broken).scalars()), f"{size / 1024:.0f} KiB"),
             ("foreign keys", ", ".join(connection.exec_driver_sql(loose).scalars()), ""),
         ]
+
+    def inspect(self, settings: DatabaseSettings, connection: sa.Connection) -> Inspection:
+        """Return the version, the clock and the dangerous settings of the server."""
+        return inspect_server(settings, connection)
 
 
 def _lock(holder: sa.Connection, location: str) -> None:

@@ -21,6 +21,7 @@ from compozy.clock import now_ms
 from compozy.config.settings import DatabaseSettings
 from compozy.database.changes import Announcer, ChangeFeed
 from compozy.database.commits import watch_commits
+from compozy.database.driver import Inspection
 from compozy.database.sqlite_changes import SqliteFeed
 from compozy.database.tables import OUR_TABLES
 from compozy.errors import DatabaseError
@@ -249,6 +250,11 @@ class SqliteDriver:
             ("integrity", "" if damage == ["ok"] else "; ".join(damage), f"{size / 1024:.0f} KiB"),
             ("foreign keys", f"{plural(len(loose), 'row')} of {', '.join(sorted(set(loose)))}" if loose else "", ""),
         ]
+
+    def inspect(self, settings: DatabaseSettings, connection: sa.Connection) -> Inspection:
+        """Return the version of the library; it uses the clock of this machine."""
+        del settings, connection
+        return Inspection(version=f"SQLite {sqlite3.sqlite_version}")
 
     @staticmethod
     def _enforce_foreign_keys(engine: sa.Engine, state: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +33,25 @@ class WrittenProvider:
     task_ids: frozenset[str] | None
 
 
+def _as_bearer(key: str) -> Mapping[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelListing:
+    """The request that lists the models of a provider. It is free, and shows whether the API key is accepted.
+
+    Attributes:
+        path: path below the address of the provider.
+        base_url: address that the package of the provider uses by default; None for `ProviderKind.base_url`.
+        headers: return the headers that carry a key.
+    """
+
+    path: str = "/models"
+    base_url: str | None = None
+    headers: Callable[[str], Mapping[str, str]] = _as_bearer
+
+
 def _find_nothing(_: WrittenProvider) -> Iterable[Diagnostic]:
     return ()
 
@@ -60,6 +79,7 @@ class ProviderKind:
             other documents is sent as text.
         is_serial: whether it answers one request at a time.
         is_repeatable: whether it answers equal requests equally, so that a failed request is not tried again.
+        listing: the request that lists its models; None if it has none.
         check: yields what is wrong with an entry besides the types of its values.
     """
 
@@ -78,6 +98,7 @@ class ProviderKind:
     files: frozenset[str] = frozenset()
     is_serial: bool = False
     is_repeatable: bool = False
+    listing: ModelListing | None = None
     check: Callable[[WrittenProvider], Iterable[Diagnostic]] = _find_nothing
 
 

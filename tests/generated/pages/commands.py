@@ -43,6 +43,7 @@ GUIDES = {
     "start": "start",
     "worker": "start#compozy-worker",
     "health": "start#compozy-health",
+    "doctor": "doctor",
     "bench": "bench",
     "init": "config#compozy-init",
     "schema": "config#compozy-schema",

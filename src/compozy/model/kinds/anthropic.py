@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compozy.model.kind import SERVER_KEYS, ProviderKind
+from compozy.model.kind import SERVER_KEYS, ModelListing, ProviderKind
 from compozy.model.params import COMMON_PARAMS
 
 KIND = ProviderKind(
@@ -15,4 +15,9 @@ KIND = ProviderKind(
     packages=("anthropic",),
     params=COMMON_PARAMS | {"top_k", "thinking", "cache"},
     files=frozenset({"image", "pdf"}),
+    listing=ModelListing(
+        path="/v1/models",
+        base_url="https://api.anthropic.com",
+        headers=lambda key: {"x-api-key": key, "anthropic-version": "2023-06-01"},
+    ),
 )

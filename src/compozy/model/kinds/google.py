@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compozy.model.kind import SERVER_KEYS, ProviderKind
+from compozy.model.kind import SERVER_KEYS, ModelListing, ProviderKind
 from compozy.model.params import OPENAI_PARAMS
 
 KIND = ProviderKind(
@@ -15,4 +15,9 @@ KIND = ProviderKind(
     packages=("google.genai",),
     params=OPENAI_PARAMS | {"top_k", "thinking"},
     files=frozenset({"image", "audio", "video", "pdf"}),
+    listing=ModelListing(
+        path="/v1beta/models",
+        base_url="https://generativelanguage.googleapis.com",
+        headers=lambda key: {"x-goog-api-key": key},
+    ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compozy.model.kind import SERVER_KEYS, ProviderKind
+from compozy.model.kind import SERVER_KEYS, ModelListing, ProviderKind
 from compozy.model.params import OPENAI_PARAMS
 
 KIND = ProviderKind(
@@ -15,4 +15,5 @@ KIND = ProviderKind(
     packages=("groq",),
     params=OPENAI_PARAMS | {"thinking"},
     files=frozenset({"image"}),
+    listing=ModelListing(path="/openai/v1/models", base_url="https://api.groq.com"),
 )

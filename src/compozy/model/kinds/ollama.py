@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compozy.model.kind import SERVER_KEYS, ProviderKind
+from compozy.model.kind import SERVER_KEYS, ModelListing, ProviderKind
 from compozy.model.params import OPENAI_PARAMS
 
 KIND = ProviderKind(
@@ -14,4 +14,5 @@ KIND = ProviderKind(
     window=4096,
     params=OPENAI_PARAMS | {"thinking"},
     files=frozenset({"image"}),
+    listing=ModelListing(),
 )

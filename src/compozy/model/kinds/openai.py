@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compozy.model.kind import SERVER_KEYS, ProviderKind
+from compozy.model.kind import SERVER_KEYS, ModelListing, ProviderKind
 from compozy.model.params import OPENAI_PARAMS
 
 KIND = ProviderKind(
@@ -16,4 +16,5 @@ KIND = ProviderKind(
     params=OPENAI_PARAMS | {"thinking", "cache"},
     files=frozenset({"image", "audio", "pdf"}),
     compatible_params=frozenset({"top_k", "repetition_penalty"}),
+    listing=ModelListing(),
 )

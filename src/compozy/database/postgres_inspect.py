@@ -1,0 +1,40 @@
+"""Version, clock and dangerous settings of a PostgreSQL server."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from compozy.config.settings import DatabaseSettings
+from compozy.database.driver import Inspection
+
+_FACTS = (
+    "SELECT current_setting('server_version'), (extract(epoch from clock_timestamp()) * 1000)::bigint, "
+    "current_setting('fsync'), current_setting('synchronous_commit'), current_setting('max_connections')::int, "
+    "current_setting('superuser_reserved_connections')::int"
+)
+
+
+def inspect_server(settings: DatabaseSettings, connection: sa.Connection) -> Inspection:
+    """Return the version, the clock and the dangerous settings of the server."""
+    version, clock_ms, fsync, commit, connections, reserved = connection.exec_driver_sql(_FACTS).one()
+    dangers: list[tuple[str, str]] = []
+    if fsync == "off":
+        dangers.append(
+            ("fsync is off: a crash of the server can damage the database", "set fsync = on in postgresql.conf")
+        )
+    if commit == "off":
+        dangers.append(
+            (
+                "synchronous_commit is off: a crash of the server can lose recorded steps, which are then repeated",
+                "set synchronous_commit = on for this database",
+            )
+        )
+    if settings.max_open_conns > connections - reserved:
+        words = f"the server accepts {connections - reserved} in total"
+        dangers.append(
+            (
+                f"each process can open {settings.max_open_conns} connections, but {words}",
+                "lower database.max_open_conns, or raise max_connections of the server",
+            )
+        )
+    return Inspection(version=f"PostgreSQL {str(version).split()[0]}", clock_ms=int(clock_ms), dangers=tuple(dangers))
