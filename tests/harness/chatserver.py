@@ -36,6 +36,39 @@ def chat_reply(text: str, *, finish_reason: str = "stop", usage: tuple[int, int]
     return json_reply(document)
 
 
+def streamed(reply: Reply, *, size: int = 2, events: int | None = None) -> Reply:
+    """Return the reply of `chat_reply` as a server sends it for `stream: true`, with `size` characters in each event.
+
+    `events` breaks it off after so many of them.
+    """
+    document = json.loads(reply.body)
+    [choice] = document.pop("choices")
+    usage = document.pop("usage", None)
+    message = choice["message"]
+    deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
+    for name in ("reasoning_content", "content", "refusal"):
+        text = message.get(name) or ""
+        deltas += [{name: text[start : start + size]} for start in range(0, len(text), size)]
+    for index, call in enumerate(message.get("tool_calls") or []):
+        arguments = call["function"]["arguments"]
+        deltas.append({"tool_calls": [{**call, "index": index, "function": {**call["function"], "arguments": ""}}]})
+        deltas += [
+            {"tool_calls": [{"index": index, "function": {"arguments": arguments[start : start + size]}}]}
+            for start in range(0, len(arguments), size)
+        ]
+    chunk = {**document, "object": "chat.completion.chunk"}
+    chunks = [{**chunk, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
+    chunks.append({**chunk, "choices": [{"index": 0, "delta": {}, "finish_reason": choice["finish_reason"]}]})
+    chunks.append({**chunk, "choices": [], "usage": usage})
+    lines = [f"data: {json.dumps(item)}\n\n" for item in chunks[:events]]
+    return event_reply("".join(lines) + ("" if events else "data: [DONE]\n\n"), cut=events is not None)
+
+
+def event_reply(text: str, *, cut: bool = False) -> Reply:
+    """Return server-sent events."""
+    return Reply(headers={"Content-Type": "text/event-stream"}, body=text.encode(), cut=cut)
+
+
 def error_reply(status: int, message: str, *, headers: dict[str, str] | None = None, code: str | None = None) -> Reply:
     """Return an error in OpenAI's shape."""
     return json_reply({"error": {"message": message, "code": code}}, status=status, headers=headers)

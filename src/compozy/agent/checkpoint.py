@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 from pydantic_ai.direct import model_request
-from pydantic_ai.messages import ModelMessage, ModelResponse
+from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.profiles import ModelProfile
 from pydantic_ai.settings import ModelSettings
@@ -17,7 +18,7 @@ from pydantic_ai.tools import ToolDefinition
 from compozy.agent.attachment.content import Attached
 from compozy.agent.steps import request_step
 from compozy.errors import InternalError, ModelError
-from compozy.model.call import CallPosition, at_position
+from compozy.model.call import AnswerText, CallPosition, at_position
 from compozy.model.catalog import ResolvedModel
 from compozy.model.failover import Attempt, Failover
 from compozy.model.unpriced import UnpricedModel
@@ -71,6 +72,21 @@ class RecordedAnswer:
     window: int | None
 
 
+class ShownText(AnswerText, Protocol):
+    """The text of one answer, shown while the model writes it."""
+
+    def end(self, text: str) -> None:
+        """Show the rest of the answer that has been recorded."""
+        ...
+
+    def close(self) -> None:
+        """Take the text back; called at the end of each request."""
+        ...
+
+
+OpenText = Callable[[CallPosition], Awaitable[ShownText | None]]
+
+
 class CheckpointedModel(UnpricedModel):
     """Sends each request through a checkpoint, and keeps what was answered in `answers`.
 
@@ -82,6 +98,7 @@ class CheckpointedModel(UnpricedModel):
         checkpoint: the durable step.
         position: where the first request stands; the following ones count on from it.
         attached: the attachments of the first prompt, None for none.
+        open_text: returns where an answer is shown while it is written; None if it is not.
     """
 
     def __init__(
@@ -92,6 +109,7 @@ class CheckpointedModel(UnpricedModel):
         checkpoint: Checkpoint,
         position: CallPosition,
         attached: Attached | None = None,
+        open_text: OpenText | None = None,
     ) -> None:
         # The real model is not known on a replay, so this one promises everything and each request is fitted to the
         # real one inside the step.
@@ -102,6 +120,7 @@ class CheckpointedModel(UnpricedModel):
         self._checkpoint = checkpoint
         self._next = position
         self._attached = attached
+        self._open_text = open_text
 
     @property
     def model_name(self) -> str:
@@ -124,7 +143,7 @@ class CheckpointedModel(UnpricedModel):
         Raises:
             ModelError: the provider refused, broke or is not set up.
         """
-        return await self._request(messages, model_settings, model_request_parameters, self._attached)
+        return await self._request(messages, model_settings, model_request_parameters, self._attached, self._open_text)
 
     async def request_summary(self, messages: list[ModelMessage], settings: ModelSettings) -> ModelResponse:
         """Return the model's answer to a separate request without tools and attachments.
@@ -132,7 +151,7 @@ class CheckpointedModel(UnpricedModel):
         Raises:
             ModelError: as for `request`.
         """
-        return await self._request(messages, settings, ModelRequestParameters(), None)
+        return await self._request(messages, settings, ModelRequestParameters(), None, None)
 
     async def _request(
         self,
@@ -140,18 +159,23 @@ class CheckpointedModel(UnpricedModel):
         model_settings: ModelSettings | None,
         model_request_parameters: ModelRequestParameters,
         attached: Attached | None,
+        open_text: OpenText | None,
     ) -> ModelResponse:
         position = self._next
         self._next = replace(position, run_index=position.run_index + 1, task_index=position.task_index + 1)
+        text: ShownText | None = None
 
         async def ask(attempt: Attempt) -> RecordedAnswer:
             async def call() -> JsonValue:
+                nonlocal text
+                if text is None and open_text is not None:
+                    text = await open_text(position)
                 resolved = self._resolve(attempt)
                 settings = attempt.settings(model_settings)
                 parameters = _fit_parameters(resolved, model_request_parameters)
                 _check_thinking(resolved, settings)
                 sent = messages if attached is None else await attached.add_to(messages, resolved)
-                with at_position(position):
+                with at_position(position, text):
                     response = await model_request(
                         resolved.model, sent, model_settings=settings, model_request_parameters=parameters
                     )
@@ -159,9 +183,23 @@ class CheckpointedModel(UnpricedModel):
 
             return _from_json(await self._checkpoint(request_step(position.path, attempt.number), call))
 
-        answer = await self._failover.ask(ask)
+        try:
+            answer = await self._failover.ask(ask)
+            if text is not None:
+                text.end(answer_text(answer.response))
+        finally:
+            if text is not None:
+                text.close()
         self.answers.append(answer)
         return answer.response
+
+
+def answer_text(response: ModelResponse) -> str:
+    """Return the text of an answer, or the arguments of the tool that gives it."""
+    for part in response.parts:
+        if isinstance(part, ToolCallPart) and part.tool_name == ANSWER_TOOL:
+            return part.args if isinstance(part.args, str) else json.dumps(part.args or {}, ensure_ascii=False)
+    return response.text or ""
 
 
 def _fit_parameters(resolved: ResolvedModel, parameters: ModelRequestParameters) -> ModelRequestParameters:

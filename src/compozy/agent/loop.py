@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +13,7 @@ from pydantic_ai.output import OutputObjectDefinition
 from pydantic_ai.settings import ModelSettings
 
 from compozy.agent.answer import Answer, AnswerSchema
-from compozy.agent.checkpoint import ANSWER_TOOL, CheckpointedModel
+from compozy.agent.checkpoint import ANSWER_TOOL, CheckpointedModel, answer_text
 from compozy.agent.compaction import compacted, is_due, summary_messages
 from compozy.agent.prompt import first_messages, repair_messages, tool_messages
 from compozy.agent.settings import ToolRules
@@ -71,7 +70,7 @@ class Conversation:
                 messages = await self._use_tools(messages, response, calls, turn)
                 messages = await self._compact(messages, response)
                 continue
-            text = _answer_text(response)
+            text = answer_text(response)
             if self.schema is None:
                 self._refuse_empty(response)
                 return text, None
@@ -156,7 +155,7 @@ class Conversation:
         return any(isinstance(part, ToolCallPart) for part in response.parts)
 
     def _refuse_unfit(self, response: ModelResponse, answer: Answer) -> NoReturn:
-        text = _answer_text(response)[:_MAX_EXCERPT]
+        text = answer_text(response)[:_MAX_EXCERPT]
         cut = response.finish_reason == "length"
         tries = self.rules.output_retries + 1
         raise self._error(
@@ -174,14 +173,6 @@ class Conversation:
         if problems:
             details["problems"] = list(problems)
         return ModelError(f"model {last.model!r} of provider {last.provider!r} {words}", hint=hint, details=details)
-
-
-def _answer_text(response: ModelResponse) -> str:
-    """Return the text of an answer, or the arguments of the tool that gives it."""
-    for part in response.parts:
-        if isinstance(part, ToolCallPart) and part.tool_name == ANSWER_TOOL:
-            return part.args if isinstance(part.args, str) else json.dumps(part.args or {}, ensure_ascii=False)
-    return response.text or ""
 
 
 def _choice(choice: str) -> Literal["auto", "none", "required"] | list[str]:

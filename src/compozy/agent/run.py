@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from compozy.agent.answer import AnswerSchema
 from compozy.agent.attachment.content import Attached
-from compozy.agent.checkpoint import Checkpoint, CheckpointedModel, RecordedAnswer
+from compozy.agent.checkpoint import Checkpoint, CheckpointedModel, OpenText, RecordedAnswer
 from compozy.agent.config import AgentConfig
 from compozy.agent.loop import Conversation
 from compozy.agent.settings import ToolRules
@@ -97,6 +97,7 @@ async def run_agent(
     checkpoint: Checkpoint,
     knowledge: KnowledgeCatalog | None = None,
     belt: ToolBelt | None = None,
+    open_text: OpenText | None = None,
 ) -> AgentResult:
     """Return the agent's answer to `request`. Every model request is one step of `checkpoint`.
 
@@ -108,13 +109,14 @@ async def run_agent(
         checkpoint: records each request.
         knowledge: the knowledge bases.
         belt: the tools that the model can call, None for none.
+        open_text: returns where an answer is shown while it is written, None to show none.
 
     Raises:
         ModelError: the provider refused, broke or is not set up, or no answer fitted the schema.
         ToolError: the model calls tools without progress.
         KnowledgeError: a knowledge base cannot be asked.
     """
-    model = _checkpointed_model(request, catalog, checkpoint)
+    model = _checkpointed_model(request, catalog, checkpoint, open_text)
     more: dict[str, JsonValue] = {}
     if request.config is not None and request.config.knowledge:
         passages = await _find_passages(request, request.config.knowledge, catalog, checkpoint, knowledge)
@@ -159,7 +161,9 @@ async def _find_passages(
     return cast("list[dict[str, Any]]", await checkpoint(f"{request.path}.retrieve", find))
 
 
-def _checkpointed_model(request: AgentRequest, catalog: ModelCatalog, checkpoint: Checkpoint) -> CheckpointedModel:
+def _checkpointed_model(
+    request: AgentRequest, catalog: ModelCatalog, checkpoint: Checkpoint, open_text: OpenText | None
+) -> CheckpointedModel:
     position = CallPosition(
         execution_id=request.execution_id,
         task_id=request.task_id,
@@ -174,6 +178,7 @@ def _checkpointed_model(request: AgentRequest, catalog: ModelCatalog, checkpoint
         checkpoint=checkpoint,
         position=position,
         attached=request.attached,
+        open_text=open_text,
     )
 
 

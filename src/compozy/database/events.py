@@ -124,6 +124,14 @@ def list_events(connection: sa.Connection, execution_id: str, *, after: int, lim
     return [Event(**dict(row)) for row in connection.execute(query).mappings()]
 
 
+def count_run_states(connection: sa.Connection, execution_id: str) -> int:
+    """Return how many states of a run are logged; the number grows when another process resumes the run."""
+    query = sa.select(sa.func.count()).where(
+        execution_events.c.execution_id == execution_id, execution_events.c.kind == WORKFLOW_STATUS
+    )
+    return connection.execute(query).scalar_one()
+
+
 def _shortened(value: Any) -> Any:
     if isinstance(value, str):
         return value if len(value) <= _TEXT_MAX else f"{value[:_TEXT_MAX]}..."

@@ -1,4 +1,4 @@
-"""Where in a run a model request stands; the scripted model finds its answer by it."""
+"""Where in a run a model request stands, and who reads its answer while it is written."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Protocol
 
 from compozy.errors import InternalError
 
@@ -32,17 +33,36 @@ class CallPosition:
     task_index: int
 
 
+class AnswerText(Protocol):
+    """Receives the text of an answer while the model writes it. Used on the event loop only."""
+
+    def start(self) -> None:
+        """Start the answer again: what was written so far is not part of it."""
+        ...
+
+    def write(self, text: str) -> None:
+        """Add text as the model wrote it, including reasoning that is separated later."""
+        ...
+
+
 _position: ContextVar[CallPosition | None] = ContextVar("compozy_call_position", default=None)
+_text: ContextVar[AnswerText | None] = ContextVar("compozy_answer_text", default=None)
 
 
 @contextmanager
-def at_position(position: CallPosition) -> Generator[None]:
-    """Make `position` the one that `current_position` returns inside the block."""
-    token = _position.set(position)
+def at_position(position: CallPosition, text: AnswerText | None = None) -> Generator[None]:
+    """Make `position` and `text` those that `current_position` and `current_text` return inside the block."""
+    token, text_token = _position.set(position), _text.set(text)
     try:
         yield
     finally:
         _position.reset(token)
+        _text.reset(text_token)
+
+
+def current_text() -> AnswerText | None:
+    """Return where to write the answer while it arrives, None if nobody reads it before its end."""
+    return _text.get()
 
 
 def current_position() -> CallPosition:

@@ -112,6 +112,11 @@ def _other_error(document: dict[str, Any]) -> object:
     return document if document.get("object") == "error" or isinstance(document.get("message"), str) else None
 
 
+def status_of_error(error: object) -> int:
+    """Return the HTTP status that an error in a stream stands for."""
+    return _status_of(error, {})
+
+
 def _status_of(error: object, document: dict[str, Any]) -> int:
     fields = _dict(error)
     for value in (fields.get("code"), fields.get("status"), document.get("code"), document.get("status")):

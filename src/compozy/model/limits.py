@@ -24,6 +24,7 @@ from compozy.model.provider import ModelSpec
 from compozy.model.registry import PROVIDERS
 from compozy.model.retry import MAX_RETRY_AFTER_S, backoff_s, waits_too_long
 from compozy.model.thoughts import separate_thoughts
+from compozy.model.written import request_written
 
 _WINDOW_S = 60.0
 # An answer can be JSON and still not the shape that a provider's own package expects; its code then fails like this.
@@ -129,7 +130,7 @@ class LimitedModel(WrapperModel):
     ) -> ModelResponse | Exception:
         try:
             async with self._limits.slot(), asyncio.timeout(self._spec.config.timeout):
-                return await self.wrapped.request(messages, model_settings, model_request_parameters)
+                return await request_written(self.wrapped, messages, model_settings, model_request_parameters)
         except (
             AgentRunError,
             UserError,

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
@@ -17,6 +17,8 @@ CONTEXT_TOKENS = 4096
 """The window that an engine keeps; prompt and answer share it."""
 _MAX_THREADS = 8
 _QUIET = -1
+
+Write = Callable[[str], None]
 
 _engines: dict[Path, LlamaEngine] = {}
 _engines_lock = threading.Lock()
@@ -50,26 +52,36 @@ class LlamaEngine:
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="llama")
         self._server: Any = None
 
-    async def chat(self, body: Mapping[str, Any]) -> dict[str, Any]:
+    async def chat(self, body: Mapping[str, Any], write: Write | None = None) -> dict[str, Any]:
         """Return llama.cpp's chat completion for `body`, both in OpenAI's format.
 
         A caller that is cancelled stops the work: at once while it waits for its turn, at the next token otherwise.
 
+        Args:
+            body: the request.
+            write: called on the event loop with each piece of text.
+
         Raises:
             LlamaError: the file cannot be loaded, or the request is refused.
         """
+        loop = asyncio.get_running_loop()
         stop = threading.Event()
+
+        def pass_on(piece: str) -> None:
+            if write is not None and not stop.is_set():
+                loop.call_soon_threadsafe(write, piece)
+
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._worker, self._chat, dict(body), stop)
+            return await loop.run_in_executor(self._worker, self._chat, dict(body), stop, pass_on)
         finally:
             stop.set()
 
-    def _chat(self, body: dict[str, Any], stop: threading.Event) -> dict[str, Any]:
+    def _chat(self, body: dict[str, Any], stop: threading.Event, write: Write) -> dict[str, Any]:
         if stop.is_set():
             return {}
         if self._server is None:
             self._server = _load(self._path)
-        collected = _Collected(stop)
+        collected = _Collected(stop, write)
         # Streaming is the one way in which llama.cpp looks up from its work and can be stopped.
         streamed = {**body, "stream": True, "stream_options": {"include_usage": True}}
         try:
@@ -82,8 +94,9 @@ class LlamaEngine:
 class _Collected:
     """Puts the pieces of a streamed answer together."""
 
-    def __init__(self, stop: threading.Event) -> None:
+    def __init__(self, stop: threading.Event, write: Write) -> None:
         self._stop = stop
+        self._write = write
         self._text: list[str] = []
         self._finish_reason: str | None = None
         self._usage: dict[str, Any] = {}
@@ -105,7 +118,9 @@ class _Collected:
         self._usage = piece.get("usage") or self._usage
         for choice in cast("list[dict[str, Any]]", piece.get("choices") or []):
             delta: dict[str, Any] = choice.get("delta") or {}
-            self._text.append(delta.get("content") or "")
+            if content := delta.get("content"):
+                self._text.append(content)
+                self._write(content)
             self._finish_reason = choice.get("finish_reason") or self._finish_reason
 
 

@@ -22,6 +22,7 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RequestUsage
 
 from compozy.errors import ModelError
+from compozy.model.call import current_text
 from compozy.model.gguf import engine_missing, find_model_file
 from compozy.model.grammar import to_grammar_schema
 from compozy.model.llama import CONTEXT_TOKENS, LlamaEngine, LlamaError, shared_engine
@@ -58,6 +59,8 @@ def build_model(spec: ModelSpec) -> BuiltModel:
 class LocalModel(UnpricedModel):
     """A GGUF model on llama.cpp. Its answers are repeatable unless `temperature` is set."""
 
+    writes_text = True
+
     def __init__(self, spec: ModelSpec, engine: LlamaEngine) -> None:
         profile = ModelProfile(supports_tools=True, supports_json_schema_output=True)
         super().__init__(settings=spec.default_settings(), profile=profile)
@@ -89,8 +92,10 @@ class LocalModel(UnpricedModel):
         # The model that comes with Compozy is the smallest one.
         is_smallest = self._spec.config.path is None
         body = _body(messages, settings or {}, parameters, answers_after_result=is_smallest)
+        # With tools, the model writes JSON that holds the answer.
+        text = None if parameters.function_tools else current_text()
         try:
-            completion = await self._engine.chat(body)
+            completion = await self._engine.chat(body, None if text is None else text.write)
         except LlamaError as error:
             raise self._refused(error) from error
         return self._response(completion, is_reply=bool(parameters.function_tools))

@@ -5,19 +5,19 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 from openai import AsyncOpenAI, omit
 from openai.types.chat import ChatCompletion
 from pydantic_ai.exceptions import ModelContextWindowExceededError, ModelHTTPError, ModelQuotaExceededError
 from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.models import ModelRequestParameters
-from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.profiles.openai import OpenAIModelProfile
 from pydantic_ai.providers.openai import OpenAIProvider
 from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
 from pydantic_ai.settings import ModelSettings
 
+from compozy.model.chat_stream import StreamedChatModel
 from compozy.model.completion import read_completion
 from compozy.model.http import new_http_client
 from compozy.model.provider import BuiltModel, ModelSpec
@@ -50,7 +50,7 @@ def build_model(spec: ModelSpec) -> BuiltModel:
     client = new_client(spec)
     settings = spec.default_settings()
     if (spec.base_url or "").startswith(_OPENAI_HOST):
-        model = OpenAIChatModel(spec.model_name, provider=OpenAIProvider(openai_client=client), settings=settings)
+        model = StreamedChatModel(spec.model_name, provider=OpenAIProvider(openai_client=client), settings=settings)
     else:
         compatible = OpenAICompatibleProvider(spec.config.id, openai_client=client, profile=_COMPATIBLE_PROFILE)
         model = CompatibleChatModel(spec.model_name, provider=compatible, settings=settings)
@@ -71,7 +71,7 @@ def new_client(spec: ModelSpec) -> AsyncOpenAI:
     )
 
 
-class CompatibleChatModel(OpenAIChatModel):
+class CompatibleChatModel(StreamedChatModel):
     """A model on a server that is not OpenAI's own: its dialect may be older, and its answers differ in details."""
 
     sends_thinking = True
@@ -120,6 +120,10 @@ class CompatibleChatModel(OpenAIChatModel):
         if renamed:
             body[_NEW_NAME] = limit
         return cast("ModelSettings", {**(settings or {}), **renamed, "extra_body": body}) if body else settings
+
+    def _completion(self, document: dict[str, Any]) -> ChatCompletion:
+        # Its fields are mended by `read_completion`.
+        return ChatCompletion.model_construct(**document)
 
     def _process_response(self, response: ChatCompletion | str, **include: bool) -> ModelResponse:
         return super()._process_response(read_completion(response, self.model_name), **include)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Sequence
 
 from pydantic_ai.messages import (
@@ -20,11 +21,15 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RequestUsage
 
 from compozy.errors import ModelError
-from compozy.model.call import CallPosition, current_position
+from compozy.model.call import AnswerText, CallPosition, current_position, current_text
 from compozy.model.config import ProviderConfig, ScriptedResponse
 from compozy.model.provider import BuiltModel, ModelSpec
 from compozy.model.unpriced import UnpricedModel
 from compozy.template import has_actions
+
+_WORD = re.compile(r"\s*\S+\s*\Z|\s*\S+|\s+\Z")
+# Parts into which an answer is divided at most.
+_PIECES = 50
 
 
 def build_model(spec: ModelSpec) -> BuiltModel:
@@ -38,6 +43,8 @@ class ScriptedModel(UnpricedModel):
     A list of responses is read in turn over a whole run, a map by task id in turn over each task; every run starts
     from the beginning. A task of a collection whose id is a template is found by the id it gets, else as it is written.
     """
+
+    writes_text = True
 
     def __init__(self, config: ProviderConfig, model_name: str) -> None:
         super().__init__(profile=ModelProfile(supports_json_schema_output=True, supports_json_object_output=True))
@@ -66,8 +73,7 @@ class ScriptedModel(UnpricedModel):
             ModelError: the script has no answer left, or the answer is an `error`.
         """
         scripted = self._find_response(current_position())
-        if scripted.delay_ms:
-            await asyncio.sleep(scripted.delay_ms / 1000)
+        await _write(scripted, current_text())
         if scripted.error is not None:
             raise ModelError(
                 f"provider {self._config.id!r} answered with its scripted error: {scripted.error}",
@@ -114,10 +120,28 @@ def _as_sequence(entry: ScriptedResponse | tuple[ScriptedResponse, ...]) -> tupl
     return entry if isinstance(entry, tuple) else (entry,)
 
 
+async def _write(scripted: ScriptedResponse, text: AnswerText | None) -> None:
+    """Take the time that the script names; an answer that is read meanwhile arrives word by word."""
+    words = _WORD.findall(_text_of(scripted) or "") if text is not None and scripted.error is None else []
+    # A pause for each of many thousand words would take longer than the script says.
+    size = max(1, -(-len(words) // _PIECES))
+    pieces = ["".join(words[start : start + size]) for start in range(0, len(words), size)] or [""]
+    for piece in pieces:
+        if scripted.delay_ms:
+            await asyncio.sleep(scripted.delay_ms / 1000 / len(pieces))
+        if text is not None and piece:
+            text.write(piece)
+
+
+def _text_of(scripted: ScriptedResponse) -> str | None:
+    if scripted.text is not None or scripted.tool_calls is not None:
+        return scripted.text
+    return json.dumps(scripted.json_, ensure_ascii=False)
+
+
 def _to_response(scripted: ScriptedResponse, model_name: str) -> ModelResponse:
     parts: list[ModelResponsePart] = []
-    if scripted.text is not None or scripted.tool_calls is None:
-        text = scripted.text if scripted.text is not None else json.dumps(scripted.json_, ensure_ascii=False)
+    if (text := _text_of(scripted)) is not None:
         parts.append(TextPart(text))
     # Numbered, not random: the same script gives the same answer.
     for number, call in enumerate(scripted.tool_calls or (), start=1):

@@ -37,6 +37,9 @@ _FINAL = re.compile(r"<\|channel\|>final(?:\s?<\|constrain\|>\s?\w+|\s[^<]*)?<\|
 _CHANNEL = re.compile(r"\s*(?:<\|start\|>assistant)?<\|channel\|>(?:analysis|commentary|final)\b")
 _END = re.compile(r"<\|(?:return|end)\|>\s*\Z")
 _QUOTES = frozenset("'\"`")
+# What the first characters of an answer are that begins with reasoning, and how long its longest tag may be.
+_SUSPECTS = ("<", "[T", "◁", "Here is my")
+_TAG_MAX = 120
 
 
 def separate_thoughts(response: ModelResponse) -> ModelResponse:
@@ -74,6 +77,20 @@ def split_thoughts(text: str) -> tuple[str, str]:
     if around := _AROUND_ANSWER.match(rest):
         rest = around[1]
     return "\n\n".join(part.strip() for part in (*thoughts, before) if part.strip()), rest
+
+
+def written_answer(text: str) -> str:
+    """Return the part of an unfinished answer that can be shown: nothing while it may be reasoning.
+
+    It is a start of the whole answer, except where only a later tag tells that the text so far was reasoning.
+    """
+    body = text.lstrip()
+    if any(body.startswith(suspect) or suspect.startswith(body) for suspect in _SUSPECTS):
+        thoughts, answer = split_thoughts(text)
+        if not thoughts and len(body) < _TAG_MAX:
+            return ""
+        text = answer.lstrip() if thoughts else answer
+    return replace_surrogates(text)
 
 
 def _leading_thoughts(text: str) -> tuple[str, str] | None:

@@ -1,4 +1,4 @@
-"""Wakes the streams of a server when the events of their runs grow: by this process, or by another one."""
+"""Wakes the streams of a server when their runs have new events or text: by this process, or by another one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,17 @@ import structlog
 
 from compozy.database.changes import add_listener, remove_listener
 from compozy.database.database import Database
+from compozy.database.live_text import (
+    TextDelta,
+    TextKey,
+    add_text_listener,
+    remove_text_listener,
+    texts_of,
+    unwatch_texts,
+    watch_texts,
+)
 from compozy.errors import DatabaseError
+from compozy.server.texts import Cursor, Texts
 
 _log = structlog.get_logger(__name__)
 
@@ -23,23 +33,36 @@ _AWAY_S = 1.0
 
 @dataclass(eq=False, kw_only=True)
 class Watch:
-    """The runs of one stream, and which of them changed since they were last read."""
+    """The runs of one stream, and which of them changed since they were last read.
+
+    `written` are those with new text of models, which is only noted if the stream `reads_text`.
+    """
 
     runs: frozenset[str]
+    reads_text: bool = False
     changed: set[str] = field(default_factory=set[str])
+    written: set[str] = field(default_factory=set[str])
+    cursor: Cursor = field(default_factory=dict[TextKey, tuple[int, int, bool]])
     woken: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def take(self) -> set[str]:
-        """Return the runs to read again, and forget them."""
+    def take(self) -> tuple[set[str], set[str]]:
+        """Return the runs whose events to read again and those with new text, and forget them."""
         changed, self.changed = self.changed, set()
+        written, self.written = self.written, set()
         self.woken.clear()
-        return changed
+        return changed, written
 
     def note(self, runs: Collection[str]) -> None:
         """Note changed runs; an empty collection stands for all."""
         changed = self.runs.intersection(runs) if runs else self.runs
         if changed:
             self.changed |= changed
+            self.woken.set()
+
+    def note_text(self, run_id: str) -> None:
+        """Note that a model wrote text in a run."""
+        if self.reads_text and run_id in self.runs:
+            self.written.add(run_id)
             self.woken.set()
 
 
@@ -55,6 +78,7 @@ class Hub:
         self._database = database
         self._stopping = stopping
         self._watches: set[Watch] = set()
+        self._texts = Texts()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._feed_end: threading.Event | None = None
 
@@ -63,19 +87,51 @@ class Hub:
         """Whether a client is being served."""
         return bool(self._watches)
 
+    @property
+    def watches(self) -> frozenset[Watch]:
+        """The streams that are being served."""
+        return frozenset(self._watches)
+
     @contextmanager
-    def watching(self, runs: Collection[str]) -> Generator[Watch, None, None]:
+    def watching(self, runs: Collection[str], *, reads_text: bool = False) -> Generator[Watch, None, None]:
         """Watch `runs` until the block ends; all of them count as changed at first."""
-        watch = Watch(runs=frozenset(runs), changed=set(runs))
+        watch = Watch(runs=frozenset(runs), reads_text=reads_text, changed=set(runs))
         if not self._watches:
             self._begin()
         self._watches.add(watch)
+        if reads_text:
+            watch_texts(watch.runs)
+            for text in texts_of(watch.runs):
+                self._texts.add(text)
         try:
             yield watch
         finally:
             self._watches.discard(watch)
+            if reads_text:
+                unwatch_texts(watch.runs)
+                self._texts.keep_only(self._runs_with_text())
             if not self._watches:
                 self._end()
+
+    def take_texts(self, watch: Watch, run_id: str, *, path: str | None = None) -> list[TextDelta]:
+        """Return the text of a run, or of one of its tasks, that `watch` has not taken."""
+        return self._texts.take(watch.cursor, run_id, path) if watch.reads_text else []
+
+    def is_writing(self, watch: Watch, run_id: str, paths: Collection[str]) -> bool:
+        """Return whether an answer of the tasks at `paths` was started in this stream or here, and is not complete."""
+        return watch.reads_text and self._texts.is_open(run_id, paths)
+
+    async def wait_for_text(self, watch: Watch, timeout_s: float) -> bool:
+        """Wait for any change; return False if none came in time or the server stops. Nothing is taken."""
+        watch.woken.clear()
+        is_running = await self.wait(watch, timeout_s)
+        has_changed = watch.woken.is_set()
+        if watch.changed or watch.written:
+            watch.woken.set()
+        return is_running and has_changed
+
+    def _runs_with_text(self) -> frozenset[str]:
+        return frozenset(run for watch in self._watches if watch.reads_text for run in watch.runs)
 
     async def wait(self, watch: Watch, timeout_s: float) -> bool:
         """Wait for a change, at most `timeout_s`; return False if the server stops."""
@@ -90,11 +146,13 @@ class Hub:
     def _begin(self) -> None:
         self._loop = asyncio.get_running_loop()
         add_listener(self._hear)
+        add_text_listener(self._hear_text)
         end = self._feed_end = threading.Event()
         threading.Thread(target=self._follow_feed, args=(end,), name="compozy-feed", daemon=True).start()
 
     def _end(self) -> None:
         remove_listener(self._hear)
+        remove_text_listener(self._hear_text)
         if self._feed_end is not None:
             self._feed_end.set()
 
@@ -106,6 +164,17 @@ class Hub:
     def _wake(self, runs: frozenset[str]) -> None:
         for watch in self._watches:
             watch.note(runs)
+
+    def _hear_text(self, delta: TextDelta) -> None:
+        """Pass text on to the event loop; called by any thread."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._add_text, delta)
+
+    def _add_text(self, delta: TextDelta) -> None:
+        readers = [watch for watch in self._watches if watch.reads_text and delta.execution_id in watch.runs]
+        if readers and self._texts.add(delta):
+            for watch in readers:
+                watch.note_text(delta.execution_id)
 
     def _follow_feed(self, end: threading.Event) -> None:
         feed = self._database.driver.open_feed(self._database.settings)

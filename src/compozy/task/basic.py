@@ -21,6 +21,7 @@ from compozy.durable.step import step
 from compozy.errors import UsageError
 from compozy.model.catalog import ModelCatalog
 from compozy.nearest import suggest
+from compozy.task.answer_text import open_text
 from compozy.task.attachments import Written, attach
 from compozy.task.fit import fit
 from compozy.task.kinds.basic import BasicTask
@@ -145,7 +146,14 @@ async def _ask(call: TaskCall, asked: _Asked, task: BasicTask, run_task: RunTask
         rules=rules,
         attached=attached,
     )
-    return await run_agent(request, catalog, checkpoint=partial(_count, call), knowledge=call.run.knowledge, belt=belt)
+    return await run_agent(
+        request,
+        catalog,
+        checkpoint=partial(_count, call),
+        knowledge=call.run.knowledge,
+        belt=belt,
+        open_text=partial(open_text, call.run.database),
+    )
 
 
 async def _count(call: TaskCall, name: str, request: Callable[[], Awaitable[JsonValue]]) -> JsonValue:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from compozy.server.http import make_http
 from compozy.server.service import Service
 from compozy.storage import close_storage, open_storage
 from compozy.task.report import Silence
-from tests.harness.projects import WORKFLOWS, write_project
+from tests.harness.projects import RESPONSES, WORKFLOWS, write_project
 from tests.harness.stores import open_store
 
 API = "/api/v0"
@@ -76,10 +76,17 @@ async def shared_client(shared_service: Service) -> AsyncGenerator[httpx.AsyncCl
 
 
 @contextlib.asynccontextmanager
-async def open_service(driver: str, folder: Path) -> AsyncGenerator[Service]:
+async def open_service(
+    driver: str,
+    folder: Path,
+    workflows: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    responses: Any = RESPONSES,
+) -> AsyncGenerator[Service]:
     """Open the verbs on a fresh project in `folder`."""
     with open_store(driver, folder) as store:
-        write_project(folder, {**WORKFLOWS, "typed": TYPED, **COSTLY}, database=store.section)
+        workflows = workflows or {**WORKFLOWS, "typed": TYPED, **COSTLY}
+        write_project(folder, workflows, responses=responses, database=store.section)
         project = load_project(None, cwd=folder, environ={})
         database = open_storage(project, wait_for_lock_s=0.0)
         try:
