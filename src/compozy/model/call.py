@@ -61,7 +61,7 @@ def at_position(position: CallPosition, text: AnswerText | None = None) -> Gener
 
 
 def current_text() -> AnswerText | None:
-    """Return where to write the answer while it arrives, None if nobody reads it before its end."""
+    """Return the receiver of the answer while it arrives, None if the answer is not read before its end."""
     return _text.get()
 
 

@@ -37,7 +37,7 @@ _FINAL = re.compile(r"<\|channel\|>final(?:\s?<\|constrain\|>\s?\w+|\s[^<]*)?<\|
 _CHANNEL = re.compile(r"\s*(?:<\|start\|>assistant)?<\|channel\|>(?:analysis|commentary|final)\b")
 _END = re.compile(r"<\|(?:return|end)\|>\s*\Z")
 _QUOTES = frozenset("'\"`")
-# What the first characters of an answer are that begins with reasoning, and how long its longest tag may be.
+# The first characters of answers that begin with reasoning, and the length of the longest start tag.
 _SUSPECTS = ("<", "[T", "◁", "Here is my")
 _TAG_MAX = 120
 

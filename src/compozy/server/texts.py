@@ -15,7 +15,7 @@ _SENT_MAX = 200
 
 
 Cursor = dict[TextKey, tuple[int, int, bool]]
-"""What one stream has sent: for each answer its attempt, the characters, and whether that was all of it."""
+"""The state of one stream: for each answer the attempt, the characters sent, and whether that was all of it."""
 
 
 class Texts:

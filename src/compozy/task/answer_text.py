@@ -22,7 +22,7 @@ _ATTEMPTS = 1000
 
 
 async def open_text(database: Database, position: CallPosition) -> PublishedText | None:
-    """Return where to write the answer of the request at `position`, None if nobody watches the run."""
+    """Return the receiver of the answer to the request at `position`, None if the run is not watched."""
     if not is_watched(position.execution_id):
         return None
     # Each process that takes a run over logs a state of the run.
