@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from compozy.client import Client
 from compozy.server import connections, shutdown
 from tests.harness.processes import Commands, Conditions
 from tests.harness.projects import WORKFLOWS, check_consistent, query, states, write_project
@@ -71,6 +72,15 @@ def drain_longer() -> None:
     shutdown.DRAIN_S = 8.0
 
 
+def print_answers() -> None:
+    def get(self: Client, *path: str, **query: Any) -> Any:
+        answer = asked(self, *path, **query)
+        print("answered", file=sys.stderr, flush=True)
+        return answer
+
+    asked, Client.get = Client.get, get
+
+
 def test_a_server_drains_and_the_next_one_goes_on(commands: Commands, tmp_path: Path) -> None:
     """What can end in time does, the rest is resumed; nobody who waits is told anything wrong."""
     responses = {
@@ -80,13 +90,22 @@ def test_a_server_drains_and_the_next_one_goes_on(commands: Commands, tmp_path: 
     }
     workflows = {
         "two": WORKFLOWS["two"],
-        "late": {"tasks": [{"id": "one", "prompt": "a"}, {"id": "late", "prompt": "b"}]},
+        "late": {
+            "tasks": [
+                {"id": "one", "prompt": "a"},
+                {"id": "held", "type": "wait", "wait_for": "begin"},
+                {"id": "late", "prompt": "b"},
+            ]
+        },
     }
     folder = write_project(tmp_path / "project", workflows, responses=responses, server={"port": free_port()})
     server = start_server(commands, folder, conditions=Conditions(before=drain_longer))
-    for name in ("two", "late"):
-        server.ask("POST", f"{API}/workflows/{name}/executions", {"execution_id": name})
-    waiting = commands.start(folder, "workflow", "get", "late", "--wait")
+    server.ask("POST", f"{API}/workflows/late/executions", {"execution_id": "late"})
+    waiting = commands.start(folder, "workflow", "get", "late", "--wait", conditions=Conditions(before=print_answers))
+    # A server that stops accepts no new connection: the command must have asked it before.
+    waiting.until(lambda: waiting.err.count("answered") >= 2)
+    server.ask("POST", f"{API}/executions/workflows/late/signals", {"name": "begin"})
+    server.ask("POST", f"{API}/workflows/two/executions", {"execution_id": "two"})
     server.command.until(lambda: query(folder, "SELECT count(*) FROM task_states WHERE status = 'RUNNING'") == [(2,)])
     server.command.send(signal.SIGTERM)
     ended = server.command.wait()
