@@ -136,6 +136,7 @@ def test_a_clock_that_jumps_an_hour_and_back(
     with ready_workers(place, tmp_path) as workers:
         ids, watch = accept(place, 6), Watch(workers)
         workers.start(200, 200, places=4, wait_ms=1000)
+        until(lambda: len(recorded_steps(place)) > 0)
         for number in jumps * _TIMES:
             time.sleep(0.7)
             watch.look()
