@@ -8,7 +8,8 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -38,8 +39,14 @@ def source_name(file: Path) -> str:
     return file.relative_to(SOURCE).as_posix()
 
 
+@cache
 def tree_of(file: Path) -> ast.Module:
     return ast.parse(file.read_text(encoding="utf-8"))
+
+
+def in_all_files(find: Callable[[Path], Iterator[str]]) -> list[str]:
+    """Return the findings of all modules: one test for them all, since a test for each would take most of the time."""
+    return [f"{source_name(file)}: {found}" for file in FILES for found in find(file)]
 
 
 def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -55,20 +62,31 @@ def dotted(node: ast.expr) -> str:
 # Generated files.
 
 
-@pytest.mark.parametrize("kind", ["project", "workflow", "agent", "task", "tool", "export", "bench"])
-def test_the_schemas_are_what_the_command_prints(kind: str) -> None:
+SCHEMAS = ("project", "workflow", "agent", "task", "tool", "export", "bench")
+
+
+def stored_schema(kind: str) -> str:
+    return (ROOT / f"schemas/{'compozy' if kind == 'project' else kind}.schema.json").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("kind", SCHEMAS)
+def test_the_schemas_are_up_to_date(kind: str) -> None:
+    known = {"export.schema.json": export_schema(), "bench.schema.json": bench_schema(), **editor_schemas()}
     name = "compozy" if kind == "project" else kind
-    known = {f"{name}.schema.json": found for name, found in (("export", export_schema()), ("bench", bench_schema()))}
-    schema = {**editor_schemas(), **known}[f"{name}.schema.json"]
-    stored = (ROOT / f"schemas/{name}.schema.json").read_text(encoding="utf-8")
-    assert json.loads(stored) == schema, "run `make schema`"
-    printed = subprocess.run(
-        [sys.executable, "-c", "from compozy.cli.main import main; main()", "schema", kind],
-        capture_output=True,
-        text=True,
-        check=True,
+    assert json.loads(stored_schema(kind)) == known[f"{name}.schema.json"], "run `make schema`"
+
+
+def test_the_command_prints_the_schemas() -> None:
+    """All in one process: starting it takes longer than printing."""
+    code = (
+        "import sys\nfrom compozy.cli.main import main\n"
+        "for kind in sys.argv[1:]:\n"
+        "    sys.argv = ['compozy', 'schema', kind]\n"
+        "    try:\n        main()\n    except SystemExit as end:\n        assert not end.code, end.code\n"
+        "    print('\\0', end='')\n"
     )
-    assert printed.stdout == stored, "run `make schema`"
+    printed = subprocess.run([sys.executable, "-c", code, *SCHEMAS], capture_output=True, text=True, check=True)
+    assert printed.stdout.split("\0")[:-1] == [stored_schema(kind) for kind in SCHEMAS], "run `make schema`"
 
 
 # The walls.
@@ -157,52 +175,101 @@ def test_the_main_path_names_functions_that_exist() -> None:
 # The house rules.
 
 
-@pytest.mark.parametrize("file", FILES, ids=source_name)
-def test_sizes(file: Path) -> None:
-    assert len(file.read_text(encoding="utf-8").splitlines()) <= MAX_LINES
+def find_sizes(file: Path) -> Iterator[str]:
+    if (length := len(file.read_text(encoding="utf-8").splitlines())) > MAX_LINES:
+        yield f"{length} lines"
     for function in functions(tree_of(file)):
-        lines = (function.end_lineno or 0) - function.lineno + 1
-        assert lines <= MAX_FUNCTION_LINES, f"{function.name} has {lines} lines"
+        if (length := (function.end_lineno or 0) - function.lineno + 1) > MAX_FUNCTION_LINES:
+            yield f"{function.name} has {length} lines"
 
 
-@pytest.mark.parametrize("file", FILES, ids=source_name)
-def test_time_and_chance_come_from_one_place(file: Path) -> None:
+def test_sizes() -> None:
+    assert in_all_files(find_sizes) == []
+
+
+def find_time_and_chance(file: Path) -> Iterator[str]:
     # The template engine stands alone: it has its own place, which the writer of its reference page replaces.
     alone = {"template/functions/sources.py", "template/reference.py"}
     if source_name(file) in CLOCK_AND_CHANCE | alone:
         return
     for node in ast.walk(tree_of(file)):
-        if isinstance(node, ast.Call):
-            assert dotted(node.func) not in CLOCK_CALLS, f"line {node.lineno}"
         names: list[str] = []
+        if isinstance(node, ast.Call) and dotted(node.func) in CLOCK_CALLS:
+            yield f"line {node.lineno}"
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             names = [node.module or ""]
-        assert not CHANCE_MODULES & {name.split(".")[0] for name in names}, f"line {getattr(node, 'lineno', 0)}"
+        if CHANCE_MODULES & {name.split(".")[0] for name in names}:
+            yield f"line {getattr(node, 'lineno', 0)}"
 
 
-@pytest.mark.parametrize("file", FILES, ids=source_name)
-def test_nothing_is_left_for_later(file: Path) -> None:
+def test_time_and_chance_come_from_one_place() -> None:
+    assert in_all_files(find_time_and_chance) == []
+
+
+def find_unfinished(file: Path) -> Iterator[str]:
     text = file.read_text(encoding="utf-8")
     for function in functions(tree_of(file)):
         raised = [dotted(exc.func if isinstance(exc, ast.Call) else exc) for exc in _raised(function)]
-        assert "NotImplementedError" not in raised or (source_name(file), function.name) in ABSTRACT, function.name
-    assert not re.search(r"\b(TODO|FIXME|XXX|HACK)\b", text)
-    assert not re.search(r"type: ignore(?!\[)|pyright: ignore(?!\[)|noqa(?!: [A-Z])", text)
+        if "NotImplementedError" in raised and (source_name(file), function.name) not in ABSTRACT:
+            yield function.name
+    yield from re.findall(r"\b(?:TODO|FIXME|XXX|HACK)\b", text)
+    yield from re.findall(r"type: ignore(?!\[)|pyright: ignore(?!\[)|noqa(?!: [A-Z])", text)
+
+
+def test_nothing_is_left_for_later() -> None:
+    assert in_all_files(find_unfinished) == []
 
 
 def _raised(function: ast.AST) -> Iterator[ast.expr]:
     yield from (node.exc for node in ast.walk(function) if isinstance(node, ast.Raise) and node.exc is not None)
 
 
-@pytest.mark.parametrize("file", [file for file in FILES if file.name == "__init__.py"], ids=source_name)
-def test_a_package_begins_with_its_purpose(file: Path) -> None:
+def find_code_in_packages(file: Path) -> Iterator[str]:
+    if file.name != "__init__.py":
+        return
     tree = tree_of(file)
-    assert ast.get_docstring(tree)
+    if not ast.get_docstring(tree):
+        yield "no docstring"
     for node in tree.body[1:]:
         is_fact = isinstance(node, ast.Assign) and dotted(node.targets[0]) in {"__all__", "__version__"}
-        assert is_fact or isinstance(node, (ast.Import, ast.ImportFrom)), f"line {node.lineno}"
+        if not is_fact and not isinstance(node, (ast.Import, ast.ImportFrom)):
+            yield f"line {node.lineno}"
+
+
+def test_a_package_begins_with_its_purpose() -> None:
+    assert in_all_files(find_code_in_packages) == []
+
+
+@pytest.mark.parametrize(
+    ("find", "name", "text", "found"),
+    [
+        (find_sizes, "long.py", "x = 1\n" * (MAX_LINES + 1), f"{MAX_LINES + 1} lines"),
+        (
+            find_sizes,
+            "f.py",
+            "def f():\n" + "    x = 1\n" * MAX_FUNCTION_LINES,
+            f"f has {MAX_FUNCTION_LINES + 1} lines",
+        ),
+        (find_time_and_chance, "now.py", "import time\nx = time.time()\n", "line 2"),
+        (find_time_and_chance, "chance.py", "from random import choice\n", "line 1"),
+        (find_unfinished, "left.py", "def f():\n    raise NotImplementedError\n", "f"),
+        (find_unfinished, "later.py", "x = 1  # TODO\n", "TODO"),
+        (find_code_in_packages, "__init__.py", '"""A package."""\nx = 1\n', "line 2"),
+    ],
+)
+def test_each_rule_finds_what_breaks_it(
+    find: Callable[[Path], Iterator[str]],
+    name: str,
+    text: str,
+    found: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tests.generated.test_house.SOURCE", tmp_path)
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    assert list(find(tmp_path / name)) == [found]
 
 
 def test_errors_are_in_one_file_and_each_has_its_codes() -> None:
@@ -218,8 +285,7 @@ def test_errors_are_in_one_file_and_each_has_its_codes() -> None:
     assert len({kind.code for kind in kinds}) == len(kinds)
 
 
-@pytest.mark.parametrize("file", FILES, ids=source_name)
-def test_errors_are_raised_from_the_tree(file: Path) -> None:
+def find_errors_outside_the_tree(file: Path) -> Iterator[str]:
     if source_name(file) == "errors.py":
         return
     for node in ast.walk(tree_of(file)):
@@ -227,7 +293,12 @@ def test_errors_are_raised_from_the_tree(file: Path) -> None:
             bases = {dotted(base) for base in node.bases}
             if "DontWrapMixin" in bases:
                 continue  # a UsageError that SQLAlchemy lets pass; errors.py knows nothing of SQLAlchemy
-            assert not bases & {"CompozyError", "DatabaseError", "RunError", "UsageError"}, node.name
+            if bases & {"CompozyError", "DatabaseError", "RunError", "UsageError"}:
+                yield node.name
+
+
+def test_errors_are_raised_from_the_tree() -> None:
+    assert in_all_files(find_errors_outside_the_tree) == []
 
 
 def test_every_dialect_has_the_same_revisions() -> None:

@@ -7,7 +7,8 @@ nothing of this until it is named here.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 # Library -> the packages that may import it; every other package, known or new, may not.
@@ -107,9 +108,10 @@ def find_circles(source: Path, package: str = "compozy") -> list[str]:
     return [" -> ".join(sorted(circle)) for circle in _strong_components(graph) if len(circle) > 1]
 
 
-def _modules(source: Path) -> Iterator[tuple[str, ast.Module]]:
-    for file in sorted(source.rglob("*.py")):
-        yield file.relative_to(source).as_posix(), ast.parse(file.read_text(encoding="utf-8"))
+@cache
+def _modules(source: Path) -> tuple[tuple[str, ast.Module], ...]:
+    files = sorted(source.rglob("*.py"))
+    return tuple((file.relative_to(source).as_posix(), ast.parse(file.read_text(encoding="utf-8"))) for file in files)
 
 
 def _imported(node: ast.AST) -> list[str]:
