@@ -7,8 +7,8 @@ CompozyError                 code                exit  http
 │   ├── IdempotencyError     idempotency_key        2   422   the key was used for a different request
 │   ├── TooLargeError        too_large              2   413   the request is too large
 │   └── MediaTypeError       media_type             2   415   the request body is not JSON
-├── AuthenticationError      authentication         3   401   the API key is missing or wrong
-│   └── ForbiddenError       forbidden              3   403   the request's origin is not allowed
+├── AuthenticationError      authentication         3   401   the API key is missing or invalid
+│   └── ForbiddenError       forbidden              3   403   its origin, role or key does not permit the request
 ├── ServerError              server                 4   502   no server, or an unusable one
 │   └── StoppingError        stopping               4   503   the server is shutting down
 ├── ProjectError             invalid_project        5   422   errors in project files, each with its location
@@ -136,13 +136,13 @@ class MediaTypeError(UsageError):
 
 
 class AuthenticationError(CompozyError):
-    """The server's API key is missing or wrong."""
+    """The API key is missing, wrong, expired or revoked."""
 
     code, exit_status, http_status = "authentication", 3, 401
 
 
 class ForbiddenError(AuthenticationError):
-    """The request's origin is not allowed: it comes from another web page, or uses another name for this host."""
+    """The request comes from another web page, or the role or the API key of its sender does not permit it."""
 
     code, http_status = "forbidden", 403
 

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import random
+import secrets
+import string
 
 from compozy.clock import now_ms
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_KEY_LETTERS = string.ascii_letters + string.digits
+KEY_LENGTH = 32
+KEY_SIGN = "cpzy_"
 
 
 def new_execution_id() -> str:
@@ -28,6 +33,36 @@ def new_database_id() -> str:
 def new_move_id() -> str:
     """Return an ID for moving runs from one database to another: a ULID, as for an execution."""
     return new_execution_id()
+
+
+def new_user_id() -> str:
+    """Return a user ID: a ULID, as for an execution."""
+    return new_execution_id()
+
+
+def new_key_id() -> str:
+    """Return the ID of an API key, which is not secret: a ULID, as for an execution."""
+    return new_execution_id()
+
+
+def new_audit_id() -> str:
+    """Return the ID of an entry in the audit log: a ULID, as for an execution."""
+    return new_execution_id()
+
+
+def new_api_key() -> str:
+    """Return an API key: `cpzy_` and 32 letters and digits, 190 bits random."""
+    return KEY_SIGN + "".join(secrets.choice(_KEY_LETTERS) for _ in range(KEY_LENGTH))
+
+
+def new_secret_token() -> str:
+    """Return a token that nobody can guess, 256 bits, for a session or a sign-in."""
+    return secrets.token_urlsafe(32)
+
+
+def new_salt() -> bytes:
+    """Return a salt for the hash of a password."""
+    return secrets.token_bytes(16)
 
 
 def new_executor_id() -> str:

@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from compozy.database.api_keys import has_admin_key
 from compozy.database.database import Database, describe_location, open_database, open_for_reading
 from compozy.database.executors import reap_expired_executors
 from compozy.database.facts import claim_for_project, refuse_other_project
 from compozy.database.migrate import (
+    BASE,
     NO_DATABASE,
     Loss,
     MigrationStatus,
@@ -21,10 +23,13 @@ from compozy.database.migrate import (
     migrate_up,
     read_status,
 )
-from compozy.errors import DatabaseError, DatabaseOwnedError
+from compozy.errors import DatabaseError, DatabaseOwnedError, UsageError
 from compozy.plural import plural
 from compozy.project.loaded import LoadedProject
 from compozy.project.paths import shown_path
+
+# The revision with the tables of users and API keys.
+_USERS_SINCE = "0007"
 
 
 def open_storage(
@@ -140,6 +145,51 @@ def open_control(project: LoadedProject) -> Generator[Database | None, None, Non
         yield database
     finally:
         close_storage(database)
+
+
+@contextmanager
+def open_accounts(project: LoadedProject) -> Generator[Database, None, None]:
+    """Open the project's database, or create it, to change users and keys next to the process that executes its runs.
+
+    Raises:
+        DatabaseError: the database cannot be used.
+        UsageError: it is in memory.
+    """
+    if project.database.is_in_memory:
+        raise UsageError(
+            "users and API keys need a database that other processes can open",
+            hint="set database.path to a file",
+        )
+    database = open_database(project.database, location=display_location(project))
+    try:
+        if _is_alone(database) is None:
+            # The owner of the file has migrated it.
+            with database.read() as connection:
+                refuse_other_project(connection, project.name, database.location)
+        else:
+            prepare(database, project)
+        yield database
+    finally:
+        close_storage(database)
+
+
+def has_administrator(project: LoadedProject) -> bool:
+    """Return whether the project's database contains an API key of an administrator.
+
+    Raises:
+        DatabaseError: the database exists but cannot be used.
+    """
+    database = open_for_reading(project.database, location=display_location(project))
+    if database is None:
+        return False
+    try:
+        status = read_status(database)
+        if status.current == BASE or _USERS_SINCE in status.pending:
+            return False
+        with database.read() as connection:
+            return has_admin_key(connection)
+    finally:
+        database.close()
 
 
 def _is_alone(database: Database) -> bool | None:

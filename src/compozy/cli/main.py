@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import Abort, Exit, TyperException
 
+from compozy.cli.auth import auth_app
 from compozy.cli.bench import bench_command
 from compozy.cli.config import config_app
 from compozy.cli.db import db_app
@@ -80,6 +81,7 @@ app.command("worker")(worker_command)
 app.command("health")(health_command)
 app.add_typer(knowledge_app, name="knowledge")
 app.add_typer(mcp_app, name="mcp")
+app.add_typer(auth_app, name="auth")
 app.add_typer(migrate_app, name="migrate")
 app.add_typer(db_app, name="db")
 app.add_typer(config_app, name="config")

@@ -137,6 +137,18 @@ class DatabaseSettings(Section):
         return path
 
 
+class AuthSettings(Section):
+    """`server.auth:`, who can use the server."""
+
+    enabled: bool = Field(
+        default=False,
+        description="Require an API key on loopback too. Where `host` lets other machines in, it is always required.",
+    )
+    workflow_exceptions: tuple[str, ...] = Field(
+        default=(), description="Workflows that everyone can run without a key; their runs are not shown to everyone."
+    )
+
+
 class ServerSettings(Section):
     """`server:`, the address of `compozy start`."""
 
@@ -144,9 +156,10 @@ class ServerSettings(Section):
     port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     api_key: SecretStr | None = Field(
         default=None,
-        description="Key that every request has to bring, best as `${SERVER_API_KEY}`. Needed where `host` lets other "
-        "machines in.",
+        description="Key of an administrator, best as `${SERVER_API_KEY}`. Where `host` lets other machines "
+        "in, it is needed unless users have keys.",
     )
+    auth: AuthSettings = Field(default=AuthSettings(), description="Who can use the server.")
 
     @field_validator("api_key")
     @classmethod

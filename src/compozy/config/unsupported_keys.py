@@ -11,7 +11,10 @@ _FEATURES = {
     "webhooks": ("webhooks",),
     "schedules": ("schedule",),
     "monitoring": ("monitoring",),
-    "sign-in": ("auth", "cors", "cors_enabled", "ratelimit"),
+    "cross-origin requests": (
+        "cors",
+        "cors_enabled",
+    ),
     "watching for changes": ("watch", "watch_enabled", "watch_interval"),
     "separate limits": ("migration_timeout",),
 }

@@ -205,6 +205,12 @@ def get_status(connection: sa.Connection, workflow_exec_id: str) -> Status | Non
     return None if status is None else Status(status)
 
 
+def get_workflow_id(connection: sa.Connection, workflow_exec_id: str) -> str | None:
+    """Return the workflow of one run, None if the run does not exist."""
+    query = sa.select(workflow_states.c.workflow_id).where(workflow_states.c.workflow_exec_id == workflow_exec_id)
+    return connection.execute(query).scalar()
+
+
 def list_executions(
     connection: sa.Connection,
     *,

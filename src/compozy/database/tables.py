@@ -179,5 +179,65 @@ knowledge_documents = sa.Table(
     sa.Column("updated_ms", sa.BigInteger, nullable=False),
 )
 
+# People and programs that may use a server. `password` is a scrypt hash; `subject` names the account at an OIDC
+# provider.
+users = sa.Table(
+    "users",
+    metadata,
+    sa.Column("user_id", PlainText, primary_key=True),
+    # In lower case.
+    sa.Column("email", PlainText, nullable=False),
+    sa.Column("role", PlainText, nullable=False),
+    sa.Column("password", PlainText),
+    sa.Column("subject", PlainText),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Column("updated_ms", sa.BigInteger, nullable=False),
+)
+
+# API keys: only a hash is stored. `workflows` is a list of workflow IDs, NULL for all.
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    sa.Column("key_id", PlainText, primary_key=True),
+    sa.Column("user_id", PlainText, nullable=False),
+    sa.Column("name", PlainText, nullable=False),
+    sa.Column("role", PlainText, nullable=False),
+    sa.Column("workflows", JsonText),
+    # The first characters of the key, by which people recognize it.
+    sa.Column("prefix", PlainText, nullable=False),
+    sa.Column("hash", PlainText, nullable=False),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Column("expires_ms", sa.BigInteger),
+    sa.Column("revoked_ms", sa.BigInteger),
+    sa.Column("last_used_ms", sa.BigInteger),
+)
+
+# Sessions of people who signed in; only a hash of the token is stored.
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("hash", PlainText, primary_key=True),
+    sa.Column("user_id", PlainText, nullable=False),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Column("expires_ms", sa.BigInteger, nullable=False),
+)
+
+# The audit log: who did what, on which run, from which address, with which HTTP status.
+audit_log = sa.Table(
+    "audit_log",
+    metadata,
+    # Sorts by time.
+    sa.Column("audit_id", PlainText, primary_key=True),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Column("actor", PlainText, nullable=False),
+    # `key <prefix>`, `session`, `server.api_key`, `local`.
+    sa.Column("credential", PlainText, nullable=False),
+    sa.Column("action", PlainText, nullable=False),
+    sa.Column("target", PlainText),
+    sa.Column("execution_id", PlainText),
+    sa.Column("address", PlainText),
+    sa.Column("status", sa.BigInteger, nullable=False),
+)
+
 VERSION_TABLE = "compozy_version"
 OUR_TABLES = frozenset({VERSION_TABLE, *metadata.tables})

@@ -1,4 +1,4 @@
-"""Checks of each request: API key, host name, origin, media type, size and depth of the body.
+"""Checks of each request: host name, origin, credential and role (`gate`), media type, size and depth of the body.
 
 A server on loopback is within reach of every web page that its user visits: a page can send requests there, and a name
 of the page's own may lead to 127.0.0.1. So the Host header must be a name of loopback, and an Origin the server's own.
@@ -7,10 +7,7 @@ of the page's own may lead to 127.0.0.1. So the Host header must be a name of lo
 from __future__ import annotations
 
 import asyncio
-import hmac
 import re
-from dataclasses import dataclass, field
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,8 +15,8 @@ import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from compozy.config.loopback import is_loopback
 from compozy.errors import (
-    AuthenticationError,
     CompozyError,
     ForbiddenError,
     MediaTypeError,
@@ -27,14 +24,13 @@ from compozy.errors import (
     UsageError,
 )
 from compozy.jsoninput import MAX_BYTES, parse_json
+from compozy.server.gate import IDENTITY, Gate
 from compozy.server.problems import internal_error, problem
 
 _log = structlog.get_logger(__name__)
 
 # Orchestrator probes send no key and any host name; the answer only shows that the server runs.
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
-# The page that asks for the key holds nothing of the project; the document that it shows needs the key.
-PAGES = frozenset({"/", "/docs", "/docs/docs.css", "/docs/docs.js"})
 _BODY_S = 30.0
 # Where a request keeps its parsed body: it is parsed once.
 BODY = "compozy.body"
@@ -43,20 +39,12 @@ _SMALL = 64 * 1024
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 
 
-@dataclass(frozen=True, kw_only=True)
-class GuardSettings:
-    """Limits that requests are checked against. `api_key` None admits every client, which is for loopback only."""
-
-    host: str
-    api_key: str | None = field(repr=False)
-
-
 class Guard:
     """The outermost layer: checks each request before anything else sees it, and answers if an inner layer fails."""
 
-    def __init__(self, app: ASGIApp, settings: GuardSettings) -> None:
+    def __init__(self, app: ASGIApp, gate: Gate) -> None:
         self._app = app
-        self._settings = settings
+        self._gate = gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on a valid request, and refuse an invalid one."""
@@ -72,7 +60,8 @@ class Guard:
             await send(message)
 
         try:
-            check_request(scope["path"], Headers(scope=scope), self._settings)
+            check_request(scope["path"], Headers(scope=scope), self._gate.settings.host)
+            scope[IDENTITY] = await self._gate.admit(scope)
             await self._app(scope, await _checked_body(scope, receive), watch)
         except CompozyError as error:
             await problem(error)(scope, receive, send)
@@ -82,30 +71,15 @@ class Guard:
                 await problem(internal_error(error))(scope, receive, send)
 
 
-def check_request(path: str, headers: Headers, settings: GuardSettings) -> None:
-    """Refuse a request by its headers.
+def check_request(path: str, headers: Headers, host: str) -> None:
+    """Refuse a request to a server on the loopback address `host` by its headers.
 
     Raises:
         ForbiddenError: its Host or Origin is not of this server.
-        AuthenticationError: it lacks the API key.
     """
-    if path in OPEN_PATHS:
-        return
-    if is_loopback(settings.host):
-        _check_host(headers, settings.host)
+    if path not in OPEN_PATHS and is_loopback(host):
+        _check_host(headers, host)
         _check_origin(headers)
-    if settings.api_key is not None and path not in PAGES:
-        _check_key(headers, settings.api_key)
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether `host` names this machine for itself alone."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def _check_host(headers: Headers, own: str) -> None:
@@ -121,18 +95,6 @@ def _check_origin(headers: Headers) -> None:
     origins = headers.getlist("origin")
     if origins and (len(origins) > 1 or origins[0].lower() != f"http://{headers['host'].lower()}"):
         raise ForbiddenError("requests from other web pages are refused")
-
-
-def _check_key(headers: Headers, api_key: str) -> None:
-    given = headers.getlist("authorization")
-    scheme, _, key = given[0].partition(" ") if len(given) == 1 else ("", "", "")
-    # Compared as bytes, because header values need not be ASCII, and in constant time.
-    same = hmac.compare_digest(key.strip().encode(), api_key.encode())
-    if scheme.lower() != "bearer" or not same:
-        raise AuthenticationError(
-            "the API key is missing or wrong",
-            hint="send `Authorization: Bearer KEY`; commands read it from COMPOZY_API_KEY",
-        )
 
 
 def _host_of(address: str) -> str | None:

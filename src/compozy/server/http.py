@@ -13,10 +13,11 @@ from starlette.types import ASGIApp
 
 from compozy import __version__
 from compozy.errors import CompozyError
-from compozy.server import events, health, knowledge, routes, stream
+from compozy.server import auth, events, health, knowledge, routes, stream
 from compozy.server.access import AccessLog
 from compozy.server.entry import Entry
-from compozy.server.guard import Guard, GuardSettings
+from compozy.server.gate import Gate, GuardSettings
+from compozy.server.guard import Guard
 from compozy.server.models import Problem
 from compozy.server.problems import (
     answer_compozy_error,
@@ -25,6 +26,9 @@ from compozy.server.problems import (
     answer_invalid_request,
 )
 from compozy.server.service import Service
+
+ROUTERS = (routes.router, events.router, stream.router, knowledge.router, auth.router, health.router)
+"""All routes but those of triggers."""
 
 
 class _Api(FastAPI):
@@ -62,12 +66,11 @@ def make_http(service: Service, guard: GuardSettings, entries: Sequence[Entry] =
             Exception: answer_internal_error,
         },
     )
+    gate = Gate(database=service.app.database, settings=guard)
     api.state.service = service
-    api.include_router(routes.router)
-    api.include_router(events.router)
-    api.include_router(stream.router)
-    api.include_router(knowledge.router)
-    api.include_router(health.router)
+    api.state.gate = gate
+    for router in ROUTERS:
+        api.include_router(router)
     for entry in entries:
         api.router.routes.append(Route(entry.path, endpoint=entry, include_in_schema=False))
-    return AccessLog(Guard(api, guard))
+    return AccessLog(Guard(api, gate))

@@ -11,6 +11,7 @@ from compozy import __version__
 from compozy.app import fingerprint_of
 from compozy.database.status import Status
 from compozy.server.body import ParsedRoute
+from compozy.server.gate import identity_of, refuse_chosen_id
 from compozy.server.idempotency import MAX_KEY
 from compozy.server.models import (
     ApproveBody,
@@ -98,7 +99,9 @@ async def get_project(request: Request) -> JsonResponse:
 @router.get("/workflows", response_model=WorkflowList, tags=["workflows"])
 async def list_workflows(request: Request) -> JsonResponse:
     """The workflows of the project."""
-    return JsonResponse({"workflows": service_of(request).workflows()})
+    limit = identity_of(request).workflows
+    workflows = service_of(request).workflows()
+    return JsonResponse({"workflows": [each for each in workflows if limit is None or each["id"] in limit]})
 
 
 @router.get("/workflows/{workflow_id}", response_model=WorkflowDetail, responses=problems(404), tags=["workflows"])
@@ -157,6 +160,7 @@ async def start_execution(
 ) -> JsonResponse:
     """Accept a run. `Location` contains its URL; an accepted run is never lost."""
     given = body or StartBody()
+    refuse_chosen_id(request, given.execution_id)
     wanted = StartRequest(workflow_id=workflow_id, body=dict(given), key=idempotency_key, trigger=trigger_of(request))
     document, created = await service_of(request).start(wanted, timeout_s=given.timeout)
     return JsonResponse(document, status_code=202, headers=_headers(document, created=created))
@@ -176,6 +180,7 @@ async def start_execution_and_wait(
 ) -> JsonResponse:
     """Accept a run and wait for its end. A run that takes longer continues, and status 408 names it."""
     given = body or StartSyncBody()
+    refuse_chosen_id(request, given.execution_id)
     service = service_of(request)
     asked = {name: value for name, value in given if name != "timeout"}
     wanted = StartRequest(workflow_id=workflow_id, body=asked, key=idempotency_key, trigger=trigger_of(request))

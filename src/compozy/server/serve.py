@@ -12,6 +12,7 @@ from typing import Any
 import uvicorn
 
 from compozy.app import SERVER, App, open_app
+from compozy.config.loopback import is_loopback
 from compozy.database.database import Database
 from compozy.errors import ServerError, UsageError
 from compozy.project.loaded import LoadedProject
@@ -23,14 +24,14 @@ from compozy.server.connections import (
     watch_loop,
 )
 from compozy.server.entry import Entry, check_packages, new_entries
-from compozy.server.guard import GuardSettings, is_loopback
+from compozy.server.gate import GuardSettings
 from compozy.server.http import make_http
 from compozy.server.ingest import take_in_on_start
 from compozy.server.memory import return_freed_memory
 from compozy.server.ports import BACKLOG, listen
 from compozy.server.service import Service
 from compozy.server.shutdown import DRAIN_S, Console, LogReport, Stop, database_line, drain, print_start_notes
-from compozy.storage import close_storage, open_storage
+from compozy.storage import close_storage, has_administrator, open_storage
 
 _WAIT_FOR_LOCK_S = 30.0
 _IDLE_S = 30
@@ -79,15 +80,30 @@ def guard_settings(project: LoadedProject) -> GuardSettings:
     """Return what requests are held to.
 
     Raises:
-        UsageError: other machines could reach the server, and it has no key.
+        UsageError: the server requires a key, and none exists; or an exception names an unknown workflow.
     """
-    host, secret = project.server.host, project.server.api_key
-    if secret is None and not is_loopback(host):
-        raise UsageError(
-            f"server.host {host!r} lets other machines reach the server, and server.api_key is not set",
-            hint="set SERVER_API_KEY to a long random text, or listen on 127.0.0.1",
+    server = project.server
+    settings = GuardSettings(
+        host=server.host,
+        api_key=server.api_key.get_secret_value() if server.api_key else None,
+        auth=server.auth.enabled,
+        public_workflows=frozenset(server.auth.workflow_exceptions),
+    )
+    for workflow_id in server.auth.workflow_exceptions:
+        # Names a similar one.
+        project.workflow(workflow_id)
+    if settings.is_auth_required and settings.api_key is None and not has_administrator(project):
+        reason = (
+            "server.auth.enabled is on"
+            if is_loopback(server.host)
+            else f"server.host {server.host!r} lets other machines reach the server"
         )
-    return GuardSettings(host=host, api_key=secret.get_secret_value() if secret else None)
+        raise UsageError(
+            f"{reason}, and server.api_key is not set",
+            hint="create an administrator with `compozy auth bootstrap`, or set SERVER_API_KEY to a long random text"
+            + ("" if is_loopback(server.host) else ", or listen on 127.0.0.1"),
+        )
+    return settings
 
 
 @dataclass(frozen=True, kw_only=True)

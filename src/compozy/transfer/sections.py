@@ -13,24 +13,38 @@ from compozy.database.database import Database
 from compozy.database.facts import DATABASE_ID
 from compozy.database.jsontext import JsonText
 from compozy.database.tables import (
+    api_keys,
     attachments,
+    audit_log,
     execution_events,
     execution_labels,
     executors,
     facts,
     knowledge_documents,
     metadata,
+    sessions,
     signals,
     task_states,
+    users,
 )
 from compozy.database.tables import workflow_states as runs
 from compozy.durable.journal import list_journal_tables
 from compozy.durable.journal_rows import check_journal_row
 
 JOURNAL = "journal."
-# Processes and their rows are not exported; these sections are empty.
+# Not exported: processes and their rows, and the right to use a server, which a document must not grant. Their sections
+# are empty.
 _LEFT_BEHIND = frozenset(
-    {executors.name, f"{JOURNAL}queues", f"{JOURNAL}application_versions", f"{JOURNAL}workflow_schedules"}
+    {
+        executors.name,
+        users.name,
+        api_keys.name,
+        sessions.name,
+        audit_log.name,
+        f"{JOURNAL}queues",
+        f"{JOURNAL}application_versions",
+        f"{JOURNAL}workflow_schedules",
+    }
 )
 # The column that identifies a row's run.
 _RUN_COLUMNS = {
@@ -145,6 +159,10 @@ def all_sections(journal_schema: str | None = None) -> tuple[Section, ...]:
         execution_labels,
         attachments,
         knowledge_documents,
+        users,
+        api_keys,
+        sessions,
+        audit_log,
     )
     if set(ours) != set(metadata.tables.values()):
         raise AssertionError("a table has no section")

@@ -52,6 +52,7 @@ GUIDES = {
     "workflow": "workflow",
     "knowledge": "knowledge",
     "mcp": "mcp",
+    "auth": "auth",
     "migrate": "migrate",
     "db": "db",
     "config": "config",

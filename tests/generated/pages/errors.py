@@ -33,7 +33,7 @@ EXIT_CODES: dict[int, str] = {
     0: "The command succeeded.",
     1: "A run failed, timed out or was canceled, documents were not ingested, or an internal error occurred.",
     2: "The command line is invalid: an option, an argument, the input, an unknown ID, or a port in use.",
-    3: "The server's API key is missing or wrong, or the server does not allow the origin of a request.",
+    3: "The API key is missing or invalid, or the server does not permit the request.",
     4: "The database, its lock, a vector store or the server cannot be used.",
     5: "A file is invalid: a project file, or a document of `compozy db export`.",
     130: "The command was stopped by Ctrl-C.",

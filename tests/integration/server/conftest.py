@@ -15,7 +15,7 @@ import pytest_asyncio
 from compozy.app import SERVER, open_app
 from compozy.database.executions import count_by_status
 from compozy.project.load import load_project
-from compozy.server.guard import GuardSettings
+from compozy.server.gate import GuardSettings
 from compozy.server.http import make_http
 from compozy.server.service import Service
 from compozy.storage import close_storage, open_storage

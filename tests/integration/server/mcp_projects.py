@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from compozy.app import SERVER, open_app
 from compozy.project.load import load_project
 from compozy.server.entry import new_entries
-from compozy.server.guard import GuardSettings
+from compozy.server.gate import GuardSettings
 from compozy.server.http import make_http
 from compozy.server.service import Service
 from compozy.storage import close_storage, open_storage

@@ -15,7 +15,7 @@ from mcp_types import CallToolResult, ElicitResult
 from starlette.types import ASGIApp
 
 from compozy.server.entry import new_entries
-from compozy.server.guard import GuardSettings
+from compozy.server.gate import GuardSettings
 from compozy.server.http import make_http
 from compozy.server.mcp.questions import AskedState
 from compozy.server.service import Service, StartRequest

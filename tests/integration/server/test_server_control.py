@@ -12,7 +12,7 @@ import pytest
 
 from compozy.app import SERVER, open_app
 from compozy.project.load import load_project
-from compozy.server.guard import GuardSettings
+from compozy.server.gate import GuardSettings
 from compozy.server.service import Service
 from compozy.storage import close_storage, open_storage
 from compozy.task.report import Silence

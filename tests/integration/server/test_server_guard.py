@@ -10,10 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
+from compozy.config.loopback import is_loopback
 from compozy.config.settings import ServerSettings
 from compozy.errors import UsageError
 from compozy.project.load import load_project
-from compozy.server.guard import GuardSettings, is_loopback
+from compozy.server.gate import GuardSettings
 from compozy.server.serve import guard_settings
 from compozy.server.service import Service
 from tests.conftest import RunCli

@@ -11,7 +11,7 @@ down_revision = "0006"
 branch_labels = None
 depends_on = None
 
-deletes = ("execution_labels",)
+deletes = ("execution_labels", "audit_log", "sessions", "api_keys", "users")
 
 # What started the run: the type and ID of a trigger, and the person or API key; the trace of the request.
 # NULL for runs from before this revision.
@@ -26,8 +26,64 @@ _TABLES = (
     )
     """,
     "CREATE INDEX ix_execution_labels_value ON execution_labels (name, value)",
+    """
+    CREATE TABLE users (
+        user_id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+        email TEXT COLLATE "C" NOT NULL UNIQUE,
+        role TEXT COLLATE "C" NOT NULL,
+        password TEXT COLLATE "C",
+        subject TEXT COLLATE "C" UNIQUE,
+        created_ms BIGINT NOT NULL,
+        updated_ms BIGINT NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE api_keys (
+        key_id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+        user_id TEXT COLLATE "C" NOT NULL REFERENCES users (user_id) ON DELETE CASCADE,
+        name TEXT COLLATE "C" NOT NULL,
+        role TEXT COLLATE "C" NOT NULL,
+        workflows TEXT,
+        prefix TEXT COLLATE "C" NOT NULL UNIQUE,
+        hash TEXT COLLATE "C" NOT NULL UNIQUE,
+        created_ms BIGINT NOT NULL,
+        expires_ms BIGINT,
+        revoked_ms BIGINT,
+        last_used_ms BIGINT
+    )
+    """,
+    "CREATE INDEX ix_api_keys_user_id ON api_keys (user_id)",
+    """
+    CREATE TABLE sessions (
+        hash TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+        user_id TEXT COLLATE "C" NOT NULL REFERENCES users (user_id) ON DELETE CASCADE,
+        created_ms BIGINT NOT NULL,
+        expires_ms BIGINT NOT NULL
+    )
+    """,
+    "CREATE INDEX ix_sessions_user_id ON sessions (user_id)",
+    """
+    CREATE TABLE audit_log (
+        audit_id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+        created_ms BIGINT NOT NULL,
+        actor TEXT COLLATE "C" NOT NULL,
+        credential TEXT COLLATE "C" NOT NULL,
+        action TEXT COLLATE "C" NOT NULL,
+        target TEXT COLLATE "C",
+        execution_id TEXT COLLATE "C",
+        address TEXT COLLATE "C",
+        status BIGINT NOT NULL
+    )
+    """,
+    "CREATE INDEX ix_audit_log_execution_id ON audit_log (execution_id)",
 )
-_DROPS = ("DROP TABLE execution_labels",)
+_DROPS = (
+    "DROP TABLE execution_labels",
+    "DROP TABLE audit_log",
+    "DROP TABLE sessions",
+    "DROP TABLE api_keys",
+    "DROP TABLE users",
+)
 
 
 def upgrade() -> None:

@@ -11,7 +11,7 @@ down_revision = "0006"
 branch_labels = None
 depends_on = None
 
-deletes = ("execution_labels",)
+deletes = ("execution_labels", "audit_log", "sessions", "api_keys", "users")
 
 # What started the run: the type and ID of a trigger, and the person or API key; the trace of the request.
 # NULL for runs from before this revision.
@@ -26,8 +26,64 @@ _TABLES = (
     ) STRICT, WITHOUT ROWID
     """,
     "CREATE INDEX ix_execution_labels_value ON execution_labels (name, value)",
+    """
+    CREATE TABLE users (
+        user_id TEXT NOT NULL PRIMARY KEY,
+        email TEXT NOT NULL UNIQUE,
+        role TEXT NOT NULL,
+        password TEXT,
+        subject TEXT UNIQUE,
+        created_ms INTEGER NOT NULL,
+        updated_ms INTEGER NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE api_keys (
+        key_id TEXT NOT NULL PRIMARY KEY,
+        user_id TEXT NOT NULL REFERENCES users (user_id) ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        role TEXT NOT NULL,
+        workflows TEXT,
+        prefix TEXT NOT NULL UNIQUE,
+        hash TEXT NOT NULL UNIQUE,
+        created_ms INTEGER NOT NULL,
+        expires_ms INTEGER,
+        revoked_ms INTEGER,
+        last_used_ms INTEGER
+    ) STRICT
+    """,
+    "CREATE INDEX ix_api_keys_user_id ON api_keys (user_id)",
+    """
+    CREATE TABLE sessions (
+        hash TEXT NOT NULL PRIMARY KEY,
+        user_id TEXT NOT NULL REFERENCES users (user_id) ON DELETE CASCADE,
+        created_ms INTEGER NOT NULL,
+        expires_ms INTEGER NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX ix_sessions_user_id ON sessions (user_id)",
+    """
+    CREATE TABLE audit_log (
+        audit_id TEXT NOT NULL PRIMARY KEY,
+        created_ms INTEGER NOT NULL,
+        actor TEXT NOT NULL,
+        credential TEXT NOT NULL,
+        action TEXT NOT NULL,
+        target TEXT,
+        execution_id TEXT,
+        address TEXT,
+        status INTEGER NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX ix_audit_log_execution_id ON audit_log (execution_id)",
 )
-_DROPS = ("DROP TABLE execution_labels",)
+_DROPS = (
+    "DROP TABLE execution_labels",
+    "DROP TABLE audit_log",
+    "DROP TABLE sessions",
+    "DROP TABLE api_keys",
+    "DROP TABLE users",
+)
 
 
 def upgrade() -> None:

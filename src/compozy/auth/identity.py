@@ -1,0 +1,84 @@
+"""Who sent a request, and what their role permits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a user or an API key may do."""
+
+    ADMIN = "admin"
+    USER = "user"
+    VIEWER = "viewer"
+
+
+class Permission(StrEnum):
+    """What a request needs.
+
+    `PUBLIC` needs no credential, `READ` shows the project and its runs, `RUN` starts and controls runs, `ACCOUNT`
+    is about the caller's own account, `MANAGE` is about all users and what the project stores.
+    """
+
+    PUBLIC = "public"
+    READ = "read"
+    RUN = "run"
+    ACCOUNT = "account"
+    MANAGE = "manage"
+
+
+_VIEWER = frozenset({Permission.PUBLIC, Permission.READ, Permission.ACCOUNT})
+_USER = _VIEWER | {Permission.RUN}
+GRANTS: Mapping[Role, frozenset[Permission]] = {
+    Role.VIEWER: _VIEWER,
+    Role.USER: _USER,
+    Role.ADMIN: _USER | {Permission.MANAGE},
+}
+# From the weakest.
+_RANKS = (Role.VIEWER, Role.USER, Role.ADMIN)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Who sent a request.
+
+    Args:
+        name: email address of the user, or the name of what stands for one.
+        role: their role; None permits only what is public.
+        credential: how they were recognized, without anything secret: `key cpzy_AbCdEfG`, `session`, `server.api_key`.
+        user_id: the user; None if there is no row for them.
+        key_id: the API key; None for another credential.
+        workflows: the only workflows that they may use; None for all.
+    """
+
+    name: str
+    role: Role | None
+    credential: str
+    user_id: str | None = None
+    key_id: str | None = None
+    workflows: frozenset[str] | None = None
+
+    def may(self, permission: Permission) -> bool:
+        """Return whether the role grants a permission; an unknown role grants nothing."""
+        if self.role is None:
+            return permission is Permission.PUBLIC
+        return permission in GRANTS.get(self.role, frozenset())
+
+
+LOCAL = Identity(name="local", role=Role.ADMIN, credential="local")
+"""Whoever uses a server on loopback that needs no credential."""
+
+PUBLIC = Identity(name="public", role=None, credential="none")
+"""Whoever sends no credential to a server that needs one."""
+
+
+def weaker(one: Role, other: Role) -> Role:
+    """Return the role that permits less."""
+    return min(one, other, key=_RANKS.index)
+
+
+def read_role(text: str) -> Role | None:
+    """Return the role of this name; None if it does not exist."""
+    return next((role for role in Role if role.value == text), None)

@@ -1,0 +1,221 @@
+"""Who sent a request, and whether they may: the one place that decides about credentials, roles and workflows."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import cast
+
+import structlog
+from fastapi import Request
+from starlette.datastructures import Headers
+from starlette.types import Scope
+
+from compozy.auth.identity import LOCAL, PUBLIC, Identity, Permission, Role, read_role, weaker
+from compozy.auth.keys import hash_secret, is_key
+from compozy.clock import format_time, monotonic_s, now_ms
+from compozy.config.loopback import is_loopback
+from compozy.database.api_keys import ApiKey, find_key_by_hash, note_use
+from compozy.database.database import Database
+from compozy.database.executions import execution_not_found, get_workflow_id, is_execution_id
+from compozy.database.users import User
+from compozy.errors import AuthenticationError, DatabaseError, ForbiddenError, NotFoundError
+from compozy.server.permissions import LIMITED, OPENED, Route, find_route
+
+_log = structlog.get_logger(__name__)
+
+# Where a request keeps who sent it.
+IDENTITY = "compozy.identity"
+SERVER_KEY = "server.api_key"
+# A key that was looked up is believed this long; a key that another process revoked is refused after it.
+_BELIEVED_S = 0.5
+_MAX_BELIEVED = 1000
+# The last use of a key is stored this often.
+_NOTED_MS = 60_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuardSettings:
+    """What requests are checked against.
+
+    Args:
+        host: the address that the server listens on.
+        api_key: the key of `server.api_key`.
+        auth: whether `server.auth.enabled` asks for a credential on loopback too.
+        public_workflows: workflows that everyone can run.
+    """
+
+    host: str
+    api_key: str | None = field(repr=False)
+    auth: bool = False
+    public_workflows: frozenset[str] = frozenset()
+
+    @property
+    def is_auth_required(self) -> bool:
+        """Whether requests need a credential; without, everyone is the administrator `local`."""
+        return self.auth or self.api_key is not None or not is_loopback(self.host)
+
+
+@dataclass(kw_only=True)
+class Gate:
+    """Recognizes the senders of requests, and refuses what their role or their key does not permit."""
+
+    database: Database
+    settings: GuardSettings
+    _believed: dict[str, tuple[float, ApiKey, User]] = field(default_factory=dict[str, tuple[float, ApiKey, User]])
+    _noting: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+
+    async def admit(self, scope: Scope) -> Identity:
+        """Return who sent a request.
+
+        Raises:
+            AuthenticationError: it lacks a valid credential.
+            ForbiddenError: the role or the key of its sender does not permit it.
+        """
+        route = find_route(scope["method"], scope["path"])
+        if route.permission is Permission.PUBLIC or not self.settings.is_auth_required:
+            return PUBLIC if self.settings.is_auth_required else LOCAL
+        headers = Headers(scope=scope)
+        if self._is_opened(route) and "authorization" not in headers:
+            return PUBLIC
+        identity = await self._identify(headers)
+        await self._authorize(identity, route)
+        return identity
+
+    def forget(self) -> None:
+        """Look up every key again, after one was changed by this process."""
+        self._believed.clear()
+
+    def _is_opened(self, route: Route) -> bool:
+        return route.key in OPENED and route.parts["workflow_id"] in self.settings.public_workflows
+
+    async def _identify(self, headers: Headers) -> Identity:
+        given = headers.getlist("authorization")
+        scheme, _, key = given[0].partition(" ") if len(given) == 1 else ("", "", "")
+        if scheme.lower() != "bearer":
+            raise _no_key()
+        key = key.strip()
+        own = self.settings.api_key
+        # Compared as bytes, because header values need not be ASCII, and in constant time.
+        if own is not None and hmac.compare_digest(key.encode(), own.encode()):
+            return Identity(name=SERVER_KEY, role=Role.ADMIN, credential=SERVER_KEY)
+        if not is_key(key):
+            raise _no_key()
+        return self._identity_of(*await self._find_key(hash_secret(key)))
+
+    async def _find_key(self, key_hash: str) -> tuple[ApiKey, User]:
+        believed = self._believed.get(key_hash)
+        if believed is not None and monotonic_s() - believed[0] < _BELIEVED_S:
+            return believed[1:]
+        found = await self.database.read_async(partial(find_key_by_hash, key_hash=key_hash))
+        if found is None:
+            raise _no_key()
+        if len(self._believed) >= _MAX_BELIEVED:
+            self._believed.clear()
+        self._believed[key_hash] = (monotonic_s(), *found)
+        return found
+
+    def _identity_of(self, key: ApiKey, user: User) -> Identity:
+        now = now_ms()
+        match key.status(now):
+            case "revoked":
+                raise AuthenticationError(f"the API key {key.prefix} was revoked", hint="use another key")
+            case "expired":
+                expired = format_time(key.expires_ms)
+                raise AuthenticationError(f"the API key {key.prefix} expired at {expired}", hint="use another key")
+            case _:
+                self._note_use(key, now)
+        roles = read_role(key.role), read_role(user.role)
+        return Identity(
+            name=user.email,
+            # A role that this version does not know permits nothing.
+            role=None if roles[0] is None or roles[1] is None else weaker(roles[0], roles[1]),
+            credential=f"key {key.prefix}",
+            user_id=user.user_id,
+            key_id=key.key_id,
+            workflows=None if key.workflows is None else frozenset(key.workflows),
+        )
+
+    def _note_use(self, key: ApiKey, now: int) -> None:
+        """Store the last use of a key, rarely and without delaying the request."""
+        if key.last_used_ms is not None and now - key.last_used_ms < _NOTED_MS:
+            return
+        believed = self._believed.get(key.hash)
+        if believed is not None:
+            # So that concurrent requests store it once.
+            self._believed[key.hash] = (believed[0], _used(key, now), believed[2])
+        task = asyncio.create_task(self._store_use(key.key_id, now))
+        self._noting.add(task)
+        task.add_done_callback(self._noting.discard)
+
+    async def _store_use(self, key_id: str, now: int) -> None:
+        try:
+            await self.database.write_async(partial(note_use, key_id=key_id, at_ms=now))
+        except DatabaseError as error:
+            _log.warning("the last use of an API key was not stored", key_id=key_id, error=error.message)
+
+    async def _authorize(self, identity: Identity, route: Route) -> None:
+        if route.permission is None:
+            if identity.role is Role.ADMIN and identity.workflows is None:
+                return
+            raise NotFoundError(f"{route.method} {route.path}: not found", hint="see /docs for the list of paths")
+        if not identity.may(route.permission):
+            raise _not_permitted(identity, f"{route.method} {route.path}")
+        if identity.workflows is not None:
+            await self._check_workflows(identity, identity.workflows, route)
+
+    async def _check_workflows(self, identity: Identity, workflows: frozenset[str], route: Route) -> None:
+        """Refuse a route about anything but the workflows that a key is limited to."""
+        workflow_id = route.parts.get("workflow_id")
+        execution_id = route.parts.get("execution_id")
+        if execution_id is not None and "base_id" not in route.parts:
+            query = partial(get_workflow_id, workflow_exec_id=execution_id)
+            if not is_execution_id(execution_id) or await self.database.read_async(query) not in workflows:
+                # Whether a run of another workflow exists is not shown.
+                raise execution_not_found(execution_id)
+            return
+        if workflow_id in workflows or (workflow_id is None and route.key in LIMITED):
+            return
+        raise ForbiddenError(
+            f"this API key is limited to the workflows {', '.join(sorted(workflows))}",
+            hint="use a key without this limit",
+            details={"workflows": sorted(workflows), "credential": identity.credential},
+        )
+
+
+def identity_of(request: Request) -> Identity:
+    """Return who sent a request."""
+    return cast("Identity", request.scope[IDENTITY])
+
+
+def refuse_chosen_id(request: Request, execution_id: str | None) -> None:
+    """Refuse an execution ID that someone without a credential chose: a run of this ID would be shown to them."""
+    if execution_id is not None and identity_of(request).role is None:
+        raise ForbiddenError("choosing an execution ID requires an API key", hint="leave out `execution_id`")
+
+
+def gate_of(request: Request) -> Gate:
+    """Return the gate of the application."""
+    return cast("Gate", request.app.state.gate)
+
+
+def _used(key: ApiKey, now: int) -> ApiKey:
+    return replace(key, last_used_ms=now)
+
+
+def _no_key() -> AuthenticationError:
+    return AuthenticationError(
+        "the API key is missing or wrong",
+        hint="send `Authorization: Bearer KEY`; commands read it from COMPOZY_API_KEY",
+    )
+
+
+def _not_permitted(identity: Identity, what: str) -> ForbiddenError:
+    role = "none" if identity.role is None else identity.role.value
+    return ForbiddenError(
+        f"the role {role!r} does not permit {what}",
+        hint="ask an administrator for another role or key",
+        details={"role": role, "credential": identity.credential},
+    )
