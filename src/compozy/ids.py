@@ -56,7 +56,7 @@ def new_api_key() -> str:
 
 
 def new_secret_token() -> str:
-    """Return a token that nobody can guess, 256 bits, for a session or a sign-in."""
+    """Return a random token of 256 bits for a session or a sign-in."""
     return secrets.token_urlsafe(32)
 
 

@@ -38,9 +38,9 @@ class KeyRequest:
     """A key to create.
 
     Args:
-        name: what it is for.
+        name: its purpose.
         user: ID or email address of its user.
-        role: what it may do, at most what its user may; None for the role of the user.
+        role: its role, at most that of the user; None for the role of the user.
         workflows: the only workflows that it can be used for; empty for all.
         expires_in_s: seconds until it expires; None for never.
     """

@@ -1,4 +1,4 @@
-"""Who sent a request, and what their role permits."""
+"""The sender of a request, and the permissions of each role."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What a user or an API key may do."""
+    """The role of a user or an API key."""
 
     ADMIN = "admin"
     USER = "user"
@@ -16,7 +16,7 @@ class Role(StrEnum):
 
 
 class Permission(StrEnum):
-    """What a request needs.
+    """The permission that a request requires.
 
     `PUBLIC` needs no credential, `READ` shows the project and its runs, `RUN` starts and controls runs, `ACCOUNT`
     is about the caller's own account, `MANAGE` is about all users and what the project stores.
@@ -42,12 +42,12 @@ _RANKS = (Role.VIEWER, Role.USER, Role.ADMIN)
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """Who sent a request.
+    """The sender of a request.
 
     Args:
-        name: email address of the user, or the name of what stands for one.
+        name: email address of the user, or another name such as `server.api_key`.
         role: their role; None permits only what is public.
-        credential: how they were recognized, without anything secret: `key cpzy_AbCdEfG`, `session`, `server.api_key`.
+        credential: the proof, without anything secret: `key cpzy_AbCdEfG`, `session`, `server.api_key`.
         user_id: the user; None if there is no row for them.
         key_id: the API key; None for another credential.
         workflows: the only workflows that they may use; None for all.
@@ -68,10 +68,10 @@ class Identity:
 
 
 LOCAL = Identity(name="local", role=Role.ADMIN, credential="local")
-"""Whoever uses a server on loopback that needs no credential."""
+"""The sender of requests to a server on loopback that requires no credential."""
 
 PUBLIC = Identity(name="public", role=None, credential="none")
-"""Whoever sends no credential to a server that needs one."""
+"""The sender of requests without a credential to a server that requires one."""
 
 
 def weaker(one: Role, other: Role) -> Role:

@@ -96,7 +96,7 @@ def rotate_key_command(
 @keys_app.command("revoke")
 @on_project(output=True)
 def revoke_key_command(options: ProjectOptions, key: KeyArgument) -> None:
-    """Revoke an API key: servers refuse it within a second."""
+    """Revoke an API key."""
     from compozy.auth.accounts import revoke
 
     _, revoked = _change(options, lambda connection: revoke(connection, key))

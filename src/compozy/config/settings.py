@@ -138,7 +138,7 @@ class DatabaseSettings(Section):
 
 
 class AuthSettings(Section):
-    """`server.auth:`, who can use the server."""
+    """`server.auth:`, authentication of requests."""
 
     enabled: bool = Field(
         default=False,
@@ -159,7 +159,7 @@ class ServerSettings(Section):
         description="Key of an administrator, best as `${SERVER_API_KEY}`. Where `host` lets other machines "
         "in, it is needed unless users have keys.",
     )
-    auth: AuthSettings = Field(default=AuthSettings(), description="Who can use the server.")
+    auth: AuthSettings = Field(default=AuthSettings(), description="Authentication of requests.")
 
     @field_validator("api_key")
     @classmethod

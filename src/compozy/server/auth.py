@@ -62,7 +62,7 @@ class KeyBody(_Body):
 
 
 class RotateBody(_Body):
-    """How a key is replaced."""
+    """The replacement of a key."""
 
     overlap: float = Field(
         default=DEFAULT_OVERLAP_S, ge=0, le=30 * 86400, description="Seconds that the old key stays valid."
@@ -134,11 +134,11 @@ class UserList(BaseModel):
 
 
 class Me(BaseModel):
-    """Who sent the request."""
+    """The sender of the request."""
 
     name: str = Field(description="Email address, or `server.api_key`, or `local` if the server needs no credential.")
     role: str
-    credential: str = Field(description="How the sender was recognized.")
+    credential: str = Field(description="The proof, such as `key` and the prefix of an API key.")
     user_id: str | None
     workflows: list[str] | None
     permissions: list[str]
@@ -146,7 +146,7 @@ class Me(BaseModel):
 
 @router.get("/auth/me", response_model=Me)
 async def get_me(request: Request) -> JsonResponse:
-    """Who the server takes the sender of this request for."""
+    """The user that this request is sent as, and their permissions."""
     who = identity_of(request)
     return JsonResponse(
         {
@@ -247,7 +247,7 @@ def _limit(who: Identity) -> str | None:
 
 
 def _refuse_keys(who: Identity) -> None:
-    """Refuse to create a key for a key: whoever stole one would keep access after it was revoked."""
+    """Refuse to create a key for a key: a thief of one would keep access after it was revoked."""
     if who.key_id is not None and who.role is not Role.ADMIN:
         raise ForbiddenError(
             "an API key cannot create keys, except that of an administrator",

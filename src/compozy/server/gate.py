@@ -1,4 +1,4 @@
-"""Who sent a request, and whether they may: the one place that decides about credentials, roles and workflows."""
+"""Recognizes the sender of each request, and decides by role, route and workflow whether it is permitted."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from compozy.server.permissions import LIMITED, OPENED, Route, find_route
 
 _log = structlog.get_logger(__name__)
 
-# Where a request keeps who sent it.
+# The place of the sender in the scope of a request.
 IDENTITY = "compozy.identity"
 SERVER_KEY = "server.api_key"
 # A key that was looked up is believed this long; a key that another process revoked is refused after it.
@@ -38,13 +38,13 @@ _NOTED_MS = 60_000
 
 @dataclass(frozen=True, kw_only=True)
 class GuardSettings:
-    """What requests are checked against.
+    """Settings that requests are checked against.
 
     Args:
         host: the address that the server listens on.
         api_key: the key of `server.api_key`.
         auth: whether `server.auth.enabled` asks for a credential on loopback too.
-        public_workflows: workflows that everyone can run.
+        public_workflows: workflows that can be run without a credential.
     """
 
     host: str
@@ -54,7 +54,7 @@ class GuardSettings:
 
     @property
     def is_auth_required(self) -> bool:
-        """Whether requests need a credential; without, everyone is the administrator `local`."""
+        """Whether requests need a credential; otherwise all of them are sent by the administrator `local`."""
         return self.auth or self.api_key is not None or not is_loopback(self.host)
 
 
@@ -68,7 +68,7 @@ class Gate:
     _noting: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
 
     async def admit(self, scope: Scope) -> Identity:
-        """Return who sent a request.
+        """Return the sender of a request.
 
         Raises:
             AuthenticationError: it lacks a valid credential.
@@ -186,7 +186,7 @@ class Gate:
 
 
 def identity_of(request: Request) -> Identity:
-    """Return who sent a request."""
+    """Return the sender of a request."""
     return cast("Identity", request.scope[IDENTITY])
 
 

@@ -1,4 +1,4 @@
-"""What each route of the server requires: the one table of permissions.
+"""The permission that each route of the server requires, in one table.
 
 A request to a route that is not listed is refused to everyone but administrators, who get the router's answer.
 `tests/generated` compares the table with the routes.

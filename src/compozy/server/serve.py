@@ -102,6 +102,7 @@ def guard_settings(project: LoadedProject) -> GuardSettings:
             f"{reason}, and server.api_key is not set",
             hint="create an administrator with `compozy auth bootstrap`, or set SERVER_API_KEY to a long random text"
             + ("" if is_loopback(server.host) else ", or listen on 127.0.0.1"),
+            http_hint="set SERVER_API_KEY to a long random text",
         )
     return settings
 
