@@ -60,6 +60,11 @@ class Identity:
     key_id: str | None = None
     workflows: frozenset[str] | None = None
 
+    @property
+    def known_name(self) -> str | None:
+        """The name to record with what they do; None if anyone on this machine can have done it."""
+        return None if self is LOCAL else self.name
+
     def may(self, permission: Permission) -> bool:
         """Return whether the role grants a permission; an unknown role grants nothing."""
         if self.role is None:

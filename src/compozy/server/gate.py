@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import cast
@@ -28,6 +29,8 @@ _log = structlog.get_logger(__name__)
 
 # The place of the sender in the scope of a request.
 IDENTITY = "compozy.identity"
+# The same for code that has no request: tools of `/mcp`, whose SDK calls them in the context of the request.
+SENDER: ContextVar[Identity] = ContextVar("compozy_sender", default=LOCAL)
 SERVER_KEY = "server.api_key"
 # A key that was looked up is believed this long; a key that another process revoked is refused after it.
 _BELIEVED_S = 0.5

@@ -24,7 +24,7 @@ from compozy.errors import (
     UsageError,
 )
 from compozy.jsoninput import MAX_BYTES, parse_json
-from compozy.server.gate import IDENTITY, Gate
+from compozy.server.gate import IDENTITY, SENDER, Gate
 from compozy.server.problems import internal_error, problem
 
 _log = structlog.get_logger(__name__)
@@ -62,6 +62,7 @@ class Guard:
         try:
             check_request(scope["path"], Headers(scope=scope), self._gate.settings.host)
             scope[IDENTITY] = await self._gate.admit(scope)
+            SENDER.set(scope[IDENTITY])
             await self._app(scope, await _checked_body(scope, receive), watch)
         except CompozyError as error:
             await problem(error)(scope, receive, send)

@@ -22,7 +22,7 @@ from compozy.server.service import Service, StartRequest
 from tests.harness.mcpclient import ACCEPT, HANDSHAKE, Era, RawClient, connect, text_of
 from tests.harness.projects import write_project
 from tests.harness.stores import open_store
-from tests.integration.server.conftest import DRIVERS, count_runs
+from tests.integration.server.conftest import API, DRIVERS, LOOPBACK, count_runs, make_client
 from tests.integration.server.mcp_projects import (
     FORM,
     NAME,
@@ -271,12 +271,16 @@ async def test_the_guard_is_that_of_the_api(served: tuple[Service, ASGIApp]) -> 
         right = await with_key.ask("tools/list")
         async with connect(app, api_key="secret") as client:
             modern = await client.list_tools()
+            await call(client, "say_hello", {"name": "Eva"})
+        async with make_client(service, LOOPBACK) as asks:
+            newest = (await asks.get(f"{API}/executions/workflows?limit=1")).json()["executions"][0]
     finally:
         for entry in entries:
             await entry.aclose()
 
     assert [answer.status_code for answer in (none, wrong, origin, host, text, large)] == [401, 401, 403, 403, 415, 413]
     assert len(right["tools"]) == len(modern.tools) == 10
+    assert newest["trigger"] == {"type": "mcp", "id": None, "by": "server.api_key"}
 
 
 async def test_a_client_that_leaves_does_not_end_its_run(served: tuple[Service, ASGIApp]) -> None:

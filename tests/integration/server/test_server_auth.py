@@ -261,6 +261,21 @@ async def test_public_workflows(asks: httpx.AsyncClient, keys: Keys) -> None:
     check_problem(await asks.post(f"{API}/workflows/echo/executions", json=chosen), 403)
 
 
+async def test_a_run_knows_who_started_it(
+    asks: httpx.AsyncClient, keys: Keys, shared_client: httpx.AsyncClient
+) -> None:
+    path = f"{API}/workflows/two/executions"
+    started = [await asks.post(path, json={}, headers=bearer(key)) for key in (keys.limited, keys.admin)]
+    again = await asks.post(f"{started[0].headers['location']}/rerun", headers=bearer(keys.admin))
+    nobody = await shared_client.post(path, json={})
+    by = [
+        (await asks.get(each.headers["location"], headers=bearer(keys.viewer))).json()["trigger"]["by"]
+        for each in (*started, nobody)
+    ]
+    assert by == ["user@example.com", _ADMIN, None]
+    assert again.status_code in {202, 409}
+
+
 async def test_the_last_use_is_stored(shared_service: Service, asks: httpx.AsyncClient, keys: Keys) -> None:
     await asks.get(f"{API}/project", headers=bearer(keys.viewer))
     for _ in range(400):

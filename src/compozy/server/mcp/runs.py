@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from compozy.clock import monotonic_s
 from compozy.database.trigger import Trigger, TriggerType
+from compozy.server.gate import SENDER
 from compozy.server.service import Service, StartRequest
 
 Document = dict[str, Any]
@@ -51,7 +52,8 @@ class OwnRuns:
     async def start(self, workflow_id: str, given: Document, execution_id: str | None) -> Document:
         """Accept a run, or find the run of this ID; return its document."""
         body = {"input": given, "execution_id": execution_id}
-        request = StartRequest(workflow_id=workflow_id, body=body, trigger=Trigger(type=TriggerType.MCP))
+        trigger = Trigger(type=TriggerType.MCP, by=SENDER.get().known_name)
+        request = StartRequest(workflow_id=workflow_id, body=body, trigger=trigger)
         return (await self.service.start(request))[0]
 
     async def get(self, execution_id: str) -> Document:
