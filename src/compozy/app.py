@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 MEASURED_SQLITE_CONCURRENCY = 100
 # The role of a process that serves HTTP requests.
 SERVER = "server"
+# The role of a process that executes runs which others accepted.
+WORKER = "worker"
 # The role of a process that executes one workflow and prints its result.
 COMMAND = "run"
 
@@ -88,7 +90,7 @@ async def open_app(
         )
         left = await runtime.start()
         try:
-            async with _announcing(database):
+            async with _announcing(database), _scheduling(project, database, runtime, role):
                 yield App(
                     project=project,
                     database=requests,
@@ -114,6 +116,20 @@ async def _announcing(database: Database) -> AsyncGenerator[None, None]:
     finally:
         if announcer is not None:
             await asyncio.to_thread(announcer.close)
+
+
+@asynccontextmanager
+async def _scheduling(
+    project: LoadedProject, database: Database, runtime: Runtime, role: str
+) -> AsyncGenerator[None, None]:
+    """Start the runs of schedules, in processes that stay."""
+    if role not in {SERVER, WORKER}:
+        yield
+        return
+    from compozy.scheduler.loop import scheduling
+
+    async with scheduling(project, database, runtime.wake):
+        yield
 
 
 def _executor(

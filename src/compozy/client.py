@@ -47,6 +47,10 @@ class Client:
         """Send a document to a path under the API and return the answer; raises like `get`."""
         return self.request("POST", _path(path, {}), json.dumps(body).encode())
 
+    def patch(self, *path: str, body: Document) -> Document:
+        """Change the resource at a path under the API and return the answer; raises like `get`."""
+        return self.request("PATCH", _path(path, {}), json.dumps(body).encode())
+
     def delete(self, *path: str, **query: str | int) -> Document:
         """Delete the resource at a path under the API and return the answer; raises like `get`."""
         return self.request("DELETE", _path(path, query))

@@ -33,6 +33,7 @@ from compozy.cli.output import (
 )
 from compozy.cli.plainvalues import keep_plain_values
 from compozy.cli.project import completion_command, init_command, project_app, schema_command, version_command
+from compozy.cli.schedule import schedule_app
 from compozy.cli.server import health_command, start_command, worker_command
 from compozy.errors import CompozyError, InternalError, UsageError
 from compozy.installation import DOCUMENTATION_URL
@@ -80,6 +81,7 @@ app.command("start")(start_command)
 app.command("worker")(worker_command)
 app.command("health")(health_command)
 app.add_typer(knowledge_app, name="knowledge")
+app.add_typer(schedule_app, name="schedule")
 app.add_typer(mcp_app, name="mcp")
 app.add_typer(auth_app, name="auth")
 app.add_typer(migrate_app, name="migrate")

@@ -9,7 +9,6 @@ _FEATURES = {
     "a proxy of MCP servers": ("mcp_proxy",),
     "memory": ("memory", "memories"),
     "webhooks": ("webhooks",),
-    "schedules": ("schedule",),
     "monitoring": ("monitoring",),
     "cross-origin requests": (
         "cors",

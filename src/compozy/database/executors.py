@@ -116,6 +116,11 @@ def reap_expired_executors(connection: sa.Connection, *, except_id: str | None =
     return Reaped(executors=len(deleted), runs=len(freed))
 
 
+def read_clock_ms(connection: sa.Connection) -> int:
+    """Return the time of the clock that leases use, in milliseconds since 1970 UTC."""
+    return int(connection.execute(sa.select(_clock_ms(connection))).scalar_one())
+
+
 def _clock_ms(connection: sa.Connection) -> sa.ColumnElement[int]:
     if connection.dialect.name == "postgresql":
         return sa.cast(sa.func.extract("epoch", sa.func.clock_timestamp()) * 1000, sa.BigInteger)

@@ -149,6 +149,32 @@ execution_labels = sa.Table(
     sa.Column("value", PlainText, nullable=False),
 )
 
+# Schedules of workflows: where each stands. `spec` is what the file says, `changes` what was changed since.
+schedules = sa.Table(
+    "schedules",
+    metadata,
+    sa.Column("schedule_id", PlainText, primary_key=True),
+    sa.Column("workflow_id", PlainText, nullable=False),
+    sa.Column("spec", JsonText, nullable=False),
+    sa.Column("spec_hash", PlainText, nullable=False),
+    sa.Column("changes", JsonText),
+    # The next tick, and when its run starts; NULL while the schedule is paused or has ended.
+    sa.Column("tick_ms", sa.BigInteger),
+    sa.Column("next_ms", sa.BigInteger),
+    # A tick whose run starts when the open ones have ended.
+    sa.Column("buffered_ms", sa.BigInteger),
+    # Its runs that had not ended when it was last due: a list of IDs.
+    sa.Column("open_runs", JsonText, nullable=False),
+    sa.Column("last_tick_ms", sa.BigInteger),
+    sa.Column("last_execution_id", PlainText),
+    sa.Column("fired", sa.BigInteger, nullable=False),
+    # How many ticks started no run: {reason: number}; and the last of them: {"tick_ms", "reason", "message"}.
+    sa.Column("skipped", JsonText, nullable=False),
+    sa.Column("last_skip", JsonText),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Column("updated_ms", sa.BigInteger, nullable=False),
+)
+
 # Content that runs send to models, in Base64. A run has each content once.
 attachments = sa.Table(
     "attachments",

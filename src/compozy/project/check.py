@@ -10,6 +10,7 @@ from compozy.project.check_approval import check_approval
 from compozy.project.check_knowledge import check_knowledge
 from compozy.project.check_providers import check_providers
 from compozy.project.check_resources import check_resources
+from compozy.project.check_schedules import check_schedules
 from compozy.project.check_templates import check_templates
 from compozy.project.check_triggers import check_triggers
 from compozy.project.check_workflows import check_workflows
@@ -29,4 +30,5 @@ def check_project(linked: LinkedProject) -> Iterator[Diagnostic]:
     yield from check_resources(linked, project)
     yield from check_workflows(project)
     yield from check_triggers(project)
+    yield from check_schedules(project)
     yield from check_templates(project)

@@ -23,6 +23,8 @@ from compozy.workflow.config import WorkflowConfig
 from compozy.workflow.places import compress_places, path_key
 
 _SECRET_KEYS = {"api_key", "responses"}
+# A run does not depend on what may start others.
+_STARTERS = {"triggers", "schedule", "schedules"}
 _CEL_KEYS = frozenset({"condition", "filter"})
 
 
@@ -51,7 +53,7 @@ def _as_run(project: LoadedProject, workflow: WorkflowConfig) -> dict[str, Any]:
     A run keeps the options of the project under its own, and the provider and the knowledge that were the defaults when
     it began.
     """
-    document: dict[str, Any] = workflow.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"triggers"})
+    document: dict[str, Any] = workflow.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=_STARTERS)
     options = project.config.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
     if options:
         document["config"] = _merged(options, document.get("config") or {})

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from compozy import __version__
 from compozy.errors import CompozyError
-from compozy.server import auth, events, health, knowledge, routes, stream
+from compozy.server import auth, events, health, knowledge, routes, schedules, stream
 from compozy.server.access import AccessLog
 from compozy.server.entry import Entry
 from compozy.server.gate import Gate, GuardSettings
@@ -27,7 +27,7 @@ from compozy.server.problems import (
 )
 from compozy.server.service import Service
 
-ROUTERS = (routes.router, events.router, stream.router, knowledge.router, auth.router, health.router)
+ROUTERS = (routes.router, events.router, stream.router, knowledge.router, schedules.router, auth.router, health.router)
 """All routes but those of triggers."""
 
 

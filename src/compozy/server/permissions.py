@@ -18,6 +18,7 @@ from compozy.auth.identity import Permission
 _API = "/api/v0"
 _RUN = f"{_API}/executions/workflows/{{execution_id}}"
 _BASE = f"{_API}/knowledge-bases/{{base_id}}"
+_SCHEDULE = f"{_API}/schedules/{{schedule_id}}"
 _WORKFLOW = f"{_API}/workflows/{{workflow_id}}"
 
 ROUTES: Mapping[tuple[str, str], Permission] = {
@@ -62,6 +63,12 @@ ROUTES: Mapping[tuple[str, str], Permission] = {
     ("POST", f"{_BASE}/retry"): Permission.RUN,
     ("POST", f"{_BASE}/repair"): Permission.RUN,
     ("DELETE", _BASE): Permission.MANAGE,
+    # Schedules.
+    ("GET", f"{_API}/schedules"): Permission.READ,
+    ("GET", _SCHEDULE): Permission.READ,
+    ("GET", f"{_SCHEDULE}/next"): Permission.READ,
+    ("PATCH", _SCHEDULE): Permission.RUN,
+    ("DELETE", _SCHEDULE): Permission.MANAGE,
     # Users and keys.
     ("GET", f"{_API}/auth/me"): Permission.ACCOUNT,
     ("GET", f"{_API}/auth/keys"): Permission.ACCOUNT,

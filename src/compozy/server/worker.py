@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from compozy.app import open_app
+from compozy.app import WORKER, open_app
 from compozy.database.database import Database
 from compozy.errors import UsageError
 from compozy.project.loaded import LoadedProject
@@ -43,7 +43,7 @@ def work(project: LoadedProject, console: Console) -> int:
 
 async def _work(project: LoadedProject, database: Database, console: Console) -> int:
     stop = Stop(console)
-    async with open_app(project, database, role="worker", report=LogReport()) as app:
+    async with open_app(project, database, role=WORKER, report=LogReport()) as app:
         print_start_notes(app, console)
         if database.is_exclusive:
             console.note(

@@ -10,6 +10,7 @@ from compozy.agent.config import AgentResource
 from compozy.config.reference import SchemaOrId
 from compozy.config.settings import Section
 from compozy.knowledge.config import KnowledgeBinding
+from compozy.schedule.config import MAX_SCHEDULES, ScheduleConfig
 from compozy.schema.resource import SchemaResource
 from compozy.task.options import RunOptions
 from compozy.task.registry import Task
@@ -57,6 +58,10 @@ class WorkflowConfig(Section):
     )
     triggers: tuple[Trigger, ...] | None = Field(
         default=None, description="Ways to start runs, besides commands and requests to the API."
+    )
+    schedule: ScheduleConfig | None = Field(default=None, description="Times at which the workflow runs.")
+    schedules: tuple[ScheduleConfig, ...] | None = Field(
+        default=None, max_length=MAX_SCHEDULES, description="Several schedules, each with an `id`."
     )
     tasks: tuple[Task, ...] = Field(min_length=1, description="Tasks to run, in this order or along their transitions.")
     output: dict[str, Any] | None = Field(

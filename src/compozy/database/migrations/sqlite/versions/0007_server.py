@@ -11,7 +11,7 @@ down_revision = "0006"
 branch_labels = None
 depends_on = None
 
-deletes = ("execution_labels", "audit_log", "sessions", "api_keys", "users")
+deletes = ("execution_labels", "schedules", "audit_log", "sessions", "api_keys", "users")
 
 # What started the run: the type and ID of a trigger, and the person or API key; the trace of the request.
 # NULL for runs from before this revision.
@@ -26,6 +26,26 @@ _TABLES = (
     ) STRICT, WITHOUT ROWID
     """,
     "CREATE INDEX ix_execution_labels_value ON execution_labels (name, value)",
+    """
+    CREATE TABLE schedules (
+        schedule_id TEXT NOT NULL PRIMARY KEY,
+        workflow_id TEXT NOT NULL,
+        spec TEXT NOT NULL,
+        spec_hash TEXT NOT NULL,
+        changes TEXT,
+        tick_ms INTEGER,
+        next_ms INTEGER,
+        buffered_ms INTEGER,
+        open_runs TEXT NOT NULL,
+        last_tick_ms INTEGER,
+        last_execution_id TEXT,
+        fired INTEGER NOT NULL,
+        skipped TEXT NOT NULL,
+        last_skip TEXT,
+        created_ms INTEGER NOT NULL,
+        updated_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
     """
     CREATE TABLE users (
         user_id TEXT NOT NULL PRIMARY KEY,
@@ -78,6 +98,7 @@ _TABLES = (
     "CREATE INDEX ix_audit_log_execution_id ON audit_log (execution_id)",
 )
 _DROPS = (
+    "DROP TABLE schedules",
     "DROP TABLE execution_labels",
     "DROP TABLE audit_log",
     "DROP TABLE sessions",

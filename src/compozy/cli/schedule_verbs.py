@@ -1,0 +1,44 @@
+"""Commands of `compozy schedule`, applied by a server or in this process with the same documents."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from compozy.client import Client, Document
+
+_PATH = "schedules"
+
+
+class Schedules(Protocol):
+    """Does what the commands say, and returns the documents that they print."""
+
+    def list(self) -> Document:
+        """Return every schedule."""
+        ...
+
+    def next(self, schedule_id: str, count: int) -> Document:
+        """Return the next times of a schedule."""
+        ...
+
+    def change(self, schedule_id: str, asked: dict[str, Any]) -> Document:
+        """Change a schedule and return it."""
+        ...
+
+
+class RemoteSchedules:
+    """The schedules of a server's project."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def list(self) -> Document:
+        """Return every schedule."""
+        return self._client.get(_PATH)
+
+    def next(self, schedule_id: str, count: int) -> Document:
+        """Return the next times of a schedule."""
+        return self._client.get(_PATH, schedule_id, "next", count=count)
+
+    def change(self, schedule_id: str, asked: dict[str, Any]) -> Document:
+        """Change a schedule and return it."""
+        return self._client.patch(_PATH, schedule_id, body=asked)

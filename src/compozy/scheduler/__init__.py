@@ -1,0 +1,1 @@
+"""Starts the runs of schedules when they are due, and changes schedules on request."""
