@@ -102,6 +102,7 @@ const navigation = [
       'cli/workflow',
       'cli/start',
       'cli/knowledge',
+      'cli/schedule',
       'cli/mcp',
       'cli/auth',
       'cli/migrate',

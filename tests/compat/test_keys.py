@@ -146,6 +146,8 @@ KEYS = [
         "config: {input: q}\nschemas: [{id: q, type: object}]",
         "input: {schema: {type: object}}",
         "outputs: {a: '{{ .tasks.one.output }}'}",
+        "schedule: {cron: '0 0 * * *', timezone: UTC, enabled: true}",
+        "schedule: {cron: '0,15,30,45 * * * * *', overlap_policy: buffer_one, start_at: '2027-01-01T00:00:00Z'}",
         "agents: [{id: x, name: X, description: d, version: '1', instructions: '{{ .input.path }}', model: 'groq:llama'}]",
         "agents: [{id: x, config: {provider: groq, model: m, params: {temperature: 0, max_tokens: 2}}}]",
         "agents: [{id: x, config: {$ref: 'global::models.#(provider==\"openai\")', temperature: 0.1}}]",
@@ -160,7 +162,6 @@ KEYS = [
             ("agents: [{id: x, memory: [{id: m, key: k}]}]", "memory"),
             ("triggers: [{type: webhook, webhook: {slug: orders}}]", "webhooks"),
             ("triggers: [{type: signal, name: order.created}]", "triggers of type signal"),
-            ("schedule: {cron: '0 0 * * *', timezone: UTC, enabled: true}", "schedules"),
         )
     ),
     refused(

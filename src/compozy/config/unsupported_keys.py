@@ -65,6 +65,6 @@ UNSUPPORTED_TYPES = {
     "memory": "this version does not have memory yet",
     "signal": "this version does not have triggers of type signal yet",
     "webhook": "this version does not have webhooks yet",
-    "schedule": "this version does not have schedules yet",
+    "schedule": "write `schedule:` at the top of the workflow",
 }
 """The same for kinds of tasks and triggers."""

@@ -1,4 +1,4 @@
-"""Which ticks of a schedule start a run, and which are skipped: a pure function of the schedule, its state and the time."""
+"""Which ticks of a schedule start a run, and which are skipped, as a function of its rule, its state and the time."""
 
 from __future__ import annotations
 

@@ -24,6 +24,8 @@ _MACROS = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
+# Clocks change by less than this, and not twice within that.
+_LARGEST_CHANGE, _NO_CHANGE = timedelta(hours=3), timedelta(days=7)
 _MINUTE_FIELDS, _SECOND_FIELDS = 5, 6
 # Times to look back for the last ticks: each is four times as long as the one before.
 _FIRST_LOOK_MS, _GROWTH = 60 * SECOND_MS, 4
@@ -57,14 +59,25 @@ class Cron:
         """Return the first tick after a moment, None if there is none within 50 years."""
         after = datetime.fromtimestamp(moment_ms // SECOND_MS, UTC)
         # The minute of the moment may have further seconds.
-        for minute in _iterate(self._minutes, after - _MINUTE, find_zone(self.timezone)):
-            # In a repeated hour the expression names the first occurrence, which has passed.
-            if minute + _MINUTE <= after:
-                continue
+        minute = self._next_minute(after - _MINUTE)
+        while minute is not None:
             for second in self._seconds:
                 tick_ms = int((minute + timedelta(seconds=second)).timestamp()) * SECOND_MS
                 if tick_ms > moment_ms:
                     return tick_ms
+            minute = self._next_minute(minute)
+        return None
+
+    def _next_minute(self, after: datetime) -> datetime | None:
+        """Return the first minute of the expression after a moment, in UTC."""
+        zone = find_zone(self.timezone)
+        minute, hour, *_ = self._minutes.split()
+        if minute.startswith("*") or hour.startswith("*"):
+            return _next_wall_minute(self._minutes, after, zone)
+        for found in _simulate(self._minutes, after.astimezone(zone)):
+            # In a repeated hour the expression names the first occurrence, which has passed.
+            if (instant := found.astimezone(UTC)) > after:
+                return instant
         return None
 
     def explain(self) -> str:
@@ -159,7 +172,31 @@ def _simulate(expression: str, moment: datetime) -> CronSim:
         raise ValueError(f"invalid cron expression {expression!r}: {str(error).lower()}") from error
 
 
-def _iterate(expression: str, after: datetime, zone: ZoneInfo) -> Iterator[datetime]:
-    """Yield the minutes of an expression after a moment, in UTC."""
-    for minute in _simulate(expression, after.astimezone(zone)):
-        yield minute.astimezone(UTC)
+def _next_wall_minute(expression: str, after: datetime, zone: ZoneInfo) -> datetime | None:
+    """Return the first minute after a moment whose wall-clock time fits, also if clocks show that time twice.
+
+    cronsim steps over half an hour where clocks change by half an hour, so it sees times without a zone here.
+    """
+    wall = after.astimezone(zone)
+    found = next(_simulate(expression, wall.replace(tzinfo=None)), None)
+    if found is None:
+        return None
+    instant = (found - (wall.utcoffset() or timedelta())).replace(tzinfo=UTC)
+    if found - wall.replace(tzinfo=None) <= _NO_CHANGE and instant.astimezone(zone).utcoffset() == wall.utcoffset():
+        return instant
+    best: datetime | None = None
+    for candidate in _simulate(expression, wall.replace(tzinfo=None) - _LARGEST_CHANGE):
+        for instant in _instants(candidate, zone):
+            if instant > after and (best is None or instant < best):
+                best = instant
+        if best is not None and candidate > best.astimezone(zone).replace(tzinfo=None) + _LARGEST_CHANGE:
+            break
+    return best
+
+
+def _instants(wall: datetime, zone: ZoneInfo) -> Iterator[datetime]:
+    """Yield the moments at which clocks show `wall`: none, one or two."""
+    for fold in (0, 1):
+        instant = wall.replace(tzinfo=zone, fold=fold).astimezone(UTC)
+        if instant.astimezone(zone).replace(tzinfo=None) == wall:
+            yield instant

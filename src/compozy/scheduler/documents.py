@@ -53,8 +53,10 @@ class ScheduleView:
 
     def ticks_after(self, count: int) -> list[int]:
         """Return the next times, as if the schedule were enabled."""
-        stored = self.stored
-        first = self.clock_ms if stored is None or stored.tick_ms is None else stored.tick_ms - 1
+        stored, first = self.stored, self.clock_ms
+        if stored and stored.tick_ms is not None and stored.next_ms is not None and stored.next_ms > self.clock_ms:
+            # Its delay has not passed, though its time may have.
+            first = stored.tick_ms - 1
         rule = Rule.of(self.file.schedule_id, self.config)
         return list(islice(rule.timetable.ticks(first, _FOREVER_MS), count))
 

@@ -51,6 +51,7 @@ GUIDES = {
     "version": "config#compozy-version",
     "workflow": "workflow",
     "knowledge": "knowledge",
+    "schedule": "schedule",
     "mcp": "mcp",
     "auth": "auth",
     "migrate": "migrate",

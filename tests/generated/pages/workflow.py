@@ -10,6 +10,7 @@ from compozy.config.settings import ToolPermissions
 from compozy.knowledge.config import KnowledgeBinding
 from compozy.model.fallback import Fallback, FallbackModel
 from compozy.model.params import ModelParams
+from compozy.schedule.config import ScheduleConfig
 from compozy.schema.resource import SchemaResource
 from compozy.task.kinds.signal import SignalConfig
 from compozy.task.options import RetryPolicy, RunOptions, TaskBase, Transition
@@ -55,6 +56,7 @@ PARTS: dict[str, type[BaseModel]] = {
     "actions of an agent": ActionConfig,
     "attachments": AttachmentConfig,
     "compaction": CompactionConfig,
+    "schedule and schedules": ScheduleConfig,
     "schemas": SchemaResource,
     "params": ModelParams,
     "fallback": Fallback,
@@ -89,6 +91,8 @@ _PURPOSES = {
     "compaction": "When old turns of a long conversation are summarized. Guide: "
     "[long conversations](/docs/agents/tools#long-conversations).",
     "schemas": "A list of JSON Schemas of this workflow. Guide: [shared schemas](/docs/agents/shared#schemas).",
+    "schedule and schedules": "Times at which the workflow runs; `schedules` is a list. Guide: "
+    "[schedule a workflow](/docs/guides/schedule).",
     "params": "Parameters of the model. Guide: [parameters](/docs/agents/providers#parameters).",
     "fallback": "The models to ask when a model fails. Guide: [failover](/docs/agents/providers#failover).",
     "models of a fallback": "A model: the ID of a provider, `provider:model`, or a map with these keys.",
