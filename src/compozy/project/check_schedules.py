@@ -18,7 +18,7 @@ _FIELDS = {
     "project": frozenset({"id", "name"}),
     "workflow": frozenset({"id"}),
 }
-"""What templates of the input can read: no run exists yet."""
+"""Fields that templates of the input can read: no run exists yet."""
 
 
 def check_schedules(project: ProjectOutline) -> Iterator[Diagnostic]:

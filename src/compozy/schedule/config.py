@@ -69,8 +69,8 @@ class ScheduleConfig(Section):
     )
     overlap_policy: OverlapPolicy = Field(
         default="skip",
-        description="What happens if the previous run has not ended: `skip` the new run, `allow` both, start it "
-        "afterwards (`buffer_one`), or cancel the previous one (`cancel_other`).",
+        description="Choice if the previous run has not ended: `skip` the new run, `allow` both, start it afterwards "
+        "(`buffer_one`), or cancel the previous one (`cancel_other`).",
     )
     catch_up: CatchUp = Field(
         default="latest",

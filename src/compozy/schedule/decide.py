@@ -77,7 +77,7 @@ class Skip:
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """What happens now: the ticks whose runs start, the skipped ones, and the state afterwards.
+    """The ticks whose runs start now, the skipped ones, and the state afterwards.
 
     `cancels` is set if the runs that are open are canceled first.
     """

@@ -34,7 +34,7 @@ class Fired:
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """What is known of a schedule before its transaction: its row, and the state of its runs, at one time."""
+    """A schedule as it was read before its transaction, with the states of its runs."""
 
     effective: Effective
     statuses: Mapping[str, Status]

@@ -141,7 +141,7 @@ class Scheduler:
 
 @dataclass(frozen=True, kw_only=True)
 class _Look:
-    """What a look at the schedules found: those that are due, and when the next one is."""
+    """The schedules that were due at one look, and the time of the next one."""
 
     due: Sequence[Candidate]
     next_ms: int | None

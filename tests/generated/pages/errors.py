@@ -133,6 +133,7 @@ DIAGNOSTIC_CODES: dict[str, str] = {
     "schema": "invalid JSON Schema",
     "task": "conflicting task settings",
     "trigger": "trigger whose name is reserved",
+    "schedule": "schedule in a list without an ID",
     "nesting": "tasks nested deeper than `limits.max_nesting_depth`",
     "transition": "transition to an unknown task, a cycle, or an unreachable task",
     "expression": "expression that reads an unknown variable or field",

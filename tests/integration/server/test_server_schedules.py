@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -66,10 +66,13 @@ class Bench:
         """Return a scheduler that knows only these workflows."""
         project = self.service.app.project
         known = {name: workflow for name, workflow in project.workflows.items() if name in workflow_ids}
-        limited = type(project)(**{**vars(project), "workflows": known})
-        clock = lambda _: self.now_ms  # noqa: E731 - a clock of one line
+        limited = replace(project, workflows=known)
         app = self.service.app
-        return Scheduler(project=limited, database=app.database, wake=app.runtime.wake, clock=clock)
+        return Scheduler(project=limited, database=app.database, wake=app.runtime.wake, clock=self.clock)
+
+    def clock(self, _: sa.Connection) -> int:
+        """Return the time of the test."""
+        return self.now_ms
 
     async def row(self, schedule_id: str) -> StoredSchedule:
         """Return a schedule as stored."""
@@ -257,7 +260,7 @@ async def test_changes_last_until_the_file_changes(bench: Bench) -> None:
 async def test_a_schedule_that_its_file_no_longer_has_is_deleted(bench: Bench) -> None:
     project, database = bench.service.app.project, bench.service.app.database
     without = {name: workflow for name, workflow in project.workflows.items() if name != "several"}
-    smaller = type(project)(**{**vars(project), "workflows": without})
+    smaller = replace(project, workflows=without)
     await database.write_async(partial(store_schedules, project=smaller))
     with database.read() as connection:
         ids = set(connection.execute(sa.text("SELECT schedule_id FROM schedules")).scalars())

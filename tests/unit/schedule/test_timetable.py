@@ -199,7 +199,7 @@ def test_the_last_times_of_a_long_pause_are_found_without_counting_all() -> None
     ],
 )
 def test_invalid_expressions(text: str, message: str) -> None:
-    with pytest.raises(ValueError, match="cron|schedule") as refused:
+    with pytest.raises(ValueError, match=r"cron|schedule") as refused:
         Cron(text=text)
     assert str(refused.value).startswith(message)
 
