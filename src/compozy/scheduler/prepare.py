@@ -9,6 +9,7 @@ from typing import Any
 
 from compozy.clock import format_time
 from compozy.database.executions import NewExecution
+from compozy.database.trigger import Trigger, TriggerType
 from compozy.project.definition import snapshot
 from compozy.project.loaded import LoadedProject
 from compozy.schedule.config import ScheduleConfig
@@ -55,7 +56,9 @@ class Preparer:
         )
         given = render_value(config.input or {}, ("schedule", "input"), context)
         definition = self._definitions[workflow_id]
-        return prepare_run(self.workflow(workflow_id), definition, given, execution_id=execution_id)
+        trigger = Trigger(type=TriggerType.SCHEDULE, id=schedule_id)
+        workflow = self.workflow(workflow_id)
+        return prepare_run(workflow, definition, given, execution_id=execution_id, trigger=trigger)
 
 
 def trigger_values(schedule_id: str, tick_ms: int) -> dict[str, Any]:

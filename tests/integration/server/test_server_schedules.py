@@ -17,6 +17,7 @@ from compozy.clock import format_time
 from compozy.database.executions import Execution, list_executions
 from compozy.database.schedules import StoredSchedule, get_schedule
 from compozy.database.status import Status
+from compozy.database.trigger import Trigger
 from compozy.project.load import load_project
 from compozy.scheduler.loop import Scheduler
 from compozy.scheduler.stored import store_schedules
@@ -133,6 +134,7 @@ async def test_a_scheduled_time_starts_a_run_with_its_input(bench: Bench) -> Non
     assert run.workflow_exec_id.endswith("0101T000000Z")
     assert run.input == {"at": format_time(tick_ms)}
     assert run.output == {"got": format_time(tick_ms)}
+    assert run.trigger == Trigger(type="schedule", id="plain")
     row = await bench.row("plain")
     assert (row.fired, row.last_tick_ms, row.last_execution_id) == (1, tick_ms, run.workflow_exec_id)
     assert row.tick_ms is not None
