@@ -56,7 +56,7 @@ TESTS: Mapping[str, Sequence[str]] = {
             for shared in ("{{ $x := dict", "{{ $x := list 1", "{{ $x := list nil")
         ),
     ),
-    "benchmark": ("tests/integration/bench",),
+    "benchmark": ("tests/integration/bench", "tests/integration/server/test_server_large_lists.py"),
     "pages": (
         "tests/docs/test_fences.py::test_commands",
         "tests/docs/test_recording.py::test_it_shows_what_the_program_prints",

@@ -68,7 +68,12 @@ def fuzz(commands: Commands, folder: Path, *, examples: int) -> subprocess.Compl
 def _with_names(server: Running) -> Any:
     """Return the OpenAPI with names that exist among those to try, so that the fuzz comes past `not found`."""
     document = server.ask("GET", "/openapi.json").document
-    known = {"base_id": ["docs", "none"], "workflow_id": [*_QUICK, "none"], "execution_id": [*_RUNS, "none"]}
+    known = {
+        "base_id": ["docs", "none"],
+        "workflow_id": [*_QUICK, "none"],
+        "execution_id": [*_RUNS, "none"],
+        "path": ["one", "none"],
+    }
     for name in ("StartBody", "StartSyncBody", "RerunBody"):
         # A path is text: a run that the fuzz named "0" would be found under 0, an id "of the wrong type".
         del document["components"]["schemas"][name]["properties"]["execution_id"]

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from compozy.clock import now_ms
+from compozy.clock import format_time, now_ms
 from compozy.config.timespan import parse_duration_s
 from compozy.database.status import Status
 from compozy.errors import NotFoundError, UsageError
@@ -45,6 +45,38 @@ class RunRequest:
     detach: bool = False
     from_task: str | None = None
     labels: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListRequest:
+    """Options of `workflow list`; times are milliseconds since 1970 UTC."""
+
+    limit: int
+    statuses: Sequence[Status] = ()
+    labels: Sequence[str] = ()
+    workflow_id: str | None = None
+    trigger: str | None = None
+    started_by: str | None = None
+    parent: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+    text: str = ""
+    full: bool = False
+
+    def to_query(self) -> dict[str, str | int | list[str]]:
+        """Return the parameters of the request to a server."""
+        given = {
+            "workflow_id": self.workflow_id,
+            "trigger": self.trigger,
+            "started_by": self.started_by,
+            "parent": self.parent,
+            "created_after": format_time(self.since_ms),
+            "created_before": format_time(self.until_ms),
+            "q": self.text or None,
+            "fields": "full" if self.full else None,
+        }
+        several = {"status": [status.value for status in self.statuses], "label": list(self.labels)}
+        return {"limit": self.limit, **several, **{name: value for name, value in given.items() if value is not None}}
 
 
 def name_known_run(error: NotFoundError, execution_id: str) -> NotFoundError:

@@ -71,10 +71,11 @@ def _executions(context: typer.Context, incomplete: str) -> Iterator[dict[str, A
         listed = found.client.get("executions", "workflows", id_prefix=incomplete, limit=_MAX_EXECUTIONS)
         yield from listed["executions"]
         return
+    from compozy.cli.arguments import ListRequest
     from compozy.cli.context import open_settings
     from compozy.cli.executions import list_runs
 
-    yield from list_runs(open_settings(options), limit=_MAX_EXECUTIONS, id_prefix=incomplete)
+    yield from list_runs(open_settings(options), ListRequest(limit=_MAX_EXECUTIONS), id_prefix=incomplete)
 
 
 def _config(context: typer.Context) -> Path | None:

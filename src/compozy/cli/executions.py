@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 
 from compozy.app import COMMAND, App, open_app
+from compozy.cli.arguments import ListRequest
 from compozy.cli.endings import print_paused
 from compozy.cli.progress import Progress
 from compozy.cli.results import Document, has_foreign_format, print_execution, print_foreign_format, print_listing
 from compozy.database.database import Database
-from compozy.database.executions import find_execution_id, get_execution, list_executions
+from compozy.database.executions import find_execution_id, get_execution
+from compozy.database.lists import ExecutionFilter, list_executions, list_summaries
 from compozy.database.status import Status
 from compozy.durable.format import JOURNAL_FORMAT
 from compozy.errors import DatabaseOwnedError, NotFoundError
 from compozy.project.loaded import LoadedProject
 from compozy.storage import close_storage, display_location, open_reading, open_storage
-from compozy.workflow.documents import execution_document, read_run, workflow_document
+from compozy.workflow.documents import execution_document, read_run, summary_document, workflow_document
 
 _POLL_S = 0.2
 
 
-def show_list(
-    project: LoadedProject, *, limit: int, statuses: Sequence[Status], labels: Sequence[str], as_json: bool
-) -> None:
+def show_list(project: LoadedProject, wanted: ListRequest, *, as_json: bool) -> None:
     """Print the workflows of a project and their latest executions."""
-    runs = list_runs(project, limit=limit, statuses=statuses, labels=labels)
+    runs = list_runs(project, wanted)
     workflows = [
         workflow_document(found.config, str(found.file.relative_to(project.root)))
         for found in project.workflows.values()
@@ -33,22 +32,28 @@ def show_list(
     print_listing(workflows, runs, where=display_location(project), as_json=as_json)
 
 
-def list_runs(
-    project: LoadedProject,
-    *,
-    limit: int,
-    statuses: Sequence[Status] = (),
-    id_prefix: str = "",
-    labels: Sequence[str] = (),
-) -> list[Document]:
+def list_runs(project: LoadedProject, wanted: ListRequest, *, id_prefix: str = "") -> list[Document]:
     """Return the latest runs, newest first; an empty list if the database does not exist."""
     database = open_reading(project)
     if database is None:
         return []
+    chosen = ExecutionFilter(
+        workflow_id=wanted.workflow_id,
+        statuses=wanted.statuses,
+        id_prefix=id_prefix,
+        labels=wanted.labels,
+        trigger=wanted.trigger,
+        started_by=wanted.started_by,
+        created_after_ms=wanted.since_ms,
+        created_before_ms=wanted.until_ms,
+        text=wanted.text,
+        parent=wanted.parent,
+    )
     try:
         with database.read() as connection:
-            found = list_executions(connection, limit=limit, statuses=statuses, id_prefix=id_prefix, labels=labels)
-        return [execution_document(run) for run in found]
+            if wanted.full:
+                return [execution_document(run) for run in list_executions(connection, chosen, limit=wanted.limit)]
+            return [summary_document(run) for run in list_summaries(connection, chosen, limit=wanted.limit)]
     finally:
         close_storage(database)
 

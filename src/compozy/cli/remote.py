@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
 from typing import Any
 
-from compozy.cli.arguments import RunRequest, name_known_run
+from compozy.cli.arguments import ListRequest, RunRequest, name_known_run
 from compozy.cli.endings import INTERRUPTED
 from compozy.cli.find import Found
 from compozy.cli.output import print_json, print_line, print_note, print_warnings
@@ -57,14 +57,10 @@ def run_remotely(found: Found, request: RunRequest) -> int:
     return _RemoteRun(found.client, request).run()
 
 
-def show_remote_list(
-    found: Found, *, limit: int, statuses: Sequence[Status], labels: Sequence[str], as_json: bool
-) -> None:
+def show_remote_list(found: Found, wanted: ListRequest, *, as_json: bool) -> None:
     """Print the workflows of the server's project and their latest executions."""
     workflows: list[Document] = found.client.get("workflows")["workflows"]
-    runs: list[Document] = found.client.get(
-        "executions", "workflows", limit=limit, status=[status.value for status in statuses], label=list(labels)
-    )["executions"]
+    runs: list[Document] = found.client.get("executions", "workflows", **wanted.to_query())["executions"]
     print_listing(workflows, runs, where=found.where, as_json=as_json)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,7 +22,7 @@ from compozy.cli.options import (
 from compozy.errors import DatabaseOwnedError, ServerError
 
 if TYPE_CHECKING:
-    from compozy.cli.arguments import RunRequest
+    from compozy.cli.arguments import ListRequest, RunRequest
     from compozy.cli.find import Search
 
 WorkflowArgument = Annotated[
@@ -43,6 +43,12 @@ LabelOption = Annotated[
     list[str] | None,
     typer.Option("--label", metavar="NAME=VALUE", help="Label of the execution; repeatable.", show_default=False),
 ]
+
+
+def _filter(name: str, *, metavar: str, help: str) -> Any:  # noqa: A002 - as Typer names it
+    """Declare an option that filters the list."""
+    return typer.Option(name, metavar=metavar, help=help, show_default=False)
+
 
 workflow_app = typer.Typer(help="Run workflows and inspect their executions.", no_args_is_help=True)
 
@@ -130,35 +136,65 @@ def list_command(
     options: ProjectOptions,
     limit: Annotated[int, number(1, 1000, "--limit", "--last", help="Number of latest executions.")] = 20,
     status: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--status", metavar="STATUS", help="Only executions in this state; repeatable.", show_default=False
-        ),
+        list[str] | None, _filter("--status", metavar="STATUS", help="Only executions in this state; repeatable.")
     ] = None,
     label: Annotated[
         list[str] | None,
-        typer.Option(
-            "--label",
-            metavar="NAME[=VALUE]",
-            help="Only executions with this label; repeatable.",
-            show_default=False,
-        ),
+        _filter("--label", metavar="NAME[=VALUE]", help="Only executions with this label; repeatable."),
     ] = None,
+    workflow: Annotated[
+        str | None, _filter("--workflow", metavar="ID", help="Only executions of this workflow.")
+    ] = None,
+    trigger: Annotated[
+        str | None, _filter("--trigger", metavar="TYPE[:ID]", help="Only executions with this trigger.")
+    ] = None,
+    started_by: Annotated[
+        str | None, _filter("--started-by", metavar="NAME", help="Only executions of this user or API key.")
+    ] = None,
+    parent: Annotated[
+        str | None, _filter("--parent", metavar="EXECUTION", help="Only executions that this one started, and reruns.")
+    ] = None,
+    since: Annotated[
+        str | None, _filter("--since", metavar="WHEN", help="Only executions accepted since then: 2026-01-31, or 7d.")
+    ] = None,
+    until: Annotated[
+        str | None, _filter("--until", metavar="WHEN", help="Only executions accepted before then.")
+    ] = None,
+    search: Annotated[
+        str, _filter("--search", metavar="TEXT", help="Only executions with this text in IDs, labels or error.")
+    ] = "",
+    full: Annotated[bool, typer.Option("--full", help="With --format json: also inputs, outputs and tokens.")] = False,
 ) -> None:
     """List workflows and their latest executions."""
-    from compozy.cli.arguments import read_statuses
+    from compozy.cli.arguments import ListRequest, read_moment_ms, read_statuses
+
+    wanted = ListRequest(
+        limit=limit,
+        statuses=read_statuses(status or ()),
+        labels=label or (),
+        workflow_id=workflow,
+        trigger=trigger,
+        started_by=started_by,
+        parent=parent,
+        since_ms=None if since is None else read_moment_ms("--since", since),
+        until_ms=None if until is None else read_moment_ms("--until", until),
+        text=search,
+        full=full,
+    )
+    _show_list(options, wanted)
+
+
+def _show_list(options: ProjectOptions, wanted: ListRequest) -> None:
     from compozy.cli.find import look, search_for
     from compozy.cli.remote import show_remote_list
 
-    statuses = read_statuses(status or ())
     if (found := look(search_for(options))) is not None:
-        show_remote_list(found, limit=limit, statuses=statuses, labels=label or (), as_json=options.as_json)
+        show_remote_list(found, wanted, as_json=options.as_json)
         return
     from compozy.cli.context import open_valid_workflows
     from compozy.cli.executions import show_list
 
-    project = open_valid_workflows(options)
-    show_list(project, limit=limit, statuses=statuses, labels=label or (), as_json=options.as_json)
+    show_list(open_valid_workflows(options), wanted, as_json=options.as_json)
 
 
 @workflow_app.command("graph")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -14,7 +14,7 @@ from compozy.database.events import append_run_status
 from compozy.database.idprefix import MAX_CANDIDATES, choose_by_prefix
 from compozy.database.status import OPEN, Status, sources_of
 from compozy.database.tables import insert_if_new, is_one_of, workflow_states
-from compozy.database.trigger import Trigger, has_label, insert_labels, labels_column, read_labels
+from compozy.database.trigger import Trigger, insert_labels, labels_column, read_labels
 from compozy.errors import NotFoundError, UsageError
 
 _ID_MAX = 128
@@ -23,8 +23,8 @@ _ID_MAX = 128
 # Statements that every run uses are built once: building one takes SQLAlchemy five times as long as executing it.
 _THIS = workflow_states.c.workflow_exec_id == sa.bindparam("_id")
 _INSERT = insert_if_new(workflow_states).returning(workflow_states.c.workflow_exec_id)
-_ALL = sa.select(workflow_states, labels_column())
-_GET = _ALL.where(_THIS)
+ALL = sa.select(workflow_states, labels_column())
+_GET = ALL.where(_THIS)
 _LOCK = _GET.with_for_update()
 _GET_STATUS = sa.select(workflow_states.c.status).where(_THIS)
 
@@ -196,7 +196,7 @@ def _get(connection: sa.Connection, query: sa.Select[Any], workflow_exec_id: str
     row = connection.execute(query, {"_id": workflow_exec_id}).mappings().first()
     if row is None:
         raise execution_not_found(workflow_exec_id)
-    return _execution(row)
+    return execution_of(row)
 
 
 def get_status(connection: sa.Connection, workflow_exec_id: str) -> Status | None:
@@ -211,41 +211,6 @@ def get_workflow_id(connection: sa.Connection, workflow_exec_id: str) -> str | N
     return connection.execute(query).scalar()
 
 
-def list_executions(
-    connection: sa.Connection,
-    *,
-    limit: int,
-    workflow_id: str | None = None,
-    statuses: Sequence[Status] = (),
-    id_prefix: str = "",
-    labels: Sequence[str] = (),
-    before: tuple[int, str] | None = None,
-) -> list[Execution]:
-    """Return the latest `limit` runs, newest first, optionally of one workflow or in some states.
-
-    Args:
-        connection: a connection for reading.
-        limit: maximum number of runs.
-        workflow_id: only runs of this workflow.
-        statuses: only runs in one of these states.
-        id_prefix: only runs whose ID starts with this text.
-        labels: only runs with these labels, each `NAME` or `NAME=VALUE`.
-        before: `(created_ms, workflow_exec_id)` of a run; only older runs are returned.
-    """
-    query = _ALL.order_by(workflow_states.c.created_ms.desc(), workflow_states.c.workflow_exec_id.desc())
-    if workflow_id is not None:
-        query = query.where(workflow_states.c.workflow_id == workflow_id)
-    if statuses:
-        query = query.where(workflow_states.c.status.in_(statuses))
-    if id_prefix:
-        query = query.where(*_starts_with(id_prefix))
-    query = query.where(*map(has_label, labels))
-    if before is not None:
-        key = sa.tuple_(workflow_states.c.created_ms, workflow_states.c.workflow_exec_id)
-        query = query.where(key < before)
-    return [_execution(row) for row in connection.execute(query.limit(limit)).mappings()]
-
-
 def find_execution_id(connection: sa.Connection, text: str) -> str:
     """Return the ID of the one run that `text` names, in full or by the start of its ID.
 
@@ -255,7 +220,7 @@ def find_execution_id(connection: sa.Connection, text: str) -> str:
     """
     if get_status(connection, text) is not None:
         return text
-    query = sa.select(workflow_states.c.workflow_exec_id).where(*_starts_with(text)).limit(MAX_CANDIDATES + 1)
+    query = sa.select(workflow_states.c.workflow_exec_id).where(*starts_with(text)).limit(MAX_CANDIDATES + 1)
     newest_first = query.order_by(workflow_states.c.created_ms.desc(), workflow_states.c.workflow_exec_id.desc())
     found = choose_by_prefix(text, [str(row[0]) for row in connection.execute(newest_first)])
     if found is None:
@@ -263,7 +228,8 @@ def find_execution_id(connection: sa.Connection, text: str) -> str:
     return found
 
 
-def _starts_with(prefix: str) -> tuple[sa.ColumnElement[bool], ...]:
+def starts_with(prefix: str) -> tuple[sa.ColumnElement[bool], ...]:
+    """Return the conditions that the ID of a run starts with `prefix`."""
     # A range of the primary key instead of LIKE, which SQLite takes to mean either case. IDs are printable ASCII.
     column = workflow_states.c.workflow_exec_id
     return column >= prefix, column < f"{prefix}\x7f"
@@ -272,12 +238,12 @@ def _starts_with(prefix: str) -> tuple[sa.ColumnElement[bool], ...]:
 def list_foreign_format(connection: sa.Connection, *, journal_format: int, limit: int) -> list[Execution]:
     """Return open runs whose journal was written in a format other than `journal_format`."""
     query = (
-        _ALL.where(workflow_states.c.status.in_(OPEN))
+        ALL.where(workflow_states.c.status.in_(OPEN))
         .where(workflow_states.c.journal_format != journal_format)
         .order_by(workflow_states.c.created_ms)
         .limit(limit)
     )
-    return [_execution(row) for row in connection.execute(query).mappings()]
+    return [execution_of(row) for row in connection.execute(query).mappings()]
 
 
 def count_by_status(connection: sa.Connection) -> dict[Status, int]:
@@ -339,7 +305,8 @@ def _finish(status: Status) -> sa.Update:
     )
 
 
-def _execution(row: sa.RowMapping) -> Execution:
+def execution_of(row: sa.RowMapping) -> Execution:
+    """Return the run of a row of `ALL`."""
     values: dict[str, Any] = dict(row)
     values["status"] = Status(values["status"])
     values["requested"] = None if values["requested"] is None else Status(values["requested"])

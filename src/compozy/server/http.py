@@ -7,18 +7,22 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from compozy import __version__
+from compozy.auth.identity import Permission
 from compozy.errors import CompozyError
-from compozy.server import auth, events, health, knowledge, routes, schedules, stream
+from compozy.server import auth, details, events, health, knowledge, lists, routes, schedules, stream
 from compozy.server.access import AccessLog
+from compozy.server.conditional import HeadRequests
 from compozy.server.entry import Entry
 from compozy.server.gate import Gate, GuardSettings
 from compozy.server.guard import Guard
 from compozy.server.models import Problem
+from compozy.server.permissions import find_route
 from compozy.server.problems import (
     answer_compozy_error,
     answer_http_error,
@@ -27,27 +31,73 @@ from compozy.server.problems import (
 )
 from compozy.server.service import Service
 
-ROUTERS = (routes.router, events.router, stream.router, knowledge.router, schedules.router, auth.router, health.router)
+ROUTERS = (
+    routes.router,
+    lists.router,
+    details.router,
+    events.router,
+    stream.router,
+    knowledge.router,
+    schedules.router,
+    auth.router,
+    health.router,
+)
 """All routes but those of triggers."""
+
+_BEARER = "bearer"
+_TAGS = [
+    {"name": "project", "description": "The project that the server runs."},
+    {"name": "workflows", "description": "The workflows of the project, and starting them."},
+    {"name": "executions", "description": "Runs of workflows: lists, states, events, and operations on them."},
+    {"name": "knowledge", "description": "Knowledge bases: ingest documents and query them."},
+    {"name": "users and keys", "description": "Users, their roles and API keys."},
+    {"name": "health", "description": "Probes for orchestrators and load balancers."},
+]
+
+
+def _name_of(route: APIRoute) -> str:
+    """Return the ID of an operation, which clients use as the name of a function."""
+    return route.name
 
 
 class _Api(FastAPI):
-    """FastAPI whose OpenAPI knows problems."""
+    """FastAPI whose OpenAPI describes problems and authentication."""
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document, made once."""
         document = super().openapi()
         schemas: dict[str, Any] = document["components"]["schemas"]
         schemas.setdefault("Problem", Problem.model_json_schema())
+        document["components"]["securitySchemes"] = {
+            _BEARER: {"type": "http", "scheme": "bearer", "description": "An API key, such as `server.api_key`."}
+        }
+        # A server on loopback can work without a key.
+        document["security"] = [{_BEARER: []}, {}]
+        for path, operations in document["paths"].items():
+            for method, operation in operations.items():
+                if find_route(method.upper(), path).permission is Permission.PUBLIC:
+                    operation["security"] = []
         return document
 
 
 def make_http(service: Service, guard: GuardSettings, entries: Sequence[Entry] = ()) -> ASGIApp:
     """Return the application that answers for `service`, and at the paths of `entries` for what they offer."""
+    api = make_api(service)
+    gate = Gate(database=service.app.database, settings=guard)
+    api.state.gate = gate
+    for entry in entries:
+        api.router.routes.append(Route(entry.path, endpoint=entry, include_in_schema=False))
+    return AccessLog(HeadRequests(Guard(api, gate)))
+
+
+def make_api(service: Service) -> FastAPI:
+    """Return the routes of the API, without the guard."""
     api = _Api(
         title="Compozy",
         version=__version__,
         description="AI workflows written in YAML, every step durable in one database.",
+        openapi_tags=_TAGS,
+        generate_unique_id_function=_name_of,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -66,11 +116,7 @@ def make_http(service: Service, guard: GuardSettings, entries: Sequence[Entry] =
             Exception: answer_internal_error,
         },
     )
-    gate = Gate(database=service.app.database, settings=guard)
     api.state.service = service
-    api.state.gate = gate
     for router in ROUTERS:
         api.include_router(router)
-    for entry in entries:
-        api.router.routes.append(Route(entry.path, endpoint=entry, include_in_schema=False))
-    return AccessLog(Guard(api, gate))
+    return api

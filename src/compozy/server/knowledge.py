@@ -194,14 +194,14 @@ router = APIRouter(
 
 
 @router.get("", response_model=KnowledgeBaseList)
-async def list_bases(request: Request) -> JsonResponse:
+async def list_knowledge_bases(request: Request) -> JsonResponse:
     """The knowledge bases of the project."""
     app = _app(request)
     return JsonResponse(await verbs.list_bases(app.knowledge, app.database))
 
 
 @router.get("/{base_id}", response_model=KnowledgeBaseInfo, responses=problems(404))
-async def get_base(request: Request, base_id: BaseId) -> JsonResponse:
+async def get_knowledge_base(request: Request, base_id: BaseId) -> JsonResponse:
     """One knowledge base."""
     app = _app(request)
     return JsonResponse(await verbs.describe_base(app.knowledge, app.knowledge.project.base(base_id), app.database))
@@ -224,14 +224,14 @@ async def list_documents(
 
 
 @router.get("/{base_id}/check", response_model=KnowledgeBaseCheck, responses=problems(404))
-async def check_base(request: Request, base_id: BaseId) -> JsonResponse:
+async def check_knowledge_base(request: Request, base_id: BaseId) -> JsonResponse:
     """Compare the documents that the database lists with those that the vector store holds."""
     app = _app(request)
     return JsonResponse(await verbs.check_base(app.knowledge, app.knowledge.project.base(base_id), app.database))
 
 
 @router.post("/{base_id}/ingest", status_code=202, response_model=Ingestion, responses=problems(404, 409, 502))
-async def ingest(request: Request, base_id: BaseId, body: IngestBody | None = None) -> JsonResponse:
+async def ingest_documents(request: Request, base_id: BaseId, body: IngestBody | None = None) -> JsonResponse:
     """Ingest documents. The answer contains the execution, which continues even if the server restarts."""
     app, given = _app(request), body or IngestBody()
     base = app.knowledge.project.base(base_id)
@@ -245,14 +245,14 @@ async def ingest(request: Request, base_id: BaseId, body: IngestBody | None = No
 
 
 @router.post("/{base_id}/retry", status_code=202, response_model=Ingestion, responses=problems(404, 409, 502))
-async def retry(request: Request, base_id: BaseId) -> JsonResponse:
+async def retry_documents(request: Request, base_id: BaseId) -> JsonResponse:
     """Ingest failed documents again."""
     base = _app(request).knowledge.project.base(base_id)
     return await _start(request, IngestRequest(knowledge_base_id=base.id, retry=True, failed_only=True))
 
 
 @router.post("/{base_id}/repair", status_code=202, response_model=Ingestion, responses=problems(404, 409, 502))
-async def repair(request: Request, base_id: BaseId) -> JsonResponse:
+async def repair_knowledge_base(request: Request, base_id: BaseId) -> JsonResponse:
     """Ingest documents again that differ in the store, and delete those that the database does not list."""
     base = _app(request).knowledge.project.base(base_id)
     return await _start(request, IngestRequest(knowledge_base_id=base.id, repair=True))
@@ -281,7 +281,7 @@ async def get_ingestion(
 
 
 @router.post("/{base_id}/query", response_model=MatchList, responses=problems(404, 502))
-async def query(request: Request, base_id: BaseId, body: QueryBody) -> JsonResponse:
+async def query_knowledge_base(request: Request, base_id: BaseId, body: QueryBody) -> JsonResponse:
     """The passages that answer a question."""
     app = _app(request)
     base = app.knowledge.project.base(base_id)
@@ -291,7 +291,7 @@ async def query(request: Request, base_id: BaseId, body: QueryBody) -> JsonRespo
 
 
 @router.delete("/{base_id}", response_model=Deleted, responses=problems(404, 409))
-async def delete_base(
+async def delete_knowledge_base(
     request: Request,
     base_id: BaseId,
     document: Annotated[str | None, Query(max_length=4096, description="Only this document.")] = None,

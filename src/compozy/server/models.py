@@ -186,7 +186,7 @@ class TriggerInfo(BaseModel):
 
 
 class ExecutionInfo(_Timed):
-    """One execution, as lists show it."""
+    """One execution."""
 
     execution_id: str
     workflow_id: str
@@ -250,13 +250,6 @@ class SignalSent(BaseModel):
     execution_id: str
     name: str
     is_new: bool = Field(description="False if the same signal was sent before.")
-
-
-class ExecutionList(BaseModel):
-    """A page of executions, the newest first."""
-
-    executions: list[ExecutionInfo]
-    next_cursor: str | None = Field(description="Value of `cursor` for the next page; null on the last page.")
 
 
 class Problem(BaseModel):

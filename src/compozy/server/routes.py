@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, cast
 
-from fastapi import APIRouter, Header, Path, Query, Request, Response
-from pydantic import Field
+from fastapi import APIRouter, Header, Path, Request, Response
 
 from compozy import __version__
 from compozy.app import fingerprint_of
-from compozy.database.status import Status
 from compozy.server.body import ParsedRoute
+from compozy.server.conditional import CONDITIONAL, answer_if_changed
 from compozy.server.gate import identity_of, refuse_chosen_id
 from compozy.server.idempotency import MAX_KEY
 from compozy.server.models import (
     ApproveBody,
     CancelBody,
     ExecutionDetail,
-    ExecutionList,
     ModelRequestList,
     ProjectInfo,
     RerunBody,
@@ -30,7 +28,7 @@ from compozy.server.models import (
     WorkflowList,
 )
 from compozy.server.problems import MEDIA_TYPE, JsonResponse
-from compozy.server.service import CURSOR_PATTERN, Service, StartRequest
+from compozy.server.service import Service, StartRequest
 from compozy.server.triggers import trigger_of
 from compozy.workflow.rerun import RerunRequest
 
@@ -49,16 +47,6 @@ IdempotencyKey = Annotated[
         pattern=r"^[!-~]([ -~]*[!-~])?$",
     ),
 ]
-Cursor = Annotated[str | None, Query(description="`next_cursor` of the previous page.", pattern=CURSOR_PATTERN)]
-Limit = Annotated[int, Query(description="Executions on a page.", ge=1, le=1000)]
-IdPrefix = Annotated[
-    str, Query(description="Only executions whose ID starts with this text.", pattern=r"^[A-Za-z0-9._:-]{0,128}$")
-]
-Labels = Annotated[
-    list[Annotated[str, Field(min_length=1, max_length=320)]] | None,
-    Query(alias="label", max_length=32, description="Only executions with this label: `NAME` or `NAME=VALUE`."),
-]
-Statuses = Annotated[list[Status] | None, Query(alias="status", description="Only executions in one of these states.")]
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -66,6 +54,15 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {status: {"description": "Problem", "content": content} for status in statuses}
 
+
+STARTED = {
+    "Location": {"description": "Path of the execution.", "schema": {"type": "string"}},
+    _REPLAYED: {
+        "description": "`true` if an earlier request started the execution.",
+        "schema": {"type": "string", "enum": ["true"]},
+    },
+}
+"""The headers of answers that contain an execution that was started."""
 
 router = APIRouter(
     prefix=PREFIX,
@@ -124,32 +121,11 @@ async def get_workflow_graph(request: Request, workflow_id: WorkflowId) -> Respo
     return JsonResponse(document)
 
 
-@router.get(
-    "/workflows/{workflow_id}/executions", response_model=ExecutionList, responses=problems(404), tags=["workflows"]
-)
-async def list_workflow_executions(
-    request: Request,
-    workflow_id: WorkflowId,
-    limit: Limit = 20,
-    cursor: Cursor = None,
-    statuses: Statuses = None,
-    labels: Labels = None,
-) -> JsonResponse:
-    """Executions of one workflow, the newest first."""
-    service = service_of(request)
-    service.workflow(workflow_id)
-    return JsonResponse(
-        await service.list(
-            limit=limit, cursor=cursor, workflow_id=workflow_id, statuses=statuses or (), labels=labels or ()
-        )
-    )
-
-
 @router.post(
     "/workflows/{workflow_id}/executions",
     status_code=202,
     response_model=ExecutionDetail,
-    responses=problems(404, 409),
+    responses={**problems(404, 409), 202: {"headers": STARTED}},
     tags=["workflows"],
 )
 async def start_execution(
@@ -169,7 +145,7 @@ async def start_execution(
 @router.post(
     "/workflows/{workflow_id}/executions/sync",
     response_model=ExecutionDetail,
-    responses=problems(404, 408, 409),
+    responses={**problems(404, 408, 409), 200: {"headers": STARTED}},
     tags=["workflows"],
 )
 async def start_execution_and_wait(
@@ -189,38 +165,15 @@ async def start_execution_and_wait(
     return JsonResponse(ended, headers=_headers(document, created=created))
 
 
-@router.get("/executions/workflows", response_model=ExecutionList, tags=["executions"])
-async def list_executions(
-    request: Request,
-    limit: Limit = 20,
-    cursor: Cursor = None,
-    statuses: Statuses = None,
-    workflow_id: Annotated[str | None, Query(description="Only executions of this workflow.", max_length=256)] = None,
-    id_prefix: IdPrefix = "",
-    labels: Labels = None,
-) -> JsonResponse:
-    """Executions of all workflows, the newest first."""
-    return JsonResponse(
-        await service_of(request).list(
-            limit=limit,
-            cursor=cursor,
-            workflow_id=workflow_id,
-            statuses=statuses or (),
-            id_prefix=id_prefix,
-            labels=labels or (),
-        )
-    )
-
-
 @router.get(
     "/executions/workflows/{execution_id}",
     response_model=ExecutionDetail,
-    responses=problems(404),
+    responses={**problems(404), **CONDITIONAL},
     tags=["executions"],
 )
-async def get_execution(request: Request, execution_id: ExecutionId) -> JsonResponse:
-    """One execution with its tasks."""
-    return JsonResponse(await service_of(request).get(execution_id))
+async def get_execution(request: Request, execution_id: ExecutionId) -> Response:
+    """Return one execution with its tasks."""
+    return answer_if_changed(request, await service_of(request).get(execution_id))
 
 
 @router.get(
@@ -300,7 +253,7 @@ async def approve_execution(
     "/executions/workflows/{execution_id}/rerun",
     status_code=202,
     response_model=ExecutionDetail,
-    responses=problems(404, 409),
+    responses={**problems(404, 409), 202: {"headers": STARTED}},
     tags=["executions"],
 )
 async def rerun_execution(request: Request, execution_id: ExecutionId, body: RerunBody | None = None) -> JsonResponse:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,6 @@ from compozy.database.executions import (
     NewExecution,
     execution_not_found,
     is_execution_id,
-    list_executions,
 )
 from compozy.database.status import Status
 from compozy.database.trigger import BY_API, Trigger
@@ -33,7 +31,7 @@ from compozy.project.loaded import LoadedWorkflow
 from compozy.schema.worker import validate_in_worker
 from compozy.server.hub import Hub
 from compozy.server.idempotency import digest_of_body, id_of_key
-from compozy.workflow.documents import execution_document, read_run, workflow_document
+from compozy.workflow.documents import read_run, workflow_document
 from compozy.workflow.graph import graph_document
 from compozy.workflow.operate import approve, cancel, pause, resume, signal, wait_until_obeyed
 from compozy.workflow.requests import list_requests
@@ -41,7 +39,6 @@ from compozy.workflow.rerun import RerunRequest, prepare_ingestion_again, prepar
 from compozy.workflow.start import check_same_run, prepare_run, start_run
 
 Document = dict[str, Any]
-CURSOR_PATTERN = r"^[0-9]{1,16}\.[A-Za-z0-9._:-]{1,128}$"
 # A run that another process executes is looked at this often.
 _POLL_S = 0.2
 
@@ -149,42 +146,6 @@ class Service:
         """
         await self.get(execution_id)
         return {"requests": await asyncio.to_thread(list_requests, self.app.database, execution_id)}
-
-    async def list(
-        self,
-        *,
-        limit: int,
-        cursor: str | None = None,
-        workflow_id: str | None = None,
-        statuses: Sequence[Status] = (),
-        id_prefix: str = "",
-        labels: Sequence[str] = (),
-    ) -> Document:
-        """Return the latest runs, and a cursor for those before them.
-
-        Args:
-            limit: how many at most.
-            cursor: `next_cursor` of the page before; it fits `CURSOR_PATTERN`.
-            workflow_id: only runs of this workflow.
-            statuses: only runs in one of these states.
-            id_prefix: only runs whose ID starts with this text.
-            labels: only runs with these labels, each `NAME` or `NAME=VALUE`.
-        """
-        query = partial(
-            list_executions,
-            limit=limit + 1,
-            workflow_id=workflow_id,
-            statuses=statuses,
-            id_prefix=id_prefix,
-            labels=labels,
-            before=None if cursor is None else _read_cursor(cursor),
-        )
-        runs = await self.app.database.read_async(query)
-        page = runs[:limit]
-        return {
-            "executions": [execution_document(run) for run in page],
-            "next_cursor": _cursor(page[-1]) if len(runs) > limit else None,
-        }
 
     async def wait(self, execution_id: str, *, timeout_s: float) -> Document:
         """Wait for the end of a run and return it.
@@ -371,15 +332,6 @@ def _check_same(known: Execution, new: NewExecution, request: StartRequest) -> N
             hint="use a new key for a new request",
             details={"execution_id": known.workflow_exec_id},
         )
-
-
-def _cursor(run: Execution) -> str:
-    return f"{run.created_ms}.{run.workflow_exec_id}"
-
-
-def _read_cursor(text: str) -> tuple[int, str]:
-    created_ms, _, execution_id = text.partition(".")
-    return int(created_ms), execution_id
 
 
 def _stopping(details: Document) -> StoppingError:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from compozy.clock import format_time
 from compozy.database.executions import Execution, NewExecution, get_execution
+from compozy.database.lists import ExecutionSummary
 from compozy.database.signals import list_signalled
 from compozy.database.status import Status
 from compozy.database.tasks import TaskState, list_tasks
@@ -68,6 +69,23 @@ def execution_document(
     return document
 
 
+def summary_document(run: ExecutionSummary) -> dict[str, Any]:
+    """Return a run as lists show it, without its input, output and tokens."""
+    return {
+        "execution_id": run.workflow_exec_id,
+        "workflow_id": run.workflow_id,
+        "status": run.status.value,
+        "error": run.error,
+        **_times(run),
+        "journal_format": run.journal_format,
+        "requested": None if run.requested is None else run.requested.value,
+        "rerun_of": run.rerun_of,
+        "origin": run.origin,
+        "trigger": None if run.trigger is None else run.trigger.to_json(),
+        "labels": run.labels,
+    }
+
+
 def input_warnings(run: Execution | NewExecution) -> list[str]:
     """Name keys of the input that the workflow's schema allows but does not list, at most ten."""
     workflow: dict[str, Any] = run.definition.get("workflow", {})
@@ -111,7 +129,7 @@ def _task_document(task: TaskState, arrived: Collection[str]) -> dict[str, Any]:
     }
 
 
-def _times(row: Execution | TaskState) -> dict[str, Any]:
+def _times(row: Execution | ExecutionSummary | TaskState) -> dict[str, Any]:
     return {
         "created_at": format_time(row.created_ms),
         "started_at": format_time(row.started_ms),

@@ -10,7 +10,8 @@ import pytest
 
 from compozy.app import App, open_app
 from compozy.database.database import Database
-from compozy.database.executions import count_by_status, get_execution, list_executions
+from compozy.database.executions import count_by_status, get_execution
+from compozy.database.lists import ExecutionFilter, list_executions
 from compozy.database.status import Status
 from compozy.database.tasks import TaskEnd, list_tasks
 from compozy.project.definition import snapshot
@@ -46,7 +47,7 @@ class Watcher:
 
     def _look(self) -> None:
         with self._database.read() as connection:
-            running = list_executions(connection, limit=99, statuses=[Status.RUNNING])
+            running = list_executions(connection, ExecutionFilter(statuses=[Status.RUNNING]), limit=99)
         # What a process left that stopped is RUNNING too, and nobody's.
         self.running.append(len([run for run in running if run.owner is not None]))
 

@@ -196,8 +196,27 @@ def test_lists_as_json(cli: RunCli, project: Path) -> None:
         {"id": "two", "name": None, "description": None, "file": "workflows/two.yaml", "tasks": ["one", "two"]}
     )
     (run,) = document["executions"]
-    assert (run["execution_id"], run["status"], run["output"]) == ("first", "SUCCESS", {"last": "second"})
-    assert "tasks" not in run
+    assert (run["execution_id"], run["status"], run["trigger"]["type"]) == ("first", "SUCCESS", "cli")
+    assert not {"tasks", "input", "output", "usage"} & set(run)
+    (full,) = json.loads(cli("workflow", "list", "--format=json", "--full").out)["executions"]
+    assert (full["output"], full["usage"][0]["requests"]) == ({"last": "second"}, 2)
+
+
+def test_lists_are_filtered(cli: RunCli, project: Path) -> None:
+    cli("workflow", "run", "two", "--id", "first", "--label", "team=ops", "--label", "env=prod")
+    cli("workflow", "run", "bad", "--id", "second", "--label", "team=dev")
+
+    def found(*options: str) -> list[str]:
+        listed = cli("workflow", "list", "--format=json", *options)
+        assert listed.status == 0, listed.err
+        return [run["execution_id"] for run in json.loads(listed.out)["executions"]]
+
+    assert found("--label", "team") == found("--trigger=cli") == found("--since=1h") == ["second", "first"]
+    assert found("--label=team=ops") == found("--workflow=two") == found("--search=PROD") == ["first"]
+    assert found("--search=boom", "--status=failed") == ["second"]
+    assert found("--until=1h") == found("--started-by=ada") == found("--parent=first") == []
+    refused = cli("workflow", "run", "two", "--label", "team")
+    assert (refused.status, refused.err.splitlines()[0]) == (2, "Error: --label: expected NAME=VALUE, got 'team'")
 
 
 def test_one_execution_in_text_and_as_json(cli: RunCli, project: Path) -> None:

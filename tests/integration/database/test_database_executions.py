@@ -26,7 +26,6 @@ from compozy.database.executions import (
     get_execution,
     get_status,
     insert_execution,
-    list_executions,
     list_foreign_format,
     lock_execution,
     release_run,
@@ -42,6 +41,7 @@ from compozy.database.executors import (
     renew_lease,
 )
 from compozy.database.facts import claim_for_project, get_project
+from compozy.database.lists import ExecutionFilter, count_executions, list_executions, list_summaries
 from compozy.database.status import Status
 from compozy.database.tables import task_states, workflow_states
 from compozy.database.tasks import (
@@ -374,8 +374,11 @@ def test_lists_are_newest_first_and_filtered(database: Database, monkeypatch: py
         finish_execution(connection, "b", Status.FAILED, error={"code": "x"})
 
         def found(**filters: Any) -> list[str]:
-            chosen: dict[str, Any] = {"limit": 10, **filters}
-            return [run.workflow_exec_id for run in list_executions(connection, **chosen)]
+            limit, wanted = filters.pop("limit", 10), ExecutionFilter(**filters)
+            full = [run.workflow_exec_id for run in list_executions(connection, wanted, limit=limit)]
+            assert [run.workflow_exec_id for run in list_summaries(connection, wanted, limit=limit)] == full
+            assert count_executions(connection, wanted) >= len(full)
+            return full
 
         assert found() == ["d", "b", "a", "c"]
         assert found(limit=2) == ["d", "b"]
@@ -394,7 +397,9 @@ def test_lists_are_filtered_by_labels(database: Database) -> None:
             assert insert_execution(connection, new_run(run_id, labels=given), owner=None)
 
         def found(*wanted: str) -> list[str]:
-            return sorted(run.workflow_exec_id for run in list_executions(connection, limit=10, labels=wanted))
+            return sorted(
+                run.workflow_exec_id for run in list_executions(connection, ExecutionFilter(labels=wanted), limit=10)
+            )
 
         assert {run_id: get_execution(connection, run_id).labels for run_id in labels} == labels
         assert found("team") == found("team=ops") == ["a", "b"]

@@ -17,8 +17,9 @@ import sqlalchemy as sa
 
 from compozy.config.settings import DatabaseSettings
 from compozy.database.database import Database, open_database
-from compozy.database.executions import count_by_status, get_status, insert_execution, list_executions
+from compozy.database.executions import count_by_status, get_status, insert_execution
 from compozy.database.executors import list_executor_ids
+from compozy.database.lists import list_executions
 from compozy.database.status import Status
 from compozy.database.tasks import NewTask, insert_task
 from tests.harness.databases import journal_table

@@ -65,6 +65,8 @@ async def test_lists_are_filtered(client: httpx.AsyncClient) -> None:
     assert len(both) == 2
     assert len((await client.get(RUNS, params={"workflow_id": "echo"})).json()["executions"]) == 1
     assert len((await client.get(f"{API}/workflows/bad/executions")).json()["executions"]) == 1
+    full = (await client.get(RUNS, params={"fields": "full", "status": "SUCCESS"})).json()["executions"]
+    assert [(run["output"], run["usage"]) for run in full] == [(run["output"], []) for run in full]
     assert (await client.get(f"{API}/workflows/none/executions")).status_code == 404
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncGenerator
 
 import httpx
@@ -233,7 +234,10 @@ async def test_openapi_describes_every_path(shared_client: httpx.AsyncClient) ->
             f"{RUNS}/{{execution_id}}",
             *(
                 f"{RUNS}/{{execution_id}}/{verb}"
-                for verb in ("approve", "cancel", "events", "pause", "requests", "rerun", "resume", "signals", "stream")
+                for verb in (
+                    *("approve", "cancel", "definition", "events", "graph", "messages", "pause", "requests", "rerun"),
+                    *("resume", "signals", "stream", "tasks/{path}"),
+                )
             ),
             f"{API}/stream",
             "/healthz",
@@ -242,3 +246,60 @@ async def test_openapi_describes_every_path(shared_client: httpx.AsyncClient) ->
     )
     assert "Problem" in document["components"]["schemas"]
     assert "HTTPValidationError" not in json.dumps(document)
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    names = [operation["operationId"] for operation in operations]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch("[a-z_]{1,40}", name) for name in names)
+    assert {tag for operation in operations for tag in operation["tags"]} == {tag["name"] for tag in document["tags"]}
+    assert document["security"] == [{"bearer": []}, {}]
+    assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
+    assert document["paths"]["/healthz"]["get"]["security"] == []
+    assert {"Location", "Idempotency-Replayed"} == set(
+        document["paths"][f"{API}/workflows/{{workflow_id}}/executions"]["post"]["responses"]["202"]["headers"]
+    )
+
+
+async def test_what_a_client_has_is_not_sent_again(shared_client: httpx.AsyncClient) -> None:
+    run_id = (await start(shared_client, "two"))["execution_id"]
+    for path in ("", "/definition", "/graph", "/messages", "/tasks/one"):
+        first = await shared_client.get(f"{RUNS}/{run_id}{path}")
+        tag = first.headers["etag"]
+        for known in (tag, f'"x", W/{tag}'):
+            again = await shared_client.get(f"{RUNS}/{run_id}{path}", headers={"if-none-match": known})
+            assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+        changed = await shared_client.get(f"{RUNS}/{run_id}{path}", headers={"if-none-match": '"x"'})
+        assert (changed.status_code, changed.content) == (200, first.content)
+
+
+async def test_head_answers_like_get_without_the_body(shared_client: httpx.AsyncClient) -> None:
+    run_id = (await start(shared_client, "two"))["execution_id"]
+    for path in (f"{RUNS}/{run_id}", f"{API}/workflows", "/healthz", f"{RUNS}/none"):
+        got, head = await shared_client.get(path), await shared_client.head(path)
+        assert (head.status_code, head.content) == (got.status_code, b"")
+        assert head.headers["content-length"] == str(len(got.content))
+        assert head.headers["content-type"] == got.headers["content-type"]
+    assert (await shared_client.head(f"{RUNS}/{run_id}/stream")).status_code == 405
+
+
+async def test_parts_of_an_execution(shared_client: httpx.AsyncClient) -> None:
+    run = await start(shared_client, "two", input={"name": "Ada"})
+    path = f"{RUNS}/{run['execution_id']}"
+    assert (await shared_client.get(f"{path}/tasks/two")).json() == run["tasks"][1]
+    check_problem(await shared_client.get(f"{path}/tasks/tow"), 404)
+    check_problem(await shared_client.get(f"{path}/tasks/a/b%00"), 404)
+    messages = (await shared_client.get(f"{path}/messages")).json()["messages"]
+    assert [(message["path"], message["role"], message["content"]) for message in messages] == [
+        ("one", "user", "hello Ada"),
+        ("one", "assistant", "first"),
+        ("two", "user", "after first"),
+        ("two", "assistant", "second"),
+    ]
+    definition = (await shared_client.get(f"{path}/definition")).json()
+    assert (definition["kind"], definition["file"]) == ("workflow", "workflows/two.yaml")
+    assert [task["id"] for task in definition["workflow"]["tasks"]] == ["one", "two"]
+    graph = (await shared_client.get(f"{path}/graph")).json()
+    assert [(node["path"], node["status"]) for node in graph["nodes"]] == [("one", "SUCCESS"), ("two", "SUCCESS")]
+    assert graph["edges"] == [{"source": "one", "target": "two", "label": "", "on_failure": False}]
+    for part in ("tasks/one", "messages", "definition", "graph"):
+        check_problem(await shared_client.get(f"{RUNS}/none/{part}"), 404)
+        check_problem(await shared_client.get(f"{RUNS}/%00/{part}"), 404)

@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from compozy.database.backup import back_up_sqlite
 from compozy.database.claims import claim_pending
 from compozy.database.database import Database
-from compozy.database.executions import get_execution, list_executions
+from compozy.database.executions import get_execution
 from compozy.database.facts import DATABASE_ID
+from compozy.database.lists import list_executions
 from compozy.database.signals import Signal, send_signal
 from compozy.database.status import Status
 from compozy.database.tables import facts

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from compozy.clock import now_ms
 from compozy.database import backup
 from compozy.database.database import Database
-from compozy.database.executions import list_executions
+from compozy.database.lists import list_executions
 from compozy.database.postgres import connection_parameters
 from compozy.errors import DatabaseError
 from compozy.transfer.check import check_database

@@ -105,19 +105,29 @@ _DROPS = (
     "DROP TABLE api_keys",
     "DROP TABLE users",
 )
+_INDEXES = (
+    "CREATE INDEX ix_workflow_states_list ON workflow_states (created_ms, workflow_exec_id)",
+    "DROP INDEX ix_workflow_states_created",
+    "CREATE INDEX ix_workflow_states_trigger ON workflow_states (trigger_id, created_ms) WHERE trigger_id IS NOT NULL",
+)
+_OLD_INDEXES = (
+    "DROP INDEX ix_workflow_states_trigger",
+    "CREATE INDEX ix_workflow_states_created ON workflow_states (created_ms)",
+    "DROP INDEX ix_workflow_states_list",
+)
 
 
 def upgrade() -> None:
     """Create the columns and tables."""
     for column in _COLUMNS:
         op.execute(f'ALTER TABLE workflow_states ADD COLUMN {column} TEXT COLLATE "C"')
-    for statement in _TABLES:
+    for statement in (*_TABLES, *_INDEXES):
         op.execute(statement)
 
 
 def downgrade() -> None:
     """Delete them."""
-    for statement in _DROPS:
+    for statement in (*_OLD_INDEXES, *_DROPS):
         op.execute(statement)
     for column in _COLUMNS:
         op.execute(f"ALTER TABLE workflow_states DROP COLUMN {column}")
