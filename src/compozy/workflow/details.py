@@ -179,5 +179,5 @@ def _exchange(request: Document) -> Iterator[Document]:
 
 
 def _message(role: str, content: Any) -> Document:
-    empty = {"provider": None, "model": None, "tool": None, "outcome": None, "tool_calls": [], "error": None}
+    empty: Document = {"provider": None, "model": None, "tool": None, "outcome": None, "tool_calls": [], "error": None}
     return {"role": role, "content": content, **empty}

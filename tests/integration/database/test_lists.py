@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
+from sqlalchemy import event
 
 from compozy.database import executions
 from compozy.database.database import Database
@@ -135,7 +135,7 @@ def test_a_page_of_summaries_reads_no_input_output_or_definition(database: Datab
         asked.append(statement)
 
     with database.read() as connection:
-        sa.event.listen(connection, "before_cursor_execute", note)
+        event.listen(connection, "before_cursor_execute", note)
         list_summaries(connection, ExecutionFilter(text="x", labels=["a"], trigger="b:c"), limit=9)
     (statement,) = asked
     big = {"input", "output", "definition", "kept", "usage", "moved"}

@@ -70,7 +70,7 @@ def _request(number: int, **more: Any) -> dict[str, Any]:
 
 def test_a_conversation_with_tools_is_a_list_of_messages() -> None:
     call = {"tool": "add", "arguments": {"a": 1}, "outcome": "ok", "result": 2}
-    refused = {"tool": "none", "arguments": {}, "outcome": None, "result": None}
+    refused: dict[str, Any] = {"tool": "none", "arguments": {}, "outcome": None, "result": None}
     requests = [
         _request(1, answer="", tool_calls=[call, refused]),
         _request(2, error={"code": "model", "message": "boom"}),
