@@ -49,7 +49,7 @@ def test_the_other_tables_name_routes() -> None:
 def test_a_path_is_that_of_the_router() -> None:
     """The router takes the first route that matches: the table has to find the same one."""
     for method, path in sorted(_routes()):
-        concrete = path.format(**dict.fromkeys(compile_path(path)[2], "x"))
+        concrete = path.replace(":path}", "}").format(**dict.fromkeys(compile_path(path)[2], "x"))
         assert find_route(method, concrete).key == (method, path)
 
 
