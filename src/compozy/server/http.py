@@ -50,6 +50,7 @@ _TAGS = [
     {"name": "workflows", "description": "The workflows of the project, and starting them."},
     {"name": "executions", "description": "Runs of workflows: lists, states, events, and operations on them."},
     {"name": "knowledge", "description": "Knowledge bases: ingest documents and query them."},
+    {"name": "schedules", "description": "Schedules of workflows: state, next times, pause, trigger and backfill."},
     {"name": "users and keys", "description": "Users, their roles and API keys."},
     {"name": "health", "description": "Probes for orchestrators and load balancers."},
 ]

@@ -14,7 +14,8 @@ import pytest_asyncio
 import sqlalchemy as sa
 
 from compozy.clock import format_time
-from compozy.database.executions import Execution, list_executions
+from compozy.database.executions import Execution
+from compozy.database.lists import ExecutionFilter, list_executions
 from compozy.database.schedules import StoredSchedule, get_schedule
 from compozy.database.status import Status
 from compozy.database.trigger import Trigger
@@ -91,7 +92,7 @@ class Bench:
 
     async def runs(self, workflow_id: str) -> list[Execution]:
         """Return the runs of a workflow, the oldest first."""
-        query = partial(list_executions, limit=1000, workflow_id=workflow_id)
+        query = partial(list_executions, wanted=ExecutionFilter(workflow_id=workflow_id), limit=1000)
         return (await self.service.app.database.read_async(query))[::-1]
 
     async def until(self, workflow_id: str, index: int, *statuses: Status) -> Execution:
