@@ -6,7 +6,8 @@ CompozyError                 code                exit  http
 │   ├── ConflictError        conflict               2   409   already exists, or its state does not allow this
 │   ├── IdempotencyError     idempotency_key        2   422   the key was used for a different request
 │   ├── TooLargeError        too_large              2   413   the request is too large
-│   └── MediaTypeError       media_type             2   415   the request body is not JSON
+│   ├── MediaTypeError       media_type             2   415   the request body is not JSON
+│   └── RateLimitError       rate_limit             2   429   too many requests in a short time
 ├── AuthenticationError      authentication         3   401   the API key is missing or invalid
 │   └── ForbiddenError       forbidden              3   403   its origin, role or key does not permit the request
 ├── ServerError              server                 4   502   no server, or an unusable one
@@ -133,6 +134,17 @@ class MediaTypeError(UsageError):
     """The request body is not declared as `application/json`."""
 
     code, exit_status, http_status = "media_type", 2, 415
+
+
+class RateLimitError(UsageError):
+    """Too many requests came in a short time. `retry_after_s` is how long to wait."""
+
+    code, http_status = "rate_limit", 429
+
+    def __init__(self, message: str, *, retry_after_s: int, hint: str = "") -> None:
+        """Keep the message, and how long the client should wait."""
+        super().__init__(message, hint=hint or "retry later")
+        self.retry_after_s = retry_after_s
 
 
 class AuthenticationError(CompozyError):

@@ -98,9 +98,9 @@ KEYS = [
         for text, feature in (
             ("memories: [{id: m}]", "memory"),
             ("monitoring: {enabled: true}", "monitoring"),
-            ("webhooks: {}", "webhooks"),
         )
     ),
+    refused("project", "webhooks: {}", "write `webhook` under `triggers` of a workflow"),
     refused("project", "attachments: {}", "unknown key 'attachments'"),
     *read(
         "model",
@@ -154,13 +154,22 @@ KEYS = [
         "agents: [{id: x, config: {$ref: 'global::models.#(provider=\"openai\")'}}]",
     ),
     *ignored("workflow", "author: {name: Ada}", "output: {schema: {type: object}}"),
+    *read(
+        "workflow",
+        "triggers: [{type: webhook, webhook: {slug: orders, method: POST, verify: {strategy: github, secret: '{{ .env.X }}'}, dedupe: {enabled: true, key: delivery.id}, events: [{name: opened, filter: 'payload.action == \"opened\"', input: {k: '{{ .payload.a.b }}'}}]}}]",
+        "triggers: [{type: webhook, webhook: {slug: a, verify: {strategy: hmac, secret: '${X}', header: X-Sign}, events: [{name: e, schema: {type: object}}]}}]",
+    ),
+    Key(
+        place="workflow",
+        text="triggers: [{type: webhook, webhook: {slug: a, verify: {strategy: none}, dedupe: {enabled: true, ttl: 10m}, events: [{name: e}]}}]",
+        ignored=("ttl",),
+    ),
     Key(place="workflow", text="agents: [{id: x, json_mode: true}]", ignored=("json_mode",)),
     Key(place="workflow", text="agents: [{id: x, config: {provider: groq, api_key: k}}]", ignored=("api_key",)),
     *(
         refused("workflow", text, f"does not have {feature} yet")
         for text, feature in (
             ("agents: [{id: x, memory: [{id: m, key: k}]}]", "memory"),
-            ("triggers: [{type: webhook, webhook: {slug: orders}}]", "webhooks"),
             ("triggers: [{type: signal, name: order.created}]", "triggers of type signal"),
         )
     ),

@@ -8,7 +8,6 @@ from __future__ import annotations
 _FEATURES = {
     "a proxy of MCP servers": ("mcp_proxy",),
     "memory": ("memory", "memories"),
-    "webhooks": ("webhooks",),
     "monitoring": ("monitoring",),
     "cross-origin requests": (
         "cors",
@@ -48,6 +47,7 @@ _INSTEAD = {
     "vector_dbs": "write it in compozy.yaml",
     "embedders": "write it in compozy.yaml",
     "knowledge_bases": "write it in compozy.yaml, and bind it with `knowledge: [{id: ...}]`",
+    "webhooks": "write `webhook` under `triggers` of a workflow; each webhook has its settings there",
     "temporal": "this version needs no Temporal; leave it out",
     "redis": "this version needs no Redis; leave it out",
     "worker": "write `runtime.max_concurrent_workflows`",
@@ -64,7 +64,6 @@ UNSUPPORTED_KEYS = {
 UNSUPPORTED_TYPES = {
     "memory": "this version does not have memory yet",
     "signal": "this version does not have triggers of type signal yet",
-    "webhook": "this version does not have webhooks yet",
     "schedule": "write `schedule:` at the top of the workflow",
 }
 """The same for kinds of tasks and triggers."""

@@ -13,6 +13,8 @@ _SWITCHES = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 _PATTERNS = {
     r"^[^\x00-\x1f\x7f]{1,128}$": "1 to 128 characters that can be seen",
     r"^[A-Za-z_][A-Za-z0-9_-]{0,127}$": "letters, digits, `_` and `-`, at most 128, the first a letter or `_`",
+    r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$": "letters, digits, `.`, `_` and `-`, at most 64, the first a letter or digit",
+    r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){0,20}$": "names or numbers, joined with dots",
     r"^(?:[A-Za-z_]|\{\{[^{}]*\}\})(?:[A-Za-z0-9_-]|\{\{[^{}]*\}\}){0,127}$": (
         "letters, digits, `_` and `-`, at most 128, the first a letter or `_`"
     ),

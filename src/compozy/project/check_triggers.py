@@ -7,21 +7,20 @@ from collections.abc import Iterator, Sequence
 
 from compozy.config.nodes import MappingNode, node_at, place_at, text_at
 from compozy.errors import Diagnostic, SourceLocation
-from compozy.project.check_workflows import check_schema_at
+from compozy.project.check_trigger_texts import check_trigger_texts
 from compozy.project.outline import ProjectOutline, WorkflowOutline, id_place, map_items
 from compozy.trigger.registry import TRIGGER_KINDS, TriggerKind
 
 
 def check_triggers(project: ProjectOutline) -> Iterator[Diagnostic]:
-    """Yield what is wrong with triggers: names that are taken or reserved, and their JSON Schemas."""
+    """Yield what is wrong with triggers: names that are taken or reserved, their texts and JSON Schemas."""
     taken: defaultdict[tuple[str, str], list[SourceLocation]] = defaultdict(list)
     for workflow in project.workflows:
         for _, trigger in map_items(workflow.node, "triggers"):
             kind = TRIGGER_KINDS.get(text_at(trigger, "type"))
             if kind is None:
                 continue
-            for path in kind.schemas:
-                yield from check_schema_at(trigger, path)
+            yield from check_trigger_texts(kind, trigger)
             name, place = _name_of(kind, trigger, workflow)
             if name in kind.reserved:
                 message = f"a {kind.noun} cannot have the name {name!r}, which is that of a {kind.noun} for runs"

@@ -75,7 +75,9 @@ def mcp_schema() -> dict[str, Any]:
 
 def task_schema() -> dict[str, Any]:
     """Return the schema of the file of a shared task."""
-    left_out = {"WorkflowOptions", *(kind.model.__name__ for kind in TRIGGER_KINDS.values())}
+    triggers = [kind.model for kind in TRIGGER_KINDS.values()]
+    below = {name for trigger in triggers for name in trigger.model_json_schema().get("$defs", {})}
+    left_out = {"WorkflowOptions", *(trigger.__name__ for trigger in triggers), *below}
     definitions = {name: value for name, value in workflow_schema()["$defs"].items() if name not in left_out}
     resource = {"const": "task", "description": "Kind of file, for files that `autoload` finds."}
     for kind in KINDS.values():

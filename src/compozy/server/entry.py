@@ -38,8 +38,20 @@ class _NewEntry(Protocol):
     def __call__(self, service: Service, /) -> Entry: ...
 
 
+def check_triggers(project: LoadedProject) -> None:
+    """Refuse to start without what a trigger of the project needs: packages, secrets.
+
+    Raises:
+        UsageError: a package is not installed, or a trigger refuses to be served like this.
+    """
+    check_packages(project)
+    for kind in _kinds_in(project):
+        if kind.start_check:
+            import_module(kind.start_check).check_project(project)
+
+
 def check_packages(project: LoadedProject) -> None:
-    """Refuse to start without a package that a trigger of the project needs.
+    """Refuse to continue without a package that a trigger of the project needs.
 
     Raises:
         UsageError: one is not installed.

@@ -15,6 +15,7 @@ import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from compozy.auth.identity import PUBLIC
 from compozy.config.loopback import is_loopback
 from compozy.errors import (
     CompozyError,
@@ -25,6 +26,7 @@ from compozy.errors import (
 )
 from compozy.jsoninput import MAX_BYTES, parse_json
 from compozy.server.gate import IDENTITY, SENDER, Gate
+from compozy.server.permissions import WEBHOOK, find_route
 from compozy.server.problems import internal_error, problem
 
 _log = structlog.get_logger(__name__)
@@ -60,6 +62,12 @@ class Guard:
             await send(message)
 
         try:
+            if find_route(scope["method"], scope["path"]).path == WEBHOOK:
+                # Its endpoint verifies the sender, and reads the bytes that are signed.
+                scope[IDENTITY] = PUBLIC
+                SENDER.set(PUBLIC)
+                await self._app(scope, receive, watch)
+                return
             check_request(scope["path"], Headers(scope=scope), self._gate.settings.host)
             scope[IDENTITY] = await self._gate.admit(scope)
             SENDER.set(scope[IDENTITY])
@@ -78,7 +86,17 @@ def check_request(path: str, headers: Headers, host: str) -> None:
     Raises:
         ForbiddenError: its Host or Origin is not of this server.
     """
-    if path not in OPEN_PATHS and is_loopback(host):
+    if path not in OPEN_PATHS:
+        check_local(headers, host)
+
+
+def check_local(headers: Headers, host: str) -> None:
+    """Refuse a request to a server on loopback that a web page or a name of elsewhere led there.
+
+    Raises:
+        ForbiddenError: its Host or Origin is not of this server.
+    """
+    if is_loopback(host):
         _check_host(headers, host)
         _check_origin(headers)
 
@@ -110,7 +128,7 @@ def _host_of(address: str) -> str | None:
 
 async def _checked_body(scope: Scope, receive: Receive) -> Receive:
     """Return what gives the body again, once it was found to be JSON of an acceptable size and depth."""
-    body = await _read_body(Headers(scope=scope), receive)
+    body = await read_body(Headers(scope=scope), receive)
     if body:
         scope[BODY] = await _parse_body(Headers(scope=scope), body)
     given = False
@@ -125,20 +143,28 @@ async def _checked_body(scope: Scope, receive: Receive) -> Receive:
     return again
 
 
-async def _read_body(headers: Headers, receive: Receive) -> bytes:
+async def read_body(headers: Headers, receive: Receive, *, max_bytes: int = MAX_BYTES) -> bytes:
+    """Return the body of a request.
+
+    Raises:
+        TooLargeError: it has more than `max_bytes`.
+        UsageError: it did not arrive in time, or the client left.
+    """
     announced = headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > MAX_BYTES:
-        raise _too_large()
+    if announced.isdigit() and int(announced) > max_bytes:
+        raise _too_large(max_bytes)
     parts: list[bytes] = []
     size = 0
     try:
         async with asyncio.timeout(_BODY_S):
             while True:
                 message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise UsageError("the client left before its body had arrived")
                 part: bytes = message.get("body", b"")
                 size += len(part)
-                if size > MAX_BYTES:
-                    raise _too_large()
+                if size > max_bytes:
+                    raise _too_large(max_bytes)
                 parts.append(part)
                 if not message.get("more_body"):
                     return b"".join(parts)
@@ -169,5 +195,5 @@ def _count_values(body: bytes) -> int:
     return body.count(b",") + body.count(b"[") + body.count(b"{") + body.count(b":")
 
 
-def _too_large() -> TooLargeError:
-    return TooLargeError(f"the body is larger than {MAX_BYTES // 1024 // 1024} MiB")
+def _too_large(max_bytes: int) -> TooLargeError:
+    return TooLargeError(f"the body is larger than {max_bytes // 1024 // 1024} MiB")

@@ -20,6 +20,7 @@ _RUN = f"{_API}/executions/workflows/{{execution_id}}"
 _BASE = f"{_API}/knowledge-bases/{{base_id}}"
 _SCHEDULE = f"{_API}/schedules/{{schedule_id}}"
 _WORKFLOW = f"{_API}/workflows/{{workflow_id}}"
+WEBHOOK = f"{_API}/hooks/{{slug}}"
 
 ROUTES: Mapping[tuple[str, str], Permission] = {
     # Pages without anything of the project, and probes.
@@ -29,6 +30,8 @@ ROUTES: Mapping[tuple[str, str], Permission] = {
     ("GET", "/docs/docs.js"): Permission.PUBLIC,
     ("GET", "/healthz"): Permission.PUBLIC,
     ("GET", "/readyz"): Permission.PUBLIC,
+    # Other services: a webhook verifies its sender itself.
+    ("POST", WEBHOOK): Permission.PUBLIC,
     # The project and its runs.
     ("GET", "/openapi.json"): Permission.READ,
     ("GET", f"{_API}/project"): Permission.READ,

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import compile_path
 
-from compozy.errors import CompozyError, InternalError, NotFoundError, StoppingError, UsageError
+from compozy.errors import CompozyError, InternalError, NotFoundError, RateLimitError, StoppingError, UsageError
 
 MEDIA_TYPE = "application/problem+json"
 _RETRY_AFTER_S = "2"
@@ -40,6 +40,8 @@ def problem(error: CompozyError, *, status: int | None = None, headers: Mapping[
         extra["WWW-Authenticate"] = "Bearer"
     if isinstance(error, StoppingError):
         extra["Retry-After"] = _RETRY_AFTER_S
+    if isinstance(error, RateLimitError):
+        extra["Retry-After"] = str(error.retry_after_s)
     return JsonResponse(document, status_code=document["status"], media_type=MEDIA_TYPE, headers=extra)
 
 

@@ -23,7 +23,7 @@ from compozy.server.connections import (
     raise_descriptor_limit,
     watch_loop,
 )
-from compozy.server.entry import Entry, check_packages, new_entries
+from compozy.server.entry import Entry, check_triggers, new_entries
 from compozy.server.gate import GuardSettings
 from compozy.server.http import make_http
 from compozy.server.ingest import take_in_on_start
@@ -52,11 +52,11 @@ def serve(project: LoadedProject, console: Console, *, with_stdin: bool = False,
         beside: serves a client besides those over HTTP; its end stops the server.
 
     Raises:
-        UsageError: the address cannot be used, or needs an API key, or a package of a trigger is not installed.
+        UsageError: the address cannot be used, or needs an API key, or a trigger cannot be served.
         DatabaseError: the database cannot be used.
     """
     guard = guard_settings(project)
-    check_packages(project)
+    check_triggers(project)
     return_freed_memory()
     limit = connection_limit(raise_descriptor_limit())
     console.line("Starting Compozy server...")

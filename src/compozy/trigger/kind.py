@@ -32,19 +32,24 @@ class TriggerKind:
         page: page of the documentation.
         entry: module with `new_entry`, a function from a `compozy.server.service.Service` to a
             `compozy.server.entry.Entry`. The server imports it if a workflow has such a trigger, and only then.
+        start_check: module with `check_project`, which refuses a `LoadedProject` that must not be served.
         extra: extra of the package that installs what it needs, "" for none.
         packages: packages that it needs.
         unique: key whose value only one trigger of this kind in the project can have, () for none.
         is_named_by_workflow: whether the ID of the workflow is the default of that key.
         reserved: values that the key cannot have.
         noun: what that value is, in messages.
-        schemas: keys that hold a JSON Schema.
+        schemas: keys that hold a JSON Schema; `*` stands for each item of a list.
+        conditions: keys that hold a CEL condition, in the same form.
+        templates: keys whose texts are templates, in the same form.
+        roots: what its conditions and templates read.
     """
 
     name: str
     model: type[TriggerBase]
     page: str
     entry: str = ""
+    start_check: str = ""
     extra: str = ""
     packages: tuple[str, ...] = ()
     unique: YamlPath = ()
@@ -52,6 +57,9 @@ class TriggerKind:
     reserved: frozenset[str] = frozenset()
     noun: str = "name"
     schemas: tuple[YamlPath, ...] = ()
+    conditions: tuple[YamlPath, ...] = ()
+    templates: tuple[YamlPath, ...] = ()
+    roots: tuple[str, ...] = ()
 
 
 TRIGGER_KINDS: dict[str, TriggerKind] = {}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from compozy.trigger.kind import TRIGGER_KINDS, Trigger, TriggerBase, TriggerKind, register
-from compozy.trigger.kinds import mcp
+from compozy.trigger.kinds import mcp, webhook
 
-register(mcp.KIND)
+register(mcp.KIND, webhook.KIND)
 
 __all__ = ["TRIGGER_KINDS", "Trigger", "TriggerBase", "TriggerKind", "kind_of", "register"]
 

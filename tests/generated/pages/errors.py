@@ -67,6 +67,7 @@ _RELATED: dict[str, tuple[tuple[str, str], ...]] = {
     "idempotency_key": (("start a run over HTTP", "/docs/api/overview#start-a-run"),),
     "too_large": (("limits of the HTTP API", "/docs/api/overview#limits"),),
     "media_type": (("limits of the HTTP API", "/docs/api/overview#limits"),),
+    "rate_limit": (("answers of webhooks", "/docs/guides/receive-webhooks#answers"),),
     "authentication": (("authentication", "/docs/cli/start#authentication"),),
     "forbidden": (("authentication", "/docs/cli/start#authentication"),),
     "server": (("commands and the server", "/docs/cli/start#commands-and-the-server"),),

@@ -17,6 +17,7 @@ from compozy.task.options import RetryPolicy, RunOptions, TaskBase, Transition
 from compozy.task.registry import DEFAULT_KIND, KINDS
 from compozy.tool.config import ApprovalRule, HttpRequest, OpenApiSource, ToolConfig, ToolLimits, ToolResource
 from compozy.tool.mcp.config import ClientCredentials, McpConfig, McpResource, McpTools
+from compozy.trigger.kinds.webhook import WebhookConfig, WebhookDedupe, WebhookEvent, WebhookSignal, WebhookVerification
 from compozy.trigger.registry import TRIGGER_KINDS, TriggerBase
 from compozy.workflow.config import WorkflowConfig, WorkflowOptions
 from tests.generated.pages.markdown import front, prose
@@ -74,6 +75,11 @@ PARTS: dict[str, type[BaseModel]] = {
     "mcps of a workflow": McpResource,
     "tools of a server": McpTools,
     "auth of a server": ClientCredentials,
+    "webhook": WebhookConfig,
+    "verify of a webhook": WebhookVerification,
+    "dedupe of a webhook": WebhookDedupe,
+    "events of a webhook": WebhookEvent,
+    "signal of a webhook": WebhookSignal,
 }
 """Heading -> the model of what tasks and workflows hold; a test compares them with all models."""
 
@@ -111,6 +117,12 @@ _PURPOSES = {
     "mcps of a workflow": "A list of MCP servers for all agents of this workflow, with the keys of `mcps/*.yaml`.",
     "tools of a server": "The tools of a server to offer, with their effects and approvals.",
     "auth of a server": "Authentication at a server with a token.",
+    "webhook": "A path of the server for requests of another service. Guide: "
+    "[receive webhooks](/docs/guides/receive-webhooks).",
+    "verify of a webhook": "How a webhook recognizes its sender.",
+    "dedupe of a webhook": "How a webhook recognizes a delivery that it received before.",
+    "events of a webhook": "The requests that start a run, and its input.",
+    "signal of a webhook": "The signal to send, and the execution that waits for it.",
 }
 
 

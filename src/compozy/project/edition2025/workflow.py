@@ -19,6 +19,7 @@ _JSON_MODE = {"json_mode": "give the answer a JSON Schema with `output`"}
 _KEY_OF_AGENT = {"api_key": "the API key is that of the provider in `llm.providers`"}
 _WORKFLOW = {"author": "`author` belongs to compozy.yaml"}
 _TASK = {"name": "use `description`"}
+_DEDUPE = {"ttl": "a delivery is recognized for as long as its run exists"}
 _NO_DEFAULT_ROUTE = {"default_route": "a value without a route fails the router; add a route for it"}
 _OF_BASIC_TASKS = {"action": "only a basic task asks an agent"}
 _OF_AGENTS = {"action": "the task has a `prompt` and no agent"}
@@ -36,7 +37,15 @@ def modernize_workflow(node: MappingNode, notes: Notes) -> MappingNode:
     node = _with_bindings(_unwrapped(node, notes, is_workflow=True))
     node = with_items(node, "agents", lambda agent: modernize_agent(agent, notes))
     node = with_items(node, "tools", modernize_tool)
+    node = with_items(node, "triggers", lambda trigger: _without_ttl(trigger, notes))
     return with_items(node, "tasks", lambda task: modernize_task(task, notes))
+
+
+def _without_ttl(trigger: MappingNode, notes: Notes) -> MappingNode:
+    webhook = child(trigger, "webhook")
+    if not isinstance(webhook, MappingNode):
+        return trigger
+    return with_entries(trigger, {"webhook": notes.drop_below(webhook, "dedupe", _DEDUPE)})
 
 
 def modernize_resources(root: MappingNode, notes: Notes) -> MappingNode:

@@ -1,0 +1,95 @@
+"""The webhooks of a project, with the values of their secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+from compozy.config.loopback import is_loopback
+from compozy.config.nodes import YamlPath
+from compozy.errors import SourceLocation, ToolError, UsageError
+from compozy.project.loaded import LoadedProject, LoadedWorkflow
+from compozy.tool.environment import fill_variables
+from compozy.trigger.kinds.webhook import MIN_SECRET, WebhookConfig, WebhookEvent, WebhookTrigger
+from compozy.trigger.signatures import scheme_of
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Hook:
+    """A webhook of a workflow. `path` is where it is written in the file of the workflow."""
+
+    workflow: LoadedWorkflow
+    config: WebhookConfig
+    path: YamlPath
+    secrets: tuple[str, ...] = field(repr=False)
+
+    @property
+    def location(self) -> SourceLocation:
+        """The location of the slug."""
+        return self.workflow.locate((*self.path, "slug"))
+
+    def locator(self, event: WebhookEvent) -> Callable[[YamlPath], Callable[[int], SourceLocation]]:
+        """Return a function that finds the texts of an event in the file."""
+        return partial(self._text_locator, self.config.events.index(event))
+
+    def _text_locator(self, event: int, path: YamlPath) -> Callable[[int], SourceLocation]:
+        return self.workflow.text_locator((*self.path, "events", event, *path))
+
+
+def hooks_of(project: LoadedProject) -> dict[str, Hook]:
+    """Return the webhooks of a project by their slugs.
+
+    Raises:
+        UsageError: a secret is not set, or cannot be one.
+    """
+    hooks: dict[str, Hook] = {}
+    for workflow in project.workflows.values():
+        for index, trigger in enumerate(workflow.config.triggers or ()):
+            if isinstance(trigger, WebhookTrigger):
+                path: YamlPath = ("triggers", index, "webhook")
+                secrets = _secrets_of(project, workflow, trigger.webhook, path)
+                hook = Hook(workflow=workflow, config=trigger.webhook, path=path, secrets=secrets)
+                hooks[trigger.webhook.slug] = hook
+    return hooks
+
+
+def check_project(project: LoadedProject) -> None:
+    """Refuse to serve webhooks that anyone could use, or that no sender could.
+
+    Raises:
+        UsageError: a secret is not set or cannot be one, or other machines can reach a webhook without verification.
+    """
+    for slug, hook in hooks_of(project).items():
+        verification = hook.config.verify
+        is_open = verification.strategy == "none" and not verification.allow_unverified
+        if is_open and not is_loopback(project.server.host):
+            raise UsageError(
+                f"{hook.location}: webhook {slug!r} verifies no sender, and server.host {project.server.host!r} lets "
+                "other machines reach it",
+                hint="choose another `verify.strategy`; or listen on 127.0.0.1, or set `verify.allow_unverified: true`",
+            )
+
+
+def _secrets_of(
+    project: LoadedProject, workflow: LoadedWorkflow, config: WebhookConfig, path: YamlPath
+) -> tuple[str, ...]:
+    place = workflow.locate((*path, "verify", "secret"))
+    who = f"webhook {config.slug!r}"
+    secrets: list[str] = []
+    for written in config.verify.secrets:
+        try:
+            secret = fill_variables(written, project.environ, who)
+        except ToolError as error:
+            raise UsageError(f"{place}: {error.message}", hint=error.hint) from error
+        if len(secret) < MIN_SECRET:
+            raise UsageError(
+                f"{place}: the secret of {who} has {len(secret)} characters; at least {MIN_SECRET} are needed",
+                hint="create a long random one and set it on both sides",
+            )
+        try:
+            scheme_of(config.verify).check_secret(secret)
+        except ValueError as error:
+            raise UsageError(f"{place}: the secret of {who} cannot be used: {error}") from error
+        secrets.append(secret)
+    return tuple(secrets)
