@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -81,7 +81,7 @@ async def open_app(
     with database.for_requests() if role == SERVER else nullcontext(database) as requests:
         runtime = Runtime(
             database,
-            execute=_executor(project, database, catalog, knowledge, report, tools).execute,
+            execute=_executor(project, database, catalog, knowledge, report, tools, lambda: runtime.wake()).execute,
             max_concurrent=project.concurrency,
             role=role,
             requests=requests,
@@ -139,10 +139,12 @@ def _executor(
     knowledge: KnowledgeCatalog,
     report: Report,
     tools: ToolHome,
+    wake: Callable[[], None],
 ) -> WorkflowExecutor:
     """Return the executor for runs of every kind."""
     from compozy.knowledge.ingest import Ingestions
     from compozy.knowledge.run import KIND
+    from compozy.scheduler.events import EventSender
     from compozy.workflow.execute import WorkflowExecutor
 
     return WorkflowExecutor(
@@ -152,6 +154,7 @@ def _executor(
         report=report,
         knowledge=knowledge,
         tools=tools,
+        start_by_event=EventSender(project, database, wake),
         kinds={KIND: Ingestions(database=database, catalog=knowledge).execute},
     )
 

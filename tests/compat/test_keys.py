@@ -146,6 +146,8 @@ KEYS = [
         "config: {input: q}\nschemas: [{id: q, type: object}]",
         "input: {schema: {type: object}}",
         "outputs: {a: '{{ .tasks.one.output }}'}",
+        "triggers: [{type: signal, name: order.created}]",
+        "triggers: [{type: signal, name: order.created, schema: {type: object, required: [id]}}]",
         "schedule: {cron: '0 0 * * *', timezone: UTC, enabled: true}",
         "schedule: {cron: '0,15,30,45 * * * * *', overlap_policy: buffer_one, start_at: '2027-01-01T00:00:00Z'}",
         "agents: [{id: x, name: X, description: d, version: '1', instructions: '{{ .input.path }}', model: 'groq:llama'}]",
@@ -170,7 +172,6 @@ KEYS = [
         refused("workflow", text, f"does not have {feature} yet")
         for text, feature in (
             ("agents: [{id: x, memory: [{id: m, key: k}]}]", "memory"),
-            ("triggers: [{type: signal, name: order.created}]", "triggers of type signal"),
         )
     ),
     refused(

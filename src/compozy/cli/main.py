@@ -17,6 +17,7 @@ from compozy.cli.bench import bench_command
 from compozy.cli.config import config_app
 from compozy.cli.db import db_app
 from compozy.cli.doctor import doctor_command
+from compozy.cli.event import event_app
 from compozy.cli.events import workflow_app
 from compozy.cli.knowledge import knowledge_app
 from compozy.cli.mcp import mcp_app
@@ -82,6 +83,7 @@ app.command("worker")(worker_command)
 app.command("health")(health_command)
 app.add_typer(knowledge_app, name="knowledge")
 app.add_typer(schedule_app, name="schedule")
+app.add_typer(event_app, name="event")
 app.add_typer(mcp_app, name="mcp")
 app.add_typer(auth_app, name="auth")
 app.add_typer(migrate_app, name="migrate")

@@ -71,6 +71,38 @@ def resume_command(
     print_changed(changed, as_json=options.as_json)
 
 
+@schedule_app.command("trigger")
+@on_project(server=True, output=True)
+def trigger_command(
+    options: ProjectOptions,
+    schedule_id: ScheduleArgument,
+) -> None:
+    """Start a run of a schedule now.
+
+    Without a server, the next server or worker executes it.
+    """
+    from compozy.cli.schedule_results import print_triggered
+
+    print_triggered(_schedules(options).trigger(schedule_id), as_json=options.as_json)
+
+
+@schedule_app.command("backfill")
+@on_project(server=True, output=True)
+def backfill_command(
+    options: ProjectOptions,
+    schedule_id: ScheduleArgument,
+    start: Annotated[str, typer.Option("--start", metavar="TIME", help="First time, such as 2027-01-01T00:00:00Z.")],
+    end: Annotated[str, typer.Option("--end", metavar="TIME", help="Last time, in the past.")],
+) -> None:
+    """Start the runs of past times that have none.
+
+    At most 1,000. Without a server, the next server or worker executes them.
+    """
+    from compozy.cli.schedule_results import print_backfilled
+
+    print_backfilled(_schedules(options).backfill(schedule_id, start, end), as_json=options.as_json)
+
+
 def _schedules(options: ProjectOptions) -> Schedules:
     """Return the schedules of the project's server if it runs, else those of its files and its database."""
     from compozy.cli.find import look, search_for

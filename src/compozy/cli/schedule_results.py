@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from compozy.cli.output import print_json, print_line, print_note, print_table
 from compozy.client import Document
+from compozy.plural import plural
 
 
 def print_schedules(document: Document, *, as_json: bool) -> None:
@@ -39,6 +40,25 @@ def print_changed(document: Document, *, as_json: bool) -> None:
     print_line(f"Schedule {document['schedule_id']!r} is {document['state']}")
     if document["next_at"] is not None:
         print_line(f"Next run: {document['next_at']}")
+
+
+def print_triggered(document: Document, *, as_json: bool) -> None:
+    """Print the run that was started."""
+    if as_json:
+        print_json(document)
+        return
+    print_line(f"Started execution {document['execution_id']}")
+
+
+def print_backfilled(document: Document, *, as_json: bool) -> None:
+    """Print the runs of past times."""
+    if as_json:
+        print_json(document)
+        return
+    for run_id in document["started"]:
+        print_line(run_id)
+    existing = f"; {plural(len(document['existing']), 'run')} existed" if document["existing"] else ""
+    print_note(f"Started {plural(len(document['started']), 'run')}{existing}")
 
 
 def _row(schedule: Document) -> tuple[str, ...]:

@@ -24,6 +24,14 @@ class Schedules(Protocol):
         """Change a schedule and return it."""
         ...
 
+    def trigger(self, schedule_id: str) -> Document:
+        """Start a run now and return its ID."""
+        ...
+
+    def backfill(self, schedule_id: str, start: str, end: str) -> Document:
+        """Start the runs of a past period and return their IDs."""
+        ...
+
 
 class RemoteSchedules:
     """The schedules of a server's project."""
@@ -42,3 +50,11 @@ class RemoteSchedules:
     def change(self, schedule_id: str, asked: dict[str, Any]) -> Document:
         """Change a schedule and return it."""
         return self._client.patch(_PATH, schedule_id, body=asked)
+
+    def trigger(self, schedule_id: str) -> Document:
+        """Start a run now and return its ID."""
+        return self._client.post(_PATH, schedule_id, "trigger", body={})
+
+    def backfill(self, schedule_id: str, start: str, end: str) -> Document:
+        """Start the runs of a past period and return their IDs."""
+        return self._client.post(_PATH, schedule_id, "backfill", body={"start": start, "end": end})

@@ -63,7 +63,6 @@ UNSUPPORTED_KEYS = {
 
 UNSUPPORTED_TYPES = {
     "memory": "this version does not have memory yet",
-    "signal": "this version does not have triggers of type signal yet",
     "schedule": "write `schedule:` at the top of the workflow",
 }
 """The same for kinds of tasks and triggers."""

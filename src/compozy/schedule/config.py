@@ -21,7 +21,7 @@ _ID_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$"
 _SHORTEST_S = 1
 
 
-def _read_moment(value: Any) -> datetime:
+def read_moment(value: Any) -> datetime:
     """Return a time with its offset from UTC.
 
     Raises:
@@ -40,7 +40,7 @@ def _read_moment(value: Any) -> datetime:
 
 Moment = Annotated[
     datetime,
-    BeforeValidator(_read_moment),
+    BeforeValidator(read_moment),
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2027-01-01T09:00:00Z"]}),
 ]
 

@@ -19,7 +19,7 @@ from compozy.workflow.start import prepare_run
 
 PREFIX = "sched-"
 # An execution ID has 128 characters; longer schedule IDs are shortened and get a hash.
-_LONGEST_ID = 100
+_LONGEST_ID = 90
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +38,16 @@ class Preparer:
         return self.project.workflow(workflow_id).config
 
     def run(
-        self, workflow_id: str, schedule_id: str, config: ScheduleConfig, tick_ms: int, *, execution_id: str
+        self,
+        workflow_id: str,
+        schedule_id: str,
+        config: ScheduleConfig,
+        tick_ms: int,
+        *,
+        execution_id: str,
+        by: str | None = None,
     ) -> NewExecution:
-        """Return the run of a tick.
+        """Return the run of a tick; `by` is who asked for it, if it is not its time that starts it.
 
         Raises:
             TemplateError: a template of the input failed.
@@ -56,7 +63,7 @@ class Preparer:
         )
         given = render_value(config.input or {}, ("schedule", "input"), context)
         definition = self._definitions[workflow_id]
-        trigger = Trigger(type=TriggerType.SCHEDULE, id=schedule_id)
+        trigger = Trigger(type=TriggerType.SCHEDULE, id=schedule_id, by=by)
         workflow = self.workflow(workflow_id)
         return prepare_run(workflow, definition, given, execution_id=execution_id, trigger=trigger)
 
@@ -68,8 +75,12 @@ def trigger_values(schedule_id: str, tick_ms: int) -> dict[str, Any]:
 
 def run_id_of(schedule_id: str, tick_ms: int) -> str:
     """Return the ID of the one run of a tick, so that the database itself refuses a second one."""
-    name = schedule_id
-    if len(name) > _LONGEST_ID:
-        digest = hashlib.sha256(name.encode()).hexdigest()[:16]
-        name = f"{name[: _LONGEST_ID - 17]}.{digest}"
-    return f"{PREFIX}{name}-{datetime.fromtimestamp(tick_ms / 1000, UTC):%Y%m%dT%H%M%SZ}"
+    return f"{PREFIX}{short_id(schedule_id)}-{datetime.fromtimestamp(tick_ms / 1000, UTC):%Y%m%dT%H%M%SZ}"
+
+
+def short_id(schedule_id: str) -> str:
+    """Return the ID of a schedule as the IDs of its runs contain it."""
+    if len(schedule_id) <= _LONGEST_ID:
+        return schedule_id
+    digest = hashlib.sha256(schedule_id.encode()).hexdigest()[:16]
+    return f"{schedule_id[: _LONGEST_ID - 17]}.{digest}"

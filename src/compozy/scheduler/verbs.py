@@ -1,22 +1,27 @@
-"""Operations on the schedules of a project: list, change, remove."""
+"""Operations on the schedules of a project: list, change, remove, start runs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
 from pydantic import ValidationError
 
 from compozy.database.database import Database
+from compozy.database.executions import NewExecution
 from compozy.database.executors import read_clock_ms
 from compozy.database.schedules import StoredSchedule, list_schedules, lock_schedule, update_schedule
+from compozy.durable.records import accept
 from compozy.errors import ConflictError, UsageError
+from compozy.ids import new_execution_id
 from compozy.project.loaded import LoadedProject
 from compozy.schedule.config import ScheduleConfig
 from compozy.schedule.decide import Rule
 from compozy.scheduler.documents import ScheduleView, find_view, next_document, schedule_document, views_of
+from compozy.scheduler.prepare import PREFIX, Preparer, run_id_of, short_id
 from compozy.scheduler.stored import (
     CHANGEABLE,
     REASON,
@@ -27,17 +32,29 @@ from compozy.scheduler.stored import (
     no_run,
     store_schedule,
 )
+from compozy.schema.worker import validate_in_worker
 
+MAX_BACKFILL = 1000
+# Runs in one transaction.
+_AT_ONCE = 50
 Clock = Callable[[sa.Connection], int]
 Document = dict[str, Any]
 
 
 class ScheduleVerbs:
-    """The operations, on an open database."""
+    """The operations, on an open database; `wake` is called after runs were stored."""
 
-    def __init__(self, project: LoadedProject, database: Database, *, clock: Clock = read_clock_ms) -> None:
+    def __init__(
+        self,
+        project: LoadedProject,
+        database: Database,
+        *,
+        wake: Callable[[], None] = lambda: None,
+        clock: Clock = read_clock_ms,
+    ) -> None:
         self._project = project
         self._database = database
+        self._wake = wake
         self._clock = clock
 
     async def list(self) -> Document:
@@ -84,6 +101,74 @@ class ScheduleVerbs:
         """
         view = find_view(await self._views(), name)
         return await self._apply(view.file, lambda row: {**(row.changes or {}), REMOVED: True})
+
+    async def trigger(self, name: str, *, by: str | None = None) -> Document:
+        """Start a run of a schedule now, besides its times, and return its ID; open runs do not matter.
+
+        Raises:
+            NotFoundError: the schedule does not exist.
+            SchemaMismatchError: its input does not fit the schema of the workflow.
+        """
+        view = find_view(await self._views(), name)
+        run_id = f"{PREFIX}{short_id(view.file.schedule_id)}-{new_execution_id()}"
+        started, _ = await self._start(view, {view.clock_ms // 1000 * 1000: run_id}, by=by)
+        return {"schedule_id": view.file.schedule_id, "execution_id": started[0]}
+
+    async def backfill(self, name: str, start_ms: int, end_ms: int, *, by: str | None = None) -> Document:
+        """Start the runs of past times that have none, from `start_ms` to `end_ms`, and return their IDs.
+
+        Raises:
+            NotFoundError: the schedule does not exist.
+            UsageError: the times are in the future, in the wrong order, or too many.
+            SchemaMismatchError: the input does not fit the schema of the workflow.
+        """
+        view = find_view(await self._views(), name)
+        schedule_id = view.file.schedule_id
+        if not start_ms <= end_ms <= view.clock_ms:
+            raise UsageError("a backfill has a start, a later end, and no time in the future")
+        timetable = view.config.timetable
+        ticks = list(islice(timetable.ticks(start_ms - 1, end_ms), MAX_BACKFILL + 1))
+        if len(ticks) > MAX_BACKFILL:
+            raise UsageError(
+                f"schedule {schedule_id!r} has more than {MAX_BACKFILL} times in this period",
+                hint="choose a shorter period",
+            )
+        started: list[str] = []
+        existing: list[str] = []
+        for index in range(0, len(ticks), _AT_ONCE):
+            batch = ticks[index : index + _AT_ONCE]
+            ids = {tick_ms: run_id_of(schedule_id, tick_ms) for tick_ms in batch}
+            new, old = await self._start(view, ids, by=by)
+            started += new
+            existing += old
+        return {"schedule_id": schedule_id, "started": started, "existing": existing}
+
+    async def _start(
+        self, view: ScheduleView, ids: Mapping[int, str], *, by: str | None
+    ) -> tuple[list[str], list[str]]:
+        """Store runs by their scheduled times; return the IDs of the new ones and of those that existed."""
+        file, config = view.file, view.config
+        preparer = Preparer(project=self._project)
+        first = preparer.workflow(file.workflow_id).tasks[0]
+
+        def prepare() -> list[NewExecution]:
+            return [
+                preparer.run(file.workflow_id, file.schedule_id, config, tick_ms, execution_id=run_id, by=by)
+                for tick_ms, run_id in ids.items()
+            ]
+
+        prepared = await validate_in_worker(prepare)
+
+        def store(connection: sa.Connection) -> tuple[list[str], list[str]]:
+            found: tuple[list[str], list[str]] = ([], [])
+            for new in prepared:
+                is_new = accept(connection, new, first_task=first.id, kind=first.type, owner=None)
+                found[0 if is_new else 1].append(new.workflow_exec_id)
+            return found
+
+        stored = await self._database.write_async(store)
+        self._wake()
+        return stored
 
     async def _views(self) -> dict[str, ScheduleView]:
         def read(connection: sa.Connection) -> dict[str, ScheduleView]:

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 from compozy import __version__
 from compozy.auth.identity import Permission
 from compozy.errors import CompozyError
-from compozy.server import auth, details, events, health, knowledge, lists, routes, schedules, stream
+from compozy.server import auth, details, events, health, knowledge, lists, routes, schedules, signal_events, stream
 from compozy.server.access import AccessLog
 from compozy.server.conditional import HeadRequests
 from compozy.server.entry import Entry
@@ -39,6 +39,7 @@ ROUTERS = (
     stream.router,
     knowledge.router,
     schedules.router,
+    signal_events.router,
     auth.router,
     health.router,
 )

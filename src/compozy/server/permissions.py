@@ -70,11 +70,14 @@ ROUTES: Mapping[tuple[str, str], Permission] = {
     ("POST", f"{_BASE}/retry"): Permission.RUN,
     ("POST", f"{_BASE}/repair"): Permission.RUN,
     ("DELETE", _BASE): Permission.MANAGE,
-    # Schedules.
+    # Events and schedules.
+    ("POST", f"{_API}/events"): Permission.RUN,
     ("GET", f"{_API}/schedules"): Permission.READ,
     ("GET", _SCHEDULE): Permission.READ,
     ("GET", f"{_SCHEDULE}/next"): Permission.READ,
     ("PATCH", _SCHEDULE): Permission.RUN,
+    ("POST", f"{_SCHEDULE}/trigger"): Permission.RUN,
+    ("POST", f"{_SCHEDULE}/backfill"): Permission.RUN,
     ("DELETE", _SCHEDULE): Permission.MANAGE,
     # Users and keys.
     ("GET", f"{_API}/auth/me"): Permission.ACCOUNT,

@@ -7,9 +7,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from compozy.schedule.config import Moment
 from compozy.scheduler.documents import MAX_NEXT
 from compozy.scheduler.verbs import ScheduleVerbs
 from compozy.server.body import ParsedRoute
+from compozy.server.gate import identity_of
 from compozy.server.problems import JsonResponse
 from compozy.server.routes import PREFIX, problems, service_of
 
@@ -77,6 +79,30 @@ class NextTimes(BaseModel):
     next: list[NextTime]
 
 
+class Triggered(BaseModel):
+    """A run that was started besides the times of its schedule."""
+
+    schedule_id: str
+    execution_id: str
+
+
+class BackfillBody(BaseModel):
+    """A period in the past, both ends included."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    start: Moment = Field(description="First time.")
+    end: Moment = Field(description="Last time.")
+
+
+class Backfilled(BaseModel):
+    """The runs of past times."""
+
+    schedule_id: str
+    started: list[str] = Field(description="IDs of the new executions.")
+    existing: list[str] = Field(description="IDs of executions that existed.")
+
+
 class ScheduleChange(BaseModel):
     """Values to change until the file of the workflow changes."""
 
@@ -123,6 +149,23 @@ async def list_next_times(
     return JsonResponse(await _verbs(request).next(schedule_id, count))
 
 
+@router.post("/{schedule_id}/trigger", status_code=202, response_model=Triggered, responses=problems(404))
+async def trigger_schedule(request: Request, schedule_id: ScheduleId) -> JsonResponse:
+    """Start a run now, whether or not the schedule is paused and its previous run has ended."""
+    service_of(request).refuse_when_stopping()
+    started = await _verbs(request).trigger(schedule_id, by=identity_of(request).known_name)
+    return JsonResponse(started, status_code=202)
+
+
+@router.post("/{schedule_id}/backfill", status_code=202, response_model=Backfilled, responses=problems(404))
+async def backfill_schedule(request: Request, schedule_id: ScheduleId, body: BackfillBody) -> JsonResponse:
+    """Start the runs of past times that have none, at most 1,000."""
+    service_of(request).refuse_when_stopping()
+    start_ms, end_ms = (int(moment.timestamp() * 1000) for moment in (body.start, body.end))
+    filled = await _verbs(request).backfill(schedule_id, start_ms, end_ms, by=identity_of(request).known_name)
+    return JsonResponse(filled, status_code=202)
+
+
 def _verbs(request: Request) -> ScheduleVerbs:
     app = service_of(request).app
-    return ScheduleVerbs(app.project, app.database)
+    return ScheduleVerbs(app.project, app.database, wake=app.runtime.wake)

@@ -7,6 +7,7 @@ from typing import Any
 
 from compozy.database.executions import check_execution_id
 from compozy.database.signals import Signal, list_waiting, send_signal
+from compozy.durable.context import current_run
 from compozy.durable.step import step
 from compozy.errors import ConflictError
 from compozy.task.kinds.signal import SignalTask
@@ -31,7 +32,10 @@ async def run_signal(call: TaskCall, task: SignalTask, _: RunTask) -> Outcome:
         return await _send(call, name, payload, to)
 
     reached = await step(f"{call.base}.send", send)
-    return Outcome(output={"signal_dispatched": True, "signal_id": name, "delivered_to": reached})
+    output: dict[str, Any] = {"signal_dispatched": True, "signal_id": name, "delivered_to": reached}
+    if to is None and (started := await _start(call, name, payload)):
+        output["started"] = started
+    return Outcome(output=output)
 
 
 async def _send(call: TaskCall, name: str, payload: Any, to: str | None) -> list[str]:
@@ -49,6 +53,20 @@ async def _send(call: TaskCall, name: str, payload: Any, to: str | None) -> list
             continue
         reached.append(run_id)
     return reached
+
+
+async def _start(call: TaskCall, name: str, payload: Any) -> list[str]:
+    """Start the workflows that wait for the signal as an event, and return their runs."""
+    workflows, step_name = call.run.start_by_event, f"{call.base}.start"
+    is_recorded = current_run().is_recorded(step_name)
+    if workflows is None or not (is_recorded or workflows.has_workflows(name)):
+        return []
+
+    async def send() -> Any:
+        event_id = f"{call.run.execution_id}/{call.base}"
+        return await workflows.start(name, payload, event_id=event_id, sent_by=call.run.execution_id)
+
+    return await step(step_name, send)
 
 
 def _signal(call: TaskCall, name: str, payload: Any, run_id: str) -> Signal:

@@ -28,6 +28,18 @@ View = dict[str, Any]
 """A task as templates see it: `{"id", "status", "input", "output", "error", "children"}`."""
 
 
+class StartByEvent(Protocol):
+    """The workflows of the project that events start."""
+
+    def has_workflows(self, name: str) -> bool:
+        """Return whether an event of this name starts a workflow."""
+        ...
+
+    async def start(self, name: str, payload: Any, *, event_id: str, sent_by: str) -> list[str]:
+        """Start them and return the IDs of their runs; with the same event ID, it returns the same runs again."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunState:
     """State that all tasks of one run share.
@@ -36,6 +48,7 @@ class RunState:
         options: those of the workflow, over those of the project.
         knowledge: the knowledge bases that its agents may name.
         tools: what tools can know of the project; None where no tool can be called.
+        start_by_event: starts the workflows that wait for an event; None where no other run can be started.
     """
 
     execution_id: str
@@ -46,6 +59,7 @@ class RunState:
     options: RunOptions
     knowledge: KnowledgeCatalog | None = None
     tools: ToolHome | None = None
+    start_by_event: StartByEvent | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

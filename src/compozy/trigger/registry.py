@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from compozy.trigger.kind import TRIGGER_KINDS, Trigger, TriggerBase, TriggerKind, register
-from compozy.trigger.kinds import mcp, webhook
+from compozy.trigger.kinds import mcp, signal, webhook
 
-register(mcp.KIND, webhook.KIND)
+register(mcp.KIND, webhook.KIND, signal.KIND)
 
 __all__ = ["TRIGGER_KINDS", "Trigger", "TriggerBase", "TriggerKind", "kind_of", "register"]
 

@@ -27,7 +27,7 @@ from compozy.task.options import RunOptions
 from compozy.task.report import Report
 from compozy.task.sequence import Sequence, SequenceEnd
 from compozy.task.template_context import TemplateContext, render_value
-from compozy.task.tree import EndHook, OnEnd, RunState, TaskCall, TaskResult, end_step
+from compozy.task.tree import EndHook, OnEnd, RunState, StartByEvent, TaskCall, TaskResult, end_step
 from compozy.tool.kind import ToolHome
 from compozy.workflow.config import WorkflowConfig
 from compozy.workflow.output import render_output
@@ -44,6 +44,7 @@ class WorkflowExecutor:
     report: Report
     knowledge: KnowledgeCatalog | None = None
     tools: ToolHome | None = None
+    start_by_event: StartByEvent | None = None
     # Runs of other kinds than workflows, by what their definition says that they are.
     kinds: Mapping[str, Callable[[Execution], Awaitable[None]]] = field(
         default_factory=dict[str, Callable[[Execution], Awaitable[None]]]
@@ -76,6 +77,7 @@ class WorkflowExecutor:
             catalog=self.catalog,
             knowledge=self.knowledge,
             tools=self.tools,
+            start_by_event=self.start_by_event,
             report=self.report,
             options=options,
         )

@@ -52,6 +52,7 @@ GUIDES = {
     "workflow": "workflow",
     "knowledge": "knowledge",
     "schedule": "schedule",
+    "event": "event",
     "mcp": "mcp",
     "auth": "auth",
     "migrate": "migrate",

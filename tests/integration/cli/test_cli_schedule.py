@@ -12,7 +12,7 @@ from compozy.project.load import load_project
 from compozy.scheduler.stored import store_schedules
 from compozy.storage import close_storage, open_storage
 from tests.conftest import RunCli
-from tests.harness.projects import write_project
+from tests.harness.projects import states, write_project
 
 TASKS = [{"id": "pass", "with": {"x": 1}}]
 
@@ -73,11 +73,27 @@ def test_pause_and_resume(cli: RunCli, project: Path) -> None:
     )
 
 
+def test_runs_are_stored_for_the_next_process(cli: RunCli, project: Path) -> None:
+    store(project)
+    assert cli("schedule", "trigger", "past").out.startswith("Started execution sched-past-")
+    done = cli("schedule", "backfill", "past", "--start", "2019-12-31T20:00:00Z", "--end", "2020-06-01T00:00:00Z")
+    assert done.out.splitlines() == [
+        "sched-past-20191231T210000Z",
+        "sched-past-20191231T223000Z",
+        "sched-past-20200101T000000Z",
+    ]
+    assert done.err == "Started 3 runs\n"
+    again = cli("schedule", "backfill", "past", "--start", "2020-01-01T00:00:00Z", "--end", "2020-01-01T00:00:00Z")
+    assert again.err == "Started 0 runs; 1 run existed\n"
+    assert set(states(project)) == {("PENDING", None)}
+    assert "expected a time with its offset" in cli("schedule", "backfill", "past", "--start", "x", "--end", "y").err
+
+
 def test_a_project_that_was_never_started_has_nothing_to_pause(cli: RunCli, project: Path) -> None:
     done = cli("schedule", "pause", "daily")
     assert done.status != 0
     assert "the project does not have a database yet" in done.err
-    assert "write `enabled: false` in the file of the workflow" in done.err
+    assert "`enabled: false` in the file of the workflow pauses a schedule" in done.err
 
 
 def test_an_unknown_schedule_is_named(cli: RunCli, project: Path) -> None:

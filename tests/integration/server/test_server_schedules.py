@@ -303,3 +303,39 @@ async def test_an_accepted_run_is_found_over_http(bench: Bench) -> None:
     row = await bench.row("plain")
     run = await until_ended(bench.client, f"{API}/executions/workflows/{row.last_execution_id}")
     assert run["status"] == "SUCCESS"
+
+
+async def test_a_run_besides_the_times(bench: Bench) -> None:
+    before = await bench.row("changed")
+    started = await bench.client.post(f"{API}/schedules/changed/trigger", json={})
+    assert started.status_code == 202, started.text
+    run = await until_ended(bench.client, f"{API}/executions/workflows/{started.json()['execution_id']}")
+    assert (run["status"], run["trigger"]) == ("SUCCESS", {"type": "schedule", "id": "changed", "by": None})
+    assert await bench.row("changed") == before
+
+
+async def test_past_times_are_filled_once(bench: Bench) -> None:
+    path, period = (
+        f"{API}/schedules/several.a/backfill",
+        {"start": "2020-01-01T00:00:00Z", "end": "2022-06-01T00:00:00Z"},
+    )
+    wanted = [f"sched-several.a-{year}0101T000000Z" for year in (2020, 2021, 2022)]
+    first = (await bench.client.post(path, json=period)).json()
+    assert first == {"schedule_id": "several.a", "started": wanted, "existing": []}
+    assert (await bench.client.post(path, json=period)).json() == {**first, "started": [], "existing": wanted}
+    run = await until_ended(bench.client, f"{API}/executions/workflows/{wanted[0]}")
+    assert run["status"] == "SUCCESS"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "start", "end"),
+    [
+        ("several.a", "2022-01-01T00:00:00Z", "2021-01-01T00:00:00Z"),
+        ("several.a", "2022-01-01T00:00:00Z", "2999-01-01T00:00:00Z"),
+        ("several.a", "2022-01-01", "2022-01-02"),
+        ("raced", "1000-01-01T00:00:00Z", "2022-01-01T00:00:00Z"),
+    ],
+)
+async def test_periods_that_cannot_be_filled(bench: Bench, schedule: str, start: str, end: str) -> None:
+    answer = await bench.client.post(f"{API}/schedules/{schedule}/backfill", json={"start": start, "end": end})
+    check_problem(answer, 400, 422)
