@@ -81,7 +81,7 @@ async def open_app(
     with database.for_requests() if role == SERVER else nullcontext(database) as requests:
         runtime = Runtime(
             database,
-            execute=_executor(project, database, catalog, knowledge, report, tools, lambda: runtime.wake()).execute,
+            execute=_executor(project, database, catalog, knowledge, report, tools, lambda: runtime.wake()).execute,  # noqa: PLW0108 - it exists later
             max_concurrent=project.concurrency,
             role=role,
             requests=requests,

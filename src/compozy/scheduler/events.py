@@ -113,7 +113,7 @@ def _fit_payload(workflow: WorkflowConfig, trigger: SignalTrigger, payload: Any)
     Raises:
         SchemaMismatchError: it does not fit.
     """
-    value = {} if payload is None else payload
+    value: Any = {} if payload is None else payload
     if trigger.schema_ is None:
         return value
     value = apply_defaults(trigger.schema_, value)
