@@ -170,9 +170,7 @@ KEYS = [
     Key(place="workflow", text="agents: [{id: x, config: {provider: groq, api_key: k}}]", ignored=("api_key",)),
     *(
         refused("workflow", text, f"does not have {feature} yet")
-        for text, feature in (
-            ("agents: [{id: x, memory: [{id: m, key: k}]}]", "memory"),
-        )
+        for text, feature in (("agents: [{id: x, memory: [{id: m, key: k}]}]", "memory"),)
     ),
     refused(
         "workflow",
