@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 Listener = Callable[[frozenset[str]], None]
@@ -23,6 +23,13 @@ _noted = _Noted()
 
 class ChangeFeed(Protocol):
     """Changes by other processes, as the database reports them; used by one thread."""
+
+    def watch(self, runs: frozenset[str], again: Collection[str]) -> None:
+        """Ask for the texts that other processes write in `runs`, and in `again` for the texts from their start.
+
+        It is called before each `wait`. A file cannot be written by other processes, so nothing is asked for there.
+        """
+        ...
 
     def wait(self, timeout_s: float) -> frozenset[str] | None:
         """Return the runs that changed, an empty set if any run may have changed, None if nothing happened in time.

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from compozy.config.settings import DatabaseSettings
 from compozy.database.changes import Announcer, ChangeFeed
+from compozy.database.live_text import TextListener
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,7 @@ class Driver(Protocol):
         """Allow the transaction of `connection` to stay idle for minutes, where the database would end it."""
         ...
 
-    def open_feed(self, settings: DatabaseSettings) -> ChangeFeed | None:
+    def open_feed(self, settings: DatabaseSettings, hear_text: TextListener | None = None) -> ChangeFeed | None:
         """Return what reports the changes of other processes; None if there are none."""
         ...
 

@@ -21,6 +21,7 @@ from compozy.config.settings import DatabaseSettings
 from compozy.database.changes import Announcer, ChangeFeed
 from compozy.database.commits import watch_commits
 from compozy.database.driver import Inspection
+from compozy.database.live_text import TextListener
 from compozy.database.pool import pool_that_keeps
 from compozy.database.postgres_changes import PostgresAnnouncer, PostgresFeed
 from compozy.database.postgres_inspect import inspect_server
@@ -174,9 +175,9 @@ class PostgresDriver:
         engine = _pooled(settings, reserved)
         return engine, make_reader_engine(engine)
 
-    def open_feed(self, settings: DatabaseSettings) -> ChangeFeed | None:
+    def open_feed(self, settings: DatabaseSettings, hear_text: TextListener | None = None) -> ChangeFeed | None:
         """Return what listens to notifications."""
-        return PostgresFeed(partial(_connect_apart, settings))
+        return PostgresFeed(partial(_connect_apart, settings), hear_text)
 
     def open_announcer(self, settings: DatabaseSettings) -> Announcer | None:
         """Return what sends notifications."""

@@ -6,14 +6,26 @@ and announced on a connection that does nothing else. A notification names runs 
 
 from __future__ import annotations
 
+import selectors
+import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from typing import Any
 
 import psycopg
 import structlog
 
 from compozy.database.changes import add_listener, remove_listener
+from compozy.database.live_text import TextDelta, TextListener, add_text_listener, remove_text_listener
+from compozy.database.postgres_texts import (
+    TEXT_CHANNEL,
+    WATCH_CHANNEL,
+    TextRequests,
+    TextSender,
+    payloads_of,
+    read_texts,
+)
 from compozy.errors import DatabaseError
 
 _log = structlog.get_logger(__name__)
@@ -21,75 +33,18 @@ _log = structlog.get_logger(__name__)
 CHANNEL = "compozy_events"
 # Long enough to put a burst of commits into one notification, short enough not to be noticed.
 _COLLECT_S = 0.05
-# PostgreSQL allows 8,000 bytes. An execution ID has at most 128.
-_PAYLOAD_MAX = 7000
 # More notifications are replaced by one that names no run, which stands for all runs.
 _NOTIFICATIONS_MAX = 10
 _JOIN_S = 5.0
+
+# The pause before a lost connection is opened again.
+_AWAY_S = 1.0
 
 Connect = Callable[[], "psycopg.Connection[Any]"]
 
 
 class PostgresAnnouncer:
-    """Announces the changes of this process, from its making to `close`.
-
-    Args:
-        connect: opens a connection that commits by itself; called for the first change.
-    """
-
-    def __init__(self, connect: Connect) -> None:
-        self._connect = connect
-        self._connection: psycopg.Connection[Any] | None = None
-        self._runs: set[str] = set()
-        self._lock = threading.Lock()
-        self._changed = threading.Event()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="compozy-announce", daemon=True)
-        add_listener(self._note)
-        self._thread.start()
-
-    def close(self) -> None:
-        """Announce the rest, and end."""
-        remove_listener(self._note)
-        self._stopping.set()
-        self._changed.set()
-        self._thread.join(_JOIN_S)
-
-    def _note(self, runs: frozenset[str]) -> None:
-        with self._lock:
-            self._runs |= runs
-        self._changed.set()
-
-    def _work(self) -> None:
-        while not self._stopping.is_set():
-            self._changed.wait()
-            self._stopping.wait(_COLLECT_S)
-            self._changed.clear()
-            with self._lock:
-                runs, self._runs = self._runs, set()
-            if runs:
-                self._announce(runs)
-        if self._connection is not None:
-            self._connection.close()
-
-    def _announce(self, runs: Iterable[str]) -> None:
-        payloads = list(payloads_of(runs))
-        if len(payloads) > _NOTIFICATIONS_MAX:
-            payloads = [""]
-        try:
-            if self._connection is None or self._connection.closed:
-                self._connection = self._connect()
-            for payload in payloads:
-                self._connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, payload))
-        except psycopg.Error as error:
-            # Streams also read the events every second.
-            _log.debug("changes could not be announced", cause=str(error))
-            if self._connection is not None:
-                self._connection.close()
-
-
-class PostgresFeed:
-    """Hears what other processes announce.
+    """Announces the changes of this process, and the texts that others ask for, from its making to `close`.
 
     Args:
         connect: opens a connection that commits by itself.
@@ -98,39 +53,151 @@ class PostgresFeed:
     def __init__(self, connect: Connect) -> None:
         self._connect = connect
         self._connection: psycopg.Connection[Any] | None = None
+        self._runs: set[str] = set()
+        self._texts = TextSender()
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._woken, self._wake = socket.socketpair()
+        for end in (self._woken, self._wake):
+            end.setblocking(False)
+        self._thread = threading.Thread(target=self._work, name="compozy-announce", daemon=True)
+        add_listener(self._note)
+        add_text_listener(self._note_text)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Announce the rest, and end."""
+        remove_listener(self._note)
+        remove_text_listener(self._note_text)
+        self._stopping.set()
+        self._rouse()
+        self._thread.join(_JOIN_S)
+
+    def _note(self, runs: frozenset[str]) -> None:
+        with self._lock:
+            is_first = not self._runs
+            self._runs |= runs
+        if is_first:
+            self._rouse()
+
+    def _note_text(self, delta: TextDelta) -> None:
+        if self._texts.add(delta):
+            self._rouse()
+
+    def _rouse(self) -> None:
+        # A full buffer wakes the thread as well.
+        with suppress(BlockingIOError):
+            self._wake.send(b".")
+
+    def _work(self) -> None:
+        is_stopping = False
+        while not is_stopping:
+            # Looked at before the rest is sent.
+            is_stopping = self._stopping.is_set()
+            try:
+                self._turn(is_last=is_stopping)
+            except psycopg.Error as error:
+                # Streams also read the events every second.
+                _log.debug("changes could not be announced", cause=str(error))
+                self._close()
+                self._stopping.wait(_AWAY_S)
+        self._close()
+        self._woken.close()
+        self._wake.close()
+
+    def _turn(self, *, is_last: bool) -> None:
+        """Wait for something to announce or a request from another process, and announce what has collected."""
+        if self._connection is None:
+            self._connection = self._connect()
+            self._connection.execute(f"LISTEN {WATCH_CHANNEL}".encode())
+        if not is_last:
+            wait_readable([self._connection, self._woken])
+            with suppress(BlockingIOError):
+                if self._woken.recv(4096):
+                    self._stopping.wait(_COLLECT_S)
+        for notification in self._connection.notifies(timeout=0):
+            self._texts.obey(notification.payload)
+        # The end of an answer is announced before the end of its task.
+        self._texts.send(self._send)
+        with self._lock:
+            runs, self._runs = self._runs, set()
+        payloads = list(payloads_of(runs))
+        for payload in payloads if len(payloads) <= _NOTIFICATIONS_MAX else [""]:
+            self._send(CHANNEL, payload)
+
+    def _send(self, channel: str, payload: str) -> None:
+        assert self._connection is not None  # noqa: S101 - `_turn` opens it
+        self._connection.execute("SELECT pg_notify(%s, %s)", (channel, payload))
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def wait_readable(files: Iterable[Any]) -> None:
+    """Wait until one of `files` can be read. Unlike `select`, it accepts descriptors above 1,023."""
+    with selectors.DefaultSelector() as selector:
+        for file in files:
+            selector.register(file, selectors.EVENT_READ)
+        selector.select()
+
+
+class PostgresFeed:
+    """Hears what other processes announce.
+
+    Args:
+        connect: opens a connection that commits by itself.
+        hear_text: called with each piece of text of the watched runs.
+    """
+
+    def __init__(self, connect: Connect, hear_text: TextListener | None = None) -> None:
+        self._connect = connect
+        self._connection: psycopg.Connection[Any] | None = None
+        self._hear_text = hear_text
+        self._requests = TextRequests()
+        self._watched: tuple[frozenset[str], Collection[str]] = (frozenset(), ())
+
+    def watch(self, runs: frozenset[str], again: Collection[str]) -> None:
+        """Ask for the texts of `runs`, and for those of the runs in `again` from their start."""
+        self._watched = (runs, again)
 
     def wait(self, timeout_s: float) -> frozenset[str] | None:
         """Return the runs that were announced, an empty set if any may have changed, None if nothing came in time."""
         try:
             if self._connection is None:
-                self._connection = self._connect()
-                self._connection.execute(f"LISTEN {CHANNEL}".encode())
+                self._open()
                 # Changes before this moment were not heard.
                 return frozenset()
-            heard = [found.payload for found in self._connection.notifies(timeout=timeout_s, stop_after=1)]
+            if self._hear_text is not None:
+                self._requests.ask(*self._watched, self._send)
+            heard = list(self._connection.notifies(timeout=timeout_s, stop_after=1))
         except psycopg.Error as error:
             self.close()
             raise DatabaseError(f"cannot listen to changes: {error}") from error
-        if not heard:
+        self._pass_on([notification.payload for notification in heard if notification.channel == TEXT_CHANNEL])
+        changes = [notification.payload for notification in heard if notification.channel == CHANNEL]
+        if not changes:
             return None
-        return frozenset() if "" in heard else frozenset(run for payload in heard for run in payload.split("\n"))
+        return frozenset() if "" in changes else frozenset(run for payload in changes for run in payload.split("\n"))
+
+    def _pass_on(self, payloads: Iterable[str]) -> None:
+        for text in (text for payload in payloads for text in read_texts(payload)):
+            if self._hear_text is not None:
+                self._hear_text(text)
+
+    def _open(self) -> None:
+        self._connection = self._connect()
+        for channel in (CHANNEL, TEXT_CHANNEL) if self._hear_text is not None else (CHANNEL,):
+            self._connection.execute(f"LISTEN {channel}".encode())
+        self._requests.forget()
+
+    def _send(self, channel: str, payload: str) -> None:
+        assert self._connection is not None  # noqa: S101 - `wait` opens it
+        self._connection.execute("SELECT pg_notify(%s, %s)", (channel, payload))
 
     def close(self) -> None:
         """Close the connection."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-
-
-def payloads_of(runs: Iterable[str]) -> Iterator[str]:
-    """Yield the IDs of runs, one on a line, in texts that fit into a notification."""
-    lines: list[str] = []
-    size = 0
-    for run in sorted(runs):
-        if lines and size + len(run) + 1 > _PAYLOAD_MAX:
-            yield "\n".join(lines)
-            lines, size = [], 0
-        lines.append(run)
-        size += len(run) + 1
-    if lines:
-        yield "\n".join(lines)

@@ -22,6 +22,7 @@ from compozy.config.settings import DatabaseSettings
 from compozy.database.changes import Announcer, ChangeFeed
 from compozy.database.commits import watch_commits
 from compozy.database.driver import Inspection
+from compozy.database.live_text import TextListener
 from compozy.database.sqlite_changes import SqliteFeed
 from compozy.database.tables import OUR_TABLES
 from compozy.errors import DatabaseError
@@ -188,8 +189,9 @@ class SqliteDriver:
         """Return None: the connection of all writers is a fair queue, and readers do not wait."""
         del settings
 
-    def open_feed(self, settings: DatabaseSettings) -> ChangeFeed | None:
+    def open_feed(self, settings: DatabaseSettings, hear_text: TextListener | None = None) -> ChangeFeed | None:
         """Return what notices commits to the file; None for a database in memory."""
+        del hear_text
         return None if settings.file is None else SqliteFeed(settings.file)
 
     def open_announcer(self, settings: DatabaseSettings) -> Announcer | None:

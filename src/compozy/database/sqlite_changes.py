@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Collection
 from pathlib import Path
 from urllib.parse import quote
 
@@ -25,6 +26,9 @@ class SqliteFeed:
         self._path = path
         self._connection: sqlite3.Connection | None = None
         self._version: int | None = None
+
+    def watch(self, runs: frozenset[str], again: Collection[str]) -> None:
+        """Do nothing: the process that serves a file is the one that executes its runs."""
 
     def wait(self, timeout_s: float) -> frozenset[str] | None:
         """Return an empty set after a commit, None if there was none in time."""

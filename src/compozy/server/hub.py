@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from compozy.clock import monotonic_s
 from compozy.database.changes import add_listener, remove_listener
 from compozy.database.database import Database
 from compozy.database.live_text import (
@@ -29,6 +30,8 @@ _log = structlog.get_logger(__name__)
 # How soon the thread notices that the last stream has ended, and its pause while the database is away.
 _FEED_WAIT_S = 0.25
 _AWAY_S = 1.0
+# How often a missing piece of text is asked for.
+_ASK_AGAIN_S = 1.0
 
 
 @dataclass(eq=False, kw_only=True)
@@ -79,6 +82,9 @@ class Hub:
         self._stopping = stopping
         self._watches: set[Watch] = set()
         self._texts = Texts()
+        # Read by the thread of the feed: runs whose text is read, and those of which a piece is missing.
+        self._read_runs: frozenset[str] = frozenset()
+        self._gaps: frozenset[str] = frozenset()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._feed_end: threading.Event | None = None
 
@@ -101,6 +107,7 @@ class Hub:
         self._watches.add(watch)
         if reads_text:
             watch_texts(watch.runs)
+            self._read_runs = self._runs_with_text()
             for text in texts_of(watch.runs):
                 self._texts.add(text)
         try:
@@ -109,7 +116,8 @@ class Hub:
             self._watches.discard(watch)
             if reads_text:
                 unwatch_texts(watch.runs)
-                self._texts.keep_only(self._runs_with_text())
+                self._read_runs = self._runs_with_text()
+                self._texts.keep_only(self._read_runs)
             if not self._watches:
                 self._end()
 
@@ -172,16 +180,22 @@ class Hub:
 
     def _add_text(self, delta: TextDelta) -> None:
         readers = [watch for watch in self._watches if watch.reads_text and delta.execution_id in watch.runs]
-        if readers and self._texts.add(delta):
-            for watch in readers:
-                watch.note_text(delta.execution_id)
+        if readers and not self._texts.add(delta):
+            self._gaps |= {delta.execution_id}
+        for watch in readers:
+            watch.note_text(delta.execution_id)
 
     def _follow_feed(self, end: threading.Event) -> None:
-        feed = self._database.driver.open_feed(self._database.settings)
+        feed = self._database.driver.open_feed(self._database.settings, self._hear_text)
         if feed is None:
             return
+        asked_s = 0.0
         while not end.is_set():
+            again: frozenset[str] = frozenset()
+            if self._gaps and monotonic_s() - asked_s > _ASK_AGAIN_S:
+                asked_s, again, self._gaps = monotonic_s(), self._gaps, again
             try:
+                feed.watch(self._read_runs, again)
                 runs = feed.wait(_FEED_WAIT_S)
             except DatabaseError as error:
                 # The streams read the database every second by themselves.

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from compozy.clock import monotonic_s
+from compozy.database import postgres_texts
 from compozy.database.changes import ChangeFeed, add_listener, remove_listener
 from compozy.database.database import Database
 from compozy.database.executions import insert_execution
+from compozy.database.live_text import TextDelta, forget_text, publish_text, texts_of
 from tests.harness.databases import fresh, migrated, new_run
 
 _LIMIT_S = 30.0
@@ -97,3 +102,47 @@ def test_an_announcer_announces_the_rest_when_it_ends(database: Database) -> Non
         announcer.close()
         assert heard(feed) >= {"a"}
     feed.close()
+
+
+def test_texts_reach_the_processes_that_ask_for_them(tmp_path: Path) -> None:
+    heard_texts: list[TextDelta] = []
+    with fresh("postgres", tmp_path) as settings, migrated(settings) as database:
+        announcer = database.driver.open_announcer(settings)
+        feed = database.driver.open_feed(settings, heard_texts.append)
+        assert announcer is not None
+        assert feed is not None
+
+        def hear(pieces: int, again: frozenset[str] = frozenset()) -> str:
+            """Wait for pieces, and return the texts."""
+            ends_s = monotonic_s() + _LIMIT_S
+            while len(heard_texts) < pieces and monotonic_s() < ends_s:
+                feed.watch(frozenset({"watched"}), again)
+                feed.wait(0.1)
+                again = frozenset()
+            text = "".join(delta.text for delta in heard_texts)
+            heard_texts.clear()
+            return text
+
+        try:
+            # The same process asks and answers here, which it otherwise never does.
+            with mock.patch.object(postgres_texts, "_origin", side_effect=map(str, count())):
+                begun = "é🙂\x00\n" * 200
+                publish_text(piece(begun))
+                publish_text(replace(piece("not asked for"), execution_id="other"))
+                assert hear(3) == begun
+                rest = "\ud800" * 10_000
+                publish_text(replace(piece(rest), offset=len(begun)))
+                assert hear(34) == rest
+                assert hear(37, frozenset({"watched"})) == begun + rest
+                publish_text(replace(piece("."), offset=len(begun + rest), is_last=True))
+                assert hear(1) == "."
+        finally:
+            feed.close()
+            announcer.close()
+    assert texts_of({"watched", "other"}) == [replace(piece("not asked for"), execution_id="other")]
+    forget_text(("other", "t", 0))
+
+
+def piece(text: str) -> TextDelta:
+    """Return the start of an answer."""
+    return TextDelta(execution_id="watched", path="t", request=0, attempt=1, offset=0, text=text)

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from compozy.database.changes import note_change
-from compozy.database.postgres_changes import payloads_of
+from compozy.database.postgres_texts import payloads_of
 from compozy.server.hub import Watch
 from compozy.server.service import Service
 from tests.integration.server.conftest import API, RUNS, check_problem, start

@@ -20,6 +20,7 @@ from tests.harness.stores import open_store
 
 _TASKS = 24
 _SEED = 20261128
+_TEXT = "Each answer arrives in a few pieces, 🙂 and is whole at its end."
 
 
 @dataclass
@@ -31,6 +32,9 @@ class Client:
     events: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     connections: int = 0
     ended: str = ""
+    # For each task: attempt, text, whether it is complete.
+    texts: dict[str, tuple[int, str, bool]] = field(default_factory=dict[str, tuple[int, str, bool]])
+    pieces: int = 0
 
     def follow(self) -> None:
         """Connect until the stream says that the run has ended."""
@@ -62,11 +66,25 @@ class Client:
                 event[name] = value
             elif event.get("event") in {"complete", "error"}:
                 self.ended = event["event"]
+            elif event.get("event") == "llm_chunk":
+                self._add(json.loads(event["data"]))
+                event = {}
             elif "id" in event:
                 self.events.append(json.loads(event["data"]))
                 event, count = {}, count - 1
             else:
                 event = {}
+
+    def _add(self, piece: dict[str, Any]) -> None:
+        attempt, text, _ = self.texts.get(piece["path"], (0, "", False))
+        assert piece["attempt"] >= attempt, "an attempt never comes after a later one"
+        if piece["offset"] == 0:
+            text = ""
+        else:
+            # Each connection starts with the text so far.
+            assert (piece["attempt"], piece["offset"]) == (attempt, len(text))
+        self.texts[piece["path"]] = (piece["attempt"], text + piece["text"], piece["final"])
+        self.pieces += 1
 
 
 @pytest.mark.parametrize("driver", ["sqlite", "postgres"])
@@ -74,7 +92,7 @@ class Client:
 def test_a_client_that_comes_back_gets_the_whole_log(commands: Commands, tmp_path: Path, driver: str) -> None:
     home = tmp_path / "project"
     with open_store(driver, home) as store:
-        responses = {f"t{number}": {"text": "x", "delay_ms": 150} for number in range(_TASKS)}
+        responses = {f"t{number}": {"text": _TEXT, "delay_ms": 250} for number in range(_TASKS)}
         tasks = [{"id": f"t{number}", "prompt": "p"} for number in range(_TASKS)]
         write_project(home, {"long": {"tasks": tasks}}, responses=responses, database=store.section)
         server = start_server(commands, home)
@@ -99,3 +117,8 @@ def test_a_client_that_comes_back_gets_the_whole_log(commands: Commands, tmp_pat
         assert [event["seq"] for event in log] == list(range(1, len(log) + 1))
         assert client.connections > 5
         assert any(event["data"].get("resumed") for event in log)
+        complete = [text for _, text, is_complete in client.texts.values() if is_complete]
+        assert complete == [_TEXT] * len(complete)
+        assert len(complete) > 3
+        assert client.pieces > len(client.texts)
+        assert all(_TEXT.startswith(text) for _, text, _ in client.texts.values())
