@@ -5,7 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import quote, urlencode, urlsplit
@@ -20,6 +21,9 @@ CLI_AGENT = "compozy-cli"
 MCP_AGENT = "compozy-mcp"
 # A server may take this long to open its database; it accepts connections before that.
 PATIENCE_S = 40.0
+# A stream sends a comment every 15 seconds.
+_STREAM_SILENCE_S = 40.0
+_OK = 200
 _MAX_ANSWER_BYTES = 512 * 1024 * 1024
 _PROBLEM = "application/problem+json"
 
@@ -70,6 +74,26 @@ class Client:
             raise self._restore(found, answer.status)
         return found
 
+    @contextmanager
+    def open_stream(self, *path: str, **query: str) -> Generator[Iterator[tuple[str, str]], None, None]:
+        """Yield the names and data of server-sent events, over a connection apart.
+
+        Raises:
+            CompozyError: the error that the server returned.
+            OSError: the connection was lost, or the server sent nothing for 40 s.
+        """
+        connection = self._connect()
+        connection.timeout = _STREAM_SILENCE_S
+        try:
+            connection.request("GET", _path(path, query), headers=self._headers("text/event-stream"))
+            answer = connection.getresponse()
+            if answer.status != _OK:
+                document = json.loads(answer.read(_MAX_ANSWER_BYTES))
+                raise self._restore(cast("Document", document), answer.status)
+            yield _read_events(answer)
+        finally:
+            connection.close()
+
     def project(self) -> Document:
         """Return the server's project, which includes `name` and `database.fingerprint`.
 
@@ -105,11 +129,9 @@ class Client:
 
     def _ask_once(self, method: str, path: str, body: bytes | None) -> tuple[http.client.HTTPResponse, bytes]:
         connection = self._connection = self._connection or self._connect()
-        headers = {"Accept": f"application/json, {_PROBLEM}", "User-Agent": f"{self.agent}/{__version__}"}
+        headers = self._headers("application/json")
         if body is not None:
             headers["Content-Type"] = "application/json"
-        if self.api_key is not None:
-            headers["Authorization"] = f"Bearer {self.api_key}"
         connection.request(method, path, body=body, headers=headers)
         answer = connection.getresponse()
         content = answer.read(_MAX_ANSWER_BYTES + 1)
@@ -117,6 +139,10 @@ class Client:
             self.close()
             raise ServerError(f"the response from {self.url} is larger than {_MAX_ANSWER_BYTES // 1024 // 1024} MiB")
         return answer, content
+
+    def _headers(self, media_type: str) -> dict[str, str]:
+        headers = {"Accept": f"{media_type}, {_PROBLEM}", "User-Agent": f"{self.agent}/{__version__}"}
+        return headers if self.api_key is None else {**headers, "Authorization": f"Bearer {self.api_key}"}
 
     def _connect(self) -> http.client.HTTPConnection:
         secure, host, port = split_url(self.url)
@@ -138,6 +164,18 @@ class Client:
             f"cannot connect to a server at {self.url}: {_reason(error)}",
             hint="start a server with `compozy start`, or name another one with --server",
         )
+
+
+def _read_events(answer: http.client.HTTPResponse) -> Iterator[tuple[str, str]]:
+    """Yield name and data of each server-sent event, as a Compozy server writes them: on one line each."""
+    event: dict[str, str] = {}
+    while line := answer.readline(_MAX_ANSWER_BYTES):
+        name, _, value = line.decode().rstrip("\r\n").partition(": ")
+        if name:
+            event[name] = value
+        elif "data" in event:
+            yield event.get("event", ""), event["data"]
+            event = {}
 
 
 def split_url(url: str) -> tuple[bool, str, int]:

@@ -133,9 +133,10 @@ def _wait_for(project: LoadedProject, execution_id: str, report: Progress) -> Do
 
 
 async def _finish_here(project: LoadedProject, database: Database, execution_id: str, report: Progress) -> None:
-    async with open_app(project, database, role=COMMAND, report=report) as app:
-        await app.runtime.adopt(execution_id)
-        await until_it_rests(app, execution_id)
+    with report.text.listening():
+        async with open_app(project, database, role=COMMAND, report=report) as app:
+            await app.runtime.adopt(execution_id)
+            await until_it_rests(app, execution_id)
 
 
 async def until_it_rests(app: App, run_id: str) -> None:

@@ -15,6 +15,10 @@ from compozy.errors import CompozyError, ProjectError, UsageError
 _CLEAR = "\r\x1b[K"
 # The line on the terminal that the next output replaces.
 _transient: list[str] = []
+# While a text is written piece by piece, whether the cursor stands in the middle of a line.
+_text_line: list[str] = []
+_OPEN = "open"
+_ANY_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _UPPER_CONTROL = re.compile(r"[\x7f-\x9f]")
 _CONTROL = re.compile(r"(?!\x1b\[\d{1,2}m)[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -57,7 +61,7 @@ def print_line(text: str = "") -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    if _transient:
+    if _transient or _text_line:
         write_note("")
     with explain_output():
         print(_visible(text))  # noqa: T201 - stdout is what this module writes to
@@ -127,11 +131,39 @@ def _visible(text: str) -> str:
 
 def write_note(text: str) -> None:
     """Write to stderr, in place of a transient line. A closed stderr is not an error: the run continues."""
+    end_text()
     _write_stderr(f"{clear_transient()}{text}")
 
 
+def write_text(text: str, *, indent: str) -> None:
+    """Write a piece of a text that a model writes to stderr; the next piece continues its line.
+
+    All control characters are escaped, styles too: the text may come in any pieces.
+    """
+    shown = _ANY_CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    is_open = _text_line == [_OPEN]
+    pieces: list[str] = []
+    for number, line in enumerate(shown.split("\n")):
+        pieces.append("\n" if number else "")
+        is_open = is_open and not number
+        if line:
+            pieces.append(line if is_open else f"{indent}{line}")
+            is_open = True
+    _write_stderr(clear_transient() + "".join(pieces))
+    _text_line[:] = [_OPEN if is_open else ""]
+
+
+def end_text() -> None:
+    """End the line of a text that is written piece by piece."""
+    if _text_line == [_OPEN]:
+        _write_stderr("\n")
+    _text_line.clear()
+
+
 def write_transient(text: str) -> None:
-    """Write a line on the terminal that the next output replaces."""
+    """Write a line on the terminal that the next output replaces; not while a text is being written."""
+    if _text_line:
+        return
     clear_transient()
     _transient.append(text)
     _write_stderr(f"{_CLEAR}{text}")

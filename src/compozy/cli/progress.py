@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from compozy.cli.cutoff import warn_of_cut_off
+from compozy.cli.livetext import LiveText
 from compozy.cli.output import paint, print_note, write_note, write_transient
 from compozy.cli.results import Document, seconds_of
 from compozy.config.timespan import format_duration
@@ -23,6 +24,9 @@ class Progress:
         execution_id: the run whose tasks are shown; those of other runs, resumed beside it, are not.
         quiet: print nothing.
         answered: paths of waiting tasks whose signal is stored already, which is not asked for again.
+
+    Attributes:
+        text: shows what models write.
     """
 
     def __init__(self, execution_id: str, *, quiet: bool, answered: Collection[str] = ()) -> None:
@@ -31,6 +35,7 @@ class Progress:
         self._quiet = quiet
         self._is_terminal = sys.stderr.isatty()
         self._said: set[str] = set()
+        self.text = LiveText(execution_id, quiet=quiet)
 
     def task_began(self, execution_id: str, path: str) -> None:
         """Show which task is at work, on a line that its end replaces."""
@@ -53,6 +58,7 @@ class Progress:
 
     def show_end(self, path: str, status: Status, details: str, usages: Sequence[dict[str, Any]]) -> None:
         """Show the end of a task of the run, and notices of its `usages`."""
+        self.text.end_task(path)
         if self._shows(self._execution_id):
             mark = paint("✓", "green") if status is Status.SUCCESS else paint("✗", "red")
             write_note(f"  {mark} {path}  {paint(details, 'dim')}\n")

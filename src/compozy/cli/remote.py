@@ -19,6 +19,7 @@ from compozy.cli.find import Found
 from compozy.cli.output import print_json, print_line, print_note, print_warnings
 from compozy.cli.progress import Follower, Progress
 from compozy.cli.remote_ids import read_execution
+from compozy.cli.remotetext import RemoteText
 from compozy.cli.results import (
     has_foreign_format,
     is_waiting,
@@ -185,7 +186,9 @@ class _Watch:
     def __init__(self, client: Client, execution_id: str, *, quiet: bool) -> None:
         self._client = client
         self._id = execution_id
-        self._follower = Follower(execution_id, Progress(execution_id, quiet=quiet))
+        progress = Progress(execution_id, quiet=quiet)
+        self._follower = Follower(execution_id, progress)
+        self._text = RemoteText(client, execution_id, progress.text)
 
     def until_ended(self) -> Document:
         """Return the run once it has ended, or can only be ended by another version.
@@ -194,13 +197,14 @@ class _Watch:
             ServerError: the server went away; the run goes on when it is back.
         """
         pause_s = _FIRST_LOOK_S
-        while True:
-            run = self._look()
-            self._follower.update(run)
-            if Status(run["status"]).is_final or has_foreign_format(run) or Status(run["status"]) is Status.PAUSED:
-                return run
-            time.sleep(pause_s)
-            pause_s = min(_LOOK_S, pause_s * 1.5)
+        with self._text.reading():
+            while True:
+                run = self._look()
+                self._follower.update(run)
+                if Status(run["status"]).is_final or has_foreign_format(run) or Status(run["status"]) is Status.PAUSED:
+                    return run
+                self._text.show_for(pause_s)
+                pause_s = min(_LOOK_S, pause_s * 1.5)
 
     def _look(self) -> Document:
         deadline = monotonic_s() + _AWAY_S

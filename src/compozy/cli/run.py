@@ -137,6 +137,11 @@ class _Runner:
         run_id = self._run_id = new.workflow_exec_id
         self._listen_for_signals()
         progress = Progress(run_id, quiet=self._request.quiet)
+        with progress.text.listening():
+            return await self._run(new, progress)
+
+    async def _run(self, new: NewExecution, progress: Progress) -> int:
+        run_id = self._run_id
         async with open_app(self._project, self._database, role=COMMAND, report=progress) as app:
             self._print_start_notes(app, new)
             created = await self._start(app, new)

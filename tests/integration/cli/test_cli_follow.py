@@ -33,7 +33,10 @@ WORKFLOWS: dict[str, dict[str, Any]] = {
     },
     "approval": {"tasks": [{"id": "ask", "type": "wait", "wait_for": "review", "form": FORM}]},
 }
-RESPONSES = {"quick": {"text": "1"}, "late": {"text": "2", "delay_ms": 300}, "last": {"text": "3"}}
+LATE = "Word by word\n\nit \x1b[31mcame."
+RESPONSES = {"quick": {"text": "1"}, "late": {"text": LATE, "delay_ms": 600}, "last": {"text": "3"}}
+# A text that a model writes is indented by four.
+TEXT = "    "
 STYLE = re.compile(r"\x1b\[\d*m")
 SECONDS = re.compile(r"\d+(\.\d+)?(ms|s)\b")
 
@@ -63,15 +66,22 @@ def seen_on_terminal(folder: Path, *arguments: str) -> list[str]:
 
 
 def test_a_server_shows_the_lines_of_a_run_in_this_process(commands: Commands, project: Path) -> None:
-    here = seen_on_terminal(project, "workflow", "run", "nested")
-    assert [line.split()[:2] for line in here] == [
+    seen = seen_on_terminal(project, "workflow", "run", "nested")
+    ends = [line for line in seen if "✓" in line]
+    assert [line.split()[:2] for line in ends] == [
         ["✓", "both/quick"],
         ["✓", "both/late"],
         ["✓", "both"],
         ["✓", "last"],
     ]
+    # The text of a model is shown as it arrives, and cannot control the terminal.
+    late = [f"{TEXT}Word by word", f"{TEXT}it \\x1b[31mcame."]
+    assert ("  … both/late", f"{TEXT}3") == (seen[seen.index(late[0]) - 1], seen[-2])
+    assert [line for line in seen if line in late] == late
     start_server(commands, project)
-    assert seen_on_terminal(project, "workflow", "run", "nested") == here
+    seen = seen_on_terminal(project, "workflow", "run", "nested")
+    assert [line for line in seen if "✓" in line] == ends
+    assert [line for line in seen if line in late] == late
 
 
 @pytest.mark.parametrize("served", [False, True], ids=["here", "server"])
