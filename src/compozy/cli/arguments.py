@@ -29,6 +29,7 @@ class RunRequest:
     Args:
         workflow_id: what to run; "" for the workflow of the run that is repeated.
         detach: return as soon as a server has accepted the run.
+        follows: print what models write as it arrives.
         repeats: the run that is repeated, None for none.
         from_task: the task of it to begin with.
         labels: labels of the run; None for none, or for those of the run that is repeated.
@@ -43,6 +44,7 @@ class RunRequest:
     as_json: bool
     repeats: str | None = None
     detach: bool = False
+    follows: bool = False
     from_task: str | None = None
     labels: Mapping[str, str] | None = None
 

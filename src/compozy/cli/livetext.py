@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from compozy.cli.output import end_text, paint, write_note, write_text
+from compozy.cli.output import end_text, paint, write_note, write_text, write_transient
 from compozy.database.live_text import (
     TextDelta,
     TextKey,
@@ -19,6 +20,8 @@ from compozy.database.live_text import (
 
 # Answers of tasks that run concurrently and wait to be shown.
 _WAITING_MAX = 100
+# Columns of a line that neither the path nor the text takes.
+_AROUND = 8
 
 
 @dataclass
@@ -31,13 +34,17 @@ class _Answer:
 class LiveText:
     """Shows one answer at a time; answers of concurrent tasks wait for its end, and are left out if they end first.
 
+    On a terminal, the end of the text is shown on the line that the end of the task replaces.
+
     Args:
         execution_id: the run.
         quiet: show nothing.
+        follows: print the whole text, also if stderr is not a terminal.
     """
 
-    def __init__(self, execution_id: str, *, quiet: bool) -> None:
-        self.is_shown = sys.stderr.isatty() and not quiet
+    def __init__(self, execution_id: str, *, quiet: bool, follows: bool = False) -> None:
+        self.is_shown = (follows or sys.stderr.isatty()) and not quiet
+        self._follows = follows
         self._execution_id = execution_id
         self._answers: dict[TextKey, _Answer] = {}
         self._current: TextKey | None = None
@@ -64,7 +71,7 @@ class LiveText:
             return
         answer = self._answers.get(delta.key)
         if answer is None or delta.attempt > answer.attempt:
-            if answer is not None and answer.shown:
+            if answer is not None and answer.shown and self._follows:
                 write_note(f"    {paint('(the answer starts again)', 'dim')}\n")
             self._answers[delta.key] = answer = _Answer(delta.attempt, "")
         # After a lost connection, the text so far comes again.
@@ -83,9 +90,13 @@ class LiveText:
         answer = self._answers[key]
         if self._current is None and answer.text:
             self._current = key
-            write_note(f"  {paint('…', 'dim')} {key[1]}\n")
+            if self._follows:
+                write_note(f"  {paint('…', 'dim')} {key[1]}\n")
         if self._current == key and len(answer.text) > answer.shown:
-            write_text(answer.text[answer.shown :], indent="    ")
+            if self._follows:
+                write_text(answer.text[answer.shown :], indent="    ")
+            else:
+                write_transient(_tail(key[1], answer.text))
             answer.shown = len(answer.text)
 
     def _end(self, key: TextKey) -> None:
@@ -97,3 +108,14 @@ class LiveText:
                 self._show(next(iter(self._answers)))
         while len(self._answers) > _WAITING_MAX:
             del self._answers[max(self._answers, key=lambda known: known != self._current)]
+
+
+def _tail(path: str, text: str) -> str:
+    """Return one line with the end of a text that fits on the terminal."""
+    room = shutil.get_terminal_size().columns - len(path) - _AROUND
+    start = len(text)
+    # Characters outside of ASCII may take two columns.
+    while start and (room := room - (1 if text[start - 1].isascii() else 2)) >= 0:
+        start -= 1
+    line = "".join(char if char.isprintable() else " " for char in text[start:])
+    return f"  {paint('…', 'dim')} {path}  {paint(line, 'dim')}"

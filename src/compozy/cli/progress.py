@@ -24,18 +24,21 @@ class Progress:
         execution_id: the run whose tasks are shown; those of other runs, resumed beside it, are not.
         quiet: print nothing.
         answered: paths of waiting tasks whose signal is stored already, which is not asked for again.
+        follows: print all that models write, also if stderr is not a terminal.
 
     Attributes:
         text: shows what models write.
     """
 
-    def __init__(self, execution_id: str, *, quiet: bool, answered: Collection[str] = ()) -> None:
+    def __init__(
+        self, execution_id: str, *, quiet: bool, answered: Collection[str] = (), follows: bool = False
+    ) -> None:
         self._answered = answered
         self._execution_id = execution_id
         self._quiet = quiet
         self._is_terminal = sys.stderr.isatty()
         self._said: set[str] = set()
-        self.text = LiveText(execution_id, quiet=quiet)
+        self.text = LiveText(execution_id, quiet=quiet, follows=follows)
 
     def task_began(self, execution_id: str, path: str) -> None:
         """Show which task is at work, on a line that its end replaces."""

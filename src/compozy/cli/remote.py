@@ -136,7 +136,8 @@ class _RemoteRun:
         run = self._start()
         if Status(run["status"]).is_final:
             return run
-        return _Watch(self._client, self._id, quiet=self._request.quiet).until_ended()
+        watch = _Watch(self._client, self._id, quiet=self._request.quiet, follows=self._request.follows)
+        return watch.until_ended()
 
     def _start(self) -> Document:
         run = self._post()
@@ -183,10 +184,10 @@ class _RemoteRun:
 class _Watch:
     """Follows a run by asking for it."""
 
-    def __init__(self, client: Client, execution_id: str, *, quiet: bool) -> None:
+    def __init__(self, client: Client, execution_id: str, *, quiet: bool, follows: bool = False) -> None:
         self._client = client
         self._id = execution_id
-        progress = Progress(execution_id, quiet=quiet)
+        progress = Progress(execution_id, quiet=quiet, follows=follows)
         self._follower = Follower(execution_id, progress)
         self._text = RemoteText(client, execution_id, progress.text)
 

@@ -136,7 +136,7 @@ class _Runner:
     async def run(self, new: NewExecution) -> int:
         run_id = self._run_id = new.workflow_exec_id
         self._listen_for_signals()
-        progress = Progress(run_id, quiet=self._request.quiet)
+        progress = Progress(run_id, quiet=self._request.quiet, follows=self._request.follows)
         with progress.text.listening():
             return await self._run(new, progress)
 

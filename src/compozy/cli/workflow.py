@@ -75,6 +75,7 @@ def run_command(
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Return as soon as a server has accepted the run.")
     ] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Print what models write as it arrives.")] = False,
     wait_for_lock: WaitForLockOption = DEFAULT_WAIT_FOR_LOCK,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show tasks and prompts without calling models or storing anything.")
@@ -102,6 +103,7 @@ def run_command(
         quiet=options.quiet,
         as_json=options.as_json,
         detach=detach,
+        follows=follow,
         labels=read_labels(label),
     )
     search = search_for(options, lambda client: client.get("workflows", workflow_id))

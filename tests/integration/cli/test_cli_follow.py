@@ -66,22 +66,24 @@ def seen_on_terminal(folder: Path, *arguments: str) -> list[str]:
 
 
 def test_a_server_shows_the_lines_of_a_run_in_this_process(commands: Commands, project: Path) -> None:
-    seen = seen_on_terminal(project, "workflow", "run", "nested")
-    ends = [line for line in seen if "✓" in line]
-    assert [line.split()[:2] for line in ends] == [
+    here = seen_on_terminal(project, "workflow", "run", "nested")
+    assert [line.split()[:2] for line in here] == [
         ["✓", "both/quick"],
         ["✓", "both/late"],
         ["✓", "both"],
         ["✓", "last"],
     ]
-    # The text of a model is shown as it arrives, and cannot control the terminal.
+    # The text of a model cannot control the terminal.
     late = [f"{TEXT}Word by word", f"{TEXT}it \\x1b[31mcame."]
-    assert ("  … both/late", f"{TEXT}3") == (seen[seen.index(late[0]) - 1], seen[-2])
-    assert [line for line in seen if line in late] == late
+    followed = seen_on_terminal(project, "workflow", "run", "nested", "--follow")
+    assert followed[followed.index(late[0]) - 1] == "  … both/late"
+    assert [line for line in followed if line in late] == late
+    assert [line for line in followed if "✓" in line] == here
     start_server(commands, project)
-    seen = seen_on_terminal(project, "workflow", "run", "nested")
-    assert [line for line in seen if "✓" in line] == ends
-    assert [line for line in seen if line in late] == late
+    assert seen_on_terminal(project, "workflow", "run", "nested") == here
+    followed = seen_on_terminal(project, "workflow", "run", "nested", "--follow")
+    assert [line for line in followed if line in late] == late
+    assert [line for line in followed if "✓" in line] == here
 
 
 @pytest.mark.parametrize("served", [False, True], ids=["here", "server"])

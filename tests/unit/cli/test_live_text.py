@@ -14,10 +14,9 @@ from compozy.database.live_text import TextDelta, is_watched, publish_text
 
 @pytest.fixture
 def live(monkeypatch: pytest.MonkeyPatch) -> LiveText:
-    """Answers of the run `r` on a terminal without styles."""
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    """Answers of the run `r`, printed whole."""
     monkeypatch.setenv("NO_COLOR", "1")
-    return LiveText("r", quiet=False)
+    return LiveText("r", quiet=False, follows=True)
 
 
 def piece(text: str, *, path: str = "a", offset: int = 0, attempt: int = 1, is_last: bool = False) -> TextDelta:
@@ -71,7 +70,23 @@ def test_it_listens_to_its_run(live: LiveText, capsys: pytest.CaptureFixture[str
 
 
 def test_without_a_terminal_nothing_is_read(capsys: pytest.CaptureFixture[str]) -> None:
-    for live in (LiveText("r", quiet=False), LiveText("r", quiet=True)):
+    for live in (LiveText("r", quiet=False), LiveText("r", quiet=True, follows=True)):
         with live.listening():
             assert not is_watched("r")
     assert capsys.readouterr().err == ""
+
+
+def test_a_terminal_shows_the_end_of_an_answer_on_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "20")
+    live = LiveText("r", quiet=False)
+    live.add(piece("One"))
+    live.add(piece(" two\n\x1b[2Jthree 🙂🙂", offset=3))
+    live.add(piece(" four", offset=20, is_last=True))
+    live.end_task("a")
+    print_note("after")
+    lines = capsys.readouterr().err.split("\r\x1b[K")
+    assert lines == ["", "  … a  One", "  … a  Jthree 🙂🙂", "  … a  e 🙂🙂 four", "after\n"]
