@@ -47,9 +47,9 @@ class Client:
         """
         return self.request("GET", _path(path, query))
 
-    def post(self, *path: str, body: Document) -> Document:
+    def post(self, *path: str, body: Document, **query: str | int) -> Document:
         """Send a document to a path under the API and return the answer; raises like `get`."""
-        return self.request("POST", _path(path, {}), json.dumps(body).encode())
+        return self.request("POST", _path(path, query), json.dumps(body).encode())
 
     def patch(self, *path: str, body: Document) -> Document:
         """Change the resource at a path under the API and return the answer; raises like `get`."""

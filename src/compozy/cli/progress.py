@@ -61,7 +61,7 @@ class Progress:
 
     def show_end(self, path: str, status: Status, details: str, usages: Sequence[dict[str, Any]]) -> None:
         """Show the end of a task of the run, and notices of its `usages`."""
-        self.text.end_task(path)
+        self.text.end_task(path, has_failed=status is not Status.SUCCESS)
         if self._shows(self._execution_id):
             mark = paint("✓", "green") if status is Status.SUCCESS else paint("✗", "red")
             write_note(f"  {mark} {path}  {paint(details, 'dim')}\n")

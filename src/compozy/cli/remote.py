@@ -16,6 +16,7 @@ from typing import Any
 from compozy.cli.arguments import ListRequest, RunRequest, name_known_run
 from compozy.cli.endings import INTERRUPTED
 from compozy.cli.find import Found
+from compozy.cli.livetext import shows_text
 from compozy.cli.output import print_json, print_line, print_note, print_warnings
 from compozy.cli.progress import Follower, Progress
 from compozy.cli.remote_ids import read_execution
@@ -134,7 +135,7 @@ class _RemoteRun:
 
     def _start_and_wait(self) -> Document:
         run = self._start()
-        if Status(run["status"]).is_final:
+        if Status(run["status"]).is_final and not self._request.follows:
             return run
         watch = _Watch(self._client, self._id, quiet=self._request.quiet, follows=self._request.follows)
         return watch.until_ended()
@@ -155,7 +156,8 @@ class _RemoteRun:
             body["from"] = self._request.from_task
             return self._client.post("executions", "workflows", self._request.repeats, "rerun", body=body)
         try:
-            return self._client.post("workflows", self._request.workflow_id, "executions", body=body)
+            follows = {"follow": "true"} if shows_text(quiet=self._request.quiet, follows=self._request.follows) else {}
+            return self._client.post("workflows", self._request.workflow_id, "executions", body=body, **follows)
         except NotFoundError as error:
             if self._request.execution_id is not None and self._is_known():
                 raise name_known_run(error, self._id) from error
@@ -201,6 +203,8 @@ class _Watch:
         with self._text.reading():
             while True:
                 run = self._look()
+                if Status(run["status"]).is_final:
+                    self._text.finish()
                 self._follower.update(run)
                 if Status(run["status"]).is_final or has_foreign_format(run) or Status(run["status"]) is Status.PAUSED:
                     return run

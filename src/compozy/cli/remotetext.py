@@ -19,6 +19,8 @@ from compozy.errors import CompozyError, ServerError, StoppingError
 
 _LOOK_S = 0.05
 _AGAIN_S = 0.5
+# How long the end of a stream may take after the end of its run.
+_REST_S = 3.0
 
 
 class RemoteText:
@@ -36,12 +38,13 @@ class RemoteText:
         self._live = live
         self._pieces: SimpleQueue[TextDelta] = SimpleQueue()
         self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._read, name="compozy-text", daemon=True)
 
     @contextmanager
     def reading(self) -> Generator[None, None, None]:
         """Read the text until the block ends."""
         if self._live.is_shown:
-            threading.Thread(target=self._read, name="compozy-text", daemon=True).start()
+            self._thread.start()
         try:
             yield
         finally:
@@ -58,6 +61,12 @@ class RemoteText:
             if (left_s := ends_s - monotonic_s()) <= 0:
                 return
             time.sleep(min(_LOOK_S, left_s))
+
+    def finish(self) -> None:
+        """Show the rest; called when the run has ended, and with it its stream."""
+        if self._live.is_shown:
+            self._thread.join(_REST_S)
+            self._show()
 
     def _show(self) -> None:
         while True:

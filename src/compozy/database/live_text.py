@@ -85,12 +85,16 @@ def unwatch_texts(runs: Collection[str]) -> None:
         _state.watched = +_state.watched
 
 
-def watch_for_others(runs: Collection[str], *, seconds: float) -> list[TextDelta]:
-    """Publish the texts of `runs` for `seconds`, and return the texts so far."""
+def watch_for(runs: Collection[str], *, seconds: float) -> list[TextDelta]:
+    """Publish the texts of `runs` for `seconds`, and return the texts so far.
+
+    For this time, complete answers are kept too, because their reader has not connected yet.
+    """
     now_s = monotonic_s()
     with _state.lock:
         _state.watched_until_s = {run: until_s for run, until_s in _state.watched_until_s.items() if until_s > now_s}
         _state.watched_until_s.update(dict.fromkeys(runs, now_s + seconds))
+        _drop_complete()
     return texts_of(runs)
 
 
@@ -100,7 +104,7 @@ def is_watched_by_others(execution_id: str) -> bool:
 
 
 def texts_of(runs: Collection[str]) -> list[TextDelta]:
-    """Return the unfinished answers of `runs` in this process, each as one piece with the text so far."""
+    """Return the answers of `runs` in this process that are known, each as one piece with the text so far."""
     with _state.lock:
         return [text for text in _state.written.values() if text.execution_id in runs]
 
@@ -109,12 +113,12 @@ def publish_text(delta: TextDelta) -> None:
     """Pass a piece to the listeners; those that continue an answer follow each other without a gap."""
     with _state.lock:
         so_far = _state.written.get(delta.key)
-        if delta.is_last:
-            _state.written.pop(delta.key, None)
-        elif so_far is None or delta.offset == 0:
+        if so_far is None or delta.offset == 0:
             _state.written[delta.key] = delta
         else:
-            _state.written[delta.key] = replace(so_far, text=so_far.text + delta.text)
+            _state.written[delta.key] = replace(so_far, text=so_far.text + delta.text, is_last=delta.is_last)
+        if delta.is_last:
+            _drop_complete()
         listeners = _state.listeners
     for listener in listeners:
         listener(delta)
@@ -123,7 +127,14 @@ def publish_text(delta: TextDelta) -> None:
 def forget_text(key: TextKey) -> None:
     """Forget an answer that was not completed."""
     with _state.lock:
-        _state.written.pop(key, None)
+        if key in _state.written and not _state.written[key].is_last:
+            del _state.written[key]
+
+
+def _drop_complete() -> None:
+    """Drop complete answers whose readers have had the time to connect."""
+    for key in [key for key, text in _state.written.items() if text.is_last and not is_watched_by_others(key[0])]:
+        del _state.written[key]
 
 
 def add_text_listener(listener: TextListener) -> None:

@@ -85,8 +85,8 @@ class PostgresAnnouncer:
             self._rouse()
 
     def _rouse(self) -> None:
-        # A full buffer wakes the thread as well.
-        with suppress(BlockingIOError):
+        # A full buffer wakes the thread as well, and at its end it has closed both sockets.
+        with suppress(OSError):
             self._wake.send(b".")
 
     def _work(self) -> None:

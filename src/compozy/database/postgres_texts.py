@@ -15,7 +15,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from compozy.clock import monotonic_s
-from compozy.database.live_text import TextDelta, is_watched_by_others, watch_for_others
+from compozy.database.live_text import TextDelta, is_watched_by_others, watch_for
 from compozy.ids import new_process_mark
 
 TEXT_CHANNEL = "compozy_text"
@@ -56,7 +56,7 @@ class TextSender:
         origin, kind, *runs = payload.split("\n")
         if origin == _origin():
             return
-        for text in watch_for_others(runs, seconds=_WATCHED_S):
+        for text in watch_for(runs, seconds=_WATCHED_S):
             if kind == _NEW:
                 self.add(text)
 

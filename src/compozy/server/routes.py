@@ -133,11 +133,20 @@ async def start_execution(
     workflow_id: WorkflowId,
     body: StartBody | None = None,
     idempotency_key: IdempotencyKey = None,
+    follow: Annotated[
+        bool, Query(description="Keep what models write for a stream that is opened within 5 seconds.")
+    ] = False,
 ) -> JsonResponse:
     """Accept a run. `Location` contains its URL; an accepted run is never lost."""
     given = body or StartBody()
     refuse_chosen_id(request, given.execution_id)
-    wanted = StartRequest(workflow_id=workflow_id, body=dict(given), key=idempotency_key, trigger=trigger_of(request))
+    wanted = StartRequest(
+        workflow_id=workflow_id,
+        body=dict(given),
+        key=idempotency_key,
+        trigger=trigger_of(request),
+        follows=follow,
+    )
     document, created = await service_of(request).start(wanted, timeout_s=given.timeout)
     return JsonResponse(document, status_code=202, headers=_headers(document, created=created))
 

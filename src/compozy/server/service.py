@@ -15,6 +15,7 @@ from compozy.database.executions import (
     execution_not_found,
     is_execution_id,
 )
+from compozy.database.live_text import watch_for
 from compozy.database.status import Status
 from compozy.database.trigger import BY_API, Trigger
 from compozy.durable.ends import log_end
@@ -41,6 +42,8 @@ from compozy.workflow.start import check_same_run, prepare_run, start_run
 Document = dict[str, Any]
 # A run that another process executes is looked at this often.
 _POLL_S = 0.2
+# The time in which a client that starts a run opens its stream.
+_CONNECTS_S = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +56,7 @@ class StartRequest:
         key: its `Idempotency-Key`.
         trigger: what asks for the run, and who.
         traceparent: its W3C trace context.
+        follows: whether the client opens a stream next, and reads what models write.
     """
 
     workflow_id: str
@@ -60,6 +64,7 @@ class StartRequest:
     key: str | None = None
     trigger: Trigger = BY_API
     traceparent: str | None = None
+    follows: bool = False
 
     @property
     def given(self) -> Any:
@@ -122,6 +127,8 @@ class Service:
         self.refuse_when_stopping()
         workflow = self.app.project.workflow(request.workflow_id).config
         new = await validate_in_worker(partial(self._prepare, request, timeout_s))
+        if request.follows:
+            watch_for([new.workflow_exec_id], seconds=_CONNECTS_S)
         created = await start_run(self.app.runtime, workflow, new)
         run, document = await self._read(new.workflow_exec_id)
         if not created:

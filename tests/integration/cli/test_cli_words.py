@@ -48,6 +48,7 @@ Commands:
   start       Serve the project over HTTP and execute its runs.
   worker      Execute runs without an HTTP interface.
   health      Check whether the project's server is ready.
+  doctor      Check the project, its database and this machine.
   bench       Measure the database under increasing load.
   init        Create a project or refresh its JSON Schemas.
   schema      Print the JSON Schema of a file type.
@@ -55,7 +56,9 @@ Commands:
   version     Print the version.
   workflow    Run workflows and inspect their executions.
   knowledge   Ingest and query documents.
+  schedule    Inspect and control schedules.
   mcp         List, check and offer MCP servers.
+  auth        Manage users and API keys.
   migrate     Update or roll back the database schema.
   db          Move, back up, check and prune the database.
   config      Validate project files and show settings.
@@ -81,8 +84,10 @@ Options:
   --id ID                        Execution ID; a repeated request with it does
                                  not run again.
   --timeout TIME                 End the run after this time, e.g. 90s.
+  --label NAME=VALUE             Label of the execution; repeatable.
   -d, --detach                   Return as soon as a server has accepted the
                                  run.
+  --follow                       Print what models write as it arrives.
   --wait-for-lock TIME           Time to wait for another process on the same
                                  SQLite file.  [default: 30s]
   --dry-run                      Show tasks and prompts without calling models

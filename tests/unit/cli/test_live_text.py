@@ -43,13 +43,13 @@ def test_a_note_comes_on_its_own_line(live: LiveText, capsys: pytest.CaptureFixt
 
 def test_concurrent_answers_wait_for_each_other(live: LiveText, capsys: pytest.CaptureFixture[str]) -> None:
     live.add(piece("One"))
-    live.add(piece("left out", path="b"))
+    live.add(piece("second", path="b"))
     live.add(piece("also", path="c"))
-    live.end_task("b")
-    live.add(piece("late", path="b", offset=8))
+    live.end_task("b", has_failed=False)
+    live.add(piece(", late", path="b", offset=6, is_last=True))
     live.add(piece(" end", offset=3, is_last=True))
     live.add(piece(" shown", path="c", offset=4, is_last=True))
-    assert capsys.readouterr().err == "  … a\n    One end\n  … c\n    also shown\n"
+    assert capsys.readouterr().err == ("  … a\n    One end\n  … b\n    second, late\n  … c\n    also shown\n")
 
 
 def test_an_answer_can_start_again(live: LiveText, capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,7 +57,16 @@ def test_an_answer_can_start_again(live: LiveText, capsys: pytest.CaptureFixture
     # After a lost connection the text so far comes again.
     live.add(piece("One two"))
     live.add(piece("Three", attempt=2, is_last=True))
-    assert capsys.readouterr().err == "  … a\n    One two\n    (the answer starts again)\n    Three\n"
+    assert capsys.readouterr().err == "  … a\n    One two\n  … a  (the answer starts again)\n    Three\n"
+
+
+def test_an_answer_that_failed_blocks_no_other(live: LiveText, capsys: pytest.CaptureFixture[str]) -> None:
+    live.add(piece("One"))
+    live.add(piece("second", path="b"))
+    live.add(replace(piece("again"), request=1))
+    live.end_task("b", has_failed=True)
+    live.add(replace(piece(".", offset=5), request=1, is_last=True))
+    assert capsys.readouterr().err == "  … a\n    One\n  … b\n    second\n  … a\n    again.\n"
 
 
 def test_it_listens_to_its_run(live: LiveText, capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,7 +95,7 @@ def test_a_terminal_shows_the_end_of_an_answer_on_one_line(
     live.add(piece("One"))
     live.add(piece(" two\n\x1b[2Jthree 🙂🙂", offset=3))
     live.add(piece(" four", offset=20, is_last=True))
-    live.end_task("a")
+    live.end_task("a", has_failed=False)
     print_note("after")
     lines = capsys.readouterr().err.split("\r\x1b[K")
     assert lines == ["", "  … a  One", "  … a  Jthree 🙂🙂", "  … a  e 🙂🙂 four", "after\n"]
