@@ -27,17 +27,22 @@ KINDS = (WORKFLOW_STATUS, TASK_STATUS, TOOL_CALL, SIGNAL)
 _TEXT_MAX = 500
 
 _NEXT_SEQ = (
-    sa.select(sa.func.coalesce(sa.func.max(execution_events.c.seq), 0) + 1)
+    sa.select(sa.func.coalesce(sa.func.max(execution_events.c.seq), sa.literal_column("0")) + sa.literal_column("1"))
     .where(execution_events.c.execution_id == sa.bindparam("execution_id"))
     .scalar_subquery()
 )
-_APPEND = sa.insert(execution_events).values(
-    execution_id=sa.bindparam("execution_id"),
-    seq=_NEXT_SEQ,
-    kind=sa.bindparam("kind"),
-    path=sa.bindparam("path"),
-    data=sa.bindparam("data"),
-    created_ms=sa.bindparam("created_ms"),
+# Inline: the number of the event is not needed, so it is not returned.
+_APPEND = (
+    sa.insert(execution_events)
+    .inline()
+    .values(
+        execution_id=sa.bindparam("execution_id"),
+        seq=_NEXT_SEQ,
+        kind=sa.bindparam("kind"),
+        path=sa.bindparam("path"),
+        data=sa.bindparam("data"),
+        created_ms=sa.bindparam("created_ms"),
+    )
 )
 
 
