@@ -50,6 +50,9 @@ def _filter(name: str, *, metavar: str, help: str) -> Any:  # noqa: A002 - as Ty
     return typer.Option(name, metavar=metavar, help=help, show_default=False)
 
 
+DetachOption = Annotated[bool, typer.Option("--detach", "-d", help="Return as soon as a server has accepted the run.")]
+FollowOption = Annotated[bool, typer.Option("--follow", help="Print what models write as it arrives.")]
+
 workflow_app = typer.Typer(help="Run workflows and inspect their executions.", no_args_is_help=True)
 
 DEFAULT_WAIT_FOR_LOCK = "30s"
@@ -72,10 +75,8 @@ def run_command(
     ] = None,
     timeout: TimeoutOption = None,
     label: LabelOption = None,
-    detach: Annotated[
-        bool, typer.Option("--detach", "-d", help="Return as soon as a server has accepted the run.")
-    ] = False,
-    follow: Annotated[bool, typer.Option("--follow", help="Print what models write as it arrives.")] = False,
+    detach: DetachOption = False,
+    follow: FollowOption = False,
     wait_for_lock: WaitForLockOption = DEFAULT_WAIT_FOR_LOCK,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show tasks and prompts without calling models or storing anything.")
