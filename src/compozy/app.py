@@ -7,6 +7,7 @@ import gc
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from compozy.config.fingerprint import database_fingerprint
@@ -144,8 +145,11 @@ def _executor(
     """Return the executor for runs of every kind."""
     from compozy.knowledge.ingest import Ingestions
     from compozy.knowledge.run import KIND
+    from compozy.project.rerun import rerun_for_batch
     from compozy.scheduler.events import EventSender
+    from compozy.workflow.batch import Batches
     from compozy.workflow.execute import WorkflowExecutor
+    from compozy.workflow.rerun import BATCH
 
     return WorkflowExecutor(
         database=database,
@@ -155,7 +159,10 @@ def _executor(
         knowledge=knowledge,
         tools=tools,
         start_by_event=EventSender(project, database, wake),
-        kinds={KIND: Ingestions(database=database, catalog=knowledge).execute},
+        kinds={
+            KIND: Ingestions(database=database, catalog=knowledge).execute,
+            BATCH: Batches(database=database, prepare_rerun=partial(rerun_for_batch, project, database)).execute,
+        },
     )
 
 

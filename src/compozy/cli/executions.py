@@ -37,7 +37,19 @@ def list_runs(project: LoadedProject, wanted: ListRequest, *, id_prefix: str = "
     database = open_reading(project)
     if database is None:
         return []
-    chosen = ExecutionFilter(
+    chosen = filter_of(wanted, id_prefix)
+    try:
+        with database.read() as connection:
+            if wanted.full:
+                return [execution_document(run) for run in list_executions(connection, chosen, limit=wanted.limit)]
+            return [summary_document(run) for run in list_summaries(connection, chosen, limit=wanted.limit)]
+    finally:
+        close_storage(database)
+
+
+def filter_of(wanted: ListRequest, id_prefix: str = "") -> ExecutionFilter:
+    """Return the filter of the database."""
+    return ExecutionFilter(
         workflow_id=wanted.workflow_id,
         statuses=wanted.statuses,
         id_prefix=id_prefix,
@@ -49,13 +61,6 @@ def list_runs(project: LoadedProject, wanted: ListRequest, *, id_prefix: str = "
         text=wanted.text,
         parent=wanted.parent,
     )
-    try:
-        with database.read() as connection:
-            if wanted.full:
-                return [execution_document(run) for run in list_executions(connection, chosen, limit=wanted.limit)]
-            return [summary_document(run) for run in list_summaries(connection, chosen, limit=wanted.limit)]
-    finally:
-        close_storage(database)
 
 
 def show_execution(

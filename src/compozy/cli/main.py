@@ -13,12 +13,12 @@ import typer
 from typer.exceptions import Abort, Exit, TyperException
 
 from compozy.cli.auth import auth_app
+from compozy.cli.batch import workflow_app
 from compozy.cli.bench import bench_command
 from compozy.cli.config import config_app
 from compozy.cli.db import db_app
 from compozy.cli.doctor import doctor_command
 from compozy.cli.event import event_app
-from compozy.cli.events import workflow_app
 from compozy.cli.knowledge import knowledge_app
 from compozy.cli.mcp import mcp_app
 from compozy.cli.migrate import migrate_app

@@ -86,6 +86,11 @@ def show_remote_execution(
     return print_execution(run, requests, as_json=as_json)
 
 
+def wait_remotely(client: Client, execution_id: str, *, quiet: bool) -> Document:
+    """Return an execution of a server after it has ended."""
+    return _Watch(client, execution_id, quiet=quiet).until_ended()
+
+
 class _TerminatedError(BaseException):
     """SIGTERM came."""
 

@@ -45,7 +45,7 @@ LabelOption = Annotated[
 ]
 
 
-def _filter(name: str, *, metavar: str, help: str) -> Any:  # noqa: A002 - as Typer names it
+def filter_by(name: str, *, metavar: str, help: str) -> Any:  # noqa: A002 - as Typer names it
     """Declare an option that filters the list."""
     return typer.Option(name, metavar=metavar, help=help, show_default=False)
 
@@ -139,32 +139,34 @@ def list_command(
     options: ProjectOptions,
     limit: Annotated[int, number(1, 1000, "--limit", "--last", help="Number of latest executions.")] = 20,
     status: Annotated[
-        list[str] | None, _filter("--status", metavar="STATUS", help="Only executions in this state; repeatable.")
+        list[str] | None, filter_by("--status", metavar="STATUS", help="Only executions in this state; repeatable.")
     ] = None,
     label: Annotated[
         list[str] | None,
-        _filter("--label", metavar="NAME[=VALUE]", help="Only executions with this label; repeatable."),
+        filter_by("--label", metavar="NAME[=VALUE]", help="Only executions with this label; repeatable."),
     ] = None,
     workflow: Annotated[
-        str | None, _filter("--workflow", metavar="ID", help="Only executions of this workflow.")
+        str | None, filter_by("--workflow", metavar="ID", help="Only executions of this workflow.")
     ] = None,
     trigger: Annotated[
-        str | None, _filter("--trigger", metavar="TYPE[:ID]", help="Only executions with this trigger.")
+        str | None, filter_by("--trigger", metavar="TYPE[:ID]", help="Only executions with this trigger.")
     ] = None,
     started_by: Annotated[
-        str | None, _filter("--started-by", metavar="NAME", help="Only executions of this user or API key.")
+        str | None, filter_by("--started-by", metavar="NAME", help="Only executions of this user or API key.")
     ] = None,
     parent: Annotated[
-        str | None, _filter("--parent", metavar="EXECUTION", help="Only executions that this one started, and reruns.")
+        str | None,
+        filter_by("--parent", metavar="EXECUTION", help="Only executions started by this one, and reruns."),
     ] = None,
     since: Annotated[
-        str | None, _filter("--since", metavar="WHEN", help="Only executions accepted since then: 2026-01-31, or 7d.")
+        str | None,
+        filter_by("--since", metavar="WHEN", help="Only executions accepted since then: 2026-01-31, or 7d."),
     ] = None,
     until: Annotated[
-        str | None, _filter("--until", metavar="WHEN", help="Only executions accepted before then.")
+        str | None, filter_by("--until", metavar="WHEN", help="Only executions accepted before then.")
     ] = None,
     search: Annotated[
-        str, _filter("--search", metavar="TEXT", help="Only executions with this text in IDs, labels or error.")
+        str, filter_by("--search", metavar="TEXT", help="Only executions with this text in IDs, labels or error.")
     ] = "",
     full: Annotated[bool, typer.Option("--full", help="With --format json: also inputs, outputs and tokens.")] = False,
 ) -> None:

@@ -15,7 +15,19 @@ from starlette.types import ASGIApp
 from compozy import __version__
 from compozy.auth.identity import Permission
 from compozy.errors import CompozyError
-from compozy.server import auth, details, events, health, knowledge, lists, routes, schedules, signal_events, stream
+from compozy.server import (
+    auth,
+    batch,
+    details,
+    events,
+    health,
+    knowledge,
+    lists,
+    routes,
+    schedules,
+    signal_events,
+    stream,
+)
 from compozy.server.access import AccessLog
 from compozy.server.conditional import HeadRequests
 from compozy.server.entry import Entry
@@ -34,6 +46,7 @@ from compozy.server.service import Service
 ROUTERS = (
     routes.router,
     lists.router,
+    batch.router,
     details.router,
     events.router,
     stream.router,

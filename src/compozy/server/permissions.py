@@ -52,6 +52,8 @@ ROUTES: Mapping[tuple[str, str], Permission] = {
     # Starting and controlling runs.
     ("POST", f"{_WORKFLOW}/executions"): Permission.RUN,
     ("POST", f"{_WORKFLOW}/executions/sync"): Permission.RUN,
+    # Deleting is checked by the route: it requires `MANAGE`.
+    ("POST", f"{_API}/executions/workflows/batch"): Permission.RUN,
     ("POST", f"{_RUN}/cancel"): Permission.RUN,
     ("POST", f"{_RUN}/pause"): Permission.RUN,
     ("POST", f"{_RUN}/resume"): Permission.RUN,

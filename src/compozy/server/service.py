@@ -29,6 +29,7 @@ from compozy.errors import (
 from compozy.knowledge.run import check_request, is_ingestion, request_of, start_again
 from compozy.project.definition import snapshot
 from compozy.project.loaded import LoadedWorkflow
+from compozy.project.rerun import rerun_of
 from compozy.schema.worker import validate_in_worker
 from compozy.server.hub import Hub
 from compozy.server.idempotency import digest_of_body, id_of_key
@@ -36,7 +37,7 @@ from compozy.workflow.documents import read_run, workflow_document
 from compozy.workflow.graph import graph_document
 from compozy.workflow.operate import approve, cancel, pause, resume, signal, wait_until_obeyed
 from compozy.workflow.requests import list_requests
-from compozy.workflow.rerun import RerunRequest, prepare_ingestion_again, prepare_rerun, read_source
+from compozy.workflow.rerun import RerunRequest, prepare_ingestion_again, read_source
 from compozy.workflow.start import check_same_run, prepare_run, start_run
 
 Document = dict[str, Any]
@@ -259,11 +260,8 @@ class Service:
             await check_request(self.app.knowledge.project, self.app.database, request_of(new))
             created = await start_again(self.app.runtime, self.app.database, new)
         else:
-            workflow = self.app.project.workflow(source.workflow_id).config
-            definition = snapshot(self.app.project, source.workflow_id)
-            prepare = partial(prepare_rerun, workflow, definition, source, tasks, request)
-            new = await validate_in_worker(prepare)
-            created = await start_run(self.app.runtime, workflow, new)
+            new = await rerun_of(self.app.project, source, tasks, request)
+            created = await start_run(self.app.runtime, self.app.project.workflow(source.workflow_id).config, new)
         run, document = await self._read(new.workflow_exec_id)
         if not created:
             check_same_run(run, new, has_input=request.given is not None)

@@ -20,6 +20,9 @@ from compozy.task.tree import TaskResult
 from compozy.workflow.config import WorkflowConfig
 from compozy.workflow.start import prepare_run
 
+BATCH = "batch"
+"""The kind in the definition of a run that is an operation on many runs."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RerunRequest:
@@ -59,6 +62,8 @@ def read_source(connection: sa.Connection, request: RerunRequest) -> tuple[Execu
         ConflictError: it has not ended.
     """
     run = get_execution(connection, request.execution_id)
+    if run.definition.get("kind") == BATCH:
+        raise ConflictError(f"execution {request.execution_id!r} is a batch, which cannot be repeated")
     if not run.status.is_final:
         raise ConflictError(
             f"execution {request.execution_id!r} cannot be repeated while it is {run.status.value}",
