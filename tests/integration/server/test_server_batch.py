@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any
 
 import httpx
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
 
-from compozy.errors import DatabaseError
 from compozy.server.service import Service
 from compozy.workflow import batch
 from tests.integration.server.conftest import API, RUNS, check_problem, count_runs, start, until_ended
@@ -101,7 +102,7 @@ async def test_a_batch_that_is_interrupted_repeats_nothing(
         groups.append(list(work.ids))
         done = apply(self, connection, work)
         if len(groups) == 2:
-            raise DatabaseError("the disk is full")
+            raise OperationalError("INSERT", {}, sqlite3.OperationalError("disk I/O error"))
         return done
 
     monkeypatch.setattr(batch, "_AT_ONCE", 2)
