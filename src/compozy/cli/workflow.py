@@ -155,16 +155,12 @@ def list_command(
         str | None, filter_by("--started-by", metavar="NAME", help="Only executions of this user or API key.")
     ] = None,
     parent: Annotated[
-        str | None,
-        filter_by("--parent", metavar="EXECUTION", help="Only executions started by this one, and reruns."),
+        str | None, filter_by("--parent", metavar="EXECUTION", help="Only executions that this one started.")
     ] = None,
     since: Annotated[
-        str | None,
-        filter_by("--since", metavar="WHEN", help="Only executions accepted since then: 2026-01-31, or 7d."),
+        str | None, filter_by("--since", metavar="WHEN", help="Only executions accepted since then: 2026-01-31, 7d.")
     ] = None,
-    until: Annotated[
-        str | None, filter_by("--until", metavar="WHEN", help="Only executions accepted before then.")
-    ] = None,
+    until: Annotated[str | None, filter_by("--until", metavar="WHEN", help="Only executions accepted before.")] = None,
     search: Annotated[
         str, filter_by("--search", metavar="TEXT", help="Only executions with this text in IDs, labels or error.")
     ] = "",

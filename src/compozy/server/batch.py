@@ -68,7 +68,7 @@ class BatchItem(BaseModel):
 
 
 class BatchPreview(BaseModel):
-    """What a batch would do; the output of its execution has the same form."""
+    """The result that a batch would have; the output of its execution has the same form."""
 
     action: Action
     matched: int

@@ -1,4 +1,4 @@
-"""Operations on many runs at once. A batch is a run with the definition `{"kind": "batch"}`."""
+"""Operations on many runs. A batch is a run whose definition has the kind `batch`."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def choose_runs(connection: sa.Connection, request: BatchRequest) -> list[str]:
 
 
 def preview(connection: sa.Connection, request: BatchRequest) -> dict[str, Any]:
-    """Return what a batch would do, without doing it; raises like `choose_runs`."""
+    """Return the result that a batch would have, and change nothing; raises like `choose_runs`."""
     items: list[dict[str, Any]] = []
     for run_id in choose_runs(connection, request):
         refused = _refusal(request.action, run_id, get_status(connection, run_id))
