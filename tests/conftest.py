@@ -25,7 +25,7 @@ CLOSED_PORT = "1"
 RunCli = Callable[..., Finished]
 _DRIVERS = frozenset({"sqlite", "postgres"})
 # Kills are tested in so many shards, of which `make test` runs one, from 1; each day another one.
-KILL_SHARDS = 8
+KILL_SHARDS = 12
 _SHARD = "TEST_SHARD"
 _SHARDED = "test_a_run_that_is_killed_at_any_commit_goes_on"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any, NoReturn, cast
 
 import sqlalchemy as sa
@@ -120,6 +121,7 @@ def make_journal(database: Database) -> None:
         ).run_migrations()
 
 
+@lru_cache(maxsize=8)
 def list_journal_tables(schema: str | None) -> tuple[sa.Table, ...]:
     """Return the tables of the journal as they stand in `schema`, None for none.
 

@@ -23,9 +23,9 @@ def test_a_run_that_is_killed_at_any_commit_goes_on(tmp_path: Path, driver: str,
     done = subprocess.run([*command, "--every", str(KILL_SHARDS)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     kills = json.loads(done.stdout)["kills"]
-    # The last attempt had no commit left to die at; a run of three tasks has at least three for each shard.
+    # The last attempt had no commit left to die at; a run of three tasks has at least two for each shard.
     assert [kill["killed"] for kill in kills] == [True] * (len(kills) - 1) + [False]
-    assert len(kills) >= 4
+    assert len(kills) >= 3
     assert {kill["number"]: kill["faults"] for kill in kills if kill["faults"]} == {}
     # Kills fell before the first step and between steps; all shards together hit every commit.
     assert len({len(kill["steps_before"]) for kill in kills}) >= 2
