@@ -156,7 +156,7 @@ def _run(arguments: list[str]) -> int:
 
         completion_init()
     keep_plain_values()
-    command = _commands()
+    command = command_tree()
     as_json = _wants_json(arguments)
     try:
         outcome = command.main(args=hoist_globals(arguments), prog_name="compozy", standalone_mode=False)
@@ -178,8 +178,8 @@ def _run(arguments: list[str]) -> int:
 
 
 @cache
-def _commands() -> Any:
-    # Typer reads the annotations of every command: about a tenth of the time until a command starts.
+def command_tree() -> Any:
+    """Return the tree of all commands, built once: Typer reads the annotations of each command."""
     return typer.main.get_command(app)
 
 

@@ -44,9 +44,6 @@ def test_an_interrupt_in_disguise_is_one(
         def main(self, **_: object) -> None:
             load()
 
-    def get_command(_: object) -> Command:
-        return Command()
-
-    monkeypatch.setattr("typer.main.get_command", get_command)
+    monkeypatch.setattr("compozy.cli.main.command_tree", Command)
     assert run(["version"]) == 130
     assert capsys.readouterr().err == "Interrupted.\n"
