@@ -129,7 +129,7 @@ async def _scheduling(
         return
     from compozy.scheduler.loop import scheduling
 
-    async with scheduling(project, database, runtime.wake):
+    async with scheduling(project, database, runtime.wake, is_server=role == SERVER):
         yield
 
 

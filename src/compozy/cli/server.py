@@ -51,10 +51,10 @@ def worker_command(
     options: ProjectOptions,
 ) -> int:
     """Execute runs without an HTTP interface."""
-    from compozy.cli.context import open_settings
+    from compozy.cli.context import open_tolerant
     from compozy.server.worker import work
 
-    project = open_settings(options)
+    project = open_tolerant(options)
     return work(project, _console(quiet=options.quiet))
 
 

@@ -32,7 +32,12 @@ _MIN_WAIT_S = 0.01
 
 @asynccontextmanager
 async def scheduling(
-    project: LoadedProject, database: Database, wake: Callable[[], None], *, clock: Clock = read_clock_ms
+    project: LoadedProject,
+    database: Database,
+    wake: Callable[[], None],
+    *,
+    is_server: bool,
+    clock: Clock = read_clock_ms,
 ) -> AsyncGenerator[None]:
     """Start the runs of the project's schedules until the block ends.
 
@@ -40,9 +45,11 @@ async def scheduling(
         project: the checked project.
         database: the database, as runs use it.
         wake: called when a run was stored that no process executes yet.
+        is_server: whether the files of this process say which schedules exist. A worker may lack workflow files.
         clock: the time, in ms since 1970 UTC; that of the leases.
     """
-    await database.write_async(partial(store_schedules, project=project, clock=clock))
+    if is_server:
+        await database.write_async(partial(store_schedules, project=project, clock=clock))
     if not file_schedules(project):
         yield
         return

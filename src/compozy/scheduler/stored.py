@@ -87,7 +87,7 @@ def no_run() -> dict[str, int | None]:
 def store_schedules(
     connection: sa.Connection, project: LoadedProject, *, clock: Callable[[sa.Connection], int] = read_clock_ms
 ) -> None:
-    """Store what the files say, as a server or worker starts.
+    """Store what the files say, as a server starts.
 
     A schedule that changed in the file loses what was changed besides, and starts with the next tick from now. One that
     did not change continues where it stood, so that what was missed meanwhile is caught up.

@@ -77,10 +77,15 @@ def test_two_servers_share_the_runs(commands: Commands, store: Store) -> None:
 
 
 def test_a_worker_beside_a_server(commands: Commands, store: Store) -> None:
+    timed = {"id": "timed", "schedule": {"cron": "0 0 1 1 *"}, "tasks": [{"id": "a", "with": {"x": 1}}]}
+    (store.home / "workflows/timed.yaml").write_text(json.dumps(timed), encoding="utf-8")
     server = start_server(commands, store.home, port=port_of(store))
+    # The files of a worker do not say which schedules exist.
+    (store.home / "workflows/timed.yaml").unlink()
     worker = commands.start(store.home, "worker")
     worker.until(lambda: "Worker ready" in worker.out)
     assert worker.err == ""
+    assert store.query("SELECT schedule_id FROM schedules") == [("timed",)]
     started = [commands.start(store.home, "workflow", "run", "two") for _ in range(3)]
     assert [command.wait().status for command in started] == [0, 0, 0]
     for process in (worker, server.command):
