@@ -65,6 +65,7 @@ _TAGS = [
     {"name": "executions", "description": "Runs of workflows: lists, states, events, and operations on them."},
     {"name": "knowledge", "description": "Knowledge bases: ingest documents and query them."},
     {"name": "schedules", "description": "Schedules of workflows: state, next times, pause, trigger and backfill."},
+    {"name": "events", "description": "Events that start workflows and wake waiting executions."},
     {"name": "users and keys", "description": "Users, their roles and API keys."},
     {"name": "health", "description": "Probes for orchestrators and load balancers."},
 ]
