@@ -58,12 +58,14 @@ site: docs/node_modules/.ready ## Build the documentation site into docs/out, an
 serve-docs: docs/node_modules/.ready ## Serve the pages while you write them
 	@cd docs && npm run --silent dev
 
-# What tests/website needs beside Python. A laptop may lack Node or Chromium, and skips those tests; where CI is set they have to be there.
+# What tests/website needs beside Python, and the Prometheus that scrapes a server. A laptop may lack Node or Chromium, and skips those tests; where CI is set they have to be there.
 site-tools:
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory docs/node_modules/.ready; fi
 	@if [ -n "$$CI" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
 		&& ! command -v chromium >/dev/null && ! command -v google-chrome >/dev/null; then \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium >/dev/null; fi
+	@if [ -n "$$CI" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! command -v promtool >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends prometheus >/dev/null; fi
 
 snap: $(VENV)/.dev ## Rewrite the recorded outputs in tests
 	$(BIN)/python -m pytest -n0 --inline-snapshot=fix tests

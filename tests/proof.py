@@ -50,6 +50,7 @@ TESTS: Mapping[str, Sequence[str]] = {
         "tests/integration/server/test_mcp_stdio.py::test_two_clients",
         "tests/integration/server/test_mcp_stdio.py::test_the_output",
         "tests/integration/durable/test_disk.py",
+        "tests/integration/server/test_prometheus_scrape.py",
         "tests/integration/durable/test_workers.py",
         "tests/integration/durable/test_stopped_worker.py",
         "tests/integration/server/test_server_connections.py::test_thirty_clients_that_read_nothing_keep_no_memory",

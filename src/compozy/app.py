@@ -19,7 +19,7 @@ from compozy.tool.kind import ToolHome
 from compozy.tool.mcp.servers import McpServers, ServerHome
 
 if TYPE_CHECKING:
-    from compozy.durable.runtime import Runtime
+    from compozy.durable.runtime import Execute, Runtime
     from compozy.knowledge.catalog import KnowledgeCatalog
     from compozy.model.catalog import ModelCatalog
     from compozy.task.report import Report
@@ -38,10 +38,14 @@ COMMAND = "run"
 
 @dataclass(frozen=True, kw_only=True)
 class App:
-    """Everything needed to execute runs of one project; `database` is for those who ask, not for the runs."""
+    """Everything needed to execute runs of one project.
+
+    `database` is for those who ask, not for the runs, which use `run_database`.
+    """
 
     project: LoadedProject
     database: Database
+    run_database: Database
     runtime: Runtime
     catalog: ModelCatalog
     knowledge: KnowledgeCatalog
@@ -65,7 +69,6 @@ async def open_app(
         DatabaseError: the database could not be used.
     """
     # Imported here: commands that only read do not need the engine or the models, and start ten times faster without.
-    from compozy.durable.runtime import Runtime
     from compozy.knowledge.catalog import KnowledgeCatalog
     from compozy.task.basic import load_agents
 
@@ -80,21 +83,15 @@ async def open_app(
     knowledge = KnowledgeCatalog(knowledge_of(project), database)
     tools = _tool_home(project)
     with database.for_requests() if role == SERVER else nullcontext(database) as requests:
-        runtime = Runtime(
-            database,
-            execute=_executor(project, database, catalog, knowledge, report, tools, lambda: runtime.wake()).execute,  # noqa: PLW0108 - it exists later
-            max_concurrent=project.concurrency,
-            role=role,
-            requests=requests,
-            # A command waits for its run and has nothing else to execute, so suspending the run would gain nothing.
-            lays_aside=role != COMMAND,
-        )
+        execute = _executor(project, database, catalog, knowledge, report, tools, lambda: runtime.wake()).execute  # noqa: PLW0108 - it exists later
+        runtime = _new_runtime(project, database, requests, execute, role)
         left = await runtime.start()
         try:
             async with _announcing(database), _scheduling(project, database, runtime, role):
                 yield App(
                     project=project,
                     database=requests,
+                    run_database=database,
                     runtime=runtime,
                     catalog=catalog,
                     knowledge=knowledge,
@@ -106,6 +103,22 @@ async def open_app(
             await knowledge.aclose()
             if tools.servers is not None:
                 await tools.servers.aclose()
+
+
+def _new_runtime(
+    project: LoadedProject, database: Database, requests: Database, execute: Execute, role: str
+) -> Runtime:
+    from compozy.durable.runtime import Runtime
+
+    return Runtime(
+        database,
+        execute=execute,
+        max_concurrent=project.concurrency,
+        role=role,
+        requests=requests,
+        # A command waits for its run and has nothing else to execute, so suspending the run would gain nothing.
+        lays_aside=role != COMMAND,
+    )
 
 
 @asynccontextmanager

@@ -74,6 +74,7 @@ KEYS = [
         "version: 0.1.0",
         "description: A shop",
         "mcps: [{id: a, url: 'http://x'}]",
+        "monitoring: {enabled: true, path: /metrics}",
         "author: {name: Ada, url: 'https://a.b', email: a@b.c, organization: x}",
         "workflows: [{source: ./workflows/main.yaml}]",
         "schemas: [{id: c, type: object, properties: {a: {type: string, description: x, default: y}}, examples: [{a: b}]}]",
@@ -95,10 +96,7 @@ KEYS = [
     ),
     *(
         refused("project", text, f"does not have {feature} yet")
-        for text, feature in (
-            ("memories: [{id: m}]", "memory"),
-            ("monitoring: {enabled: true}", "monitoring"),
-        )
+        for text, feature in (("memories: [{id: m}]", "memory"),)
     ),
     refused("project", "webhooks: {}", "write `webhook` under `triggers` of a workflow"),
     refused("project", "attachments: {}", "unknown key 'attachments'"),

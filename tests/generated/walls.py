@@ -24,6 +24,8 @@ IMPORTERS: Mapping[str, frozenset[str]] = {
     "mcp": frozenset({"tool", "server"}),
     "mcp_types": frozenset({"tool", "server"}),
     "alembic": frozenset({"database"}),
+    "prometheus_client": frozenset({"telemetry"}),
+    "opentelemetry": frozenset({"telemetry"}),
     "psycopg": frozenset({"database"}),
     "sqlite3": frozenset({"database", "knowledge"}),
 }

@@ -22,14 +22,16 @@ class Reply:
     hang: bool = False
 
 
-def chat_reply(text: str, *, finish_reason: str = "stop", usage: tuple[int, int] = (7, 3)) -> Reply:
+def chat_reply(
+    text: str, *, finish_reason: str = "stop", usage: tuple[int, int] = (7, 3), model: str = "test-model"
+) -> Reply:
     """Return the reply of a model that said `text`."""
     message = {"role": "assistant", "content": text}
     document = {
         "id": "chatcmpl-1",
         "object": "chat.completion",
         "created": 1_700_000_000,
-        "model": "test-model",
+        "model": model,
         "choices": [{"index": 0, "finish_reason": finish_reason, "message": message}],
         "usage": {"prompt_tokens": usage[0], "completion_tokens": usage[1], "total_tokens": sum(usage)},
     }

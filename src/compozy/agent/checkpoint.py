@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol, cast
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
@@ -16,6 +17,7 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 
 from compozy.agent.attachment.content import Attached
+from compozy.agent.metering import metered
 from compozy.agent.steps import request_step
 from compozy.errors import InternalError, ModelError
 from compozy.model.call import AnswerText, CallPosition, at_position
@@ -176,9 +178,14 @@ class CheckpointedModel(UnpricedModel):
                 _check_thinking(resolved, settings)
                 sent = messages if attached is None else await attached.add_to(messages, resolved)
                 with at_position(position, text):
-                    response = await model_request(
-                        resolved.model, sent, model_settings=settings, model_request_parameters=parameters
+                    request = partial(
+                        model_request,
+                        resolved.model,
+                        sent,
+                        model_settings=settings,
+                        model_request_parameters=parameters,
                     )
+                    response = await metered(resolved, request)
                 return _to_json(resolved, response)
 
             return _from_json(await self._checkpoint(request_step(position.path, attempt.number), call))

@@ -74,9 +74,11 @@ def _check_server(options: ProjectOptions, project: LoadedProject) -> Iterator[C
     from compozy import __version__
     from compozy.cli.find import look, search_for
     from compozy.errors import CompozyError
+    from compozy.server.serve import guard_settings
     from compozy.upkeep.doctor import explained, passed, warned
 
     try:
+        guard_settings(project, has_workflows=not project.invalid_workflows)
         found = look(search_for(options))
         if found is None:
             yield _check_port(project)

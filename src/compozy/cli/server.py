@@ -11,6 +11,7 @@ import typer
 
 from compozy.cli.options import ConfigOption, Format, FormatOption, ProjectOptions, ServerOption, number, on_project
 from compozy.cli.output import print_json, print_line, print_note
+from compozy.errors import UsageError
 
 if TYPE_CHECKING:
     from compozy.server.shutdown import Console
@@ -49,13 +50,23 @@ def start_command(
 @on_project()
 def worker_command(
     options: ProjectOptions,
+    port: Annotated[
+        int | None,
+        number(0, 65535, "--port", help="Port for probes and metrics; 0 selects a free one.", show_default=False),
+    ] = None,
+    host: HostOption = None,
 ) -> int:
-    """Execute runs without an HTTP interface."""
+    """Execute runs without an HTTP API.
+
+    With --port, it answers /healthz and /readyz, and serves metrics if monitoring.enabled.
+    """
     from compozy.cli.context import open_tolerant
     from compozy.server.worker import work
 
-    project = open_tolerant(options)
-    return work(project, _console(quiet=options.quiet))
+    if host is not None and port is None:
+        raise UsageError("--host requires --port")
+    project = open_tolerant(replace(options, more=_address_overrides(host, port)))
+    return work(project, _console(quiet=options.quiet), with_port=port is not None)
 
 
 def health_command(

@@ -343,6 +343,28 @@ class RuntimeSettings(Section):
     )
 
 
+_METRICS_PATH = re.compile(r"/[A-Za-z0-9._~/-]*[A-Za-z0-9_~-]")
+# Paths of the server itself.
+_TAKEN_PATHS = re.compile(r"/(api|docs|ui|mcp|healthz|readyz|openapi\.json)(/.*)?")
+
+
+class MonitoringSettings(Section):
+    """`monitoring:`, metrics for Prometheus."""
+
+    enabled: bool = Field(default=False, description="Collect metrics and serve them.")
+    path: str = Field(default="/metrics", max_length=200, description="Path of the metrics on servers and workers.")
+
+    @field_validator("path")
+    @classmethod
+    def _check_path(cls, path: str) -> str:
+        """Refuse a path that no request could have, or that belongs to the server."""
+        if not _METRICS_PATH.fullmatch(path) or "//" in path or "/." in path:
+            raise ValueError(f"{path!r} is not a path such as `/metrics`")
+        if _TAKEN_PATHS.fullmatch(path):
+            raise ValueError(f"{path!r} is a path of the server; choose another one")
+        return path
+
+
 class LimitSettings(Section):
     """`limits:`, limits of workflows."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 _FEATURES = {
     "a proxy of MCP servers": ("mcp_proxy",),
     "memory": ("memory", "memories"),
-    "monitoring": ("monitoring",),
     "cross-origin requests": (
         "cors",
         "cors_enabled",

@@ -1,4 +1,4 @@
-"""How runs end before they are done, and the log lines of their ends."""
+"""How runs end before they are done, and the log lines and metrics of their starts and ends."""
 
 from __future__ import annotations
 
@@ -10,11 +10,18 @@ import structlog
 from dbos import DBOS
 
 from compozy.database.database import Database
-from compozy.database.executions import get_execution
+from compozy.database.executions import Execution, NewExecution, get_execution
 from compozy.database.status import Status
 from compozy.durable.records import end_early
 from compozy.durable.recover import RunStart, find_start
 from compozy.errors import DatabaseError
+from compozy.telemetry.metrics import (
+    EXECUTION_DURATION,
+    EXECUTION_QUEUE,
+    EXECUTIONS_ENDED,
+    EXECUTIONS_STARTED,
+    is_collecting,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -30,9 +37,15 @@ async def end_run_early(database: Database, run_id: str, status: Status, error: 
     return ended
 
 
+def log_accepted(new: NewExecution) -> None:
+    """Log and count a run that this process accepted."""
+    EXECUTIONS_STARTED.add(workflow=new.workflow_id, trigger="unknown" if new.trigger is None else new.trigger.type)
+    _log.info("run accepted", workflow=new.workflow_id, execution_id=new.workflow_exec_id)
+
+
 async def log_end(database: Database, run_id: str) -> None:
-    """Log how a run ended; its row is read only if the line is shown."""
-    if not logging.getLogger(__name__).isEnabledFor(logging.INFO):
+    """Log and count how a run ended; its row is read only for that."""
+    if not is_collecting() and not logging.getLogger(__name__).isEnabledFor(logging.INFO):
         return
     try:
         run = await database.read_async(partial(get_execution, workflow_exec_id=run_id))
@@ -41,6 +54,7 @@ async def log_end(database: Database, run_id: str) -> None:
         return
     if run.status.is_final:
         seconds = ((run.finished_ms or run.created_ms) - run.created_ms) / 1000
+        _count_end(run, seconds)
         _log.info(
             "run ended",
             workflow=run.workflow_id,
@@ -48,3 +62,10 @@ async def log_end(database: Database, run_id: str) -> None:
             status=run.status.value,
             seconds=round(seconds, 3),
         )
+
+
+def _count_end(run: Execution, seconds: float) -> None:
+    EXECUTIONS_ENDED.add(workflow=run.workflow_id, status=run.status.value)
+    EXECUTION_DURATION.observe(seconds, workflow=run.workflow_id)
+    if run.started_ms is not None:
+        EXECUTION_QUEUE.observe((run.started_ms - run.created_ms) / 1000)

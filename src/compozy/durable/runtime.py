@@ -27,7 +27,7 @@ from compozy.durable import recover
 from compozy.durable.context import RunContext, RunInterruptedError, RunSuspendedError, enter_run
 from compozy.durable.control import Controller
 from compozy.durable.doubt import ClaimsInDoubt
-from compozy.durable.ends import end_run_early, log_end
+from compozy.durable.ends import end_run_early, log_accepted, log_end
 from compozy.durable.format import JOURNAL_FORMAT
 from compozy.durable.held import HeldRun, executing_contexts
 from compozy.durable.journal import destroy_journal, launch_journal
@@ -167,7 +167,7 @@ class Runtime:
             row = partial(accept, new=new, first_task=first_task, kind=kind, owner=owner)
             created = await self._doubt.take(self._requests.write_async(row), new.workflow_exec_id)
             if created:
-                _log.info("run accepted", workflow=new.workflow_id, execution_id=new.workflow_exec_id)
+                log_accepted(new)
             if owner and created:
                 self._begin(new.workflow_exec_id, RunStart.FRESH)
             elif created:

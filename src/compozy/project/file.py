@@ -12,6 +12,7 @@ from compozy.config.settings import (
     AutoloadSettings,
     DatabaseSettings,
     LimitSettings,
+    MonitoringSettings,
     RuntimeSettings,
     Section,
     ServerSettings,
@@ -72,6 +73,7 @@ class ProjectFile(Section):
     knowledge: KnowledgeSettings = Field(default=KnowledgeSettings(), description="Documents that agents draw on.")
     server: ServerSettings = Field(default=ServerSettings(), description="The address of `compozy start`.")
     runtime: RuntimeSettings = Field(default=RuntimeSettings(), description="How runs are executed.")
+    monitoring: MonitoringSettings = Field(default=MonitoringSettings(), description="Metrics for Prometheus.")
     limits: LimitSettings = Field(default=LimitSettings(), description="Bounds of what workflows may do.")
     config: ProjectOptions = Field(default=ProjectOptions(), description="Options of tasks; the nearest one counts.")
     autoload: AutoloadSettings = Field(default=AutoloadSettings(), description="Further workflow files.")

@@ -11,6 +11,7 @@ from compozy.config.settings import (
     DEFAULT_CONCURRENCY,
     DatabaseSettings,
     LimitSettings,
+    MonitoringSettings,
     RuntimeSettings,
     ServerSettings,
 )
@@ -91,6 +92,7 @@ class LoadedProject:
     server: ServerSettings
     runtime: RuntimeSettings
     knowledge: KnowledgeSettings
+    monitoring: MonitoringSettings
     limits: LimitSettings
     config: ProjectOptions
     providers: tuple[ProviderConfig, ...]

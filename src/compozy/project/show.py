@@ -92,6 +92,7 @@ def _settings(project: LoadedProject) -> Iterator[Setting]:
         # Its default depends on the driver.
         is_open = setting.key == "runtime.max_concurrent_workflows" and setting.value is None
         yield replace(setting, value=project.concurrency) if is_open else setting
+    yield from _section_settings(project, "monitoring", project.monitoring)
     yield from _section_settings(project, "limits", project.limits)
     yield from _section_settings(project, "config", project.config)
     for index, store in enumerate(project.knowledge.vector_dbs):

@@ -1,4 +1,4 @@
-"""One log line for each request that was answered."""
+"""One log line for each request that was answered, and its metrics."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from compozy.clock import monotonic_s
+from compozy.telemetry.metrics import AUTH_FAILURES, HTTP_DURATION, HTTP_IN_FLIGHT, HTTP_REQUESTS, is_collecting
 
 _log = structlog.get_logger(__name__)
 
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+# Paths and methods that the server does not have.
+_OTHER = "other"
 # Frequent requests of clients and probes: health, the state of runs and ingestions.
 _POLLED = re.compile(r"/healthz|/readyz|/api/v0/(executions|.*/(executions|ingestions))(/.*)?")
 
@@ -35,12 +39,26 @@ class AccessLog:
             status = message.get("status", status)
             await send(message)
 
+        HTTP_IN_FLIGHT.add(1)
         try:
             await self._app(scope, receive, watch)
         finally:
+            HTTP_IN_FLIGHT.add(-1)
             method, path = scope["method"], scope["path"]
+            if is_collecting():
+                _count(scope, status, monotonic_s() - began_s)
             log = _log.debug if is_polling(method, path, status) else _log.info
             log("request", method=method, path=path, status=status, ms=round((monotonic_s() - began_s) * 1000, 1))
+
+
+def _count(scope: Scope, status: int, seconds: float) -> None:
+    method = scope["method"] if scope["method"] in _METHODS else _OTHER
+    # The template of the route: execution IDs are not labels.
+    path = str(getattr(scope.get("route"), "path", _OTHER))
+    HTTP_REQUESTS.add(method=method, path=path, status=str(status))
+    HTTP_DURATION.observe(seconds, method=method, path=path)
+    if status == HTTPStatus.UNAUTHORIZED:
+        AUTH_FAILURES.add()
 
 
 def is_polling(method: str, path: str, status: int) -> bool:

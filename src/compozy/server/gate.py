@@ -48,12 +48,14 @@ class GuardSettings:
         api_key: the key of `server.api_key`.
         auth: whether `server.auth.enabled` asks for a credential on loopback too.
         public_workflows: workflows that can be run without a credential.
+        metrics_path: path of the metrics, None if there are none.
     """
 
     host: str
     api_key: str | None = field(repr=False)
     auth: bool = False
     public_workflows: frozenset[str] = frozenset()
+    metrics_path: str | None = None
 
     @property
     def is_auth_required(self) -> bool:
@@ -78,6 +80,8 @@ class Gate:
             ForbiddenError: the role or the key of its sender does not permit it.
         """
         route = find_route(scope["method"], scope["path"])
+        if route.permission is None and route.key == ("GET", self.settings.metrics_path):
+            route = replace(route, permission=Permission.READ)
         if route.permission is Permission.PUBLIC or not self.settings.is_auth_required:
             return PUBLIC if self.settings.is_auth_required else LOCAL
         headers = Headers(scope=scope)

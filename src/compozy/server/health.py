@@ -8,6 +8,7 @@ from importlib.resources import files
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from compozy.app import App
 from compozy.database.facts import ping
 from compozy.errors import DatabaseError, StoppingError
 from compozy.server.models import Health
@@ -34,16 +35,26 @@ async def get_health() -> JsonResponse:
 async def get_readiness(request: Request) -> JsonResponse:
     """Whether the server executes runs: its database answers, waiting runs are claimed, and it is not about to stop."""
     service = service_of(request)
-    if service.stopping.is_set():
+    await check_ready(service.app, is_stopping=service.stopping.is_set())
+    return JsonResponse({"status": "ready"})
+
+
+async def check_ready(app: App, *, is_stopping: bool) -> None:
+    """Return if a process executes runs.
+
+    Raises:
+        StoppingError: it is about to stop.
+        DatabaseError: its database does not answer, or waiting runs are not claimed.
+    """
+    if is_stopping:
         raise StoppingError("the server is shutting down")
-    await service.app.database.read_async(ping)
-    stalled_s = service.app.runtime.claims_stalled_s()
+    await app.database.read_async(ping)
+    stalled_s = app.runtime.claims_stalled_s()
     if stalled_s > _STALLED_S:
         raise DatabaseError(
             f"this server has not claimed waiting runs for {stalled_s:.0f} s",
             hint="the server's log has the cause. Runs are claimed again as soon as the database answers",
         )
-    return JsonResponse({"status": "ready"})
 
 
 @router.get("/", include_in_schema=False)

@@ -33,6 +33,7 @@ from compozy.server.conditional import HeadRequests
 from compozy.server.entry import Entry
 from compozy.server.gate import Gate, GuardSettings
 from compozy.server.guard import Guard
+from compozy.server.metrics import Metrics
 from compozy.server.models import Problem
 from compozy.server.permissions import find_route
 from compozy.server.problems import (
@@ -96,13 +97,17 @@ class _Api(FastAPI):
         return document
 
 
-def make_http(service: Service, guard: GuardSettings, entries: Sequence[Entry] = ()) -> ASGIApp:
-    """Return the application that answers for `service`, and at the paths of `entries` for what they offer."""
+def make_http(
+    service: Service, guard: GuardSettings, entries: Sequence[Entry] = (), metrics: Metrics | None = None
+) -> ASGIApp:
+    """Return the application that answers for `service`, at the paths of `entries`, and with its metrics."""
     api = make_api(service)
     gate = Gate(database=service.app.database, settings=guard)
     api.state.gate = gate
     for entry in entries:
         api.router.routes.append(Route(entry.path, endpoint=entry, include_in_schema=False))
+    if metrics is not None:
+        api.router.routes.append(metrics.route(service.app))
     return AccessLog(HeadRequests(Guard(api, gate)))
 
 

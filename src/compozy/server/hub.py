@@ -24,6 +24,7 @@ from compozy.database.live_text import (
 )
 from compozy.errors import DatabaseError
 from compozy.server.texts import Cursor, Texts
+from compozy.telemetry.metrics import SSE_CLIENTS
 
 _log = structlog.get_logger(__name__)
 
@@ -105,6 +106,7 @@ class Hub:
         if not self._watches:
             self._begin()
         self._watches.add(watch)
+        SSE_CLIENTS.add(1)
         if reads_text:
             watch_texts(watch.runs)
             self._read_runs = self._runs_with_text()
@@ -113,6 +115,7 @@ class Hub:
         try:
             yield watch
         finally:
+            SSE_CLIENTS.add(-1)
             self._watches.discard(watch)
             if reads_text:
                 unwatch_texts(watch.runs)

@@ -4,38 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Coroutine, Generator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
-
-import uvicorn
 
 from compozy.app import SERVER, App, open_app
 from compozy.config.loopback import is_loopback
 from compozy.database.database import Database
-from compozy.errors import ServerError, UsageError
+from compozy.errors import UsageError
 from compozy.project.loaded import LoadedProject
-from compozy.server.connections import (
-    ACCEPTED_AT_ONCE,
-    BoundedProtocol,
-    connection_limit,
-    raise_descriptor_limit,
-    watch_loop,
-)
+from compozy.server.connections import connection_limit, raise_descriptor_limit, watch_loop
 from compozy.server.entry import Entry, check_triggers, new_entries
 from compozy.server.gate import GuardSettings
 from compozy.server.http import make_http
 from compozy.server.ingest import take_in_on_start
+from compozy.server.listener import Listener, http_config, until_ended, until_started
 from compozy.server.memory import return_freed_memory
+from compozy.server.metrics import Metrics, monitoring
 from compozy.server.ports import BACKLOG, listen
 from compozy.server.service import Service
 from compozy.server.shutdown import DRAIN_S, Console, LogReport, Stop, database_line, drain, print_start_notes
 from compozy.storage import close_storage, has_administrator, open_storage
 
 _WAIT_FOR_LOCK_S = 30.0
-_IDLE_S = 30
-_LOOK_S = 0.01
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what a client asks instead
 
 
@@ -60,7 +52,7 @@ def serve(project: LoadedProject, console: Console, *, with_stdin: bool = False,
     return_freed_memory()
     limit = connection_limit(raise_descriptor_limit())
     console.line("Starting Compozy server...")
-    with closing(listen(project.server.host, project.server.port)) as sock:
+    with monitoring(project) as metrics, closing(listen(project.server.host, project.server.port)) as sock:
         address = Address.of(sock)
         database = open_storage(
             project,
@@ -70,14 +62,26 @@ def serve(project: LoadedProject, console: Console, *, with_stdin: bool = False,
         )
         try:
             console.line(database_line(database))
-            door = _Door(sock=sock, address=address, guard=guard, limit=limit, with_stdin=with_stdin, beside=beside)
+            door = _Door(
+                sock=sock,
+                address=address,
+                guard=guard,
+                limit=limit,
+                with_stdin=with_stdin,
+                beside=beside,
+                metrics=metrics,
+            )
             return asyncio.run(_serve(project, database, door, console))
         finally:
             close_storage(database)
 
 
-def guard_settings(project: LoadedProject) -> GuardSettings:
+def guard_settings(project: LoadedProject, *, has_workflows: bool = True) -> GuardSettings:
     """Return what requests are held to.
+
+    Args:
+        project: the project.
+        has_workflows: whether its workflow files were read, so that exceptions can be compared with them.
 
     Raises:
         UsageError: the server requires a key, and none exists; or an exception names an unknown workflow.
@@ -88,8 +92,9 @@ def guard_settings(project: LoadedProject) -> GuardSettings:
         api_key=server.api_key.get_secret_value() if server.api_key else None,
         auth=server.auth.enabled,
         public_workflows=frozenset(server.auth.workflow_exceptions),
+        metrics_path=project.monitoring.path if project.monitoring.enabled else None,
     )
-    for workflow_id in server.auth.workflow_exceptions:
+    for workflow_id in server.auth.workflow_exceptions if has_workflows else ():
         # Names a similar one.
         project.workflow(workflow_id)
     if settings.is_auth_required and settings.api_key is None and not has_administrator(project):
@@ -132,15 +137,7 @@ class _Door:
     limit: int
     with_stdin: bool
     beside: Beside | None
-
-
-class _Server(uvicorn.Server):
-    """uvicorn, whose signals are ours: it would end the process with the signal that it caught."""
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        """Leave the signals alone."""
-        yield
+    metrics: Metrics | None
 
 
 async def _serve(project: LoadedProject, database: Database, door: _Door, console: Console) -> int:
@@ -151,9 +148,10 @@ async def _serve(project: LoadedProject, database: Database, door: _Door, consol
         await take_in_on_start(app, console)
         service = Service(app=app)
         entries = new_entries(service)
-        server = _Server(_config(service, door, entries))
+        application = make_http(service, door.guard, entries, door.metrics)
+        server = Listener(http_config(application, limit=door.limit, patience_s=DRAIN_S))
         serving = asyncio.create_task(server.serve(sockets=[door.sock]))
-        await _until_started(server, serving)
+        await until_started(server, serving)
         # uvicorn has made the queue of the kernel as short as its rounds.
         door.sock.listen(BACKLOG)
         console.line(f"Server listening on :{door.address.port} ({door.address.url})")
@@ -163,7 +161,7 @@ async def _serve(project: LoadedProject, database: Database, door: _Door, consol
         service.stopping.set()
         await asyncio.gather(*(entry.aclose() for entry in entries))
         server.should_exit = True
-        await asyncio.gather(_end(serving), drain(app, console))
+        await asyncio.gather(until_ended(serving), drain(app, console))
         for task in (loading, beside):
             task.cancel()
         await asyncio.gather(loading, beside, return_exceptions=True)
@@ -178,45 +176,8 @@ async def _beside(beside: Beside | None, service: Service) -> None:
         await beside(service)
 
 
-async def _end(serving: asyncio.Task[None]) -> None:
-    """Wait for the answers that are being given; uvicorn cancels those that take too long."""
-    with suppress(asyncio.CancelledError):
-        await serving
-
-
 async def _load(app: App, entries: Sequence[Entry]) -> None:
     """Load what the first run and the first request of each entry need."""
     await app.load_models()
     for entry in entries:
         await entry.preload()
-
-
-def _config(service: Service, door: _Door, entries: Sequence[Entry]) -> uvicorn.Config:
-    return uvicorn.Config(
-        make_http(service, door.guard, entries),
-        http=_protocol(door.limit),
-        # asyncio accepts as many in one round, before any of them is counted.
-        backlog=ACCEPTED_AT_ONCE,
-        ws="none",
-        lifespan="off",
-        # Its lines go where ours go; those of requests are written by `AccessLog`.
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        # Clients cannot set their own address.
-        proxy_headers=False,
-        timeout_keep_alive=_IDLE_S,
-        timeout_graceful_shutdown=int(DRAIN_S),
-    )
-
-
-def _protocol(limit: int) -> type[BoundedProtocol]:
-    return type("LimitedProtocol", (BoundedProtocol,), {"limit": limit})
-
-
-async def _until_started(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
-    while not server.started:
-        if serving.done():
-            await serving
-            raise ServerError("the server ended before it was ready")
-        await asyncio.sleep(_LOOK_S)

@@ -32,6 +32,7 @@ from compozy.task.options import RetryPolicy
 from compozy.task.registry import kind_of
 from compozy.task.template_context import render_value
 from compozy.task.tree import OnEnd, Outcome, TaskCall, TaskResult, end_step, runner_of
+from compozy.telemetry.metrics import TASK_DURATION, TASK_RETRIES
 
 _log = structlog.get_logger(__name__)
 
@@ -74,6 +75,9 @@ async def run_task(call: TaskCall, *, started: bool, on_end: OnEnd) -> TaskResul
 
     stored = await transact(end_step(call.path), record)
     seconds = monotonic_s() - began_s
+    TASK_DURATION.observe(seconds, type=call.task.type)
+    if found.end.attempts > 1:
+        TASK_RETRIES.add(found.end.attempts - 1)
     call.run.report.task_ended(call.run.execution_id, call.path, found.end, replayed=False, seconds=seconds)
     return replace(result, recorded=stored)
 

@@ -23,7 +23,6 @@ from compozy.project.paths import shown_path
 _LOW_BYTES = 1 << 30
 _FULL_BYTES = 100 << 20
 _FEW_DESCRIPTORS = 1024
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 # The exit code of errors that no error class stands for.
 FAILED = 1
 
@@ -100,13 +99,6 @@ def check_project(project: LoadedProject) -> Iterator[Check]:
     ):
         yield warned("configuration", warning)
     yield from _check_keys(project)
-    if project.server.api_key is None and project.server.host not in _LOOPBACK:
-        yield failed(
-            "configuration",
-            f"server.host {project.server.host!r} lets other machines reach the server, and server.api_key is not set",
-            "set SERVER_API_KEY to a long random text, or listen on 127.0.0.1",
-            exit_status=2,
-        )
 
 
 def _check_keys(project: LoadedProject) -> Iterator[Check]:

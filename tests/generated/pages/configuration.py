@@ -32,6 +32,7 @@ GUIDES = {
     "knowledge": "/docs/knowledge-bases/overview",
     "knowledge.vector_dbs": "/docs/knowledge-bases/vector-databases",
     "server": "/docs/cli/start",
+    "monitoring": "/docs/guides/monitor",
     "config": "/docs/workflows/tasks",
     "autoload": "/docs/configuration/project-file#workflow-files",
 }

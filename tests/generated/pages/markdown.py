@@ -13,7 +13,7 @@ _CODE_WORD = re.compile(
     r"(?<![\w`./-])("
     r"--[a-z][a-z-]*"
     r"|[A-Z]{2,}_[A-Z_]+"
-    r"|(?:access|config|database|knowledge|limits|llm|runtime|server)\.[a-z_.]*[a-z]"
+    r"|(?:access|config|database|knowledge|limits|llm|monitoring|runtime|server)\.[a-z_.]*[a-z]"
     r"|compozy\.yaml|:memory:|NO_COLOR"
     r"|\{\w+\}"
     r")(?![\w`])"

@@ -155,7 +155,7 @@ def test_a_server_for_other_machines_needs_a_key(cli: RunCli, tmp_path: Path) ->
     write_project(tmp_path, server={"host": "0.0.0.0"})
     status, checks = _ask(cli)
     assert status == 2
-    assert any("server.api_key is not set" in message for _, message in _of(checks, "configuration"))
+    assert any("server.api_key is not set" in message for _, message in _of(checks, "server"))
 
 
 @pytest.mark.parametrize(
