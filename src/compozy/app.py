@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from compozy.database.database import Database
 from compozy.knowledge.base import KnowledgeProject
 from compozy.project.loaded import LoadedProject
 from compozy.project.servers import defined_servers
+from compozy.telemetry.export import exporting_traces
 from compozy.tool.kind import ToolHome
 from compozy.tool.mcp.servers import McpServers, ServerHome
 
@@ -82,7 +83,7 @@ async def open_app(
     catalog = _catalog_of(project)
     knowledge = KnowledgeCatalog(knowledge_of(project), database)
     tools = _tool_home(project)
-    with database.for_requests() if role == SERVER else nullcontext(database) as requests:
+    with exporting_traces(project.name), _for_requests(database, role) as requests:
         execute = _executor(project, database, catalog, knowledge, report, tools, lambda: runtime.wake()).execute  # noqa: PLW0108 - it exists later
         runtime = _new_runtime(project, database, requests, execute, role)
         left = await runtime.start()
@@ -103,6 +104,10 @@ async def open_app(
             await knowledge.aclose()
             if tools.servers is not None:
                 await tools.servers.aclose()
+
+
+def _for_requests(database: Database, role: str) -> AbstractContextManager[Database]:
+    return database.for_requests() if role == SERVER else nullcontext(database)
 
 
 def _new_runtime(

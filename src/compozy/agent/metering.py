@@ -1,4 +1,4 @@
-"""Counts requests to models: their outcomes, their tokens, and their price where it is known."""
+"""Counts and traces requests to models: their outcomes, their tokens, and their price where it is known."""
 
 from __future__ import annotations
 
@@ -8,17 +8,26 @@ from pydantic_ai.messages import ModelResponse
 
 from compozy.model.catalog import ResolvedModel
 from compozy.model.unpriced import UnpricedModel
+from compozy.telemetry import genai
 from compozy.telemetry.metrics import LLM_COST, LLM_REQUESTS, LLM_TOKENS, is_collecting
+from compozy.telemetry.traces import span
 
 
 async def metered(resolved: ResolvedModel, request: Callable[[], Awaitable[ModelResponse]]) -> ModelResponse:
     """Return the answer of a model, and count the request."""
     provider, model = resolved.provider_id, resolved.model_name
-    try:
-        response = await request()
-    except Exception:
-        LLM_REQUESTS.add(provider=provider, model=model, outcome="error")
-        raise
+    about = {genai.OPERATION: genai.CHAT, genai.PROVIDER: resolved.provider_type, genai.REQUEST_MODEL: model}
+    with span(f"{genai.CHAT} {model}", about, kind="client") as shown:
+        try:
+            response = await request()
+        except Exception:
+            LLM_REQUESTS.add(provider=provider, model=model, outcome="error")
+            raise
+        shown.set(genai.INPUT_TOKENS, response.usage.input_tokens)
+        shown.set(genai.OUTPUT_TOKENS, response.usage.output_tokens)
+        shown.set(genai.RESPONSE_MODEL, response.model_name or model)
+        if response.finish_reason is not None:
+            shown.set(genai.FINISH_REASONS, (response.finish_reason,))
     LLM_REQUESTS.add(provider=provider, model=model, outcome="ok")
     LLM_TOKENS.add(response.usage.input_tokens, provider=provider, model=model, kind="input")
     LLM_TOKENS.add(response.usage.output_tokens, provider=provider, model=model, kind="output")

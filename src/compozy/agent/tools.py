@@ -24,6 +24,8 @@ from compozy.filepatterns import matches_name
 from compozy.jsoninput import parse_json
 from compozy.nearest import suggest
 from compozy.schema.worker import fit_value
+from compozy.telemetry import genai
+from compozy.telemetry.traces import span
 from compozy.tool.config import ToolConfig
 from compozy.tool.kind import Answer, NestedTasks, Questions, ToolCall, ToolResult, ToolSpec
 from compozy.tool.registry import approval_of, effect_of_call, runs_tasks
@@ -235,7 +237,7 @@ class ToolBelt:
         """Call a tool as the step `step`, and return its recorded result."""
         given = call.input
         effect = effect_of_call(tool.config, tool.spec.effect, given)
-        perform = partial(tool.perform, call, effect)
+        perform = partial(_traced, tool.spec.name, partial(tool.perform, call, effect))
         if runs_tasks(tool.config):
             # Its tasks are recorded themselves; within a step they could not be.
             nested = replace(call, tasks=self._steps.nested(step, tool.config))
@@ -312,6 +314,17 @@ class ToolBelt:
         self._last = (same, self._last[1] + 1 if self._last[0] == same else 1)
         if self._last[1] >= _MAX_REPEATS:
             raise _no_progress(name, f"was called {_MAX_REPEATS} times with the same arguments and the same result")
+
+
+async def _traced(name: str, perform: Callable[[], Awaitable[JsonValue]]) -> JsonValue:
+    """Call a tool in a span; a recorded call makes none."""
+    about = {genai.OPERATION: genai.EXECUTE_TOOL, genai.TOOL_NAME: name}
+    with span(f"{genai.EXECUTE_TOOL} {name}", about) as shown:
+        result = await perform()
+        outcome = cast("dict[str, Any]", result)["outcome"]
+        if outcome in _FAILED:
+            shown.fail(outcome)
+        return result
 
 
 async def _done(recorded: JsonValue) -> JsonValue:

@@ -69,7 +69,7 @@ class RunContext:
         executor_id: this process as its owner.
         location: how messages call the database.
         unrecorded: results that this process could not record so far.
-        recorded: what the journal holds already.
+        recorded: what the journal holds already; None if it does not know the run yet.
     """
 
     def __init__(
@@ -78,9 +78,10 @@ class RunContext:
         executor_id: str,
         location: str,
         unrecorded: Unrecorded,
-        recorded: Iterable[Recorded] = (),
+        recorded: Iterable[Recorded] | None = (),
     ) -> None:
         self.run_id = run_id
+        self.is_resumed = recorded is not None
         self.unrecorded = unrecorded
         self.executor_id = executor_id
         self.location = location
@@ -88,7 +89,7 @@ class RunContext:
         self._recorded: defaultdict[str, deque[Recorded]] = defaultdict(deque)
         self._turns: Counter[str] = Counter()
         self._last_id = 0
-        for step in sorted(recorded, key=lambda step: step.function_id):
+        for step in sorted(recorded or (), key=lambda step: step.function_id):
             self._recorded[step.name].append(step)
             self._last_id = step.function_id
         self._branches = 1

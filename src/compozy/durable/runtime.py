@@ -383,7 +383,7 @@ class Runtime:
     async def _execute_in_context(self, held: HeldRun) -> None:
         run_id, is_fresh = held.run_id, held.is_fresh
         held.is_fresh = False
-        recorded = [] if is_fresh else await asyncio.to_thread(load_recorded, self._database, run_id)
+        recorded = None if is_fresh else await asyncio.to_thread(load_recorded, self._database, run_id)
         held.context = RunContext(run_id, self.executor_id, self._database.location, self._unrecorded, recorded)
         enter_run(held.context)
         await self._execute(run_id)

@@ -29,7 +29,7 @@ from compozy.server.models import (
 )
 from compozy.server.problems import MEDIA_TYPE, JsonResponse
 from compozy.server.service import Service, StartRequest
-from compozy.server.triggers import trigger_of
+from compozy.server.triggers import traceparent_of, trigger_of
 from compozy.workflow.rerun import RerunRequest
 
 PREFIX = "/api/v0"
@@ -146,6 +146,7 @@ async def start_execution(
         key=idempotency_key,
         trigger=trigger_of(request),
         follows=follow,
+        traceparent=traceparent_of(request),
     )
     document, created = await service_of(request).start(wanted, timeout_s=given.timeout)
     return JsonResponse(document, status_code=202, headers=_headers(document, created=created))
@@ -168,7 +169,13 @@ async def start_execution_and_wait(
     refuse_chosen_id(request, given.execution_id)
     service = service_of(request)
     asked = {name: value for name, value in given if name != "timeout"}
-    wanted = StartRequest(workflow_id=workflow_id, body=asked, key=idempotency_key, trigger=trigger_of(request))
+    wanted = StartRequest(
+        workflow_id=workflow_id,
+        body=asked,
+        key=idempotency_key,
+        trigger=trigger_of(request),
+        traceparent=traceparent_of(request),
+    )
     document, created = await service.start(wanted)
     ended = await service.wait(document["execution_id"], timeout_s=given.timeout)
     return JsonResponse(ended, headers=_headers(document, created=created))

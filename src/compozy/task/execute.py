@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from compozy.clock import monotonic_s, now_ms
 from compozy.database.status import Status
@@ -33,6 +34,7 @@ from compozy.task.registry import kind_of
 from compozy.task.template_context import render_value
 from compozy.task.tree import OnEnd, Outcome, TaskCall, TaskResult, end_step, runner_of
 from compozy.telemetry.metrics import TASK_DURATION, TASK_RETRIES
+from compozy.telemetry.traces import EXECUTION_ID, STATUS, TASK_PATH, TASK_TYPE, Span, span
 
 _log = structlog.get_logger(__name__)
 
@@ -60,7 +62,11 @@ async def run_task(call: TaskCall, *, started: bool, on_end: OnEnd) -> TaskResul
         await write(call.run.database, lambda connection: start_task(connection, call.row()))
     call.run.report.task_began(call.run.execution_id, call.path)
     began_s = monotonic_s()
-    found = await _perform(call)
+    with _observed(call) as shown:
+        found = await _perform(call)
+        shown.set(STATUS, found.end.status.value)
+        if found.end.error is not None:
+            shown.fail(str(found.end.error.get("code")))
     result = TaskResult(id=call.id, kind=call.task.type, end=found.end, children=found.children, roots=found.roots)
     after = on_end(result)
 
@@ -80,6 +86,14 @@ async def run_task(call: TaskCall, *, started: bool, on_end: OnEnd) -> TaskResul
         TASK_RETRIES.add(found.end.attempts - 1)
     call.run.report.task_ended(call.run.execution_id, call.path, found.end, replayed=False, seconds=seconds)
     return replace(result, recorded=stored)
+
+
+@contextmanager
+def _observed(call: TaskCall) -> Generator[Span, None, None]:
+    """Record the span of a task, and add its path to the log lines of everything inside."""
+    about = {TASK_PATH: call.path, TASK_TYPE: call.task.type, EXECUTION_ID: call.run.execution_id}
+    with span(f"task {call.id}", about) as shown, bound_contextvars(task=call.path):
+        yield shown
 
 
 def _inputs_of_canceled(call: TaskCall, found: _Performed) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
+from structlog.contextvars import bound_contextvars
 
 from compozy.clock import now_ms
 from compozy.database.database import Database
@@ -28,6 +30,8 @@ from compozy.task.report import Report
 from compozy.task.sequence import Sequence, SequenceEnd
 from compozy.task.template_context import TemplateContext, render_value
 from compozy.task.tree import EndHook, OnEnd, RunState, StartByEvent, TaskCall, TaskResult, end_step
+from compozy.telemetry import genai
+from compozy.telemetry.traces import EXECUTION_ID, WORKFLOW_ID, current_trace_id, run_span
 from compozy.tool.kind import ToolHome
 from compozy.workflow.config import WorkflowConfig
 from compozy.workflow.output import render_output
@@ -61,8 +65,9 @@ class WorkflowExecutor:
         run = await self.database.read_async(partial(get_execution, workflow_exec_id=execution_id))
         seconds = None if run.deadline_ms is None else max(0.0, (run.deadline_ms - now_ms()) / 1000)
         try:
-            async with asyncio.timeout(seconds):
-                await self.kinds.get(run.definition.get("kind", ""), self._run_tasks)(run)
+            with _observed(run):
+                async with asyncio.timeout(seconds):
+                    await self.kinds.get(run.definition.get("kind", ""), self._run_tasks)(run)
         except TimeoutError as error:
             raise RunTimeoutError("it was not finished within its time limit") from error
 
@@ -99,6 +104,22 @@ class WorkflowExecutor:
             locate=locate_from(run.definition),
         )
         return context.with_env(render_value(workflow.env or {}, ("env",), context))
+
+
+@contextmanager
+def _observed(run: Execution) -> Generator[None, None, None]:
+    """Record the span of a run, and add its IDs to the log lines of everything inside."""
+    about = {genai.OPERATION: genai.INVOKE_WORKFLOW, genai.AGENT_NAME: run.workflow_id, WORKFLOW_ID: run.workflow_id}
+    with run_span(
+        f"{genai.INVOKE_WORKFLOW} {run.workflow_id}",
+        {**about, EXECUTION_ID: run.workflow_exec_id},
+        execution_id=run.workflow_exec_id,
+        parent=run.traceparent,
+        is_resumed=current_run().is_resumed,
+    ):
+        shown = {"execution_id": run.workflow_exec_id, "trace_id": current_trace_id(), "user": run.started_by}
+        with bound_contextvars(**{name: value for name, value in shown.items() if value is not None}):
+            yield
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,6 +54,9 @@ OTHER_VARIABLES: dict[str, str] = {
     "OPENAI_BASE_URL": "the base URL of `openai` providers without `base_url`",
     "NO_COLOR": "disables colors, whatever its value",
     "NO_UNICODE": "makes `compozy workflow graph` draw with ASCII characters",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "exports traces to this OpenTelemetry collector",
+    "OTEL_SDK_DISABLED": "`true` exports no traces, whatever the endpoint",
+    "OTEL_SERVICE_NAME": "the name of the service in traces; by default `compozy`",
     "COMPOZY_DEBUG": "adds the source location to internal errors",
 }
 """Variables that the program reads by itself, and what they do; a test compares them with the source."""
