@@ -15,8 +15,6 @@ from compozy.telemetry.traces import start_tracing, stop_tracing
 _log = structlog.get_logger(__name__)
 
 EXTRA = "otel"
-_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-_PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 _PROTOCOL = "http/protobuf"
 
 
@@ -39,15 +37,16 @@ def exporting_traces(project: str) -> Generator[None, None, None]:
 
 
 def _is_wanted() -> bool:
-    endpoint = next((name for name in _ENDPOINTS if os.environ.get(name)), None)
-    if endpoint is None or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+    endpoint = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    if not endpoint or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return False
     if find_spec("opentelemetry.exporter") is None or find_spec("opentelemetry.sdk") is None:
         _log.warning(
-            f"{endpoint} is set, but traces need opentelemetry-sdk, which is not installed", hint=extra_hint(EXTRA)
+            "OTEL_EXPORTER_OTLP_ENDPOINT is set, but traces need opentelemetry-sdk, which is not installed",
+            hint=extra_hint(EXTRA),
         )
         return False
-    protocol = next((value for name in _PROTOCOLS if (value := os.environ.get(name))), _PROTOCOL)
+    protocol = os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or _PROTOCOL
     if protocol != _PROTOCOL:
         _log.warning(f"traces are sent as {_PROTOCOL}, not as {protocol!r}; the endpoint must accept it")
     return True

@@ -99,7 +99,7 @@ class OtelTracing:
     def __init__(self, project: str) -> None:
         # The SDK logs every failed attempt; `_ReportingExporter` reports one.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
-        named = {} if "OTEL_SERVICE_NAME" in os.environ else {"service.name": "compozy"}
+        named = {} if os.environ.get("OTEL_SERVICE_NAME") else {"service.name": "compozy"}
         about = {**named, "service.version": __version__, "compozy.project": project}
         self._provider = TracerProvider(resource=Resource.create(about), id_generator=_Ids(), shutdown_on_exit=False)
         self._exporter = _ReportingExporter(OTLPSpanExporter())

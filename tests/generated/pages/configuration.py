@@ -55,6 +55,8 @@ OTHER_VARIABLES: dict[str, str] = {
     "NO_COLOR": "disables colors, whatever its value",
     "NO_UNICODE": "makes `compozy workflow graph` draw with ASCII characters",
     "OTEL_EXPORTER_OTLP_ENDPOINT": "exports traces to this OpenTelemetry collector",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "the same, with the whole path; takes precedence",
+    "OTEL_EXPORTER_OTLP_PROTOCOL": "traces are sent as `http/protobuf`; another value is a warning",
     "OTEL_SDK_DISABLED": "`true` exports no traces, whatever the endpoint",
     "OTEL_SERVICE_NAME": "the name of the service in traces; by default `compozy`",
     "COMPOZY_DEBUG": "adds the source location to internal errors",
