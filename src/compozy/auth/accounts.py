@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,6 +13,7 @@ from compozy.auth.identity import Role, read_role, weaker
 from compozy.auth.keys import hash_secret, prefix_of
 from compozy.clock import format_time, now_ms
 from compozy.database.api_keys import ApiKey, find_key, insert_key, list_keys, revoke_key
+from compozy.database.audit import AuditEntry
 from compozy.database.facts import lock_facts
 from compozy.database.users import (
     User,
@@ -247,6 +248,13 @@ def key_document(key: ApiKey, email: str) -> Document:
         "revoked_at": format_time(key.revoked_ms),
         "last_used_at": format_time(key.last_used_ms),
     }
+
+
+def audit_document(entry: AuditEntry) -> Document:
+    """Return an action of the audit log as JSON."""
+    document = asdict(entry)
+    created_ms = document.pop("created_ms")
+    return {"audit_id": document.pop("audit_id"), "created_at": format_time(created_ms), **document}
 
 
 def _store_key(

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from compozy.cli.arguments import duration_flag
-from compozy.cli.options import ProjectOptions, on_project
+from compozy.cli.options import ProjectOptions, number, on_project
 from compozy.cli.output import print_json, print_line, print_note, print_table
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+    from compozy.database.audit import AuditEntry
     from compozy.project.loaded import LoadedProject
 
 Document = dict[str, Any]
@@ -177,14 +178,56 @@ def list_users_command(options: ProjectOptions) -> None:
     print_table(("EMAIL", "ROLE", "CREATED"), rows)
 
 
+@auth_app.command("audit")
+@on_project(output=True)
+def audit_command(
+    options: ProjectOptions,
+    limit: Annotated[int, number(1, 1000, "--limit", help="Number of actions.")] = 50,
+    actor: Annotated[
+        str | None, typer.Option("--actor", metavar="NAME", help="Only actions of this user.", show_default=False)
+    ] = None,
+    action: Annotated[
+        str | None, typer.Option("--action", metavar="NAME", help="Only this operation.", show_default=False)
+    ] = None,
+    execution: Annotated[
+        str | None, typer.Option("--execution", metavar="ID", help="Only on this execution.", show_default=False)
+    ] = None,
+) -> None:
+    """Show the audit log, newest first."""
+    from compozy.auth.accounts import audit_document
+    from compozy.database.audit import AuditFilter, list_audit
+
+    wanted = AuditFilter(limit=limit, actor=actor, action=action, execution_id=execution)
+    entries = _read(options, lambda connection: [audit_document(entry) for entry in list_audit(connection, wanted)])
+    if options.as_json:
+        print_json({"entries": entries})
+        return
+    names = ("created_at", "actor", "action", "status", "execution_id", "target", "address")
+    rows = [tuple(str(entry[name] if entry[name] is not None else "-") for name in names) for entry in entries]
+    print_table(("TIME", "ACTOR", "ACTION", "STATUS", "EXECUTION", "TARGET", "ADDRESS"), rows)
+
+
 def _change(options: ProjectOptions, change: Callable[[sa.Connection], Document]) -> tuple[LoadedProject, Document]:
     """Make a change in the database of the project; return the project and the result."""
     from compozy.cli.context import open_settings
+    from compozy.database.audit import append_audit
     from compozy.storage import open_accounts
 
     project = open_settings(options)
     with open_accounts(project) as database, database.write() as connection:
-        return project, change(connection)
+        done = change(connection)
+        append_audit(connection, _audit_entry(options, done))
+    return project, done
+
+
+def _audit_entry(options: ProjectOptions, done: Document) -> AuditEntry:
+    """Return the entry of the audit log for a command that changed `done`."""
+    from compozy.database.audit import AuditEntry
+
+    target = done.get("user", done)
+    name = target["email"] if "email" in target else f"{done['user']}/{done['prefix']}"
+    action = str(options.context.command_path).removeprefix("compozy ")
+    return AuditEntry(actor="command", credential="database", action=action, target=name, status=200)
 
 
 def _read(options: ProjectOptions, query: Callable[[sa.Connection], list[Document]]) -> list[Document]:

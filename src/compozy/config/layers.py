@@ -64,6 +64,7 @@ VARIABLES: dict[str, tuple[str, ...]] = {
     "server.host": ("SERVER_HOST",),
     "server.port": ("SERVER_PORT",),
     "server.api_key": ("SERVER_API_KEY",),
+    "server.public_url": ("SERVER_PUBLIC_URL",),
     "server.auth.enabled": ("SERVER_AUTH_ENABLED",),
     "runtime.log_level": ("RUNTIME_LOG_LEVEL",),
     "runtime.max_concurrent_workflows": ("RUNTIME_MAX_CONCURRENT_WORKFLOWS",),

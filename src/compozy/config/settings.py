@@ -22,6 +22,7 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _SHELL_VARIABLE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
 # Variables of configparser and Alembic, of cmd.exe, of templates; commands of shells; blanks to be filled in.
 _FOREIGN = re.compile(r"%\((\w+)\)\w|%(\w+)%|\{\{.*?\}\}|\$\(.*?\)|<[^<>/]+>")
+_PUBLIC_URL = re.compile(r"https?://(?:[a-z0-9-]+(?:\.[a-z0-9-]+)*|\[[0-9a-f:]+\])(?::\d{1,5})?")
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 
@@ -137,6 +138,22 @@ class DatabaseSettings(Section):
         return path
 
 
+class RateSettings(Section):
+    """A limit of requests: `limit` of them immediately, and as many in each `period`."""
+
+    limit: int = Field(ge=1, le=1_000_000, description="Number of requests.")
+    period: TimeLimitS = Field(default=60.0, description="Time in which as many requests are allowed again.")
+
+
+class RateLimitSettings(Section):
+    """`ratelimit:`, limits of requests, for each process. Requests over a limit get status 429."""
+
+    global_rate: RateSettings | None = Field(
+        default=None, description="Limit of requests per client address. Default: none."
+    )
+    api_key_rate: RateSettings | None = Field(default=None, description="Limit of requests per API key. Default: none.")
+
+
 class AuthSettings(Section):
     """`server.auth:`, authentication of requests."""
 
@@ -160,6 +177,22 @@ class ServerSettings(Section):
         "in, it is needed unless users have keys.",
     )
     auth: AuthSettings = Field(default=AuthSettings(), description="Authentication of requests.")
+    public_url: str | None = Field(
+        default=None,
+        description="URL that clients use if it is that of a proxy, such as `https://compozy.example.com`. Requests "
+        "then need a key on loopback, too.",
+    )
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_public_url(cls, url: str | None) -> str | None:
+        """Refuse a URL with a path: the server does not know paths of a proxy."""
+        if url is None:
+            return None
+        plain = url.lower().rstrip("/")
+        if not _PUBLIC_URL.fullmatch(plain):
+            raise ValueError("expected a URL without a path, such as https://compozy.example.com")
+        return plain
 
     @field_validator("api_key")
     @classmethod

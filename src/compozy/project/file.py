@@ -13,6 +13,7 @@ from compozy.config.settings import (
     DatabaseSettings,
     LimitSettings,
     MonitoringSettings,
+    RateLimitSettings,
     RuntimeSettings,
     Section,
     ServerSettings,
@@ -72,6 +73,7 @@ class ProjectFile(Section):
     llm: LlmSettings = Field(default=LlmSettings(), description="The models that agents use.")
     knowledge: KnowledgeSettings = Field(default=KnowledgeSettings(), description="Documents that agents draw on.")
     server: ServerSettings = Field(default=ServerSettings(), description="The address of `compozy start`.")
+    ratelimit: RateLimitSettings = Field(default=RateLimitSettings(), description="Limits of requests to the server.")
     runtime: RuntimeSettings = Field(default=RuntimeSettings(), description="How runs are executed.")
     monitoring: MonitoringSettings = Field(default=MonitoringSettings(), description="Metrics for Prometheus.")
     limits: LimitSettings = Field(default=LimitSettings(), description="Bounds of what workflows may do.")

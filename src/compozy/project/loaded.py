@@ -12,6 +12,7 @@ from compozy.config.settings import (
     DatabaseSettings,
     LimitSettings,
     MonitoringSettings,
+    RateLimitSettings,
     RuntimeSettings,
     ServerSettings,
 )
@@ -90,6 +91,7 @@ class LoadedProject:
     file: Path
     database: DatabaseSettings
     server: ServerSettings
+    ratelimit: RateLimitSettings
     runtime: RuntimeSettings
     knowledge: KnowledgeSettings
     monitoring: MonitoringSettings

@@ -23,6 +23,7 @@ from compozy.database.database import Database
 from compozy.database.executions import execution_not_found, get_workflow_id, is_execution_id
 from compozy.database.users import User
 from compozy.errors import AuthenticationError, DatabaseError, ForbiddenError, NotFoundError
+from compozy.server.limits import Rate, RateLimiter
 from compozy.server.permissions import LIMITED, OPENED, Route, find_route
 
 _log = structlog.get_logger(__name__)
@@ -32,6 +33,8 @@ IDENTITY = "compozy.identity"
 # The same for code that has no request: tools of `/mcp`, whose SDK calls them in the context of the request.
 SENDER: ContextVar[Identity] = ContextVar("compozy_sender", default=LOCAL)
 SERVER_KEY = "server.api_key"
+# Orchestrator probes send no key and any host name; the answer only shows that the server runs.
+OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 # A key that was looked up is believed this long; a key that another process revoked is refused after it.
 _BELIEVED_S = 0.5
 _MAX_BELIEVED = 1000
@@ -49,6 +52,9 @@ class GuardSettings:
         auth: whether `server.auth.enabled` asks for a credential on loopback too.
         public_workflows: workflows that can be run without a credential.
         metrics_path: path of the metrics, None if there are none.
+        public_url: the URL that clients use, such as that of a proxy, without a path.
+        address_rate: limit of requests per client address.
+        key_rate: limit of requests per API key.
     """
 
     host: str
@@ -56,11 +62,14 @@ class GuardSettings:
     auth: bool = False
     public_workflows: frozenset[str] = frozenset()
     metrics_path: str | None = None
+    public_url: str | None = None
+    address_rate: Rate | None = None
+    key_rate: Rate | None = None
 
     @property
     def is_auth_required(self) -> bool:
         """Whether requests need a credential; otherwise all of them are sent by the administrator `local`."""
-        return self.auth or self.api_key is not None or not is_loopback(self.host)
+        return self.auth or bool(self.api_key or self.public_url) or not is_loopback(self.host)
 
 
 @dataclass(kw_only=True)
@@ -70,26 +79,47 @@ class Gate:
     database: Database
     settings: GuardSettings
     _believed: dict[str, tuple[float, ApiKey, User]] = field(default_factory=dict[str, tuple[float, ApiKey, User]])
+    _addresses: RateLimiter = field(init=False)
+    _keys: RateLimiter = field(init=False)
     _noting: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+
+    def __post_init__(self) -> None:
+        """Create the limiters."""
+        self._addresses = RateLimiter(rate=self.settings.address_rate, what="address")
+        self._keys = RateLimiter(rate=self.settings.key_rate, what="API key")
 
     async def admit(self, scope: Scope) -> Identity:
         """Return the sender of a request.
 
         Raises:
             AuthenticationError: it lacks a valid credential.
-            ForbiddenError: the role or the key of its sender does not permit it.
+            RateLimitError: its client sent too many.
         """
         route = find_route(scope["method"], scope["path"])
         if route.permission is None and route.key == ("GET", self.settings.metrics_path):
             route = replace(route, permission=Permission.READ)
+        if scope["path"] not in OPEN_PATHS:
+            self._addresses.take(address_of(scope) or "")
         if route.permission is Permission.PUBLIC or not self.settings.is_auth_required:
             return PUBLIC if self.settings.is_auth_required else LOCAL
         headers = Headers(scope=scope)
         if self._is_opened(route) and "authorization" not in headers:
             return PUBLIC
         identity = await self._identify(headers)
-        await self._authorize(identity, route)
+        self._keys.take(identity.key_id or identity.name)
         return identity
+
+    async def authorize(self, identity: Identity, scope: Scope) -> None:
+        """Refuse a request that its sender may not send.
+
+        Raises:
+            ForbiddenError: the role or the key of its sender does not permit it.
+            NotFoundError: it is for a path that does not exist, or for a run of a workflow that the key is not for.
+        """
+        route = find_route(scope["method"], scope["path"])
+        if identity.role is None and (route.permission is Permission.PUBLIC or self._is_opened(route)):
+            return
+        await self._authorize(identity, route)
 
     def forget(self) -> None:
         """Look up every key again, after one was changed by this process."""
@@ -201,6 +231,12 @@ def refuse_chosen_id(request: Request, execution_id: str | None) -> None:
     """Refuse an execution ID that someone without a credential chose: a run of this ID would be shown to them."""
     if execution_id is not None and identity_of(request).role is None:
         raise ForbiddenError("choosing an execution ID requires an API key", hint="leave out `execution_id`")
+
+
+def address_of(scope: Scope) -> str | None:
+    """Return the address of the client."""
+    client: tuple[str, int] | None = scope.get("client")
+    return None if client is None else client[0]
 
 
 def gate_of(request: Request) -> Gate:

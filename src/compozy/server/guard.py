@@ -15,7 +15,7 @@ import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from compozy.auth.identity import PUBLIC
+from compozy.auth.identity import LOCAL, PUBLIC
 from compozy.config.loopback import is_loopback
 from compozy.errors import (
     CompozyError,
@@ -25,14 +25,13 @@ from compozy.errors import (
     UsageError,
 )
 from compozy.jsoninput import MAX_BYTES, parse_json
-from compozy.server.gate import IDENTITY, SENDER, Gate
+from compozy.server.auditor import Auditor
+from compozy.server.gate import IDENTITY, OPEN_PATHS, SENDER, Gate, GuardSettings
 from compozy.server.permissions import WEBHOOK, find_route
 from compozy.server.problems import internal_error, problem
 
 _log = structlog.get_logger(__name__)
 
-# Orchestrator probes send no key and any host name; the answer only shows that the server runs.
-OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 _BODY_S = 30.0
 # Where a request keeps its parsed body: it is parsed once.
 BODY = "compozy.body"
@@ -44,8 +43,9 @@ _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 class Guard:
     """The outermost layer: checks each request before anything else sees it, and answers if an inner layer fails."""
 
-    def __init__(self, app: ASGIApp, gate: Gate) -> None:
+    def __init__(self, app: ASGIApp, gate: Gate, auditor: Auditor) -> None:
         self._app = app
+        self._auditor = auditor
         self._gate = gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,6 +61,7 @@ class Guard:
             started = True
             await send(message)
 
+        answer: Send = watch
         try:
             if find_route(scope["method"], scope["path"]).path == WEBHOOK:
                 # Its endpoint verifies the sender, and reads the bytes that are signed.
@@ -68,51 +69,55 @@ class Guard:
                 SENDER.set(PUBLIC)
                 await self._app(scope, receive, watch)
                 return
-            check_request(scope["path"], Headers(scope=scope), self._gate.settings.host)
-            scope[IDENTITY] = await self._gate.admit(scope)
-            SENDER.set(scope[IDENTITY])
-            await self._app(scope, await _checked_body(scope, receive), watch)
+            check_request(scope["path"], Headers(scope=scope), self._gate.settings)
+            identity = scope[IDENTITY] = await self._gate.admit(scope)
+            SENDER.set(identity)
+            if identity is not LOCAL:
+                answer = self._auditor.watch(scope, watch)
+            await self._gate.authorize(identity, scope)
+            await self._app(scope, await _checked_body(scope, receive), answer)
         except CompozyError as error:
-            await problem(error)(scope, receive, send)
+            await problem(error)(scope, receive, answer)
         except Exception as error:  # noqa: BLE001 - the edge: no traceback reaches a client
             _log.exception("a request failed with an internal error", path=scope["path"])
             if not started:
                 await problem(internal_error(error))(scope, receive, send)
 
 
-def check_request(path: str, headers: Headers, host: str) -> None:
-    """Refuse a request to a server on the loopback address `host` by its headers.
+def check_request(path: str, headers: Headers, settings: GuardSettings) -> None:
+    """Refuse a request by its headers, on a server on loopback or with a public URL.
 
     Raises:
         ForbiddenError: its Host or Origin is not of this server.
     """
     if path not in OPEN_PATHS:
-        check_local(headers, host)
+        check_local(headers, settings.host, settings.public_url)
 
 
-def check_local(headers: Headers, host: str) -> None:
-    """Refuse a request to a server on loopback that a web page or a name of elsewhere led there.
+def check_local(headers: Headers, own: str, public_url: str | None) -> None:
+    """Refuse a request that a web page or a name of elsewhere led to a server on loopback or with a public URL.
 
     Raises:
         ForbiddenError: its Host or Origin is not of this server.
     """
-    if is_loopback(host):
-        _check_host(headers, host)
-        _check_origin(headers)
-
-
-def _check_host(headers: Headers, own: str) -> None:
+    if not (is_loopback(own) or public_url):
+        return
     named = headers.getlist("host")
-    name = _host_of(f"//{named[0]}") if len(named) == 1 else None
+    host = named[0].lower() if len(named) == 1 else ""
+    public = None if public_url is None else urlsplit(public_url)
+    if public is not None and host == public.netloc:
+        _check_origin(headers, f"{public.scheme}://{public.netloc}")
+        return
+    name = _host_of(f"//{host}")
     if name is None or not (is_loopback(name) or name == own):
-        raise ForbiddenError(
-            "this server accepts only host names of this machine", hint="use http://127.0.0.1 or http://localhost"
-        )
+        hint = public_url or "http://127.0.0.1 or http://localhost"
+        raise ForbiddenError("this server accepts only its own host names", hint=f"use {hint}")
+    _check_origin(headers, f"http://{host}")
 
 
-def _check_origin(headers: Headers) -> None:
+def _check_origin(headers: Headers, own: str) -> None:
     origins = headers.getlist("origin")
-    if origins and (len(origins) > 1 or origins[0].lower() != f"http://{headers['host'].lower()}"):
+    if origins and (len(origins) > 1 or origins[0].lower() != own):
         raise ForbiddenError("requests from other web pages are refused")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -16,6 +16,7 @@ from compozy import __version__
 from compozy.auth.identity import Permission
 from compozy.errors import CompozyError
 from compozy.server import (
+    audit,
     auth,
     batch,
     details,
@@ -29,6 +30,7 @@ from compozy.server import (
     stream,
 )
 from compozy.server.access import AccessLog
+from compozy.server.auditor import Auditor
 from compozy.server.conditional import HeadRequests
 from compozy.server.entry import Entry
 from compozy.server.gate import Gate, GuardSettings
@@ -55,6 +57,7 @@ ROUTERS = (
     schedules.router,
     signal_events.router,
     auth.router,
+    audit.router,
     health.router,
 )
 """All routes but those of triggers."""
@@ -97,6 +100,12 @@ class _Api(FastAPI):
         return document
 
 
+def route_names() -> dict[tuple[str, str], str]:
+    """Return the name of each route by method and path."""
+    routes = [cast("APIRoute", route) for router in ROUTERS for route in router.routes]
+    return {(method, route.path): route.name for route in routes for method in route.methods or ()}
+
+
 def make_http(
     service: Service, guard: GuardSettings, entries: Sequence[Entry] = (), metrics: Metrics | None = None
 ) -> ASGIApp:
@@ -108,7 +117,8 @@ def make_http(
         api.router.routes.append(Route(entry.path, endpoint=entry, include_in_schema=False))
     if metrics is not None:
         api.router.routes.append(metrics.route(service.app))
-    return AccessLog(HeadRequests(Guard(api, gate)))
+    auditor = Auditor(service.app.database, route_names())
+    return AccessLog(HeadRequests(Guard(api, gate, auditor)))
 
 
 def make_api(service: Service) -> FastAPI:

@@ -87,6 +87,7 @@ ROUTES: Mapping[tuple[str, str], Permission] = {
     ("POST", f"{_API}/auth/generate"): Permission.ACCOUNT,
     ("POST", f"{_API}/auth/keys/{{key_id}}/rotate"): Permission.ACCOUNT,
     ("DELETE", f"{_API}/auth/keys/{{key_id}}"): Permission.ACCOUNT,
+    ("GET", f"{_API}/audit"): Permission.MANAGE,
     ("GET", f"{_API}/users"): Permission.MANAGE,
     ("POST", f"{_API}/users"): Permission.MANAGE,
     ("PATCH", f"{_API}/users/{{user_id}}"): Permission.MANAGE,

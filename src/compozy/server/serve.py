@@ -11,6 +11,7 @@ from typing import Any
 
 from compozy.app import SERVER, App, open_app
 from compozy.config.loopback import is_loopback
+from compozy.config.settings import RateSettings
 from compozy.database.database import Database
 from compozy.errors import UsageError
 from compozy.project.loaded import LoadedProject
@@ -20,6 +21,7 @@ from compozy.server.gate import GuardSettings
 from compozy.server.http import make_http
 from compozy.server.ingest import take_in_on_start
 from compozy.server.listener import Listener, http_config, until_ended, until_started
+from compozy.server.limits import Rate
 from compozy.server.memory import return_freed_memory
 from compozy.server.metrics import Metrics, monitoring
 from compozy.server.ports import BACKLOG, listen
@@ -93,16 +95,17 @@ def guard_settings(project: LoadedProject, *, has_workflows: bool = True) -> Gua
         auth=server.auth.enabled,
         public_workflows=frozenset(server.auth.workflow_exceptions),
         metrics_path=project.monitoring.path if project.monitoring.enabled else None,
+        public_url=server.public_url,
+        address_rate=_rate(project.ratelimit.global_rate),
+        key_rate=_rate(project.ratelimit.api_key_rate),
     )
     for workflow_id in server.auth.workflow_exceptions if has_workflows else ():
         # Names a similar one.
         project.workflow(workflow_id)
     if settings.is_auth_required and settings.api_key is None and not has_administrator(project):
-        reason = (
-            "server.auth.enabled is on"
-            if is_loopback(server.host)
-            else f"server.host {server.host!r} lets other machines reach the server"
-        )
+        reason = "server.auth.enabled is on" if server.auth.enabled else "server.public_url is set"
+        if not is_loopback(server.host):
+            reason = f"server.host {server.host!r} lets other machines reach the server"
         raise UsageError(
             f"{reason}, and server.api_key is not set",
             hint="create an administrator with `compozy auth bootstrap`, or set SERVER_API_KEY to a long random text"
@@ -110,6 +113,10 @@ def guard_settings(project: LoadedProject, *, has_workflows: bool = True) -> Gua
             http_hint="set SERVER_API_KEY to a long random text",
         )
     return settings
+
+
+def _rate(settings: RateSettings | None) -> Rate | None:
+    return None if settings is None else Rate(limit=settings.limit, period_s=settings.period)
 
 
 @dataclass(frozen=True, kw_only=True)

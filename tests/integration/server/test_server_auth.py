@@ -17,6 +17,7 @@ from compozy.auth.accounts import KeyRequest, bootstrap, create_key, create_user
 from compozy.auth.identity import GRANTS, Permission, Role
 from compozy.database.tables import api_keys
 from compozy.server.gate import GuardSettings
+from compozy.server.limits import Rate
 from compozy.server.permissions import find_route
 from compozy.server.service import Service
 from tests.integration.server.conftest import API, check_problem, make_client
@@ -274,6 +275,74 @@ async def test_a_run_knows_who_started_it(
     ]
     assert by == ["user@example.com", _ADMIN, None]
     assert again.status_code in {202, 409}
+
+
+async def test_the_audit_log(asks: httpx.AsyncClient, keys: Keys) -> None:
+    admin = bearer(keys.admin)
+    run = await asks.post(f"{API}/workflows/two/executions/sync", json={}, headers=bearer(keys.user))
+    execution_id = run.json()["execution_id"]
+    path = f"{API}/executions/workflows/{execution_id}"
+    await asks.post(f"{path}/cancel", headers=admin)
+    await asks.post(f"{path}/cancel", headers=bearer(keys.viewer))
+    await asks.get(path, headers=admin)
+    await asks.post(f"{path}/cancel", headers=bearer("wrong"))
+    audit = f"{API}/audit?execution_id={execution_id}"
+    page = (await asks.get(f"{audit}&limit=2", headers=admin)).json()
+    rest = (await asks.get(f"{audit}&cursor={page['next_cursor']}", headers=admin)).json()
+    entries = [*page["entries"], *rest["entries"]]
+    assert [(entry["actor"], entry["action"], entry["status"]) for entry in entries] == [
+        ("viewer@example.com", "cancel_execution", 403),
+        (_ADMIN, "cancel_execution", 409),
+        ("user@example.com", "start_execution_and_wait", 200),
+    ]
+    assert {(entry["address"], entry["execution_id"]) for entry in entries} == {("127.0.0.1", execution_id)}
+    assert entries[0]["credential"] == f"key {keys.viewer[:12]}"
+    assert rest["next_cursor"] is None
+    check_problem(await asks.get(f"{API}/audit", headers=bearer(keys.user)), 403)
+    everything = (await asks.get(f"{API}/audit?limit=1000", headers=admin)).text
+    assert not any(key in everything for key in (keys.admin, keys.user, keys.viewer))
+
+
+async def test_limits_of_requests(shared_service: Service, keys: Keys) -> None:
+    rate = Rate(limit=3, period_s=3600)
+    limited = GuardSettings(host="127.0.0.1", api_key=None, auth=True, key_rate=rate)
+    async with make_client(shared_service, limited) as asks:
+        statuses = [(await asks.get(f"{API}/project", headers=bearer(keys.user))).status_code for _ in range(4)]
+        refused = await asks.get(f"{API}/project", headers=bearer(keys.user))
+        other = await asks.get(f"{API}/project", headers=bearer(keys.viewer))
+    assert statuses == [200, 200, 200, 429]
+    check_problem(refused, 429)
+    assert 1000 < int(refused.headers["retry-after"]) <= 1200
+    assert other.status_code == 200
+    async with make_client(shared_service, GuardSettings(host="127.0.0.1", api_key=None, address_rate=rate)) as asks:
+        statuses = [(await asks.get(path)).status_code for path in (f"{API}/project", "/", "/nothing", "/", "/healthz")]
+    assert statuses == [200, 200, 404, 429, 200]
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "expected"),
+    [
+        ("compozy.example.com", None, 200),
+        ("Compozy.Example.com", "https://compozy.example.com", 200),
+        ("127.0.0.1:8080", "http://127.0.0.1:8080", 200),
+        ("compozy.example.com", "http://compozy.example.com", 403),
+        ("compozy.example.com", "https://evil.example", 403),
+        ("compozy.example.com", "null", 403),
+        ("compozy.example.com:444", None, 403),
+        ("127.0.0.1:8080", "https://compozy.example.com", 403),
+        ("evil.example", None, 403),
+        ("evil.compozy.example.com", None, 403),
+    ],
+)
+async def test_the_public_url(
+    shared_service: Service, keys: Keys, host: str, origin: str | None, expected: int
+) -> None:
+    settings = GuardSettings(host="127.0.0.1", api_key=None, public_url="https://compozy.example.com")
+    headers = {"host": host, **bearer(keys.viewer), **({} if origin is None else {"origin": origin})}
+    async with make_client(shared_service, settings) as asks:
+        assert (await asks.get(f"{API}/project", headers=headers)).status_code == expected
+        # It requires a key on loopback, too.
+        check_problem(await asks.get(f"{API}/project", headers={"host": host}), 401 if host[0] != "e" else 403, 403)
 
 
 async def test_the_last_use_is_stored(shared_service: Service, asks: httpx.AsyncClient, keys: Keys) -> None:
