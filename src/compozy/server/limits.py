@@ -15,7 +15,7 @@ _MAX_CLIENTS = 10_000
 
 @dataclass(frozen=True, kw_only=True)
 class Rate:
-    """At most `limit` requests at once, and as many in each `period_s` seconds."""
+    """At most `limit` requests immediately, and as many in each `period_s` seconds."""
 
     limit: int
     period_s: float
