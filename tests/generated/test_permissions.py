@@ -39,7 +39,17 @@ def test_every_route_has_a_permission() -> None:
 
 def test_only_these_routes_are_public() -> None:
     public = {path for (_, path), permission in ROUTES.items() if permission is Permission.PUBLIC}
-    assert public == {"/", "/docs", "/docs/docs.css", "/docs/docs.js", "/healthz", "/readyz", "/api/v0/hooks/{slug}"}
+    assert public == {
+        "/",
+        "/docs",
+        "/docs/docs.css",
+        "/docs/docs.js",
+        "/healthz",
+        "/readyz",
+        "/api/v0/hooks/{slug}",
+        "/api/v0/auth/login",
+        "/api/v0/auth/logout",
+    }
 
 
 def test_the_other_tables_name_routes() -> None:

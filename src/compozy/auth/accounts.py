@@ -15,6 +15,7 @@ from compozy.clock import format_time, now_ms
 from compozy.database.api_keys import ApiKey, find_key, insert_key, list_keys, revoke_key
 from compozy.database.audit import AuditEntry
 from compozy.database.facts import lock_facts
+from compozy.database.sessions import delete_sessions_of
 from compozy.database.users import (
     User,
     count_admins,
@@ -86,8 +87,12 @@ def create_user(connection: sa.Connection, email: str, role: str) -> Document:
     return user_document(user)
 
 
-def change_user(connection: sa.Connection, text: str, *, role: str) -> Document:
-    """Give a user another role and return them; it applies to their keys and sessions immediately.
+def change_user(
+    connection: sa.Connection, text: str, *, role: str | None = None, password: str | None = None
+) -> Document:
+    """Change the role or the hash of the password of a user, and return them; None leaves a value as it is.
+
+    A role applies to their keys and sessions immediately. Another password ends their sessions.
 
     Raises:
         NotFoundError: the user does not exist.
@@ -95,10 +100,12 @@ def change_user(connection: sa.Connection, text: str, *, role: str) -> Document:
         ConflictError: they are the last administrator.
     """
     user = get_user(connection, text)
-    new_role = _role(role)
-    if new_role is not Role.ADMIN:
+    new_role = None if role is None else _role(role)
+    if new_role not in {None, Role.ADMIN}:
         _keep_an_admin(connection, user)
-    update_user(connection, user.user_id, role=new_role)
+    if password is not None:
+        delete_sessions_of(connection, user.user_id)
+    update_user(connection, user.user_id, role=new_role, password=password)
     return user_document(get_user(connection, user.user_id))
 
 

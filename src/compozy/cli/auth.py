@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -152,6 +153,22 @@ def update_user_command(options: ProjectOptions, user: UserArgument, role: RoleO
 
     _, changed = _change(options, lambda connection: change_user(connection, user, role=role))
     _print(options, changed, f"{changed['email']} has the role {changed['role']}")
+
+
+@users_app.command("password")
+@on_project(output=True)
+def set_password_command(options: ProjectOptions, user: UserArgument) -> None:
+    """Set the password of a user, read from stdin."""
+    from compozy.auth.accounts import change_user
+    from compozy.auth.passwords import hash_password
+
+    if sys.stdin.isatty():
+        password = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    else:
+        password = sys.stdin.readline().rstrip("\n")
+    hashed = hash_password(password)
+    _, changed = _change(options, lambda connection: change_user(connection, user, password=hashed))
+    _print(options, changed, f"Set the password of {changed['email']} and ended their sessions")
 
 
 @users_app.command("delete")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from compozy.auth.accounts import (
     DEFAULT_OVERLAP_S,
@@ -23,6 +24,7 @@ from compozy.auth.accounts import (
     rotate_key,
 )
 from compozy.auth.identity import Identity, Permission, Role
+from compozy.auth.passwords import MAX_LENGTH, MIN_LENGTH, hash_password
 from compozy.config.duration import TimeLimitS
 from compozy.errors import ForbiddenError, UsageError
 from compozy.server.body import ParsedRoute
@@ -79,7 +81,13 @@ class UserBody(_Body):
 class UserChange(_Body):
     """Changes of a user."""
 
-    role: RoleName = Field(description="New role of the user.")
+    role: RoleName | None = Field(default=None, description="New role of the user. Default: unchanged.")
+    password: SecretStr | None = Field(
+        default=None,
+        min_length=MIN_LENGTH,
+        max_length=MAX_LENGTH,
+        description="New password of the user; their sessions end. Default: unchanged.",
+    )
 
 
 class KeyInfo(BaseModel):
@@ -144,20 +152,22 @@ class Me(BaseModel):
     permissions: list[str]
 
 
+def me_document(who: Identity) -> dict[str, Any]:
+    """Return the sender of a request as JSON."""
+    return {
+        "name": who.name,
+        "role": None if who.role is None else who.role.value,
+        "credential": who.credential,
+        "user_id": who.user_id,
+        "workflows": None if who.workflows is None else sorted(who.workflows),
+        "permissions": [permission.value for permission in Permission if who.may(permission)],
+    }
+
+
 @router.get("/auth/me", response_model=Me)
 async def get_me(request: Request) -> JsonResponse:
     """The user that this request is sent as, and their permissions."""
-    who = identity_of(request)
-    return JsonResponse(
-        {
-            "name": who.name,
-            "role": None if who.role is None else who.role.value,
-            "credential": who.credential,
-            "user_id": who.user_id,
-            "workflows": None if who.workflows is None else sorted(who.workflows),
-            "permissions": [permission.value for permission in Permission if who.may(permission)],
-        }
-    )
+    return JsonResponse(me_document(identity_of(request)))
 
 
 @router.get("/auth/keys", response_model=KeyList)
@@ -227,8 +237,13 @@ async def add_user(request: Request, body: UserBody) -> JsonResponse:
 
 @router.patch("/users/{user_id}", response_model=UserInfo, responses=problems(404, 409))
 async def update_user(request: Request, user_id: UserId, body: UserChange) -> JsonResponse:
-    """Change the role of a user; it applies to their keys immediately."""
-    user = await service_of(request).app.database.write_async(partial(change_user, text=user_id, role=body.role))
+    """Change the role or the password of a user. A role applies to their keys immediately."""
+    hashed = None
+    if body.password is not None:
+        async with gate_of(request).password_checks:
+            hashed = await asyncio.to_thread(hash_password, body.password.get_secret_value())
+    change = partial(change_user, text=user_id, role=body.role, password=hashed)
+    user = await service_of(request).app.database.write_async(change)
     gate_of(request).forget()
     return JsonResponse(user)
 

@@ -21,6 +21,7 @@ from compozy.config.loopback import is_loopback
 from compozy.database.api_keys import ApiKey, find_key_by_hash, note_use
 from compozy.database.database import Database
 from compozy.database.executions import execution_not_found, get_workflow_id, is_execution_id
+from compozy.database.sessions import find_session
 from compozy.database.users import User
 from compozy.errors import AuthenticationError, DatabaseError, ForbiddenError, NotFoundError
 from compozy.server.limits import Rate, RateLimiter
@@ -33,11 +34,17 @@ IDENTITY = "compozy.identity"
 # The same for code that has no request: tools of `/mcp`, whose SDK calls them in the context of the request.
 SENDER: ContextVar[Identity] = ContextVar("compozy_sender", default=LOCAL)
 SERVER_KEY = "server.api_key"
+# Requests of a session that change something need this header.
+OWN_HEADER = "X-Compozy-Request"
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 # Orchestrator probes send no key and any host name; the answer only shows that the server runs.
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 # A key that was looked up is believed this long; a key that another process revoked is refused after it.
 _BELIEVED_S = 0.5
 _MAX_BELIEVED = 1000
+# Failed sign-ins, per client address and per user. A proxy has one address for all its clients.
+_LOGINS = Rate(limit=20, period_s=900)
+_USER_LOGINS = Rate(limit=5, period_s=900)
 # The last use of a key is stored this often.
 _NOTED_MS = 60_000
 
@@ -67,6 +74,16 @@ class GuardSettings:
     key_rate: Rate | None = None
 
     @property
+    def is_secure(self) -> bool:
+        """Whether clients use TLS, so that cookies can require it."""
+        return (self.public_url or "").startswith("https://")
+
+    @property
+    def cookie(self) -> str:
+        """The name of the cookie of a session; with its prefix, browsers accept it from this host alone."""
+        return "__Host-compozy_session" if self.is_secure else "compozy_session"
+
+    @property
     def is_auth_required(self) -> bool:
         """Whether requests need a credential; otherwise all of them are sent by the administrator `local`."""
         return self.auth or bool(self.api_key or self.public_url) or not is_loopback(self.host)
@@ -79,6 +96,10 @@ class Gate:
     database: Database
     settings: GuardSettings
     _believed: dict[str, tuple[float, ApiKey, User]] = field(default_factory=dict[str, tuple[float, ApiKey, User]])
+    # A check of a password needs 32 MiB.
+    password_checks: asyncio.Semaphore = field(default_factory=partial(asyncio.Semaphore, 2))
+    logins_of_address: RateLimiter = field(default_factory=partial(RateLimiter, rate=_LOGINS, what="address"))
+    logins_of_user: RateLimiter = field(default_factory=partial(RateLimiter, rate=_USER_LOGINS, what="user"))
     _addresses: RateLimiter = field(init=False)
     _keys: RateLimiter = field(init=False)
     _noting: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
@@ -105,7 +126,10 @@ class Gate:
         headers = Headers(scope=scope)
         if self._is_opened(route) and "authorization" not in headers:
             return PUBLIC
-        identity = await self._identify(headers)
+        if "authorization" in headers:
+            identity = await self._identify(headers)
+        else:
+            identity = await self._identify_session(scope["method"], headers)
         self._keys.take(identity.key_id or identity.name)
         return identity
 
@@ -141,6 +165,19 @@ class Gate:
         if not is_key(key):
             raise _no_key()
         return self._identity_of(*await self._find_key(hash_secret(key)))
+
+    async def _identify_session(self, method: str, headers: Headers) -> Identity:
+        token = session_token(headers, self.settings)
+        if token is None:
+            raise _no_key()
+        query = partial(find_session, token_hash=hash_secret(token), now_ms=now_ms())
+        user = await self.database.read_async(query)
+        if user is None:
+            raise AuthenticationError("the session has ended", hint="sign in again")
+        if method not in _SAFE and OWN_HEADER not in headers:
+            # A form of another web page can send the cookie, but not this header.
+            raise ForbiddenError(f"the header {OWN_HEADER} is missing", hint=f"send `{OWN_HEADER}: 1`")
+        return identity_of_session(user)
 
     async def _find_key(self, key_hash: str) -> tuple[ApiKey, User]:
         believed = self._believed.get(key_hash)
@@ -220,6 +257,19 @@ class Gate:
             hint="use a key without this limit",
             details={"workflows": sorted(workflows), "credential": identity.credential},
         )
+
+
+def session_token(headers: Headers, settings: GuardSettings) -> str | None:
+    """Return the token in the cookie of a request; None if it has none, or several."""
+    name = f"{settings.cookie}="
+    pairs = [pair.strip() for value in headers.getlist("cookie") for pair in value.split(";")]
+    tokens = [pair.removeprefix(name) for pair in pairs if pair.startswith(name)]
+    return tokens[0] if len(tokens) == 1 and tokens[0] else None
+
+
+def identity_of_session(user: User) -> Identity:
+    """Return the identity of a user who signed in."""
+    return Identity(name=user.email, role=read_role(user.role), credential="session", user_id=user.user_id)
 
 
 def identity_of(request: Request) -> Identity:

@@ -26,6 +26,7 @@ from compozy.server import (
     lists,
     routes,
     schedules,
+    sessions,
     signal_events,
     stream,
 )
@@ -58,6 +59,7 @@ ROUTERS = (
     signal_events.router,
     auth.router,
     audit.router,
+    sessions.router,
     health.router,
 )
 """All routes but those of triggers."""

@@ -82,6 +82,8 @@ ROUTES: Mapping[tuple[str, str], Permission] = {
     ("POST", f"{_SCHEDULE}/backfill"): Permission.RUN,
     ("DELETE", _SCHEDULE): Permission.MANAGE,
     # Users and keys.
+    ("POST", f"{_API}/auth/login"): Permission.PUBLIC,
+    ("POST", f"{_API}/auth/logout"): Permission.PUBLIC,
     ("GET", f"{_API}/auth/me"): Permission.ACCOUNT,
     ("GET", f"{_API}/auth/keys"): Permission.ACCOUNT,
     ("POST", f"{_API}/auth/generate"): Permission.ACCOUNT,

@@ -71,7 +71,7 @@ _RELATED: dict[str, tuple[tuple[str, str], ...]] = {
     "authentication": (("authentication", "/docs/cli/start#authentication"),),
     "forbidden": (("authentication", "/docs/cli/start#authentication"),),
     "server": (("commands and the server", "/docs/cli/start#commands-and-the-server"),),
-    "rate_limit": [("limits", "/docs/guides/users-and-api-keys#limits")],
+    "rate_limit": (("limits", "/docs/guides/users-and-api-keys#limits"),),
     "stopping": (("stopping the server", "/docs/cli/start#stopping-the-server"),),
     "invalid_project": (("validation", "/docs/workflows/validation"),),
     "template_syntax": (("templates", "/docs/workflows/templates"),),

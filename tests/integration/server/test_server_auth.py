@@ -13,8 +13,9 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from compozy.auth.accounts import KeyRequest, bootstrap, create_key, create_user
+from compozy.auth.accounts import KeyRequest, bootstrap, change_user, create_key, create_user
 from compozy.auth.identity import GRANTS, Permission, Role
+from compozy.auth.passwords import hash_password
 from compozy.database.tables import api_keys
 from compozy.server.gate import GuardSettings
 from compozy.server.limits import Rate
@@ -343,6 +344,62 @@ async def test_the_public_url(
         assert (await asks.get(f"{API}/project", headers=headers)).status_code == expected
         # It requires a key on loopback, too.
         check_problem(await asks.get(f"{API}/project", headers={"host": host}), 401 if host[0] != "e" else 403, 403)
+
+
+async def test_a_session(shared_service: Service, asks: httpx.AsyncClient, keys: Keys) -> None:
+    body = {"email": "User@example.com", "password": "correct horse battery"}
+    path = f"{API}/users/user@example.com"
+    check_problem(await asks.post(f"{API}/auth/login", json=body), 401)
+    hidden = await asks.patch(path, json={"password": "short"}, headers=bearer(keys.admin))
+    check_problem(hidden, 422)
+    changed = await asks.patch(path, json={"password": body["password"]}, headers=bearer(keys.admin))
+    assert (changed.status_code, changed.json()["role"], changed.json()["has_password"]) == (200, "user", True)
+
+    async with make_client(shared_service, SETTINGS) as browser:
+        signed_in = await browser.post(f"{API}/auth/login", json=body)
+        assert (signed_in.status_code, signed_in.json()["credential"]) == (200, "session")
+        cookie = signed_in.headers["set-cookie"]
+        assert "HttpOnly" in cookie
+        assert "SameSite=lax" in cookie
+        assert "Secure" not in cookie
+        assert (await browser.get(f"{API}/auth/me")).json()["name"] == "user@example.com"
+        start = f"{API}/workflows/two/executions/sync"
+        check_problem(await browser.post(start, json={}), 403)
+        run = await browser.post(start, json={}, headers={"x-compozy-request": "1"})
+        assert run.json()["trigger"]["by"] == "user@example.com"
+        key = await browser.post(f"{API}/auth/generate", json={"name": "mine"}, headers={"x-compozy-request": "1"})
+        assert (key.status_code, key.json()["user"]) == (201, "user@example.com")
+        stolen = dict(browser.cookies)
+        assert (await browser.post(f"{API}/auth/logout")).status_code == 200
+        check_problem(await browser.get(f"{API}/auth/me"), 401)
+    # The session ended in the database, too.
+    (name, token), *_ = stolen.items()
+    check_problem(await asks.get(f"{API}/auth/me", headers={"cookie": f"{name}={token}"}), 401)
+    check_problem(await asks.get(f"{API}/auth/me", headers={"cookie": f"{name}="}), 401)
+    audited = (await asks.get(f"{API}/audit?action=login", headers=bearer(keys.admin))).json()["entries"]
+    assert [entry["status"] for entry in audited] == [200, 401]
+
+
+async def test_sign_ins_are_limited(shared_service: Service, keys: Keys) -> None:
+    async with make_client(shared_service, SETTINGS) as browser:
+        body = {"email": "viewer@example.com", "password": "a wrong password"}
+        answers = [await browser.post(f"{API}/auth/login", json=body) for _ in range(6)]
+    assert [answer.status_code for answer in answers] == [401] * 5 + [429]
+    assert int(answers[-1].headers["retry-after"]) > 60
+
+
+async def test_a_cookie_requires_tls_behind_a_proxy(shared_service: Service, keys: Keys) -> None:
+    body = {"email": "user@example.com", "password": "correct horse battery"}
+    settings = GuardSettings(host="127.0.0.1", api_key=None, public_url="https://compozy.example.com")
+    change = partial(change_user, text="user@example.com", password=hash_password(body["password"]))
+    await shared_service.app.database.write_async(change)
+    async with make_client(shared_service, settings) as browser:
+        host = {"host": "compozy.example.com", "origin": "https://compozy.example.com"}
+        signed_in = await browser.post(f"{API}/auth/login", json=body, headers=host)
+        refused = await browser.post(f"{API}/auth/login", json=body, headers={**host, "origin": "https://evil.example"})
+    assert signed_in.headers["set-cookie"].startswith("__Host-compozy_session=")
+    assert "Secure" in signed_in.headers["set-cookie"]
+    check_problem(refused, 403)
 
 
 async def test_the_last_use_is_stored(shared_service: Service, asks: httpx.AsyncClient, keys: Keys) -> None:

@@ -10,11 +10,13 @@ from typing import Any
 import httpx
 import pytest
 
+from compozy.auth.identity import Permission
 from compozy.config.loopback import is_loopback
 from compozy.config.settings import ServerSettings
 from compozy.errors import UsageError
 from compozy.project.load import load_project
 from compozy.server.gate import GuardSettings
+from compozy.server.permissions import ROUTES
 from compozy.server.serve import guard_settings
 from compozy.server.service import Service
 from tests.conftest import RunCli
@@ -117,12 +119,13 @@ async def test_the_page_asks_for_the_key(shared_service: Service) -> None:
 
 @ON_ONE_LOOP
 async def test_every_path_wants_the_key(shared_service: Service, shared_client: httpx.AsyncClient) -> None:
+    public = {path for (_, path), permission in ROUTES.items() if permission is Permission.PUBLIC}
     document = (await shared_client.get("/openapi.json")).json()
     async with make_client(shared_service, GuardSettings(host="127.0.0.1", api_key=KEY)) as asks:
         for path, operations in document["paths"].items():
             for method in operations:
                 answer = await asks.request(method, re.sub(r"\{\w+\}", "x", path))
-                assert answer.status_code == (200 if path in {"/healthz", "/readyz"} else 401), path
+                assert (answer.status_code == 401) is (path not in public), path
         right = await asks.get(f"{API}/project", headers={"authorization": f"bearer {KEY}"})
         assert right.status_code == 200
 

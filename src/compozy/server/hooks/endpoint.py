@@ -55,8 +55,7 @@ class HookEndpoint:
         self._service.refuse_when_stopping()
         headers, verification = Headers(scope=scope), hook.config.verify
         if verification.strategy == "none" and not verification.allow_unverified:
-            server = self._service.app.project.server
-            check_local(headers, server.host, server.public_url)
+            check_local(headers, self._service.app.project.server.host, None)
         body = await read_body(headers, receive, max_bytes=MAX_BYTES)
         received = Received(headers=_joined(headers), body=body, now_ms=now_ms())
         scheme_of(verification).verify(verification, hook.secrets, received)
