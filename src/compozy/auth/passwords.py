@@ -30,7 +30,7 @@ def hash_password(password: str) -> str:
 
 
 def is_password(password: str, stored: str | None) -> bool:
-    """Return whether a password has this hash; False, after the same time, if there is no hash."""
+    """Return whether a password has this hash; False, after the same time, without a hash."""
     kind, n, r, p, salt, digest = (stored or _NONE).split("$")
     if kind != "scrypt" or len(password) > MAX_LENGTH:
         return False
@@ -42,5 +42,5 @@ def _scrypt(password: str, salt: bytes, n: int, r: int, p: int) -> bytes:
     return hashlib.scrypt(password.encode(errors="surrogatepass"), salt=salt, n=n, r=r, p=p, maxmem=_MEMORY)
 
 
-# What an unknown user's password is compared with.
+# Compared with the password of an unknown user.
 _NONE = f"scrypt${_N}${_R}${_P}${'A' * 22}==${'A' * 86}=="
