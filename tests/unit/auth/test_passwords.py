@@ -46,7 +46,7 @@ def test_a_bucket_fills_again(monkeypatch: pytest.MonkeyPatch) -> None:
     limiter.take("b")
     with pytest.raises(RateLimitError, match="too many requests from this API key: the limit is 2 in 60 s") as refused:
         limiter.take("a")
-    assert refused.value.details == {"retry_after": 30}
+    assert refused.value.retry_after_s == 30
     now[0] += 29.9
     with pytest.raises(RateLimitError):
         limiter.take("a")
