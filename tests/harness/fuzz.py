@@ -81,7 +81,7 @@ def _with_names(server: Running) -> Any:
         for operation in operations.values():
             for parameter in operation.get("parameters", []):
                 if parameter["in"] == "path":
-                    names = {"enum": known[parameter["name"]]}
+                    names = {"enum": known.get(parameter["name"], ["none"])}
                     parameter["schema"] = {"anyOf": [names, {"type": "string", "pattern": "^[a-z]{1,9}$"}]}
     return document
 
