@@ -116,9 +116,7 @@ class Gate:
             AuthenticationError: it lacks a valid credential.
             RateLimitError: its client sent too many.
         """
-        route = find_route(scope["method"], scope["path"])
-        if route.permission is None and route.key == ("GET", self.settings.metrics_path):
-            route = replace(route, permission=Permission.READ)
+        route = self._route(scope)
         if scope["path"] not in OPEN_PATHS:
             self._addresses.take(address_of(scope) or "")
         if route.permission is Permission.PUBLIC or not self.settings.is_auth_required:
@@ -140,10 +138,16 @@ class Gate:
             ForbiddenError: the role or the key of its sender does not permit it.
             NotFoundError: it is for a path that does not exist, or for a run of a workflow that the key is not for.
         """
-        route = find_route(scope["method"], scope["path"])
+        route = self._route(scope)
         if identity.role is None and (route.permission is Permission.PUBLIC or self._is_opened(route)):
             return
         await self._authorize(identity, route)
+
+    def _route(self, scope: Scope) -> Route:
+        route = find_route(scope["method"], scope["path"])
+        if route.permission is None and route.key == ("GET", self.settings.metrics_path):
+            return replace(route, permission=Permission.READ)
+        return route
 
     def forget(self) -> None:
         """Look up every key again, after one was changed by this process."""

@@ -20,8 +20,8 @@ from compozy.server.entry import Entry, check_triggers, new_entries
 from compozy.server.gate import GuardSettings
 from compozy.server.http import make_http
 from compozy.server.ingest import take_in_on_start
-from compozy.server.listener import Listener, http_config, until_ended, until_started
 from compozy.server.limits import Rate
+from compozy.server.listener import Listener, http_config, until_ended, until_started
 from compozy.server.memory import return_freed_memory
 from compozy.server.metrics import Metrics, monitoring
 from compozy.server.ports import BACKLOG, listen
