@@ -106,6 +106,7 @@ const navigation = [
       'cli/knowledge',
       'cli/schedule',
       'cli/event',
+      'cli/webhook',
       'cli/mcp',
       'cli/auth',
       'cli/migrate',

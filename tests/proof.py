@@ -25,6 +25,7 @@ TESTS: Mapping[str, Sequence[str]] = {
         "tests/integration/server/test_server_stream_kills.py",
         "tests/integration/server/test_schedule_kills.py",
         "tests/integration/server/test_traces.py::test_a_run_whose_process_was_killed",
+        "tests/integration/server/test_hook_kills.py",
         "tests/integration/tool/test_mcp_kills.py",
         # Collections stay in `make test`.
         *(

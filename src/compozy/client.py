@@ -24,6 +24,7 @@ PATIENCE_S = 40.0
 # A stream sends a comment every 15 seconds.
 _STREAM_SILENCE_S = 40.0
 _OK = 200
+_SEND_S = 30.0
 _MAX_ANSWER_BYTES = 512 * 1024 * 1024
 _PROBLEM = "application/problem+json"
 
@@ -176,6 +177,26 @@ def _read_events(answer: http.client.HTTPResponse) -> Iterator[tuple[str, str]]:
         elif "data" in event:
             yield event.get("event", ""), event["data"]
             event = {}
+
+
+def send_request(url: str, path: str, headers: Mapping[str, str], body: bytes) -> tuple[int, Document]:
+    """Post a request as it is to a server, and return the status and the document of its answer.
+
+    Raises:
+        ServerError: the server cannot be reached, or its answer is not a JSON object.
+    """
+    secure, host, port = split_url(url)
+    kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+    connection = kind(host, port, timeout=_SEND_S)
+    try:
+        connection.request("POST", path, body=body, headers=dict(headers))
+        answer = connection.getresponse()
+        document = json.loads(answer.read(_MAX_ANSWER_BYTES))
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise ServerError(f"cannot send a request to {url}: {_reason(error)}") from error
+    finally:
+        connection.close()
+    return answer.status, cast("Document", document) if isinstance(document, dict) else {"answer": document}
 
 
 def split_url(url: str) -> tuple[bool, str, int]:

@@ -19,6 +19,7 @@ from compozy.jsoninput import MAX_BYTES, parse_json
 
 # `name=Ada`: a value of the input as text, `count:=3` as JSON.
 _PAIR = re.compile(r"([A-Za-z_][A-Za-z0-9_-]*)(:?=)(.*)", re.DOTALL)
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _LINES = (".jsonl", ".ndjson")
 
 
@@ -97,7 +98,7 @@ def read_input(text: str | None) -> Any:
     """
     if text is None:
         return None
-    source, data = _read_source(text)
+    source, data = read_source(text)
     if len(data) > MAX_BYTES:
         raise UsageError(f"the input from {source} is larger than 10 MiB")
     try:
@@ -212,7 +213,22 @@ def read_statuses(given: Sequence[str]) -> tuple[Status, ...]:
     return tuple(Status(text.upper()) for text in given)
 
 
-def _read_source(text: str) -> tuple[str, bytes]:
+def read_headers(given: Sequence[str] | None) -> dict[str, str]:
+    """Return the headers that `--header NAME:VALUE` names.
+
+    Raises:
+        UsageError: one is not a header.
+    """
+    headers: dict[str, str] = {}
+    for text in given or ():
+        name, colon, value = text.partition(":")
+        if not colon or not _HEADER_NAME.fullmatch(name) or not value.strip().isprintable():
+            raise UsageError(f"--header: expected NAME:VALUE, got {text!r}")
+        headers[name] = value.strip()
+    return headers
+
+
+def read_source(text: str) -> tuple[str, bytes]:
     """Return where the input comes from, and as much of it as may be accepted and one byte more."""
     if text == "-":
         return "stdin", sys.stdin.buffer.read(MAX_BYTES + 1)

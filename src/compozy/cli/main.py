@@ -37,6 +37,7 @@ from compozy.cli.plainvalues import keep_plain_values
 from compozy.cli.project import completion_command, init_command, project_app, schema_command, version_command
 from compozy.cli.schedule import schedule_app
 from compozy.cli.server import health_command, start_command, worker_command
+from compozy.cli.webhook import webhook_app
 from compozy.errors import CompozyError, InternalError, UsageError
 from compozy.installation import DOCUMENTATION_URL
 
@@ -85,6 +86,7 @@ app.command("health")(health_command)
 app.add_typer(knowledge_app, name="knowledge")
 app.add_typer(schedule_app, name="schedule")
 app.add_typer(event_app, name="event")
+app.add_typer(webhook_app, name="webhook")
 app.add_typer(mcp_app, name="mcp")
 app.add_typer(auth_app, name="auth")
 app.add_typer(migrate_app, name="migrate")

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from compozy.app import App
 from compozy.errors import NotFoundError
 from compozy.server.access import AccessLog
+from compozy.server.auditor import Auditor
 from compozy.server.gate import Gate, GuardSettings
 from compozy.server.guard import Guard
 from compozy.server.health import check_ready
@@ -33,7 +34,7 @@ def make_probes(app: App, stopping: asyncio.Event, guard: GuardSettings, metrics
         routes.append(metrics.route(app))
     # Errors are answered by the guard.
     gate = Gate(database=app.database, settings=guard)
-    return AccessLog(Guard(Router(routes, default=_refuse), gate))
+    return AccessLog(Guard(Router(routes, default=_refuse), gate, Auditor(app.database, {})))
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:

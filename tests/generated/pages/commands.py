@@ -53,6 +53,7 @@ GUIDES = {
     "knowledge": "knowledge",
     "schedule": "schedule",
     "event": "event",
+    "webhook": "webhook",
     "mcp": "mcp",
     "auth": "auth",
     "migrate": "migrate",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -43,15 +43,20 @@ def hooks_of(project: LoadedProject) -> dict[str, Hook]:
     Raises:
         UsageError: a secret is not set, or cannot be one.
     """
-    hooks: dict[str, Hook] = {}
+    return {
+        config.slug: Hook(
+            workflow=workflow, config=config, path=path, secrets=_secrets_of(project, workflow, config, path)
+        )
+        for workflow, config, path in webhooks_in(project)
+    }
+
+
+def webhooks_in(project: LoadedProject) -> Iterator[tuple[LoadedWorkflow, WebhookConfig, YamlPath]]:
+    """Yield each webhook of a project with its workflow and its path in the file."""
     for workflow in project.workflows.values():
         for index, trigger in enumerate(workflow.config.triggers or ()):
             if isinstance(trigger, WebhookTrigger):
-                path: YamlPath = ("triggers", index, "webhook")
-                secrets = _secrets_of(project, workflow, trigger.webhook, path)
-                hook = Hook(workflow=workflow, config=trigger.webhook, path=path, secrets=secrets)
-                hooks[trigger.webhook.slug] = hook
-    return hooks
+                yield workflow, trigger.webhook, ("triggers", index, "webhook")
 
 
 def check_project(project: LoadedProject) -> None:

@@ -1,0 +1,63 @@
+"""`compozy webhook`: what the files say, and signed requests."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import RunCli
+from tests.harness.projects import write_project
+from tests.integration.server.hook_projects import GITHUB, ORDERS, SECRET, hooked
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project with two webhooks."""
+    return write_project(tmp_path, {"triage": hooked(GITHUB), "order": hooked(ORDERS)})
+
+
+def test_list(cli: RunCli, project: Path) -> None:
+    assert cli("webhook", "list").out.splitlines() == [
+        "SLUG        WORKFLOW  STRATEGY  EVENTS",
+        "orders      order     hmac      order",
+        "repository  triage    github    issue.opened, push",
+    ]
+    first = json.loads(cli("webhook", "list", "--format", "json").out)["webhooks"][0]
+    assert first["path"] == "/api/v0/hooks/orders"
+    assert first["location"].startswith("workflows/order.yaml:1:")
+
+
+def test_sign_prints_a_command(cli: RunCli, project: Path) -> None:
+    arguments = ("--payload", '{"text": "it\'s"}', "--header", "X-GitHub-Event: push", "--delivery", "d1")
+    done = cli("webhook", "sign", "repository", *arguments)
+    assert done.status == 0, done.err
+    words = shlex.split(done.out.replace("\\\n", ""))
+    assert words[:2] == ["curl", "-s"]
+    assert words[2].endswith("/api/v0/hooks/repository")
+    assert "X-GitHub-Delivery: d1" in words
+    assert "X-GitHub-Event: push" in words
+    assert words[-2:] == ["--data-raw", '{"text": "it\'s"}']
+    assert SECRET not in done.out
+    document = json.loads(cli("webhook", "sign", "repository", *arguments, "--format", "json").out)
+    signature = document["headers"]["X-Hub-Signature-256"]
+    assert f"X-Hub-Signature-256: {signature}" in words
+
+
+def test_sign_refuses(cli: RunCli, project: Path) -> None:
+    unknown = cli("webhook", "sign", "order")
+    assert (unknown.status, unknown.err.splitlines()) == (
+        2,
+        ["Error: no webhook 'order' in project 'demo'", "  did you mean 'orders'?"],
+    )
+    header = cli("webhook", "sign", "orders", "--header", "a b")
+    assert (header.status, header.err) == (2, "Error: --header: expected NAME:VALUE, got 'a b'\n")
+    nobody = cli("webhook", "sign", "orders", "--send")
+    assert (nobody.status, nobody.err.splitlines()[0]) == (4, "Error: no server of this project is running")
+
+
+def test_a_project_without_webhooks(cli: RunCli, tmp_path: Path) -> None:
+    write_project(tmp_path)
+    assert cli("webhook", "list").err == "The project has no webhooks.\n"
