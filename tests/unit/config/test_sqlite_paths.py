@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from compozy.config.settings import check_sqlite_path
+from compozy.config.sqlitepath import check_sqlite_path
 
 
 @pytest.mark.parametrize(
