@@ -94,7 +94,7 @@ def backfill_command(
     start: Annotated[str, typer.Option("--start", metavar="TIME", help="First time, such as 2027-01-01T00:00:00Z.")],
     end: Annotated[str, typer.Option("--end", metavar="TIME", help="Last time, in the past.")],
 ) -> None:
-    """Start the runs of past times that have none.
+    """Start the missing runs of past times.
 
     At most 1,000. Without a server, the next server or worker executes them.
     """

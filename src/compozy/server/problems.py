@@ -84,12 +84,12 @@ async def answer_http_error(request: Request, error: Exception) -> Response:
 def methods_of(request: Request) -> list[str]:
     """Return the methods that a path has, by the OpenAPI document."""
     api = cast("FastAPI", request.app)
-    return [
+    return sorted(
         method.upper()
         for path, operations in api.openapi()["paths"].items()
         if compile_path(path)[0].match(request.url.path)
         for method in operations
-    ]
+    )
 
 
 async def answer_invalid_request(_: Request, error: Exception) -> Response:

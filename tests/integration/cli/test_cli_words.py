@@ -46,7 +46,7 @@ Options:
 
 Commands:
   start       Serve the project over HTTP and execute its runs.
-  worker      Execute runs without an HTTP interface.
+  worker      Execute runs without an HTTP API.
   health      Check whether the project's server is ready.
   doctor      Check the project, its database and this machine.
   bench       Measure the database under increasing load.
@@ -57,6 +57,8 @@ Commands:
   workflow    Run workflows and inspect their executions.
   knowledge   Ingest and query documents.
   schedule    Inspect and control schedules.
+  event       Start workflows with events.
+  webhook     List and test webhooks.
   mcp         List, check and offer MCP servers.
   auth        Manage users and API keys.
   migrate     Update or roll back the database schema.

@@ -328,9 +328,9 @@ def test_the_log_has_runs_and_requests_as_fields(commands: Commands, project: Pa
         if line["event"] in {"run accepted", "run ended"}
     ]
     assert runs == [
-        ("run accepted", "two", "mine", None, "compozy.durable.runtime"),
+        ("run accepted", "two", "mine", None, "compozy.durable.ends"),
         ("run ended", "two", "mine", "SUCCESS", "compozy.durable.ends"),
-        ("run accepted", "slow", "timed", None, "compozy.durable.runtime"),
+        ("run accepted", "slow", "timed", None, "compozy.durable.ends"),
         ("run ended", "slow", "timed", "TIMED_OUT", "compozy.durable.ends"),
     ]
     requests = [line for line in lines if line["event"] == "request"]

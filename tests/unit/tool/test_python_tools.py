@@ -300,7 +300,10 @@ async def test_a_cancelled_call_kills_its_process(home: ToolHome, tmp_path: Path
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    assert not is_alive(int((tmp_path / "pid").read_text()))
+    pid = int((tmp_path / "pid").read_text())
+    # A process that was killed may still run until it is scheduled next; the time limit of tests ends this.
+    while is_alive(pid):  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
 
 
 def test_the_suffix_of_the_file_is_the_kind() -> None:
