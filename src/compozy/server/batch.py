@@ -47,7 +47,7 @@ class BatchBody(BaseModel):
         default=None, max_length=MAX_ITEMS, description="Execution IDs."
     )
     filter: BatchFilter | None = Field(default=None, description="Filters, as of lists; `{}` chooses all executions.")
-    dry_run: bool = Field(default=False, description="Return what would be done, and change nothing.")
+    dry_run: bool = Field(default=False, strict=True, description="Return what would be done, and change nothing.")
     reason: str = Field(
         default="canceled by a batch", min_length=1, max_length=200, description="Error message of canceled executions."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
@@ -10,7 +11,7 @@ from urllib.parse import urlencode
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Query, Request
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringConstraints
 
 from compozy.database import lists
 from compozy.database.executions import is_execution_id
@@ -23,6 +24,7 @@ from compozy.server.routes import PREFIX, WorkflowId, problems, service_of
 from compozy.workflow.documents import execution_document, summary_document
 
 MAX_PAGE = 1000
+_NUMBER = re.compile(r"[+-]?[\d.]+(?:[eE][+-]?\d+)?")
 _LINK = {"Link": {"description": 'URL of the next page, with `rel="next"`.', "schema": {"type": "string"}}}
 
 router = APIRouter(
@@ -68,6 +70,16 @@ def _check_cursor(cursor: str) -> str:
     return cursor
 
 
+def _refuse_number(value: Any) -> Any:
+    # Pydantic takes numbers for seconds or milliseconds since 1970, by their size.
+    if isinstance(value, (int, float)) or (isinstance(value, str) and _NUMBER.fullmatch(value)):
+        raise ValueError("expected a date and time, such as 2027-01-01T00:00:00Z")
+    return value
+
+
+Moment = Annotated[datetime, BeforeValidator(_refuse_number)]
+
+
 class FilterQuery(BaseModel):
     """Which executions of a workflow."""
 
@@ -79,10 +91,10 @@ class FilterQuery(BaseModel):
         default=None, max_length=320, description="Only executions with this trigger: `TYPE` or `TYPE:ID`."
     )
     started_by: str | None = Field(default=None, max_length=256, description="Only executions of this user or API key.")
-    created_after: datetime | None = Field(
+    created_after: Moment | None = Field(
         default=None, description="Only executions that were accepted at this time or later."
     )
-    created_before: datetime | None = Field(
+    created_before: Moment | None = Field(
         default=None, description="Only executions that were accepted before this time."
     )
     q: str = Field(

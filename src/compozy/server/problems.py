@@ -82,14 +82,11 @@ async def answer_http_error(request: Request, error: Exception) -> Response:
 
 
 def methods_of(request: Request) -> list[str]:
-    """Return the methods that a path has, by the OpenAPI document."""
-    api = cast("FastAPI", request.app)
-    return sorted(
-        method.upper()
-        for path, operations in api.openapi()["paths"].items()
-        if compile_path(path)[0].match(request.url.path)
-        for method in operations
-    )
+    """Return the methods that a path has, by the OpenAPI document; a path without parameters comes first."""
+    paths: dict[str, dict[str, Any]] = cast("FastAPI", request.app).openapi()["paths"]
+    wanted = request.url.path
+    found = [wanted] if wanted in paths else [path for path in paths if compile_path(path)[0].match(wanted)]
+    return sorted({method.upper() for path in found for method in paths[path]})
 
 
 async def answer_invalid_request(_: Request, error: Exception) -> Response:

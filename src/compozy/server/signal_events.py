@@ -34,7 +34,9 @@ class EventBody(BaseModel):
     id: str | None = Field(
         default=None, min_length=1, max_length=256, description="Event ID; an event that is sent twice counts once."
     )
-    wake: bool = Field(default=False, description="Whether waiting executions get the event as a signal, too.")
+    wake: bool = Field(
+        default=False, strict=True, description="Whether waiting executions get the event as a signal, too."
+    )
 
 
 class StartedByEvent(BaseModel):

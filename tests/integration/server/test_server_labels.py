@@ -76,3 +76,9 @@ async def test_a_key_holds_for_the_same_labels_only(shared_client: httpx.AsyncCl
     again = await shared_client.post(path, json={"labels": {"a": "1"}}, headers=headers)
     assert first.json()["execution_id"] == again.json()["execution_id"]
     check_problem(await shared_client.post(path, json={"labels": {"a": "2"}}, headers=headers), 422)
+
+
+@pytest.mark.parametrize("given", ["0.5", "1767225600", "soon"])
+async def test_times_of_filters_are_no_numbers(shared_client: httpx.AsyncClient, given: str) -> None:
+    answer = await shared_client.get(f"{API}/executions/workflows", params={"created_after": given})
+    check_problem(answer, 422)
