@@ -48,7 +48,7 @@ class Identity:
         name: email address of the user, or another name such as `server.api_key`.
         role: their role; None permits only what is public.
         credential: the proof, without anything secret: `key cpzy_AbCdEfG`, `session`, `server.api_key`.
-        user_id: the user; None if there is no row for them.
+        user_id: ID of the user; None if they are not stored.
         key_id: the API key; None for another credential.
         workflows: the only workflows that they may use; None for all.
     """

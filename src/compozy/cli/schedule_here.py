@@ -37,7 +37,7 @@ class SchedulesHere:
 
         Raises:
             NotFoundError: it does not exist.
-            ConflictError: there is no database yet.
+            ConflictError: the database does not exist yet.
         """
         return self._apply(schedule_id, lambda verbs: verbs.change(schedule_id, asked, reason="paused by a command"))
 

@@ -10,10 +10,11 @@ from starlette.types import Receive, Scope, Send
 
 from compozy.clock import now_ms
 from compozy.errors import NotFoundError, UsageError
+from compozy.server.gate import address_of
 from compozy.server.guard import check_local, read_body
 from compozy.server.hooks.hook import hooks_of
-from compozy.server.hooks.rate import RateLimit
 from compozy.server.hooks.take import Taker
+from compozy.server.limits import Rate, RateLimiter
 from compozy.server.permissions import WEBHOOK
 from compozy.server.problems import JsonResponse, problem
 from compozy.server.service import Service
@@ -37,7 +38,10 @@ class HookEndpoint:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._hooks = hooks_of(service.app.project)
-        self._rates = {slug: RateLimit(per_minute=hook.config.rate) for slug, hook in self._hooks.items()}
+        self._rates = {
+            slug: RateLimiter(rate=Rate(limit=hook.config.rate, period_s=60), what="address")
+            for slug, hook in self._hooks.items()
+        }
         self._taker = Taker(service=service)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,7 +55,7 @@ class HookEndpoint:
         hook = self._hooks.get(slug)
         if hook is None:
             raise NotFoundError(f"no webhook {slug!r:.64} in this project")
-        self._rates[slug].take(_address(scope))
+        self._rates[slug].take(address_of(scope) or "")
         self._service.refuse_when_stopping()
         headers, verification = Headers(scope=scope), hook.config.verify
         if verification.strategy == "none" and not verification.allow_unverified:
@@ -68,11 +72,6 @@ class HookEndpoint:
 
     async def aclose(self) -> None:
         """End nothing; a request is answered as soon as its run is stored."""
-
-
-def _address(scope: Scope) -> str:
-    client: tuple[str, int] | None = scope.get("client")
-    return client[0] if client else ""
 
 
 def _joined(headers: Headers) -> dict[str, str]:
