@@ -287,7 +287,8 @@ class ToolBelt:
             return "deny"
         approval = approval_of(tool.config, *self._rules.approvals, self._settings.approve)
         if isinstance(approval, ApprovalRule) and approval.when is not None:
-            is_asked = evaluate_condition(approval.when, {"input": dict(given)}, name="approve.when")
+            name = f"approve.when of tool {tool.spec.name!r}"
+            is_asked = evaluate_condition(approval.when, {"input": dict(given)}, name=name)
             return approval if is_asked else "never"
         return approval
 

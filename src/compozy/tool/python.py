@@ -18,6 +18,7 @@ from compozy.tool.kind import Tool, ToolCall, ToolHome, ToolResult, ToolSpec, ef
 from compozy.tool.process import ProcessLimits, run_worker
 from compozy.tool.source_file import find_function
 
+# Longest time that a tool's file may take to load; a shorter `timeout` of the tool counts here, too.
 _DESCRIBE_S = 30.0
 
 
@@ -56,7 +57,7 @@ class PythonTool:
         config = self._config
         if config.input is not None and config.description is not None:
             return _spec(config, {})
-        answer = await self._ask({"verb": "describe"}, _DESCRIBE_S)
+        answer = await self._ask({"verb": "describe"}, min(config.timeout or _DESCRIBE_S, _DESCRIBE_S))
         if answer.outcome != "ok":
             raise ToolError(f"tool {config.id!r} cannot be used: {answer.content}", details={"tool": config.id})
         return _spec(config, cast("dict[str, Any]", answer.content))

@@ -292,6 +292,15 @@ async def test_conditions_decide_which_calls_wait(flows: Flows) -> None:
     check_run(ran)
 
 
+async def test_an_error_of_a_condition_names_the_tool(flows: Flows) -> None:
+    ran = await flows.run(
+        workflow(tool("pay", 'approve: {when: "input.total > 1.0"}')), rounds([("pay", {"amount": 5})])
+    )
+    assert ran.message is not None
+    assert ran.message.startswith("approve.when of tool 'pay'")
+    assert "total" in ran.message
+
+
 async def test_a_tool_that_is_denied_is_never_called(flows: Flows, home: ToolHome) -> None:
     ran = await flows.run(workflow(tool("pay", "approve: deny")), rounds([("pay", {"amount": 5})]))
     assert said(ran) == [["pay", "denied", "calls of 'pay' are not allowed here"]]

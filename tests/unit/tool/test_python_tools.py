@@ -264,6 +264,13 @@ async def test_a_missing_function_is_named_with_those_that_exist(home: ToolHome)
         await new_tool(ToolConfig(id="x", run="functions.py:fnd"), home).describe()
 
 
+async def test_the_time_limit_of_a_tool_counts_while_its_file_is_loaded(home: ToolHome) -> None:
+    (home.root / "hangs.py").write_text("import time\ntime.sleep(600)\n\ndef f() -> int:\n    return 1\n")
+    tool = ToolConfig.model_validate({"id": "x", "run": "hangs.py:f", "timeout": "700ms"})
+    with pytest.raises(ToolError, match=r"tool 'x' cannot be used: the tool did not end within 0\.7 s"):
+        await new_tool(tool, home).describe()
+
+
 @pytest.mark.parametrize(
     ("run", "words"),
     [
