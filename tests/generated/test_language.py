@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import typer
 
-from compozy.cli.main import app
+from compozy.cli.main import command_tree
 from tests.docs.pages import DOCS, ROOT, all_pages
 from tests.generated.language import (
     MAX_FIRST_SENTENCE,
@@ -121,7 +121,7 @@ def test_an_old_page_and_an_old_module_break_rules(tmp_path: Path, monkeypatch: 
 def groups() -> list[tuple[str, Any]]:
     """Return the program and each group of commands with its path."""
     below = [(" ".join(path), command) for path, command in all_commands() if hasattr(command, "commands")]
-    return [("compozy", typer.main.get_command(app)), *below]
+    return [("compozy", command_tree()), *below]
 
 
 @pytest.mark.parametrize(("path", "command"), [(" ".join(path), command) for path, command in all_commands()])

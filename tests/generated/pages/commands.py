@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from compozy.cli.main import app
+from compozy.cli.main import command_tree
 from compozy.config.layers import VARIABLES
 from tests.generated.pages.markdown import code, either, front, prose
 
@@ -70,17 +70,13 @@ def write_commands() -> str:
     shared: dict[str, str] = {}
     for path, command in all_commands():
         page += _section(path, command, shared)
-    page += _GLOBAL_HEAD + "".join(_line(option) for option in _root().params if option.opts[0] != "--config")
+    page += _GLOBAL_HEAD + "".join(_line(option) for option in command_tree().params if option.opts[0] != "--config")
     return page + _SHARED_HEAD + "".join(shared[name] for name in SHARED)
 
 
 def all_commands() -> Iterator[tuple[tuple[str, ...], Any]]:
     """Yield each command and each group of commands with its path, in the order of the program's help."""
-    yield from _below((), _root())
-
-
-def _root() -> Any:
-    return typer.main.get_command(app)
+    yield from _below((), command_tree())
 
 
 def _below(path: tuple[str, ...], group: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -149,7 +145,7 @@ def _value(parameter: Any) -> str:
     """Return what is written behind an option: its name in the help, or its choices, "" for a switch."""
     if getattr(parameter, "is_flag", False):
         return ""
-    shown: str = parameter.display_type_rich(typer.Context(_root())).strip("<>.")
+    shown: str = parameter.display_type_rich(typer.Context(command_tree())).strip("<>.")
     shown = _TYPES.get(shown, shown)
     limits = [
         f"{word} {bound:g}" for word, bound in (("from", parameter.min), ("to", parameter.max)) if bound is not None

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
-from compozy.cli.main import app
+from compozy.cli.main import command_tree
 from compozy.installation import REPOSITORY_URL
 from tests.conftest import RunCli
 from tests.harness.projects import write_project
@@ -42,7 +41,7 @@ def _commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, A
 
 def test_every_command_prints_json() -> None:
     without: list[str] = []
-    for path, command in _commands(typer.main.get_command(app)):
+    for path, command in _commands(command_tree()):
         formats = [option for option in command.params if "--format" in option.opts]
         if not formats or "json" not in formats[0].default.__class__.__members__:
             without.append(path)
