@@ -1,4 +1,4 @@
-"""Kills the processes of nested runs at random, and counts what must hold all the same: `make chaos`.
+"""Kills the processes of nested runs at random and counts violations of the invariants: `make chaos`.
 
     python -m tests.harness.chaos FOLDER [--driver sqlite|postgres] [--kills N] [--seed N] [--json] [--mutant NAME]
 
@@ -46,22 +46,22 @@ from tests.harness.stores import Store, open_store
 from tests.harness.storm import NOT_YET, SIGNALS, Orders, make_tables, send, work, write_project
 
 _RUNS = 3
-# Kills in one round, after which its runs come to their end.
+# Kills in one round. After them, its runs continue to their end.
 _KILLS = (4, 14)
 _LAST_COMMIT = 80
-# Steps at whose commits kills are aimed, how often, and up to the how manyth of them.
+# Steps whose commits are aimed at: how often, and the highest number of such a commit.
 _AIMS = {".model.request": (6, 6), ".signal": (2, 3), ".end": (2, 20)}
 _LAST_MOMENT_S = 1.5
-# How many of the processes may die before they are ready.
+# Share of the processes that may be killed before they are ready.
 _EARLY = 0.2
 _LEASE_S = 2.0
 _ANSWER_AFTER_S = 0.03
 _ROUND_S = 240.0
 _TICK_S = 0.01
-# How often it is looked who waits for a signal.
+# Interval of the check which runs wait for a signal.
 _LOOK_S = 0.2
 _AT_GATE = "SELECT workflow_exec_id FROM task_states WHERE task_id = 'gate' AND started_ms IS NOT NULL"
-# Whose runs the process PID has in hand, and which of them are at work in this moment.
+# Runs that the process PID owns and that have a task at work at this moment.
 _HELD = """\
 SELECT DISTINCT w.workflow_exec_id FROM workflow_states w JOIN executors e ON e.executor_id = w.owner
 JOIN task_states t ON t.workflow_exec_id = w.workflow_exec_id
@@ -69,8 +69,8 @@ WHERE e.pid = {pid} AND t.status = 'RUNNING' AND t.execution_type IN ('basic', '
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where rounds take place."""
+class Setup:
+    """The folder, database and options of a series of rounds."""
 
     folder: Path
     ledger: Path
@@ -81,13 +81,13 @@ class Place:
 
 
 @dataclass
-class Count:
-    """What all rounds came to."""
+class Totals:
+    """Totals over all rounds."""
 
     seed: int
     driver: str
     kills: int = 0
-    # Of them, by what they were aimed at.
+    # Kills by their target.
     aimed: Counter[str] = field(default_factory=Counter[str])
     rounds: int = 0
     runs: int = 0
@@ -101,7 +101,7 @@ class Count:
     digest: str = ""
 
     def summary(self) -> dict[str, Any]:
-        """Return it as JSON."""
+        """Return the totals as a JSON document."""
         steps_s = sorted(self.steps_s) or [0.0]
         numbers = ("seed", "driver", "kills", "rounds", "runs", "asked", "answers", "standstills", "digest")
         return {
@@ -121,7 +121,7 @@ class Count:
 
 
 def main() -> None:
-    """Kill, and print what came of it."""
+    """Run the chaos from the command line and print its totals."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--driver", choices=("sqlite", "postgres"), default="sqlite")
@@ -139,7 +139,7 @@ def main() -> None:
     try:
         port = wait_for_file(folder / "port")
         import_program()
-        place = Place(
+        place = Setup(
             folder=folder,
             ledger=ledger,
             port=port,
@@ -147,7 +147,7 @@ def main() -> None:
             mutant=arguments.mutant,
             round_s=arguments.round_s,
         )
-        summary = rage(place, seed, arguments.kills).summary()
+        summary = kill_at_random(place, seed, arguments.kills).summary()
     finally:
         os.kill(server, signal.SIGKILL)
         os.waitpid(server, 0)
@@ -155,9 +155,9 @@ def main() -> None:
     sys.exit(1 if summary["faults"] else 0)
 
 
-def rage(place: Place, seed: int, kills: int) -> Count:
-    """Kill so many processes, in as many rounds as that takes; the first round is the one that nobody disturbs."""
-    count = Count(seed=seed, driver=place.driver)
+def kill_at_random(place: Setup, seed: int, kills: int) -> Totals:
+    """Run rounds until `kills` processes were killed. The first round kills none."""
+    count = Totals(seed=seed, driver=place.driver)
     chance = random.Random(seed)
     reference: dict[str, Any] = {}
     while count.kills < kills or not count.rounds:
@@ -175,29 +175,29 @@ def rage(place: Place, seed: int, kills: int) -> Count:
 
 
 class _Round:
-    """Some runs on a database of their own, from the first process to the end of all."""
+    """Some runs on a fresh database, from the first process to the end of all runs."""
 
-    def __init__(self, place: Place, store: Store, chance: random.Random, kills: int) -> None:
+    def __init__(self, place: Setup, store: Store, chance: random.Random, kills: int) -> None:
         self.runs = tuple(f"run-{chance.randrange(16**8):08x}" for _ in range(_RUNS))
         self._place = place
         self._store = store
         self._chance = chance
         self._kills_left = kills
         self._workers: set[int] = set()
-        # Those that are to be killed, and at what.
+        # Processes to kill, and their targets.
         self._doomed: dict[int, str] = {}
         self._aimed: Counter[str] = Counter()
         self._laps: list[Snapshot] = []
         self._restarted_ms: list[int] = []
         self._statuses: list[int] = []
-        # Half of them come before anybody waits, as soon as the run is accepted; the rest so long after somebody does.
+        # Half of the signals are sent as soon as the run is accepted, the others some time after a task waits for them.
         self._late_s = {run: chance.choice((None, chance.uniform(0.0, 2.0))) for run in self.runs}
         self._gate_s: dict[str, float] = {}
         self._looked_s = 0.0
         self._unsent = {run: list(SIGNALS) for run in self.runs}
 
     def run(self) -> None:
-        """Start, kill and signal until all runs have ended."""
+        """Start and kill processes, and send signals, until all runs have ended."""
         write_project(self._store, self._place.port)
         self._place.ledger.write_text("")
         made = os.waitpid(fork(make_tables, self._store.home), 0)[1]
@@ -212,9 +212,9 @@ class _Round:
         self._laps.append(self._snapshot())
 
     def _until(self, end_s: float) -> None:
-        """Wait for the workers, and replace those that are killed; whoever is not done by `end_s` never will be."""
+        """Replace killed workers until all have exited, at most until `end_s`."""
         while self._workers and time.monotonic() < end_s:
-            self._look()
+            self._replace_dead()
             self._send_due()
             time.sleep(_TICK_S)
         for pid in self._workers:
@@ -224,14 +224,14 @@ class _Round:
         self._workers.clear()
 
     def _close(self) -> None:
-        """Have one more process tell the journal of runs that ended just before the last one died."""
+        """Start one more process, which records the end of runs that ended just before the last process died."""
         if self._place.driver == "postgres":
             time.sleep(_LEASE_S)
         self._workers = {fork(work, self._store.home, self._orders())}
         self._until(time.monotonic() + self._place.round_s)
 
-    def check(self, reference: dict[str, Any], count: Count) -> None:
-        """Check what is left, and add it to `count`."""
+    def check(self, reference: dict[str, Any], count: Totals) -> None:
+        """Check the final state and add it to the totals."""
         findings, end = count.findings, self._laps[-1]
         known = len(findings.faults)
         standstills = self._errors().count("Lease expired")
@@ -252,7 +252,7 @@ class _Round:
     def _start(self) -> None:
         orders, aim = self._orders(), ""
         if self._kills_left > len(self._doomed):
-            orders, aim = self._doom(orders)
+            orders, aim = self._plan_kill(orders)
         pid = fork(work, self._store.home, orders)
         self._workers.add(pid)
         if aim:
@@ -261,8 +261,8 @@ class _Round:
     def _orders(self) -> Orders:
         return Orders(runs=self.runs, lease_s=_LEASE_S, mutant=self._place.mutant)
 
-    def _doom(self, orders: Orders) -> tuple[Orders, str]:
-        """Return how a worker shall die, and at what."""
+    def _plan_kill(self, orders: Orders) -> tuple[Orders, str]:
+        """Return how a worker is killed, and the target."""
         chance, how = self._chance, self._chance.choice(("step", "commit", "moment"))
         if how == "step":
             step = chance.choices(list(_AIMS), [weight for weight, _ in _AIMS.values()])[0]
@@ -273,8 +273,8 @@ class _Round:
             return replace(orders, kill_at=chance.randint(1, _LAST_COMMIT), from_start=from_start), "commit"
         return replace(orders, kill_after_s=chance.uniform(0.0, _LAST_MOMENT_S), from_start=from_start), "moment"
 
-    def _look(self) -> None:
-        """Replace who is dead."""
+    def _replace_dead(self) -> None:
+        """Replace workers that have died."""
         for pid in list(self._workers):
             ended, status = os.waitpid(pid, os.WNOHANG)
             if not ended:
@@ -311,11 +311,11 @@ class _Round:
         return run in self._gate_s and time.monotonic() >= self._gate_s[run] + late_s
 
     def _accepted(self) -> set[str]:
-        """Return the runs that a client was told are accepted."""
+        """Return the runs whose acceptance was confirmed to a client."""
         path = self._store.home / "accepted"
         return set(path.read_text().split()) if path.exists() else set()
 
-    def _count_signals(self, count: Count) -> None:
+    def _count_signals(self, count: Totals) -> None:
         sent = self._store.query("SELECT workflow_exec_id, created_ms FROM signals WHERE sent_by IS NULL")
         query = "SELECT workflow_exec_id, started_ms FROM task_states WHERE task_id = 'gate'"
         began_ms = dict(self._store.query(query))

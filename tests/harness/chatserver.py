@@ -1,4 +1,4 @@
-"""A server on a free port that answers OpenAI's chat format with what each test tells it to."""
+"""A server on a free port that answers OpenAI's chat format with scripted replies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """One answer: a status, headers, a body; `cut` promises more bytes than it sends, `hang` sends nothing."""
+    """One reply: a status, headers, a body. `cut` announces more bytes than it sends, `hang` sends nothing."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict[str, str])
@@ -25,7 +25,7 @@ class Reply:
 def chat_reply(
     text: str, *, finish_reason: str = "stop", usage: tuple[int, int] = (7, 3), model: str = "test-model"
 ) -> Reply:
-    """Return the reply of a model that said `text`."""
+    """Return the reply of a model whose text is `text`."""
     message = {"role": "assistant", "content": text}
     document = {
         "id": "chatcmpl-1",
@@ -39,7 +39,7 @@ def chat_reply(
 
 
 def streamed(reply: Reply, *, size: int = 2, events: int | None = None) -> Reply:
-    """Return the reply of `chat_reply` as a server sends it for `stream: true`, with `size` characters in each event.
+    """Return `chat_reply` as a server sends it for `stream: true`, with `size` characters in each event.
 
     `events` breaks it off after so many of them.
     """
@@ -67,23 +67,23 @@ def streamed(reply: Reply, *, size: int = 2, events: int | None = None) -> Reply
 
 
 def event_reply(text: str, *, cut: bool = False) -> Reply:
-    """Return server-sent events."""
+    """Return a reply of server-sent events."""
     return Reply(headers={"Content-Type": "text/event-stream"}, body=text.encode(), cut=cut)
 
 
 def error_reply(status: int, message: str, *, headers: dict[str, str] | None = None, code: str | None = None) -> Reply:
-    """Return an error in OpenAI's shape."""
+    """Return an error reply in OpenAI's format."""
     return json_reply({"error": {"message": message, "code": code}}, status=status, headers=headers)
 
 
 def json_reply(document: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> Reply:
-    """Return any JSON document."""
+    """Return a reply with any JSON document."""
     return Reply(status=status, headers=headers or {}, body=json.dumps(document).encode())
 
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """One request as the server saw it."""
+    """One request as the server received it."""
 
     path: str
     headers: dict[str, str]
@@ -91,7 +91,7 @@ class Seen:
 
 
 class ChatServer:
-    """Gives its replies in turn; the last one is repeated."""
+    """Sends its replies in turn and repeats the last one."""
 
     def __init__(self) -> None:
         self.replies: list[Reply] = []
@@ -106,7 +106,7 @@ class ChatServer:
 
 @contextmanager
 def serve_chat() -> Generator[ChatServer]:
-    """Run a server; `release` ends the replies that hang."""
+    """Run a server. `release` ends the replies that hang."""
     chat = ChatServer()
 
     class Handler(BaseHTTPRequestHandler):
@@ -139,12 +139,12 @@ def serve_chat() -> Generator[ChatServer]:
             try:
                 self.wfile.write(reply.body)
             except OSError:
-                self.close_connection = True  # the client had enough
+                self.close_connection = True  # the client closed the connection
             if reply.cut:
                 self.close_connection = True
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name that is overridden
-            """Say nothing."""
+            """Print nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

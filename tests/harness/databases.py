@@ -1,4 +1,4 @@
-"""Databases for tests: a fresh file, or a fresh database of a server, opened as the program opens it."""
+"""Databases for tests: a new file or a new database of a server, opened like the program opens it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def settings(path: Path | str, **more: Any) -> DatabaseSettings:
 
 @contextlib.contextmanager
 def fresh(driver: str, folder: Path, *, migrated: bool = True) -> Generator[DatabaseSettings, None, None]:
-    """Give a database of its own to a test: `x.db` in `folder`, or one of the server's, there with its tables."""
+    """Provide a new database with its tables to a test: `x.db` in `folder`, or one on the server."""
     if driver == "sqlite":
         yield settings(folder / "x.db")
         return
@@ -31,7 +31,7 @@ def fresh(driver: str, folder: Path, *, migrated: bool = True) -> Generator[Data
 
 @contextlib.contextmanager
 def migrated(place: DatabaseSettings | Path | str, **more: Any) -> Generator[Database, None, None]:
-    """Open the database at `place`, a file or what the settings name, with its tables."""
+    """Open the database at `place`, a file or database settings, with its tables."""
     database = open_database(place if isinstance(place, DatabaseSettings) else settings(place, **more))
     try:
         migrate_up(database)
@@ -41,11 +41,11 @@ def migrated(place: DatabaseSettings | Path | str, **more: Any) -> Generator[Dat
 
 
 def journal_table(database: Database, table: str) -> str:
-    """Return the name of a table of the engine's journal, as it stands in SQL."""
+    """Return the name of a journal table for use in SQL."""
     return f"{database.journal_schema}.{table}" if database.journal_schema else table
 
 
 def new_run(run_id: str, **more: Any) -> NewExecution:
-    """Return a run to be accepted."""
+    """Return a new run that is not accepted yet."""
     values: dict[str, Any] = {"workflow_id": "w", "input": {}, "definition": {}, "journal_format": 1, **more}
     return NewExecution(workflow_exec_id=run_id, **values)

@@ -1,4 +1,4 @@
-"""An embeddings server of OpenAI's format that counts what it is asked for: a text's vector is made of its words."""
+"""An embeddings server in OpenAI's format that counts its requests. The vector of a text is made of its words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DIMENSION = 64
 
 
 class Embeddings:
-    """What was asked. `texts` counts each text that was answered; `failures` answers 500 so often first.
+    """Requests so far. `texts` counts each text that was answered; the first `failures` requests are answered with 500.
 
     A batch with a text that holds `refused` is refused.
 
@@ -36,7 +36,7 @@ class Embeddings:
         self.gate.set()
 
     def answer(self, body: dict[str, Any]) -> tuple[int, bytes]:
-        """Return the status and content of one answer."""
+        """Return the status and content of one reply."""
         self.requests += 1
         if self.last is not None and self.requests > self.last:
             self.gate.clear()
@@ -55,7 +55,7 @@ class Embeddings:
 
 
 def vector_of(text: str, dimension: int = DIMENSION) -> list[float]:
-    """Return the vector of a text: the more words two texts share, the nearer they are."""
+    """Return the vector of a text. Texts that share many words have similar vectors."""
     vector = [0.0] * dimension
     for word in text.lower().split():
         digest = hashlib.sha256(word.strip(".,?!#").encode()).digest()
@@ -65,7 +65,7 @@ def vector_of(text: str, dimension: int = DIMENSION) -> list[float]:
 
 @contextlib.contextmanager
 def serve_embeddings() -> Generator[tuple[str, Embeddings]]:
-    """Serve on this machine; gives the base URL and what counts."""
+    """Serve on this machine and yield the base URL and the request counter."""
     state = Embeddings()
 
     class Handler(BaseHTTPRequestHandler):
@@ -82,7 +82,7 @@ def serve_embeddings() -> Generator[tuple[str, Embeddings]]:
             self.wfile.write(content)
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its signature
-            """Say nothing."""
+            """Print nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

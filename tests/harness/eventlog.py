@@ -1,4 +1,4 @@
-"""What must hold for the event log of every run, however its processes ended."""
+"""Invariants of the event log of every run, however its processes ended."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tests.harness.stores import Store
 _FINAL = {status.value for status in FINAL}
 
 
-def find_log_faults(store: Store) -> list[str]:
-    """Return what is wrong with the logs: gaps, ends that are logged twice or not at all, states that differ."""
+def find_log_errors(store: Store) -> list[str]:
+    """Return the errors of the logs: gaps, ends that are logged twice or not at all, states that differ."""
     logs: defaultdict[str, list[tuple[str, str | None, Any]]] = defaultdict(list)
     faults: list[str] = []
     columns = "execution_id, seq, kind, path, data"

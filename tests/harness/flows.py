@@ -1,4 +1,4 @@
-"""A workflow with every kind of task, without a fault: what is refused in it is refused wrongly."""
+"""A valid workflow with every type of task. An error reported in it is a false report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Children of a process that has imported the program once: they start at once, and may be killed at any moment."""
+"""Children of a process that has imported the program once. They start quickly and may be killed at any moment."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# What a child ends with that did not say how it ends.
+# Exit status of a child that did not set one.
 BROKEN = 70
 
 
 def import_program() -> None:
-    """Import everything that a run needs, so that each child starts at once."""
+    """Import everything that a run needs, so that each child starts quickly."""
     for name in (
         "alembic.command",
         "openai",
@@ -36,7 +36,7 @@ def import_program() -> None:
 
 
 def fork(body: Callable[..., None], *arguments: object) -> int:
-    """Run `body` in a child and return its process id. Call it while this process has one thread only."""
+    """Run `body` in a child and return its process ID. The calling process must have a single thread."""
     child = os.fork()
     if child == 0:
         try:
@@ -47,19 +47,19 @@ def fork(body: Callable[..., None], *arguments: object) -> int:
 
 
 def is_killed(status: int) -> bool:
-    """Return whether what `os.waitpid` says of a child is that it was killed."""
+    """Return whether a status of `os.waitpid` means that the child was killed."""
     return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
 
 
 def write_to(folder: Path, out: str, err: str, *, append: bool = False) -> None:
-    """Let what this process prints go to files."""
+    """Redirect the output of this process to files."""
     for number, name in ((1, out), (2, err)):
         mode = os.O_APPEND if append else os.O_TRUNC
         os.dup2(os.open(folder / name, os.O_CREAT | os.O_WRONLY | mode, 0o644), number)
 
 
 def die_at_commit(number: int) -> None:
-    """Kill this process at one of the places before and after its commits, counted from 1."""
+    """Kill this process at a given point before or after one of its commits, counted from 1."""
     from compozy.database.commits import add_commit_hook
 
     passed = 0
@@ -74,7 +74,7 @@ def die_at_commit(number: int) -> None:
 
 
 def die_at_step(ending: str, number: int, when: str) -> None:
-    """Kill this process `before` or `after` the commit that records the `number`-th step whose name has this ending."""
+    """Kill this process `before` or `after` it commits the `number`-th step whose name has this ending."""
     from sqlalchemy import Engine, event
 
     from compozy.database.commits import add_commit_hook
@@ -88,7 +88,7 @@ def die_at_step(ending: str, number: int, when: str) -> None:
 
     def hook(which: str) -> None:
         nonlocal passed
-        # A transaction is executed and committed by one thread.
+        # A single thread executes and commits a transaction.
         if not getattr(in_hand, "step", "").endswith(ending):
             return
         passed += which == "before"
@@ -102,7 +102,7 @@ def die_at_step(ending: str, number: int, when: str) -> None:
 
 
 def shorten_leases(lease_s: float) -> None:
-    """Let this process, and those that it forks, be taken for dead sooner than by default."""
+    """Shorten the lease of this process and of its children, so that others take over sooner."""
     from compozy.durable import lease, runtime
 
     for module in (lease, runtime):
@@ -111,7 +111,7 @@ def shorten_leases(lease_s: float) -> None:
 
 
 def wait_for_file(path: Path) -> str:
-    """Return what is in a file that another process is about to write."""
+    """Return the content of a file as soon as another process has written it."""
     for _ in range(500):
         if path.exists():
             return path.read_text()

@@ -1,4 +1,4 @@
-"""A door before a server on this machine, which a test closes: connections are cut, and none come about."""
+"""A TCP proxy that a test can close: it cuts the connections to a server and refuses new ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CHUNK = 65536
 
 
 class Front:
-    """Passes connections to a port of its own on to `behind`, as long as the block lasts."""
+    """Forwards connections from its port to the port `behind` while the block lasts."""
 
     def __init__(self, behind: int) -> None:
         self._behind = behind
@@ -32,7 +32,7 @@ class Front:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # Wakes whoever accepts.
+        # Wakes the thread that accepts connections.
         self._listener.shutdown(socket.SHUT_RDWR)
         self._accepting.join()
         self._listener.close()
@@ -42,7 +42,7 @@ class Front:
 
     @contextlib.contextmanager
     def closed(self) -> Generator[None, None, None]:
-        """Cut what is connected, and whatever connects while the block lasts."""
+        """Cut all connections and refuse new ones while the block lasts."""
         self._is_closed = True
         self._cut()
         yield
@@ -90,6 +90,6 @@ def _pass_on(source: socket.socket, target: socket.socket) -> None:
 
 
 def _shut(side: socket.socket) -> None:
-    # Both threads of a connection, and whoever cuts it, may come here.
+    # Both threads of a connection, and the thread that cuts it, may close it.
     with contextlib.suppress(OSError):
         side.shutdown(socket.SHUT_RDWR)

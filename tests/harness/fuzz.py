@@ -1,4 +1,4 @@
-"""Fuzzes the API of a real server with schemathesis, on its own OpenAPI.
+"""Fuzzes the API of a real server with schemathesis, based on the server's own OpenAPI document.
 
     python -m tests.harness.fuzz --examples 200
 
@@ -21,12 +21,12 @@ from tests.harness.servers import API, Running, start_server
 
 _QUICK = ("echo", "two", "bad")
 _RUNS = ("first", "second")
-# What is left out: an input may fit the OpenAPI, which says nothing of it, and not the schema of its workflow.
+# Left out: an input may match the OpenAPI document, which does not describe it, and violate the workflow's schema.
 _LEFT_OUT = "positive_data_acceptance"
 
 
 def main() -> None:
-    """Run the fuzz on a scratch project."""
+    """Fuzz a scratch project."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--examples", type=int, default=200, help="requests for each path and method")
     with tempfile.TemporaryDirectory() as scratch:
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def fuzz(commands: Commands, folder: Path, *, examples: int) -> subprocess.CompletedProcess[str]:
-    """Start a server on a small project in `folder`, fuzz it, and return what schemathesis said."""
+    """Start a server on a small project in `folder`, fuzz it, and return the output of schemathesis."""
     workflows = {name: WORKFLOWS[name] for name in _QUICK}
     responses = {"one": {"text": "first"}, "two": {"text": "second"}, "bad": {"error": "boom"}}
     project = write_project(folder / "project", workflows, responses=responses)
@@ -66,7 +66,7 @@ def fuzz(commands: Commands, folder: Path, *, examples: int) -> subprocess.Compl
 
 
 def _with_names(server: Running) -> Any:
-    """Return the OpenAPI with names that exist among those to try, so that the fuzz comes past `not found`."""
+    """Add names that exist to the OpenAPI document, so that the fuzz gets further than `not found`."""
     document = server.ask("GET", "/openapi.json").document
     known = {
         "base_id": ["docs", "none"],
@@ -75,7 +75,7 @@ def _with_names(server: Running) -> Any:
         "path": ["one", "none"],
     }
     for name in ("StartBody", "StartSyncBody", "RerunBody", "BatchBody"):
-        # A path is text: a run that the fuzz named "0" would be found under 0, an id "of the wrong type".
+        # A path is text: a run that the fuzz named "0" would be found under 0, an ID "of the wrong type".
         del document["components"]["schemas"][name]["properties"]["execution_id"]
     for operations in document["paths"].values():
         for operation in operations.values():

@@ -1,4 +1,4 @@
-"""What must hold however often the processes of a run are killed, and the means to see whether it does.
+"""Invariants of runs whose processes are killed at any moment, and the functions that check them.
 
 The names are those of the pages: I1 accepted is never lost, I2 recorded is never done again, I3 no answer is paid for
 twice, I4 every run ends, I5 one owner, I6 timers, I7 each signal once, I8 the same result as without a kill, and
@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from compozy.database.status import MOVES, Status
-from tests.harness.eventlog import find_log_faults
+from tests.harness.eventlog import find_log_errors
 from tests.harness.stores import Rows, Store
 from tests.harness.storm import REQUESTS, SIGNAL, SIGNALS, SLEEP_MS, TIMEOUT_MS, UNANSWERED
 
 NAMES = ("I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "AGREE")
-# Steps that come again under the same name: each further attempt, and each look for a signal.
+# Steps that are repeated under the same name: further attempts, and checks for a signal.
 _AGAIN = (".retry", ".signal", ".model.request")
 _RECORDED = """\
 SELECT workflow_uuid, function_id, function_name, output, completed_at_epoch_ms
@@ -50,57 +50,57 @@ _WATCH = {
 
 @dataclass
 class Findings:
-    """How often something was looked at for each invariant, and what was wrong."""
+    """The number of checks of each invariant, and the violations."""
 
     looked: Counter[str] = field(default_factory=Counter[str])
     faults: list[str] = field(default_factory=list[str])
 
     def expect(self, name: str, found: object, right: object, what: str) -> None:
-        """Count a look, and a fault unless `found` is `right`."""
+        """Count a check, and report a violation unless `found` equals `right`."""
         self.looked[name] += 1
         if found != right:
             self.faults.append(f"{name} {what}: {found!r}, not {right!r}")
 
     def allow(self, name: str, fine: bool, what: str) -> None:
-        """Count a look, and a fault unless it is `fine`."""
+        """Count a check, and report a violation unless `fine` is true."""
         self.expect(name, fine, True, what)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """What had come of it at one moment: the journal's rows by run and number, and how often was asked what."""
+    """The journal and the ledger at one moment: rows by run and number, and the number of requests by prompt."""
 
     at_ms: int
     recorded: Mapping[tuple[str, int], tuple[str, str | None]]
     asked: Counter[str]
-    # Runs of which something was about to be done by the process that died at this moment.
+    # Runs for which the process that was killed at this moment was executing a task.
     held: frozenset[str] = frozenset()
 
     @property
     def answers(self) -> Counter[str]:
-        """How many answers of the model are recorded, by run and path as in the ledger."""
+        """Number of recorded model answers by run and path, as in the ledger."""
         names = ((run, name) for (run, _), (name, _) in self.recorded.items())
         end = ".model.request"
         return Counter(f"{run} {name.removesuffix(end)}" for run, name in names if name.endswith(end))
 
 
 def watch(store: Store, driver: str) -> None:
-    """Have the database note each change of a run's state and owner."""
+    """Let the database record each change of a run's state and owner."""
     store.change(
         "CREATE TABLE chaos_moves (run TEXT, was TEXT, became TEXT, owner TEXT, new_owner TEXT)", *_WATCH[driver]
     )
 
 
 def take_snapshot(store: Store, ledger: Path, at_ms: int, held: Iterable[str] = ()) -> Snapshot:
-    """Look at journal and ledger. The journal first: what is asked meanwhile is taken for asked before."""
+    """Read first the journal, then the ledger: a request made in between counts as made before."""
     recorded = {(run, number): (name, output) for run, number, name, output, _ in store.query(_RECORDED)}
-    # The words behind the path say what the model server shall do.
+    # The words behind the path are instructions for the model server.
     asked = Counter(" ".join(line.split()[:2]) for line in ledger.read_text().splitlines())
     return Snapshot(at_ms=at_ms, recorded=recorded, asked=asked, held=frozenset(held))
 
 
 def normal_form(store: Store, run_id: str) -> dict[str, Any]:
-    """Return what a run came to, without what differs from run to run: its id, and times."""
+    """Return the result of a run without the parts that differ between runs: its ID and times."""
     found = store.query(f"SELECT status, output FROM workflow_states WHERE workflow_exec_id = '{run_id}'")
     tasks = {
         task["key"].partition("/")[2]: [task["status"], task["attempts"], task["output"], _code(task["error"])]
@@ -112,9 +112,10 @@ def normal_form(store: Store, run_id: str) -> dict[str, Any]:
 
 
 def check_laps(laps: list[Snapshot], findings: Findings, standstills: int) -> None:
-    """Check what happened between one kill and the next, the last snapshot being the end.
+    """Check the time between each kill and the next; the last snapshot is the end.
 
-    A process may ask once more what was not recorded when the one before it died; nobody asks twice without that.
+    A process may repeat a request that was not recorded when the previous process died. No other request may be
+    repeated.
     """
     end = laps[-1]
     for before, after in itertools.pairwise(laps):
@@ -128,17 +129,17 @@ def check_laps(laps: list[Snapshot], findings: Findings, standstills: int) -> No
 
 
 def check_end(store: Store, accepted: set[str], reference: dict[str, Any], end: Snapshot, findings: Findings) -> None:
-    """Check what is left when all runs have ended."""
+    """Check the final state after all runs have ended."""
     runs = {
         str(run): (status, owner)
         for run, status, owner in store.query("SELECT workflow_exec_id, status, owner FROM workflow_states")
     }
     findings.expect("I1", accepted - runs.keys(), set[str](), "accepted, and not there")
-    findings.expect("AGREE", find_log_faults(store), [], "event logs")
+    findings.expect("AGREE", find_log_errors(store), [], "event logs")
     for run_id, found in runs.items():
         findings.expect("I4", found, ("SUCCESS", None), f"state and owner of {run_id}")
         findings.expect("I8", _difference(normal_form(store, run_id), reference), {}, f"result of {run_id}")
-        # The one that is never answered may have run out of time before it was asked.
+        # The request that is never answered may time out before it is sent.
         asked = {path: end.asked[f"{run_id} {path}"] for path in REQUESTS}
         answers = {path: end.answers[f"{run_id} {path}"] for path in REQUESTS if path != UNANSWERED}
         findings.allow(
@@ -159,7 +160,7 @@ def _check_moves(store: Store, findings: Findings) -> None:
     for run, was, became, owner, new_owner in store.query("SELECT * FROM chaos_moves"):
         legal = was == became or Status(became) in MOVES[Status(was)]
         findings.allow("I4", legal, f"{run} went from {was} to {became}")
-        # Whoever takes a run over finds it free: the one before has let go of it, or was found dead.
+        # A process takes over only a run without an owner: the previous owner released it or was reaped.
         findings.allow(
             "I5", None in {owner, new_owner} or owner == new_owner, f"{run} went from {owner} to {new_owner}"
         )
@@ -181,7 +182,7 @@ def _check_timers(store: Store, findings: Findings) -> None:
     tasks = {task["key"]: task for task in _tasks(store)}
     for key, task in tasks.items():
         if task["status"] not in {"SUCCESS", "TIMED_OUT"}:
-            # What it should be is said by I8.
+            # I8 checks the value.
             continue
         if key.endswith("/chain/two"):
             before_ms = tasks.get(key.replace("/two", "/one"), {}).get("ended_ms") or math.inf
@@ -222,9 +223,9 @@ def _difference(found: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
 
 
 def next_steps_s(store: Store, laps: list[Snapshot], restarted_ms: list[int]) -> list[float]:
-    """Return how long after each restart the first step of a run was recorded that the dead process had in hand.
+    """Return the time from each restart to the first recorded step of a run that the dead process was executing.
 
-    A kill counts only where a task was at work, and where the next kill did not come first.
+    A kill counts only if a task was at work and the next kill did not come first.
     """
     steps: Rows = store.query(_RECORDED)
     found: list[float] = []

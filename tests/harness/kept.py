@@ -1,4 +1,4 @@
-"""Databases of earlier revisions, kept as SQL: what a test loads, and how a new one is made.
+"""Databases of earlier revisions, kept as SQL: loads them for tests, and creates those of a new revision.
 
 After a revision was added and before it is released:
 
@@ -55,12 +55,12 @@ WORKFLOWS: dict[str, Any] = {
         "output": {"all": "{{ .tasks.one.output.text }} {{ .tasks.late.output.text }}"},
     },
 }
-# What `pg_dump` writes for `psql` alone.
+# Commands that `pg_dump` writes for `psql` only.
 _FOR_PSQL = re.compile(r"^(\\.*|--.*|)$")
 
 
 def load(folder: Path, store: Store) -> None:
-    """Fill the new database of `store` with what is kept in the folder of a revision, and write its project there."""
+    """Load the database that is kept for a revision into the new database of `store`, and write its project."""
     workflows = {name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in WORKFLOWS}
     responses = json.loads((folder / "responses.json").read_text(encoding="utf-8"))
     write_project(store.home, workflows, responses=responses, database=store.section)
@@ -76,7 +76,7 @@ def load(folder: Path, store: Store) -> None:
 
 
 def main() -> None:
-    """Make the folder of the latest revision."""
+    """Create the folder of the latest revision."""
     folder = Path(sys.argv[1]) / REVISIONS[-1]
     folder.mkdir(parents=True)
     for name, workflow in WORKFLOWS.items():
@@ -115,12 +115,12 @@ def _fill(store: Store, output: Path) -> None:
 def _until_late(store: Store, command: Command, run_id: str) -> None:
     sql = f"SELECT status FROM task_states WHERE task_id = 'late' AND workflow_exec_id = '{run_id}'"
     command.until(lambda: store.query(sql) == [("RUNNING",)])
-    # Its journal row is a moment behind.
+    # Its journal row is written a moment later.
     time.sleep(0.3)
 
 
 def _dump(store: Store) -> str:
-    # The name of the machine that it was made on is nobody's business.
+    # The name of the machine that created it is private.
     return _dump_all(store).replace(f"'{socket.gethostname()}'", "'elsewhere'")
 
 

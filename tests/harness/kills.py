@@ -1,4 +1,4 @@
-"""Kills a run at every commit, has the next process go on with it, and checks what that left behind.
+"""Kills a run at every commit, lets the next process resume it, and checks the result.
 
 The program is imported once; each attempt is a forked child that runs the real command line. Run it by itself:
 
@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.harness.eventlog import find_log_faults
+from tests.harness.eventlog import find_log_errors
 from tests.harness.forks import die_at_commit, fork, import_program, shorten_leases, wait_for_file, write_to
 from tests.harness.ledger import TOOL_ROUNDS, serve_ledger
 from tests.harness.mutants import MUTANTS
@@ -66,7 +66,7 @@ output:
   last: "third question: {{ .tasks.work.output.text }}"
 """,
 }
-# Model requests of a run.
+# Number of model requests of a run.
 _REQUESTS = {"tasks": 3, "tools": TOOL_ROUNDS + 1, "agents": TOOL_ROUNDS + 3}
 EFFECTS = """\
 import os
@@ -106,7 +106,7 @@ COMMAND = ["workflow", "run", "three", "--id", RUN_ID, "--format", "json", "--qu
 
 @dataclass
 class Kill:
-    """One attempt: killed at commit `number` (0 is not killed), and what was found afterwards."""
+    """One attempt: killed at commit `number` (0 is not killed), and the state afterwards."""
 
     number: int
     when: str = ""
@@ -117,7 +117,7 @@ class Kill:
 
 
 def main() -> None:
-    """Run the attempts and print what came of them."""
+    """Run the attempts and print the results."""
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("--driver", choices=("sqlite", "postgres"), default="sqlite")
@@ -147,7 +147,7 @@ def main() -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class _Series:
-    """Where the attempts of one call take place."""
+    """The folder and options of the attempts of one call."""
 
     folder: Path
     ledger: Path
@@ -156,7 +156,7 @@ class _Series:
     workflow: str
 
     def asked(self) -> Counter[str]:
-        """How often the model was asked what."""
+        """Number of model requests by prompt."""
         return Counter(self.ledger.read_text().splitlines())
 
 
@@ -167,7 +167,7 @@ def _kill_everywhere(series: _Series, first: int, every: int) -> Iterator[Kill]:
             kill = _attempt(series, store, number)
         yield kill
         if not kill.killed:
-            # It came to its end before that many commits: every place was tried.
+            # The run ended before that many commits: every kill point was tried.
             return
         number += every
 
@@ -187,17 +187,17 @@ def _attempt(series: _Series, store: Store, number: int) -> Kill:
     kill.steps_before = [str(name) for (name,) in store.query(_STEPS)]
     counted = series.asked()
     began_s = time.monotonic()
-    _go_on(home, kill)
+    _resume(home, kill)
     kill.resumed_s = time.monotonic() - began_s
     if series.driver == "postgres":
         time.sleep(LEASE_S)
-        _go_on(home, kill)
+        _resume(home, kill)
     _check(store, series, kill)
     _check_recorded_once(kill, counted, series.asked())
     return kill
 
 
-def _go_on(home: Path, kill: Kill) -> None:
+def _resume(home: Path, kill: Kill) -> None:
     status = os.waitpid(fork(_run, home, 0), 0)[1]
     if status != 0:
         kill.faults.append(f"the next process ended with status {status}: {(home / 'err').read_text()[-500:]}")
@@ -217,7 +217,7 @@ def _run(home: Path, kill_at: int) -> None:
 
 
 def _check(store: Store, series: _Series, kill: Kill) -> None:
-    """Look at the end: one result, tables and journal agree, no effect was lost or bought more than once more."""
+    """Check the end: one result, tables and journal agree, no effect is lost or happens more than once more."""
     try:
         document = json.loads((store.home / "out").read_text())
     except ValueError:
@@ -233,7 +233,7 @@ def _check(store: Store, series: _Series, kill: Kill) -> None:
         kill.faults.append(f"the model was asked {dict(asked)}")
     if series.workflow != "tasks" and document.get("status") == "SUCCESS":
         _check_effects(store, str(document["output"]["last"]).removeprefix("third question: "), kill)
-    # In a conversation, requests have the same name.
+    # Requests of a conversation have the same name.
     repeated = (
         "SELECT function_name FROM {journal}operation_outputs WHERE function_name NOT LIKE '%.model.request' "
         "GROUP BY 1 HAVING count(*) > 1"
@@ -246,14 +246,14 @@ def _check(store: Store, series: _Series, kill: Kill) -> None:
         "steps recorded twice": (store.query(repeated), []),
         "executors left": (store.query("SELECT executor_id FROM executors"), []),
         "queues left": (store.query("SELECT name FROM {journal}queues"), []),
-        "event log": (find_log_faults(store), []),
+        "event log": (find_log_errors(store), []),
         "integrity": (store.damage(), []),
     }
     kill.faults += [f"{what}: {found}" for what, (found, right) in checks.items() if found != right]
 
 
 def _check_effects(store: Store, answer: str, kill: Kill) -> None:
-    """Look at what the tools did: no payment twice, none reported that was not made, at most one unknown per kill."""
+    """Check the effects of the tools: no payment twice, none reported without one, at most one unknown per kill."""
     effects = Counter((store.home / "effects.txt").read_text().splitlines())
     paid = {key: count for key, count in effects.items() if key.startswith("pay ")}
     looked = [count for key, count in effects.items() if key.startswith("look ")]
@@ -261,7 +261,7 @@ def _check_effects(store: Store, answer: str, kill: Kill) -> None:
     unknown = [result for result in results if result.startswith("The outcome of this call is unknown")]
     reported = [result for result in results if result not in unknown]
     names = sorted(str(name) for (name,) in store.query(_STEPS))
-    # The task that calls the tools: `work`, or the agent that it asks.
+    # The task that calls the tools: `work`, or the agent that it calls.
     path = next(name for name in names if name.endswith("pay.begin")).partition(".")[0]
     expected = [f"{path}.tools", f"{path}.end", *[f"{path}.model.request"] * (TOOL_ROUNDS + 1)]
     if path != "work":
@@ -280,7 +280,7 @@ def _check_effects(store: Store, answer: str, kill: Kill) -> None:
 
 
 def _check_recorded_once(kill: Kill, before: Counter[str], after: Counter[str]) -> None:
-    """A model request whose answer was recorded when the process died is never made again."""
+    """Check that no model request is repeated whose answer was recorded when the process died."""
     recorded = sum(name.endswith("model.request") for name in kill.steps_before)
     for prompt in list(before)[:recorded]:
         if after[prompt] != before[prompt]:

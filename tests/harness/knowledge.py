@@ -1,4 +1,4 @@
-"""Projects with knowledge, whose embedder is a server of the tests."""
+"""Projects with knowledge bases whose embedder is a test server."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def write_documents(folder: Path, documents: Mapping[str, str] = DOCUMENTS) -> N
 def write_knowledge_project(
     folder: Path, url: str, *, store: Mapping[str, Any] | None = None, workflows: Any = None, **sections: Any
 ) -> Path:
-    """Write a project with one knowledge base `main` and the documents; `url` is that of the embeddings."""
+    """Write a project with a knowledge base `main` and its documents. `url` is the URL of the embedder."""
     knowledge = {
         "vector_dbs": [{"id": "main", **(store or {"provider": "filesystem", "path": "./data/vectors"})}],
         "embedders": [{"id": "e", "provider": "openai", "base_url": url, "model": "test", "batch_size": 2}],

@@ -1,4 +1,4 @@
-"""A model server that writes down, outside of any database, which prompts it was asked: the side effects of a run."""
+"""A model server that records its prompts outside of any database: the side effects of a run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-# Words in a prompt: it is refused, or not answered while anybody waits for it.
+# Words in a prompt: its request is refused, or not answered while a client waits.
 FAIL = "!fail"
 HANG = "!hang"
 TOOL_ROUNDS = 2
@@ -18,7 +18,7 @@ _HANG_S = 30.0
 
 
 def serve_ledger(ledger: Path, port_file: Path, answer_after_s: float = 0.0) -> None:
-    """Answer OpenAI chat requests on a free loopback port until killed, one line in `ledger` for each.
+    """Answer OpenAI chat requests on a free loopback port until killed. `ledger` gets one line per request.
 
     Prompts with `!fail` are refused, those with `!hang` are answered half a minute later. A model that is offered tools
     calls `look` three times and `pay` once in each of two answers, then says what `pay` gave. A model that can ask
@@ -54,13 +54,13 @@ def serve_ledger(ledger: Path, port_file: Path, answer_after_s: float = 0.0) -> 
             self.wfile.write(payload)
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name in the base class
-            """Say nothing on stderr."""
+            """Print nothing on stderr."""
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
 
         def handle_error(self, request: Any, client_address: Any) -> None:
-            """Say nothing of clients that were killed."""
+            """Ignore clients that were killed."""
 
     server = Server(("127.0.0.1", 0), Handler)
     partial = port_file.with_suffix(".part")

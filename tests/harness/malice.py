@@ -1,4 +1,4 @@
-"""Rows that somebody else wrote, to have code run where they are read."""
+"""Manipulated rows that execute code when they are unpickled."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _Payload:
 
 
 def pickled(path: Path) -> str:
-    """Return a value of the journal that creates the file `path` when it is unpickled, as DBOS writes pickles."""
+    """Return a journal value, pickled as DBOS does it, that creates the file `path` when it is unpickled."""
     text = base64.b64encode(pickle.dumps(_Payload(path))).decode()
     pickle.loads(base64.b64decode(text))
     path.unlink()

@@ -1,4 +1,4 @@
-"""Clients of our MCP server without a socket: that of the SDK, and raw messages of the handshake era."""
+"""Clients of our MCP server without a socket: the SDK's client, and raw messages of clients with a handshake."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Era = Literal["auto", "legacy"]
 async def connect(
     app: ASGIApp, *, era: Era = "auto", answer: Answers | None = None, api_key: str | None = None
 ) -> AsyncGenerator[Client]:
-    """Connect the SDK's client; `answer` gets the message and the fields of each question."""
+    """Connect the SDK's client. `answer` gets the message and the fields of each question."""
     headers = {"authorization": f"Bearer {api_key}"} if api_key is not None else {}
     transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(transport=transport, headers=headers, timeout=60) as http:
@@ -49,14 +49,14 @@ def text_of(result: CallToolResult) -> str:
 
 @dataclass(kw_only=True)
 class RawClient:
-    """Sends messages as clients of the handshake era did, each on its own."""
+    """Sends single messages like clients with a handshake do."""
 
     app: ASGIApp
     headers: dict[str, str] = field(default_factory=dict[str, str])
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     async def post(self, method: str, params: Any = None, **headers: str) -> httpx2.Response:
-        """Send a request and return the HTTP answer; `_` in the name of a header stands for `-`."""
+        """Send a request and return the HTTP response. `_` in the name of a header stands for `-`."""
         message: dict[str, Any] = {
             "jsonrpc": "2.0",
             "id": next(self._numbers),
@@ -67,7 +67,7 @@ class RawClient:
         return await self.send("POST", json.dumps(message).encode(), **{**ACCEPT, **self.headers, **more})
 
     async def send(self, verb: str, content: bytes = b"", **headers: str) -> httpx2.Response:
-        """Send anything."""
+        """Send any content."""
         async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=self.app), timeout=60) as http:
             return await http.request(verb, URL, content=content, headers=headers)
 

@@ -69,7 +69,7 @@ def odd_name() -> str:
 
 
 class Sure(BaseModel):
-    """What is asked before something is deleted."""
+    """The question that is asked before something is deleted."""
 
     sure: bool
     reason: str = "none"

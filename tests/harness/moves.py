@@ -1,4 +1,4 @@
-"""Databases that rows are moved between, and the documents in between, in memory."""
+"""Databases that rows are moved between, and the export documents, in memory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PROJECT = "demo"
 
 @contextlib.contextmanager
 def ready(driver: str, folder: Path, *, project: str = PROJECT) -> Generator[Database, None, None]:
-    """Give a database with its tables and its journal to a test."""
+    """Provide a database with its tables and its journal to a test."""
     folder.mkdir(exist_ok=True)
     with fresh(driver, folder) as settings, migrated(settings) as database:
         make_journal(database)
@@ -41,7 +41,7 @@ def export(database: Database, wanted: RunFilter | None = None, *, move_id: str 
 
 
 def load(database: Database, document: bytes, **options: bool) -> Imported:
-    """Store a document."""
+    """Import a document."""
     source = io.BytesIO(document)
     return import_rows(database, source, read_header(source), ImportOptions(**options))
 
@@ -52,7 +52,7 @@ def body(document: bytes) -> bytes:
 
 
 def rows_of(database: Database) -> dict[str, list[dict[str, Any]]]:
-    """Return every row of every table, to see that nothing changed."""
+    """Return every row of every table, to check that nothing changed."""
     with database.read() as connection:
         return {
             section.name: [dict(row) for row in connection.execute(sa.select(section.table)).mappings()]

@@ -1,7 +1,7 @@
-"""The program broken on purpose, in the memory of a forked child: what the chaos has to notice.
+"""Mutants of the program, in the memory of a forked child, which the chaos tests must detect.
 
-Each mutant is a mistake that an engine like this one could make. All but the last show only when a process dies
-at a bad moment.
+Each mutant is a bug that an engine like this one could have. All but the last have an effect only if a process dies at
+a bad moment.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 
 def forget_answers() -> None:
-    """Let a resumed run not find the answers of models that are recorded."""
+    """Hide recorded model answers from a resumed run."""
     from compozy.durable.context import Recorded, RunContext
 
     take = RunContext.take
@@ -27,7 +27,7 @@ def forget_answers() -> None:
 
 
 def journal_first() -> None:
-    """Let the journal record a transaction before the tables have it: two commits instead of one."""
+    """Commit the journal before the tables: two commits instead of one."""
     from compozy.durable import step
 
     record = step._record  # pyright: ignore[reportPrivateUsage] - it is what is broken here
@@ -37,7 +37,7 @@ def journal_first() -> None:
             return await record(context, name, change, is_seen_through=False)
 
         def tell(connection: sa.Connection) -> Any:
-            # What the change returns has to be known; what it wrote is undone.
+            # The result of the change is needed, but its writes are undone.
             with connection.begin_nested() as attempt:
                 result = change(connection)
                 attempt.rollback()
@@ -51,7 +51,7 @@ def journal_first() -> None:
 
 
 def tables_first() -> None:
-    """Let the tables have a transaction before the journal records it: two commits instead of one."""
+    """Commit the tables before the journal: two commits instead of one."""
     from compozy.durable import step
 
     record = step._record  # pyright: ignore[reportPrivateUsage] - it is what is broken here

@@ -1,4 +1,4 @@
-"""A receiver of OTLP/HTTP traces on loopback, as a collector would be."""
+"""A receiver of OTLP/HTTP traces on loopback, in place of a collector."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 @dataclass(frozen=True, kw_only=True)
 class ReceivedSpan:
-    """One span as it was received; IDs are hexadecimal, "" for none."""
+    """One received span. IDs are hexadecimal, "" for none."""
 
     name: str
     trace_id: str
@@ -28,14 +28,14 @@ class ReceivedSpan:
 
 @dataclass(kw_only=True)
 class Receiver:
-    """The spans that arrived so far."""
+    """The spans received so far."""
 
     url: str = ""
     spans: list[ReceivedSpan] = field(default_factory=list[ReceivedSpan])
     bodies: list[bytes] = field(default_factory=list[bytes])
 
     def named(self, name: str) -> list[ReceivedSpan]:
-        """Return the spans of one name."""
+        """Return the spans with a name."""
         return [span for span in self.spans if span.name == name]
 
     def take(self, body: bytes) -> None:
@@ -82,7 +82,7 @@ def receiving_traces() -> Generator[Receiver, None, None]:
             self.end_headers()
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name that is overridden
-            """Say nothing."""
+            """Print nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

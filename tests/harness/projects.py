@@ -1,4 +1,4 @@
-"""Small projects whose model is scripted. Their files are written as JSON, which is YAML."""
+"""Small projects with a scripted model. Their files are written as JSON, which is valid YAML."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 DATABASE = {"driver": "sqlite", "path": "./data/compozy.db"}
-# A minute: longer than any test lets it last.
+# A minute: longer than any test lasts.
 SLOW_MS = 60_000
 RESPONSES: dict[str, Any] = {
     "one": {"text": "first", "usage": {"input_tokens": 3, "output_tokens": 2}},
@@ -39,9 +39,9 @@ def write_project(
     responses: Any = RESPONSES,
     **sections: Any,
 ) -> Path:
-    """Write a project named `demo` into `folder` and return the folder; `sections` replace those of compozy.yaml."""
+    """Write a project named `demo` into `folder` and return the folder. `sections` replace sections of compozy.yaml."""
     if responses is RESPONSES:
-        # A response that no task asks for is a fault.
+        # A response that no task requests is an error.
         asked = {task["id"] for workflow in workflows.values() for task in workflow["tasks"]}
         responses = {task: response for task, response in RESPONSES.items() if task in asked} or [{"text": "any"}]
     project = {
@@ -59,7 +59,7 @@ def write_project(
 
 
 def query(folder: Path, sql: str, *values: object) -> list[tuple[Any, ...]]:
-    """Return what the project's database answers, [] while there is none or it has no such table."""
+    """Return the rows of a query, [] if the project's database or the table does not exist."""
     path = folder / "data/compozy.db"
     if not path.exists():
         return []
@@ -78,7 +78,7 @@ def states(folder: Path) -> list[tuple[str, str | None]]:
 
 
 def task_states(folder: Path, run_id: str | None = None) -> list[tuple[str, str]]:
-    """Return task and state of every task, of one run where given."""
+    """Return name and state of every task, or of the tasks of one run."""
     rows: Sequence[tuple[str, str, str]] = query(
         folder, "SELECT task_id, status, workflow_exec_id FROM task_states ORDER BY workflow_exec_id, position"
     )
@@ -86,7 +86,7 @@ def task_states(folder: Path, run_id: str | None = None) -> list[tuple[str, str]
 
 
 def check_consistent(folder: Path) -> None:
-    """Fail unless tables and journal tell the same, each step is recorded once, and nobody is left behind."""
+    """Check that tables and journal agree, that each step is recorded once, and that no process is still registered."""
     journal = dict(query(folder, "SELECT workflow_uuid, status FROM workflow_status"))
     words = {"SUCCESS": "SUCCESS", "FAILED": "SUCCESS", "CANCELED": "CANCELLED", "TIMED_OUT": "CANCELLED"}
     for run_id, status, owner in query(folder, "SELECT workflow_exec_id, status, owner FROM workflow_states"):

@@ -1,8 +1,9 @@
-"""A stand-in of ours for a Qdrant server: the few requests of its HTTP interface that the product makes, answered by
-`qdrant-edge`, which is Qdrant's own engine in this process. It is not Qdrant's server; with `QDRANT_URL` set, the tests
-of stores run against a real one as well.
+"""A stand-in for a Qdrant server, based on Qdrant's own engine in this process, `qdrant-edge`.
 
-By itself: `python -m tests.harness.qdrant PORT FOLDER`.
+It serves the few HTTP requests that the product makes. With `QDRANT_URL` set, the tests of stores also run against a
+real server.
+
+Start it alone with `python -m tests.harness.qdrant PORT FOLDER`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _DISTANCES = {"Cosine": edge.Distance.Cosine, "Dot": edge.Distance.Dot, "Euclid"
 
 
 class QdrantShim:
-    """Collections in a folder, and a server for them. `requests` lists what was asked: method and path."""
+    """Collections in a folder, and a server for them. `requests` lists method and path of each request."""
 
     def __init__(self, folder: Path, *, api_key: str | None = None) -> None:
         self.folder = folder
@@ -53,7 +54,7 @@ class QdrantShim:
                 return 404, {"error": f"the shim does not know {method} {path}"}
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Release the folder."""
         for shard in self._shards.values():
             shard.close()
 
@@ -141,7 +142,7 @@ class QdrantShim:
 
 @contextlib.contextmanager
 def serve_qdrant(folder: Path, *, port: int = 0, api_key: str | None = None) -> Generator[tuple[str, QdrantShim]]:
-    """Serve the shim on this machine; gives its URL and the shim."""
+    """Serve the shim on this machine and yield its URL and the shim."""
     shim = QdrantShim(folder, api_key=api_key)
 
     class Handler(BaseHTTPRequestHandler):
@@ -167,7 +168,7 @@ def serve_qdrant(folder: Path, *, port: int = 0, api_key: str | None = None) -> 
         do_GET = do_PUT = do_POST = do_DELETE = handle_any
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its signature
-            """Say nothing."""
+            """Print nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     server.daemon_threads = True

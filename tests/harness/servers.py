@@ -18,7 +18,7 @@ _LISTENING = re.compile(r"^Server listening on :(\d+) \((http://\S+)\)$", re.MUL
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a server answered. `document` is the JSON of its body, None when it is none."""
+    """The response of a server. `document` is the JSON of its body, None if the body is not JSON."""
 
     status: int
     headers: dict[str, str]
@@ -26,7 +26,7 @@ class Answer:
 
     @property
     def document(self) -> Any:
-        """Return the body."""
+        """Return the parsed body."""
         return json.loads(self.content)
 
 
@@ -39,7 +39,7 @@ class Running:
     url: str
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-        """Send a request; `_` in the name of a header stands for `-`."""
+        """Send a request. `_` in the name of a header stands for `-`."""
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         return ask(self.port, method, path, body, given)
 
@@ -56,7 +56,7 @@ def start_server(
 
 
 def ask(port: int, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Answer:
-    """Send one request to a port of this machine; a body that is no bytes is sent as JSON."""
+    """Send one request to a port of this machine. A body that is not bytes is sent as JSON."""
     given = dict(headers or {})
     if body is not None and not isinstance(body, bytes):
         body = json.dumps(body).encode()
@@ -75,7 +75,7 @@ def ask(port: int, method: str, path: str, body: Any = None, headers: dict[str, 
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on now."""
+    """Return a free port."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])

@@ -1,4 +1,4 @@
-"""The database of a project as it is from outside of the program: its section in compozy.yaml, and what SQL finds."""
+"""The database of a project as other programs see it: its section in compozy.yaml, and its rows."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class Store(Protocol):
     section: dict[str, Any]
 
     def query(self, sql: str) -> Rows:
-        """Return what `sql` finds, [] while there is no such table; `{journal}` stands before the journal's tables."""
+        """Return the rows of `sql`, [] if a table does not exist. `{journal}` is the prefix of journal tables."""
         ...
 
     def change(self, *statements: str) -> None:
-        """Execute statements of which nothing is expected, as the superuser where there is one."""
+        """Execute statements without results, as the superuser if one exists."""
         ...
 
     def damage(self) -> Rows:
-        """Return what the database finds wrong with itself."""
+        """Return the damage that the database detects."""
         ...
 
 
@@ -44,7 +44,7 @@ class SqliteStore:
         self.section: dict[str, Any] = {"driver": "sqlite", "path": "./data/compozy.db"}
 
     def query(self, sql: str) -> Rows:
-        """Ask the file."""
+        """Query the file."""
         path = self.home / "data/compozy.db"
         if not path.exists():
             return []
@@ -63,13 +63,13 @@ class SqliteStore:
                 connection.execute(statement)
 
     def damage(self) -> Rows:
-        """Ask for broken pages and for rows without those that they refer to."""
+        """Check for broken pages and for dangling references."""
         broken = [row for row in self.query("PRAGMA integrity_check") if row != ("ok",)]
         return broken + self.query("PRAGMA foreign_key_check")
 
 
 class PostgresStore:
-    """A database of the tests' server."""
+    """A database on the test server."""
 
     def __init__(self, home: Path, settings: DatabaseSettings) -> None:
         self.home = home
@@ -77,7 +77,7 @@ class PostgresStore:
         self.section = running_server().section(self._dbname)
 
     def query(self, sql: str) -> Rows:
-        """Ask the server."""
+        """Query the server."""
         with running_server().connect(self._dbname) as connection:
             try:
                 return connection.execute(sql.format(journal=f"{JOURNAL_SCHEMA}.").encode()).fetchall()
@@ -91,13 +91,13 @@ class PostgresStore:
                 connection.execute(statement.encode())
 
     def damage(self) -> Rows:
-        """Find nothing: the server has no such question."""
+        """Return nothing: PostgreSQL does not have such a check."""
         return []
 
 
 @contextlib.contextmanager
 def open_store(driver: str, home: Path, *, migrated: bool = True) -> Generator[Store, None, None]:
-    """Give the project in `home` a database: a file that is not there yet, or one of the server's, with its tables."""
+    """Create the database of the project in `home`: a file that does not exist yet, or a server's with tables."""
     if driver == "sqlite":
         yield SqliteStore(home)
         return

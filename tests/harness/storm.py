@@ -1,7 +1,7 @@
-"""A workflow with every kind of task, nested, and the processes that execute, signal and are killed in `chaos.py`.
+"""A workflow with every type of task, nested, and the processes that `chaos.py` starts, signals and kills.
 
-Its result does not depend on what is how fast, nor on when a process dies. What a branch asks the model names the run
-and the path of the task, so that the ledger and the journal can be compared.
+Its result depends neither on timing nor on the moment of a kill. A prompt contains the run and the path of the task, so
+that the ledger and the journal can be compared.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from tests.harness.mutants import MUTANTS
 from tests.harness.stores import Store
 
 SIGNAL = "go"
-# What is sent to each run, in this order, to two tasks that wait for the same name.
+# Payloads that each run gets, in this order, for two tasks that wait for the same signal.
 SIGNALS = (1, 2)
 SLEEP_MS = 200
 TIMEOUT_MS = 300
-# What a sender ends with when the run is not there yet.
+# Exit status of a sender whose run does not exist yet.
 NOT_YET = 3
 _RUN = "{{ .workflow.exec_id }}"
 _NEVER = "never"
@@ -129,29 +129,29 @@ WORKFLOW: dict[str, Any] = {
     ],
     "output": {"sum": "{{ .tasks.sum.output }}"},
 }
-# How often the model is asked by one run that nobody disturbs, by the path of the task.
+# Number of model requests of an undisturbed run by the path of the task.
 REQUESTS: dict[str, int] = {
     **dict.fromkeys(("first", "fan/chain/one", "fan/chain/two", "slow", "contest/quick", "strict/wrong"), 1),
     **{f"fan/each/item-{index}/ask": 1 for index in range(5)},
     "shaky": 2,
 }
-# The one that is never answered, so that nothing of it is recorded.
+# The request that is never answered, so that it is never recorded.
 UNANSWERED = "slow"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Orders:
-    """What a worker shall do.
+    """What a worker does, and how it is killed.
 
     Args:
-        runs: which it accepts.
-        lease_s: how long others take it for alive.
-        kill_at: at which of the places before and after its commits it dies; 0 is at none.
-        kill_step: the ending of names of steps; `kill_at` counts only the commits that record them, from 1.
-        kill_when: on which side of that commit, `before` or `after`.
-        kill_after_s: after what time it dies; None is never.
-        from_start: whether that counts while it still starts, or from when it is ready.
-        mutant: how the program is broken in it, see `mutants.py`.
+        runs: the runs that it accepts.
+        lease_s: its lease in seconds.
+        kill_at: the point before or after a commit at which it is killed; 0 is never.
+        kill_step: an ending of step names; `kill_at` then counts only the commits that record such steps, from 1.
+        kill_when: the side of that commit, `before` or `after`.
+        kill_after_s: the time after which it is killed; None is never.
+        from_start: whether that time starts with the process, or when it is ready.
+        mutant: the mutation of the program, see `mutants.py`.
     """
 
     runs: tuple[str, ...]
@@ -174,14 +174,14 @@ def write_project(store: Store, port: str) -> None:
 
 
 def make_tables(home: Path) -> None:
-    """Make the project's database. In a child."""
+    """Create the project's database, in a child."""
     _, database = _open(home)
     _close(database)
     os._exit(0)
 
 
 def work(home: Path, orders: Orders) -> None:
-    """Accept what is not there yet, execute runs until all have ended, and end in order. In a child."""
+    """Accept missing runs, execute runs until all have ended, and exit gracefully. Runs in a child."""
     shorten_leases(orders.lease_s)
     if orders.mutant is not None:
         MUTANTS[orders.mutant]()
@@ -194,7 +194,7 @@ def work(home: Path, orders: Orders) -> None:
 
 
 def send(home: Path, run_id: str, number: int) -> None:
-    """Send a run one of its signals, twice, as somebody does who got no answer the first time. In a child."""
+    """Send one of its signals to a run twice, like a client that got no response the first time. Runs in a child."""
     from compozy.database.signals import Signal, send_signal
     from compozy.errors import NotFoundError
 
@@ -237,9 +237,9 @@ async def _work(project: LoadedProject, database: Database, orders: Orders) -> N
             _die(orders)
         for run_id in orders.runs:
             await start_run(app.runtime, config, prepare_run(config, definition, None, execution_id=run_id))
-            # What the client keeps: its run was accepted.
+            # Confirms to the client that its run was accepted.
             _append("accepted", run_id)
-        # Also what only the journal has to be told, about runs that ended just before a process died.
+        # Including runs that ended just before a process died, whose end is missing in the journal.
         while app.runtime.in_hand() or not await _all_ended(database):  # noqa: ASYNC110 - a database sends no events
             await asyncio.sleep(0.05)
 

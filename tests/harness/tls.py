@@ -1,4 +1,4 @@
-"""TLS before a PostgreSQL that has none: PostgreSQL's own handshake, real certificates, and then the same bytes."""
+"""TLS in front of a PostgreSQL server without TLS: PostgreSQL's own handshake with real certificates."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _REFUSAL = b'SFATAL\0VFATAL\0C28000\0Mno pg_hba.conf entry for host "127.0.0.1",
 
 @dataclass(frozen=True)
 class Authority:
-    """Signs certificates, and keeps them as files in a folder; `file` is its own."""
+    """Signs certificates and stores them as files in a folder. `file` is its own certificate."""
 
     folder: Path
     name: str = "authority"
@@ -34,7 +34,7 @@ class Authority:
 
     @property
     def file(self) -> Path:
-        """Its own certificate."""
+        """Return its own certificate."""
         return self.folder / f"{self.name}.crt"
 
     def issue(self, name: str, *hosts: str) -> tuple[Path, Path]:
@@ -70,7 +70,7 @@ class Authority:
 
 @dataclass
 class Front:
-    """A TLS front that listens on `port`; `encrypted` counts the connections that came through it."""
+    """A TLS proxy that listens on `port`. `encrypted` counts its encrypted connections."""
 
     port: int
     encrypted: int = 0
@@ -80,7 +80,7 @@ class Front:
 def tls_front(
     server_port: int, certificate: Path, key: Path, *, clients_signed_by: Path | None = None
 ) -> Generator[Front, None, None]:
-    """Put TLS before the server on `server_port`; who does not encrypt, or lacks a certificate, is refused."""
+    """Serve TLS for the server on `server_port`. Clients without encryption or without a certificate are refused."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     if clients_signed_by is not None:

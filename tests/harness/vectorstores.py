@@ -1,4 +1,4 @@
-"""Every kind of vector store, real, for tests that hold for all of them."""
+"""Every type of vector store, real, for tests that apply to all of them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NO_DATABASE = DatabaseSettings(driver="sqlite", path=":memory:")
 
 @contextlib.contextmanager
 def section_of(kind: str, folder: Path) -> Generator[dict[str, Any]]:
-    """Give `vector_dbs` of a compozy.yaml an entry of this kind, with its server where it needs one."""
+    """Return an entry of `vector_dbs` for this type of store, with its server if it needs one."""
     if kind == "filesystem":
         yield {"provider": "filesystem", "path": str(folder / "vectors")}
     elif kind == "qdrant-folder":
@@ -48,7 +48,7 @@ def section_of(kind: str, folder: Path) -> Generator[dict[str, Any]]:
             yield {"provider": "redis", "url": url}
     else:
         with new_database(migrated=False) as database:
-            # Ours is no superuser there, as it is in most places.
+            # The role is not a superuser, as usual in production.
             with running_server().connect(str(database.dbname)) as admin:
                 admin.execute("CREATE EXTENSION vector")
             url = f"postgresql://{database.user}@{database.host}:{database.port}/{database.dbname}"
@@ -56,7 +56,7 @@ def section_of(kind: str, folder: Path) -> Generator[dict[str, Any]]:
 
 
 def build(section: dict[str, Any], *, name: str | None = None, **more: Any) -> VectorStore:
-    """Return a store on what `section_of` gave."""
+    """Return a store for an entry from `section_of`."""
     settings = VectorDBSettings.model_validate({"id": "main", **section, **more})
     collection = name or f"t_{secrets.token_hex(4)}"
     return build_store(

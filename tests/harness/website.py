@@ -1,7 +1,7 @@
-"""The documentation site for tests: built once for all of them, by whoever comes first, and served from docs/out.
+"""The documentation site for tests: built once, by the first process that needs it, and served from docs/out.
 
-A build is kept until something changes that goes into it. Node and Chromium are no part of the Python environment: what
-a machine lacks is skipped on a laptop, and fails where `CI` is set.
+A build is kept until one of its sources changes. Node and Chromium are not part of the Python environment: if they are
+missing, tests are skipped on a developer's machine, and fail if `CI` is set.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tests.docs.pages import ROOT
 
 DOCS = ROOT / "docs"
 EXPORT = DOCS / "out"
-# Where each page is, as a reader asks for it.
+# Addresses of the pages as a reader requests them.
 PLACES = (
     "/",
     "/docs/",
@@ -44,7 +44,7 @@ _BUILD_S, _READY_S = 280, 120
 
 @dataclass(frozen=True, kw_only=True)
 class Build:
-    """How `npm run build` ended, what it printed, and of what."""
+    """The result of `npm run build`: its status, its output, and a digest of its sources."""
 
     digest: str
     status: int
@@ -52,7 +52,7 @@ class Build:
 
 
 def run_npm(*words: str, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
-    """Run npm in docs/. Its own warnings, which are about the machine, are not printed."""
+    """Run npm in docs/. Its warnings about the machine are not printed."""
     return subprocess.run(
         [require_npm(), "--loglevel=error", *words],
         cwd=DOCS,
@@ -67,7 +67,7 @@ def run_npm(*words: str, timeout_s: float = 60) -> subprocess.CompletedProcess[s
 
 @functools.cache
 def built_site() -> Build:
-    """Return the build of what is in docs/ now, which is in docs/out; other processes wait for the first."""
+    """Return the build of the current docs/, which is in docs/out. Other processes wait for the first one."""
     require_npm()
     with (DOCS / "node_modules/.tested.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -85,7 +85,7 @@ def built_site() -> Build:
 
 @contextlib.contextmanager
 def serve_export() -> Generator[str]:
-    """Serve docs/out as `npm run serve` does, and return its address."""
+    """Serve docs/out like `npm run serve` does, and yield its address."""
     command = [require_node(), "scripts/serve.mjs", "--port", "0"]
     with subprocess.Popen(command, cwd=DOCS, stdout=subprocess.PIPE, text=True) as server:
         try:
@@ -97,7 +97,7 @@ def serve_export() -> Generator[str]:
 
 @contextlib.contextmanager
 def serve_pages(port: int, log: Path) -> Generator[str]:
-    """Run `npm run dev`, and return its address once it answers."""
+    """Run `npm run dev`, and yield its address once it responds."""
     command = [require_npm(), "--loglevel=error", "run", "dev", "--", "--port", str(port)]
     with (
         log.open("w") as output,
@@ -113,7 +113,7 @@ def serve_pages(port: int, log: Path) -> Generator[str]:
 
 
 def get(address: str, timeout_s: float = 60) -> tuple[int, str]:
-    """Return status and body of an answer."""
+    """Return status and body of a response."""
     try:
         with urllib.request.urlopen(address, timeout=timeout_s) as answer:
             return answer.status, answer.read().decode("utf-8")
@@ -123,7 +123,7 @@ def get(address: str, timeout_s: float = 60) -> tuple[int, str]:
 
 
 def require_npm() -> str:
-    """Return where npm is, once what the site is built with is installed."""
+    """Return the path of npm if the packages of the site are installed."""
     npm = _require("npm")
     if not (DOCS / "node_modules/.ready").exists():
         _lack("docs/node_modules, made by `make site`,")
@@ -131,17 +131,17 @@ def require_npm() -> str:
 
 
 def require_node() -> str:
-    """Return where Node is."""
+    """Return the path of Node."""
     return _require("node")
 
 
 def require_browser() -> str:
-    """Return where Chromium is."""
+    """Return the path of Chromium."""
     return _require(*_BROWSERS)
 
 
 def words_of(html: str) -> str:
-    """Return a page without its scripts."""
+    """Return the text of a page without its scripts."""
     return re.sub(r"<script.*?</script>", "", html, flags=re.DOTALL)
 
 

@@ -1,4 +1,4 @@
-"""A site on loopback that a test scripts: it notes each request, redirects and answers."""
+"""A scripted site on loopback that records each request, redirects and responds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 
 @dataclass
 class Seen:
-    """A request that a site got; names of headers are in lower case."""
+    """A request that a site received. Names of headers are in lower case."""
 
     method: str
     path: str
@@ -25,7 +25,7 @@ class Seen:
 
 @dataclass
 class Site:
-    """A server on loopback: what it was asked, where its paths redirect to, and what they answer.
+    """A server on loopback: its requests, the redirects of its paths, and their responses.
 
     A path in neither `redirects` nor `answers` answers with `{"path": ...}`.
     """
@@ -38,7 +38,7 @@ class Site:
     )
 
     def respond(self, path: str, data: bytes | str, *, status: int = 200, **headers: str) -> None:
-        """Answer requests of a path with this body; `_` in the name of a header stands for `-`."""
+        """Set the body of the response for a path. `_` in the name of a header stands for `-`."""
 
         def answer(handler: BaseHTTPRequestHandler) -> None:
             content = data.encode() if isinstance(data, str) else data
@@ -58,12 +58,12 @@ class Site:
 
 @contextmanager
 def run_site(certificate: tuple[Path, Path] | None = None) -> Generator[Site, None, None]:
-    """Serve a site as long as the block lasts, over TLS if there is a certificate with its key."""
+    """Serve a site while the block lasts, over TLS if there is a certificate with its key."""
     found = Site()
 
     class Handler(BaseHTTPRequestHandler):
         def answer(self) -> None:
-            """Note the request and answer it."""
+            """Record the request and respond."""
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             headers = {name.lower(): value for name, value in self.headers.items()}
             found.seen.append(Seen(self.command, self.path, headers, body))
@@ -83,7 +83,7 @@ def run_site(certificate: tuple[Path, Path] | None = None) -> Generator[Site, No
         do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = answer
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its signature
-            """Say nothing."""
+            """Print nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
