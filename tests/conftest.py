@@ -1,4 +1,4 @@
-"""Fixtures of all tests: the command line in this process, and in others. What `make test` and `make proof` share."""
+"""Fixtures of all tests: the command line in this process and in other processes, and the parts of `make proof`."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from tests.harness.postgres import LIFE
 from tests.harness.processes import Commands, Finished, forked_cpu_s
 from tests.proof import PARTS, find_part
 
-# What a developer's own environment may hold; tests set what they need.
+# Variables that a developer's environment may contain. Tests set the variables that they need.
 _FOREIGN = ("DB_", "SERVER_", "OPENAI_", "ANTHROPIC_", "GOOGLE_", "GROQ_", "COMPOZY_", "NO_COLOR", "RUNTIME_")
 
-# Where commands look for a server: only system programs may listen here, so that tests find no server of the developer.
+# The port at which commands look for a server. Only system programs may listen on it, so that tests do not find a
+# server of the developer.
 CLOSED_PORT = "1"
 
 RunCli = Callable[..., Finished]
 _DRIVERS = frozenset({"sqlite", "postgres"})
-# Kills are tested in so many shards, of which `make test` runs one, from 1; each day another one.
+# Number of shards of the kill tests. `make test` runs one of them, counted from 1, a different one each day.
 KILL_SHARDS = 12
 _SHARD = "TEST_SHARD"
 _SHARDED = "test_a_run_that_is_killed_at_any_commit_goes_on"
@@ -35,31 +36,31 @@ settings.load_profile("test")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let a forge share the tests out: `--driver=postgres` runs those on PostgreSQL, `--driver=sqlite` all others."""
+    """Add `--driver`, which selects the tests of a database, and `--part`, which selects a part of the proof."""
     parser.addoption("--driver", choices=sorted(_DRIVERS), help="only tests of this kind of database")
     parser.addoption("--part", choices=PARTS, help="only tests of this part of `make proof`")
 
 
 def pytest_configure() -> None:
-    """Fix what all processes of this session share, before its workers start: server's lifetime, shard, closed port."""
+    """Set variables that all processes of this session share: the server's lifetime, the shard, a closed port."""
     os.environ["SERVER_PORT"] = CLOSED_PORT
     os.environ.setdefault(LIFE, str(os.getpid()))
     os.environ.setdefault(_SHARD, str(int(time.time() // 86400) % KILL_SHARDS + 1))
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Run two workers for each processor: half of their time tests wait for processes, leases and deadlines."""
+    """Run two workers per processor: half of the time, tests wait for processes, leases and deadlines."""
     return 2 * (os.cpu_count() or 1)
 
 
 def pytest_report_header() -> str:
-    """Name the shard, so that a failure can be repeated on another day."""
+    """Print the shard, so that a failure can be repeated on another day."""
     return f"kills: shard {os.environ[_SHARD]} of {KILL_SHARDS} is part of `make test`; {_SHARD}=N chooses another"
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark the tests of `make proof`; leave out the tests that `--driver` and `--part` do not want."""
+    """Mark the tests of `make proof`, and deselect tests that `--driver` and `--part` exclude."""
     driver, part = config.getoption("--driver"), config.getoption("--part")
     for item in items:
         if find_part(item.nodeid) and not _is_shard_of_today(item):
@@ -82,14 +83,14 @@ def _driver_of(item: pytest.Item) -> str:
     return "postgres" if any(value == "postgres" for value in values if isinstance(value, str)) else "sqlite"
 
 
-# Processor time that a test of `make test` may take, with the processes that it waits for: 10 s on an idle machine, and
-# half as much again where others share its processors.
+# Limit of the processor time of a test in `make test`, including the processes that it waits for: 10 s on an idle
+# machine, and half as much again where others share its processors.
 MAX_CPU_S = 15.0
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Fail a test that costs too much for each push: it belongs to a part of `make proof`."""
+    """Fail a test that is too expensive for each push. It belongs to a part of `make proof`."""
     before_s = _cpu_s()
     result = yield
     took_s = _cpu_s() - before_s
@@ -103,7 +104,7 @@ def _cpu_s() -> float:
 
 
 def clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take out of the environment what would change what the program does."""
+    """Remove variables from the environment that would change the behavior of the program."""
     for name in tuple(os.environ):
         if name.startswith(_FOREIGN):
             monkeypatch.delenv(name)
@@ -114,7 +115,7 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def clean_environ(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take out variables that would change what the program does; put back what it sets."""
+    """Remove variables that would change the behavior of the program, and restore them after the test."""
     clean(monkeypatch)
 
 
@@ -126,7 +127,7 @@ def port_of_file(monkeypatch: pytest.MonkeyPatch, clean_environ: None) -> None:
 
 @pytest.fixture
 def commands(tmp_path_factory: pytest.TempPathFactory, clean_environ: None) -> Iterator[Commands]:
-    """Return what starts real processes; none of them outlives the test."""
+    """Yield a starter of real processes, all of which end with the test."""
     started = Commands(tmp_path_factory.mktemp("commands"))
     yield started
     started.end()
@@ -136,7 +137,7 @@ def commands(tmp_path_factory: pytest.TempPathFactory, clean_environ: None) -> I
 def cli(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], clean_environ: None
 ) -> Iterator[RunCli]:
-    """Return `compozy` in this process, called in the test's folder: `cli("workflow", "list").out`."""
+    """Yield `compozy` in this process, called in the test's folder: `cli("workflow", "list").out`."""
     from compozy.cli.main import run
 
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""What `make proof` runs: parts with names, one after another, and a table of their times.
+"""The parts of `make proof`: runs them one after another and prints their times.
 
     python -m tests.proof [PART ...]
 
@@ -15,7 +15,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _ROOT = Path(__file__).parents[1]
-# Tests by the beginning of their node IDs. `make test` runs none of them, but for one shard of kills on each driver.
+# Tests of each part by prefixes of their node IDs. `make test` runs none of them, except one shard of kills on each
+# driver.
 TESTS: Mapping[str, Sequence[str]] = {
     "kills": (
         "tests/integration/durable/test_kills.py::test_a_run_that_is_killed_at_any_commit_goes_on",
@@ -94,19 +95,19 @@ TESTS: Mapping[str, Sequence[str]] = {
         ),
     ),
 }
-# The binary is built first. The properties are those of `make test`, with more examples.
+# The binary is built first. `properties` runs the property tests of `make test` with more examples.
 PARTS = (*TESTS, "binary", "properties")
 
 
 def find_part(node_id: str) -> str | None:
-    """Return the part of the proof that a test belongs to; None for a test of `make test`."""
+    """Return the part of the proof that contains a test, or None for a test of `make test`."""
     if node_id.startswith("tests/integration/binary"):
         return "binary"
     return next((part for part, starts in TESTS.items() if node_id.startswith(tuple(starts))), None)
 
 
 def main() -> None:
-    """Run the named parts, print their times, and end with 1 when one failed."""
+    """Run the named parts, print their times, and exit with 1 if one failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"one of {', '.join(PARTS)}")
     names: list[str] = parser.parse_args().parts or list(PARTS)

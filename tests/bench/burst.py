@@ -1,7 +1,7 @@
-"""What a burst of requests costs a server on each database: `make bench`, or `python -m tests.bench.burst`.
+"""Measures the cost of a burst of requests on each database: `make bench`, or `python -m tests.bench.burst`.
 
-32 clients post 1,000 runs of one task that does nothing, as fast as they are accepted, while the server executes them;
-another client lists the runs all the time. The same on a file and on PostgreSQL, alternately. The ratios count.
+32 clients post 1,000 runs of one task that does nothing, as fast as they are accepted, while the server executes them.
+Another client lists the runs all the time. SQLite and PostgreSQL alternate. Only the ratios are meaningful.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def _list(port: int, times: list[float], ended: threading.Event) -> None:
 
 @contextlib.contextmanager
 def _serving(kind: str, server: Server | None) -> Generator[int, None, None]:
-    """Serve a project on a fresh database of this kind; yields the port."""
+    """Serve a project on a new database of this kind and yield the port."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         database: dict[str, Any] = DATABASE
@@ -127,7 +127,7 @@ def _serving(kind: str, server: Server | None) -> Generator[int, None, None]:
         process = subprocess.Popen([*_COMMAND, f"--port={port}"], cwd=folder, stdout=log, stderr=log)
         try:
             _until_ready(port, process)
-            # The first run loads the libraries of models.
+            # The first run imports the libraries of models.
             _post(port, 1)
             yield port
         finally:

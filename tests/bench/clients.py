@@ -1,6 +1,6 @@
-"""Vector stores asked by their own clients, without anything of ours between: what `vectors` is measured beside.
+"""Vector stores queried by their native clients, without our code: the baseline of `vectors`.
 
-They ask the collection that our store made, for the same fields and with the same effort.
+They query the collection that our store created, for the same fields and with the same effort.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, cast
 from compozy.knowledge.config import IndexSettings
 
 Ask = Callable[[Any], Awaitable[set[int]]]
-"""Asks for the nearest of one vector, and returns their ordinals."""
+"""Returns the ordinals of the nearest neighbors of one vector."""
 
 LIMIT = 10
 _EFFORT = IndexSettings().candidates(LIMIT)
@@ -21,7 +21,7 @@ _EFFORT = IndexSettings().candidates(LIMIT)
 
 @contextlib.asynccontextmanager
 async def open_client(kind: str, section: dict[str, Any], name: str) -> AsyncGenerator[Ask | None]:
-    """Give what asks the collection `name`; None for `filesystem`, which has no other client."""
+    """Return a query function for the collection `name`, or None for `filesystem`, which has no other client."""
     opened = {"pgvector": _pgvector, "redis": _redis, "filesystem": _nothing}.get(kind, _qdrant)
     async with opened(section, name) as ask:
         yield ask
@@ -57,10 +57,10 @@ async def _qdrant(section: dict[str, Any], name: str) -> AsyncGenerator[Ask | No
     is_folder = "path" in section
     where: dict[str, Any] = {"path": section["path"]} if is_folder else {"url": section["url"]}
     with warnings.catch_warnings():
-        # That a folder is for few vectors.
+        # A warning that a folder is meant for few vectors.
         warnings.simplefilter("ignore")
         client = AsyncQdrantClient(**where, check_compatibility=False)
-    # A folder has no index, and the client says so each time.
+    # A folder has no index, and the client warns each time.
     params = None if is_folder else models.SearchParams(hnsw_ef=_EFFORT)
 
     async def ask(vector: Any) -> set[int]:

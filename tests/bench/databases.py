@@ -1,7 +1,7 @@
-"""The example postgres-comparison, measured: `python -m tests.bench.databases [--workflows N] [--keep FOLDER]`.
+"""Measures the example postgres-comparison: `python -m tests.bench.databases [--workflows N] [--keep FOLDER]`.
 
-`compozy bench` drives a server on each database, with a PostgreSQL of ours that waits for the disk as a real one does.
-With `--keep` the results and the chart are written to a folder, as they stand in the example's README.
+`compozy bench` measures a server on each database. PostgreSQL waits for the disk, as it does in production. With
+`--keep`, the results and the chart are written to a folder in the form that the example's README shows.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples/database/postgres-comparison"
 
 
 def main() -> None:
-    """Measure, and print what the command prints."""
+    """Measure, and print the output of the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workflows", type=int, default=10, help="runs of the first phase")
     parser.add_argument("--keep", type=Path, help="folder for the results and the chart")

@@ -1,10 +1,11 @@
-"""What an ingestion costs beside the embedder alone: the same chunks, embedded by themselves and taken in as documents.
+"""Measures the overhead of an ingestion over the embedder alone, for the same chunks.
 
     python -m tests.bench.ingestion [--documents 300] [--rounds 3] [--kinds filesystem,...]
 
 Documents are made of the words of Python's own documentation strings, a chunk or two each, so that they are the same
-for one version of Python. Rounds take turns: the local embedder alone, then an ingestion into an empty knowledge base,
-in one process, from the acceptance of the run to its end. What counts is the share: 1.00 is the embedder's own speed.
+for one version of Python. Two measurements alternate: the local embedder alone, and an ingestion into an empty
+knowledge base, in one process, from the acceptance of the run to its end. The result is a ratio: 1.00 is the speed of
+the embedder alone.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def cut_all(folder: Path, chunking: Chunking) -> list[str]:
 
 
 async def embed_alone(app: App, folder: Path) -> tuple[float, int]:
-    """Return the seconds in which the embedder does all chunks, and their number."""
+    """Return the seconds that the embedder takes for all chunks, and their number."""
     base = app.knowledge.project.base(None)
     embedder = app.knowledge.embedder(base)
     chunking = Chunking(size=base.chunk_size, overlap=0, count_tokens=embedder.count_tokens)
@@ -65,7 +66,7 @@ async def embed_alone(app: App, folder: Path) -> tuple[float, int]:
 
 
 async def ingest(app: App) -> float:
-    """Return the seconds of one ingestion of everything."""
+    """Return the seconds of one ingestion of all documents."""
     request = IngestRequest(knowledge_base_id="main", path="documents", reindex=True)
     began = time.perf_counter()
     run_id = await start_ingestion(app.runtime, app.database, request, Trigger(type=TriggerType.CLI))
@@ -87,7 +88,7 @@ async def measure(kind: str, count: int, rounds: int, home: Path) -> str:
         database = open_storage(project, wait_for_lock_s=0)
         try:
             async with open_app(project, database, role=COMMAND, report=Silence()) as app:
-                # Once before, so that what is loaded is not counted.
+                # A first round, so that imports are not measured.
                 await ingest(app)
                 alone, whole, chunks = list[float](), list[float](), 0
                 for _ in range(rounds):

@@ -1,8 +1,8 @@
-"""How long many runs take from one kind of database to the other, and how much memory: `python -m tests.bench.moves`.
+"""Measures time and memory of moving many runs between databases: `python -m tests.bench.moves`.
 
 Runs of two tasks are stored with their journals, exported from SQLite, imported into PostgreSQL, exported there and
-imported into SQLite again; the two documents must be the same. Each step is a process of its own, whose largest
-resident size is told.
+imported into SQLite again. The two documents must be identical. Each step is a separate process, whose peak resident
+size is printed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The databases that are measured: a file, memory, and a PostgreSQL that keeps its promises about the disk."""
+"""The databases that are measured: a file, memory, and a PostgreSQL that waits for the disk."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from compozy.durable.journal import migrate_journal
 from tests.harness.postgres import Server, database_on, own_server
 
 KINDS = ("file", "memory", "postgres")
-# The tests' server is faster than any that may be trusted.
+# The server of the tests is faster than a safe configuration.
 _DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on", "autovacuum": "on"}
 
 
 @contextlib.contextmanager
 def measured_server(kinds: list[str]) -> Generator[Server | None, None, None]:
-    """Run a PostgreSQL where `kinds` asks for one."""
+    """Run a PostgreSQL server if `kinds` contains one."""
     if "postgres" not in kinds:
         yield None
         return
@@ -29,7 +29,7 @@ def measured_server(kinds: list[str]) -> Generator[Server | None, None, None]:
 
 @contextlib.contextmanager
 def new_place(kind: str, server: Server | None) -> Generator[Database, None, None]:
-    """Open a fresh database of this kind, with its tables."""
+    """Open a new database of this kind, with its tables."""
     with contextlib.ExitStack() as stack:
         if kind == "postgres":
             assert server is not None

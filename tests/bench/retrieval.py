@@ -1,8 +1,8 @@
-"""How well retrieval finds things, on a set that is made anew from Python's own documentation strings.
+"""Measures the quality of retrieval on a set that is generated from Python's documentation strings.
 
 Each public function and class of some modules of the standard library whose documentation has a summary and a body is a
-document: its body, without the summary, and without its name. The summary is the question, and its own body the one
-document that answers it. The set depends on the version of Python alone.
+document: its body, without the summary and without its name. The summary is the question, and its body is the one
+document that answers it. The set depends only on the version of Python.
 
     python -m tests.bench.retrieval [--kinds filesystem,...]
 
@@ -107,7 +107,7 @@ def make_set() -> list[tuple[str, str]]:
 
 
 def score_of(place: int | None) -> tuple[float, float]:
-    """Return recall@5 and nDCG@10 of one question whose answer stands at `place`, from 0."""
+    """Return recall@5 and nDCG@10 of one question whose answer has the rank `place`, from 0."""
     if place is None or place >= 10:
         return 0.0, 0.0
     return float(place < 5), 1 / math.log2(place + 2)

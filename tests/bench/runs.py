@@ -1,9 +1,10 @@
-"""Runs per second beside bare DBOS, in one process: `make bench`, or `python -m tests.bench.runs [--runs N]`.
+"""Measures runs per second against bare DBOS, in one process: `make bench`, or `python -m tests.bench.runs [--runs N]`.
 
-Both sides do the same: runs of five steps that do nothing, on the same engine settings and pool, at 1, 10 and 100 at
-once, on a file, in memory and on PostgreSQL (`--driver`). Ours accepts, executes and records each run through the
-workflow executor, tables included; bare DBOS records its journal only. The rounds alternate, and what counts is the
-ratio of their medians: this machine may be shared, and its absolute figures are not to be compared with others.
+Both sides do the same: runs of five steps that do nothing, with the same engine settings and pool, 1, 10 and 100
+concurrently, on a file, in memory and on PostgreSQL (`--driver`). Compozy accepts, executes and records each run
+through the workflow executor, tables included; bare DBOS records its journal only. The rounds alternate, and the result
+is the ratio of their medians. Other load on the machine affects the absolute figures, which should not be compared with
+others.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ Place = Callable[[], AbstractContextManager[Database]]
 
 @dataclass
 class Side:
-    """What one side took: seconds for each round, and for each run."""
+    """Measured times of one side: seconds per round, and per run."""
 
     rounds_s: list[float] = field(default_factory=list[float])
     runs_s: list[float] = field(default_factory=list[float])
@@ -141,7 +142,7 @@ async def _bare_round(database: Database, side: Side, at_once: int, runs: int) -
 
 
 async def _drive(once: RunOnce, side: Side, at_once: int, runs: int) -> None:
-    """Keep `at_once` runs going until `runs` have ended."""
+    """Keep `at_once` runs in progress until `runs` have ended."""
     left = runs
 
     async def worker() -> None:

@@ -1,4 +1,4 @@
-"""How long `compozy --help` takes, as a multiple of a bare interpreter's start: `python -m tests.bench.startup`."""
+"""Measures `compozy --help` in multiples of the start of a bare interpreter: `python -m tests.bench.startup`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _COMMANDS = {
 
 
 def main() -> None:
-    """Print the median of each command, in turns, and its ratio to the first."""
+    """Print the median of each command, measured alternately, and its ratio to the first one."""
     taken: dict[str, list[float]] = {name: [] for name in _COMMANDS}
     for _ in range(_ROUNDS):
         for name, arguments in _COMMANDS.items():

@@ -1,7 +1,7 @@
-"""What a run of tasks costs beyond its model: `python -m tests.bench.tasks [--driver file memory postgres]`.
+"""Measures the overhead of a run over its model: `python -m tests.bench.tasks [--driver file memory postgres]`.
 
-Two measurements, each on a warm process: one run of 40 tasks with a scripted model that takes 10 ms, beside bare DBOS
-with 40 steps of 10 ms; and 10 runs of 3 tasks with a model of 20 ms, begun together.
+Two measurements, each in a warm process: one run of 40 tasks with a scripted model that takes 10 ms, compared with bare
+DBOS and 40 steps of 10 ms; and 10 runs of 3 tasks with a model of 20 ms, started together.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ async def _bare(database: Database, rounds: int) -> float:
 
 
 async def _median_s(body: Round, rounds: int) -> float:
-    """Return the median of `rounds`, after one that warms up."""
+    """Return the median of `rounds` after one warm-up round."""
     await body()
     taken_s: list[float] = []
     for _ in range(rounds):

@@ -1,8 +1,8 @@
-"""Renders per second beside Jinja2 and gotpl, in one process: `make bench`, or `python -m tests.bench.templates`.
+"""Measures renders per second against Jinja2 and gotpl: `make bench`, or `python -m tests.bench.templates`.
 
-Each engine compiles a template of its own language once and renders it over and over. The rounds of the engines
-alternate, processor time is measured, and the best round of each counts: this machine may be shared, and its absolute
-figures are not to be compared with others. Compile times are those of our engine without its cache.
+Each engine compiles a template of its language once and renders it repeatedly, in one process. The rounds of the
+engines alternate, processor time is measured, and the best round of each counts. Other load on the machine affects the
+absolute figures, which should not be compared with others. Compile times are those of our engine without its cache.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def _ours() -> dict[str, Render]:
 
 
 def _others() -> dict[str, dict[str, Render]]:
-    """Return the other engines that are installed; say which are not, and check that all print the same."""
+    """Return the installed engines, print the missing ones, and check that all outputs are the same."""
     found: dict[str, dict[str, Render]] = {}
     ours = _ours()
     for name, make in (("jinja2", _jinja), ("gotpl", _gotpl)):
@@ -148,7 +148,7 @@ def _compiler(text: str) -> Callable[[], object]:
 
 
 def _measure(sides: Mapping[str, Callable[[], object]], rounds: int, round_ms: float) -> dict[str, float]:
-    """Return the seconds of one call of each side in its best round."""
+    """Return the seconds per call of each side in its best round."""
     counts = {name: _count_for(call, round_ms) for name, call in sides.items()}
     best = dict.fromkeys(sides, float("inf"))
     for _ in range(rounds):
@@ -163,7 +163,7 @@ def _count_for(call: Callable[[], object], round_ms: float) -> int:
 
 
 def _time(call: Callable[[], object], count: int) -> float:
-    """Return the seconds of one of `count` calls, without the garbage collector, as `timeit` does."""
+    """Return the seconds per call of `count` calls, without the garbage collector, as `timeit` does."""
     gc.disable()
     began_s = time.thread_time()
     for _ in range(count):

@@ -1,4 +1,4 @@
-"""What a command costs that asks a server, and how soon a server is ready: printed, never asserted.
+"""Measures the cost of a command that calls a server, and the startup time of a server.
 
 python -m tests.bench.thin
 """
@@ -50,7 +50,7 @@ def _start(folder: Path, port: int, what: str) -> subprocess.Popen[bytes]:
 
 def _run_ten(folder: Path) -> None:
     command = [*_COMMAND, "workflow", "run", "three", "--quiet"]
-    # The first run waits for the libraries of models.
+    # The first run waits for the imports of the model libraries.
     subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, check=True)
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -1,8 +1,8 @@
-"""What recording costs a conversation with tools: `python -m tests.bench.tools [--driver file memory postgres]`.
+"""Measures the cost of recording tool calls: `python -m tests.bench.tools [--driver file memory postgres]`.
 
-One run has 6 scripted model requests and 5 calls of a Python function inside the process. Beside it, the same
-conversation without any database: nothing of it is recorded. Processor time of the process (not of PostgreSQL), median
-of the rounds, measured alternately. The last column is the growth of the database after 30 calls with results of 1 MiB.
+One run has 6 scripted model requests and 5 calls of a Python function inside the process. The same conversation is
+measured without a database, where nothing is recorded. Processor time of the process (not of PostgreSQL), median of the
+rounds, measured alternately. The last column is the growth of the database after 30 calls with results of 1 MiB.
 """
 
 from __future__ import annotations
@@ -73,11 +73,11 @@ class Unrecorded:
         return list(await asyncio.gather(*(body() for body in bodies)))
 
     async def ask(self, question: Question, /) -> Decision:
-        """Never called: no tool asks."""
+        """Never called: no tool asks a question."""
         raise AssertionError(question)
 
     async def inquire(self, name: str, turn: int, tool: ToolSpec, questions: Questions, /) -> Answer:
-        """Refuse: no tool here asks."""
+        """Refuse: no tool asks a question."""
         raise AssertionError(name)
 
     def nested(self, name: str, tool: ToolConfig, /) -> NestedTasks:
@@ -89,7 +89,7 @@ class Unrecorded:
         return False
 
     def was_asked(self, _: str, /) -> bool:
-        """Return that nobody was asked."""
+        """Return that no question was asked."""
         return False
 
     def key(self, name: str, /) -> str:
@@ -132,7 +132,7 @@ async def _measure(database: Database, home: ToolHome, rounds: int) -> dict[str,
     before = _size(database)
     async with executing(database, [{**task, "max_iterations": 40}], _responses("big", _LARGE), home) as once:
         await once()
-    # The first of each warms up.
+    # The first round of each warms up.
     recorded, bare = statistics.median(recorded_ms[1:]), statistics.median(bare_ms[1:])
     return {
         "recorded_ms": round(recorded, 1),

@@ -1,12 +1,13 @@
-"""What vector search costs: each store beside raw numpy and its own client, at 1,000, 10,000 and 100,000 vectors.
+"""Measures vector search: each store against raw numpy and its native client, at 1,000, 10,000 and 100,000 vectors.
 
     python -m tests.bench.vectors [--counts 1000,10000] [--dimension 384] [--kinds filesystem,...] [--others]
 
-One line for each store: seconds to store, seconds from opening to the first answer, p50 and p95 of a search for ten in
-milliseconds, memory that opening and searching added to this process in MiB, and recall@10 beside the exact answer. A
-line before it has the store's own client, asked for the same. Before each search numpy makes a full comparison: `x
-numpy` is how much longer the search took, in the same moments, and so says more than milliseconds on a machine that
-others use. The questions lie far from all clusters of vectors, which is the hardest case for an index.
+One line per store: seconds to store, seconds from opening to the first answer, p50 and p95 of a search for ten in
+milliseconds, memory that opening and searching added to this process in MiB, and recall@10 against the exact answer.
+The line before it shows the store's native client for the same queries. Before each search, numpy makes a full
+comparison: `x numpy` is the ratio of the two times. It is measured at the same moments, and is therefore more reliable
+than milliseconds on a machine with other load. The queries are far from all clusters of vectors, which is the hardest
+case for an index.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _AT_ONCE = 500
 
 
 def make_vectors(count: int, dimension: int, *, seed: int = 1) -> Any:
-    """Return vectors of length 1 in clusters, as those of texts are."""
+    """Return vectors of length 1 in clusters, like those of texts."""
     chance = np.random.default_rng(seed)
     centers = chance.normal(size=(200, dimension)).astype(np.float32)
     vectors = centers[chance.integers(0, 200, count)] + 0.7 * chance.normal(size=(count, dimension)).astype(np.float32)
@@ -69,7 +70,7 @@ def memory_mib() -> int:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Task:
-    """What is searched: `truth` holds the ten nearest for each query."""
+    """The vectors and queries of a search. `truth` holds the ten nearest neighbors for each query."""
 
     vectors: Any
     queries: Any
@@ -77,7 +78,7 @@ class Task:
 
 
 async def measure(kind: str, task: Task, folder: Path) -> list[str]:
-    """Measure one store and its own client; return their lines."""
+    """Measure one store and its native client, and return their lines."""
     vectors = task.vectors
     with section_of(kind, folder) as section:
         store = build(section, name=NAME)
@@ -112,7 +113,7 @@ async def measure(kind: str, task: Task, folder: Path) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """Seconds of each search, those of numpy in the same moments, and how many of the nearest were found."""
+    """Seconds of each search and of numpy at the same moments, and the number of nearest neighbors found."""
 
     times: list[float]
     numpy: list[float]
@@ -120,7 +121,7 @@ class Asked:
 
 
 async def ask_all(ask: Ask, task: Task) -> Asked:
-    """Ask for the nearest of each query, each time after numpy."""
+    """Search for the nearest neighbors of each query, each time after numpy."""
     times, plain, hits = list[float](), list[float](), 0
     for query, best in zip(task.queries, task.truth, strict=True):
         at = time.perf_counter()
@@ -161,14 +162,14 @@ def exact(vectors: Any, query: Any) -> Any:
 
 
 def usearch_of(vectors: Any) -> Callable[[Any], Any]:
-    """Return the search of a graph index with its defaults."""
+    """Return the search function of a graph index with its defaults."""
     index: Any = importlib.import_module("usearch.index").Index(ndim=vectors.shape[1], metric="cos", dtype="f32")
     index.add(np.arange(len(vectors)), vectors)
     return lambda query: index.search(query, 10).keys
 
 
 def sqlite_vec_of(vectors: Any, folder: Path) -> Callable[[Any], Any]:
-    """Return the search of sqlite-vec, where this Python loads extensions."""
+    """Return the search function of sqlite-vec, if this Python can load extensions."""
     import sqlite3
 
     connection = sqlite3.connect(folder / "vec.db")
@@ -205,7 +206,7 @@ async def main() -> None:
 
 
 async def measure_others(task: Task) -> None:
-    """Print the lines of other libraries, where they are installed and this Python can load them."""
+    """Print the lines of other libraries that are installed and that this Python can load."""
     with tempfile.TemporaryDirectory() as folder, contextlib.suppress(ImportError, AttributeError):
         print(await measure_plain("usearch", task, usearch_of(task.vectors)), flush=True)
         print(await measure_plain("sqlite-vec", task, sqlite_vec_of(task.vectors, Path(folder))), flush=True)

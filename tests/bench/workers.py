@@ -1,9 +1,9 @@
-"""How runs spread over workers on one PostgreSQL: `make bench`, or `python -m tests.bench.workers [--runs N]`.
+"""Measures how runs scale with workers on one PostgreSQL: `make bench`, or `python -m tests.bench.workers [--runs N]`.
 
-1, 2 and 4 workers with 5 places each execute runs that wait five times 200 ms, which take most of their time: so that
-the places are what is scarce, not the machine. Beside it the same runs without the waits, where the machine is what is
-scarce, and more workers cannot bring more than it has. The ratio to one worker counts; after each round the steps of
-all runs are counted, because none may have been done twice.
+1, 2 and 4 workers with 5 slots each execute runs that wait five times for 200 ms, which is most of their time, so that
+the slots are the bottleneck and not the machine. The same runs without waits are measured as well: there the machine is
+the bottleneck, and more workers cannot help. The result is the ratio to one worker. After each round the steps of all
+runs are counted, since no step may be executed twice.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def _round(database: Database, workers: int, runs: int, wait_ms: int) -> tuple[float, int]:
-    """Return how long the workers took, and how many steps were recorded twice."""
+    """Return the time of the workers, and the number of steps that were recorded twice."""
     settings = database.settings.model_dump_json(exclude_unset=True)
     command = [sys.executable, "-m", "tests.bench.workers", "--work", settings]
     processes = [subprocess.Popen(command) for _ in range(workers)]
@@ -90,7 +90,7 @@ def _round(database: Database, workers: int, runs: int, wait_ms: int) -> tuple[f
 
 def _accept(database: Database, runs: int, wait_ms: int) -> None:
     pause: dict[str, Any] = {"sleep": f"{wait_ms}ms"} if wait_ms else {}
-    # A pause lies between two tasks, so that there is one task more than pauses.
+    # A pause is between two tasks, so the number of tasks is one higher than the number of pauses.
     tasks = [{"id": f"t{number}", "with": {"number": number}, **pause} for number in range(_TASKS)]
     workflow = WorkflowConfig.model_validate({"id": "bench", "tasks": [*tasks, {"id": "last", "with": {"done": True}}]})
     definition = {"workflow": workflow.model_dump(mode="json", by_alias=True, exclude_none=True)}

@@ -1,1 +1,1 @@
-"""Projects in the spelling of the 2025 edition."""
+"""Projects with the spelling of the 2025 edition."""

@@ -1,6 +1,6 @@
-"""Small projects in the spelling of the 2025 edition, one for each group of its keys."""
+"""Small projects with the spelling of the 2025 edition, one for each group of its keys."""
 
-# ruff: noqa: E501 - a line of YAML for each part is easier to read than broken ones
+# ruff: noqa: E501 - one line of YAML for each part is easier to read
 
 from __future__ import annotations
 

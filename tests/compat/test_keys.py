@@ -1,6 +1,6 @@
-"""Every key of real projects of the 2025 edition: it is read, ignored with a warning, or refused with a way out."""
+"""Every key of real projects of the 2025 edition is read, ignored with a warning, or refused with a hint."""
 
-# ruff: noqa: E501 - a table with one key in a line is easier to read than broken ones
+# ruff: noqa: E501 - a table with one key per line is easier to read
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BASE = (
     "vector_dbs: [{{id: v, type: memory, config: {{dimension: 8}}}}]\n"
     "knowledge_bases: [{{id: k, embedder: e, vector_db: v, sources: [{{type: markdown_glob, path: '*.md'}}]"
 )
-# Where a text stands -> the file, and the text around it.
+# Location of a text -> the file, and the text around it.
 PLACES: dict[str, tuple[str, str]] = {
     "project": ("compozy.yaml", "{}\n"),
     "model": ("compozy.yaml", "models: [{{provider: openai, model: m, {}}}]\n"),
@@ -318,7 +318,7 @@ def test_each_key_is_read_ignored_or_refused(key: Key, tmp_path: Path) -> None:
     with pytest.raises(ProjectError) as caught:
         load_project(None, cwd=tmp_path, environ={})
 
-    # One fault, and no other that only follows from it.
+    # One error, and no other error that is only a consequence of it.
     assert [str(fault) for fault in caught.value.diagnostics if key.refused not in str(fault)] == []
     assert len(caught.value.diagnostics) == 1
     if key.followed is not None:

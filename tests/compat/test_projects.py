@@ -1,4 +1,4 @@
-"""Projects of the 2025 edition run as they are, and what has no effect is reported once."""
+"""Projects of the 2025 edition run unchanged, and keys without effect are reported once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.harness.chatserver import ChatServer, chat_reply, serve_chat
 
 @pytest.fixture
 def chat(monkeypatch: pytest.MonkeyPatch) -> Iterator[ChatServer]:
-    """A model server, whose address is in the environment as in the projects."""
+    """A model server whose address is in the environment, as in the projects."""
     with serve_chat() as server:
         monkeypatch.setenv("MODEL_URL", server.url)
         monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
@@ -126,7 +126,7 @@ outputs:
 
 
 def test_meanings_of_2025_hold(cli: RunCli, tmp_path: Path) -> None:
-    """Children are read in `outputs` of their container, it counts them, and whole numbers stay whole."""
+    """Children are read in `outputs` of their container, which counts them, and integers stay integers."""
     files = {"compozy.yaml": "database: {driver: sqlite, path: ./data/compozy.db}\n", "workflows/main.yaml": MEANINGS}
     write(Project(files=files, output=None), tmp_path)
 

@@ -1,4 +1,4 @@
-"""`project upgrade` rewrites projects of the 2025 edition; the result runs as the project did."""
+"""`project upgrade` rewrites projects of the 2025 edition, and the result runs like the original."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def test_line_ends_and_the_byte_order_mark_stay(cli: RunCli, tmp_path: Path, mar
     assert (tmp_path / "compozy.yaml").read_bytes() == marks + text.replace("mode: memory\r\n", "").encode()
 
 
-def test_what_cannot_be_rewritten_is_left_and_named(cli: RunCli, tmp_path: Path) -> None:
+def test_parts_that_cannot_be_rewritten_are_left_and_named(cli: RunCli, tmp_path: Path) -> None:
     (tmp_path / "workflows").mkdir()
     (tmp_path / "compozy.yaml").write_text("name: demo\ndatabase: &d {driver: sqlite, path: x.db}\nmode: memory\n")
     (tmp_path / "workflows/main.yaml").write_text("id: main\nmemory: []\ntasks: [{id: a}]\n")

@@ -1,1 +1,1 @@
-"""What the pages say is true: every fence is checked or executed, every link leads somewhere."""
+"""Tests of the pages: every fence is checked or executed, and every link is followed."""

@@ -1,4 +1,4 @@
-"""Executing console fences: a scratch folder for each page, one terminal for each fence."""
+"""Executes console fences, with a scratch folder for each page and a terminal for each fence."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SKIPPED = shutil.ignore_patterns("data", ".env", "*.db", "*.db-*")
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """One command of a console fence, and what the page shows below it."""
+    """One command of a console fence, and the output that the page shows."""
 
     line: int
     text: str
@@ -36,7 +36,7 @@ class Command:
 
 
 class Session:
-    """What the fences of one page share: a scratch folder, and the folder that the last command went to.
+    """The shared state of the fences of one page: a scratch folder, and the current folder.
 
     Args:
         scratch: an empty folder.
@@ -53,25 +53,25 @@ class Session:
         self._variables: dict[str, str] = {}
         self._database: DatabaseSettings | None = None
         self._programs = ""
-        # Where a server of this page listens; the page itself shows the default port.
+        # The port for a server of this page. The page itself shows the default port.
         self._port: int | None = None
         self._lasting: list[tuple[str, LastingShell]] = []
 
     @property
     def project(self) -> Path:
-        """Return the folder in which commands run, made on first use."""
+        """Return the folder in which commands run, and create it on first use."""
         if self._cwd is None:
             self._cwd = self._open(self._folder)
         return self._cwd
 
     def write(self, name: str, text: str) -> None:
-        """Put a file that the page shows under a title into the project."""
+        """Write a file that the page shows under a title into the project."""
         path = self.project / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
     def run(self, fence: Fence) -> list[str]:
-        """Run the commands of a fence and return what is wrong."""
+        """Run the commands of a fence and return the errors."""
         if "dir" in fence.meta:
             self._cwd = self._open(fence.meta["dir"])
         if "postgres" in fence.meta:
@@ -87,13 +87,13 @@ class Session:
         ]
 
     def close(self) -> list[str]:
-        """Press Ctrl-C in the terminals that are left, drop what `postgres` fences asked for, and return the faults."""
+        """Press Ctrl-C in the open terminals, drop the databases of `postgres` fences, and return the errors."""
         ended = [(place, shell.interrupt()) for place, shell in self._lasting]
         self._server.close()
         return [f"{place}: Ctrl-C ended it with status {status}" for place, status in ended if status]
 
     def _give_postgres(self, *, with_vectors: bool) -> None:
-        """Make a database for this page, with PostgreSQL's own programs; what only an administrator may do, do now."""
+        """Create a database for this page, with PostgreSQL's own programs, and do what requires an administrator."""
         if self._database is None:
             self._database = self._server.enter_context(new_database(migrated=False))
             self._variables = {
@@ -108,10 +108,10 @@ class Session:
                 admin.execute("CREATE EXTENSION IF NOT EXISTS vector")
 
     def _start(self, fence: Fence, commands: list[Command]) -> list[str]:
-        """Start what goes on while the next fences are run, and wait until it has printed what the page shows."""
+        """Start a command that runs alongside the next fences, and wait for the output that the page shows."""
         (command,) = commands
         self._port = self._port or free_port()
-        # For good: the server would tell that its files changed.
+        # Permanently: otherwise the server would report that its files changed.
         self._script_models(commands, [0.0])
         shell = LastingShell(command.text, self._environ(), str(self.project))
         self._lasting.append((fence.place, shell))
@@ -163,19 +163,19 @@ class Session:
 
     @contextlib.contextmanager
     def _scripted_models(self, commands: list[Command], pace_s: list[float]) -> Generator[None, None, None]:
-        """Let a script answer instead of the local model while the commands run."""
+        """Use a script instead of the local model while the commands run."""
         written = {} if self._lasting else self._script_models(commands, pace_s)
         yield
         for path, text in written.items():
             path.write_text(text, encoding="utf-8")
 
     def _script_models(self, commands: list[Command], pace_s: list[float]) -> dict[Path, str]:
-        """Write a script in place of the local model, and return what stood in the files."""
+        """Replace the local model with a script, and return the previous content of the files."""
         asks = any(_ASKS_MODELS.search(command.text) for command in commands)
         self.project.mkdir(exist_ok=True)
         files = list(self._scratch.rglob("compozy*.yaml")) if asks and self._scripted else []
         texts = {path: path.read_text(encoding="utf-8") for path in files}
-        # A server tells when a file is written again, if with the same text.
+        # A server reports every write to a file, even with the same content.
         written = {path: text for path, text in texts.items() if _LOCAL.search(text)}
         for path, text in written.items():
             path.write_text(_LOCAL.sub(lambda found: _script(found, pace_s), text), encoding="utf-8")
@@ -183,7 +183,7 @@ class Session:
 
 
 def read_commands(fence: Fence) -> list[Command]:
-    """Return the commands of a fence: what stands behind `$ ` and `> ` in a console, or a whole script."""
+    """Return the commands of a fence: the lines after `$ ` and `> ` in a console, or a whole script."""
     if fence.kind != "console":
         return [Command(line=fence.line + 1, text=fence.text, shown="...")]
     commands: list[Command] = []

@@ -1,7 +1,7 @@
-"""Comparing what a page shows with what a command printed.
+"""Compares the output that a page shows with the output of a command.
 
-In a page, `...` stands for anything within a line, and a line of its own with `...` for any number of lines. Ids of
-executions, times and process ids are different each time, and count as equal; so do columns that are set wider.
+In a page, `...` matches anything within a line, and a line with only `...` matches any number of lines. Execution IDs,
+times and process IDs count as equal, and so do columns of different widths.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ _VARIABLE: tuple[tuple[str, str], ...] = (
     (r"\bprocess \d+ ", "process <pid> "),
     (r"(?<=\S) {2,}", "  "),
 )
-# What bash tells about a background process that was killed; each shell has words of its own for it.
+# Notices of bash about a background process that was killed. Their wording depends on the shell.
 _NOTICE = re.compile(r"^bash: line \d+: +\d+ (?:Killed|Terminated) .*\n", re.MULTILINE)
 _REPAINTED = re.compile(r"^.*\r\x1b\[K")
 
 
 def matches(shown: str, printed: str) -> bool:
-    """Return whether `printed` is what a page shows."""
+    """Return whether `printed` matches the output that a page shows."""
     pattern = "".join(_line_pattern(line) for line in _normalize(shown).splitlines())
     return re.fullmatch(pattern, _normalize(printed)) is not None
 
 
 def settle(raw: str) -> str:
-    """Return what is left on a terminal after `raw`: without the lines that were painted over, and bash's notices."""
+    """Return the text on a terminal after `raw`, without lines that were overwritten and without bash's notices."""
     lines = (_REPAINTED.sub("", line) for line in raw.replace("\r\n", "\n").split("\n"))
     return _NOTICE.sub("", "\n".join(lines))
 

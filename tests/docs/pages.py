@@ -1,4 +1,4 @@
-"""Pages as the tests read them: fences with their meta words, headings, links."""
+"""Parses pages for the tests: fences with their meta words, headings, links."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DOCS = ROOT / "docs/content/docs"
 
 _OPENING = re.compile(r"^( *)(`{3,})(.*)$")
 _HEADING = re.compile(r"^#{1,6} +(.+?)\s*$")
-# Fumadocs' form of a heading that says its own anchor: `## Heading [#anchor]`.
+# Fumadocs' syntax for an explicit anchor: `## Heading [#anchor]`.
 _ANCHORED = re.compile(r"\s\[#([\w-]+)\]$")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _CODE = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)")
@@ -21,7 +21,7 @@ _CODE = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)")
 
 @dataclass(frozen=True, kw_only=True)
 class Fence:
-    """One fenced block. `line` is that of its opening; `kind` is the language, or `yaml KIND`."""
+    """One fenced block. `line` is the line of its opening; `kind` is the language, or `yaml KIND`."""
 
     page: Path
     line: int
@@ -37,7 +37,7 @@ class Fence:
 
 @dataclass(kw_only=True)
 class Page:
-    """One page, taken apart."""
+    """One parsed page."""
 
     path: Path
     front: dict[str, str] = field(default_factory=dict[str, str])
@@ -46,7 +46,7 @@ class Page:
 
     @property
     def anchors(self) -> set[str]:
-        """Return the anchors of the headings, as a browser knows them."""
+        """Return the anchors of the headings, as in a browser."""
         found: set[str] = set()
         for _, line in self.prose:
             if heading := _HEADING.match(line):
@@ -71,12 +71,12 @@ def all_pages() -> list[Path]:
 
 
 def page_name(path: Path) -> str:
-    """Return how a test names a page."""
+    """Return the name of a page in test IDs."""
     return path.relative_to(ROOT).as_posix()
 
 
 def read_page(path: Path) -> Page:
-    """Take the page at `path` apart.
+    """Parse the page at `path`.
 
     Raises:
         ValueError: a fence is not closed, or its meta words cannot be read.
@@ -116,7 +116,7 @@ def _read_fence(path: Path, number: int, opening: re.Match[str], lines: Iterator
 
 
 def _read_info(info: str) -> tuple[str, dict[str, str]]:
-    """Return the kind and the meta words of `yaml workflow title="a.yaml"`: the words without `=` are the kind."""
+    """Return the kind and the meta words of `yaml workflow title="a.yaml"`. Words without `=` are the kind."""
     words = shlex.split(info)
     meta = dict(word.split("=", 1) for word in words if "=" in word)
     kind = " ".join(word for word in words if "=" not in word)

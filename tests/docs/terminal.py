@@ -1,4 +1,4 @@
-"""Shells on terminals of their own: one that runs to its end, and one beside it that lasts."""
+"""Shells on separate terminals: one that runs to its end, and one that runs alongside it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _END_S = 30
 
 
 class LastingShell:
-    """A second terminal: one command that goes on while the next fences are run."""
+    """A second terminal with a command that runs alongside the next fences."""
 
     def __init__(self, command: str, environ: dict[str, str], folder: str) -> None:
         self._printed = bytearray()
@@ -34,7 +34,7 @@ class LastingShell:
         os.close(theirs)
 
     def read_until(self, seen: Callable[[str], bool]) -> str:
-        """Return what it has printed once that is `seen`, or it has ended, or took too long."""
+        """Return the output as soon as it is `seen`, or after the command ended, or after a time limit."""
         deadline = time.monotonic() + _LIMIT_S
         while time.monotonic() < deadline:
             self._read(0.2)
@@ -43,7 +43,7 @@ class LastingShell:
         return self._printed.decode(errors="replace")
 
     def interrupt(self) -> int:
-        """Press Ctrl-C and return the status with which it ended."""
+        """Press Ctrl-C and return the exit status."""
         if self._shell.poll() is None:
             os.killpg(self._shell.pid, signal.SIGINT)
         deadline = time.monotonic() + _END_S
@@ -61,7 +61,7 @@ class LastingShell:
 
 
 def run_in_terminal(script: str, environ: dict[str, str]) -> str:
-    """Run a script in bash on a terminal of its own and return everything that it printed there."""
+    """Run a script in bash on a separate terminal and return its complete output."""
     ours, theirs = pty.openpty()
     shell = subprocess.Popen(
         ["bash", "-c", script],
@@ -91,7 +91,7 @@ def _read_all(terminal: int, shell: subprocess.Popen[bytes]) -> bytes:
             try:
                 chunk = os.read(terminal, 65536)
             except OSError:
-                # Linux's way of saying that nobody has the other end any more.
+                # Linux reports an error when the other end of a terminal is closed.
                 chunk = b""
             data += chunk
             if not chunk:

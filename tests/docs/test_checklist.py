@@ -1,7 +1,7 @@
-"""What a reader of the database guide does by hand: follow it, copy from it, make its mistake, click its links.
+"""Checks the steps of a reader of the database guide: follow it, copy from it, read its error, click its links.
 
-What `test_fences.py` and `test_links.py` do for every page is not done again. Here stands that these pages have what is
-to be followed, so that nobody takes it out or marks it `norun`.
+`test_fences.py` and `test_links.py` already execute the fences and follow the links of every page. These tests check
+that the pages contain the steps, so that no edit removes them or marks them `norun`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PAGES = [
     DOCS / "knowledge-bases/vector-databases.mdx",
     DOCS / "security/overview.mdx",
 ]
-# What is linked from elsewhere, or promised to be found: pages and the anchors of their sections.
+# Pages, and anchors of their sections, that other pages link to or that are promised.
 SECTIONS = {
     "database/overview": {"choosing-your-database", "when-to-use-postgresql", "when-to-use-sqlite"},
     "database/postgresql": {"from-nothing-to-a-finished-workflow", "tls", "pgvector", "tuning", "production"},
@@ -51,21 +51,21 @@ CRITERIA = (
 )
 PGVECTOR = "pgvector provider is incompatible with SQLite driver"
 FINISHED = re.compile(r"^\$ compozy workflow run .*\nWorkflow '\w+' completed successfully\nResult: ", re.MULTILINE)
-# Examples that need a server of their own are walked through by other tests.
+# Other tests execute examples that need their own server.
 ELSEWHERE = {"sqlite-qdrant": ROOT / "tests/integration/knowledge/test_walkthrough.py"}
 _CODED = re.compile(r"`([^`]+)`")
 _VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)\}")
 
 
 def config_examples() -> list[Fence]:
-    """Return what a reader may copy from the two guides into a compozy.yaml."""
+    """Return the examples of the two guides that a reader may copy into a compozy.yaml."""
     fences = [fence for guide in GUIDES.values() for fence in read_page(guide).fences]
     return [fence for fence in fences if fence.kind in {"yaml project", "yaml fragment"}]
 
 
 @pytest.mark.parametrize("driver", GUIDES)
 def test_the_guide_leads_from_nothing_to_a_finished_workflow(driver: str) -> None:
-    """`test_fences.test_commands` follows it; here: it begins with nothing, and ends with a result on this database."""
+    """`test_fences.test_commands` executes it. Here: it starts from nothing and ends with a result on this database."""
     fences = read_page(GUIDES[driver]).fences
     assert GUIDES[driver] in test_fences.PAGES
     followed = [fence for fence in fences if "norun" not in fence.meta]
@@ -85,7 +85,7 @@ def test_the_guide_leads_from_nothing_to_a_finished_workflow(driver: str) -> Non
 def test_a_copied_configuration_works_as_it_is(
     cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fence: Fence
 ) -> None:
-    """A whole file takes the place of the one that `compozy init` made, sections take the place of its sections."""
+    """A whole file replaces the one that `compozy init` created; sections replace its sections."""
     assert cli("init").status == 0
     path = tmp_path / "compozy.yaml"
     if fence.kind == "yaml project":
@@ -110,12 +110,12 @@ def test_there_are_examples_to_copy() -> None:
     "page",
     ["database/sqlite", "troubleshooting/database", "configuration/database", "knowledge-bases/vector-databases"],
 )
-def test_sqlite_with_pgvector_is_told_in_the_words_of_the_page(cli: RunCli, tmp_path: Path, page: str) -> None:
+def test_sqlite_with_pgvector_is_reported_with_the_message_of_the_page(cli: RunCli, tmp_path: Path, page: str) -> None:
     fences = read_page(DOCS / f"{page}.mdx").fences
     at = next(n for n, fence in enumerate(fences) if fence.kind == "yaml wrong" and "pgvector" in fence.text)
     assert cli("init").status == 0
     made: dict[str, Any] = yaml.safe_load((tmp_path / "compozy.yaml").read_text(encoding="utf-8"))
-    # What the page leaves out stands behind what it shows, so that lines keep their numbers.
+    # The part that the page leaves out is placed after the part that it shows, so that line numbers stay the same.
     rest = yaml.safe_dump({"llm": made["llm"]})
     (tmp_path / "compozy.yaml").write_text(fences[at].text + rest, encoding="utf-8")
     done = cli("workflow", "run", "hello")
@@ -126,8 +126,8 @@ def test_sqlite_with_pgvector_is_told_in_the_words_of_the_page(cli: RunCli, tmp_
 
 
 @pytest.mark.parametrize("folder", sorted((ROOT / "examples/database").iterdir()), ids=lambda folder: folder.name)
-def test_an_example_is_executed_as_its_readme_says(folder: Path) -> None:
-    """`test_fences.test_commands` does it, in a copy of the folder; here: there is something to execute."""
+def test_an_example_is_executed_as_its_readme_shows(folder: Path) -> None:
+    """`test_fences.test_commands` executes it in a copy of the folder. Here: it contains commands."""
     readme = folder / "README.md"
     assert readme in test_fences.PAGES
     if folder.name in ELSEWHERE:
@@ -138,8 +138,8 @@ def test_an_example_is_executed_as_its_readme_says(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES, ids=page_name)
-def test_the_links_lead_on(path: Path) -> None:
-    """`test_links.test_links` clicks each of them; here: every page ends with where to go on."""
+def test_pages_end_with_next_steps(path: Path) -> None:
+    """`test_links.test_links` follows the links. Here: every page ends with next steps."""
     page = read_page(path)
     assert path in test_links.PAGES
     headings = [(number, line) for number, line in page.prose if line.startswith("## ")]
@@ -151,7 +151,7 @@ def test_the_links_lead_on(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", SECTIONS)
-def test_the_sections_are_there(name: str) -> None:
+def test_the_sections_exist(name: str) -> None:
     assert SECTIONS[name] - read_page(DOCS / f"{name}.mdx").anchors == set()
 
 
@@ -162,8 +162,8 @@ def test_the_decision_matrix_has_every_criterion() -> None:
     assert all(all(cells) for cells in named.values())
 
 
-def test_every_key_of_the_database_has_its_row() -> None:
-    """Its variables and its default are those of the program; a row may have two keys, or a key and its synonym."""
+def test_every_database_key_has_its_row() -> None:
+    """Variables and default match the program. A row may have two keys, or a key and its synonym."""
     lines = [line for _, line in read_page(DOCS / "configuration/database.mdx").prose if line.startswith("| `")]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     told = {key: (row[3], _CODED.findall(row[4])) for row in rows for key in _CODED.findall(row[0])}
@@ -177,7 +177,7 @@ def test_every_key_of_the_database_has_its_row() -> None:
 
 
 def _plain(text: str) -> object:
-    """Return the value that a page writes as `true`, `25`, `30m` or `full`."""
+    """Return the value of text such as `true`, `25`, `30m` or `full`."""
     if text in {"true", "false"}:
         return text == "true"
     if text.isdigit():

@@ -1,4 +1,4 @@
-"""Each example is named where examples are listed, with commands that its own README has too."""
+"""Each example is named where examples are listed, with commands that are also in its README."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_every_example_is_on_the_page() -> None:
 
 
 def test_commands_are_those_of_the_readme() -> None:
-    """There they are run."""
+    """The README's commands are executed by another test."""
     sections = re.split(r"^## ", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
     assert len(sections) == len(EXAMPLES) - 1
     for section in sections:

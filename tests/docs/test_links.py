@@ -1,4 +1,4 @@
-"""Every link leads somewhere, and every page can be built."""
+"""Every link has a target, and every page can be built."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.docs.pages import DOCS, ROOT, Page, all_pages, page_name, read_page
 
 PAGES = [*all_pages(), ROOT / "CHANGELOG.md"]
 _CODE = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)")
-# The components that docs/components/mdx.tsx offers to pages, on a line of their own.
+# Components of docs/components/mdx.tsx that pages use on a separate line.
 _COMPONENT = re.compile(
     r"""^(<(Architecture|DatabaseChoice|VectorStoreChoice) />|<Callout( (title|type)="[^"<>{}]*")*>|</Callout>)$"""
 )
@@ -22,7 +22,7 @@ each_page = pytest.mark.parametrize("path", PAGES, ids=page_name)
 def test_links(path: Path) -> None:
     page = read_page(path)
     faults = [
-        f"{page_name(path)}:{line}: {fault}" for line, target in page.links if (fault := find_fault(page, target))
+        f"{page_name(path)}:{line}: {fault}" for line, target in page.links if (fault := find_error(page, target))
     ]
     assert not faults, "\n".join(faults)
 
@@ -32,14 +32,14 @@ def test_page_can_be_built(path: Path) -> None:
     page = read_page(path)
     assert page.front.keys() == {"title", "description"}
     assert all(page.front.values())
-    # Braces and angle brackets in prose are code to MDX.
+    # MDX treats braces and angle brackets in prose as code.
     prose = [(line, text) for line, text in page.prose if not _COMPONENT.match(text)]
     odd = [f"{page_name(path)}:{line}" for line, text in prose if re.search(r"[{}<>]", _CODE.sub("", text))]
     assert not odd, f"braces or angle brackets outside of code: {odd}"
     assert not any(text.startswith("# ") for _, text in page.prose), "the title is in the front matter"
 
 
-def test_headings_with_anchors_of_their_own(tmp_path: Path) -> None:
+def test_headings_with_explicit_anchors(tmp_path: Path) -> None:
     page = tmp_path / "page.mdx"
     page.write_text(
         "## A heading [#its-own]\n\n## Another\n\n## Another\n\n## Keys [#keys] and more\n", encoding="utf-8"
@@ -47,8 +47,8 @@ def test_headings_with_anchors_of_their_own(tmp_path: Path) -> None:
     assert read_page(page).anchors == {"its-own", "another", "another-1", "keys-keys-and-more"}
 
 
-def find_fault(page: Page, target: str) -> str:
-    """Return what is wrong with a link, "" when it leads somewhere."""
+def find_error(page: Page, target: str) -> str:
+    """Return the error of a link, "" if it has a target."""
     place, _, anchor = target.partition("#")
     if re.match(r"https?://", target):
         return "" if target.startswith("https://") else f"{target} is not https"

@@ -1,4 +1,4 @@
-"""The navigation of the site: one list in docs/source.config.ts that has every page once."""
+"""The navigation of the site: one list in docs/source.config.ts that contains every page once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_section_has_the_pages_of_one_folder() -> None:
     assert len(named) == len(set(named)), "two sections share a folder"
 
 
-def test_sections_have_names_of_their_own() -> None:
+def test_sections_have_unique_names() -> None:
     titles = [title for title, _ in read_sections()]
     assert len(titles) == len(set(titles)) > 10
 
@@ -45,7 +45,7 @@ def read_sections() -> list[tuple[str, list[str]]]:
 
 
 def read_list() -> list[dict[str, Any]]:
-    """Read the list without Node: it is JSON but for its quotes, its last commas and comments."""
+    """Read the list without Node: it is JSON except for its quotes, trailing commas and comments."""
     text = CONFIG.read_text(encoding="utf-8")
     found = re.search(r"^const navigation = (\[\n.*?^\]);", text, re.MULTILINE | re.DOTALL)
     assert found, "there is no `const navigation = [...]`"

@@ -1,4 +1,4 @@
-"""The recording of README.md shows what the program prints now, and is a file that a README can hold."""
+"""The recording of README.md shows the current output of the program and suits a README."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MAX_BYTES = 60_000
 
 
 def test_it_shows_what_the_program_prints(tmp_path: Path) -> None:
-    """Answers of the model and counts of tokens are left out: here a script answers."""
+    """Model answers and token counts are not compared, since a script answers here."""
     text = read_text(RECORDING.read_text(encoding="utf-8"))
     assert re.findall(r"^\$ (.*)$", text, re.MULTILINE) == list(COMMANDS)
     text = re.sub(r'(?<="greeting": ").*(?="})', "...", re.sub(r"\d+ \+ \d+ tokens", "... tokens", text))
@@ -36,13 +36,13 @@ def test_it_is_small_and_needs_nothing_from_elsewhere() -> None:
     assert set(re.findall(r"https?://[^\"' ]+", svg)) == {"http://www.w3.org/2000/svg"}
 
 
-def test_the_start_page_shows_it_and_says_what_was_shortened() -> None:
+def test_the_start_page_shows_it_and_mentions_what_was_shortened() -> None:
     page = (ROOT / "README.md").read_text(encoding="utf-8")
     assert f"]({RECORDING.relative_to(ROOT)})" in page
     assert f"pauses of more than {LONGEST_PAUSE_S:g} seconds are shortened" in page
 
 
-def test_its_text_is_told_to_those_who_cannot_see_it() -> None:
+def test_it_has_a_text_alternative() -> None:
     svg = ElementTree.parse(RECORDING).getroot()
     told = {element.tag.rpartition("}")[2]: "".join(element.itertext()) for element in svg}
     shown = read_text(RECORDING.read_text(encoding="utf-8"))
@@ -51,7 +51,7 @@ def test_its_text_is_told_to_those_who_cannot_see_it() -> None:
     assert told["desc"] == shown
 
 
-def test_a_drawing_has_the_text_back() -> None:
+def test_the_text_of_a_drawing_can_be_read_back() -> None:
     take = Take(
         command="compozy <say> 'a & b'",
         chunks=(
@@ -67,7 +67,7 @@ def test_a_drawing_has_the_text_back() -> None:
     assert float(total[1]) < 15
 
 
-def test_lines_that_are_painted_over_have_an_end() -> None:
+def test_lines_that_are_overwritten_have_an_end() -> None:
     screen = Screen(columns=10)
     screen.write("\r\x1b[Kone", 1.0)
     screen.write("\r\x1b[Ktwo\n", 2.0)
@@ -81,6 +81,6 @@ def test_lines_that_are_painted_over_have_an_end() -> None:
     ]
 
 
-def test_what_the_screen_does_not_know_is_told() -> None:
+def test_an_unknown_control_sequence_is_an_error() -> None:
     with pytest.raises(ValueError, match="2J"):
         Screen(columns=10).write("\x1b[2J", 0.0)

@@ -1,4 +1,4 @@
-"""Checking YAML fences: whole files, sections of files, and faulty ones with what is said about them."""
+"""Checks YAML fences: whole files, sections of files, and invalid files with their messages."""
 
 from __future__ import annotations
 
@@ -36,24 +36,24 @@ PROJECT = {
 }
 WORKFLOW = {"id": "scratch", "tasks": [{"id": "scratch", "with": {"a": 1}}]}
 NAMED = frozenset({"python", "typescript", "yaml openapi"})
-"""Kinds of files that tools name."""
+"""Kinds of files that tools refer to."""
 _VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)\}")
-# A workflow that calls others of its page.
+# A workflow that calls other workflows of its page.
 _CALLS = re.compile(r"type: workflow|workflows: \[")
 _TASK = re.compile(r"\.tasks\.(\w+)")
 
 
 def check_project(fence: Fence, folder: Path) -> list[str]:
-    """Return what is wrong with a complete compozy.yaml."""
+    """Return the errors of a complete compozy.yaml."""
     document = _parse(fence)
     _write_named(document, folder)
     _write(folder / "workflows/scratch.yaml", _workflow_for(document))
     _write(folder / "compozy.yaml", fence.text)
-    return _find_faults(folder, _environ(fence))
+    return _find_errors(folder, _environ(fence))
 
 
 def check_workflow(fence: Fence, folder: Path) -> list[str]:
-    """Return what is wrong with a complete workflow file."""
+    """Return the errors of a complete workflow file."""
     _write(folder / "compozy.yaml", PROJECT)
     _write_resources(fence, folder)
     if _CALLS.search(fence.text):
@@ -61,17 +61,17 @@ def check_workflow(fence: Fence, folder: Path) -> list[str]:
             if other.kind == "yaml workflow" and "title" in other.meta and other.text != fence.text:
                 _write(folder / other.meta["title"], other.text)
     _write(folder / "workflows/shown.yaml", fence.text)
-    return _find_faults(folder, {})
+    return _find_errors(folder, {})
 
 
 def check_resource(fence: Fence, folder: Path) -> list[str]:
-    """Return what is wrong with a shared resource, next to the others of its page."""
+    """Return the errors of a shared resource, next to the others of its page."""
     if "title" not in fence.meta:
         return ["a resource needs a title, the name of its file"]
     _write(folder / "compozy.yaml", PROJECT)
     _write_resources(fence, folder)
     _write(folder / "workflows/scratch.yaml", WORKFLOW)
-    return _find_faults(folder, {})
+    return _find_errors(folder, {})
 
 
 def _write_resources(fence: Fence, folder: Path) -> None:
@@ -85,7 +85,7 @@ def _write_kinds(fence: Fence, folder: Path, kinds: Set[str]) -> None:
 
 
 def check_openapi(fence: Fence) -> list[str]:
-    """Return why a file is no OpenAPI document."""
+    """Return why a file is not an OpenAPI document."""
     try:
         read_operations(_parse(fence))
     except OpenApiError as error:
@@ -94,14 +94,14 @@ def check_openapi(fence: Fence) -> list[str]:
 
 
 def check_fragment(fence: Fence, folder: Path) -> list[str]:
-    """Return what is wrong with sections of a compozy.yaml, of a workflow file or of a task."""
+    """Return the errors of sections of a compozy.yaml, of a workflow file or of a task."""
     document = _parse(fence)
     if _is_part_of(document, ProjectFile):
         _write_named(document, folder)
         _write_kinds(fence, folder, NAMED)
         _write(folder / "workflows/scratch.yaml", _workflow_for(document))
         _write(folder / "compozy.yaml", _merged(PROJECT, document, fence.text))
-        return _find_faults(folder, _environ(fence))
+        return _find_errors(folder, _environ(fence))
     if isinstance(document, list):
         items = cast("list[Any]", document)
         document = {"tasks": items}
@@ -120,13 +120,13 @@ def check_fragment(fence: Fence, folder: Path) -> list[str]:
 
 
 def check_wrong(fence: Fence, told: str, folder: Path) -> list[str]:
-    """Return how the faults of a wrong file differ from what the page tells."""
+    """Return how the errors of an invalid file differ from the page."""
     name = fence.meta.get("title") or _name_of_wrong(fence, told)
     _write(folder / "compozy.yaml", PROJECT)
     if not name.startswith("workflows/"):
         _write(folder / "workflows/scratch.yaml", WORKFLOW)
     _write(folder / name, fence.text)
-    found = _find_faults(folder, _variables(fence))
+    found = _find_errors(folder, _variables(fence))
     count = len(found)
     closing = f"Error: {count} problem{'s' if count != 1 else ''} found"
     if not found:
@@ -137,12 +137,12 @@ def check_wrong(fence: Fence, told: str, folder: Path) -> list[str]:
 
 
 def check_parses(fence: Fence) -> list[str]:
-    """Return nothing, or that it is no YAML."""
+    """Return an error if the text is not YAML."""
     return [] if isinstance(_parse(fence), dict) else ["it is no YAML mapping"]
 
 
 def _check_parts(folder: Path, document: dict[str, Any], text: str) -> list[str]:
-    """Check parts of a workflow file; tasks that they read and that are not shown are added before them."""
+    """Check parts of a workflow file. Tasks that they read and that are not shown are added before them."""
     tasks = document.get("tasks", [])
     shown = {task.get("id") for task in tasks}
     read = dict.fromkeys(_TASK.findall(text or str(document)))
@@ -153,10 +153,10 @@ def _check_parts(folder: Path, document: dict[str, Any], text: str) -> list[str]
     workflow["tasks"] = [*added, *tasks] or WORKFLOW["tasks"]
     _write(folder / "compozy.yaml", PROJECT)
     _write(folder / "workflows/shown.yaml", workflow)
-    return _find_faults(folder, {})
+    return _find_errors(folder, {})
 
 
-def _find_faults(folder: Path, environ: Mapping[str, str]) -> list[str]:
+def _find_errors(folder: Path, environ: Mapping[str, str]) -> list[str]:
     try:
         load_project(None, cwd=folder, environ=environ)
     except ProjectError as error:
@@ -178,13 +178,13 @@ def _is_part_of(document: Any, model: type[BaseModel]) -> bool:
 
 
 def _merged(base: Mapping[str, Any], document: Any, text: str) -> str:
-    """Return the text of a fragment with the sections of `base` that it does not have."""
+    """Return the text of a fragment with the missing sections added from `base`."""
     rest = {key: value for key, value in base.items() if key not in document}
     return yaml.safe_dump(rest, sort_keys=False) + text
 
 
 def _workflow_for(document: Any) -> dict[str, Any]:
-    """Return a workflow with the tasks that scripted answers of a project are for."""
+    """Return a workflow with the tasks of a project's scripted answers."""
     llm: Any = document.get("llm") or {}
     by_task = [
         provider["responses"] for provider in llm.get("providers", ()) if isinstance(provider.get("responses"), dict)
@@ -194,7 +194,7 @@ def _workflow_for(document: Any) -> dict[str, Any]:
 
 
 def _write_named(document: Any, folder: Path) -> None:
-    """Write the files that a project names: workflows, and models of local providers."""
+    """Write the files that a project refers to: workflows, and models of local providers."""
     for index, source in enumerate(document.get("workflows", ())):
         _write(folder / source["source"], {**WORKFLOW, "id": f"named-{index}"})
     llm: Any = document.get("llm") or {}
@@ -211,7 +211,7 @@ def _name_of_wrong(fence: Fence, told: str) -> str:
 
 
 def _environ(fence: Fence) -> dict[str, str]:
-    """Return a value for each variable that the fence needs; `1` is a text and a number."""
+    """Return a value for each variable of the fence. `1` is valid as text and as a number."""
     keys = {name for line in fence.text.splitlines() if "api_key" in line for name in _VARIABLE.findall(line)}
     return {name: "1" for name in _VARIABLE.findall(fence.text) if name not in keys} | _variables(fence)
 

@@ -1,4 +1,4 @@
-"""The corpus of faulty projects: how one case is written down and run.
+"""The corpus of invalid projects: the format of a case, and how to run it.
 
 A case is one text file in `cases/`. Lines that start with `--- ` open its sections:
 
@@ -24,7 +24,7 @@ _BYTES = {b"{tab}": b"\t", b"{nul}": b"\0", b"{bom}": b"\xef\xbb\xbf", b"{xff}":
 
 @dataclass
 class Case:
-    """One faulty project and what is to be said about it."""
+    """One invalid project and the errors that it must have."""
 
     files: dict[str, bytes] = field(default_factory=dict[str, bytes])
     links: dict[str, str] = field(default_factory=dict[str, str])
@@ -54,8 +54,8 @@ def read_case(path: Path) -> Case:
     return case
 
 
-def find_faults(case: Case, folder: Path) -> list[str]:
-    """Write the project of `case` into `folder`, load it and return what is wrong with it, line by line."""
+def find_errors(case: Case, folder: Path) -> list[str]:
+    """Write the project of `case` into `folder`, load it and return its errors, line by line."""
     for name, data in case.files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,9 @@
-"""The workflow files for forges: what they are made of, and every `run:` block that can run on this machine.
+"""The workflow files for forges: their structure, and every `run:` block that can run on this machine.
 
-A block runs with the shell that a forge uses, in a copy of the checkout, steps of a job after one another. The services
-of a job are stood in for: PostgreSQL by the tests' own server, Qdrant by our shim; their addresses come from the
-environment, as where ports are taken. `.venv` is this environment and `docs/node_modules` the one here, so that
-`make setup site-tools` finds everything done.
+A block runs in the shell that a forge uses, in a copy of the checkout, and the steps of a job run one after another.
+The services of a job are replaced: PostgreSQL by the tests' server, Qdrant by our shim. Their addresses come from the
+environment, as on a machine where ports are taken. `.venv` is this environment and `docs/node_modules` the one of this
+checkout, so that `make setup site-tools` has nothing to do.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ NOT_HERE = {
     ("proof", "proof", "Prove"): "is `make proof`, of which these tests are a part",
     ("release", "publish", "Publish the release"): "publishes",
 }
-# What a forge fills in.
+# Expressions that a forge fills in.
 EXPRESSIONS = {"${{ matrix.driver }}": "sqlite"}
 COPIED = (
     *("examples", "src", "requirements", "packaging", "docs", "tests", "schemas"),
@@ -64,7 +64,7 @@ HERE = [
     (name, job)
     for name, job in JOBS
     if any(step[:2] == (name, job) and step not in NOT_HERE for step in STEPS)
-    # An example that this checkout lacks has nothing to be run.
+    # Jobs of examples that this checkout does not contain are not run.
     and (name != "database-examples" or job in EXAMPLES)
 ]
 
@@ -90,7 +90,7 @@ def test_every_job_is_bounded_and_needs_no_key(name: str, job: str) -> None:
     assert document["timeout-minutes"] <= 90
     assert all("name" in step for step in document["steps"] if "run" in step)
     secrets = re.findall(r"secrets\.(\w+)", yaml.safe_dump(document))
-    # The forge makes this one for each run.
+    # The forge creates this one for each run.
     assert set(secrets) <= {"GITHUB_TOKEN"}
     assert not re.search(r"API_KEY", yaml.safe_dump(document))
     assert "sleep 5" not in yaml.safe_dump(document)
@@ -113,7 +113,7 @@ def test_every_part_of_the_proof_has_tests(part: str) -> None:
         assert f"def {function}" in ((ROOT / path).read_text(encoding="utf-8") if function else "def ")
 
 
-def test_what_is_not_run_here_is_there() -> None:
+def test_steps_that_are_not_run_here_exist() -> None:
     assert set(NOT_HERE) <= set(STEPS)
     assert {("database-examples", example) for example in EXAMPLES} <= set(HERE)
 
@@ -152,7 +152,7 @@ def copy_checkout(checkout: Path) -> None:
         (checkout / ".venv" / name).symlink_to(Path(sys.prefix) / name)
     for stamp in (".base", ".local", ".dev"):
         (checkout / ".venv" / stamp).touch()
-    # What the site is built with is installed already, where it can be.
+    # The packages of the site are already installed if possible.
     if (ROOT / "docs/node_modules/.ready").exists():
         (checkout / "docs/node_modules").symlink_to(ROOT / "docs/node_modules")
 
@@ -186,18 +186,18 @@ def job_environ(folder: Path, variables: dict[str, str]) -> dict[str, str]:
         "GITHUB_REPOSITORY": "Pumps/Compozy",
         "GITHUB_REF_NAME": "try/it",
         "SERVER_PORT": str(free_port()),
-        # The tests inside are the short ones.
+        # Tests inside it are the short ones.
         "PYTEST_ADDOPTS": "-n0 --collect-only -q tests/unit/bench",
         **variables,
     }
 
 
 def run_block(block: str, checkout: Path, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run a block as a forge does: `bash -e`, with what a job's expressions stand for."""
+    """Run a block like a forge does: with `bash -e` and values for a job's expressions."""
     for expression, value in EXPRESSIONS.items():
         block = block.replace(expression, value)
     assert "${{" not in block
-    # A port that is free here; the file says the default one.
+    # A free port; the file contains the default port.
     block = block.replace(":8080", f":{environ['SERVER_PORT']}")
     return subprocess.run(
         ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", block],

@@ -1,1 +1,1 @@
-"""The recording of a terminal in README.md: commands that were really run, as an animated SVG (`make recording`)."""
+"""The terminal recording in README.md: commands that were really executed, as an animated SVG (`make recording`)."""

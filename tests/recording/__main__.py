@@ -1,4 +1,4 @@
-"""Records the commands anew: `python -m tests.recording` writes docs/content/terminal.svg."""
+"""Records the commands again: `python -m tests.recording` writes docs/content/terminal.svg."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs commands on a terminal of their own and notes what they print, and when."""
+"""Runs commands on separate terminals and records their output with its times."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ COMMANDS = (
     """compozy workflow run hello-world --input='{"name": "Ada"}'""",
     "compozy workflow list",
 )
-"""What is shown: the run of `make quickstart`, and what README.md does next."""
+"""The recorded commands: the run of `make quickstart`, and the next steps of README.md."""
 COLUMNS, ROWS = 96, 30
 _LIMIT_S = 120
 
 
 @dataclass(frozen=True, kw_only=True)
 class Take:
-    """One command and what it printed."""
+    """One command and its output."""
 
     command: str
     chunks: tuple[Chunk, ...]
 
 
 def record(folder: Path) -> list[Take]:
-    """Run the commands one after the other in a copy of the project in `folder`, which is empty.
+    """Run the commands one after the other in a copy of the project in the empty folder `folder`.
 
     Raises:
-        RuntimeError: one of them ended with another status than 0, or not at all.
+        RuntimeError: a command failed or did not end.
     """
     project = folder / PROJECT.name
     shutil.copytree(PROJECT, project, ignore=shutil.ignore_patterns("data", ".env"))
@@ -89,7 +89,7 @@ def _read(terminal: int, began_s: float) -> list[Chunk]:
         try:
             data = os.read(terminal, 65536)
         except OSError:
-            # Linux's way of saying that nobody has the other end any more.
+            # Linux reports an error when the other end of a terminal is closed.
             return chunks
         if not data:
             return chunks

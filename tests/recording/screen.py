@@ -1,4 +1,4 @@
-"""What stands on a terminal at which moment: the few control sequences that Compozy prints, applied to lines."""
+"""The content of a terminal over time. Supports the few control sequences that Compozy prints."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Cell = tuple[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Chunk:
-    """What a program printed at one moment; `at_s` counts from its start."""
+    """Output of a program at one moment. `at_s` counts from its start."""
 
     at_s: float
     text: str
@@ -27,8 +27,8 @@ class Shown:
         row: from the top, 0 is the first.
         spans: pieces of text, each with its style, "" for none.
         from_s: when it appears.
-        until_s: when something else takes its place; None for never.
-        wraps: whether it goes on with the line above it, which was full.
+        until_s: when it is replaced; None for never.
+        wraps: whether it continues the line above it, which was full.
     """
 
     row: int
@@ -45,10 +45,10 @@ class Shown:
 
 @dataclass(kw_only=True)
 class Screen:
-    """A terminal of `columns` columns that grows downwards.
+    """A terminal with `columns` columns that grows downwards.
 
     Raises:
-        ValueError: a control sequence that is not known here, from `write`.
+        ValueError: an unknown control sequence, from `write`.
     """
 
     columns: int
@@ -79,7 +79,7 @@ class Screen:
         self._settle(at_s)
 
     def lines(self) -> list[Shown]:
-        """Return every line that was ever shown, by row and time."""
+        """Return every line that was ever visible, by row and time."""
         everything = [*self._past, *(line for line in self._now.values() if line.text)]
         return sorted(everything, key=lambda line: (line.row, line.from_s))
 
@@ -104,7 +104,7 @@ class Screen:
             raise ValueError(f"a control sequence that is not known: {parameters}{command}")
 
     def _settle(self, at_s: float) -> None:
-        """Note which lines are other ones than before."""
+        """Record which lines have changed."""
         for row, cells in enumerate(self._rows):
             spans = _spans(cells)
             before = self._now.get(row)

@@ -1,4 +1,4 @@
-"""Draws takes as an SVG that plays them in a loop with CSS alone, and reads its text again."""
+"""Draws takes as an SVG that plays them in a loop with CSS only, and reads their text again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.recording.screen import Screen, Shown
 
 PROMPT = "$ "
 LONGEST_PAUSE_S = 1.5
-"""A pause in what was printed is shown no longer than this; the times in the text are the real ones."""
+"""Limit of the visible length of a pause. The times in the text are the real ones."""
 _TYPING_S = 0.035
 _BEFORE_S, _AFTER_S, _END_S = 0.8, 1.2, 5.0
 _CELL, _LINE, _LEFT, _TOP = 8.4, 21, 18, 52
@@ -35,7 +35,7 @@ text{font:14px ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",mon
 
 @dataclass(frozen=True, kw_only=True)
 class Typed:
-    """A command while it is typed: a lid over the row moves to the right, a letter at a time."""
+    """A command while it is typed: a cover over the row moves to the right, one letter at a time."""
 
     row: int
     letters: int
@@ -65,7 +65,7 @@ def draw(takes: Iterable[Take]) -> str:
 
 
 def read_text(svg: str) -> str:
-    """Return what the SVG shows at its end, line by line as the program printed it."""
+    """Return the text at the end of the SVG, line by line as the program printed it."""
     rows: dict[int, ElementTree.Element] = {}
     for line in ElementTree.fromstring(svg).iter(f"{_NAMESPACE}text"):
         if "gone" not in line.get("class", ""):
@@ -97,7 +97,7 @@ def _document(lines: list[Shown], typed: list[Typed], total_s: float) -> str:
 
 
 def _line(line: Shown, keyframes: list[str], total_s: float) -> str:
-    """Return one line, which is there from one moment to another."""
+    """Return one line, which is visible for a period of time."""
     name = f"l{len(keyframes)}"
     moments = {0.0: "opacity:0", line.from_s: "opacity:1"} | (
         {} if line.until_s is None else {line.until_s: "opacity:0"}
@@ -116,7 +116,7 @@ def _line(line: Shown, keyframes: list[str], total_s: float) -> str:
 
 
 def _lid(typed: Typed, keyframes: list[str], total_s: float) -> str:
-    """Return what covers a command until its letters are typed."""
+    """Return the cover of a command whose letters are not typed yet."""
     name = f"t{len(keyframes)}"
     width = typed.letters * _CELL
     until_s = typed.from_s + typed.letters * _TYPING_S
@@ -130,7 +130,7 @@ def _lid(typed: Typed, keyframes: list[str], total_s: float) -> str:
 
 
 def _keyframes(name: str, moments: dict[float, str], total_s: float) -> str:
-    """Return rules of CSS: what holds from each moment on, to the end."""
+    """Return CSS rules: the style from each moment on, until the end."""
     parts = [f"{at_s / total_s * 100:.2f}%{{{what}}}" for at_s, what in moments.items()]
     parts.append(f"100%{{{list(moments.values())[-1]}}}")
     return f"@keyframes {name}{{{''.join(parts)}}}"

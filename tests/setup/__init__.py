@@ -1,1 +1,1 @@
-"""Installing Compozy: the locks of a checkout, and the wheel of a release."""
+"""Tests of installing Compozy: the locks of a checkout, and the wheel of a release."""

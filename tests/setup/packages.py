@@ -1,4 +1,4 @@
-"""A package index on disk with wheels that a test writes."""
+"""A package index on disk with generated wheels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 def write_wheel(
     folder: Path, name: str, version: str, *, requires: tuple[str, ...] = (), extras: tuple[str, ...] = ()
 ) -> Path:
-    """Write a pure Python wheel that holds one empty module, and return its path."""
+    """Write a pure Python wheel with one empty module and return its path."""
     info = f"{name}-{version}.dist-info"
     metadata = [
         "Metadata-Version: 2.1",
@@ -45,13 +45,13 @@ def write_index(folder: Path) -> str:
 
 
 def locked(wheel: Path) -> str:
-    """Return the line of a lock file that names this wheel and no other."""
+    """Return the line of a lock file that pins exactly this wheel."""
     name, version, *_ = wheel.name.split("-")
     return f"{name}=={version} --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n"
 
 
 def pip_environ(index: str) -> dict[str, str]:
-    """Return the environment of a pip that knows this index, and nothing of the machine's configuration."""
+    """Return the environment of a pip that uses this index and ignores the configuration of the machine."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_"))}
     return {**kept, "PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": index, "PIP_NO_CACHE_DIR": "1"}
 

@@ -1,4 +1,4 @@
-"""A checkout installs what its locks name, whatever was released since."""
+"""A checkout installs the versions of its locks, whatever was released since."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tests.setup.packages import locked, pip_environ, write_index, write_wheel
 
 ROOT = Path(__file__).parents[2]
 PYENV = Path.home() / ".pyenv/versions"
-# The Pythons of the machine; each brings its own pip.
+# The Pythons of the machine, each with its own pip.
 OWN = Path(sys.executable).resolve()
 PYTHONS = [OWN, *sorted({path.resolve() for path in PYENV.glob("3.1[123].*/bin/python3")} - {OWN})]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkout:
-    """Locks of a program that requires a package with an extra, and an index that has newer releases of both."""
+    """Locks of a program that requires a package with an extra, and an index with newer releases of both."""
 
     install: Path
     python: Path
@@ -65,7 +65,7 @@ def test_newer_releases_do_not_reach_the_environment(checkout: Checkout) -> None
     )
     done = checkout.run(checkout.install, checkout.python, "app")
 
-    # Why the script exists: with the resolver on, the pip of Debian 12 and of Python 3.12 looks past the lock.
+    # The reason for the script: with the resolver on, the pip of Debian 12 and of Python 3.12 ignores the lock.
     if checkout.pip_version() < 24:
         assert with_resolver.returncode != 0
         assert "lib[fast]" in with_resolver.stderr

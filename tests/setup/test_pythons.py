@@ -1,4 +1,4 @@
-"""Each Python that Compozy supports and this machine has runs a workflow on SQLite, with its own SQLite library."""
+"""Each supported Python on this machine runs a workflow on SQLite, with its own SQLite library."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ VERSIONS = ("3.11", "3.12", "3.13")
 
 
 def _find_python(version: str) -> str | None:
-    """Return the program of a Python `3.x`, in PATH or among those of pyenv."""
+    """Return the path of a Python `3.x`, from PATH or from pyenv."""
     if (sys.version_info.major, sys.version_info.minor) == tuple(map(int, version.split("."))):
         return sys.executable
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     candidates = [shutil.which(f"python{version}"), *sorted(pyenv.glob(f"versions/{version}.*/bin/python3"))]
     for candidate in filter(None, candidates):
-        # pyenv puts programs in PATH that only say that this version is not chosen.
+        # pyenv puts programs in PATH that only report that this version is not selected.
         if subprocess.run([candidate, "-c", ""], capture_output=True, timeout=60, check=False).returncode == 0:
             return str(candidate)
     return None
@@ -43,7 +43,7 @@ def test_a_workflow_runs_on_sqlite(version: str, tmp_path: Path) -> None:
     for number in range(2):
         assert '"text": "answer"' in _compozy(python, tmp_path, "workflow", "run", "w", "--id", f"r{number}")
     assert "✗" not in _compozy(python, tmp_path, "db", "check")
-    # The Python of the tests continues with the file, whatever created it.
+    # The Python of the tests continues with the file, whichever Python created it.
     assert '"text": "answer"' in _compozy(sys.executable, tmp_path, "workflow", "run", "w")
 
 

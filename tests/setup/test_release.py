@@ -1,6 +1,6 @@
-"""Users of a release install its wheel with pip, uv or pipx, extras included, and get an answer from the local model.
+"""Users of a release install its wheel with pip, uv or pipx, with extras, and get an answer from the local model.
 
-The packages come from the registry that the machine uses, at their newest releases, as they do for users.
+The packages come from the machine's registry, in their newest releases, as they do for users.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Return what runs a command in the test's folder and gives back what it printed; a failure fails the test."""
+    """Return a function that runs a command in the test's folder and returns its output. A failure fails the test."""
     environ = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")} | {
         "UV_TOOL_DIR": str(tmp_path / "uv/tools"),
         "UV_TOOL_BIN_DIR": str(tmp_path / "uv/bin"),
@@ -45,7 +45,7 @@ def run(tmp_path: Path) -> Run:
         "PIPX_BIN_DIR": str(tmp_path / "pipx/bin"),
         "SERVER_PORT": "9",
     }
-    # The tools of the environment that runs the tests, and none of its own `compozy`.
+    # The tools of the test environment, without its `compozy`.
     for tool in ("uv", "pipx"):
         (tmp_path / "tools").mkdir(exist_ok=True)
         (tmp_path / "tools" / tool).symlink_to(BIN / tool)
@@ -88,7 +88,7 @@ def test_an_environment_of_pipx_is_extended_as_its_hint_says(wheel: Path, run: R
 
 
 def follows_hints(run: Run, compozy: Path) -> None:
-    """Install what `compozy` says that it lacks, until the local model answers."""
+    """Install the packages that `compozy` reports as missing, until the local model answers."""
     run(compozy, "init", "lacking")
     for _ in ("llama.cpp", "the model"):
         printed = run(compozy, "--config", "lacking", "workflow", "run", "hello", status=1)
@@ -99,7 +99,7 @@ def follows_hints(run: Run, compozy: Path) -> None:
 
 
 def answers(run: Run, compozy: Path) -> None:
-    """Fail unless the local model answers in a new project."""
+    """Check that the local model answers in a new project."""
     run(compozy, "init", "answering")
     printed = run(compozy, "--config", "answering", "workflow", "run", "hello")
     assert "Workflow 'hello' completed successfully" in printed

@@ -1,1 +1,1 @@
-"""The documentation site, as it is built and as a browser shows it."""
+"""Tests of the documentation site, as it is built and as a browser shows it."""

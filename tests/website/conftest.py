@@ -1,4 +1,4 @@
-"""The site for these tests: built once, served, and a browser to look at it with."""
+"""Fixtures of these tests: the site, built once and served, and a browser."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ FLAGS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
-# Other tests run beside these.
+# Other tests run at the same time.
 WAIT_MS = 60_000
 
 
 @pytest.fixture(scope="session")
 def build() -> Build:
-    """Return the build of the site that docs/out holds."""
+    """Return the build of the site in docs/out."""
     made = built_site()
     assert made.status == 0, made.output
     return made
@@ -27,14 +27,14 @@ def build() -> Build:
 
 @pytest.fixture(scope="session")
 def address(build: Build) -> Iterator[str]:
-    """Return where the built site is served."""
+    """Return the address of the built site."""
     with serve_export() as served:
         yield served
 
 
 @pytest.fixture(scope="module")
 def chromium(address: str) -> Iterator[Browser]:
-    """Return a browser. While it lives this thread has an event loop, so no test of another module sees it."""
+    """Return a browser. This thread has an event loop while it runs, so no test of another module sees it."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=require_browser(), args=FLAGS)
         expect.set_options(timeout=WAIT_MS)
@@ -44,13 +44,13 @@ def chromium(address: str) -> Iterator[Browser]:
 
 @pytest.fixture
 def foreign() -> list[str]:
-    """Return the addresses outside of the site that `page` asked for."""
+    """Return the addresses outside of the site that `page` requested."""
     return []
 
 
 @pytest.fixture
 def page(chromium: Browser, address: str, foreign: list[str]) -> Iterator[Page]:
-    """Return a page as wide as a laptop's, light, which finds nothing outside of the site."""
+    """Return a page as wide as a laptop's, in light mode, which requests nothing from outside of the site."""
     context: BrowserContext = chromium.new_context(base_url=address, viewport={"width": 1280, "height": 900})
     context.on("request", lambda request: foreign.append(request.url) if not request.url.startswith(address) else None)
     context.set_default_timeout(WAIT_MS)

@@ -1,4 +1,4 @@
-"""The site in Chromium: search, light and dark, on a phone, and nothing that keeps people out."""
+"""The site in Chromium: search, light and dark mode, phone width, and accessibility."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ WORDS = {
     "tool": "agents/tools",
     "webhook": "project/limitations",
 }
-# Everyday questions -> the link on the page of all pages, and words of the page that answer it.
+# Everyday questions -> the link on the page of all pages, and words of the page that answers it.
 QUESTIONS = {
     "install with pip": ("Installation", "pip install"),
     "a first workflow": ("Quickstart", "compozy workflow run"),
@@ -62,24 +62,24 @@ QUESTIONS = {
     "backup": ("Back up and restore", "compozy db backup"),
     "tests in CI": ("Test workflows in CI", "scripted"),
 }
-# What depends on light and dark.
+# Colors that depend on light and dark mode.
 COLOURS = ["color-contrast", "link-in-text-block"]
 
 
 @pytest.mark.parametrize("place", [*PLACES, "/404.html"])
-def test_a_page_is_for_everybody(page: Page, foreign: list[str], place: str) -> None:
-    """No serious fault to axe, light and dark; no scrolling sideways on a phone; no error, nothing from elsewhere."""
+def test_a_page_is_accessible(page: Page, foreign: list[str], place: str) -> None:
+    """No serious violation in axe, light and dark; no sideways scrolling on a phone; no error; no outside request."""
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.goto(place, wait_until="load")
-    assert find_faults(page) == []
+    assert find_violations(page) == []
     page.emulate_media(color_scheme="dark")
     page.wait_for_function("document.documentElement.classList.contains('dark')")
-    assert find_faults(page, COLOURS) == []
+    assert find_violations(page, COLOURS) == []
     page.set_viewport_size({"width": PHONE, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE
-    assert find_faults(page, ["scrollable-region-focusable"]) == []
+    assert find_violations(page, ["scrollable-region-focusable"]) == []
     assert errors == []
     assert foreign == []
 
@@ -89,7 +89,7 @@ def test_the_search_finds_the_pages_of_the_database(page: Page) -> None:
     first = [link.split("#")[0].strip("/") for link in results]
     assert first[0] == "docs/database/sqlite"
     assert {"docs/database/overview", "docs/troubleshooting/database", "docs/configuration/database"} <= set(first)
-    assert find_faults(page) == []
+    assert find_violations(page) == []
     page.keyboard.press("Enter")
     page.wait_for_url("**/docs/database/sqlite/")
 
@@ -123,7 +123,7 @@ def test_a_search_without_result_says_so(page: Page) -> None:
 
 
 def test_light_and_dark(page: Page) -> None:
-    """The system decides until the reader does, and what the reader chose is kept."""
+    """The system setting applies until the reader chooses, and the choice is kept."""
     page.goto("/docs/database/sqlite/")
     light = page.screenshot()
     assert brightness(page) > 240
@@ -157,13 +157,13 @@ def test_the_menu_of_a_phone(page: Page) -> None:
     page.get_by_label("Open Sidebar").first.click()
     link = page.get_by_role("link", name="PostgreSQL", exact=True).first
     expect(link).to_be_visible()
-    assert find_faults(page) == []
+    assert find_violations(page) == []
     link.click()
     page.wait_for_url("**/docs/database/postgresql/")
 
 
 @pytest.mark.parametrize("width", [PHONE, 1280])
-def test_diagrams_fit_and_have_words(page: Page, width: int) -> None:
+def test_diagrams_fit_and_have_text(page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 844})
     page.goto("/docs/database/overview/")
     diagram = page.get_by_role("img", name="Which database")
@@ -173,7 +173,7 @@ def test_diagrams_fit_and_have_words(page: Page, width: int) -> None:
     assert smallest >= 11
 
 
-# The words of a diagram that reach over the edge of their drawing or of the box before them.
+# Texts of a diagram that exceed the edge of their drawing or of their box.
 OVERFLOWING = """selector => [...document.querySelectorAll(selector)].filter(svg => svg.clientWidth > 0).flatMap(svg =>
     [...svg.querySelectorAll('g > text')].filter(text => {
         const box = text.parentElement.querySelector(':scope > rect');
@@ -187,19 +187,19 @@ SMALLEST = """selector => Math.min(...[...document.querySelectorAll(selector)].f
 
 
 def search(page: Page, words: str) -> list[str]:
-    """Search, and return where the results lead, the best first."""
+    """Search, and return the targets of the results, best first."""
     open_search(page)
     return type_words(page, words)
 
 
 def open_search(page: Page) -> None:
-    """Open the dialog of the search."""
+    """Open the search dialog."""
     page.goto("/docs/")
     page.get_by_role("button", name="Search").first.click()
 
 
 def type_words(page: Page, words: str) -> list[str]:
-    """Type into the open dialog, and return where the results lead, the best first."""
+    """Type into the open dialog, and return the targets of the results, best first."""
     dialog = page.get_by_role("dialog")
     page.get_by_placeholder("Search").fill("")
     expect(dialog.locator("[data-url]")).to_have_count(0)
@@ -209,7 +209,7 @@ def type_words(page: Page, words: str) -> list[str]:
 
 
 def brightness(page: Page) -> float:
-    """Return how bright the background is, 0 to 255."""
+    """Return the brightness of the background, 0 to 255."""
     return page.evaluate("""() => {
         const context = document.createElement('canvas').getContext('2d');
         context.fillStyle = getComputedStyle(document.body).backgroundColor;
@@ -219,8 +219,8 @@ def brightness(page: Page) -> float:
     }""")
 
 
-def find_faults(page: Page, rules: list[str] | None = None) -> list[str]:
-    """Return what axe takes for serious or critical."""
+def find_violations(page: Page, rules: list[str] | None = None) -> list[str]:
+    """Return the violations that axe rates as serious or critical."""
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE.read_text(encoding="utf-8"))
     # `region` is slow, and never more than moderate.

@@ -1,4 +1,4 @@
-"""The site is built without a warning, and holds every page with the anchors and links that the pages name."""
+"""The site is built without warnings and contains every page with its anchors and links."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def test_every_page_is_built(build: Build) -> None:
 
 @pytest.mark.parametrize("path", MDX, ids=page_name)
 def test_a_page_has_its_headings_and_titles(build: Build, path: Path) -> None:
-    """Its anchors are those that tests/docs takes for them; of the words behind a fence's kind the title is shown."""
+    """Anchors match those of tests/docs. Of the words after a fence's kind, only the title is shown."""
     page = read_page(path)
     html = (EXPORT / "docs" / path.relative_to(PAGES).with_suffix("") / "index.html").read_text(encoding="utf-8")
-    # The heading of the list of headings is the site's own.
+    # The heading of the table of contents belongs to the site.
     assert set(re.findall(r'<h[2-6][^>]* id="([^"]+)"', html)) - {"toc-title"} == page.anchors
     titles = [fence.meta["title"] for fence in page.fences if "title" in fence.meta]
     assert [unescape(title) for title in re.findall(r"<figcaption[^>]*>([^<]+)<", html)] == titles
@@ -86,7 +86,7 @@ def test_a_broken_link_is_found(tmp_path: Path, body: str, fault: str) -> None:
     assert done.stdout.splitlines() == [f"check-links: {fault}"]
 
 
-def test_an_empty_site_is_a_fault(tmp_path: Path) -> None:
+def test_an_empty_site_is_an_error(tmp_path: Path) -> None:
     done = run_npm("run", "--silent", "check-links", "--", str(tmp_path))
     assert done.returncode == 1
     assert "there are no pages" in done.stdout
@@ -126,7 +126,7 @@ def test_no_registry_is_named() -> None:
     lock = json.loads((DOCS / "package-lock.json").read_text(encoding="utf-8"))
     assert lock["packages"]
     assert [name for name, package in lock["packages"].items() if "resolved" in package] == []
-    # Those for other systems may have been out of reach where the file was made.
+    # Packages for other systems may have been unavailable when the file was created.
     bare = [name for name, package in lock["packages"].items() if name and "integrity" not in package]
     assert [name for name in bare if not re.search(r"darwin|win32|android|freebsd|wasm32|linux-arm-", name)] == []
     wanted = lock["packages"][""]
@@ -137,7 +137,7 @@ def test_no_registry_is_named() -> None:
 @pytest.mark.timeout(600)
 def test_the_development_server_answers_every_page(build: Build, tmp_path: Path) -> None:
     with serve_pages(free_port(), tmp_path / "log") as address:
-        # The first page of each kind is compiled when it is asked for, which takes a minute on a busy machine.
+        # The first page of each kind is compiled on request, which takes a minute on a busy machine.
         answers = {place: get(f"{address}{place}", timeout_s=300)[0] for place in PLACES}
         assert get(f"{address}/docs/nowhere/")[0] == 404
     assert answers == dict.fromkeys(PLACES, 200), (tmp_path / "log").read_text(encoding="utf-8")
