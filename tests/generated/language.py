@@ -1,4 +1,4 @@
-"""The language rules that a machine can check, over pages and the texts of the code."""
+"""Language rules that a machine can check, applied to pages and to texts of the code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hints that HTTP clients can get speak of headers, fields and paths, not of options and commands."""
+"""Hints that HTTP clients can get refer to headers, fields and paths, not to options and commands."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import compozy
 
 SOURCE = Path(compozy.__file__).parent
-# Not within reach of a request: commands, what runs before the server listens, and programs that Compozy starts.
+# Modules without hints for requests: commands, the start of the server, and programs that Compozy starts.
 LOCAL = (
     "bench", "cli", "upkeep", "transfer", "config", "client.py", "installation.py", "storage.py", "database/backup.py",
     "database/database.py", "database/owner.py", "database/postgres.py", "database/sqlite.py", "project/file.py",
@@ -21,7 +21,7 @@ COMMAND_LINE = re.compile(r"(?<![\w!-])--(?:[a-z]|$)|`compozy [a-z]")
 
 
 def texts(tree: ast.AST) -> Iterator[tuple[ast.AST, str]]:
-    """Yield the texts of a module that speak of the command line, without docstrings."""
+    """Yield the texts of a module that refer to the command line, without docstrings."""
     docstrings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or node in docstrings:
@@ -39,7 +39,7 @@ def hinted(tree: ast.AST) -> Iterator[ast.AST]:
                 yield from ast.walk(hints["hint"])
 
 
-def test_hints_for_http_clients_do_not_speak_of_the_command_line() -> None:
+def test_hints_for_http_clients_do_not_mention_the_command_line() -> None:
     found: list[str] = []
     for file in sorted(SOURCE.rglob("*.py")):
         name = file.relative_to(SOURCE).as_posix()

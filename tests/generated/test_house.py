@@ -1,4 +1,4 @@
-"""What is generated is up to date, and the rules of the house that a machine can check hold."""
+"""Generated files are up to date, and the code follows the house rules that a machine can check."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src/compozy"
 FILES = sorted(SOURCE.rglob("*.py"))
 MAX_LINES, MAX_FUNCTION_LINES = 400, 50
-# Where the time of day and chance come from; templates have functions of that name, which take them from outside.
+# Sources of time and randomness. Templates have functions of that name, which get them from outside.
 CLOCK_AND_CHANCE = {"clock.py", "ids.py"}
 CHANCE_MODULES = {"random", "secrets", "uuid"}
 CLOCK_CALLS = {
     *("time.time", "time.time_ns", "time.monotonic", "time.monotonic_ns", "time.perf_counter"),
     *("datetime.now", "datetime.utcnow", "datetime.today", "date.today", "os.urandom"),
 }
-# Never called: each kind of value says how it is shown, and the compiler builds `and` and `or` itself.
+# Never called: each kind of value defines how it is shown, and the compiler builds `and` and `or` itself.
 ABSTRACT = {("template/values.py", "show"), ("template/functions/builtins.py", "decide")}
 
 
@@ -45,7 +45,7 @@ def tree_of(file: Path) -> ast.Module:
 
 
 def in_all_files(find: Callable[[Path], Iterator[str]]) -> list[str]:
-    """Return the findings of all modules: one test for them all, since a test for each would take most of the time."""
+    """Return the findings of all modules: one test for all, since a test for each would take most of the time."""
     return [f"{source_name(file)}: {found}" for file in FILES for found in find(file)]
 
 
@@ -77,7 +77,7 @@ def test_the_schemas_are_up_to_date(kind: str) -> None:
 
 
 def test_the_command_prints_the_schemas() -> None:
-    """All in one process: starting it takes longer than printing."""
+    """All in one process, since starting it takes longer than printing."""
     code = (
         "import sys\nfrom compozy.cli.main import main\n"
         "for kind in sys.argv[1:]:\n"
@@ -111,16 +111,16 @@ def test_every_package_has_its_layer() -> None:
     assert len(named) == len(set(named))
 
 
-def test_the_walls_hold() -> None:
+def test_the_walls_are_respected() -> None:
     assert find_foreign_imports(SOURCE) == []
     assert find_sql(SOURCE) == []
     assert find_dialect_tests(SOURCE) == []
     assert find_circles(SOURCE) == []
 
 
-def test_each_wall_falls_where_it_is_broken(tmp_path: Path) -> None:
+def test_each_violation_of_a_wall_is_found(tmp_path: Path) -> None:
     files = {
-        # A package that nobody has listed.
+        # A package that is not listed.
         "brand_new/engine.py": "def run():\n    from dbos import DBOS\n",
         "workflow/direct.py": "import psycopg.rows\n",
         "agent/named.py": "from importlib import import_module\nengine = import_module('dbos')\n",
@@ -136,7 +136,7 @@ def test_each_wall_falls_where_it_is_broken(tmp_path: Path) -> None:
         "bench/url.py": "def is_server(url):\n    return url.startswith('postgresql')\n",
         "task/one.py": "from compozy.task import two\n",
         "task/two.py": "def later():\n    from compozy.task.one import run\n",
-        # And what may do so.
+        # Code that is allowed.
         "durable/fine.py": "import dbos\nimport sqlalchemy as sa\nquery = sa.select(1)\n",
         "config/fine.py": "def is_file(driver):\n    return driver == 'sqlite'\n",
     }
@@ -188,7 +188,7 @@ def test_sizes() -> None:
 
 
 def find_time_and_chance(file: Path) -> Iterator[str]:
-    # The template engine stands alone: it has its own place, which the writer of its reference page replaces.
+    # The template engine is independent: it has its own source, which the writer of its reference page replaces.
     alone = {"template/functions/sources.py", "template/reference.py"}
     if source_name(file) in CLOCK_AND_CHANCE | alone:
         return
@@ -218,7 +218,7 @@ def find_unfinished(file: Path) -> Iterator[str]:
     yield from re.findall(r"type: ignore(?!\[)|pyright: ignore(?!\[)|noqa(?!: [A-Z])", text)
 
 
-def test_nothing_is_left_for_later() -> None:
+def test_nothing_is_left_unfinished() -> None:
     assert in_all_files(find_unfinished) == []
 
 
@@ -238,7 +238,7 @@ def find_code_in_packages(file: Path) -> Iterator[str]:
             yield f"line {node.lineno}"
 
 
-def test_a_package_begins_with_its_purpose() -> None:
+def test_a_package_starts_with_its_purpose() -> None:
     assert in_all_files(find_code_in_packages) == []
 
 
@@ -259,7 +259,7 @@ def test_a_package_begins_with_its_purpose() -> None:
         (find_code_in_packages, "__init__.py", '"""A package."""\nx = 1\n', "line 2"),
     ],
 )
-def test_each_rule_finds_what_breaks_it(
+def test_each_rule_finds_its_violation(
     find: Callable[[Path], Iterator[str]],
     name: str,
     text: str,

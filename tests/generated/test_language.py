@@ -24,7 +24,7 @@ from tests.generated.pages.commands import all_commands
 from tests.generated.test_house import FILES
 
 MAX_HELP = 50
-"""Characters of a command's summary, so that no list of commands shortens it on 80 columns."""
+"""Characters of a command's summary, so that no list of commands is shortened at 80 columns."""
 
 OLD = {
     "what answers at http://127.0.0.1:8080 is no Compozy server": "is no X",
@@ -55,7 +55,7 @@ NEW = (
 
 
 def pages() -> list[Path]:
-    """Return what people read: the pages and the documents of the repository."""
+    """Return the pages and the documents of the repository."""
     return [*all_pages(), ROOT / "ARCHITECTURE.md"]
 
 
@@ -78,7 +78,7 @@ def test_messages_and_docstrings_follow_the_rules() -> None:
 
 
 def test_comments_follow_the_rules() -> None:
-    """Of all modules but revisions of the database, which are never changed."""
+    """Revisions of the database are left out, since they are never changed."""
     files = [file for file in FILES if file.parent.name != "versions"]
     assert find_violations(text for file in files for text in read_comments(file)) == []
 

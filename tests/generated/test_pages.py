@@ -1,4 +1,4 @@
-"""The reference pages are what the program writes, and leave nothing of it out."""
+"""Generated pages are up to date and complete."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.generated.pages.models import models_in
 from tests.generated.pages.workflow import PARTS
 from tests.generated.test_house import FILES, tree_of
 
-# Variables that are not of this program, or that only the image sets.
+# Variables of other programs, and variables that only the image sets.
 _NOT_OURS = {"PATH", "TERM", "LC_ALL", "PYDANTIC_DISABLE_PLUGINS", "COMPOZY_RUN_AS", "COMPOZY_HAND_OVER"}
 
 
@@ -58,7 +58,7 @@ def test_a_page_suits_a_phone(name: str) -> None:
     assert all(row.count("|") <= 4 for row in tables)
 
 
-def test_prose_is_no_markup() -> None:
+def test_prose_is_not_markup() -> None:
     assert prose("Write it to {driver}.json, <b>, `{a}`; --move, DB_PATH, database.path") == (
         "Write it to `{driver}`.json, &#60;b&#62;, `{a}`; `--move`, `DB_PATH`, `database.path`"
     )
@@ -104,7 +104,7 @@ def test_every_diagnostic_code_is_on_the_page() -> None:
     for call in _calls(importing="Diagnostic"):
         if isinstance(call.func, ast.Name) and call.func.id == "Diagnostic":
             code = next((word.value for word in call.keywords if word.arg == "code"), ast.Constant("invalid"))
-            # What is no constant is the code of the error that a template or an expression gave.
+            # Codes that are not constants come from an error of a template or an expression.
             given |= {str(code.value)} if isinstance(code, ast.Constant) else {"template_syntax", "expression_syntax"}
     assert given == DIAGNOSTIC_CODES.keys()
 
@@ -153,7 +153,7 @@ def test_every_key_is_described(model: type[BaseModel]) -> None:
 
 
 def test_every_variable_is_on_the_page() -> None:
-    """Those that are read by name: `environ.get("X")`, `environ["X"]` and `"X" in environ`."""
+    """Variables that are read by name: `environ.get("X")`, `environ["X"]` and `"X" in environ`."""
     read = {
         name
         for file in FILES
@@ -170,7 +170,7 @@ def _keys(model: type[BaseModel]) -> list[str]:
 
 
 def _calls(*, importing: str = "") -> Iterator[ast.Call]:
-    """Yield the calls in the program; with `importing` only those of files that import this name from `errors`."""
+    """Yield the calls in the program. With `importing`, only those of files that import this name from `errors`."""
     for file in FILES:
         tree = tree_of(file)
         if importing in {"", *_imported(tree)}:

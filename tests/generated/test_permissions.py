@@ -1,4 +1,4 @@
-"""The table of permissions and the routes of the server name the same requests."""
+"""The table of permissions and the routes of the server contain the same requests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _routes() -> set[tuple[str, str]]:
 
 
 def _entries() -> set[tuple[str, str]]:
-    """The paths of triggers, which take POST."""
+    """The paths of triggers, which accept POST."""
     modules = [import_module(kind.entry) for kind in _kinds() if kind.entry]
     return {("POST", module.PATH) for module in modules}
 
@@ -33,7 +33,7 @@ def _kinds() -> Iterable[TriggerKind]:
 
 
 def test_every_route_has_a_permission() -> None:
-    """A new route needs a line in `ROUTES` of server/permissions.py; without, only administrators reach it."""
+    """A new route needs a line in `ROUTES` of server/permissions.py. Without it, only administrators can use it."""
     assert set(ROUTES) == _routes() | _entries() | _ELSEWHERE
 
 
@@ -57,7 +57,7 @@ def test_the_other_tables_name_routes() -> None:
 
 
 def test_a_path_is_that_of_the_router() -> None:
-    """The router takes the first route that matches: the table has to find the same one."""
+    """The router uses the first route that matches, and the table must find the same one."""
     for method, path in sorted(_routes()):
         concrete = path.replace(":path}", "}").format(**dict.fromkeys(compile_path(path)[2], "x"))
         assert find_route(method, concrete).key == (method, path)

@@ -1,7 +1,7 @@
-"""What a package may not do, found by reading the source: imports, SQL, dialect tests, import circles.
+"""Finds forbidden code by reading the source: imports, SQL, dialect tests, import circles.
 
-Each function takes the folder of a package tree and returns what it finds, one line each. A package that is new may do
-nothing of this until it is named here.
+Each function takes the folder of a package tree and returns its findings, one line each. A new package has no
+permissions until it is listed here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-# Library -> the packages that may import it; every other package, known or new, may not.
+# Library -> the packages that may import it. Every other package may not.
 IMPORTERS: Mapping[str, frozenset[str]] = {
     "dbos": frozenset({"durable"}),
     "pydantic_ai": frozenset({"agent", "model"}),
@@ -29,9 +29,9 @@ IMPORTERS: Mapping[str, frozenset[str]] = {
     "psycopg": frozenset({"database"}),
     "sqlite3": frozenset({"database", "knowledge"}),
 }
-# Statements are built here: the tables' queries, the journal's, rows as documents, and the stores with their own SQL.
+# Packages that may build statements: the queries, the journal, export documents, and the stores with their SQL.
 SQL = ("database/", "durable/", "transfer/", "knowledge/store/")
-# Which database it is may be asked here: by the drivers, and by the rules of their settings.
+# Packages that may check which database is in use: the drivers, and the rules of their settings.
 DIALECTS = ("database/", "config/")
 _BUILDERS = frozenset({"select", "insert", "update", "delete", "text", "union", "union_all"})
 _SQLALCHEMY = frozenset({"sa", "sqlalchemy"})
@@ -83,7 +83,7 @@ def find_dialect_tests(source: Path) -> list[str]:
 
 
 def _compared(node: ast.AST) -> list[ast.expr]:
-    """Return what a node compares a value with, looks it up in, or matches it against."""
+    """Return the values that a node compares, looks up or matches."""
     match node:
         case ast.Compare():
             return [node.left, *node.comparators]
@@ -104,7 +104,7 @@ def _names_database(node: ast.AST) -> bool:
 
 
 def find_circles(source: Path, package: str = "compozy") -> list[str]:
-    """Return each circle of modules that import one another, whenever they do: at once, in a function, for types."""
+    """Return each circle of modules that import one another: at the top, in a function, or for types."""
     modules = {_module_name(file, package): tree for file, tree in _modules(source)}
     graph = {name: _project_imports(tree, modules.keys() - {name}) for name, tree in modules.items()}
     return [" -> ".join(sorted(circle)) for circle in _strong_components(graph) if len(circle) > 1]
@@ -125,7 +125,7 @@ def _imported(node: ast.AST) -> list[str]:
 
 
 def _imported_by_name(node: ast.AST) -> list[str]:
-    """Return the module of `import_module("x")`, also where its name goes on: `import_module(f"x.{y}")`."""
+    """Return the module of `import_module("x")`, also if its name is composed: `import_module(f"x.{y}")`."""
     if not isinstance(node, ast.Call) or not node.args:
         return []
     called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")

@@ -36,14 +36,14 @@ def journal_first() -> None:
         if not is_seen_through:
             return await record(context, name, change, is_seen_through=False)
 
-        def tell(connection: sa.Connection) -> Any:
+        def report_changes(connection: sa.Connection) -> Any:
             # The result of the change is needed, but its writes are undone.
             with connection.begin_nested() as attempt:
                 result = change(connection)
                 attempt.rollback()
             return result
 
-        result = await record(context, name, tell, is_seen_through=True)
+        result = await record(context, name, report_changes, is_seen_through=True)
         await asyncio.to_thread(_in_transaction, change)
         return result
 

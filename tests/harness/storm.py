@@ -141,7 +141,7 @@ UNANSWERED = "slow"
 
 @dataclass(frozen=True, kw_only=True)
 class Orders:
-    """What a worker does, and how it is killed.
+    """Orders of a worker, and how it is killed.
 
     Args:
         runs: the runs that it accepts.

@@ -1,4 +1,4 @@
-"""Patterns of files: what they find, and that none takes long."""
+"""Patterns of files: their matches, and their speed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The hint for a missing package names a command that works where this process runs."""
+"""The hint for a missing package contains a command that works in this process's environment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the folder of a virtual environment that this process seems to run in."""
+    """Return the folder of a virtual environment that this process appears to run in."""
     (tmp_path / "bin").mkdir()
     python = tmp_path / "bin/python"
     monkeypatch.setattr(sys, "prefix", str(tmp_path))

@@ -1,4 +1,4 @@
-"""JSON from outside: what is accepted, what is refused, and that neither costs much."""
+"""JSON from outside: accepted and refused documents, and limits of their cost."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def nested(depth: int) -> str:
 
 
 @given(JSON, st.booleans())
-def test_what_json_is_comes_back(value: Any, lenient: bool) -> None:
+def test_any_json_is_read(value: Any, lenient: bool) -> None:
     assert parse_json(json.dumps(value), lenient=lenient) == value
     assert parse_json(json.dumps(value).encode(), lenient=lenient) == value
 
@@ -53,7 +53,7 @@ def test_what_json_is_comes_back(value: Any, lenient: bool) -> None:
     ],
 )
 @pytest.mark.parametrize("lenient", [True, False])
-def test_what_no_source_may_send(text: str | bytes, problem: str, lenient: bool) -> None:
+def test_documents_that_every_source_refuses(text: str | bytes, problem: str, lenient: bool) -> None:
     with pytest.raises(ValueError, match=r".") as caught:
         parse_json(text, lenient=lenient)
     assert str(caught.value) == problem
@@ -72,7 +72,7 @@ def test_inputs_are_strict() -> None:
     assert parse_json(r'"half \ud83d"') == "half \ud83d"
 
 
-def test_what_other_programs_write_is_read_leniently() -> None:
+def test_json_of_other_programs_is_read_leniently() -> None:
     assert parse_json('{"a": 1, "a": 2}', lenient=True) == {"a": 2}
     assert parse_json(r'{"\udc00": ["\ud83d", "\ud83d\ude00"]}', lenient=True) == {"\ufffd": ["\ufffd", "\U0001f600"]}
     assert parse_json('\ufeff{"a": 1}', lenient=True) == {"a": 1}

@@ -1,4 +1,4 @@
-"""Requests to hosts that data names: what is refused, what redirects get to see, and what a failure means."""
+"""Requests to hosts that data names: refusals, redirects, and the meaning of failures."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ async def test_a_name_that_resolves_otherwise_a_moment_later_changes_nothing(sit
     assert [(seen.method, seen.body) for seen in site.seen] == [("POST", b"5")]
 
 
-async def test_the_host_of_a_redirect_is_judged_too(site: Site) -> None:
+async def test_the_host_of_a_redirect_is_checked_too(site: Site) -> None:
     site.redirects["/away"] = (307, site.url("/there", host="b.test"))
     policy = OutboundPolicy(max_bytes=1000, private_hosts=frozenset({"a.test"}))
     with pytest.raises(OutboundError, match=r"'b\.test' is at 127\.0\.0\.1, which is not in the public network"):
@@ -97,7 +97,7 @@ async def test_the_host_of_a_redirect_is_judged_too(site: Site) -> None:
     assert len(site.seen) == 1
 
 
-async def test_one_bad_address_among_several_condemns_a_host() -> None:
+async def test_one_private_address_among_several_blocks_a_host() -> None:
     def mixed(host: str, port: int) -> Sequence[str]:
         return ["93.184.216.34", "10.0.0.1"]
 
@@ -246,7 +246,7 @@ async def test_other_encodings_are_refused(site: Site, encoding: str, words: str
         await ask(OutboundRequest(url=site.url()))
 
 
-async def test_compressed_answers_are_unpacked_and_damaged_ones_are_told(site: Site) -> None:
+async def test_compressed_answers_are_unpacked_and_damaged_ones_are_reported(site: Site) -> None:
     def packed(handler: BaseHTTPRequestHandler) -> None:
         data = gzip.compress(b"hello")
         handler.send_response(200)
@@ -260,7 +260,7 @@ async def test_compressed_answers_are_unpacked_and_damaged_ones_are_told(site: S
         await ask(OutboundRequest(url=site.url("/damaged")))
 
 
-async def test_an_answer_that_never_ends_is_given_up(site: Site) -> None:
+async def test_an_endless_answer_is_aborted(site: Site) -> None:
     ended = threading.Event()
 
     def endless(handler: BaseHTTPRequestHandler) -> None:

@@ -1,4 +1,4 @@
-"""The reference pages that are written from the program: one module writes one page, `make pages` all of them."""
+"""Reference pages that are generated from the program. Each module writes one page; `make pages` writes all."""
 
 from __future__ import annotations
 
@@ -17,4 +17,4 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/errors": write_errors,
     "reference/workflow": write_workflow,
 }
-"""Page -> what writes it."""
+"""Page -> the function that writes it."""

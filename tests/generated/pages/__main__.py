@@ -1,4 +1,4 @@
-"""Writes every page that is made from the program anew: `python -m tests.generated.pages`."""
+"""Writes every generated page: `python -m tests.generated.pages`."""
 
 from __future__ import annotations
 

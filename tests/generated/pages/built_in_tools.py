@@ -1,4 +1,4 @@
-"""Writes `agents/built-in-tools`: what the tools `cp__*` do, and their arguments, from their specifications."""
+"""Writes `agents/built-in-tools`: the tools `cp__*` with their arguments, from their specifications."""
 
 from __future__ import annotations
 

@@ -33,10 +33,10 @@ Write them before or after the command.
 SHARED = ("--config", "--db-driver", "--db-path", "--server", "--format", "--wait-for-lock")
 """Options that are explained once, below the commands, wherever they read the same."""
 
-# Options that a variable sets too, besides those that stand for a setting.
+# Options with a variable, in addition to those that represent a setting.
 _OPTION_VARIABLES = {"--config": "COMPOZY_CONFIG_FILE", "--server": "COMPOZY_BASE_URL", "--no-color": "NO_COLOR"}
 
-# What Typer calls the values that have no name of their own, in words.
+# Typer's name for values without a name -> a readable name.
 _TYPES = {"str": "TEXT", "path": "PATH", "int": "NUMBER", "int range": "NUMBER", "float range": "NUMBER"}
 
 GUIDES = {
@@ -61,7 +61,7 @@ GUIDES = {
     "config": "config",
     "project": "config#compozy-project-upgrade",
 }
-"""Command -> the page that shows it at work."""
+"""Command -> the page that shows its use."""
 
 
 def write_commands() -> str:
@@ -109,7 +109,7 @@ def _section(path: tuple[str, ...], command: Any, shared: dict[str, str]) -> str
 
 
 def _usage(name: str, command: Any) -> str:
-    """Return how the command is called, without its options."""
+    """Return the usage of the command without its options."""
     words = [name]
     for parameter in command.params:
         if parameter.param_type_name == "argument":
@@ -121,7 +121,7 @@ def _usage(name: str, command: Any) -> str:
 
 
 def _line(parameter: Any) -> str:
-    """Return one entry of a list: names, value, what it means, its default, its variable."""
+    """Return one entry of a list: names, value, meaning, default, variable."""
     if parameter.param_type_name == "argument":
         names = code(parameter.metavar or parameter.name.upper())
     else:
@@ -142,7 +142,7 @@ def _line(parameter: Any) -> str:
 
 
 def _value(parameter: Any) -> str:
-    """Return what is written behind an option: its name in the help, or its choices, "" for a switch."""
+    """Return the placeholder of an option: its name in the help, or its choices, "" for a switch."""
     if getattr(parameter, "is_flag", False):
         return ""
     shown: str = parameter.display_type_rich(typer.Context(command_tree())).strip("<>.")
@@ -160,7 +160,7 @@ def _default(parameter: Any) -> str | None:
 
 
 def _variable(parameter: Any) -> str | None:
-    """Return the environment variable that says the same as an option."""
+    """Return the environment variable that is equivalent to an option."""
     setting = re.search(r"instead of (\w+\.\w+)", parameter.help or "")
     if setting:
         return VARIABLES[setting[1]][0]

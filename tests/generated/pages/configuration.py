@@ -36,7 +36,7 @@ GUIDES = {
     "config": "/docs/workflows/tasks",
     "autoload": "/docs/configuration/project-file#workflow-files",
 }
-"""Section -> the page that shows it at work."""
+"""Section -> the page that shows its use."""
 
 _VARIABLES_HEAD = """
 ## Environment variables
@@ -61,12 +61,12 @@ OTHER_VARIABLES: dict[str, str] = {
     "OTEL_SERVICE_NAME": "the name of the service in traces; by default `compozy`",
     "COMPOZY_DEBUG": "adds the source location to internal errors",
 }
-"""Variables that the program reads by itself, and what they do; a test compares them with the source."""
+"""Variables that the program reads directly, and their effects; a test compares them with the source."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """A model at its place in the file: `path` is dotted, `""` the top of the file."""
+    """A model with its location in the file: `path` is dotted, `""` is the top of the file."""
 
     path: str
     model: type[BaseModel]
@@ -91,7 +91,7 @@ def write_configuration() -> str:
 
 
 def all_parts() -> Iterator[Part]:
-    """Yield every section of the file with its place, those inside of it behind it."""
+    """Yield every section of the file with its location, followed by the sections inside it."""
     yield from _below(Part(path="", model=ProjectFile))
 
 
@@ -119,7 +119,7 @@ def anchor(path: str) -> str:
 
 
 def _purpose(model: type[BaseModel]) -> str:
-    """Return what a section is for: its docstring, without the name of the key that stands in the heading."""
+    """Return the purpose of a section: its docstring, without the name of the key in the heading."""
     text = " ".join((model.__doc__ or "").split())
     if text.startswith("One entry of"):
         return ""

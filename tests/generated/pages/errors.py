@@ -144,7 +144,7 @@ DIAGNOSTIC_CODES: dict[str, str] = {
     "template_syntax": "invalid template",
     "expression_syntax": "invalid expression",
 }
-"""What each code means; a test compares the keys with those in the program."""
+"""The meaning of each code; a test compares the keys with those in the program."""
 
 
 def write_errors() -> str:

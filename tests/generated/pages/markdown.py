@@ -1,4 +1,4 @@
-"""What the writers share: the front of a page, and text that MDX does not take for markup."""
+"""Shared by the writers: front matter, and text that MDX does not treat as markup."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 DOCS = Path(__file__).parents[3] / "docs/content/docs"
 
 _CODE_SPAN = re.compile(r"(`[^`]*`)")
-# Words of descriptions that are code wherever they stand: flags, variables, keys, names of files, placeholders.
+# Words of descriptions that are always code: flags, variables, keys, names of files, placeholders.
 _CODE_WORD = re.compile(
     r"(?<![\w`./-])("
     r"--[a-z][a-z-]*"
@@ -26,7 +26,7 @@ def front(title: str, description: str) -> str:
 
 
 def prose(text: str) -> str:
-    """Return a description as Markdown: code in code spans, and outside of them nothing that MDX reads as markup."""
+    """Return a description as Markdown: code in code spans, and no other text that MDX treats as markup."""
     parts = _CODE_SPAN.split(" ".join(text.split()))
     parts[::2] = [_CODE_WORD.sub(r"`\1`", part) for part in parts[::2]]
     parts = _CODE_SPAN.split("".join(parts))

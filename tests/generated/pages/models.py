@@ -1,4 +1,4 @@
-"""The keys of a model of a file as a list: type, default, limits and what each means."""
+"""The keys of a file's model as a list: type, default, limits and meaning."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _KINDS = {
 
 
 def keys_of(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
-    """Yield each key that a file writes for a field of `model`, synonyms left out."""
+    """Yield each key that a file can contain for a field of `model`, without synonyms."""
     for name, info in model.model_fields.items():
         yield keys_of_field(name, info)[0], info
 
@@ -53,7 +53,7 @@ def key_line(
 
 
 def models_in(annotation: Any) -> list[type[BaseModel]]:
-    """Return the models that a value of this type is, or holds."""
+    """Return the models that a value of this type is or contains."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     found = [model for part in get_args(annotation) for model in models_in(part)]
@@ -68,15 +68,15 @@ def is_list(annotation: Any) -> bool:
 
 
 def _kind_of(model: type[BaseModel], key: str) -> str:
-    """Return the type of the value of a key in words."""
+    """Return a description of the type of a key's value."""
     whole = model.model_json_schema(by_alias=True, mode="validation")
-    # A model that can hold itself is one of its own definitions.
+    # A recursive model is one of its definitions.
     own = whole["$defs"][whole["$ref"].rpartition("/")[2]] if "$ref" in whole else whole
     return _kind(whole, own["properties"][key])
 
 
 def _kind(whole: dict[str, Any], schema: dict[str, Any]) -> str:
-    """Return the type of a value in words."""
+    """Return a description of a value's type."""
     if "$ref" in schema:
         return _kind(whole, whole["$defs"][schema["$ref"].rpartition("/")[2]])
     branches = [each for each in schema.get("anyOf", schema.get("oneOf", ())) if each.get("type") != "null"]
@@ -115,7 +115,7 @@ def _number(value: float) -> str:
 
 
 def _default(info: FieldInfo) -> str | None:
-    """Return the default as a file would write it, None where there is none to tell."""
+    """Return the default in the notation of a file, or None if no default is shown."""
     value: Any = info.default
     if info.is_required() or value is None or isinstance(value, (BaseModel, tuple)) or info.default_factory is not None:
         return None

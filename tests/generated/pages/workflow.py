@@ -81,7 +81,7 @@ PARTS: dict[str, type[BaseModel]] = {
     "events of a webhook": WebhookEvent,
     "signal of a webhook": WebhookSignal,
 }
-"""Heading -> the model of what tasks and workflows hold; a test compares them with all models."""
+"""Heading -> the model of parts of tasks and workflows; a test compares them with all models."""
 
 _PURPOSES = {
     "config of a workflow": "Options for all tasks of the workflow; options of a task take precedence.",
@@ -145,7 +145,7 @@ def write_workflow() -> str:
 
 
 def _lines(model: type[BaseModel], *, without: type[BaseModel] | None = None) -> str:
-    """Return the keys of a model, those left out that it has from `without` unchanged."""
+    """Return the keys of a model, except those that are unchanged from `without`."""
     inherited = dict(keys_of(without)) if without else {}
     return "".join(
         key_line(model, key, info, link=_link(info.annotation))
@@ -155,7 +155,7 @@ def _lines(model: type[BaseModel], *, without: type[BaseModel] | None = None) ->
 
 
 def _link(annotation: object) -> str:
-    """Return where the value of a key is described: among the parts, or among the kinds of task."""
+    """Return where the value of a key is described: among the parts or the types of task."""
     models = models_in(annotation)
     title = next((title for title, model in PARTS.items() if model in models), None)
     if title is not None:

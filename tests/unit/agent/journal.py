@@ -1,4 +1,4 @@
-"""A checkpoint that keeps what was recorded as JSON text, as the durable runtime does."""
+"""A checkpoint that stores recorded values as JSON text, like the durable runtime does."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 
 class Journal:
-    """Records each step once; `replay` returns a journal that knows the first steps and calls the rest."""
+    """Records each step once. `replay` returns a journal that contains the first steps and executes the others."""
 
     def __init__(self, recorded: list[tuple[str, str]] | None = None) -> None:
         self.recorded = recorded or []

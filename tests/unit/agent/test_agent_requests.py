@@ -1,4 +1,4 @@
-"""What really goes to a model, seen by a model that writes it down."""
+"""Requests as they reach a model, captured by a model that records them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Reply = Callable[[list[ModelMessage], AgentInfo], ModelResponse]
 
 
 class OneModelCatalog(ModelCatalog):
-    """A catalog that always chooses the given function."""
+    """A catalog that always returns the model of this function."""
 
     def __init__(self, reply: Reply, profile: ModelProfile | None = None) -> None:
         self._function = FunctionModel(reply, profile=profile)
@@ -75,7 +75,7 @@ async def test_prompt_instructions_settings_and_position_arrive() -> None:
     ]
 
 
-async def test_a_repair_shows_the_problems_and_goes_on_in_the_run() -> None:
+async def test_a_repair_shows_the_problems_and_continues_the_conversation() -> None:
     positions: list[CallPosition] = []
     asked: list[list[Any]] = []
 
@@ -154,7 +154,7 @@ async def test_a_model_that_follows_none_gets_it_in_words() -> None:
     assert '"n"' in seen[0].instructions
 
 
-async def test_thinking_is_no_part_of_the_answer() -> None:
+async def test_thinking_is_not_part_of_the_answer() -> None:
     def reply(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         return ModelResponse(parts=[ThinkingPart("hmm"), TextPart("4")])
 
@@ -181,7 +181,7 @@ async def test_tokens_that_ran_out_before_the_answer_are_an_error() -> None:
     assert caught.value.hint == "raise `max_tokens`"
 
 
-async def test_an_answer_without_a_text_is_an_error_unless_the_model_meant_it() -> None:
+async def test_an_answer_without_a_text_is_an_error_unless_the_model_intended_it() -> None:
     def nothing(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         return ModelResponse(parts=[])
 
@@ -193,7 +193,7 @@ async def test_an_answer_without_a_text_is_an_error_unless_the_model_meant_it() 
     assert (await run(silence)).text == ""
 
 
-async def test_an_answer_that_was_cut_off_says_so() -> None:
+async def test_an_answer_that_was_cut_off_is_reported() -> None:
     def reply(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         asked = prompts(messages)
         assert len(asked) == 1 or "cut off; answer shorter" in asked[-1]
@@ -205,7 +205,7 @@ async def test_an_answer_that_was_cut_off_says_so() -> None:
 
 
 async def test_the_checkpointed_model_serves_an_agent_of_pydantic_ai() -> None:
-    """The seam for tools: the same model under Pydantic AI's own loop, each request a step."""
+    """The interface for tools: the same model in Pydantic AI's own loop, with each request as a step."""
 
     def reply(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         return ModelResponse(parts=[TextPart(f"{len(messages)} messages")])

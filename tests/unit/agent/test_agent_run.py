@@ -1,4 +1,4 @@
-"""One task's conversation: text, structured answers, repairs, replays."""
+"""The conversation of one task: text, structured answers, repairs, replays."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ async def test_the_agents_provider_and_model_are_asked() -> None:
     assert (result.text, result.usage["provider"], result.usage["model"]) == ("yes", "other", "tuned")
 
 
-async def test_the_place_in_the_run_chooses_the_answer() -> None:
+async def test_the_position_in_the_run_selects_the_answer() -> None:
     result = await run(catalog(scripted({"text": "first"}, {"text": "second"})), first_run_index=1)
 
     assert result.text == "second"
 
 
-async def test_an_answer_that_looks_like_a_template_stays_as_it_is() -> None:
+async def test_an_answer_that_looks_like_a_template_is_not_rendered() -> None:
     result = await run(catalog(scripted({"text": "{{ .env.SECRET }} ${HOME}"})))
 
     assert result.text == "{{ .env.SECRET }} ${HOME}"
@@ -104,7 +104,7 @@ async def test_structured_answers(schema: dict[str, Any], response: dict[str, An
     assert result.usage["requests"] == 1
 
 
-async def test_a_wrong_answer_is_repaired_in_a_step_of_its_own() -> None:
+async def test_a_wrong_answer_is_repaired_in_a_separate_step() -> None:
     journal = Journal()
     models = catalog(
         scripted(
@@ -143,7 +143,7 @@ async def test_a_wrong_answer_is_repaired_in_a_step_of_its_own() -> None:
         ({"text": 'Maybe {"n": 1}, or rather {"n": 2}.'}, "the answer holds several JSON values that fit the schema"),
     ],
 )
-async def test_three_wrong_answers_are_the_end(answer: dict[str, Any], problem: str) -> None:
+async def test_three_wrong_answers_fail_the_task(answer: dict[str, Any], problem: str) -> None:
     journal = Journal()
 
     with pytest.raises(ModelError) as caught:
@@ -157,7 +157,7 @@ async def test_three_wrong_answers_are_the_end(answer: dict[str, Any], problem: 
     assert any(problem in found for found in caught.value.details["problems"])
 
 
-async def test_a_replay_asks_nobody_and_says_the_same() -> None:
+async def test_a_replay_asks_no_model_and_has_the_same_result() -> None:
     journal = Journal()
     models = catalog(
         {"id": "main", "type": "openai", "missing_key_fallback": "s"},
@@ -175,7 +175,7 @@ async def test_a_replay_asks_nobody_and_says_the_same() -> None:
     assert again.called == []
 
 
-async def test_a_cut_between_two_requests_buys_only_the_second() -> None:
+async def test_a_cut_between_two_requests_repeats_only_the_second() -> None:
     models = catalog(scripted({"text": "wrong"}, {"json": {"n": 4}}))
     journal = Journal()
     whole = await run(models, journal, output_schema=SCHEMA)
@@ -203,7 +203,7 @@ async def test_a_journal_of_another_shape_is_refused() -> None:
         await run(catalog(scripted({"text": "x"})), Journal([("greet.model.request", '{"answer": 1}')]))
 
 
-async def test_what_is_recorded_holds_no_key() -> None:
+async def test_recorded_steps_contain_no_key() -> None:
     key = "sk-secret-secret-secret"
     journal = Journal()
     models = catalog({**scripted({"text": "x"}), "api_key": key})

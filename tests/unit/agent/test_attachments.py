@@ -1,4 +1,4 @@
-"""Attachments: the kind of content, the files that can be read, and the guard of URLs."""
+"""Attachments: types of content, readable files, and the checks of URLs."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ async def test_further_folders_are_listed(tmp_path: Path) -> None:
 async def test_a_url_of_a_private_host_is_refused(tmp_path: Path, url: str) -> None:
     with pytest.raises(AttachmentError) as raised:
         await read(home_of(tmp_path), source(url, is_url=True))
-    # A host that only does not answer has no such hint.
+    # A host that only does not respond has no such hint.
     assert "runtime.attachments.private_hosts" in raised.value.hint
 
 

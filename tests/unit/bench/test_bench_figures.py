@@ -1,4 +1,4 @@
-"""From times to figures, and from figures to the chart; nothing is measured here."""
+"""Figures from times, and the chart from figures; nothing is measured here."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def test_figures() -> None:
     assert average_latency_ms(runs) == pytest.approx((100 + 295 + 190) / 3)
     assert quantile_ms(runs, 50) == 190
     assert quantile_ms(runs[:1], 95) == 100
-    # The third begins in the millisecond in which the first ends.
+    # The third starts in the millisecond in which the first ends.
     assert most_running(runs) == 2
     assert most_running([]) == 0
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(1, 50)), min_size=1, max_size=12))
-def test_most_running_is_what_counting_every_moment_finds(spans: list[tuple[int, int]]) -> None:
+def test_the_maximum_of_concurrent_runs_equals_a_count_at_every_moment(spans: list[tuple[int, int]]) -> None:
     runs = times(*((start, start, start + length) for start, length in spans))
     counted = max(sum(run.started_ms <= moment < run.finished_ms for run in runs) for moment in range(101))
     assert most_running(runs) == counted
@@ -64,7 +64,7 @@ def test_the_table_of_the_readme_is_that_of_its_results() -> None:
 
 
 def test_the_start_page_has_the_same_figures() -> None:
-    """README.md of the repository and of the example: the medians at 1, 16 and 32 concurrent runs."""
+    """The README of the repository and of the example: the medians at 1, 16 and 32 concurrent runs."""
     root, example = Path(__file__).parents[3] / "README.md", EXAMPLE / "README.md"
     medians = {
         at_once: [f"{stage.p50_ms:.0f}" for result in RESULTS for stage in result.stages if stage.at_once == at_once]
@@ -89,7 +89,7 @@ def test_the_page_of_benchmarks_has_the_same_figures() -> None:
     assert f"and {3 * 32 * 1000 / postgres[32]:.0f} on PostgreSQL with 32 concurrent runs" in page
 
 
-def test_results_fit_the_schema_that_is_published() -> None:
+def test_results_match_the_published_schema() -> None:
     for result in RESULTS:
         jsonschema.validate(result.model_dump(mode="json"), bench_schema())
 

@@ -1,4 +1,4 @@
-"""Ctrl-C while modules are loaded, which does not always arrive as KeyboardInterrupt."""
+"""Ctrl-C while modules are imported, which does not always arrive as KeyboardInterrupt."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def name_an_attribute() -> None:
 @pytest.mark.parametrize(
     "load", [lambda: build_schema(SchemaSerializer), lambda: build_schema(SchemaValidator), name_an_attribute]
 )
-def test_an_interrupt_in_disguise_is_one(
+def test_a_disguised_interrupt_is_recognized(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], load: Callable[[], None]
 ) -> None:
     class Command:

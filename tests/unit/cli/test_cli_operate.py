@@ -1,4 +1,4 @@
-"""Verbs without a server: one that is not handled does nothing."""
+"""Verbs without a server: an unhandled verb does nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class _Archive(Verb):
         return 0
 
 
-def test_a_verb_that_nobody_handles_is_not_taken_for_another() -> None:
+def test_an_unhandled_verb_is_not_mistaken_for_another() -> None:
     do: Any = operate._do  # pyright: ignore[reportPrivateUsage]
     with pytest.raises(AssertionError, match="Archive"):
         asyncio.run(do(cast("Any", None), _Archive("a")))

@@ -1,4 +1,4 @@
-"""What is printed cannot speak to the terminal: documents and models have no say over cursors and titles."""
+"""Output cannot control the terminal: texts of documents and models cannot move the cursor or set titles."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EVIL = "a\x1b[2Jb\x1b]0;title\x07c\x9b2Jd\re\x00"
 SHOWN = r"a\x1b[2Jb\x1b]0;title\x07c\x9b2Jd\x0de\x00"
 
 
-def test_control_characters_are_spelled_out(capsys: pytest.CaptureFixture[str]) -> None:
+def test_control_characters_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
     print_line(EVIL)
     print_note(EVIL)
     print_error(UsageError(EVIL, hint=EVIL), as_json=False)

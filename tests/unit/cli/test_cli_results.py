@@ -1,4 +1,4 @@
-"""What `workflow get` says of a task that waits."""
+"""Output of `workflow get` for a waiting task."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ PROBLEM = {"path": "ok", "message": "expected true or false, got 'maybe'"}
 REFUSED = {"id": "x", "sent_by": "other", "received_at_utc": "2026-11-22T08:00:00Z", "problems": [PROBLEM]}
 
 
-def told(capsys: pytest.CaptureFixture[str], status: str, output: Any, *, signal_arrived: bool = False) -> list[str]:
+def shown_lines(
+    capsys: pytest.CaptureFixture[str], status: str, output: Any, *, signal_arrived: bool = False
+) -> list[str]:
     no_times = dict.fromkeys(("started_at", "finished_at"))
     task: dict[str, Any] = {
         "task_id": "ask",
@@ -36,22 +38,22 @@ def told(capsys: pytest.CaptureFixture[str], status: str, output: Any, *, signal
     return capsys.readouterr().out.rpartition("\n\n")[2].splitlines()
 
 
-def test_a_task_is_told_with_what_answers_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_waiting_task_is_shown_with_the_command_that_answers_it(capsys: pytest.CaptureFixture[str]) -> None:
     approve = "ask waits for an answer: compozy workflow approve r --input '{...}'"
-    assert told(capsys, "WAITING", FORM) == [approve, '  its form: {"type": "object"}']
-    assert told(capsys, "PAUSED", FORM)[0] == approve
-    assert told(capsys, "WAITING", {}) == ["ask waits: compozy workflow signal r go"]
+    assert shown_lines(capsys, "WAITING", FORM) == [approve, '  its form: {"type": "object"}']
+    assert shown_lines(capsys, "PAUSED", FORM)[0] == approve
+    assert shown_lines(capsys, "WAITING", {}) == ["ask waits: compozy workflow signal r go"]
 
 
-def test_an_answer_that_is_there_is_not_asked_for_again(capsys: pytest.CaptureFixture[str]) -> None:
-    paused = told(capsys, "PAUSED", FORM, signal_arrived=True)
+def test_an_answer_that_arrived_is_not_asked_for_again(capsys: pytest.CaptureFixture[str]) -> None:
+    paused = shown_lines(capsys, "PAUSED", FORM, signal_arrived=True)
     assert paused == ["ask has got its answer, and takes it next: compozy workflow resume r"]
-    assert told(capsys, "RUNNING", FORM, signal_arrived=True) == ["ask has got its answer, and takes it next"]
-    assert told(capsys, "WAITING", {}, signal_arrived=True) == ["ask has got its signal, and takes it next"]
+    assert shown_lines(capsys, "RUNNING", FORM, signal_arrived=True) == ["ask has got its answer, and takes it next"]
+    assert shown_lines(capsys, "WAITING", {}, signal_arrived=True) == ["ask has got its signal, and takes it next"]
 
 
-def test_what_did_not_fit_the_form_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    assert told(capsys, "WAITING", {**FORM, "refused": [REFUSED]})[2] == (
+def test_an_answer_that_violated_the_form_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert shown_lines(capsys, "WAITING", {**FORM, "refused": [REFUSED]})[2] == (
         "  a signal of execution other at 2026-11-22T08:00:00Z did not match it and was dropped: "
         "ok: expected true or false, got 'maybe'"
     )

@@ -1,4 +1,4 @@
-"""Answers on a terminal while they are written."""
+"""Answers on a terminal while models write them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from compozy.database.live_text import TextDelta, is_watched, publish_text
 
 @pytest.fixture
 def live(monkeypatch: pytest.MonkeyPatch) -> LiveText:
-    """Answers of the run `r`, printed whole."""
+    """Answers of the run `r`, printed completely."""
     monkeypatch.setenv("NO_COLOR", "1")
     return LiveText("r", quiet=False, follows=True)
 
@@ -54,7 +54,7 @@ def test_concurrent_answers_wait_for_each_other(live: LiveText, capsys: pytest.C
 
 def test_an_answer_can_start_again(live: LiveText, capsys: pytest.CaptureFixture[str]) -> None:
     live.add(piece("One"))
-    # After a lost connection the text so far comes again.
+    # After a lost connection, the text so far is sent again.
     live.add(piece("One two"))
     live.add(piece("Three", attempt=2, is_last=True))
     assert capsys.readouterr().err == "  … a\n    One two\n  … a  (the answer starts again)\n    Three\n"

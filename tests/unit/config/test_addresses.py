@@ -1,4 +1,4 @@
-"""Addresses with credentials: mistakes are named, and no part of the credentials is repeated."""
+"""Addresses with credentials: errors are named, and no part of the credentials is repeated."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ REDIS = ("redis", "rediss", "unix")
         "",
     ],
 )
-def test_addresses_that_are_fine(text: str) -> None:
+def test_valid_addresses(text: str) -> None:
     assert check_postgres_address(text) is None
 
 
@@ -95,12 +95,12 @@ def test_a_key_in_the_path_is_refused(part: str, path: str) -> None:
 @pytest.mark.parametrize(
     "path", ["/sk-learn-server/v1", "/v1/4f2a9c0d1e3b5a7f/gateway/openai", "/pk-models", "/projects/sk/v1beta"]
 )
-def test_other_paths_are_fine(path: str) -> None:
+def test_other_paths_are_valid(path: str) -> None:
     assert check_web_address(f"https://host{path}") is None
 
 
 @pytest.mark.parametrize("user", ["bob:hunter2", "bob", ":hunter2", "bob:hun/ter2", "bob:12/hunter2"])
-def test_the_address_of_a_document_holds_no_password(user: str) -> None:
+def test_the_address_of_a_document_contains_no_password(user: str) -> None:
     address = f"https://{user}@host/page?x=1"
     assert check_document_address(address) == "must not hold a user or a password"
     for given in ({"url": address}, {"urls": [address]}):
@@ -113,5 +113,5 @@ def test_the_address_of_a_document_holds_no_password(user: str) -> None:
     "address",
     ["https://host/@bob/page", "https://host:8443/@bob/page", "https://host/x?mail=a@b.c", "https://[::1]:80/x#a@b"],
 )
-def test_addresses_of_documents_may_hold_other_signs(address: str) -> None:
+def test_addresses_of_documents_may_contain_other_characters(address: str) -> None:
     assert check_document_address(address) is None

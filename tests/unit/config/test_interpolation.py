@@ -51,7 +51,7 @@ def test_keys_are_left_alone() -> None:
     assert filled("${A}: 1\n", A="x")[0] == {"${A}": 1}
 
 
-def test_missing_key_is_noted_and_not_a_fault() -> None:
+def test_missing_key_is_noted_and_not_an_error() -> None:
     text = "providers:\n  - api_key: ${KEY}\n  - api_key: key-${EMPTY}\n  - api_key: ${SET}\n"
     value, faults, missing = filled(text, EMPTY="", SET="sk")
     assert value == {"providers": [{"api_key": None}, {"api_key": None}, {"api_key": "sk"}]}
@@ -59,7 +59,7 @@ def test_missing_key_is_noted_and_not_a_fault() -> None:
     assert missing == {("providers", 0, "api_key"): "KEY", ("providers", 1, "api_key"): "EMPTY"}
 
 
-def test_all_unset_variables_are_told() -> None:
+def test_all_unset_variables_are_reported() -> None:
     assert filled("a: ${A} ${B}\nb: ['${C}']\n", B="")[1] == [
         "the variable A is not set",
         "the variable B is empty",
@@ -78,7 +78,7 @@ def test_env_file(tmp_path: Path) -> None:
     assert "two words" not in repr(read)
 
 
-def test_env_file_that_is_none(tmp_path: Path) -> None:
+def test_invalid_env_file(tmp_path: Path) -> None:
     assert read_env_file(tmp_path / ".env", file=".env").values == {}
     (tmp_path / "bin.env").write_bytes(b"\xff\xfe")
     assert [str(fault) for fault in read_env_file(tmp_path / "bin.env", file=".env").faults] == [

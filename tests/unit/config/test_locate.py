@@ -1,4 +1,4 @@
-"""An offset in a scalar's value leads to that character in the file."""
+"""An offset in the value of a scalar is mapped to that character in the file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def char_at(text: str, scalar: ScalarNode, offset: int) -> str:
 
 
 def assert_located(text: str) -> None:
-    """Every visible character of the value is found where it stands."""
+    """Check that every visible character of the value is found at its location."""
     scalar = scalar_in(text)
     assert scalar.text.strip()
     for offset, char in enumerate(scalar.text):
@@ -66,7 +66,7 @@ def test_escapes_count_as_one_character() -> None:
     assert [scalar.locate(offset).col for offset in range(9)] == [5, 6, 8, 9, 13, 19, 29, 31, 32]
 
 
-def test_offsets_outside_are_held_inside() -> None:
+def test_offsets_outside_are_clamped() -> None:
     scalar = scalar_in("k: 'abc'\n")
     assert scalar.locate(-5).col == 5
     assert scalar.locate(99).col == 8

@@ -1,4 +1,4 @@
-"""Paths of SQLite databases as other programs write them."""
+"""Paths of SQLite databases in the notation of other programs."""
 
 from __future__ import annotations
 
@@ -53,5 +53,5 @@ def test_a_path_of_another_kind_is_refused() -> None:
     "path",
     [":memory:", "data/c.db", "/var/lib/c.db", "~/c.db", "files/sqlite:x", "cost$.db", "a$1.db", "100%/c.db", "a:b.db"],
 )
-def test_paths_that_are_fine(path: str) -> None:
+def test_valid_paths(path: str) -> None:
     assert check_sqlite_path(path) is None

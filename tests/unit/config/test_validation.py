@@ -1,4 +1,4 @@
-"""Models from nodes: what is forgiven, and that every fault is worded for people."""
+"""Models from nodes: accepted deviations, and messages for every error."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ def database(text: str) -> DatabaseSettings | list[str]:
     return model or [str(fault) for fault in faults]
 
 
-def test_a_number_is_taken_as_written_where_text_is_meant() -> None:
+def test_a_number_is_accepted_as_written_where_text_is_expected() -> None:
     found = database("password: 0x10\nuser: 1.50\ndbname: true\nhost: 5\n")
     assert isinstance(found, DatabaseSettings)
     assert found.password is not None
     assert (found.password.get_secret_value(), found.user, found.dbname, found.host) == ("0x10", "1.50", "true", "5")
 
 
-def test_quoted_text_is_read_where_a_number_is_meant() -> None:
+def test_quoted_text_is_accepted_where_a_number_is_expected() -> None:
     found = database("port: '5433'\nauto_migrate: 'false'\nmax_open_conns: ' 7 '\n")
     assert isinstance(found, DatabaseSettings)
     assert (found.port, found.auto_migrate, found.max_open_conns) == (5433, False, 7)
 
 
 @pytest.mark.parametrize("text", ["port: true", "port: 1.5", "port: '1.5'", "auto_migrate: 1", "auto_migrate: 'on'"])
-def test_what_is_not_forgiven(text: str) -> None:
+def test_other_types_are_refused(text: str) -> None:
     assert isinstance(database(text), list)
 
 
@@ -86,7 +86,7 @@ VALUES = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=6), st.sampled_from([ProjectFile, WorkflowConfig]))
-def test_every_fault_is_in_our_words(value: dict[str, Any], model: type[ProjectFile | WorkflowConfig]) -> None:
+def test_every_error_has_our_message(value: dict[str, Any], model: type[ProjectFile | WorkflowConfig]) -> None:
     found, faults = validate(model, as_node(value), label="the file")
     assert (found is None) == bool(faults)
     for fault in faults:
@@ -126,7 +126,7 @@ def test_durations(text: object, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "5 parsecs", "-1s", "1h 30", "s", None, True, [], "400 days", -1, float("nan")])
-def test_what_is_no_duration(text: object) -> None:
+def test_invalid_durations(text: object) -> None:
     with pytest.raises(ValueError, match="duration"):
         parse_duration_s(text)
 

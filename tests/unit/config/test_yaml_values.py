@@ -1,4 +1,4 @@
-"""YAML 1.2 scalars, keys, merges, limits, and the two parsers under it."""
+"""YAML 1.2 scalars, keys, merges, limits, and the two parsers below them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_scalar(text: str, value: object) -> None:
     assert type(found["key"]) is type(value)
 
 
-def test_a_number_of_thousands_of_digits_is_a_fault() -> None:
+def test_a_number_of_thousands_of_digits_is_an_error() -> None:
     faults = parse_yaml(b"key: " + b"9" * 5000, file="f").faults
     assert [fault.message for fault in faults] == ["9" * 40 + " is not a number that can be stored"]
 
@@ -56,7 +56,7 @@ def test_merge_keys_fill_in_what_is_absent() -> None:
     }
 
 
-def test_places_of_keys_and_values() -> None:
+def test_locations_of_keys_and_values() -> None:
     node = parse_yaml("\ufeffa:\n  b: [x, {c: y}]\n".encode(), file="f.yaml").node
     assert node is not None
     assert place_at(node, ("a", "b", 1, "c")) == SourceLocation(file="f.yaml", line=2, col=14)
@@ -65,7 +65,7 @@ def test_places_of_keys_and_values() -> None:
     assert key_place_at(node, ("a", "z")) == SourceLocation(file="f.yaml", line=2, col=3)
 
 
-def test_a_place_counts_only_real_line_breaks() -> None:
+def test_a_location_counts_only_real_line_breaks() -> None:
     node = parse_yaml("a: 'x\u2028y'\r\nb: 1\rc: 2\n".encode(), file="f").node
     assert node is not None
     assert [place_at(node, (key,)).line for key in "abc"] == [1, 2, 3]
@@ -98,13 +98,13 @@ def test_private_characters_stay_what_they_are() -> None:
 
 
 @pytest.mark.parametrize("loader", [yaml.CSafeLoader, yaml.SafeLoader])
-def test_the_first_line_of_a_text_may_begin_with_a_tab(loader: Any) -> None:
+def test_the_first_line_of_a_text_may_start_with_a_tab(loader: Any) -> None:
     node = parse_yaml(b"a: |\n  \tone\n  two\nb: >\n\n  \tone\n", file="f", loader=loader).node
     assert node is not None
     assert to_value(node) == {"a": "\tone\ntwo\n", "b": "\n\tone\n"}
 
 
-def test_a_tab_that_indents_is_a_fault() -> None:
+def test_a_tab_as_indentation_is_an_error() -> None:
     assert [str(fault) for fault in parse_yaml(b"a:\n\tb: 1\n", file="f").faults] == [
         "f:2:1: a tab cannot indent YAML (use spaces)"
     ]
@@ -121,7 +121,7 @@ def test_limits(tmp_path: Path) -> None:
     assert many.faults[0].message == "the file holds more than 200000 values"
 
 
-def test_unreadable_file_is_a_fault(tmp_path: Path) -> None:
+def test_unreadable_file_is_an_error(tmp_path: Path) -> None:
     assert read_yaml(tmp_path, file="folder").faults[0].message == "cannot be read: Is a directory"
 
 

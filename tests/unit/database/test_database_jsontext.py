@@ -1,4 +1,4 @@
-"""JSON as text: whatever goes in comes out, byte for byte the same each time."""
+"""JSON as text: every value is read back, and its text is always the same."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from compozy.database.jsontext import dump_json, load_json
 
-# Text with every character there is: NUL, halves of surrogate pairs, and those beyond the first plane.
+# Text with every character: NUL, surrogate halves, and characters beyond the first plane.
 TEXT = st.text(st.characters(codec=None, categories=None))
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner), max_leaves=30)
@@ -35,7 +35,7 @@ def test_keys_keep_their_order(value: dict[str, Any]) -> None:
 
 
 @given(VALUES)
-def test_sqlite_takes_the_text_for_json_and_gives_it_back(value: Any) -> None:
+def test_sqlite_accepts_the_text_as_json_and_returns_it(value: Any) -> None:
     text = dump_json(value)
     with closing(sqlite3.connect(":memory:")) as connection:
         valid, back = connection.execute("SELECT json_valid(?1), ?1", (text,)).fetchone()
@@ -72,12 +72,12 @@ def test_a_deep_value_is_kept() -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, [1, {"x": math.nan}]])
-def test_what_json_has_no_number_for_is_refused(value: Any) -> None:
+def test_a_number_that_json_does_not_have_is_refused(value: Any) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         dump_json(value)
 
 
 @pytest.mark.parametrize("value", [b"bytes", {1, 2}, object()])
-def test_what_json_has_no_form_for_is_refused(value: Any) -> None:
+def test_a_type_that_json_does_not_have_is_refused(value: Any) -> None:
     with pytest.raises(TypeError):
         json.loads(dump_json(value))

@@ -1,4 +1,4 @@
-"""The states of a run: what may follow what, and that nothing else ever does."""
+"""The states of a run and their transitions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STATUSES = st.sampled_from(Status)
 
 @settings(deadline=None)
 @given(before=STATUSES, after=STATUSES)
-def test_a_final_state_stays_and_every_move_is_in_the_table(before: Status, after: Status) -> None:
+def test_a_final_state_stays_and_every_transition_is_in_the_table(before: Status, after: Status) -> None:
     assert may_follow(before, after) == (after in MOVES[before])
     assert not (before.is_final and may_follow(before, after))
     assert not may_follow(before, before)
@@ -26,14 +26,14 @@ def test_the_states_are_divided_into_open_and_final() -> None:
     assert set(OPEN) | set(FINAL) == set(Status) == set(MOVES)
     assert set(FINAL) == {Status.SUCCESS, Status.FAILED, Status.TIMED_OUT, Status.CANCELED, Status.MOVED}
     assert [status for status in Status if status.is_final] == list(FINAL)
-    # From every open state there is a way to an end, and only an accepted run leads anywhere from PENDING.
+    # Every open state leads to an end, and only an accepted run leaves PENDING.
     assert all(any(after.is_final for after in MOVES[before]) for before in OPEN)
     assert Status.SUCCESS not in MOVES[Status.PENDING]
 
 
 @settings(deadline=None)
 @given(ends=st.lists(st.sampled_from(FINAL), min_size=1, max_size=4), begun=st.booleans())
-def test_whoever_ends_a_run_first_decides(ends: list[Status], begun: bool) -> None:
+def test_the_first_end_of_a_run_decides(ends: list[Status], begun: bool) -> None:
     engine = sa.create_engine("sqlite://")
     metadata.create_all(engine)
     new = NewExecution(workflow_exec_id="r", workflow_id="w", input={}, definition={}, journal_format=1)

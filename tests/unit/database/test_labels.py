@@ -1,4 +1,4 @@
-"""Labels of runs: which names and values are accepted."""
+"""Labels of runs: the names and values that are accepted."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ def test_labels_that_are_accepted(name: str, value: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "-a", "a-", "a b", "a=b", "a\n", "é", "x" * 64])
-def test_names_that_are_not(name: str) -> None:
+def test_names_that_are_refused(name: str) -> None:
     with pytest.raises(UsageError, match="invalid label name"):
         check_labels({name: "x"})
 
 
 @pytest.mark.parametrize("value", ["a\nb", "\0", "\ud800", "\x1b[1m", "v" * (MAX_LABEL_VALUE + 1)])
-def test_values_that_are_not(value: str) -> None:
+def test_values_that_are_refused(value: str) -> None:
     with pytest.raises(UsageError, match="invalid value of label 'a'"):
         check_labels({"a": value})
 
 
-def test_a_run_has_a_limited_number() -> None:
+def test_the_number_of_labels_of_a_run_is_limited() -> None:
     labels = {f"n{number}": "" for number in range(MAX_LABELS)}
     assert check_labels(labels) == labels
     with pytest.raises(UsageError, match="at most 32 labels, got 33"):

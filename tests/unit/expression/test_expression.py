@@ -1,4 +1,4 @@
-"""The front of the expression language: values, messages, limits."""
+"""The interface of the expression language: values, messages, limits."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_maps_keep_the_order_of_their_keys() -> None:
     assert list(evaluate(text, {})) == [f"k{number}" for number in range(50)]
 
 
-def test_messages_name_the_thing_and_the_way_out() -> None:
+def test_messages_name_the_cause_and_the_fix() -> None:
     texts = [
         "tasks.my-task.output.text",
         "tasks.my - task",
@@ -175,7 +175,7 @@ def test_a_condition_is_true_or_false() -> None:
     )
 
 
-def test_errors_have_their_place() -> None:
+def test_errors_have_their_location() -> None:
     def locate(offset: int) -> SourceLocation:
         return SourceLocation(file="a.yaml", line=4, col=10 + offset)
 
@@ -194,7 +194,7 @@ def test_errors_have_their_place() -> None:
     assert (syntax.value.code, str(syntax.value.location)) == ("expression_syntax", "a.yaml:4:13")
 
 
-def test_what_is_read() -> None:
+def test_names_that_an_expression_reads() -> None:
     text = 'tasks["my-task"].output.x > 1 && has(input.a.b) && input.tags.all(t, t == signal.name) && size(l[i]) > 0'
     assert names_in(text) == {"tasks", "input", "signal", "l", "i"}
     found = [(reference.path, reference.optional) for reference in compile_expression(text).references]
@@ -258,7 +258,7 @@ def test_nesting_has_a_limit(opening: str, closing: str) -> None:
     assert "nested deeper" in check(nested(300))[0].message
 
 
-def test_a_deep_value_is_an_error_and_no_crash() -> None:
+def test_a_deep_value_is_an_error_and_not_a_crash() -> None:
     deep: Any = 1
     for _ in range(5000):
         deep = [deep]
@@ -324,7 +324,7 @@ WORDS = st.sampled_from([*SIGNS.split(" "), *NAMES.split(" ")])
 
 
 @given(st.lists(WORDS, max_size=25).map(" ".join) | st.lists(WORDS, max_size=25).map("".join) | st.text(max_size=40))
-def test_any_text_is_an_expression_or_a_problem_with_its_place(text: str) -> None:
+def test_any_text_is_an_expression_or_a_problem_with_its_location(text: str) -> None:
     problems = check(text)
     if problems:
         assert 0 <= problems[0].offset <= len(text)
@@ -336,7 +336,7 @@ def test_any_text_is_an_expression_or_a_problem_with_its_place(text: str) -> Non
 
 
 def offset_of_error(text: str) -> int:
-    """Return where an expression fails, 0 when it does not."""
+    """Return where an expression fails, 0 if it does not fail."""
     try:
         json.dumps(evaluate(text, {"a": [1, {"k": 2}], "tasks": {"x": 1}, "x": 3}), allow_nan=False)
     except ExpressionError as error:

@@ -1,4 +1,4 @@
-"""Expressions have the values that another implementation of CEL gives them.
+"""Expressions have the same values as in another implementation of CEL.
 
 `cases.jsonl` was recorded from cel-rust 0.14 (the package common-expression-language 0.10): the variables in its first
 line, then an expression and its value, or that it is an error, in each further line.
@@ -21,9 +21,9 @@ CASES = [json.loads(line) for line in LINES]
 ERROR = "an error"
 # Where we differ on purpose, with our value.
 DIFFERENCES: dict[str, Any] = {
-    "1 + 1.5": 2.5,  # JSON does not tell 1 from 1.0, so whole numbers and others mix
-    "-true": ERROR,  # the specification knows no such operation
-    "l.exists(x, x / 0 == 1 || x == 2)": True,  # the specification: as with ||, an error is forgiven
+    "1 + 1.5": 2.5,  # JSON does not distinguish 1 from 1.0, so whole numbers and others mix
+    "-true": ERROR,  # the specification does not contain such an operation
+    "l.exists(x, x / 0 == 1 || x == 2)": True,  # the specification: as with ||, an error is ignored
     "string(true)": "true",  # in the specification
     "bool('true')": True,  # in the specification
     "{'a': 1, 'a': 2}": ERROR,  # the specification: a repeated key is an error

@@ -1,4 +1,4 @@
-"""Texts are cut into chunks that fit, nothing is lost, and ids stay where texts stay."""
+"""Texts are cut into chunks of limited size, nothing is lost, and IDs of unchanged chunks stay the same."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def squeeze(text: str) -> str:
 
 @given(st.text(alphabet="ab .\n#-*`é漢", min_size=1, max_size=400), st.booleans())
 @settings(deadline=None)
-def test_chunks_fit_and_hold_all_of_the_text(text: str, markdown: bool) -> None:
+def test_chunks_are_limited_and_contain_all_of_the_text(text: str, markdown: bool) -> None:
     found = pieces_of(text, markdown=markdown)
     assert all(estimate_tokens(piece.text) <= 20 for piece in found)
     assert squeeze("".join(piece.text for piece in found)) == squeeze(text)
@@ -33,7 +33,7 @@ def test_chunks_fit_and_hold_all_of_the_text(text: str, markdown: bool) -> None:
     assert len({piece.id for piece in found}) == len(found)
 
 
-def test_a_change_in_one_place_leaves_the_other_chunks_their_ids() -> None:
+def test_a_change_keeps_the_ids_of_the_other_chunks() -> None:
     sections = [f"## Part {n}\n\n{'words of part ' * 5}{n}" for n in range(6)]
     before = {piece.id for piece in pieces_of("\n\n".join(sections), size=30)}
     sections[3] = "## Part 3\n\nanother text altogether"
@@ -52,13 +52,13 @@ def test_one_line_without_an_end_is_cut_in_time() -> None:
     assert sum(len(squeeze(piece.text)) for piece in found) == 800_000
 
 
-def test_words_hold_no_sign_of_a_query_language() -> None:
+def test_words_contain_no_operator_of_a_query_language() -> None:
     assert query_words('What\'s "C++" & (naïve) OR -x:1*? 漢字 what') == ["what", "naive", "or", "1", "漢字"]
     assert query_words("?!") == []
     assert len(query_words(" ".join(f"w{n}" for n in range(1000)))) == 64
 
 
-def test_single_letters_are_asked_for_only_where_there_is_nothing_else() -> None:
+def test_single_letters_are_searched_only_if_there_is_nothing_else() -> None:
     assert query_words("Don't I know a thing?") == ["don", "know", "thing"]
     assert query_words("C or D") == ["or"]
     assert query_words("C, É!") == ["c", "e"]

@@ -1,4 +1,4 @@
-"""Embedders over HTTP: the policy of tries is that of chat models, and batches fit the server."""
+"""Embedders over HTTP: they are retried like chat models, and batches are adapted to the server."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def vectors(body: dict[str, Any]) -> Reply:
 
 
 def answer_by(server: ChatServer, choose: Callable[[dict[str, Any]], Reply]) -> None:
-    """Let `server` give the replies in `replies` first, then what `choose` says."""
+    """Let `server` send the replies in `replies` first, then those of `choose`."""
 
     def next_reply(seen: Seen) -> Reply:
         server.seen.append(seen)
@@ -152,7 +152,7 @@ async def test_five_tries(server: ChatServer) -> None:
         (error_reply(401, f"bad key {_KEY}"), "answered 401: bad key ***", "check its `api_key`"),
     ],
 )
-async def test_what_is_no_answer(server: ChatServer, reply: Reply, message: str, hint: str) -> None:
+async def test_an_invalid_answer(server: ChatServer, reply: Reply, message: str, hint: str) -> None:
     answer_by(server, lambda _: reply)
 
     error = await Asker(server.url).fail(3)

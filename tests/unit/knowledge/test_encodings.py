@@ -1,4 +1,4 @@
-"""Texts in other encodings are read as what they are, or refused; they do not become other letters."""
+"""Texts in other encodings are decoded correctly or refused, never decoded into wrong letters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTML: what a page says becomes Markdown; what frames it is left out, and nothing else."""
+"""HTML: the content of a page becomes Markdown, and only its frame is left out."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def text(page: str) -> str:
     return read_document("a.html", page.encode()).text
 
 
-def test_what_frames_a_page_is_left_out() -> None:
+def test_the_frame_of_a_page_is_left_out() -> None:
     found = read_document("a.html", SITE.encode())
     assert found.title == "Ovens & more"
     assert found.text == ("# Ovens\n\nBy Ada\n\nOvens are hot.\n\n## Cookies from the oven\n\nBake for ten minutes.")
@@ -103,7 +103,7 @@ def test_code_keeps_its_lines() -> None:
     "page",
     ["<p>a</p><![foo bar]><p>b</p>", "<p>a<![if !IE]>\n\n<p>b<![endif]>", "<p>a<!foo><p>b", "<p>a<![CDATA[x]]><p>b"],
 )
-def test_declarations_that_nobody_knows_are_comments(page: str) -> None:
+def test_unknown_declarations_are_comments(page: str) -> None:
     assert text(page) == "a\n\nb"
 
 

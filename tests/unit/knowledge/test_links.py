@@ -1,4 +1,4 @@
-"""Links to folders and names that are no text: each is followed or named, and no search is without an end."""
+"""Links to folders and undecodable names: each is followed or named, and every search ends."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_links_that_are_not_followed_are_named(
 
 
 @pytest.mark.parametrize("path", ["docs", "docs/**/*.md", "docs/*.md"])
-def test_links_that_lead_nowhere_are_named(tmp_path: Path, path: str) -> None:
+def test_dangling_links_are_named(tmp_path: Path, path: str) -> None:
     write(tmp_path, "docs/good.md")
     link(tmp_path / "docs/gone.md", "nothing.md")
     link(tmp_path / "docs/loop.md", "loop.md")
@@ -100,7 +100,7 @@ def test_folders_that_link_to_one_another_are_read_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["docs", "docs/**/*.md", "docs/*"])
-def test_names_that_are_no_text_are_left_out_and_shown(tmp_path: Path, path: str) -> None:
+def test_undecodable_names_are_left_out_and_shown(tmp_path: Path, path: str) -> None:
     write(tmp_path, "docs/good.md")
     write(tmp_path, os.fsdecode(b"docs/b\xff.md"), os.fsdecode(b"docs/d\xfe/x.md"))
     found = find(tmp_path, path)
@@ -111,7 +111,7 @@ def test_names_that_are_no_text_are_left_out_and_shown(tmp_path: Path, path: str
 
 
 @pytest.mark.parametrize("path", [b"docs/b\xff.md", b"docs/d\xfe", b"docs/\xff*.md"])
-def test_a_path_that_is_no_text_is_refused(tmp_path: Path, path: bytes) -> None:
+def test_an_undecodable_path_is_refused(tmp_path: Path, path: bytes) -> None:
     write(tmp_path, os.fsdecode(b"docs/b\xff.md"), os.fsdecode(b"docs/d\xfe/x.md"))
     with pytest.raises(UsageError, match=r"'docs/.*\\xf[ef].*' is not valid UTF-8"):
         find(tmp_path, os.fsdecode(path))

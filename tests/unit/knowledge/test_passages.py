@@ -1,4 +1,4 @@
-"""What agents are given, who embeds by default, and how embedders over HTTP are asked."""
+"""Passages for agents, the default embedder, and requests to embedders over HTTP."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_each_store_is_a_knowledge_base_where_none_is_written() -> None:
     assert written.base(None).store.id == "b"
 
 
-def test_passages_stand_before_the_prompt_as_data() -> None:
+def test_passages_precede_the_prompt_as_data() -> None:
     passage: dict[str, Any] = {
         "document": 'a"b.md',
         "title": "T",
@@ -148,7 +148,7 @@ async def test_secrets_stay_out_of_errors(server: tuple[str, Embeddings]) -> Non
     await found.aclose()
 
 
-def test_google_is_asked_in_its_own_words() -> None:
+def test_google_is_asked_in_its_own_format() -> None:
     settings = EmbedderSettings(id="e", provider="google", dimension=768)
     wire = GoogleWire(spec_of(settings, {}))
     assert wire.url.endswith("/models/gemini-embedding-001:batchEmbedContents")
@@ -157,7 +157,7 @@ def test_google_is_asked_in_its_own_words() -> None:
     assert wire.read({"embeddings": [{"values": [1.0]}]}) == [[1.0]]
 
 
-def test_a_dimension_of_ones_own_is_asked_for_and_part_of_the_name() -> None:
+def test_a_custom_dimension_is_requested_and_part_of_the_name() -> None:
     spec = spec_of(EmbedderSettings(id="e", provider="openai", dimension=256), {})
     assert spec.name == "openai/text-embedding-3-small@256"
     assert OpenAIWire(spec).request(["x"], is_query=False)["dimensions"] == 256

@@ -1,4 +1,4 @@
-"""PDFs: encrypted ones, letters as fonts draw them, and the pages that chunks are on."""
+"""PDFs: encrypted files, letters as fonts draw them, and the pages of chunks."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ def pages(*texts: str) -> bytes:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_what_is_only_protected_against_changes_is_read(algorithm: str) -> None:
+def test_a_document_that_is_only_protected_against_changes_is_read(algorithm: str) -> None:
     assert read_document("a.pdf", encrypted(algorithm)).text == "Hello from a PDF"
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_password_is_named(algorithm: str) -> None:
+def test_a_required_password_is_named(algorithm: str) -> None:
     with pytest.raises(DocumentError, match="the PDF needs a password"):
         read_document("a.pdf", encrypted(algorithm, "secret"))
 
 
 def test_a_package_that_is_missing_for_aes_is_named(tmp_path: Path) -> None:
-    """In a process of its own, because pypdf chooses its package when it is imported."""
+    """In a separate process, because pypdf chooses its package when it is imported."""
     (tmp_path / "a.pdf").write_bytes(encrypted("AES-256"))
     program = (
         "import sys; sys.modules['cryptography'] = sys.modules['Crypto'] = None\n"
@@ -110,7 +110,7 @@ def test_words_are_the_same_however_they_are_written(text: str, words: list[str]
     assert query_words(text) == words
 
 
-def test_chunks_know_the_page_that_they_begin_on() -> None:
+def test_chunks_know_the_page_that_they_start_on() -> None:
     content = read_document("a.pdf", pages("one two three", "", "four five six", "seven eight nine"))
     chunking = Chunking(size=14, overlap=0, count_tokens=len)
     found = [(piece.text, piece.page) for piece in cut("a.pdf", content, chunking, space="kb")]

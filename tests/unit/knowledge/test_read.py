@@ -1,4 +1,4 @@
-"""Documents of every kind become text; hostile ones become an error."""
+"""Documents of every type become text, and hostile documents are an error."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_no_markdown_takes_long() -> None:
         ("text/markdown; charset=x-sjis; variant=x", "漢字".encode("cp932"), "漢字"),
         ("text/csv; charset=latin1", "a;b\nGrüße;1".encode("cp1252"), "a: Grüße\nb: 1"),
         ("text/html; charset=utf-8", "<meta charset=latin1><p>Grüße".encode(), "Grüße"),
-        # A mark counts before the header, and what cannot be UTF-8 is not.
+        # A byte order mark counts before the header, and content that cannot be UTF-8 is not read as UTF-8.
         ("text/plain; charset=windows-1251", "Grüße".encode("utf-8-sig"), "Grüße"),
         ("text/plain; charset=utf-8", "Grüße".encode("cp1252"), "Grüße"),
         ("text/html; charset=nonsense", "<p>Grüße".encode(), "Grüße"),
@@ -259,9 +259,9 @@ def test_pdf() -> None:
         ("a.exe", b"MZ", "documents that end in '.exe' are not read"),
     ],
 )
-def test_broken_documents_are_told(name: str, data: bytes, message: str) -> None:
+def test_broken_documents_are_reported(name: str, data: bytes, message: str) -> None:
     if not message:
-        # Cut off, and still repaired by who reads it: an answer or an error, nothing else.
+        # Cut off, but readers may repair them: an answer or an error, nothing else.
         try:
             read_document(name, data)
         except DocumentError:
@@ -295,7 +295,7 @@ def test_a_docx_without_its_body_and_one_too_deep() -> None:
         read_document("a.docx", make_docx("<w:a>" * 300 + "</w:a>" * 300))
 
 
-async def test_who_reads_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slow_reader_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     from compozy.knowledge.read import sandbox
 
     monkeypatch.setattr(sandbox, "TIMEOUT_S", 0.05)
@@ -306,7 +306,7 @@ async def test_who_reads_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize(("name", "suffix"), [("a.pdf", ".pdf"), ("a.docx", ".docx")])
-async def test_read_in_a_process_of_its_own(name: str, suffix: str) -> None:
+async def test_a_document_is_read_in_a_separate_process(name: str, suffix: str) -> None:
     data: Any = make_pdf("Hello") if suffix == ".pdf" else make_docx(paragraph("Hello"))
     assert (await read_in_sandbox(name, data, suffix)).text == "Hello"
     with pytest.raises(DocumentError, match="broken"):

@@ -1,4 +1,4 @@
-"""What an ingestion by a pattern looks for: a document that it does not match is never taken for deleted."""
+"""The scope of an ingestion with a pattern: documents that do not match are never treated as deleted."""
 
 from __future__ import annotations
 

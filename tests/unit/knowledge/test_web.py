@@ -1,4 +1,4 @@
-"""URLs that lead into the network of this machine are not requested, whatever they look like."""
+"""URLs that lead into the network of this machine are not requested, whatever their form."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def site() -> Iterator[Site]:
             self.wfile.write(b"x" * 2000 if self.path == "/large" else b"<p>hello</p>")
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its signature
-            """Say nothing."""
+            """Print nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
@@ -68,7 +68,7 @@ def site() -> Iterator[Site]:
         *("224.0.0.1", "255.255.255.255", "[ff02::1]", "LOCALHOST.", "127.0.0.1."),
     ],
 )
-async def test_no_address_of_this_network_is_asked(site: Site, host: str) -> None:
+async def test_no_address_of_this_network_is_requested(site: Site, host: str) -> None:
     with pytest.raises(DocumentError, match=r"not in the public network|is not known|failed to read"):
         await fetch(f"http://{host}:{site.port}/page", CLOSED)
     assert site.asked == []
@@ -88,7 +88,7 @@ async def test_no_address_of_this_network_is_asked(site: Site, host: str) -> Non
         "http://[::1",
     ],
 )
-async def test_what_is_no_address_of_a_page(url: str) -> None:
+async def test_a_url_that_is_not_the_address_of_a_page(url: str) -> None:
     with pytest.raises(DocumentError) as caught:
         await fetch(url, CLOSED)
     assert "pw" not in caught.value.message
@@ -105,7 +105,7 @@ async def test_what_is_no_address_of_a_page(url: str) -> None:
         ("/large", "larger than"),
     ],
 )
-async def test_redirects_are_judged_and_answers_are_limited(site: Site, path: str, message: str) -> None:
+async def test_redirects_are_checked_and_answers_are_limited(site: Site, path: str, message: str) -> None:
     with pytest.raises(DocumentError, match=message):
         await fetch(f"http://127.0.0.1:{site.port}{path}", site.open)
     assert ("/page", f"localhost:{site.port}") not in site.asked

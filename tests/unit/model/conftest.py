@@ -10,6 +10,6 @@ from tests.harness.chatserver import ChatServer, serve_chat
 
 @pytest.fixture
 def chat_server() -> Iterator[ChatServer]:
-    """Return a server that speaks OpenAI's chat format."""
+    """Return a server with OpenAI's chat format."""
     with serve_chat() as server:
         yield server

@@ -1,4 +1,4 @@
-"""Time that only the test moves."""
+"""Time that only the test advances."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from compozy.model.limits import Pace
 
 
 class HeldTime:
-    """A clock that jumps ahead by each sleep, and remembers the sleeps."""
+    """A clock that advances by each sleep and records the sleeps."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0

@@ -1,4 +1,4 @@
-"""Servers that are compatible with OpenAI's, and differ: each as such a server answers, over HTTP."""
+"""Servers that are compatible with OpenAI and deviate from it, each with real responses over HTTP."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ async def test_an_unknown_model_is_asked_once(chat_server: ChatServer) -> None:
         ("something broke", "500 Internal Server Error: something broke"),
     ],
 )
-async def test_an_error_with_status_200_is_told_and_tried_again(chat_server: ChatServer, error: Any, told: str) -> None:
+async def test_an_error_with_status_200_is_reported_and_retried(chat_server: ChatServer, error: Any, told: str) -> None:
     chat_server.replies = [json_reply({"error": error}), chat_reply("at last")]
     assert (await Asker(chat_server.url).ask()).text == "at last"
 
@@ -143,7 +143,7 @@ async def test_an_error_with_status_200_is_told_and_tried_again(chat_server: Cha
     ],
     ids=str,
 )
-async def test_an_error_that_stays_is_not_tried_again(chat_server: ChatServer, document: Any) -> None:
+async def test_a_permanent_error_is_not_retried(chat_server: ChatServer, document: Any) -> None:
     chat_server.replies = [json_reply(document)]
 
     failure = await Asker(chat_server.url).fail()
@@ -222,7 +222,7 @@ PLAIN = chat_reply("Hello.").body
     ],
     ids=["deep", "deep within", "digits", "null", "list", "native", "stream"],
 )
-async def test_what_is_no_completion_is_one_error(
+async def test_an_invalid_completion_is_one_error(
     chat_server: ChatServer, kind: str, body: bytes, message: str
 ) -> None:
     chat_server.replies = [Reply(body=body, headers={"Content-Type": "application/json"})]

@@ -1,4 +1,4 @@
-"""Failover: which model is asked after which, and what is said of those that failed."""
+"""Failover: the order of the models, and the messages about those that failed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def failure(name: str, kind: str | None) -> ModelError:
 
 
 class Models:
-    """Models that fail as they are told, each time that they are asked."""
+    """Models that fail according to a script."""
 
     def __init__(self, **failures: str | None) -> None:
         self.failures: dict[str, str | None] = failures

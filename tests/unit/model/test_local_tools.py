@@ -1,4 +1,4 @@
-"""Tools of models without tool calls of their own: what they may write, and what that means."""
+"""Tools of models without native tool calls: the grammar of their answers, and its meaning."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ASKED = ModelRequest(parts=[UserPromptPart("1 + 1?")])
 
 
 def returned(outcome: Any = "success") -> list[Any]:
-    """Return a conversation in which `add` has just given a result."""
+    """Return a conversation in which `add` has just returned a result."""
     call = ModelResponse(parts=[ToolCallPart(tool_name="add", args={"a": 1}, tool_call_id="1")])
     part = ToolReturnPart(tool_name="add", content=2, tool_call_id="1", outcome=outcome)
     return [ASKED, call, ModelRequest(parts=[part])]

@@ -1,4 +1,4 @@
-"""Which provider answers, and what is said when it cannot."""
+"""The choice of the provider, and the messages if none can answer."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def test_a_provider_is_found_by_its_id_and_models_are_kept() -> None:
     assert models.resolve("b", None).model is not models.resolve("b", "other").model
 
 
-async def test_a_provider_without_a_key_falls_back_and_says_why() -> None:
+async def test_a_provider_without_a_key_falls_back_and_names_the_reason() -> None:
     models = catalog(
         provider(id="openai", type="openai", missing_key_fallback="groq"),
         provider(id="groq", type="groq", missing_key_fallback="spare"),
@@ -63,7 +63,7 @@ async def test_a_provider_without_a_key_falls_back_and_says_why() -> None:
     assert chosen.model_name == "scripted", "the name of another provider's model means nothing here"
 
 
-async def test_without_a_fallback_the_error_names_the_variable_and_the_way_out() -> None:
+async def test_without_a_fallback_the_error_names_the_variable_and_the_fix() -> None:
     models = catalog(provider(id="main", type="openai"), missing={"main": "MY_KEY"})
 
     with pytest.raises(ModelError) as caught:
@@ -76,7 +76,7 @@ async def test_without_a_fallback_the_error_names_the_variable_and_the_way_out()
     assert caught.value.details == {"provider": "main", "variable": "MY_KEY"}
 
 
-async def test_a_provider_that_names_no_key_at_all_is_told_how_to_name_one() -> None:
+async def test_a_provider_without_a_named_key_gets_a_hint() -> None:
     with pytest.raises(ModelError) as caught:
         catalog(provider(id="g", type="google")).resolve("g", None)
 
@@ -84,12 +84,12 @@ async def test_a_provider_that_names_no_key_at_all_is_told_how_to_name_one() -> 
     assert "add `api_key: ${GOOGLE_API_KEY}` to it" in caught.value.hint
 
 
-async def test_an_empty_key_is_no_key() -> None:
+async def test_an_empty_key_does_not_count() -> None:
     with pytest.raises(ModelError, match="has no `api_key`"):
         catalog(provider(id="g", type="groq", api_key="  ")).resolve("g", None)
 
 
-async def test_fallbacks_in_a_circle_end() -> None:
+async def test_circular_fallbacks_end() -> None:
     models = catalog(
         provider(id="a", type="openai", missing_key_fallback="b"),
         provider(id="b", type="groq", missing_key_fallback="a"),

@@ -1,4 +1,4 @@
-"""A provider of type `openai` against a real server that behaves well, and badly."""
+"""A provider of type `openai` against a real server with correct and faulty responses."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required"
 
 
 class Asker:
-    """One provider, asked once per call and closed after it."""
+    """One provider that is called once and then closed."""
 
     def __init__(self, url: str, **fields: Any) -> None:
         self.time = HeldTime()
@@ -126,7 +126,7 @@ async def test_retry_after_too_far_away(chat_server: ChatServer) -> None:
     assert len(chat_server.seen) == 1
 
 
-async def test_five_failures_are_the_end(chat_server: ChatServer) -> None:
+async def test_five_failures_are_final(chat_server: ChatServer) -> None:
     chat_server.replies = [error_reply(500, "oops")]
 
     error = await Asker(chat_server.url).fail()
@@ -143,7 +143,7 @@ async def test_five_failures_are_the_end(chat_server: ChatServer) -> None:
     assert len(chat_server.seen) == 5
 
 
-async def test_a_wrong_key_is_masked_and_told_where_it_stands(chat_server: ChatServer) -> None:
+async def test_a_wrong_key_is_masked_and_its_origin_named(chat_server: ChatServer) -> None:
     chat_server.replies = [error_reply(401, f"Incorrect API key provided: {KEY}")]
 
     error = await Asker(chat_server.url, api_key=KEY).fail()
@@ -170,9 +170,9 @@ async def test_a_prompt_that_is_too_long(chat_server: ChatServer) -> None:
     assert error.hint == "the prompt is longer than the model's context: shorten it or take a larger model"
 
 
-async def test_nobody_listens() -> None:
+async def test_no_server_listens() -> None:
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # bound and not listening: nobody else can take the port meanwhile
+        taken.bind(("127.0.0.1", 0))  # bound and not listening: no other process can take the port meanwhile
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
         asker = Asker(url)
         error = await asker.fail()
@@ -321,7 +321,7 @@ async def test_a_try_that_hangs_ends_at_the_timeout_and_the_next_one_answers(cha
         *("http://u:hunter2@h/v1", "http://u:hunter2/x@h/v1", "http://h/v1?key=hunter2"),
     ],
 )
-async def test_a_base_url_that_is_none(url: str) -> None:
+async def test_an_invalid_base_url(url: str) -> None:
     error = await Asker(url).fail()
 
     assert error.message.startswith("the address of provider 'p' ")

@@ -1,4 +1,4 @@
-"""Each kind of provider that speaks HTTP: its format, its errors, and that only we retry."""
+"""Each type of provider over HTTP: its format, its errors, and that only our code retries."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required"
 
 
 def answer(kind: str, text: str) -> Reply:
-    """Return an answer in the format of `kind`, for 7 tokens in and 3 out."""
+    """Return an answer in the format of `kind`, with 7 input tokens and 3 output tokens."""
     if kind == "anthropic":
         return json_reply(
             {
@@ -53,7 +53,7 @@ def answer(kind: str, text: str) -> Reply:
 async def ask(
     kind: str, url: str, time: HeldTime | None = None, parameters: ModelRequestParameters | None = None, **fields: Any
 ) -> ModelResponse:
-    # Without a limit of its own, a long answer of Claude is streamed, which this server does not speak.
+    # Without a limit, a long answer of Claude is streamed, which this server does not support.
     fields.setdefault("max_tokens", 20)
     base_url = url if kind in ("openai", "ollama") else url.removesuffix("/v1")
     config = ProviderConfig.model_validate({"id": "p", "type": kind, "base_url": base_url, "api_key": KEY, **fields})
@@ -118,7 +118,7 @@ async def test_a_structured_answer(chat_server: ChatServer, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_only_we_retry(chat_server: ChatServer, kind: str) -> None:
+async def test_only_our_code_retries(chat_server: ChatServer, kind: str) -> None:
     chat_server.replies = [error_reply(500, "oops")]
     time = HeldTime()
 

@@ -1,4 +1,4 @@
-"""Limits and retries, on a held clock."""
+"""Limits and retries, with a simulated clock."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KEY = "a-key-of-no-known-shape"
 
 
 class Puppet(Model):
-    """Fails with the given errors, then answers; counts who is inside."""
+    """Fails with the given errors, then answers, and counts its concurrent requests."""
 
     def __init__(self, *errors: Exception) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ def http_error(status: int, body: Any = "b", **headers: str) -> ModelHTTPError:
 
 
 @pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504, 529])
-async def test_what_may_pass_is_tried_again(status: int) -> None:
+async def test_a_temporary_error_is_retried(status: int) -> None:
     puppet, time = Puppet(http_error(status), http_error(status)), HeldTime()
 
     assert await ask(limited(puppet, time)) == "done"
@@ -91,7 +91,7 @@ async def test_what_may_pass_is_tried_again(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 405, 413, 422])
-async def test_what_will_not_pass_is_not_tried_again(status: int) -> None:
+async def test_a_permanent_error_is_not_retried(status: int) -> None:
     puppet, time = Puppet(http_error(status)), HeldTime()
 
     with pytest.raises(ModelError) as caught:
@@ -102,7 +102,7 @@ async def test_what_will_not_pass_is_not_tried_again(status: int) -> None:
     assert f"answered {status}" in caught.value.message
 
 
-async def test_an_account_without_credit_is_not_tried_again() -> None:
+async def test_an_account_without_credit_is_not_retried() -> None:
     error = ModelHTTPError.for_category(ModelQuotaExceededError, status_code=429, model_name="m", body="no money")
     puppet = Puppet(error)
 
@@ -142,7 +142,7 @@ async def test_retry_after_of_each_status_that_is_retried(status: int, retry_aft
     assert time.slept_s == [slept_s]
 
 
-async def test_a_long_retry_after_fails_at_once() -> None:
+async def test_a_long_retry_after_fails_immediately() -> None:
     puppet, time = Puppet(http_error(429, retry_after="3600")), HeldTime()
 
     with pytest.raises(ModelError) as caught:
@@ -153,7 +153,7 @@ async def test_a_long_retry_after_fails_at_once() -> None:
     assert caught.value.hint == "run again in 1h00m"
 
 
-async def test_connection_errors_are_tried_again_and_name_the_address_without_its_password() -> None:
+async def test_connection_errors_are_retried_and_name_the_address_without_its_password() -> None:
     puppet, time = Puppet(*(ModelConnectionError("m", "refused", phase="connect") for _ in range(5))), HeldTime()
 
     with pytest.raises(ModelError) as caught:
@@ -196,7 +196,7 @@ async def test_a_harmless_cause_is_kept() -> None:
         (IndexError("list index out of range"), "answered in a shape that is not understood (IndexError: list index"),
     ],
 )
-async def test_other_failures_are_put_into_words(error: Exception, words: str) -> None:
+async def test_other_failures_have_a_message(error: Exception, words: str) -> None:
     puppet = Puppet(error)
 
     with pytest.raises(ModelError) as caught:
@@ -206,7 +206,7 @@ async def test_other_failures_are_put_into_words(error: Exception, words: str) -
     assert puppet.calls == 1
 
 
-async def test_only_so_many_requests_at_once() -> None:
+async def test_concurrent_requests_are_limited() -> None:
     puppet = Puppet()
     puppet.gate = asyncio.Event()
     model = limited(puppet, HeldTime(), max_concurrent=3)
@@ -221,7 +221,7 @@ async def test_only_so_many_requests_at_once() -> None:
     assert puppet.most_inside == 3
 
 
-async def test_without_a_limit_all_go_at_once() -> None:
+async def test_without_a_limit_all_requests_are_concurrent() -> None:
     puppet = Puppet()
     puppet.gate = asyncio.Event()
     model = limited(puppet, HeldTime())

@@ -1,4 +1,4 @@
-"""The scripted model finds its answer by position alone."""
+"""The scripted model finds its answer only by the position of the request."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ async def test_json_usage_and_model_name_are_reported() -> None:
     assert answer.model_name == "pretend"
 
 
-async def test_a_model_of_our_own_does_not_load_the_price_list(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The list takes 26 MB of memory, which a device with scripted or local models would spend for nothing."""
+async def test_a_scripted_model_does_not_load_the_price_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list takes 26 MB of memory, which devices with scripted or local models do not need to spend."""
     loaded: list[str] = []
     for module in ("pydantic_ai._genai_prices", "pydantic_ai.usage"):
         monkeypatch.setattr(f"{module}.get_snapshot", lambda: loaded.append("list"))
@@ -72,7 +72,7 @@ async def test_a_model_of_our_own_does_not_load_the_price_list(monkeypatch: pyte
     assert (await ask(scripted([{"text": "one"}]))).text == "one"
     assert loaded == []
 
-    # The check above can fail: the base class does load it.
+    # The check above can fail: the base class loads it.
     TestModel()
     assert loaded
 
@@ -131,6 +131,6 @@ async def test_a_delay_beyond_the_timeout_is_a_timeout() -> None:
     assert caught.value.hint == "raise `timeout` of provider 's'"
 
 
-def test_outside_of_a_request_there_is_no_position() -> None:
+def test_a_request_outside_of_a_run_has_no_position() -> None:
     with pytest.raises(InternalError):
         current_position()

@@ -1,4 +1,4 @@
-"""Parameters of models: each kind of provider sends those that it accepts, under the names of its API."""
+"""Parameters of models: each type of provider sends those that it accepts, under the names of its API."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ VALUES: dict[str, Any] = {
     "presence_penalty": 0.2,
     "repetition_penalty": 1.1,
 }
-# Sent in forms of their own.
+# Sent in special forms.
 OTHERS = {"thinking", "cache"}
 OPENAI = {name: name for name in PARAMS}
 NAMES = {
@@ -48,7 +48,7 @@ NAMES = {
 async def test_accepted_parameters_are_sent(chat_server: ChatServer, kind: str, *, is_default: bool) -> None:
     chat_server.replies = [error_reply(400, "enough")]
     accepted = PROVIDERS[kind].params | PROVIDERS[kind].compatible_params
-    # A model that takes them all; newer ones of Anthropic refuse some.
+    # A model that accepts them all; newer models of Anthropic refuse some.
     model = {"anthropic": "claude-haiku-4-5"}.get(kind, "m")
     written = {name: value for name, value in VALUES.items() if name in accepted}
     fields = {"type": kind, "model": model, "api_key": "k", "max_attempts": 1}

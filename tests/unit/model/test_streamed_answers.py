@@ -31,22 +31,22 @@ CALL = {"id": "c1", "type": "function", "function": {"name": "look", "arguments"
 
 
 class Reader:
-    """Keeps what each try wrote."""
+    """Stores the text of each try."""
 
     def __init__(self) -> None:
         self.tries: list[list[str]] = []
 
     def start(self) -> None:
-        """Start another one."""
+        """Start another text."""
         self.tries.append([])
 
     def write(self, text: str) -> None:
-        """Keep a piece."""
+        """Store a piece."""
         self.tries[-1].append(text)
 
     @property
     def texts(self) -> list[str]:
-        """The text of each try."""
+        """Return the text of each try."""
         return ["".join(pieces) for pieces in self.tries]
 
 
@@ -58,7 +58,7 @@ async def read(asker: Asker) -> tuple[ModelResponse, Reader]:
 
 
 def plain(response: ModelResponse) -> dict[str, Any]:
-    """Return what is recorded of an answer, without its time."""
+    """Return the recorded form of an answer, without its time."""
     document = TypeAdapter(ModelResponse).dump_python(response, mode="json")
     del document["timestamp"]
     return document
@@ -129,12 +129,12 @@ async def test_an_answer_that_always_breaks_off_is_an_error(chat_server: ChatSer
         event_reply("data: {not JSON}\n\n"),
         error_reply(400, "streaming is not supported"),
         error_reply(422, "unknown field: stream_options"),
-        # It ends without a reason: nobody knows whether it is whole.
+        # It ends without a reason, so it is unknown whether it is complete.
         event_reply('data: {"choices": [{"index": 0, "delta": {"content": "Once"}}]}\n\n'),
     ],
     ids=["whole", "nothing", "done", "no choices", "no JSON", "refused", "unknown", "no end"],
 )
-async def test_a_server_without_streams_is_asked_for_the_whole_answer(chat_server: ChatServer, reply: Reply) -> None:
+async def test_a_server_without_streams_is_asked_for_the_complete_answer(chat_server: ChatServer, reply: Reply) -> None:
     chat_server.replies = [reply, chat_reply(LONG)]
     asker = Asker(chat_server.url, max_attempts=1)
     model = asker.models.resolve(None, None).model
@@ -155,7 +155,7 @@ async def test_a_server_without_streams_is_asked_for_the_whole_answer(chat_serve
         ({"message": "it broke"}, "500 Internal Server Error: it broke"),
     ],
 )
-async def test_an_error_in_a_stream_is_the_one_in_a_whole_answer(
+async def test_an_error_in_a_stream_is_the_same_as_in_a_complete_answer(
     chat_server: ChatServer, error: dict[str, Any], told: str
 ) -> None:
     broken = event_reply(f"data: {json.dumps({'error': error})}\n\n")
@@ -191,7 +191,7 @@ async def test_a_script_writes_word_by_word() -> None:
 
 
 @given(st.text(alphabet='<>/think[]THINK◁▷ \n"Yes.|') | st.sampled_from(["<think>a</think>b", "Here is my thought"]))
-def test_what_is_shown_early_is_never_reasoning_that_has_a_start_tag(text: str) -> None:
+def test_text_shown_early_is_never_reasoning_with_a_start_tag(text: str) -> None:
     thoughts, answer = split_thoughts(text)
     for length in range(len(text) + 1):
         shown = written_answer(text[:length])

@@ -1,4 +1,4 @@
-"""Reasoning within answers: what is told apart, and what only looks like it."""
+"""Reasoning within answers: how it is separated, and text that only looks like it."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_thoughts_and_answer(text: str, thoughts: str, answer: str) -> None:
         "<thinker>a</thinker>b",
     ],
 )
-def test_what_are_no_thoughts(text: str) -> None:
+def test_text_that_only_looks_like_reasoning(text: str) -> None:
     assert split_thoughts(text) == ("", text)
 
 

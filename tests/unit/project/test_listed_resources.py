@@ -1,4 +1,4 @@
-"""Resources in the lists of compozy.yaml name schemas, tools and files, as those in files of their own do."""
+"""Resources in the lists of compozy.yaml refer to schemas, tools and files, like those in separate files."""
 
 from __future__ import annotations
 

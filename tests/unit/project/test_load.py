@@ -1,4 +1,4 @@
-"""Loading projects: the seeds' shapes, precedence, paths, which files are read, and that nothing else is raised."""
+"""Loading projects: the seeds' formats, precedence, paths, which files are read, and which errors are raised."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def load(folder: Path, flags: Flags | None = None, /, **environ: str) -> LoadedP
     return load_project(None, cwd=folder, overrides=flags, environ=environ)
 
 
-def faults_of(folder: Path, **environ: str) -> list[str]:
+def errors_of(folder: Path, **environ: str) -> list[str]:
     with pytest.raises(ProjectError) as caught:
         load(folder, **environ)
     return [str(fault) for fault in caught.value.diagnostics]
@@ -151,7 +151,7 @@ def test_postgres(tmp_path: Path) -> None:
     assert database.password is not None
     assert database.password.get_secret_value() == "123456"
     assert (database.dbname, database.sslmode, database.path) == ("compozy", "disable", None)
-    (fault,) = faults_of(tmp_path)
+    (fault,) = errors_of(tmp_path)
     assert fault.startswith("compozy.yaml:8:13: the variable DB_PASSWORD is not set (set it in the environment")
 
 
@@ -180,7 +180,7 @@ def test_empty_sections_are_absent_sections(tmp_path: Path) -> None:
 
 
 def test_precedence(tmp_path: Path) -> None:
-    """Each layer is weaker than the one before it, and every value knows its layer."""
+    """Each layer is weaker than the one before it, and the layer of every value is known."""
     write(tmp_path, {"compozy.yaml": QUICKSTART, ".env": "SERVER_PORT=1\n\nSERVER_HOST=env.file\n"})
     flags = {"server.port": (3, "--port"), "server.host": (None, "--host")}
     seen = [
@@ -231,7 +231,7 @@ def test_variables_of_the_other_driver_are_ignored(tmp_path: Path) -> None:
 
 
 def test_paths(tmp_path: Path) -> None:
-    """In a file they count from its folder, in flags and the environment from the caller's, in `.env` from its own."""
+    """Paths are relative to the file, to the caller's folder (flags, environment), or to the folder of `.env`."""
     folder = tmp_path / "project"
     write(folder, {"compozy.yaml": QUICKSTART, ".env": "\n"})
     places = [
@@ -302,12 +302,12 @@ def test_link_inside_the_project_is_fine(tmp_path: Path) -> None:
 def test_linked_folder_that_leads_out(tmp_path: Path) -> None:
     write(tmp_path, {"p/compozy.yaml": QDRANT, "secret/a.yaml": workflow_text("a")})
     (tmp_path / "p/workflows").symlink_to(tmp_path / "secret")
-    assert faults_of(tmp_path / "p") == [
+    assert errors_of(tmp_path / "p") == [
         "workflows/a.yaml: the file is a link that leads out of the project's folder (copy it into the folder)"
     ]
 
 
-def test_places_name_files_from_the_callers_folder(tmp_path: Path) -> None:
+def test_locations_name_files_from_the_callers_folder(tmp_path: Path) -> None:
     write(tmp_path, {"p/compozy.yaml": "foo: 1\n" + QDRANT, "other/x": ""})
     with pytest.raises(ProjectError) as caught:
         load_project(Path("p"), cwd=tmp_path, environ={})
@@ -360,7 +360,7 @@ def test_no_file_breaks_the_loader(tmp_path: Path, config: bytes, workflow: byte
         load(tmp_path)
 
 
-def test_a_pipe_among_the_workflows_is_told(tmp_path: Path) -> None:
+def test_a_pipe_among_the_workflows_is_reported(tmp_path: Path) -> None:
     (tmp_path / "compozy.yaml").write_text(QUICKSTART)
     (tmp_path / "workflows").mkdir()
     os.mkfifo(tmp_path / "workflows/pipe.yaml")
@@ -377,7 +377,7 @@ def test_every_kind_of_task_at_its_best(tmp_path: Path) -> None:
         "timeout": 60.0,
         "retry_policy": {"maximum_attempts": 2, "initial_interval": 2.0},
     }
-    # Every prompt has a provider, those of nested tasks and routes too; the run can reach both.
+    # Every prompt has a provider, also in nested tasks and routes. The run can reach both.
     tasks = kept["workflow"]["tasks"]
     assert tasks[0]["agent"] == {"llm": "s"}
     assert tasks[2]["routes"]["any"]["agent"] == {"llm": "s"}
@@ -385,7 +385,7 @@ def test_every_kind_of_task_at_its_best(tmp_path: Path) -> None:
     assert tasks[4]["task"]["agent"] == {"llm": "s"}
     assert {provider["id"] for provider in kept["providers"]} == {"s", "t"}
     assert WorkflowConfig.model_validate(kept["workflow"]).tasks[4].id == "each"
-    # Templates and expressions have their places.
+    # Templates and expressions have their locations.
     places = kept["source"]["places"]
     assert {
         "env/TONE",

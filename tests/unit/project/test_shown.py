@@ -1,4 +1,4 @@
-"""What is made of a loaded project: schemas for editors, the scaffold, `config show`, the definition of a run."""
+"""Output that is derived from a loaded project: schemas, the scaffold, `config show`, the definition of a run."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ def test_variables_stand_where_numbers_do() -> None:
 @pytest.mark.parametrize(
     "text", ["databse: {}", "database: {driver: mysql}", "llm: {providers: [{id: a}]}", "server: 5"]
 )
-def test_faults_do_not_fit_the_schema(text: str) -> None:
+def test_errors_violate_the_schema(text: str) -> None:
     assert problems(project_schema(), text)
 
 
 def test_schemas_describe_every_key() -> None:
     for schema in (project_schema(), workflow_schema()):
         for definition in [schema, *(each for name, each in schema["$defs"].items() if name != "Task")]:
-            # A shared schema has the keys of JSON Schema beside its own.
+            # A shared schema has the keys of JSON Schema in addition to its own.
             assert definition["additionalProperties"] is (definition.get("title") == "SchemaResource")
             for key, value in definition["properties"].items():
                 assert value.get("description") or key in {"input_tokens", "output_tokens"}, key
@@ -87,10 +87,10 @@ tasks:
 """
 
 
-def test_the_schema_tells_kinds_of_tasks_apart() -> None:
+def test_the_schema_distinguishes_types_of_tasks() -> None:
     assert problems(workflow_schema(), NESTED) == []
     assert len(problems(workflow_schema(), NESTED.replace("wait_for: go", "wait_fro: go"))) >= 1
-    # The fault of the one kind that is meant, and not that of each.
+    # The error of the one type that is meant, and not that of each.
     assert problems(workflow_schema(), "id: n\ntasks: [{id: a, type: wait}]\n") == ["'wait_for' is a required property"]
     assert len(problems(workflow_schema(), "id: n\ntasks: [{id: a, type: wiat}]\n")) == 1
 
@@ -108,7 +108,7 @@ def test_the_schema_of_shared_schemas(text: str, count: int) -> None:
     assert len(problems(schema_schema(), text)) == count
 
 
-def test_scaffold_loads_without_faults(tmp_path: Path) -> None:
+def test_the_scaffold_loads_without_errors(tmp_path: Path) -> None:
     written = scaffold(tmp_path / "new", name='It\'s: "new" 🎉')
     assert sorted(str(path.relative_to(tmp_path / "new")) for path in written) == [
         ".compozy/agent.schema.json",
@@ -139,7 +139,7 @@ def test_scaffold_loads_without_faults(tmp_path: Path) -> None:
         assert (tmp_path / "new" / path).parent.joinpath(first.partition("=")[2]).is_file()
 
 
-def test_scaffold_without_a_name_takes_the_folders(tmp_path: Path) -> None:
+def test_scaffold_without_a_name_uses_the_folders(tmp_path: Path) -> None:
     scaffold(tmp_path / "demo", name=None)
     assert load_project(tmp_path / "demo", cwd=tmp_path, environ={}).name == "demo"
 

@@ -1,4 +1,4 @@
-"""Which times start a run: overlap, catch-up, delays, as pure decisions."""
+"""Decides which times start a run: overlap, catch-up, delays, as pure functions."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_one_missed_time(catch_up: Any, window_ms: int | None, starts: tuple[int
         catch_up=catch_up,
         window_ms=window_ms,
     )
-    # An hour later the next one is due as well, and a minute before not yet.
+    # An hour later the next one is due as well, but a minute earlier it is not.
     decision = decide(hourly, State(tick_ms=MINUTE), HOUR_LATE - 1)
     assert (decision.starts, counts(decision).get("missed", 0)) == (starts, missed)
     assert decision.tick_ms == HOUR_LATE
@@ -118,7 +118,7 @@ def test_all_missed_times_start_up_to_the_limit() -> None:
     assert missed > 0
 
 
-def test_years_of_missed_times_are_decided_at_once() -> None:
+def test_years_of_missed_times_are_decided_immediately() -> None:
     decision = decide(rule(1000), State(tick_ms=1000), 10**12)
     # Those of the last minute are on time, and overlap.
     assert decision.starts == (10**12 - ON_TIME_MS,)
@@ -130,7 +130,7 @@ def test_years_of_missed_times_are_decided_at_once() -> None:
     jitter_ms=st.integers(0, 10_000),
     looks=st.lists(st.integers(0, 30_000), min_size=1, max_size=60),
 )
-def test_each_time_starts_once_whatever_the_looks(interval_ms: int, jitter_ms: int, looks: list[int]) -> None:
+def test_each_time_starts_once_however_often_it_is_checked(interval_ms: int, jitter_ms: int, looks: list[int]) -> None:
     allowed = rule(interval_ms, jitter_ms=jitter_ms, overlap="allow", catch_up="all")
     state, now, started = State(tick_ms=interval_ms), 0, list[int]()
     for look in looks:

@@ -1,4 +1,4 @@
-"""Times of schedules: against an oracle that looks at every minute, and around changes of clocks."""
+"""Times of schedules, compared with an oracle that checks every minute, and around changes of clocks."""
 
 from __future__ import annotations
 
@@ -91,10 +91,10 @@ def matches(field: str, value: int, low: int, high: int) -> bool:
 
 
 def oracle(minutes: str, hours: str, zone: str, start: datetime, end: datetime) -> list[datetime]:
-    """Look at every minute of UTC; a time that is repeated counts once, a skipped one at the next minute."""
+    """Check every minute of UTC. A repeated time counts once, a skipped one at the next minute."""
     tz, found, seen = find_zone(zone), set[datetime](), set[str]()
     is_wild = minutes.startswith("*") or hours.startswith("*")
-    # A day earlier, so that it knows which times it has seen.
+    # A day earlier, so that it knows the times of that day.
     moment = start - timedelta(days=1)
     before = None
     while moment <= end:
@@ -157,7 +157,7 @@ def test_seconds_do_not_change_the_minutes(
         minute = tick - tick % 60_000
         assert plain.next_after(minute - 1) == minute
         assert matches(seconds, tick % 60_000 // 1000, 0, 59)
-    # The sequence does not depend on where it is entered.
+    # The sequence does not depend on its start.
     assert [
         Timetable(rule=Cron(text=f"{seconds} {when[0]} {when[1]} * * *", timezone=zone)).next_after(tick)
         for tick in ticks[:-1]

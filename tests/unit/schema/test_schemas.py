@@ -1,4 +1,4 @@
-"""JSON Schemas: what is wrong with one, defaults, and values in plain words."""
+"""JSON Schemas: their errors, defaults, and messages about values."""
 
 from __future__ import annotations
 

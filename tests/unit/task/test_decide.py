@@ -55,8 +55,8 @@ def test_choose_route(text: str, expected: str) -> None:
     assert choose_route(text, PATH, SCOPE, ROUTES) == expected
 
 
-def test_what_a_template_gives_is_no_code() -> None:
-    """The rule is an expression that would give a route; it is data, and may come from a model."""
+def test_the_result_of_a_template_is_not_code() -> None:
+    """The rule is an expression that would result in a route. It is data, and may come from a model."""
     assert SCOPE.input["rule"] == "input.count > 1 ? 'many' : 'few'"
     with pytest.raises(ExpressionError, match="which is not a route"):
         choose_route("{{ .input.rule }}", PATH, SCOPE, ROUTES)
@@ -97,7 +97,7 @@ def test_messages() -> None:
     )
 
 
-def test_errors_have_their_place() -> None:
+def test_errors_have_their_location() -> None:
     context = TemplateContext(workflow={}, project={}, input={}, locate=bare)
     for text in ("input.x", "{{ 1 }}"):
         with pytest.raises(ExpressionError) as caught:

@@ -1,4 +1,4 @@
-"""What a collection runs over."""
+"""The items of a collection."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ JSON = st.recursive(
         ('{"a": 1, "a": 2}', [{"key": "a", "value": 2}]),
     ],
 )
-def test_what_is_taken(value: Any, items: list[Any]) -> None:
+def test_accepted_items(value: Any, items: list[Any]) -> None:
     assert to_items(value) == items
 
 
@@ -78,7 +78,7 @@ def test_what_is_taken(value: Any, items: list[Any]) -> None:
         (object(), "got <object object"),
     ],
 )
-def test_what_is_refused(value: Any, told: str) -> None:
+def test_refused_items(value: Any, told: str) -> None:
     with pytest.raises(ItemsError) as caught:
         to_items(value)
     assert told in caught.value.message
@@ -88,12 +88,12 @@ def test_what_is_refused(value: Any, told: str) -> None:
 def test_a_list_and_its_json_are_the_same(items: list[Any]) -> None:
     assert to_items(items) == items
     assert to_items(json.dumps(items)) == items
-    # A line that says nothing else than itself would be taken as the whole.
+    # A line that contains nothing else would be parsed as a whole.
     if len(items) > 1:
         assert to_items("\n".join(json.dumps(item) for item in items)) == items
 
 
 @given(st.text(max_size=30))
-def test_any_text_is_items_or_an_error_that_says_so(text: str) -> None:
+def test_any_text_is_items_or_an_error(text: str) -> None:
     with contextlib.suppress(ItemsError):
         assert isinstance(to_items(text), list)

@@ -1,4 +1,4 @@
-"""What follows what: for any list without faults it ends, visits no task twice, and skips none of a plain list."""
+"""The order of tasks: any valid list ends, repeats no task, and a plain list skips none."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def tasks(draw: st.DrawFn, task_id: str, names: Iterator[str], depth: int = 0) -
 
 @st.composite
 def any_list(draw: st.DrawFn) -> dict[str, Any]:
-    """Any list of tasks, most of them faulty."""
+    """Any list of tasks, most of them invalid."""
     names = (f"t{number}" for number in itertools.count())
     document: dict[str, Any] = {"id": "w", "tasks": []}
     for _ in range(draw(st.integers(1, 5))):
@@ -81,7 +81,7 @@ def any_list(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def forward_list(draw: st.DrawFn) -> dict[str, Any]:
-    """A list whose transitions lead forward, each task to the next one among others: most of them are fine."""
+    """A list whose transitions lead forward, to the next task among others. Most of them are valid."""
     count = draw(st.integers(1, 7))
     listed: list[dict[str, Any]] = []
     for number in range(count):
@@ -102,7 +102,7 @@ def forward_list(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def plain_list(draw: st.DrawFn) -> dict[str, Any]:
-    """A list in which no task names what follows, with a handler for failures."""
+    """A list in which no task names its successor, with a handler for failures."""
     count = draw(st.integers(1, 8))
     document: dict[str, Any] = {"id": "w", "tasks": [{"id": f"t{number}"} for number in range(count)]}
     if draw(st.booleans()):
@@ -112,7 +112,7 @@ def plain_list(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def walk(found: Plan, choose: st.DataObject) -> list[str]:
-    """Follow the plan from the first task with ends and routes as they are drawn."""
+    """Follow the plan from the first task with drawn ends and routes."""
     visited: list[str] = []
     task_id: str | None = found.first
     while task_id is not None:
@@ -129,14 +129,14 @@ def walk(found: Plan, choose: st.DataObject) -> list[str]:
 
 
 @given(any_list() | forward_list() | plain_list(), st.data())
-def test_a_list_without_faults_ends_and_repeats_nothing(document: dict[str, Any], data: st.DataObject) -> None:
+def test_a_valid_list_ends_and_repeats_nothing(document: dict[str, Any], data: st.DataObject) -> None:
     if is_fine(document):
         visited = walk(plan(document), data)
         assert len(visited) == len(set(visited))
 
 
 @given(forward_list())
-def test_lists_that_lead_forward_are_fine(document: dict[str, Any]) -> None:
+def test_lists_that_lead_forward_are_valid(document: dict[str, Any]) -> None:
     assert list(check_tasks(outline(document), 20)) == []
 
 
@@ -172,7 +172,7 @@ def test_the_checks_see_the_plan_that_runs(document: dict[str, Any]) -> None:
         (Status.CANCELED, (None, True)),
     ],
 )
-def test_what_follows_each_end(status: Status, expected: tuple[str | None, bool]) -> None:
+def test_the_task_after_each_end(status: Status, expected: tuple[str | None, bool]) -> None:
     document = {
         "id": "w",
         "tasks": [{"id": "a", "on_success": {"next": "b"}, "on_error": {"next": "c"}}, {"id": "b"}, {"id": "c"}],

@@ -1,4 +1,4 @@
-"""Retries: how long the pauses are."""
+"""Retries: the length of the pauses."""
 
 from __future__ import annotations
 
@@ -34,6 +34,6 @@ def test_pauses_grow_and_never_pass_the_longest(first: float, growth: float, lon
     "policy",
     [{"maximum_attempts": 0}, {"maximum_attempts": MAX_ATTEMPTS + 1}, {"backoff_coefficient": 0.5}, {"attempts": 3}],
 )
-def test_what_is_refused(policy: dict[str, Any]) -> None:
+def test_invalid_policies_are_refused(policy: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         RetryPolicy.model_validate(policy)

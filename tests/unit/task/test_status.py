@@ -1,4 +1,4 @@
-"""How a container ends: every strategy with every outcome of its tasks."""
+"""The end of a container: every strategy with every outcome of its tasks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STRATEGIES: tuple[Strategy, ...] = ("wait_all", "fail_fast", "best_effort", "rac
 LETTERS = dict(
     zip("sftcrpw", ["SUCCESS", "FAILED", "TIMED_OUT", "CANCELED", "RUNNING", "PENDING", "WAITING"], strict=True)
 )
-# The tasks, and how the container ends under wait_all, fail_fast, best_effort and race; `-` is not yet.
+# The tasks, and the end of the container with wait_all, fail_fast, best_effort and race; `-` is not yet.
 TABLE = """
 .     s s s s
 s     s s s s
@@ -61,8 +61,8 @@ def test_the_table(children: str, ends: list[str]) -> None:
 
 
 @given(st.sampled_from(STRATEGIES), st.lists(st.sampled_from(_STATES), max_size=6), st.data())
-def test_what_is_decided_stays_decided(strategy: Strategy, children: list[Status], data: st.DataObject) -> None:
-    """Whatever becomes of the open tasks; that is why they may be canceled."""
+def test_a_decision_is_final(strategy: Strategy, children: list[Status], data: st.DataObject) -> None:
+    """It does not depend on the open tasks, which may therefore be canceled."""
     decided = container_status(strategy, children)
     ends = [status if status.is_final else data.draw(st.sampled_from(_ENDS)) for status in children]
     assert container_status(strategy, ends) is not None

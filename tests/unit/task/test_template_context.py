@@ -1,4 +1,4 @@
-"""What templates of a task see, and what rendering makes of them."""
+"""The data that templates of a task see, and the results of rendering."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def test_a_list_hides_the_tasks_around_it() -> None:
     assert "parent" not in outer.roots()
 
 
-def test_with_and_env_lie_over_what_is_around() -> None:
+def test_with_and_env_hide_outer_values() -> None:
     found = context(input={"a": 1, "b": 1}, env={"X": "1", "Y": "1"}).with_input({"b": 2}).with_env({"Y": "2"})
     assert (found.roots()["input"], found.roots()["env"]) == ({"a": 1, "b": 2}, {"X": "1", "Y": "2"})
     assert context(input=[1]).with_input({"a": 1}).roots()["input"] == {"a": 1}
     assert context(input=[1]).with_input({}).roots()["input"] == [1]
 
 
-def test_roots_that_are_always_there() -> None:
+def test_roots_that_always_exist() -> None:
     assert render_value({"o": "{{ .output }}", "t": "{{ .trigger }}"}, ("x",), context()) == {"o": None, "t": {}}
 
 
@@ -108,7 +108,7 @@ def test_rendering_changes_nothing_that_it_reads() -> None:
     assert data.input == {"list": [1, 2], "map": {"a": 1}}
 
 
-def test_errors_say_where_the_template_stands() -> None:
+def test_errors_name_the_location_of_the_template() -> None:
     def locate(path: tuple[str | int, ...]) -> Callable[[int], SourceLocation]:
         assert path == ("tasks", 0, "prompt")
         return lambda offset: SourceLocation(file="w.yaml", line=3, col=10 + offset)
@@ -121,6 +121,6 @@ def test_errors_say_where_the_template_stands() -> None:
 
 
 @pytest.mark.parametrize("text", ["{{ mulf 1e308 10.0 }}", "{{ list 1 (mulf -1e308 10.0) }}"])
-def test_what_json_has_no_number_for_is_an_error(text: str) -> None:
+def test_a_number_that_json_does_not_have_is_an_error(text: str) -> None:
     with pytest.raises(TemplateError, match="number that JSON has no form for"):
         render_value({"x": text}, ("with",), context())

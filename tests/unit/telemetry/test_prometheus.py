@@ -1,4 +1,4 @@
-"""Metrics: nothing is collected unless asked for, and the number of series is bounded."""
+"""Metrics: nothing is collected unless enabled, and the number of series is limited."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _value(meter: PrometheusMeter, name: str, **labels: str) -> float | None:
     return None
 
 
-def test_nothing_is_collected_unless_asked_for() -> None:
+def test_nothing_is_collected_unless_enabled() -> None:
     assert not is_collecting()
     TASK_RETRIES.add(5)
     with collecting() as meter:
@@ -54,7 +54,7 @@ def test_a_thousand_label_values_do_not_become_a_thousand_series() -> None:
         text = meter.render().decode()
         assert text.count("compozy_task_duration_seconds_count{") == MAX_SERIES + 1
         assert _value(meter, "compozy_task_duration_seconds_count", type=OTHER) == 1000 - MAX_SERIES
-        # Those that were there first still count.
+        # The first series still count.
         TASK_DURATION.observe(0.5, type="t0")
         assert _value(meter, "compozy_task_duration_seconds_count", type="t0") == 2
         assert _value(meter, "compozy_task_duration_seconds_bucket", type="t0", le="0.5") == 2

@@ -1,9 +1,9 @@
-"""Compares the engine with Go: random templates over random data, rendered by both. No test: run it by hand.
+"""Compares the engine with Go: renders random templates with random data in both. Not a test: run it by hand.
 
     python tests/unit/template/fuzz.py ORACLE [COUNT] [SEED]
 
-ORACLE is the program of `oracle.go`, built with Go and Debian's golang-github-masterminds-sprig-dev. Each difference is
-printed as a row of `found.jsonl`, with Go's outcome: those that are to stay equal go there.
+ORACLE is the program built from `oracle.go` with Go and Debian's golang-github-masterminds-sprig-dev. Each difference
+is printed as a row of `found.jsonl`, with Go's outcome. Rows that must stay equal are added to that file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from compozy import template
 from compozy.errors import TemplateError
 from compozy.template.functions.registry import REGISTRY, Function
 
-# Go orders by chance, asks the clock or the system, or is not meant to be the same.
+# Random order in Go, functions that read the clock or the system, and intended differences.
 SKIPPED = frozenset(
     {
         "ago", "call", "chunk", "derivePassword", "durationRound", "keys", "mustChunk", "now", "omit", "randAlpha",
@@ -52,7 +52,7 @@ ANY = ("path", "s", "number", "call", "list", "map", "bool", "nil", "dot")
 
 
 class Maker:
-    """Makes templates and data from one source of chance."""
+    """Creates templates and data from one random generator."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
@@ -118,7 +118,7 @@ class Maker:
         return self.pick(head + keys, head + keys, *(self.variables or [head + keys]))
 
     def call(self, depth: int, *, piped: bool) -> str:
-        """Return the call of a function with arguments that mostly fit."""
+        """Return the call of a function with arguments that are mostly valid."""
         function = self.random.choice(FUNCTIONS)
         count = len(function.params) + (self.random.randrange(3) if function.rest else 0) - piped
         if self.random.random() < 0.03:
@@ -185,7 +185,7 @@ class Maker:
 
 
 def render(row: dict[str, Any]) -> dict[str, str]:
-    """Return what the engine makes of a row."""
+    """Return the outcome of the engine for a row."""
     try:
         options = row["opts"]
         return {
@@ -196,14 +196,14 @@ def render(row: dict[str, Any]) -> dict[str, str]:
 
 
 def ask_go(oracle: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return Go's outcomes; none when a template made Go itself overflow its stack, which ends the program."""
+    """Return Go's outcomes, or none if a template overflowed Go's stack, which ends the program."""
     lines = "".join(json.dumps(row) + "\n" for row in rows)
     answer = subprocess.run([oracle], input=lines, capture_output=True, text=True, check=False)
     return [json.loads(line) for line in answer.stdout.strip().split("\n")] if answer.returncode == 0 else []
 
 
 def compare(oracle: str, rows: list[dict[str, Any]], outcomes: list[dict[str, Any]]) -> int:
-    """Print the differences and return their number. Each is asked for again, since some templates print the time."""
+    """Print the differences and return their number. Each is rendered again, since some templates print the time."""
     differences = 0
     for row, outcome in zip(rows, outcomes, strict=False):
         again = (answer for _ in range(5) for answer in ask_go(oracle, [row]))
@@ -216,14 +216,14 @@ def compare(oracle: str, rows: list[dict[str, Any]], outcomes: list[dict[str, An
 
 
 def is_same(row: dict[str, Any], outcome: dict[str, Any]) -> bool:
-    """Tell whether the engine makes the same of a row as Go, or one of them reached a bound of its own."""
+    """Return whether the engine and Go have the same outcome, or one of them reached its limits."""
     expected = {key: outcome[key] for key in ("out", "error") if key in outcome}
     ours = render(row)
     return ours == expected or any(_LIMITS.search(each.get("error", "")) for each in (ours, expected))
 
 
 def main(oracle: str, count: int, seed: int) -> None:
-    """Make `count` templates, render them, and print the differences."""
+    """Create `count` templates, render them, and print the differences."""
     maker = Maker(seed)
     compared = differences = 0
     for start in range(0, count, BATCH):

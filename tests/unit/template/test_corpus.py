@@ -19,7 +19,7 @@ LEFT_OUT = {
 
 
 class Case(NamedTuple):
-    """One rendering and what Go made of it."""
+    """One rendering and Go's outcome."""
 
     text: str
     data: Any
@@ -28,7 +28,7 @@ class Case(NamedTuple):
 
 
 def _as_float64(value: Any) -> Any:
-    """Return the data as Go has it when it reads every number as a float64."""
+    """Return the data as Go sees it when it reads every number as a float64."""
     if isinstance(value, dict):
         return {key: _as_float64(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
     if isinstance(value, list):
@@ -77,7 +77,7 @@ def test_case_found_by_fuzzing(case_id: str) -> None:
     assert _render(case) == {key: case.expected[key] for key in ("out", "error") if key in case.expected}
 
 
-def test_corpus_is_whole() -> None:
+def test_corpus_is_complete() -> None:
     assert sum("missingkey=error" not in case_id for case_id in CASES) == 819
 
 

@@ -1,4 +1,4 @@
-"""The dialect of workflow files: hyphens in paths, and missing keys that are errors."""
+"""The dialect of workflow files: hyphens in paths, and errors for missing keys."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_missing_key_is_error(text: str, message: str, hint: str) -> None:
         ('{{ print (default "q" .a) }}', "q"),
     ],
 )
-def test_missing_key_is_forgiven(text: str, expected: str) -> None:
+def test_missing_key_is_ignored(text: str, expected: str) -> None:
     assert render(text) == expected
 
 
@@ -153,11 +153,11 @@ def test_null_is_never_printed(text: str) -> None:
         ("{{ len .input }}{{ len (list nil) }}", "41"),
     ],
 )
-def test_null_beside_text(text: str, expected: str) -> None:
+def test_null_next_to_text(text: str, expected: str) -> None:
     assert render(text) == expected
 
 
-def test_null_inside_is_told() -> None:
+def test_null_inside_is_reported() -> None:
     with pytest.raises(TemplateRenderError) as caught:
         render("{{ .input }}")
     assert "the value at .input holds null and cannot be printed" in caught.value.message
@@ -180,7 +180,7 @@ def test_null_inside_is_told() -> None:
         "k: |\r\n  windows\r\n  {{ FAULT }}\r\n",
     ],
 )
-def test_place_in_every_style_of_yaml(file: str, fault: str) -> None:
+def test_location_in_every_style_of_yaml(file: str, fault: str) -> None:
     text = file.replace("FAULT", fault)
     node = parse_yaml(text.encode(), file="flow.yaml").node
     assert isinstance(node, MappingNode)
@@ -196,7 +196,7 @@ def test_place_in_every_style_of_yaml(file: str, fault: str) -> None:
     assert lines[place.line - 1][place.col - 1 :].startswith(fault.split(maxsplit=1)[0])
 
 
-def test_unknown_function_names_the_near_one() -> None:
+def test_unknown_function_names_a_similar_one() -> None:
     with pytest.raises(TemplateSyntaxError) as caught:
         template.compile("{{ uper .x }}", dialect="compozy")
     assert 'function "uper" not defined' in caught.value.message
@@ -206,7 +206,7 @@ def test_unknown_function_names_the_near_one() -> None:
 @pytest.mark.parametrize(
     "name", ["env", "expandenv", "genPassword", "htpasswd", "genCA", "encryptAES", "getHostByName"]
 )
-def test_left_out_function_says_why(name: str) -> None:
+def test_left_out_function_names_the_reason(name: str) -> None:
     with pytest.raises(TemplateSyntaxError, match=f'function "{name}" is left out on purpose: '):
         template.compile(f"{{{{ {name} }}}}", dialect="compozy")
 
@@ -228,14 +228,14 @@ def _locate(offset: int) -> SourceLocation:
         ("{{ .a -}} {{ if }}", 21),
     ],
 )
-def test_error_carries_the_place_in_the_file(text: str, col: int) -> None:
+def test_error_contains_the_location_in_the_file(text: str, col: int) -> None:
     with pytest.raises((TemplateRenderError, TemplateSyntaxError)) as caught:
         template.compile(text, dialect="compozy", locate=_locate).render(DATA)
     assert caught.value.location == SourceLocation(file="flow.yaml", line=10, col=col)
     assert "template" not in caught.value.message
 
 
-def test_error_without_file_tells_line_and_column() -> None:
+def test_error_without_file_contains_line_and_column() -> None:
     with pytest.raises(TemplateRenderError) as caught:
         render("one\n  {{ .input.nam }}")
     assert (caught.value.line, caught.value.col, caught.value.name) == (2, 6, "t")

@@ -1,4 +1,4 @@
-"""Values that a template prints are changed so that they stay values, but those of trusted roots."""
+"""Values that a template prints are escaped, except those of trusted roots."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ ESCAPE = template.Escape(quote=lambda text: f"<{text}>", trusted=frozenset({"con
         ("{{ if .input.x }}{{ .config.n }}{{ end }}", "7"),
     ],
 )
-def test_only_what_comes_from_trusted_roots_is_printed_as_it_is(text: str, expected: str) -> None:
+def test_only_values_of_trusted_roots_are_printed_unchanged(text: str, expected: str) -> None:
     assert template.compile(text, dialect="compozy").render(DATA, escape=ESCAPE) == expected
 
 
-def test_nothing_is_changed_without() -> None:
+def test_nothing_is_escaped_by_default() -> None:
     assert template.compile("{{ .input.x }}", dialect="compozy").render(DATA) == "a/b"

@@ -1,4 +1,4 @@
-"""The front of the package: evaluate, references, data that stays as it is, and the functions that differ by call."""
+"""The interface of the package: evaluate, references, unchanged data, and functions that differ by call."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_references(text: str, expected: list[tuple[str, bool]]) -> None:
     assert [(".".join(each.path), each.optional) for each in found] == expected
 
 
-def test_references_have_places() -> None:
+def test_references_have_locations() -> None:
     def locate(offset: int) -> SourceLocation:
         return SourceLocation(file="f.yaml", line=1, col=offset + 1)
 
@@ -158,6 +158,6 @@ def test_chance(call: str, pattern: str) -> None:
     assert template.compile(text).render({}) == "true"
 
 
-def test_data_that_is_no_json_is_refused() -> None:
+def test_data_that_is_not_json_is_refused() -> None:
     with pytest.raises(TemplateRenderError, match="Python set, which is not a JSON value"):
         template.compile("{{ .a }}").render({"a": {1, 2}})

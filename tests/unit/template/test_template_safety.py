@@ -1,4 +1,4 @@
-"""Templates reach nothing but their data, and end within their bounds."""
+"""Templates can access only their data, and end within their limits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def outcome(text: str, data: Any) -> str:
 
 
 class Secret:
-    """An object that no template may look into."""
+    """An object that no template may access."""
 
     token = "hunter2"
 

@@ -1,4 +1,4 @@
-"""`cp__exec`: only named commands, arguments below the folder, few variables, and no process that stays."""
+"""`cp__exec`: only listed commands, arguments below the folder, few variables, and no remaining process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from compozy.tool.kind import ToolCall, ToolHome, ToolResult
 
 COMMANDS = ("cat", "ls", "pwd", "env", "sleep", "grep", "echo", "yes", "sh", "head")
 SECRET = "canary-4711"
-# Times to sleep that no other process on this machine has.
+# Times to sleep that no other process on this machine uses.
 TAG = os.getpid()
 
 
@@ -281,7 +281,7 @@ def _wait_until(is_so: Callable[[], bool]) -> None:
     pytest.fail("this did not come about within 60 s")
 
 
-async def test_what_the_model_is_told(root: Path) -> None:
+async def test_the_description_for_the_model(root: Path) -> None:
     spec = await make(root, ("cat", "no-such-program")).describe()
     assert spec.schema["properties"]["command"]["enum"] == ["cat"]
     assert spec.effect == "once"

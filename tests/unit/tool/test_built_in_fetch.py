@@ -1,4 +1,4 @@
-"""`cp__fetch`, and what repeated calls of the built-in tools mean."""
+"""`cp__fetch`, and the meaning of repeated calls of the built-in tools."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ async def test_a_redirect_to_the_metadata_service_is_refused(site: Site) -> None
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://a.test/", "a.test", "http://u:p@a.test/", "http://"])
-async def test_what_is_not_a_url_of_the_web(url: str) -> None:
+async def test_urls_outside_of_the_web(url: str) -> None:
     assert (await ask(url)).outcome == "failed"
 
 
@@ -120,7 +120,7 @@ async def test_the_author_can_list_hosts(site: Site) -> None:
         {"method": "POST", "body": "\ud800"},
     ],
 )
-async def test_what_is_not_a_request(site: Site, arguments: dict[str, Any]) -> None:
+async def test_invalid_arguments(site: Site, arguments: dict[str, Any]) -> None:
     with pytest.raises(CallError, match="InvalidArgument"):
         await ask(site.url(), **arguments)
     assert site.seen == []
@@ -168,7 +168,7 @@ def test_effects_of_calls(name: str, arguments: dict[str, Any], effect: str) -> 
     assert effect_of_call(own, effect_of(own), arguments) == "once"
 
 
-def test_what_a_person_approves() -> None:
+def test_calls_that_a_person_approves() -> None:
     asked = {name for name in ("cp__read_file", "cp__write_file", "cp__delete_file", "cp__exec", "cp__fetch")
              if approval_of(ToolConfig(id=name)) == "ask"}  # fmt: skip
     assert asked == {"cp__write_file", "cp__delete_file", "cp__exec"}

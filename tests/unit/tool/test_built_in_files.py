@@ -1,4 +1,4 @@
-"""The built-in file tools: shapes, limits, and that nothing closed and nothing outside of their folder is reached."""
+"""The built-in file tools: results, limits, and that files that are closed or outside of the folder are not reached."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CANARY = "canary-4711"
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A project with a `.env`, a repository and a database; next to it a file that no tool can read."""
+    """A project with a `.env`, a repository and a database; next to it a file that no tool may read."""
     root = tmp_path / "project"
     (root / "docs/deep").mkdir(parents=True)
     (root / ".git").mkdir()
@@ -112,7 +112,7 @@ async def test_no_path_leads_out(root: Path, name: str, more: dict[str, Any], pa
 
 
 @pytest.mark.parametrize("path", ["", "a\0b", "x" * 5000, "/".join("a" * 200), "a\ud800"])
-async def test_what_is_not_a_path(root: Path, path: str) -> None:
+async def test_invalid_paths(root: Path, path: str) -> None:
     assert (await refused(root, "cp__read_file", path=path)).startswith("InvalidArgument")
 
 
@@ -183,7 +183,7 @@ async def test_write_a_file(root: Path) -> None:
     assert os.listdir(root / "new/deep") == ["x.txt"]
 
 
-async def test_what_cannot_be_written(root: Path) -> None:
+async def test_files_that_cannot_be_written(root: Path) -> None:
     large = await refused(root, "cp__write_file", path="x", content="x" * (1024**2 + 1))
     assert large == "InvalidArgument: `content` has 1048577 bytes; at most 1 MiB are written"
     assert await refused(root, "cp__write_file", path="docs", content="x") == "InvalidArgument: /docs is a folder"
@@ -319,7 +319,7 @@ async def test_no_expression_takes_long(root: Path, pattern: str) -> None:
 
 
 @pytest.mark.parametrize("pattern", ["(", "(?=a)", r"(a)\1", "((a{100}){100}){100}", "[z-a]"])
-async def test_what_is_not_an_expression(root: Path, pattern: str) -> None:
+async def test_invalid_expressions(root: Path, pattern: str) -> None:
     words = await refused(root, "cp__grep", pattern=pattern, path="/")
     assert words.startswith("InvalidArgument: `pattern` is not a regular expression")
 
@@ -331,7 +331,7 @@ async def test_a_call_ends_in_time(root: Path) -> None:
     assert str(result.content).startswith("DeadlineExceeded: ")
 
 
-# RENAME_EXCHANGE of Linux: neither name is ever absent.
+# RENAME_EXCHANGE of Linux: neither name is ever missing.
 _EXCHANGE = 2
 RACES: list[Callable[[], tuple[str, dict[str, Any]]]] = [
     lambda: ("cp__read_file", {"path": "swap/outside.txt"}),
@@ -370,7 +370,7 @@ async def test_a_folder_that_becomes_a_link_in_between_leads_nowhere(
         ended.set()
         thread.join()
     assert (root.parent / "outside.txt").read_text() == CANARY
-    # Both sides of the race were seen.
+    # Both sides of the race were observed.
     assert race in RACES[3:] or outcomes >= {"ok", "PermissionDenied"}
 
 

@@ -1,4 +1,4 @@
-"""Whatever an argument is, it stays one value of the request."""
+"""An argument stays one value of the request, whatever it contains."""
 
 from __future__ import annotations
 

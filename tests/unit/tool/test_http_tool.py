@@ -1,4 +1,4 @@
-"""HTTP tools: the request from its templates, the answer as a result, and arguments that stay data."""
+"""HTTP tools: the request from its templates, the response as a result, and arguments that stay data."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ async def test_a_value_cannot_add_a_header(site: Site) -> None:
     assert site.seen == []
 
 
-async def test_what_looks_like_a_template_in_arguments_and_answers_is_data(site: Site) -> None:
+async def test_template_syntax_in_arguments_and_answers_is_data(site: Site) -> None:
     site.respond("/", "{{ .env.TOKEN }} ${TOKEN}")
     result = await run(make({"method": "POST", "url": site.url(), "body": "{{ .input.x }}"}), x="{{ .env.TOKEN }}")
     assert result.content == "{{ .env.TOKEN }} ${TOKEN}"
@@ -277,7 +277,7 @@ async def test_a_variable_that_is_not_set_is_named_before_the_first_call() -> No
         await tool.describe()
 
 
-async def test_what_the_model_is_told() -> None:
+async def test_the_description_for_the_model() -> None:
     spec = await make({"method": "POST", "url": "https://a.test/"}, description="Pay", version="2").describe()
     assert spec.to_json() == {
         "name": "api",

@@ -1,4 +1,4 @@
-"""OpenAPI documents: operations as tools, and what cannot be one."""
+"""OpenAPI documents: operations as tools, and operations that cannot be tools."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_names_of_operations() -> None:
     ]
 
 
-def test_what_the_project_sends_itself_is_no_argument() -> None:
+def test_parameters_that_the_project_sets_are_not_arguments() -> None:
     fixed = Fixed(
         server="https://other.test/", headers={"x-key": "{{ .env.TOKEN }}"}, query={"key": "{{ .env.TOKEN }}"}
     )
@@ -251,6 +251,6 @@ def test_two_operations_of_one_name() -> None:
 
 
 @pytest.mark.parametrize("written", [1, "x", [1], {"get": 1}, {"get": {"parameters": {"a": 1}, "requestBody": None}}])
-def test_odd_documents_are_no_crash(written: Any) -> None:
+def test_odd_documents_are_not_a_crash(written: Any) -> None:
     for operation in read_operations(document({"/a": written})):
         tool_of(document({"/a": written}), operation, Fixed())

@@ -1,4 +1,4 @@
-"""Python tools in their own process: what the model is told, what they get, and how they are stopped."""
+"""Python tools in their own process: their description, their input, and how they are stopped."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ async def test_type_hints_and_docstring_describe_a_function(home: ToolHome) -> N
     assert (spec.effect, spec.kind) == ("retry", "python")
 
 
-async def test_what_is_written_wins_over_the_function(home: ToolHome) -> None:
+async def test_the_configuration_takes_precedence_over_the_function(home: ToolHome) -> None:
     schema = {"type": "object", "properties": {"number": {"type": "string"}}}
     spec = await new_tool(config("find", description="Find it.", input=schema, effect="read"), home).describe()
     assert (spec.description, spec.schema, spec.effect) == ("Find it.", schema, "read")
@@ -231,7 +231,7 @@ async def test_a_tool_that_does_not_end_is_killed_with_its_children(
     assert not is_alive(int((tmp_path / "pid").read_text()))
 
 
-async def test_what_a_tool_leaves_behind_is_killed(home: ToolHome, tmp_path: Path) -> None:
+async def test_processes_that_a_tool_leaves_behind_are_killed(home: ToolHome, tmp_path: Path) -> None:
     assert (await call(home, config("leave_behind"), pid_file=str(tmp_path / "pid"))).content == "done"
     assert not is_alive(int((tmp_path / "pid").read_text()))
 
@@ -308,7 +308,7 @@ async def test_a_cancelled_call_kills_its_process(home: ToolHome, tmp_path: Path
     with pytest.raises(asyncio.CancelledError):
         await running
     pid = int((tmp_path / "pid").read_text())
-    # A process that was killed may still run until it is scheduled next; the time limit of tests ends this.
+    # A killed process may still run until it is scheduled next. The time limit of tests ends this loop.
     while is_alive(pid):  # noqa: ASYNC110
         await asyncio.sleep(0.02)
 
@@ -320,7 +320,7 @@ def test_the_suffix_of_the_file_is_the_kind() -> None:
 
 
 def is_alive(pid: int) -> bool:
-    """Return whether a process runs; one that ended and was not waited for does not."""
+    """Return whether a process runs. An ended process that was not waited for does not."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""TypeScript tools: what they get, what Deno refuses them, and how they are stopped."""
+"""TypeScript tools: their input, the permissions that Deno enforces, and how they are stopped."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ async def test_a_call(home: ToolHome) -> None:
     assert await call(home, config("total"), price=20) == ToolResult(outcome="ok", content=40)
 
 
-async def test_what_a_function_gets(home: ToolHome) -> None:
+async def test_the_input_of_a_function(home: ToolHome) -> None:
     result = await call(home, config("look", config={"page": 20}))
 
     assert result.content == {
@@ -133,7 +133,7 @@ async def test_what_a_function_gets(home: ToolHome) -> None:
     }
 
 
-async def test_what_the_model_is_told(home: ToolHome) -> None:
+async def test_the_description_for_the_model(home: ToolHome) -> None:
     schema = {"type": "object", "properties": {"price": {"type": "number"}}}
     spec = await new_tool(config("total", input=schema, description="Add the tax", version="2"), home).describe()
 
@@ -161,7 +161,7 @@ async def test_what_the_model_is_told(home: ToolHome) -> None:
         ("connected", {"port": 9}, "net"),
     ],
 )
-async def test_what_is_not_allowed_is_refused(
+async def test_access_without_permission_is_refused(
     home: ToolHome, function: str, given: dict[str, Any], refused: str
 ) -> None:
     result = await call(home, config(function), **given)
@@ -181,7 +181,7 @@ async def test_programs_cannot_be_started_and_permissions_not_asked_for(home: To
     assert asked.content == "denied"
 
 
-async def test_what_is_allowed_works(home: ToolHome) -> None:
+async def test_access_with_permission_works(home: ToolHome) -> None:
     (home.root / "out").mkdir()
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
@@ -232,7 +232,7 @@ async def test_a_tool_cannot_make_links_that_lead_out_of_its_folders(home: ToolH
 
 
 async def test_commas_in_paths(home: ToolHome) -> None:
-    # Deno has no way to write a comma that belongs to a path.
+    # Deno has no syntax for a comma within a path.
     inside = home.root / "a,b"
     shutil.copytree(home.root / "tools", inside / "tools")
     project = ToolHome(root=inside, environ=home.environ, closed=frozenset({inside / "app.db"}))
@@ -313,7 +313,7 @@ async def test_a_default_function_does_not_stand_for_a_name(home: ToolHome) -> N
 
 
 @pytest.mark.parametrize("function", ["chatter", "inWorker", "nothing"])
-async def test_what_is_printed_is_not_the_result(home: ToolHome, function: str) -> None:
+async def test_printed_text_is_not_the_result(home: ToolHome, function: str) -> None:
     expected = {"chatter": "quiet", "inWorker": "done", "nothing": None}
 
     assert await call(home, config(function)) == ToolResult(outcome="ok", content=expected[function])

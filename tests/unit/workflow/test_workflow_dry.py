@@ -1,4 +1,4 @@
-"""What a run would do, told without doing it."""
+"""The plan of a run, printed without executing it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ tasks:
 """
 
 
-def test_what_is_known_is_decided() -> None:
+def test_known_values_are_decided() -> None:
     sort, a, b = dry(SMALL, {"n": 2})["tasks"]
     assert sort["condition"] == "many"
     many, few = sort["follows"]
@@ -52,18 +52,18 @@ def test_what_is_known_is_decided() -> None:
     assert (few["task"], few["is_taken"]) == ("b", False)
     assert [task["kind"] for task in (sort, a, b)] == ["router", "", "collection"]
     assert a["condition"] is True
-    # The parts of a template with branches cannot be told apart.
+    # The parts of a template with branches cannot be distinguished.
     assert a["prompt"] == "‹if .tasks.sort›x‹end› ‹.input.n›"
     assert b["items"] == 2
     assert [(each["condition"], each["with"]) for each in b["tasks"]] == [(False, {"n": 0}), (True, {"n": 1})]
 
 
-def test_a_route_that_is_not_known_is_not_marked() -> None:
+def test_an_unknown_route_is_not_marked() -> None:
     tasks = {task["id"]: task for task in dry(EVERY_KIND, {"topic": "snow", "urgent": True})["tasks"]}
     assert all("is_taken" not in edge for edge in tasks["route"]["follows"])
 
 
-def test_what_fails_is_told_in_its_place() -> None:
+def test_an_error_is_reported_at_its_task() -> None:
     text = "id: w\ntasks: [{id: a, prompt: '{{ div 1 .input.n }}'}, {id: b, condition: input.n, prompt: x}]\n"
     a, b = dry(text, {"n": 0})["tasks"]
     assert a["prompt"].startswith("‹error: ")

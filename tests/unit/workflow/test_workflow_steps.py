@@ -1,4 +1,4 @@
-"""The pure parts of a workflow: what follows, what it costs, where its templates stand, and what it begins with."""
+"""The pure parts of a workflow: the next task, its cost, locations of its templates, and its input."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_usage_is_summed_by_provider_and_model(usages: list[dict[str, Any]]) -> 
 
 
 @given(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 9)), max_size=40))
-def test_places_survive_being_stored(places: list[tuple[int, int]]) -> None:
+def test_locations_survive_being_stored(places: list[tuple[int, int]]) -> None:
     def locate(offset: int) -> SourceLocation:
         line, col = places[offset] if offset < len(places) else (1, 1)
         return SourceLocation(file="f", line=line, col=col)
@@ -59,11 +59,11 @@ def test_places_survive_being_stored(places: list[tuple[int, int]]) -> None:
     assert [found(offset) for offset in range(len(places))] == [locate(offset) for offset in range(len(places))]
 
 
-def test_text_that_runs_on_is_one_place() -> None:
+def test_a_folded_text_has_one_location() -> None:
     assert compress_places(1000, lambda offset: SourceLocation(file="f", line=2, col=5 + offset)) == [[0, 2, 5]]
 
 
-def test_what_is_not_known_has_no_place() -> None:
+def test_an_unknown_value_has_no_location() -> None:
     assert locate_from({})(("output",)) is None
     assert locate_from({"source": {"file": "f", "places": {}}})(("output",)) is None
     assert path_key(("tasks", 0, "with", "a")) == "tasks/0/with/a"
@@ -83,7 +83,7 @@ def rendered(found: WorkflowConfig, **outputs: Any) -> Any:
     return render_output(found, context, ended)
 
 
-def test_the_output_is_what_the_workflow_says_or_every_tasks() -> None:
+def test_the_output_is_that_of_the_workflow_or_of_every_task() -> None:
     outputs: dict[str, Any] = {"t0": {"text": "a"}, "t1": 5}
     assert rendered(workflow(), **outputs) == {"t0": {"text": "a"}, "t1": 5}
     stated = workflow(output={"x": "{{ .tasks.t1.output }}", "deep": {"y": ["{{ .input.n }}"]}, "fixed": None})
