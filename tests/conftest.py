@@ -28,7 +28,7 @@ _DRIVERS = frozenset({"sqlite", "postgres"})
 # Number of shards of the kill tests. `make test` runs one of them, counted from 1, a different one each day.
 KILL_SHARDS = 12
 _SHARD = "TEST_SHARD"
-_SHARDED = "test_a_run_that_is_killed_at_any_commit_goes_on"
+_SHARDED = "test_a_run_is_resumed_after_a_kill_at_any_commit"
 
 settings.register_profile("test", max_examples=25, deadline=None)
 settings.register_profile("proof", max_examples=300, deadline=None)

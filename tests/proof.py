@@ -19,9 +19,9 @@ _ROOT = Path(__file__).parents[1]
 # driver.
 TESTS: Mapping[str, Sequence[str]] = {
     "kills": (
-        "tests/integration/durable/test_kills.py::test_a_run_that_is_killed_at_any_commit_goes_on",
-        "tests/integration/durable/test_kills.py::test_a_program_that_forgets_answers_is_found_out",
-        "tests/integration/durable/test_kills.py::test_a_conversation_with_tools_that_is_killed_at_any_commit_goes_on",
+        "tests/integration/durable/test_kills.py::test_a_run_is_resumed_after_a_kill_at_any_commit",
+        "tests/integration/durable/test_kills.py::test_a_program_that_forgets_answers_is_detected",
+        "tests/integration/durable/test_kills.py::test_a_conversation_with_tools_is_resumed_after_a_kill_at_any_commit",
         "tests/integration/knowledge/test_ingest_kills.py",
         "tests/integration/server/test_server_stream_kills.py",
         "tests/integration/server/test_schedule_kills.py",
@@ -57,7 +57,7 @@ TESTS: Mapping[str, Sequence[str]] = {
         "tests/integration/durable/test_workers.py",
         "tests/integration/durable/test_stopped_worker.py",
         "tests/integration/server/test_server_connections.py::test_thirty_clients_that_read_nothing_keep_no_memory",
-        "tests/integration/database/test_postgres_migrations.py::test_ten_processes_at_once_migrate_once",
+        "tests/integration/database/test_postgres_migrations.py::test_ten_concurrent_processes_migrate_once",
         # Whole processes are costly: the C locale stays in `make test`.
         "tests/integration/cli/test_cli_processes.py::test_a_terminal_that_lacks_characters[ascii",
         "tests/integration/cli/test_cli_processes.py::test_a_terminal_that_lacks_characters[latin-1",

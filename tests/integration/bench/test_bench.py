@@ -1,4 +1,4 @@
-"""`compozy bench` and the example postgres-comparison: real servers, real runs, both databases."""
+"""`compozy bench` and the example postgres-comparison with real servers, real runs and both databases."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_the_script_measures_both_and_compares(example: Path) -> None:
     for driver in ("postgres", "sqlite"):
         result = read_result(example / f"results-{driver}.json")
         assert (result["database"], result["workflows"]) == (driver, 4)
-        # Three times 20 ms are the model's.
+        # The model takes three times 20 ms.
         assert result["average_latency_ms"] >= 60
         assert result["executed_s"] >= 0.06
         loads = [stage["at_once"] for stage in result["stages"]]
@@ -99,7 +99,7 @@ def test_the_script_takes_its_arguments_in_both_ways(example: Path) -> None:
     assert run_script(example, "a", "b", "c").returncode == 2
 
 
-def test_a_project_of_ones_own(cli: RunCli, tmp_path: Path) -> None:
+def test_a_users_own_project(cli: RunCli, tmp_path: Path) -> None:
     write_project(tmp_path, BENCHMARK, responses=MODEL)
     done = cli("bench", *SMALL, "--format=json", "--output=result.json", "--chart=chart.svg")
     assert done.status == 0, done.err
@@ -139,7 +139,7 @@ def test_a_server_that_does_not_start(cli: RunCli, tmp_path: Path) -> None:
         (("--workflows=0",), "--workflows"),
     ],
 )
-def test_what_is_wrong_is_told_before_anything_is_measured(
+def test_invalid_requests_are_reported_before_anything_is_measured(
     cli: RunCli, tmp_path: Path, arguments: tuple[str, ...], said: str
 ) -> None:
     write_project(tmp_path, BENCHMARK, responses=MODEL)
@@ -170,7 +170,7 @@ def test_its_server_does_not_outlive_it(tmp_path: Path, number: int, status: int
     process.send_signal(number)
     assert process.wait(60) == status
     deadline = time.monotonic() + 60
-    # One that is killed cannot wait for its server to end.
+    # A killed process cannot wait for its server to end.
     while number == signal.SIGKILL and servers_of(tmp_path) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert servers_of(tmp_path) == []

@@ -1,6 +1,6 @@
-"""The one-file program: its size, times and memory, and the edge example with it. `make test-binary` builds it first.
+"""The one-file program: its size, times and memory, and the edge example. `make test-binary` builds it first.
 
-Times are of the processor, since a machine that does other things too spoils those of the clock, which are printed.
+Limits apply to processor times, since other load on the machine affects elapsed times, which are printed.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def run(folder: Path, environ: dict[str, str], *arguments: str) -> subprocess.Co
 
 
 def slack() -> float:
-    """Return by how much times may be exceeded on processors that others use at the same time."""
+    """Return the tolerance of times on processors that others use at the same time."""
     return 1.0 if os.getloadavg()[0] < (os.cpu_count() or 1) else 2.0
 
 
@@ -95,13 +95,13 @@ def test_the_whole_command_line_works_without_python(example: Path, environ: dic
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["output"]["readings"] == 40
     assert run(example, environ, "migrate", "status").stdout.count("Pending:  none") == 1
-    # The journal, the schemas and the pages of the server are in it as well.
+    # It contains the journal, the schemas and the pages of the server, too.
     assert json.loads(run(example, environ, "schema").stdout)["title"] == "compozy.yaml"
     assert len(json.loads(run(example, environ, "workflow", "list", "--format=json").stdout)["executions"]) == 1
 
 
-def test_a_server_is_ready_soon_stays_small_and_ends_in_order(example: Path, environ: dict[str, str]) -> None:
-    # An old database: the first start makes it.
+def test_a_server_is_ready_soon_stays_small_and_shuts_down_gracefully(example: Path, environ: dict[str, str]) -> None:
+    # An old database: the first start creates it.
     assert run(example, environ, "migrate", "up").returncode == 0
     port = free_port()
     with serving(example, environ, port) as (process, wall_s, spent_s):
@@ -118,7 +118,7 @@ def test_a_server_is_ready_soon_stays_small_and_ends_in_order(example: Path, env
 
 
 def test_knowledge_in_a_folder(tmp_path: Path, environ: dict[str, str]) -> None:
-    """The filesystem store, the splitter of texts and numpy are in it."""
+    """It contains the filesystem store, the splitter of texts and numpy."""
     project = {
         "name": "k",
         "database": {"driver": "sqlite", "path": "./data/k.db"},
@@ -128,7 +128,7 @@ def test_knowledge_in_a_folder(tmp_path: Path, environ: dict[str, str]) -> None:
     (tmp_path / "compozy.yaml").write_text(json.dumps(project))
     (tmp_path / "page.md").write_text("# One\n\nText.\n")
     done = run(tmp_path, environ, "knowledge", "ingest", "page.md")
-    # It came as far as the embedder, which is not there: documents are read and split before.
+    # It reached the embedder, which does not exist: documents are read and split before.
     assert done.returncode != 0
     assert "127.0.0.1:9" in done.stderr, done.stderr
     assert "broke" not in done.stderr
@@ -140,7 +140,7 @@ def serving(
 ) -> Generator[tuple[subprocess.Popen[bytes], float, float]]:
     began = time.monotonic()
     command = [PROGRAM, "start", f"--port={port}"]
-    # A group of its own, because the program runs in a child of the one that unpacks it.
+    # A separate process group, because the program runs in a child of the process that unpacks it.
     process = subprocess.Popen(command, cwd=folder, env=environ, stdout=subprocess.DEVNULL, process_group=0)
     try:
         while not _is_ready(port):

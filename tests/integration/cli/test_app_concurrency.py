@@ -1,4 +1,4 @@
-"""How many runs an opened project executes at one time, and in which order the others follow."""
+"""The number of runs that an opened project executes concurrently, and the order of the others."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RESPONSES = {"one": {"text": "x", "delay_ms": 60}, "two": {"text": "y", "delay_m
 
 
 class Watcher:
-    """Looks at the tables each time that a task begins or ends."""
+    """Reads the tables each time that a task starts or ends."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -48,12 +48,12 @@ class Watcher:
     def _look(self) -> None:
         with self._database.read() as connection:
             running = list_executions(connection, ExecutionFilter(statuses=[Status.RUNNING]), limit=99)
-        # What a process left that stopped is RUNNING too, and nobody's.
+        # Runs of a stopped process are RUNNING as well, without an owner.
         self.running.append(len([run for run in running if run.owner is not None]))
 
 
 async def until_all_succeed(app: App, count: int) -> None:
-    """Wait for the tables to say so, and for the journal's last word on each run."""
+    """Wait until the tables say so and the journal has recorded the end of each run."""
     while await app.database.read_async(count_by_status) != {Status.SUCCESS: count} or app.runtime.in_hand():  # noqa: ASYNC110
         await asyncio.sleep(0.01)
 
@@ -79,14 +79,14 @@ async def test_never_more_than_the_limit_run_and_the_rest_follows_in_order(
     database = open_storage(project, wait_for_lock_s=0)
     watcher = Watcher(database)
     workflow = project.workflow("w").config
-    # Names that sort the other way round: what counts is when a run was accepted.
+    # Names in reverse alphabetical order: only the time of acceptance counts.
     ids = [f"run-{chr(ord('z') - number)}" for number in range(RUNS)]
     try:
         async with open_app(project, database, role="run", report=watcher) as app:
             for run_id in ids:
                 new = prepare_run(workflow, snapshot(project, "w"), None, execution_id=run_id)
                 assert await start_run(app.runtime, workflow, new)
-                # Accepted in different milliseconds, so that there is an order.
+                # Accepted in different milliseconds, so that their order is defined.
                 await asyncio.sleep(0.002)
             with database.read() as connection:
                 runs = {run.workflow_exec_id: run.status for run in list_executions(connection, limit=99)}
@@ -101,7 +101,7 @@ async def test_never_more_than_the_limit_run_and_the_rest_follows_in_order(
     finally:
         close_storage(database)
     assert max(watcher.running) == AT_ONCE
-    # Those that are taken together begin together.
+    # Runs that are claimed together start together.
     assert sorted(watcher.began) == sorted(ids)
     assert all(abs(watcher.began.index(run_id) - place) < AT_ONCE for place, run_id in enumerate(ids))
     starts = [run.started_ms or 0 for run in ended]
@@ -110,7 +110,7 @@ async def test_never_more_than_the_limit_run_and_the_rest_follows_in_order(
         check_consistent(tmp_path)
 
 
-async def test_a_burst_at_once_does_not_pass_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_concurrent_burst_does_not_exceed_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     project = load(tmp_path, "./data/compozy.db")
     database = open_storage(project, wait_for_lock_s=0)
@@ -129,7 +129,7 @@ async def test_a_burst_at_once_does_not_pass_the_limit(tmp_path: Path, monkeypat
     check_consistent(tmp_path)
 
 
-def test_what_waits_when_the_process_stops_is_taken_by_the_next(
+def test_waiting_runs_of_a_stopped_process_are_claimed_by_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""What `workflow run` prints of answers that are not what they seem, with a server that answers over HTTP."""
+"""Output of `workflow run` for unusual answers, with a server that answers over HTTP."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_thoughts_and_prose_are_not_the_answer(
     ("text", "answer"),
     [("The user wants a greeting.\n</think>\n\nHello!", "Hello!"), ("<think>It is.</think>\n\nyes", "yes")],
 )
-def test_a_text_holds_no_thoughts(cli: RunCli, tmp_path: Path, server: ChatServer, text: str, answer: str) -> None:
+def test_a_text_contains_no_thoughts(cli: RunCli, tmp_path: Path, server: ChatServer, text: str, answer: str) -> None:
     write(tmp_path, server)
     server.replies = [chat_reply(text)]
 

@@ -1,4 +1,4 @@
-"""`compozy doctor`: every kind of trouble gets one line, its way out, and an exit code for scripts."""
+"""`compozy doctor`: each kind of problem has one line, a hint, and an exit code for scripts."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_a_database_of_another_project_is_an_error(cli: RunCli, tmp_path: Path) 
 
 
 def test_a_port_that_is_in_use_is_a_warning(cli: RunCli, tmp_path: Path, port_of_file: None) -> None:
-    # It does not listen, so that commands find no server there.
+    # It does not listen, so that commands find no server at this port.
     with closing(socket.socket()) as other:
         other.bind(("127.0.0.1", 0))
         port = other.getsockname()[1]
@@ -198,7 +198,7 @@ def test_a_key_that_is_not_set_is_a_warning(cli: RunCli, tmp_path: Path) -> None
     assert _of(checks, "keys") == [("warning", "provider 'p' has no API key: OPENAI_API_KEY is not set")]
 
 
-def test_free_space_is_judged_by_two_limits() -> None:
+def test_free_space_has_two_limits() -> None:
     grades = [judge_space(free, ".").grade for free in (2 << 30, 1 << 30, (1 << 30) - 1, 100 << 20, (100 << 20) - 1, 0)]
     assert grades == [Grade.ok, Grade.ok, Grade.warning, Grade.warning, Grade.error, Grade.error]
 
@@ -212,7 +212,7 @@ def test_free_space_is_judged_by_two_limits() -> None:
         (20_000, Grade.warning, "9.5 s behind"),
     ],
 )
-def test_a_clock_is_judged_by_its_distance_from_the_time_of_the_query(server_ms: int, grade: Grade, words: str) -> None:
+def test_a_clock_is_compared_with_the_time_of_the_query(server_ms: int, grade: Grade, words: str) -> None:
     check = judge_clock(server_ms, 10_000, 10_500)
     assert check.grade is grade
     assert words in check.message

@@ -23,7 +23,7 @@ LISTED = "execution ID 'run-' is ambiguous: it is the start of run-c, run-bb, ru
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def project(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
-    """Return a project on a fresh database of each driver."""
+    """Return a project on a new database of each driver."""
     with open_store(request.param, tmp_path / "project") as store:
         workflows = {**WORKFLOWS, "waits": WAITS}
         yield write_project(store.home, workflows, database=store.section, server={"port": free_port()})
@@ -37,12 +37,12 @@ def test_the_start_of_an_id_is_enough(commands: Commands, project: Path, *, is_s
         assert commands.run(project, "workflow", "run", "two", "--id", run_id).status == 0
     got = commands.run(project, "workflow", "get", "run-c", "--format", "json")
     assert json.loads(got.out)["execution_id"] == "run-c"
-    # An ID in full is that execution, though others begin with it.
+    # A complete ID is that execution, even if other IDs start with it.
     assert commands.run(project, "workflow", "get", "run-b").out.startswith("Execution run-b\n")
     for words in (["get"], ["cancel"], ["rerun"], ["resume"]):
         done = commands.run(project, "workflow", *words, "run-")
         assert (done.status, done.out, done.err) == (2, "", f"Error: {LISTED}\n  type more characters of the ID\n")
-    # Too short for more than chance, and a sign that LIKE would take for any.
+    # Too short to be unique, and a character that is a wildcard of LIKE.
     for text in ("run", "run_", "RUN-A"):
         assert f"execution '{text}' not found in this database" in commands.run(project, "workflow", "get", text).err
     commands.run(project, "workflow", "rerun", "run-a", "--id", "other-1")
@@ -62,7 +62,7 @@ def test_a_run_is_signaled_by_the_start_of_its_id(commands: Commands, project: P
 
 
 def complete(commands: Commands, project: Path, line: str, **variables: str) -> list[str]:
-    """Return what bash would be offered for a command line; its last word is the one to complete."""
+    """Return the completions that bash would offer for a command line, for its last word."""
     words = line.split(" ")
     environ = {
         "_COMPOZY_COMPLETE": "complete_bash",

@@ -1,4 +1,4 @@
-"""Which files a command reads: each once, so that all of it sees one version."""
+"""Files that a command reads: each once, so that the command sees one version."""
 
 from __future__ import annotations
 

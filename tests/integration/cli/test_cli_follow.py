@@ -1,4 +1,4 @@
-"""What a person sees of a run, in this process and on a server: the same lines; and leaving a run without ending it."""
+"""Progress of a run in the terminal: the same lines in this process and from a server; detaching from a run."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ WORKFLOWS: dict[str, dict[str, Any]] = {
 }
 LATE = "Word by word\n\nit \x1b[31mcame."
 RESPONSES = {"quick": {"text": "1"}, "late": {"text": LATE, "delay_ms": 600}, "last": {"text": "3"}}
-# A text that a model writes is indented by four.
+# Text that a model writes is indented by four spaces.
 TEXT = "    "
 STYLE = re.compile(r"\x1b\[\d*m")
 SECONDS = re.compile(r"\d+(\.\d+)?(ms|s)\b")
@@ -43,7 +43,7 @@ SECONDS = re.compile(r"\d+(\.\d+)?(ms|s)\b")
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """Return a project whose server would be at a port that is free."""
+    """Return a project whose server port is free."""
     return write_project(tmp_path / "project", WORKFLOWS, responses=RESPONSES, server={"port": free_port()})
 
 
@@ -101,12 +101,12 @@ def test_ctrl_c_leaves_a_run_that_waits(commands: Commands, project: Path, *, se
     assert commands.run(project, "workflow", "approve", "it", "--input", '{"ok": true}').status == 0
     ended = commands.run(project, "workflow", "get", "it", "--wait", "--format", "json")
     assert json.loads(ended.out)["status"] == "SUCCESS"
-    # The answer is stored: nobody is asked for it again.
+    # The answer is stored, so no model is asked again.
     assert "waits" not in ended.err
     assert server is None or server.command.is_alive
 
 
-def test_a_run_is_started_and_left_on_a_server(commands: Commands, project: Path) -> None:
+def test_a_run_is_started_and_detached_on_a_server(commands: Commands, project: Path) -> None:
     alone = commands.run(project, "workflow", "run", "approval", "--detach")
     assert alone.status != 0
     assert "--detach needs a server" in alone.err

@@ -1,4 +1,4 @@
-"""`workflow graph` and `workflow run --dry-run`: from the project's files alone, and nothing is stored."""
+"""`workflow graph` and `workflow run --dry-run`: they use only the project's files, and store nothing."""
 
 from __future__ import annotations
 

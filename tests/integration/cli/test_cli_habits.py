@@ -1,4 +1,4 @@
-"""Habits that users bring from other tools."""
+"""Commands and notations of other tools."""
 
 from __future__ import annotations
 

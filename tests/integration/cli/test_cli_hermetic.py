@@ -1,4 +1,4 @@
-"""Tests find no server of the developer's, who may run `compozy start` on the default port."""
+"""Tests do not find a server of the developer, who may run `compozy start` on the default port."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.harness.projects import write_project
 
 
 class Answers(http.server.BaseHTTPRequestHandler):
-    """Answers like the server of another project."""
+    """Responds like the server of another project."""
 
-    # Connections are kept open, as Compozy's server does.
+    # Connections are kept open, as by Compozy's server.
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        """Answer what every command asks first."""
+        """Respond to the first request of every command."""
         body = b'{"name": "theirs", "database": {"driver": "sqlite", "fingerprint": "0"}}'
         self.send_response(200)
         self.send_header("content-type", "application/json")
@@ -40,7 +40,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def listening(port: int) -> Generator[str]:
-    """Let a server of another project listen for as long as the block lasts; yield its URL."""
+    """Run a server of another project while the block lasts, and yield its URL."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", port), Answers) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -49,7 +49,7 @@ def listening(port: int) -> Generator[str]:
 
 @pytest.fixture
 def on_the_default_port() -> Iterator[None]:
-    """Let a server listen on the default port. If a server of the developer has it, it is that one."""
+    """Run a server on the default port, or use the server of the developer that is already there."""
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
             stack.enter_context(listening(DEFAULT_PORT))
@@ -58,7 +58,7 @@ def on_the_default_port() -> Iterator[None]:
 
 @pytest.mark.usefixtures("on_the_default_port")
 def test_a_server_on_the_default_port_is_not_found(cli: RunCli, commands: Commands, tmp_path: Path) -> None:
-    """A command that finds it prints a note, and lists its executions where there is no project."""
+    """A command that finds it prints a note, and lists its executions in a folder without a project."""
     project = write_project(tmp_path / "project")
     (tmp_path / "empty").mkdir()
     for run in (cli, partial(commands.run, tmp_path / "empty")):
@@ -73,7 +73,7 @@ def test_the_connection_to_a_refused_server_is_closed(cli: RunCli, tmp_path: Pat
     with listening(0) as url:
         refused = cli("workflow", "list", "--server", url)
     assert (refused.status, "runs the project 'theirs'" in refused.err) == (2, True)
-    # A connection that is left open is a warning, and thereby an error.
+    # An open connection is a warning, and thereby an error.
     gc.collect()
 
 

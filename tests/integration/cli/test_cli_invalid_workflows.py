@@ -1,4 +1,4 @@
-"""A broken workflow file stands in the way of that workflow alone."""
+"""An invalid workflow file affects only its own workflow."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KEY = "workflows/file.yaml:4:5: unknown key 'promptt' in task 'x'"
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """Return a project with two valid workflows, one with an unknown key and one that is not YAML."""
-    # The scripted answer of `x` belongs to a task of a broken file, which is not to be counted against compozy.yaml.
+    # The scripted answer of `x` belongs to a task of an invalid file. It must not count as an error of compozy.yaml.
     responses = {**{task: RESPONSES[task] for task in ("one", "two")}, "x": {"text": "x"}}
     folder = write_project(tmp_path, {"two": {"tasks": TASKS}}, responses=responses)
     (folder / "workflows/file.yaml").write_text("id: key\ntasks:\n  - id: x\n    promptt: hi\n")

@@ -15,7 +15,7 @@ from compozy.installation import REPOSITORY_URL
 from tests.conftest import RunCli
 from tests.harness.projects import write_project
 
-# Why a command has no `--format`.
+# Reasons why a command has no `--format`.
 _OTHERS = {
     "start": "it runs until it is stopped; its log is JSON with --log-format json",
     "worker": "it runs until it is stopped; its log is JSON with --log-format json",

@@ -1,4 +1,4 @@
-"""`compozy` as real processes: signals, several at once on one file, kills, and odd surroundings."""
+"""`compozy` as real processes: signals, several processes on one file, kills, and unusual environments."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def make_fast(folder: Path) -> None:
-    """Let the slow task answer at once, as if its model had recovered."""
+    """Let the slow task answer immediately, as if its model had recovered."""
     text = (folder / "compozy.yaml").read_text()
     assert str(SLOW_MS) in text
     (folder / "compozy.yaml").write_text(text.replace(str(SLOW_MS), "1"))
@@ -76,7 +76,7 @@ def test_ctrl_c_as_json_still_prints_one_document(commands: Commands, project: P
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_run_whose_process_is_ended_goes_on(commands: Commands, project: Path, number: signal.Signals) -> None:
+def test_a_run_whose_process_is_ended_is_resumed(commands: Commands, project: Path, number: signal.Signals) -> None:
     command = commands.start(project, "workflow", "run", "slow", "--id", "it")
     until_slow(project, command)
     command.send(number)
@@ -118,11 +118,11 @@ def test_ctrl_c_while_waiting_for_an_execution(commands: Commands, project: Path
     waiting.send(signal.SIGINT)
     done = waiting.wait()
     assert (done.status, done.out, done.err) == (130, "", "")
-    # Who only looks does not cancel.
+    # A command that only watches does not cancel.
     assert states(project) == [("RUNNING", None)]
 
 
-# Several at once.
+# Several processes.
 
 
 def test_two_runs_on_one_file_take_turns(commands: Commands, project: Path) -> None:
@@ -141,7 +141,7 @@ def test_two_runs_on_one_file_take_turns(commands: Commands, project: Path) -> N
     check_consistent(project)
 
 
-def test_the_same_run_asked_for_twice_at_once_runs_once(commands: Commands, project: Path) -> None:
+def test_the_same_run_requested_twice_concurrently_runs_once(commands: Commands, project: Path) -> None:
     write_project(project, responses={**RESPONSES, "one": {"text": "first", "delay_ms": 300}})
     started = [
         commands.start(project, "workflow", "run", "two", "--id", "same", "--format", "json", "--quiet")
@@ -154,7 +154,7 @@ def test_the_same_run_asked_for_twice_at_once_runs_once(commands: Commands, proj
     check_consistent(project)
 
 
-def test_a_process_that_does_not_wait_is_told_who_executes(commands: Commands, project: Path) -> None:
+def test_a_process_that_does_not_wait_names_the_process_that_executes(commands: Commands, project: Path) -> None:
     holder = commands.start(project, "workflow", "run", "slow")
     until_slow(project, holder)
     for wait, words in (("0", ""), ("500ms", " and did not finish within")):
@@ -168,7 +168,7 @@ def test_a_process_that_does_not_wait_is_told_who_executes(commands: Commands, p
     for command in (("migrate", "down", "--yes"), ("migrate", "up")):
         refused = commands.run(project, *command)
         assert (refused.status, f"process {holder.pid}" in refused.err) == (4, True)
-    # Reading works all the same.
+    # Reading works nevertheless.
     assert "RUNNING" in commands.run(project, "workflow", "list").out
     assert commands.run(project, "migrate", "status").status == 0
     assert len(states(project)) == 1
@@ -184,7 +184,7 @@ def test_waiting_for_a_run_of_another_process(commands: Commands, project: Path)
     check_consistent(project)
 
 
-def test_the_next_process_goes_on_with_what_a_killed_one_left(commands: Commands, project: Path) -> None:
+def test_the_next_process_resumes_the_run_of_a_killed_one(commands: Commands, project: Path) -> None:
     holder = commands.start(project, "workflow", "run", "slow", "--id", "left")
     until_slow(project, holder)
     holder.send(signal.SIGKILL)
@@ -199,7 +199,7 @@ def test_the_next_process_goes_on_with_what_a_killed_one_left(commands: Commands
 
 
 @pytest.mark.parametrize("place", [1, 2, 3, 5, 8, 13, 21, 30])
-def test_a_kill_at_a_commit_leaves_nothing_that_cannot_go_on(commands: Commands, project: Path, place: int) -> None:
+def test_a_run_is_resumed_after_a_kill_at_any_commit(commands: Commands, project: Path, place: int) -> None:
     killed = commands.run(project, "workflow", "run", "two", "--id", "it", conditions=Conditions(kill_at=place))
     assert killed.status in {-signal.SIGKILL, 0}
     listed = commands.run(project, "workflow", "list", "--format", "json")
@@ -211,9 +211,7 @@ def test_a_kill_at_a_commit_leaves_nothing_that_cannot_go_on(commands: Commands,
     check_consistent(project)
 
 
-def test_a_project_that_was_started_under_another_definition_goes_on_as_it_began(
-    commands: Commands, project: Path
-) -> None:
+def test_a_run_that_was_started_with_another_definition_keeps_it(commands: Commands, project: Path) -> None:
     holder = commands.start(project, "workflow", "run", "slow", "--id", "it")
     until_slow(project, holder)
     holder.send(signal.SIGKILL)
@@ -225,7 +223,7 @@ def test_a_project_that_was_started_under_another_definition_goes_on_as_it_began
     assert task_states(project) == [("one", "SUCCESS"), ("slow", "SUCCESS")]
 
 
-# Surroundings. These are started afresh, because a forked process has its streams already.
+# Environments. These processes are not forked, since a forked process already has its streams.
 
 
 def shell(folder: Path, script: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -272,7 +270,7 @@ C = f"""{PYTHON} -P -c 'from compozy.cli.entry import main; main()'"""
         ),
     ],
 )
-def test_streams_and_folders_that_are_not_there(project: Path, script: str, status: int, out: str, err: str) -> None:
+def test_missing_streams_and_folders(project: Path, script: str, status: int, out: str, err: str) -> None:
     done = shell(project, script.replace("{C}", C))
     assert (done.returncode, done.stdout) == (status, out), done
     assert err in done.stderr
@@ -280,9 +278,9 @@ def test_streams_and_folders_that_are_not_there(project: Path, script: str, stat
     assert "Exception ignored" not in done.stderr
 
 
-def test_ctrl_c_at_any_moment_is_no_traceback(project: Path) -> None:
-    """Also while modules are loaded, which is most of the time of a short command."""
-    # What comes before the program's first module is loaded is Python's own: a traceback of Python.
+def test_ctrl_c_at_any_moment_prints_no_traceback(project: Path) -> None:
+    """Also while modules are imported, which is most of the time of a short command."""
+    # Python itself prints a traceback until the program's first module is imported.
     script = "from compozy.cli.entry import main; import os; os.write(1, b'.'); main()"
     command = [sys.executable, "-c", script, "workflow", "run", "slow"]
     for delay_ms in (100, 200, 300, 500, 800, 1200, 1800):
@@ -298,7 +296,7 @@ def test_ctrl_c_at_any_moment_is_no_traceback(project: Path) -> None:
 
 
 def test_an_interrupt_that_python_loses_is_repeated(tmp_path: Path) -> None:
-    """What is raised while a module's lock is given up, for example, is printed and forgotten."""
+    """An exception is printed and lost, for example, if it is raised while a module's lock is released."""
     script = """
 import time, weakref
 from compozy.cli.entry import repeat_lost_interrupts
@@ -318,7 +316,7 @@ except KeyboardInterrupt:
     assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted\n", "")
 
 
-def test_a_run_survives_that_nobody_listens(project: Path) -> None:
+def test_a_run_survives_without_a_reader(project: Path) -> None:
     done = shell(project, f"({C} workflow run two --id it --log-level debug; echo $? >status) 2>&1 | head -n 1")
     assert done.returncode == 0
     assert (project / "status").read_text() == "0\n"
@@ -362,13 +360,13 @@ def test_a_project_behind_links(tmp_path: Path, commands: Commands) -> None:
     assert len(states(real)) == 3
 
 
-# What is imported.
+# Imports.
 
 SLOW_IMPORTS = ("pydantic", "sqlalchemy", "dbos", "pydantic_ai", "alembic", "openai", "httpx")
 
 
 def imported(folder: Path, *arguments: str) -> set[str]:
-    """Return which packages a command has loaded when it is done."""
+    """Return the packages that a command has imported when it ends."""
     script = (
         "import json, os, sys\n"
         "from compozy.cli.main import run\n"
@@ -383,9 +381,9 @@ def imported(folder: Path, *arguments: str) -> set[str]:
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("workflow", "--help"), ("version",), ("completion", "bash")])
-def test_words_alone_load_nothing_slow(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+def test_help_imports_nothing_slow(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     loaded = imported(tmp_path, *arguments) & set(SLOW_IMPORTS)
-    # The library that reads the command line brings pydantic as soon as there is a command to read.
+    # The library that parses the command line imports pydantic as soon as it parses a command.
     assert loaded <= (set() if arguments == ("--help",) else {"pydantic"})
 
 
@@ -407,7 +405,7 @@ def test_nothing_is_left_in_the_folder_but_the_database(commands: Commands, proj
 
 
 def test_the_time_of_forked_commands_is_counted(commands: Commands, project: Path) -> None:
-    """The limit of a test's processor time holds for them, too."""
+    """The limit of a test's processor time applies to them, too."""
     before_s = forked_cpu_s()
     commands.run(project, "workflow", "run", "two")
     assert forked_cpu_s() > before_s

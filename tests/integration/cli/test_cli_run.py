@@ -1,4 +1,4 @@
-"""`compozy workflow run`, `list` and `get` in this process: results, exit codes, and where each word goes."""
+"""`compozy workflow run`, `list` and `get` in this process: results, exit codes, stdout and stderr."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SECONDS = re.compile(r"\b\d+\.\ds\b")
 
 
 def normal(text: str) -> str:
-    """Return `text` without what differs from run to run."""
+    """Return `text` without the parts that differ between runs."""
     return SECONDS.sub("0.0s", TIME.sub("TIME", ID.sub("ID", text)))
 
 
@@ -139,7 +139,9 @@ Error: workflow 'bad' failed in task 'bad'
         ),
     ],
 )
-def test_what_fails_in_a_container_is_told_with_its_place(cli: RunCli, project: Path, task: str, told: str) -> None:
+def test_an_error_in_a_container_is_reported_with_its_location(
+    cli: RunCli, project: Path, task: str, told: str
+) -> None:
     (project / "workflows/odd.yaml").write_text(f"id: odd\ntasks: [{{id: a, {task}}}]\n")
     done = cli("workflow", "run", "odd", "--input", '{"l": true, "z": 0}')
     assert done.status == 1
@@ -246,7 +248,7 @@ def test_a_failed_execution_is_shown_with_status_1(cli: RunCli, project: Path) -
     assert (shown.status, "boom" in shown.err, "FAILED" in shown.out) == (1, True, True)
 
 
-def test_an_execution_that_is_not_there(cli: RunCli, project: Path) -> None:
+def test_an_unknown_execution(cli: RunCli, project: Path) -> None:
     none_yet = cli("workflow", "get", "x")
     assert (none_yet.status, none_yet.out) == (2, "")
     assert none_yet.err == snapshot("""\
@@ -265,7 +267,7 @@ Error: execution 'x' not found in this database
     )
 
 
-def test_a_workflow_that_is_not_there(cli: RunCli, project: Path) -> None:
+def test_an_unknown_workflow(cli: RunCli, project: Path) -> None:
     done = cli("workflow", "run", "tow")
     assert (done.status, done.out, done.err) == (
         2,
@@ -302,7 +304,9 @@ VALUES = [
 
 @pytest.mark.parametrize("way", ["argument", "file", "file with a mark", "stdin"])
 @pytest.mark.parametrize("value", VALUES, ids=["empty", "nested", "odd text", "large"])
-def test_input_by_every_way(cli: RunCli, project: Path, monkeypatch: pytest.MonkeyPatch, way: str, value: Any) -> None:
+def test_every_way_to_pass_input(
+    cli: RunCli, project: Path, monkeypatch: pytest.MonkeyPatch, way: str, value: Any
+) -> None:
     text = json.dumps(value)
     if way == "argument":
         found = echoed(cli, "--input", text)
@@ -358,7 +362,7 @@ def nested(depth: int) -> str:
     ],
     ids=lambda text: text[:20],
 )
-def test_input_that_is_none(cli: RunCli, project: Path, text: str, message: str) -> None:
+def test_invalid_input(cli: RunCli, project: Path, text: str, message: str) -> None:
     (project / "latin.json").write_bytes('{"a": "ü"}'.encode("latin-1"))
     with (project / "large.json").open("wb") as file:
         file.truncate(11 * 1024 * 1024)
@@ -400,7 +404,7 @@ def test_misspelled_input_keys_are_named(cli: RunCli, tmp_path: Path) -> None:
     assert "warning" not in quiet.err
 
 
-def test_a_schema_fills_in_defaults_and_names_what_does_not_fit(cli: RunCli, tmp_path: Path) -> None:
+def test_a_schema_adds_defaults_and_names_invalid_values(cli: RunCli, tmp_path: Path) -> None:
     write_project(tmp_path, {"echo": {**WORKFLOWS["echo"], "input": SCHEMA}})
     assert echoed(cli, "--input", '{"age": 1, "tags": [{}]}') == {"age": 1, "tags": [{"n": 7}], "name": "World"}
     done = cli("workflow", "run", "echo", "--input", '{"name": 5, "tags": [{"n": "x"}], "more": 1}')
@@ -473,7 +477,7 @@ def test_the_same_id_of_a_failed_run_shows_the_failure(cli: RunCli, project: Pat
 
 
 @pytest.mark.parametrize("run_id", ["", "a b", "../x", "ü", "x" * 129, "a\n"])
-def test_ids_that_are_none(cli: RunCli, project: Path, run_id: str) -> None:
+def test_invalid_ids(cli: RunCli, project: Path, run_id: str) -> None:
     done = cli("workflow", "run", "two", "--id", run_id)
     assert (done.status, "an execution id has 1 to 128 letters" in done.err) == (2, True)
     assert not (project / "data").exists()
@@ -496,7 +500,7 @@ Error: workflow 'slow' timed out
     assert (again.status, json.loads(again.out)["status"]) == (1, "TIMED_OUT")
 
 
-def test_no_time_at_all(cli: RunCli, project: Path) -> None:
+def test_a_timeout_of_zero(cli: RunCli, project: Path) -> None:
     done = cli("workflow", "run", "two", "--timeout", "0")
     assert (done.status, "timed out" in done.err) == (1, True)
     check_consistent(project)
@@ -504,7 +508,7 @@ def test_no_time_at_all(cli: RunCli, project: Path) -> None:
 
 @pytest.mark.parametrize("flag", ["--timeout", "--wait-for-lock"])
 @pytest.mark.parametrize("text", ["", "-1s", "soon", "1y", "nan", "inf", "9999999d", "1s 2"])
-def test_times_that_are_none(cli: RunCli, project: Path, flag: str, text: str) -> None:
+def test_invalid_timeouts(cli: RunCli, project: Path, flag: str, text: str) -> None:
     done = cli("workflow", "run", "two", f"{flag}={text}")
     assert (done.status, done.out) == (2, "")
     assert done.err.startswith(f"Error: {flag}: ")
@@ -521,7 +525,7 @@ def with_key(fallback: str | None) -> dict[str, Any]:
     return {"providers": [asked, {"id": "s", "type": "scripted", "responses": RESPONSES}]}
 
 
-def test_a_fallback_is_said(cli: RunCli, tmp_path: Path) -> None:
+def test_a_fallback_is_reported(cli: RunCli, tmp_path: Path) -> None:
     write_project(tmp_path, llm=with_key("s"))
     done = cli("workflow", "run", "two")
     assert (done.status, done.out.splitlines()[-1]) == (0, 'Result: {"last": "second"}')
@@ -565,7 +569,7 @@ Error: workflow 'two' failed in task 'one'
     assert states(tmp_path) == [("FAILED", None)]
 
 
-def test_a_script_that_runs_out_says_so(cli: RunCli, tmp_path: Path) -> None:
+def test_a_script_that_runs_out_is_an_error(cli: RunCli, tmp_path: Path) -> None:
     write_project(tmp_path, responses=[{"text": "only one"}])
     done = cli("workflow", "run", "two")
     assert (done.status, normal(done.err)) == (
@@ -579,7 +583,7 @@ Error: workflow 'two' failed in task 'two'
     )
 
 
-def test_a_template_that_finds_nothing_names_its_place(cli: RunCli, tmp_path: Path) -> None:
+def test_a_template_that_finds_nothing_names_its_location(cli: RunCli, tmp_path: Path) -> None:
     write_project(tmp_path, {"w": {"tasks": [{"id": "one", "prompt": "hello {{ .input.name }}"}]}})
     done = cli("workflow", "run", "w")
     assert (done.status, normal(done.err)) == (
@@ -592,7 +596,7 @@ Error: workflow 'w' failed in task 'one'
     )
 
 
-# Surroundings.
+# Environment.
 
 
 def test_the_project_is_named_before_or_after_the_command(cli: RunCli, tmp_path: Path) -> None:
@@ -605,7 +609,7 @@ def test_the_project_is_named_before_or_after_the_command(cli: RunCli, tmp_path:
         (f"--config={file}", "workflow", "list"),
     ):
         assert cli(*arguments).status == 0
-    # The path of the database counts from the project's folder, wherever the caller is.
+    # The path of the database is relative to the project's folder, wherever the caller is.
     assert len(states(tmp_path / "a b/ü#?%41")) == 3
     assert not (tmp_path / "data").exists()
 
@@ -630,7 +634,7 @@ def test_a_database_of_another_project(cli: RunCli, tmp_path: Path) -> None:
         assert "name: demo" in done.err
 
 
-def test_faults_in_files_have_status_5(cli: RunCli, tmp_path: Path) -> None:
+def test_errors_in_files_have_status_5(cli: RunCli, tmp_path: Path) -> None:
     write_project(tmp_path, {"two": {"tasks": [{"id": "one", "promt": "x"}]}}, sever={"port": 1})
     for command in (("workflow", "run", "two"), ("workflow", "list"), ("config", "validate")):
         done = cli(*command)
@@ -648,7 +652,7 @@ Error: 2 problems found
     assert not (tmp_path / "data").exists()
 
 
-def test_a_run_goes_on_as_it_began_when_its_file_changes(cli: RunCli, project: Path) -> None:
+def test_a_resumed_run_keeps_its_definition_when_its_file_changes(cli: RunCli, project: Path) -> None:
     first = cli("workflow", "run", "two", "--id", "it", "--format", "json")
     write_project(project, {**WORKFLOWS, "two": {"tasks": [{"id": "other", "prompt": "x"}]}})
     assert cli("workflow", "get", "it", "--format", "json").out == first.out

@@ -28,7 +28,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def store(folder: Path) -> None:
-    """Do what a server does as it starts."""
+    """Store the schedules like a server does when it starts."""
     loaded = load_project(None, cwd=folder, environ={})
     database = open_storage(loaded, wait_for_lock_s=0.0)
     try:
@@ -37,7 +37,7 @@ def store(folder: Path) -> None:
         close_storage(database)
 
 
-def test_the_files_are_enough_to_list(cli: RunCli, project: Path) -> None:
+def test_the_files_are_sufficient_for_a_list(cli: RunCli, project: Path) -> None:
     done = cli("schedule", "list")
     assert done.out.splitlines() == [
         "SCHEDULE  STATE   NEXT                      LAST  STARTED  SKIPPED  TIMES",
@@ -61,7 +61,7 @@ def test_pause_and_resume(cli: RunCli, project: Path) -> None:
     listed = cli("schedule", "list")
     assert "daily     paused  -" in listed.out
     assert listed.err == "note: daily: paused by a command\nnote: daily: differs from the file: enabled\n"
-    # The times are shown as if it ran.
+    # The times are shown as if it were active.
     following = cli("schedule", "next", "daily", "--count", "1")
     assert "2099-01-01T00:00:00.000Z" in following.out
     assert following.err == "note: the schedule is paused and starts no runs\n"

@@ -1,4 +1,4 @@
-"""`workflow get`: prompts and answers of each model request, and a result that people can read."""
+"""`workflow get`: prompts and answers of each model request, and a readable result."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ RESPONSES = {"greet": {"text": "Hello,\nAda"}, "count": [{"text": "many"}, {"tex
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def project(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
-    """Return a project on a fresh database of each driver."""
+    """Return a project on a new database of each driver."""
     with open_store(request.param, tmp_path / "project") as store:
         sections = {"database": store.section, "server": {"port": free_port()}}
         yield write_project(store.home, {"talk": WORKFLOW}, responses=RESPONSES, **sections)
@@ -48,7 +48,7 @@ def test_prompts_and_answers_are_shown(commands: Commands, project: Path, *, is_
         "  instructions:\n    Be kind.\n  prompt:\n    Greet Ada.\n    Be short.\n  answer:\n    Hello,\n    Ada\n"
         in shown
     )
-    # The first answer did not fit the schema, and is shown all the same.
+    # The first answer did not match the schema, and is shown nevertheless.
     headings = [" ".join(line.split()[:4]) for line in shown.splitlines() if line.startswith("Request ")]
     assert headings == ["Request 1 of greet", "Request 1 of count", "Request 2 of count"]
     assert "  answer:\n    many\n" in shown

@@ -1,4 +1,4 @@
-"""`compozy webhook`: what the files say, and signed requests."""
+"""`compozy webhook`: the webhooks in the files, and signed requests."""
 
 from __future__ import annotations
 

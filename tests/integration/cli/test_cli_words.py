@@ -1,4 +1,4 @@
-"""What the command line says about itself, and about what it was not meant to be asked."""
+"""Help and messages of the command line."""
 
 # ruff: noqa: E501 - lines as commands print them
 
@@ -139,7 +139,7 @@ def test_every_command_explains_itself(cli: RunCli, command: tuple[str, ...]) ->
     assert (long.status, long.err) == (0, "")
     assert long.out == short.out
     assert long.out.startswith(f"Usage: {' '.join(('compozy', *command))} ")
-    # Each option is explained, and nothing of how it is made shows.
+    # Each option has a help text, and no internal names are shown.
     assert not any(word in long.out.lower() for word in ("typer", "click", "none", "traceback"))
 
 
@@ -261,13 +261,13 @@ Error: Invalid value for 'kind': 'workfolw' is not one of 'project', 'workflow',
     ],
     ids=lambda value: " ".join(cast("tuple[str, ...]", value)) if isinstance(value, tuple) else "",
 )
-def test_mistakes_on_the_command_line(cli: RunCli, arguments: tuple[str, ...], error: str) -> None:
+def test_errors_on_the_command_line(cli: RunCli, arguments: tuple[str, ...], error: str) -> None:
     done = cli(*arguments)
     assert (done.status, done.out) == (2, "")
     assert done.err == error
 
 
-def test_a_mistake_as_json(cli: RunCli) -> None:
+def test_an_error_as_json(cli: RunCli) -> None:
     done = cli("workflow", "rnu", "--format=json")
     assert (done.status, done.err) == (2, "")
     assert json.loads(done.out)["error"]["code"] == "usage"
@@ -323,7 +323,7 @@ def test_options_of_every_command_may_stand_anywhere(written: tuple[str, ...], u
 
 
 class Terminal(io.StringIO):
-    """A stderr that takes colors."""
+    """A stderr that supports colors."""
 
     def isatty(self) -> bool:
         return True
@@ -356,12 +356,12 @@ def test_colors_on_a_terminal(
     assert cli(*arguments, "workflow", "run", "bad").status == 1
     said = terminal.getvalue()
     assert ("\x1b[31m" in said) == colored
-    # A line for each task on a terminal, unless it shall be quiet.
+    # A line for each task on a terminal, unless `--quiet` is set.
     assert ("one" in said.split("Error:")[0]) == ("--quiet" not in arguments)
     assert ("3 + 2 tokens" in said) == ("--quiet" not in arguments)
 
 
-def test_without_a_terminal_there_is_no_progress(cli: RunCli, tmp_path: Path) -> None:
+def test_without_a_terminal_no_progress_is_shown(cli: RunCli, tmp_path: Path) -> None:
     write_project(tmp_path)
     assert cli("workflow", "run", "two").err == ""
 
@@ -438,7 +438,7 @@ Pending:  none
 
 
 @pytest.mark.parametrize("said", ["y\n", "YES\n", "--yes"])
-def test_down_deletes_what_it_is_told_to(
+def test_down_deletes_the_tables_that_it_names(
     cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
 ) -> None:
     write_project(tmp_path)
@@ -548,7 +548,7 @@ def test_a_new_project_is_not_written_through_links(cli: RunCli, tmp_path: Path,
     assert [file.read_text() for file in elsewhere.iterdir()] == (["precious"] if link == "compozy.yaml" else [])
 
 
-def test_the_number_of_runs_at_once_is_shown(cli: RunCli, tmp_path: Path) -> None:
+def test_the_number_of_concurrent_runs_is_shown(cli: RunCli, tmp_path: Path) -> None:
     write_project(tmp_path)
     shown = json.loads(cli("config", "show", "--sources", "--format", "json").out)["settings"]
     assert shown["runtime.max_concurrent_workflows"] == {"value": 10, "source": "default"}

@@ -1,4 +1,4 @@
-"""Changes of runs as other parts of this process and other processes hear of them."""
+"""Notifications about changes of runs within this process and from other processes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def heard(feed: ChangeFeed) -> frozenset[str]:
     raise AssertionError("nothing was heard")
 
 
-def test_a_process_hears_of_its_commits_and_of_nothing_else(database: Database) -> None:
+def test_a_process_gets_its_commits_and_nothing_else(database: Database) -> None:
     told: list[frozenset[str]] = []
     add_listener(told.append)
     try:
@@ -72,16 +72,16 @@ def test_a_process_hears_of_its_commits_and_of_nothing_else(database: Database) 
         remove_listener(told.append)
 
 
-def test_other_processes_hear_of_them(database: Database) -> None:
+def test_other_processes_get_the_changes(database: Database) -> None:
     feed = database.driver.open_feed(database.settings)
     announcer = database.driver.open_announcer(database.settings)
     assert feed is not None
     try:
-        # What happened before it listened may be anything.
+        # Earlier notifications may be of any kind.
         assert heard(feed) == frozenset()
         assert feed.wait(0.1) is None
         accept(database, "a", "b")
-        # A file only shows that it changed.
+        # A file only shows that it has changed.
         runs = heard(feed)
         assert runs == frozenset() if announcer is None else runs >= {"a", "b"}
     finally:
@@ -113,7 +113,7 @@ def test_texts_reach_the_processes_that_ask_for_them(tmp_path: Path) -> None:
         assert feed is not None
 
         def hear(text: str, *, is_last: bool = False) -> None:
-            """Wait until the pieces, which may come twice, are `text`; ask again as a server does."""
+            """Wait until the pieces, which may arrive twice, are `text`. Ask again like a server does."""
             ends_s = monotonic_s() + _LIMIT_S
             while (so_far := put_together(heard_texts)) is None or (so_far.text, so_far.is_last) != (text, is_last):
                 assert monotonic_s() < ends_s, so_far
@@ -121,7 +121,7 @@ def test_texts_reach_the_processes_that_ask_for_them(tmp_path: Path) -> None:
                 feed.wait(0.5)
 
         try:
-            # The same process asks and answers here, which it otherwise never does.
+            # The same process asks and answers here, unlike in production.
             with mock.patch.object(postgres_texts, "_origin", side_effect=map(str, count())):
                 begun = "é🙂\x00\n" * 200
                 publish_text(piece(begun))
@@ -142,7 +142,7 @@ def test_texts_reach_the_processes_that_ask_for_them(tmp_path: Path) -> None:
 
 
 def put_together(pieces: list[TextDelta]) -> TextDelta | None:
-    """Return the text so far, None if its start is missing."""
+    """Return the text so far, or None if its start is missing."""
     so_far: TextDelta | None = None
     for delta in pieces:
         if so_far is None:

@@ -1,4 +1,4 @@
-"""Rows of runs, tasks and executors: what is stored, who may take it, and what two writers at once make of it."""
+"""Rows of runs, tasks and executors: stored values, claims, and concurrent writers."""
 
 from __future__ import annotations
 
@@ -63,14 +63,14 @@ from tests.harness.databases import fresh, migrated, new_run
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DatabaseSettings]:
-    """Return where a fresh database is, on each driver."""
+    """Return settings of a new database of each driver."""
     with fresh(request.param, tmp_path) as made:
         yield made
 
 
 @pytest.fixture
 def database(place: DatabaseSettings) -> Iterator[Database]:
-    """Return the same, open and with its tables."""
+    """Return the database, open and with its tables."""
     with migrated(place) as opened:
         yield opened
 
@@ -83,8 +83,8 @@ def accept(database: Database, *run_ids: str, owner: str | None = None, **more: 
             insert_task(connection, task, Status.RUNNING if owner else Status.PENDING)
 
 
-def at_once(count: int, work: Callable[[int], None]) -> None:
-    """Run `work(number)` in threads that begin together, and raise what any of them raised."""
+def run_concurrently(count: int, work: Callable[[int], None]) -> None:
+    """Run `work(number)` in threads that start together, and raise any exception of them."""
     barrier = threading.Barrier(count)
     errors: list[BaseException] = []
 
@@ -104,7 +104,7 @@ def at_once(count: int, work: Callable[[int], None]) -> None:
         raise errors[0]
 
 
-def test_an_accepted_run_reads_back_as_it_was_given(database: Database) -> None:
+def test_an_accepted_run_is_read_back_unchanged(database: Database) -> None:
     document = {"z": 1, "a": "ü\0\ud800🎈"}
     wanted: dict[str, Any] = {"input": document, "definition": {"workflow": {"id": "w"}}, "deadline_ms": 5}
     accept(database, "waiting", **wanted)
@@ -119,7 +119,7 @@ def test_an_accepted_run_reads_back_as_it_was_given(database: Database) -> None:
         assert (run.output, run.error, run.usage, run.finished_ms, run.parent_exec_id) == (None,) * 5
 
 
-def test_the_second_of_an_id_changes_nothing(database: Database) -> None:
+def test_a_second_run_with_the_same_id_changes_nothing(database: Database) -> None:
     accept(database, "a", input={"n": 1})
     with database.write() as connection:
         assert not insert_execution(connection, new_run("a", input={"n": 2}, workflow_id="other"), owner="me")
@@ -128,7 +128,7 @@ def test_the_second_of_an_id_changes_nothing(database: Database) -> None:
     assert (run.input, run.workflow_id, run.owner, run.status) == ({"n": 1}, "w", None, Status.PENDING)
 
 
-def test_one_of_many_acceptances_at_once_counts(database: Database) -> None:
+def test_one_of_many_concurrent_acceptances_counts(database: Database) -> None:
     accepted: list[int] = []
 
     def work(number: int) -> None:
@@ -136,7 +136,7 @@ def test_one_of_many_acceptances_at_once_counts(database: Database) -> None:
             if insert_execution(connection, new_run("same", input={"n": number}), owner=None):
                 accepted.append(number)
 
-    at_once(8, work)
+    run_concurrently(8, work)
     with database.read() as connection:
         assert [get_execution(connection, "same").input["n"]] == accepted
 
@@ -191,7 +191,7 @@ def test_names_that_cannot_be_stored_are_refused(database: Database, text: str) 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(JSON)
-def test_both_take_the_text_for_json(database: Database, value: Any) -> None:
+def test_both_databases_accept_the_text_as_json(database: Database, value: Any) -> None:
     with database.write() as connection:
         connection.execute(sa.delete(workflow_states))
         insert_execution(connection, new_run("a", input=value), owner=None)
@@ -207,7 +207,7 @@ def test_a_deep_value_is_stored(database: Database) -> None:
         assert get_execution(connection, "a").input == value
 
 
-# How the two databases say it.
+# The messages of the two databases.
 REFUSED = "constraint failed|cannot store TEXT|violates [a-z -]+constraint|invalid input syntax|is of type bigint"
 
 
@@ -225,7 +225,7 @@ REFUSED = "constraint failed|cannot store TEXT|violates [a-z -]+constraint|inval
         ("task_states", "usage", "1"),
     ],
 )
-def test_the_tables_refuse_what_is_not_sound(database: Database, table: str, column: str, value: Any) -> None:
+def test_the_tables_refuse_invalid_rows(database: Database, table: str, column: str, value: Any) -> None:
     accept(database, "a")
     with pytest.raises(DatabaseError, match=REFUSED), database.write() as connection:
         connection.execute(sa.text(f"UPDATE {table} SET {column} = :value"), {"value": value})
@@ -245,7 +245,7 @@ def test_runs_are_claimed_in_the_order_of_their_acceptance(database: Database, m
 
 
 @pytest.mark.parametrize("claim", ["pending", "one"])
-def test_a_claim_begins_the_run_and_its_first_task(database: Database, claim: str) -> None:
+def test_a_claim_starts_the_run_and_its_first_task(database: Database, claim: str) -> None:
     accept(database, "a")
     with database.write() as connection:
         if claim == "pending":
@@ -258,7 +258,7 @@ def test_a_claim_begins_the_run_and_its_first_task(database: Database, claim: st
         assert finish_task(connection, "a/t", TaskEnd(status=Status.SUCCESS, attempts=1))
 
 
-def test_what_may_not_be_claimed(database: Database) -> None:
+def test_runs_that_may_not_be_claimed(database: Database) -> None:
     accept(database, "owned", owner="other")
     accept(database, "ended", owner="x")
     accept(database, "newer", journal_format=2)
@@ -291,7 +291,7 @@ def test_a_run_that_waited_runs_again_once_its_time_has_come(database: Database)
     assert (run.status, run.owner, run.started_ms, run.wake_ms) == (Status.RUNNING, "me", 7, None)
 
 
-def test_a_run_that_was_laid_aside_may_be_taken_up_by_name_before_its_time(database: Database) -> None:
+def test_a_suspended_run_can_be_claimed_by_its_id_before_its_time(database: Database) -> None:
     accept(database, "a", owner="dead")
     with database.write() as connection:
         aside: dict[str, Any] = {"status": "WAITING", "owner": None, "wake_ms": now_ms() + 60_000}
@@ -313,14 +313,14 @@ def test_threads_share_the_waiting_runs_without_any_twice(database: Database) ->
                 return
             taken.extend((run_id, number) for run_id in ids)
 
-    at_once(6, work)
+    run_concurrently(6, work)
     assert sorted(run_id for run_id, _ in taken) == [f"run-{number:02}" for number in range(40)]
     with database.read() as connection:
         owners = {run.workflow_exec_id: run.owner for run in list_executions(connection, limit=100)}
     assert owners == {run_id: f"owner-{number}" for run_id, number in taken}
 
 
-def test_two_engines_on_one_file_share_them_too(database: Database, place: DatabaseSettings) -> None:
+def test_two_engines_on_one_file_share_the_runs_too(database: Database, place: DatabaseSettings) -> None:
     accept(database, *(f"run-{number:02}" for number in range(30)))
     with migrated(place) as second:
         taken: list[str] = []
@@ -332,7 +332,7 @@ def test_two_engines_on_one_file_share_them_too(database: Database, place: Datab
                     if claim_one(connection, f"run-{run:02}", f"owner-{number}", journal_format=1):
                         taken.append(f"run-{run:02}")
 
-        at_once(4, work)
+        run_concurrently(4, work)
     assert sorted(taken) == [f"run-{number:02}" for number in range(30)]
 
 
@@ -348,12 +348,12 @@ def test_reading_and_then_writing_loses_no_update(database: Database, place: Dat
                     count = lock_execution(connection, "counter").input["n"]
                     connection.execute(sa.update(workflow_states).values(input={"n": count + 1}))
 
-        at_once(6, work)
+        run_concurrently(6, work)
     with database.read() as connection:
         assert get_execution(connection, "counter").input == {"n": 120}
 
 
-def test_a_transaction_that_breaks_stores_nothing(database: Database) -> None:
+def test_a_transaction_that_fails_stores_nothing(database: Database) -> None:
     def half_of_it() -> None:
         with database.write() as connection:
             insert_execution(connection, new_run("a"), owner=None)
@@ -367,7 +367,7 @@ def test_a_transaction_that_breaks_stores_nothing(database: Database) -> None:
 
 def test_lists_are_newest_first_and_filtered(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     for number, (run_id, workflow) in enumerate([("c", "x"), ("a", "y"), ("b", "x"), ("d", "x")]):
-        # The last two fall into one millisecond: their ids decide.
+        # The last two are of the same millisecond: their IDs decide.
         monkeypatch.setattr(executions, "now_ms", lambda number=number: min(number, 2))
         accept(database, run_id, workflow_id=workflow, owner="me")
     with database.write() as connection:
@@ -427,7 +427,7 @@ def test_an_unknown_run_is_named(database: Database) -> None:
         get_execution(connection, "x; DROP")
 
 
-def test_the_end_of_a_run_frees_it_and_is_written_once(database: Database) -> None:
+def test_the_end_of_a_run_releases_it_and_is_written_once(database: Database) -> None:
     accept(database, "a", owner="me")
     with database.write() as connection:
         assert finish_execution(connection, "a", Status.FAILED, error={"code": "c"}, usage=[{"n": 1}])
@@ -439,7 +439,7 @@ def test_the_end_of_a_run_frees_it_and_is_written_once(database: Database) -> No
         assert get_execution(connection, "a") == first
 
 
-def test_tasks_come_in_the_order_in_which_they_began(database: Database) -> None:
+def test_tasks_are_in_the_order_of_their_start(database: Database) -> None:
     accept(database, "a", owner="me")
     with database.write() as connection:
         for path in ("z", "b", "a"):
@@ -458,7 +458,7 @@ def test_tasks_come_in_the_order_in_which_they_began(database: Database) -> None
     assert all(task.finished_ms is not None for task in tasks)
 
 
-def test_a_task_begins_once_whether_it_was_stored_before_or_not(database: Database) -> None:
+def test_a_task_starts_once_whether_it_was_stored_before_or_not(database: Database) -> None:
     accept(database, "a", owner="me")
     tasks = [NewTask(workflow_exec_id="a", workflow_id="w", path=path, parent="t") for path in ("t/x", "t/y", "t/z")]
     with database.write() as connection:
@@ -476,7 +476,7 @@ def test_a_task_begins_once_whether_it_was_stored_before_or_not(database: Databa
     ]
 
 
-def test_what_was_open_in_a_container_ends_with_it_and_nothing_beside_it(database: Database) -> None:
+def test_open_tasks_of_a_container_end_with_it_and_no_others(database: Database) -> None:
     accept(database, "a", owner="me")
     with database.write() as connection:
         for path in ("c", "c/x", "c/x/y", "c@2/x", "cc", "d/c"):
@@ -493,7 +493,7 @@ def test_the_journal_keeps_the_end_of_a_task_as_json() -> None:
     assert restore_task_end(stored).status is Status.FAILED
 
 
-def test_only_runs_of_dead_processes_are_freed(database: Database) -> None:
+def test_only_runs_of_dead_processes_are_released(database: Database) -> None:
     with database.write() as connection:
         for name, lease_ms in (("dead", -1), ("alive", 60_000), ("renewed", -1)):
             insert_executor(connection, name, role="run", lease_ms=lease_ms)
@@ -514,13 +514,13 @@ def test_only_runs_of_dead_processes_are_freed(database: Database) -> None:
         owners = {run.workflow_exec_id: run.owner for run in list_executions(connection, limit=99)}
         assert not renew_lease(connection, "dead", lease_ms=10)
         assert reap_expired_executors(connection).runs == 0
-    # What ended keeps its row as it is; what belongs to nobody that is known is free as well.
+    # Ended runs keep their rows. Runs of unknown owners are released as well.
     freed = {"of-dead", "of-unknown"}
     assert owners == {run_id: None if run_id in freed else run_id.rpartition("-")[2] for run_id in owners}
 
 
-def test_leases_are_judged_by_one_clock(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On PostgreSQL a process whose own clock is an hour off is neither dead nor immortal."""
+def test_leases_use_one_clock(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On PostgreSQL, a process whose clock is an hour off is neither dead nor immortal."""
     if database.driver.name == "postgres":
         monkeypatch.setattr(executors, "now_ms", lambda: now_ms() - 3_600_000)
     with database.write() as connection:
@@ -532,7 +532,7 @@ def test_leases_are_judged_by_one_clock(database: Database, monkeypatch: pytest.
         assert list_live_executors(connection) == []
 
 
-def test_who_holds_the_file_alone_takes_all_others_for_dead(database: Database) -> None:
+def test_the_only_owner_of_a_file_reaps_all_other_executors(database: Database) -> None:
     for name in ("me", "other"):
         with database.write() as connection:
             insert_executor(connection, name, role="run", lease_ms=60_000)
@@ -546,7 +546,7 @@ def test_who_holds_the_file_alone_takes_all_others_for_dead(database: Database) 
         assert list_executor_ids(connection) == []
 
 
-def test_letting_go_of_runs(database: Database) -> None:
+def test_releasing_runs(database: Database) -> None:
     accept(database, "a", "b", "c", owner="me")
     accept(database, "d", owner="other")
     with database.write() as connection:
@@ -576,12 +576,12 @@ def test_a_database_belongs_to_one_project(database: Database) -> None:
 
 
 @pytest.mark.parametrize("text", ["a", "A-1_b.c:d", "x" * 128, "0", "...", "-"])
-def test_ids_that_may_name_a_run(text: str) -> None:
+def test_valid_run_ids(text: str) -> None:
     assert check_execution_id(text) == text
 
 
 @pytest.mark.parametrize("text", ["", " ", "a b", "a/b", "a\n", "ü", "x" * 129, "a\0", "é", "٣", "a'b", "../a", "a%"])
-def test_ids_that_may_not(text: str) -> None:
+def test_invalid_run_ids(text: str) -> None:
     with pytest.raises(UsageError, match="an execution id has 1 to 128 letters"):
         check_execution_id(text)
 

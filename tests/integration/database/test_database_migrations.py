@@ -1,4 +1,4 @@
-"""Migrations: up, down and status, and which databases they refuse to touch."""
+"""Migrations: up, down and status, and the databases that they refuse to change."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _stored_type(kind: Any) -> str:
 
 
 @pytest.mark.parametrize("target", [None, "base"])
-def test_down_counts_what_it_deletes_and_up_makes_the_same_tables(tmp_path: Path, target: str | None) -> None:
+def test_down_counts_deleted_rows_and_up_creates_the_same_tables(tmp_path: Path, target: str | None) -> None:
     path = tmp_path / "x.db"
     with migrated(path) as database:
         made = schema_of(path)
@@ -112,7 +112,7 @@ def test_down_counts_what_it_deletes_and_up_makes_the_same_tables(tmp_path: Path
 
 
 @pytest.mark.parametrize("target", [REVISIONS[-1], "0999", "", "x'; DROP TABLE workflow_states"])
-def test_down_to_what_is_not_below_is_refused(tmp_path: Path, target: str) -> None:
+def test_down_to_a_revision_that_is_not_below_is_refused(tmp_path: Path, target: str) -> None:
     with migrated(tmp_path / "x.db") as database:
         with pytest.raises(
             UsageError, match=re.escape(f"cannot roll back from {REVISIONS[-1]} to {target!r}")
@@ -121,7 +121,7 @@ def test_down_to_what_is_not_below_is_refused(tmp_path: Path, target: str) -> No
         assert caught.value.hint == f"possible: {', '.join(('base', *REVISIONS[:-1]))}"
 
 
-def test_a_step_down_that_breaks_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_down_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.db"
     with migrated(path) as database:
         with database.write() as connection:
@@ -138,7 +138,7 @@ def test_a_step_down_that_breaks_changes_nothing(tmp_path: Path, monkeypatch: py
 
 
 def refuse(path: Path, message: str) -> None:
-    """Open the file in every way, and see that nothing in its folder changes."""
+    """Open the file in every way, and check that nothing in its folder changes."""
     before = {file: file.read_bytes() for file in path.parent.iterdir()}
     with pytest.raises(DatabaseError, match=message):
         _prepare(path)
@@ -167,7 +167,7 @@ def _look(path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["delete", "wal"])
-def test_the_database_of_another_program_is_left_as_it_is(tmp_path: Path, mode: str) -> None:
+def test_the_database_of_another_program_is_left_unchanged(tmp_path: Path, mode: str) -> None:
     path = tmp_path / "x.db"
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute(f"PRAGMA journal_mode = {mode}")
@@ -179,7 +179,7 @@ def test_the_database_of_another_program_is_left_as_it_is(tmp_path: Path, mode: 
 
 
 @pytest.mark.parametrize("mode", ["delete", "wal"])
-def test_the_database_of_a_newer_compozy_is_left_as_it_is(tmp_path: Path, mode: str) -> None:
+def test_the_database_of_a_newer_compozy_is_left_unchanged(tmp_path: Path, mode: str) -> None:
     path = tmp_path / "x.db"
     with migrated(path):
         pass
@@ -191,14 +191,14 @@ def test_the_database_of_a_newer_compozy_is_left_as_it_is(tmp_path: Path, mode: 
 
 
 @pytest.mark.parametrize("content", [b"not a database at all", b"SQLite format 2\0" + bytes(100), b"\0" * 4096])
-def test_a_file_of_something_else_is_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_database_is_left_unchanged(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.db"
     path.write_bytes(content)
     refuse(path, "is not a SQLite database")
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped schema", "flipped page type", "wrong page size"])
-def test_a_damaged_file_is_left_as_it_is(tmp_path: Path, damage: str) -> None:
+def test_a_damaged_file_is_left_unchanged(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "x.db"
     with migrated(path):
         pass
@@ -215,7 +215,7 @@ def test_a_damaged_file_is_left_as_it_is(tmp_path: Path, damage: str) -> None:
     refuse(path, "is damaged|is not a SQLite database")
 
 
-def test_damage_in_a_table_is_told_when_it_is_met(tmp_path: Path) -> None:
+def test_damage_in_a_table_is_reported_when_it_is_read(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
     with migrated(path) as database, database.write() as connection:
         for number in range(200):

@@ -1,4 +1,4 @@
-"""The right to execute runs on a file: one process has it, and the kernel takes it back when that process dies."""
+"""The lock for executing runs on a file: one process holds it, and the kernel releases it when that process ends."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HOLDER = {"pid": 4711, "command": "compozy workflow run"}
 
 
 def hold(path: str, signs: str) -> None:
-    """In another process: take the lock, say so, and let go of it when asked to."""
+    """In another process: take the lock, confirm it, and release it on request."""
     lock = OwnerLock(Path(path))
     lock.acquire({"pid": os.getpid(), "command": "compozy start"}, wait_s=0)
     Path(signs, "held").touch()
@@ -35,7 +35,7 @@ def wait_for(path: Path) -> None:
         time.sleep(0.01)
 
 
-def test_the_second_process_is_told_who_has_it(tmp_path: Path) -> None:
+def test_the_second_process_gets_the_name_of_the_owner(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
     with other_process(hold, str(path), str(tmp_path)) as holder:
         wait_for(tmp_path / "held")
@@ -47,7 +47,7 @@ def test_the_second_process_is_told_who_has_it(tmp_path: Path) -> None:
         assert "--wait-for-lock" in caught.value.hint
         with pytest.raises(DatabaseOwnedError, match=r"and did not finish within 0\.1 s"):
             OwnerLock(path).acquire(HOLDER, wait_s=0.1)
-        # What was refused changed nothing about the holder.
+        # The refused attempt did not change the owner file.
         assert json.loads((tmp_path / "x.db.owner").read_text())["pid"] == holder.pid
 
 
@@ -70,7 +70,7 @@ def test_every_name_of_a_file_has_one_owner(tmp_path: Path) -> None:
             lock.release()
         (tmp_path / "release").touch()
         wait_for(tmp_path / "released")
-        # The lock of the refused processes is not kept.
+        # The refused processes do not keep the lock.
         for name in (hard, symbolic, path):
             lock = OwnerLock(name)
             lock.acquire(HOLDER, wait_s=0)
@@ -102,7 +102,7 @@ def test_a_holder_whose_owner_file_cannot_be_read_has_its_process_id(tmp_path: P
             OwnerLock(path).acquire(HOLDER, wait_s=0)
 
 
-def test_who_waits_gets_it_when_it_is_released(tmp_path: Path) -> None:
+def test_a_waiting_process_gets_the_lock_when_it_is_released(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
     with other_process(hold, str(path), str(tmp_path)) as holder:
         wait_for(tmp_path / "held")
@@ -115,7 +115,7 @@ def test_who_waits_gets_it_when_it_is_released(tmp_path: Path) -> None:
         assert (tmp_path / "x.db.owner").read_bytes() == b""
 
 
-def test_it_is_free_once_its_holder_is_killed(tmp_path: Path) -> None:
+def test_the_lock_is_free_once_its_holder_is_killed(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
     with other_process(hold, str(path), str(tmp_path)) as holder:
         wait_for(tmp_path / "held")
@@ -127,7 +127,7 @@ def test_it_is_free_once_its_holder_is_killed(tmp_path: Path) -> None:
         lock.release()
 
 
-def test_one_process_cannot_have_it_twice(tmp_path: Path) -> None:
+def test_one_process_cannot_have_the_lock_twice(tmp_path: Path) -> None:
     first, second = OwnerLock(tmp_path / "x.db"), OwnerLock(tmp_path / "x.db")
     first.acquire(HOLDER, wait_s=0)
     with pytest.raises(DatabaseOwnedError, match="process 4711"):
@@ -139,7 +139,7 @@ def test_one_process_cannot_have_it_twice(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]", b"5" * 5000])
-def test_a_holder_that_says_nothing_is_another_process(tmp_path: Path, content: bytes) -> None:
+def test_a_holder_that_does_not_respond_is_another_process(tmp_path: Path, content: bytes) -> None:
     lock = OwnerLock(tmp_path / "x.db")
     lock.acquire(HOLDER, wait_s=0)
     (tmp_path / "x.db.owner").write_bytes(content)
@@ -148,13 +148,13 @@ def test_a_holder_that_says_nothing_is_another_process(tmp_path: Path, content: 
     lock.release()
 
 
-def test_a_lock_file_that_cannot_be_made(tmp_path: Path) -> None:
+def test_a_lock_file_that_cannot_be_created(tmp_path: Path) -> None:
     (tmp_path / "x.db.owner").mkdir()
     with pytest.raises(DatabaseError, match=r"cannot write '.*x\.db\.owner': Is a directory"):
         OwnerLock(tmp_path / "x.db").acquire(HOLDER, wait_s=0)
 
 
-def test_the_lock_is_not_inherited_by_programs_that_are_started(tmp_path: Path) -> None:
+def test_the_lock_is_not_inherited_by_started_programs(tmp_path: Path) -> None:
     lock = OwnerLock(tmp_path / "x.db")
     lock.acquire(HOLDER, wait_s=0)
     links = [file.resolve() for file in Path("/proc/self/fd").iterdir() if file.exists()]

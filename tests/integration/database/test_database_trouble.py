@@ -1,4 +1,4 @@
-"""Other programs that hold the file, and disks that are full: what the user sees, and that the run goes on after."""
+"""Files locked by other programs, and full disks: the messages for users, and that the run is resumed later."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def project(tmp_path: Path) -> Path:
 
 @contextlib.contextmanager
 def held(folder: Path) -> Generator[None]:
-    """Hold the write lock of the project's database, as another program would."""
+    """Hold the write lock of the project's database like another program."""
     with contextlib.closing(sqlite3.connect(folder / "data/compozy.db", isolation_level=None, timeout=60)) as other:
         other.execute("BEGIN IMMEDIATE")
         yield
@@ -51,15 +51,15 @@ def until_second_task(folder: Path, command: Command) -> None:
     command.until(lambda: ("two", "RUNNING") in task_states(folder))
 
 
-def goes_on(commands: Commands, folder: Path) -> None:
-    """See that the run comes to its end, with each step recorded once."""
+def check_resumed(commands: Commands, folder: Path) -> None:
+    """Check that the run ends, with each step recorded once."""
     done = commands.run(folder, "workflow", "get", "it", "--wait")
     assert (done.status, done.out.splitlines()[-1]) == (0, 'Result: {"last": "third"}'), done
     assert task_states(folder, "it") == [("one", "SUCCESS"), ("two", "SUCCESS"), ("three", "SUCCESS")]
     check_consistent(folder)
 
 
-def check_told(finished: Finished, *words: str) -> None:
+def check_output(finished: Finished, *words: str) -> None:
     assert finished.status == 4, finished
     assert finished.out == ""
     for word in words:
@@ -71,17 +71,17 @@ def test_a_program_that_holds_the_file_before_the_start(commands: Commands, proj
     assert commands.run(project, "migrate", "up").status == 0
     with held(project):
         refused = commands.run(project, *RUN)
-    check_told(refused, "Error: database is locked: another program holds ./data/compozy.db", "busy_timeout")
+    check_output(refused, "Error: database is locked: another program holds ./data/compozy.db", "busy_timeout")
     assert states(project) == []
     assert commands.run(project, *RUN).status == 0
     check_consistent(project)
 
 
-def test_a_program_that_holds_the_file_in_the_middle_of_a_run(commands: Commands, project: Path) -> None:
+def test_a_program_that_holds_the_file_during_a_run(commands: Commands, project: Path) -> None:
     command = commands.start(project, *RUN)
     until_second_task(project, command)
     with held(project):
-        # It waits as long as it takes, and says for what.
+        # It waits as long as necessary, and prints the reason.
         command.until(lambda: "database is locked: another program holds ./data/compozy.db" in command.err)
         command.until(lambda: "Database connection failed" in command.err)
         assert task_states(project) == [("one", "SUCCESS"), ("two", "RUNNING")]
@@ -112,7 +112,7 @@ def test_a_run_that_is_ended_while_another_program_holds_the_file(
         assert task_states(project) == [("one", "SUCCESS"), ("two", "RUNNING")]
     assert finished.status == status, finished
     assert "Traceback" not in finished.err
-    goes_on(commands, project)
+    check_resumed(commands, project)
 
 
 def test_a_program_that_holds_the_file_for_a_moment_is_not_noticed(commands: Commands, tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_program_that_holds_the_file_for_a_moment_is_not_noticed(commands: Com
     command = commands.start(folder, *RUN)
     until_second_task(folder, command)
     with held(folder):
-        # Longer than the model takes, so that the run meets the lock.
+        # Longer than the model takes, so that the run encounters the lock.
         time.sleep(2.5)
         assert command.is_alive
         assert ("two", "RUNNING") in task_states(folder)
@@ -131,7 +131,7 @@ def test_a_program_that_holds_the_file_for_a_moment_is_not_noticed(commands: Com
     check_consistent(folder)
 
 
-def test_reading_goes_on_while_another_program_writes(commands: Commands, project: Path) -> None:
+def test_reading_works_while_another_program_writes(commands: Commands, project: Path) -> None:
     assert commands.run(project, *RUN).status == 0
     with held(project):
         listed = commands.run(project, "workflow", "list")
@@ -143,7 +143,7 @@ def test_reading_goes_on_while_another_program_writes(commands: Commands, projec
 
 @pytest.fixture
 def small_disk(project: Path) -> Iterator[Path]:
-    """Return the project's `data/`, a file system of its own with two megabytes."""
+    """Return the project's `data/`, a separate file system with two megabytes."""
     folder = project / "data"
     folder.mkdir()
     mounted = subprocess.run(
@@ -156,7 +156,7 @@ def small_disk(project: Path) -> Iterator[Path]:
 
 
 def fill(folder: Path) -> Path:
-    """Write a file that takes all the room there is."""
+    """Write a file that fills the disk."""
     filler = folder / "filler"
     with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
@@ -164,7 +164,7 @@ def fill(folder: Path) -> Path:
     return filler
 
 
-def test_a_disk_that_is_full_in_the_middle_of_a_run(commands: Commands, project: Path, small_disk: Path) -> None:
+def test_a_disk_that_is_full_during_a_run(commands: Commands, project: Path, small_disk: Path) -> None:
     assert commands.run(project, "migrate", "up").status == 0
     command = commands.start(project, *RUN)
     until_second_task(project, command)
@@ -172,30 +172,32 @@ def test_a_disk_that_is_full_in_the_middle_of_a_run(commands: Commands, project:
     assert shutil.disk_usage(small_disk).free == 0
     finished = command.wait()
     filler.unlink()
-    check_told(finished, "Error: no space left for the database ./data/compozy.db", "free disk space")
+    check_output(finished, "Error: no space left for the database ./data/compozy.db", "free disk space")
     assert task_states(project)[0] == ("one", "SUCCESS")
-    goes_on(commands, project)
+    check_resumed(commands, project)
 
 
 def test_a_disk_that_is_full_from_the_start(commands: Commands, project: Path, small_disk: Path) -> None:
     filler = fill(small_disk)
-    check_told(commands.run(project, *RUN), "no space left for the database ./data/compozy.db")
+    check_output(commands.run(project, *RUN), "no space left for the database ./data/compozy.db")
     filler.unlink()
     assert commands.run(project, *RUN).status == 0
     check_consistent(project)
 
 
 def limit_files() -> None:
-    """Let no file of this process grow beyond half a megabyte: the next write to the log fails."""
+    """Limit files of this process to half a megabyte: the next write to the log fails."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))
 
 
-def test_a_write_that_fails_in_the_middle_of_a_run(commands: Commands, tmp_path: Path) -> None:
+def test_a_write_that_fails_during_a_run(commands: Commands, tmp_path: Path) -> None:
     big = {task: {"text": task * 50_000} for task in ("one", "two", "three")}
     folder = write_project(tmp_path / "p", {"three": WORKFLOW}, responses=big)
     assert commands.run(folder, "workflow", "run", "three", "--id", "before").status == 0
     finished = commands.run(folder, *RUN, conditions=Conditions(before=limit_files))
-    check_told(finished, "Error: the disk of the database ./data/compozy.db reports an error", "unfinished runs resume")
+    check_output(
+        finished, "Error: the disk of the database ./data/compozy.db reports an error", "unfinished runs resume"
+    )
     assert query(folder, "SELECT count(*) FROM workflow_states WHERE status = 'SUCCESS'") == [(1,)]
     resumed = commands.run(folder, *RUN)
     assert resumed.status == 0, resumed
@@ -203,31 +205,31 @@ def test_a_write_that_fails_in_the_middle_of_a_run(commands: Commands, tmp_path:
     check_consistent(folder)
 
 
-def test_files_that_are_taken_away_in_the_middle_of_a_run(commands: Commands, project: Path) -> None:
+def test_files_that_are_moved_away_during_a_run(commands: Commands, project: Path) -> None:
     command = commands.start(project, *RUN)
     until_second_task(project, command)
     shutil.move(project / "data", project / "moved")
     finished = command.wait()
-    # The kernel lets it write on to files that have another name now, where nobody would find them.
-    check_told(finished, "./data/compozy.db was deleted, moved or replaced while it was in use")
+    # The kernel would let it write to the moved files, whose data would be lost.
+    check_output(finished, "./data/compozy.db was deleted, moved or replaced while it was in use")
     assert not (project / "data/compozy.db").exists()
     shutil.move(project / "moved", project / "data")
-    # It could not sign off; whoever starts next clears that away.
+    # It could not sign off. The next start removes its row.
     assert commands.run(project, "workflow", "run", "three").status == 0
-    goes_on(commands, project)
+    check_resumed(commands, project)
 
 
 @pytest.mark.parametrize("table", ["workflow_status", "operation_outputs"])
-def test_a_table_that_somebody_dropped(commands: Commands, project: Path, table: str) -> None:
+def test_a_table_that_was_dropped(commands: Commands, project: Path, table: str) -> None:
     assert commands.run(project, *RUN).status == 0
     with contextlib.closing(sqlite3.connect(project / "data/compozy.db")) as connection:
         connection.execute(f"DROP TABLE {table}")
         connection.commit()
     finished = commands.run(project, "workflow", "run", "three", "--id", "other")
-    check_told(finished, "the database ./data/compozy.db is missing a table or column: no such table", "backup")
+    check_output(finished, "the database ./data/compozy.db is missing a table or column: no such table", "backup")
 
 
-def test_a_server_whose_file_was_taken_away_says_so(commands: Commands, project: Path) -> None:
+def test_a_server_whose_file_was_moved_away_reports_it(commands: Commands, project: Path) -> None:
     server = start_server(commands, project)
     assert commands.run(project, *RUN, "--server", server.url).status == 0
     shutil.move(project / "data", project / "moved")
@@ -240,7 +242,7 @@ def test_a_server_whose_file_was_taken_away_says_so(commands: Commands, project:
     assert server.command.wait().status == 0
 
 
-def test_down_and_then_get_tells_that_there_are_no_runs(commands: Commands, project: Path) -> None:
+def test_get_after_down_reports_an_unknown_run(commands: Commands, project: Path) -> None:
     assert commands.run(project, *RUN).status == 0
     assert commands.run(project, "migrate", "down", "--to", "base", "--yes").status == 0
     got = commands.run(project, "workflow", "get", "it")

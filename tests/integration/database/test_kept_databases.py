@@ -1,4 +1,4 @@
-"""Databases of every revision that was ever released: this program opens, upgrades, lists and finishes them."""
+"""Databases of every released revision: this version opens, upgrades, lists and finishes them."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ _RECORDED = (
 
 @pytest.fixture(params=[(revision, driver) for revision in KEPT for driver in ("sqlite", "postgres")])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    """Return a project whose database is as an earlier Compozy left it."""
+    """Return a project with a database of an earlier version."""
     revision, driver = request.param
     with open_store(driver, tmp_path / "project", migrated=False) as opened:
         kept.load(kept.FOLDER / revision, opened)
         yield opened
 
 
-def test_something_is_kept_from_the_first_revision_on() -> None:
+def test_databases_are_kept_from_the_first_revision_on() -> None:
     assert REVISIONS[0] in KEPT
     assert set(KEPT) <= set(REVISIONS)
 
 
-def test_what_an_earlier_compozy_left_is_upgraded_and_finished(commands: Commands, store: Store) -> None:
+def test_a_database_of_an_earlier_version_is_upgraded_and_finished(commands: Commands, store: Store) -> None:
     (revision,) = store.query("SELECT version_num FROM compozy_version")[0]
     assert _json(commands, store, "migrate", "status")["current"] == revision
     left = {row["status"] for row in _runs(store) if row["id"] in {"cut", "waiting"}}
@@ -51,14 +51,14 @@ def test_what_an_earlier_compozy_left_is_upgraded_and_finished(commands: Command
     listed = _json(commands, store, "workflow", "list")["executions"]
     assert {run["execution_id"] for run in listed} == {*ENDED, "cut", "waiting"}
     _check_ended(commands, store)
-    _check_goes_on(commands, store)
+    _check_resumed(commands, store)
 
-    # What had been recorded was neither done again nor changed.
+    # Recorded steps were neither repeated nor changed.
     assert set(recorded) <= set(store.query(_RECORDED))
     assert store.damage() == []
 
 
-def test_a_first_start_upgrades_by_itself(commands: Commands, store: Store) -> None:
+def test_a_first_start_upgrades_automatically(commands: Commands, store: Store) -> None:
     done = commands.run(store.home, "workflow", "run", "good", "--id", "new")
     assert done.status == 0, done.err
     assert _json(commands, store, "migrate", "status")["pending"] == []
@@ -75,8 +75,8 @@ def _check_ended(commands: Commands, store: Store) -> None:
     assert "boom" in _json(commands, store, "workflow", "get", "bad")["error"]["message"]
 
 
-def _check_goes_on(commands: Commands, store: Store) -> None:
-    """Runs of this journal format end; those of another one are told about, and left to who began them."""
+def _check_resumed(commands: Commands, store: Store) -> None:
+    """Runs of this journal format end. Runs of another format are reported and left untouched."""
     formats = {row["format"] for row in _runs(store)}
     for run_id in ("cut", "waiting"):
         done = commands.run(store.home, "workflow", "get", run_id, "--wait", "--format", "json")

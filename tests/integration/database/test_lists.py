@@ -27,7 +27,7 @@ from compozy.database.tables import workflow_states
 from compozy.database.trigger import Trigger
 from tests.harness.databases import fresh, migrated, new_run
 
-# Filters, and the runs of `filled` that they choose, newest first.
+# Filters, and the runs of `filled` that they match, newest first.
 FILTERS: tuple[tuple[dict[str, Any], str], ...] = (
     ({}, "dcba"),
     ({"trigger": "rerun"}, "c"),
@@ -54,14 +54,14 @@ FILTERS: tuple[tuple[dict[str, Any], str], ...] = (
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """A fresh database."""
+    """A new database."""
     with fresh(request.param, tmp_path) as place, migrated(place) as opened:
         yield opened
 
 
 @pytest.fixture
 def filled(database: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
-    """Four runs: a to d, each a second after the one before."""
+    """Four runs: a to d, each a second later than the one before."""
     given: list[tuple[str, dict[str, Any]]] = [
         ("a", {"labels": {"team": "Ops 100%"}, "trigger": Trigger(type="api", by="ada")}),
         ("b", {"workflow_id": "Other_flow", "trigger": Trigger(type="schedule", id="nightly")}),

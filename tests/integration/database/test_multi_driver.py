@@ -1,4 +1,4 @@
-"""The same workflows on SQLite and PostgreSQL: the same states, tasks and journal, and each step once."""
+"""The same workflows on SQLite and PostgreSQL have the same states, tasks and journal, and each step once."""
 
 from __future__ import annotations
 
@@ -34,26 +34,26 @@ WORKFLOWS: dict[str, dict[str, Any]] = {
     "good": TWO,
     "checked": {"tasks": [{"id": "check", "prompt": "a"}, {"id": "pass", "with": {"all": "{{ .input }}"}}]},
     "bad": {"tasks": [{"id": "one", "prompt": "a"}, {"id": "bad", "prompt": "b"}, {"id": "two", "prompt": "c"}]},
-    # Its first task has answered long before the time is over, and its second has not, on any machine.
+    # On any machine, its first task answers long before the time limit, and its second does not.
     "late": {"tasks": [{"id": "one", "prompt": "a"}, {"id": "slow", "prompt": "b"}]},
     "lost": {"tasks": [{"id": "one", "prompt": "{{ .input.none.deeper }}"}]},
 }
-# Given in an order that no database keeps by itself.
+# In an order that no database produces by itself.
 INPUT: dict[str, Any] = {"z": "ü \u0000 😀", "name": "Ada", "a": [1, 1.5, 1e300, None, True, {"b": {}}], "": "é"}
-# What differs from run to run: when a model answered.
+# Parts that differ between runs: the time of a model's answer.
 _TIMES = frozenset({"timestamp"})
 
 
 @pytest.fixture(params=DRIVERS)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    """Return a project on a database of each kind."""
+    """Return a project on a database of each driver."""
     with open_store(request.param, tmp_path / "project") as opened:
         _write(opened)
         yield opened
 
 
 def test_the_same_workflows_leave_the_same_log(commands: Commands, tmp_path: Path) -> None:
-    """Runs that succeed, fail in a model, fail in a template, time out, are cut and go on."""
+    """Runs that succeed, fail in a model, fail in a template, time out, or are cut and resumed."""
     logs: list[dict[str, Any]] = []
     for driver in DRIVERS:
         with open_store(driver, tmp_path / driver) as store:
@@ -63,7 +63,7 @@ def test_the_same_workflows_leave_the_same_log(commands: Commands, tmp_path: Pat
             assert store.damage() == []
     ours, theirs = logs
     assert ours == theirs
-    # What was compared is what these runs should have left.
+    # The compared logs contain the expected results of these runs.
     assert {run: state["status"] for run, state in ours["runs"].items()} == {
         "good": "SUCCESS",
         "checked": "SUCCESS",
@@ -79,8 +79,8 @@ def test_the_same_workflows_leave_the_same_log(commands: Commands, tmp_path: Pat
 
 
 @pytest.mark.usefixtures("port_of_file")
-def test_commands_and_a_server_begun_together(commands: Commands, store: Store) -> None:
-    """Whoever gets a file executes and the others hand it their runs; on a server they share them. Each step once."""
+def test_commands_and_a_server_started_together(commands: Commands, store: Store) -> None:
+    """The owner of a file executes, and the others hand it their runs. On a server they share them. Each step once."""
     started = [commands.start(store.home, "workflow", "run", "good", "--id", f"r{number}") for number in range(2)]
     server = commands.start(store.home, "start")
     started += [commands.start(store.home, "workflow", "run", "good", "--id", f"s{number}") for number in range(2)]
@@ -103,7 +103,7 @@ def _write(store: Store) -> None:
 
 
 def _run_all(commands: Commands, store: Store) -> list[tuple[int, str]]:
-    """Run everything, and return what was said of it."""
+    """Execute everything and return the output."""
     asked = [
         ("good", "good", "--input", '{"name": "Ada"}'),
         ("checked", "checked", "--input", json.dumps(INPUT)),
@@ -122,7 +122,7 @@ def _run_all(commands: Commands, store: Store) -> list[tuple[int, str]]:
 
 
 def _read_log(store: Store) -> dict[str, Any]:
-    """Return what is stored of every run, without ids of processes and without times."""
+    """Return the stored rows of every run, without process IDs and times."""
     columns = "workflow_exec_id, workflow_id, status, owner, journal_format, parent_exec_id"
     columns += ", input, output, error, usage, definition"
     runs = store.query(f"SELECT {columns} FROM workflow_states")
@@ -144,7 +144,7 @@ def _read_log(store: Store) -> dict[str, Any]:
 
 
 def _value(stored: Any) -> Any:
-    """Return stored JSON as a value without its times, and everything else as it is."""
+    """Return stored JSON as a value without its times, and other values unchanged."""
     if not isinstance(stored, str) or stored[:1] not in {"{", "["}:
         return stored
     return _without_times(json.loads(stored))

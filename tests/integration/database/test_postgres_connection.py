@@ -1,4 +1,4 @@
-"""How PostgreSQL is reached: addresses, TLS, and every way in which that fails, in words and without secrets."""
+"""Connections to PostgreSQL: addresses, TLS, and every kind of failure, with messages that contain no secrets."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def changed(settings: DatabaseSettings, **parts: Any) -> DatabaseSettings:
 
 
 def refusal(settings: DatabaseSettings) -> DatabaseError:
-    """Return what both ways of opening say, in one line and without the password."""
+    """Return the message of both ways of opening, in one line and without the password."""
     found: list[DatabaseError] = []
     for opening in (open_database, open_for_reading):
         with pytest.raises(DatabaseError) as caught:
@@ -64,7 +64,7 @@ def opens(settings: DatabaseSettings) -> None:
         assert found[0] == settings.dbname
 
 
-def test_a_server_that_is_away(place: DatabaseSettings) -> None:
+def test_an_unreachable_server(place: DatabaseSettings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     error = refusal(changed(place, port=port))
@@ -74,29 +74,31 @@ def test_a_server_that_is_away(place: DatabaseSettings) -> None:
     assert "check that the server is running" in error.hint
 
 
-def test_a_host_that_is_unknown(place: DatabaseSettings) -> None:
+def test_an_unknown_host(place: DatabaseSettings) -> None:
     error = refusal(changed(place, host="no-such-host.invalid"))
     assert error.message.startswith("cannot connect to the database postgres://compozy@no-such-host.invalid")
 
 
-def test_a_socket_that_is_not_there(place: DatabaseSettings, tmp_path: Path) -> None:
+def test_a_missing_socket(place: DatabaseSettings, tmp_path: Path) -> None:
     assert "No such file or directory" in refusal(changed(place, host=str(tmp_path))).message
 
 
-def test_a_database_that_is_unknown(place: DatabaseSettings) -> None:
+def test_an_unknown_database(place: DatabaseSettings) -> None:
     error = refusal(changed(place, dbname="nowhere"))
     assert error.message == f"the database postgres://compozy@127.0.0.1:{place.port}/nowhere does not exist"
     assert "createdb" in error.hint
 
 
 @pytest.mark.parametrize("password", [None, "wrong:@/"])
-def test_a_password_that_is_wrong_or_missing(place: DatabaseSettings, password: str | None) -> None:
+def test_a_wrong_or_missing_password(place: DatabaseSettings, password: str | None) -> None:
     error = refusal(changed(place, user=GUARDED[0], password=password))
     assert error.message.endswith("rejected the password")
     assert "wrong:@/" not in f"{error.message} {error.hint} {error.details}"
 
 
-def test_the_password_from_each_place(place: DatabaseSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_password_from_each_source(
+    place: DatabaseSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     user, password = GUARDED
     opens(changed(place, user=user, password=password))
     address = f"127.0.0.1:{place.port}/{place.dbname}"
@@ -115,7 +117,7 @@ def test_the_password_from_each_place(place: DatabaseSettings, tmp_path: Path, m
     opens(changed(place, user=user))
 
 
-def test_the_environment_leads_to_no_other_database(
+def test_the_environment_selects_no_other_database(
     place: DatabaseSettings, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with new_database() as other:
@@ -165,11 +167,11 @@ def test_settings_that_name_no_database(parts: dict[str, Any], message: str) -> 
         ({"conn_string": "postgres://u:p@h:7/d", "host": "other", "dbname": "x"}, "postgres://u@h:7/d"),
     ],
 )
-def test_the_address_as_messages_show_it(parts: dict[str, Any], location: str) -> None:
+def test_the_address_in_messages(parts: dict[str, Any], location: str) -> None:
     assert describe_location(DatabaseSettings.model_validate({"driver": "postgres", **parts})) == location
 
 
-def test_a_user_who_may_not_come_in(place: DatabaseSettings) -> None:
+def test_a_user_without_access(place: DatabaseSettings) -> None:
     error = refusal(changed(place, user="locked"))
     assert "rejected this user: " in error.message
     assert "pg_hba.conf" in error.hint
@@ -207,7 +209,7 @@ def test_a_server_without_a_free_connection(place: DatabaseSettings, server: Ser
     assert "max_open_conns" in error.hint
 
 
-def test_a_database_that_only_reads(place: DatabaseSettings, server: Server) -> None:
+def test_a_read_only_database(place: DatabaseSettings, server: Server) -> None:
     with server.connect() as admin:
         admin.execute(f"ALTER DATABASE {place.dbname} SET default_transaction_read_only = on".encode())
     with pytest.raises(DatabaseError, match="is read-only") as caught:
@@ -216,7 +218,7 @@ def test_a_database_that_only_reads(place: DatabaseSettings, server: Server) -> 
     assert read_status_of(place).pending == ()
 
 
-def test_a_database_that_stores_another_encoding(server: Server) -> None:
+def test_a_database_with_another_encoding(server: Server) -> None:
     with new_database(migrated=False) as settings, server.connect() as admin:
         admin.execute("CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' OWNER compozy")
         try:
@@ -227,7 +229,7 @@ def test_a_database_that_stores_another_encoding(server: Server) -> None:
     assert "--encoding=UTF8" in error.hint
 
 
-def test_what_is_open_for_reading_writes_nothing(place: DatabaseSettings) -> None:
+def test_a_database_opened_for_reading_is_not_written(place: DatabaseSettings) -> None:
     database = open_for_reading(place)
     assert database is not None
     with pytest.raises(DatabaseError, match="is read-only"), database.write() as connection:
@@ -235,20 +237,20 @@ def test_what_is_open_for_reading_writes_nothing(place: DatabaseSettings) -> Non
     database.close()
 
 
-def test_as_many_connections_as_are_allowed(place: DatabaseSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_connections_is_limited(place: DatabaseSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     database = open_database(changed(place, max_open_conns=7, max_idle_conns=2))
     assert database.engine.pool is database.readers.pool
     with contextlib.ExitStack() as stack:
-        # On one the engine listens, and two are for changes of runs.
+        # One is for notifications of the engine, and two are for changes of runs.
         for _ in range(4):
             stack.enter_context(database.write()).exec_driver_sql("SELECT 1")
         assert _connections(place) == 4
-    # What a burst leaves over is kept for a moment, and closed when the next connection is returned.
+    # Surplus connections of a burst are kept for a moment, and closed when the next connection is returned.
     assert _connections(place) == 4
     monkeypatch.setattr("compozy.database.pool.monotonic_s", lambda: monotonic_s() + 6)
     _backend(database)
     while _connections(place) > 2:
-        # The server takes a moment to see that a connection was closed.
+        # The server takes a moment to notice that a connection was closed.
         time.sleep(0.01)
     assert _connections(place) == 2
     database.close()
@@ -260,7 +262,7 @@ def _connections(place: DatabaseSettings) -> int:
         return int((admin.execute(query, (place.dbname,)).fetchone() or (0,))[0])
 
 
-def test_connections_that_nobody_uses_are_closed(place: DatabaseSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unused_connections_are_closed(place: DatabaseSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     database = open_database(changed(place, conn_max_idle_time="1h"))
     with database.read():
         first = _backend(database)
@@ -297,7 +299,7 @@ def test_a_connection_that_the_server_ended_is_replaced(place: DatabaseSettings,
         assert _backend(database) != first
 
 
-def test_a_process_that_stands_still_in_a_transaction_loses_it(
+def test_a_process_that_stops_in_a_transaction_loses_it(
     place: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("compozy.database.postgres._IDLE_TRANSACTION_MS", 50)
@@ -371,7 +373,7 @@ def test_a_server_that_does_not_encrypt(place: DatabaseSettings, authority: Auth
         ("require", None, "elsewhere.example", None),
     ],
 )
-def test_certificates_that_are_not_trusted(
+def test_untrusted_certificates(
     place: DatabaseSettings,
     authority: Authority,
     tmp_path: Path,
@@ -381,7 +383,7 @@ def test_certificates_that_are_not_trusted(
     host: str,
     message: str | None,
 ) -> None:
-    # Where the driver looks for an authority that nobody names.
+    # The default location of the driver's certificate authority.
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PGSSLROOTCERT", str(tmp_path / "home/root.crt"))
     Authority(tmp_path, name="other")

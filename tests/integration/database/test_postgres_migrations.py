@@ -1,4 +1,4 @@
-"""Migrations on PostgreSQL: beside other programs, of many processes at once, with the journal, up and down."""
+"""Migrations on PostgreSQL: next to other programs, by many processes, with the journal, up and down."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from compozy.errors import DatabaseError, DatabaseOwnedError
 from tests.harness.databases import migrated, new_run
 from tests.harness.postgres import new_database, running_server
 
-# What all the processes that start at once do: the same as `compozy migrate up` and every start.
+# The program of each concurrent process: the same as `compozy migrate up` and every start.
 MIGRATE = """
 import sys
 from compozy.config.settings import DatabaseSettings
@@ -53,7 +53,7 @@ migrate_journal(database)
 
 @pytest.fixture
 def empty() -> Iterator[DatabaseSettings]:
-    """Return a database with nothing in it."""
+    """Return an empty database."""
     with new_database(migrated=False) as settings:
         yield settings
 
@@ -79,7 +79,7 @@ def start(settings: DatabaseSettings) -> subprocess.Popen[str]:
     return subprocess.Popen(command, text=True, env={**os.environ, "PYTHONPATH": str(source)}, **pipes)
 
 
-def test_ten_processes_at_once_migrate_once(empty: DatabaseSettings) -> None:
+def test_ten_concurrent_processes_migrate_once(empty: DatabaseSettings) -> None:
     processes = [start(empty) for _ in range(10)]
     for process in processes:
         assert process.stdout is not None
@@ -91,7 +91,7 @@ def test_ten_processes_at_once_migrate_once(empty: DatabaseSettings) -> None:
         assert shape(empty) == shape(whole)
 
 
-def test_who_is_killed_while_it_migrates_leaves_the_rest_to_the_next(empty: DatabaseSettings) -> None:
+def test_a_migration_that_was_killed_is_finished_by_the_next_process(empty: DatabaseSettings) -> None:
     process = start(empty)
     assert process.stdin is not None
     process.stdin.write("go\n")
@@ -108,7 +108,7 @@ def test_who_is_killed_while_it_migrates_leaves_the_rest_to_the_next(empty: Data
     assert is_journal_behind(database)
     migrate_journal(database)
     assert not is_journal_behind(database)
-    # The lock was free at once, without waiting for a time-out of the one that died.
+    # The lock was released immediately, without waiting for a timeout of the killed process.
     assert time.monotonic() - began_s < 30
     database.close()
     with new_database() as whole:
@@ -146,7 +146,7 @@ def _kind(kind: Any) -> str:
 
 
 @pytest.mark.parametrize("target", [None, "base"])
-def test_down_counts_what_it_deletes_and_up_makes_the_same_tables(target: str | None) -> None:
+def test_down_counts_deleted_rows_and_up_creates_the_same_tables(target: str | None) -> None:
     with new_database() as settings, migrated(settings) as database:
         made = shape(settings)
         with database.write() as connection:
@@ -190,7 +190,7 @@ def test_other_programs_may_share_the_database(empty: DatabaseSettings) -> None:
             assert read_status(database).pending == ()
 
 
-def test_a_database_with_our_names_from_another_program_is_left_as_it_is(empty: DatabaseSettings) -> None:
+def test_a_database_with_our_table_names_of_another_program_is_left_unchanged(empty: DatabaseSettings) -> None:
     with running_server().connect(str(empty.dbname), user="compozy") as admin:
         admin.execute("CREATE TABLE executors (id TEXT)")
     for opening in (open_database, open_for_reading):
@@ -204,7 +204,7 @@ def test_a_database_with_our_names_from_another_program_is_left_as_it_is(empty: 
         database.close()
 
 
-def test_the_database_of_a_newer_compozy_is_left_as_it_is() -> None:
+def test_the_database_of_a_newer_compozy_is_left_unchanged() -> None:
     with new_database() as settings, migrated(settings) as database:
         with database.write() as connection:
             connection.exec_driver_sql(f"UPDATE {migrate.VERSION_TABLE} SET version_num = '0777'")
@@ -213,7 +213,7 @@ def test_the_database_of_a_newer_compozy_is_left_as_it_is() -> None:
 
 
 def test_nothing_is_stored_outside_of_the_configured_database(empty: DatabaseSettings) -> None:
-    """By itself the engine would make a database `..._dbos_sys`."""
+    """By default the engine would create a database `..._dbos_sys`."""
     with running_server().connect() as admin:
         before = set(admin.execute("SELECT datname FROM pg_database WHERE datname NOT LIKE 't\\_%'").fetchall())
         with migrated(empty) as database:

@@ -1,4 +1,4 @@
-"""Requests of a server while runs use every thread and every connection that they have."""
+"""Requests of a server while runs use all their threads and connections."""
 
 from __future__ import annotations
 
@@ -41,12 +41,13 @@ async def test_requests_do_not_wait_for_the_connections_of_runs(connections: int
     ):
         in_use = _take_all(database, stack)
         await asyncio.wait_for(_store_and_read(requests), 60)
-        # On one the engine listens, on one this process announces its changes, and on one it hears those of others.
+        # One is for notifications of the engine, one announces changes of this process, and one receives those of
+        # others.
         assert in_use + _take_all(requests, stack) == connections - 3
 
 
 async def test_queries_do_not_wait_for_transactions(tmp_path: Path) -> None:
-    """Of requests too: on a file, transactions queue for one connection."""
+    """This applies to requests, too: on a file, transactions queue for one connection."""
     released = threading.Event()
     with fresh("sqlite", tmp_path) as settings, migrated(settings) as database, database.for_requests() as requests:
         writes = [asyncio.create_task(requests.write_async(lambda _: released.wait())) for _ in range(_BUSY)]

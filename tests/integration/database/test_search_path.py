@@ -1,4 +1,4 @@
-"""Two installations in one PostgreSQL database, kept apart by `search_path`: each has its own tables and journal."""
+"""Two installations in one PostgreSQL database, separated by `search_path`, each with its tables and journal."""
 
 from __future__ import annotations
 
@@ -79,12 +79,12 @@ def test_a_schema_that_does_not_exist_is_named(cli: RunCli, place: DatabaseSetti
 
 
 def test_an_installation_keeps_the_journal_that_it_had(cli: RunCli, place: DatabaseSettings, tmp_path: Path) -> None:
-    """Earlier versions kept one journal for all schemas; with tables in one schema only, that is right."""
+    """Earlier versions kept one journal for all schemas, which is correct with tables in one schema only."""
     _install_as_before(cli, place, tmp_path, "app1")
     assert cli("db", "check").status == 0
     assert cli("workflow", "run", "w", "--id", "second").status == 0
     assert _schemas(place) == {JOURNAL_SCHEMA}
-    # One that comes now has its own.
+    # A new installation has its own.
     write_project(tmp_path, _W, database=_section(place, "app2"))
     assert cli("workflow", "run", "w", "--id", "second").status == 0
     assert _schemas(place) == {JOURNAL_SCHEMA, journal_schema_of("app2")}
@@ -118,7 +118,7 @@ def test_installations_that_share_a_journal_are_refused(cli: RunCli, place: Data
 
 
 def _install_as_before(cli: RunCli, place: DatabaseSettings, folder: Path, schema: str) -> None:
-    """Leave what an earlier version left: a run whose journal is in the schema that all installations shared."""
+    """Create the state of an earlier version: a run whose journal is in the schema that all installations shared."""
     write_project(folder, _W, database=_section(place, schema))
     assert cli("workflow", "run", "w", "--id", f"first-{schema}").status == 0
     own = journal_schema_of(schema)

@@ -1,4 +1,4 @@
-"""SQLite: its file, the pragmas of each connection, places that are refused; workflows on it and in memory."""
+"""SQLite: its file, the pragmas of each connection, refused locations; workflows on it and in memory."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ PRAGMAS = ("journal_mode", "foreign_keys", "busy_timeout", "synchronous")
 
 
 def pragmas(connection: sa.Connection) -> dict[str, Any]:
-    # A connection learns of the journal mode with the first thing it reads.
+    # A connection reads the journal mode with its first access.
     connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar()
     return {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in PRAGMAS}
 
 
 def test_a_journal_of_any_python_works_with_this_sqlite(tmp_path: Path) -> None:
-    """The engine of Python 3.12 and newer asks for `unixepoch('subsec')`, which SQLite knows since 3.42."""
+    """The engine on Python 3.12 and newer uses `unixepoch('subsec')`, which needs SQLite 3.42."""
     with migrated(tmp_path / "x.db") as database:
         with database.write() as connection:
             connection.exec_driver_sql("CREATE TABLE t (at INTEGER NOT NULL DEFAULT (unixepoch('subsec') * 1000), n)")
@@ -108,7 +108,7 @@ def test_memory_is_one_database_for_the_process() -> None:
     assert open_for_reading(settings(":memory:")) is None
 
 
-def test_folders_are_made_and_all_files_are_private(tmp_path: Path) -> None:
+def test_folders_are_created_and_all_files_are_private(tmp_path: Path) -> None:
     path = tmp_path / "a/ü b/c#?%41/x.db"
     before = os.umask(0)
     try:
@@ -124,7 +124,7 @@ def test_folders_are_made_and_all_files_are_private(tmp_path: Path) -> None:
     assert files == dict.fromkeys(("x.db", "x.db-wal", "x.db-shm", "x.db.owner"), 0o600)
 
 
-def test_reading_makes_no_database(tmp_path: Path) -> None:
+def test_reading_creates_no_database(tmp_path: Path) -> None:
     assert open_for_reading(settings(tmp_path / "a/x.db")) is None
     assert list(tmp_path.iterdir()) == []
 
@@ -151,7 +151,7 @@ def test_reading_an_empty_file_leaves_it_empty(tmp_path: Path) -> None:
         ("dangling link", "cannot create the database"),
     ],
 )
-def test_places_that_hold_no_database(tmp_path: Path, kind: str, message: str) -> None:
+def test_locations_without_a_database(tmp_path: Path, kind: str, message: str) -> None:
     path = tmp_path / "x.db"
     if kind == "folder":
         path.mkdir()
@@ -225,12 +225,12 @@ def test_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
     assert list(tmp_path.iterdir()) == []
 
 
-# Permissions mean nothing to root, so what an ordinary user meets is tried in a process of such a user.
+# Permissions do not apply to root, so errors of ordinary users are tested in a process of such a user.
 
 
 @pytest.fixture
 def public_folder() -> Iterator[Path]:
-    """Return a folder that an ordinary user owns and can reach; that of pytest is root's own."""
+    """Return a folder that an ordinary user owns and can reach. The folder of pytest belongs to root."""
     folder = Path(tempfile.mkdtemp(prefix="compozy-test-"))
     if IS_ROOT:
         os.chown(folder, NOBODY, NOBODY)
@@ -241,7 +241,7 @@ def public_folder() -> Iterator[Path]:
 
 
 def try_as_user(path: str, result: str) -> None:
-    """In another process: open the database and write down what is said about it."""
+    """In another process: open the database and write down the message."""
     if os.geteuid() == 0:
         os.setgroups([])
         os.setgid(NOBODY)
@@ -266,19 +266,19 @@ def try_as_user(path: str, result: str) -> None:
         ("nothing", 0o600, "opened", "opened"),
         ("file", 0o400, "no permission to write '{path}'", "opened"),
         ("file", 0o000, "cannot read the database '{path}': Permission denied", "Permission denied"),
-        # A database at rest is read as it stands, although SQLite cannot make its files beside it.
+        # A database at rest is read, although SQLite cannot create its files next to it.
         ("folder", 0o500, "no permission to write '{folder}'", "opened"),
         ("folder", 0o000, "the database path '{path}' cannot be used: Permission denied", "Permission denied"),
         ("parent of missing", 0o500, "cannot create the database '{path}': Permission denied", "none"),
     ],
 )
-def test_places_without_permission(public_folder: Path, what: str, mode: int, writing: str, reading: str) -> None:
+def test_locations_without_permission(public_folder: Path, what: str, mode: int, writing: str, reading: str) -> None:
     folder = public_folder / "data"
     path = folder / "x.db"
     if what != "parent of missing":
         with migrated(path):
             pass
-        # An ordinary database at rest, without the log beside it.
+        # An ordinary database at rest, without a log file next to it.
         sqlite3.connect(path).close()
         if IS_ROOT:
             for item in (folder, path):
@@ -311,8 +311,8 @@ def test_workflows_in_memory_leave_nothing(cli: RunCli, tmp_path: Path) -> None:
     assert "No executions in :memory: yet." in cli("workflow", "list", "--db-path=:memory:").out
 
 
-def test_a_hundred_runs_at_once_meet_no_lock(commands: Commands, tmp_path: Path) -> None:
-    """As many as were measured; the seeds advise against more than ten."""
+def test_a_hundred_concurrent_runs_encounter_no_lock(commands: Commands, tmp_path: Path) -> None:
+    """As many as were measured. The seeds recommend at most ten."""
     count = MEASURED_SQLITE_CONCURRENCY
     runtime = {"max_concurrent_workflows": count, "log_level": "info"}
     folder = write_project(tmp_path / "p", {"two": WORKFLOWS["two"]}, runtime=runtime)
@@ -366,6 +366,6 @@ def test_a_connection_that_cannot_be_set_up_is_closed(tmp_path: Path) -> None:
     with pytest.raises(DatabaseError) as caught:
         open_database(settings(path))
     if before:
-        # The error holds the frames, and they would hold the connection.
+        # The exception refers to the frames, which would refer to the connection.
         assert caught.value
         assert len(list(Path("/proc/self/fd").iterdir())) == before

@@ -1,4 +1,4 @@
-"""What is asked of runs that others execute, and in which order: nothing that was asked for is lost."""
+"""Requested transitions of runs that other processes execute: their order, and that none is lost."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ WHY: dict[str, Any] = {"code": "canceled", "message": "no more", "details": {}}
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """Return a fresh database with the run `r`, which `me` executes."""
+    """Return a new database with the run `r`, which `me` executes."""
     with fresh(request.param, tmp_path) as place, migrated(place) as opened:
         with opened.write() as connection:
             assert insert_execution(connection, new_run("r"), owner="me")
@@ -54,7 +54,7 @@ def test_a_request_carries_its_reason(database: Database) -> None:
     assert run(database).status is Status.RUNNING
 
 
-def test_a_run_that_nobody_executes_does_at_once_as_it_is_asked(database: Database) -> None:
+def test_a_request_to_a_run_without_an_executor_takes_effect_immediately(database: Database) -> None:
     with database.write() as connection:
         request_pause(connection, "r")
         pause_owned_run(connection, "r", "me")
@@ -74,7 +74,7 @@ def test_a_pause_is_held(database: Database) -> None:
     assert (found.status, found.owner, found.requested) == (Status.PAUSED, None, None)
 
 
-def test_a_cancel_that_comes_while_the_run_comes_to_a_halt_is_done(database: Database) -> None:
+def test_a_cancel_that_arrives_while_the_run_pauses_is_executed(database: Database) -> None:
     with database.write() as connection:
         request_pause(connection, "r")
         request_cancel(connection, "r", WHY)
@@ -84,7 +84,7 @@ def test_a_cancel_that_comes_while_the_run_comes_to_a_halt_is_done(database: Dat
     assert (found.status, found.owner, found.error) == (Status.CANCELED, None, WHY)
 
 
-def test_a_run_that_is_resumed_before_it_came_to_a_halt_goes_on(database: Database) -> None:
+def test_a_run_that_is_resumed_before_it_paused_continues(database: Database) -> None:
     with database.write() as connection:
         request_pause(connection, "r")
         resume_run(connection, "r")
@@ -94,7 +94,7 @@ def test_a_run_that_is_resumed_before_it_came_to_a_halt_goes_on(database: Databa
 
 
 @pytest.mark.parametrize("what", ["cancel", "pause"])
-def test_what_is_asked_while_a_run_is_laid_aside_wakes_it(database: Database, what: str) -> None:
+def test_a_request_to_a_suspended_run_wakes_it(database: Database, what: str) -> None:
     with database.write() as connection:
         if what == "cancel":
             request_cancel(connection, "r", WHY)
@@ -105,7 +105,7 @@ def test_what_is_asked_while_a_run_is_laid_aside_wakes_it(database: Database, wh
         assert set(list_pending_transitions(connection, "you")) == {"r"}
 
 
-def test_a_run_that_is_laid_aside_sleeps_until_its_time_or_its_signal(database: Database) -> None:
+def test_a_suspended_run_sleeps_until_its_time_or_its_signal(database: Database) -> None:
     with database.write() as connection:
         suspend_run(connection, "r", "me", wake_ms=now_ms() + 60_000, names={"go"})
         assert claim_pending(connection, "you", journal_format=1, limit=1) == []
@@ -113,7 +113,7 @@ def test_a_run_that_is_laid_aside_sleeps_until_its_time_or_its_signal(database: 
         assert claim_pending(connection, "you", journal_format=1, limit=1) == ["r"]
 
 
-def test_a_signal_that_came_before_is_not_slept_through(database: Database) -> None:
+def test_a_signal_that_came_before_wakes_the_run(database: Database) -> None:
     with database.write() as connection:
         assert send_signal(connection, Signal(signal_id="s", workflow_exec_id="r", name="go"))
         suspend_run(connection, "r", "me", wake_ms=None, names={"go"})

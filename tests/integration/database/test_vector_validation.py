@@ -1,4 +1,4 @@
-"""Which vector stores go with which database: checked before anything is opened."""
+"""Combinations of vector stores and databases: checked before anything is opened."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_sqlite_with_pgvector_is_refused(tmp_path: Path, cli: RunCli, command: l
 
 
 @pytest.mark.parametrize("kind", ["qdrant", "redis", "filesystem"])
-def test_sqlite_with_a_store_of_its_own_starts(tmp_path: Path, commands: Commands, kind: str) -> None:
+def test_sqlite_with_a_separate_store_starts(tmp_path: Path, commands: Commands, kind: str) -> None:
     write_project(tmp_path, knowledge=knowledge(kind))
     server = start_server(commands, tmp_path)
     assert server.ask("GET", "/readyz").status == 200

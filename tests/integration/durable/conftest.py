@@ -26,6 +26,6 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DatabaseSettings]:
-    """Settings of a database that several runtimes use one after the other, or at once."""
+    """Settings of a database that several runtimes use, concurrently or one after the other."""
     with fresh(request.param, tmp_path) as settings:
         yield settings

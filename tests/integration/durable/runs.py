@@ -1,4 +1,4 @@
-"""Runs written as functions of a few lines, and what the journal and the tables say of them."""
+"""Runs written as short functions, and their rows in the journal and the tables."""
 
 from __future__ import annotations
 
@@ -49,20 +49,20 @@ async def finish(run_id: str, output: Any = None) -> None:
 
 
 def read_run(database: Database, run_id: str) -> Execution:
-    """The run as the tables have it."""
+    """Return the run from the tables."""
     with database.read() as connection:
         return get_execution(connection, run_id)
 
 
 def read_journal(database: Database, run_id: str) -> str | None:
-    """The state of the run as the journal has it."""
+    """Return the state of the run in the journal."""
     query = sa.text(f"SELECT status FROM {journal_table(database, 'workflow_status')} WHERE workflow_uuid = :id")
     with database.read() as connection:
         return connection.execute(query, {"id": run_id}).scalar()
 
 
 def read_steps(database: Database, run_id: str) -> list[str]:
-    """The names of the recorded steps of a run, in order."""
+    """Return the names of the recorded steps of a run, in order."""
     table = journal_table(database, "operation_outputs")
     query = sa.text(f"SELECT function_name FROM {table} WHERE workflow_uuid = :id ORDER BY function_id")
     with database.read() as connection:

@@ -1,4 +1,4 @@
-"""SIGKILL at random while nested runs wait, retry and get signals: `make chaos` in short, and that it can fail."""
+"""Random SIGKILL while nested runs wait, retry and get signals: a short `make chaos`, and proof that it can fail."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import pytest
 from tests.harness.invariants import NAMES
 
 _KILLS = 10
-# Of what a run comes to that nobody disturbs, on either driver; it changes with `WORKFLOW` in tests/harness/storm.py.
+# Digest of the result of an undisturbed run, on either driver. It changes with `WORKFLOW` in tests/harness/storm.py.
 _DIGEST = "3b5636cd2c11abac"
-# A broken program has so many kills to show itself, and its rounds so much time.
+# Number of kills in which a mutant must be detected, and the time of its rounds.
 _MUTANT_KILLS = 60
 _MUTANT_ROUND_S = 40
 _MUTANT_TRIES = 4
@@ -29,7 +29,7 @@ def test_random_kills(tmp_path: Path, driver: str) -> None:
     assert found["faults"] == [], f"--seed {found['seed']}"
     assert status == 0
     assert found["kills"] >= _KILLS
-    # Everything was looked at, and the same came of it on both drivers.
+    # Every invariant was checked, and the results are the same on both drivers.
     assert min(found["looked_at"][name] for name in NAMES) > 0
     assert found["digest"] == _DIGEST
 
@@ -37,18 +37,18 @@ def test_random_kills(tmp_path: Path, driver: str) -> None:
 @pytest.mark.parametrize(
     ("mutant", "driver", "fault"),
     [
-        # I6: what is written to the tables in a transaction of its own has a time of its own.
+        # I6: rows that are written to the tables in a separate transaction have their own time.
         ("journal-first", "sqlite", r": (I4|I6|I7|I8|AGREE) "),
         ("tables-first", "sqlite", r": (I4|I7|I8|AGREE) "),
         ("steal-runs", "postgres", r"I5 \S+ went from"),
     ],
 )
 @pytest.mark.timeout(600)
-def test_a_broken_program_is_found_out(tmp_path: Path, mutant: str, driver: str, fault: str) -> None:
+def test_a_mutant_is_detected(tmp_path: Path, mutant: str, driver: str, fault: str) -> None:
     options = ("--driver", driver, "--kills", str(_MUTANT_KILLS), "--round-s", str(_MUTANT_ROUND_S), "--mutant", mutant)
     found: dict[str, Any] = {}
     for number in range(_MUTANT_TRIES):
-        # Where the kills fall is chance; a round may end before one has met what is broken.
+        # The kills are random, and a round may end before one of them hits the mutation.
         status, found = _chaos(tmp_path / str(number), *options)
         if status == 1 and any(re.search(fault, told) for told in found["faults"]):
             return

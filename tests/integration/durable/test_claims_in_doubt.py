@@ -1,4 +1,4 @@
-"""A transaction that takes a run counts in the database, and its answer is lost with the connection."""
+"""A claim is committed, but its response is lost with the connection."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ async def test_a_run_whose_claim_lost_its_answer_is_executed(
     async with running(database, execute) as runtime:
         monkeypatch.setattr(Database, "write_async", write_and_lose)
         if take is by_adopt:
-            # A poll must not be faster.
+            # The poll must not be faster.
             monkeypatch.setattr("compozy.durable.runtime.has_claimable", is_lost)
         if take is not by_submit:
             with database.write() as connection:

@@ -1,4 +1,4 @@
-"""A disk that is full for a while, under a process that lives on."""
+"""A disk that is full for a while, under a process that continues to run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.integration.durable.runs import finish, new_run, read_run, read_steps
 
 
 async def test_a_file_that_may_not_grow_and_then_may(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What does not fit is not recorded, not even as a failure; what fits is. The same process goes on later."""
+    """Steps that do not fit are not recorded, not even as failures. The same process continues later."""
     with fresh("sqlite", tmp_path) as settings:
         database = open_database(settings)
         migrate_up(database)
@@ -48,7 +48,7 @@ async def test_a_file_that_may_not_grow_and_then_may(tmp_path: Path, capsys: pyt
             await runtime.submit(new_run("r"), "t")
             while not asked:  # noqa: ASYNC110 - as below
                 await asyncio.sleep(0.01)
-            await asyncio.sleep(1.5)  # it is tried again each second
+            await asyncio.sleep(1.5)  # it is retried each second
             assert read_run(database, "r").status is Status.RUNNING
             assert read_steps(database, "r") == ["ask"]
             limit(100_000)
@@ -56,7 +56,7 @@ async def test_a_file_that_may_not_grow_and_then_may(tmp_path: Path, capsys: pyt
                 await asyncio.sleep(0.05)
             await runtime.wait("r")
         told = [line for line in capsys.readouterr().out.splitlines() if "a run cannot continue for now" in line]
-        # Each second, and not as fast as it can.
+        # Each second, and not as fast as possible.
         assert 1 <= len(told) <= 6
         assert all("no space left" in line for line in told)
         assert read_run(database, "r").status is Status.SUCCESS

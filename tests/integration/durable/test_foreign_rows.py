@@ -1,4 +1,4 @@
-"""Journals that somebody else wrote to: nothing in them becomes code, and a process refuses to start on them."""
+"""Manipulated journals: no row is executed as code, and a process refuses to start on them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _NAME = "py_pickle"
 
 
 async def _leave_open(database: Database) -> None:
-    """Leave a run that has recorded one step and is resumed by the next process."""
+    """Create a run that has recorded one step and is resumed by the next process."""
 
     async def call() -> Any:
         return {"text": "paid for"}
@@ -60,7 +60,7 @@ def _add_schedule(tables: dict[str, sa.Table]) -> sa.Insert | sa.Update:
 
 
 def _add_enqueued(tables: dict[str, sa.Table]) -> sa.Insert | sa.Update:
-    """Add a run that the engine's own queue would hand out in every process."""
+    """Add a run that the engine's queue would start in every process."""
     return sa.insert(tables["workflow_status"]).values(
         workflow_uuid="extra",
         status="ENQUEUED",
@@ -94,7 +94,7 @@ _CASES: list[tuple[str, Change, str]] = [
 
 
 @pytest.mark.parametrize(("change", "refusal"), [case[1:] for case in _CASES], ids=[case[0] for case in _CASES])
-async def test_a_journal_with_rows_of_others_is_refused(
+async def test_a_journal_with_foreign_rows_is_refused(
     database: Database, tmp_path: Path, change: Change, refusal: str
 ) -> None:
     canary = tmp_path / "executed"
@@ -121,7 +121,7 @@ async def test_a_journal_with_rows_of_others_is_refused(
     assert not canary.exists()
 
 
-async def test_a_step_that_is_pickled_under_a_running_process_is_not_read(database: Database, tmp_path: Path) -> None:
+async def test_a_step_that_is_pickled_during_a_run_is_not_read(database: Database, tmp_path: Path) -> None:
     canary = tmp_path / "executed"
     await _leave_open(database)
     table = {table.name: table for table in list_journal_tables(database.journal_schema)}["operation_outputs"]
@@ -151,7 +151,7 @@ def test_the_engine_cannot_unpickle(tmp_path: Path) -> None:
 
 
 def test_the_engine_unpickles_in_one_place_only() -> None:
-    """What is closed here is the whole of it; this fails when a release unpickles elsewhere."""
+    """This test fails if a release unpickles in another place, which is not closed."""
     folder = Path(dbos.__file__).parent
     using = {path.name for path in folder.rglob("*.py") if "pickle.load" in path.read_text(encoding="utf-8")}
     assert using == {"_serialization.py"}

@@ -1,4 +1,4 @@
-"""SIGKILL at every commit of a run: nothing that was acknowledged is lost, nothing that was recorded is done again."""
+"""SIGKILL at every commit of a run: nothing acknowledged is lost, and nothing recorded is repeated."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from tests.conftest import KILL_SHARDS
 _TOOL_SHARDS = 2
 
 
-# Neighbours in numbering go to different processes, so that they can be tried at the same time.
+# Neighboring numbers go to different processes, so that they can be tested at the same time.
 @pytest.mark.parametrize("shard", range(1, KILL_SHARDS + 1))
 @pytest.mark.parametrize("driver", ["sqlite", "postgres"])
 @pytest.mark.timeout(600)
-def test_a_run_that_is_killed_at_any_commit_goes_on(tmp_path: Path, driver: str, shard: int) -> None:
+def test_a_run_is_resumed_after_a_kill_at_any_commit(tmp_path: Path, driver: str, shard: int) -> None:
     command = [sys.executable, "-m", "tests.harness.kills", str(tmp_path), "--driver", driver, "--first", str(shard)]
     done = subprocess.run([*command, "--every", str(KILL_SHARDS)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     kills = json.loads(done.stdout)["kills"]
-    # The last attempt had no commit left to die at; a run of three tasks has at least two for each shard.
+    # The last attempt had no commit left for a kill. A run of three tasks has at least two for each shard.
     assert [kill["killed"] for kill in kills] == [True] * (len(kills) - 1) + [False]
     assert len(kills) >= 3
     assert {kill["number"]: kill["faults"] for kill in kills if kill["faults"]} == {}
-    # Kills fell before the first step and between steps; all shards together hit every commit.
+    # Kills occurred before the first step and between steps. All shards together hit every commit.
     assert len({len(kill["steps_before"]) for kill in kills}) >= 2
 
 
@@ -35,7 +35,7 @@ def test_a_run_that_is_killed_at_any_commit_goes_on(tmp_path: Path, driver: str,
 @pytest.mark.parametrize("workflow", ["tools", "agents"])
 @pytest.mark.parametrize("driver", ["sqlite", "postgres"])
 @pytest.mark.timeout(900)
-def test_a_conversation_with_tools_that_is_killed_at_any_commit_goes_on(
+def test_a_conversation_with_tools_is_resumed_after_a_kill_at_any_commit(
     tmp_path: Path, driver: str, workflow: str, shard: int
 ) -> None:
     options = ["--driver", driver, "--workflow", workflow, "--first", str(shard), "--every", str(_TOOL_SHARDS)]
@@ -45,12 +45,12 @@ def test_a_conversation_with_tools_that_is_killed_at_any_commit_goes_on(
     kills = json.loads(done.stdout)["kills"]
     assert [kill["killed"] for kill in kills] == [True] * (len(kills) - 1) + [False]
     assert {kill["number"]: kill["faults"] for kill in kills if kill["faults"]} == {}
-    # Kills fell between the calls of one answer.
+    # Kills occurred between the calls of one answer.
     assert len({len(kill["steps_before"]) for kill in kills}) >= 5
 
 
-def test_a_program_that_forgets_answers_is_found_out(tmp_path: Path) -> None:
-    # Two commits in a row follow each recorded answer, so that one of them is hit whatever came before.
+def test_a_program_that_forgets_answers_is_detected(tmp_path: Path) -> None:
+    # Two commits follow each recorded answer, so that one of them is hit in any case.
     options = ["--mutant", "forget-answers", "--first", "24", "--every", "2"]
     command = [sys.executable, "-m", "tests.harness.kills", str(tmp_path), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""Who executes which run: acceptance, places, claims, the dead, cancellation, deadlines, formats."""
+"""The executor of each run: acceptance, slots, claims, dead processes, cancellation, deadlines, formats."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def _until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.01)
 
 
-async def test_an_id_that_is_known_is_accepted_once(database: Database) -> None:
+async def test_a_known_id_is_accepted_once(database: Database) -> None:
     executed: list[str] = []
 
     async def execute(run_id: str) -> None:
@@ -48,7 +48,7 @@ async def test_an_id_that_is_known_is_accepted_once(database: Database) -> None:
 
 
 @pytest.mark.parametrize("places", [1, 3])
-async def test_no_more_runs_than_places_and_the_oldest_first(database: Database, places: int) -> None:
+async def test_no_more_runs_than_slots_and_the_oldest_first(database: Database, places: int) -> None:
     at_once = 0
     most = 0
     order: list[str] = []
@@ -73,15 +73,15 @@ async def test_no_more_runs_than_places_and_the_oldest_first(database: Database,
         go_on.set()
         await _until(lambda: all(read_run(database, run_id).status is Status.SUCCESS for run_id in ids))
     assert most <= places
-    # Those that get places at the same moment may begin in any order; a later one never begins before them.
+    # Runs that get slots at the same moment may start in any order. A later one never starts before them.
     assert all(abs(order.index(run_id) - ids.index(run_id)) < places for run_id in ids)
 
 
-async def test_all_places_are_used(database: Database) -> None:
+async def test_all_slots_are_used(database: Database) -> None:
     everyone = asyncio.Barrier(3)
 
     async def execute(run_id: str) -> None:
-        # Ends only when as many run at one time as there are places.
+        # Ends only if as many runs are active as there are slots.
         await everyone.wait()
         await finish(run_id)
 
@@ -91,7 +91,7 @@ async def test_all_places_are_used(database: Database) -> None:
         await _until(lambda: read_run(database, "f").status is Status.SUCCESS)
 
 
-async def test_each_process_has_an_id_of_its_own_and_signs_off(database: Database) -> None:
+async def test_each_process_has_its_own_id_and_signs_off(database: Database) -> None:
     async def execute(run_id: str) -> None:
         await finish(run_id)
 
@@ -111,7 +111,7 @@ async def test_each_process_has_an_id_of_its_own_and_signs_off(database: Databas
         assert connection.execute(sa.text("SELECT count(*) FROM executors")).scalar() == 0
 
 
-async def test_a_run_that_was_accepted_and_never_begun_is_begun_by_the_next_process(database: Database) -> None:
+async def test_an_accepted_run_that_never_started_is_started_by_the_next_process(database: Database) -> None:
     with database.write() as connection:
         insert_executor(connection, "dead", role="run", lease_ms=-1)
         insert_execution(connection, new_run("r"), owner="dead")
@@ -127,7 +127,7 @@ async def test_a_run_that_was_accepted_and_never_begun_is_begun_by_the_next_proc
     assert read_journal(database, "r") == "SUCCESS"
 
 
-def test_only_those_whose_lease_ran_out_are_dead(database: Database) -> None:
+def test_only_processes_whose_lease_expired_are_dead(database: Database) -> None:
     with database.write() as connection:
         insert_executor(connection, "alive", role="run", lease_ms=60_000)
         insert_executor(connection, "dead", role="run", lease_ms=-1)
@@ -157,7 +157,7 @@ async def test_a_run_that_is_canceled_ends_in_tables_and_journal(database: Datab
         assert connection.execute(sa.text("SELECT status FROM task_states")).scalars().all() == ["CANCELED"]
 
 
-async def test_a_run_that_waits_for_a_place_can_be_canceled(database: Database) -> None:
+async def test_a_run_that_waits_for_a_slot_can_be_canceled(database: Database) -> None:
     hold = asyncio.Event()
 
     async def execute(run_id: str) -> None:
@@ -189,7 +189,7 @@ async def test_a_deadline_ends_a_run_in_tables_and_journal(database: Database) -
     assert read_journal(database, "r") == "CANCELLED"
 
 
-async def test_a_run_of_another_journal_format_is_left_alone_and_listed(database: Database) -> None:
+async def test_a_run_of_another_journal_format_is_left_untouched_and_listed(database: Database) -> None:
     with database.write() as connection:
         insert_execution(connection, new_run("old", journal_format=JOURNAL_FORMAT + 1), owner=None)
     executed: list[str] = []
@@ -209,7 +209,7 @@ async def test_a_run_of_another_journal_format_is_left_alone_and_listed(database
     assert [run.workflow_exec_id for run in foreign] == ["old"]
 
 
-async def test_a_defect_in_a_run_ends_it_and_no_other(database: Database) -> None:
+async def test_a_bug_in_a_run_ends_it_and_no_other(database: Database) -> None:
     async def execute(run_id: str) -> None:
         if run_id == "bad":
             raise ZeroDivisionError("a defect")
@@ -229,7 +229,7 @@ async def test_a_defect_in_a_run_ends_it_and_no_other(database: Database) -> Non
 
 
 async def test_an_end_that_the_journal_missed_is_closed_by_the_next_process(storage: DatabaseSettings) -> None:
-    """Killed between the last commit of the tables and the journal's own: the tables say SUCCESS, the journal not."""
+    """The process was killed between the last commits of tables and journal: only the tables say SUCCESS."""
     database = open_database(storage)
     migrate_up(database)
 
@@ -248,7 +248,7 @@ async def test_an_end_that_the_journal_missed_is_closed_by_the_next_process(stor
     database.close()
 
 
-async def test_the_queue_of_a_process_is_gone_with_it(database: Database) -> None:
+async def test_the_queue_of_a_process_ends_with_it(database: Database) -> None:
     hold = True
     began = asyncio.Event()
 
@@ -268,8 +268,8 @@ async def test_the_queue_of_a_process_is_gone_with_it(database: Database) -> Non
         assert connection.execute(sa.text(f"SELECT count(*) FROM {journal_table(database, 'queues')}")).scalar() == 0
 
 
-async def test_a_process_that_was_taken_for_dead_gets_its_own_run_back(database: Database) -> None:
-    """It begins the run again, and what the first body still does of it is not recorded."""
+async def test_a_process_whose_lease_expired_claims_its_own_run_again(database: Database) -> None:
+    """It restarts the run, and later steps of the first body are not recorded."""
     bodies: list[str] = []
     stands_still = asyncio.Event()
 

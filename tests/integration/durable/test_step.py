@@ -1,4 +1,4 @@
-"""What `step` and `transact` promise, and what of DBOS they rely on."""
+"""Guarantees of `step` and `transact`, and the behavior of DBOS that they rely on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.harness.databases import journal_table
 from tests.integration.durable.runs import finish, new_run, read_journal, read_run, read_steps, running
 
 
-async def test_a_step_is_recorded_and_its_result_comes_back(database: Database) -> None:
+async def test_a_step_is_recorded_and_its_result_is_returned(database: Database) -> None:
     results: list[Any] = []
 
     async def call() -> Any:
@@ -74,7 +74,7 @@ async def test_tables_and_journal_change_in_one_commit(database: Database) -> No
 
     def change(connection: sa.Connection) -> Any:
         connection.execute(sa.insert(facts).values(name="a", value="1"))
-        # The journal's row of this step appears with this transaction, on this connection.
+        # This step's row of the journal appears with this transaction, on this connection.
         count = sa.text(
             f"SELECT count(*) FROM {journal_table(database, 'operation_outputs')} WHERE function_name = 'both'"
         )
@@ -100,7 +100,7 @@ async def test_tables_and_journal_change_in_one_commit(database: Database) -> No
     assert read_steps(database, "r")[0] == "both"
 
 
-async def test_a_replay_returns_what_was_recorded_and_does_nothing_again(database: Database) -> None:
+async def test_a_replay_returns_recorded_results_and_repeats_nothing(database: Database) -> None:
     calls: list[str] = []
     reached = asyncio.Event()
     hold = True
@@ -135,8 +135,8 @@ async def test_a_replay_returns_what_was_recorded_and_does_nothing_again(databas
     assert read_journal(database, "r") == "SUCCESS"
 
 
-async def test_whoever_lost_a_run_can_record_nothing_more(database: Database) -> None:
-    """A process that stood still until others took its run: the journal refuses what it still has to say."""
+async def test_a_process_that_lost_a_run_can_record_nothing_more(database: Database) -> None:
+    """A process stopped until others claimed its run: the journal refuses its further steps."""
     lost = asyncio.Event()
     go_on = asyncio.Event()
     stored: list[str] = []
@@ -165,7 +165,7 @@ async def test_whoever_lost_a_run_can_record_nothing_more(database: Database) ->
     assert read_run(database, "r").status is Status.RUNNING
 
 
-async def test_a_transaction_outside_of_a_run_is_a_defect(database: Database) -> None:
+async def test_a_transaction_outside_of_a_run_is_an_internal_error(database: Database) -> None:
     async def execute(run_id: str) -> None:
         await finish(run_id)
 

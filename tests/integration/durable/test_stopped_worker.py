@@ -1,4 +1,4 @@
-"""A worker that stops within a transaction (SIGSTOP, a frozen machine) delays the runs that it holds, no others."""
+"""A worker that stops within a transaction (SIGSTOP, a frozen machine) delays only its own runs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.integration.durable.workers import (
 
 RUNS = 6
 TAKEOVER_S = 15.0
-# A run of two steps of 1 ms each, accepted by another process, on a machine that does other work too.
+# A run of two steps of 1 ms each, accepted by another process, on a machine with other load.
 UNDISTURBED_S = 4.0
 
 
@@ -46,7 +46,7 @@ def place() -> Iterator[DatabaseSettings]:
 
 @pytest.fixture
 def workers(place: DatabaseSettings, tmp_path: Path) -> Iterator[Workers]:
-    """Workers on it."""
+    """Yield workers on this database."""
     with ready_workers(place, tmp_path) as ready:
         yield ready
 
@@ -101,9 +101,9 @@ def test_a_worker_that_stops_at_a_random_moment(place: DatabaseSettings, workers
 
 
 def stop_in_transaction(place: DatabaseSettings, workers: Workers, commit: int) -> None:
-    """Stop a worker before its `commit`-th commit after it was given runs, and watch its runs and those of others."""
+    """Stop a worker before its `commit`-th commit after it was given runs, and check its runs and those of others."""
     victim = workers.start(300, 600_000, stop_at_commit=commit)
-    # It executes some, and is stopped as it goes on.
+    # It executes some runs before it is stopped.
     ids = accept(place, RUNS)
     until(lambda: _is_stopped(victim.pid))
     stopped_s = time.time()
@@ -119,12 +119,12 @@ def stop_in_transaction(place: DatabaseSettings, workers: Workers, commit: int) 
     assert set(taken_s) == set(ids)
     assert max(taken_s.values()) < TAKEOVER_S, taken_s
     assert max(latencies) < UNDISTURBED_S, latencies
-    # It wakes up, and can record nothing more for what it lost.
+    # It continues, and can record nothing more for the runs that it lost.
     victim.send_signal(signal.SIGCONT)
     time.sleep(1)
     assert victim.poll() is None
     assert {run for run, _ in recorded_steps(place)} >= set(ids)
-    assert "Traceback" not in workers.told(0)
+    assert "Traceback" not in workers.stderr_of(0)
 
 
 def _is_stopped(pid: int) -> bool:

@@ -1,6 +1,6 @@
-"""A server that is restarted, connections that are cut, clocks that are set: runs go on behind it.
+"""Runs continue after a restart of the server, cut connections, and changes of the clock.
 
-Short forms. `COMPOZY_TROUBLE=long`, as `make chaos` has it, makes them longer: more restarts, more cuts, more jumps.
+Short forms. `COMPOZY_TROUBLE=long`, which `make chaos` sets, makes them longer: more restarts, more cuts, more jumps.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _STEPS = ("first", "second")
 
 
 class Watch:
-    """What was recorded when trouble came, and that nothing is lost of it or done again."""
+    """The recorded steps at one moment, and checks that none of them is lost or repeated."""
 
     def __init__(self, workers: Workers) -> None:
         self._workers = workers
@@ -43,12 +43,12 @@ class Watch:
         self._done: Counter[tuple[str, str]] = Counter()
 
     def look(self) -> None:
-        """Note what is recorded, and then what was done."""
+        """Note the recorded steps, then the executed ones."""
         self._recorded = recorded_steps(self._workers.place)
         self._done = self._workers.all_steps()
 
     def check(self, ids: list[str]) -> None:
-        """See that all runs came to their end, and that what was recorded at the last look was not done again."""
+        """Check that all runs ended, and that steps recorded at the last look were not repeated."""
         assert self._recorded, "trouble came before anything was recorded"
         recorded, done = recorded_steps(self._workers.place), self._workers.all_steps()
         expected = {(run_id, name) for run_id in ids for name in (*_STEPS, "end")}
@@ -69,7 +69,7 @@ def make_tables(place: DatabaseSettings) -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT], ids=["in order", "at once"])
 @pytest.mark.timeout(600)
-def test_a_server_that_is_restarted_in_the_middle_of_200_runs(tmp_path: Path, how: signal.Signals) -> None:
+def test_a_server_that_is_restarted_during_200_runs(tmp_path: Path, how: signal.Signals) -> None:
     with (
         restarting_server() as postgres,
         database_on(postgres.server) as place,
@@ -87,12 +87,14 @@ def test_a_server_that_is_restarted_in_the_middle_of_200_runs(tmp_path: Path, ho
         watch.check(ids)
         for number in range(2):
             assert workers.processes[number].poll() is None
-            told = workers.told(number)
-            assert "Traceback" not in told
-            assert any(word in told for word in ("cannot connect to the database", "Database connection failed")), told
+            stderr_of = workers.stderr_of(number)
+            assert "Traceback" not in stderr_of
+            assert any(
+                word in stderr_of for word in ("cannot connect to the database", "Database connection failed")
+            ), stderr_of
 
 
-# The line.
+# The connection.
 
 
 @pytest.mark.timeout(300)
@@ -108,9 +110,11 @@ def test_connections_that_are_cut(tmp_path: Path) -> None:
         until_all_ended(place, len(ids))
         watch.check(ids)
         assert workers.processes[0].poll() is None
-        told = workers.told(0)
-        assert "Traceback" not in told
-        assert any(word in told for word in ("cannot connect to the database", "Database connection failed")), told
+        stderr_of = workers.stderr_of(0)
+        assert "Traceback" not in stderr_of
+        assert any(word in stderr_of for word in ("cannot connect to the database", "Database connection failed")), (
+            stderr_of
+        )
 
 
 # The clock.
@@ -132,7 +136,7 @@ _ON, _BACK = signal.SIGUSR1, signal.SIGUSR2
 def test_a_clock_that_jumps_an_hour_and_back(
     place: DatabaseSettings, tmp_path: Path, jumps: tuple[signal.Signals, ...]
 ) -> None:
-    """Steps and waits of a second lie around each jump; none of them may last an hour for it."""
+    """Steps and waits of a second are around each jump. None of them may take an hour because of it."""
     with ready_workers(place, tmp_path) as workers:
         ids, watch = accept(place, 6), Watch(workers)
         workers.start(200, 200, places=4, wait_ms=1000)
@@ -144,5 +148,5 @@ def test_a_clock_that_jumps_an_hour_and_back(
         until_all_ended(place, len(ids))
         watch.check(ids)
         assert set(workers.all_steps().values()) == {1}
-        assert "Traceback" not in workers.told(0)
-        assert "Lease expired" not in workers.told(0)
+        assert "Traceback" not in workers.stderr_of(0)
+        assert "Lease expired" not in workers.stderr_of(0)

@@ -1,4 +1,4 @@
-"""A database that refuses to record: nothing is paid for twice, and nothing new until it records again."""
+"""A database that refuses to record: no request is repeated, and no new one starts until it records again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _RUNS = [f"r{number}" for number in range(5)]
 
 
 def _fill_disk(database: Database) -> Callable[[], None]:
-    """Leave room for a few small rows, and return what makes room again."""
+    """Leave space for a few small rows, and return a function that frees space again."""
 
     def limit(pages: int) -> None:
         with database.write() as connection:
@@ -36,7 +36,7 @@ def _fill_disk(database: Database) -> Callable[[], None]:
 
 
 def _revoke_rights(database: Database) -> Callable[[], None]:
-    """Take the right to record steps, and return what gives it back."""
+    """Revoke the right to record steps, and return a function that grants it again."""
 
     def change(statement: str) -> None:
         with database.write() as connection:
@@ -69,12 +69,12 @@ async def test_an_answer_that_cannot_be_recorded_is_paid_for_once(driver: str, t
             allow = _REFUSE[driver](database)
             for run_id in _RUNS:
                 assert await runtime.submit(new_run(run_id), "t")
-            # Each run is tried again every second.
+            # Each run is retried every second.
             await asyncio.sleep(3.5)
             paid = Counter(asked)
             assert set(paid) <= {f"{run_id}.0" for run_id in _RUNS}
             assert set(paid.values()) == {1}
-            # A run that comes now is accepted, and its answer is not asked for.
+            # A run that is submitted now is accepted, but its model is not asked.
             assert await runtime.submit(new_run("late"), "t")
             await asyncio.sleep(2.5)
             assert asked == paid
@@ -89,7 +89,7 @@ async def test_an_answer_that_cannot_be_recorded_is_paid_for_once(driver: str, t
 
 
 async def test_a_result_that_was_recorded_elsewhere_meanwhile_counts(database: Database) -> None:
-    """Another process has executed the run: its answer stands, and the one that was kept here is forgotten."""
+    """Another process has executed the run: its answer counts, and the one kept here is dropped."""
     asked: list[str] = []
 
     async def execute(run_id: str) -> None:
@@ -109,7 +109,7 @@ async def test_a_result_that_was_recorded_elsewhere_meanwhile_counts(database: D
         assert unrecorded.find(("r", "ask", 1)) is None
 
 
-async def test_a_probe_is_as_large_as_what_was_refused(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_probe_is_as_large_as_the_refused_row(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     async with running(database, lambda _: asyncio.sleep(0)):
         unrecorded = Unrecorded(database)
         await unrecorded.probe("r")
@@ -132,7 +132,7 @@ async def test_a_probe_is_as_large_as_what_was_refused(database: Database, monke
         assert read_steps(database, "r") == []
 
 
-async def test_what_is_kept_is_bounded(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_kept_answers_are_limited(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("compozy.durable.unrecorded._KEPT_MAX", 1000)
     unrecorded = Unrecorded(database)
     for number in range(20):

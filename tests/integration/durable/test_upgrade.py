@@ -1,4 +1,4 @@
-"""A run that was cut goes on after an upgrade within one journal format, and is left alone across formats."""
+"""A cut run is resumed after an upgrade within one journal format, and left untouched across formats."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.integration.durable.runs import finish, new_run, read_journal, read_r
 
 
 async def _cut(database: Database, calls: list[str]) -> None:
-    """Begin the run `r`, and end its process after the first of two steps."""
+    """Start the run `r`, and end its process after the first of two steps."""
     reached = asyncio.Event()
 
     async def execute(_: str) -> None:
@@ -42,14 +42,14 @@ def _recorder(calls: list[str], name: str) -> Any:
     return call
 
 
-async def test_a_new_release_goes_on_with_what_an_old_one_began(storage: DatabaseSettings) -> None:
+async def test_a_new_release_resumes_runs_of_an_old_one(storage: DatabaseSettings) -> None:
     database = open_database(storage)
     migrate_up(database)
     calls: list[str] = []
     results: list[Any] = []
     await _cut(database, calls)
 
-    # Another release: another program text, from which DBOS would derive another version of its own.
+    # Another release: a different program text, from which DBOS would derive a different version.
     @DBOS.workflow(name="only.in.the.new.release")
     async def only_in_the_new_release() -> None:
         results.append("never called")
@@ -71,7 +71,7 @@ async def test_a_new_release_goes_on_with_what_an_old_one_began(storage: Databas
     database.close()
 
 
-async def test_a_release_with_another_format_leaves_the_run_to_those_who_began_it(
+async def test_a_release_with_another_format_leaves_the_run_to_processes_of_its_own_format(
     storage: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = open_database(storage)
@@ -88,7 +88,7 @@ async def test_a_release_with_another_format_leaves_the_run_to_those_who_began_i
         async with running(database, refuse) as new:
             assert DBOS.application_version == str(JOURNAL_FORMAT + 1)
             assert not await new.adopt("r")
-            await asyncio.sleep(1.5)  # longer than its look-out for runs that nobody has
+            await asyncio.sleep(1.5)  # longer than its interval of looking for runs without an owner
     assert calls == ["old first"]
     assert read_run(database, "r").status is Status.RUNNING
 

@@ -1,4 +1,4 @@
-"""Several processes on one PostgreSQL: each run is executed once, and those of a dead process go on elsewhere."""
+"""Several processes on one PostgreSQL: each run is executed once, and runs of a dead process are resumed."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ RUNS = 20
 
 @pytest.fixture
 def place() -> Iterator[DatabaseSettings]:
-    """A database of the tests' server."""
+    """A database on the test server."""
     with new_database() as settings:
         yield settings
 
 
 @pytest.fixture
 def workers(place: DatabaseSettings, tmp_path: Path) -> Iterator[Workers]:
-    """Workers on it."""
+    """Yield workers on this database."""
     with ready_workers(place, tmp_path) as ready:
         yield ready
 
@@ -51,13 +51,13 @@ def test_workers_share_the_runs_and_do_each_step_once(place: DatabaseSettings, w
     assert all(workers.steps(number) for number in range(2))
 
 
-def test_the_runs_of_a_killed_worker_go_on_in_another(
+def test_the_runs_of_a_killed_worker_are_resumed_by_another(
     place: DatabaseSettings, workers: Workers, capsys: pytest.CaptureFixture[str]
 ) -> None:
     victim = workers.start(second_ms=600_000)
     ids = accept(place, RUNS)
     until_in_second_step(workers, ids)
-    # Another one lives already when it happens; nobody is started because of it.
+    # Another worker is already running; none is started because of the kill.
     workers.start()
     assert len(workers.steps(1)) == 0
     killed_s = time.time()
@@ -65,7 +65,7 @@ def test_the_runs_of_a_killed_worker_go_on_in_another(
     victim.wait()
     until_all_ended(place, RUNS)
     done = workers.all_steps()
-    # What the dead one had begun and not yet recorded is done once more; nothing that was recorded is.
+    # Steps that the dead worker had started and not recorded are executed once more; recorded steps are not.
     assert done == Counter({(run_id, step): times for run_id in ids for step, times in (("first", 1), ("second", 2))})
     after = min(step["at_s"] for step in workers.steps(1)) - killed_s
     with capsys.disabled():
@@ -75,9 +75,7 @@ def test_the_runs_of_a_killed_worker_go_on_in_another(
     assert after < LEASE_S + 5
 
 
-def test_a_worker_that_stood_still_records_nothing_for_runs_that_it_lost(
-    place: DatabaseSettings, workers: Workers
-) -> None:
+def test_a_stopped_worker_records_nothing_for_runs_that_it_lost(place: DatabaseSettings, workers: Workers) -> None:
     frozen = workers.start(second_ms=4000)
     ids = accept(place, 3)
     until_in_second_step(workers, ids)
@@ -86,18 +84,18 @@ def test_a_worker_that_stood_still_records_nothing_for_runs_that_it_lost(
     until_all_ended(place, len(ids))
     done = outputs(place)
     frozen.send_signal(signal.SIGCONT)
-    # It signs on again, and does what it is given from here on.
+    # It signs on again, and executes the runs that it gets from now on.
     until(lambda: len(executor_ids(place)) == 2)
     time.sleep(1.5)
     assert frozen.poll() is None
     assert outputs(place) == done
     assert {output["by"] for output in done.values()} == {workers.processes[1].pid}
-    assert "Lease expired; other processes took over this process's runs" in workers.told(0)
-    assert "Traceback" not in workers.told(0)
+    assert "Lease expired; other processes took over this process's runs" in workers.stderr_of(0)
+    assert "Traceback" not in workers.stderr_of(0)
 
 
 def test_workers_that_are_ended_in_turn_lose_nothing(place: DatabaseSettings, workers: Workers) -> None:
-    """A rolling restart: each worker is ended in order and replaced, while runs are accepted and executed."""
+    """A rolling restart: each worker is shut down gracefully and replaced, while runs are accepted and executed."""
     for _ in range(2):
         workers.start(300, 300, places=10)
     ids = accept(place, 60)
@@ -109,10 +107,10 @@ def test_workers_that_are_ended_in_turn_lose_nothing(place: DatabaseSettings, wo
         workers.start(300, 300, places=10)
     until_all_ended(place, len(ids))
     done = workers.all_steps()
-    # A step that was under way when its worker was ended is done again, twice at most; one that was recorded is not.
+    # A step in progress when its worker was ended is repeated, twice at most; a recorded step is not.
     assert set(done) == {(run_id, step) for run_id in ids for step in ("first", "second")}
     assert set(done.values()) <= {1, 2, 3}
     assert sum(done.values()) <= len(done) + 2 * 10
     assert recorded_steps(place) == {(run_id, step) for run_id in ids for step in ("first", "second", "end")}
     for number in range(4):
-        assert "Traceback" not in workers.told(number)
+        assert "Traceback" not in workers.stderr_of(number)

@@ -1,10 +1,10 @@
-"""A process that executes runs of two steps until it is ended, and writes down what it does.
+"""A process that executes runs of two steps until it is ended, and writes each step to a log.
 
 python -m tests.integration.durable.worker ORDERS, a JSON object: `database`, the settings; `log`, a file; `pauses_s`,
-how long each step takes, by name; `wait_s`, how long the run waits behind each; `places`, how many runs at one time;
-`stop_at_commit`, before which commit it stops itself, 0 for never.
+the duration of each step by name; `wait_s`, the wait after each step; `places`, the number of concurrent runs;
+`stop_at_commit`, the commit before which it stops itself, 0 for never.
 
-SIGUSR1 sets its clock an hour ahead, SIGUSR2 an hour back. SIGTERM ends it in order.
+SIGUSR1 sets its clock an hour ahead, SIGUSR2 an hour back. SIGTERM shuts it down gracefully.
 """
 
 from __future__ import annotations
@@ -66,14 +66,14 @@ async def _work(orders: dict[str, Any]) -> None:
 
 
 def _set_clock(seconds: int) -> None:
-    """Set the time of day of this process, that of the engine too. What measures durations goes on."""
+    """Set the time of day of this process and of its engine. Clocks that measure durations are not changed."""
     read, read_ns = time.time, time.time_ns
     time.time = lambda: read() + seconds
     time.time_ns = lambda: read_ns() + seconds * 1_000_000_000
 
 
 def _stop_at_commit(number: int) -> None:
-    """Stop this process before a commit, with what the transaction has locked."""
+    """Stop this process before a commit, while it holds the locks of the transaction."""
     commits = itertools.count(1)
 
     def hook(when: str) -> None:

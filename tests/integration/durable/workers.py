@@ -1,4 +1,4 @@
-"""Processes that execute runs of two steps on one database, and what they did."""
+"""Processes that execute runs of two steps on one database, and their logs."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _LOOK_S = 0.02
 
 
 class Workers:
-    """Processes that execute runs of two steps and an end, and write each step into a file of their own.
+    """Processes that execute runs of two steps and an end, each with a log of its steps.
 
     Args:
         place: their database.
-        folder: where their files are.
+        folder: the folder of their files.
     """
 
     def __init__(self, place: DatabaseSettings, folder: Path) -> None:
@@ -52,7 +52,7 @@ class Workers:
         stop_at_commit: int = 0,
         place: DatabaseSettings | None = None,
     ) -> subprocess.Popen[bytes]:
-        """Start one and wait until it looks for runs; its steps take that long, and it waits after each.
+        """Start one and wait until it looks for runs. Its steps take `pauses_s`, and it waits after each.
 
         With `stop_at_commit` it sends itself SIGSTOP before that commit, counted from when it looks for runs.
         """
@@ -71,30 +71,30 @@ class Workers:
             process = subprocess.Popen(command, env=environ, stderr=errors)
         self.processes.append(process)
         until(lambda: self.log(number).exists() or process.poll() is not None)
-        assert process.poll() is None, self.told(number)
+        assert process.poll() is None, self.stderr_of(number)
         return process
 
     def log(self, number: int) -> Path:
-        """Where the process `number` writes its steps."""
+        """Return the path of the log of the process `number`."""
         return self._folder / f"steps-{number}"
 
-    def told(self, number: int) -> str:
-        """What it wrote on stderr."""
+    def stderr_of(self, number: int) -> str:
+        """Return its output on stderr."""
         return (self._folder / f"err-{number}").read_text()
 
     def steps(self, number: int) -> list[dict[str, Any]]:
-        """What it did: `run`, `step`, `at_s`."""
+        """Return its steps: `run`, `step`, `at_s`."""
         return [json.loads(line) for line in self.log(number).read_text().splitlines()]
 
     def all_steps(self) -> Counter[tuple[str, str]]:
-        """How often each step of each run was done, by any."""
+        """Return how often each step of each run was executed, by any process."""
         steps = [step for number in range(len(self.processes)) for step in self.steps(number)]
         return Counter((step["run"], step["step"]) for step in steps)
 
 
 @contextlib.contextmanager
 def ready_workers(place: DatabaseSettings, folder: Path) -> Generator[Workers, None, None]:
-    """Have workers on a database with tables; those that still live at the end are killed."""
+    """Yield workers on a database with tables. Those that still run at the end are killed."""
     workers = Workers(place, folder)
     try:
         yield workers
@@ -116,12 +116,12 @@ def accept(place: DatabaseSettings, count: int, *, prefix: str = "run") -> list[
 
 
 def until_in_second_step(workers: Workers, ids: list[str]) -> None:
-    """Wait until the first worker has recorded the first step of every run and begun the second."""
+    """Wait until the first worker has recorded the first step of every run and started the second."""
     until(lambda: {step["run"] for step in workers.steps(0) if step["step"] == "second"} == set(ids))
 
 
 def until_all_ended(place: DatabaseSettings, count: int) -> None:
-    """Wait until so many runs have succeeded; none may have come to anything else."""
+    """Wait until so many runs have succeeded. None may have another result."""
     with _opened(place) as database:
         until(lambda: _count(database) == {Status.SUCCESS: count})
 
@@ -133,7 +133,7 @@ def until_ended(place: DatabaseSettings, ids: list[str]) -> None:
 
 
 def recorded_steps(place: DatabaseSettings) -> set[tuple[str, str]]:
-    """Return run and name of each step that the journal has."""
+    """Return run and name of each step in the journal."""
     with _opened(place) as database, database.read() as connection:
         query = f"SELECT workflow_uuid, function_name FROM {journal_table(database, 'operation_outputs')}"
         rows = [(str(run), str(name)) for run, name in connection.execute(sa.text(query))]
@@ -142,19 +142,19 @@ def recorded_steps(place: DatabaseSettings) -> set[tuple[str, str]]:
 
 
 def outputs(place: DatabaseSettings) -> dict[str, Any]:
-    """Return what each run came to."""
+    """Return the output of each run."""
     with _opened(place) as database, database.read() as connection:
         return {run.workflow_exec_id: run.output for run in list_executions(connection, limit=1000)}
 
 
 def executor_ids(place: DatabaseSettings) -> list[str]:
-    """Return the processes that have signed on."""
+    """Return the registered processes."""
     with _opened(place) as database, database.read() as connection:
         return list_executor_ids(connection)
 
 
 def until(seen: Callable[[], bool]) -> None:
-    """Wait until `seen`; the time limit of the test ends it."""
+    """Wait until `seen` is true, at most until the time limit of the test."""
     while not seen():
         time.sleep(_LOOK_S)
 

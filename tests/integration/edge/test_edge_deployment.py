@@ -1,4 +1,4 @@
-"""The example edge-deployment: JSON Lines in, rules decide, a model for the unusual, and power cuts on the way."""
+"""The example edge-deployment: JSON Lines as input, rules, a model for unusual readings, and power cuts."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_the_database_survives_power_cuts_by_its_settings(cli: RunCli, example: 
 
 
 def test_a_power_cut_at_any_moment_loses_nothing(commands: Commands, example: Path, tmp_path: Path) -> None:
-    """What is on the disk at a random moment is copied, with a torn write behind it, opened elsewhere and finished."""
+    """The disk at a random moment is copied, with a torn write at its end, opened elsewhere and finished."""
     slow_down(example)
     began = time.monotonic()
     process = commands.start(example, *run_arguments(example, f"--id={RUN}"))
@@ -77,15 +77,15 @@ def test_a_power_cut_at_any_moment_loses_nothing(commands: Commands, example: Pa
         assert finished.status == 0, finished.err
         run = json.loads(finished.out)
         assert (run["status"], run["output"]) == ("SUCCESS", {"readings": 40, "alarms": ALARMS})
-        # What was recorded before the cut was not done again: it kept the time of its end.
+        # Steps recorded before the cut were not repeated: they kept their end times.
         assert len(query(folder, "SELECT 1 FROM task_states WHERE finished_ms <= ?", newest(folder))) >= done_before
-        # The journal of a run that had ended is closed by the next process that executes runs; `get` does not.
+        # The journal of an ended run is closed by the next process that executes runs; `get` does not close it.
         if folder in unfinished:
             check_consistent(folder)
 
 
 def slow_down(folder: Path) -> None:
-    """Let the script think, so that the run lasts long enough to be cut."""
+    """Slow down the script, so that the run lasts long enough to be cut."""
     path = folder / "compozy.yaml"
     text = path.read_text(encoding="utf-8")
     slow = text.replace('look." }', 'look.", delay_ms: 700 }')
@@ -94,18 +94,18 @@ def slow_down(folder: Path) -> None:
 
 
 def cut_power(process: Command, folder: Path, copy: Path, chance: random.Random) -> tuple[Path, int]:
-    """Copy a project as it is on the disk while its process stands still; return the copy and how many tasks ended."""
+    """Copy a project while its process is stopped, and return the copy and the number of ended tasks."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(process.pid, signal.SIGSTOP)
     try:
-        # The lock of the owner is of a process that does not live after a power cut.
+        # The lock belongs to a process that does not exist after a power cut.
         shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("*.owner", "*-shm"))
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGCONT)
     log = copy / "data/compozy.db-wal"
     if log.exists():
-        # The write that was under way: no frame that SQLite would take for one.
+        # The interrupted write: not a valid frame for SQLite.
         with log.open("ab") as file:
             file.write(chance.randbytes(chance.randrange(1, 5000)))
     with contextlib.closing(sqlite3.connect(copy / "data/compozy.db")) as connection:
@@ -123,7 +123,7 @@ def status_of(folder: Path) -> str:
     return str(rows[0][0]) if rows else ""
 
 
-# JSON Lines, wherever an input is read.
+# JSON Lines as input of any workflow.
 
 
 def echo(cli: RunCli, folder: Path, name: str, content: bytes) -> Any:
@@ -144,7 +144,7 @@ def test_an_empty_file_is_an_empty_list(cli: RunCli, tmp_path: Path) -> None:
     assert json.loads(echo(cli, tmp_path, "none.jsonl", b"").out)["input"] == {"items": []}
 
 
-def test_a_faulty_line_is_named(cli: RunCli, tmp_path: Path) -> None:
+def test_an_invalid_line_is_named(cli: RunCli, tmp_path: Path) -> None:
     done = echo(cli, tmp_path, "lines.jsonl", b'{"a": 1}\n\n{"a": }\n')
     assert done.status == 2
     assert "the input from lines.jsonl:3 is not JSON" in done.out

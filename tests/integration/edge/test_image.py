@@ -25,7 +25,7 @@ from tests.harness.servers import ask, free_port
 
 EXAMPLE = Path(__file__).parents[3] / "examples/database/edge-deployment"
 IMAGE = os.environ.get("COMPOZY_IMAGE", "")
-# As `docker run --read-only --tmpfs /tmp -v FOLDER:/data` does it; Docker's own /tmp lets nothing be executed.
+# Like `docker run --read-only --tmpfs /tmp -v FOLDER:/data`. Docker's own /tmp is mounted with noexec.
 ENTER = """
 mount --make-rprivate /
 mount --bind "$IMAGE" "$IMAGE"
@@ -44,7 +44,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 def volume() -> Iterator[Path]:
-    """Return a folder of root with the readings in it."""
+    """Return a folder that root owns, with the readings in it."""
     with TemporaryDirectory() as home:
         Path(home).chmod(0o755)
         folder = Path(home) / "data"
@@ -93,7 +93,7 @@ def test_another_user_stays_who_it_is(volume: Path) -> None:
     assert (volume / "compozy.db").stat().st_uid == OTHER
 
 
-def test_a_server_is_healthy_and_ends_in_order(volume: Path) -> None:
+def test_a_server_is_healthy_and_shuts_down_gracefully(volume: Path) -> None:
     port = str(free_port())
     server = start(volume, "start", SERVER_PORT=port)
     try:

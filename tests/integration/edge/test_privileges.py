@@ -1,4 +1,4 @@
-"""How the program in a container gives up root: its volume is handed over, links are not followed."""
+"""The program in a container drops root: its volume is handed over, and links are not followed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SCRIPT = (
 
 @pytest.fixture
 def volume() -> Iterator[Path]:
-    """Return a folder that every user can reach, with a file of root and a link out of it."""
+    """Return a folder that every user can reach, with a file of root and a link that leads outside."""
     with TemporaryDirectory() as home:
         Path(home).chmod(0o755)
         (Path(home) / "outside").write_text("root's own")
@@ -36,7 +36,7 @@ def volume() -> Iterator[Path]:
 
 
 def begin(folder: Path, *, user: int = 0, wanted: str = str(OURS)) -> subprocess.CompletedProcess[str]:
-    # The process changes its user by itself: root's Python may be where others cannot start it.
+    # The process changes its user by itself: other users may not be able to start root's Python.
     environ = {**os.environ, USER: wanted, FOLDER: str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-c", SCRIPT, str(user)]
     return subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
@@ -52,7 +52,7 @@ def test_root_hands_the_folder_over_and_becomes_the_user(volume: Path) -> None:
     assert (volume.parent / "outside").stat().st_uid == 0
 
 
-def test_a_folder_that_was_handed_over_is_not_looked_through_again(volume: Path) -> None:
+def test_a_folder_that_was_handed_over_is_not_scanned_again(volume: Path) -> None:
     assert begin(volume).returncode == 0
     (volume / "later").write_text("")
     assert begin(volume).returncode == 0
@@ -73,7 +73,7 @@ def test_outside_of_an_image_nothing_happens(volume: Path) -> None:
     assert volume.stat().st_uid == 0
 
 
-def test_a_folder_that_is_not_there(volume: Path) -> None:
+def test_a_missing_folder(volume: Path) -> None:
     done = begin(volume / "nowhere")
     assert done.returncode == 2
     assert "cannot become user 10001" in done.stderr

@@ -1,4 +1,4 @@
-"""A project whose embedder is a server of the tests."""
+"""A project whose embedder is a test server."""
 
 from __future__ import annotations
 

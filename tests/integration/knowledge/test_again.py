@@ -1,4 +1,4 @@
-"""Documents that failed, were left out, are repeated, moved, or stand in several places."""
+"""Documents that failed, were left out, are repeated, moved, or have several locations."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def latest(cli: RunCli) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("path", ["knowlege", "knowledge/none.md", "nowhere/**/*.md", "knowledge/picture.png"])
-def test_a_path_that_is_wrong_stores_no_run(project: Path, cli: RunCli, path: str) -> None:
+def test_a_wrong_path_stores_no_run(project: Path, cli: RunCli, path: str) -> None:
     (project / "knowledge/picture.png").write_bytes(b"\x89PNG")
     refused = cli("knowledge", "ingest", path)
     assert (refused.status, refused.out) == (2, "")
@@ -57,7 +57,7 @@ def test_no_path_and_no_sources(project: Path, cli: RunCli) -> None:
     assert "knowledge base 'main' has no sources" in refused.err
 
 
-def test_a_folder_with_nothing_to_read(project: Path, cli: RunCli) -> None:
+def test_a_folder_without_documents(project: Path, cli: RunCli) -> None:
     (project / "empty").mkdir()
     done = cli("knowledge", "ingest", "empty")
     assert (done.status, "note: no documents found" in done.err) == (0, True)
@@ -69,7 +69,7 @@ def test_a_file_whose_name_looks_like_a_pattern(project: Path, cli: RunCli) -> N
     assert set(states(cli)) == {"knowledge/[1].md"}
 
 
-def test_what_is_left_out_is_named(project: Path, cli: RunCli) -> None:
+def test_left_out_documents_are_named(project: Path, cli: RunCli) -> None:
     for number in range(120):
         (project / f"knowledge/p{number:03}.png").write_bytes(b"x")
     (project / "knowledge/README").write_text("x")
@@ -84,7 +84,7 @@ def test_what_is_left_out_is_named(project: Path, cli: RunCli) -> None:
     assert (output["skipped"], len(output["skipped_files"])) == (122, 100)
 
 
-def test_retry_tries_what_failed_and_nothing_else(
+def test_retry_repeats_failed_documents_and_no_others(
     project: Path, embeddings: tuple[str, Embeddings], cli: RunCli
 ) -> None:
     write_documents(project, BROKEN)
@@ -104,7 +104,7 @@ def test_retry_tries_what_failed_and_nothing_else(
     assert cli("knowledge", "retry").status == 0
 
 
-def test_an_ingestion_is_rerun_as_it_was_asked_for(project: Path, cli: RunCli) -> None:
+def test_a_rerun_of_an_ingestion_has_the_same_input(project: Path, cli: RunCli) -> None:
     write_documents(project, BROKEN)
     assert cli("knowledge", "ingest", "knowledge").status == 1
     first = latest(cli)["execution_id"]
@@ -142,10 +142,10 @@ def test_retry_and_rerun_on_a_server(tmp_path: Path, embeddings: tuple[str, Embe
     assert (again.status, again.out.splitlines()[0]) == (1, "✓ Processed 0 documents (4 unchanged)")
 
 
-def test_a_text_is_embedded_once_wherever_it_stands(
+def test_a_text_is_embedded_once_wherever_it_occurs(
     project: Path, embeddings: tuple[str, Embeddings], cli: RunCli
 ) -> None:
-    """More documents than are taken at once: what the first had is known to the last, and to a document that moved."""
+    """More documents than one batch: the last one and a moved document reuse the vectors of the first."""
     same = "# Imprint\n\nThe same words in every document.\n"
     write_documents(project, {f"knowledge/many/d{number:03}.md": same for number in range(150)})
     done = cli("knowledge", "ingest", "knowledge", "--format", "json")
@@ -179,7 +179,7 @@ CITED = {"type": "object", "properties": {"fruit": {"type": "string"}, "sources"
 AGENT = {"knowledge": [{"knowledge_base_id": "main", "top_k": 1}]}
 
 
-def test_sources_beside_an_output_schema(tmp_path: Path, embeddings: tuple[str, Embeddings], cli: RunCli) -> None:
+def test_sources_next_to_an_output_schema(tmp_path: Path, embeddings: tuple[str, Embeddings], cli: RunCli) -> None:
     tasks = [
         {"id": "plain", "prompt": "apples on trees", "agent": AGENT, "output": ANSWER},
         {"id": "cited", "prompt": "apples on trees", "agent": AGENT, "output": CITED},
@@ -207,9 +207,7 @@ def test_sources_beside_an_output_schema(tmp_path: Path, embeddings: tuple[str, 
     assert outputs["nobody"] == {"fruit": "apple"}
 
 
-def test_a_fallback_stands_for_passages_that_are_not_there(
-    tmp_path: Path, embeddings: tuple[str, Embeddings], cli: RunCli
-) -> None:
+def test_a_fallback_replaces_missing_passages(tmp_path: Path, embeddings: tuple[str, Embeddings], cli: RunCli) -> None:
     words = "Say that the handbook has nothing about it."
     retrieval = {"min_score": 0.9, "fallback": words, "tool_fallback": "never"}
     knowledge = {

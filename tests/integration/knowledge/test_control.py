@@ -45,7 +45,7 @@ def best(run: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def test_agents_inside_of_tasks_ask_what_the_project_binds(
+def test_agents_inside_of_tasks_use_the_knowledge_of_the_project(
     tmp_path: Path, embeddings: tuple[str, Embeddings], cli: RunCli
 ) -> None:
     knowledge = {
@@ -77,11 +77,11 @@ def test_an_ingestion_is_paused_and_resumed(
     assert run["workflow_id"] == "knowledge/main"
     pausing = commands.start(tmp_path, "workflow", "pause", run_id)
     pausing.until(lambda: query(tmp_path, "SELECT requested FROM workflow_states") == [("PAUSED",)])
-    # The process that executes it looks for requests several times in a second.
+    # The executing process checks for requests several times per second.
     time.sleep(4)
     asked.gate.set()
     assert pausing.wait().status == 0, pausing.err
-    # What it has begun, it ends; nothing more is bought.
+    # It completes what it has started, and sends no further requests.
     assert ingesting.wait().status == 1
     assert asked.requests == 1
     waiting = commands.run(tmp_path, "knowledge", "ingest", "knowledge")
@@ -102,7 +102,7 @@ def test_an_ingestion_is_canceled_and_the_next_one_does_the_rest(
 ) -> None:
     url, asked = embeddings
     write_knowledge_project(tmp_path, url)
-    # After the question for the dimension, one batch of two is stored; the next one hangs.
+    # After the request for the dimension, one batch of two is stored, and the next one hangs.
     asked.last = 2
     ingesting = commands.start(tmp_path, "knowledge", "ingest", "knowledge")
     ingesting.until(lambda: asked.requests >= 3)
@@ -116,7 +116,7 @@ def test_an_ingestion_is_canceled_and_the_next_one_does_the_rest(
     assert sorted(row["status"] for row in listed["documents"]) == ["PENDING", "READY", "READY"]
     done = commands.run(tmp_path, "knowledge", "ingest", "knowledge", "--format", "json")
     assert done.status == 0, done.err
-    # Two of the three were stored before; the one that was on its way is sent again.
+    # Two of the three were already stored. The one in progress is sent again.
     output = json.loads(done.out)["output"]
     assert (output["documents"], output["unchanged"], output["embedded"]) == (1, 2, 1)
 

@@ -1,4 +1,4 @@
-"""Database and vector store disagree: one of them is new, was restored, or was another one for a while."""
+"""Database and vector store disagree: one of them is new, was restored, or was replaced for a while."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def embeddings() -> Iterator[tuple[str, Embeddings]]:
 def places(
     request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Store, dict[str, Any]]]:
-    """Give a database and `vector_dbs` an entry."""
+    """Return a database and an entry of `vector_dbs`."""
     driver, kind = request.param
     with open_store(driver, tmp_path) as database, section_of(kind, tmp_path_factory.mktemp("store")) as section:
-        # An index may miss a neighbor; these tests ask for all.
+        # An index may miss a neighbor. These tests search for all of them.
         exact = {} if kind in {"filesystem", "pgvector"} else {"index": {"type": "exact"}}
         yield database, {**section, **exact}
 
@@ -63,7 +63,7 @@ def differences(base: dict[str, Any]) -> dict[str, list[str]]:
     return {kind: base[kind]["documents"] for kind in ("unlisted", "missing", "outdated") if base[kind]["count"]}
 
 
-def test_a_new_database_beside_an_older_store(
+def test_a_new_database_next_to_an_older_store(
     places: tuple[Store, dict[str, Any]], tmp_path: Path, embeddings: tuple[str, Embeddings], cli: RunCli
 ) -> None:
     database, store = places
@@ -76,7 +76,7 @@ def test_a_new_database_beside_an_older_store(
     assert (status, base["owner"], differences(base)) == (1, "demo/main", {"unlisted": [APPLES, BREAD, CARS]})
     output = ingest(cli)
     assert (output["documents"], output["unlisted"], output["deleted"]) == (2, 1, 0)
-    # The question for the dimension is not asked again, and what the store holds is not bought again.
+    # The dimension is not requested again, and vectors in the store are not requested again.
     assert embeddings[1].texts.total() == bought
     assert set(found_texts(cli)) == {BREAD, CARS}
     assert check(cli)[0] == 0
@@ -106,7 +106,7 @@ def test_a_restored_database_and_restored_documents(
     (tmp_path / CARS).unlink()
     ingest(cli)
     assert "Pears" in found_texts(cli)[APPLES]
-    # Documents and database are as they were; the store is not.
+    # Documents and database have their old state; the store does not.
     database.change("DELETE FROM knowledge_documents", "INSERT INTO knowledge_documents SELECT * FROM backup")
     write_documents(tmp_path, {APPLES: apples, CARS: "Cars have four wheels and an engine."})
     (tmp_path / "knowledge/new.md").unlink()
@@ -169,7 +169,7 @@ def test_a_source_that_was_switched_and_switched_back(
 
 
 def disagree(database: Store, folder: Path, cli: RunCli) -> None:
-    """Leave apples unlisted, cars outdated, and list a document that the store does not hold."""
+    """Remove apples from the list, make cars outdated, and list a document that the store does not contain."""
     ingest(cli)
     write_documents(folder, {"knowledge/new.md": "# New\n"})
     database.change(
@@ -272,11 +272,11 @@ def check_refusals(cli: RunCli) -> None:
         assert "belongs to knowledge base 'main' of project 'demo', not to knowledge base" in refused.err
     status, base = check(cli, "--repair")
     assert (status, base["error"]["code"], base["repairable"]) == (1, "vector_store", False)
-    # To read it is no harm.
+    # Reading is allowed.
     assert set(found_texts(cli)) == {APPLES, BREAD, CARS}
 
 
-def test_a_collection_without_an_owner_keeps_what_nobody_lists(
+def test_a_collection_without_an_owner_keeps_unlisted_documents(
     tmp_path: Path, embeddings: tuple[str, Embeddings], cli: RunCli, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     outside = tmp_path_factory.mktemp("outside")
@@ -297,7 +297,7 @@ def test_a_collection_without_an_owner_keeps_what_nobody_lists(
 
 
 def forget_owner(folder: Path) -> None:
-    """Make a collection as it was before owners were recorded."""
+    """Make a collection look as before owners were recorded."""
     import sqlite3
     from contextlib import closing
 

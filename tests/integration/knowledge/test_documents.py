@@ -1,4 +1,4 @@
-"""What the kinds of documents give, by the command line: pages of PDFs, words, one hint for many documents."""
+"""Types of documents on the command line: pages of PDFs, words, one hint for many documents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is left of an ingestion that failed, wholly or in part, and where people see it."""
+"""The results of an ingestion that failed, completely or in part, and where they are shown."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_text_that_the_embedder_refuses_fails_its_document_alone(
     assert cli("knowledge", "ingest", "knowledge", "--retry").status == 0
     assert set(documents(cli).values()) == {"READY"}
 
-    # An embedder that refuses every text is at fault, not the documents.
+    # If an embedder refuses every text, the embedder fails, not the documents.
     asked.refused = ""
     write_documents(project, {"knowledge/new.md": "# New\n\nnew\n"})
     failed = cli("knowledge", "ingest", "knowledge")
@@ -58,7 +58,7 @@ def test_the_last_error_is_shown_until_an_ingestion_succeeds(
     assert f"Last error     {words}" in cli("knowledge", "get", "main").out
     checked = cli("knowledge", "check")
     assert f"  {words}" in checked.out
-    # The new document was planned, and nothing will come to it.
+    # The new document was planned, and will get no result.
     assert (checked.status, "knowledge/new.md" in checked.out) == (1, True)
 
     assert cli("knowledge", "check", "--repair", "--quiet").status == 0

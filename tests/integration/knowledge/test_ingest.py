@@ -1,4 +1,4 @@
-"""Documents go in, change, go away, and are asked, by the command line."""
+"""Documents are ingested, changed, deleted and queried on the command line."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def names(cli: RunCli, text: str, *flags: str) -> list[str]:
     return [match["document"] for match in json.loads(found.out)["matches"]]
 
 
-def test_what_is_said(project: Path, cli: RunCli) -> None:
+def test_the_output(project: Path, cli: RunCli) -> None:
     done = cli("knowledge", "ingest", "./knowledge")
     assert done.out == (
         "Ingesting documents from ./knowledge...\n"
@@ -73,7 +73,7 @@ def check_changes(folder: Path, asked: Embeddings, cli: RunCli) -> None:
     output: dict[str, Any] = json.loads(done.out)["output"]
     counts = {key: output[key] for key in ("documents", "chunks", "embedded", "unchanged", "deleted", "failed")}
     assert counts == {"documents": 2, "chunks": 2, "embedded": 2, "unchanged": 1, "deleted": 1, "failed": 0}
-    # Two chunks, and the question before.
+    # Two chunks, and the request for the dimension.
     assert asked.texts.total() == before + 2
     found = names(cli, "pears yellow", "--top-k", "10", "--min-score", "-1")
     assert sorted(found) == ["knowledge/apples.md", "knowledge/deep/cars.txt", "knowledge/new.md"]
@@ -88,7 +88,7 @@ def check_changes(folder: Path, asked: Embeddings, cli: RunCli) -> None:
 @pytest.mark.parametrize(
     "error", [RecursionError("deep"), LookupError("no codec"), AssertionError("parser"), MemoryError()]
 )
-def test_whatever_one_document_breaks_the_others_go_in(
+def test_a_failing_document_does_not_affect_the_others(
     project: Path, cli: RunCli, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     reader = ingest_batch.read_in_sandbox
@@ -106,7 +106,7 @@ def test_whatever_one_document_breaks_the_others_go_in(
     assert output["documents"] == 2
 
 
-def test_only_what_is_below_the_path_counts_as_deleted(project: Path, cli: RunCli) -> None:
+def test_only_documents_below_the_path_count_as_deleted(project: Path, cli: RunCli) -> None:
     cli("knowledge", "ingest", "knowledge")
     (project / "knowledge/apples.md").unlink()
     (project / "knowledge/deep/cars.txt").unlink()
@@ -146,7 +146,7 @@ def test_links_that_lead_out_are_left_out(project: Path, cli: RunCli, tmp_path_f
     assert documents(cli)["knowledge/again.md"] == "READY"
 
 
-def test_names_that_are_no_text_and_linked_folders(project: Path, cli: RunCli) -> None:
+def test_undecodable_names_and_linked_folders(project: Path, cli: RunCli) -> None:
     (project / "real").mkdir()
     write_documents(project, {"real/doc.md": "# Linked\n\nOnly here.\n"})
     (project / "knowledge/dir").symlink_to("../real")
@@ -178,7 +178,7 @@ def test_an_address_in_the_encoding_that_its_header_names(
             self.wfile.write("<p>Привет, мир</p>".encode("cp1251"))
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its signature
-            """Say nothing."""
+            """Print nothing."""
 
     knowledge = {
         "access": {"private_hosts": ["127.0.0.1"]},
@@ -194,7 +194,7 @@ def test_an_address_in_the_encoding_that_its_header_names(
     assert "Привет, мир" in cli("knowledge", "query", "мир", "--mode", "text").out
 
 
-def test_a_document_that_cannot_be_read_is_told_and_the_rest_goes_in(project: Path, cli: RunCli) -> None:
+def test_an_unreadable_document_is_reported_and_the_others_are_ingested(project: Path, cli: RunCli) -> None:
     (project / "knowledge/broken.pdf").write_bytes(b"%PDF-1.4 nothing")
     (project / "knowledge/empty.md").write_text(" \n")
     (project / "knowledge/picture.txt").write_bytes(bytes(range(256)) * 20)
@@ -243,7 +243,7 @@ def test_another_embedder_needs_reindex(project: Path, embeddings: tuple[str, Em
     assert names(cli, "apples on trees")[0] == "knowledge/apples.md"
 
 
-def test_a_dimension_that_is_named_is_checked(project: Path, embeddings: tuple[str, Embeddings], cli: RunCli) -> None:
+def test_a_configured_dimension_is_checked(project: Path, embeddings: tuple[str, Embeddings], cli: RunCli) -> None:
     store = {"provider": "filesystem", "path": "./data/vectors", "dimension": 1536}
     write_knowledge_project(project, embeddings[0], store=store)
     done = cli("knowledge", "ingest", "knowledge")
@@ -251,7 +251,7 @@ def test_a_dimension_that_is_named_is_checked(project: Path, embeddings: tuple[s
     assert "vector store 'main' has `dimension: 1536`, and embedder openai/test makes vectors of 64" in done.err
 
 
-def test_an_embedder_in_trouble_is_asked_again_and_then_told(
+def test_a_failing_embedder_is_retried_and_then_reported(
     project: Path, embeddings: tuple[str, Embeddings], cli: RunCli
 ) -> None:
     embeddings[1].failures = 2
@@ -266,7 +266,7 @@ def test_an_embedder_in_trouble_is_asked_again_and_then_told(
     assert documents(cli)["knowledge/more.md"] == "READY"
 
 
-def test_agents_are_given_passages_and_say_where_from(project: Path, cli: RunCli) -> None:
+def test_agents_get_passages_with_their_sources(project: Path, cli: RunCli) -> None:
     cli("knowledge", "ingest", "knowledge")
     done = cli("workflow", "run", "rag", "--input", '{"query": "apples on trees"}')
     completed, answer, sources = done.out.splitlines()
@@ -278,7 +278,7 @@ def test_agents_are_given_passages_and_say_where_from(project: Path, cli: RunCli
     assert (first["document"], first["title"], first["chunk"]) == ("knowledge/deep/cars.txt", "cars.txt", 0)
 
 
-def test_an_empty_knowledge_base_gives_nothing(project: Path, cli: RunCli) -> None:
+def test_an_empty_knowledge_base_has_no_passages(project: Path, cli: RunCli) -> None:
     assert cli("knowledge", "query", "apples").out == "No passages found.\n"
     done = cli("workflow", "run", "rag", "--input", '{"query": "apples"}')
     assert done.out.splitlines() == ["Workflow 'rag' completed", "Answer: first", "Sources: []"]
@@ -361,7 +361,7 @@ def test_on_start(tmp_path: Path, embeddings: tuple[str, Embeddings], commands: 
 def test_a_failing_ingestion_does_not_stop_the_start(
     tmp_path: Path, embeddings: tuple[str, Embeddings], commands: Commands
 ) -> None:
-    """One document that cannot be read, a source that does not exist, and an embedder that is away."""
+    """An unreadable document, a missing source, and an unavailable embedder."""
     away = f"http://127.0.0.1:{free_port()}/v1"
     knowledge = {
         "vector_dbs": [{"id": name, "provider": "filesystem", "path": f"data/{name}"} for name in ("a", "b", "c")],

@@ -1,4 +1,4 @@
-"""An ingestion that is killed goes on with the next command: nothing is bought twice, nothing is missing."""
+"""The next command resumes a killed ingestion: no embedding is requested twice, and nothing is missing."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from tests.harness.processes import Commands, Conditions
 from tests.harness.stores import Store, open_store
 
 DOCUMENTS = 40
-# Texts in one request, see `write_knowledge_project`.
+# Texts per request, see `write_knowledge_project`.
 BATCH = 2
-# Each commit of the database is a place before it and one after it.
+# Each commit of the database has a point before it and one after it.
 PLACES = range(1, 60, 5)
 
 
@@ -63,7 +63,7 @@ def test_killed_at_a_commit(place: int, tmp_path: Path, commands: Commands) -> N
         check_whole(tmp_path, store, commands)
         bought = {text: count for text, count in asked.texts.items() if text.startswith("#")}
         assert len(bought) == DOCUMENTS
-        # The lease is renewed by a thread of its own: that commit may come while a batch is on its way.
+        # The lease is renewed by a separate thread, whose commit may occur during a batch.
         assert sum(bought.values()) <= DOCUMENTS + BATCH
 
 
@@ -78,14 +78,14 @@ def test_killed_at_any_moment(driver: str, batches: int, tmp_path: Path, command
         os.kill(victim.pid, signal.SIGKILL)
         victim.wait()
         if driver == "postgres":
-            # Nobody can know at once that it is dead.
+            # Its death is not known immediately.
             time.sleep(LEASE_S + 0.5)
         done = commands.run(tmp_path, "knowledge", "ingest", "knowledge", conditions=conditions)
         assert done.status == 0, done.err
         check_whole(tmp_path, store, commands)
         bought = {text: count for text, count in asked.texts.items() if text.startswith("#")}
         assert len(bought) == DOCUMENTS
-        # The one batch whose answer was on its way when the process died is bought again.
+        # The one batch that was in progress when the process died is requested again.
         assert sum(bought.values()) <= DOCUMENTS + BATCH
         assert max(bought.values()) <= 2
 
@@ -102,7 +102,7 @@ def test_questions_are_answered_meanwhile(tmp_path: Path, commands: Commands) ->
             found = commands.run(tmp_path, "knowledge", "query", "subject3", "--mode", "text", "--format", "json")
             assert found.status == 0, found.err
             matches = [match["document"] for match in json.loads(found.out)["matches"]]
-            # As it was or as it is: while one document is exchanged, both of its texts may be there.
+            # Either version: while one document is replaced, both of its texts may exist.
             assert set(matches) == {"knowledge/d003.md"}
             answers += 1
         assert answers >= 1
@@ -152,7 +152,7 @@ def test_two_processes_ingest_at_the_same_time(tmp_path: Path, commands: Command
 
 
 def test_a_process_that_was_stopped_harms_nothing_when_it_continues(tmp_path: Path, commands: Commands) -> None:
-    """Its ingestion was taken over meanwhile."""
+    """Meanwhile, another process took over its ingestion."""
     with serve_embeddings() as (url, asked), open_store("postgres", tmp_path) as store:
         prepare(tmp_path, url, store.section)
         conditions = Conditions(before=partial(shorten_leases, LEASE_S))

@@ -1,4 +1,4 @@
-"""A project that names no embedder: documents keep the one that they were ingested with when the default changes."""
+"""A project without a configured embedder: documents keep their embedder when the default changes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def embeddings() -> Iterator[tuple[str, Embeddings]]:
 
 @pytest.fixture
 def project(tmp_path: Path, embeddings: tuple[str, Embeddings], cli: RunCli) -> Path:
-    """Return a project whose documents were ingested while there was no key of OpenAI."""
+    """Return a project whose documents were ingested without an OpenAI key."""
     write_documents(tmp_path)
     write(tmp_path, embeddings[0])
     done = cli("knowledge", "ingest", "./knowledge")
@@ -79,7 +79,7 @@ def test_a_new_key_changes_nothing_until_a_reindex(
     assert done.err == f"note: embeddings by {OPENAI}\n"
 
 
-def test_a_key_that_is_gone_is_missed(project: Path, cli: RunCli) -> None:
+def test_a_removed_key_is_an_error(project: Path, cli: RunCli) -> None:
     set_key(project)
     assert cli("knowledge", "ingest", "./knowledge", "--reindex").status == 0
     (project / ".env").unlink()
@@ -88,9 +88,7 @@ def test_a_key_that_is_gone_is_missed(project: Path, cli: RunCli) -> None:
     assert f"was taken in with {OPENAI}" in done.err
 
 
-def test_an_embedder_that_the_project_names_is_used(
-    project: Path, cli: RunCli, embeddings: tuple[str, Embeddings]
-) -> None:
+def test_a_configured_embedder_is_used(project: Path, cli: RunCli, embeddings: tuple[str, Embeddings]) -> None:
     write(project, embeddings[0], embedders=[{"id": "e", "provider": "openai", "base_url": embeddings[0]}])
     done = cli("knowledge", "query", "apples on trees")
     assert done.status != 0

@@ -51,7 +51,7 @@ def test_no_chunk_is_longer_than_the_window() -> None:
         assert embedder._engine.token_count(piece.text) <= size  # pyright: ignore[reportPrivateUsage] - as above
 
 
-async def test_what_means_the_same_is_near() -> None:
+async def test_texts_with_the_same_meaning_are_near() -> None:
     embedder = LocalEmbedder()
     vectors = await embedder.embed(["Bread is baked from flour.", "A car has an engine."], is_query=False)
     (question,) = await embedder.embed(["What are loaves made of?"], is_query=True)

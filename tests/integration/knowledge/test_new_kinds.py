@@ -1,4 +1,4 @@
-"""An embedder and a vector store that only this file knows: one record each, registered in one line."""
+"""An embedder and a vector store that exist only in this file: one record each, registered in one line."""
 
 from __future__ import annotations
 
@@ -53,17 +53,17 @@ class Words:
 
 
 class Shelf:
-    """Passes every call on to a store of files, in a folder that tells the collection."""
+    """Forwards every call to a store of files, in the folder of the collection."""
 
     def __init__(self, spec: StoreSpec) -> None:
         self._files = FilesystemStore(spec.root / "shelf" / spec.collection)
 
     async def facts(self) -> Facts | None:
-        """Return what the collection was made for."""
+        """Return the properties of the collection."""
         return await self._files.facts()
 
     async def reset(self, facts: Facts | None) -> None:
-        """Delete the collection, and make an empty one."""
+        """Delete the collection, and create an empty one."""
         await self._files.reset(facts)
 
     async def upsert(self, chunks: Sequence[Chunk]) -> None:
@@ -79,7 +79,7 @@ class Shelf:
         await self._files.prune(keep)
 
     async def settle(self) -> None:
-        """Give room back."""
+        """Free space."""
         await self._files.settle()
 
     async def search(self, search: Search) -> list[Match]:

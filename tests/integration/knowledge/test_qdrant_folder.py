@@ -1,4 +1,4 @@
-"""A folder of Qdrant's embedded mode comes from anybody: reading it runs nothing."""
+"""A folder of Qdrant's embedded mode is untrusted: reading it executes nothing."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ async def test_a_damaged_folder_is_one_error(folder: Path, name: str) -> None:
     await store.aclose()
 
 
-async def test_a_client_that_reads_in_another_way_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_reads_differently_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(persistence, "pickle", SimpleNamespace(loads=pickle.loads))
     store = store_in(tmp_path / "qdrant")
     with pytest.raises(VectorStoreError, match="has not checked"):

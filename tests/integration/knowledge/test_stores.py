@@ -1,4 +1,4 @@
-"""What every vector store must do, whatever is behind it."""
+"""Requirements for every vector store."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ async def test_an_unknown_collection_is_empty(store: VectorStore) -> None:
     assert await store.facts() is None
 
 
-async def test_it_remembers_what_it_was_made_for(store: VectorStore) -> None:
+async def test_it_stores_its_properties(store: VectorStore) -> None:
     await store.reset(facts())
     assert await store.facts() == facts()
     assert await store.search(Search(limit=3, vector=unit(np.ones(DIMENSION)))) == []
@@ -86,7 +86,7 @@ def modes_of_files(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_file()}
 
 
-async def test_a_folder_is_for_its_owner_alone(tmp_path: Path) -> None:
+async def test_a_folder_is_readable_only_by_its_owner(tmp_path: Path) -> None:
     made = build({"provider": "filesystem", "path": str(tmp_path)}, name="notes")
     await made.reset(facts())
     await made.upsert(random_chunks(3))
@@ -96,11 +96,11 @@ async def test_a_folder_is_for_its_owner_alone(tmp_path: Path) -> None:
     await made.aclose()
 
 
-async def test_it_lists_what_it_holds_of_each_document(store: VectorStore) -> None:
+async def test_it_lists_the_chunks_of_each_document(store: VectorStore) -> None:
     assert await store.documents() == {}
     await store.reset(facts())
     assert await store.documents() == {}
-    # More than comes in one portion.
+    # More than one page of results.
     chunks = random_chunks(700)
     await store.upsert(chunks)
     held = await store.documents()
@@ -118,7 +118,7 @@ async def test_it_lists_what_it_holds_of_each_document(store: VectorStore) -> No
     assert left["docs/2.md"] == held["docs/2.md"]
 
 
-async def test_it_records_its_owner_and_reads_what_recorded_none(store: VectorStore) -> None:
+async def test_it_records_its_owner_and_reads_collections_without_one(store: VectorStore) -> None:
     await store.reset(facts(owner="shop/main"))
     found = await store.facts()
     assert found is not None
@@ -169,7 +169,7 @@ async def test_filters_compare_metadata(store: VectorStore) -> None:
 
 
 @pytest.mark.parametrize("value", ["a,b", 'quo"te', "it's", "{x}|*", "blank space", "ü 漢字", "a\\b", "$1 %s ?"])
-async def test_values_of_filters_and_texts_may_hold_any_sign(store: VectorStore, value: str) -> None:
+async def test_values_of_filters_and_texts_may_contain_any_character(store: VectorStore, value: str) -> None:
     one, other = random_chunks(2)
     chunk = replace(one, metadata={"key-1.x": value}, document=value, title=value, text=value)
     await store.reset(facts())
@@ -181,7 +181,7 @@ async def test_values_of_filters_and_texts_may_hold_any_sign(store: VectorStore,
     assert await store.search(Search(limit=5, vector=one.vector, filters={"key-1.x": value})) == []
 
 
-async def test_words_are_found_the_rarer_the_better(store: VectorStore) -> None:
+async def test_rare_words_rank_higher(store: VectorStore) -> None:
     chunks = random_chunks(50)
     await store.reset(facts())
     await store.upsert(chunks)
@@ -194,7 +194,7 @@ async def test_words_are_found_the_rarer_the_better(store: VectorStore) -> None:
     assert await store.search(Search(limit=5, text=" ?! ")) == []
 
 
-async def test_words_are_found_in_other_case_and_without_accents(store: VectorStore) -> None:
+async def test_words_are_found_in_another_case_and_without_accents(store: VectorStore) -> None:
     texts = ("Das Café in der Hauptstraße", "AUS İSTANBUL UND ISPARTA", "another text")
     chunks = [replace(chunk, text=text) for chunk, text in zip(random_chunks(3), texts, strict=True)]
     await store.reset(facts())
@@ -220,7 +220,7 @@ async def test_a_chunk_of_the_same_id_is_replaced(store: VectorStore) -> None:
     assert await store.search(Search(limit=5, text="number3")) == []
 
 
-async def test_vectors_come_back_as_they_were(store: VectorStore) -> None:
+async def test_vectors_are_returned_unchanged(store: VectorStore) -> None:
     chunks = random_chunks(30)
     await store.reset(facts())
     await store.upsert(chunks)
@@ -232,7 +232,7 @@ async def test_vectors_come_back_as_they_were(store: VectorStore) -> None:
 
 
 async def test_one_key_of_many_chunks(store: VectorStore) -> None:
-    """A text that stands in every document has one vector, and does not hide the others."""
+    """A text that occurs in every document has one vector, and does not hide the others."""
     chunks = random_chunks(40)
     shared = [replace(chunk, key=chunks[0].key, vector=chunks[0].vector) for chunk in chunks[:35]]
     await store.reset(facts())
@@ -285,7 +285,7 @@ async def test_other_metrics(section: dict[str, Any], metric: str) -> None:
         await store.aclose()
 
 
-async def test_two_collections_of_one_store_are_apart(section: dict[str, Any]) -> None:
+async def test_two_collections_of_one_store_are_separate(section: dict[str, Any]) -> None:
     one, other = build(section, **EXACT), build(section, **EXACT)
     if section.get("path") and section["provider"] == "qdrant":
         pytest.skip("one process has the folder open once")
@@ -304,7 +304,7 @@ async def test_two_collections_of_one_store_are_apart(section: dict[str, Any]) -
         await other.aclose()
 
 
-async def test_what_was_stored_is_there_for_the_next_one(section: dict[str, Any]) -> None:
+async def test_stored_chunks_exist_after_a_restart(section: dict[str, Any]) -> None:
     chunks = random_chunks(10)
     first = build(section, name="t_again", **EXACT)
     await first.reset(facts())
@@ -323,7 +323,7 @@ async def test_vectors_of_another_length_are_refused(store: VectorStore) -> None
     await store.reset(facts())
     wrong = random_chunks(1, dimension=DIMENSION + 1)
     if type(store).__name__ == "RedisStore":
-        # It stores the hash and leaves it out of its index; an ingestion checks lengths before it comes to that.
+        # It stores the hash and leaves it out of its index. An ingestion checks lengths before.
         await store.upsert(wrong)
         assert await store.search(Search(limit=3, vector=unit(np.ones(DIMENSION)))) == []
         return
@@ -333,7 +333,7 @@ async def test_vectors_of_another_length_are_refused(store: VectorStore) -> None
     assert await store.search(Search(limit=3, vector=unit(np.ones(DIMENSION)))) == []
 
 
-async def test_an_index_gives_nearly_what_a_full_comparison_gives(section: dict[str, Any]) -> None:
+async def test_an_index_finds_nearly_the_same_as_a_full_comparison(section: dict[str, Any]) -> None:
     store = build(section)
     chunks = random_chunks(600, dimension=64)
     hits = 0
@@ -353,8 +353,8 @@ async def test_an_index_gives_nearly_what_a_full_comparison_gives(section: dict[
 
 
 @pytest.mark.parametrize("kind", ["hnsw", "ivfflat"])
-async def test_recall_of_pgvector_where_texts_lie_in_clusters(tmp_path: Path, kind: str) -> None:
-    """Questions far from all clusters are the hardest: what is near is then spread over many of them."""
+async def test_recall_of_pgvector_with_clustered_texts(tmp_path: Path, kind: str) -> None:
+    """Queries far from all clusters are the hardest: their neighbors are spread over many clusters."""
     chance = np.random.default_rng(3)
     centers = chance.normal(size=(40, 64))
     chunks = [
@@ -376,7 +376,7 @@ async def test_recall_of_pgvector_where_texts_lie_in_clusters(tmp_path: Path, ki
 
 
 @pytest.mark.parametrize("provider", ["qdrant", "redis"])
-async def test_a_server_that_is_away(tmp_path: Path, provider: str) -> None:
+async def test_an_unreachable_server(tmp_path: Path, provider: str) -> None:
     scheme = "redis" if provider == "redis" else "http"
     store = build({"provider": provider, "url": f"{scheme}://user:s3cret@127.0.0.1:1"})
     with pytest.raises(VectorStoreError, match="'main'") as caught:

@@ -1,4 +1,4 @@
-"""What `config validate` tells of providers, embedders and stores before anything runs."""
+"""Messages of `config validate` about providers, embedders and stores."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_store_and_an_embedder_whose_packages_are_missing(
 
 
 def hide(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
-    """Make `package` look as if it were not installed."""
+    """Make `package` appear as not installed."""
     for name in [name for name in sys.modules if name == package or name.startswith(f"{package}.")]:
         monkeypatch.delitem(sys.modules, name)
 
@@ -91,7 +91,7 @@ STORE = {"id": "s", "provider": "filesystem", "dimension": 1536}
     "bases",
     [{}, {"knowledge_bases": [{"id": "b"}]}, {"knowledge_bases": [{"id": "b", "vector_db": "s", "embedder": "e"}]}],
 )
-def test_an_embedder_that_does_not_fit_its_store(
+def test_an_embedder_that_does_not_match_its_store(
     cli: RunCli, tmp_path: Path, embedder: dict[str, Any], made: int, bases: dict[str, Any]
 ) -> None:
     write(tmp_path, vector_dbs=[STORE], embedders=[{"id": "e", **embedder}], **bases)
@@ -104,12 +104,12 @@ def test_an_embedder_that_does_not_fit_its_store(
     "embedder",
     [{"provider": "openai"}, {"provider": "openai", "model": "of-ours"}, {"provider": "ollama", "dimension": 1536}],
 )
-def test_an_embedder_that_fits_or_may_fit(cli: RunCli, tmp_path: Path, embedder: dict[str, Any]) -> None:
+def test_an_embedder_that_matches_or_may_match(cli: RunCli, tmp_path: Path, embedder: dict[str, Any]) -> None:
     write(tmp_path, vector_dbs=[STORE], embedders=[{"id": "e", **embedder}])
     assert (cli("config", "validate").status, cli("config", "validate").err) == (0, "")
 
 
-def test_a_default_embedder_that_does_not_fit_is_a_warning(cli: RunCli, tmp_path: Path) -> None:
+def test_a_default_embedder_that_does_not_match_is_a_warning(cli: RunCli, tmp_path: Path) -> None:
     write(tmp_path, vector_dbs=[STORE])
     done = cli("config", "validate")
     assert done.status == 0

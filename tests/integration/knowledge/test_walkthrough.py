@@ -1,7 +1,7 @@
-"""The example sqlite-qdrant, command by command as its README tells, with the real local model and embedder.
+"""The example sqlite-qdrant, command by command like in its README, with the real local model and embedder.
 
-Qdrant is stood in for by our shim on `qdrant-edge`; with `QDRANT_URL` set, the same commands run against that server.
-Its address comes from outside, as on a machine where the port is taken; the files of the example are as they are.
+Qdrant is replaced by our shim on `qdrant-edge`. With `QDRANT_URL` set, the same commands use that server. Its address
+comes from the environment, as on a machine where the port is taken. The files of the example are not changed.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def test_the_compose_file_is_that_of_the_page() -> None:
 
 
 @pytest.mark.skipif(shutil.which("docker-compose") is None, reason="needs docker-compose")
-def test_compose_takes_the_file() -> None:
+def test_compose_accepts_the_file() -> None:
     done = subprocess.run(
         ["docker-compose", "config"], cwd=EXAMPLE, capture_output=True, text=True, timeout=60, check=False
     )

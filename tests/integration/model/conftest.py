@@ -19,7 +19,7 @@ from compozy.model.provider import ModelSpec
 
 
 def _require(present: bool, what: str, command: str) -> None:
-    """Skip on a laptop, fail where `CI` is set: there a missing part means that nothing was tested."""
+    """Skip on a developer's machine, and fail if `CI` is set, where a missing part means that nothing was tested."""
     if present:
         return
     words = f"{what} is not installed: {command}"
@@ -49,7 +49,7 @@ def model_file() -> Path:
 
 @pytest.fixture
 def local_models(model_file: Path) -> ModelCatalog:
-    """Return a project with the local model alone."""
+    """Return a project with only the local model."""
     return _catalog({"id": "local", "type": "local"})
 
 

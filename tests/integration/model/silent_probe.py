@@ -14,7 +14,7 @@ from compozy.model.catalog import ModelCatalog
 from compozy.model.config import ProviderConfig
 
 LISTEN = "0A"
-# llama.cpp cannot follow this pattern, and would say so on stderr; every string fits it.
+# llama.cpp does not support this pattern, and would report it on stderr; every string matches it.
 SCHEMA = {
     "type": "object",
     "properties": {"n": {"type": "string", "pattern": "^[\\s\\S]*$", "maxLength": 5}},

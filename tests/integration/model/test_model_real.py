@@ -1,4 +1,4 @@
-"""A real model, in process and behind a real server. Shapes are asserted, not knowledge."""
+"""A real model, in process and behind a real server. The tests check the form of answers, not their content."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def models(request: pytest.FixtureRequest) -> ModelCatalog:
 
 
 async def test_it_writes_a_greeting(models: ModelCatalog) -> None:
-    # Without chance, and cut off where a model of this size may not find an end.
+    # With temperature 0, and a limit, since a model of this size may not stop by itself.
     config = AgentConfig(temperature=0, max_tokens=40)
     prompt = "Write a greeting to Ada. Answer in one short sentence."
     result = await ask(models, prompt, config=config, instructions="You are kind.")
@@ -67,7 +67,7 @@ async def test_it_writes_a_greeting(models: ModelCatalog) -> None:
     assert 0 < result.usage["output_tokens"] <= 40
 
 
-async def test_it_repeats_itself(models: ModelCatalog) -> None:
+async def test_it_repeats_its_answer(models: ModelCatalog) -> None:
     config = AgentConfig(temperature=0)
     first = await ask(models, "Write a greeting to Ada. Answer in one short sentence.", config=config)
     await ask(models, "What is a cat? Answer in one short sentence.", config=config)
@@ -88,7 +88,7 @@ async def test_the_local_model_takes_parameters(local_models: ModelCatalog) -> N
     assert len(cut.text) < len(first.text)
 
 
-async def test_it_answers_in_a_schema(models: ModelCatalog) -> None:
+async def test_it_answers_with_a_schema(models: ModelCatalog) -> None:
     result = await ask(models, "Ada is a person of 36 years. Give name, age and kind.", output_schema=PERSON)
 
     assert isinstance(result.output, dict)
@@ -107,7 +107,7 @@ async def test_it_answers_in_a_schema(models: ModelCatalog) -> None:
         ({"enum": ["yes", "no"]}, str),
     ],
 )
-async def test_schemas_that_are_no_object(models: ModelCatalog, schema: dict[str, Any], kind: type) -> None:
+async def test_schemas_that_are_not_objects(models: ModelCatalog, schema: dict[str, Any], kind: type) -> None:
     result = await ask(models, "Is the sky blue? Answer shortly.", output_schema=schema)
 
     assert isinstance(result.output, kind)
@@ -121,7 +121,7 @@ async def test_max_tokens_cuts_the_answer(models: ModelCatalog) -> None:
     assert result.text
 
 
-async def test_a_prompt_that_does_not_fit_is_told_with_its_tokens(local_models: ModelCatalog) -> None:
+async def test_a_prompt_that_is_too_long_is_reported_with_its_tokens(local_models: ModelCatalog) -> None:
     with pytest.raises(ModelError) as caught:
         await ask(local_models, "hello " * 6000)
 
@@ -131,14 +131,14 @@ async def test_a_prompt_that_does_not_fit_is_told_with_its_tokens(local_models: 
     assert "larger window" in caught.value.hint
 
 
-async def test_a_schema_that_cannot_be_followed_is_told(local_models: ModelCatalog) -> None:
+async def test_an_unsupported_schema_is_reported(local_models: ModelCatalog) -> None:
     schema = {"type": "object", "properties": {"x": {"$ref": "https://example.com/x.json"}}}
 
     with pytest.raises(ModelError, match=r"'smollm2-135m-instruct' cannot answer: .*example\.com"):
         await ask(local_models, "Hi", output_schema=schema)
 
 
-async def test_the_event_loop_goes_on_while_it_thinks_and_cancelling_frees_it(local_models: ModelCatalog) -> None:
+async def test_the_event_loop_is_not_blocked_and_cancelling_stops_the_model(local_models: ModelCatalog) -> None:
     await ask(local_models, "Hi")
     config = AgentConfig(max_tokens=3000, temperature=0)
     long = asyncio.create_task(ask(local_models, "Count from one to one thousand, one by one.", config=config))
@@ -156,14 +156,14 @@ async def test_the_event_loop_goes_on_while_it_thinks_and_cancelling_frees_it(lo
     assert (await asyncio.wait_for(ask(local_models, "Hi"), 20)).text
 
 
-async def test_many_at_once_take_turns(local_models: ModelCatalog) -> None:
+async def test_concurrent_requests_take_turns(local_models: ModelCatalog) -> None:
     config = AgentConfig(max_tokens=10)
     results = await asyncio.gather(*(ask(local_models, f"Say {number}.", config=config) for number in range(4)))
 
     assert all(result.text for result in results)
 
 
-async def test_a_path_counts_from_the_projects_folder(model_file: Path, tmp_path: Path) -> None:
+async def test_a_path_is_relative_to_the_projects_folder(model_file: Path, tmp_path: Path) -> None:
     (tmp_path / "tiny.gguf").symlink_to(model_file)
     config = ProviderConfig.model_validate({"id": "mine", "type": "local", "path": "tiny.gguf"})
     models = ModelCatalog([config], missing_keys={}, environ={}, base_dir=tmp_path)
@@ -178,7 +178,7 @@ async def test_a_path_counts_from_the_projects_folder(model_file: Path, tmp_path
     ("size", "words"),
     [(0, "is not a GGUF model file"), (3, "is not a GGUF model file"), (5_000_000, "is the file whole?")],
 )
-async def test_a_broken_file_is_told(model_file: Path, tmp_path: Path, size: int, words: str) -> None:
+async def test_a_broken_file_is_reported(model_file: Path, tmp_path: Path, size: int, words: str) -> None:
     with model_file.open("rb") as whole:
         (tmp_path / "cut.gguf").write_bytes(whole.read(size))
     config = ProviderConfig.model_validate({"id": "mine", "type": "local", "path": "cut.gguf"})
@@ -191,7 +191,7 @@ async def test_a_broken_file_is_told(model_file: Path, tmp_path: Path, size: int
 
 
 async def test_the_local_model_is_silent_and_listens_nowhere(model_file: Path) -> None:
-    """llama.cpp writes to the descriptors themselves, so it runs in a process of its own."""
+    """llama.cpp writes to the descriptors directly, so it runs in a separate process."""
     script = Path(__file__).with_name("silent_probe.py")
 
     done = await asyncio.to_thread(

@@ -1,4 +1,4 @@
-"""A kind of model provider that only this file knows: one record and how its model is built, registered in one line."""
+"""A type of model provider that exists only in this file: one record and a builder, registered in one line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WORKFLOWS = {"loud": {"tasks": [{"id": "say", "prompt": "hey"}], "output": {"sai
 
 
 def build_model(spec: ModelSpec) -> BuiltModel:
-    """Return a model that repeats the prompt in capital letters, with its own name and address."""
+    """Return a model that repeats the prompt in capital letters, with its name and address."""
 
     def shout(messages: list[ModelMessage], _: AgentInfo) -> ModelResponse:
         parts = [part for message in messages if isinstance(message, ModelRequest) for part in message.parts]
@@ -37,7 +37,7 @@ def build_model(spec: ModelSpec) -> BuiltModel:
 
 
 def check(written: WrittenProvider) -> Iterable[Diagnostic]:
-    """Refuse a model that whispers."""
+    """Refuse the model named `whisper`."""
     if text_at(written.node, "model") == "whisper":
         yield Diagnostic(location=place_at(written.node, ("model",)), message="a shout has no whisper", code="provider")
 
@@ -91,7 +91,7 @@ def test_it_answers(
     assert (done.status, json.loads(done.out)["output"]) == (0, {"said": said})
 
 
-def test_its_key_is_asked_for(cli: RunCli, tmp_path: Path) -> None:
+def test_a_missing_key_is_reported(cli: RunCli, tmp_path: Path) -> None:
     write(tmp_path)
     done = cli("workflow", "run", "loud")
     assert done.status != 0
