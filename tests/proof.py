@@ -30,7 +30,7 @@ TESTS: Mapping[str, Sequence[str]] = {
         "tests/integration/tool/test_mcp_kills.py",
         # Collections stay in `make test`.
         *(
-            f"tests/integration/task/test_restart.py::test_a_run_that_is_cut_anywhere_comes_to_the_same[{name}]"
+            f"tests/integration/task/test_restart.py::test_a_run_that_is_cut_anywhere_has_the_same_result[{name}]"
             for name in ("nested", "retries", "parallel", "handled", "race", "wait", "composite")
         ),
     ),
@@ -40,13 +40,13 @@ TESTS: Mapping[str, Sequence[str]] = {
         "tests/integration/database/test_multi_driver.py",
         "tests/integration/database/test_search_path.py::test_the_journal_follows_the_tables",
         "tests/integration/database/test_database_trouble.py::test_a_run_that_is_ended_while_another",
-        "tests/integration/server/test_server_commands.py::test_words_are_those_without_a_server",
+        "tests/integration/server/test_server_commands.py::test_output_is_the_same_with_and_without_a_server",
         "tests/integration/server/test_server_postgres.py::test_two_servers_share_the_runs",
         # SQLite stays in `make test`.
         "tests/integration/task/test_attachments.py::test_a_resumed_run_sends_what_it_read[postgres",
         "tests/integration/task/test_failover.py::test_a_resumed_run_does_not_ask_the_failed_model_again[postgres",
         "tests/integration/task/test_collection.py::test_a_thousand_items[postgres",
-        "tests/integration/transfer/test_upkeep.py::test_a_backup_that_is_taken_under_load_is_sound",
+        "tests/integration/transfer/test_upkeep.py::test_a_backup_that_is_taken_under_load_is_intact",
         "tests/integration/transfer/test_upkeep.py::test_pg_dump_makes_a_backup_under_load",
         "tests/integration/tool/test_mcp_servers.py::test_a_server_of_the_sdk",
         "tests/integration/server/test_mcp_restart.py::test_a_server_without_a_trigger",
@@ -56,7 +56,7 @@ TESTS: Mapping[str, Sequence[str]] = {
         "tests/integration/server/test_prometheus_scrape.py",
         "tests/integration/durable/test_workers.py",
         "tests/integration/durable/test_stopped_worker.py",
-        "tests/integration/server/test_server_connections.py::test_thirty_clients_that_read_nothing_keep_no_memory",
+        "tests/integration/server/test_server_connections.py::test_thirty_clients_that_read_nothing_use_no_memory",
         "tests/integration/database/test_postgres_migrations.py::test_ten_concurrent_processes_migrate_once",
         # Whole processes are costly: the C locale stays in `make test`.
         "tests/integration/cli/test_cli_processes.py::test_a_terminal_that_lacks_characters[ascii",

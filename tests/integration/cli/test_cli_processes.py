@@ -199,7 +199,7 @@ def test_the_next_process_resumes_the_run_of_a_killed_one(commands: Commands, pr
 
 
 @pytest.mark.parametrize("place", [1, 2, 3, 5, 8, 13, 21, 30])
-def test_a_run_is_resumed_after_a_kill_at_any_commit(commands: Commands, project: Path, place: int) -> None:
+def test_the_next_command_resumes_a_run_killed_at_any_commit(commands: Commands, project: Path, place: int) -> None:
     killed = commands.run(project, "workflow", "run", "two", "--id", "it", conditions=Conditions(kill_at=place))
     assert killed.status in {-signal.SIGKILL, 0}
     listed = commands.run(project, "workflow", "list", "--format", "json")

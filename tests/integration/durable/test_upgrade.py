@@ -71,7 +71,7 @@ async def test_a_new_release_resumes_runs_of_an_old_one(storage: DatabaseSetting
     database.close()
 
 
-async def test_a_release_with_another_format_leaves_the_run_to_processes_of_its_own_format(
+async def test_a_release_with_another_format_leaves_the_run_untouched(
     storage: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = open_database(storage)

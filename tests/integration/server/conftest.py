@@ -38,7 +38,7 @@ COSTLY = {
     "costly-output": {"tasks": [{"id": "pass", "with": {"text": "{{ .input.text }}"}, "output": COSTLY_SCHEMA}]},
     "costly-start": {"config": {"input": COSTLY_SCHEMA}, "tasks": [{"id": "pass", "with": {"text": "x"}}]},
 }
-"""Workflows whose schema costs a second for a text such as `aaaa...!`."""
+"""Workflows whose schema takes a second for a text such as `aaaa...!`."""
 
 
 DRIVERS = ("sqlite", "postgres")
@@ -47,14 +47,14 @@ LOOPBACK = GuardSettings(host="127.0.0.1", api_key=None)
 
 @pytest.fixture(params=DRIVERS)
 async def service(request: pytest.FixtureRequest, tmp_path: Path, clean_environ: None) -> AsyncGenerator[Service]:
-    """The verbs on a fresh project."""
+    """The service on a new project."""
     async with open_service(request.param, tmp_path) as opened:
         yield opened
 
 
 @pytest.fixture
 async def client(service: Service) -> AsyncGenerator[httpx.AsyncClient]:
-    """Asks the application on loopback without a key."""
+    """A client without a key that calls the application on loopback."""
     async with make_client(service, LOOPBACK) as made:
         yield made
 
@@ -63,14 +63,14 @@ async def client(service: Service) -> AsyncGenerator[httpx.AsyncClient]:
 async def shared_service(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncGenerator[Service]:
-    """The verbs on one project for a module whose tests run on the module's loop and leave nothing that others see."""
+    """The service on one project, for modules whose tests share an event loop and do not affect each other."""
     async with open_service(request.param, tmp_path_factory.mktemp("shared")) as opened:
         yield opened
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared_client(shared_service: Service) -> AsyncGenerator[httpx.AsyncClient]:
-    """Asks the shared application on loopback without a key."""
+    """A client without a key that calls the shared application on loopback."""
     async with make_client(shared_service, LOOPBACK) as made:
         yield made
 
@@ -83,7 +83,7 @@ async def open_service(
     *,
     responses: Any = RESPONSES,
 ) -> AsyncGenerator[Service]:
-    """Open the verbs on a fresh project in `folder`."""
+    """Open the service on a new project in `folder`."""
     with open_store(driver, folder) as store:
         workflows = workflows or {**WORKFLOWS, "typed": TYPED, **COSTLY}
         write_project(folder, workflows, responses=responses, database=store.section)
@@ -97,19 +97,19 @@ async def open_service(
 
 
 def make_client(service: Service, guard: GuardSettings) -> httpx.AsyncClient:
-    """Return what asks an application that is guarded so."""
+    """Return a client of an application with this guard."""
     transport = httpx.ASGITransport(app=make_http(service, guard))
     return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080", timeout=60)
 
 
 def count_runs(service: Service) -> int:
-    """Return how many runs were accepted."""
+    """Return the number of accepted runs."""
     with service.app.database.read() as connection:
         return sum(count_by_status(connection).values())
 
 
 def check_problem(answer: httpx.Response, *statuses: int) -> None:
-    """Fail unless this is a problem of one of these states, in words of ours."""
+    """Check that this is a problem with one of these states, and with our message."""
     assert answer.status_code in statuses, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     document = answer.json()
@@ -127,7 +127,7 @@ async def start(client: httpx.AsyncClient, workflow: str = "two", **body: Any) -
 
 
 async def until_ended(client: httpx.AsyncClient, location: str) -> dict[str, Any]:
-    """Look at an execution until it has ended."""
+    """Poll an execution until it has ended."""
     for _ in range(6000):
         run: dict[str, Any] = (await client.get(location)).json()
         if run["finished_at"] is not None:

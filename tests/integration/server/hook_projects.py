@@ -1,4 +1,4 @@
-"""A project with webhooks, and requests that its senders sign."""
+"""A project with webhooks, and signed requests."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Sender:
     client: httpx.AsyncClient
 
     async def post(self, slug: str, body: Any, *, delivery: str | None = None, **headers: str) -> httpx.Response:
-        """Send a signed request; a body that is not bytes is sent as JSON, `_` in a name of a header is `-`."""
+        """Send a signed request. A body that is not bytes is sent as JSON, and `_` in a name of a header is `-`."""
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         signed = self.sign(slug, content, delivery)
         given = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -97,7 +97,7 @@ class Sender:
         return scheme_of(hook.config.verify).sign(hook.config.verify, secret, request)
 
     async def send(self, slug: str, content: bytes, headers: Mapping[str, str]) -> httpx.Response:
-        """Send a request as it is."""
+        """Send a request unchanged."""
         return await self.client.post(f"{API}/hooks/{slug}", content=content, headers=dict(headers))
 
     async def output(self, execution_id: str) -> Any:

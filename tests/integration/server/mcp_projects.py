@@ -77,12 +77,12 @@ async def serving(folder: Path, guard: GuardSettings = LOOPBACK) -> AsyncGenerat
 
 
 async def call(client: Client, tool: str, arguments: dict[str, Any], **meta: Any) -> CallToolResult:
-    """Call a tool; the client asks its person if the result asks."""
+    """Call a tool. The client asks the person if the result contains a question."""
     return await client.call_tool(tool, arguments, meta=cast("Any", meta or None))
 
 
 def run_of(result: CallToolResult) -> str:
-    """Return the ID of the run that a result names."""
+    """Return the run ID in a result."""
     assert result.meta is not None, text_of(result)
     return str(result.meta["compozy/runId"])
 
@@ -104,5 +104,5 @@ async def resume(
 
 
 def leave(_: str, __: dict[str, Any]) -> ElicitResult:
-    """Answer as a person who closes the question."""
+    """Answer like a person who closes the question."""
     return ElicitResult(action="cancel")

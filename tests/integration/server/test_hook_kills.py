@@ -1,4 +1,4 @@
-"""Deliveries of webhooks to real servers: many at the same time, and a server that is killed before it answers."""
+"""Deliveries of webhooks to real servers: concurrent ones, and a server that is killed before it answers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DELIVERIES = 50
 
 
 def die_before_the_answer() -> None:
-    """Let this process be killed when the run of a delivery is stored and its answer is about to be sent."""
+    """Kill this process when the run of a delivery is stored, just before its answer is sent."""
     shorten_leases(LEASE_S)
     from compozy.server.hooks import endpoint
 

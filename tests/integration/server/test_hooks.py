@@ -1,4 +1,4 @@
-"""Webhooks: signed requests of other services start runs, each delivery one."""
+"""Webhooks: signed requests of other services start runs, one per delivery."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def test_an_event_starts_a_run(sender: Sender) -> None:
     assert document["execution_id"].startswith("hook-repository-")
     run = await sender.service.get(document["execution_id"])
     assert run["trigger"] == {"type": "webhook", "id": "repository", "by": None}
-    # The payload is data: what looks like a template in it stays text, and a number stays a number.
+    # The payload is data: template syntax in it stays text, and a number stays a number.
     output = await sender.output(document["execution_id"])
     assert output == {"all": {"title": "It {{ .payload }} breaks", "number": 7}}
 
@@ -81,7 +81,7 @@ async def test_concurrent_duplicates_start_one_run(sender: Sender) -> None:
     assert count_runs(sender.service) == before + 1
 
 
-async def test_a_request_that_is_no_event_starts_nothing(sender: Sender) -> None:
+async def test_a_request_that_is_not_an_event_starts_nothing(sender: Sender) -> None:
     before = count_runs(sender.service)
     answer = await sender.post("repository", {"zen": "Keep it"}, X_GitHub_Event="ping")
     assert (answer.status_code, answer.json()) == (200, {"status": "no_matching_event"})
@@ -114,7 +114,7 @@ async def test_wrong_signatures_are_refused(sender: Sender) -> None:
     assert count_runs(sender.service) == before
 
 
-async def test_requests_that_cannot_be_taken(sender: Sender) -> None:
+async def test_invalid_requests_are_refused(sender: Sender) -> None:
     check_problem(await sender.send("nothing", b"{}", {}), 404)
     with_key = {"authorization": f"Bearer {KEY}"}
     check_problem(await sender.client.get(f"{API}/hooks/orders", headers=with_key), 405)
@@ -132,7 +132,7 @@ async def test_requests_that_cannot_be_taken(sender: Sender) -> None:
     check_problem(await sender.post("strict", {"n": "x"}), 422)
 
 
-async def test_an_address_that_sends_too_much_waits(sender: Sender) -> None:
+async def test_an_address_that_sends_too_much_must_wait(sender: Sender) -> None:
     answers = [await sender.post("slow", {}) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [202, 202, 429]
     check_problem(answers[-1], 429)
@@ -140,7 +140,7 @@ async def test_an_address_that_sends_too_much_waits(sender: Sender) -> None:
     assert 0 < int(answers[-1].headers["retry-after"]) <= 30
 
 
-async def test_an_unverified_webhook_is_for_this_machine(sender: Sender) -> None:
+async def test_an_unverified_webhook_accepts_only_local_requests(sender: Sender) -> None:
     accepted = await sender.post("open", {"a": 1})
     assert accepted.status_code == 202, accepted.text
     check_problem(await sender.post("open", {}, host="example.com"), 403)
@@ -148,13 +148,13 @@ async def test_an_unverified_webhook_is_for_this_machine(sender: Sender) -> None
 
 
 async def test_only_the_path_of_a_webhook_needs_no_key(sender: Sender) -> None:
-    # A verified sender may come through a tunnel, whose name is not of this machine, and has no key.
+    # A verified sender may use a tunnel, whose host name is not that of this machine, and has no key.
     assert (await sender.post("orders", {"id": "C-1"}, host="hooks.example.com")).status_code == 202
     for path in ("/hooks", "/hooks/", "/hooks/orders/deliveries", "/hooks/orders%2Fdeliveries", "/workflows"):
         assert (await sender.client.get(f"{API}{path}")).status_code == 401, path
 
 
-async def test_a_server_that_stops_takes_nothing(sender: Sender) -> None:
+async def test_a_stopping_server_accepts_nothing(sender: Sender) -> None:
     sender.service.stopping.set()
     try:
         answer = await sender.post("orders", {"id": "D-1"})
@@ -224,7 +224,7 @@ async def test_texts_of_a_payload_are_data(sender: Sender, text: str) -> None:
     assert await sender.output(execution_id) == {"all": {"id": f"text {text}"}}
 
 
-async def test_half_a_character_is_no_reason_to_fail(sender: Sender) -> None:
+async def test_half_a_character_is_accepted(sender: Sender) -> None:
     answer = await sender.post("orders", b'{"id": "half \\ud800"}')
     assert answer.status_code == 202, answer.text
     assert await sender.output(answer.json()["execution_id"]) == {"all": {"id": "half ?"}}

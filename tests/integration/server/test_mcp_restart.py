@@ -1,4 +1,4 @@
-"""The MCP server over restarts, at its shutdown, and of a project that offers nothing."""
+"""The MCP server after restarts, during its shutdown, and in a project without MCP triggers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The MCP server at `/mcp`: workflows as tools, over both eras of the protocol and on both databases."""
+"""The MCP server at `/mcp`: workflows as tools, in both eras of the protocol and on both databases."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ async def test_a_run_that_takes_longer_is_followed_and_canceled(served: tuple[Se
     assert ends[0].structured_content["error"]["message"] == "canceled by an MCP client"
 
 
-async def test_a_question_is_put_to_the_person(served: tuple[Service, ASGIApp]) -> None:
+async def test_a_question_is_sent_to_the_person(served: tuple[Service, ASGIApp]) -> None:
     asked: list[tuple[str, dict[str, Any]]] = []
 
     def answer(message: str, fields: dict[str, Any]) -> ElicitResult:
@@ -190,10 +190,10 @@ the answer does not fit the form of task 'approve':
 
 
 @pytest.mark.parametrize(("tool", "era"), [("refund", "legacy"), ("refund", "auto"), ("nested", "auto")])
-async def test_a_client_that_cannot_ask_learns_the_run_and_the_tool(
+async def test_a_client_that_cannot_ask_gets_the_run_and_the_tool(
     served: tuple[Service, ASGIApp], tool: str, era: Era
 ) -> None:
-    """Nor one whose person would have to fill in more than fields."""
+    """The same applies to a client whose person would have to fill in more than fields."""
     answer = leave if tool == "nested" else None
     async with connect(served[1], era=era, answer=answer) as client:
         waiting = await call(client, tool, {})
@@ -224,7 +224,7 @@ async def test_a_state_belongs_to_its_call(served: tuple[Service, ASGIApp]) -> N
                 await resume(client, "refund", arguments, yes, state)
         with pytest.raises(MCPError, match="Invalid requestState"):
             await resume(client, "nested", {}, yes, asked.request_state)
-        # Twice: a client whose connection broke repeats the call.
+        # Twice: a client repeats the call after its connection broke.
         results = [await resume(client, "refund", {}, yes, asked.request_state) for _ in range(2)]
         still = await call(client, "get_run", {"run_id": AskedState.decode(str(other.request_state)).execution_id})
 
@@ -302,5 +302,5 @@ async def test_a_client_that_leaves_does_not_end_its_run(served: tuple[Service, 
 
 
 def decline(_: str, __: dict[str, Any]) -> ElicitResult:
-    """Answer as a person who declines."""
+    """Answer like a person who declines."""
     return ElicitResult(action="decline")

@@ -1,4 +1,4 @@
-"""`compozy mcp serve`: a process for one client, which executes runs itself or has a server execute them."""
+"""`compozy mcp serve`: a process for one client, which executes runs or uses a server."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PATIENCE_S = 60
 
 @asynccontextmanager
 async def started(folder: Path, log: Path, *, era: Era, answer: Answers | None = None) -> AsyncGenerator[Client]:
-    """Connect the SDK's client to a process that it starts; `log` gets what the process writes for people."""
+    """Connect the SDK's client to a process that it starts. `log` gets the messages of the process."""
 
     async def elicit(context: Any, params: Any) -> Any:
         assert answer is not None
@@ -40,7 +40,7 @@ async def started(folder: Path, log: Path, *, era: Era, answer: Answers | None =
 
 
 async def test_two_clients_share_the_runs_of_a_project(tmp_path: Path) -> None:
-    """The first process is a server, which the second one finds by its database."""
+    """The first process is a server, which the second one finds in the database."""
     write_project(tmp_path, OFFERED, responses=RESPONSES)
     async with (
         started(tmp_path, tmp_path / "first.log", era="auto", answer=leave) as first,
@@ -65,7 +65,7 @@ async def test_two_clients_share_the_runs_of_a_project(tmp_path: Path) -> None:
     assert "using the server at http://127.0.0.1:" in (tmp_path / "second.log").read_text()
 
 
-async def test_the_output_holds_only_messages_and_the_end_of_the_input_ends_the_process(tmp_path: Path) -> None:
+async def test_the_output_contains_only_messages_and_the_end_of_the_input_ends_the_process(tmp_path: Path) -> None:
     write_project(tmp_path, OFFERED, responses=RESPONSES)
     process = await asyncio.create_subprocess_exec(
         sys.executable, *_COMMAND, cwd=tmp_path, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE

@@ -1,4 +1,4 @@
-"""A kind of trigger that only this file knows: one record, its model and its path on the server."""
+"""A type of trigger that exists only in this file: one record, its model and its path on the server."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Bells:
         """Load nothing."""
 
     async def aclose(self) -> None:
-        """End nothing."""
+        """Close nothing."""
 
 
 new_entry = Bells
@@ -69,7 +69,7 @@ KIND = TriggerKind(
 
 @pytest.fixture(autouse=True)
 def registered() -> Iterator[None]:
-    """Register the kind, and take it away again."""
+    """Register the kind, and remove it again."""
     register(KIND)
     WorkflowConfig.model_rebuild(force=True)
     yield
@@ -90,12 +90,12 @@ async def test_its_path_is_answered(tmp_path: Path) -> None:
 
     assert (answer.status_code, answer.json()) == (200, ["rings"])
     assert foreign.status_code == 403
-    # A run does not depend on what may start others.
+    # A run does not depend on the triggers of other runs.
     assert "triggers" not in definition["workflow"]
     assert "BellTrigger" in workflow_schema()["$defs"]
 
 
-def test_errors_have_their_place(tmp_path: Path) -> None:
+def test_errors_have_their_location(tmp_path: Path) -> None:
     bell = {"type": "bell", "tone": "a", "payload": {"type": "nothing"}}
     tasks = [{"id": "pass", "with": {"text": "x"}}]
     write_project(tmp_path, {name: {"triggers": [bell], "tasks": tasks} for name in ("one", "two")})

@@ -1,4 +1,4 @@
-"""Debian's Prometheus scrapes a real server and a real worker, and `promtool` finds nothing to criticize."""
+"""Debian's Prometheus scrapes a real server and a real worker, and `promtool` accepts their metrics."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def _query(port: int, expression: str) -> list[dict[str, Any]]:
-    """Return the result of a query, [] while Prometheus does not answer."""
+    """Return the result of a query, [] while Prometheus does not respond."""
     url = f"http://127.0.0.1:{port}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
     try:
         with urllib.request.urlopen(url, timeout=10) as answer:

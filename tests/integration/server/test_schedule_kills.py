@@ -1,4 +1,4 @@
-"""Four processes start the runs of schedules while they are killed and stopped: each scheduled time has one run."""
+"""Four processes start scheduled runs while they are killed and stopped: each scheduled time has one run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SEED = 20261129
 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("driver", ["sqlite", "postgres"])
-def test_each_time_starts_one_run_whatever_is_killed(driver: str, tmp_path: Path) -> None:
+def test_each_time_starts_one_run_whichever_process_is_killed(driver: str, tmp_path: Path) -> None:
     with open_store(driver, tmp_path) as store:
         write_project(tmp_path, workflows(), database=store.section)
         project = load_project(None, cwd=tmp_path, environ={})

@@ -1,4 +1,4 @@
-"""The API v0: executions, and the state of the server, each on a fresh database."""
+"""The API v0: executions, and the state of the server, each on a new database."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.harness.databases import new_run
 from tests.integration.server.conftest import API, RUNS, check_problem, count_runs, start, until_ended
 
 
-async def test_sync_waits_no_longer_than_it_is_told(client: httpx.AsyncClient) -> None:
+async def test_sync_waits_no_longer_than_requested(client: httpx.AsyncClient) -> None:
     answer = await client.post(f"{API}/workflows/slow/executions/sync", json={"timeout": 0.1})
     problem = answer.json()
     assert (answer.status_code, problem["code"]) == (408, "not_finished")
@@ -40,7 +40,7 @@ async def test_cancel(client: httpx.AsyncClient) -> None:
     assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
 
 
-async def test_lists_go_on_where_the_page_before_ended(client: httpx.AsyncClient) -> None:
+async def test_a_page_starts_where_the_previous_one_ended(client: httpx.AsyncClient) -> None:
     ids = [(await start(client, "echo", input={"n": number}))["execution_id"] for number in range(7)]
     seen: list[str] = []
     cursor: str | None = None
@@ -51,7 +51,7 @@ async def test_lists_go_on_where_the_page_before_ended(client: httpx.AsyncClient
         cursor = page["next_cursor"]
         if cursor is None:
             break
-        # What begins meanwhile is newer than every page that follows.
+        # Runs that start meanwhile are newer than every following page.
         await start(client, "echo")
     assert seen == ids[::-1]
 
@@ -102,7 +102,7 @@ async def test_an_idempotency_key_with_an_execution_id(client: httpx.AsyncClient
     check_problem(answer, 409)
 
 
-async def test_a_defect_tells_its_kind_only(client: httpx.AsyncClient, service: Service) -> None:
+async def test_an_internal_error_names_only_its_kind(client: httpx.AsyncClient, service: Service) -> None:
     def broken() -> Any:
         raise RuntimeError("the secret is 42")
 
@@ -168,7 +168,7 @@ async def test_a_server_that_cannot_claim_runs_is_not_ready(
     await until_status(200)
 
 
-async def test_hints_are_for_http_clients_and_commands_have_their_own(client: httpx.AsyncClient) -> None:
+async def test_hints_for_http_clients_and_for_commands_differ(client: httpx.AsyncClient) -> None:
     await start(client, execution_id="mine")
     refused = [
         await client.get(f"{RUNS}/nothing"),
@@ -190,7 +190,7 @@ async def test_hints_are_for_http_clients_and_commands_have_their_own(client: ht
     ]
 
 
-async def test_requests_are_logged_as_fields_and_polling_is_not_news(client: httpx.AsyncClient) -> None:
+async def test_requests_are_logged_as_fields_and_polling_is_not_logged(client: httpx.AsyncClient) -> None:
     await start(client, execution_id="polled")
     with capture_logs() as logs:
         await client.get(f"{RUNS}/polled")

@@ -1,4 +1,4 @@
-"""Users and API keys on a server: what each role may do on each route, expired and revoked keys, odd headers."""
+"""Users and API keys on a server: permissions of roles on each route, expired and revoked keys, odd headers."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def keys(shared_service: Service) -> Keys:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def asks(shared_service: Service, keys: Keys) -> AsyncGenerator[httpx.AsyncClient]:
-    """Asks a server that requires a key."""
+    """A client of a server that requires a key."""
     async with make_client(shared_service, SETTINGS) as made:
         yield made
 
@@ -74,7 +74,7 @@ def bearer(key: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("role", list(Role))
 async def test_each_role_on_each_route(asks: httpx.AsyncClient, keys: Keys, role: Role) -> None:
-    """The routes come from the OpenAPI, so that a new one is tested as well."""
+    """The routes come from the OpenAPI document, so that a new one is tested as well."""
     document = (await asks.get("/openapi.json", headers=bearer(keys.admin))).json()
     for template, operations in document["paths"].items():
         for method in map(str.upper, operations):
@@ -128,7 +128,7 @@ async def test_odd_headers(asks: httpx.AsyncClient, keys: Keys, values: list[str
     assert keys.admin not in answer.text
 
 
-async def test_who_sent_a_request(asks: httpx.AsyncClient, keys: Keys) -> None:
+async def test_the_sender_of_a_request(asks: httpx.AsyncClient, keys: Keys) -> None:
     me = (await asks.get(f"{API}/auth/me", headers={"authorization": f"BEARER   {keys.limited}"})).json()
     assert me == {
         "name": "user@example.com",
@@ -141,7 +141,7 @@ async def test_who_sent_a_request(asks: httpx.AsyncClient, keys: Keys) -> None:
 
 
 async def test_a_revoked_key_is_refused(shared_service: Service, asks: httpx.AsyncClient, keys: Keys) -> None:
-    """Also by another server, which learns of it from the database only; it believes a key for half a second."""
+    """Also by another server, which gets it only from the database and caches a key for half a second."""
     created = await asks.post(
         f"{API}/auth/generate", json={"name": "short", "user": "user@example.com"}, headers=bearer(keys.admin)
     )
@@ -179,7 +179,7 @@ async def test_an_expired_key_is_refused(shared_service: Service, asks: httpx.As
     assert "expired at" in answer.json()["detail"]
 
 
-async def test_a_role_that_is_not_known(shared_service: Service, asks: httpx.AsyncClient, keys: Keys) -> None:
+async def test_an_unknown_role(shared_service: Service, asks: httpx.AsyncClient, keys: Keys) -> None:
     key = await new_key(shared_service, "user@example.com", name="future")
     change = api_keys.update().where(api_keys.c.prefix == key[:12]).values(role="owner")
     await shared_service.app.database.write_async(lambda connection: connection.execute(change).rowcount)
@@ -225,7 +225,7 @@ async def test_a_limited_key(asks: httpx.AsyncClient, keys: Keys) -> None:
 
 
 async def test_a_key_creates_no_keys(asks: httpx.AsyncClient, keys: Keys) -> None:
-    """Whoever stole it would keep access after it was revoked."""
+    """A stolen key would otherwise keep access after it was revoked."""
     check_problem(await asks.post(f"{API}/auth/generate", json={"name": "more"}, headers=bearer(keys.user)), 403)
     listed = (await asks.get(f"{API}/auth/keys", headers=bearer(keys.viewer))).json()["keys"]
     assert {key["user"] for key in listed} == {"viewer@example.com"}
@@ -258,12 +258,12 @@ async def test_public_workflows(asks: httpx.AsyncClient, keys: Keys) -> None:
         check_problem(await asks.get(path), 401)
     check_problem(await asks.post(f"{API}/workflows/two/executions/sync", json={}), 401)
     check_problem(await asks.post(f"{API}/workflows/echo/executions", headers=bearer("wrong")), 401)
-    # Otherwise the ID of a run would show it.
+    # Otherwise it would contain the ID of a run.
     chosen = {"execution_id": run.json()["execution_id"]}
     check_problem(await asks.post(f"{API}/workflows/echo/executions", json=chosen), 403)
 
 
-async def test_a_run_knows_who_started_it(
+async def test_a_run_records_who_started_it(
     asks: httpx.AsyncClient, keys: Keys, shared_client: httpx.AsyncClient
 ) -> None:
     path = f"{API}/workflows/two/executions"

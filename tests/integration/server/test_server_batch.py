@@ -92,7 +92,7 @@ async def test_many_executions_take_several_steps(client: httpx.AsyncClient, mon
     assert (output["matched"], output["done"]) == (5, 5)
 
 
-async def test_a_batch_that_is_interrupted_repeats_nothing(
+async def test_an_interrupted_batch_repeats_nothing(
     client: httpx.AsyncClient, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     apply = batch.Batches.apply

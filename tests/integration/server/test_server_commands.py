@@ -1,4 +1,4 @@
-"""Commands that ask a server: which one, in which words, with what loaded."""
+"""Commands that use a server: its discovery, their output, and the modules that they import."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KEY = "correct-horse-battery-staple"
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project whose server would be at a port that nobody has."""
+    """A project whose server would use a free port."""
     return write_project(tmp_path / "project", server={"port": free_port()})
 
 
@@ -33,7 +33,7 @@ def with_environ(**values: str) -> Conditions:
     return Conditions(environ=values)
 
 
-def test_commands_go_through_the_server(commands: Commands, project: Path) -> None:
+def test_commands_use_the_server(commands: Commands, project: Path) -> None:
     start_server(commands, project)
     beside = commands.run(project, "workflow", "run", "two", "--id", "beside", "--format", "json")
     assert beside.status == 0, beside.err
@@ -47,11 +47,11 @@ def test_commands_go_through_the_server(commands: Commands, project: Path) -> No
     assert text.out == 'Workflow \'two\' completed successfully\nResult: {"last": "second"}\n'
     assert (failed.status, failed.out) == (1, "")
     assert shown.status == 1
-    # Who executed them: no process but the server ever signed on.
+    # The server executed them: no other process ever signed on.
     assert query(project, "SELECT DISTINCT role FROM executors") == [("server",)]
 
 
-def test_words_are_those_without_a_server(commands: Commands, tmp_path: Path) -> None:
+def test_output_is_the_same_with_and_without_a_server(commands: Commands, tmp_path: Path) -> None:
     """The same commands, once in process and once through a server, print the same."""
     asked = [
         ["workflow", "run", "two", "--id", "one", "--input", '{"name": "Ada"}'],
@@ -81,7 +81,7 @@ def _without_times(done: Any) -> tuple[int, str, str]:
     return done.status, re.sub(pattern, "TIME", done.out), re.sub(pattern, "TIME", done.err)
 
 
-def test_files_that_changed_are_told(commands: Commands, project: Path) -> None:
+def test_changed_files_are_reported(commands: Commands, project: Path) -> None:
     start_server(commands, project)
     file = project / "workflows/two.yaml"
     file.write_text(file.read_text().replace("hello", "good morning"))
@@ -91,8 +91,8 @@ def test_files_that_changed_are_told(commands: Commands, project: Path) -> None:
     assert commands.run(project, "workflow", "run", "two", "--quiet").err == ""
 
 
-def test_nothing_heavy_is_loaded(commands: Commands, project: Path) -> None:
-    """A command that finds a server loads neither engine nor models."""
+def test_no_large_library_is_imported(commands: Commands, project: Path) -> None:
+    """A command that finds a server imports neither engine nor models."""
     server = start_server(commands, project)
     heavy = [
         "dbos",
@@ -187,7 +187,7 @@ def test_without_a_project(commands: Commands, project: Path, tmp_path: Path) ->
     assert "no workflow 'three' in project 'demo'" in unknown.err
 
 
-def test_no_compozy_at_an_address(commands: Commands, project: Path) -> None:
+def test_an_address_without_a_compozy_server(commands: Commands, project: Path) -> None:
     silent = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
     threading.Thread(target=silent.serve_forever, daemon=True).start()
     try:
@@ -206,7 +206,7 @@ def test_no_compozy_at_an_address(commands: Commands, project: Path) -> None:
 @pytest.mark.parametrize(
     "url", ["8080", "ftp://x", "http://", "http://h:x", "http://h:0", "http://u:secret@h", "http://h/path", "x y"]
 )
-def test_addresses_that_are_none(commands: Commands, project: Path, url: str) -> None:
+def test_invalid_addresses(commands: Commands, project: Path, url: str) -> None:
     done = commands.run(project, "workflow", "list", "--server", url)
     assert done.status == 2
     assert "is not a server URL" in done.err

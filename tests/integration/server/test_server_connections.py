@@ -1,4 +1,4 @@
-"""Many connections, slow readers, few descriptors, and the time that one answer takes."""
+"""Many connections, slow readers, few descriptors, and the duration of one response."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def project(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("descriptors", [20, 64, 256, 1024, 65_536])
-def test_descriptors_are_left_for_the_database(descriptors: int) -> None:
+def test_descriptors_are_reserved_for_the_database(descriptors: int) -> None:
     limit = connection_limit(descriptors)
     assert 1 <= limit <= 4096
     assert descriptors < 64 or descriptors - limit - ACCEPTED_AT_ONCE >= min(256, descriptors // 2)
@@ -39,8 +39,8 @@ def few_descriptors() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
 
 
-def test_idle_connections_do_not_keep_others_out(commands: Commands, project: Path) -> None:
-    """They took every descriptor: probes got no answer, runs failed, and the log grew by megabytes."""
+def test_idle_connections_do_not_block_others(commands: Commands, project: Path) -> None:
+    """They used every descriptor: probes got no response, runs failed, and the log grew by megabytes."""
     server = start_server(commands, project, conditions=Conditions(before=few_descriptors))
     with ExitStack() as stack:
         for _ in range(400):
@@ -81,7 +81,7 @@ def test_a_client_that_does_not_read_loses_its_connection(commands: Commands, pr
 
 
 def test_answers_do_not_wait_for_acknowledgements(commands: Commands, project: Path) -> None:
-    """Head and body were two packets, and the second waited 40 ms for the client to acknowledge the first."""
+    """Head and body were two packets, and the second waited 40 ms for the acknowledgement of the first."""
     server = start_server(commands, project)
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     times: list[float] = []
@@ -94,7 +94,7 @@ def test_answers_do_not_wait_for_acknowledgements(commands: Commands, project: P
     assert min(times) < 0.02, statistics.median(times)
 
 
-def test_an_answer_is_sent_at_once(commands: Commands, project: Path) -> None:
+def test_an_answer_is_sent_immediately(commands: Commands, project: Path) -> None:
     server = start_server(commands, project)
     with socket.create_connection(("127.0.0.1", server.port), timeout=60) as sock:
         sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
@@ -104,7 +104,7 @@ def test_an_answer_is_sent_at_once(commands: Commands, project: Path) -> None:
 
 
 def memory_of(pid: int) -> int:
-    """Return the bytes that a process has in memory."""
+    """Return the memory of a process in bytes."""
     fields = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()
     return int(fields[1]) * resource.getpagesize()
 
@@ -123,8 +123,8 @@ def ask_and_read_nothing(stack: ExitStack, port: int, request: bytes) -> socket.
     return sock
 
 
-def test_thirty_clients_that_read_nothing_keep_no_memory(commands: Commands, project: Path) -> None:
-    """Each answer has 12 MB, those of /sync too; what waits is bounded, and is given back to the system."""
+def test_thirty_clients_that_read_nothing_use_no_memory(commands: Commands, project: Path) -> None:
+    """Each answer has 12 MB, also those of /sync. The waiting part is limited, and memory is returned to the system."""
     server = start_server(commands, project, conditions=Conditions(before=bound_little))
     text = "x" * 3_000_000
     run = server.ask("POST", f"{API}/workflows/echo/executions/sync", {"execution_id": "big", "input": {"text": text}})
@@ -141,7 +141,7 @@ def test_thirty_clients_that_read_nothing_keep_no_memory(commands: Commands, pro
         with ExitStack() as stack:
             for request in [get] * 24 + [sync] * 6:
                 ask_and_read_nothing(stack, server.port, request)
-            # Until the server has closed every one of them.
+            # Until the server has closed all of them.
             peaks.append(0)
             has_come = False
             while not has_come or sockets_of(server.command.pid) > before:
@@ -150,13 +150,13 @@ def test_thirty_clients_that_read_nothing_keep_no_memory(commands: Commands, pro
                 time.sleep(0.05)
             assert server.ask("GET", "/healthz").status == 200
     assert peaks[1] < peaks[0] * 1.25, peaks
-    # Not only the last block: glibc would keep most of it.
+    # Not only the last block, most of which glibc would keep.
     allowed = before_bytes + (peaks[1] - before_bytes) // 3
     server.command.until(lambda: memory_of(server.command.pid) < allowed)
 
 
 def sockets_of(pid: int) -> int:
-    """Return how many sockets a process has open."""
+    """Return the number of open sockets of a process."""
     count = 0
     for link in Path(f"/proc/{pid}/fd").iterdir():
         # Some are closed meanwhile.

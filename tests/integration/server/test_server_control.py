@@ -1,4 +1,4 @@
-"""Verbs on runs that have begun, over HTTP and on both drivers: approve, signal, pause, resume, cancel, rerun."""
+"""Verbs on started runs over HTTP, on both drivers: approve, signal, pause, resume, cancel, rerun."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ RESPONSES = {"draft": {"text": "a draft"}, "one": {"text": "slow", "delay_ms": 4
 async def service(
     request: pytest.FixtureRequest, tmp_path: Path, clean_environ: None, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncGenerator[Service, None]:
-    """The verbs on a fresh project with runs that wait."""
-    # A pause is answered when it has taken effect, on a slow machine too.
+    """The service on a new project with runs that wait."""
+    # A pause is answered when it has taken effect, even on a slow machine.
     monkeypatch.setattr(operate, "_PATIENCE_S", 120.0)
     with open_store(request.param, tmp_path) as store:
         write_project(tmp_path, FLOWS, responses=RESPONSES, database=store.section)
@@ -80,7 +80,7 @@ async def service(
 
 @pytest.fixture
 async def client(service: Service) -> AsyncGenerator[httpx.AsyncClient, None]:
-    """Asks the application on loopback without a key."""
+    """A client without a key that calls the application on loopback."""
     async with make_client(service, GuardSettings(host="127.0.0.1", api_key=None)) as made:
         yield made
 
@@ -96,7 +96,7 @@ async def post(client: httpx.AsyncClient, run_id: str, verb: str, body: Any = No
 
 
 async def until(client: httpx.AsyncClient, run_id: str, *statuses: str, task: str | None = None) -> dict[str, Any]:
-    """Return the run once it, or its `task`, is in one of the states."""
+    """Return the run as soon as it, or its `task`, is in one of the states."""
     while True:
         run = (await client.get(f"{API}/executions/workflows/{run_id}")).json()
         found = [row["status"] for row in run["tasks"] if row["path"] == task] if task else [run["status"]]
@@ -134,7 +134,7 @@ async def test_an_answer_that_the_condition_refuses_can_be_given_again(client: h
     assert (await until(client, run_id, "SUCCESS"))["output"]["review"]["payload"] == {"ok": True}
 
 
-async def test_a_run_that_waits_gives_up_its_place_and_is_woken(client: httpx.AsyncClient, service: Service) -> None:
+async def test_a_waiting_run_releases_its_slot_and_is_woken(client: httpx.AsyncClient, service: Service) -> None:
     run_id = await begin(client, "approval")
     await until(client, run_id, "WAITING")
     while run_id in service.app.runtime.in_hand():  # noqa: ASYNC110 - nothing tells of it
@@ -146,7 +146,7 @@ async def test_a_run_that_waits_gives_up_its_place_and_is_woken(client: httpx.As
     assert run["usage"][0]["requests"] == 1
 
 
-async def test_signals_come_once_and_in_order_also_before_they_are_waited_for(client: httpx.AsyncClient) -> None:
+async def test_signals_are_taken_once_and_in_order_even_if_they_come_before_the_wait(client: httpx.AsyncClient) -> None:
     run_id = await begin(client, "two-waits")
     for number in (1, 2, 3):
         sent = await post(client, run_id, "signals", {"name": "go", "payload": {"n": number}, "id": f"s-{number}"})
@@ -155,12 +155,12 @@ async def test_signals_come_once_and_in_order_also_before_they_are_waited_for(cl
         assert twice.status_code in {202, 409}
         assert twice.status_code == 409 or not twice.json()["is_new"]
     run = await until(client, run_id, "SUCCESS")
-    # The first one was refused by the condition.
+    # The condition refused the first one.
     assert run["output"] == {"n": [2, 3]}
     assert (await post(client, run_id, "signals", {"name": "go"})).status_code == 409
 
 
-async def test_a_plain_signal_has_to_fit_the_form(client: httpx.AsyncClient) -> None:
+async def test_a_plain_signal_must_match_the_form(client: httpx.AsyncClient) -> None:
     run_id = await begin(client, "approval")
     await until(client, run_id, "WAITING", task="review")
     wrong = await post(client, run_id, "signals", {"name": "review", "payload": {"ok": "yes"}})
@@ -171,7 +171,7 @@ async def test_a_plain_signal_has_to_fit_the_form(client: httpx.AsyncClient) -> 
     assert (await until(client, run_id, "SUCCESS"))["output"] == {"ok": True}
 
 
-async def test_an_answer_to_a_paused_run_is_there(client: httpx.AsyncClient) -> None:
+async def test_an_answer_to_a_paused_run_is_stored(client: httpx.AsyncClient) -> None:
     run_id = await begin(client, "approval")
     run = await until(client, run_id, "WAITING", task="review")
     assert not run["tasks"][1]["signal_arrived"]
@@ -185,7 +185,7 @@ async def test_an_answer_to_a_paused_run_is_there(client: httpx.AsyncClient) -> 
     assert not (await until(client, run_id, "SUCCESS"))["tasks"][1]["signal_arrived"]
 
 
-async def test_a_signal_that_nothing_waits_for(client: httpx.AsyncClient) -> None:
+async def test_a_signal_without_a_waiting_task(client: httpx.AsyncClient) -> None:
     run_id = await begin(client, "two-waits")
     answer = await post(client, run_id, "signals", {"name": "og"})
     assert (answer.status_code, answer.json()["hint"]) == (404, "did you mean 'go'?") or "go" in answer.json()["hint"]
@@ -198,7 +198,7 @@ async def test_pause_and_resume(client: httpx.AsyncClient) -> None:
     run_id = await begin(client, "slow")
     await until(client, run_id, "RUNNING", task="one")
     paused = (await post(client, run_id, "pause")).json()
-    # The model that was being asked has answered, and that is kept.
+    # The answer of the model in progress is kept.
     assert paused["status"] == "PAUSED"
     assert (await post(client, run_id, "pause")).json()["status"] == "PAUSED"
     resumed = await post(client, run_id, "resume")
@@ -209,7 +209,7 @@ async def test_pause_and_resume(client: httpx.AsyncClient) -> None:
     assert (await post(client, run_id, "pause")).status_code == 409
 
 
-async def test_a_paused_run_that_waits_takes_its_signal_when_it_goes_on(client: httpx.AsyncClient) -> None:
+async def test_a_paused_run_that_waits_takes_its_signal_after_it_is_resumed(client: httpx.AsyncClient) -> None:
     run_id = await begin(client, "approval")
     await until(client, run_id, "WAITING", task="review")
     assert (await post(client, run_id, "pause")).json()["status"] == "PAUSED"
@@ -228,7 +228,7 @@ async def test_cancel_stops_a_request_to_a_model(client: httpx.AsyncClient) -> N
     assert [task["status"] for task in canceled["tasks"]] == ["CANCELED"]
 
 
-async def test_a_rerun_keeps_what_came_before(client: httpx.AsyncClient) -> None:
+async def test_a_rerun_keeps_earlier_results(client: httpx.AsyncClient) -> None:
     run_id = await begin(client, "fails")
     failed = await until(client, run_id, "FAILED")
     assert failed["error"]["details"]["task"] == "last"
@@ -237,7 +237,7 @@ async def test_a_rerun_keeps_what_came_before(client: httpx.AsyncClient) -> None
     run = await until(client, "again", "SUCCESS")
     assert (run["output"], run["rerun_of"], run["input"]) == ({"v": 2}, run_id, {"n": 5})
     assert [(task["path"], task["attempts"]) for task in run["tasks"]] == [("draft", 0), ("both", 0), ("last", 1)]
-    # Nothing was asked again.
+    # No request was repeated.
     assert run["usage"] == []
     from_failed = await post(client, run_id, "rerun", {"execution_id": "same-input"})
     assert from_failed.status_code == 202
@@ -248,7 +248,7 @@ async def test_a_rerun_keeps_what_came_before(client: httpx.AsyncClient) -> None
     assert run["usage"][0]["requests"] == 1
 
 
-async def test_a_rerun_that_cannot_be(client: httpx.AsyncClient) -> None:
+async def test_an_invalid_rerun(client: httpx.AsyncClient) -> None:
     run_id = await begin(client, "approval")
     await until(client, run_id, "WAITING", task="review")
     assert (await post(client, run_id, "rerun")).status_code == 409
@@ -259,7 +259,7 @@ async def test_a_rerun_that_cannot_be(client: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("begin_with", ["both/r", "both/gone", "r"])
-async def test_a_rerun_does_not_begin_inside_of_a_container(client: httpx.AsyncClient, begin_with: str) -> None:
+async def test_a_rerun_does_not_start_inside_of_a_container(client: httpx.AsyncClient, begin_with: str) -> None:
     run_id = await begin(client, "fails", input={})
     await until(client, run_id, "FAILED")
     refused = await post(client, run_id, "rerun", {"from": begin_with})

@@ -1,4 +1,4 @@
-"""Bodies made to cost more than they weigh."""
+"""Small bodies that are costly to process."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ URL = f"{API}/workflows/echo/executions"
 JSON = {"content-type": "application/json"}
 
 
-async def test_more_values_than_are_parsed_in_a_moment(client: httpx.AsyncClient) -> None:
-    """10 MiB of them kept the server from answering anybody for four seconds."""
+async def test_too_many_values_are_refused_quickly(client: httpx.AsyncClient) -> None:
+    """10 MiB of them blocked the server for four seconds."""
     body = b'{"input":[' + b"[]," * 3_000_000 + b"[]]}"
     began = process_time()
     check_problem(await client.post(URL, content=body, headers=JSON), 413)
     assert process_time() - began < 2
 
 
-async def test_commas_in_texts_are_no_values(client: httpx.AsyncClient) -> None:
+async def test_commas_in_texts_do_not_count_as_values(client: httpx.AsyncClient) -> None:
     text = r"a,\"[{:" * 200_000
     body = json.dumps({"input": {"text": text}}).encode()
     assert body.count(b",") + body.count(b"[") > MAX_VALUES / 2
@@ -48,11 +48,11 @@ async def test_repeated_keys_are_found_in_linear_time(client: httpx.AsyncClient,
 @pytest.mark.parametrize("workflow", COSTLY)
 async def test_others_are_answered_while_values_are_validated(client: httpx.AsyncClient, workflow: str) -> None:
     body = {"input": {"text": "a" * 60 + "!"}}
-    # The first run loads modules, which takes its time.
+    # The first run imports modules, which takes time.
     for path in ("/healthz", "/readyz"):
         await client.get(path)
     await client.post(f"{API}/workflows/{workflow}/executions/sync", json={"input": {"text": "aaa"}})
-    # A busy machine may hold up everything for a moment, but hardly each time.
+    # A busy machine may delay everything for a moment, but hardly each time.
     pauses_s: list[float] = []
     while not pauses_s or (pauses_s[-1] > PATTERN_S * 0.8 and len(pauses_s) < 10):
         run = asyncio.create_task(client.post(f"{API}/workflows/{workflow}/executions/sync", json=body))
@@ -62,7 +62,7 @@ async def test_others_are_answered_while_values_are_validated(client: httpx.Asyn
 
 
 async def longest_pause_s(client: httpx.AsyncClient, run: asyncio.Task[httpx.Response]) -> float:
-    """Return the longest time in which the server answered nothing else until `run` had its answer."""
+    """Return the longest time in which the server answered no other request until `run` was answered."""
     longest_s = 0.0
     while not run.done():
         began_s = perf_counter()

@@ -1,4 +1,4 @@
-"""A short fuzz of the API, on its own OpenAPI; `make fuzz` is the long one."""
+"""A short fuzz of the API, based on its OpenAPI document; `make fuzz` is the long one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may ask: names of this host, origins, the API key, and which addresses may be listened on."""
+"""The guard of the server: host names, origins, the API key, and addresses that it may listen on."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def test_names_of_this_machine(shared_client: httpx.AsyncClient, host: str
 )
 @ON_ONE_LOOP
 async def test_other_names(shared_client: httpx.AsyncClient, host: str) -> None:
-    """A page's own name may lead here: DNS rebinding."""
+    """A page's host name may resolve to this machine: DNS rebinding."""
     for path in (f"{API}/project", "/docs", "/openapi.json", "/nothing"):
         check_problem(await shared_client.get(path, headers={"host": host}), 403)
 
@@ -107,7 +107,7 @@ async def test_wrong_keys(shared_service: Service, given: list[str]) -> None:
 
 @ON_ONE_LOOP
 async def test_the_page_asks_for_the_key(shared_service: Service) -> None:
-    """It could never be given: the page itself needed it."""
+    """Otherwise the key could never be entered, since the page itself would need it."""
     async with make_client(shared_service, GuardSettings(host="127.0.0.1", api_key=KEY)) as asks:
         for path in ("/", "/docs", "/docs/docs.css", "/docs/docs.js"):
             answer = await asks.get(path)
@@ -118,7 +118,7 @@ async def test_the_page_asks_for_the_key(shared_service: Service) -> None:
 
 
 @ON_ONE_LOOP
-async def test_every_path_wants_the_key(shared_service: Service, shared_client: httpx.AsyncClient) -> None:
+async def test_every_path_requires_the_key(shared_service: Service, shared_client: httpx.AsyncClient) -> None:
     public = {path for (_, path), permission in ROUTES.items() if permission is Permission.PUBLIC}
     document = (await shared_client.get("/openapi.json")).json()
     async with make_client(shared_service, GuardSettings(host="127.0.0.1", api_key=KEY)) as asks:
@@ -131,7 +131,7 @@ async def test_every_path_wants_the_key(shared_service: Service, shared_client: 
 
 
 @ON_ONE_LOOP
-async def test_beyond_loopback_the_key_decides(shared_service: Service) -> None:
+async def test_requests_of_other_machines_need_the_key(shared_service: Service) -> None:
     async with make_client(shared_service, GuardSettings(host="0.0.0.0", api_key=KEY)) as asks:
         headers = {"host": "compozy.example.com", "authorization": f"Bearer {KEY}"}
         assert (await asks.get(f"{API}/project", headers=headers)).status_code == 200
@@ -139,7 +139,7 @@ async def test_beyond_loopback_the_key_decides(shared_service: Service) -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.com"])
-def test_other_machines_need_a_key(tmp_path: Path, host: str) -> None:
+def test_listening_for_other_machines_needs_a_key(tmp_path: Path, host: str) -> None:
     write_project(tmp_path, server={"host": host})
     with pytest.raises(UsageError, match=r"server\.api_key is not set") as refused:
         guard_settings(load_project(None, cwd=tmp_path, environ={}))
@@ -166,7 +166,7 @@ def test_start_refuses_before_it_opens_anything(cli: RunCli, tmp_path: Path) -> 
         ("a\tb" * 9, "a key of ASCII letters"),
     ],
 )
-def test_keys_that_could_be_guessed_or_sent_by_nobody(cli: RunCli, tmp_path: Path, key: str, expected: str) -> None:
+def test_keys_that_can_be_guessed_or_cannot_be_sent(cli: RunCli, tmp_path: Path, key: str, expected: str) -> None:
     write_project(tmp_path, server={"api_key": key})
     done = cli("config", "validate")
     assert done.status == 5
@@ -176,7 +176,7 @@ def test_keys_that_could_be_guessed_or_sent_by_nobody(cli: RunCli, tmp_path: Pat
     assert key not in done.err
 
 
-def test_the_key_is_shown_nowhere(cli: RunCli, tmp_path: Path) -> None:
+def test_the_key_is_never_shown(cli: RunCli, tmp_path: Path) -> None:
     write_project(tmp_path, server={"api_key": KEY})
     shown = cli("config", "show", "--sources")
     assert "server.api_key" in shown.out
@@ -193,7 +193,7 @@ def test_loopback(host: str, expected: bool) -> None:
 
 
 @ON_ONE_LOOP
-async def test_a_key_stands_in_no_log(shared_service: Service, caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_log_contains_a_key(shared_service: Service, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     settings: Any = GuardSettings(host="127.0.0.1", api_key=KEY)
     async with make_client(shared_service, settings) as asks:

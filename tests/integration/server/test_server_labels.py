@@ -1,4 +1,4 @@
-"""What started an execution, and its labels, over HTTP."""
+"""Triggers and labels of executions over HTTP."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ async def test_invalid_labels_start_nothing(shared_client: httpx.AsyncClient, la
     check_problem(await shared_client.post(f"{API}/workflows/echo/executions", json={"labels": labels}), 400, 422)
 
 
-async def test_a_key_holds_for_the_same_labels_only(shared_client: httpx.AsyncClient) -> None:
+async def test_an_idempotency_key_requires_the_same_labels(shared_client: httpx.AsyncClient) -> None:
     headers = {"idempotency-key": "labeled"}
     path = f"{API}/workflows/echo/executions"
     first = await shared_client.post(path, json={"labels": {"a": "1"}}, headers=headers)
@@ -79,6 +79,6 @@ async def test_a_key_holds_for_the_same_labels_only(shared_client: httpx.AsyncCl
 
 
 @pytest.mark.parametrize("given", ["0.5", "1767225600", "soon"])
-async def test_times_of_filters_are_no_numbers(shared_client: httpx.AsyncClient, given: str) -> None:
+async def test_times_of_filters_are_not_numbers(shared_client: httpx.AsyncClient, given: str) -> None:
     answer = await shared_client.get(f"{API}/executions/workflows", params={"created_after": given})
     check_problem(answer, 422)

@@ -23,7 +23,7 @@ def test_cursors_are_read_back(position: tuple[int, str]) -> None:
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "MTIz", "é", "!!!!", "MS4n", "LTEuYQ", "MS5h\n"])
-def test_other_texts_are_no_cursors(cursor: str) -> None:
+def test_invalid_cursors(cursor: str) -> None:
     with pytest.raises(ValueError, match="next_cursor"):
         decode_cursor(cursor)
 
@@ -56,7 +56,7 @@ async def test_summaries_and_full_executions(client: httpx.AsyncClient) -> None:
     assert set(full) == {*short, *_FULL}
 
 
-async def test_what_is_asked_wrongly_is_a_problem(client: httpx.AsyncClient) -> None:
+async def test_invalid_filters_are_a_problem(client: httpx.AsyncClient) -> None:
     for query in ("fields=all", "created_after=soon", "total=2", "label=", "cursor=MTIz", "q=" + "x" * 201):
         check_problem(await client.get(f"{RUNS}?{query}"), 422)
     for query in ("q=%00", "trigger=%00", "parent=%00", "label=%00", "started_by=%00"):
@@ -64,7 +64,7 @@ async def test_what_is_asked_wrongly_is_a_problem(client: httpx.AsyncClient) -> 
 
 
 async def fill(service: Service, runs: int, output_bytes: int) -> None:
-    """Store runs with large outputs, as a process would that executes them."""
+    """Store runs with large outputs like a process that executes them."""
 
     def add(connection: sa.Connection, number: int) -> None:
         new = NewExecution(

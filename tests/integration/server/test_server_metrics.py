@@ -1,4 +1,4 @@
-"""Metrics of a server and of a worker: every metric on the page moves, whatever the database."""
+"""Metrics of a server and of a worker: every metric on the page changes, on both databases."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ WORKFLOWS: dict[str, dict[str, Any]] = {
     },
     "wait": {"tasks": [{"id": "hold", "type": "wait", "wait_for": "go"}]},
 }
-# Metrics of features that are being built; each leaves this set with its feature.
+# Metrics of unfinished features. Each is removed from this set with its feature.
 LATER: frozenset[str] = frozenset()
 
 
@@ -87,7 +87,7 @@ async def monitored(driver: str, folder: Path, base_url: str) -> AsyncGenerator[
 
 
 def asking(application: Any) -> httpx.AsyncClient:
-    """Return what asks an application with the key."""
+    """Return a client with the key."""
     transport = httpx.ASGITransport(app=application)
     return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080", timeout=60, headers=HEADERS)
 
@@ -101,7 +101,7 @@ async def scrape(client: httpx.AsyncClient) -> dict[tuple[str, tuple[tuple[str, 
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-async def test_every_metric_moves(driver: str, tmp_path: Path, clean_environ: None) -> None:
+async def test_every_metric_changes(driver: str, tmp_path: Path, clean_environ: None) -> None:
     with serve_chat() as chat:
         answer = chat_reply("hi", model=AGENT["model"])
         chat.replies += [answer, error_reply(400, "no"), answer]
@@ -123,7 +123,7 @@ async def test_every_metric_moves(driver: str, tmp_path: Path, clean_environ: No
                 await following
     moved = {name for (name, _), value in samples.items() if value > 0}
     moved |= {name.removesuffix("_count") for name in moved}
-    # Its value is the age of a run that waits for a slot; none does here.
+    # Its value is the age of a run that waits for a slot, which no run does here.
     expected = set(METRICS) - LATER - {"compozy_oldest_pending_seconds"}
     assert expected - moved == set()
     assert samples["compozy_oldest_pending_seconds", ()] >= 0
@@ -175,7 +175,7 @@ async def test_a_server_without_metrics_has_no_such_path(opened: tuple[App, Metr
         assert (await client.get("/metrics")).status_code == 404
 
 
-async def test_a_scrape_without_the_database_tells_what_it_knows(
+async def test_a_scrape_without_the_database_has_the_other_metrics(
     opened: tuple[App, Metrics], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app, metrics = opened

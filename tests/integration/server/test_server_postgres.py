@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("port_of_file")
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    """A project on a PostgreSQL database of its own."""
+    """A project on its own PostgreSQL database."""
     with open_store("postgres", tmp_path / "project") as opened:
         responses = {"one": {"text": "first"}, "two": {"text": "second", "delay_ms": 1500}, "slow": RESPONSES["slow"]}
         write_project(
@@ -58,7 +58,7 @@ def test_another_database_is_not_used(commands: Commands, store: Store, tmp_path
 
 
 def test_two_servers_share_the_runs(commands: Commands, store: Store) -> None:
-    """What one of them leaves, when it is stopped or killed, the other goes on with."""
+    """When a server is stopped or killed, the other one resumes its runs."""
     first = start_server(commands, store.home)
     second = start_server(commands, store.home)
     for number in range(6):
@@ -72,15 +72,15 @@ def test_two_servers_share_the_runs(commands: Commands, store: Store) -> None:
     print(f"\n{time.monotonic() - began:.1f} s from the kill to the end of all runs")
     assert store.query("SELECT count(*) FROM workflow_states") == [(6,)]
     assert store.query("SELECT count(*) FROM task_states WHERE attempts > 1") == [(0,)]
-    # Either server knows every run.
+    # Both servers know every run.
     assert second.ask("GET", f"{API}/executions/workflows/r0").document["status"] == "SUCCESS"
 
 
-def test_a_worker_beside_a_server(commands: Commands, store: Store) -> None:
+def test_a_worker_next_to_a_server(commands: Commands, store: Store) -> None:
     timed = {"id": "timed", "schedule": {"cron": "0 0 1 1 *"}, "tasks": [{"id": "a", "with": {"x": 1}}]}
     (store.home / "workflows/timed.yaml").write_text(json.dumps(timed), encoding="utf-8")
     server = start_server(commands, store.home, port=port_of(store))
-    # The files of a worker do not say which schedules exist.
+    # The files of a worker do not determine which schedules exist.
     (store.home / "workflows/timed.yaml").unlink()
     worker = commands.start(store.home, "worker")
     worker.until(lambda: "Worker ready" in worker.out)

@@ -1,4 +1,4 @@
-"""A real server's life: start, signals, drain, resume, kills, rubbish on its port."""
+"""The life of a real server: start, signals, drain, resume, kills, garbage on its port."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ KEY = "correct-horse-battery-staple"
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project whose server would be at a port that nobody has."""
+    """A project whose server would use a free port."""
     return write_project(tmp_path / "project", server={"port": free_port()})
 
 
-def test_start_tells_three_lines(commands: Commands, project: Path) -> None:
+def test_start_prints_three_lines(commands: Commands, project: Path) -> None:
     server = start_server(commands, project)
     assert server.command.out == (
         "Starting Compozy server...\n"
@@ -81,8 +81,8 @@ def print_answers() -> None:
     asked, Client.get = Client.get, get
 
 
-def test_a_server_drains_and_the_next_one_goes_on(commands: Commands, tmp_path: Path) -> None:
-    """What can end in time does, the rest is resumed; nobody who waits is told anything wrong."""
+def test_a_server_drains_and_the_next_one_resumes(commands: Commands, tmp_path: Path) -> None:
+    """Runs that can end in time do so, the others are resumed, and no waiting client gets a wrong message."""
     responses = {
         "one": {"text": "first"},
         "two": {"text": "second", "delay_ms": 4000},
@@ -102,7 +102,7 @@ def test_a_server_drains_and_the_next_one_goes_on(commands: Commands, tmp_path: 
     server = start_server(commands, folder, conditions=Conditions(before=drain_longer))
     server.ask("POST", f"{API}/workflows/late/executions", {"execution_id": "late"})
     waiting = commands.start(folder, "workflow", "get", "late", "--wait", conditions=Conditions(before=print_answers))
-    # A server that stops accepts no new connection: the command must have asked it before.
+    # A stopping server accepts no new connection, so the command must have connected before.
     waiting.until(lambda: waiting.err.count("answered") >= 2)
     server.ask("POST", f"{API}/executions/workflows/late/signals", {"name": "begin"})
     server.ask("POST", f"{API}/workflows/two/executions", {"execution_id": "two"})
@@ -127,8 +127,8 @@ def test_a_server_drains_and_the_next_one_goes_on(commands: Commands, tmp_path: 
     check_consistent(folder)
 
 
-def test_a_killed_server_is_not_asked(commands: Commands, project: Path) -> None:
-    """What it wrote beside its database stays; the command sees that it is dead, and goes on with its runs."""
+def test_a_killed_server_is_not_used(commands: Commands, project: Path) -> None:
+    """Its file next to the database remains. The command notices that the server is dead, and resumes its runs."""
     server = start_server(commands, project)
     server.ask("POST", f"{API}/workflows/slow/executions", {"execution_id": "mine", "timeout": 3})
     server.command.send(signal.SIGKILL)
@@ -140,7 +140,7 @@ def test_a_killed_server_is_not_asked(commands: Commands, project: Path) -> None
 
 
 def test_a_second_server_on_a_hard_link_is_refused(commands: Commands, project: Path, tmp_path: Path) -> None:
-    """Nor does one start on the same path when the owner file of the first is gone."""
+    """Nor does one start on the same path when the owner file of the first was removed."""
     server = start_server(commands, project)
     database = project / "data/compozy.db"
     link = tmp_path / "link.db"
@@ -154,7 +154,7 @@ def test_a_second_server_on_a_hard_link_is_refused(commands: Commands, project: 
     assert server.ask("GET", "/healthz").status == 200
 
 
-def test_a_port_in_use_names_its_holder(commands: Commands, project: Path) -> None:
+def test_a_used_port_names_its_holder(commands: Commands, project: Path) -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
@@ -175,7 +175,7 @@ def test_two_servers_on_one_file(commands: Commands, project: Path) -> None:
     assert (worker.status, server.url in worker.err) == (4, True)
 
 
-def test_a_request_twice_at_once(commands: Commands, project: Path) -> None:
+def test_the_same_request_twice_concurrently(commands: Commands, project: Path) -> None:
     server = start_server(commands, project)
     answers: list[Any] = []
 
@@ -193,7 +193,7 @@ def test_a_request_twice_at_once(commands: Commands, project: Path) -> None:
     assert states(project) == [("SUCCESS", None)]
 
 
-def test_a_worker_goes_on_with_what_was_left(commands: Commands, tmp_path: Path) -> None:
+def test_a_worker_resumes_remaining_runs(commands: Commands, tmp_path: Path) -> None:
     folder = write_project(
         tmp_path / "project",
         {"two": WORKFLOWS["two"]},
@@ -221,7 +221,7 @@ def drain_for_long() -> None:
     shutdown.DRAIN_S = 600.0
 
 
-def test_twice_leaves_at_once(commands: Commands, project: Path) -> None:
+def test_a_second_signal_exits_immediately(commands: Commands, project: Path) -> None:
     server = start_server(commands, project, conditions=Conditions(before=drain_for_long))
     server.ask("POST", f"{API}/workflows/slow/executions", {"execution_id": "mine"})
     server.command.send(signal.SIGINT)
@@ -246,19 +246,19 @@ def be_impatient() -> None:
     connections.HEAD_S = 3.0
 
 
-def test_a_client_that_says_nothing_is_not_waited_for(commands: Commands, project: Path) -> None:
+def test_a_silent_client_is_not_waited_for(commands: Commands, project: Path) -> None:
     server = start_server(commands, project, conditions=Conditions(before=be_impatient))
     for text in (b"", b"GET /rea", b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\n"):
         with socket.create_connection(("127.0.0.1", server.port), timeout=60) as sock:
             sock.sendall(text)
             assert sock.recv(4096) == b""
-    # A run that takes longer than a client may take for its request is waited for.
+    # A run that takes longer than the time limit of a request is waited for.
     path = f"{API}/workflows/slow/executions/sync"
     assert server.ask("POST", path, {"timeout": 4.0, "execution_id": "mine"}).status == 408
 
 
-def test_runs_that_come_while_the_models_are_loaded(project: Path) -> None:
-    """A process of its own, because the others have loaded everything: two threads must not import at once."""
+def test_runs_that_arrive_while_models_are_imported(project: Path) -> None:
+    """A separate process, since the others have imported everything: two threads must not import concurrently."""
     port = free_port()
     command = [sys.executable, "-c", "from compozy.cli.entry import main; main()", "start", f"--port={port}"]
     process = subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -278,7 +278,7 @@ def test_runs_that_come_while_the_models_are_loaded(project: Path) -> None:
     finally:
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=60)
-    # The tables may tell the end of a run before the journal has it, and then the server waits for that.
+    # The tables may contain the end of a run before the journal does, and then the server waits for that.
     lines = [line for line in err.splitlines() if not line.startswith("stopping: ")]
     assert (process.returncode, lines) == (0, ["stopped"])
 

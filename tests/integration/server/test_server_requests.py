@@ -1,4 +1,4 @@
-"""The API v0: what each path answers, and what it answers to requests that are wrong, all from one server."""
+"""The API v0: responses of each path, also to invalid requests, all from one server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.integration.server.conftest import API, JSON, RUNS, check_problem, co
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def test_project_tells_no_location(shared_client: httpx.AsyncClient, shared_service: Service) -> None:
+async def test_project_contains_no_location(shared_client: httpx.AsyncClient, shared_service: Service) -> None:
     answer = await shared_client.get(f"{API}/project")
     document = answer.json()
     assert document["name"] == "demo"
@@ -82,17 +82,17 @@ async def test_a_run_without_a_body(shared_client: httpx.AsyncClient) -> None:
     assert (answer.status_code, answer.json()["output"]) == (200, {"last": "second"})
 
 
-async def test_a_run_that_failed_is_an_answer_and_no_problem(shared_client: httpx.AsyncClient) -> None:
+async def test_a_failed_run_is_an_answer_and_not_a_problem(shared_client: httpx.AsyncClient) -> None:
     run = await start(shared_client, "bad")
     assert (run["status"], run["error"]["details"]["task"]) == ("FAILED", "bad")
 
 
 @pytest.mark.parametrize("key", ["", "a" * 256, "\x01", "\t"])
-async def test_keys_that_are_none(shared_client: httpx.AsyncClient, key: str) -> None:
+async def test_invalid_keys(shared_client: httpx.AsyncClient, key: str) -> None:
     check_problem(await shared_client.post(f"{API}/workflows/echo/executions", headers={"idempotency-key": key}), 422)
 
 
-async def test_input_that_does_not_fit(shared_client: httpx.AsyncClient) -> None:
+async def test_input_that_violates_the_schema(shared_client: httpx.AsyncClient) -> None:
     answer = await shared_client.post(f"{API}/workflows/typed/executions", json={"input": {"n": "many"}})
     problem = answer.json()
     assert (answer.status_code, problem["code"]) == (422, "schema_mismatch")
@@ -100,7 +100,7 @@ async def test_input_that_does_not_fit(shared_client: httpx.AsyncClient) -> None
 
 
 @pytest.mark.parametrize("text", ["\x00", "\ud800", "\U0001f600", "\u202e", "'; DROP TABLE workflow_states; --"])
-async def test_texts_come_back_as_they_went(shared_client: httpx.AsyncClient, text: str) -> None:
+async def test_texts_are_returned_unchanged(shared_client: httpx.AsyncClient, text: str) -> None:
     body = json.dumps({"input": {"text": text}}).encode()
     answer = await shared_client.post(f"{API}/workflows/echo/executions/sync", content=body, headers=JSON)
     assert answer.status_code == 200
@@ -207,7 +207,7 @@ async def test_wrong_methods(shared_client: httpx.AsyncClient, method: str) -> N
     assert both.headers["allow"] == "GET, POST"
 
 
-async def test_the_page_needs_nobody_else(shared_client: httpx.AsyncClient) -> None:
+async def test_the_page_loads_nothing_from_elsewhere(shared_client: httpx.AsyncClient) -> None:
     for path, kind in (("/docs", "text/html"), ("/docs/docs.js", "text/javascript"), ("/docs/docs.css", "text/css")):
         answer = await shared_client.get(path)
         assert answer.headers["content-type"].startswith(kind)
@@ -237,7 +237,7 @@ async def test_openapi_describes_every_path(shared_client: httpx.AsyncClient) ->
     )
 
 
-async def test_what_a_client_has_is_not_sent_again(shared_client: httpx.AsyncClient) -> None:
+async def test_an_unchanged_response_is_not_sent_again(shared_client: httpx.AsyncClient) -> None:
     run_id = (await start(shared_client, "two"))["execution_id"]
     for path in ("", "/definition", "/graph", "/messages", "/tasks/one"):
         first = await shared_client.get(f"{RUNS}/{run_id}{path}")

@@ -1,4 +1,4 @@
-"""Schedules start runs, on both databases, with a clock that the test moves."""
+"""Schedules start runs, on both databases, with a clock that the test advances."""
 
 from __future__ import annotations
 
@@ -77,13 +77,13 @@ class Bench:
         return self.now_ms
 
     async def row(self, schedule_id: str) -> StoredSchedule:
-        """Return a schedule as stored."""
+        """Return the stored row of a schedule."""
         found = await self.service.app.database.read_async(partial(get_schedule, schedule_id=schedule_id))
         assert found is not None
         return found
 
     async def tick(self, workflow_id: str, late_ms: int = 0) -> int:
-        """Move the clock to the next time of a schedule, look once, and return that time."""
+        """Advance the clock to the next time of a schedule, check once, and return that time."""
         row = await self.row(workflow_id)
         assert row.tick_ms is not None
         self.now_ms = row.tick_ms + late_ms
@@ -105,7 +105,7 @@ class Bench:
         raise AssertionError(f"run {index} of {workflow_id} is not {statuses}")
 
     async def until_stored(self, schedule_id: str, is_so: Callable[[StoredSchedule], bool]) -> StoredSchedule:
-        """Look with a scheduler until a schedule is stored as expected, by it or by that of the service."""
+        """Run checks of a scheduler until a schedule is stored as expected, by it or by that of the service."""
         for _ in range(3000):
             await self.scheduler(schedule_id).round()
             if is_so(row := await self.row(schedule_id)):
@@ -155,7 +155,7 @@ async def test_many_schedulers_start_each_time_once(bench: Bench) -> None:
     assert (row.fired, row.skipped) == (24, {})
 
 
-async def test_a_clock_that_goes_back_starts_nothing_twice(bench: Bench) -> None:
+async def test_a_clock_that_is_set_back_starts_nothing_twice(bench: Bench) -> None:
     before = await bench.row("raced")
     bench.now_ms -= HOUR
     await bench.scheduler("raced").round()
@@ -187,7 +187,7 @@ async def test_one_time_waits_for_the_end_of_the_open_run(bench: Bench) -> None:
     assert (row.fired, row.buffered_ms, row.skipped) == (1, waiting_ms, {"overlap": 1})
     await bench.signal(run)
     await bench.until("buffers", 0, Status.SUCCESS)
-    # Whichever scheduler sees it first: this one, or that of the service.
+    # Whichever scheduler checks first: this one, or that of the service.
     row = await bench.until_stored("buffers", lambda row: row.fired == 2)
     assert (row.buffered_ms, row.last_tick_ms) == (None, waiting_ms)
 
@@ -213,7 +213,7 @@ async def test_a_failed_run_pauses_the_schedule(bench: Bench) -> None:
     assert shown["differs_from_file"] == ["enabled"]
     resumed = (await bench.client.patch(f"{API}/schedules/stops", json={"enabled": True})).json()
     assert (resumed["state"], resumed["reason"], resumed["differs_from_file"]) == ("active", None, [])
-    # The failure that was seen does not pause it again.
+    # The failure does not pause it a second time.
     bench.now_ms = 0
     await bench.scheduler("stops").round()
     assert (await bench.row("stops")).tick_ms is not None
@@ -260,7 +260,7 @@ async def test_changes_last_until_the_file_changes(bench: Bench) -> None:
     assert (await bench.client.get(path)).json()["differs_from_file"] == []
 
 
-async def test_a_schedule_that_its_file_no_longer_has_is_deleted(bench: Bench) -> None:
+async def test_a_schedule_that_was_removed_from_its_file_is_deleted(bench: Bench) -> None:
     project, database = bench.service.app.project, bench.service.app.database
     without = {name: workflow for name, workflow in project.workflows.items() if name != "several"}
     smaller = replace(project, workflows=without)
@@ -277,7 +277,7 @@ async def test_the_next_times_and_names(bench: Bench) -> None:
     listed = (await bench.client.get(f"{API}/schedules")).json()["schedules"]
     assert {each["schedule_id"] for each in listed} == {*WORKFLOWS, "several.a", "several.b"} - {"several"}
     assert next(each for each in listed if each["schedule_id"] == "several.b")["description"] == "Every 366d"
-    # A workflow with one schedule names it; one with several does not.
+    # A workflow with one schedule is enough to name it; one with several is not.
     check_problem(await bench.client.get(f"{API}/schedules/several"), 404)
     check_problem(await bench.client.get(f"{API}/schedules/nothing"), 404)
 
@@ -305,7 +305,7 @@ async def test_an_accepted_run_is_found_over_http(bench: Bench) -> None:
     assert run["status"] == "SUCCESS"
 
 
-async def test_a_run_besides_the_times(bench: Bench) -> None:
+async def test_a_run_in_addition_to_the_times(bench: Bench) -> None:
     before = await bench.row("changed")
     started = await bench.client.post(f"{API}/schedules/changed/trigger", json={})
     assert started.status_code == 202, started.text
@@ -336,6 +336,6 @@ async def test_past_times_are_filled_once(bench: Bench) -> None:
         ("raced", "1000-01-01T00:00:00Z", "2022-01-01T00:00:00Z"),
     ],
 )
-async def test_periods_that_cannot_be_filled(bench: Bench, schedule: str, start: str, end: str) -> None:
+async def test_invalid_periods(bench: Bench, schedule: str, start: str, end: str) -> None:
     answer = await bench.client.post(f"{API}/schedules/{schedule}/backfill", json={"start": start, "end": end})
     check_problem(answer, 400, 422)

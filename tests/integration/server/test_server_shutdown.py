@@ -1,4 +1,4 @@
-"""A server that cannot end in time leaves, and says so in one line."""
+"""A server that cannot shut down in time exits, and reports it in one line."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ async def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def client(service: Service) -> AsyncGenerator[httpx.AsyncClient]:
-    """Asks the application on loopback without a key."""
+    """A client without a key that calls the application on loopback."""
     async with make_client(service, LOOPBACK) as made:
         yield made
 
@@ -70,7 +70,7 @@ async def test_an_event_starts_every_workflow_that_waits_for_it(client: httpx.As
     assert inputs == {"ship": {"id": 1, "gift": False}, "bill": {"id": 1}}
 
 
-async def test_an_event_counts_once(client: httpx.AsyncClient) -> None:
+async def test_an_event_is_accepted_once(client: httpx.AsyncClient) -> None:
     answers = await asyncio.gather(*(send(client, name="order.created", payload={"id": 2}, id="two") for _ in range(8)))
     runs = [(run["execution_id"], run["is_new"]) for answer in answers for run in answer["started"]]
     assert len({run_id for run_id, _ in runs}) == 2
@@ -80,7 +80,7 @@ async def test_an_event_counts_once(client: httpx.AsyncClient) -> None:
     assert first["started"][0]["execution_id"] != second["started"][0]["execution_id"]
 
 
-async def test_a_payload_that_does_not_fit_starts_nothing(client: httpx.AsyncClient) -> None:
+async def test_an_invalid_payload_starts_nothing(client: httpx.AsyncClient) -> None:
     before = (await client.get(RUNS, params={"limit": 1000})).json()["executions"]
     refused = await client.post(f"{API}/events", json={"name": "order.created", "payload": {"id": "x"}})
     check_problem(refused, 422)
@@ -90,7 +90,7 @@ async def test_a_payload_that_does_not_fit_starts_nothing(client: httpx.AsyncCli
     assert len(after) == len(before)
 
 
-async def test_nothing_waits_for_it(client: httpx.AsyncClient) -> None:
+async def test_an_event_without_a_waiting_workflow(client: httpx.AsyncClient) -> None:
     sent = await send(client, name="order.lost", wake=True)
     assert (sent["started"], sent["woken"]) == ([], [])
 

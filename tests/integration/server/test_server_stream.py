@@ -66,7 +66,7 @@ async def test_a_failed_run_ends_with_an_error(client: httpx.AsyncClient) -> Non
     assert end.data["error"]["message"]
 
 
-async def test_what_is_asked_wrongly_is_a_problem(client: httpx.AsyncClient) -> None:
+async def test_invalid_requests_are_a_problem(client: httpx.AsyncClient) -> None:
     run_id = (await start(client, "two"))["execution_id"]
     check_problem(await client.get(f"{RUNS}/nowhere/stream"), 404)
     check_problem(await client.get(f"{RUNS}/{run_id}/stream?events=nothing"), 400, 422)
@@ -86,7 +86,7 @@ async def test_several_executions_share_a_stream(client: httpx.AsyncClient) -> N
         mine = [event for event in sent if event.data["execution_id"] == run_id]
         assert [event.data for event in mine[:-1]] == [{"execution_id": run_id, **event} for event in logs[run_id]]
         assert mine[-1].name in {"complete", "error"}
-    # Whoever connects again with any of the IDs gets the rest.
+    # A client that reconnects with any of the IDs gets the rest.
     for number, known in enumerate(sent):
         if known.id is not None:
             rest = parse((await client.get(path, headers={"Last-Event-ID": known.id})).text)
@@ -125,7 +125,7 @@ def test_notifications_name_every_run_and_fit(count: int) -> None:
     assert max(map(len, payloads)) < 8000
 
 
-def test_a_watch_hears_of_its_own_runs_only() -> None:
+def test_a_watch_gets_only_events_of_its_runs() -> None:
     watch = Watch(runs=frozenset({"a", "b"}))
     watch.note({"c"})
     assert not watch.woken.is_set()

@@ -1,4 +1,4 @@
-"""Streams of real servers: a client that connects again and again gets exactly the event log, whatever is killed."""
+"""Streams of real servers: a client that reconnects again and again gets exactly the event log, despite kills."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TEXT = "Each answer arrives in a few pieces, 🙂 and is whole at its end."
 
 @dataclass
 class Client:
-    """Reads the stream of a run, and hangs up after a few events each time."""
+    """Reads the stream of a run, and disconnects after a few events each time."""
 
     run_id: str
     port: int
@@ -37,7 +37,7 @@ class Client:
     pieces: int = 0
 
     def follow(self) -> None:
-        """Connect until the stream says that the run has ended."""
+        """Connect until the stream reports the end of the run."""
         chance = random.Random(_SEED)
         while not self.ended:
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
@@ -89,7 +89,7 @@ class Client:
 
 @pytest.mark.parametrize("driver", ["sqlite", "postgres"])
 @pytest.mark.timeout(300)
-def test_a_client_that_comes_back_gets_the_whole_log(commands: Commands, tmp_path: Path, driver: str) -> None:
+def test_a_client_that_reconnects_gets_the_complete_log(commands: Commands, tmp_path: Path, driver: str) -> None:
     home = tmp_path / "project"
     with open_store(driver, home) as store:
         responses = {f"t{number}": {"text": _TEXT, "delay_ms": 250} for number in range(_TASKS)}

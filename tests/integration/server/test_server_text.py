@@ -1,4 +1,4 @@
-"""The text of models in streams while it is written, without a socket on both drivers."""
+"""Text of models in streams while it is written, without a socket, on both drivers."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ RESPONSES: dict[str, Any] = {
 
 @pytest.fixture(params=DRIVERS)
 async def service(request: pytest.FixtureRequest, tmp_path: Path, clean_environ: None) -> AsyncGenerator[Service]:
-    """The verbs on a project whose models take their time."""
+    """The service on a project whose models are slow."""
     async with open_service(request.param, tmp_path, WORKFLOWS, responses=RESPONSES) as opened:
         yield opened
 
 
 @pytest.fixture
 async def client(service: Service) -> AsyncGenerator[httpx.AsyncClient]:
-    """Asks the application on loopback without a key."""
+    """A client without a key that calls the application on loopback."""
     async with make_client(service, LOOPBACK) as made:
         yield made
 
@@ -58,7 +58,7 @@ async def client(service: Service) -> AsyncGenerator[httpx.AsyncClient]:
 async def start_streamed(
     client: httpx.AsyncClient, service: Service, workflow: str, *queries: str
 ) -> tuple[str, list[list[Sent]]]:
-    """Run a workflow with a stream for each query; return the ID of the run and what the streams sent."""
+    """Run a workflow with a stream for each query, and return the run ID and the content of the streams."""
     location = (await client.post(f"{API}/workflows/{workflow}/executions")).headers["location"]
     run_id = location.rpartition("/")[2]
     paths = [query.format(run=f"{RUNS}/{run_id}/stream", id=run_id) for query in queries]
@@ -71,7 +71,7 @@ async def start_streamed(
 
 
 def texts_of(sent: Iterable[Sent]) -> dict[tuple[str, int], str]:
-    """Put the pieces together as a client does, and check that each follows the one before it."""
+    """Join the pieces like a client does, and check that they are consecutive."""
     texts: dict[tuple[str, int], str] = {}
     attempts: dict[tuple[str, int], int] = {}
     complete: set[tuple[str, int]] = set()
@@ -110,7 +110,7 @@ async def test_the_pieces_are_the_answers(client: httpx.AsyncClient, service: Se
     outputs = {task["path"]: task["output"] for task in run["tasks"]}
     assert outputs["both/left"]["text"] == LONG
     assert outputs["both/right"]["text"] == "A short one."
-    # The text is not stored, and changes nothing that is.
+    # The text is not stored, and does not change stored values.
     log = [{"execution_id": run_id, **event} for event in await log_of(client, run_id)]
     assert [event.data for event in one if event.id is not None] == log
     assert {event.name for event in silent} == {"task_status", "complete"}

@@ -1,4 +1,4 @@
-"""Traces: one for each run, also when it is resumed; without content, and without cost when the collector is away."""
+"""Traces: one per run, also if it is resumed; without content; unaffected by an unavailable collector."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def write_folder(folder: Path, base_url: str) -> Path:
 
 @contextlib.asynccontextmanager
 async def opened(folder: Path, base_url: str, report: Report | None = None) -> AsyncGenerator[App]:
-    """Execute the runs of a project in this process; its traces have been sent when the block has ended."""
+    """Execute the runs of a project in this process. Its traces have been sent when the block has ended."""
     write_folder(folder, base_url)
     project = load_project(None, cwd=folder, environ={})
     database = open_storage(project, wait_for_lock_s=0.0)
@@ -164,7 +164,7 @@ async def test_a_resumed_run_stays_in_its_trace_and_repeats_no_span(tmp_path: Pa
 
 
 def check_resumed(receiver: Receiver) -> None:
-    """Fail unless two processes executed one run as one trace, each step once."""
+    """Check that two processes executed one run as one trace, with each step once."""
     runs = receiver.named("invoke_workflow two")
     again = runs[-1]
     assert again.attributes["compozy.execution.resumed"] is True
@@ -185,14 +185,14 @@ async def test_a_run_without_a_caller_has_a_trace_of_its_id(tmp_path: Path, rece
             await service.wait("r", timeout_s=60)
     [root] = receiver.named("invoke_workflow two")
     assert root.parent_id == ""
-    # Any process that resumes it finds the same one.
+    # Every process that resumes it derives the same ID.
     assert root.trace_id == hashlib.sha256(b"trace:r").digest()[:16].hex()
     assert root.span_id == hashlib.sha256(b"span:r").digest()[:8].hex()
 
 
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch, clean_environ: None) -> Generator[Callable[[], list[dict[str, Any]]]]:
-    """Return what reads the log of this process."""
+    """Return a function that reads the log of this process."""
     root, written = logging.getLogger(), io.StringIO()
     handlers, level = root.handlers, root.level
     with monkeypatch.context() as patch:
@@ -239,7 +239,7 @@ async def test_nothing_is_recorded_without_an_endpoint(tmp_path: Path, clean_env
     assert stored == [CALLER]
 
 
-async def test_a_collector_that_is_away_is_reported_once(
+async def test_an_unavailable_collector_is_reported_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: Callable[[], list[dict[str, Any]]]
 ) -> None:
     level = logging.getLogger("opentelemetry").level
@@ -271,7 +271,7 @@ def test_a_run_whose_process_was_killed_stays_in_its_trace(commands: Commands, t
         server.command.send(signal.SIGTERM)
         assert server.command.wait().status == 0
     check_resumed(receiver)
-    # The span of the killed process was never sent; the link leads to its ID all the same.
+    # The span of the killed process was never sent, but the link contains its ID.
     [again] = receiver.named("invoke_workflow two")
     [(trace_id, _)] = again.links
     assert (trace_id, again.parent_id) == (again.trace_id, "")

@@ -21,6 +21,6 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
 
 @pytest.fixture
 async def flows(database: Database) -> AsyncGenerator[Flows, None]:
-    """What runs workflows on it."""
+    """Yield a runner of workflows on this database."""
     async with flowing(database) as running:
         yield running

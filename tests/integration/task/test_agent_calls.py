@@ -1,4 +1,4 @@
-"""Agents that ask other agents, and run shared tasks, on both databases."""
+"""Agents that call other agents, and run shared tasks, on both databases."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def rounds(*calls: list[tuple[str, dict[str, Any]]]) -> dict[str, str]:
 
 
 def results(ran: Ran) -> list[Any]:
-    """Return the results that the model got, by its last answer."""
+    """Return the results that the model got, from its last answer."""
     return [result for _, _, result in json.loads(ran.output["said"])]
 
 
@@ -82,16 +82,16 @@ def home(tmp_path: Path) -> ToolHome:
 
 @pytest.fixture
 async def flows(database: Database, home: ToolHome) -> AsyncGenerator[Flows, None]:
-    """What runs workflows whose agents ask others."""
+    """Yield a runner of workflows whose agents call others."""
     async with flowing(database, tools=home) as running:
         yield running
 
 
-async def test_an_agent_asks_another_one(flows: Flows) -> None:
+async def test_an_agent_calls_another_one(flows: Flows) -> None:
     calls = rounds([("call_agent", {"agent_id": "helper", "prompt": "a {{ .workflow.input.name }}"})])
     ran = await flows.run(workflow(CALL_AGENT), calls)
     path = "ask/call-0-0-0-helper"
-    # What a model writes is never rendered.
+    # Output of a model is never rendered.
     answer = "re: a {{ .workflow.input.name }}"
     assert results(ran) == [{"success": True, "agent_id": "helper", "exec_id": path, "response": answer}]
     assert ran.steps == [
@@ -109,7 +109,7 @@ async def test_an_agent_asks_another_one(flows: Flows) -> None:
     check_run(ran)
 
 
-async def test_actions_and_schemas_of_the_other_agent_hold(flows: Flows) -> None:
+async def test_actions_and_schemas_of_the_other_agent_apply(flows: Flows) -> None:
     calls = rounds(
         [
             ("call_agent", {"agent_id": "helper", "action_id": "greet", "with": {"who": "Bo"}}),
@@ -194,7 +194,7 @@ async def test_a_run_that_is_cut_anywhere_repeats_no_recorded_request(database: 
         check_run(ran)
         if halted.status == "SUCCESS":
             return
-        # Every cut is tried for other workflows; this one has many.
+        # Every cut is tested with other workflows; this one has many.
         cut_at += 4
 
 

@@ -1,4 +1,4 @@
-"""Answers of models that no run may break on: each fails its task, so that `retries` and `on_error` apply."""
+"""Model answers that must not break a run: each fails its task, so that `retries` and `on_error` apply."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ async def test_items_beyond_the_limits_of_json_fail_their_task(flows: Flows, ite
     check_run(ran)
 
 
-async def test_what_cut_an_answer_off_is_stored_with_the_task(flows: Flows) -> None:
+async def test_the_reason_of_a_cut_answer_is_stored_with_the_task(flows: Flows) -> None:
     ran = await flows.run("tasks: [{id: ask, prompt: 'cut: x'}, {id: whole, prompt: y}]")
     assert ran.status == "SUCCESS"
     cut, whole = (ran.tasks[path].usage or [] for path in ("ask", "whole"))

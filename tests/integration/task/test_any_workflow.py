@@ -1,4 +1,4 @@
-"""Any workflow, nested and failing at random: what is stored of it hangs together, and is the same after a restart."""
+"""Random workflows, nested and failing: their stored rows are consistent, and the same after a restart."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LEAVES: list[dict[str, Any]] = [
     {"prompt": "a", "condition": "false"},
     {"with": {"x": "{{ .input.none }}"}},
 ]
-# Every move of every row, noted by the database itself.
+# Every change of every row, noted by the database itself.
 TRIGGERS = [
     "CREATE TABLE moves (number INTEGER PRIMARY KEY, id TEXT, old TEXT, new TEXT)",
     *(
@@ -83,10 +83,10 @@ def check_moves(database: Database, run_id: str) -> None:
 
 
 def check_containers(ran: Ran, document: dict[str, Any]) -> None:
-    """The state of each container is what its strategy makes of those of its tasks."""
+    """The state of each container results from its strategy and the states of its tasks."""
     for found in _containers(document["tasks"]):
         for path, state in ran.tasks.items():
-            # A child of a collection has its number behind its name.
+            # A child of a collection has its number after its name.
             if path.rpartition("/")[2] not in {found["id"], *(f"{found['id']}-{n}" for n in range(3))}:
                 continue
             base = path if state.attempts < 2 else f"{path}@{state.attempts}"
@@ -122,7 +122,7 @@ async def run_and_cut(database: Database, document: dict[str, Any], cut_at: int)
     phases=[Phase.explicit, Phase.generate],
 )
 @given(document=workflows(), cut_at=st.integers(1, 12))
-def test_what_is_stored_of_any_workflow_hangs_together(document: dict[str, Any], cut_at: int) -> None:
+def test_stored_rows_of_any_workflow_are_consistent(document: dict[str, Any], cut_at: int) -> None:
     with migrated(":memory:") as database:
         with database.write() as connection:
             for statement in TRIGGERS:

@@ -1,4 +1,4 @@
-"""Attachments of prompts: servers that see the content, killed runs, models that cannot read it."""
+"""Attachments of prompts: servers that receive the content, killed runs, models that cannot read it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_images_are_sent_with_the_prompt(cli: RunCli, tmp_path: Path, chat: Chat
     done = cli("workflow", "run", "w", "--id", "r", "--input", '{"what": "it", "files": ["a.png", "b.png"]}')
 
     assert done.status == 0, done.err
-    # What is in a file is never a template.
+    # The content of a file is never a template.
     texts = [part["text"] for part in content(chat) if part["type"] == "text"]
     assert texts == ["Describe it", "Attachment agent.md:\n\nBe {{ .env.SECRET }} brief"]
     assert [part["image_url"]["url"] for part in content(chat) if part["type"] == "image_url"] == [URI, URI]
@@ -94,7 +94,7 @@ def test_a_resumed_run_sends_what_it_read(commands: Commands, tmp_path: Path, ch
 
         done = commands.run(store.home, "workflow", "run", "w", "--id", "r", "--format", "json")
 
-        # The content goes with the run.
+        # The content is moved with the run.
         exported = commands.run(store.home, "db", "export")
         commands.run(store.home, "db", "prune", "--older-than", "0s", "--yes")
         emptied = commands.run(store.home, "db", "export")
@@ -105,7 +105,7 @@ def test_a_resumed_run_sends_what_it_read(commands: Commands, tmp_path: Path, ch
     assert base64.b64encode(PNG).decode() not in emptied.out
 
 
-def test_a_model_that_cannot_read_it_says_so(cli: RunCli, tmp_path: Path, chat: ChatServer) -> None:
+def test_a_model_that_cannot_read_it_reports_it(cli: RunCli, tmp_path: Path, chat: ChatServer) -> None:
     write(tmp_path, chat, {"prompt": "Describe", "agent": {"llm": "main"}, "attachments": [{"path": "film.mp4"}]})
     (tmp_path / "film.mp4").write_bytes(b"\0\0\0\x18ftypisom")
 
@@ -127,7 +127,7 @@ def test_content_of_a_url(cli: RunCli, tmp_path: Path, chat: ChatServer) -> None
             self.wfile.write(PNG)
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name in the base class
-            """Say nothing on stderr."""
+            """Print nothing on stderr."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()

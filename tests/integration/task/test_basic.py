@@ -1,4 +1,4 @@
-"""`basic`: one step, and how its errors are told."""
+"""`basic`: one step, and its errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from compozy.task.tree import Runner
 from tests.harness.runs import Flows, check_run
 
 
-async def test_without_a_prompt_the_input_is_passed_on(flows: Flows) -> None:
+async def test_without_a_prompt_the_input_is_passed_through(flows: Flows) -> None:
     ran = await flows.run(
         """
         tasks:
@@ -28,7 +28,7 @@ async def test_without_a_prompt_the_input_is_passed_on(flows: Flows) -> None:
     check_run(ran)
 
 
-async def test_with_lies_over_the_input_in_the_prompt(flows: Flows) -> None:
+async def test_with_takes_precedence_over_the_input_in_the_prompt(flows: Flows) -> None:
     ran = await flows.run(
         'tasks: [{id: t, prompt: "{{ .input.a }} {{ .input.b }}", with: {a: "{{ .input.a }}!"}}]', {"a": 1, "b": 2}
     )
@@ -50,7 +50,7 @@ async def test_with_lies_over_the_input_in_the_prompt(flows: Flows) -> None:
         ({"outputs": {"x": "{{ .output.none }}"}}, "template_render"),
     ],
 )
-async def test_what_is_wrong_with_a_task_is_in_its_end(flows: Flows, task: dict[str, Any], code: str) -> None:
+async def test_an_error_of_a_task_is_in_its_end(flows: Flows, task: dict[str, Any], code: str) -> None:
     ran = await flows.run({"tasks": [{"id": "t", **task}]})
     end = ran.tasks["t"]
     assert (end.status, end.output, ran.status) == ("FAILED", None, "FAILED")
@@ -59,13 +59,13 @@ async def test_what_is_wrong_with_a_task_is_in_its_end(flows: Flows, task: dict[
     check_run(ran)
 
 
-async def test_an_error_of_the_model_keeps_what_was_asked(flows: Flows) -> None:
+async def test_an_error_of_the_model_keeps_the_request(flows: Flows) -> None:
     ran = await flows.run("tasks: [{id: t, prompt: 'fail: hello {{ .input.n }}'}]", {"n": 1})
     assert ran.tasks["t"].input == {"prompt": "fail: hello 1"}
     assert ran.message == "no answer to 'fail: hello 1'"
 
 
-async def test_a_defect_fails_the_task_and_not_the_process(flows: Flows, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_bug_fails_the_task_and_not_the_process(flows: Flows, monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(*_: Any, **__: Any) -> Any:
         raise ZeroDivisionError("oops")
 
@@ -77,7 +77,7 @@ async def test_a_defect_fails_the_task_and_not_the_process(flows: Flows, monkeyp
     assert (await flows.run("tasks: [{id: t}]")).status == "SUCCESS"
 
 
-async def test_a_database_that_is_away_is_no_end(flows: Flows, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unavailable_database_does_not_end_a_run(flows: Flows, monkeypatch: pytest.MonkeyPatch) -> None:
     async def away(*_: Any, **__: Any) -> Any:
         raise DatabaseError("gone")
 
@@ -87,5 +87,5 @@ async def test_a_database_that_is_away_is_no_end(flows: Flows, monkeypatch: pyte
         with pytest.raises(DatabaseError):
             await flows.runtime.wait(run_id)
         assert not (await flows.read(run_id)).status.is_final
-    # It is taken up again, and nothing of it was recorded as a failure.
+    # It is resumed, and nothing of it was recorded as a failure.
     assert (await flows.ended(run_id)).states == {"all": "SUCCESS", "all/t": "SUCCESS", "all/u": "SUCCESS"}

@@ -1,4 +1,4 @@
-"""`collection`: one task for each item, at the same time, in turn, or batch by batch."""
+"""`collection`: one task per item, concurrently, one after another, or in batches."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ async def test_a_filter_may_be_a_template(flows: Flows) -> None:
         ('"not json"', "line 1 of it is not JSON (Expecting value): 'not json'"),
     ],
 )
-async def test_what_are_no_items_fails_it(flows: Flows, items: str, told: str) -> None:
+async def test_invalid_items_fail_it(flows: Flows, items: str, told: str) -> None:
     ran = await flows.run(
         f"tasks: [{{id: each, type: collection, items: {items}, retries: 3, task: {{id: t, prompt: x}}}}]"
     )
@@ -100,14 +100,14 @@ async def test_what_are_no_items_fails_it(flows: Flows, items: str, told: str) -
     check_run(ran)
 
 
-async def test_ids_that_are_the_same_or_none_fail_it(flows: Flows) -> None:
+async def test_duplicate_and_missing_ids_fail_it(flows: Flows) -> None:
     same = await flows.run("tasks: [{id: each, type: collection, items: [1, 1], task: {id: 'a-{{ .item }}'}}]")
     assert "1 task ID of the collection used more than once, such as 'a-1'" in same.message
     none = await flows.run("tasks: [{id: each, type: collection, items: ['a b'], task: {id: '{{ .item }}'}}]")
     assert "the id of the task for item 0 is 'a b'" in none.message
 
 
-async def test_in_turn_each_item_waits_for_the_one_before(flows: Flows) -> None:
+async def test_sequentially_each_item_waits_for_the_one_before(flows: Flows) -> None:
     ran = await flows.run("""
         tasks:
           - {id: each, type: collection, items: 3, mode: sequential, task: {id: t, prompt: "slow 0.01: {{ .item }}"}}
@@ -153,7 +153,7 @@ async def test_how_it_ends(flows: Flows, options: str, status: str, states: tupl
 
 
 async def test_a_thousand_items(flows: Flows) -> None:
-    """A pool that looked at all its tasks at every end would need minutes, more than a test may take."""
+    """A pool that checked all its tasks at every end would need minutes, more than a test may take."""
     ran = await flows.run("""
         tasks:
           - {id: each, type: collection, items: 1000, max_workers: 20, task: {id: t, with: {n: "{{ .item }}"}}}

@@ -58,7 +58,7 @@ def write(folder: Path, chat: ChatServer, compaction: dict[str, Any] | None, **m
 
 
 def shape(chat: ChatServer, number: int) -> list[str]:
-    """Return the messages of a request: roles, with the calls and results by their numbers."""
+    """Return the messages of a request: roles, with the numbers of calls and results."""
     shapes: list[str] = []
     messages: list[dict[str, Any]] = chat.seen[number].body["messages"]
     for message in messages:
@@ -77,7 +77,7 @@ def test_old_turns_become_a_summary(cli: RunCli, tmp_path: Path, chat: ChatServe
     document = json.loads(done.out)
     assert document["output"]["ask"]["text"] == "Done."
     assert shape(chat, 2) == ["system", "user", "assistant c0", "tool c0", "assistant c1", "tool c1"]
-    # The request for the summary offers no tools and holds what was said and called.
+    # The request for the summary offers no tools and contains the texts and calls.
     assert shape(chat, 3) == ["user"]
     assert "tools" not in chat.seen[3].body
     asked = chat.seen[3].body["messages"][0]["content"]
@@ -89,7 +89,7 @@ def test_old_turns_become_a_summary(cli: RunCli, tmp_path: Path, chat: ChatServe
     told = chat.seen[4].body["messages"]
     assert told[0]["content"] == "Be brief"
     assert told[2]["content"] == "Summary of the conversation so far:\n\nNotes 0 were taken."
-    # The summary is charged to the task.
+    # The summary counts towards the task's usage.
     assert [usage["requests"] for usage in document["usage"]] == [5]
 
 
@@ -118,7 +118,7 @@ def test_a_summary_replaces_the_one_before(cli: RunCli, tmp_path: Path, chat: Ch
 
 
 @pytest.mark.parametrize("compaction", [None, {"max_tokens": 150, "keep_turns": 4}, {"at": 1.0, "keep_turns": 1}])
-def test_a_short_conversation_stays_whole(
+def test_a_short_conversation_is_not_summarized(
     cli: RunCli, tmp_path: Path, chat: ChatServer, compaction: dict[str, Any] | None
 ) -> None:
     chat.replies = [*map(call_reply, range(3)), chat_reply("Done.")]

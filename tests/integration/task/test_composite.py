@@ -1,4 +1,4 @@
-"""`composite`: tasks in turn, as one; and every kind inside every other."""
+"""`composite`: tasks one after another, as one; and every type inside every other."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def test_its_tasks_run_in_order_and_see_one_another(flows: Flows) -> None:
     check_run(ran)
 
 
-async def test_a_failure_ends_it_and_what_follows_does_not_begin(flows: Flows) -> None:
+async def test_a_failure_ends_it_and_later_tasks_do_not_start(flows: Flows) -> None:
     ran = await flows.run("""
         tasks:
           - id: steps
@@ -40,7 +40,7 @@ async def test_a_failure_ends_it_and_what_follows_does_not_begin(flows: Flows) -
     check_run(ran)
 
 
-async def test_inside_of_it_a_failure_may_be_mended(flows: Flows) -> None:
+async def test_a_failure_inside_of_it_can_be_handled(flows: Flows) -> None:
     ran = await flows.run("""
         tasks:
           - id: steps

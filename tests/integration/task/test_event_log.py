@@ -1,4 +1,4 @@
-"""The event log of runs: what it tells, in which order, and how it is read."""
+"""The event log of runs: its events, their order, and how it is read."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ GATE = """
 """
 
 
-def told(ran: Ran) -> list[tuple[str, str | None, str]]:
+def events_of(ran: Ran) -> list[tuple[str, str | None, str]]:
     """Return kind, task and state of the events of a run."""
     return [(event.kind, event.path, event.data.get("status") or event.data["state"]) for event in ran.events]
 
 
-async def test_the_log_tells_what_happened_in_order(flows: Flows) -> None:
+async def test_the_log_has_all_events_in_order(flows: Flows) -> None:
     run_id = await flows.start(GATE)
     await flows.until_waiting(run_id, "gate")
     await flows.signal(run_id, "go", {"n": 1})
@@ -46,7 +46,7 @@ async def test_the_log_tells_what_happened_in_order(flows: Flows) -> None:
         ("workflow_status", None, "SUCCESS"),
     ]
     # On a busy machine the run may be shown as WAITING in between.
-    shown = [event for event in told(ran) if event != ("workflow_status", None, "WAITING")]
+    shown = [event for event in events_of(ran) if event != ("workflow_status", None, "WAITING")]
     assert [event for number, event in enumerate(shown) if event not in shown[:number]] == expected
     waiting = next(event for event in ran.events if event.data.get("status") == "WAITING")
     assert waiting.data["waits_for"] == "go"
@@ -67,7 +67,7 @@ async def test_a_canceled_run_logs_the_end_of_its_tasks(flows: Flows) -> None:
     await flows.runtime.cancel(run_id)
     ran = await flows.read(run_id)
     check_run(ran)
-    assert told(ran)[-2:] == [("task_status", "a", "CANCELED"), ("workflow_status", None, "CANCELED")]
+    assert events_of(ran)[-2:] == [("task_status", "a", "CANCELED"), ("workflow_status", None, "CANCELED")]
 
 
 def test_writers_at_the_same_time_leave_no_gap(database: Database) -> None:

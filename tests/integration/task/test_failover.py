@@ -1,4 +1,4 @@
-"""Failover between models: real servers that fail, runs that are killed meanwhile, and what they show of it."""
+"""Failover between models: real servers that fail, killed runs, and what is shown of it."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_the_next_model_answers(
     ],
     ids=str,
 )
-def test_on_says_after_which_failures(
+def test_on_lists_the_failures_that_cause_a_failover(
     cli: RunCli, tmp_path: Path, chats: tuple[ChatServer, ChatServer], reply: Reply, on: list[str], is_asked: bool
 ) -> None:
     chats[0].replies, chats[1].replies = [reply], [chat_reply("Here.")]

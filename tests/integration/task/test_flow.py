@@ -1,4 +1,4 @@
-"""What follows a task: transitions, conditions, pauses, limits and retries."""
+"""The order of tasks: transitions, conditions, pauses, limits and retries."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from tests.harness.runs import Flows, check_run
 
 
-async def test_transitions_lead_past_the_order_of_the_list(flows: Flows) -> None:
+async def test_transitions_skip_the_order_of_the_list(flows: Flows) -> None:
     ran = await flows.run("""
         tasks:
           - {id: one, with: {n: 1}, on_success: {next: three, with: {m: "{{ add .tasks.one.output.n 1 }}", k: over}}}
@@ -62,7 +62,7 @@ async def test_the_nearest_on_error_counts(flows: Flows, place: str) -> None:
     check_run(ran)
 
 
-async def test_what_fails_in_the_handler_ends_the_run(flows: Flows) -> None:
+async def test_a_failure_in_the_handler_ends_the_run(flows: Flows) -> None:
     ran = await flows.run("""
         config: {on_error: {next: mend}}
         tasks:
@@ -114,25 +114,25 @@ async def test_a_task_whose_condition_is_false_is_skipped(flows: Flows, conditio
 @pytest.mark.parametrize(
     "kind", ["parallel, tasks: [{id: c, prompt: x}]", "collection, items: 2, task: {id: c, prompt: x}"]
 )
-async def test_containers_are_skipped_whole(flows: Flows, kind: str) -> None:
+async def test_containers_are_skipped_as_a_whole(flows: Flows, kind: str) -> None:
     ran = await flows.run(f"tasks: [{{id: all, condition: 'false', type: {kind}}}]")
     assert (ran.states, ran.output) == ({"all": "SUCCESS"}, {"all": {"skipped": True}})
     check_run(ran)
 
 
-async def test_a_condition_that_is_neither_fails_the_task(flows: Flows) -> None:
+async def test_a_condition_that_is_not_boolean_fails_the_task(flows: Flows) -> None:
     ran = await flows.run("tasks: [{id: one, condition: input.n, retries: 3, prompt: x}]", {"n": 2})
     assert ran.run.error is not None
     assert (ran.run.error["code"], ran.tasks["one"].attempts) == ("expression", 1)
 
 
-async def test_sleep_is_a_pause_before_what_follows(flows: Flows) -> None:
+async def test_sleep_is_a_pause_before_the_next_task(flows: Flows) -> None:
     ran = await flows.run("tasks: [{id: one, sleep: 300ms}, {id: two, sleep: 10s}]")
     one, two = ran.tasks["one"], ran.tasks["two"]
     assert one.finished_ms is not None
     assert two.started_ms is not None
     assert two.started_ms - one.finished_ms >= 300
-    # There is nothing behind the last one to wait for.
+    # No task waits after the last one.
     assert ran.run.finished_ms is not None
     assert ran.run.finished_ms - two.started_ms < 5000
     check_run(ran)
@@ -153,7 +153,7 @@ async def test_a_task_that_takes_too_long_has_timed_out(flows: Flows, options: s
     check_run(ran)
 
 
-async def test_the_workflows_time_limit_holds_for_each_task(flows: Flows) -> None:
+async def test_the_workflows_time_limit_applies_to_each_task(flows: Flows) -> None:
     ran = await flows.run("""
         config: {timeout: 500ms}
         tasks: [{id: own, timeout: 1m, prompt: "slow 0.7: x"}, {id: slow, prompt: "hang: x"}]
@@ -172,13 +172,13 @@ async def test_a_container_that_takes_too_long_ends_its_tasks(flows: Flows) -> N
     """)
     assert ran.states == {"all": "TIMED_OUT", "all/a": "SUCCESS", "all/b": "CANCELED", "all/c": "CANCELED"}
     assert flows.answers.hung_up == ["hang: x"]
-    # What was paid for before counts.
+    # Usage before the timeout counts.
     assert ran.run.usage is not None
     assert ran.run.usage[0]["requests"] == 1
     check_run(ran)
 
 
-async def test_a_run_that_takes_too_long_ends_all_that_is_open(flows: Flows) -> None:
+async def test_a_run_that_takes_too_long_ends_all_open_tasks(flows: Flows) -> None:
     ran = await flows.run(
         "tasks: [{id: one, prompt: x}, {id: all, type: parallel, tasks: [{id: b, prompt: 'hang: x'}]}]", timeout_s=6
     )
@@ -188,12 +188,12 @@ async def test_a_run_that_takes_too_long_ends_all_that_is_open(flows: Flows) -> 
     check_run(ran)
 
 
-# Answers three times what does not fit, and is to be tried again in a minute.
+# Gives three invalid answers, and is to be retried in a minute.
 UNFIT = "prompt: x, output: {type: integer}, retries: 1, config: {retry_policy: {initial_interval: 1m}}"
 
 
 @pytest.mark.parametrize("how", ["lost race", "late task", "canceled run", "late run"])
-async def test_what_a_task_has_asked_counts_also_when_it_is_canceled(flows: Flows, how: str) -> None:
+async def test_requests_of_a_task_count_also_when_it_is_canceled(flows: Flows, how: str) -> None:
     if how == "lost race":
         race = f"tasks: [{{id: a, {UNFIT}}}, {{id: b, type: wait, wait_for: go}}]"
         run_id = await flows.start(f"tasks: [{{id: all, type: parallel, strategy: race, {race}}}]")
@@ -240,7 +240,7 @@ QUICK = "initial_interval: 10ms"
         ("initial_interval: 10ms, non_retryable_error_types: [model]", "retries: 9", 1),
     ],
 )
-async def test_how_often_a_failed_task_is_tried(flows: Flows, workflow: str, task: str, attempts: int) -> None:
+async def test_the_number_of_tries_of_a_failed_task(flows: Flows, workflow: str, task: str, attempts: int) -> None:
     config = f"config: {{retry_policy: {{{workflow}}}}}" if workflow else ""
     began_s = time.monotonic()
     ran = await flows.run(f"{config}\ntasks: [{{id: one, prompt: 'fail: it', {task}}}]")
@@ -260,7 +260,7 @@ async def test_a_retry_may_succeed(flows: Flows) -> None:
     check_run(ran)
 
 
-async def test_a_container_is_tried_again_only_when_it_says_so(flows: Flows) -> None:
+async def test_a_container_is_retried_only_when_configured(flows: Flows) -> None:
     container = "type: composite, tasks: [{id: a, prompt: x}, {id: b, prompt: 'fail 1: it', retries: 0}]"
     once = await flows.run(f"config: {{retry_policy: {{{QUICK}}}}}\ntasks: [{{id: all, {container}}}]")
     assert (once.status, once.tasks["all"].attempts) == ("FAILED", 1)
@@ -275,7 +275,7 @@ async def test_a_container_is_tried_again_only_when_it_says_so(flows: Flows) -> 
         "all@2/b": "SUCCESS",
     }
     assert twice.tasks["all"].attempts == 2
-    # What the first attempt cost counts.
+    # The cost of the first attempt counts.
     assert twice.run.usage is not None
     assert twice.run.usage[0]["requests"] == 3
     check_run(twice)
@@ -308,7 +308,7 @@ async def test_schemas_of_input_and_result(flows: Flows) -> None:
         ("tasks.first.output.text", "re: small"),
     ],
 )
-async def test_a_router_chooses_what_follows(flows: Flows, condition: str, route: str) -> None:
+async def test_a_router_selects_the_next_task(flows: Flows, condition: str, route: str) -> None:
     ran = await flows.run(
         f"""
         tasks:
@@ -333,7 +333,7 @@ async def test_a_router_chooses_what_follows(flows: Flows, condition: str, route
     check_run(ran)
 
 
-async def test_a_route_that_is_not_there_fails_the_router(flows: Flows) -> None:
+async def test_a_missing_route_fails_the_router(flows: Flows) -> None:
     ran = await flows.run(
         """
         tasks:
@@ -348,7 +348,7 @@ async def test_a_route_that_is_not_there_fails_the_router(flows: Flows) -> None:
     check_run(ran)
 
 
-async def test_an_aggregate_puts_results_together(flows: Flows) -> None:
+async def test_an_aggregate_combines_results(flows: Flows) -> None:
     ran = await flows.run("""
         tasks:
           - {id: a, with: {n: 1}}

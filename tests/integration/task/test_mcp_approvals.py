@@ -1,4 +1,4 @@
-"""`approve` of an MCP server and of its tools, as calls of a model meet it."""
+"""`approve` of an MCP server and of its tools, applied to calls of a model."""
 
 from __future__ import annotations
 
@@ -79,10 +79,10 @@ async def test_a_call_waits_for_an_approval(
     [{"approve": "deny"}, {"tools": {"approve": {"echo": "deny"}}}, {"approve": {"when": 'input.text == "hello"'}}],
     ids=["server", "tool", "condition"],
 )
-async def test_a_rule_of_a_server_holds_for_its_calls(
+async def test_a_rule_of_a_server_applies_to_its_calls(
     database: Database, tmp_path: Path, rules: dict[str, Any]
 ) -> None:
-    """`deny` calls nothing and asks nobody; a condition asks for the calls that it is true for."""
+    """`deny` refuses calls without asking; a condition selects the calls that ask."""
     ledger = tmp_path / "ledger"
     with serve(RawServer(era="modern", ledger=ledger)) as port:
         config = server(port, rules)

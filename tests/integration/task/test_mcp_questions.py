@@ -25,7 +25,7 @@ WAIT = "ask/answer-0-0-raw__ask-1"
 
 
 def home(folder: Path, port: int) -> ToolHome:
-    """Return a project with the server, as a new process knows it."""
+    """Return a project with the server, in the form that a new process loads."""
     servers = McpServers([server(port)], ServerHome(root=folder, environ={}))
     return ToolHome(root=folder, environ={}, servers=servers)
 
@@ -67,7 +67,7 @@ async def test_a_question_survives_restarts(
             with pytest.raises(SchemaMismatchError):
                 await approve(flows.database, run_id, {"accept": True})
     await approve(database, run_id, answer)
-    # Another server at the same address: it does not know its question, and asks again.
+    # Another server at the same address: it does not know the question, and asks again.
     with serve(RawServer(era="modern", ledger=ledger), port):
         async with flowing(database, tools=home(tmp_path, port), answers=answers) as flows:
             ran = await flows.ended(run_id)

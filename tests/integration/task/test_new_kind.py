@@ -1,4 +1,4 @@
-"""A kind of task that only this file knows: one record, its model and how it runs, registered in one line."""
+"""A type of task that exists only in this file: one record, its model and its runner, registered in one line."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from tests.harness.runs import Flows, check_run
 
 
 class ShoutTask(TaskBase):
-    """Says a text in capital letters."""
+    """Prints a text in capital letters."""
 
     type: Literal["shout"] = Field(description="Kind of task.")
     text: str = Field(min_length=1, description="What is said; a template.")
 
 
 async def run_shout(call: TaskCall, task: ShoutTask, _: RunTask) -> Outcome:
-    """Say it."""
+    """Return the text in capital letters."""
     return Outcome(output={"said": render_text(task.text, (*call.yaml_path, "text"), call.context).upper()})
 
 
@@ -60,7 +60,7 @@ output: {said: "{{ .tasks.all.output.cry.output.said }}"}
 
 @pytest.fixture(autouse=True)
 def registered() -> Iterator[None]:
-    """Register the kind, and take it away again."""
+    """Register the kind, and remove it again."""
     register(KIND)
     WorkflowConfig.model_rebuild(force=True)
     yield
@@ -101,7 +101,7 @@ def test_it_is_checked_in_a_project(tmp_path: Path) -> None:
         ("shout,", "shuot,", "wait, signal, workflow or shout, got 'shuot'"),
     ],
 )
-def test_its_faults_are_told(tmp_path: Path, found: str, changed: str, message: str) -> None:
+def test_its_errors_are_reported(tmp_path: Path, found: str, changed: str, message: str) -> None:
     with pytest.raises(ProjectError) as error:
         load(tmp_path, WORKFLOW.replace(found, changed))
     assert message in "\n".join(fault.message for fault in error.value.diagnostics)

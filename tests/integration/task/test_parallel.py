@@ -1,4 +1,4 @@
-"""`parallel`: tasks at the same time, under each strategy."""
+"""`parallel`: concurrent tasks, under each strategy."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ async def test_how_it_ends(
     ran = await flows.run(parallel(*children, strategy=strategy))
     assert ran.status == status
     assert ran.states == {"all": status, **{f"all/{name}": state for name, state in zip("abc", states, strict=False)}}
-    # Whoever is canceled is not left behind: what was asked is hung up.
+    # Canceled tasks leave nothing behind: their requests are aborted.
     assert sorted(flows.answers.hung_up) == sorted(asked for asked in flows.answers.asked if asked.startswith("hang"))
     check_run(ran)
 
 
-async def test_its_error_says_who_failed_and_why(flows: Flows) -> None:
+async def test_its_error_names_the_failed_task_and_the_cause(flows: Flows) -> None:
     ran = await flows.run(parallel(BAD, OK, "{with: {x: '{{ .input.none }}'}}"))
     assert ran.run.error is not None
     assert ran.run.error["code"] == "children_failed"
@@ -71,11 +71,11 @@ async def test_its_error_says_who_failed_and_why(flows: Flows) -> None:
     assert ran.run.error["details"]["failed"] == ["a", "c"]
     assert ran.run.error["details"]["first"]["code"] == "model"
     assert ran.run.error["details"]["task"] == "all"
-    # What the others came to is there all the same.
+    # The results of the others are stored nevertheless.
     assert ran.tasks["all"].output["outputs"]["b"]["text"] == "re: fine"
 
 
-async def test_no_more_than_max_workers_at_one_time(flows: Flows) -> None:
+async def test_max_workers_limits_concurrent_tasks(flows: Flows) -> None:
     ran = await flows.run(parallel(*["{prompt: 'slow 0.05: x'}"] * 4, max_workers=2))
     open_ones = most = 0
     for words in flows.watch.told:
@@ -86,7 +86,7 @@ async def test_no_more_than_max_workers_at_one_time(flows: Flows) -> None:
     check_run(ran)
 
 
-async def test_what_fails_fast_does_not_begin_the_rest(flows: Flows) -> None:
+async def test_fail_fast_does_not_start_the_rest(flows: Flows) -> None:
     ran = await flows.run(parallel(BAD, OK, OK, strategy="fail_fast", max_workers=1))
     assert ran.states == {"all": "FAILED", "all/a": "FAILED", "all/b": "CANCELED", "all/c": "CANCELED"}
     assert flows.answers.asked == ["fail: it"]
@@ -124,7 +124,7 @@ async def test_outputs_read_children_output_and_progress(flows: Flows) -> None:
     }
 
 
-async def test_children_see_the_container_and_what_was_before_it(flows: Flows) -> None:
+async def test_children_see_the_container_and_earlier_tasks(flows: Flows) -> None:
     ran = await flows.run(
         """
         env: {TONE: calm, PLACE: here}
@@ -162,7 +162,7 @@ async def test_children_see_the_container_and_what_was_before_it(flows: Flows) -
     }
 
 
-async def test_what_was_not_needed_any_more_keeps_its_input(flows: Flows) -> None:
+async def test_a_task_that_is_no_longer_needed_keeps_its_input(flows: Flows) -> None:
     slow = "{prompt: '{{ .input.n }}: it', with: {n: 'hang'}}"
     ran = await flows.run(parallel(slow, "{prompt: 'slow 0.1: fine'}", strategy="race"))
     assert ran.states["all/a"] == "CANCELED"

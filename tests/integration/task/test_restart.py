@@ -1,4 +1,4 @@
-"""Runs that are cut anywhere and go on in another process: the same result, and nothing is asked for twice."""
+"""Runs that are cut anywhere and resumed in another process: the same result, and no repeated request."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from compozy.database.transitions import request_pause
 from tests.harness.databases import migrated
 from tests.harness.runs import Answers, Flows, Ran, Watch, check_run, flowing
 
-# Each of them with a request before, inside and behind.
+# Each of them with a request before, inside and after.
 KINDS = {
     "composite": """
         tasks:
@@ -108,7 +108,7 @@ async def run_whole(database: Database, kind: str) -> tuple[Ran, Watch, Answers]
 
 
 async def run_cut(database: Database, kind: str, cut_at: int) -> tuple[Ran, Answers]:
-    """Halt the run when it has told `cut_at` things; another runtime goes on with it."""
+    """Pause the run after `cut_at` progress events; another runtime resumes it."""
     answers = Answers()
     async with flowing(database, answers=answers, watch=Watch(cut_at=cut_at)) as flows:
         run_id = await flows.start(KINDS[kind])
@@ -125,8 +125,8 @@ def end_states(ran: Ran) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_run_that_is_cut_anywhere_comes_to_the_same(kind: str) -> None:
-    """In memory, where a restart costs little; with a file and a server below."""
+async def test_a_run_that_is_cut_anywhere_has_the_same_result(kind: str) -> None:
+    """In memory, where a restart is cheap; with a file and a server below."""
     with migrated(":memory:") as database:
         whole, watch, answers = await run_whole(database, kind)
         assert whole.status == "SUCCESS", whole.message
@@ -158,14 +158,14 @@ async def test_a_process_that_stops_leaves_the_rest_to_the_next(database: Databa
     check_run(ran)
 
 
-async def test_a_race_that_is_won_is_not_run_again(database: Database) -> None:
+async def test_a_decided_race_is_not_run_again(database: Database) -> None:
     """Cut between the end of the winner and that of the container."""
     answers = Answers()
     watch = Watch(cut_at="all/x ended SUCCESS")
     async with flowing(database, answers=answers, watch=watch) as flows:
         run_id = await flows.start(KINDS["race"])
         await flows.until(run_id, lambda ran: ran.status == "PAUSED")
-    # The loser may have begun by then, or not.
+    # The loser may have started by then, or not.
     assert watch.told[-1] == "all/x ended SUCCESS"
     asked = list(answers.asked)
     async with flowing(database, answers=answers) as flows:
@@ -175,8 +175,8 @@ async def test_a_race_that_is_won_is_not_run_again(database: Database) -> None:
     check_run(ran)
 
 
-async def test_a_run_keeps_the_definition_that_it_began_with(database: Database) -> None:
-    """The file changes between two processes: the run goes on with its own, with its own conditions and places."""
+async def test_a_run_keeps_the_definition_that_it_started_with(database: Database) -> None:
+    """The file changes between two processes, but the run keeps its tasks, conditions and error locations."""
     answers = Answers()
     async with flowing(database, answers=answers) as flows:
         run_id = await flows.start("""
@@ -187,7 +187,7 @@ async def test_a_run_keeps_the_definition_that_it_began_with(database: Database)
         """)
         await flows.until_waiting(run_id, "gate")
     async with flowing(database, answers=answers) as flows:
-        # The same id with other tasks, as after an edit.
+        # The same ID with other tasks, as after an edit.
         other = await flows.run("tasks: [{id: two, prompt: new}]")
         await flows.signal(run_id, "go", {"n": 1})
         ran = await flows.ended(run_id)
@@ -196,7 +196,7 @@ async def test_a_run_keeps_the_definition_that_it_began_with(database: Database)
     assert answers.asked == ["old", "new", "old re: old"]
 
 
-async def test_pausing_records_what_is_being_done(flows: Flows) -> None:
+async def test_pausing_records_tasks_in_progress(flows: Flows) -> None:
     run_id = await flows.start(
         "tasks: [{id: all, type: parallel, tasks: [{id: a, prompt: 'slow 0.3: a'}, {id: b, type: wait, wait_for: go}]}]"
     )

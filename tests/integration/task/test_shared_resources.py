@@ -1,4 +1,4 @@
-"""Agents, actions, schemas and tasks that are written once and named by ID."""
+"""Agents, actions, schemas and tasks that are defined once and referred to by ID."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ RESPONSES: dict[str, Any] = {
 
 
 def write(folder: Path, *, responses: Any = RESPONSES, **files: str) -> Path:
-    """Write the project; `files` replace or add files, named with `__` for a slash."""
+    """Write the project. `files` replaces or adds files, named with `__` for a slash."""
     texts = {
         "agents/clerk.yaml": CLERK,
         "schemas/summary.yaml": SUMMARY,
@@ -99,7 +99,7 @@ def test_an_agent_answers_by_its_actions(cli: RunCli, tmp_path: Path) -> None:
         "second": {"text": '{"title": "C"}', "response": '{"title": "C"}'},
     }
     tasks = tasks_of(cli, "a")
-    # The input has the defaults of the action's schema; both agents read the input of the workflow.
+    # The input has the defaults of the action's schema. Both agents read the input of the workflow.
     assert tasks["first"]["input"] == {
         "with": {"text": "Dear Sir", "length": 3},
         "prompt": "Summarize: Dear Sir",
@@ -107,7 +107,7 @@ def test_an_agent_answers_by_its_actions(cli: RunCli, tmp_path: Path) -> None:
     }
     assert tasks["second"]["input"]["prompt"] == "Rate A of A"
     assert tasks["second"]["input"]["action"] == "rate"
-    # What the reference writes replaces what the shared task has.
+    # Keys of the reference replace those of the shared task.
     assert tasks["third"]["input"]["prompt"] == "Goodbye Bob"
 
 
@@ -139,7 +139,7 @@ def test_the_input_of_an_action_is_checked_before_the_model_is_asked(cli: RunCli
     assert "usage" not in tasks_of(cli, "a")["first"] or not tasks_of(cli, "a")["first"]["usage"]
 
 
-def test_a_failing_template_points_into_the_file_of_the_agent(cli: RunCli, tmp_path: Path) -> None:
+def test_a_failing_template_is_located_in_the_file_of_the_agent(cli: RunCli, tmp_path: Path) -> None:
     write(
         tmp_path,
         agents__clerk=CLERK.replace('{{ .input.text }}"\n    input', '{{ .workflow.input.missing.x }}"\n    input'),
@@ -160,7 +160,7 @@ def test_the_agents_of_a_workflow_hide_shared_ones(cli: RunCli, tmp_path: Path) 
     assert json.loads(done.out)["tasks"][0]["output"]["text"] == "other"
 
 
-def test_a_broken_agent_concerns_the_workflows_that_use_it(cli: RunCli, tmp_path: Path) -> None:
+def test_an_invalid_agent_affects_the_workflows_that_use_it(cli: RunCli, tmp_path: Path) -> None:
     own = "id: own\ntasks: [{id: ask, agent: {llm: other}, prompt: Hi}]\n"
     write(tmp_path, agents__clerk=CLERK.replace("llm: s", "llm: nobody"), workflows__own=own)
 
@@ -192,7 +192,7 @@ def test_the_file_of_an_agent_cannot_be_run(cli: RunCli, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM])
-def test_a_run_in_progress_never_sees_an_edit(commands: Commands, tmp_path: Path, kill: signal.Signals) -> None:
+def test_a_run_in_progress_is_not_affected_by_an_edit(commands: Commands, tmp_path: Path, kill: signal.Signals) -> None:
     waits = LETTERS.replace("  - {id: second", "  - {id: pause, type: wait, wait_for: go}\n  - {id: second")
     write(tmp_path, workflows__letters=waits)
     server = start_server(commands, tmp_path)

@@ -1,4 +1,4 @@
-"""HTTP tools and built-in tools in runs: their results, what is recorded, and calls that a crash interrupts."""
+"""HTTP tools and built-in tools in runs: results, recorded steps, and calls that a crash interrupts."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def home(tmp_path: Path) -> ToolHome:
 
 @pytest.fixture
 async def flows(database: Database, home: ToolHome) -> AsyncGenerator[Flows, None]:
-    """What runs workflows with tools."""
+    """Yield a runner of workflows with tools."""
     async with flowing(database, tools=home) as running:
         yield running
 
@@ -77,7 +77,7 @@ def rounds(*calls: list[tuple[str, dict[str, Any]]]) -> dict[str, str]:
 
 
 def said(ran: Ran) -> Any:
-    """Return the results that the model got, by its last answer."""
+    """Return the results that the model got, from its last answer."""
     return json.loads(ran.output["said"])
 
 
@@ -92,7 +92,7 @@ async def test_a_request_is_a_step_and_no_secret_is_stored(flows: Flows, databas
 
     site.answers["/tickets"] = echo
     ran = await flows.run(workflow(ticket_tool(site, "POST")), rounds([("ticket", {"title": "{{ .env.TOKEN }}"})]))
-    # What looks like a template in arguments and results is data.
+    # Template syntax in arguments and results is data.
     assert said(ran) == [["ticket", "success", {"sent": "********", "say": "{{ .env.TOKEN }}"}]]
     assert "ask.tool.0.0.ticket" in ran.steps
     [seen] = site.seen
@@ -104,7 +104,7 @@ async def test_a_request_is_a_step_and_no_secret_is_stored(flows: Flows, databas
     check_run(ran)
 
 
-async def test_failures_go_to_the_model(flows: Flows, site: Site) -> None:
+async def test_failures_are_sent_to_the_model(flows: Flows, site: Site) -> None:
     site.respond("/tickets?title=a%26b", "no such ticket", status=404)
     calls = rounds([("ticket", {"title": "a&b"})], [("ticket", {"titel": "x"})])
     ran = await flows.run(workflow(ticket_tool(site, "GET")), calls)
@@ -145,7 +145,7 @@ async def test_a_request_that_a_crash_interrupts(
             handler.end_headers()
             handler.wfile.write(b"done")
         except OSError:
-            """The client has gone."""
+            """The client has disconnected."""
 
     site.answers |= {"/tickets": slow, "/tickets?title=x": slow}
     text, answers = workflow(ticket_tool(site, method)), Answers()

@@ -81,7 +81,7 @@ def rounds(*calls: list[tuple[str, dict[str, Any]]]) -> dict[str, str]:
 
 
 def said(ran: Ran) -> Any:
-    """Return the results that the model got, by its last answer."""
+    """Return the results that the model got, from its last answer."""
     return json.loads(ran.output["said"])
 
 
@@ -95,14 +95,14 @@ def home(tmp_path: Path) -> ToolHome:
 
 @pytest.fixture
 async def flows(database: Database, home: ToolHome) -> AsyncGenerator[Flows, None]:
-    """What runs workflows with tools."""
+    """Yield a runner of workflows with tools."""
     async with flowing(database, tools=home) as running:
         yield running
 
 
-async def test_results_of_calls_go_to_the_model_in_their_order(flows: Flows) -> None:
+async def test_results_of_calls_are_sent_to_the_model_in_order(flows: Flows) -> None:
     calls = rounds([("add", {"a": 1}), ("add", {"a": 2, "b": 5})], [("add", {"a": 3})])
-    # One after the other, so that the order of the steps is certain.
+    # Sequential calls, so that the order of the steps is deterministic.
     ran = await flows.run(workflow(tool("add"), more="max_concurrent_tools: 1"), calls)
     assert said(ran) == [["add", "success", 2], ["add", "success", 7], ["add", "success", 4]]
     assert ran.steps == [
@@ -120,7 +120,7 @@ async def test_results_of_calls_go_to_the_model_in_their_order(flows: Flows) -> 
 
 
 @pytest.mark.parametrize("at_once", [1, 10])
-async def test_names_of_steps_do_not_depend_on_what_ends_first(flows: Flows, at_once: int) -> None:
+async def test_names_of_steps_do_not_depend_on_the_order_of_their_ends(flows: Flows, at_once: int) -> None:
     calls = rounds([("slow", {"n": 0}), ("slow", {"n": 1}), ("slow", {"n": 2})])
     ran = await flows.run(workflow(tool("slow"), more=f"max_concurrent_tools: {at_once}"), calls)
     assert said(ran) == [["slow", "success", number] for number in range(3)]
@@ -130,7 +130,7 @@ async def test_names_of_steps_do_not_depend_on_what_ends_first(flows: Flows, at_
     check_run(ran)
 
 
-async def test_what_is_wrong_with_a_call_is_an_answer_to_the_model(flows: Flows) -> None:
+async def test_an_error_of_a_call_is_an_answer_to_the_model(flows: Flows) -> None:
     calls = rounds([("add", {"a": "x"}), ("ad", {"a": 1}), ("add", {"a": 1, "c": 2}), ("broken", {"text": "way"})])
     ran = await flows.run(workflow(tool("add"), tool("broken")), calls)
     assert said(ran) == [
@@ -139,12 +139,12 @@ async def test_what_is_wrong_with_a_call_is_an_answer_to_the_model(flows: Flows)
         ["add", "failed", "the arguments do not fit: unknown key 'c'"],
         ["broken", "failed", "ValueError: no way"],
     ]
-    # Only what began is recorded.
+    # Only started calls are recorded.
     assert [step for step in ran.steps if ".tool." in step] == ["ask.tool.0.3.broken"]
     check_run(ran)
 
 
-async def test_a_result_is_held_to_its_schema(flows: Flows) -> None:
+async def test_a_result_is_validated_against_its_schema(flows: Flows) -> None:
     calls = rounds([("add", {"a": 1}), ("add", {"a": 9})])
     ran = await flows.run(workflow(tool("add", "output: {type: integer, maximum: 9}")), calls)
     assert said(ran) == [
@@ -158,7 +158,7 @@ async def test_a_result_is_held_to_its_schema(flows: Flows) -> None:
     check_run(ran)
 
 
-async def test_limits_of_calls_are_told_to_the_model(flows: Flows) -> None:
+async def test_limits_of_calls_are_reported_to_the_model(flows: Flows) -> None:
     more = "max_tool_calls: {total: 3, add: 1}"
     calls = rounds([("add", {"a": 1}), ("add", {"a": 2}), ("big", {"size": 1}), ("big", {"size": 1})])
     ran = await flows.run(workflow(tool("add"), tool("big"), more=more), calls)
@@ -174,7 +174,7 @@ async def test_a_large_result_is_cut(flows: Flows) -> None:
     assert content.endswith(f"x\n[{300_000 - 256 * 1024} more characters are left out]")
 
 
-async def test_a_model_that_calls_the_same_again_and_again_is_stopped(flows: Flows) -> None:
+async def test_a_model_that_repeats_the_same_call_is_stopped(flows: Flows) -> None:
     ran = await flows.run(workflow(tool("add")), rounds(*[[("add", {"a": 1})]] * 9))
     assert ran.status == "FAILED"
     assert ran.message.endswith("the tool 'add' was called 3 times with the same arguments and the same result")
@@ -229,7 +229,7 @@ async def test_a_task_calls_a_tool_without_a_model(flows: Flows) -> None:
     check_run(ran)
 
 
-async def test_a_task_whose_tool_fails_is_tried_again_and_fails(flows: Flows) -> None:
+async def test_a_task_whose_tool_fails_is_retried_and_fails(flows: Flows) -> None:
     config = "config: {retry_policy: {initial_interval: 1ms, maximum_attempts: 2}}"
     ran = await flows.run(f"tasks: [{{id: x, tool: {tool('broken')}, with: {{text: luck}}, {config}}}]")
     assert ran.message == "tool 'broken' failed: ValueError: no luck"
@@ -308,7 +308,7 @@ async def test_a_tool_that_is_denied_is_never_called(flows: Flows, home: ToolHom
 
 
 def paid_lines(home: ToolHome) -> list[str]:
-    """Return what `pay` wrote down, outside of any database."""
+    """Return the lines that `pay` wrote outside of any database."""
     file = home.root / "paid.txt"
     return file.read_text().splitlines() if file.exists() else []
 
@@ -367,7 +367,7 @@ async def test_a_call_that_can_be_retried_is_repeated_with_the_same_key(database
     assert len(set(keys)) == 1
 
 
-async def test_another_tool_can_find_out_what_became_of_a_call(database: Database, home: ToolHome) -> None:
+async def test_another_tool_can_determine_the_outcome_of_a_call(database: Database, home: ToolHome) -> None:
     await _interrupted(database, home, "effect: once, check: status")
     ran = await _continued(database, home)
     assert said(ran)[0][2]["check"] == "paid"
@@ -386,7 +386,7 @@ RUN_ID = "interrupted"
 
 
 async def _interrupted(database: Database, home: ToolHome, effect: str) -> None:
-    """Leave a run behind whose process ended between a payment and its record."""
+    """Create a run whose process ended between a payment and its record."""
     text = workflow(tool("pay", effect, "config: {rests: true}"), tool("status"))
     async with flowing(database, tools=home) as flows:
         await flows.start(text, rounds([("pay", {"amount": 5})]), execution_id=RUN_ID)
@@ -433,7 +433,7 @@ async def test_approvals_of_tool_task_agent_and_project(
     check_run(ran)
 
 
-async def test_a_rule_that_is_written_later_does_not_change_what_happened(database: Database, home: ToolHome) -> None:
+async def test_a_rule_that_is_added_later_does_not_change_earlier_calls(database: Database, home: ToolHome) -> None:
     answers = Answers()
     text = workflow(tool("pay"), tool("add", "approve: ask"))
     async with flowing(database, tools=home, answers=answers) as flows:

@@ -1,4 +1,4 @@
-"""`wait` and `signal`: runs that wait for one another, for programs and for people."""
+"""`wait` and `signal`: runs that wait for each other, for programs and for people."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def wait(more: str = "") -> str:
     return WAIT % more
 
 
-async def test_a_run_goes_on_with_the_signal(flows: Flows) -> None:
+async def test_a_signal_continues_a_run(flows: Flows) -> None:
     run_id = await flows.start(wait(), {"n": 1})
     waiting = await flows.until_waiting(run_id, "gate")
     assert waiting.tasks["gate"].waits_for == "go-1"
@@ -104,7 +104,7 @@ async def test_one_signal_is_taken_by_one_wait(flows: Flows) -> None:
     check_run(ran)
 
 
-async def test_each_signal_is_put_through_the_processor(flows: Flows) -> None:
+async def test_each_signal_is_processed_by_the_processor(flows: Flows) -> None:
     run_id = await flows.start("""
         tasks:
           - id: gate
@@ -135,7 +135,7 @@ async def test_a_processor_that_fails_fails_the_wait(flows: Flows) -> None:
 
 
 @pytest.mark.parametrize("handled", [False, True])
-async def test_no_signal_in_time(flows: Flows, handled: bool) -> None:
+async def test_no_signal_before_the_timeout(flows: Flows, handled: bool) -> None:
     gate = "{id: gate, type: wait, wait_for: go, timeout: 100ms"
     late = '{id: late, with: {x: "{{ .tasks.gate.status }} {{ .tasks.gate.output.wait_status }}"}}'
     ran = await flows.run(
@@ -151,7 +151,7 @@ async def test_no_signal_in_time(flows: Flows, handled: bool) -> None:
     check_run(ran)
 
 
-async def test_a_form_takes_only_what_fits_it(flows: Flows) -> None:
+async def test_a_form_accepts_only_valid_payloads(flows: Flows) -> None:
     run_id = await flows.start("""
         tasks:
           - id: ask
@@ -204,7 +204,7 @@ async def test_the_database_is_writable_while_a_form_is_validated(
     check_run(await flows.ended(run_id))
 
 
-async def test_what_does_not_fit_a_form_and_came_before_the_wait_is_told(flows: Flows) -> None:
+async def test_an_invalid_payload_before_the_wait_is_reported(flows: Flows) -> None:
     form = "{type: object, properties: {ok: {type: boolean}, by: {default: me}}, required: [ok]}"
     run_id = await flows.start(f"""
         tasks:
@@ -220,7 +220,7 @@ async def test_what_does_not_fit_a_form_and_came_before_the_wait_is_told(flows: 
     (refused,) = asking.tasks["ask"].output["refused"]
     assert (refused["sent_by"], refused["payload"]) == (run_id, {"ok": "maybe", "by": "me"})
     assert [problem["path"] for problem in refused["problems"]] == ["ok"]
-    # It is told once, also to whoever goes on with the run, and no model is asked about it.
+    # It is reported once, even if another process resumes the run, and no model is asked about it.
     assert asking.states["ask"] == "WAITING"
     await signal(flows.database, run_id, "release", {"ok": True})
     flows.runtime.wake()
@@ -254,7 +254,7 @@ async def test_a_signal_reaches_all_runs_that_wait_for_it(flows: Flows) -> None:
     check_run(sent)
 
 
-async def test_a_signal_may_be_for_one_run_only(flows: Flows) -> None:
+async def test_a_signal_can_be_for_one_run_only(flows: Flows) -> None:
     chosen, other = await flows.start(WAITS), await flows.start(WAITS)
     await asyncio.gather(*(flows.until_waiting(run_id, "gate") for run_id in (chosen, other)))
     tell = """
@@ -282,11 +282,11 @@ async def test_a_run_signals_itself(flows: Flows) -> None:
     check_run(ran)
 
 
-async def test_a_run_that_waits_for_long_gives_its_place_up(database: Database) -> None:
+async def test_a_run_that_waits_for_long_releases_its_slot(database: Database) -> None:
     async with flowing(database, max_concurrent=1) as flows:
         run_id = await flows.start(wait(), {"n": 1})
         await flows.until(run_id, lambda ran: ran.status == "WAITING" and ran.run.owner is None)
-        # The only place is free.
+        # The only slot is free.
         assert (await flows.run("tasks: [{id: t, with: {x: 1}}]")).status == "SUCCESS"
         await flows.signal(run_id, "go-1", {"who": "Bo"})
         ran = await flows.ended(run_id)
@@ -295,7 +295,7 @@ async def test_a_run_that_waits_for_long_gives_its_place_up(database: Database) 
     check_run(ran)
 
 
-async def test_the_time_of_a_wait_goes_on_while_nobody_executes_it(database: Database) -> None:
+async def test_the_time_limit_of_a_wait_includes_time_without_an_executor(database: Database) -> None:
     document = "tasks: [{id: gate, type: wait, wait_for: go, timeout: 4s, on_timeout: late}, {id: late}]"
     async with flowing(database) as flows:
         run_id = await flows.start(document)

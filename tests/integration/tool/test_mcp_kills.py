@@ -1,4 +1,4 @@
-"""A kill of Compozy leaves no process of an MCP server, also if the server ignores the end of its input."""
+"""A kill of Compozy leaves no process of an MCP server, even if the server ignores the end of its input."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ asyncio.run(main())
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="reads /proc")
-def test_no_process_is_left(tmp_path: Path) -> None:
+def test_no_process_remains(tmp_path: Path) -> None:
     file = tmp_path / "pids"
     command = [sys.executable, "-c", CALLER, STUBBORN, str(file)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as caller:

@@ -1,4 +1,4 @@
-"""Projects with MCP servers on the command line: runs, the servers of a workflow, and what validation says."""
+"""Projects with MCP servers on the command line: runs, the servers of a workflow, and validation messages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ASK = {"id": "ask", "prompt": "Say hello."}
 
 
 def server(folder: Path, era: str = "modern", **more: Any) -> dict[str, Any]:
-    """Return a server that is started; its ledger is `ledger`."""
+    """Return the configuration of a server that is started; its ledger is `ledger`."""
     args = ["-S", rawmcp.__file__, era, str(folder / "ledger")]
     return {"id": "raw", "command": sys.executable, "args": args, **more}
 
@@ -64,13 +64,13 @@ def test_a_run_calls_the_tools_of_a_server(cli: RunCli, tmp_path: Path, where: s
     assert len(key or "") == 24
 
 
-def test_agents_choose_none_of_the_servers_of_their_workflow(cli: RunCli, tmp_path: Path) -> None:
+def test_agents_use_none_of_the_servers_of_their_workflow(cli: RunCli, tmp_path: Path) -> None:
     write(tmp_path, [], {**ASK, "mcps": []}, mcps_of_workflow=[server(tmp_path)])
     assert cli("workflow", "run", "w").status == 0
     assert not (tmp_path / "ledger").exists()
 
 
-def test_a_lost_server_ends_no_run(cli: RunCli, tmp_path: Path) -> None:
+def test_a_lost_server_does_not_end_a_run(cli: RunCli, tmp_path: Path) -> None:
     calls: list[tuple[str, dict[str, Any]]] = [("raw__die", {}), ("raw__echo", {"text": "after"})]
     write(tmp_path, calls, {**ASK, "mcps": ["raw"]}, mcps=[server(tmp_path)])
     assert cli("workflow", "run", "w", "--id", "one").status == 0
@@ -128,7 +128,7 @@ def test_servers_are_listed_and_checked(cli: RunCli, tmp_path: Path) -> None:
     assert "no MCP server 'row'" in cli("mcp", "check", "row").err
 
 
-def test_a_package_that_is_missing_is_named(cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_named(cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("compozy.tool.mcp.servers.find_spec", lambda _: None)  # pyright: ignore[reportUnknownArgumentType, reportUnknownLambdaType]
     write(tmp_path, [], mcps_of_workflow=[server(tmp_path)])
     done = cli("workflow", "run", "w")
@@ -159,7 +159,7 @@ def test_a_package_that_is_missing_is_named(cli: RunCli, tmp_path: Path, monkeyp
         ({"command": "a", "max_sessions": 3}, "max_sessions"),
     ],
 )
-def test_errors_are_reported_with_their_place(
+def test_errors_are_reported_with_their_location(
     cli: RunCli, tmp_path: Path, config: dict[str, Any], message: str
 ) -> None:
     write(tmp_path, [], {**ASK, "mcps": ["raw"]}, mcps=[{"id": "raw", **config}])
@@ -193,7 +193,7 @@ def test_warnings_of_validation(cli: RunCli, tmp_path: Path) -> None:
     assert "the transport `sse` is deprecated" in done.err
 
 
-def test_tools_of_servers_can_be_limited_and_chosen(cli: RunCli, tmp_path: Path) -> None:
+def test_tools_of_servers_can_be_limited_and_selected(cli: RunCli, tmp_path: Path) -> None:
     limits = {"mcps": ["raw"], "tool_choice": "raw__echo", "max_tool_calls": {"raw__echo": 1}}
     write(tmp_path, [], {**ASK, **limits}, mcps=[server(tmp_path)])
     assert cli("config", "validate").status == 0

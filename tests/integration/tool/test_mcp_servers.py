@@ -1,4 +1,4 @@
-"""Connections to MCP servers: what a server does that dies, hangs, lies or speaks nonsense, in both eras."""
+"""Connections to MCP servers that exit, hang, or send wrong or invalid messages, in both eras."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HOME_VARIABLES = ("PATH", "HOME")
 
 
 class Used:
-    """A source of tools as a task uses it."""
+    """A source of tools, used like in a task."""
 
     def __init__(self, source: McpSource, specs: list[ToolSpec]) -> None:
         self.source = source
@@ -73,7 +73,7 @@ async def test_calls_over_stdio(era: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("era", ERAS)
-async def test_a_server_that_dies_in_a_call_is_started_again(era: str, tmp_path: Path) -> None:
+async def test_a_server_that_exits_during_a_call_is_started_again(era: str, tmp_path: Path) -> None:
     ledger = tmp_path / "ledger"
     async with using(stdio(era, ledger)) as used:
         result = await used.call("die")
@@ -97,7 +97,7 @@ async def test_a_server_that_does_not_answer(era: str, tmp_path: Path) -> None:
     async with using(stdio(era, tmp_path / "ledger")) as used:
         result = await used.call("hang", timeout_s=0.2)
         assert result == ToolResult(outcome="unknown", content="MCP server 'raw' did not answer within 0.2 s")
-        # The session is as good as before.
+        # The session still works.
         assert await used.call("echo", text="still") == ToolResult(outcome="ok", content="still")
 
 
@@ -137,7 +137,7 @@ async def test_a_server_that_comes_back(era: str, tmp_path: Path) -> None:
             down = await used.call("echo")
             assert down.outcome == "failed"
             assert "does not accept connections" in down.content
-            # At the same address, without the sessions of the first one.
+            # At the same address, without the sessions of the first server.
             with serve(RawServer(era=era, ledger=ledger), port):
                 assert await used.call("echo", text="after") == ToolResult(outcome="ok", content="after")
     assert len(calls_in(ledger)) == 2
@@ -219,7 +219,7 @@ async def test_annotations_count_only_if_they_are_trusted(tmp_path: Path, *, is_
 
 
 class TokenHandler(BaseHTTPRequestHandler):
-    """Gives tokens with numbers, and answers MCP requests with 401 unless they have the last one."""
+    """Issues numbered tokens, and answers MCP requests with 401 unless they have the last one."""
 
     given: ClassVar[list[str]] = []
     asked: ClassVar[list[str]] = []
@@ -229,7 +229,7 @@ class TokenHandler(BaseHTTPRequestHandler):
         """Log nothing."""
 
     def do_POST(self) -> None:
-        """Answer."""
+        """Respond."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.path == "/token":
             self.asked.append(f"{self.headers['Authorization']} {body.decode()}")
@@ -262,7 +262,7 @@ async def test_a_token_is_requested_and_renewed(tmp_path: Path) -> None:
         async with using({"url": url, "auth": auth}, {"SECRET": "s3cret"}) as used:
             assert (await used.call("echo", text="one")).content == "one"
             assert TokenHandler.asked == ["Basic bWU6czNjcmV0 grant_type=client_credentials&scope=orders"]
-            # The token is withdrawn.
+            # The token is revoked.
             TokenHandler.given.append("another")
             assert (await used.call("echo", text="two")).content == "two"
             assert len(TokenHandler.asked) == 2
@@ -295,7 +295,7 @@ async def test_only_files_of_the_project_define_servers() -> None:
     servers = McpServers([McpConfig(id="mine", command="sleep 1")], home)
     with pytest.raises(ToolError, match="is not defined in the files of the project"):
         await servers.connect(McpConfig(id="other", command="sh -c 'touch owned'"))
-    # A program that is named otherwise in a run than in the files is the one in the files.
+    # A program that has a different name in a run is the one in the files.
     assert servers._current(McpConfig(id="mine", command="touch owned")).command == "sleep 1"  # pyright: ignore[reportPrivateUsage]
 
 

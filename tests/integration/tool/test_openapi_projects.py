@@ -43,7 +43,7 @@ components:
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    """A server whose paths answer with themselves."""
+    """A server whose paths respond with themselves."""
     with run_site() as running:
         yield running
 
@@ -87,7 +87,7 @@ def test_a_model_and_tasks_call_operations(
     assert (valid.status, valid.err) == (0, "")
     assert done.status == 0, done.err
     assert json.loads(json.loads(done.out)["output"]["said"]) == {"path": "/v1/pets?limit=3"}
-    # The model is told about the call whose argument does not fit; only the other one is sent.
+    # The model gets an error for the call with the invalid argument; only the other one is sent.
     assert [(seen.method, seen.path) for seen in site.seen] == [
         ("POST", "/v1/pets"),
         ("DELETE", "/v1/pets/a%2F..%2Fb"),
@@ -99,7 +99,7 @@ def test_a_model_and_tasks_call_operations(
     assert "s3cr3t-t0ken" not in cli("workflow", "get", "run-1", "--verbose").out
 
 
-def test_a_task_chooses_operations_and_changes_them(site: Site, cli: RunCli, tmp_path: Path) -> None:
+def test_a_task_selects_operations_and_changes_them(site: Site, cli: RunCli, tmp_path: Path) -> None:
     calls: list[Any] = [
         {"tool": "pets__listPets", "arguments": {}},
         {"tool": "pets__deletePet", "arguments": {"id": "1"}},
@@ -111,7 +111,7 @@ def test_a_task_chooses_operations_and_changes_them(site: Site, cli: RunCli, tmp
     }
     tasks = [{"id": "ask", "prompt": "Look.", "tools": [chosen, inline]}]
     write(tmp_path, site.port, tasks, "./pets.yaml", {"ask": [{"tool_calls": calls}, {"text": "done"}]})
-    # Only what is offered is checked, and here nothing offers the upload.
+    # Only offered operations are checked, and nothing offers the upload here.
     tools = [{"id": "pets", "openapi": {"file": "./pets.yaml", "exclude": ["upload*"]}}]
     write_text(tmp_path, tools)
 
@@ -159,7 +159,7 @@ def test_a_run_keeps_the_operations_and_not_the_file(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_errors_are_reported_with_their_place(
+def test_errors_are_reported_with_their_location(
     cli: RunCli, tmp_path: Path, source: Any, tasks: list[dict[str, Any]], message: str
 ) -> None:
     write(tmp_path, 1, [{"id": "t", **task} for task in tasks or [{"with": {}}]], source)
@@ -171,7 +171,7 @@ def test_errors_are_reported_with_their_place(
     assert ("compozy.yaml:1:" in done.err) or "workflows/w.yaml:1:" in done.err
 
 
-def test_errors_of_the_file_have_their_own_place(cli: RunCli, tmp_path: Path) -> None:
+def test_errors_of_the_file_have_their_own_location(cli: RunCli, tmp_path: Path) -> None:
     write(tmp_path, 1, [{"id": "t", "with": {}}], "./pets.yaml")
     (tmp_path / "pets.yaml").write_text("openapi: 3.0.0\npaths: {a: 1\n")
 

@@ -1,4 +1,4 @@
-"""Projects with tools on the command line: a kind of tool that only this file knows, and what validation says."""
+"""Projects with tools on the command line: a type of tool that exists only in this file, and validation messages."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ShoutTool:
         return ToolSpec(name=self._config.id, description="Shout.", schema=schema, effect="read", kind="shout")
 
     async def call(self, call: ToolCall) -> ToolResult:
-        """Shout."""
+        """Return the text in capital letters."""
         return ToolResult(outcome="ok", content=str(call.input["text"]).upper())
 
 
@@ -56,7 +56,7 @@ def write(folder: Path, task: dict[str, Any], tools: list[Any], **sections: Any)
 
 @pytest.mark.usefixtures("shout")
 def test_a_new_kind_is_one_record_and_one_module(cli: RunCli, tmp_path: Path) -> None:
-    # Its `run` names no file, which the checks of Python tools would want.
+    # Its `run` names no file, which the checks of Python tools would require.
     (tmp_path / "anything").touch()
     write(tmp_path, {"id": "say", "tool": "shout"}, [SHOUT])
     done = cli("workflow", "run", "w", "--format", "json")
@@ -73,7 +73,7 @@ def test_a_task_that_may_pay_twice_is_a_warning(cli: RunCli, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(("runtime", "words"), [("deno", "needs Deno, which is not installed"), ("bun", "needs bun")])
-def test_what_executes_typescript_is_missing_or_does_not_enforce_permissions(
+def test_the_typescript_runtime_is_missing_or_does_not_enforce_permissions(
     cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runtime: str, words: str
 ) -> None:
     monkeypatch.setattr("compozy.tool.kinds.typescript.packaged_deno", lambda: None)
@@ -125,7 +125,7 @@ def test_what_executes_typescript_is_missing_or_does_not_enforce_permissions(
         ({"tool": "pay"}, {"limits": {"memory": "much"}}, "expected a size such as 512MB"),
     ],
 )
-def test_errors_are_reported_with_their_place(
+def test_errors_are_reported_with_their_location(
     cli: RunCli, tmp_path: Path, task: dict[str, Any], tool: dict[str, Any], message: str
 ) -> None:
     chain = [{"id": f"c{n}", "sub_agents": [f"c{n + 1}"]} for n in range(1, 6)]

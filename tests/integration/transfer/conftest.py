@@ -1,4 +1,4 @@
-"""Pairs of databases: rows go from the first to the second."""
+"""Pairs of databases: rows are moved from the first to the second."""
 
 from __future__ import annotations
 

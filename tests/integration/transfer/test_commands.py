@@ -1,4 +1,4 @@
-"""`compozy db` as people call it: words, exit codes, files and pipes, and what must not be in a document."""
+"""`compozy db` on the command line: output, exit codes, files and pipes, and that documents contain no secrets."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _PROVIDERS: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:
-    """A project with a run that ended, `done`, and one that waits, `waits`; and a backup of its database."""
+    """A project with an ended run `done` and a waiting run `waits`, and a backup of its database."""
     folder = tmp_path_factory.mktemp("project")
     (folder / ".env").write_text(f"OPENAI_API_KEY={_CANARY}\nOTHER={_CANARY}\n")
     write_project(folder, _WORKFLOWS, llm=_PROVIDERS)
@@ -68,7 +68,7 @@ def project(tmp_path: Path, cli: RunCli, made: tuple[Path, Path]) -> Path:
 def exported(project: Path, cli: RunCli, made: tuple[Path, Path]) -> Path:
     """Return the project with an export, `a.json`, and a backup, `a.db`."""
     shutil.copy(made[1], project / "a.db")
-    # An export names the file that it is from.
+    # An export contains the path of its database file.
     assert cli("db", "export", "-o", "a.json").status == 0
     return project
 
@@ -133,7 +133,7 @@ def test_a_move_to_postgresql_and_the_end_of_the_run_there(cli: RunCli, project:
         assert cli("--config", "target.yaml", "workflow", "signal", "waits", "go").status == 0
         ended = commands.run(project, "--config", "target.yaml", "workflow", "get", "waits", "--wait")
         assert (ended.status, "SUCCESS" in ended.out) == (0, True), ended.err
-        # The lost file is written once more; imported there again, it changes nothing.
+        # The lost file is written again. Importing it there again changes nothing.
         assert cli("db", "export", "--move", "--again", "-o", "again.json").status == 0
         assert "2 already here" in cli("--config", "target.yaml", "db", "import", "again.json").out
 
@@ -178,7 +178,7 @@ def test_no_secret_is_in_a_document(cli: RunCli, project: Path) -> None:
         (("prune", "--older-than", "odd"), 2, "--older-than: expected a date"),
     ],
 )
-def test_what_cannot_be_done_is_told(
+def test_invalid_requests_are_reported(
     cli: RunCli, exported: Path, arguments: tuple[str, ...], status: int, words: str
 ) -> None:
     done = cli("db", *arguments)
@@ -198,7 +198,7 @@ def test_a_document_is_read_from_a_pipe(cli: RunCli, project: Path) -> None:
     assert imported.out.startswith("Imported 2 executions of 2 from ")
 
 
-def test_one_file_has_one_owner_whatever_its_name(cli: RunCli, project: Path, commands: Commands) -> None:
+def test_one_file_has_one_owner_whatever_its_path(cli: RunCli, project: Path, commands: Commands) -> None:
     (project / "link.db").symlink_to("data/compozy.db")
     cli("db", "export", "-o", "a.json")
     cli("db", "backup", "a.db")
@@ -227,7 +227,7 @@ def test_a_newer_document_leaves_no_database_behind(cli: RunCli, project: Path) 
     assert not list(project.glob("data/new.db*"))
 
 
-def test_a_file_that_a_server_executes_is_not_moved_from(cli: RunCli, project: Path, commands: Commands) -> None:
+def test_a_file_used_by_a_server_cannot_be_the_source_of_a_move(cli: RunCli, project: Path, commands: Commands) -> None:
     running = commands.start(project, "workflow", "run", "gate", "--id", "other")
     running.until(lambda: "gate waits" in running.err)
     for arguments in (("export", "--move", "-o", "m.json"), ("restore", "a.db", "--force")):
@@ -235,7 +235,7 @@ def test_a_file_that_a_server_executes_is_not_moved_from(cli: RunCli, project: P
         refused = cli("db", *arguments)
         assert refused.status == 4
         assert "executes runs on" in refused.err
-    # A copy, a backup and a look do not mind.
+    # Copies, backups and reads are allowed.
     assert cli("db", "export", "-o", "a.json").status == 0
     assert cli("db", "check").status == 0
     assert "MOVED" not in cli("workflow", "list").out
@@ -256,7 +256,7 @@ def test_backup_restore_check_prune(cli: RunCli, project: Path) -> None:
     assert cli("db", "restore", "a.db", "--db-path", "./data/fresh.db").status == 0
 
 
-def test_check_says_what_is_wrong_and_ends_with_4(cli: RunCli, project: Path) -> None:
+def test_check_reports_errors_and_exits_with_4(cli: RunCli, project: Path) -> None:
     config = json.loads((project / "compozy.yaml").read_text())
     database = open_database(settings(project / config["database"]["path"]))
     with database.write() as connection:
@@ -304,7 +304,7 @@ def test_a_document_with_a_pickle_is_refused_by_every_command(
         assert refused.status == 5
         assert "invalid row of journal.operation_outputs: 'serialization' is 'py_pickle'" in refused.err
     assert not list(project.glob("data/new.db*"))
-    # The same row in a database: a backup that somebody sent.
+    # The same row in a database: a backup from another person.
     database = open_database(settings(project / "data/evil.db"))
     assert cli("db", "import", "a.json", "--db-path", "./data/evil.db").status == 0
     with database.write() as connection:

@@ -1,4 +1,4 @@
-"""Documents that are cut short, changed, newer or something else: a clear error, and the database as it was."""
+"""Documents that are truncated, changed, newer or of another format: a clear error, and an unchanged database."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.harness.moves import body, export, load, ready, rows_of
 from tests.harness.runs import flowing
 from tests.integration.transfer.conftest import PAIRS
 
-# What the engine's own migrations keep, and what they left standing; no row of ours is in it.
+# Tables that only the engine's migrations fill, and those that they left; they contain none of our rows.
 _NOT_OURS = {"dbos_migrations", "event_dispatch_kv"}
 Pair = tuple[Database, Database]
 Refused = tuple[bytes, Database]
@@ -45,7 +45,7 @@ def _some_runs(database: Database) -> bytes:
 
 
 def _rebuilt(change: Callable[[list[bytes]], None]) -> Change:
-    """Return a change of a document's lines whose checksum is made to fit."""
+    """Return a change of a document's lines that also updates the checksum."""
 
     def apply(document: bytes) -> bytes:
         lines = document.splitlines(keepends=True)
@@ -78,7 +78,7 @@ def _replace_row(name: bytes, row: bytes) -> Change:
 
 
 def _add_row(name: bytes, row: bytes) -> Change:
-    """Return a change that gives a section one row, and counts it."""
+    """Return a change that adds a row to a section, and counts it."""
 
     def change(lines: list[bytes]) -> None:
         at = next(number for number, line in enumerate(lines) if line.lstrip(b",").startswith(b'"' + name + b'"'))
@@ -133,7 +133,7 @@ _CASES: list[tuple[Change, str]] = [
 def refused(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[bytes, Database]]:
-    """A document with three runs, and a database that stays as it is when a changed document is refused."""
+    """A document with three runs, and a database that must not change when a changed document is refused."""
     source, target = request.param
     folder = tmp_path_factory.mktemp("refused")
     with ready(source, folder / "a") as ours, ready(target, folder / "b") as theirs:
@@ -141,7 +141,7 @@ def refused(
 
 
 @pytest.mark.parametrize(("change", "message"), _CASES)
-def test_what_is_no_whole_document_is_refused(refused: Refused, change: Change, message: str) -> None:
+def test_an_incomplete_document_is_refused(refused: Refused, change: Change, message: str) -> None:
     document, target = refused
     before = rows_of(target)
     with pytest.raises(ExportFileError) as caught:
@@ -183,7 +183,7 @@ _MALICE: list[tuple[tuple[bytes, bytes], str]] = [
 
 
 @pytest.mark.parametrize(("rows", "refusal"), _MALICE)
-def test_a_row_that_would_make_the_engine_run_something_is_refused(
+def test_a_row_that_would_make_the_engine_execute_something_is_refused(
     refused: Refused, tmp_path: Path, rows: tuple[bytes, bytes], refusal: str
 ) -> None:
     whole, target = refused
@@ -250,7 +250,7 @@ def test_every_table_is_a_section(database: Database) -> None:
     left_out = {f"{JOURNAL}{name}" for name in _NOT_OURS}
     assert {section.name for section in list_sections(database)} == (ours | engine) - left_out
     for section in list_sections(database):
-        # Of each row it is known to which run it belongs, or that it belongs to none.
+        # Each row belongs to a known run, or to none.
         columns = set(section.table.c.keys())
         assert (
             section.run in columns
@@ -259,7 +259,7 @@ def test_every_table_is_a_section(database: Database) -> None:
         )
 
 
-def test_an_older_document_lacks_what_was_added_since(pair: Pair) -> None:
+def test_an_older_document_lacks_later_additions(pair: Pair) -> None:
     source, target = pair
     document = _some_runs(source)
 
@@ -272,7 +272,7 @@ def test_an_older_document_lacks_what_was_added_since(pair: Pair) -> None:
     assert body(export(target))
 
 
-async def test_a_document_fits_its_published_schema(database: Database) -> None:
+async def test_a_document_matches_its_published_schema(database: Database) -> None:
     async with flowing(database) as flows:
         await flows.run("tasks: [{id: a, prompt: x}]")
         await flows.start("tasks: [{id: w, type: wait, wait_for: go}]", execution_id="w")

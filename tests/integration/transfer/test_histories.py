@@ -1,4 +1,4 @@
-"""Histories made at random, moved there and back: what is stored is the same, to the byte."""
+"""Random histories, moved to another database and back: the stored rows are the same, byte for byte."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.harness.moves import body, export, load, ready, rows_of
 _KINDS = ("basic", "parallel", "collection", "composite", "router", "aggregate", "wait", "signal")
 _INT64 = st.integers(-(2**63), 2**63 - 1)
 _MOMENT = st.integers(0, 253_402_214_400_000)
-# Names hold neither NUL nor halves of characters; JSON may.
+# Names contain neither NUL nor surrogate halves; JSON may.
 _NAME = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), min_size=1, max_size=12)
 _TEXT = st.text(max_size=20) | st.sampled_from(["\0", "\ud800", "é\udfff", "😀" * 9, "\u2028", '"\\/', "\x1f", ""])
 _NUMBER = st.floats(allow_nan=False, allow_infinity=False) | _INT64 | st.integers(-(10**40), 10**40)
@@ -62,7 +62,7 @@ def _history(draw: st.DrawFn, number: int) -> dict[str, list[dict[str, Any]]]:
         "wake_ms": None,
         "rerun_of": draw(st.none() | _NAME),
         "kept": draw(st.none() | st.dictionaries(_TEXT, _JSON, max_size=2)),
-        # As a copy that nobody has touched: those arrive as they are.
+        # Like an unused copy: its runs arrive unchanged.
         "origin": origin if status is Status.PAUSED else None,
         "moved": None,
         **{name: draw(st.none() | _NAME) for name in ("trigger_type", "trigger_id", "started_by", "traceparent")},
@@ -142,10 +142,10 @@ def _journal(draw: st.DrawFn, run_id: str) -> dict[str, list[dict[str, Any]]]:
     return {"journal.workflow_status": [status], "journal.operation_outputs": steps}
 
 
-# Its property is inside of it, where Hypothesis does not mark it by itself.
+# The property test is inside it, where Hypothesis does not mark it by itself.
 @pytest.mark.hypothesis
 @pytest.mark.parametrize("drivers", [("sqlite", "postgres"), ("postgres", "sqlite")], ids="-to-".join)
-def test_there_and_back_leaves_every_byte(tmp_path: Path, drivers: tuple[str, str]) -> None:
+def test_a_move_there_and_back_keeps_every_byte(tmp_path: Path, drivers: tuple[str, str]) -> None:
     numbers = count()
     with ready(drivers[0], tmp_path / "a") as source, ready(drivers[1], tmp_path / "b") as target:
 

@@ -1,4 +1,4 @@
-"""Runs that are moved from one database to another: what arrives, in which state, and that it goes on there alone."""
+"""Runs that are moved from one database to another: rows, states, and that they continue only there."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ Pair = tuple[Database, Database]
 
 
 async def _wait_at_gate(database: Database, run_id: str = "r") -> Answers:
-    """Begin a run and leave it at its gate, as a process does that is stopped."""
+    """Start a run and leave it at its gate, like a process that is stopped."""
     answers = Answers()
     async with flowing(database, answers=answers) as flows:
         await flows.start(_WAITS, {"n": 7}, execution_id=run_id)
@@ -58,7 +58,7 @@ async def _wait_at_gate(database: Database, run_id: str = "r") -> Answers:
 
 
 async def _finish(database: Database, run_id: str = "r") -> Answers:
-    """Send what the run waits for, and execute it to its end."""
+    """Send the signal that the run waits for, and execute it to its end."""
     answers = Answers()
     async with flowing(database, answers=answers) as flows:
         await flows.signal(run_id, "go", {"n": 3})
@@ -80,7 +80,7 @@ def _move(source: Database, target: Database) -> bytes:
     return document
 
 
-async def test_a_run_that_waits_goes_on_where_it_was_moved(pair: Pair) -> None:
+async def test_a_waiting_run_continues_where_it_was_moved(pair: Pair) -> None:
     source, target = pair
     asked = await _wait_at_gate(source)
     assert asked.asked == ["one 7"]
@@ -90,7 +90,7 @@ async def test_a_run_that_waits_goes_on_where_it_was_moved(pair: Pair) -> None:
         origin = get_execution(connection, "r").origin
     assert origin is not None
     assert source.location in origin["database"]
-    # What was answered before is not asked for again.
+    # Recorded answers are not requested again.
     assert (await _finish(target)).asked == ["left 3", "last"]
     assert _status(source) is Status.MOVED
 
@@ -102,7 +102,7 @@ async def test_there_and_back_again(pair: Pair) -> None:
     second = _move(target, source)
     assert _status(target) is Status.MOVED
     assert _status(source) is not Status.MOVED
-    # Neither the first document brings it back to life over there, nor does the second once more over here.
+    # Neither the first document restores it there, nor the second one here.
     before = rows_of(target)
     assert load(target, first).away == 1
     assert rows_of(target) == before
@@ -112,7 +112,7 @@ async def test_there_and_back_again(pair: Pair) -> None:
     assert (await _finish(target)).asked == ["left 3", "last"]
 
 
-async def test_a_signal_that_nobody_took_is_moved_with_its_run(pair: Pair) -> None:
+async def test_an_untaken_signal_is_moved_with_its_run(pair: Pair) -> None:
     source, target = pair
     await _wait_at_gate(source)
     with source.write() as connection:
@@ -122,7 +122,7 @@ async def test_a_signal_that_nobody_took_is_moved_with_its_run(pair: Pair) -> No
         assert (await flows.ended("r")).output == _RESULT
 
 
-async def test_a_copy_arrives_paused_and_says_from_where(pair: Pair) -> None:
+async def test_a_copy_arrives_paused_and_names_its_source(pair: Pair) -> None:
     source, target = pair
     await _wait_at_gate(source)
     imported = load(target, export(source))
@@ -135,7 +135,7 @@ async def test_a_copy_arrives_paused_and_says_from_where(pair: Pair) -> None:
     with target.write() as connection:
         resume_run(connection, "r")
     await _finish(target)
-    # The original is its own master.
+    # The original is independent.
     await _finish(source)
 
 
@@ -161,7 +161,7 @@ async def test_a_document_of_a_move_can_be_written_again(database: Database) -> 
     first = export(database, move_id=move_id)
     assert find_move(database) == move_id
     again = export(database, move_id=move_id)
-    # But for the time of the export, which the runs carry.
+    # Except for the time of the export, which the runs contain.
     assert len(first) == len(again)
     assert freeze_runs(database, RunFilter())[1] == 0
 
@@ -184,19 +184,19 @@ async def test_moves_arrive_in_any_order(pair: Pair) -> None:
     with pytest.raises(ConflictError, match="move 'odd' out of") as caught:
         find_move(source, "odd")
     assert caught.value.hint == f"moves: {first} (1 execution), {second} (1 execution)"
-    # The later document knows that `r` moved, and not where to.
+    # The later document records that `r` was moved, but not where to.
     imported = load(target, export(source, move_id=second))
     assert (imported.new, imported.unfinished) == (2, 1)
     assert _status(target) is Status.MOVED
     imported = load(target, lost)
     assert (imported.replaced, imported.unfinished, imported.away) == (1, 1, 0)
     assert (await _finish(target)).asked == ["left 3", "last"]
-    # What moved on from here stays away, whatever document of before comes by.
+    # Runs that moved on from here stay away, even if an earlier document is imported.
     assert load(target, lost).replaced == 0
     assert _status(target) is Status.SUCCESS
 
 
-async def test_a_restored_source_does_not_take_its_runs_back_unasked(tmp_path: Path) -> None:
+async def test_a_restored_source_does_not_reclaim_its_runs_unasked(tmp_path: Path) -> None:
     copy = tmp_path / "copy.db"
     copy.touch()
     with ready("sqlite", tmp_path / "a") as source:
@@ -209,12 +209,12 @@ async def test_a_restored_source_does_not_take_its_runs_back_unasked(tmp_path: P
         assert _status(restored) is Status.MOVED
 
 
-def test_without_a_move_there_is_none_to_write_again(database: Database) -> None:
+def test_without_a_move_no_document_can_be_written_again(database: Database) -> None:
     with pytest.raises(ConflictError, match="no runs were moved out of"):
         find_move(database)
 
 
-async def test_runs_of_a_lost_move_are_taken_back(database: Database) -> None:
+async def test_runs_of_a_lost_move_are_reclaimed(database: Database) -> None:
     await _wait_at_gate(database)
     move_id, _ = freeze_runs(database, RunFilter())
     document = export(database, move_id=move_id)
@@ -224,12 +224,12 @@ async def test_runs_of_a_lost_move_are_taken_back(database: Database) -> None:
     imported = load(database, document, take_back=True)
     assert (imported.replaced, imported.unfinished) == (1, 1)
     assert (await _finish(database)).asked == ["left 3", "last"]
-    # Taken back once; it has ended meanwhile, and stays so.
+    # Reclaimed once. It has ended meanwhile, and stays so.
     assert load(database, document, take_back=True).replaced == 0
     assert _status(database) is Status.SUCCESS
 
 
-async def test_nobody_goes_on_with_a_run_that_was_moved(database: Database) -> None:
+async def test_a_moved_run_is_not_resumed(database: Database) -> None:
     await _wait_at_gate(database)
     freeze_runs(database, RunFilter())
     with database.write() as connection:
@@ -243,13 +243,13 @@ async def test_nobody_goes_on_with_a_run_that_was_moved(database: Database) -> N
             with pytest.raises(ConflictError, match="it was moved to another database and continues there"):
                 ask()
     async with flowing(database) as flows:
-        # The engine's own recovery leaves it alone as well.
+        # The engine's own recovery ignores it as well.
         await flows.run("tasks: [{id: a, with: {x: 1}}]")
         assert flows.answers.asked == []
     assert _status(database) is Status.MOVED
 
 
-async def test_processes_that_execute_runs_are_not_moved_from_nor_into(pair: Pair) -> None:
+async def test_databases_in_use_are_not_moved_from_nor_into(pair: Pair) -> None:
     source, target = pair
     await _wait_at_gate(source)
     document = export(source)
@@ -258,7 +258,7 @@ async def test_processes_that_execute_runs_are_not_moved_from_nor_into(pair: Pai
         (target, lambda: load(target, document)),
     ):
         if held.is_exclusive:
-            # A file has a lock that says so; see test_commands.py.
+            # The lock of a file is tested in test_commands.py.
             continue
         async with flowing(held):
             with pytest.raises(DatabaseOwnedError, match=r"1 process\(es\) execute runs on"):
@@ -266,7 +266,7 @@ async def test_processes_that_execute_runs_are_not_moved_from_nor_into(pair: Pai
     assert _status(source) is not Status.MOVED
 
 
-async def test_only_what_was_asked_for_is_exported(pair: Pair, tmp_path: Path) -> None:
+async def test_only_requested_runs_are_exported(pair: Pair, tmp_path: Path) -> None:
     source, target = pair
     await _wait_at_gate(source)
     async with flowing(source) as flows:
@@ -294,7 +294,7 @@ async def _run_two(flows: Flows) -> None:
         await flows.run("tasks: [{id: a, with: {x: 1}}]", execution_id=run_id)
 
 
-async def test_another_run_of_the_same_id_is_in_the_way(pair: Pair) -> None:
+async def test_another_run_with_the_same_id_is_a_conflict(pair: Pair) -> None:
     source, target = pair
     for database in pair:
         async with flowing(database) as flows:
@@ -306,7 +306,7 @@ async def test_another_run_of_the_same_id_is_in_the_way(pair: Pair) -> None:
     assert rows_of(target) == before
 
 
-async def test_a_run_that_is_there_in_another_state_is_left_alone_or_replaced(pair: Pair) -> None:
+async def test_an_existing_run_in_another_state_is_kept_or_replaced(pair: Pair) -> None:
     source, target = pair
     await _wait_at_gate(source)
     load(target, export(source))
@@ -319,7 +319,7 @@ async def test_a_run_that_is_there_in_another_state_is_left_alone_or_replaced(pa
     assert body(export(target)) == body(document)
 
 
-async def test_a_moved_run_does_not_pass_over_a_copy_in_silence(pair: Pair) -> None:
+async def test_a_moved_run_does_not_replace_a_copy_silently(pair: Pair) -> None:
     source, target = pair
     await _wait_at_gate(source)
     load(target, export(source))

@@ -1,4 +1,4 @@
-"""Backups under load, checks that find what was spoiled, and old runs that are deleted whole."""
+"""Backups under load, checks that find damage, and deletion of old runs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.harness.runs import flowing
 _TWO = "tasks: [{id: a, prompt: 'x'}, {id: b, with: {y: 1}}]"
 
 
-def _faults(database: Database) -> dict[str, str]:
+def _errors(database: Database) -> dict[str, str]:
     return {finding.name: finding.fault for finding in check_database(database) if finding.fault}
 
 
@@ -39,8 +39,8 @@ async def _runs(database: Database, *ids: str) -> None:
             await flows.run(_TWO, execution_id=run_id)
 
 
-async def test_a_sound_database_is_found_sound(database: Database) -> None:
-    assert _faults(database) == {}
+async def test_an_intact_database_has_no_errors(database: Database) -> None:
+    assert _errors(database) == {}
     async with flowing(database) as flows:
         await flows.run(_TWO)
         await flows.run("tasks: [{id: a, prompt: 'fail: x'}]")
@@ -49,8 +49,8 @@ async def test_a_sound_database_is_found_sound(database: Database) -> None:
         )
         await flows.start("tasks: [{id: w, type: wait, wait_for: go}]", execution_id="w")
         await flows.until_waiting("w", "w")
-        assert _faults(database) == {}
-    assert _faults(database) == {}
+        assert _errors(database) == {}
+    assert _errors(database) == {}
 
 
 @pytest.mark.parametrize(
@@ -77,11 +77,11 @@ async def test_a_sound_database_is_found_sound(database: Database) -> None:
         ("UPDATE workflow_states SET status = 'WAITING'", "no run is open that the journal has closed", "r"),
     ],
 )
-async def test_what_disagrees_is_found_and_named(database: Database, statement: str, rule: str, named: str) -> None:
+async def test_an_inconsistency_is_found_and_named(database: Database, statement: str, rule: str, named: str) -> None:
     await _runs(database, "r")
     with database.write() as connection:
         connection.exec_driver_sql(statement.format(journal=journal_table(database, "operation_outputs")))
-    assert named in _faults(database)[rule]
+    assert named in _errors(database)[rule]
 
 
 def _spoil(path: Path) -> None:
@@ -100,7 +100,7 @@ async def test_a_damaged_file_is_found(tmp_path: Path) -> None:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         _spoil(path)
         try:
-            faults = _faults(database)
+            faults = _errors(database)
         except DatabaseError as error:
             faults = {"integrity": error.message}
         assert "integrity" in faults
@@ -110,7 +110,7 @@ async def test_a_damaged_file_is_found(tmp_path: Path) -> None:
             backup.back_up_sqlite(path, target, database.settings)
 
 
-async def test_a_backup_that_is_taken_under_load_is_sound(tmp_path: Path) -> None:
+async def test_a_backup_that_is_taken_under_load_is_intact(tmp_path: Path) -> None:
     copies = [tmp_path / f"copy{number}.db" for number in range(4)]
     with ready("sqlite", tmp_path / "a") as database:
         path = Path(str(database.settings.path))
@@ -129,13 +129,13 @@ async def test_a_backup_that_is_taken_under_load_is_sound(tmp_path: Path) -> Non
     counts: list[int] = []
     for copy in copies:
         with migrated(settings(copy)) as restored:
-            assert _faults(restored) == {}
+            assert _errors(restored) == {}
             async with flowing(restored) as flows:
                 with restored.read() as connection:
                     ids = [run.workflow_exec_id for run in list_executions(connection, limit=100)]
-                # What was under way when the copy was taken goes on in it.
+                # Runs in progress at the time of the copy are resumed in it.
                 counts.append(len([await flows.ended(run_id) for run_id in ids]))
-            assert _faults(restored) == {}
+            assert _errors(restored) == {}
     assert counts == sorted(counts)
     assert counts[-1] > 0
 
@@ -152,18 +152,18 @@ async def test_pg_dump_makes_a_backup_under_load(tmp_path: Path, monkeypatch: py
         assert backup.driver_of_backup(copy) == "postgres"
         backup.restore_postgres(connection_parameters(empty), copy)
         with migrated(empty) as restored:
-            assert _faults(restored) == {}
+            assert _errors(restored) == {}
             async with flowing(restored) as flows:
                 with restored.read() as connection:
                     ids = [run.workflow_exec_id for run in list_executions(connection, limit=100)]
                 assert ids
                 for run_id in ids:
                     await flows.ended(run_id)
-        # Once more, in the place of what is there.
+        # Again, to replace the existing database.
         backup.restore_postgres(connection_parameters(empty), copy)
 
 
-async def test_extensions_stay_whose_owner_is_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_extensions_of_another_owner_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(find_program("pg_dump").parent), prepend=":")
     copy = tmp_path / "copy.dump"
     with ready("postgres", tmp_path / "a") as database:
@@ -182,17 +182,17 @@ async def test_extensions_stay_whose_owner_is_somebody_else(tmp_path: Path, monk
         backup.restore_postgres(connection_parameters(database.settings), copy, extensions=extensions)
         with database.read() as connection:
             assert connection.exec_driver_sql("SELECT place::text FROM near").scalar() == "[1,2,3]"
-        assert _faults(database) == {}
+        assert _errors(database) == {}
 
 
-def test_without_pg_dump_the_way_out_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pg_dump_a_hint_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(DatabaseError, match="pg_dump is not installed") as caught:
         backup.back_up_postgres({"host": "localhost", "dbname": "x"}, tmp_path / "x")
     assert "postgresql-client" in caught.value.hint
 
 
-def test_what_pg_dump_says_is_told_and_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_of_pg_dump_are_shown_without_the_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(find_program("pg_dump").parent), prepend=":")
     secret = "hunter2-canary"
     with pytest.raises(DatabaseError, match=r"pg_dump failed: .*onnection") as caught:
@@ -202,7 +202,7 @@ def test_what_pg_dump_says_is_told_and_no_password(tmp_path: Path, monkeypatch: 
     assert secret not in caught.value.message
 
 
-async def test_old_runs_are_deleted_whole_and_others_stay(database: Database) -> None:
+async def test_old_runs_are_deleted_completely_and_others_are_kept(database: Database) -> None:
     await _runs(database, "old")
     async with flowing(database) as flows:
         await flows.start("tasks: [{id: w, type: wait, wait_for: go}]", execution_id="waits")
@@ -217,13 +217,13 @@ async def test_old_runs_are_deleted_whole_and_others_stay(database: Database) ->
         assert not any("old" in (row.get("workflow_exec_id"), row.get("workflow_uuid")) for row in rows), name
     with database.read() as connection:
         assert {run.workflow_exec_id for run in list_executions(connection, limit=9)} == {"waits", "new"}
-    assert _faults(database) == {}
+    assert _errors(database) == {}
     async with flowing(database) as flows:
         await flows.signal("waits", "go")
         await flows.ended("waits")
 
 
-async def test_runs_that_moved_away_are_kept_unless_they_are_meant_too(database: Database) -> None:
+async def test_moved_runs_are_kept_unless_they_are_included(database: Database) -> None:
     async with flowing(database) as flows:
         await flows.start("tasks: [{id: w, type: wait, wait_for: go}]", execution_id="left")
         await flows.until_waiting("left", "w")
@@ -238,10 +238,10 @@ async def test_runs_that_moved_away_are_kept_unless_they_are_meant_too(database:
 def test_a_database_without_a_journal_is_pruned_and_checked(tmp_path: Path) -> None:
     with migrated(settings(tmp_path / "x.db")) as database:
         assert prune_runs(database, now_ms()) == 0
-        assert _faults(database) == {}
+        assert _errors(database) == {}
 
 
-async def test_deleting_does_not_keep_others_from_writing(tmp_path: Path) -> None:
+async def test_deleting_does_not_block_other_writers(tmp_path: Path) -> None:
     with ready("sqlite", tmp_path / "a") as database:
         await _runs(database, *(f"r{number}" for number in range(5)))
         other = sa.create_engine(f"sqlite:///{database.settings.path}")
