@@ -29,6 +29,8 @@ _DRIVERS = frozenset({"sqlite", "postgres"})
 KILL_SHARDS = 12
 _SHARD = "TEST_SHARD"
 _SHARDED = "test_a_run_is_resumed_after_a_kill_at_any_commit"
+COLLECTED = pytest.StashKey[list[str]]()
+"""Node IDs of all tests before any is deselected."""
 
 settings.register_profile("test", max_examples=25, deadline=None)
 settings.register_profile("proof", max_examples=300, deadline=None)
@@ -62,6 +64,7 @@ def pytest_report_header() -> str:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark the tests of `make proof`, and deselect tests that `--driver` and `--part` exclude."""
     driver, part = config.getoption("--driver"), config.getoption("--part")
+    config.stash[COLLECTED] = [item.nodeid for item in items]
     for item in items:
         if find_part(item.nodeid) and not _is_shard_of_today(item):
             item.add_marker("proof")

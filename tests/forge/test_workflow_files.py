@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.conftest import COLLECTED
 from tests.docs.test_fences import require_local_model
 from tests.harness.postgres import new_database
 from tests.harness.qdrant import serve_qdrant
@@ -111,6 +112,17 @@ def test_every_part_of_the_proof_has_tests(part: str) -> None:
         assert (ROOT / path).exists()
         function = function.partition("[")[0]
         assert f"def {function}" in ((ROOT / path).read_text(encoding="utf-8") if function else "def ")
+
+
+def test_every_prefix_of_the_proof_selects_tests(pytestconfig: pytest.Config) -> None:
+    """Checked for the files that this session has collected, which in `make test` are all of them."""
+    if any("::" in argument for argument in pytestconfig.args):
+        pytest.skip("single tests were selected")
+    collected = pytestconfig.stash[COLLECTED]
+    starts = [start for starts in TESTS.values() for start in starts]
+    known = [start for start in starts if any(test.startswith(start.partition("::")[0]) for test in collected)]
+    assert [start for start in known if not any(test.startswith(start) for test in collected)] == []
+    assert "tests/forge/test_workflow_files.py::test_blocks" in known
 
 
 def test_steps_that_are_not_run_here_exist() -> None:

@@ -7,6 +7,7 @@ import re
 import tokenize
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from tests.docs.pages import ROOT, read_page
@@ -117,18 +118,32 @@ def first_sentence(path: Path) -> Text:
 
 def read_code(path: Path) -> Iterator[Text]:
     """Yield the texts of a module: first paragraphs of docstrings, and strings of several words."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    yield from read_docstrings(path)
     read: set[ast.AST] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+    for node in ast.walk(_parse(path)):
+        if isinstance(node, ast.Expr):
             read.add(node.value)
-            yield _text(path, node.lineno, node.value.value.strip().partition("\n\n")[0])
         elif isinstance(node, ast.JoinedStr):
             read |= set(ast.walk(node))
             parts = [str(part.value) if isinstance(part, ast.Constant) else "`x`" for part in node.values]
             yield _text(path, node.lineno, "".join(parts))
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in read and " " in node.value:
             yield _text(path, node.lineno, node.value)
+
+
+def read_docstrings(path: Path) -> Iterator[Text]:
+    """Yield the first paragraphs of a module's docstrings."""
+    for node in ast.walk(_parse(path)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            yield _text(path, node.lineno, node.value.value.strip().partition("\n\n")[0])
+
+
+def read_names(path: Path) -> Iterator[Text]:
+    """Yield the names of a module's functions and classes as sentences, without `test_`."""
+    for node in ast.walk(_parse(path)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            words = node.name.lstrip("_").removeprefix("test_").replace("_", " ")
+            yield Text(path=path, line=node.lineno, text=words[:1].upper() + words[1:])
 
 
 def read_comments(path: Path) -> Iterator[Text]:
@@ -148,6 +163,11 @@ def read_comments(path: Path) -> Iterator[Text]:
         last = token.start[0]
     if words:
         yield _text(path, start, " ".join(words))
+
+
+@lru_cache(maxsize=1)
+def _parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def _text(path: Path, line: int, text: str) -> Text:

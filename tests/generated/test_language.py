@@ -1,4 +1,4 @@
-"""Pages, help and messages follow the language rules."""
+"""Pages, help, messages, docstrings, comments and names of tests follow the language rules."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from tests.generated.language import (
     first_sentence,
     read_code,
     read_comments,
+    read_docstrings,
+    read_names,
     read_prose,
 )
 from tests.generated.pages.commands import all_commands
@@ -25,6 +27,10 @@ from tests.generated.test_house import FILES
 
 MAX_HELP = 50
 """Characters of a command's summary, so that no list of commands is shortened at 80 columns."""
+
+TEST_FILES = sorted((ROOT / "tests").rglob("*.py"))
+PROTOCOL_NAMES = {"Has begun"}
+"""Names that tests take over from protocols of the program."""
 
 OLD = {
     "what answers at http://127.0.0.1:8080 is no Compozy server": "is no X",
@@ -83,6 +89,14 @@ def test_comments_follow_the_rules() -> None:
     assert find_violations(text for file in files for text in read_comments(file)) == []
 
 
+def test_tests_follow_the_rules() -> None:
+    """Docstrings, comments and names only: strings are data, such as old texts that a test compares."""
+    texts = (
+        text for file in TEST_FILES for read in (read_docstrings, read_comments, read_names) for text in read(file)
+    )
+    assert find_violations(text for text in texts if text.text not in PROTOCOL_NAMES) == []
+
+
 @pytest.mark.parametrize(("sentence", "rule"), OLD.items())
 def test_an_old_sentence_breaks_a_rule(sentence: str, rule: str) -> None:
     found = find_violations([Text(path=ROOT / "README.md", line=1, text=sentence)])
@@ -91,6 +105,23 @@ def test_an_old_sentence_breaks_a_rule(sentence: str, rule: str) -> None:
 
 def test_a_plain_sentence_breaks_no_rule() -> None:
     assert find_violations(Text(path=ROOT / "README.md", line=1, text=text) for text in NEW) == []
+
+
+def test_old_names_break_rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.generated.language.ROOT", tmp_path)
+    module = tmp_path / "test_module.py"
+    module.write_text(
+        'OLD = "a string of a test is data, whatever it is told"\n\n\n'
+        "def test_a_run_goes_on():\n    pass\n\n\n"
+        "def test_what_fits_is_stored():\n    pass\n\n\n"
+        "def _whats_left():\n    pass\n\n\n"
+        "class Nobody:\n    async def find_faults(self):\n        pass\n"
+    )
+    assert [line.partition(" (write")[0] for line in find_violations(read_names(module))] == [
+        *("test_module.py:4: 'go on'", "test_module.py:8: 'What ...'"),
+        *("test_module.py:16: 'whoever'", "test_module.py:17: 'mistake'"),
+    ]
+    assert find_violations(read_docstrings(module)) == []
 
 
 def test_an_old_page_and_an_old_module_break_rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

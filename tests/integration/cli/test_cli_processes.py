@@ -325,7 +325,9 @@ def test_a_run_survives_without_a_reader(project: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "environ", [{"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "latin-1"}, {"LC_ALL": "C", "PYTHONUTF8": "0"}]
+    "environ",
+    [{"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "latin-1"}, {"LC_ALL": "C", "PYTHONUTF8": "0"}],
+    ids=["ascii", "latin-1", "C"],
 )
 def test_a_terminal_that_lacks_characters(tmp_path: Path, environ: dict[str, str]) -> None:
     folder = write_project(
