@@ -17,7 +17,7 @@ KILLS := 200
 CHAOS := $(shell mktemp -d -u -t compozy-chaos-XXXXXX)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart setup check check-types check-generated fix test proof site serve-docs site-tools snap bench chaos fuzz wheel binary test-binary edge-context lock schema pages recording clean
+.PHONY: help quickstart setup check check-types check-generated fix test proof web serve-web site serve-docs site-tools snap bench chaos fuzz wheel binary test-binary edge-context lock schema pages recording clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,12 @@ test: check ## Everything that must pass on each push; `make check` has run test
 
 proof: $(VENV)/.dev site-tools ## What takes longer: kills, chaos, fuzz, pages, browser ...; PART=kills runs one part
 	$(BIN)/python -m tests.proof $(PART)
+
+web: $(VENV)/.base ## Build the web page into the package
+	@$(BIN)/python packaging/page.py
+
+serve-web: web ## Serve the web page while you change it, with the data of a running server
+	@cd web && npm run --silent dev
 
 site: docs/node_modules/.ready ## Build the documentation site into docs/out, and check its links
 	@cd docs && npm run --silent build && npm run --silent check-links
@@ -102,6 +108,7 @@ schema: $(VENV)/.dev ## Write the JSON Schemas anew
 	$(BIN)/compozy schema schema > schemas/schema.schema.json
 	$(BIN)/compozy schema export > schemas/export.schema.json
 	$(BIN)/compozy schema bench > schemas/bench.schema.json
+	$(BIN)/python -m tests.generated.openapi > web/openapi.json
 
 pages: $(VENV)/.dev ## Write the reference pages anew
 	$(BIN)/python -m tests.generated.pages
@@ -129,7 +136,7 @@ lock: $(VENV)/.dev ## Lock the requirements again
 
 clean: ## Delete the environment and caches
 	rm -rf $(VENV) build dist $(EDGE)/context .pytest_cache .ruff_cache .hypothesis
-	rm -rf docs/node_modules docs/.next docs/.source docs/out
+	rm -rf docs/node_modules docs/.next docs/.source docs/out web/node_modules src/compozy/server/pages/ui
 
 docs/node_modules/.ready: docs/package.json docs/package-lock.json
 	@echo "Installing what the documentation site is built with into docs/node_modules ..."

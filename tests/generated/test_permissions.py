@@ -41,6 +41,8 @@ def test_only_these_routes_are_public() -> None:
     public = {path for (_, path), permission in ROUTES.items() if permission is Permission.PUBLIC}
     assert public == {
         "/",
+        "/ui",
+        "/ui/{path:path}",
         "/docs",
         "/docs/docs.css",
         "/docs/docs.js",

@@ -21,8 +21,8 @@ _log = structlog.get_logger(__name__)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # Paths and methods that the server does not have.
 _OTHER = "other"
-# Frequent requests of clients and probes: health, the state of runs and ingestions.
-_POLLED = re.compile(r"/healthz|/readyz|/api/v0/(executions|.*/(executions|ingestions))(/.*)?")
+# Frequent requests of clients and probes: health, the state of runs and ingestions, files of the web page.
+_POLLED = re.compile(r"/healthz|/readyz|/ui(/.*)?|/api/v0/(stream|(executions|.*/(executions|ingestions))(/.*)?)")
 
 
 class AccessLog:

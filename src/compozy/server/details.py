@@ -13,7 +13,7 @@ from compozy.database.executions import execution_not_found, is_execution_id
 from compozy.database.status import Status
 from compozy.server.body import ParsedRoute
 from compozy.server.conditional import CONDITIONAL, answer_if_changed
-from compozy.server.models import TaskInfo
+from compozy.server.models import GraphEdge, GraphNode, TaskInfo
 from compozy.server.problems import JsonResponse
 from compozy.server.routes import PREFIX, ExecutionId, problems, service_of
 from compozy.workflow.details import messages_of, read_definition, read_graph, read_task
@@ -59,26 +59,6 @@ class ExecutionDefinition(BaseModel):
     file: str | None = Field(description="The workflow file.")
     workflow: dict[str, Any] | None = Field(description="The workflow with the options of the project.")
     providers: list[dict[str, Any]] = Field(description="Providers that it can use, without keys.")
-
-
-class GraphNode(BaseModel):
-    """A task in the graph of an execution."""
-
-    path: str
-    task_id: str
-    parent: str | None = Field(description="Path of its container.")
-    type: str
-    status: Status | None = Field(description="Null if the task did not start.")
-    attempts: int
-
-
-class GraphEdge(BaseModel):
-    """A transition in the graph of an execution."""
-
-    source: str | None = Field(description="Path of a task; null for any task that fails.")
-    target: str = Field(description="Path of the task that follows.")
-    label: str = Field(description="The route or condition, empty after success.")
-    on_failure: bool
 
 
 class ExecutionGraph(BaseModel):

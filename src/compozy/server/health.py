@@ -57,7 +57,6 @@ async def check_ready(app: App, *, is_stopping: bool) -> None:
         )
 
 
-@router.get("/", include_in_schema=False)
 @router.get("/docs", include_in_schema=False)
 async def get_docs() -> Response:
     """Show the API to a person."""

@@ -29,6 +29,7 @@ from compozy.server import (
     sessions,
     signal_events,
     stream,
+    web,
 )
 from compozy.server.access import AccessLog
 from compozy.server.auditor import Auditor
@@ -61,6 +62,7 @@ ROUTERS = (
     audit.router,
     sessions.router,
     health.router,
+    web.router,
 )
 """All routes but those of triggers."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import re
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -18,7 +17,7 @@ from compozy.database.executions import is_execution_id
 from compozy.database.lists import ExecutionFilter, Position
 from compozy.database.status import Status
 from compozy.server.body import ParsedRoute
-from compozy.server.models import TriggerInfo
+from compozy.server.models import Fields, TriggerInfo
 from compozy.server.problems import JsonResponse
 from compozy.server.routes import PREFIX, WorkflowId, problems, service_of
 from compozy.workflow.documents import execution_document, summary_document
@@ -33,13 +32,6 @@ router = APIRouter(
     route_class=ParsedRoute,
     responses=problems(400, 401, 403, 413, 415, 422, 500, 503),
 )
-
-
-class Fields(StrEnum):
-    """The fields of each execution in a list."""
-
-    SUMMARY = "summary"
-    FULL = "full"
 
 
 def encode_cursor(position: Position) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -124,6 +125,26 @@ class WorkflowDetail(WorkflowInfo):
     input_schema: dict[str, Any] | None = Field(description="JSON Schema of the input; null accepts any object.")
 
 
+class GraphNode(BaseModel):
+    """A task in the graph of a workflow or an execution."""
+
+    path: str
+    task_id: str
+    parent: str | None = Field(description="Path of its container.")
+    type: str
+    status: Status | None = Field(description="Null if the task did not start.")
+    attempts: int
+
+
+class GraphEdge(BaseModel):
+    """A transition in the graph of a workflow or an execution."""
+
+    source: str | None = Field(description="Path of a task; null for any task that fails.")
+    target: str = Field(description="Path of the task that follows.")
+    label: str = Field(description="The route or condition, empty after success.")
+    on_failure: bool
+
+
 class WorkflowGraph(BaseModel):
     """The drawings of a workflow."""
 
@@ -131,6 +152,8 @@ class WorkflowGraph(BaseModel):
     mermaid: str = Field(description="A Mermaid flowchart.")
     text: str = Field(description="A tree of lines for a terminal.")
     ascii: str = Field(description="The tree in ASCII characters.")
+    nodes: list[GraphNode] = Field(description="Its tasks, without states.")
+    edges: list[GraphEdge] = Field(description="The transitions between its tasks.")
 
 
 class WorkflowList(BaseModel):
@@ -183,6 +206,13 @@ class TriggerInfo(BaseModel):
     )
     id: str | None = Field(description="ID of the schedule, webhook, event or execution.")
     by: str | None = Field(description="User or API key.")
+
+
+class Fields(StrEnum):
+    """The fields of executions in an answer."""
+
+    SUMMARY = "summary"
+    FULL = "full"
 
 
 class ExecutionInfo(_Timed):

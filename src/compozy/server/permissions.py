@@ -25,6 +25,8 @@ WEBHOOK = f"{_API}/hooks/{{slug}}"
 ROUTES: Mapping[tuple[str, str], Permission] = {
     # Pages without anything of the project, and probes.
     ("GET", "/"): Permission.PUBLIC,
+    ("GET", "/ui"): Permission.PUBLIC,
+    ("GET", "/ui/{path:path}"): Permission.PUBLIC,
     ("GET", "/docs"): Permission.PUBLIC,
     ("GET", "/docs/docs.css"): Permission.PUBLIC,
     ("GET", "/docs/docs.js"): Permission.PUBLIC,

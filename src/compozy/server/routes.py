@@ -16,6 +16,7 @@ from compozy.server.models import (
     ApproveBody,
     CancelBody,
     ExecutionDetail,
+    Fields,
     ModelRequestList,
     ProjectInfo,
     RerunBody,
@@ -30,6 +31,7 @@ from compozy.server.models import (
 from compozy.server.problems import MEDIA_TYPE, JsonResponse
 from compozy.server.service import Service, StartRequest
 from compozy.server.triggers import traceparent_of, trigger_of
+from compozy.workflow.documents import without_values
 from compozy.workflow.rerun import RerunRequest
 
 PREFIX = "/api/v0"
@@ -187,9 +189,16 @@ async def start_execution_and_wait(
     responses={**problems(404), **CONDITIONAL},
     tags=["executions"],
 )
-async def get_execution(request: Request, execution_id: ExecutionId) -> Response:
+async def get_execution(
+    request: Request,
+    execution_id: ExecutionId,
+    fields: Annotated[
+        Fields, Query(description="`summary` leaves out `input` and `output` of the execution and its tasks.")
+    ] = Fields.FULL,
+) -> Response:
     """Return one execution with its tasks."""
-    return answer_if_changed(request, await service_of(request).get(execution_id))
+    document = await service_of(request).get(execution_id)
+    return answer_if_changed(request, document if fields is Fields.FULL else without_values(document))
 
 
 @router.get(

@@ -33,6 +33,7 @@ from compozy.project.rerun import rerun_of
 from compozy.schema.worker import validate_in_worker
 from compozy.server.hub import Hub
 from compozy.server.idempotency import digest_of_body, id_of_key
+from compozy.workflow.details import draw_workflow
 from compozy.workflow.documents import read_run, workflow_document
 from compozy.workflow.graph import graph_document
 from compozy.workflow.operate import approve, cancel, pause, resume, signal, wait_until_obeyed
@@ -113,7 +114,8 @@ class Service:
         Raises:
             NotFoundError: the project has none of this id.
         """
-        return graph_document(self.app.project.workflow(workflow_id).config)
+        workflow = self.app.project.workflow(workflow_id).config
+        return {**graph_document(workflow), **draw_workflow(workflow)}
 
     async def start(self, request: StartRequest, *, timeout_s: float | None = None) -> tuple[Document, bool]:
         """Accept a run, or find the one that the same request began; return it and whether it is new.

@@ -67,9 +67,7 @@ def read_graph(connection: sa.Connection, execution_id: str) -> Document:
     graph = _Graph(tasks)
     definition: Document | None = run.definition.get("workflow")
     if definition is not None:
-        workflow = WorkflowConfig.model_validate(definition)
-        on_error = workflow.config.on_error if workflow.config is not None else None
-        graph.add_plan(plan_of(workflow.tasks, ("tasks",), on_error=on_error), None)
+        graph.add_workflow(WorkflowConfig.model_validate(definition))
     graph.add_others()
     return {
         "execution_id": run.workflow_exec_id,
@@ -80,11 +78,23 @@ def read_graph(connection: sa.Connection, execution_id: str) -> Document:
     }
 
 
+def draw_workflow(workflow: WorkflowConfig) -> Document:
+    """Return the tasks of a workflow as nodes without states, and the transitions between them as edges."""
+    graph = _Graph({})
+    graph.add_workflow(workflow)
+    return {"nodes": list(graph.nodes.values()), "edges": graph.edges}
+
+
 class _Graph:
     def __init__(self, tasks: Mapping[str, TaskState]) -> None:
         self._tasks = tasks
         self.nodes: dict[str, Document] = {}
         self.edges: list[Document] = []
+
+    def add_workflow(self, workflow: WorkflowConfig) -> None:
+        """Add the tasks of a workflow."""
+        on_error = workflow.config.on_error if workflow.config is not None else None
+        self.add_plan(plan_of(workflow.tasks, ("tasks",), on_error=on_error), None)
 
     def add_plan(self, plan: Plan, parent: str | None) -> None:
         """Add the tasks of a sequence and what follows them."""

@@ -86,6 +86,12 @@ def summary_document(run: ExecutionSummary) -> dict[str, Any]:
     }
 
 
+def without_values(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the document of a run without the values of it and of its tasks, which can be large."""
+    tasks = [{**task, "input": None, "output": None} for task in document["tasks"]]
+    return {**document, "input": None, "output": None, "tasks": tasks}
+
+
 def input_warnings(run: Execution | NewExecution) -> list[str]:
     """Name keys of the input that the workflow's schema allows but does not list, at most ten."""
     workflow: dict[str, Any] = run.definition.get("workflow", {})

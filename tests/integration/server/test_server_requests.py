@@ -163,7 +163,8 @@ async def test_bodies_are_limited(shared_client: httpx.AsyncClient) -> None:
 
 
 WRONG_PATHS = {
-    "/": 200,
+    "/ui/": 200,
+    "/ui/assets/none.js": 404,
     "/nothing": 404,
     "/api/v1/workflows": 404,
     f"{API}": 404,
@@ -219,7 +220,8 @@ async def test_openapi_describes_every_path(shared_client: httpx.AsyncClient) ->
     document = (await shared_client.get("/openapi.json")).json()
     described = {(method.upper(), path) for path, operations in document["paths"].items() for method in operations}
     known = {(method, path.replace(":path}", "}")) for method, path in ROUTES}
-    pages = {("GET", path) for path in ("/", "/docs", "/docs/docs.css", "/docs/docs.js", "/openapi.json")}
+    own = ("/", "/ui", "/ui/{path}", "/docs", "/docs/docs.css", "/docs/docs.js", "/openapi.json")
+    pages = {("GET", path) for path in own}
     entries = {("POST", "/mcp"), ("POST", f"{API}/hooks/{{slug}}")}
     assert described == known - pages - entries
     assert "Problem" in document["components"]["schemas"]

@@ -1,0 +1,170 @@
+// Tasks that wait for a person: forms, approvals of tool calls, signals.
+import { useQueryClient } from "@tanstack/react-query";
+import { useMemo, useState } from "react";
+import { ApiError, explain } from "../../api/client";
+import { approve, sendSignal, type Run, type Task } from "../../api/runs";
+import { hasForm, initialValue, mismatchesOf, resolve, type Schema } from "../../lib/schema";
+import { useMay } from "../../lib/me";
+import { Button } from "../../ui/button";
+import { InputEditor } from "../../ui/input-editor";
+import { JsonControl } from "../../ui/schema-form";
+import { done } from "../../ui/toast";
+import { Value } from "../../ui/value";
+import { runKey, useTask } from "./data";
+
+export function Waiting({ run }: { run: Run }) {
+  const waiting = run.tasks.filter((task) => task.status === "WAITING" && task.waits_for && !task.signal_arrived);
+  if (waiting.length === 0) return null;
+  return (
+    <section aria-label="Waiting for an answer" className="space-y-3">
+      {waiting.map((task) => (
+        <WaitingTask key={`${task.path} ${task.waits_for}`} run={run} task={task} />
+      ))}
+    </section>
+  );
+}
+
+interface Output {
+  form?: Schema;
+}
+
+/** The call that a person is asked to approve; its arguments are text if they are too long to be shown whole. */
+export function readCall(form: Schema): { tool: string; given: unknown } | null {
+  const [, tool, text] = /^The agent wants to call (\S+) with ([^]*)$/.exec(String(form.description ?? "")) ?? [];
+  if (tool === undefined || text === undefined) return null;
+  try {
+    return { tool, given: JSON.parse(text) as unknown };
+  } catch {
+    return { tool, given: text };
+  }
+}
+
+function WaitingTask({ run, task }: { run: Run; task: Task }) {
+  const whole = useTask(run.execution_id, task);
+  const mayRun = useMay("run");
+  const output = whole.data?.output as Output | null | undefined;
+  const form = output?.form;
+  const isApproval = task.waits_for?.startsWith("approve:") ?? false;
+  return (
+    <div data-tone="wait" className="note">
+      <h2 className="text-base">
+        <span className="font-mono">{task.path}</span> waits for {isApproval ? "an approval" : form ? "an answer" : `the signal ${task.waits_for}`}
+      </h2>
+      {!mayRun && <p className="text-sm text-soft">Your role does not permit answering.</p>}
+      {whole.data && mayRun && (
+        <div className="mt-3">
+          {form && isApproval ? (
+            <Approval run={run} task={task} form={form} />
+          ) : form ? (
+            <Answer run={run} task={task} form={form} />
+          ) : (
+            <Signal run={run} name={String(task.waits_for)} />
+          )}
+        </div>
+      )}
+    </div>
+  );
+}
+
+/** Send an answer, and show why it was refused. */
+function useSend(run: Run) {
+  const queries = useQueryClient();
+  const [error, setError] = useState<unknown>(null);
+  const [isBusy, setBusy] = useState(false);
+  const send = async (call: () => Promise<unknown>) => {
+    setBusy(true);
+    setError(null);
+    try {
+      await call();
+      done("The answer was sent.");
+      await queries.invalidateQueries({ queryKey: runKey(run.execution_id) });
+    } catch (problem) {
+      setError(problem);
+      setBusy(false);
+    }
+  };
+  return { error, isBusy, send };
+}
+
+function Refused({ error }: { error: unknown }) {
+  if (error === null) return null;
+  return (
+    <p role="alert" className="mt-2 text-sm text-bad">
+      {explain(error)}
+    </p>
+  );
+}
+
+function Answer({ run, task, form }: { run: Run; task: Task; form: Schema }) {
+  const [value, setValue] = useState<unknown>(() => initialValue(form, resolve(form, form)) ?? {});
+  const { error, isBusy, send } = useSend(run);
+  const mismatches = error instanceof ApiError ? mismatchesOf(error.problem.details) : [];
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        void send(() => approve(run.execution_id, { input: withBooleans(form, value), task: task.path }));
+      }}
+    >
+      <InputEditor schema={hasForm(form) ? form : null} value={value} onChange={setValue} mismatches={mismatches} />
+      <Refused error={error} />
+      <Button type="submit" look="primary" className="mt-3" busy={isBusy}>
+        Send answer
+      </Button>
+    </form>
+  );
+}
+
+/** A box that was not checked means no: required booleans are false. */
+function withBooleans(form: Schema, value: unknown): unknown {
+  const properties = (form.properties ?? {}) as Record<string, Schema>;
+  const required = (form.required ?? []) as string[];
+  const missing = required.filter((name) => properties[name]?.type === "boolean" && (value as Record<string, unknown>)?.[name] === undefined);
+  return { ...(value as object), ...Object.fromEntries(missing.map((name) => [name, false])) };
+}
+
+function Approval({ run, task, form }: { run: Run; task: Task; form: Schema }) {
+  const call = useMemo(() => readCall(form), [form]);
+  const given = call?.given;
+  const [values, setValues] = useState<unknown>(given);
+  const [isEditing, setEditing] = useState(false);
+  const [reason, setReason] = useState("");
+  const { error, isBusy, send } = useSend(run);
+  const answer = (input: unknown) => void send(() => approve(run.execution_id, { input, task: task.path }));
+  return (
+    <div className="space-y-3">
+      <p className="text-sm">
+        The agent wants to call <strong className="font-mono">{call?.tool ?? "a tool"}</strong> with these arguments:
+      </p>
+      {isEditing ? <JsonControl common={{ className: "field" }} value={values} onChange={setValues} rows={5} /> : <Value value={given} />}
+      <div className="flex flex-wrap items-center gap-2">
+        <Button look="primary" busy={isBusy} onClick={() => answer(isEditing ? { approve: true, arguments: values } : { approve: true })}>
+          {isEditing ? "Approve with these arguments" : "Approve"}
+        </Button>
+        {!isEditing && typeof given === "object" && <Button onClick={() => setEditing(true)}>Edit arguments</Button>}
+        <input aria-label="Reason for denying" placeholder="Reason for denying" className="field w-auto! flex-1" value={reason} onChange={(event) => setReason(event.target.value)} />
+        <Button look="danger" busy={isBusy} onClick={() => answer({ approve: false, ...(reason ? { reason } : {}) })}>
+          Deny
+        </Button>
+      </div>
+      <Refused error={error} />
+    </div>
+  );
+}
+
+function Signal({ run, name }: { run: Run; name: string }) {
+  const [payload, setPayload] = useState<unknown>(undefined);
+  const { error, isBusy, send } = useSend(run);
+  return (
+    <div className="space-y-2">
+      <label className="block">
+        <span className="mb-1 block text-sm font-medium">Payload (JSON)</span>
+        <JsonControl common={{ className: "field" }} value={payload} onChange={setPayload} />
+      </label>
+      <Refused error={error} />
+      <Button look="primary" busy={isBusy} onClick={() => void send(() => sendSignal(run.execution_id, { name, payload: payload ?? null }))}>
+        Send signal
+      </Button>
+    </div>
+  );
+}

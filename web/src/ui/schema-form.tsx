@@ -1,0 +1,191 @@
+// A form for a JSON Schema, and for everything that it cannot show a field with JSON.
+import { useEffect, useId, useState } from "react";
+import { kindOf, propertiesOf, withProperty, type Mismatch, type Property, type Schema } from "../lib/schema";
+
+interface Props {
+  root: Schema;
+  schema: Schema;
+  value: unknown;
+  onChange: (value: unknown) => void;
+  mismatches?: Mismatch[];
+  path?: string;
+  depth?: number;
+}
+
+export function SchemaForm({ root, schema, value, onChange, mismatches = [], path = "", depth = 0 }: Props) {
+  const known = (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
+  return (
+    <div className="space-y-4">
+      {propertiesOf(root, schema).map((property) => (
+        <SchemaField
+          key={property.name}
+          root={root}
+          property={property}
+          value={known[property.name]}
+          onChange={(next) => onChange(withProperty(known, property.name, next))}
+          mismatches={mismatches}
+          path={path ? `${path}.${property.name}` : property.name}
+          depth={depth + 1}
+        />
+      ))}
+    </div>
+  );
+}
+
+interface FieldProps extends Omit<Props, "schema"> {
+  property: Property;
+  path: string;
+  depth: number;
+}
+
+function SchemaField({ root, property, value, onChange, mismatches = [], path, depth }: FieldProps) {
+  const id = useId();
+  const { schema, name, isRequired } = property;
+  const kind = kindOf(schema, depth);
+  const wrong = mismatches.filter((each) => matches(each.path, path)).map((each) => each.message);
+  const title = typeof schema.title === "string" ? schema.title : name;
+  const label = (
+    <>
+      {title}
+      {isRequired && <span className="ml-1 font-normal text-faint">(required)</span>}
+    </>
+  );
+  const about = typeof schema.description === "string" ? schema.description : "";
+  if (kind === "object") {
+    return (
+      <fieldset className="rounded-lg border border-line p-3">
+        <legend className="px-1 text-sm font-medium">{label}</legend>
+        {about && <p className="mb-2 text-xs text-faint">{about}</p>}
+        <SchemaForm root={root} schema={schema} value={value} onChange={onChange} mismatches={mismatches} path={path} depth={depth} />
+      </fieldset>
+    );
+  }
+  const control = { id, schema, value, onChange, isRequired, describedBy: `${id}-about`, isWrong: wrong.length > 0 };
+  return (
+    <div>
+      {kind === "boolean" ? (
+        <label className="flex items-center gap-2 text-sm font-medium" htmlFor={id}>
+          <input
+            id={id}
+            type="checkbox"
+            className="size-4 accent-accent"
+            checked={value === true}
+            onChange={(event) => onChange(event.target.checked)}
+            aria-describedby={control.describedBy}
+          />
+          {label}
+        </label>
+      ) : (
+        <>
+          <label className="mb-1 block text-sm font-medium" htmlFor={id}>
+            {label}
+          </label>
+          <Control kind={kind} {...control} />
+        </>
+      )}
+      <div id={control.describedBy} className="text-xs">
+        {about && <p className="mt-1 text-faint">{about}</p>}
+        {wrong.map((message) => (
+          <p key={message} className="mt-1 text-bad">
+            {message}
+          </p>
+        ))}
+      </div>
+    </div>
+  );
+}
+
+/** Whether a mismatch of the server, such as `input.city` or `city`, is about a field. */
+const matches = (found: string, path: string) => found === path || found.endsWith(`.${path}`);
+
+interface ControlProps {
+  kind: ReturnType<typeof kindOf>;
+  id: string;
+  schema: Schema;
+  value: unknown;
+  onChange: (value: unknown) => void;
+  isRequired: boolean;
+  describedBy: string;
+  isWrong: boolean;
+}
+
+function Control({ kind, id, schema, value, onChange, isRequired, describedBy, isWrong }: ControlProps) {
+  const common = { id, "aria-describedby": describedBy, "aria-invalid": isWrong || undefined, className: "field" };
+  if (kind === "choice") {
+    const options = schema.enum as unknown[];
+    return (
+      <select {...common} value={options.indexOf(value)} onChange={(event) => onChange(options[Number(event.target.value)])}>
+        {(!isRequired || value === undefined) && <option value={-1}>–</option>}
+        {options.map((option, index) => (
+          <option key={index} value={index}>
+            {String(option)}
+          </option>
+        ))}
+      </select>
+    );
+  }
+  if (kind === "number" || kind === "integer") {
+    return (
+      <input
+        {...common}
+        type="number"
+        step={kind === "integer" ? 1 : "any"}
+        value={typeof value === "number" ? value : ""}
+        onChange={(event) => onChange(event.target.value === "" ? undefined : Number(event.target.value))}
+      />
+    );
+  }
+  if (kind === "json") return <JsonControl common={common} value={value} onChange={onChange} />;
+  const text = typeof value === "string" ? value : "";
+  const change = (next: string) => onChange(next === "" && !isRequired ? undefined : next);
+  return kind === "paragraph" ? (
+    <textarea {...common} rows={5} value={text} onChange={(event) => change(event.target.value)} />
+  ) : (
+    <input {...common} type="text" value={text} onChange={(event) => change(event.target.value)} />
+  );
+}
+
+/** A value as JSON. A text that is not JSON is kept in the field and not passed on. */
+export function JsonControl({ common, value, onChange, rows = 3 }: {
+  common: { id?: string; className: string };
+  value: unknown;
+  onChange: (value: unknown) => void;
+  rows?: number;
+}) {
+  const [text, setText] = useState(() => (value === undefined ? "" : JSON.stringify(value, null, 2)));
+  const [isWrong, setWrong] = useState(false);
+  useEffect(() => {
+    setText((known) => (same(known, value) ? known : value === undefined ? "" : JSON.stringify(value, null, 2)));
+  }, [value]);
+  return (
+    <>
+      <textarea
+        {...common}
+        className={`${common.className} font-mono`}
+        rows={Math.max(rows, Math.min(16, text.split("\n").length))}
+        spellCheck={false}
+        aria-invalid={isWrong || undefined}
+        value={text}
+        onChange={(event) => {
+          setText(event.target.value);
+          try {
+            const next = event.target.value.trim() === "" ? undefined : (JSON.parse(event.target.value) as unknown);
+            setWrong(false);
+            onChange(next);
+          } catch {
+            setWrong(true);
+          }
+        }}
+      />
+      {isWrong && <span className="mt-1 block text-xs text-bad">This is not valid JSON.</span>}
+    </>
+  );
+}
+
+function same(text: string, value: unknown): boolean {
+  try {
+    return JSON.stringify(text.trim() === "" ? undefined : JSON.parse(text)) === JSON.stringify(value);
+  } catch {
+    return true;
+  }
+}

@@ -1,0 +1,31 @@
+import { defineConfig } from "vite";
+import react from "@vitejs/plugin-react";
+import tailwindcss from "@tailwindcss/vite";
+
+// Where `make serve-web` gets its data from.
+const server = process.env.COMPOZY_SERVER ?? "http://127.0.0.1:8080";
+
+export default defineConfig({
+  base: "/ui/",
+  plugins: [react(), tailwindcss()],
+  build: {
+    outDir: "../src/compozy/server/pages/ui",
+    emptyOutDir: true,
+    // Nothing is inlined: the policy of the server permits files of its own only.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    // Browsers with light-dark(), popovers and <dialog>.
+    target: ["chrome125", "edge125", "firefox128", "safari17.5"],
+  },
+  server: {
+    proxy: {
+      "/api": {
+        target: server,
+        changeOrigin: true,
+        // The server refuses requests of other origins.
+        configure: (proxy) => proxy.on("proxyReq", (request) => request.removeHeader("origin")),
+      },
+    },
+  },
+  test: { include: ["src/**/*.test.ts"] },
+} as Parameters<typeof defineConfig>[0]);
