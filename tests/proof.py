@@ -59,9 +59,9 @@ TESTS: Mapping[str, Sequence[str]] = {
         "tests/integration/server/test_server_connections.py::test_thirty_clients_that_read_nothing_use_no_memory",
         "tests/integration/database/test_postgres_migrations.py::test_ten_concurrent_processes_migrate_once",
         # Whole processes are costly: the C locale stays in `make test`.
-        "tests/integration/cli/test_cli_processes.py::test_a_terminal_that_lacks_characters[ascii",
-        "tests/integration/cli/test_cli_processes.py::test_a_terminal_that_lacks_characters[latin-1",
-        "tests/integration/cli/test_cli_processes.py::test_without_a_home",
+        "tests/integration/cli/test_cli_environments.py::test_a_terminal_that_lacks_characters[ascii",
+        "tests/integration/cli/test_cli_environments.py::test_a_terminal_that_lacks_characters[latin-1",
+        "tests/integration/cli/test_cli_environments.py::test_without_a_home",
     ),
     "fuzz": (
         "tests/integration/server/test_server_fuzz.py",

@@ -125,7 +125,7 @@ outputs:
 """
 
 
-def test_meanings_of_2025_hold(cli: RunCli, tmp_path: Path) -> None:
+def test_templates_have_the_same_meaning_as_in_2025(cli: RunCli, tmp_path: Path) -> None:
     """Children are read in `outputs` of their container, which counts them, and integers stay integers."""
     files = {"compozy.yaml": "database: {driver: sqlite, path: ./data/compozy.db}\n", "workflows/main.yaml": MEANINGS}
     write(Project(files=files, output=None), tmp_path)

@@ -64,7 +64,7 @@ def config_examples() -> list[Fence]:
 
 
 @pytest.mark.parametrize("driver", GUIDES)
-def test_the_guide_leads_from_nothing_to_a_finished_workflow(driver: str) -> None:
+def test_the_guide_starts_from_nothing_and_ends_with_a_result(driver: str) -> None:
     """`test_fences.test_commands` executes it. Here: it starts from nothing and ends with a result on this database."""
     fences = read_page(GUIDES[driver]).fences
     assert GUIDES[driver] in test_fences.PAGES
@@ -100,7 +100,7 @@ def test_a_copied_configuration_works_as_it_is(
     assert done.out.startswith("compozy.yaml is valid: ")
 
 
-def test_there_are_examples_to_copy() -> None:
+def test_the_guides_contain_examples() -> None:
     drivers = [yaml.safe_load(fence.text)["database"].get("driver", "postgres") for fence in config_examples()]
     assert drivers.count("postgres") >= 4
     assert drivers.count("sqlite") >= 4

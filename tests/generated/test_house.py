@@ -187,6 +187,12 @@ def test_sizes() -> None:
     assert in_all_files(find_sizes) == []
 
 
+def test_files_of_tests_are_not_longer() -> None:
+    lengths = {file: len(file.read_text(encoding="utf-8").splitlines()) for file in (ROOT / "tests").rglob("*.py")}
+    assert len(lengths) > 100
+    assert {file.name: length for file, length in lengths.items() if length > MAX_LINES} == {}
+
+
 def find_time_and_chance(file: Path) -> Iterator[str]:
     # The template engine is independent: it has its own source, which the writer of its reference page replaces.
     alone = {"template/functions/sources.py", "template/reference.py"}

@@ -75,13 +75,13 @@ def test_pip_installs_every_extra(wheel: Path, run: Run) -> None:
     assert run("venv/bin/python", ROOT / "requirements/check.py") == ""
 
 
-def test_a_tool_of_uv_is_extended_as_its_hint_says(wheel: Path, run: Run, tmp_path: Path) -> None:
+def test_the_hint_for_a_tool_of_uv_installs_the_package(wheel: Path, run: Run, tmp_path: Path) -> None:
     run("uv", "tool", "install", "--quiet", "--python", sys.executable, f"compozy @ {wheel.as_uri()}")
 
     follows_hints(run, tmp_path / "uv/bin/compozy")
 
 
-def test_an_environment_of_pipx_is_extended_as_its_hint_says(wheel: Path, run: Run, tmp_path: Path) -> None:
+def test_the_hint_for_an_environment_of_pipx_installs_the_package(wheel: Path, run: Run, tmp_path: Path) -> None:
     run("pipx", "install", "--quiet", "--python", sys.executable, str(wheel))
 
     follows_hints(run, tmp_path / "pipx/bin/compozy")

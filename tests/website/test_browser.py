@@ -117,7 +117,7 @@ def test_a_question_is_answered_after_two_clicks(page: Page, question: str, answ
     assert words in page.locator("#nd-page").inner_text(), question
 
 
-def test_a_search_without_result_says_so(page: Page) -> None:
+def test_a_search_without_results_shows_a_message(page: Page) -> None:
     assert search(page, "xyzzyplugh") == []
     expect(page.get_by_text("No results found")).to_be_visible()
 

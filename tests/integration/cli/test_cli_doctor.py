@@ -51,7 +51,7 @@ def test_a_sound_project_has_no_errors(cli: RunCli, tmp_path: Path, driver: str)
     assert bool(_of(checks, "clock")) is (driver == "postgres")
 
 
-def test_a_new_project_has_no_database_yet_and_gets_none(cli: RunCli, tmp_path: Path) -> None:
+def test_a_new_project_without_a_database_does_not_get_one(cli: RunCli, tmp_path: Path) -> None:
     write_project(tmp_path)
     done = cli("doctor")
     assert done.status == 0

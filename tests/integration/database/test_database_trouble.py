@@ -67,7 +67,7 @@ def check_output(finished: Finished, *words: str) -> None:
     assert "Traceback" not in finished.err
 
 
-def test_a_program_that_holds_the_file_before_the_start(commands: Commands, project: Path) -> None:
+def test_a_file_locked_before_the_start(commands: Commands, project: Path) -> None:
     assert commands.run(project, "migrate", "up").status == 0
     with held(project):
         refused = commands.run(project, *RUN)
@@ -77,7 +77,7 @@ def test_a_program_that_holds_the_file_before_the_start(commands: Commands, proj
     check_consistent(project)
 
 
-def test_a_program_that_holds_the_file_during_a_run(commands: Commands, project: Path) -> None:
+def test_a_file_locked_during_a_run(commands: Commands, project: Path) -> None:
     command = commands.start(project, *RUN)
     until_second_task(project, command)
     with held(project):
@@ -115,7 +115,7 @@ def test_a_run_that_is_ended_while_another_program_holds_the_file(
     check_resumed(commands, project)
 
 
-def test_a_program_that_holds_the_file_for_a_moment_is_not_noticed(commands: Commands, tmp_path: Path) -> None:
+def test_a_file_locked_for_a_moment_has_no_effect(commands: Commands, tmp_path: Path) -> None:
     database = {**DATABASE, "busy_timeout": "5 minutes"}
     folder = write_project(tmp_path / "p", {"three": WORKFLOW}, responses=RESPONSES, database=database)
     command = commands.start(folder, *RUN)

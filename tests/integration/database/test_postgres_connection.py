@@ -21,7 +21,7 @@ from compozy.database.migrate import migrate_up, read_status
 from compozy.errors import DatabaseError
 from tests.harness.databases import migrated, new_run
 from tests.harness.postgres import GUARDED, Server, new_database, running_server
-from tests.harness.tls import Authority, tls_front
+from tests.integration.database.connecting import changed, opens, refusal
 
 
 @pytest.fixture
@@ -33,35 +33,6 @@ def server() -> Server:
 def place() -> Iterator[DatabaseSettings]:
     with new_database() as settings:
         yield settings
-
-
-def changed(settings: DatabaseSettings, **parts: Any) -> DatabaseSettings:
-    return DatabaseSettings.model_validate({**settings.model_dump(exclude_none=True), **parts})
-
-
-def refusal(settings: DatabaseSettings) -> DatabaseError:
-    """Return the message of both ways of opening, in one line and without the password."""
-    found: list[DatabaseError] = []
-    for opening in (open_database, open_for_reading):
-        with pytest.raises(DatabaseError) as caught:
-            opening(settings)
-        found.append(caught.value)
-    assert found[0].message == found[1].message
-    for text in (found[0].message, found[0].hint, str(found[0].details)):
-        assert "\n" not in text
-        assert GUARDED[1] not in text
-    assert found[0].hint
-    return found[0]
-
-
-def opens(settings: DatabaseSettings) -> None:
-    database = open_database(settings)
-    with database.read() as connection:
-        found = connection.exec_driver_sql("SELECT current_database(), current_setting('application_name')").one()
-    database.close()
-    assert found[1] == "compozy"
-    if settings.dbname:
-        assert found[0] == settings.dbname
 
 
 def test_an_unreachable_server(place: DatabaseSettings) -> None:
@@ -322,90 +293,3 @@ def test_a_process_that_stops_in_a_transaction_loses_it(
 def _is_open(admin: Any, place: DatabaseSettings) -> bool:
     query = "SELECT 1 FROM pg_stat_activity WHERE datname = %s AND state LIKE 'idle in%%'"
     return admin.execute(query, (place.dbname,)).fetchone() is not None
-
-
-# TLS
-
-
-@pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return Authority(tmp_path)
-
-
-@pytest.mark.parametrize("mode", [None, "require", "verify-ca", "verify-full"])
-def test_each_mode_encrypts(place: DatabaseSettings, authority: Authority, mode: str | None) -> None:
-    certificate, key = authority.issue("server", "127.0.0.1", "localhost")
-    with tls_front(place.port, certificate, key) as front:
-        trusted = {"sslrootcert": str(authority.file)} if mode in {"verify-ca", "verify-full"} else {}
-        opens(changed(place, port=front.port, sslmode=mode, **trusted))
-        assert front.encrypted == 1
-        parts = f"sslmode={mode}&sslrootcert={quote(str(authority.file))}" if trusted else f"sslmode={mode or 'prefer'}"
-        text = f"postgres://compozy@localhost:{front.port}/{place.dbname}?{parts}"
-        opens(DatabaseSettings(driver="postgres", conn_string=SecretStr(text)))
-        assert front.encrypted == 2
-
-
-def test_disable_does_not_encrypt(place: DatabaseSettings, authority: Authority) -> None:
-    opens(changed(place, sslmode="disable"))
-    with tls_front(place.port, *authority.issue("server", "127.0.0.1")) as front:
-        error = refusal(changed(place, port=front.port, sslmode="disable"))
-        assert front.encrypted == 0
-    assert "no encryption" in error.message
-    assert "sslmode" in error.hint
-
-
-@pytest.mark.parametrize("mode", ["require", "verify-ca", "verify-full"])
-def test_a_server_that_does_not_encrypt(place: DatabaseSettings, authority: Authority, mode: str) -> None:
-    error = refusal(changed(place, sslmode=mode, sslrootcert=str(authority.file)))
-    assert error.message.endswith("does not support TLS")
-    assert "database.sslmode" in error.hint
-
-
-@pytest.mark.parametrize(
-    ("mode", "trusted", "host", "message"),
-    [
-        ("verify-ca", "other.crt", "127.0.0.1", "cannot be verified: "),
-        ("verify-full", "other.crt", "127.0.0.1", "cannot be verified: "),
-        ("verify-full", "missing.crt", "127.0.0.1", "database.sslrootcert: file"),
-        ("verify-ca", None, "127.0.0.1", "root.crt"),
-        ("verify-full", "authority.crt", "elsewhere.example", "is for another host name"),
-        ("verify-ca", "authority.crt", "elsewhere.example", None),
-        ("require", None, "elsewhere.example", None),
-    ],
-)
-def test_untrusted_certificates(
-    place: DatabaseSettings,
-    authority: Authority,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    mode: str,
-    trusted: str | None,
-    host: str,
-    message: str | None,
-) -> None:
-    # The default location of the driver's certificate authority.
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("PGSSLROOTCERT", str(tmp_path / "home/root.crt"))
-    Authority(tmp_path, name="other")
-    with tls_front(place.port, *authority.issue("server", host)) as front:
-        parts = {"sslrootcert": str(tmp_path / trusted)} if trusted else {}
-        settings = changed(place, port=front.port, sslmode=mode, **parts)
-        if message is None:
-            opens(settings)
-            return
-        error = refusal(settings)
-    assert message in error.message
-    assert error.hint
-
-
-def test_certificates_of_clients(place: DatabaseSettings, authority: Authority, tmp_path: Path) -> None:
-    certificate, key = authority.issue("server", "127.0.0.1")
-    own, own_key = authority.issue("client")
-    with tls_front(place.port, certificate, key, clients_signed_by=authority.file) as front:
-        base = changed(place, port=front.port, sslmode="require")
-        opens(changed(base, sslcert=str(own), sslkey=str(own_key)))
-        assert "TLS connection" in refusal(base).message
-        missing = refusal(changed(base, sslcert=str(tmp_path / "missing"), sslkey=str(own_key)))
-        assert missing.message == f"database.sslcert: file {str(tmp_path / 'missing')!r} not found"
-        own_key.chmod(0o644)
-        assert "the client certificate for" in refusal(changed(base, sslcert=str(own), sslkey=str(own_key))).message

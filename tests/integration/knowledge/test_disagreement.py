@@ -238,7 +238,7 @@ def test_a_document_that_only_the_store_knows_is_deleted(
     assert (again.status, f"has no document '{APPLES}'" in again.err) == (2, True)
 
 
-def test_the_collection_of_another_project_is_left_alone(
+def test_the_collection_of_another_project_is_not_changed(
     places: tuple[Store, dict[str, Any]],
     tmp_path: Path,
     embeddings: tuple[str, Embeddings],

@@ -51,7 +51,7 @@ def test_metadata_of_other_documents_is_not_a_page(project: Path, cli: RunCli) -
     assert [(match["metadata"]["page"], "page" in match) for match in found] == [("7", False)]
 
 
-def test_words_are_found_however_they_are_written(project: Path, cli: RunCli) -> None:
+def test_words_are_found_in_any_unicode_form(project: Path, cli: RunCli) -> None:
     (project / "knowledge/a.md").write_text("The certi\ufb01cate of the o\ufb03ce.\n")
     (project / "knowledge/b.md").write_text("A \uff26\uff35\uff2c\uff2c-width word.\n")
     assert cli("knowledge", "ingest", "knowledge").status == 0

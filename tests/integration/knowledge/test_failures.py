@@ -12,7 +12,7 @@ from tests.harness.knowledge import write_documents
 from tests.integration.knowledge.test_ingest import documents
 
 
-def test_a_text_that_the_embedder_refuses_fails_its_document_alone(
+def test_a_text_refused_by_the_embedder_fails_only_its_document(
     project: Path, embeddings: tuple[str, Embeddings], cli: RunCli
 ) -> None:
     _, asked = embeddings

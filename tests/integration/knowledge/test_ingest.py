@@ -135,7 +135,9 @@ def test_paths_stay_inside_of_the_project(project: Path, cli: RunCli, path: str)
     assert (done.status, "is outside of the project's folder" in done.err) == (2, True)
 
 
-def test_links_that_lead_out_are_left_out(project: Path, cli: RunCli, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_links_to_files_outside_are_left_out(
+    project: Path, cli: RunCli, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     secret = tmp_path_factory.mktemp("outside") / "secret.md"
     secret.write_text("# Secret\n")
     (project / "knowledge/secret.md").symlink_to(secret)

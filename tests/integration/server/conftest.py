@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import pytest_asyncio
 
 from compozy.app import SERVER, open_app
+from compozy.auth.accounts import bootstrap, create_user
 from compozy.database.executions import count_by_status
 from compozy.project.load import load_project
 from compozy.server.gate import GuardSettings
@@ -22,6 +24,7 @@ from compozy.storage import close_storage, open_storage
 from compozy.task.report import Silence
 from tests.harness.projects import RESPONSES, WORKFLOWS, write_project
 from tests.harness.stores import open_store
+from tests.integration.server.keys import ADMIN, SETTINGS, Keys, new_key
 
 API = "/api/v0"
 RUNS = f"{API}/executions/workflows"
@@ -134,3 +137,23 @@ async def until_ended(client: httpx.AsyncClient, location: str) -> dict[str, Any
             return run
         await asyncio.sleep(0.02)
     raise AssertionError(f"{location} did not end")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def keys(shared_service: Service) -> Keys:
+    """Create a user and a key of each role on the shared service."""
+    database = shared_service.app.database
+    first = await database.write_async(partial(bootstrap, email=ADMIN))
+    made: dict[str, str] = {}
+    for role in ("user", "viewer"):
+        await database.write_async(partial(create_user, email=f"{role}@example.com", role=role))
+        made[role] = await new_key(shared_service, f"{role}@example.com")
+    limited = await new_key(shared_service, "user@example.com", name="limited", workflows=["two"])
+    return Keys(admin=first["key"]["api_key"], limited=limited, **made)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def asks(shared_service: Service, keys: Keys) -> AsyncGenerator[httpx.AsyncClient]:
+    """A client of a server that requires a key."""
+    async with make_client(shared_service, SETTINGS) as made:
+        yield made

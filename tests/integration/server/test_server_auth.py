@@ -4,72 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 import httpx
 import pytest
-import pytest_asyncio
 
-from compozy.auth.accounts import KeyRequest, bootstrap, change_user, create_key, create_user
 from compozy.auth.identity import GRANTS, Permission, Role
-from compozy.auth.passwords import hash_password
 from compozy.database.tables import api_keys
-from compozy.server.gate import GuardSettings
-from compozy.server.limits import Rate
 from compozy.server.permissions import find_route
 from compozy.server.service import Service
 from tests.integration.server.conftest import API, check_problem, make_client
+from tests.integration.server.keys import ADMIN, SETTINGS, Keys, bearer, new_key
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-SETTINGS = GuardSettings(host="127.0.0.1", api_key=None, auth=True, public_workflows=frozenset({"echo"}))
-_ADMIN = "admin@example.com"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Keys:
-    """A key of each role, and one that is limited to the workflow `two`."""
-
-    admin: str
-    user: str
-    viewer: str
-    limited: str
-
-    def of(self, role: Role) -> str:
-        """Return the key of a role."""
-        return {Role.ADMIN: self.admin, Role.USER: self.user, Role.VIEWER: self.viewer}[role]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def keys(shared_service: Service) -> Keys:
-    database = shared_service.app.database
-    first = await database.write_async(partial(bootstrap, email=_ADMIN))
-    made: dict[str, str] = {}
-    for role in ("user", "viewer"):
-        await database.write_async(partial(create_user, email=f"{role}@example.com", role=role))
-        made[role] = await new_key(shared_service, f"{role}@example.com")
-    limited = await new_key(shared_service, "user@example.com", name="limited", workflows=["two"])
-    return Keys(admin=first["key"]["api_key"], limited=limited, **made)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def asks(shared_service: Service, keys: Keys) -> AsyncGenerator[httpx.AsyncClient]:
-    """A client of a server that requires a key."""
-    async with make_client(shared_service, SETTINGS) as made:
-        yield made
-
-
-async def new_key(service: Service, user: str, *, name: str = "test", **more: Any) -> str:
-    """Create a key and return it."""
-    request = KeyRequest(name=name, user=user, **more)
-    return str((await service.app.database.write_async(partial(create_key, request=request)))["api_key"])
-
-
-def bearer(key: str) -> dict[str, str]:
-    """Return the header with a key."""
-    return {"authorization": f"Bearer {key}"}
 
 
 @pytest.mark.parametrize("role", list(Role))
@@ -247,7 +193,7 @@ async def test_users(asks: httpx.AsyncClient, keys: Keys) -> None:
     assert (await asks.delete(path, headers=admin)).status_code == 200
     check_problem(await asks.get(f"{API}/project", headers=bearer(key["api_key"])), 401)
     for method, body in (("PATCH", {"role": "user"}), ("DELETE", None)):
-        check_problem(await asks.request(method, f"{API}/users/{_ADMIN}", json=body, headers=admin), 409)
+        check_problem(await asks.request(method, f"{API}/users/{ADMIN}", json=body, headers=admin), 409)
     check_problem(await asks.delete(path, headers=admin), 404)
 
 
@@ -274,139 +220,5 @@ async def test_a_run_records_who_started_it(
         (await asks.get(each.headers["location"], headers=bearer(keys.viewer))).json()["trigger"]["by"]
         for each in (*started, nobody)
     ]
-    assert by == ["user@example.com", _ADMIN, None]
+    assert by == ["user@example.com", ADMIN, None]
     assert again.status_code in {202, 409}
-
-
-async def test_the_audit_log(asks: httpx.AsyncClient, keys: Keys) -> None:
-    admin = bearer(keys.admin)
-    run = await asks.post(f"{API}/workflows/two/executions/sync", json={}, headers=bearer(keys.user))
-    execution_id = run.json()["execution_id"]
-    path = f"{API}/executions/workflows/{execution_id}"
-    await asks.post(f"{path}/cancel", headers=admin)
-    await asks.post(f"{path}/cancel", headers=bearer(keys.viewer))
-    await asks.get(path, headers=admin)
-    await asks.post(f"{path}/cancel", headers=bearer("wrong"))
-    audit = f"{API}/audit?execution_id={execution_id}"
-    page = (await asks.get(f"{audit}&limit=2", headers=admin)).json()
-    rest = (await asks.get(f"{audit}&cursor={page['next_cursor']}", headers=admin)).json()
-    entries = [*page["entries"], *rest["entries"]]
-    assert [(entry["actor"], entry["action"], entry["status"]) for entry in entries] == [
-        ("viewer@example.com", "cancel_execution", 403),
-        (_ADMIN, "cancel_execution", 409),
-        ("user@example.com", "start_execution_and_wait", 200),
-    ]
-    assert {(entry["address"], entry["execution_id"]) for entry in entries} == {("127.0.0.1", execution_id)}
-    assert entries[0]["credential"] == f"key {keys.viewer[:12]}"
-    assert rest["next_cursor"] is None
-    check_problem(await asks.get(f"{API}/audit", headers=bearer(keys.user)), 403)
-    everything = (await asks.get(f"{API}/audit?limit=1000", headers=admin)).text
-    assert not any(key in everything for key in (keys.admin, keys.user, keys.viewer))
-
-
-async def test_limits_of_requests(shared_service: Service, keys: Keys) -> None:
-    rate = Rate(limit=3, period_s=3600)
-    limited = GuardSettings(host="127.0.0.1", api_key=None, auth=True, key_rate=rate)
-    async with make_client(shared_service, limited) as asks:
-        statuses = [(await asks.get(f"{API}/project", headers=bearer(keys.user))).status_code for _ in range(4)]
-        refused = await asks.get(f"{API}/project", headers=bearer(keys.user))
-        other = await asks.get(f"{API}/project", headers=bearer(keys.viewer))
-    assert statuses == [200, 200, 200, 429]
-    check_problem(refused, 429)
-    assert 1000 < int(refused.headers["retry-after"]) <= 1200
-    assert other.status_code == 200
-    async with make_client(shared_service, GuardSettings(host="127.0.0.1", api_key=None, address_rate=rate)) as asks:
-        statuses = [(await asks.get(path)).status_code for path in (f"{API}/project", "/", "/nothing", "/", "/healthz")]
-    assert statuses == [200, 200, 404, 429, 200]
-
-
-@pytest.mark.parametrize(
-    ("host", "origin", "expected"),
-    [
-        ("compozy.example.com", None, 200),
-        ("Compozy.Example.com", "https://compozy.example.com", 200),
-        ("127.0.0.1:8080", "http://127.0.0.1:8080", 200),
-        ("compozy.example.com", "http://compozy.example.com", 403),
-        ("compozy.example.com", "https://evil.example", 403),
-        ("compozy.example.com", "null", 403),
-        ("compozy.example.com:444", None, 403),
-        ("127.0.0.1:8080", "https://compozy.example.com", 403),
-        ("evil.example", None, 403),
-        ("evil.compozy.example.com", None, 403),
-    ],
-)
-async def test_the_public_url(
-    shared_service: Service, keys: Keys, host: str, origin: str | None, expected: int
-) -> None:
-    settings = GuardSettings(host="127.0.0.1", api_key=None, public_url="https://compozy.example.com")
-    headers = {"host": host, **bearer(keys.viewer), **({} if origin is None else {"origin": origin})}
-    async with make_client(shared_service, settings) as asks:
-        assert (await asks.get(f"{API}/project", headers=headers)).status_code == expected
-        # It requires a key on loopback, too.
-        check_problem(await asks.get(f"{API}/project", headers={"host": host}), 401 if host[0] != "e" else 403, 403)
-
-
-async def test_a_session(shared_service: Service, asks: httpx.AsyncClient, keys: Keys) -> None:
-    body = {"email": "User@example.com", "password": "correct horse battery"}
-    path = f"{API}/users/user@example.com"
-    check_problem(await asks.post(f"{API}/auth/login", json=body), 401)
-    hidden = await asks.patch(path, json={"password": "short"}, headers=bearer(keys.admin))
-    check_problem(hidden, 422)
-    changed = await asks.patch(path, json={"password": body["password"]}, headers=bearer(keys.admin))
-    assert (changed.status_code, changed.json()["role"], changed.json()["has_password"]) == (200, "user", True)
-
-    async with make_client(shared_service, SETTINGS) as browser:
-        signed_in = await browser.post(f"{API}/auth/login", json=body)
-        assert (signed_in.status_code, signed_in.json()["credential"]) == (200, "session")
-        cookie = signed_in.headers["set-cookie"]
-        assert "HttpOnly" in cookie
-        assert "SameSite=lax" in cookie
-        assert "Secure" not in cookie
-        assert (await browser.get(f"{API}/auth/me")).json()["name"] == "user@example.com"
-        start = f"{API}/workflows/two/executions/sync"
-        check_problem(await browser.post(start, json={}), 403)
-        run = await browser.post(start, json={}, headers={"x-compozy-request": "1"})
-        assert run.json()["trigger"]["by"] == "user@example.com"
-        key = await browser.post(f"{API}/auth/generate", json={"name": "mine"}, headers={"x-compozy-request": "1"})
-        assert (key.status_code, key.json()["user"]) == (201, "user@example.com")
-        stolen = dict(browser.cookies)
-        assert (await browser.post(f"{API}/auth/logout")).status_code == 200
-        check_problem(await browser.get(f"{API}/auth/me"), 401)
-    # The session ended in the database, too.
-    (name, token), *_ = stolen.items()
-    check_problem(await asks.get(f"{API}/auth/me", headers={"cookie": f"{name}={token}"}), 401)
-    check_problem(await asks.get(f"{API}/auth/me", headers={"cookie": f"{name}="}), 401)
-    audited = (await asks.get(f"{API}/audit?action=login", headers=bearer(keys.admin))).json()["entries"]
-    assert [entry["status"] for entry in audited] == [200, 401]
-
-
-async def test_sign_ins_are_limited(shared_service: Service, keys: Keys) -> None:
-    async with make_client(shared_service, SETTINGS) as browser:
-        body = {"email": "viewer@example.com", "password": "a wrong password"}
-        answers = [await browser.post(f"{API}/auth/login", json=body) for _ in range(6)]
-    assert [answer.status_code for answer in answers] == [401] * 5 + [429]
-    assert int(answers[-1].headers["retry-after"]) > 60
-
-
-async def test_a_cookie_requires_tls_behind_a_proxy(shared_service: Service, keys: Keys) -> None:
-    body = {"email": "user@example.com", "password": "correct horse battery"}
-    settings = GuardSettings(host="127.0.0.1", api_key=None, public_url="https://compozy.example.com")
-    change = partial(change_user, text="user@example.com", password=hash_password(body["password"]))
-    await shared_service.app.database.write_async(change)
-    async with make_client(shared_service, settings) as browser:
-        host = {"host": "compozy.example.com", "origin": "https://compozy.example.com"}
-        signed_in = await browser.post(f"{API}/auth/login", json=body, headers=host)
-        refused = await browser.post(f"{API}/auth/login", json=body, headers={**host, "origin": "https://evil.example"})
-    assert signed_in.headers["set-cookie"].startswith("__Host-compozy_session=")
-    assert "Secure" in signed_in.headers["set-cookie"]
-    check_problem(refused, 403)
-
-
-async def test_the_last_use_is_stored(shared_service: Service, asks: httpx.AsyncClient, keys: Keys) -> None:
-    await asks.get(f"{API}/project", headers=bearer(keys.viewer))
-    for _ in range(400):
-        await asyncio.sleep(0.05)
-        listed = (await asks.get(f"{API}/auth/keys", headers=bearer(keys.viewer))).json()["keys"]
-        if any(key["prefix"] == keys.viewer[:12] and key["last_used_at"] for key in listed):
-            return
-    raise AssertionError("never stored")

@@ -231,7 +231,7 @@ def test_a_second_signal_exits_immediately(commands: Commands, project: Path) ->
     assert states(project)[0][0] == "RUNNING"
 
 
-def test_half_a_request_does_not_hold_the_server(commands: Commands, project: Path) -> None:
+def test_an_incomplete_request_does_not_block_the_server(commands: Commands, project: Path) -> None:
     server = start_server(commands, project)
     with socket.create_connection(("127.0.0.1", server.port)) as sock:
         sock.sendall(

@@ -118,7 +118,7 @@ async def test_streams_end_when_the_server_stops(client: httpx.AsyncClient, serv
 
 
 @pytest.mark.parametrize("count", [1, 3, 300])
-def test_notifications_name_every_run_and_fit(count: int) -> None:
+def test_notifications_name_every_run_within_their_size_limit(count: int) -> None:
     runs = [f"{number:0128}" for number in range(count)]
     payloads = list(payloads_of(runs))
     assert [run for payload in payloads for run in payload.split("\n")] == runs

@@ -117,6 +117,6 @@ async def test_the_pieces_are_the_answers(client: httpx.AsyncClient, service: Se
     assert len([event for event in one if event.name == "llm_chunk" and event.data["path"] == "both/left"]) > 1
 
 
-async def test_a_stream_of_text_alone_ends_with_the_run(client: httpx.AsyncClient, service: Service) -> None:
+async def test_a_stream_with_only_text_ends_with_the_run(client: httpx.AsyncClient, service: Service) -> None:
     _, (sent,) = await start_streamed(client, service, "fail", "{run}?events=llm_chunk")
     assert [(event.name, event.data["status"]) for event in sent] == [("error", "FAILED")]

@@ -118,7 +118,7 @@ async def test_sequentially_each_item_waits_for_the_one_before(flows: Flows) -> 
     check_run(ran)
 
 
-async def test_batches_come_one_after_the_other(flows: Flows) -> None:
+async def test_batches_are_sequential(flows: Flows) -> None:
     ran = await flows.run("""
         tasks:
           - {id: each, type: collection, items: 5, batch: 2, task: {id: t, prompt: "slow 0.02: {{ .item }}"}}

@@ -127,7 +127,7 @@ async def test_calls_over_http(era: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("era", ERAS)
-async def test_a_server_that_comes_back(era: str, tmp_path: Path) -> None:
+async def test_a_server_that_is_restarted(era: str, tmp_path: Path) -> None:
     ledger = tmp_path / "ledger"
     with ExitStack() as first:
         port = first.enter_context(serve(RawServer(era=era, ledger=ledger)))

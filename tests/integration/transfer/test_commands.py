@@ -117,7 +117,7 @@ def test_a_pipe_from_one_database_to_another(cli: RunCli, project: Path, monkeyp
     assert "Imported 2 executions" in cli("db", "import", "-", "--db-path", "./data/b.db").out
 
 
-def test_a_move_to_postgresql_and_the_end_of_the_run_there(cli: RunCli, project: Path, commands: Commands) -> None:
+def test_a_run_that_was_moved_to_postgresql_ends_there(cli: RunCli, project: Path, commands: Commands) -> None:
     with new_database() as settings:
         section = settings.model_dump(mode="json", exclude_unset=True)
         section = {key: value for key, value in section.items() if key != "password"}
@@ -267,7 +267,7 @@ def test_check_reports_errors_and_exits_with_4(cli: RunCli, project: Path) -> No
     assert "✗ every task that ended has its end in the journal: done/one, done/two" in checked.out
 
 
-def test_a_backup_of_the_other_kind_leads_to_export(
+def test_a_backup_of_the_other_driver_is_refused_with_a_hint_to_export(
     cli: RunCli, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(find_program("pg_dump").parent), prepend=":")

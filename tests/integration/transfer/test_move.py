@@ -95,7 +95,7 @@ async def test_a_waiting_run_continues_where_it_was_moved(pair: Pair) -> None:
     assert _status(source) is Status.MOVED
 
 
-async def test_there_and_back_again(pair: Pair) -> None:
+async def test_a_run_is_moved_there_and_back(pair: Pair) -> None:
     source, target = pair
     await _wait_at_gate(source)
     first = _move(source, target)

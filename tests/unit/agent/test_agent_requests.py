@@ -137,7 +137,7 @@ async def test_a_model_that_follows_schemas_gets_the_schema_of_an_object() -> No
     }
 
 
-async def test_a_model_that_follows_none_gets_it_in_words() -> None:
+async def test_a_model_without_schema_support_gets_the_schema_as_text() -> None:
     seen: list[Any] = []
 
     def reply(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:

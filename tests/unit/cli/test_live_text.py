@@ -33,7 +33,7 @@ def test_an_answer_is_indented_and_harmless(live: LiveText, capsys: pytest.Captu
     assert capsys.readouterr().err == ("  … a\n    One\n\n    two \\x1b[2Jthree\\x0d\\x00\\x85 \\x1b[31mred\nafter\n")
 
 
-def test_a_note_comes_on_its_own_line(live: LiveText, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_note_is_printed_on_a_separate_line(live: LiveText, capsys: pytest.CaptureFixture[str]) -> None:
     live.add(piece("One"))
     write_transient("not now")
     print_note("note")

@@ -47,7 +47,7 @@ def test_value(text: str, environ: dict[str, str], value: object) -> None:
     assert filled(f"key: {text}\n", **environ) == ({"key": value}, [], {})
 
 
-def test_keys_are_left_alone() -> None:
+def test_keys_are_not_interpolated() -> None:
     assert filled("${A}: 1\n", A="x")[0] == {"${A}": 1}
 
 

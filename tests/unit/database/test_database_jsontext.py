@@ -21,7 +21,7 @@ VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(T
 
 
 @given(VALUES)
-def test_a_value_comes_back_as_it_was(value: Any) -> None:
+def test_a_value_is_read_back_unchanged(value: Any) -> None:
     text = dump_json(value)
     again = load_json(text)
     assert again == value

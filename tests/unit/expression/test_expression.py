@@ -311,7 +311,7 @@ JSON_VALUES = st.recursive(
 
 
 @given(JSON_VALUES)
-def test_a_variable_comes_back_as_it_is(value: Any) -> None:
+def test_a_variable_is_returned_unchanged(value: Any) -> None:
     before = json.dumps(value)
     assert json.dumps(evaluate("v", {"v": value})) == before
     assert evaluate("v == v && [v] == [v] && v in [v]", {"v": value}) is True

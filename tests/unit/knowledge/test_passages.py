@@ -62,7 +62,7 @@ def project(**knowledge: Any) -> KnowledgeProject:
     )
 
 
-def test_each_store_is_a_knowledge_base_where_none_is_written() -> None:
+def test_without_knowledge_bases_each_store_is_one() -> None:
     stores = [{"id": "a", "provider": "filesystem"}, {"id": "b", "provider": "redis"}]
     found = project(vector_dbs=stores)
     assert list(found.bases()) == ["a", "b"]
@@ -106,7 +106,7 @@ def embedder(url: str, **more: Any) -> HttpEmbedder:
     return found
 
 
-async def test_texts_go_in_batches_and_vectors_come_back_in_order(server: tuple[str, Embeddings]) -> None:
+async def test_texts_are_sent_in_batches_and_vectors_returned_in_order(server: tuple[str, Embeddings]) -> None:
     url, asked = server
     found = embedder(url, batch_size=3)
     texts = [f"text number {n}" for n in range(8)]

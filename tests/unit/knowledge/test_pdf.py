@@ -105,7 +105,7 @@ def test_letters_that_fonts_draw_are_letters(monkeypatch: pytest.MonkeyPatch) ->
         ("certi\u00adfi\u2060cate", ["certificate"]),
     ],
 )
-def test_words_are_the_same_however_they_are_written(text: str, words: list[str]) -> None:
+def test_words_are_equal_in_any_unicode_form(text: str, words: list[str]) -> None:
     assert list(dict.fromkeys(tokenize(text))) == words
     assert query_words(text) == words
 
@@ -132,7 +132,7 @@ def test_pages_are_right_without_tags_and_in_long_texts() -> None:
         assert piece.page == int(piece.text[:9]) // 100 + 1
 
 
-def test_a_document_without_pages_has_none() -> None:
+def test_a_document_without_pages_has_no_page_numbers() -> None:
     content = read_document("a.md", b"# One\n\ntwo")
     (piece,) = cut("a.md", content, Chunking(size=50, overlap=0, count_tokens=len), space="kb")
     assert piece.page is None

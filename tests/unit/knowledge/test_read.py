@@ -51,7 +51,7 @@ def make_pdf(text: str) -> bytes:
     return made + b"trailer << /Size 6 /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF" % start
 
 
-def test_markdown_has_a_title_and_what_stands_in_front() -> None:
+def test_markdown_has_a_title_and_front_matter() -> None:
     found = read_document("a.md", b"---\ntitle: 'Big Title'\nteam: core\ntags: [a, b]\n---\n# Heading\n\ntext")
     assert (found.title, found.metadata, found.text, found.is_markdown) == (
         "Big Title",
@@ -81,7 +81,7 @@ def test_markdown_has_a_title_and_what_stands_in_front() -> None:
         ("---\n# a comment\nteam: 'core'\nlong name: x\nlist: [\n  a,\n]\n...\nBody", {"team": "core"}),
     ],
 )
-def test_only_keys_and_values_stand_in_front_of_markdown(text: str, metadata: dict[str, str] | None) -> None:
+def test_only_keys_and_values_are_front_matter(text: str, metadata: dict[str, str] | None) -> None:
     found = read_document("a.md", text.encode())
     assert found.text == (text if metadata is None else "Body")
     assert found.metadata == (metadata or {})
@@ -125,7 +125,7 @@ def test_no_markdown_takes_long() -> None:
         ("text/html", '<meta charset="windows-1251"><p>Привет'.encode("cp1251"), "Привет"),
     ],
 )
-def test_the_charset_of_an_address_comes_first(media_type: str, data: bytes, text: str) -> None:
+def test_the_charset_of_an_address_takes_precedence(media_type: str, data: bytes, text: str) -> None:
     document = apply_charset(data, media_type)
     assert read_document("", document, suffix=suffix_of_media_type(media_type)).text == text
 
@@ -194,7 +194,7 @@ def test_json_with_half_a_character_and_other_line_ends() -> None:
     assert read_document("a.jsonl", lines, suffix=".jsonl").text == "a: x\u2028y\n\na: z"
 
 
-def test_tables_say_the_column_of_each_value() -> None:
+def test_the_text_of_tables_contains_the_column_of_each_value() -> None:
     assert read_document("a.csv", b"name;age\nAda;36\nBob;\n").text == "name: Ada\nage: 36\n\nname: Bob"
     assert read_document("a.tsv", b"name\tage\nAda\t36\textra\n").text == "name: Ada\nage: 36\ncolumn 3: extra"
 
@@ -222,7 +222,7 @@ def test_tables_name_their_separator(table: bytes, text: str) -> None:
     assert read_document("a.csv", table).text == text
 
 
-def test_json_says_the_keys_of_each_value() -> None:
+def test_the_text_of_json_contains_the_keys_of_each_value() -> None:
     data = b'[{"a": {"b": "text", "c": [1, true, null]}}, {"d": "x"}]'
     assert read_document("a.json", data).text == "a.b: text\na.c: 1\na.c: true\n\nd: x"
     assert read_document("a.jsonl", b'{"a": 1}\n{"a": 2}\n').text == "a: 1\n\na: 2"

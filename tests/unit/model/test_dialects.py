@@ -85,9 +85,7 @@ async def test_a_server_that_wants_the_new_name_gets_it(
         (501, "not implemented"),
     ],
 )
-async def test_a_schema_that_is_refused_is_sent_in_words(
-    chat_server: ChatServer, kind: str, status: int, words: str
-) -> None:
+async def test_a_refused_schema_is_sent_as_text(chat_server: ChatServer, kind: str, status: int, words: str) -> None:
     answer_by(
         chat_server,
         lambda body: error_reply(status, words) if "response_format" in body else chat_reply('{"n": 1}'),

@@ -90,7 +90,7 @@ async def test_a_model_without_a_provider_is_one_of_the_failed_provider() -> Non
     assert asked == [FallbackModel(llm="a", model="large"), FallbackModel(llm="a", model="small")]
 
 
-async def test_an_attempt_says_whom_it_replaces() -> None:
+async def test_an_attempt_names_the_model_that_it_replaces() -> None:
     config = ProviderConfig.model_validate({"id": "b", "type": "scripted", "responses": [{"text": "x"}]})
     catalog = ModelCatalog([config], missing_keys={}, environ={}, base_dir=Path())
     attempt = Attempt(number=1, choice=FallbackModel(llm="b"), failures=(failure("a", "rate_limit"),))

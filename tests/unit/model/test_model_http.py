@@ -266,7 +266,7 @@ async def test_a_schema_is_sent_as_response_format(chat_server: ChatServer) -> N
     assert sent["json_schema"]["schema"]["properties"] == {"n": {"type": "integer"}}
 
 
-async def test_a_server_that_knows_no_schema_gets_it_in_words(chat_server: ChatServer) -> None:
+async def test_a_server_without_schema_support_gets_the_schema_as_text(chat_server: ChatServer) -> None:
     chat_server.replies = [error_reply(400, "response_format is not supported"), chat_reply('{"n": 1}')]
 
     assert (await Asker(chat_server.url).ask(native())).text == '{"n": 1}'
@@ -277,7 +277,7 @@ async def test_a_server_that_knows_no_schema_gets_it_in_words(chat_server: ChatS
     assert "Be brief." in told
 
 
-async def test_other_refusals_of_a_schema_request_stand(chat_server: ChatServer) -> None:
+async def test_other_refusals_of_a_schema_request_are_errors(chat_server: ChatServer) -> None:
     chat_server.replies = [error_reply(400, "temperature is out of range")]
 
     error = await Asker(chat_server.url).fail(native())

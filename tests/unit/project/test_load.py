@@ -2,106 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
-import re
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from tests.harness.flows import EVERY_KIND, PROJECT
+from loadedprojects import HELLO, POSTGRES, QDRANT, QUICKSTART, errors_of, load, write
 
 from compozy.errors import NotFoundError, ProjectError, SourceLocation, UsageError
-from compozy.project.definition import snapshot
 from compozy.project.load import load_project
-from compozy.project.loaded import LoadedProject
 from compozy.task.kinds.basic import BasicTask
-from compozy.workflow.config import WorkflowConfig
-from compozy.workflow.places import locate_from
-
-QUICKSTART = """\
-version: "1.0"
-
-database:
-  driver: sqlite
-  path: ./data/compozy.db
-
-llm:
-  providers:
-    - id: openai
-      type: openai
-      api_key: ${OPENAI_API_KEY}
-
-server:
-  port: 8080
-"""
-QDRANT = """\
-version: "1.0"
-
-database:
-  driver: sqlite
-  path: ./data/compozy.db
-
-knowledge:
-  vector_dbs:
-    - id: main
-      provider: qdrant
-      url: ${QDRANT_URL:-http://localhost:6333}
-      dimension: 1536
-"""
-POSTGRES = """\
-version: "1.0"
-
-database:
-  driver: postgres
-  host: ${DB_HOST:-localhost}
-  port: 5432
-  user: ${DB_USER:-compozy}
-  password: ${DB_PASSWORD}
-  dbname: ${DB_NAME:-compozy}
-  sslmode: ${DB_SSLMODE:-disable}
-
-knowledge:
-  vector_dbs:
-    - id: main
-      provider: pgvector  # Uses PostgreSQL
-      dimension: 1536
-"""
-HELLO = """\
-id: hello-world
-name: Hello World Workflow
-
-tasks:
-  - id: greet
-    prompt: "Say hello to {{ .input.name | default \\"World\\" }}"
-    agent:
-      llm: openai
-
-output:
-  greeting: "{{ .tasks.greet.output.text }}"
-"""
-
-
-def write(folder: Path, files: dict[str, str]) -> None:
-    for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-
-
-Flags = dict[str, tuple[Any, str]]
-
-
-def load(folder: Path, flags: Flags | None = None, /, **environ: str) -> LoadedProject:
-    return load_project(None, cwd=folder, overrides=flags, environ=environ)
-
-
-def errors_of(folder: Path, **environ: str) -> list[str]:
-    with pytest.raises(ProjectError) as caught:
-        load(folder, **environ)
-    return [str(fault) for fault in caught.value.diagnostics]
 
 
 def test_sqlite_quickstart(tmp_path: Path) -> None:
@@ -299,7 +207,7 @@ def test_link_inside_the_project_is_fine(tmp_path: Path) -> None:
     assert list(load(tmp_path).workflows) == ["a"]
 
 
-def test_linked_folder_that_leads_out(tmp_path: Path) -> None:
+def test_linked_folder_outside_of_the_project(tmp_path: Path) -> None:
     write(tmp_path, {"p/compozy.yaml": QDRANT, "secret/a.yaml": workflow_text("a")})
     (tmp_path / "p/workflows").symlink_to(tmp_path / "secret")
     assert errors_of(tmp_path / "p") == [
@@ -334,81 +242,3 @@ def test_outputs_is_a_synonym(tmp_path: Path) -> None:
     assert workflow.config.output == {"greeting": "{{ .tasks.greet.output.text }}"}
     assert workflow.locate(("output", "greeting")).line == 11
     assert workflow.text_locator(("output", "greeting"))(3).col == 17
-
-
-ODD = st.binary(max_size=120) | st.text(max_size=120).map(lambda text: text.encode("utf-8", "replace"))
-SNIPPETS = """\
-a: 1|- x|id: a|tasks:|  - id: b|    prompt: '{{ .tasks.b.output.text }}'|    prompt: "{{ if"|${|}|llm:|  providers:
-    - id: b|      fallback: b|      responses: {b: c}|<<: *a|database:|  driver: sqlite|  path: x|x: &a 1|y: *a|? [
-{|[|"|'|z: >|!!int x|output: {}|input:|  type: object|  $ref: '#'|\t|\0|---|#|:|autoload:
-  include: ['**', '../*', '[', '']
-workflows:|  - source: .|resource: x
-"""
-PIECES = st.lists(st.sampled_from(re.split(r"[|\n]", SNIPPETS)), max_size=14).map(
-    lambda lines: "\n".join(lines).encode()
-)
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(ODD | PIECES, ODD | PIECES, ODD)
-def test_no_file_breaks_the_loader(tmp_path: Path, config: bytes, workflow: bytes, env: bytes) -> None:
-    (tmp_path / "workflows").mkdir(exist_ok=True)
-    (tmp_path / "compozy.yaml").write_bytes(config)
-    (tmp_path / "workflows/w.yaml").write_bytes(workflow)
-    (tmp_path / ".env").write_bytes(env)
-    with suppress(ProjectError):
-        load(tmp_path)
-
-
-def test_a_pipe_among_the_workflows_is_reported(tmp_path: Path) -> None:
-    (tmp_path / "compozy.yaml").write_text(QUICKSTART)
-    (tmp_path / "workflows").mkdir()
-    os.mkfifo(tmp_path / "workflows/pipe.yaml")
-    with pytest.raises(ProjectError) as caught:
-        load_project(None, cwd=tmp_path, environ={})
-    assert str(caught.value) == "workflows/pipe.yaml: this is not a regular file (replace it with a file, or delete it)"
-
-
-def test_every_kind_of_task_at_its_best(tmp_path: Path) -> None:
-    write(tmp_path, {"compozy.yaml": PROJECT, "workflows/every-kind.yaml": EVERY_KIND})
-    project = load(tmp_path)
-    kept = snapshot(project, "every-kind")
-    assert kept["workflow"]["config"] == {
-        "timeout": 60.0,
-        "retry_policy": {"maximum_attempts": 2, "initial_interval": 2.0},
-    }
-    # Every prompt has a provider, also in nested tasks and routes. The run can reach both.
-    tasks = kept["workflow"]["tasks"]
-    assert tasks[0]["agent"] == {"llm": "s"}
-    assert tasks[2]["routes"]["any"]["agent"] == {"llm": "s"}
-    assert tasks[3]["tasks"][0]["agent"] == {"llm": "t"}
-    assert tasks[4]["task"]["agent"] == {"llm": "s"}
-    assert {provider["id"] for provider in kept["providers"]} == {"s", "t"}
-    assert WorkflowConfig.model_validate(kept["workflow"]).tasks[4].id == "each"
-    # Templates and expressions have their locations.
-    places = kept["source"]["places"]
-    assert {
-        "env/TONE",
-        "tasks/4/filter",
-        "tasks/4/task/prompt",
-        "tasks/2/routes/any/prompt",
-        "tasks/5/condition",
-    } <= set(places)
-    locate = locate_from(kept)(("tasks", 4, "filter"))
-    assert locate is not None
-    line = EVERY_KIND.splitlines().index("    filter: row != 'c' && index >= 0") + 1
-    assert locate(4) == SourceLocation(file="workflows/every-kind.yaml", line=line, col=17)
-
-
-def test_nesting_to_the_limit(tmp_path: Path) -> None:
-    task: dict[str, Any] = {"id": "t0"}
-    for depth in range(1, 30):
-        task = {"id": f"t{depth}", "type": "composite", "tasks": [task]}
-    write(
-        tmp_path,
-        {
-            "compozy.yaml": PROJECT + "limits: {max_nesting_depth: 30}\n",
-            "workflows/deep.yaml": json.dumps({"id": "deep", "tasks": [task]}),
-        },
-    )
-    assert snapshot(load(tmp_path), "deep")["workflow"]["tasks"] == [task]

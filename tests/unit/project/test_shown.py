@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from tests.unit.project.test_load import HELLO, POSTGRES, QDRANT, QUICKSTART, load, write
+from loadedprojects import HELLO, POSTGRES, QDRANT, QUICKSTART, load, write
 
 from compozy.config.nodes import to_value
 from compozy.config.parse import parse_yaml
@@ -43,16 +43,16 @@ def test_checked_in_schemas_are_those_of_the_models(name: str, schema: dict[str,
 @pytest.mark.parametrize(
     "text", [QUICKSTART, QDRANT, POSTGRES, "version: 1.0\n", "database: {name: x, ssl_mode: require}\n"]
 )
-def test_the_seeds_projects_fit_the_schema(text: str) -> None:
+def test_the_seeds_projects_match_the_schema(text: str) -> None:
     assert problems(project_schema(), text) == []
 
 
-def test_the_seeds_workflow_fits_the_schema() -> None:
+def test_the_seeds_workflow_matches_the_schema() -> None:
     assert problems(workflow_schema(), HELLO) == []
     assert problems(workflow_schema(), HELLO.replace("output:", "outputs:", 1)) == []
 
 
-def test_variables_stand_where_numbers_do() -> None:
+def test_variables_are_valid_in_place_of_numbers() -> None:
     text = "server: {port: '${PORT:-8080}'}\ndatabase: {driver: '${D}', auto_migrate: '${M}', busy_timeout: '${T}'}\n"
     assert problems(project_schema(), text) == []
     assert problems(project_schema(), "server: {port: abc}\n")

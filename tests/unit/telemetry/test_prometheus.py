@@ -88,7 +88,7 @@ def test_a_path_that_no_scrape_could_use_is_refused(path: str) -> None:
         MonitoringSettings(path=path)
 
 
-def test_the_price_of_a_known_model_and_none_of_an_unknown_one() -> None:
+def test_only_known_models_have_a_price() -> None:
     usage = RequestUsage(input_tokens=1000, output_tokens=100)
     known = ModelResponse(parts=[TextPart("x")], usage=usage, model_name="gpt-5-mini", provider_name="openai")
     assert price_of(known) == pytest.approx(0.00045)

@@ -98,7 +98,7 @@ ESCAPES = [
         ("cp__list_files", {"recursive": True}),
     ],
 )
-async def test_no_path_leads_out(root: Path, name: str, more: dict[str, Any], path: str) -> None:
+async def test_no_path_reaches_files_outside(root: Path, name: str, more: dict[str, Any], path: str) -> None:
     (root / "link").symlink_to("../outside.txt")
     (root / "folder").symlink_to("..")
     (root / "docs/up").symlink_to("../..")
@@ -343,7 +343,7 @@ RACES: list[Callable[[], tuple[str, dict[str, Any]]]] = [
 
 
 @pytest.mark.parametrize("race", RACES)
-async def test_a_folder_that_becomes_a_link_in_between_leads_nowhere(
+async def test_a_folder_that_is_replaced_by_a_link_is_not_followed(
     root: Path, race: Callable[[], tuple[str, dict[str, Any]]]
 ) -> None:
     (root / "swap").mkdir()

@@ -236,7 +236,7 @@ async def test_processes_that_a_tool_leaves_behind_are_killed(home: ToolHome, tm
     assert not is_alive(int((tmp_path / "pid").read_text()))
 
 
-async def test_a_tool_that_starts_more_and_more_processes_leaves_none(home: ToolHome, tmp_path: Path) -> None:
+async def test_a_tool_that_keeps_starting_processes_leaves_none(home: ToolHome, tmp_path: Path) -> None:
     late = await call(home, config("bomb"), timeout_s=5.0, pid_file=str(tmp_path / "pids"))
     assert late.outcome == "unknown"
     pids = [int(line) for line in (tmp_path / "pids").read_text().splitlines()]

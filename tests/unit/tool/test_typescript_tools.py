@@ -6,81 +6,17 @@ import asyncio
 import os
 import shutil
 import socket
-import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typescripthome import FUNCTIONS, call, config
 
 from compozy.config.settings import RuntimeSettings
 from compozy.errors import ToolError
-from compozy.tool.config import ToolConfig
-from compozy.tool.kind import ToolCall, ToolHome, ToolResult
-from compozy.tool.kinds import typescript
-from compozy.tool.registry import kind_of, new_tool
-
-FUNCTIONS = """
-import { readFileSync, symlinkSync, writeFileSync } from "node:fs";
-import { connect } from "node:net";
-import { TAX } from "./prices";
-
-interface Order { price: number }
-
-export async function total({ price }: Order): Promise<number> {
-  console.log("this is not the result");
-  await Promise.resolve();
-  return price * TAX;
-}
-
-export function look(_: unknown, config: object, context: { signal: AbortSignal }) {
-  return { ...context, signal: context.signal.aborted, config, variable: process.env.COMPOZY_IDEMPOTENCY_KEY };
-}
-
-export const read = ({ path }: { path: string }) => readFileSync(path, "utf8");
-export const write = ({ path }: { path: string }) => writeFileSync(path, "written");
-export const link = ({ path }: { path: string }) => symlinkSync("/etc/passwd", path);
-export const variable = ({ name }: { name: string }) => process.env[name] ?? null;
-export const load = async ({ name }: { name: string }) => Object.keys(await import(name));
-export const secret = () => "the token is " + process.env.TOKEN;
-export const fetched = async ({ url }: { url: string }) => (await fetch(url)).status;
-export const connected = ({ port }: { port: number }) => new Promise((resolve, reject) => {
-  connect(port, "127.0.0.1", () => resolve("connected")).on("error", reject);
-});
-export const run = () => new Deno.Command("id").outputSync().code;
-export const ask = async () => (await Deno.permissions.request({ name: "read" })).state;
-
-export function fail({ text }: { text: string }) { throw new RangeError(text); }
-export function text() { throw "only a text"; }
-export async function lost() {
-  Promise.reject(new Error("lost"));
-  await new Promise((done) => setTimeout(done, 60_000));
-}
-export const odd = () => 10n;
-export const nothing = () => undefined;
-export const exit = () => process.exit(3);
-export const endless = () => "x".repeat(30_000_000);
-export function burn() { for (;;); }
-export async function chatter() {
-  for (let line = 0; line < 100_000; line++) console.log("line", line);
-  return "quiet";
-}
-export function hog() {
-  const kept = [];
-  for (;;) kept.push(new Array(10_000).fill(Math.random()));
-}
-export function buffers() {
-  const kept = [];
-  for (;;) kept.push(new Uint8Array(50_000_000).fill(1));
-}
-export async function inWorker() {
-  const code = "console.log('from a thread'); self.postMessage('done')";
-  const worker = new Worker("data:application/javascript," + encodeURIComponent(code), { type: "module" });
-  return await new Promise((done) => worker.onmessage = (event) => done(event.data));
-}
-"""
+from compozy.tool.kind import ToolHome, ToolResult
+from compozy.tool.registry import new_tool
 
 
 @pytest.fixture
@@ -94,19 +30,6 @@ def home(tmp_path: Path) -> ToolHome:
     environ = {"PATH": os.environ["PATH"], "CANARY": "c4n4ry-value", "TOKEN_OF_SHOP": "s3cr3t-t0ken"}
     closed = frozenset({tmp_path / "tools" / "app.db"})
     return ToolHome(root=tmp_path, environ=environ, settings=RuntimeSettings(), closed=closed)
-
-
-def config(name: str, **more: Any) -> ToolConfig:
-    """Return a tool of the functions."""
-    return ToolConfig.model_validate(
-        {"id": "shop", "run": f"tools/shop.ts:{name}", "input": {"type": "object"}, **more}
-    )
-
-
-async def call(home: ToolHome, tool: ToolConfig, timeout_s: float = 60, **given: Any) -> ToolResult:
-    """Call a tool."""
-    made = ToolCall(key="k" * 24, input=given, execution_id="run", task="a/b", timeout_s=timeout_s)
-    return await new_tool(tool, home).call(made)
 
 
 def only(name: str, *reach: str) -> dict[str, Any]:
@@ -199,7 +122,7 @@ async def test_access_with_permission_works(home: ToolHome) -> None:
     assert other.outcome == "failed"
 
 
-async def test_permissions_of_the_project_hold_where_the_tool_says_nothing(home: ToolHome) -> None:
+async def test_permissions_of_the_project_are_the_defaults_of_tools(home: ToolHome) -> None:
     project = RuntimeSettings.model_validate({"permissions": {"read": ["notes.txt"], "write": True}})
     shared = ToolHome(root=home.root, environ=home.environ, settings=project)
 
@@ -212,7 +135,7 @@ async def test_permissions_of_the_project_hold_where_the_tool_says_nothing(home:
 
 
 @pytest.mark.parametrize("path", [".env", "tools/app.db", ".git/config"])
-async def test_secrets_and_the_database_are_closed_whatever_is_allowed(home: ToolHome, path: str) -> None:
+async def test_secrets_and_the_database_are_never_accessible(home: ToolHome, path: str) -> None:
     (home.root / path).parent.mkdir(exist_ok=True)
     (home.root / path).write_text("closed")
     everything = {"permissions": {"read": True, "write": True}}
@@ -224,7 +147,7 @@ async def test_secrets_and_the_database_are_closed_whatever_is_allowed(home: Too
     assert (home.root / path).read_text() == "closed"
 
 
-async def test_a_tool_cannot_make_links_that_lead_out_of_its_folders(home: ToolHome) -> None:
+async def test_a_tool_cannot_create_links_to_files_outside_of_its_folders(home: ToolHome) -> None:
     result = await call(home, config("link", permissions={"write": ["tools"]}), path="tools/link")
 
     assert result.outcome == "failed"
@@ -306,7 +229,7 @@ async def test_where_a_function_is_found(home: ToolHome, text: str, function: st
     assert (await call(home, config(function))).content == "found"
 
 
-async def test_a_default_function_does_not_stand_for_a_name(home: ToolHome) -> None:
+async def test_a_default_export_does_not_replace_a_named_function(home: ToolHome) -> None:
     (home.root / "tools" / "shop.ts").write_text("export default function refund() {}")
 
     assert (await call(home, config("lookup"))).outcome == "failed"
@@ -334,127 +257,6 @@ async def test_memory_is_limited(home: ToolHome) -> None:
 
     assert hog.content == "the tool was aborted, probably because it needs more memory than `limits.memory` allows"
     assert buffers.content == "RangeError: Array buffer allocation failed"
-
-
-async def test_results_of_an_entrypoint_are_objects_as_in_2025(home: ToolHome) -> None:
-    entry = ToolHome(
-        root=home.root, environ=home.environ, settings=RuntimeSettings.model_validate({"entrypoint": "tools/shop.ts"})
-    )
-
-    assert (await call(entry, config("total"), price=1)).content == {"value": 2}
-    assert (await call(entry, config("look"))).content["toolId"] == "shop"
-
-
-async def test_import_maps_of_the_project_are_read(home: ToolHome) -> None:
-    (home.root / "deno.json").write_text('{"imports": {"$prices": "./tools/prices.ts"}}')
-    (home.root / "tools" / "shop.ts").write_text('import { TAX } from "$prices"; export const total = () => TAX;')
-
-    assert (await call(home, config("total"))).content == 2
-
-
-async def test_node_executes_tools_without_permissions(home: ToolHome) -> None:
-    if shutil.which("node") is None:
-        pytest.skip("Node.js is not installed")
-    (home.root / "tools" / "shop.mjs").write_text(
-        'import { readFileSync } from "node:fs";\n'
-        'export const read = ({ path }) => ({ text: readFileSync(path, "utf8"), leak: process.env.CANARY ?? null });\n'
-    )
-
-    result = await call(home, config("read", run="tools/shop.mjs:read", runtime="node"), path="notes.txt")
-
-    assert result == ToolResult(outcome="ok", content={"text": "a note", "leak": None})
-
-
-async def test_a_runtime_that_is_missing(home: ToolHome, monkeypatch: pytest.MonkeyPatch) -> None:
-    away = ToolHome(root=home.root, environ={"PATH": "/nonexistent"}, settings=home.settings)
-    monkeypatch.setattr("compozy.tool.typescript.packaged_deno", lambda: None)
-
-    with pytest.raises(ToolError, match="needs Deno, which is not installed") as deno:
-        await new_tool(config("total"), away).describe()
-    with pytest.raises(ToolError, match="needs 'bun', which is not in PATH") as bun:
-        await new_tool(config("total", runtime="bun"), away).describe()
-
-    assert "compozy[typescript]" in str(deno.value.hint)
-    assert "runtime: deno" in str(bun.value.hint)
-    assert (await call(away, config("total"))).outcome == "failed"
-
-
-async def test_a_deno_of_the_machine_must_be_new_enough(
-    home: ToolHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    program = tmp_path / "bin" / "deno"
-    program.parent.mkdir()
-    away = ToolHome(root=home.root, environ={"PATH": f"{program.parent}:/usr/bin:/bin"}, settings=home.settings)
-    real = typescript.packaged_deno()
-    monkeypatch.setattr("compozy.tool.typescript.packaged_deno", lambda: None)
-
-    program.write_text("#!/bin/sh\necho deno 1.46.3\n")
-    program.chmod(0o755)
-    with pytest.raises(ToolError, match=r"needs Deno 2\.9 or newer; .*/bin/deno has version 1\.46"):
-        await new_tool(config("total"), away).describe()
-    program.write_text(f'#!/bin/sh\nexec {real} "$@"\n')
-
-    assert (await call(away, config("total"), price=1)).content == 2
-
-
-CALLER = """
-import asyncio, os, sys
-from pathlib import Path
-from compozy.tool.config import ToolConfig
-from compozy.tool.kind import ToolCall, ToolHome
-from compozy.tool.registry import new_tool
-
-config = ToolConfig(id="t", run="tools/shop.ts:burn", input={"type": "object"}, permissions={"write": ["started"]})
-home = ToolHome(root=Path(sys.argv[1]), environ=dict(os.environ))
-asyncio.run(new_tool(config, home).call(ToolCall(key="k", input={}, execution_id="e", task="t", timeout_s=120)))
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_a_tool_ends_with_compozy(home: ToolHome) -> None:
-    (home.root / "tools" / "shop.ts").write_text(
-        'export function burn() { Deno.writeTextFileSync("started", `${Deno.pid}`); for (;;); }'
-    )
-    started = home.root / "started"
-    with subprocess.Popen([sys.executable, "-c", CALLER, str(home.root)]) as caller:
-        try:
-            wait_until(lambda: started.exists() and started.read_text() != "")
-        finally:
-            caller.kill()
-    wait_until(lambda: not Path(f"/proc/{started.read_text()}").exists())
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    for _ in range(1200):
-        if is_so():
-            return
-        time.sleep(0.05)
-    pytest.fail("this did not come about within 60 s")
-
-
-async def test_files_that_are_missing_or_outside(home: ToolHome) -> None:
-    with pytest.raises(ToolError, match=r"the file tools/none\.ts does not exist"):
-        new_tool(config("total", run="tools/none.ts:total"), home)
-    with pytest.raises(ToolError, match="is outside of the project"):
-        new_tool(config("total", run="../shop.ts:total"), home)
-    with pytest.raises(ToolError, match="does not describe its arguments"):
-        await new_tool(config("total", input=None), home).describe()
-
-
-@pytest.mark.parametrize(
-    ("run", "runtime", "kind"),
-    [
-        ("a.ts:f", None, "typescript"),
-        ("a.mjs:f", None, "typescript"),
-        ("a.js:f", "bun", "typescript"),
-        ("a.py:f", None, "python"),
-        ("a.rb:f", None, None),
-    ],
-)
-def test_which_kind_a_file_is(run: str, runtime: str | None, kind: str | None) -> None:
-    found = kind_of(ToolConfig.model_validate({"id": "t", "run": run, "runtime": runtime}))
-
-    assert (found.name if found else None) == kind
 
 
 @pytest.mark.parametrize("host", ["https://a.test", "a.test/x", "a,b", "", "a b", "-a"])

@@ -98,7 +98,7 @@ def test_an_output_that_finds_nothing_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("key", ["input", "config"])
-def test_the_schema_of_the_input_may_stand_in_two_places(key: str) -> None:
+def test_the_schema_of_the_input_may_be_in_two_places(key: str) -> None:
     schema = {"type": "object", "properties": {"a": {"type": "integer", "default": 3}}}
     fields: dict[str, Any] = {"input": schema} if key == "input" else {"config": {"input": schema}}
     found = workflow(**fields)
