@@ -1,18 +1,18 @@
-# Every word that a developer needs; `make help` lists them.
+# Commands for developers; `make help` lists them.
 SHELL := /bin/sh
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Installs locks without resolving; see there.
+# Installs locks without resolving; the script explains why.
 LOCKED := requirements/install.sh
 # Installs this checkout. -qq shows errors only: warnings are about the configuration of the machine.
 INSTALL := -m pip -qq --disable-pip-version-check --no-input install --root-user-action ignore --no-deps --no-build-isolation
 EXAMPLE := examples/database/sqlite-quickstart
 EDGE := examples/database/edge-deployment
-# Where `make binary` installs what goes into the program, and nothing else.
+# `make binary` installs only the packages of the program here.
 BINARY := build/binary
 TESTS := $(BIN)/python -m pytest -m "not proof" --ignore=tests/generated
-# `make chaos`: how many kills on each database, and where what they leave is kept.
+# `make chaos`: the number of kills on each database, and the folder of their databases and logs.
 KILLS := 200
 CHAOS := $(shell mktemp -d -u -t compozy-chaos-XXXXXX)
 
@@ -26,7 +26,7 @@ quickstart: $(VENV)/.local ## Install Compozy with a local model and run a first
 	@cd $(EXAMPLE) && ../../../$(BIN)/compozy workflow run hello-world
 	@echo "Stored in $(EXAMPLE)/data/compozy.db. Next: . $(BIN)/activate && cd $(EXAMPLE)"
 
-setup: $(VENV)/.dev ## Install what developing and testing need
+setup: $(VENV)/.dev ## Install the tools for development and tests
 
 check: $(VENV)/.dev ## Format, lint, types, import walls, generated files
 	$(BIN)/ruff format --check .
@@ -40,16 +40,16 @@ check-types:
 check-generated:
 	$(BIN)/python -m pytest -n0 tests/generated
 
-fix: $(VENV)/.dev ## Format, and repair what the linter can
+fix: $(VENV)/.dev ## Format, and apply the linter's fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test: check ## Everything that must pass on each push; `make check` has run tests/generated
+test: check ## Run all checks of a push
 	$(TESTS) $(if $(CI),--durations=30) || { \
 		echo "Repeating the failed tests one at a time. A test that passes now failed under load: it depends on time, and needs a repair."; \
 		$(TESTS) -n0 --last-failed --last-failed-no-failures=none -rA --maxfail=1; }
 
-proof: $(VENV)/.dev site-tools ## What takes longer: kills, chaos, fuzz, pages, browser ...; PART=kills runs one part
+proof: $(VENV)/.dev site-tools ## Run the slow tests: kills, chaos, fuzz, pages, browser ...; PART=kills runs one part
 	$(BIN)/python -m tests.proof $(PART)
 
 web: $(VENV)/.base ## Build the web page into the package
@@ -64,7 +64,7 @@ site: docs/node_modules/.ready ## Build the documentation site into docs/out, an
 serve-docs: docs/node_modules/.ready ## Serve the pages while you write them
 	@cd docs && npm run --silent dev
 
-# What tests/website needs beside Python, and the Prometheus that scrapes a server. A laptop may lack Node or Chromium, and skips those tests; where CI is set they have to be there.
+# Tools for tests/website, and the Prometheus that scrapes a server. Without Node or Chromium those tests are skipped, unless CI is set.
 site-tools:
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory docs/node_modules/.ready; fi
 	@if [ -n "$$CI" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
@@ -76,7 +76,7 @@ site-tools:
 snap: $(VENV)/.dev ## Rewrite the recorded outputs in tests
 	$(BIN)/python -m pytest -n0 --inline-snapshot=fix tests
 
-bench: $(VENV)/.dev ## Measure runs and tasks beside bare DBOS, templates and vector stores beside others, and workers
+bench: $(VENV)/.dev ## Run the benchmarks: runs, tasks, templates, workers, vector stores ...
 	$(BIN)/python -m tests.bench.runs
 	$(BIN)/python -m tests.bench.tasks
 	$(BIN)/python -m tests.bench.tools
@@ -90,15 +90,15 @@ bench: $(VENV)/.dev ## Measure runs and tasks beside bare DBOS, templates and ve
 	$(BIN)/python -m tests.bench.moves
 	$(BIN)/python -m tests.bench.databases
 
-chaos: $(VENV)/.dev ## Kill runs at random on both databases, and make more trouble than the tests do
+chaos: $(VENV)/.dev ## Kill runs at random on both databases, and run the long tests of failures
 	$(BIN)/python -m tests.harness.chaos $(CHAOS)/sqlite --driver sqlite --kills $(KILLS)
 	$(BIN)/python -m tests.harness.chaos $(CHAOS)/postgres --driver postgres --kills $(KILLS)
 	COMPOZY_TROUBLE=long $(BIN)/python -m pytest -n0 tests/integration/durable/test_trouble.py
 
-fuzz: $(VENV)/.dev ## Fuzz the HTTP interface for minutes
+fuzz: $(VENV)/.dev ## Fuzz the HTTP API for several minutes
 	$(BIN)/python -m tests.harness.fuzz --examples 300
 
-schema: $(VENV)/.dev ## Write the JSON Schemas anew
+schema: $(VENV)/.dev ## Generate the JSON Schemas
 	$(BIN)/compozy schema project > schemas/compozy.schema.json
 	$(BIN)/compozy schema workflow > schemas/workflow.schema.json
 	$(BIN)/compozy schema agent > schemas/agent.schema.json
@@ -110,10 +110,10 @@ schema: $(VENV)/.dev ## Write the JSON Schemas anew
 	$(BIN)/compozy schema bench > schemas/bench.schema.json
 	$(BIN)/python -m tests.generated.openapi > web/openapi.json
 
-pages: $(VENV)/.dev ## Write the reference pages anew
+pages: $(VENV)/.dev ## Generate the reference pages
 	$(BIN)/python -m tests.generated.pages
 
-recording: $(VENV)/.dev ## Record the terminal of README.md anew
+recording: $(VENV)/.dev ## Record the terminal of README.md again
 	$(BIN)/python -m tests.recording
 
 wheel: $(VENV)/.base ## Build the wheel into dist/
@@ -124,10 +124,10 @@ binary: $(BINARY)/.ready ## Build the program as one file, dist/compozy, that ne
 	@cd packaging && ../$(BINARY)/bin/pyinstaller --noconfirm --log-level ERROR --distpath ../dist --workpath ../build/work compozy.spec
 	@ls -l dist/compozy
 
-test-binary: binary $(VENV)/.dev ## Build it, and hold it to its size, its times and its memory
+test-binary: binary $(VENV)/.dev ## Build it, and test its size, times and memory
 	COMPOZY_BINARY=$(CURDIR)/dist/compozy $(BIN)/python -m pytest -n0 tests/integration/binary
 
-edge-context: wheel ## Lay what the Dockerfile of edge-deployment needs beside it
+edge-context: wheel ## Copy the files that the Dockerfile of edge-deployment needs
 	rm -rf $(EDGE)/context && mkdir -p $(EDGE)/context
 	cp dist/compozy-*.whl requirements/binary.txt packaging/binary.py packaging/compozy.spec $(EDGE)/context
 
@@ -149,7 +149,7 @@ $(BINARY)/.ready: requirements/build.txt requirements/binary.txt requirements/in
 	@$(LOCKED) $(BINARY)/bin/python build binary
 	@touch $@
 
-# The stamps say which requirements the environment holds; a changed lock file installs again.
+# The stamps record the installed requirements; a changed lock file is installed again.
 $(VENV)/.base: requirements/build.txt requirements/install.sh
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 		|| { echo "Compozy needs Python 3.11, 3.12 or 3.13: make PYTHON=python3.12 ..." >&2; exit 1; }

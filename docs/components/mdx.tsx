@@ -18,5 +18,5 @@ function Box() {
   return <span aria-hidden="true" className="me-2 inline-block size-3.5 translate-y-0.5 rounded-sm border border-fd-muted-foreground" />;
 }
 
-/** What pages may use beside Markdown; tests/docs/test_links.py knows the same names. */
+/** Components that pages may use in addition to Markdown; tests/docs/test_links.py has the same names. */
 export const mdxComponents: MDXComponents = { ...defaultComponents, ...diagrams, input: Box, pre: CodeBlock, table: Table };

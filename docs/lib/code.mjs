@@ -20,8 +20,8 @@ export function parseFenceWords(meta) {
 }
 
 /**
- * Tell the lines of a console apart: those behind `$ ` and `> ` were typed, the others are what was printed. The prompt becomes an
- * attribute, so that it is seen and not copied.
+ * Separate the lines of a console: those after `$ ` and `> ` were typed, the others are output. The prompt becomes an attribute, so
+ * that it is visible and not copied.
  */
 export const consoleLines = {
   name: 'console-lines',

@@ -2,7 +2,7 @@ import type { BaseLayoutProps } from 'fumadocs-ui/layouts/shared';
 import { RepositoryIcon, Wordmark } from '@/components/wordmark';
 import { REPOSITORY } from '@/lib/repository.mjs';
 
-/** What the head of the start page and of the pages have in common. */
+/** Options that the headers of the start page and of the other pages share. */
 export function baseOptions(): BaseLayoutProps {
   return {
     nav: { title: <Wordmark /> },

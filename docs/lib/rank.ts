@@ -1,7 +1,7 @@
 import type { SortedResult } from 'fumadocs-core/search';
 
 const MAX_PAGES = 12;
-// What it is worth to have the words in this place.
+// Scores of a match by its location.
 const TITLE = 8;
 const PART_OF_TITLE = 5;
 const ADDRESS = 3;

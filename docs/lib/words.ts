@@ -1,4 +1,4 @@
-/** What a run of letters, digits, dashes and underscores holds: `--db-path` is found as `db-path`, `db` and `path`. */
+/** A run of letters, digits, dashes and underscores: `--db-path` is found as `db-path`, `db` and `path`. */
 const RUN = /[\p{L}\p{N}_'-]+/gu;
 
 /** Cuts the texts of the index into words. */

@@ -26,7 +26,7 @@ export function readPage(html) {
   return page;
 }
 
-/** Return what is wrong in the export in `folder`, a line for each fault, and how much was looked at. */
+/** Return the errors of the export in `folder`, one line each, and the numbers of checked pages and links. */
 export async function checkSite(folder) {
   const names = (await readdir(folder, { recursive: true })).sort();
   const pages = new Map();

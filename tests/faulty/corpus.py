@@ -6,7 +6,7 @@ A case is one text file in `cases/`. Lines that start with `--- ` open its secti
     --- link: workflows/b.yaml      a symbolic link; its text is the target
     --- environ                     NAME=value lines
     --- flags                       dotted.key=value --flag lines
-    --- expect                      every fault, as `compozy config validate` prints it, in order; or `usage: message`
+    --- expect                      every error, as `compozy config validate` prints it, in order; or `usage: message`
 """
 
 from __future__ import annotations

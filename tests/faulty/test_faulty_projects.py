@@ -14,7 +14,7 @@ CASES = sorted(FOLDER.glob("*.txt"))
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
 def test_an_invalid_project_has_exactly_these_errors(path: Path, tmp_path: Path) -> None:
     case = read_case(path)
-    assert case.expected, "a case without faults tests nothing"
+    assert case.expected, "a case without errors tests nothing"
     assert find_errors(case, tmp_path) == case.expected
 
 

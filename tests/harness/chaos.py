@@ -2,14 +2,14 @@
 
     python -m tests.harness.chaos FOLDER [--driver sqlite|postgres] [--kills N] [--seed N] [--json] [--mutant NAME]
 
-Runs of one workflow with every kind of task (`storm.py`) are accepted, get signals from outside, and are executed by
-processes that are killed with SIGKILL: a third of them just before or after the commit that records the answer of a
-model, a signal that was taken or the end of a task; a third at any commit; a third at a time. With `--mutant` the
-program is broken on purpose, and the first round with faults is the last one. On SQLite one process comes after the
-other. On PostgreSQL two work at the same time, and the other one takes over. The program is imported once;
-each process is a forked child. A seed gives the same orders again, not the same interleaving: time is real.
+Runs of one workflow with every type of task (`storm.py`) are accepted, get external signals, and are executed by
+processes that are killed with SIGKILL: a third of them just before or after the commit that records a model's answer, a
+taken signal or the end of a task; a third at any commit; a third after a random time. With `--mutant` the program is
+broken on purpose, and the first round with violations is the last one. On SQLite there is one process at a time. On
+PostgreSQL there are two, and the other one takes over. The program is imported once, and each process is a forked
+child. A seed repeats the orders, not their interleaving, which depends on time.
 
-It prints each invariant with how often it was looked at and what was wrong, and ends with 1 when something was.
+It prints the number of checks and the violations of each invariant, and exits with 1 if there was a violation.
 """
 
 from __future__ import annotations
@@ -128,7 +128,9 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=None, help="chosen by chance, and printed, when left out")
     parser.add_argument("--json", action="store_true", help="print JSON only")
-    parser.add_argument("--mutant", choices=sorted(MUTANTS), help="break the program so; faults are expected then")
+    parser.add_argument(
+        "--mutant", choices=sorted(MUTANTS), help="apply a mutation to the program; violations are expected"
+    )
     parser.add_argument("--round-s", type=float, default=_ROUND_S, help="how long a round may take")
     arguments = parser.parse_args()
     seed = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(1_000_000)

@@ -1,8 +1,8 @@
 """Invariants of runs whose processes are killed at any moment, and the functions that check them.
 
-The names are those of the pages: I1 accepted is never lost, I2 recorded is never done again, I3 no answer is paid for
-twice, I4 every run ends, I5 one owner, I6 timers, I7 each signal once, I8 the same result as without a kill, and
-AGREE, tables and journal tell the same.
+The names are those of the pages: I1 accepted runs are never lost, I2 recorded steps are never repeated, I3 no answer is
+paid for twice, I4 every run ends, I5 one owner, I6 timers, I7 each signal once, I8 the same result as without a kill,
+and AGREE, tables and journal agree.
 """
 
 from __future__ import annotations

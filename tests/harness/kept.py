@@ -1,11 +1,11 @@
 """Databases of earlier revisions, kept as SQL: loads them for tests, and creates those of a new revision.
 
-After a revision was added and before it is released:
+Run this after a revision was added and before it is released:
 
     python -m tests.harness.kept tests/data/upgrade
 
-It writes the folder of the latest revision: a project, and a database of each driver with runs that ended, one that was
-killed in its second task, and one that nobody had begun. What is in such a folder is never written again.
+It writes the folder of the latest revision: a project, and a database of each driver with ended runs, one that was
+killed in its second task, and one that had not started. Folders of released revisions are never written again.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """Kills a run at every commit, lets the next process resume it, and checks the result.
 
-The program is imported once; each attempt is a forked child that runs the real command line. Run it by itself:
+The program is imported once, and each attempt is a forked child that runs the real command line. To run it alone:
 
     python -m tests.harness.kills FOLDER [--driver sqlite|postgres] [--first N] [--every K] [--mutant NAME]
 
-On PostgreSQL the next process cannot know at once that the one before it is dead. There the lease is shortened, the
-next process waits for it to run out, and one more comes after that, as another worker would.
+On PostgreSQL the next process does not know immediately that the previous one is dead. The lease is shortened, the next
+process waits until it has expired, and one more process follows, like another worker.
 
-It prints one JSON document: the kills, and everything that was wrong.
+It prints one JSON document with the kills and all errors.
 """
 
 from __future__ import annotations

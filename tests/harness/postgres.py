@@ -1,8 +1,9 @@
 """A PostgreSQL server from a wheel: one for all processes of pytest, with a database for each test.
 
-Whoever needs it first starts a keeper, `python -m tests.harness.postgres FOLDER PID`. The keeper runs the server for as
-long as the process PID lives (pytest's own, never one of its workers) and then ends it and deletes the folder, however
-pytest came to its end. Root may not run a server, so there it runs as `nobody`, from a copy that `nobody` can read.
+The first process that needs it starts a keeper, `python -m tests.harness.postgres FOLDER PID`. The keeper runs the
+server until the process PID has ended (pytest itself, never one of its workers), even if pytest was killed. It then
+stops the server and deletes the folder. Root may not run a server, so it runs as the user `nobody` in that case, from a
+copy that this user can read.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ class Answers(ModelCatalog):
     | prompt | answer |
     |---|---|
     | `fail: x` | an error; with `fail 2: x` only the first two times |
-    | `hang: x` | nothing, until somebody cancels it |
+    | `hang: x` | nothing, until it is canceled |
     | `slow 0.2: x` | after 0.2 s |
     | `json: {...}` | the JSON |
     | `cut: x` | `re: cut: x`, ended by the limit of tokens |
@@ -131,7 +131,7 @@ class Answers(ModelCatalog):
 class Watch:
     """Receives the progress of a run. With `cut_at`, it pauses the run after that many events, or at this event.
 
-    `on_count`: a number of things told, and what is called then.
+    `on_count`: a number of events, and a function that is called after them.
     """
 
     cut_at: int | str | None = None

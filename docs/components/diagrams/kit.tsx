@@ -93,7 +93,7 @@ const LOOKS: Record<Kind, string> = {
   group: 'fill-transparent stroke-fd-border',
 };
 
-/** Draw an arrow through `points`, with a word beside its first part. */
+/** Draw an arrow through `points`, with a label next to its first part. */
 export function Arrow({ points, label }: { points: readonly [Point, Point, ...Point[]]; label?: string }) {
   const [start, second] = points;
   const end = points.at(-1) ?? second;

@@ -6,7 +6,7 @@ type Columns = { width: number; question: number; answer: number };
 
 const GAP = 34;
 
-/** Questions from top to bottom: yes leads to the answer beside it, no to the next one, the last no to `otherwise`. */
+/** Questions from top to bottom: yes leads to the answer next to it, no to the next question, the last no to `otherwise`. */
 export function Questions({ title, questions, otherwise }: { title: string; questions: Question[]; otherwise: Answer }) {
   const words = questions.map(({ ask, yes }) => `${ask} Yes: ${yes.title}${yes.text ? `, ${yes.text}` : ''}.`);
   const description = `${words.join(' No: ')} No: ${otherwise.title}${otherwise.text ? `, ${otherwise.text}` : ''}.`;

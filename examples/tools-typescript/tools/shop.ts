@@ -1,4 +1,4 @@
-// What this shop sells. The tools are the exported functions.
+// The assortment of this shop. The tools are the exported functions.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 
 interface Item {

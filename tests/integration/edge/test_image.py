@@ -1,6 +1,6 @@
 """The image of edge-deployment, run without an engine: its files as root of a process, its volume, its environment.
 
-`COMPOZY_IMAGE` names a folder that holds the files of the image, and `image.env` beside it has its environment:
+`COMPOZY_IMAGE` names a folder with the files of the image. Its environment is in a file next to the folder:
 
     buildah bud --isolation chroot -t compozy-edge examples/database/edge-deployment
     container=$(buildah from compozy-edge) && export COMPOZY_IMAGE=$(buildah mount $container)
