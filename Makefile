@@ -80,7 +80,7 @@ bench: $(VENV)/.dev ## Run the benchmarks: runs, tasks, templates, workers, vect
 	$(BIN)/python -m tests.bench.runs
 	$(BIN)/python -m tests.bench.tasks
 	$(BIN)/python -m tests.bench.tools
-	$(BIN)/python -m tests.bench.thin
+	$(BIN)/python -m tests.bench.commands
 	$(BIN)/python -m tests.bench.templates
 	$(BIN)/python -m tests.bench.workers
 	$(BIN)/python -m tests.bench.burst

@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tests.bench.places import measured_server
+from tests.bench.measured import measured_server
 from tests.harness.postgres import Server, database_on
 from tests.harness.projects import DATABASE, write_project
 from tests.harness.servers import API, ask, free_port

@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench.places import measured_server
+from tests.bench.measured import measured_server
 from tests.harness.postgres import database_on
 
 EXAMPLE = Path(__file__).parents[2] / "examples/database/postgres-comparison"

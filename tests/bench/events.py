@@ -13,7 +13,7 @@ from unittest import mock
 
 from compozy.database import events
 from compozy.database.database import Database
-from tests.bench.places import KINDS, measured_server, new_place
+from tests.bench.measured import KINDS, measured_server, new_place
 from tests.bench.runs import Side, our_round
 
 

@@ -29,7 +29,7 @@ from compozy.transfer.document import read_header
 from compozy.transfer.export import RunFilter, export_rows
 from compozy.transfer.load import ImportOptions, import_rows
 from compozy.transfer.sections import list_sections
-from tests.bench.places import measured_server, new_place
+from tests.bench.measured import measured_server, new_place
 
 _AT_ONCE = 2000
 

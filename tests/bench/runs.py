@@ -32,7 +32,7 @@ from compozy.task.report import Silence
 from compozy.workflow.config import WorkflowConfig
 from compozy.workflow.execute import WorkflowExecutor
 from compozy.workflow.start import prepare_run, start_run
-from tests.bench.places import KINDS, measured_server, new_place
+from tests.bench.measured import KINDS, measured_server, new_place
 
 _STEPS = 5
 _WORKFLOW = WorkflowConfig.model_validate(

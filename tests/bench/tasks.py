@@ -20,7 +20,7 @@ from compozy.database.database import Database
 from compozy.durable.journal import destroy_journal, launch_journal
 from compozy.ids import new_execution_id, new_executor_id
 from tests.bench.executing import executing
-from tests.bench.places import KINDS, measured_server, new_place
+from tests.bench.measured import KINDS, measured_server, new_place
 
 _LONG, _LONG_MS = 40, 10
 _SHORT, _SHORT_MS, _SHORT_RUNS = 3, 20, 10

@@ -33,7 +33,7 @@ from compozy.tool.config import ToolConfig
 from compozy.tool.kind import Answer, NestedTasks, Questions, ToolHome, ToolSpec
 from compozy.tool.registry import new_tool
 from tests.bench.executing import executing, scripted_catalog
-from tests.bench.places import KINDS, measured_server, new_place
+from tests.bench.measured import KINDS, measured_server, new_place
 
 _FUNCTIONS = '''
 import hashlib

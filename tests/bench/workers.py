@@ -31,7 +31,7 @@ from compozy.task.report import Silence
 from compozy.workflow.config import WorkflowConfig
 from compozy.workflow.execute import WorkflowExecutor
 from compozy.workflow.start import prepare_run
-from tests.bench.places import measured_server, new_place
+from tests.bench.measured import measured_server, new_place
 from tests.harness.databases import journal_table
 
 _TASKS = 5

@@ -69,7 +69,7 @@ class Authority:
 
 
 @dataclass
-class Front:
+class Proxy:
     """A TLS proxy that listens on `port`. `encrypted` counts its encrypted connections."""
 
     port: int
@@ -79,7 +79,7 @@ class Front:
 @contextlib.contextmanager
 def tls_front(
     server_port: int, certificate: Path, key: Path, *, clients_signed_by: Path | None = None
-) -> Generator[Front, None, None]:
+) -> Generator[Proxy, None, None]:
     """Serve TLS for the server on `server_port`. Clients without encryption or without a certificate are refused."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
@@ -87,7 +87,7 @@ def tls_front(
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_verify_locations(clients_signed_by)
     listener = socket.create_server(("127.0.0.1", 0))
-    front = Front(port=int(listener.getsockname()[1]))
+    front = Proxy(port=int(listener.getsockname()[1]))
     threading.Thread(target=_accept, args=(listener, server_port, context, front), daemon=True).start()
     try:
         yield front
@@ -104,7 +104,7 @@ def _general_name(host: str) -> x509.GeneralName:
         return x509.DNSName(host)
 
 
-def _accept(listener: socket.socket, server_port: int, context: ssl.SSLContext, front: Front) -> None:
+def _accept(listener: socket.socket, server_port: int, context: ssl.SSLContext, front: Proxy) -> None:
     while True:
         try:
             client, _ = listener.accept()
@@ -113,7 +113,7 @@ def _accept(listener: socket.socket, server_port: int, context: ssl.SSLContext, 
         threading.Thread(target=_serve, args=(client, server_port, context, front), daemon=True).start()
 
 
-def _serve(client: socket.socket, server_port: int, context: ssl.SSLContext, front: Front) -> None:
+def _serve(client: socket.socket, server_port: int, context: ssl.SSLContext, front: Proxy) -> None:
     with contextlib.suppress(OSError), client:
         if client.recv(8, socket.MSG_WAITALL) != _SSL_REQUEST:
             client.sendall(b"E" + (len(_REFUSAL) + 4).to_bytes(4, "big") + _REFUSAL)

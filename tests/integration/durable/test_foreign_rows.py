@@ -24,7 +24,7 @@ from compozy.durable.journal import JournalSerializer, list_journal_tables
 from compozy.durable.step import load_recorded, step
 from compozy.errors import DatabaseError
 from compozy.transfer.check import check_database
-from tests.harness.malice import pickled
+from tests.harness.pickles import pickled
 from tests.integration.durable.runs import new_run, running
 
 Change = Callable[[dict[str, sa.Table]], sa.Insert | sa.Update]

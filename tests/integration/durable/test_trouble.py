@@ -19,8 +19,8 @@ from compozy.database.database import open_database
 from compozy.database.migrate import migrate_up
 from compozy.durable.journal import migrate_journal
 from tests.harness.databases import fresh
-from tests.harness.front import Front
 from tests.harness.postgres import database_on, new_database, restarting_server
+from tests.harness.proxy import Proxy
 from tests.integration.durable.workers import (
     Workers,
     accept,
@@ -99,7 +99,7 @@ def test_a_server_that_is_restarted_during_200_runs(tmp_path: Path, how: signal.
 
 @pytest.mark.timeout(300)
 def test_connections_that_are_cut(tmp_path: Path) -> None:
-    with new_database() as place, Front(int(place.port or 0)) as front, ready_workers(place, tmp_path) as workers:
+    with new_database() as place, Proxy(int(place.port or 0)) as front, ready_workers(place, tmp_path) as workers:
         workers.start(100, 100, places=10, place=place.model_copy(update={"port": front.port}))
         ids, watch = accept(place, 30), Watch(workers)
         for number in range(1, _TIMES + 1):

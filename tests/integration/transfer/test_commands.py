@@ -21,7 +21,7 @@ from compozy.database.database import open_database
 from compozy.database.jsontext import dump_json
 from tests.conftest import RunCli, clean
 from tests.harness.databases import settings
-from tests.harness.malice import pickled
+from tests.harness.pickles import pickled
 from tests.harness.postgres import find_program, new_database
 from tests.harness.processes import Commands
 from tests.harness.projects import write_project

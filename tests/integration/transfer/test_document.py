@@ -25,8 +25,8 @@ from compozy.transfer.document import verify_document
 from compozy.transfer.schema import export_schema
 from compozy.transfer.sections import JOURNAL, list_sections
 from tests.harness.databases import new_run
-from tests.harness.malice import pickled
 from tests.harness.moves import body, export, load, ready, rows_of
+from tests.harness.pickles import pickled
 from tests.harness.runs import flowing
 from tests.integration.transfer.conftest import PAIRS
 

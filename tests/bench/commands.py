@@ -1,6 +1,6 @@
 """Measures the cost of a command that calls a server, and the startup time of a server.
 
-python -m tests.bench.thin
+python -m tests.bench.commands
 """
 
 from __future__ import annotations

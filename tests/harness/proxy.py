@@ -12,7 +12,7 @@ from typing import Self
 _CHUNK = 65536
 
 
-class Front:
+class Proxy:
     """Forwards connections from its port to the port `behind` while the block lasts."""
 
     def __init__(self, behind: int) -> None:
