@@ -105,6 +105,7 @@ schema: $(VENV)/.dev ## Generate the JSON Schemas
 	$(BIN)/compozy schema task > schemas/task.schema.json
 	$(BIN)/compozy schema tool > schemas/tool.schema.json
 	$(BIN)/compozy schema mcp > schemas/mcp.schema.json
+	$(BIN)/compozy schema memory > schemas/memory.schema.json
 	$(BIN)/compozy schema schema > schemas/schema.schema.json
 	$(BIN)/compozy schema export > schemas/export.schema.json
 	$(BIN)/compozy schema bench > schemas/bench.schema.json

@@ -21,6 +21,7 @@ const navigation = [
       'guides/human-approval',
       'guides/give-an-agent-a-tool',
       'guides/approve-tool-calls',
+      'guides/remember',
       'guides/offer-workflows-over-mcp',
       'guides/receive-webhooks',
       'guides/documents',

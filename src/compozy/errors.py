@@ -27,6 +27,7 @@ CompozyError                 code                exit  http
 │   ├── ModelError           model                  1   502   a model provider rejected a request or failed
 │   ├── ToolError            tool                   1   422   a tool cannot be used, or a conversation misuses it
 │   ├── AttachmentError      attachment             1   422   an attachment of a prompt cannot be read
+│   ├── ConversationError    memory                 1   422   a conversation cannot be remembered
 │   ├── ChildrenFailedError  children_failed        1   500   tasks inside a container failed
 │   ├── ItemsError           items                  1   422   a collection's items are not a list
 │   ├── TaskTimeoutError     task_timeout           1   504   a task exceeded its timeout
@@ -296,6 +297,12 @@ class AttachmentError(RunError):
     """An attachment of a prompt cannot be read, or is of another kind than expected."""
 
     code, http_status = "attachment", 422
+
+
+class ConversationError(RunError):
+    """A conversation cannot be remembered: its key is empty, or its text cannot be redacted."""
+
+    code, http_status = "memory", 422
 
 
 class ChildrenFailedError(RunError):

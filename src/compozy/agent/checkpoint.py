@@ -101,6 +101,7 @@ class CheckpointedModel(UnpricedModel):
         position: where the first request stands; the following ones count on from it.
         attached: the attachments of the first prompt, None for none.
         open_text: returns where an answer is shown while it is written; None if it is not.
+        history: messages to send before those of each request, None for none.
     """
 
     def __init__(
@@ -112,6 +113,7 @@ class CheckpointedModel(UnpricedModel):
         position: CallPosition,
         attached: Attached | None = None,
         open_text: OpenText | None = None,
+        history: Callable[[], Awaitable[list[ModelMessage]]] | None = None,
     ) -> None:
         # The real model is not known on a replay, so this one promises everything and each request is fitted to the
         # real one inside the step.
@@ -123,6 +125,7 @@ class CheckpointedModel(UnpricedModel):
         self._next = position
         self._attached = attached
         self._open_text = open_text
+        self._history = history
 
     @property
     def model_name(self) -> str:
@@ -145,7 +148,7 @@ class CheckpointedModel(UnpricedModel):
         Raises:
             ModelError: the provider refused, broke or is not set up.
         """
-        return await self._request(messages, model_settings, model_request_parameters, self._attached, self._open_text)
+        return await self._request(messages, model_settings, model_request_parameters, is_summary=False)
 
     async def request_summary(self, messages: list[ModelMessage], settings: ModelSettings) -> ModelResponse:
         """Return the model's answer to a separate request without tools and attachments.
@@ -153,19 +156,20 @@ class CheckpointedModel(UnpricedModel):
         Raises:
             ModelError: as for `request`.
         """
-        return await self._request(messages, settings, ModelRequestParameters(), None, None)
+        return await self._request(messages, settings, ModelRequestParameters(), is_summary=True)
 
     async def _request(
         self,
         messages: list[ModelMessage],
         model_settings: ModelSettings | None,
         model_request_parameters: ModelRequestParameters,
-        attached: Attached | None,
-        open_text: OpenText | None,
+        *,
+        is_summary: bool,
     ) -> ModelResponse:
         position = self._next
         self._next = replace(position, run_index=position.run_index + 1, task_index=position.task_index + 1)
         text: ShownText | None = None
+        open_text = None if is_summary else self._open_text
 
         async def ask(attempt: Attempt) -> RecordedAnswer:
             async def call() -> JsonValue:
@@ -176,7 +180,7 @@ class CheckpointedModel(UnpricedModel):
                 settings = attempt.settings(model_settings)
                 parameters = _fit_parameters(resolved, model_request_parameters)
                 _check_thinking(resolved, settings)
-                sent = messages if attached is None else await attached.add_to(messages, resolved)
+                sent = messages if is_summary else await self._complete(messages, resolved)
                 with at_position(position, text):
                     request = partial(
                         model_request,
@@ -199,6 +203,12 @@ class CheckpointedModel(UnpricedModel):
                 text.close()
         self.answers.append(answer)
         return answer.response
+
+    async def _complete(self, messages: list[ModelMessage], resolved: ResolvedModel) -> list[ModelMessage]:
+        """Return `messages` with the attachments of the prompt, behind what was said before."""
+        if self._attached is not None:
+            messages = await self._attached.add_to(messages, resolved)
+        return messages if self._history is None else [*await self._history(), *messages]
 
 
 def answer_text(response: ModelResponse) -> str:

@@ -29,7 +29,12 @@ _REQUEST = (
 
 
 def is_due(
-    config: CompactionConfig, messages: Sequence[ModelMessage], response: ModelResponse, window: int | None
+    config: CompactionConfig,
+    messages: Sequence[ModelMessage],
+    response: ModelResponse,
+    window: int | None,
+    *,
+    before: int = 0,
 ) -> bool:
     """Return whether the conversation is so long that old turns are to be summarized.
 
@@ -38,6 +43,7 @@ def is_due(
         messages: the conversation, with the results of the calls in `response`.
         response: the last answer.
         window: tokens that the model accepts, None if it is not known.
+        before: tokens of what is sent before the conversation.
     """
     limit = config.max_tokens if config.max_tokens is not None else window and int(window * config.at)
     if not limit or not _split(config, messages)[0]:
@@ -45,7 +51,7 @@ def is_due(
     usage = response.usage
     results = estimate_tokens("\n".join(_quote(messages[-1])))
     counted = usage.input_tokens + usage.output_tokens + results if usage.input_tokens else 0
-    return max(counted, _estimate(messages)) >= limit
+    return max(counted, before + _estimate(messages)) >= limit
 
 
 def _split(config: CompactionConfig, messages: Sequence[ModelMessage]) -> tuple[list[ModelMessage], list[ModelMessage]]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from compozy.agent.attachment.config import AttachmentConfig
-from compozy.config.reference import SchemaOrId
+from compozy.config.reference import OrId, SchemaOrId
 from compozy.config.settings import Section
 from compozy.knowledge.config import KnowledgeBinding
+from compozy.memory.config import MemoryUse
 from compozy.model.fallback import Fallback, FallbackModel
 from compozy.model.params import ModelParams
 from compozy.tool.mcp.config import ToolAndServerUse
@@ -64,10 +65,13 @@ class CompactionConfig(Section):
 
 
 class Converses(Section):
-    """`sub_agents:` and `compaction:` of an agent or a task."""
+    """`sub_agents:`, `memory:` and `compaction:` of an agent or a task."""
 
     sub_agents: tuple[str, ...] | None = Field(
         default=None, description="IDs of agents that the model can ask with `cp__call_agent`."
+    )
+    memory: tuple[Annotated[MemoryUse, OrId("a memory")], ...] | None = Field(
+        default=None, description="Conversations that the model remembers, by the IDs of memories."
     )
     compaction: CompactionConfig | None = Field(
         default=None, description="When old turns of a long conversation are summarized. Default: never."

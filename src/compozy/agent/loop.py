@@ -40,6 +40,7 @@ class Conversation:
         rules: limits.
         belt: the tools that the model can call, None for none.
         first_request: requests of the task in attempts before this one.
+        remembered: tokens that the model is sent before the prompt.
     """
 
     model: CheckpointedModel
@@ -50,6 +51,7 @@ class Conversation:
     rules: ToolRules
     belt: ToolBelt | None = None
     first_request: int = 0
+    remembered: int = 0
 
     async def run(self) -> tuple[str, JsonValue]:
         """Return the answer as the model wrote it, and its value under the schema (None without one).
@@ -130,7 +132,8 @@ class Conversation:
         Everything that decides is recorded, so that a replay decides the same.
         """
         compaction = self.rules.compaction
-        if compaction is None or not is_due(compaction, messages, response, self.model.answers[-1].window):
+        window = self.model.answers[-1].window
+        if compaction is None or not is_due(compaction, messages, response, window, before=self.remembered):
             return messages
         request = summary_messages(compaction, messages)
         summary = await self.model.request_summary(request, {**self.settings})

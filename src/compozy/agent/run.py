@@ -11,12 +11,14 @@ from compozy.agent.attachment.content import Attached
 from compozy.agent.checkpoint import Checkpoint, CheckpointedModel, OpenText, RecordedAnswer
 from compozy.agent.config import AgentConfig
 from compozy.agent.loop import Conversation
+from compozy.agent.remember import History, remember
 from compozy.agent.settings import ToolRules
 from compozy.agent.tools import ToolBelt
 from compozy.errors import KnowledgeError
 from compozy.knowledge.catalog import KnowledgeCatalog
 from compozy.knowledge.passages import find_passages, sources_of, with_passages
 from compozy.knowledge.tokens import estimate_tokens
+from compozy.memory.session import MemorySession
 from compozy.model.call import CallPosition
 from compozy.model.catalog import ModelCatalog
 from compozy.model.failover import Failover
@@ -98,6 +100,7 @@ async def run_agent(
     knowledge: KnowledgeCatalog | None = None,
     belt: ToolBelt | None = None,
     open_text: OpenText | None = None,
+    memory: MemorySession | None = None,
 ) -> AgentResult:
     """Return the agent's answer to `request`. Every model request is one step of `checkpoint`.
 
@@ -110,20 +113,43 @@ async def run_agent(
         knowledge: the knowledge bases.
         belt: the tools that the model can call, None for none.
         open_text: returns where an answer is shown while it is written, None to show none.
+        memory: the conversations that the agent remembers; the caller stores what is added. None for none.
 
     Raises:
         ModelError: the provider refused, broke or is not set up, or no answer fitted the schema.
         ToolError: the model calls tools without progress.
         KnowledgeError: a knowledge base cannot be asked.
+        ConversationError: an answer cannot be remembered.
     """
-    model = _checkpointed_model(request, catalog, checkpoint, open_text)
+    question = request.prompt
+    if memory is not None:
+        await memory.read(checkpoint, lambda: _window(request, catalog))
+    model = _checkpointed_model(request, catalog, checkpoint, open_text, memory)
     more: dict[str, JsonValue] = {}
     if request.config is not None and request.config.knowledge:
-        passages = await _find_passages(request, request.config.knowledge, catalog, checkpoint, knowledge)
+        passages = await _find_passages(request, request.config.knowledge, catalog, checkpoint, knowledge, memory)
         request = replace(request, prompt=with_passages(request.prompt, passages))
         more["sources"] = cast("JsonValue", sources_of(passages))
     schema = AnswerSchema(request.output_schema) if request.output_schema is not None else None
-    conversation = Conversation(
+    conversation = _conversation(request, model, schema, belt, memory)
+    text, value = await conversation.run()
+    if memory is not None:
+        await remember(memory, model, to_settings(request.config), question=question, answer=text)
+    if schema is None:
+        return _result(text, {"text": text, "response": text, **more}, model.answers)
+    if isinstance(value, dict) and "sources" not in schema.properties:
+        value = {**value, **more}
+    return _result(text, value, model.answers)
+
+
+def _conversation(
+    request: AgentRequest,
+    model: CheckpointedModel,
+    schema: AnswerSchema | None,
+    belt: ToolBelt | None,
+    memory: MemorySession | None,
+) -> Conversation:
+    return Conversation(
         model=model,
         prompt=request.prompt,
         instructions=request.instructions,
@@ -132,13 +158,8 @@ async def run_agent(
         rules=request.rules,
         belt=belt,
         first_request=request.first_task_index,
+        remembered=memory.tokens if memory is not None else 0,
     )
-    text, value = await conversation.run()
-    if schema is None:
-        return _result(text, {"text": text, "response": text, **more}, model.answers)
-    if isinstance(value, dict) and "sources" not in schema.properties:
-        value = {**value, **more}
-    return _result(text, value, model.answers)
 
 
 async def _find_passages(
@@ -147,13 +168,15 @@ async def _find_passages(
     catalog: ModelCatalog,
     checkpoint: Checkpoint,
     knowledge: KnowledgeCatalog | None,
+    memory: MemorySession | None,
 ) -> list[dict[str, Any]]:
     async def find() -> JsonValue:
         if knowledge is None:
             raise KnowledgeError("the project has no knowledge base", hint="add a store to `knowledge.vector_dbs`")
         config = request.config
-        window = catalog.resolve(config.llm if config else None, config.model if config else None).window
+        window = _window(request, catalog)
         told = estimate_tokens(request.prompt) + estimate_tokens(request.instructions or "")
+        told += memory.tokens if memory is not None else 0
         answer = (config.max_tokens if config else None) or _ANSWER_TOKENS
         found = await find_passages(knowledge, bindings, request.prompt, room=window - told - answer)
         return cast("JsonValue", found)
@@ -161,8 +184,18 @@ async def _find_passages(
     return cast("list[dict[str, Any]]", await checkpoint(f"{request.path}.retrieve", find))
 
 
+def _window(request: AgentRequest, catalog: ModelCatalog) -> int:
+    """Return how many tokens the model accepts."""
+    config = request.config
+    return catalog.resolve(config.llm if config else None, config.model if config else None).window
+
+
 def _checkpointed_model(
-    request: AgentRequest, catalog: ModelCatalog, checkpoint: Checkpoint, open_text: OpenText | None
+    request: AgentRequest,
+    catalog: ModelCatalog,
+    checkpoint: Checkpoint,
+    open_text: OpenText | None,
+    memory: MemorySession | None,
 ) -> CheckpointedModel:
     position = CallPosition(
         execution_id=request.execution_id,
@@ -179,6 +212,7 @@ def _checkpointed_model(
         position=position,
         attached=request.attached,
         open_text=open_text,
+        history=History(session=memory).messages if memory is not None else None,
     )
 
 

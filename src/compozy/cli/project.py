@@ -23,6 +23,7 @@ class SchemaKind(StrEnum):
     workflow = "workflow"
     agent = "agent"
     task = "task"
+    memory = "memory"
     schema = "schema"
     tool = "tool"
     mcp = "mcp"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 _FEATURES = {
     "a proxy of MCP servers": ("mcp_proxy",),
-    "memory": ("memory", "memories"),
     "cross-origin requests": (
         "cors",
         "cors_enabled",
@@ -46,6 +45,7 @@ _INSTEAD = {
     "vector_dbs": "write it in compozy.yaml",
     "embedders": "write it in compozy.yaml",
     "knowledge_bases": "write it in compozy.yaml, and bind it with `knowledge: [{id: ...}]`",
+    "memories": "write it in compozy.yaml, or as files in `memory/`",
     "webhooks": "write `webhook` under `triggers` of a workflow; each webhook has its settings there",
     "temporal": "this version needs no Temporal; leave it out",
     "redis": "this version needs no Redis; leave it out",
@@ -61,7 +61,6 @@ UNSUPPORTED_KEYS = {
 }
 
 UNSUPPORTED_TYPES = {
-    "memory": "this version does not have memory yet",
     "schedule": "write `schedule:` at the top of the workflow",
 }
 """The same for kinds of tasks and triggers."""

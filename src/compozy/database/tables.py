@@ -205,6 +205,45 @@ knowledge_documents = sa.Table(
     sa.Column("updated_ms", sa.BigInteger, nullable=False),
 )
 
+# Conversations of agents: one row for each memory and key. `revision` counts changes, and a writer locks the row.
+memories = sa.Table(
+    "memories",
+    metadata,
+    sa.Column("memory_id", PlainText, primary_key=True),
+    sa.Column("memory_key", PlainText, primary_key=True),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+    # Number of the last message, from 1; numbers are not used again.
+    sa.Column("last_seq", sa.BigInteger, nullable=False),
+    # Summary of the messages that were removed, and its tokens.
+    sa.Column("summary", JsonText),
+    sa.Column("summary_tokens", sa.BigInteger, nullable=False),
+    # The text that the model keeps with `cp__update_memory`.
+    sa.Column("working", JsonText),
+    # When its content is forgotten; NULL for never.
+    sa.Column("expires_ms", sa.BigInteger),
+    sa.Column("flushed_ms", sa.BigInteger),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Column("updated_ms", sa.BigInteger, nullable=False),
+)
+
+# Messages of conversations. A message of a run is stored once: `n` counts those of one task.
+memory_messages = sa.Table(
+    "memory_messages",
+    metadata,
+    sa.Column("memory_id", PlainText, primary_key=True),
+    sa.Column("memory_key", PlainText, primary_key=True),
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("role", PlainText, nullable=False),
+    sa.Column("content", JsonText, nullable=False),
+    # An estimate that is rather too high.
+    sa.Column("tokens", sa.BigInteger, nullable=False),
+    # The run and the path of the task that stored it, NULL for a person or a program.
+    sa.Column("execution_id", PlainText),
+    sa.Column("path", PlainText),
+    sa.Column("n", sa.BigInteger),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+)
+
 # People and programs that may use a server. `password` is a scrypt hash; `subject` names the account at an OIDC
 # provider.
 users = sa.Table(

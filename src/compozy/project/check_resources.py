@@ -19,13 +19,14 @@ from compozy.config.nodes import (
 )
 from compozy.config.validate import validate
 from compozy.errors import Diagnostic, TemplateSyntaxError
+from compozy.memory.config import MemoryResource
 from compozy.project.check_models import check_models
 from compozy.project.check_servers import check_server, check_servers_in
 from compozy.project.check_tools import check_tool, check_tools_in
 from compozy.project.check_workflows import check_schema_at
 from compozy.project.link import LinkedProject
 from compozy.project.outline import ProjectOutline, id_place, map_items
-from compozy.project.resource_kinds import AGENT, MCP, SCHEMA, TASK, TOOL
+from compozy.project.resource_kinds import AGENT, MCP, MEMORY, SCHEMA, TASK, TOOL
 from compozy.project.resources import Resource, find_duplicates
 from compozy.schema import check_schema
 from compozy.schema.resource import SchemaResource
@@ -64,6 +65,8 @@ def _check_agent(resource: Resource, project: ProjectOutline) -> Iterator[Diagno
         elif isinstance(name, ScalarNode):
             seen[name.text] = name
         yield from _check_syntax(action, "prompt")
+    for _, use in map_items(node, "memory"):
+        yield from _check_syntax(use, "key")
     yield from _check_syntax(node, "instructions")
     yield from check_tools_in(node, (), project.root)
     yield from check_servers_in(node, ())
@@ -124,9 +127,15 @@ def _check_mcp(resource: Resource, _: ProjectOutline) -> Iterator[Diagnostic]:
     yield from check_server(resource.node)
 
 
+def _check_memory(resource: Resource, _: ProjectOutline) -> Iterator[Diagnostic]:
+    yield from validate(MemoryResource, resource.node, label=_label(resource))[1]
+    yield from _check_syntax(resource.node, "default_key_template")
+
+
 _CHECKS: dict[str, Callable[[Resource, ProjectOutline], Iterator[Diagnostic]]] = {
     AGENT.name: _check_agent,
     MCP.name: _check_mcp,
+    MEMORY.name: _check_memory,
     SCHEMA.name: _check_schema,
     TASK.name: _check_task,
     TOOL.name: _check_tool,

@@ -35,7 +35,7 @@ def discover_files(node: MappingNode, *, config_file: Path, cwd: Path) -> Discov
         cwd: the folder from which places name files.
     """
     search = _Search(root=config_file.parent, cwd=cwd, config_file=config_file)
-    for folder in ("workflows", *(kind.plural for kind in RESOURCE_KINDS.values())):
+    for folder in ("workflows", *(kind.folder for kind in RESOURCE_KINDS.values())):
         for pattern in (f"{folder}/*.yaml", f"{folder}/*.yml"):
             search.add_matches(pattern, SourceLocation(file=pattern))
     for scalar in _texts(node, "include") if _is_autoload_enabled(node) else ():

@@ -19,6 +19,7 @@ from compozy.config.settings import (
     ServerSettings,
 )
 from compozy.knowledge.config import KnowledgeSettings
+from compozy.memory.config import MemoryResource
 from compozy.model.config import ProviderConfig
 from compozy.schema.resource import SchemaResource
 from compozy.task.options import RetryPolicy
@@ -86,4 +87,7 @@ class ProjectFile(Section):
     )
     tools: tuple[ToolResource, ...] = Field(default=(), description="Shared tools; others are in `tools/*.yaml`.")
     mcps: tuple[McpResource, ...] = Field(default=(), description="Shared MCP servers; others are in `mcps/*.yaml`.")
+    memories: tuple[MemoryResource, ...] = Field(
+        default=(), description="Conversations that agents remember; others are in `memory/*.yaml`."
+    )
     tasks: tuple[SharedTask, ...] = Field(default=(), description="Shared tasks; others are in `tasks/*.yaml`.")

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from compozy.agent.config import AgentResource
 from compozy.config.shape import keys_of_field
+from compozy.memory.config import MemoryResource
 from compozy.project.file import ProjectFile
 from compozy.project.resource_kinds import REFERENCE
 from compozy.schema.resource import SchemaResource
@@ -23,6 +24,7 @@ AGENT_SCHEMA_NAME = "agent.schema.json"
 TASK_SCHEMA_NAME = "task.schema.json"
 TOOL_SCHEMA_NAME = "tool.schema.json"
 MCP_SCHEMA_NAME = "mcp.schema.json"
+MEMORY_SCHEMA_NAME = "memory.schema.json"
 SCHEMA_SCHEMA_NAME = "schema.schema.json"
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -71,6 +73,11 @@ def tool_schema() -> dict[str, Any]:
 def mcp_schema() -> dict[str, Any]:
     """Return the schema of the file of a shared MCP server."""
     return _schema_of(McpResource, "Compozy MCP server")
+
+
+def memory_schema() -> dict[str, Any]:
+    """Return the schema of the file of a memory."""
+    return _schema_of(MemoryResource, "Compozy memory")
 
 
 def task_schema() -> dict[str, Any]:
@@ -136,6 +143,7 @@ def editor_schemas() -> dict[str, dict[str, Any]]:
         TASK_SCHEMA_NAME: task_schema(),
         TOOL_SCHEMA_NAME: tool_schema(),
         MCP_SCHEMA_NAME: mcp_schema(),
+        MEMORY_SCHEMA_NAME: memory_schema(),
         SCHEMA_SCHEMA_NAME: schema_schema(),
     }
 

@@ -6,7 +6,7 @@ errors point into the file of the agent, and a run keeps the resolved workflow.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -23,14 +23,15 @@ from compozy.config.nodes import (
     text_at,
     with_entries,
 )
-from compozy.config.unsupported_keys import UNSUPPORTED_KEYS
 from compozy.config.words import show_value
 from compozy.errors import Diagnostic, SourceLocation
 from compozy.nearest import suggest
+from compozy.project.edition2025.memory import modernize_memory
 from compozy.project.edition2025.notes import Notes
 from compozy.project.edition2025.tools import modernize_tool
 from compozy.project.edition2025.workflow import modernize_agent, modernize_task, modernize_workflow
 from compozy.project.link_calls import CallLinker
+from compozy.project.link_memories import MemoryLinker
 from compozy.project.link_models import ModelLinker, split_model_keys
 from compozy.project.link_openapi import OpenApiLinker
 from compozy.project.link_schemas import SchemaLinker
@@ -41,6 +42,7 @@ from compozy.project.outline import map_items
 from compozy.project.resource_kinds import (
     AGENT,
     MCP,
+    MEMORY,
     REFERENCE,
     RESOURCE_KINDS,
     SCHEMA,
@@ -49,14 +51,21 @@ from compozy.project.resource_kinds import (
     WORKFLOW,
     ResourceKind,
 )
-from compozy.project.resources import Resource, ResourceScope, kind_of_file, listed_resources
+from compozy.project.resources import (
+    WORKFLOW_LISTS,
+    Resource,
+    ResourceScope,
+    find_odd_items,
+    kind_of_file,
+    listed_resources,
+    unknown_kind,
+)
 from compozy.project.sources import ProjectSources, SourceFile
 from compozy.task.kind import DEFAULT_KIND
 from compozy.task.registry import KINDS
 from compozy.template import has_actions
 
 _MAX_REFERENCES = 20
-_LISTS = tuple(kind.plural for kind in RESOURCE_KINDS.values() if kind.in_workflows)
 # Keys of a shared agent that say nothing about how it answers.
 _OF_RESOURCES: dict[str, Node | None] = {"resource": None, "name": None, "description": None, "version": None}
 
@@ -119,7 +128,7 @@ def link_project(read: ProjectSources) -> LinkedProject:
         workflows.append(replace(file, node=node, resource_files=frozenset(linker.files - {file.shown})))
         listed = listed_resources(file.node, is_workflow=True)
         own[file.shown] = tuple(linker.resource(resource) for resource in listed)
-        faults += _odd_items(file.node)
+        faults += find_odd_items(file.node)
     linker = new_linker(scope=scope, workflows=called)
     linked = tuple(linker.resource(resource) for resource in resources)
     return LinkedProject(
@@ -146,7 +155,7 @@ def _modern_files(
             found = Resource(kind=RESOURCE_KINDS[kind], id=text_at(node, "id"), node=node, file=file.path)
             resources.append(_modern(found, notes))
         elif file.node is not None:
-            faults.append(_unknown_kind(file.node, kind))
+            faults.append(unknown_kind(file.node, kind))
     return files, resources
 
 
@@ -156,24 +165,9 @@ def _modern(resource: Resource, notes: Notes) -> Resource:
         return replace(resource, node=modernize_agent(resource.node, notes))
     if resource.kind is TOOL:
         return replace(resource, node=modernize_tool(resource.node))
+    if resource.kind is MEMORY:
+        return replace(resource, node=modernize_memory(resource.node, notes))
     return replace(resource, node=modernize_task(resource.node, notes)) if resource.kind is TASK else resource
-
-
-def _odd_items(workflow: MappingNode) -> Iterator[Diagnostic]:
-    for key in _LISTS:
-        found = child(workflow, key)
-        for index, item in enumerate(found.items if isinstance(found, SequenceNode) else ()):
-            if not isinstance(item, MappingNode):
-                message = f"{key}[{index}]: expected a map, got {show_value(item)}"
-                yield Diagnostic(location=item.place, message=message, code="value")
-
-
-def _unknown_kind(node: MappingNode, kind: str) -> Diagnostic:
-    kinds = [WORKFLOW, *RESOURCE_KINDS]
-    unsupported = UNSUPPORTED_KEYS.get(kind) or UNSUPPORTED_KEYS.get(f"{kind}s")
-    hint = unsupported or suggest(kind, kinds) or f"one of {', '.join(kinds)}"
-    message = f"resource: unknown kind {kind!r}"
-    return Diagnostic(location=place_at(node, ("resource",)), message=message, hint=hint, code="resource")
 
 
 @dataclass(kw_only=True)
@@ -221,12 +215,13 @@ class Linker:
             openapi=OpenApiLinker(root=self.root, cwd=self.cwd, report=self.faults.append),
             fault=self._fault,
         )
+        self._memories = MemoryLinker(find=partial(self._find, MEMORY), fault=self._fault)
         self._servers = ServerLinker(find=partial(self._find, MCP), own=self.own_servers, scope=self.scope)
 
     def workflow(self, node: MappingNode) -> MappingNode:
         """Return a workflow without lists of resources, in which nothing is named by ID any more."""
         # A value that is not a list stays, and is reported by the validation.
-        lists = [key for key in _LISTS if isinstance(child(node, key), SequenceNode)]
+        lists = [key for key in WORKFLOW_LISTS if isinstance(child(node, key), SequenceNode)]
         node = self._schemas.link_in(with_entries(node, dict.fromkeys(lists)), ("input",), ("config", "input"))
         tasks = child(node, "tasks")
         return with_entries(node, {"tasks": self._tasks(tasks)}) if tasks is not None else node
@@ -245,7 +240,7 @@ class Linker:
     def agent(self, node: MappingNode) -> MappingNode:
         """Return an agent whose provider and schemas are linked."""
         node = self._tools.link_in(self._schemas.link_in(self.models.agent(node), ("output",)))
-        node = self._calls.link_in(self._servers.link_in(node))
+        node = self._memories.link_in(self._calls.link_in(self._servers.link_in(node)))
         actions = child(node, "actions")
         if not isinstance(actions, SequenceNode):
             return node
@@ -262,7 +257,7 @@ class Linker:
         schemas = ("input", "output", *(kind.schemas if kind is not None else ()))
         node = self._schemas.link_in(node, *((key,) for key in schemas))
         node = self._servers.link_in(self._servers.with_tool(self._link_agent(node)))
-        node = self._calls.link_in(self._tools.link_in(node))
+        node = self._memories.link_in(self._calls.link_in(self._tools.link_in(node)))
         if kind is not None and kind.takes_prompt:
             node = self._servers.with_own(node)
         if kind is None:
@@ -368,7 +363,7 @@ class Linker:
         if isinstance(node, ScalarNode) and isinstance(node.value, str):
             return self._find(kind, node)
         message = f"expected the ID of a shared {kind.name}, got {show_value(node)}"
-        self._fault(node.place, message, f"write the {kind.name} as a file in `{kind.plural}/`")
+        self._fault(node.place, message, f"write the {kind.name} as a file in `{kind.folder}/`")
         return None
 
     def _action_of(self, task: MappingNode, agent: MappingNode) -> MappingNode | None:
@@ -389,7 +384,7 @@ class Linker:
         found = self.scope.find(kind, name.text)
         if found is None:
             hint = suggest(name.text, self.scope.ids(kind))
-            where = f"define it in `{kind.plural}/*.yaml` or under `{kind.plural}`"
+            where = f"define it in `{kind.folder}/*.yaml` or under `{kind.plural}`"
             self._fault(name.place, f"unknown {kind.words} {name.text!r}", hint or where)
             return None
         self.files.add(found.node.place.file)

@@ -16,7 +16,8 @@ class ResourceKind:
 
     Attributes:
         name: value of `resource` in a file.
-        plural: key of the list in compozy.yaml; files are found in the folder of this name.
+        plural: key of the list in compozy.yaml.
+        folder: where its files are found; default is `plural`.
         in_workflows: whether a workflow can have a list of its own, which comes first.
         title: name in messages; default is `name`.
     """
@@ -25,6 +26,12 @@ class ResourceKind:
     plural: str
     in_workflows: bool = True
     title: str = ""
+    folder: str = ""
+
+    def __post_init__(self) -> None:
+        """Set the default folder."""
+        if not self.folder:
+            object.__setattr__(self, "folder", self.plural)
 
     @property
     def words(self) -> str:
@@ -37,5 +44,7 @@ SCHEMA = ResourceKind(name="schema", plural="schemas")
 TASK = ResourceKind(name="task", plural="tasks", in_workflows=False)
 TOOL = ResourceKind(name="tool", plural="tools")
 MCP = ResourceKind(name="mcp", plural="mcps", title="MCP server")
-RESOURCE_KINDS: Mapping[str, ResourceKind] = {kind.name: kind for kind in (AGENT, MCP, SCHEMA, TASK, TOOL)}
+# A conversation outlives its run and is found by this ID, so that workflows cannot define any.
+MEMORY = ResourceKind(name="memory", plural="memories", in_workflows=False, folder="memory")
+RESOURCE_KINDS: Mapping[str, ResourceKind] = {kind.name: kind for kind in (AGENT, MCP, MEMORY, SCHEMA, TASK, TOOL)}
 """The kinds by name. A new kind needs an entry here, and its check in `compozy.project.check_resources`."""

@@ -6,10 +6,26 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from compozy.config.nodes import MappingNode, Node, ScalarNode, SequenceNode, child, node_at, text_at, with_entries
+from compozy.config.nodes import (
+    MappingNode,
+    Node,
+    ScalarNode,
+    SequenceNode,
+    child,
+    node_at,
+    place_at,
+    text_at,
+    with_entries,
+)
+from compozy.config.unsupported_keys import UNSUPPORTED_KEYS
+from compozy.config.words import show_value
 from compozy.errors import Diagnostic
+from compozy.nearest import suggest
 from compozy.project.outline import id_place
 from compozy.project.resource_kinds import RESOURCE_KINDS, WORKFLOW, ResourceKind
+
+WORKFLOW_LISTS = tuple(kind.plural for kind in RESOURCE_KINDS.values() if kind.in_workflows)
+"""Keys of the lists of resources in a workflow."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -73,7 +89,7 @@ def kind_of_file(path: Path, node: MappingNode) -> str:
     written = child(node, "resource")
     if isinstance(written, ScalarNode) and written.text:
         return written.text
-    return next((kind.name for kind in RESOURCE_KINDS.values() if kind.plural == path.parent.name), WORKFLOW)
+    return next((kind.name for kind in RESOURCE_KINDS.values() if kind.folder == path.parent.name), WORKFLOW)
 
 
 def find_duplicates(resources: tuple[Resource, ...]) -> Iterator[Diagnostic]:
@@ -89,3 +105,22 @@ def find_duplicates(resources: tuple[Resource, ...]) -> Iterator[Diagnostic]:
             yield Diagnostic(
                 location=place, message=f"duplicate {kind} id {resource_id!r}, also in {others}", code="duplicate_id"
             )
+
+
+def find_odd_items(workflow: MappingNode) -> Iterator[Diagnostic]:
+    """Yield a diagnostic for each item of a list of resources in a workflow that is not a map."""
+    for key in WORKFLOW_LISTS:
+        found = child(workflow, key)
+        for index, item in enumerate(found.items if isinstance(found, SequenceNode) else ()):
+            if not isinstance(item, MappingNode):
+                message = f"{key}[{index}]: expected a map, got {show_value(item)}"
+                yield Diagnostic(location=item.place, message=message, code="value")
+
+
+def unknown_kind(node: MappingNode, kind: str) -> Diagnostic:
+    """Return the diagnostic of a file whose `resource` names no kind."""
+    kinds = [WORKFLOW, *RESOURCE_KINDS]
+    unsupported = UNSUPPORTED_KEYS.get(kind) or UNSUPPORTED_KEYS.get(f"{kind}s")
+    hint = unsupported or suggest(kind, kinds) or f"one of {', '.join(kinds)}"
+    message = f"resource: unknown kind {kind!r}"
+    return Diagnostic(location=place_at(node, ("resource",)), message=message, hint=hint, code="resource")

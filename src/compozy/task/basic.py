@@ -25,6 +25,7 @@ from compozy.task.answer_text import open_text
 from compozy.task.attachments import Written, attach
 from compozy.task.fit import fit
 from compozy.task.kinds.basic import BasicTask
+from compozy.task.memories import WrittenMemories, open_memories
 from compozy.task.template_context import render_text
 from compozy.task.tools import call_tool, make_belt
 from compozy.task.tree import Outcome, Runner, RunTask, TaskCall
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from compozy.agent.run import AgentResult
+    from compozy.memory.session import MemorySession
 
 _AGENTS = "compozy.agent.run"
 _loading = threading.Lock()
@@ -49,8 +51,14 @@ async def run_basic(call: TaskCall, task: BasicTask, run_task: RunTask) -> Outco
         return Outcome(output=call.shown.get("with", {}))
     asked = await _choose_action(call, task)
     _render_prompt(asked, task)
-    result = await _ask(call, asked, task, run_task)
-    return Outcome(output=result.output)
+    memory = open_memories(asked.call, _memories_of(task))
+    result = await _ask(call, asked, task, run_task, memory)
+    return Outcome(output=result.output, write=memory.write if memory is not None else None)
+
+
+def _memories_of(task: BasicTask) -> list[WrittenMemories]:
+    agent = task.agent or AgentConfig()
+    return [(("memory",), task.memory), (("agent", "memory"), agent.memory)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +129,9 @@ def _render_prompt(asked: _Asked, task: BasicTask) -> None:
         call.shown["instructions"] = render_text(task.agent.instructions, yaml_path, call.context)
 
 
-async def _ask(call: TaskCall, asked: _Asked, task: BasicTask, run_task: RunTask) -> AgentResult:
+async def _ask(
+    call: TaskCall, asked: _Asked, task: BasicTask, run_task: RunTask, memory: MemorySession | None
+) -> AgentResult:
     # At first use: a server is ready before the libraries of models are loaded.
     catalog = call.run.catalog
     await load_agents(catalog)
@@ -153,6 +163,7 @@ async def _ask(call: TaskCall, asked: _Asked, task: BasicTask, run_task: RunTask
         knowledge=call.run.knowledge,
         belt=belt,
         open_text=partial(open_text, call.run.database),
+        memory=memory,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -26,7 +26,7 @@ from compozy.database.tasks import (
 )
 from compozy.durable.context import current_run, task_deadline_ms
 from compozy.durable.step import transact, write
-from compozy.errors import CompozyError, DatabaseError, InternalError, TaskTimeoutError
+from compozy.errors import CompozyError, ConflictError, DatabaseError, InternalError, TaskTimeoutError
 from compozy.task.decide import decide
 from compozy.task.fit import fit
 from compozy.task.options import RetryPolicy
@@ -67,14 +67,17 @@ async def run_task(call: TaskCall, *, started: bool, on_end: OnEnd) -> TaskResul
         shown.set(STATUS, found.end.status.value)
         if found.end.error is not None:
             shown.fail(str(found.end.error.get("code")))
-    result = TaskResult(id=call.id, kind=call.task.type, end=found.end, children=found.children, roots=found.roots)
+    result = _result_of(call, found)
     after = on_end(result)
 
     def record(connection: sa.Connection) -> dict[str, Any]:
-        if kind_of(call.task).may_have_children(call.task):
-            end_open_below(connection, call.run.execution_id, call.path)
-            for key, shown in _inputs_of_canceled(call, found):
-                store_input(connection, key, shown)
+        nonlocal found, result, after
+        refusal = _write(found, connection)
+        if refusal is not None:
+            found = _performed(call, found.end.attempts, _failed(refusal))
+            result = _result_of(call, found)
+            after = on_end(result)
+        _end_inside(connection, call, found)
         finish_task(connection, call.key, found.end)
         after.write(connection)
         return {**asdict(found.end), **after.record}
@@ -86,6 +89,28 @@ async def run_task(call: TaskCall, *, started: bool, on_end: OnEnd) -> TaskResul
         TASK_RETRIES.add(found.end.attempts - 1)
     call.run.report.task_ended(call.run.execution_id, call.path, found.end, replayed=False, seconds=seconds)
     return replace(result, recorded=stored)
+
+
+def _end_inside(connection: sa.Connection, call: TaskCall, found: _Performed) -> None:
+    """End the tasks inside a task that were not needed any more."""
+    if kind_of(call.task).may_have_children(call.task):
+        end_open_below(connection, call.run.execution_id, call.path)
+        for key, shown in _inputs_of_canceled(call, found):
+            store_input(connection, key, shown)
+
+
+def _result_of(call: TaskCall, found: _Performed) -> TaskResult:
+    return TaskResult(id=call.id, kind=call.task.type, end=found.end, children=found.children, roots=found.roots)
+
+
+def _write(found: _Performed, connection: sa.Connection) -> ConflictError | None:
+    """Make the changes of a task that succeeded; return the conflict that refuses them."""
+    try:
+        if found.write is not None:
+            found.write(connection)
+    except ConflictError as error:
+        return error
+    return None
 
 
 @contextmanager
@@ -126,6 +151,7 @@ class _Performed:
     end: TaskEnd
     children: dict[str, TaskResult]
     roots: Mapping[str, Any]
+    write: Callable[[sa.Connection], None] | None = None
 
 
 async def _perform(call: TaskCall) -> _Performed:
@@ -160,7 +186,8 @@ def _performed(call: TaskCall, attempts: int, outcome: Outcome) -> _Performed:
         error=outcome.error,
         usage=call.usage or None,
     )
-    return _Performed(end=end, children=dict(outcome.children), roots=outcome.roots)
+    write = outcome.write if outcome.status is Status.SUCCESS else None
+    return _Performed(end=end, children=dict(outcome.children), roots=outcome.roots, write=write)
 
 
 async def _attempt(call: TaskCall) -> Outcome:

@@ -159,6 +159,7 @@ class Outcome:
     Args:
         children: the tasks inside it, by id.
         roots: what its `outputs` and the `with` of what follows read besides.
+        write: changes tables in the transaction that stores the success; a ConflictError fails the task instead.
     """
 
     status: Status = Status.SUCCESS
@@ -166,6 +167,7 @@ class Outcome:
     error: dict[str, Any] | None = None
     children: Mapping[str, TaskResult] = field(default_factory=dict[str, "TaskResult"])
     roots: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    write: Callable[[sa.Connection], None] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

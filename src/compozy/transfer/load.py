@@ -13,12 +13,13 @@ from compozy.database.database import Database
 from compozy.database.facts import get_database_id, get_project
 from compozy.database.migrate import REVISIONS, refuse_while_used
 from compozy.database.status import OPEN, Status
-from compozy.database.tables import facts, insert_if_new, knowledge_documents
+from compozy.database.tables import facts, insert_if_new, knowledge_documents, memories, memory_messages
 from compozy.database.tables import workflow_states as runs
 from compozy.durable.journal import read_journal_revision
 from compozy.errors import ConflictError, ExportFileError
 from compozy.plural import plural
 from compozy.transfer.document import Header, Row, read_rows
+from compozy.transfer.load_memories import mark_of, replace_older
 from compozy.transfer.sections import Section, list_sections
 
 _AT_ONCE = 500
@@ -205,14 +206,7 @@ class _Import:
         return values
 
     def _store(self, section: Section, batch: Sequence[tuple[Row, dict[str, Any]]]) -> None:
-        values = [value for _, value in batch]
-        if section.table is runs:
-            values = self._runs_to_store(values)
-        elif section.table is facts:
-            values = [value for value in values if value["name"] != "project"]
-        elif section.run is not None and self._has_passed:
-            passed = self._passed({str(value[section.run]) for value in values})
-            values = [value for value in values if value[section.run] not in passed]
+        values = self._values_to_store(section, [value for _, value in batch])
         if not values:
             return
         insert = sa.insert(section.table)
@@ -222,6 +216,27 @@ class _Import:
         if section.table is knowledge_documents:
             self._imported.documents += max(stored.rowcount, 0)
         self._imported.stored[section.name] = self._imported.stored.get(section.name, 0) + len(values)
+
+    def _values_to_store(self, section: Section, values: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the rows of a batch that are stored."""
+        if section.table is runs:
+            return self._runs_to_store(values)
+        if section.table is facts:
+            return [value for value in values if value["name"] != "project"]
+        if section.table is memories:
+            values, passed_over = replace_older(self._connection, values)
+            self._pass_over(passed_over)
+            return values
+        if not self._has_passed:
+            return values
+        column = section.run
+        if section.table is memory_messages:
+            passed = self._passed({mark_of(value) for value in values})
+            return [value for value in values if mark_of(value) not in passed]
+        if column is None:
+            return values
+        passed = self._passed({str(value[column]) for value in values})
+        return [value for value in values if value[column] not in passed]
 
     def _runs_to_store(self, values: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the runs to store after deleting those that they replace; record the others as skipped."""

@@ -95,6 +95,7 @@ _RELATED: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "tool": (("tools", "/docs/agents/tools"),),
     "attachment": (("attachments", "/docs/agents/attachments"),),
+    "memory": (("remember a conversation", "/docs/guides/remember"),),
     "children_failed": (("parallel tasks", "/docs/workflows/parallel"),),
     "items": (("collections", "/docs/workflows/collection"),),
     "task_timeout": (("tasks", "/docs/workflows/tasks"),),

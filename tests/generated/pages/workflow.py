@@ -8,6 +8,7 @@ from compozy.agent.attachment.config import AttachmentConfig
 from compozy.agent.config import ActionConfig, AgentConfig, AgentResource, CompactionConfig
 from compozy.config.settings import ToolPermissions
 from compozy.knowledge.config import KnowledgeBinding
+from compozy.memory.config import MemoryFlushing, MemoryPersistence, MemoryPrivacy, MemoryUse
 from compozy.model.fallback import Fallback, FallbackModel
 from compozy.model.params import ModelParams
 from compozy.schedule.config import ScheduleConfig
@@ -57,6 +58,10 @@ PARTS: dict[str, type[BaseModel]] = {
     "actions of an agent": ActionConfig,
     "attachments": AttachmentConfig,
     "compaction": CompactionConfig,
+    "memory": MemoryUse,
+    "flushing of a memory": MemoryFlushing,
+    "persistence of a memory": MemoryPersistence,
+    "privacy_policy of a memory": MemoryPrivacy,
     "schedule and schedules": ScheduleConfig,
     "schemas": SchemaResource,
     "params": ModelParams,
@@ -96,6 +101,11 @@ _PURPOSES = {
     "attachments": "Files and URLs to send with a prompt. Guide: [attachments](/docs/agents/attachments).",
     "compaction": "When old turns of a long conversation are summarized. Guide: "
     "[long conversations](/docs/agents/tools#long-conversations).",
+    "memory": "Conversations of an agent or a task: IDs of memories, or maps with these keys, which replace "
+    "those of the memory. Guide: [remember a conversation](/docs/guides/remember).",
+    "flushing of a memory": "How a memory makes room for new messages.",
+    "persistence of a memory": "How long a conversation is kept.",
+    "privacy_policy of a memory": "Texts and messages that are not stored.",
     "schemas": "A list of JSON Schemas of this workflow. Guide: [shared schemas](/docs/agents/shared#schemas).",
     "schedule and schedules": "Times at which the workflow runs; `schedules` is a list. Guide: "
     "[schedule a workflow](/docs/guides/schedule).",

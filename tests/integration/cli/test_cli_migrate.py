@@ -133,6 +133,7 @@ created fresh one/.compozy/agent.schema.json
 created fresh one/.compozy/task.schema.json
 created fresh one/.compozy/tool.schema.json
 created fresh one/.compozy/mcp.schema.json
+created fresh one/.compozy/memory.schema.json
 created fresh one/.compozy/schema.schema.json
 
 Next:

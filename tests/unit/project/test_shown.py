@@ -114,6 +114,7 @@ def test_the_scaffold_loads_without_errors(tmp_path: Path) -> None:
         ".compozy/agent.schema.json",
         ".compozy/compozy.schema.json",
         ".compozy/mcp.schema.json",
+        ".compozy/memory.schema.json",
         ".compozy/schema.schema.json",
         ".compozy/task.schema.json",
         ".compozy/tool.schema.json",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from compozy.config.nodes import MappingNode, child, with_entries
-from compozy.errors import Diagnostic
+from compozy.errors import Diagnostic, SourceLocation
 
 IGNORED = "ignored"
 """Code of what is reported about keys without an effect."""
@@ -17,6 +17,10 @@ class Notes:
     """Collects a warning for each key that has no effect any more."""
 
     items: list[Diagnostic] = field(default_factory=list[Diagnostic])
+
+    def warn(self, place: SourceLocation, message: str, hint: str) -> None:
+        """Add a warning about a value."""
+        self.items.append(Diagnostic(location=place, message=message, hint=hint, code=IGNORED))
 
     def drop(self, node: MappingNode, reasons: Mapping[str, str]) -> MappingNode:
         """Return `node` without the keys of `reasons`, with a warning for each key that it has."""

@@ -67,6 +67,8 @@ KIND = TaskKind(
         ("agent", "instructions"),
         ("agent", "actions"),
         ("agent", "attachments"),
+        ("memory",),
+        ("agent", "memory"),
     ),
     label=_label,
     dry_texts=(("prompt",), ("action",), ("agent", "instructions")),

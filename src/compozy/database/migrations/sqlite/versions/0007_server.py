@@ -11,9 +11,18 @@ down_revision = "0006"
 branch_labels = None
 depends_on = None
 
-deletes = ("execution_labels", "schedules", "audit_log", "sessions", "api_keys", "users")
+deletes = (
+    "memory_messages",
+    "memories",
+    "execution_labels",
+    "schedules",
+    "audit_log",
+    "sessions",
+    "api_keys",
+    "users",
+)
 
-# What started the run: the type and ID of a trigger, and the person or API key; the trace of the request.
+# The trigger of the run: the type and ID of a trigger, and the person or API key; the trace of the request.
 # NULL for runs from before this revision.
 _COLUMNS = ("trigger_type", "trigger_id", "started_by", "traceparent")
 _TABLES = (
@@ -96,8 +105,44 @@ _TABLES = (
     ) STRICT
     """,
     "CREATE INDEX ix_audit_log_execution_id ON audit_log (execution_id)",
+    """
+    CREATE TABLE memories (
+        memory_id TEXT NOT NULL,
+        memory_key TEXT NOT NULL,
+        revision INTEGER NOT NULL,
+        last_seq INTEGER NOT NULL,
+        summary TEXT,
+        summary_tokens INTEGER NOT NULL,
+        working TEXT,
+        expires_ms INTEGER,
+        flushed_ms INTEGER,
+        created_ms INTEGER NOT NULL,
+        updated_ms INTEGER NOT NULL,
+        PRIMARY KEY (memory_id, memory_key)
+    ) STRICT
+    """,
+    "CREATE INDEX ix_memories_expires_ms ON memories (expires_ms) WHERE expires_ms IS NOT NULL",
+    """
+    CREATE TABLE memory_messages (
+        memory_id TEXT NOT NULL,
+        memory_key TEXT NOT NULL,
+        seq INTEGER NOT NULL,
+        role TEXT NOT NULL,
+        content TEXT NOT NULL,
+        tokens INTEGER NOT NULL,
+        execution_id TEXT,
+        path TEXT,
+        n INTEGER,
+        created_ms INTEGER NOT NULL,
+        PRIMARY KEY (memory_id, memory_key, seq),
+        UNIQUE (memory_id, memory_key, execution_id, path, n),
+        FOREIGN KEY (memory_id, memory_key) REFERENCES memories (memory_id, memory_key) ON DELETE CASCADE
+    ) STRICT
+    """,
 )
 _DROPS = (
+    "DROP TABLE memory_messages",
+    "DROP TABLE memories",
     "DROP TABLE schedules",
     "DROP TABLE execution_labels",
     "DROP TABLE audit_log",
