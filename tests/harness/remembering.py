@@ -7,7 +7,6 @@ from typing import Any
 import sqlalchemy as sa
 from pydantic_ai.messages import (
     ModelMessage,
-    ModelRequest,
     ModelResponse,
     SystemPromptPart,
     TextPart,
@@ -40,7 +39,7 @@ class Listening(Answers):
 
 
 def _shown(message: ModelMessage) -> list[str]:
-    parts: list[Any] = list(message.parts if isinstance(message, (ModelRequest, ModelResponse)) else ())
+    parts: list[Any] = list(message.parts)
     return [f"{_ROLES[type(part)]}: {part.content}" for part in parts if type(part) in _ROLES]
 
 
