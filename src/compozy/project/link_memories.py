@@ -26,20 +26,27 @@ class MemoryLinker:
 
     def link_in(self, node: MappingNode) -> MappingNode:
         """Return a task or an agent whose `memory` is linked."""
+        if child(node, "memory_ref") is not None:
+            return self._task(node)
         listed = child(node, "memory")
         if not isinstance(listed, SequenceNode):
             return node
         items = tuple(self._use(item) for item in listed.items)
         return with_entries(node, {"memory": SequenceNode(items=items, place=listed.place)})
 
-    def task(self, node: MappingNode) -> MappingNode:
-        """Return a task whose `memory_ref` names a memory, with that memory as its `memory`."""
+    def _task(self, node: MappingNode) -> MappingNode:
+        """Return a memory task with the memory that `memory_ref` names."""
         named = child(node, "memory_ref")
         if not isinstance(named, ScalarNode) or not isinstance(named.value, str):
             return node
         found = self.find(named)
-        memory = found if found is not None else MappingNode(entries=(), place=named.place)
-        return with_entries(node, {"memory": with_entries(memory, {**_OF_RESOURCES, "id": named})})
+        if found is None:
+            return node
+        memory = with_entries(found, {**_OF_RESOURCES, "id": named})
+        if child(node, "key_template") is None and child(memory, "default_key_template") is None:
+            hint = "write `key_template: ...` here, or `default_key_template` in the memory"
+            self.fault(named.place, f"memory {named.text!r} has no key here", hint)
+        return with_entries(node, {"memory": memory})
 
     def _use(self, node: Node) -> Node:
         named = child(node, "id") if isinstance(node, MappingNode) else node

@@ -8,7 +8,18 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from compozy.task.kind import DEFAULT_KIND, KINDS, Task, TaskKind, register
-from compozy.task.kinds import aggregate, basic, collection, composite, parallel, router, signal, wait, workflow
+from compozy.task.kinds import (
+    aggregate,
+    basic,
+    collection,
+    composite,
+    memory,
+    parallel,
+    router,
+    signal,
+    wait,
+    workflow,
+)
 from compozy.task.options import TaskBase
 
 # In this order they stand in the JSON Schema and in the reference.
@@ -22,6 +33,7 @@ register(
     wait.KIND,
     signal.KIND,
     workflow.KIND,
+    memory.KIND,
 )
 
 __all__ = ["DEFAULT_KIND", "KINDS", "Task", "kind_of", "read_tasks", "register"]

@@ -13,6 +13,7 @@ from compozy.model.fallback import Fallback, FallbackModel
 from compozy.model.params import ModelParams
 from compozy.schedule.config import ScheduleConfig
 from compozy.schema.resource import SchemaResource
+from compozy.task.kinds.memory import ClearConfig, FlushConfig
 from compozy.task.kinds.signal import SignalConfig
 from compozy.task.options import RetryPolicy, RunOptions, TaskBase, Transition
 from compozy.task.registry import DEFAULT_KIND, KINDS
@@ -62,6 +63,8 @@ PARTS: dict[str, type[BaseModel]] = {
     "flushing of a memory": MemoryFlushing,
     "persistence of a memory": MemoryPersistence,
     "privacy_policy of a memory": MemoryPrivacy,
+    "clear_config of a memory task": ClearConfig,
+    "flush_config of a memory task": FlushConfig,
     "schedule and schedules": ScheduleConfig,
     "schemas": SchemaResource,
     "params": ModelParams,
@@ -103,6 +106,8 @@ _PURPOSES = {
     "[long conversations](/docs/agents/tools#long-conversations).",
     "memory": "Conversations of an agent or a task: IDs of memories, or maps with these keys, which replace "
     "those of the memory. Guide: [remember a conversation](/docs/guides/remember).",
+    "clear_config of a memory task": "The confirmation of `clear`.",
+    "flush_config of a memory task": "How a conversation is flushed.",
     "flushing of a memory": "How a memory makes room for new messages.",
     "persistence of a memory": "How long a conversation is kept.",
     "privacy_policy of a memory": "Texts and messages that are not stored.",
