@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import sqlalchemy as sa
 
+from compozy.clock import now_ms
 from compozy.database.database import Database
+from compozy.database.memories import delete_expired
 from compozy.database.status import FINAL, Status
 from compozy.database.tables import is_one_of
 from compozy.database.tables import workflow_states as runs
@@ -29,6 +31,8 @@ def prune_runs(
 ) -> int:
     """Delete the runs that ended before a time and return their number; other processes may continue to write.
 
+    Conversations that have expired are deleted, too.
+
     Each batch is a separate transaction, so that what was deleted stays deleted if a later batch fails.
 
     Args:
@@ -42,6 +46,7 @@ def prune_runs(
         DatabaseError: the database failed.
     """
     deleted = 0
+    _delete_expired(database)
     while True:
         with database.write() as connection:
             found = sa.select(runs.c.workflow_exec_id).where(*_is_old(before_ms, moved)).limit(_AT_ONCE)
@@ -53,6 +58,15 @@ def prune_runs(
         deleted += len(ids)
         if report is not None:
             report(deleted)
+
+
+def _delete_expired(database: Database) -> None:
+    """Delete the conversations that have expired; each batch is a separate transaction."""
+    at_ms = now_ms()
+    found = True
+    while found:
+        with database.write() as connection:
+            found = delete_expired(connection, at_ms) > 0
 
 
 def _is_old(before_ms: int, moved: bool) -> tuple[sa.ColumnElement[bool], ...]:

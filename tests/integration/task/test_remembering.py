@@ -11,6 +11,7 @@ import pytest
 from compozy.clock import now_ms
 from compozy.database.database import Database
 from compozy.database.memories import find_memory, lock_memory, touch_memory
+from compozy.transfer.prune import prune_runs
 from tests.harness.remembering import Listening, asking, messages_of, rows_with, texts_of
 from tests.harness.runs import Flows, Watch, check_run, flowing
 
@@ -145,6 +146,10 @@ async def test_expired_content_is_forgotten(talking: Flows, model: Listening) ->
         assert memory.expires_ms is not None
         assert memory.expires_ms > now_ms()
         touch_memory(connection, memory, ttl_ms=-1)
+    await talking.run(asking("other", key="bo"))
+    prune_runs(talking.database, before_ms=0)
+    assert not {"memories", "memory_messages"} & set(rows_with(talking.database, "'ana'"))
+    assert texts_of(talking.database, "chat", "bo") == ["user: other", "assistant: re: other"]
     await talking.run(asking("two", persistence={"ttl": "1h"}))
     assert model.heard[-1] == ["user: two"]
     assert texts_of(talking.database, "chat", "ana") == ["user: two", "assistant: re: two"]
