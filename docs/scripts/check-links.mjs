@@ -54,20 +54,20 @@ function report(faults, name, target, fault) {
 
 function faultOfLink(folder, pages, name, target) {
   const url = resolve(name, target);
-  if (!url) return 'is no address';
+  if (!url) return 'is not an address';
   if (url.origin !== SITE) return url.protocol === 'https:' ? '' : 'is not https';
   const file = fileOf(folder, url);
-  if (!file) return 'there is no such page';
+  if (!file) return 'page not found';
   if (url.hash.length < 2) return '';
   const found = pages.get(path.relative(folder, file));
-  return found?.ids.has(decodeURIComponent(url.hash.slice(1))) ? '' : 'there is no such anchor';
+  return found?.ids.has(decodeURIComponent(url.hash.slice(1))) ? '' : 'anchor not found';
 }
 
 function faultOfLoaded(folder, name, target) {
   const url = resolve(name, target);
   if (url?.protocol === 'data:') return '';
   if (url?.origin !== SITE) return 'is loaded from elsewhere';
-  return fileOf(folder, url) ? '' : 'there is no such file';
+  return fileOf(folder, url) ? '' : 'file not found';
 }
 
 function fileOf(folder, url) {

@@ -16,7 +16,7 @@ export function findFaults(sections, pages) {
     for (const name of names) {
       if (listed.has(name)) faults.push(`${name} is in "${listed.get(name)}" and in "${title}"`);
       listed.set(name, title);
-      if (!pages.includes(name)) faults.push(`${name} in "${title}": there is no content/docs/${name}.mdx`);
+      if (!pages.includes(name)) faults.push(`${name} in "${title}": content/docs/${name}.mdx does not exist`);
       const folder = path.dirname(name);
       if (folders.has(folder) && folders.get(folder) !== title) {
         faults.push(`${name}: the pages of ${folder}/ are in "${folders.get(folder)}" and in "${title}"`);

@@ -60,7 +60,7 @@ def _run_ten(folder: Path) -> None:
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         print(
-            f"{_AT_ONCE} thin `workflow run` at once: {time.monotonic() - began:.2f} s, "
+            f"{_AT_ONCE} concurrent `workflow run`: {time.monotonic() - began:.2f} s, "
             f"{used / _AT_ONCE:.2f} s of processor each, {sum(status == 0 for status in statuses)} succeeded"
         )
 

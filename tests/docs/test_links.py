@@ -54,11 +54,11 @@ def find_error(page: Page, target: str) -> str:
         return "" if target.startswith("https://") else f"{target} is not https"
     path = _path_of(page, place)
     if not path.exists():
-        return f"{target} leads nowhere"
+        return f"{target} does not exist"
     if not path.resolve().is_relative_to(ROOT):
-        return f"{target} leads out of the repository"
+        return f"{target} is outside of the repository"
     if anchor and anchor not in read_page(path).anchors:
-        return f"{target}: there is no such heading"
+        return f"{target}: heading not found"
     return ""
 
 

@@ -48,7 +48,7 @@ def read_list() -> list[dict[str, Any]]:
     """Read the list without Node: it is JSON except for its quotes, trailing commas and comments."""
     text = CONFIG.read_text(encoding="utf-8")
     found = re.search(r"^const navigation = (\[\n.*?^\]);", text, re.MULTILINE | re.DOTALL)
-    assert found, "there is no `const navigation = [...]`"
+    assert found, "`const navigation = [...]` not found"
     plain = re.sub(r"^ *//.*$", "", found[1], flags=re.MULTILINE)
     plain = re.sub(r"\b(group|title|pages):", r'"\1":', plain.replace("'", '"'))
     plain = re.sub(r",(\s*[\]}])", r"\1", plain)

@@ -26,7 +26,7 @@ def test_it_shows_what_the_program_prints(tmp_path: Path) -> None:
     fence = Fence(page=RECORDING, line=0, kind="console", meta={}, text=text)
     session = Session(tmp_path, folder=DEFAULT_FOLDER, scripted=True)
     faults = session.run(fence) + session.close()
-    assert not faults, "record it anew: `make recording`\n" + "\n".join(faults)
+    assert not faults, "run `make recording`\n" + "\n".join(faults)
 
 
 def test_it_is_small_and_needs_nothing_from_elsewhere() -> None:

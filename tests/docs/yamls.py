@@ -133,12 +133,12 @@ def check_wrong(fence: Fence, told: str, folder: Path) -> list[str]:
         return ["it is not wrong"]
     if told.splitlines() in (found, [*found, closing]):
         return []
-    return [f"the page tells\n{told}and the program\n" + "".join(f"{line}\n" for line in found)]
+    return [f"the page shows\n{told}and the program\n" + "".join(f"{line}\n" for line in found)]
 
 
 def check_parses(fence: Fence) -> list[str]:
     """Return an error if the text is not YAML."""
-    return [] if isinstance(_parse(fence), dict) else ["it is no YAML mapping"]
+    return [] if isinstance(_parse(fence), dict) else ["it is not a YAML mapping"]
 
 
 def _check_parts(folder: Path, document: dict[str, Any], text: str) -> list[str]:

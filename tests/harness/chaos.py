@@ -340,7 +340,7 @@ def _print(summary: dict[str, Any], *, as_json: bool) -> None:
         print(json.dumps(summary))
         return
     faults: list[str] = summary["faults"]
-    print(f"{'invariant':<10}{'looked at':>10}{'faults':>8}")
+    print(f"{'invariant':<10}{'checks':>10}{'failed':>8}")
     for name, looked in summary["looked_at"].items():
         wrong = sum(fault.partition(": ")[2].startswith(f"{name} ") for fault in faults)
         print(f"{name:<10}{looked:>10}{wrong:>8}")

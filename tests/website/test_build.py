@@ -57,12 +57,12 @@ def test_no_link_is_broken(build: Build) -> None:
 @pytest.mark.parametrize(
     ("body", "fault"),
     [
-        ('<a href="/nowhere">x</a>', "index.html: /nowhere: there is no such page"),
-        ('<a href="/other/#lost">x</a>', "index.html: /other/#lost: there is no such anchor"),
-        ('<a href="#lost">x</a>', "index.html: #lost: there is no such anchor"),
-        ('<a href="/../secret.html">x</a>', "index.html: /../secret.html: there is no such page"),
+        ('<a href="/nowhere">x</a>', "index.html: /nowhere: page not found"),
+        ('<a href="/other/#lost">x</a>', "index.html: /other/#lost: anchor not found"),
+        ('<a href="#lost">x</a>', "index.html: #lost: anchor not found"),
+        ('<a href="/../secret.html">x</a>', "index.html: /../secret.html: page not found"),
         ('<a href="http://example.com/">x</a>', "index.html: http://example.com/: is not https"),
-        ('<img src="/lost.png">', "index.html: /lost.png: there is no such file"),
+        ('<img src="/lost.png">', "index.html: /lost.png: file not found"),
         (
             '<script src="https://example.com/a.js"></script>',
             "index.html: https://example.com/a.js: is loaded from elsewhere",
@@ -96,7 +96,7 @@ def test_an_empty_site_is_an_error(tmp_path: Path) -> None:
     ("sections", "fault"),
     [
         ([{"title": "A", "pages": ["a/one"]}], "a/two is in no section of source.config.ts"),
-        ([{"title": "A", "pages": ["a/one", "a/two", "a/six"]}], 'a/six in "A": there is no content/docs/a/six.mdx'),
+        ([{"title": "A", "pages": ["a/one", "a/two", "a/six"]}], 'a/six in "A": content/docs/a/six.mdx does not exist'),
         ([{"title": "A", "pages": ["a/one", "a/two", "a/one"]}], 'a/one is in "A" and in "A"'),
     ],
 )
@@ -117,7 +117,7 @@ def test_a_page_that_is_not_listed_fails_the_build(tmp_path: Path) -> None:
     done = run_npm("run", "--silent", "navigation", "--", str(pages))
     assert done.returncode == 1
     assert done.stdout.splitlines() == [
-        'navigation: database/sqlite in "Database": there is no content/docs/database/sqlite.mdx',
+        'navigation: database/sqlite in "Database": content/docs/database/sqlite.mdx does not exist',
         "navigation: database/other is in no section of source.config.ts",
     ]
 

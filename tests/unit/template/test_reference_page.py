@@ -13,9 +13,7 @@ PAGE = Path(__file__).parents[3] / "docs/content/docs/workflows/template-functio
 
 
 def test_page_is_what_the_engine_writes() -> None:
-    assert PAGE.read_text(encoding="utf-8") == write_reference(), (
-        f"write it anew: python -m compozy.template.reference > {PAGE}"
-    )
+    assert PAGE.read_text(encoding="utf-8") == write_reference(), f"run python -m compozy.template.reference > {PAGE}"
 
 
 def test_every_function_is_on_the_page() -> None:

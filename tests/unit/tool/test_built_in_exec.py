@@ -278,7 +278,7 @@ def _wait_until(is_so: Callable[[], bool]) -> None:
         if is_so():
             return
         time.sleep(0.05)
-    pytest.fail("this did not come about within 60 s")
+    pytest.fail("not so within 60 s")
 
 
 async def test_the_description_for_the_model(root: Path) -> None:

@@ -127,7 +127,7 @@ def wait_until(is_so: Callable[[], bool]) -> None:
         if is_so():
             return
         time.sleep(0.05)
-    pytest.fail("this did not come about within 60 s")
+    pytest.fail("not so within 60 s")
 
 
 async def test_files_that_are_missing_or_outside(home: ToolHome) -> None:
