@@ -50,6 +50,11 @@ def new_audit_id() -> str:
     return new_execution_id()
 
 
+def new_delivery_id() -> str:
+    """Return the ID of a stored delivery of a webhook: a ULID, as for an execution."""
+    return new_execution_id()
+
+
 def new_api_key() -> str:
     """Return an API key: `cpzy_` and 32 letters and digits, 190 bits random."""
     return KEY_SIGN + "".join(secrets.choice(_KEY_LETTERS) for _ in range(KEY_LENGTH))

@@ -37,7 +37,7 @@ from compozy.cli.plainvalues import keep_plain_values
 from compozy.cli.project import completion_command, init_command, project_app, schema_command, version_command
 from compozy.cli.schedule import schedule_app
 from compozy.cli.server import health_command, start_command, worker_command
-from compozy.cli.webhook import webhook_app
+from compozy.cli.webhook_deliveries import webhook_app
 from compozy.errors import CompozyError, InternalError, UsageError
 from compozy.installation import DOCUMENTATION_URL
 

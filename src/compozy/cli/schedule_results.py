@@ -90,6 +90,7 @@ _REASONS = {
     "missed": "no server or worker was running",
     "invalid_input": "its input is invalid",
     "exists": "a run of that time exists",
+    "internal_error": "its run could not be prepared",
 }
 
 

@@ -304,5 +304,27 @@ audit_log = sa.Table(
     sa.Column("status", sa.BigInteger, nullable=False),
 )
 
+# Verified requests to webhooks, for as long as the webhook keeps them.
+webhook_deliveries = sa.Table(
+    "webhook_deliveries",
+    metadata,
+    # Sorts by time.
+    sa.Column("delivery_id", PlainText, primary_key=True),
+    sa.Column("slug", PlainText, nullable=False),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Column("outcome", PlainText, nullable=False),
+    sa.Column("status", sa.BigInteger, nullable=False),
+    sa.Column("event", PlainText),
+    # The run that it started, or that got a signal; it may be deleted before the delivery.
+    sa.Column("execution_id", PlainText),
+    sa.Column("replay_of", PlainText),
+    sa.Column("body_sha256", PlainText, nullable=False),
+    sa.Column("body_size", sa.BigInteger, nullable=False),
+    # {"reason", "headers", "query"}.
+    sa.Column("details", JsonText, nullable=False),
+    # In Base64.
+    sa.Column("body", PlainText, nullable=False),
+)
+
 VERSION_TABLE = "compozy_version"
 OUR_TABLES = frozenset({VERSION_TABLE, *metadata.tables})

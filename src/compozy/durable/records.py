@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,9 +15,24 @@ from compozy.database.tasks import NewTask, end_open_tasks, insert_task
 from compozy.database.usage import sum_usage
 from compozy.errors import InternalError, NotFoundError
 
+Also = Callable[[sa.Connection], None]
+"""Stores what belongs to a new row, in its transaction."""
 
-def accept(connection: sa.Connection, new: NewExecution, *, first_task: str, kind: str, owner: str | None) -> bool:
-    """Store a run with its first task; False when a run of this ID exists already, or another one excludes it."""
+
+def accept(
+    connection: sa.Connection,
+    new: NewExecution,
+    *,
+    first_task: str,
+    kind: str,
+    owner: str | None,
+    also: Also | None = None,
+) -> bool:
+    """Store a run with its first task, and what `also` stores with it.
+
+    Returns:
+        False when a run of this ID exists already, or another one excludes it; nothing is stored.
+    """
     if new.is_alone:
         # Two processes would both see none, and both begin.
         lock_facts(connection)
@@ -28,6 +44,8 @@ def accept(connection: sa.Connection, new: NewExecution, *, first_task: str, kin
         workflow_exec_id=new.workflow_exec_id, workflow_id=new.workflow_id, path=first_task, execution_type=kind
     )
     insert_task(connection, task, Status.RUNNING if owner else Status.PENDING)
+    if also is not None:
+        also(connection)
     return True
 
 

@@ -33,7 +33,7 @@ from compozy.durable.held import HeldRun, executing_contexts
 from compozy.durable.journal import destroy_journal, launch_journal
 from compozy.durable.journal_rows import RUN_FUNCTION
 from compozy.durable.lease import LEASE_S, Lease
-from compozy.durable.records import accept, end_unknown
+from compozy.durable.records import Also, accept, end_unknown
 from compozy.durable.recover import BodyEnd, RunStart, find_start, reconcile, resume
 from compozy.durable.step import load_recorded
 from compozy.durable.unrecorded import Unrecorded
@@ -152,8 +152,10 @@ class Runtime:
         self._wake.set()
         self._controller.wake()
 
-    async def submit(self, new: NewExecution, first_task: str, *, kind: str = "basic") -> bool:
-        """Accept a run whose first task has this ID and kind; once this returns, the run is never lost.
+    async def submit(
+        self, new: NewExecution, first_task: str, *, kind: str = "basic", also: Also | None = None
+    ) -> bool:
+        """Accept a run whose first task has this ID and kind, and what `also` stores; from then on, it is never lost.
 
         Returns:
             False when a run with this ID exists already; it is left as it is.
@@ -164,7 +166,7 @@ class Runtime:
         # The slot is taken before the first await, so that a burst cannot take it twice.
         self._reserved += 1 if owner else 0
         try:
-            row = partial(accept, new=new, first_task=first_task, kind=kind, owner=owner)
+            row = partial(accept, new=new, first_task=first_task, kind=kind, owner=owner, also=also)
             created = await self._doubt.take(self._requests.write_async(row), new.workflow_exec_id)
             if created:
                 log_accepted(new)

@@ -24,6 +24,7 @@ class SkipReason(StrEnum):
     MISSED = "missed"
     INVALID_INPUT = "invalid_input"
     EXISTS = "exists"
+    INTERNAL_ERROR = "internal_error"
 
 
 @dataclass(frozen=True, kw_only=True)

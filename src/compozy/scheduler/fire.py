@@ -13,7 +13,7 @@ from compozy.database.schedules import StoredSchedule, lock_schedule, read_statu
 from compozy.database.status import Status
 from compozy.database.transitions import request_cancel
 from compozy.durable.records import accept
-from compozy.errors import CompozyError, RunCanceledError
+from compozy.errors import CompozyError, InternalError, RunCanceledError
 from compozy.schedule.decide import Decision, Skip, SkipReason, State, decide
 from compozy.scheduler.stored import REASON, Effective, no_run
 
@@ -24,9 +24,18 @@ _FAILURES = (Status.FAILED, Status.TIMED_OUT)
 
 @dataclass(frozen=True, kw_only=True)
 class Fired:
-    """The outcome of one transaction: the runs that it started, the ticks that it skipped, and whether more are due."""
+    """The outcome of one transaction.
+
+    Attributes:
+        started: the runs that it started.
+        lags_ms: how much later than its time each of them was stored.
+        skips: the ticks that it skipped.
+        paused: why the schedule was paused, None if it was not.
+        has_more: whether more ticks are due.
+    """
 
     started: tuple[str, ...] = ()
+    lags_ms: tuple[int, ...] = ()
     skips: tuple[Skip, ...] = ()
     paused: str | None = None
     has_more: bool = False
@@ -101,7 +110,12 @@ def fire(connection: sa.Connection, candidate: Candidate, prepared: Prepared, *,
     rule = candidate.effective.rule
     has_more = decision.tick_ms is not None and rule.due_ms(decision.tick_ms) <= candidate.clock_ms
     skips = (*decision.skips, *(skip for skip, _ in refused))
-    return Fired(started=tuple(run_id for _, run_id in started), skips=skips, has_more=has_more)
+    return Fired(
+        started=tuple(run_id for _, run_id in started),
+        lags_ms=tuple(max(0, candidate.clock_ms - rule.due_ms(tick_ms)) for tick_ms, _ in started),
+        skips=skips,
+        has_more=has_more,
+    )
 
 
 def _start(
@@ -113,7 +127,9 @@ def _start(
     for tick_ms in decision.starts:
         new = prepared[tick_ms]
         if isinstance(new, CompozyError):
-            refused.append((Skip(tick_ms=tick_ms, reason=SkipReason.INVALID_INPUT), new.message))
+            is_bug = isinstance(new, InternalError)
+            reason = SkipReason.INTERNAL_ERROR if is_bug else SkipReason.INVALID_INPUT
+            refused.append((Skip(tick_ms=tick_ms, reason=reason), new.message))
         elif accept(connection, new, first_task=first[0], kind=first[1], owner=None):
             started.append((tick_ms, new.workflow_exec_id))
         else:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import sqlalchemy as sa
 import structlog
 
+from compozy.clock import monotonic_s
 from compozy.database.database import Database
 from compozy.database.executions import NewExecution
 from compozy.database.executors import read_clock_ms
 from compozy.database.schedules import list_schedules, read_statuses
-from compozy.errors import CompozyError, DatabaseError
+from compozy.errors import CompozyError, DatabaseError, InternalError
 from compozy.project.loaded import LoadedProject
 from compozy.scheduler.fire import Candidate, Fired, Prepared, fire
 from compozy.scheduler.prepare import Preparer, run_id_of
 from compozy.scheduler.stored import Effective, file_schedules, store_schedules
 from compozy.schema.worker import validate_in_worker
+from compozy.telemetry.metrics import SCHEDULE_FIRED, SCHEDULE_LAG, SCHEDULE_SKIPPED
 
 _log = structlog.get_logger(__name__)
 
@@ -28,6 +30,8 @@ Clock = Callable[[sa.Connection], int]
 # How often a process looks for due schedules, at least.
 POLL_S = 1.0
 _MIN_WAIT_S = 0.01
+# A schedule that failed for an unforeseen reason is tried again after this time.
+_HELD_S = 60.0
 
 
 @asynccontextmanager
@@ -74,6 +78,7 @@ class Scheduler:
         self._known = project.workflows.keys()
         self._preparer = Preparer(project=project)
         self._stopping = asyncio.Event()
+        self._held = _Held()
 
     def stop(self) -> None:
         """Start no more runs; `run` returns when the current transaction has ended."""
@@ -87,13 +92,15 @@ class Scheduler:
                 wait_s = await self.round()
             except DatabaseError as error:
                 _log.warning("cannot start the runs of schedules", cause=error.message)
-            except Exception:  # noqa: BLE001 - the worker's edge: one schedule must not end the others
-                _log.exception("a schedule failed")
+            except Exception:  # noqa: BLE001 - the worker's edge: the next round tries again
+                _log.exception("cannot look for due schedules")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), max(_MIN_WAIT_S, wait_s))
 
     async def round(self) -> float:
         """Start the runs that are due, and return the seconds until the next look.
+
+        A schedule that fails for an unforeseen reason does not hold up the schedules after it.
 
         Raises:
             DatabaseError: the database failed. What was committed stays.
@@ -101,7 +108,7 @@ class Scheduler:
         look = await self._database.read_async(self._look)
         has_more = False
         for candidate in look.due:
-            has_more = await self._fire(candidate) or has_more
+            has_more = await self._try_fire(candidate) or has_more
         if has_more:
             return 0.0
         wait_s = POLL_S if look.next_ms is None else (look.next_ms - look.clock_ms) / 1000
@@ -114,10 +121,36 @@ class Scheduler:
         candidates = [Candidate(effective=Effective(stored=row), statuses=statuses, clock_ms=clock_ms) for row in rows]
         later = [row.next_ms for row in rows if row.next_ms is not None and row.next_ms > clock_ms]
         return _Look(
-            due=[candidate for candidate in candidates if candidate.is_due],
+            due=list(self._due(candidates)),
             next_ms=min(later, default=None),
             clock_ms=clock_ms,
         )
+
+    def _due(self, candidates: Sequence[Candidate]) -> Iterator[Candidate]:
+        for candidate in candidates:
+            schedule_id = candidate.effective.stored.schedule_id
+            try:
+                if candidate.is_due and not self._held.is_held(schedule_id):
+                    yield candidate
+            except Exception as error:  # noqa: BLE001 - such as a row of a newer version
+                self._held.hold(schedule_id, error)
+
+    async def _try_fire(self, candidate: Candidate) -> bool:
+        """Start the runs of one schedule; return whether more are due.
+
+        Raises:
+            DatabaseError: the database failed.
+        """
+        schedule_id = candidate.effective.stored.schedule_id
+        try:
+            has_more = await self._fire(candidate)
+        except DatabaseError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one schedule must not hold up the others
+            self._held.hold(schedule_id, error)
+            return False
+        self._held.release(schedule_id)
+        return has_more
 
     async def _fire(self, candidate: Candidate) -> bool:
         """Start the runs of one schedule; return whether more are due."""
@@ -144,6 +177,9 @@ class Scheduler:
             )
         except CompozyError as error:
             return error
+        except Exception as error:  # noqa: BLE001 - the time is skipped, so that the next one starts its run
+            _log.exception("a run of a schedule cannot be prepared", schedule=row.schedule_id)
+            return InternalError(f"internal error: {type(error).__name__}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +191,33 @@ class _Look:
     clock_ms: int
 
 
+@dataclass(kw_only=True)
+class _Held:
+    """Schedules that failed for an unforeseen reason: each is logged once for each reason, and tried again later."""
+
+    _until_s: dict[str, float] = field(default_factory=dict[str, float])
+    _reasons: dict[str, str] = field(default_factory=dict[str, str])
+
+    def is_held(self, schedule_id: str) -> bool:
+        return monotonic_s() < self._until_s.get(schedule_id, 0.0)
+
+    def hold(self, schedule_id: str, error: Exception) -> None:
+        reason = f"{type(error).__name__}: {error}"
+        if self._reasons.get(schedule_id) != reason:
+            _log.error("a schedule failed; it is tried again later", schedule=schedule_id, exc_info=error)
+        self._reasons[schedule_id] = reason
+        self._until_s[schedule_id] = monotonic_s() + _HELD_S
+
+    def release(self, schedule_id: str) -> None:
+        self._reasons.pop(schedule_id, None)
+
+
 def _report(schedule_id: str, fired: Fired) -> None:
+    SCHEDULE_FIRED.add(len(fired.started), schedule=schedule_id)
+    for lag_ms in fired.lags_ms:
+        SCHEDULE_LAG.observe(lag_ms / 1000)
+    for skip in fired.skips:
+        SCHEDULE_SKIPPED.add(skip.count, schedule=schedule_id, reason=skip.reason.value)
     for run_id in fired.started:
         _log.info("run accepted", schedule=schedule_id, execution_id=run_id)
     for skip in fired.skips:

@@ -30,6 +30,7 @@ from compozy.server import (
     signal_events,
     stream,
     web,
+    webhooks,
 )
 from compozy.server.access import AccessLog
 from compozy.server.auditor import Auditor
@@ -58,6 +59,7 @@ ROUTERS = (
     knowledge.router,
     schedules.router,
     signal_events.router,
+    webhooks.router,
     auth.router,
     audit.router,
     sessions.router,
@@ -74,6 +76,7 @@ _TAGS = [
     {"name": "knowledge", "description": "Knowledge bases: ingest documents and query them."},
     {"name": "schedules", "description": "Schedules of workflows: state, next times, pause, trigger and backfill."},
     {"name": "events", "description": "Events that start workflows and wake waiting executions."},
+    {"name": "webhooks", "description": "Requests that webhooks received: list them and replay them."},
     {"name": "users and keys", "description": "Users, their roles and API keys."},
     {"name": "health", "description": "Probes for orchestrators and load balancers."},
 ]

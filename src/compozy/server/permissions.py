@@ -83,6 +83,10 @@ ROUTES: Mapping[tuple[str, str], Permission] = {
     ("POST", f"{_SCHEDULE}/trigger"): Permission.RUN,
     ("POST", f"{_SCHEDULE}/backfill"): Permission.RUN,
     ("DELETE", _SCHEDULE): Permission.MANAGE,
+    # Deliveries of webhooks.
+    ("GET", f"{WEBHOOK}/deliveries"): Permission.READ,
+    ("GET", f"{WEBHOOK}/deliveries/{{delivery_id}}"): Permission.READ,
+    ("POST", f"{WEBHOOK}/deliveries/{{delivery_id}}/replay"): Permission.RUN,
     # Users and keys.
     ("POST", f"{_API}/auth/login"): Permission.PUBLIC,
     ("POST", f"{_API}/auth/logout"): Permission.PUBLIC,

@@ -30,7 +30,7 @@ class SkippedTick(BaseModel):
     """The last scheduled time at which no run started."""
 
     at: str
-    reason: str = Field(description="overlap, missed, invalid_input or exists.")
+    reason: str = Field(description="overlap, missed, invalid_input, exists or internal_error.")
     message: str
 
 

@@ -136,6 +136,25 @@ LLM_COST = counter(
     "llm_cost_dollars_total", "Price of requests to models whose price is known, in US dollars.", "provider", "model"
 )
 
+SCHEDULE_FIRED = counter("schedule_fired_total", "Runs that schedules started.", "schedule")
+SCHEDULE_SKIPPED = counter(
+    "schedule_skipped_total", "Scheduled times at which no run started, by the reason.", "schedule", "reason"
+)
+SCHEDULE_LAG = histogram(
+    "schedule_lag_seconds", "Time from the scheduled time of a run, with its jitter, to its start.", buckets=_LONG
+)
+
+WEBHOOK_RECEIVED = counter("webhook_received_total", "Requests to webhooks of the project.", "webhook")
+WEBHOOK_VERIFIED = counter("webhook_verified_total", "Requests whose sender was verified.", "webhook")
+WEBHOOK_DISPATCHED = counter(
+    "webhook_dispatched_total", "Verified requests that started a run or sent a signal.", "webhook", "event"
+)
+WEBHOOK_DUPLICATE = counter("webhook_duplicate_total", "Verified requests that were received before.", "webhook")
+WEBHOOK_NO_MATCH = counter("webhook_no_match_total", "Verified requests that match no event.", "webhook")
+WEBHOOK_FAILED = counter(
+    "webhook_failed_total", "Requests that were refused, by the code of the error.", "webhook", "reason"
+)
+
 DATABASE_QUERIES = histogram(
     "database_query_duration_seconds", "Time of statements in the database.", "driver", buckets=_FAST
 )

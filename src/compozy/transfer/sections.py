@@ -29,14 +29,15 @@ from compozy.database.tables import (
     signals,
     task_states,
     users,
+    webhook_deliveries,
 )
 from compozy.database.tables import workflow_states as runs
 from compozy.durable.journal import list_journal_tables
 from compozy.durable.journal_rows import check_journal_row
 
 JOURNAL = "journal."
-# Not exported: processes and their rows, and the right to use a server, which a document must not grant. Their sections
-# are empty.
+# Not exported: processes and their rows, the right to use a server, which a document must not grant, and what a server
+# received and answered. Their sections are empty.
 _LEFT_BEHIND = frozenset(
     {
         executors.name,
@@ -44,6 +45,7 @@ _LEFT_BEHIND = frozenset(
         api_keys.name,
         sessions.name,
         audit_log.name,
+        webhook_deliveries.name,
         f"{JOURNAL}queues",
         f"{JOURNAL}application_versions",
         f"{JOURNAL}workflow_schedules",
@@ -169,6 +171,7 @@ def all_sections(journal_schema: str | None = None) -> tuple[Section, ...]:
         api_keys,
         sessions,
         audit_log,
+        webhook_deliveries,
     )
     if set(ours) != set(metadata.tables.values()):
         raise AssertionError("a table has no section")

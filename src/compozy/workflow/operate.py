@@ -19,6 +19,7 @@ from compozy.database.executions import Execution, get_execution
 from compozy.database.signals import Signal, send_signal
 from compozy.database.tasks import TaskState, list_waiting_tasks
 from compozy.database.transitions import request_cancel, request_pause, resume_run
+from compozy.durable.records import Also
 from compozy.errors import ConflictError, NotFoundError, RunCanceledError, SchemaMismatchError, UsageError
 from compozy.ids import new_signal_id
 from compozy.nearest import suggest
@@ -92,7 +93,13 @@ async def cancel(database: Database, execution_id: str, *, reason: str) -> Execu
 
 
 async def signal(
-    database: Database, execution_id: str, name: str, payload: Any, *, signal_id: str | None = None
+    database: Database,
+    execution_id: str,
+    name: str,
+    payload: Any,
+    *,
+    signal_id: str | None = None,
+    also: Also | None = None,
 ) -> SentSignal:
     """Send a signal to a run; a task of it that waits for the name takes it, now or when it comes to wait.
 
@@ -102,6 +109,7 @@ async def signal(
         name: what its task waits for.
         payload: JSON.
         signal_id: chosen by the caller, so that sending twice counts once; None makes a new one.
+        also: stores what belongs to a new signal, in the same transaction.
 
     Raises:
         NotFoundError: there is no such run, or nothing in it waits for the name.
@@ -112,8 +120,15 @@ async def signal(
     # Validation may take seconds: never while the database is locked.
     await validate_in_worker(partial(_check_payload, waiting, payload))
     sent = Signal(signal_id=signal_id or new_signal_id(), workflow_exec_id=execution_id, name=name, payload=payload)
-    is_new = await database.write_async(partial(send_signal, signal=sent))
+    is_new = await database.write_async(partial(_send, sent=sent, also=also))
     return SentSignal(signal_id=sent.signal_id, execution_id=execution_id, name=name, is_new=is_new)
+
+
+def _send(connection: sa.Connection, sent: Signal, also: Also | None) -> bool:
+    is_new = send_signal(connection, sent)
+    if is_new and also is not None:
+        also(connection)
+    return is_new
 
 
 async def approve(database: Database, execution_id: str, given: Any, *, task: str | None = None) -> SentSignal:

@@ -9,6 +9,7 @@ from compozy.clock import now_ms
 from compozy.database.executions import Execution, NewExecution, check_execution_id
 from compozy.database.trigger import Trigger, check_labels
 from compozy.durable.format import JOURNAL_FORMAT
+from compozy.durable.records import Also
 from compozy.durable.runtime import Runtime
 from compozy.errors import ConflictError, SchemaMismatchError, UsageError
 from compozy.ids import new_execution_id
@@ -62,10 +63,19 @@ def prepare_run(
     )
 
 
-async def start_run(runtime: Runtime, workflow: WorkflowConfig, new: NewExecution) -> bool:
-    """Accept `new`; False when a run of this id exists already, which is left as it is."""
+async def start_run(
+    runtime: Runtime,
+    workflow: WorkflowConfig,
+    new: NewExecution,
+    *,
+    also: Also | None = None,
+) -> bool:
+    """Accept `new`; False when a run of this id exists already, which is left as it is.
+
+    `also` stores what belongs to the new run, in the same transaction.
+    """
     first = workflow.tasks[0]
-    return await runtime.submit(new, first.id, kind=first.type)
+    return await runtime.submit(new, first.id, kind=first.type, also=also)
 
 
 def check_same_run(known: Execution, new: NewExecution, *, has_input: bool) -> None:

@@ -8,6 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from compozy.database.webhook_deliveries import DeliveryFilter, list_deliveries
+from compozy.project.load import load_project
+from compozy.server.hooks.deliveries import DeliveryRecord, Result
+from compozy.server.hooks.hook import find_hook
+from compozy.storage import close_storage, open_storage
+from compozy.trigger.signatures import Received
 from tests.conftest import RunCli
 from tests.harness.projects import write_project
 from tests.integration.server.hook_projects import GITHUB, ORDERS, SECRET, hooked
@@ -61,3 +67,43 @@ def test_sign_refuses(cli: RunCli, project: Path) -> None:
 def test_a_project_without_webhooks(cli: RunCli, tmp_path: Path) -> None:
     write_project(tmp_path)
     assert cli("webhook", "list").err == "The project has no webhooks.\n"
+
+
+def store_delivery(folder: Path) -> str:
+    """Store a delivery as a server would, and return its ID."""
+    loaded = load_project(None, cwd=folder, environ={})
+    hook = find_hook(loaded, "orders")
+    received = Received(headers={"content-type": "application/json", "x-other": "hidden"}, body=b'{"id": 7}', now_ms=0)
+    record = DeliveryRecord(hook=hook, received=received, query={})
+    database = open_storage(loaded, wait_for_lock_s=0.0)
+    try:
+        with database.write() as connection:
+            record.store(connection, Result(outcome="refused", status=422, reason="it does not fit"))
+            return list_deliveries(connection, DeliveryFilter(slug="orders", limit=1))[0].delivery_id
+    finally:
+        close_storage(database)
+
+
+def test_deliveries_of_the_database(cli: RunCli, project: Path) -> None:
+    assert cli("webhook", "deliveries", "orders").err == "No deliveries of webhook 'orders' are stored.\n"
+    delivery_id = store_delivery(project)
+    lines = cli("webhook", "deliveries", "orders").out.splitlines()
+    assert lines[0].split() == ["DELIVERY", "RECEIVED", "OUTCOME", "EVENT", "EXECUTION"]
+    assert lines[1].startswith(delivery_id)
+    assert lines[1].endswith("refused  -      it does not fit")
+    assert cli("webhook", "deliveries", "orders", "--outcome", "accepted").out == ""
+    shown = cli("webhook", "delivery", "orders", delivery_id).out
+    assert "  reason: it does not fit\n" in shown
+    assert "  x-other: ********\n" in shown
+    assert shown.endswith('\n{"id": 7}\n')
+    document = json.loads(cli("webhook", "delivery", "orders", delivery_id, "--format", "json").out)
+    assert (document["body"], document["body_size"]) == ('{"id": 7}', 9)
+    wrong = cli("webhook", "deliveries", "orders", "--outcome", "lost")
+    assert (wrong.status, wrong.err.splitlines()[0]) == (2, "Error: unknown outcome 'lost'")
+    unknown = cli("webhook", "delivery", "orders", "nothing")
+    assert (unknown.status, unknown.err.splitlines()[0]) == (
+        2,
+        "Error: delivery 'nothing' of webhook 'orders' not found",
+    )
+    alone = cli("webhook", "replay", "orders", delivery_id)
+    assert (alone.status, alone.err.splitlines()[0]) == (4, "Error: no server of this project is running")

@@ -6,16 +6,21 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncGenerator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from prometheus_client.parser import text_string_to_metric_families
 
 from compozy.app import App, open_app
+from compozy.database.schedules import get_schedule
 from compozy.errors import DatabaseError
 from compozy.project.load import load_project
+from compozy.scheduler.loop import Scheduler
+from compozy.server.entry import new_entries
 from compozy.server.gate import GuardSettings
 from compozy.server.http import make_http
 from compozy.server.metrics import Metrics, monitoring
@@ -33,6 +38,12 @@ PAGE = Path(__file__).parents[3] / "docs/content/docs/guides/monitor.mdx"
 KEY = "correct-horse-battery-staple"
 HEADERS = {"authorization": f"Bearer {KEY}"}
 GUARD = GuardSettings(host="127.0.0.1", api_key=KEY, metrics_path="/metrics")
+SECRET = "a-long-random-secret-of-both-sides"
+HOOK: dict[str, Any] = {
+    "slug": "orders",
+    "verify": {"strategy": "token", "secret": SECRET},
+    "events": [{"name": "order", "filter": "has(payload.id)"}],
+}
 AGENT = {"llm": "openai", "model": "gpt-5-mini"}
 WORKFLOWS: dict[str, dict[str, Any]] = {
     "echo": {"tasks": [{"id": "pass", "with": {"all": "{{ .input }}"}}]},
@@ -49,6 +60,14 @@ WORKFLOWS: dict[str, dict[str, Any]] = {
         ]
     },
     "wait": {"tasks": [{"id": "hold", "type": "wait", "wait_for": "go"}]},
+    "hooked": {
+        "tasks": [{"id": "pass", "with": {"all": "{{ .input }}"}}],
+        "triggers": [{"type": "webhook", "webhook": HOOK}],
+    },
+    "often": {
+        "schedule": {"cron": "0 0 1 1 *", "overlap_policy": "skip"},
+        "tasks": [{"id": "hold", "type": "wait", "wait_for": "go"}],
+    },
 }
 # Metrics of unfinished features. Each is removed from this set with its feature.
 LATER: frozenset[str] = frozenset()
@@ -100,6 +119,33 @@ async def scrape(client: httpx.AsyncClient) -> dict[tuple[str, tuple[tuple[str, 
     return read(answer.text)
 
 
+async def send_deliveries(client: httpx.AsyncClient) -> None:
+    """Send one request to a webhook with each outcome."""
+    for secret, body, status in (
+        (SECRET, {"id": 1}, 202),
+        (SECRET, {"id": 1}, 200),
+        (SECRET, {}, 200),
+        ("wrong", {"id": 1}, 401),
+    ):
+        headers = {"authorization": f"Bearer {secret}", "idempotency-key": "d-1"}
+        answer = await client.post(f"{API}/hooks/orders", json=body, headers=headers)
+        assert answer.status_code == status, answer.text
+
+
+async def fire_schedule(app: App) -> None:
+    """Let the next two times of a schedule pass: the first starts a run, which still runs at the second."""
+    for _ in range(2):
+        row = await app.database.read_async(partial(get_schedule, schedule_id="often"))
+        assert row is not None
+        assert row.next_ms is not None
+        late_ms = row.next_ms + 3000
+
+        def clock(_: sa.Connection, late_ms: int = late_ms) -> int:
+            return late_ms
+
+        await Scheduler(project=app.project, database=app.database, wake=app.runtime.wake, clock=clock).round()
+
+
 @pytest.mark.parametrize("driver", DRIVERS)
 async def test_every_metric_changes(driver: str, tmp_path: Path, clean_environ: None) -> None:
     with serve_chat() as chat:
@@ -107,10 +153,12 @@ async def test_every_metric_changes(driver: str, tmp_path: Path, clean_environ: 
         chat.replies += [answer, error_reply(400, "no"), answer]
         async with monitored(driver, tmp_path, chat.url) as (app, metrics):
             service = Service(app=app)
-            async with asking(make_http(service, GUARD, metrics=metrics)) as client:
-                assert (
-                    await client.get(f"{API}/project", headers={"authorization": "Bearer wrong"})
-                ).status_code == 401
+            application = make_http(service, GUARD, new_entries(service), metrics=metrics)
+            async with asking(application) as client:
+                wrong = {"authorization": "Bearer wrong"}
+                assert (await client.get(f"{API}/project", headers=wrong)).status_code == 401
+                await send_deliveries(client)
+                await fire_schedule(app)
                 assert (await start(client, "ask"))["status"] == "SUCCESS"
                 assert (await start(client, "again"))["status"] == "SUCCESS"
                 waiting = (await client.post(f"{API}/workflows/wait/executions", json={})).json()["execution_id"]
@@ -127,8 +175,16 @@ async def test_every_metric_changes(driver: str, tmp_path: Path, clean_environ: 
     expected = set(METRICS) - LATER - {"compozy_oldest_pending_seconds"}
     assert expected - moved == set()
     assert samples["compozy_oldest_pending_seconds", ()] >= 0
+    orders = ("webhook", "orders")
+    assert samples["compozy_webhook_received_total", (orders,)] == 4
+    assert samples["compozy_webhook_verified_total", (orders,)] == 3
+    assert samples["compozy_webhook_failed_total", (("reason", "authentication"), orders)] == 1
+    assert samples["compozy_webhook_dispatched_total", (("event", "order"), orders)] == 1
+    assert samples["compozy_schedule_fired_total", (("schedule", "often"),)] == 1
+    assert samples["compozy_schedule_skipped_total", (("reason", "overlap"), ("schedule", "often"))] == 1
+    assert samples["compozy_schedule_lag_seconds_sum", ()] == 3
     assert samples["compozy_sse_clients", ()] == 1
-    assert samples["compozy_auth_failures_total", ()] == 1
+    assert samples["compozy_auth_failures_total", ()] == 2
     assert samples["compozy_task_retries_total", ()] == 1
     asked = (("model", "gpt-5-mini"), ("outcome", "ok"), ("provider", "openai"))
     assert samples["compozy_llm_requests_total", asked] == 2

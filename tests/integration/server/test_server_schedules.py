@@ -12,6 +12,7 @@ import httpx
 import pytest
 import pytest_asyncio
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 
 from compozy.clock import format_time
 from compozy.database.executions import Execution
@@ -20,6 +21,7 @@ from compozy.database.schedules import StoredSchedule, get_schedule
 from compozy.database.status import Status
 from compozy.database.trigger import Trigger
 from compozy.project.load import load_project
+from compozy.scheduler.fire import Candidate, Fired, Prepared, fire
 from compozy.scheduler.loop import Scheduler
 from compozy.scheduler.stored import store_schedules
 from compozy.server.service import Service
@@ -52,6 +54,8 @@ WORKFLOWS: dict[str, dict[str, Any]] = {
     "stops": {"schedule": {"cron": YEARLY, "pause_on_failure": True}, "tasks": BAD},
     "wrong": {"schedule": {"cron": YEARLY, "input": {"n": "{{ .trigger.id }}"}}, "input": TYPED, "tasks": ECHO},
     "changed": {"schedule": {"cron": YEARLY}, "tasks": ECHO},
+    "broken": {"schedule": {"cron": YEARLY}, "tasks": ECHO},
+    "calm": {"schedule": {"cron": YEARLY, "overlap_policy": "allow"}, "tasks": ECHO},
     "several": {"schedules": [{"id": "a", "cron": YEARLY}, {"id": "b", "every": "366d"}], "tasks": ECHO},
 }
 
@@ -339,3 +343,46 @@ async def test_past_times_are_filled_once(bench: Bench) -> None:
 async def test_invalid_periods(bench: Bench, schedule: str, start: str, end: str) -> None:
     answer = await bench.client.post(f"{API}/schedules/{schedule}/backfill", json={"start": start, "end": end})
     check_problem(answer, 400, 422)
+
+
+async def test_a_failing_schedule_does_not_hold_up_the_others(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = await bench.row("broken")
+    assert row.tick_ms is not None
+    bench.now_ms = row.tick_ms
+    tries: list[str] = []
+
+    def fail(connection: sa.Connection, candidate: Candidate, prepared: Prepared, *, first: tuple[str, str]) -> Fired:
+        if candidate.effective.stored.schedule_id == "broken":
+            tries.append("broken")
+            raise RuntimeError("unforeseen")
+        return fire(connection, candidate, prepared, first=first)
+
+    monkeypatch.setattr("compozy.scheduler.loop.fire", fail)
+    scheduler = bench.scheduler("broken", "calm")
+    with capture_logs() as logs:
+        for _ in range(3):
+            await scheduler.round()
+    assert (await bench.row("calm")).fired == 1
+    assert (await bench.row("broken")).tick_ms == row.tick_ms
+    # It is logged and tried once, and again after a while: here, by a process that starts.
+    assert tries == ["broken"]
+    failures = [entry for entry in logs if entry["event"].startswith("a schedule failed")]
+    assert [entry["schedule"] for entry in failures] == ["broken"]
+    monkeypatch.undo()
+    await bench.scheduler("broken").round()
+    assert (await bench.row("broken")).fired == 1
+
+
+async def test_a_time_whose_run_cannot_be_prepared_is_skipped(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("unforeseen")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("compozy.scheduler.prepare.prepare_run", fail)
+        await bench.tick("calm")
+    row = await bench.row("calm")
+    assert row.skipped == {"internal_error": 1}
+    assert row.last_skip is not None
+    assert row.last_skip["message"] == "internal error: RuntimeError"
+    await bench.tick("calm")
+    assert (await bench.row("calm")).fired == row.fired + 1

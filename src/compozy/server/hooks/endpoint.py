@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from http import HTTPStatus
 
 import structlog
@@ -9,15 +10,17 @@ from starlette.datastructures import Headers, QueryParams
 from starlette.types import Receive, Scope, Send
 
 from compozy.clock import now_ms
-from compozy.errors import NotFoundError, UsageError
+from compozy.errors import CompozyError, NotFoundError, UsageError
 from compozy.server.gate import address_of
 from compozy.server.guard import check_local, read_body
-from compozy.server.hooks.hook import hooks_of
-from compozy.server.hooks.take import Taker
+from compozy.server.hooks.deliveries import DeliveryRecord, prune_until
+from compozy.server.hooks.hook import Hook, hooks_of
+from compozy.server.hooks.take import Answer, Taker
 from compozy.server.limits import Rate, RateLimiter
 from compozy.server.permissions import WEBHOOK
 from compozy.server.problems import JsonResponse, problem
 from compozy.server.service import Service
+from compozy.telemetry.metrics import WEBHOOK_FAILED, WEBHOOK_RECEIVED, WEBHOOK_VERIFIED
 from compozy.trigger.signatures import Received, scheme_of
 
 PATH = WEBHOOK
@@ -43,6 +46,7 @@ class HookEndpoint:
             for slug, hook in self._hooks.items()
         }
         self._taker = Taker(service=service)
+        self._pruning: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -55,7 +59,18 @@ class HookEndpoint:
         hook = self._hooks.get(slug)
         if hook is None:
             raise NotFoundError(f"no webhook {slug!r:.64} in this project")
-        self._rates[slug].take(address_of(scope) or "")
+        WEBHOOK_RECEIVED.add(webhook=slug)
+        try:
+            status, document = await self._take(hook, scope, receive)
+        except CompozyError as error:
+            WEBHOOK_FAILED.add(webhook=slug, reason=error.code)
+            raise
+        _log.info("webhook", slug=slug, outcome=document.get("status"), execution_id=document.get("execution_id"))
+        await JsonResponse(document, status_code=status)(scope, receive, send)
+
+    async def _take(self, hook: Hook, scope: Scope, receive: Receive) -> Answer:
+        """Verify a request, and return status and document of its answer."""
+        self._rates[hook.config.slug].take(address_of(scope) or "")
         self._service.refuse_when_stopping()
         headers, verification = Headers(scope=scope), hook.config.verify
         if verification.strategy == "none" and not verification.allow_unverified:
@@ -63,15 +78,20 @@ class HookEndpoint:
         body = await read_body(headers, receive, max_bytes=MAX_BYTES)
         received = Received(headers=_joined(headers), body=body, now_ms=now_ms())
         scheme_of(verification).verify(verification, hook.secrets, received)
-        status, document = await self._taker.take(hook, received, dict(QueryParams(scope["query_string"])))
-        _log.info("webhook", slug=slug, outcome=document.get("status"), execution_id=document.get("execution_id"))
-        await JsonResponse(document, status_code=status)(scope, receive, send)
+        WEBHOOK_VERIFIED.add(webhook=hook.config.slug)
+        query = dict(QueryParams(scope["query_string"]))
+        return await self._taker.take(DeliveryRecord(hook=hook, received=received, query=query))
 
     async def preload(self) -> None:
-        """Load nothing; a request needs no library that is not loaded."""
+        """Start to delete old deliveries; a request needs no library that is not loaded."""
+        self._pruning = asyncio.create_task(
+            prune_until(self._service.stopping, self._service.app.database, self._hooks)
+        )
 
     async def aclose(self) -> None:
-        """End nothing; a request is answered as soon as its run is stored."""
+        """Delete no more deliveries; a request is answered as soon as its run is stored."""
+        if self._pruning is not None:
+            await self._pruning
 
 
 def _joined(headers: Headers) -> dict[str, str]:

@@ -8,7 +8,8 @@ from functools import partial
 
 from compozy.config.loopback import is_loopback
 from compozy.config.nodes import YamlPath
-from compozy.errors import SourceLocation, ToolError, UsageError
+from compozy.errors import NotFoundError, SourceLocation, ToolError, UsageError
+from compozy.nearest import suggest
 from compozy.project.loaded import LoadedProject, LoadedWorkflow
 from compozy.tool.environment import fill_variables
 from compozy.trigger.kinds.webhook import MIN_SECRET, WebhookConfig, WebhookEvent, WebhookTrigger
@@ -49,6 +50,37 @@ def hooks_of(project: LoadedProject) -> dict[str, Hook]:
         )
         for workflow, config, path in webhooks_in(project)
     }
+
+
+def find_hook(project: LoadedProject, slug: str) -> Hook:
+    """Return one webhook of a project.
+
+    Raises:
+        NotFoundError: it does not exist.
+        UsageError: its secret is not set, or cannot be one.
+    """
+    for workflow, config, path in webhooks_in(project):
+        if config.slug == slug:
+            return Hook(
+                workflow=workflow, config=config, path=path, secrets=_secrets_of(project, workflow, config, path)
+            )
+    raise _no_webhook(project, slug)
+
+
+def check_slug(project: LoadedProject, slug: str) -> None:
+    """Refuse a slug that is not that of a webhook of the project.
+
+    Raises:
+        NotFoundError: the project has no such webhook.
+    """
+    if all(config.slug != slug for _, config, _ in webhooks_in(project)):
+        raise _no_webhook(project, slug)
+
+
+def _no_webhook(project: LoadedProject, slug: str) -> NotFoundError:
+    slugs = [config.slug for _, config, _ in webhooks_in(project)]
+    hint = suggest(slug, slugs) or f"this project has: {', '.join(slugs) or 'none'}"
+    return NotFoundError(f"no webhook {slug!r:.64} in project {project.name!r}", hint=hint)
 
 
 def webhooks_in(project: LoadedProject) -> Iterator[tuple[LoadedWorkflow, WebhookConfig, YamlPath]]:

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from compozy.clock import now_ms
-from compozy.errors import NotFoundError, UsageError
+from compozy.errors import UsageError
 from compozy.ids import new_call_id
-from compozy.nearest import suggest
 from compozy.project.loaded import LoadedProject
-from compozy.server.hooks.hook import hooks_of, webhooks_in
+from compozy.server.hooks.hook import find_hook
 from compozy.trigger.signatures import Unsigned, scheme_of
 
 
@@ -44,15 +43,11 @@ def sign_request(
         NotFoundError: the project has no such webhook.
         UsageError: a secret is not set, or the body is not UTF-8.
     """
-    slugs = [config.slug for _, config, _ in webhooks_in(project)]
-    if slug not in slugs:
-        hint = suggest(slug, slugs) or f"this project has: {', '.join(slugs) or 'none'}"
-        raise NotFoundError(f"no webhook {slug!r} in project {project.name!r}", hint=hint)
+    hook = find_hook(project, slug)
     try:
         body.decode()
     except UnicodeDecodeError as error:
         raise UsageError("the payload is not UTF-8") from error
-    hook = hooks_of(project)[slug]
     request = Unsigned(body=body, delivery_id=delivery_id or new_call_id(), now_ms=now_ms())
     secret = hook.secrets[0] if hook.secrets else ""
     signed = scheme_of(hook.config.verify).sign(hook.config.verify, secret, request)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import AliasChoices, Field, field_validator, model_validator
 
-from compozy.config.duration import TimeLimitS
+from compozy.config.duration import DurationS, TimeLimitS
 from compozy.config.settings import Section
 from compozy.trigger.kind import TriggerBase, TriggerKind
 
@@ -15,6 +15,9 @@ MIN_SECRET = 16
 """Characters that a secret has at least."""
 DEFAULT_RATE = 600
 """Requests per minute."""
+KEEP_S = 7 * 86_400.0
+"""Seconds for which deliveries are stored."""
+_MAX_KEEP_S = 90 * 86_400.0
 ROOTS = ("payload", "headers", "query")
 """Values that filters and templates of an event read."""
 Strategy = Literal["hmac", "github", "stripe", "slack", "standard", "token", "none"]
@@ -166,6 +169,12 @@ class WebhookConfig(Section):
         ge=1,
         le=1_000_000,
         description="Largest number of requests per minute from one address, for each server process.",
+    )
+    keep_deliveries: DurationS = Field(
+        default=KEEP_S,
+        le=_MAX_KEEP_S,
+        description="How long verified requests are stored, so that they can be inspected and replayed; `0s` stores "
+        "none.",
     )
     events: tuple[WebhookEvent, ...] = Field(
         min_length=1, description="Events in order; the first one whose filter matches counts."

@@ -1,4 +1,4 @@
-"""A server: who or what started each run, its labels and its trace.
+"""A server: who or what started each run, its labels and its trace; the costs of runs.
 
 Revision ID: 0007
 Revises: 0006
@@ -15,11 +15,14 @@ deletes = (
     "memory_messages",
     "memories",
     "execution_labels",
+    "model_costs",
+    "budget_raises",
     "schedules",
     "audit_log",
     "sessions",
     "api_keys",
     "users",
+    "webhook_deliveries",
 )
 
 # The trigger of the run: the type and ID of a trigger, and the person or API key; the trace of the request.
@@ -139,12 +142,70 @@ _TABLES = (
         FOREIGN KEY (memory_id, memory_key) REFERENCES memories (memory_id, memory_key) ON DELETE CASCADE
     )
     """,
+    """
+    CREATE TABLE webhook_deliveries (
+        delivery_id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+        slug TEXT COLLATE "C" NOT NULL,
+        created_ms BIGINT NOT NULL,
+        outcome TEXT COLLATE "C" NOT NULL,
+        status BIGINT NOT NULL,
+        event TEXT COLLATE "C",
+        execution_id TEXT COLLATE "C",
+        replay_of TEXT COLLATE "C",
+        body_sha256 TEXT COLLATE "C" NOT NULL,
+        body_size BIGINT NOT NULL,
+        details TEXT COLLATE "C" NOT NULL,
+        body TEXT COLLATE "C" NOT NULL
+    )
+    """,
+    "CREATE INDEX ix_webhook_deliveries_slug ON webhook_deliveries (slug, delivery_id)",
+    "CREATE INDEX ix_webhook_deliveries_created ON webhook_deliveries (slug, created_ms)",
+    """
+    CREATE TABLE model_costs (
+        execution_id TEXT COLLATE "C" NOT NULL,
+        path TEXT COLLATE "C" NOT NULL,
+        workflow_id TEXT COLLATE "C" NOT NULL,
+        agent TEXT COLLATE "C" NOT NULL,
+        provider TEXT COLLATE "C" NOT NULL,
+        model TEXT COLLATE "C" NOT NULL,
+        day TEXT COLLATE "C" NOT NULL,
+        requests BIGINT NOT NULL,
+        input_tokens BIGINT NOT NULL,
+        output_tokens BIGINT NOT NULL,
+        cache_read_tokens BIGINT NOT NULL,
+        cache_write_tokens BIGINT NOT NULL,
+        cost_micros BIGINT NOT NULL,
+        unpriced_requests BIGINT NOT NULL,
+        tool_calls BIGINT NOT NULL,
+        PRIMARY KEY (execution_id, path, workflow_id, agent, provider, model, day)
+    )
+    """,
+    "CREATE INDEX ix_model_costs_day ON model_costs (day)",
+    """
+    CREATE TABLE budget_raises (
+        execution_id TEXT COLLATE "C" NOT NULL,
+        path TEXT COLLATE "C" NOT NULL,
+        scope TEXT COLLATE "C" NOT NULL,
+        day TEXT COLLATE "C",
+        approved BIGINT NOT NULL,
+        cost_micros BIGINT NOT NULL,
+        tokens BIGINT NOT NULL,
+        requests BIGINT NOT NULL,
+        tool_calls BIGINT NOT NULL,
+        created_ms BIGINT NOT NULL,
+        PRIMARY KEY (execution_id, path)
+    )
+    """,
+    "CREATE INDEX ix_budget_raises_day ON budget_raises (day) WHERE day IS NOT NULL",
 )
 _DROPS = (
     "DROP TABLE memory_messages",
     "DROP TABLE memories",
+    "DROP TABLE budget_raises",
+    "DROP TABLE model_costs",
     "DROP TABLE schedules",
     "DROP TABLE execution_labels",
+    "DROP TABLE webhook_deliveries",
     "DROP TABLE audit_log",
     "DROP TABLE sessions",
     "DROP TABLE api_keys",

@@ -1,4 +1,4 @@
-"""A server: who or what started each run, its labels and its trace.
+"""A server: who or what started each run, its labels and its trace; the costs of runs.
 
 Revision ID: 0007
 Revises: 0006
@@ -15,11 +15,14 @@ deletes = (
     "memory_messages",
     "memories",
     "execution_labels",
+    "model_costs",
+    "budget_raises",
     "schedules",
     "audit_log",
     "sessions",
     "api_keys",
     "users",
+    "webhook_deliveries",
 )
 
 # The trigger of the run: the type and ID of a trigger, and the person or API key; the trace of the request.
@@ -139,12 +142,70 @@ _TABLES = (
         FOREIGN KEY (memory_id, memory_key) REFERENCES memories (memory_id, memory_key) ON DELETE CASCADE
     ) STRICT
     """,
+    """
+    CREATE TABLE webhook_deliveries (
+        delivery_id TEXT NOT NULL PRIMARY KEY,
+        slug TEXT NOT NULL,
+        created_ms INTEGER NOT NULL,
+        outcome TEXT NOT NULL,
+        status INTEGER NOT NULL,
+        event TEXT,
+        execution_id TEXT,
+        replay_of TEXT,
+        body_sha256 TEXT NOT NULL,
+        body_size INTEGER NOT NULL,
+        details TEXT NOT NULL,
+        body TEXT NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX ix_webhook_deliveries_slug ON webhook_deliveries (slug, delivery_id)",
+    "CREATE INDEX ix_webhook_deliveries_created ON webhook_deliveries (slug, created_ms)",
+    """
+    CREATE TABLE model_costs (
+        execution_id TEXT NOT NULL,
+        path TEXT NOT NULL,
+        workflow_id TEXT NOT NULL,
+        agent TEXT NOT NULL,
+        provider TEXT NOT NULL,
+        model TEXT NOT NULL,
+        day TEXT NOT NULL,
+        requests INTEGER NOT NULL,
+        input_tokens INTEGER NOT NULL,
+        output_tokens INTEGER NOT NULL,
+        cache_read_tokens INTEGER NOT NULL,
+        cache_write_tokens INTEGER NOT NULL,
+        cost_micros INTEGER NOT NULL,
+        unpriced_requests INTEGER NOT NULL,
+        tool_calls INTEGER NOT NULL,
+        PRIMARY KEY (execution_id, path, workflow_id, agent, provider, model, day)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE INDEX ix_model_costs_day ON model_costs (day)",
+    """
+    CREATE TABLE budget_raises (
+        execution_id TEXT NOT NULL,
+        path TEXT NOT NULL,
+        scope TEXT NOT NULL,
+        day TEXT,
+        approved INTEGER NOT NULL,
+        cost_micros INTEGER NOT NULL,
+        tokens INTEGER NOT NULL,
+        requests INTEGER NOT NULL,
+        tool_calls INTEGER NOT NULL,
+        created_ms INTEGER NOT NULL,
+        PRIMARY KEY (execution_id, path)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE INDEX ix_budget_raises_day ON budget_raises (day) WHERE day IS NOT NULL",
 )
 _DROPS = (
     "DROP TABLE memory_messages",
     "DROP TABLE memories",
+    "DROP TABLE budget_raises",
+    "DROP TABLE model_costs",
     "DROP TABLE schedules",
     "DROP TABLE execution_labels",
+    "DROP TABLE webhook_deliveries",
     "DROP TABLE audit_log",
     "DROP TABLE sessions",
     "DROP TABLE api_keys",
