@@ -74,9 +74,9 @@ def replay_command(
         bool, typer.Option("--new-run", help="Start another run, although the delivery has started one.")
     ] = False,
 ) -> None:
-    """Take a stored delivery again, with the files of now.
+    """Take a stored delivery again.
 
-    It needs a running server.
+    The running server does it, with the files that it has read.
     """
     from compozy.errors import ServerError
 

@@ -152,9 +152,7 @@ class Runtime:
         self._wake.set()
         self._controller.wake()
 
-    async def submit(
-        self, new: NewExecution, first_task: str, *, kind: str = "basic", also: Also | None = None
-    ) -> bool:
+    async def submit(self, new: NewExecution, first: str, *, kind: str = "basic", also: Also | None = None) -> bool:
         """Accept a run whose first task has this ID and kind, and what `also` stores; from then on, it is never lost.
 
         Returns:
@@ -166,7 +164,7 @@ class Runtime:
         # The slot is taken before the first await, so that a burst cannot take it twice.
         self._reserved += 1 if owner else 0
         try:
-            row = partial(accept, new=new, first_task=first_task, kind=kind, owner=owner, also=also)
+            row = partial(accept, new=new, first_task=first, kind=kind, owner=owner, also=also)
             created = await self._doubt.take(self._requests.write_async(row), new.workflow_exec_id)
             if created:
                 log_accepted(new)

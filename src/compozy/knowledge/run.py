@@ -118,7 +118,7 @@ async def start_again(runtime: Runtime, database: Database, new: NewExecution) -
     Raises:
         ConflictError: the knowledge base takes something in just now.
     """
-    if await runtime.submit(new, first_task=TASK, kind=KIND):
+    if await runtime.submit(new, TASK, kind=KIND):
         return True
     under_way = await database.read_async(partial(find_open_ingestion, workflow_id=new.workflow_id))
     if under_way is not None and under_way[0] != new.workflow_exec_id:
@@ -140,7 +140,7 @@ def _prepare(request: IngestRequest, *, new_id: str | None = None, rerun_of: str
 
 
 async def _accept(runtime: Runtime, database: Database, new: NewExecution) -> str:
-    while not await runtime.submit(new, first_task=TASK, kind=KIND):
+    while not await runtime.submit(new, TASK, kind=KIND):
         under_way = await database.read_async(partial(find_open_ingestion, workflow_id=new.workflow_id))
         if under_way is not None:
             return await _join(runtime, under_way, new)

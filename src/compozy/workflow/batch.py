@@ -122,7 +122,7 @@ def prepare_batch(connection: sa.Connection, request: BatchRequest, trigger: Tri
 
 async def start_batch(runtime: Runtime, new: NewExecution) -> bool:
     """Accept a batch; False if a run with this ID exists."""
-    return await runtime.submit(new, first_task=TASK, kind=BATCH)
+    return await runtime.submit(new, TASK, kind=BATCH)
 
 
 Rerun = tuple[NewExecution, str, str]
