@@ -31,6 +31,7 @@ const navigation = [
       'guides/schedule',
       'guides/events',
       'guides/users-and-api-keys',
+      'guides/sign-in-with-oidc',
       'guides/docker',
       'guides/systemd',
       'guides/move-to-postgresql',

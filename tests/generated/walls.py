@@ -23,6 +23,7 @@ IMPORTERS: Mapping[str, frozenset[str]] = {
     "uvicorn": frozenset({"server"}),
     "mcp": frozenset({"tool", "server"}),
     "mcp_types": frozenset({"tool", "server"}),
+    "joserfc": frozenset({"auth"}),
     "alembic": frozenset({"database"}),
     "prometheus_client": frozenset({"telemetry"}),
     "opentelemetry": frozenset({"telemetry"}),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from compozy.auth.identity import Role, read_role, weaker
+from compozy.auth.idtoken import SignedIn
 from compozy.auth.keys import hash_secret, prefix_of
 from compozy.clock import format_time, now_ms
 from compozy.database.api_keys import ApiKey, find_key, insert_key, list_keys, revoke_key
@@ -21,8 +22,10 @@ from compozy.database.users import (
     count_admins,
     delete_user,
     find_user,
+    find_user_by_subject,
     insert_first_admin,
     insert_user,
+    link_subject,
     list_users,
     update_user,
 )
@@ -107,6 +110,47 @@ def change_user(
         delete_sessions_of(connection, user.user_id)
     update_user(connection, user.user_id, role=new_role, password=password)
     return user_document(get_user(connection, user.user_id))
+
+
+def sign_in_person(connection: sa.Connection, person: SignedIn, default_role: str | None) -> User:
+    """Return the user of a person whom a provider has signed in, with their role of now; create them if need be.
+
+    A user is found by the account at the provider, and before the first sign-in by a verified email address.
+
+    Raises:
+        ForbiddenError: their claims give no role, or the address is that of another account.
+    """
+    lock_facts(connection)
+    known = find_user_by_subject(connection, person.subject)
+    if known is None:
+        known = _link(connection, person)
+    role = person.role or (None if default_role is None else _role(default_role))
+    if role is None:
+        raise ForbiddenError(
+            f"{person.email} has no role on this server",
+            hint="add one of their groups to `server.auth.oidc.roles`, or set `default_role`",
+        )
+    if known is None:
+        known = replace(_new_user(person.email, role), subject=person.subject)
+        if not insert_user(connection, known):
+            raise _email_taken(person.email)
+    # Who lost a group loses its role, also the last administrator.
+    update_user(connection, known.user_id, role=role.value)
+    return replace(known, role=role.value)
+
+
+def _link(connection: sa.Connection, person: SignedIn) -> User | None:
+    """Return the user with the address of a person, after noting their account; None if nobody has it."""
+    found = find_user(connection, person.email)
+    if found is None:
+        return None
+    if found.subject is not None or not person.is_verified:
+        raise ForbiddenError(
+            f"a user {person.email} exists already, and is not known to be the same person",
+            hint="an administrator can delete that user; or let the provider verify the address",
+        )
+    link_subject(connection, found.user_id, person.subject)
+    return found
 
 
 def remove_user(connection: sa.Connection, text: str) -> Document:

@@ -84,6 +84,11 @@ def weaker(one: Role, other: Role) -> Role:
     return min(one, other, key=_RANKS.index)
 
 
+def stronger(one: Role, other: Role) -> Role:
+    """Return the role that permits more."""
+    return max(one, other, key=_RANKS.index)
+
+
 def read_role(text: str) -> Role | None:
     """Return the role of this name; None if it does not exist."""
     return next((role for role in Role if role.value == text), None)

@@ -7,11 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, field_validator
 
 from compozy.config.addresses import PostgresAddress
+from compozy.config.auth_sections import AuthSettings
 from compozy.config.duration import DurationS, TimeLimitS
 from compozy.config.fingerprint import MEMORY, database_file
+from compozy.config.section import Section
 from compozy.config.sqlitepath import check_sqlite_path
 
 _MIN_KEY = 16
@@ -32,12 +34,6 @@ def check_header_key(key: SecretStr | None) -> SecretStr | None:
     if not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("expected a key of ASCII letters, digits and signs, without blanks and line breaks")
     return key
-
-
-class Section(BaseModel):
-    """Base of everything that is read from a file: unknown keys are errors, values don't change afterwards."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True)
 
 
 class DatabaseSettings(Section):
@@ -124,18 +120,6 @@ class RateLimitSettings(Section):
         default=None, description="Limit of requests per client address. Default: none."
     )
     api_key_rate: RateSettings | None = Field(default=None, description="Limit of requests per API key. Default: none.")
-
-
-class AuthSettings(Section):
-    """`server.auth:`, authentication of requests."""
-
-    enabled: bool = Field(
-        default=False,
-        description="Require an API key on loopback too. Where `host` lets other machines in, it is always required.",
-    )
-    workflow_exceptions: tuple[str, ...] = Field(
-        default=(), description="Workflows that everyone can run without a key; their runs are not shown to everyone."
-    )
 
 
 class ServerSettings(Section):

@@ -52,6 +52,17 @@ def find_user(connection: sa.Connection, text: str) -> User | None:
     return None if row is None else User(**row)
 
 
+def find_user_by_subject(connection: sa.Connection, subject: str) -> User | None:
+    """Return the user with this account at a provider."""
+    row = connection.execute(sa.select(users).where(users.c.subject == subject)).mappings().first()
+    return None if row is None else User(**row)
+
+
+def link_subject(connection: sa.Connection, user_id: str, subject: str) -> None:
+    """Note the account at a provider with which a user signs in."""
+    connection.execute(sa.update(users).where(users.c.user_id == user_id).values(subject=subject, updated_ms=now_ms()))
+
+
 def list_users(connection: sa.Connection) -> list[User]:
     """Return all users by email address."""
     rows = connection.execute(sa.select(users).order_by(users.c.email)).mappings()

@@ -17,15 +17,17 @@ from starlette.types import Scope
 from compozy.auth.identity import LOCAL, PUBLIC, Identity, Permission, Role, read_role, weaker
 from compozy.auth.keys import hash_secret, is_key
 from compozy.clock import format_time, monotonic_s, now_ms
+from compozy.config.auth_sections import TrustedProxySettings
 from compozy.config.loopback import is_loopback
 from compozy.database.api_keys import ApiKey, find_key_by_hash, note_use
 from compozy.database.database import Database
 from compozy.database.executions import execution_not_found, get_workflow_id, is_execution_id
 from compozy.database.sessions import find_session
-from compozy.database.users import User
+from compozy.database.users import User, find_user
 from compozy.errors import AuthenticationError, DatabaseError, ForbiddenError, NotFoundError
 from compozy.server.limits import Rate, RateLimiter
 from compozy.server.permissions import LIMITED, OPENED, Route, find_route
+from compozy.server.proxied import proxied_email, proxied_identity
 
 _log = structlog.get_logger(__name__)
 
@@ -62,6 +64,8 @@ class GuardSettings:
         public_url: the URL that clients use, such as that of a proxy, without a path.
         address_rate: limit of requests per client address.
         key_rate: limit of requests per API key.
+        trusted_proxy: a proxy that names users in a header.
+        has_oidc: whether users sign in with an OpenID Connect provider.
     """
 
     host: str
@@ -72,6 +76,8 @@ class GuardSettings:
     public_url: str | None = None
     address_rate: Rate | None = None
     key_rate: Rate | None = None
+    trusted_proxy: TrustedProxySettings | None = None
+    has_oidc: bool = False
 
     @property
     def is_secure(self) -> bool:
@@ -86,7 +92,8 @@ class GuardSettings:
     @property
     def is_auth_required(self) -> bool:
         """Whether requests need a credential; otherwise all of them are sent by the administrator `local`."""
-        return self.auth or bool(self.api_key or self.public_url) or not is_loopback(self.host)
+        has_users = self.auth or self.has_oidc or self.trusted_proxy is not None
+        return has_users or bool(self.api_key or self.public_url) or not is_loopback(self.host)
 
 
 @dataclass(kw_only=True)
@@ -124,11 +131,20 @@ class Gate:
         headers = Headers(scope=scope)
         if self._is_opened(route) and "authorization" not in headers:
             return PUBLIC
-        if "authorization" in headers:
-            identity = await self._identify(headers)
-        else:
-            identity = await self._identify_session(scope["method"], headers)
+        identity = await self._recognize(scope, headers)
         self._keys.take(identity.key_id or identity.name)
+        return identity
+
+    async def _recognize(self, scope: Scope, headers: Headers) -> Identity:
+        """Return the sender by their key, by the header of a trusted proxy, or by their session."""
+        if "authorization" in headers:
+            return await self._identify(headers)
+        proxy = self.settings.trusted_proxy
+        email = proxied_email(proxy, address_of(scope), headers)
+        if proxy is None or email is None:
+            return await self._identify_session(scope["method"], headers)
+        identity = proxied_identity(proxy, email, await self.database.read_async(partial(find_user, text=email)))
+        _require_own_header(scope["method"], headers)
         return identity
 
     async def authorize(self, identity: Identity, scope: Scope) -> None:
@@ -178,9 +194,7 @@ class Gate:
         user = await self.database.read_async(query)
         if user is None:
             raise AuthenticationError("the session has ended", hint="sign in again")
-        if method not in _SAFE and OWN_HEADER not in headers:
-            # A form of another web page can send the cookie, but not this header.
-            raise ForbiddenError(f"the header {OWN_HEADER} is missing", hint=f"send `{OWN_HEADER}: 1`")
+        _require_own_header(method, headers)
         return identity_of_session(user)
 
     async def _find_key(self, key_hash: str) -> tuple[ApiKey, User]:
@@ -261,6 +275,12 @@ class Gate:
             hint="use a key without this limit",
             details={"workflows": sorted(workflows), "credential": identity.credential},
         )
+
+
+def _require_own_header(method: str, headers: Headers) -> None:
+    if method not in _SAFE and OWN_HEADER not in headers:
+        # A form of another web page can send the cookie, of this server or of its proxy, but not this header.
+        raise ForbiddenError(f"the header {OWN_HEADER} is missing", hint=f"send `{OWN_HEADER}: 1`")
 
 
 def session_token(headers: Headers, settings: GuardSettings) -> str | None:

@@ -24,6 +24,7 @@ from compozy.server import (
     health,
     knowledge,
     lists,
+    oidc,
     routes,
     schedules,
     sessions,
@@ -63,6 +64,7 @@ ROUTERS = (
     auth.router,
     audit.router,
     sessions.router,
+    oidc.router,
     health.router,
     web.router,
 )

@@ -90,6 +90,9 @@ ROUTES: Mapping[tuple[str, str], Permission] = {
     # Users and keys.
     ("POST", f"{_API}/auth/login"): Permission.PUBLIC,
     ("POST", f"{_API}/auth/logout"): Permission.PUBLIC,
+    ("GET", f"{_API}/auth/methods"): Permission.PUBLIC,
+    ("GET", f"{_API}/auth/oidc/login"): Permission.PUBLIC,
+    ("GET", f"{_API}/auth/oidc/callback"): Permission.PUBLIC,
     ("GET", f"{_API}/auth/me"): Permission.ACCOUNT,
     ("GET", f"{_API}/auth/keys"): Permission.ACCOUNT,
     ("POST", f"{_API}/auth/generate"): Permission.ACCOUNT,

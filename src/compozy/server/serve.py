@@ -24,6 +24,7 @@ from compozy.server.limits import Rate
 from compozy.server.listener import Listener, http_config, until_ended, until_started
 from compozy.server.memory import return_freed_memory
 from compozy.server.metrics import Metrics, monitoring
+from compozy.server.oidc import check_oidc
 from compozy.server.ports import BACKLOG, listen
 from compozy.server.service import Service
 from compozy.server.shutdown import DRAIN_S, Console, LogReport, Stop, database_line, drain, print_start_notes
@@ -51,6 +52,7 @@ def serve(project: LoadedProject, console: Console, *, with_stdin: bool = False,
     """
     guard = guard_settings(project)
     check_triggers(project)
+    check_oidc(project)
     return_freed_memory()
     limit = connection_limit(raise_descriptor_limit())
     console.line("Starting Compozy server...")
@@ -98,11 +100,14 @@ def guard_settings(project: LoadedProject, *, has_workflows: bool = True) -> Gua
         public_url=server.public_url,
         address_rate=_rate(project.ratelimit.global_rate),
         key_rate=_rate(project.ratelimit.api_key_rate),
+        trusted_proxy=server.auth.trusted_proxy,
+        has_oidc=server.auth.oidc is not None,
     )
     for workflow_id in server.auth.workflow_exceptions if has_workflows else ():
         # Names a similar one.
         project.workflow(workflow_id)
-    if settings.is_auth_required and settings.api_key is None and not has_administrator(project):
+    others_sign_in = settings.has_oidc or settings.trusted_proxy is not None
+    if settings.is_auth_required and not (others_sign_in or settings.api_key or has_administrator(project)):
         reason = "server.auth.enabled is on" if server.auth.enabled else "server.public_url is set"
         if not is_loopback(server.host):
             reason = f"server.host {server.host!r} lets other machines reach the server"

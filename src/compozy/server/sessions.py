@@ -7,13 +7,14 @@ from functools import partial
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from starlette.responses import Response
 
 from compozy.auth.keys import hash_secret
 from compozy.auth.passwords import MAX_LENGTH, is_password
 from compozy.clock import now_ms
 from compozy.database.audit import AuditEntry, append_audit
 from compozy.database.sessions import delete_session, insert_session
-from compozy.database.users import find_user
+from compozy.database.users import User, find_user
 from compozy.errors import AuthenticationError
 from compozy.ids import new_secret_token
 from compozy.server.auth import Me, me_document
@@ -72,11 +73,16 @@ async def login(request: Request, body: LoginBody) -> JsonResponse:
     # Only failures count.
     gate.logins_of_address.give_back(address or "")
     gate.logins_of_user.give_back(email)
-    token = new_secret_token()
-    now = now_ms()
-    store = partial(insert_session, user_id=user.user_id, now_ms=now, expires_ms=now + SESSION_S * 1000)
-    await database.write_async(partial(store, token_hash=hash_secret(token)))
     answer = JsonResponse(me_document(identity_of_session(user)))
+    await open_session(request, user, answer)
+    return answer
+
+
+async def open_session(request: Request, user: User, answer: Response) -> None:
+    """Start a session of a user, and set its cookie with the answer."""
+    gate, token, now = gate_of(request), new_secret_token(), now_ms()
+    store = partial(insert_session, user_id=user.user_id, now_ms=now, expires_ms=now + SESSION_S * 1000)
+    await service_of(request).app.database.write_async(partial(store, token_hash=hash_secret(token)))
     answer.set_cookie(
         gate.settings.cookie,
         token,
@@ -86,7 +92,6 @@ async def login(request: Request, body: LoginBody) -> JsonResponse:
         httponly=True,
         samesite="lax",
     )
-    return answer
 
 
 @router.post("/auth/logout", response_model=LoggedOut)
