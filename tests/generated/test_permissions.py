@@ -51,6 +51,9 @@ def test_only_these_routes_are_public() -> None:
         "/api/v0/hooks/{slug}",
         "/api/v0/auth/login",
         "/api/v0/auth/logout",
+        "/api/v0/auth/methods",
+        "/api/v0/auth/oidc/login",
+        "/api/v0/auth/oidc/callback",
     }
 
 

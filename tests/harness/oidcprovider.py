@@ -8,14 +8,14 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from joserfc import jwt
-from joserfc.jwk import KeySet, RSAKey
+from joserfc.jwk import Key, KeySet, RSAKey
 
 Sign = Callable[["Provider", dict[str, Any]], str]
 
@@ -32,7 +32,7 @@ def sign(provider: Provider, claims: dict[str, Any]) -> str:
 
 @dataclass
 class Provider:
-    """What the provider says: a test changes it."""
+    """The answers of the provider; a test changes them."""
 
     url: str = ""
     key: RSAKey = field(default_factory=lambda: new_key("first"))
@@ -76,7 +76,8 @@ class Provider:
         """Return the metadata or the keys."""
         if path == "/jwks":
             self.key_requests += 1
-            return KeySet(self.published or [self.key]).as_dict(private=False)
+            keys: list[Key] = [*(self.published or [self.key])]
+            return dict(KeySet(keys).as_dict(private=False))
         return {
             "issuer": self.url,
             "authorization_endpoint": f"{self.url}/authorize",
@@ -86,7 +87,7 @@ class Provider:
 
 
 @contextlib.contextmanager
-def serve_provider() -> Iterator[Provider]:
+def serve_provider() -> Generator[Provider]:
     """Serve a provider until the block ends."""
     provider = Provider()
 
@@ -113,7 +114,7 @@ def serve_provider() -> Iterator[Provider]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_: Any) -> None:
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its signature
             """Print nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

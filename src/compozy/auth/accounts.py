@@ -134,13 +134,13 @@ def sign_in_person(connection: sa.Connection, person: SignedIn, default_role: st
         known = replace(_new_user(person.email, role), subject=person.subject)
         if not insert_user(connection, known):
             raise _email_taken(person.email)
-    # Who lost a group loses its role, also the last administrator.
+    # A person without a group any more loses its role, also the last administrator.
     update_user(connection, known.user_id, role=role.value)
     return replace(known, role=role.value)
 
 
 def _link(connection: sa.Connection, person: SignedIn) -> User | None:
-    """Return the user with the address of a person, after noting their account; None if nobody has it."""
+    """Return the user with the address of a person, after noting their account; None if it is free."""
     found = find_user(connection, person.email)
     if found is None:
         return None

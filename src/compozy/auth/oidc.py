@@ -26,7 +26,7 @@ from compozy.outbound.send import send
 _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519")
 _TOTAL_S = 15.0
 _MAX_BYTES = 1024 * 1024
-# What the provider says about itself is believed so long; its keys are read again as soon as a token names another one,
+# The metadata of the provider are believed so long; its keys are read again as soon as a token names another one,
 # but not more often than this.
 _METADATA_S = 3600.0
 _KEYS_S = 10.0

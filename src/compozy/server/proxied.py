@@ -17,7 +17,7 @@ _MAX_EMAIL = 255
 
 
 def proxied_email(proxy: TrustedProxySettings | None, address: str | None, headers: Headers) -> str | None:
-    """Return the address that a trusted proxy names; None if a request is not from the proxy, or names nobody.
+    """Return the address that a trusted proxy names; None if a request is not from the proxy, or names no user.
 
     Raises:
         AuthenticationError: the proxy names several people, or the value is not an email address.

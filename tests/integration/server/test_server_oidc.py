@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -86,7 +86,7 @@ async def test_a_person_signs_in_with_the_role_of_their_group(driver: str, tmp_p
                 own = {OWN_HEADER: "1"}
                 created = await client.post(f"{API}/users", json={"email": "bo@example.com"}, headers=own)
                 assert created.status_code == 201, created.text
-            # Who leaves a group loses its role with the next sign-in, and without one cannot sign in.
+            # A person who leaves a group loses its role with the next sign-in, and cannot sign in without a role.
             provider.claims["groups"] = "staff"
             async with browser() as client:
                 assert (await sign_in(client)).headers["location"] == "/"
@@ -149,6 +149,11 @@ def changed_after_signing(provider: Provider, claims: dict[str, Any]) -> str:
     return f"{header}.{body}.{signature}"
 
 
+def no_token(_: Provider, __: dict[str, Any]) -> str:
+    """Return a text that is not a token."""
+    return "a.b"
+
+
 FALSE: dict[str, tuple[Callable[[Provider, dict[str, Any]], str], str]] = {
     "nonce": (with_claim("nonce", "another"), "another sign-in"),
     "no nonce": (with_claim("nonce", None), "another sign-in"),
@@ -165,7 +170,7 @@ FALSE: dict[str, tuple[Callable[[Provider, dict[str, Any]], str], str]] = {
     "alg HS256": (signed_with_the_public_key, "signature"),
     "another key": (signed_by_others, "signature"),
     "changed": (changed_after_signing, "signature"),
-    "no token": (lambda *_: "a.b", "signature"),
+    "no token": (no_token, "signature"),
 }
 
 
@@ -246,7 +251,7 @@ async def test_an_address_alone_does_not_give_an_account(driver: str, tmp_path: 
 
 
 @contextlib.contextmanager
-def serve_mock() -> Iterator[str]:
+def serve_mock() -> Generator[str]:
     """Run `oidc-provider-mock` as its own process, and return its URL."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
