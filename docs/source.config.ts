@@ -113,6 +113,7 @@ const navigation = [
       'cli/auth',
       'cli/migrate',
       'cli/db',
+      'cli/test',
       'cli/doctor',
       'cli/bench',
       'cli/config',

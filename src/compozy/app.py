@@ -62,9 +62,21 @@ class App:
 
 @asynccontextmanager
 async def open_app(
-    project: LoadedProject, database: Database, *, role: str, report: Report
+    project: LoadedProject,
+    database: Database,
+    *,
+    role: str,
+    report: Report,
+    around: Callable[[Execute], Execute] | None = None,
 ) -> AsyncGenerator[App, None]:
     """Execute runs of `project` on `database` until the block ends.
+
+    Args:
+        project: the project.
+        database: migrated, and owned by this process where only one may execute.
+        role: of this process.
+        report: gets the start and the end of tasks.
+        around: returns the function that executes a run, which calls the given one; tests of workflows set it.
 
     Raises:
         DatabaseError: the database could not be used.
@@ -85,7 +97,7 @@ async def open_app(
     tools = _tool_home(project)
     with exporting_traces(project.name), _for_requests(database, role) as requests:
         execute = _executor(project, database, catalog, knowledge, report, tools, lambda: runtime.wake()).execute  # noqa: PLW0108 - it exists later
-        runtime = _new_runtime(project, database, requests, execute, role)
+        runtime = _new_runtime(project, database, requests, around(execute) if around else execute, role)
         left = await runtime.start()
         try:
             async with _announcing(database), _scheduling(project, database, runtime, role):

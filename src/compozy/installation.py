@@ -13,6 +13,11 @@ REPOSITORY_URL = "https://github.com/compozy/compozy"
 DOCUMENTATION_URL = f"{REPOSITORY_URL}/tree/main/docs/content/docs"
 
 
+def own_command() -> list[str]:
+    """Return the command that starts this same program again."""
+    return [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "compozy"]
+
+
 def extra_hint(extra: str) -> str:
     """Return a hint that installs a Compozy extra, such as `knowledge`, into the running environment."""
     return _hint(shlex.quote(f"compozy[{extra}]"), otherwise=f"`pip install 'compozy[{extra}]'`")

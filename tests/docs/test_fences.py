@@ -22,19 +22,21 @@ from tests.docs.yamls import (
     check_parses,
     check_project,
     check_resource,
+    check_test,
     check_workflow,
     check_wrong,
 )
 
 MAX_NORUN = 17
 PAGES = all_pages()
-_WRITTEN = frozenset({"yaml project", "yaml workflow", "yaml resource", *NAMED})
+_WRITTEN = frozenset({"yaml project", "yaml workflow", "yaml resource", "yaml test", *NAMED})
 CONSOLES = ("console", "bash", "sh")
 FILES: dict[str, Callable[[Fence, Path], list[str]]] = {
     "yaml project": check_project,
     "yaml workflow": check_workflow,
     "yaml resource": check_resource,
     "yaml fragment": check_fragment,
+    "yaml test": lambda fence, _folder: check_test(fence),
     "yaml openapi": lambda fence, _folder: check_openapi(fence),
     "yaml compose": lambda fence, _folder: check_parses(fence),
     "yaml github": lambda fence, _folder: check_parses(fence),

@@ -10,10 +10,13 @@ from typing import Any, cast
 import yaml
 from pydantic import BaseModel
 
+from compozy.config.parse import parse_yaml
+from compozy.config.validate import validate
 from compozy.errors import ProjectError, UsageError
 from compozy.model.registry import PROVIDERS
 from compozy.project.file import ProjectFile
 from compozy.project.load import load_project
+from compozy.replay.config import TestFile
 from compozy.task.registry import KINDS
 from compozy.tool.openapi import read_operations
 from compozy.tool.openapi_schema import OpenApiError
@@ -91,6 +94,15 @@ def check_openapi(fence: Fence) -> list[str]:
     except OpenApiError as error:
         return [str(error)]
     return []
+
+
+def check_test(fence: Fence) -> list[str]:
+    """Return what is wrong with a file of tests."""
+    parsed = parse_yaml(fence.text.encode(), file=fence.meta.get("title", "tests/shown.test.yaml"))
+    if parsed.node is None:
+        return [str(fault) for fault in parsed.faults]
+    _, faults = validate(TestFile, parsed.node, label="the test file")
+    return [str(fault) for fault in (*parsed.faults, *faults)]
 
 
 def check_fragment(fence: Fence, folder: Path) -> list[str]:

@@ -17,8 +17,10 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 
 from compozy.agent.attachment.content import Attached
+from compozy.agent.described import describe_request
 from compozy.agent.metering import metered
 from compozy.agent.steps import request_step
+from compozy.boundary import OutsideRequest, exchange
 from compozy.errors import InternalError, ModelError
 from compozy.model.call import AnswerText, CallPosition, at_position
 from compozy.model.catalog import ResolvedModel
@@ -86,6 +88,7 @@ class ShownText(AnswerText, Protocol):
         ...
 
 
+NamedModel = tuple[Mapping[str, Any], ModelSettings]
 OpenText = Callable[[CallPosition], Awaitable[ShownText | None]]
 
 
@@ -97,6 +100,7 @@ class CheckpointedModel(UnpricedModel):
     Args:
         failover: the models that can answer; each that is asked is a step.
         resolve: builds the model; called once per request that is really made.
+        name: returns how the files name the model, and the parameters of its provider.
         checkpoint: the durable step.
         position: where the first request stands; the following ones count on from it.
         attached: the attachments of the first prompt, None for none.
@@ -109,6 +113,7 @@ class CheckpointedModel(UnpricedModel):
         *,
         failover: Failover,
         resolve: Callable[[Attempt], ResolvedModel],
+        name: Callable[[Attempt], NamedModel],
         checkpoint: Checkpoint,
         position: CallPosition,
         attached: Attached | None = None,
@@ -121,6 +126,7 @@ class CheckpointedModel(UnpricedModel):
         self.answers: list[RecordedAnswer] = []
         self._failover = failover
         self._resolve = resolve
+        self._name = name
         self._checkpoint = checkpoint
         self._next = position
         self._attached = attached
@@ -172,27 +178,36 @@ class CheckpointedModel(UnpricedModel):
         open_text = None if is_summary else self._open_text
 
         async def ask(attempt: Attempt) -> RecordedAnswer:
-            async def call() -> JsonValue:
-                nonlocal text
-                if text is None and open_text is not None:
-                    text = await open_text(position)
-                resolved = self._resolve(attempt)
-                settings = attempt.settings(model_settings)
-                parameters = _fit_parameters(resolved, model_request_parameters)
-                _check_thinking(resolved, settings)
-                sent = messages if is_summary else await self._complete(messages, resolved)
-                with at_position(position, text):
-                    request = partial(
-                        model_request,
-                        resolved.model,
-                        sent,
-                        model_settings=settings,
-                        model_request_parameters=parameters,
-                    )
-                    response = await metered(resolved, request)
-                return _to_json(resolved, response)
-
+            call = partial(exchange, partial(describe, attempt), partial(perform, attempt))
             return _from_json(await self._checkpoint(request_step(position.path, attempt.number), call))
+
+        async def describe(attempt: Attempt) -> OutsideRequest:
+            model, defaults = self._name(attempt)
+            settings = {**defaults, **attempt.settings(model_settings)}
+            before = [] if is_summary or self._history is None else await self._history()
+            attached = None if is_summary else self._attached
+            sent = [*before, *messages]
+            return describe_request(position.path, model, sent, settings, model_request_parameters, attached)
+
+        async def perform(attempt: Attempt) -> JsonValue:
+            nonlocal text
+            if text is None and open_text is not None:
+                text = await open_text(position)
+            resolved = self._resolve(attempt)
+            settings = attempt.settings(model_settings)
+            parameters = _fit_parameters(resolved, model_request_parameters)
+            _check_thinking(resolved, settings)
+            sent = messages if is_summary else await self._complete(messages, resolved)
+            with at_position(position, text):
+                request = partial(
+                    model_request,
+                    resolved.model,
+                    sent,
+                    model_settings=settings,
+                    model_request_parameters=parameters,
+                )
+                response = await metered(resolved, request)
+            return _to_json(resolved, response)
 
         try:
             answer = await self._failover.ask(ask)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from pydantic import JsonValue
 from pydantic_ai.tools import ToolDefinition
 
+from compozy.boundary import OutsideRequest, exchange
 from compozy.clock import monotonic_s
 from compozy.errors import ToolError
 from compozy.schema.worker import fit_value
@@ -41,6 +43,19 @@ class OfferedTool:
 
     async def perform(self, call: ToolCall, effect: Effect) -> JsonValue:
         """Call a tool and return what is recorded; it never raises, so that the model learns what went wrong."""
+        if call.tasks is not None:
+            # Its tasks ask the outside themselves.
+            return await self._perform(call, effect)
+        return await exchange(partial(self._describe, call), partial(self._perform, call, effect))
+
+    def _describe(self, call: ToolCall) -> OutsideRequest:
+        answer = call.answer
+        content: dict[str, Any] = {"tool": self.spec.name, "input": dict(call.input)}
+        if answer is not None:
+            content["answer"] = {"accepted": answer.accepted, "values": dict(answer.values)}
+        return OutsideRequest(kind="tool", path=call.task, content=content)
+
+    async def _perform(self, call: ToolCall, effect: Effect) -> JsonValue:
         began_s = monotonic_s()
         try:
             result = await self.make().call(call)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from compozy.agent.answer import AnswerSchema
@@ -14,6 +15,7 @@ from compozy.agent.loop import Conversation
 from compozy.agent.remember import History, remember
 from compozy.agent.settings import ToolRules
 from compozy.agent.tools import ToolBelt
+from compozy.boundary import OutsideRequest, exchange
 from compozy.errors import KnowledgeError
 from compozy.knowledge.catalog import KnowledgeCatalog
 from compozy.knowledge.passages import find_passages, sources_of, with_passages
@@ -181,7 +183,12 @@ async def _find_passages(
         found = await find_passages(knowledge, bindings, request.prompt, room=window - told - answer)
         return cast("JsonValue", found)
 
-    return cast("list[dict[str, Any]]", await checkpoint(f"{request.path}.retrieve", find))
+    def describe() -> OutsideRequest:
+        bases = [binding.model_dump(mode="json", exclude_unset=True) for binding in bindings]
+        content = {"knowledge": bases, "query": request.prompt}
+        return OutsideRequest(kind="knowledge", path=request.path, content=content)
+
+    return cast("list[dict[str, Any]]", await checkpoint(f"{request.path}.retrieve", partial(exchange, describe, find)))
 
 
 def _window(request: AgentRequest, catalog: ModelCatalog) -> int:
@@ -208,6 +215,7 @@ def _checkpointed_model(
     return CheckpointedModel(
         failover=failover,
         resolve=lambda attempt: attempt.resolve(catalog),
+        name=lambda attempt: catalog.describe(attempt.choice.llm, attempt.choice.model),
         checkpoint=checkpoint,
         position=position,
         attached=request.attached,

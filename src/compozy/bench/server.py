@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Generator
@@ -17,6 +16,7 @@ from typing import BinaryIO
 from compozy.client import Client
 from compozy.clock import monotonic_s
 from compozy.errors import ServerError
+from compozy.installation import own_command
 
 READY_S = 60.0
 _END_S = 30.0
@@ -71,11 +71,6 @@ def _undisturbed() -> Generator[None, None, None]:
             signal.signal(number, handler)
         for number in held:
             signal.raise_signal(number)
-
-
-def own_command() -> list[str]:
-    """Return the command that starts this same program again."""
-    return [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "compozy"]
 
 
 def _until_ready(process: subprocess.Popen[bytes], printed: Path, config: Path, api_key: str | None) -> Client:

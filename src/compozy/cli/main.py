@@ -17,6 +17,7 @@ from compozy.cli.auth import auth_app
 from compozy.cli.batch import workflow_app
 from compozy.cli.bench import bench_command
 from compozy.cli.config import config_app
+from compozy.cli.costs import costs_command
 from compozy.cli.db import db_app
 from compozy.cli.doctor import doctor_command
 from compozy.cli.event import event_app
@@ -36,7 +37,8 @@ from compozy.cli.output import (
 from compozy.cli.plainvalues import keep_plain_values
 from compozy.cli.project import completion_command, init_command, project_app, schema_command, version_command
 from compozy.cli.schedule import schedule_app
-from compozy.cli.server import health_command, start_command, worker_command
+from compozy.cli.server import health_command, start_command, ui_command, worker_command
+from compozy.cli.test import run_tests_command
 from compozy.cli.webhook_deliveries import webhook_app
 from compozy.errors import CompozyError, InternalError, UsageError
 from compozy.installation import DOCUMENTATION_URL
@@ -51,7 +53,6 @@ _HABITS = {
     "dev": "use `compozy start`; restart it after a change of the files",
     "serve": "use `compozy start`",
     "logs": "use `compozy workflow get EXECUTION` for a run; `compozy start` writes its log to stderr",
-    "test": "use `compozy config validate`, or `compozy workflow run ID --dry-run`",
     "ps": "use `compozy workflow list`",
     "validate": "use `compozy config validate`",
 }
@@ -82,7 +83,9 @@ app = typer.Typer(
 app.add_typer(workflow_app, name="workflow")
 app.command("start")(start_command)
 app.command("worker")(worker_command)
+app.command("ui")(ui_command)
 app.command("health")(health_command)
+app.command("costs")(costs_command)
 app.add_typer(knowledge_app, name="knowledge")
 app.add_typer(schedule_app, name="schedule")
 app.add_typer(event_app, name="event")
@@ -93,6 +96,7 @@ app.add_typer(migrate_app, name="migrate")
 app.add_typer(db_app, name="db")
 app.add_typer(config_app, name="config")
 app.add_typer(project_app, name="project")
+app.command("test")(run_tests_command)
 app.command("doctor")(doctor_command)
 app.command("bench")(bench_command)
 app.command("init")(init_command)

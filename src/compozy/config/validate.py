@@ -46,6 +46,7 @@ _SINGULAR = {
     "responses": "response",
     "workflows": "workflow source",
     "triggers": "trigger",
+    "tests": "test",
 }
 # How to write the map where people write a text.
 _MAPS = {

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter, defaultdict, deque
-from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator, Iterable
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from compozy.clock import monotonic_s, now_ms
+from compozy.clock import monotonic_s, now_ms, virtual_clock
 from compozy.durable.unrecorded import Unrecorded
 from compozy.errors import InternalError
 
@@ -167,9 +167,12 @@ class RunContext:
         ends_s = monotonic_s() + _rest_s(until_ms)
         self._waits.add(wait)
         self._look_at_waits()
+        clock = virtual_clock()
+        alarm = nullcontext() if clock is None or until_ms is None else clock.alarm(until_ms, lambda: _wake(wait))
         try:
-            while not wait.woken.done() and (rest_s := _rest_s(until_ms, ends_s)) > 0:
-                await asyncio.wait({wait.woken}, timeout=min(max(rest_s, 0.001), _LONGEST_SLEEP_S))
+            with alarm:
+                while not wait.woken.done() and (rest_s := _rest_s(until_ms, ends_s)) > 0:
+                    await asyncio.wait({wait.woken}, timeout=min(max(rest_s, 0.001), _LONGEST_SLEEP_S))
         finally:
             self._waits.discard(wait)
             self._look_at_waits()
@@ -199,11 +202,35 @@ class RunContext:
         """Return for how long every branch of the run has been waiting, 0 when one of them works."""
         return 0.0 if self._all_wait_since_s is None else monotonic_s() - self._all_wait_since_s
 
+    @property
+    def is_idle(self) -> bool:
+        """Return whether every branch waits."""
+        return bool(self._waits) and self._all_wait_since_s is not None
+
     def _look_at_waits(self) -> None:
         if len(self._waits) < self._branches:
             self._all_wait_since_s = None
         elif self._all_wait_since_s is None:
             self._all_wait_since_s = monotonic_s()
+            if (clock := virtual_clock()) is not None:
+                clock.on_idle()
+
+
+@asynccontextmanager
+async def time_limit(until_ms: int | None) -> AsyncGenerator[asyncio.Timeout, None]:
+    """End the block with a TimeoutError at the time of day `until_ms`, None for no limit.
+
+    The time counts that a virtual clock shows, if the run has one.
+    """
+    clock = virtual_clock()
+    if clock is None or until_ms is None:
+        async with asyncio.timeout(None if until_ms is None else max(0.0, (until_ms - now_ms()) / 1000)) as limit:
+            yield limit
+        return
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(None if clock.time_ms < until_ms else 0.0) as limit:
+        with clock.alarm(until_ms, lambda: limit.reschedule(loop.time())):
+            yield limit
 
 
 _current: ContextVar[RunContext | None] = ContextVar("compozy_run", default=None)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from compozy.errors import ModelError
 from compozy.model.config import ProviderConfig, default_model
 from compozy.model.kind import DEFAULT_WINDOW
+from compozy.model.params import to_settings
 from compozy.model.provider import (
     BuiltModel,
     ModelSpec,
@@ -24,6 +25,7 @@ from compozy.model.registry import PROVIDERS
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model
+    from pydantic_ai.settings import ModelSettings
 
     from compozy.model.limits import Pace, ProviderLimits
 
@@ -110,6 +112,17 @@ class ModelCatalog:
             fell_back_from=None if chosen is asked else asked.id,
             reason="; ".join(reasons) or None,
         )
+
+    def describe(self, llm: str | None, model: str | None) -> tuple[dict[str, str], ModelSettings]:
+        """Return how the files name a model, as JSON, and the parameters of its provider. Needs no key and no package.
+
+        Raises:
+            ModelError: no such provider.
+        """
+        provider = self._find(llm)
+        name = model or provider.model
+        names = {"provider": provider.id, "type": provider.type, **({"model": name} if name else {})}
+        return names, to_settings(provider)
 
     async def aclose(self) -> None:
         """Close the connections to all providers. The catalog builds new ones when it is asked again."""

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+from compozy.boundary import OutsideRequest, exchange
 from compozy.database.events import TOOL_CALL, NewEvent, append_events
 from compozy.database.status import Status
 from compozy.durable.context import current_run
@@ -86,7 +87,7 @@ async def _offer(call: TaskCall, sources: Sequence[ToolSource]) -> dict[str, Off
     from compozy.agent.offered import OfferedTool
 
     async def describe() -> JsonValue:
-        specs = [spec for source in sources for spec in await source.list_tools()]
+        specs = [spec for source in sources for spec in await _list_tools(call.path, source)]
         _check_names(specs)
         return cast("JsonValue", [spec.to_json() for spec in specs])
 
@@ -97,6 +98,18 @@ async def _offer(call: TaskCall, sources: Sequence[ToolSource]) -> dict[str, Off
         source = by_name[spec.source or spec.name]
         offered[spec.name] = OfferedTool(spec=spec, config=source.config_of(spec), make=partial(source.new_tool, spec))
     return offered
+
+
+async def _list_tools(path: str, source: ToolSource) -> list[ToolSpec]:
+    """Return the tools of a source. Those of a server or a file are a request to the outside."""
+
+    async def perform() -> JsonValue:
+        return cast("JsonValue", [spec.to_json() for spec in await source.list_tools()])
+
+    def describe() -> OutsideRequest:
+        return OutsideRequest(kind="tools", path=path, content={"tools_of": source.name, **source.describe()})
+
+    return [ToolSpec(**values) for values in await exchange(describe, perform)]
 
 
 def _check_names(specs: Sequence[ToolSpec]) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from compozy.tool.config import ToolConfig
 from compozy.tool.kind import Tool, ToolHome, ToolSpec
 from compozy.tool.registry import new_tool
+from compozy.tool.source_file import find_function
 
 
 class ToolSource(Protocol):
@@ -17,6 +19,10 @@ class ToolSource(Protocol):
     @property
     def name(self) -> str:
         """Return the value of `ToolSpec.source` of its tools."""
+        ...
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return JSON that decides what tools are offered, as far as it is known before the source is asked."""
         ...
 
     async def list_tools(self) -> Sequence[ToolSpec]:
@@ -47,6 +53,14 @@ class SingleTool:
     def name(self) -> str:
         """Return the ID of the tool."""
         return self.config.id
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return how the tool is configured, and a hash of its file."""
+        config = self.config.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        if self.config.run is None:
+            return {"config": config}
+        path, _ = find_function(self.config, self.home)
+        return {"config": config, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
     async def list_tools(self) -> Sequence[ToolSpec]:
         """Return the description of the tool."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -12,13 +11,12 @@ from typing import Any
 import sqlalchemy as sa
 from structlog.contextvars import bound_contextvars
 
-from compozy.clock import now_ms
 from compozy.database.database import Database
 from compozy.database.executions import Execution, finish_execution, get_execution
 from compozy.database.status import Status
 from compozy.database.tasks import finish_task
 from compozy.database.usage import sum_usage
-from compozy.durable.context import current_run
+from compozy.durable.context import current_run, time_limit
 from compozy.durable.step import transact
 from compozy.errors import CompozyError, RunTimeoutError
 from compozy.knowledge.catalog import KnowledgeCatalog
@@ -63,10 +61,9 @@ class WorkflowExecutor:
             DatabaseError: the run cannot go on here.
         """
         run = await self.database.read_async(partial(get_execution, workflow_exec_id=execution_id))
-        seconds = None if run.deadline_ms is None else max(0.0, (run.deadline_ms - now_ms()) / 1000)
         try:
             with _observed(run):
-                async with asyncio.timeout(seconds):
+                async with time_limit(run.deadline_ms):
                     await self.kinds.get(run.definition.get("kind", ""), self._run_tasks)(run)
         except TimeoutError as error:
             raise RunTimeoutError("it was not finished within its time limit") from error

@@ -44,6 +44,7 @@ GUIDES = {
     "worker": "start#compozy-worker",
     "health": "start#compozy-health",
     "doctor": "doctor",
+    "test": "test",
     "bench": "bench",
     "init": "config#compozy-init",
     "schema": "config#compozy-schema",
@@ -95,6 +96,8 @@ def _section(path: tuple[str, ...], command: Any, shared: dict[str, str]) -> str
     own: list[str] = []
     others: list[str] = []
     for parameter in command.params:
+        if getattr(parameter, "hidden", False):
+            continue
         line = _line(parameter)
         if parameter.opts[0] in SHARED and shared.setdefault(parameter.opts[0], line) == line:
             others.append(parameter.opts[0])

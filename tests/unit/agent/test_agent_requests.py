@@ -218,6 +218,7 @@ async def test_the_checkpointed_model_serves_an_agent_of_pydantic_ai() -> None:
         return CheckpointedModel(
             failover=Failover(FallbackModel()),
             resolve=lambda attempt: attempt.resolve(catalog),
+            name=lambda _: ({}, {}),
             checkpoint=checkpoint,
             position=position,
         )

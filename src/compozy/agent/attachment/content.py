@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
+from pydantic import JsonValue
 from pydantic_ai.messages import BinaryContent, ModelMessage, ModelRequest, UserPromptPart
 
 from compozy.agent.attachment.media import kind_of
@@ -39,6 +40,13 @@ class Attached:
         self._items = items
         self._load = load
         self._texts: dict[tuple[str, int | None], str] = {}
+
+    def describe(self) -> list[dict[str, JsonValue]]:
+        """Return the attachments as JSON, without their bytes."""
+        return [
+            {"name": item.name, "media_type": item.media_type, "sha256": item.sha256, "max_pages": item.max_pages}
+            for item in self._items
+        ]
 
     async def add_to(self, messages: Sequence[ModelMessage], resolved: ResolvedModel) -> list[ModelMessage]:
         """Return `messages` with the attachments behind the first prompt.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,10 @@ class McpSource:
     def name(self) -> str:
         """Return the name of the source: no ID of a tool contains a colon."""
         return f"mcp:{self._config.id}"
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return which tools of the server are offered, and under what names."""
+        return {"config": {"tools": self._config.tools.model_dump(mode="json"), "prefix": self._config.tool_prefix}}
 
     async def list_tools(self) -> Sequence[ToolSpec]:
         """Return the tools that the server has and the configuration offers.

@@ -1,0 +1,1 @@
+"""Tests of workflows that replay recorded answers: `compozy test`."""

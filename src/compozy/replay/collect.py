@@ -1,0 +1,146 @@
+"""Finds the test files of a project, and reads them with their cassettes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from compozy.config.nodes import MappingNode, Node, key_place_at, place_at
+from compozy.config.parse import read_yaml
+from compozy.config.validate import validate
+from compozy.errors import Diagnostic, SourceLocation, UsageError
+from compozy.nearest import suggest
+from compozy.project.loaded import LoadedProject
+from compozy.project.paths import shown_path
+from compozy.replay.cassette import Recording, read_cassette
+from compozy.replay.config import TestCase, TestFile
+from compozy.replay.edition2025 import is_fixture, modernize_fixture
+from compozy.replay.secrets import Secrets
+
+_FOLDER = "tests"
+_PATTERNS = ("*.test.yaml", "*.test.yml")
+MAX_FILES = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Test:
+    """One test, ready to run.
+
+    Attributes:
+        file: the file that it is written in.
+        case: the test.
+        workflow_id: the workflow that it runs.
+        now_ms: the time at the start of its run, None for that of the recording.
+    """
+
+    file: TestSource
+    case: TestCase
+    workflow_id: str
+    now_ms: int | None
+
+    @property
+    def recording(self) -> Recording:
+        """Return what is recorded for the test."""
+        return self.file.recordings.get(self.case.name, Recording())
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestSource:
+    """A test file and its cassette, as they were read; `shown` and `shown_cassette` are their names in messages."""
+
+    path: Path
+    shown: str
+    cassette: Path
+    shown_cassette: str
+    recordings: Mapping[str, Recording] = field(repr=False)
+
+
+def find_test_files(project: LoadedProject, paths: Sequence[Path], *, cwd: Path) -> list[Path]:
+    """Return the test files below `paths`, by default those below `tests` in the project's folder.
+
+    Raises:
+        UsageError: a path does not exist, or there are too many files.
+    """
+    found: set[Path] = set()
+    for path in [cwd / path for path in paths] or [project.root / _FOLDER]:
+        if path.is_file():
+            found.add(path.resolve())
+        elif path.is_dir():
+            found.update(file.resolve() for pattern in _PATTERNS for file in path.rglob(pattern) if file.is_file())
+        elif paths:
+            raise UsageError(f"file {shown_path(str(path), cwd)} not found", hint="name a test file or a folder")
+        if len(found) > MAX_FILES:
+            raise UsageError(f"more than {MAX_FILES} test files", hint="name a folder with fewer files")
+    return sorted(found)
+
+
+def read_tests(
+    project: LoadedProject, files: Iterable[Path], *, cwd: Path, secrets: Secrets
+) -> tuple[list[Test], list[Diagnostic]]:
+    """Return the tests of `files` in order, and all that is wrong with the files and their cassettes."""
+    tests: list[Test] = []
+    faults: list[Diagnostic] = []
+    for path in files:
+        found, wrong = _read_file(project, path, cwd, secrets)
+        tests += found
+        faults += wrong
+    return tests, faults
+
+
+def _read_file(project: LoadedProject, path: Path, cwd: Path, secrets: Secrets) -> tuple[list[Test], list[Diagnostic]]:
+    shown = shown_path(str(path), cwd)
+    parsed = read_yaml(path, file=shown)
+    if not isinstance(parsed.node, MappingNode):
+        location = SourceLocation(file=shown)
+        message = "expected a map with the keys `workflow` and `tests`"
+        return [], list(parsed.faults) or [Diagnostic(location=location, message=message, code="yaml")]
+    node = modernize_fixture(parsed.node) if is_fixture(parsed.node) else parsed.node
+    config, faults = validate(TestFile, node, label="the test file")
+    faults = [*parsed.faults, *faults]
+    if config is None:
+        return [], faults
+    faults += _check(project, config, node)
+    stem = path.name.removesuffix(".yml").removesuffix(".yaml").removesuffix(".test")
+    cassette = path.parent / (config.cassette or f"{stem}.cassette.yaml")
+    shown_cassette = shown_path(str(cassette), cwd)
+    recordings, wrong = read_cassette(cassette, file=shown_cassette, secrets=secrets)
+    source = TestSource(path=path, shown=shown, cassette=cassette, shown_cassette=shown_cassette, recordings=recordings)
+    tests = [
+        Test(
+            file=source,
+            case=case,
+            workflow_id=case.workflow or config.workflow or "",
+            now_ms=config.now if case.now is None else case.now,
+        )
+        for case in config.tests
+    ]
+    return tests, [*faults, *wrong]
+
+
+def _check(project: LoadedProject, config: TestFile, node: Node) -> Iterator[Diagnostic]:
+    names = Counter(case.name for case in config.tests)
+    if config.workflow is not None and config.workflow not in project.workflows:
+        yield _unknown_workflow(project, config.workflow, place_at(node, ("workflow",)))
+    if config.cassette is not None and "/" in config.cassette:
+        place = place_at(node, ("cassette",))
+        yield Diagnostic(location=place, message="cassette: expected the name of a file in the same folder")
+    for index, case in enumerate(config.tests):
+        place = place_at(node, ("tests", index, "name"))
+        if names[case.name] > 1:
+            yield Diagnostic(location=place, message=f"two tests have the name {case.name!r}", code="duplicate")
+        if case.expect.is_empty:
+            place = key_place_at(node, ("tests", index, "expect"))
+            hint = "write `status`, `output`, `tasks`, `tool_calls` or `that`"
+            yield Diagnostic(location=place, message=f"test {case.name!r} expects nothing", hint=hint)
+        if case.workflow is not None and case.workflow not in project.workflows:
+            yield _unknown_workflow(project, case.workflow, place_at(node, ("tests", index, "workflow")))
+        if case.workflow is None and config.workflow is None:
+            yield Diagnostic(location=place, message=f"test {case.name!r} names no workflow", hint="write `workflow`")
+
+
+def _unknown_workflow(project: LoadedProject, workflow_id: str, place: SourceLocation) -> Diagnostic:
+    known = ", ".join(project.workflows) or "none"
+    hint = suggest(workflow_id, project.workflows) or f"this project has: {known}"
+    return Diagnostic(location=place, message=f"workflow: unknown workflow {workflow_id!r}", hint=hint)
