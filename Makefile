@@ -17,7 +17,7 @@ KILLS := 200
 CHAOS := $(shell mktemp -d -u -t compozy-chaos-XXXXXX)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart setup check check-types check-generated fix test proof web serve-web site serve-docs site-tools snap bench chaos fuzz wheel binary test-binary edge-context lock schema pages recording clean
+.PHONY: help quickstart setup check check-types check-generated fix test proof web serve-web site serve-docs site-tools snap bench chaos fuzz wheel binary test-binary edge-context lock schema pages recording screenshots clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -116,6 +116,9 @@ pages: $(VENV)/.dev ## Generate the reference pages
 
 recording: $(VENV)/.dev ## Record the terminal of README.md again
 	$(BIN)/python -m tests.recording
+
+screenshots: $(VENV)/.dev web ## Take the pictures of the web page again
+	$(BIN)/python -m tests.harness.screenshots docs/public/ui
 
 wheel: $(VENV)/.base ## Build the wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .

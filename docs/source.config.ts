@@ -27,6 +27,7 @@ const navigation = [
       'guides/documents',
       'guides/ci-tests',
       'guides/http-and-python',
+      'guides/web-page',
       'guides/stream-a-run',
       'guides/schedule',
       'guides/events',

@@ -79,7 +79,7 @@ TESTS: Mapping[str, Sequence[str]] = {
         "tests/integration/knowledge/test_walkthrough.py::test_the_walkthrough",
     ),
     "website": ("tests/website",),
-    "ui": ("tests/setup/test_page.py::test_wheel_and_sdist_hold_the_page",),
+    "ui": ("tests/ui", "tests/setup/test_page.py::test_wheel_and_sdist_hold_the_page"),
     "forge": ("tests/forge/test_workflow_files.py::test_blocks",),
     "edge": ("tests/integration/edge",),
     "release": (

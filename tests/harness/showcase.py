@@ -152,7 +152,7 @@ WORKFLOWS: dict[str, dict[str, Any]] = {
 }
 RESPONSES: dict[str, Any] = {
     "greet": {"text": "Hello! It is good to see you.", "usage": {"input_tokens": 18, "output_tokens": 9}},
-    "write": {"text": STORY, "delay_ms": 6000, "usage": {"input_tokens": 24, "output_tokens": 71}},
+    "write": {"text": STORY, "delay_ms": 15000, "usage": {"input_tokens": 24, "output_tokens": 71}},
     "archive": {"text": "Two earlier articles.", "usage": {"input_tokens": 410, "output_tokens": 120}, "delay_ms": 300},
     "press": {"text": "Nothing new.", "usage": {"input_tokens": 380, "output_tokens": 66}, "delay_ms": 500},
     "article": {

@@ -1,4 +1,4 @@
-"""`compozy start | worker | health`."""
+"""`compozy start | worker | ui | health`."""
 
 from __future__ import annotations
 
@@ -67,6 +67,29 @@ def worker_command(
         raise UsageError("--host requires --port")
     project = open_tolerant(replace(options, more=_address_overrides(host, port)))
     return work(project, _console(quiet=options.quiet), with_port=port is not None)
+
+
+@on_project(server=True)
+def ui_command(
+    options: ProjectOptions,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Print the address, and open no browser.")] = False,
+) -> None:
+    """Open the web page of the project's server.
+
+    It prints the address; on a machine without a browser, open it elsewhere.
+    """
+    import webbrowser
+
+    from compozy.cli.find import look, search_for
+    from compozy.errors import ServerError
+
+    found = look(replace(search_for(options), quiet=True))
+    if found is None:
+        raise ServerError("no server of this project runs", hint="start it with `compozy start`")
+    address = f"{found.client.url}/ui/"
+    print_line(address)
+    if not no_open:
+        webbrowser.open(address)
 
 
 def health_command(

@@ -46,6 +46,7 @@ Options:
 Commands:
   start       Serve the project over HTTP and execute its runs.
   worker      Execute runs without an HTTP API.
+  ui          Open the web page of the project's server.
   health      Check whether the project's server is ready.
   doctor      Check the project, its database and this machine.
   bench       Measure the database under increasing load.

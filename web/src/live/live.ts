@@ -1,6 +1,7 @@
 // One stream for everything that the page shows: browsers allow few connections to a server.
 import { headers, url } from "../api/client";
 import { EventParser, type StreamEvent } from "./parse";
+import { addChunk, type LiveTexts } from "./texts";
 
 export interface RunEvent {
   execution_id: string;
@@ -47,10 +48,14 @@ class Live {
   readonly #watched = new Map<string, Watched>();
   readonly #positions = new Map<string, number>();
   readonly #ended = new Set<string>();
+  // Text so far, for listeners that come later.
+  readonly #texts = new Map<string, LiveTexts>();
   #open: AbortController | null = null;
   #timer: number | undefined;
   #waitMs = FIRST_WAIT_MS;
   #isConnected = false;
+  // What the open stream delivers.
+  #wanted = "";
 
   /** Follow a run until the returned function is called. `texts` also delivers text as models write it. */
   watch(id: string, listener: Listener, texts = false): () => void {
@@ -60,15 +65,23 @@ class Live {
     this.#watched.set(id, known);
     this.#ended.delete(id);
     this.#schedule(COLLECT_MS);
+    if (texts) queueMicrotask(() => this.#repeat(id, listener));
     return () => {
       known.listeners.delete(listener);
       known.texts -= Number(texts);
       if (known.listeners.size === 0) {
         this.#watched.delete(id);
         this.#positions.delete(id);
+        this.#texts.delete(id);
       }
       this.#schedule(COLLECT_MS);
     };
+  }
+
+  #repeat(id: string, listener: Listener) {
+    for (const [path, { request, attempt, text, isFinal }] of this.#texts.get(id) ?? []) {
+      listener.chunk?.({ execution_id: id, path, request, attempt, offset: 0, text, final: isFinal });
+    }
   }
 
   #schedule(ms: number) {
@@ -76,14 +89,21 @@ class Live {
     this.#timer = window.setTimeout(() => void this.#connect(), ms);
   }
 
+  #hasTexts(ids: string[]): boolean {
+    return ids.some((id) => (this.#watched.get(id)?.texts ?? 0) > 0);
+  }
+
   #ids(): string[] {
     return [...this.#watched.keys()].filter((id) => !this.#ended.has(id)).slice(0, MAX_RUNS);
   }
 
   async #connect() {
+    const ids = this.#ids();
+    const wanted = `${ids.join(" ")} ${this.#hasTexts(ids)}`;
+    if (this.#open && wanted === this.#wanted) return;
+    this.#wanted = wanted;
     this.#open?.abort();
     this.#open = null;
-    const ids = this.#ids();
     if (ids.length === 0) return;
     const opened = new AbortController();
     this.#open = opened;
@@ -93,8 +113,10 @@ class Live {
       if (opened.signal.aborted) return;
     }
     if (opened !== this.#open) return;
+    this.#open = null;
     if (this.#isConnected) {
       this.#isConnected = false;
+      this.#texts.clear();
       this.#tell(ids, (listener) => listener.reconnect?.());
     }
     if (this.#ids().length === 0) return;
@@ -103,9 +125,8 @@ class Live {
   }
 
   async #read(ids: string[], opened: AbortController) {
-    const texts = ids.some((id) => (this.#watched.get(id)?.texts ?? 0) > 0);
     // Lists need the states of runs only.
-    const events = texts ? undefined : "workflow_status,complete,error";
+    const events = this.#hasTexts(ids) ? undefined : "workflow_status,complete,error";
     const known = ids.flatMap((id) => (this.#positions.has(id) ? [`${id}=${this.#positions.get(id)}`] : []));
     const last: Record<string, string> = known.length ? { "Last-Event-ID": known.join(",") } : {};
     const address = url("/stream", { execution: ids, events });
@@ -132,6 +153,7 @@ class Live {
     if (event.name === "complete" || event.name === "error") {
       this.#end(id);
     } else if (event.name === "llm_chunk") {
+      this.#texts.set(id, addChunk(this.#texts.get(id) ?? new Map(), data));
       this.#tell([id], (listener) => listener.chunk?.(data));
     } else {
       this.#positions.set(id, data.seq);

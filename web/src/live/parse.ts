@@ -11,8 +11,11 @@ export class EventParser {
   #rest = "";
 
   take(piece: string): StreamEvent[] {
-    const parts = (this.#rest + piece).replace(/\r\n?/g, "\n").split("\n\n");
-    this.#rest = parts.pop() ?? "";
+    // A line may end with CR, LF or both: a CR at the end of a piece waits for what follows it.
+    const text = this.#rest + piece;
+    const open = text.endsWith("\r") ? "\r" : "";
+    const parts = text.slice(0, text.length - open.length).replace(/\r\n?/g, "\n").split("\n\n");
+    this.#rest = (parts.pop() ?? "") + open;
     return parts.map(parseEvent).filter((event) => event !== null);
   }
 }

@@ -11,7 +11,7 @@ import { Ago, Took } from "../../ui/time";
 import { Actions } from "./actions";
 import { TextsContext, tokensOf, useRun } from "./data";
 import RunGraph from "./graph";
-import { RunLink, TaskError, TaskPanel } from "./panel";
+import { LiveNow, RunLink, TaskError, TaskPanel } from "./panel";
 import { TaskList } from "./tasks";
 import { Conversations, Definition, Events, Raw, Values } from "./views";
 import { Waiting } from "./waiting";
@@ -62,6 +62,7 @@ function Page({ run }: { run: Run }) {
       <Head run={run} />
       <div className="space-y-4 px-4 pb-10 sm:px-6">
         <Waiting run={run} />
+        {!task && <LiveNow run={run} />}
         {run.error && run.status !== "CANCELED" && <RunError run={run} onSelect={select} />}
         {run.warnings.map((warning) => (
           <p key={warning} data-tone="wait" className="note text-sm">

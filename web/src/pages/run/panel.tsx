@@ -15,6 +15,7 @@ import { Messages } from "./messages";
 import { RerunDialog } from "./rerun";
 
 const MAX_CHILDREN = 50;
+const MAX_LIVE = 3;
 
 interface Props {
   run: Run;
@@ -153,6 +154,18 @@ function LiveText({ run, path, isEnded }: { run: Run; path: string; isEnded: boo
       </div>
     </Part>
   );
+}
+
+/** What models are writing now, while no task is selected. */
+export function LiveNow({ run }: { run: Run }) {
+  const texts = useTexts();
+  const running = run.tasks.filter((task) => task.status === "RUNNING" && texts.has(task.path)).slice(0, MAX_LIVE);
+  return running.map((task) => (
+    <section key={task.path} aria-label={`Text of ${task.path}`} className="card p-4">
+      <p className="mb-2 font-mono text-xs text-faint">{task.path}</p>
+      <LiveText run={run} path={task.path} isEnded={false} />
+    </section>
+  ));
 }
 
 function Conversation({ run, task }: { run: Run; task: Task }) {

@@ -8,9 +8,11 @@ import { hasForm, initialValue, mismatchesOf, resolve, type Schema } from "../..
 import { Button } from "../../ui/button";
 import { InputEditor } from "../../ui/input-editor";
 import { Field } from "../../ui/layout";
+import { live } from "../../live/live";
 import { failed } from "../../ui/toast";
 import { inputOf, useLastRuns } from "./recent";
 
+const OPENS_MS = 15_000;
 const LABELS = /^\s*(?:[^=,\s][^=,]*=[^,]*)?(?:,\s*[^=,\s][^=,]*=[^,]*)*\s*$/;
 
 function readLabels(text: string): Record<string, string> | undefined {
@@ -34,6 +36,9 @@ export function StartForm({ workflow, schema }: { workflow: string; schema: Sche
     setError(null);
     try {
       const run = await startRun(workflow, { input: value ?? {}, labels: readLabels(labels) });
+      // Text is published to those who watch: the page of the run may take a moment to open.
+      const stop = live.watch(run.execution_id, {}, true);
+      window.setTimeout(stop, OPENS_MS);
       await navigate({ to: "/runs/$runId", params: { runId: run.execution_id } });
     } catch (problem) {
       setError(problem);

@@ -1,0 +1,94 @@
+import { describe, expect, test } from "vitest";
+import type { Run, Task } from "../api/runs";
+import { diffLines } from "./diff";
+import { duration, relative } from "./format";
+import { failedTask, keptTasks } from "./rerun";
+import { hasForm, initialValue, kindOf, mismatchesOf, withProperty } from "./schema";
+import { parseSearch, stringifySearch } from "./search";
+import { isFinal, shownStatus } from "./status";
+
+test("durations", () => {
+  expect([0, 350, 4250, 59_900, 60_000, 185_000, 7_800_000, 273_600_000].map(duration)).toEqual(
+    ["0 ms", "350 ms", "4.2 s", "59 s", "1 min", "3 min 5 s", "2 h 10 min", "3 d 4 h"],
+  );
+});
+
+test("relative times", () => {
+  const now = Date.parse("2027-01-01T12:00:00Z");
+  const at = (seconds: number) => relative(new Date(now + seconds * 1000).toISOString(), now);
+  expect([-2, -75, -7200, -200_000, 5, 90].map(at)).toEqual(["just now", "1 min ago", "2 h ago", "2 d ago", "in a moment", "in 1 min"]);
+});
+
+test("a query keeps names and values", () => {
+  const search = { status: ["FAILED", "LATER"], q: "a b&c" };
+  expect(parseSearch(stringifySearch(search))).toEqual(search);
+  expect(stringifySearch({ q: "", status: undefined })).toBe("");
+});
+
+test("an unknown state is shown by its name", () => {
+  expect(shownStatus("LATER")).toMatchObject({ label: "LATER", tone: "idle" });
+  expect(isFinal("LATER")).toBe(false);
+});
+
+describe("a rerun", () => {
+  const task = (task_id: string, status: string, parent: string | null = null) => ({ task_id, path: task_id, status, parent }) as Task;
+  const tasks = [task("a", "SUCCESS"), task("b", "FAILED"), task("b/x", "SUCCESS", "b"), task("c", "CANCELED")];
+  const run = { status: "FAILED", error: { code: "task", message: "", details: { task: "b" } }, tasks } as unknown as Run;
+
+  test("begins with the task that failed", () => {
+    expect(failedTask(run)).toBe("b");
+    expect(failedTask({ ...run, status: "SUCCESS" })).toBe(null);
+    expect(failedTask({ ...run, error: null })).toBe("b");
+  });
+
+  test("keeps what ended before it", () => {
+    const kept = (from: string | null) => keptTasks(run, from).map((each) => each.task_id);
+    expect([kept(null), kept("a"), kept("b"), kept("c"), kept("new")]).toEqual([[], [], ["a"], ["a", "b"], ["a", "b"]]);
+  });
+});
+
+describe("a form", () => {
+  const schema = {
+    type: "object",
+    required: ["city"],
+    properties: {
+      city: { $ref: "#/$defs/city" },
+      days: { type: ["integer", "null"], default: 3 },
+      options: { type: "object", properties: { loud: { type: "boolean", default: true } } },
+      tags: { type: "array", items: { type: "string" } },
+    },
+    $defs: { city: { type: "string", enum: ["Oslo", "Rome"] } },
+  };
+
+  test("has fields by type", () => {
+    expect(hasForm(schema)).toBe(true);
+    expect(hasForm({ type: "object" })).toBe(false);
+    expect(kindOf(schema.properties.days)).toBe("integer");
+    expect(kindOf(schema.properties.tags)).toBe("json");
+    expect(kindOf(schema.$defs.city)).toBe("choice");
+    expect(kindOf({ type: ["string", "integer"] })).toBe("json");
+  });
+
+  test("begins with the defaults", () => {
+    expect(initialValue(schema, schema)).toEqual({ days: 3, options: { loud: true } });
+  });
+
+  test("leaves out what is empty", () => {
+    expect(withProperty({ city: "Oslo", days: 3 }, "days", undefined)).toEqual({ city: "Oslo" });
+  });
+
+  test("reads mismatches, and nothing else", () => {
+    expect(mismatchesOf({ problems: [{ path: "city", message: "is missing" }, 3, null] })).toEqual([{ path: "city", message: "is missing" }]);
+    expect([mismatchesOf(null), mismatchesOf({ problems: "x" })]).toEqual([[], []]);
+  });
+});
+
+test("differences of texts give both texts", () => {
+  const a = "one\ntwo\nthree\nfour";
+  const b = "one\n2\nthree\nfive\nfour";
+  const lines = diffLines(a, b);
+  const without = (kind: string) => lines.filter((line) => line.kind !== kind).map((line) => line.text).join("\n");
+  expect(without("added")).toBe(a);
+  expect(without("removed")).toBe(b);
+  expect(lines.filter((line) => line.kind === "same").length).toBe(3);
+});
