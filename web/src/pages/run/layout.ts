@@ -52,7 +52,7 @@ type Edge = Graph["edges"][number];
 /** Draw a graph. `open` says whether a container with many tasks is open. */
 export function draw(graph: Pick<Graph, "nodes" | "edges">, open: (path: string, count: number) => boolean): Drawing {
   const below = new Map<string | null, Node[]>();
-  for (const node of graph.nodes) below.set(node.parent, [...(below.get(node.parent) ?? []), node]);
+  for (const node of graph.nodes.filter(isShown(graph.nodes))) below.set(node.parent, [...(below.get(node.parent) ?? []), node]);
   const edges = new Map<string | null, Edge[]>();
   const parentOf = new Map(graph.nodes.map((node) => [node.path, node.parent]));
   for (const edge of graph.edges) {
@@ -63,6 +63,12 @@ export function draw(graph: Pick<Graph, "nodes" | "edges">, open: (path: string,
   const budget = { left: MAX_NODES, out: 0 };
   const placed = place(null, below, edges, open, budget);
   return { ...placed, left: budget.out };
+}
+
+/** A task of a collection is drawn with its template as name only until there are tasks of its items. */
+function isShown(nodes: Node[]): (node: Node) => boolean {
+  const started = new Set(nodes.filter((node) => node.status !== null).map((node) => node.parent));
+  return (node) => node.status !== null || !node.path.includes("{{") || !started.has(node.parent);
 }
 
 type Below = ReadonlyMap<string | null, Node[]>;
