@@ -22,6 +22,7 @@ const navigation = [
       'guides/give-an-agent-a-tool',
       'guides/approve-tool-calls',
       'guides/remember',
+      'guides/limit-costs',
       'guides/offer-workflows-over-mcp',
       'guides/receive-webhooks',
       'guides/documents',

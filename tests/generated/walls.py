@@ -15,6 +15,7 @@ from pathlib import Path
 IMPORTERS: Mapping[str, frozenset[str]] = {
     "dbos": frozenset({"durable"}),
     "pydantic_ai": frozenset({"agent", "model"}),
+    "genai_prices": frozenset({"model"}),
     "typer": frozenset({"cli"}),
     "click": frozenset({"cli"}),
     "rich": frozenset({"cli"}),

@@ -42,6 +42,7 @@ from compozy.durable.runtime import Runtime
 from compozy.errors import ModelError
 from compozy.ids import new_signal_id
 from compozy.model.catalog import ModelCatalog, ResolvedModel
+from compozy.model.price import PriceConfig
 from compozy.project.check_templates import check_templates
 from compozy.project.check_workflows import check_workflows
 from compozy.project.outline import ProjectOutline, WorkflowOutline, task_list_of
@@ -73,6 +74,7 @@ class Answers(ModelCatalog):
         asked: every prompt that came, in order.
         answered: those that an answer was given to.
         offered: names of the tools of each request.
+        price: of its tokens; None for a model whose price is not known.
         hung_up: those whose request was canceled.
     """
 
@@ -83,6 +85,7 @@ class Answers(ModelCatalog):
         self.hung_up: list[str] = []
         self.offered: list[list[str]] = []
         self.choices: list[Any] = []
+        self.price: PriceConfig | None = None
         self._function = FunctionModel(self._reply, model_name="m")
 
     def load(self) -> None:
@@ -90,7 +93,9 @@ class Answers(ModelCatalog):
 
     def resolve(self, llm: str | None, model: str | None) -> ResolvedModel:
         """Return the model."""
-        return ResolvedModel(model=self._function, provider_id=llm or "p", provider_type="scripted", model_name="m")
+        return ResolvedModel(
+            model=self._function, provider_id=llm or "p", provider_type="scripted", model_name="m", price=self.price
+        )
 
     async def _reply(self, messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         prompt = _prompt_of(messages)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol, cast
 
@@ -24,6 +24,7 @@ from compozy.boundary import OutsideRequest, exchange
 from compozy.errors import InternalError, ModelError
 from compozy.model.call import AnswerText, CallPosition, at_position
 from compozy.model.catalog import ResolvedModel
+from compozy.model.cost import Cost
 from compozy.model.failover import Attempt, Failover
 from compozy.model.unpriced import UnpricedModel
 
@@ -57,7 +58,11 @@ def usage_of(recorded: JsonValue) -> dict[str, Any]:
         "finish_reason": reason if (reason := answer.response.finish_reason) in _CUT_OFF else None,
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,
+        "cache_read_tokens": usage.cache_read_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
         "requests": 1,
+        "cost_micros": answer.cost.micros or 0,
+        "unpriced_requests": int(answer.cost.micros is None),
     }
 
 
@@ -65,7 +70,8 @@ def usage_of(recorded: JsonValue) -> dict[str, Any]:
 class RecordedAnswer:
     """The recorded result of one model request: the answer and the model that gave it.
 
-    `window` is the number of tokens that the model accepts, None in answers that were recorded without it.
+    `window` is the number of tokens that the model accepts, None in answers that were recorded without it. The price
+    in `cost` is that of the day of the request.
     """
 
     response: ModelResponse
@@ -74,6 +80,7 @@ class RecordedAnswer:
     fell_back_from: str | None
     reason: str | None
     window: int | None
+    cost: Cost = field(default_factory=Cost)
 
 
 class ShownText(AnswerText, Protocol):
@@ -176,20 +183,22 @@ class CheckpointedModel(UnpricedModel):
         self._next = replace(position, run_index=position.run_index + 1, task_index=position.task_index + 1)
         text: ShownText | None = None
         open_text = None if is_summary else self._open_text
+        attached = None if is_summary else self._attached
 
         async def ask(attempt: Attempt) -> RecordedAnswer:
-            call = partial(exchange, partial(describe, attempt), partial(perform, attempt))
+            async def call() -> JsonValue:
+                before = [] if is_summary else await self._said_before()
+                return await exchange(partial(describe, attempt, before), partial(perform, attempt, before))
+
             return _from_json(await self._checkpoint(request_step(position.path, attempt.number), call))
 
-        async def describe(attempt: Attempt) -> OutsideRequest:
+        def describe(attempt: Attempt, before: list[ModelMessage]) -> OutsideRequest:
             model, defaults = self._name(attempt)
             settings = {**defaults, **attempt.settings(model_settings)}
-            before = [] if is_summary or self._history is None else await self._history()
-            attached = None if is_summary else self._attached
             sent = [*before, *messages]
             return describe_request(position.path, model, sent, settings, model_request_parameters, attached)
 
-        async def perform(attempt: Attempt) -> JsonValue:
+        async def perform(attempt: Attempt, before: list[ModelMessage]) -> JsonValue:
             nonlocal text
             if text is None and open_text is not None:
                 text = await open_text(position)
@@ -197,7 +206,8 @@ class CheckpointedModel(UnpricedModel):
             settings = attempt.settings(model_settings)
             parameters = _fit_parameters(resolved, model_request_parameters)
             _check_thinking(resolved, settings)
-            sent = messages if is_summary else await self._complete(messages, resolved)
+            complete = messages if attached is None else await attached.add_to(messages, resolved)
+            sent = [*before, *complete]
             with at_position(position, text):
                 request = partial(
                     model_request,
@@ -206,8 +216,8 @@ class CheckpointedModel(UnpricedModel):
                     model_settings=settings,
                     model_request_parameters=parameters,
                 )
-                response = await metered(resolved, request)
-            return _to_json(resolved, response)
+                response, cost = await metered(resolved, request)
+            return _to_json(resolved, response, cost)
 
         try:
             answer = await self._failover.ask(ask)
@@ -219,11 +229,8 @@ class CheckpointedModel(UnpricedModel):
         self.answers.append(answer)
         return answer.response
 
-    async def _complete(self, messages: list[ModelMessage], resolved: ResolvedModel) -> list[ModelMessage]:
-        """Return `messages` with the attachments of the prompt, behind what was said before."""
-        if self._attached is not None:
-            messages = await self._attached.add_to(messages, resolved)
-        return messages if self._history is None else [*await self._history(), *messages]
+    async def _said_before(self) -> list[ModelMessage]:
+        return [] if self._history is None else await self._history()
 
 
 def answer_text(response: ModelResponse) -> str:
@@ -283,13 +290,14 @@ def _check_thinking(resolved: ResolvedModel, settings: ModelSettings | None) -> 
         )
 
 
-def _to_json(resolved: ResolvedModel, response: ModelResponse) -> JsonValue:
+def _to_json(resolved: ResolvedModel, response: ModelResponse, cost: Cost) -> JsonValue:
     return {
         "provider": resolved.provider_id,
         "model": resolved.model_name,
         "fell_back_from": resolved.fell_back_from,
         "reason": resolved.reason,
         "window": cast("Mapping[str, Any]", resolved.model.profile).get("context_window") or resolved.window,
+        "cost": asdict(cost),
         "response": _RESPONSE.dump_python(response, mode="json", exclude_none=True),
     }
 
@@ -304,6 +312,7 @@ def _from_json(recorded: JsonValue) -> RecordedAnswer:
             fell_back_from=fields["fell_back_from"],
             reason=fields["reason"],
             window=fields.get("window"),
+            cost=Cost(**fields.get("cost", {})),
         )
     except (KeyError, TypeError, ValidationError) as error:
         raise InternalError("the journal holds a model answer that this version cannot read") from error

@@ -7,14 +7,16 @@ from collections.abc import Awaitable, Callable
 from pydantic_ai.messages import ModelResponse
 
 from compozy.model.catalog import ResolvedModel
-from compozy.model.unpriced import UnpricedModel
+from compozy.model.cost import Cost, cost_of
 from compozy.telemetry import genai
-from compozy.telemetry.metrics import LLM_COST, LLM_REQUESTS, LLM_TOKENS, is_collecting
+from compozy.telemetry.metrics import LLM_COST, LLM_REQUESTS, LLM_TOKENS
 from compozy.telemetry.traces import span
 
 
-async def metered(resolved: ResolvedModel, request: Callable[[], Awaitable[ModelResponse]]) -> ModelResponse:
-    """Return the answer of a model, and count the request."""
+async def metered(
+    resolved: ResolvedModel, request: Callable[[], Awaitable[ModelResponse]]
+) -> tuple[ModelResponse, Cost]:
+    """Return the answer of a model and its price, and count the request."""
     provider, model = resolved.provider_id, resolved.model_name
     about = {genai.OPERATION: genai.CHAT, genai.PROVIDER: resolved.provider_type, genai.REQUEST_MODEL: model}
     with span(f"{genai.CHAT} {model}", about, kind="client") as shown:
@@ -31,17 +33,7 @@ async def metered(resolved: ResolvedModel, request: Callable[[], Awaitable[Model
     LLM_REQUESTS.add(provider=provider, model=model, outcome="ok")
     LLM_TOKENS.add(response.usage.input_tokens, provider=provider, model=model, kind="input")
     LLM_TOKENS.add(response.usage.output_tokens, provider=provider, model=model, kind="output")
-    # Our own models have no price, and looking for it would load the list of prices.
-    if is_collecting() and not isinstance(resolved.model, UnpricedModel):
-        cost = price_of(response)
-        if cost is not None:
-            LLM_COST.add(cost, provider=provider, model=model)
-    return response
-
-
-def price_of(response: ModelResponse) -> float | None:
-    """Return the price of a request in US dollars by the list of `genai-prices`; None if it is unknown."""
-    try:
-        return float(response.cost().total_price)
-    except (LookupError, ValueError, AssertionError):
-        return None
+    cost = cost_of(resolved, response)
+    if cost.micros is not None:
+        LLM_COST.add(cost.micros / 1_000_000, provider=provider, model=model)
+    return response, cost

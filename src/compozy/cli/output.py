@@ -6,7 +6,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Collection, Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -218,10 +218,14 @@ def print_error(error: CompozyError, *, as_json: bool) -> None:
         print_note(f"  {error.hint}")
 
 
-def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows in columns that are as wide as their widest cell; nothing is cut, so that output can be piped."""
-    lines = [list(headings), *(list(row) for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, without: Collection[str] = ()) -> None:
+    """Print rows in columns that are as wide as their widest cell; nothing is cut, so that output can be piped.
+
+    Columns whose headings are in `without` are left out.
+    """
+    shown = [number for number, heading in enumerate(headings) if heading not in without]
+    lines = [[line[number] for number in shown] for line in (headings, *rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(shown))]
     for number, line in enumerate(lines):
         text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         print_line(paint(text, "bold", stream=sys.stdout) if number == 0 else text)

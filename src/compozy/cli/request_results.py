@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, cast
 
+from compozy.cli.cost_results import dollar_text
 from compozy.cli.endings import Document
 from compozy.cli.output import json_text, paint, print_line
 
@@ -21,6 +22,8 @@ def print_requests(requests: Sequence[Document]) -> None:
     for request in requests:
         model = f"{request['provider']}/{request['model']}" if request["provider"] else "-"
         tokens = f"{request['input_tokens']} + {request['output_tokens']} tokens"
+        if request.get("cost"):
+            tokens += f", {dollar_text(request['cost'])}"
         heading = f"Request {request['number']} of {request['path']}"
         print_line(f"{paint(heading, 'bold', stream=sys.stdout)}  {model}  {tokens}")
         if request["number"] == 1:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, cast
 
+from compozy.cli.cost_results import costs_something, shown_cost
 from compozy.cli.cutoff import warn_of_cut_off
 from compozy.cli.endings import ENDS, INGESTION, INTERRUPTED, Document, print_failure, print_paused
 from compozy.cli.output import json_text, print_json, print_line, print_note, print_table
@@ -102,10 +103,9 @@ def print_listing(workflows: Sequence[Document], runs: Sequence[Document], *, wh
     if not runs:
         print_line(f"No executions in {where} yet.")
         return
-    headings, rows = ["EXECUTION", "WORKFLOW", "STATUS", "STARTED", "TIME"], [_row(run) for run in runs]
-    if any(note for *_, note in rows):
-        headings.append("NOTE")
-    print_table(headings, [row[: len(headings)] for row in rows])
+    rows = [_row(run) for run in runs]
+    without = [*([] if costs_something(runs) else ["COST"]), *([] if any(note for *_, note in rows) else ["NOTE"])]
+    print_table(("EXECUTION", "WORKFLOW", "STATUS", "STARTED", "TIME", "COST", "NOTE"), rows, without=without)
     for run in runs:
         print_foreign_format(run)
 
@@ -141,9 +141,9 @@ def _print_execution(run: Document, status: Status, requests: Sequence[Document]
     _print_head(run, status)
     print_foreign_format(run)
     print_line()
-    print_table(
-        ("TASK", "STATUS", "ATTEMPTS", "TIME", "TOKENS", "MODEL"), list(_tree_rows(_shown_tasks(run), None, ""))
-    )
+    headings = ("TASK", "STATUS", "ATTEMPTS", "TIME", "TOKENS", "COST", "MODEL")
+    without = () if costs_something(run["tasks"]) else ("COST",)
+    print_table(headings, list(_tree_rows(_shown_tasks(run), None, "")), without=without)
     print_line()
     for task in run["tasks"]:
         _print_wait(run, task)
@@ -166,6 +166,8 @@ def _print_head(run: Document, status: Status) -> None:
     print_line(f"Status    {status.value}")
     print_line(f"Started   {run['started_at'] or 'not yet'}")
     print_line(f"Time      {_time(run)}")
+    if costs_something([run]):
+        print_line(f"Cost      {shown_cost(run)}")
     if trigger := _shown_trigger(run):
         print_line(f"Trigger   {trigger}")
     if labels := run.get("labels"):
@@ -190,7 +192,15 @@ def _row(run: Document) -> tuple[str, ...]:
         note = f"journal format {run['journal_format']}"
     elif run["origin"] and run["status"] == Status.PAUSED:
         note = "imported"
-    return (run["execution_id"], run["workflow_id"], run["status"], run["started_at"] or "-", _time(run), note)
+    return (
+        run["execution_id"],
+        run["workflow_id"],
+        run["status"],
+        run["started_at"] or "-",
+        _time(run),
+        shown_cost(run),
+        note,
+    )
 
 
 def _shown_tasks(run: Document) -> list[Document]:
@@ -210,7 +220,7 @@ def _tree_rows(tasks: Sequence[Document], parent: str | None, indent: str) -> It
     more = Counter(str(task["status"]) for task in inside[_MAX_CHILDREN:])
     if more:
         states = ", ".join(f"{count} {status}" for status, count in more.items())
-        yield (f"{indent}... {more.total()} more", states, "", "", "", "")
+        yield (f"{indent}... {more.total()} more", states, "", "", "", "", "")
 
 
 def _task_row(task: Document, indent: str) -> tuple[str, ...]:
@@ -226,6 +236,7 @@ def _task_row(task: Document, indent: str) -> tuple[str, ...]:
         attempts or str(task["attempts"]),
         _time(task),
         tokens,
+        shown_cost(task),
         model,
     )
 

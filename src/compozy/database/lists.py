@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
+from compozy.database.costs import costs_of_runs
 from compozy.database.events import brief_error
 from compozy.database.executions import ALL, Execution, execution_of, starts_with
 from compozy.database.jsontext import dump_json
@@ -15,6 +16,7 @@ from compozy.database.status import Status
 from compozy.database.tables import execution_labels, is_one_of
 from compozy.database.tables import workflow_states as runs
 from compozy.database.trigger import Trigger, TriggerType, has_label, labels_column, read_labels
+from compozy.database.usage import dollars
 
 MAX_MESSAGE = 200
 """Characters of an error message in a summary."""
@@ -115,7 +117,10 @@ class ExecutionFilter:
 
 @dataclass(frozen=True, kw_only=True)
 class ExecutionSummary:
-    """One run without its input, output and definition. Its error has a code and the start of the message."""
+    """One run without its input, output and definition. Its error has a code and the start of the message.
+
+    `cost` is in dollars, None if it made no model request, or the price of none is known.
+    """
 
     workflow_exec_id: str
     workflow_id: str
@@ -130,6 +135,8 @@ class ExecutionSummary:
     trigger: Trigger | None
     error: dict[str, Any] | None
     labels: dict[str, str]
+    cost: float | None = None
+    unpriced_requests: int = 0
 
 
 ALL_RUNS = ExecutionFilter()
@@ -139,7 +146,9 @@ def list_summaries(
     connection: sa.Connection, wanted: ExecutionFilter = ALL_RUNS, *, limit: int, before: Position | None = None
 ) -> list[ExecutionSummary]:
     """Return summaries of the latest `limit` runs, newest first; with `before`, of those older than that run."""
-    return [_summary(row) for row in connection.execute(_page(_SUMMARY, wanted, limit, before)).mappings()]
+    rows = connection.execute(_page(_SUMMARY, wanted, limit, before)).mappings().all()
+    costs = costs_of_runs(connection, [row["workflow_exec_id"] for row in rows])
+    return [_summary(row, costs.get(row["workflow_exec_id"])) for row in rows]
 
 
 def list_executions(
@@ -179,8 +188,11 @@ def _holds(text: str) -> sa.ColumnElement[bool]:
     )
 
 
-def _summary(row: sa.RowMapping) -> ExecutionSummary:
+def _summary(row: sa.RowMapping, cost: Mapping[str, int] | None) -> ExecutionSummary:
     values: dict[str, Any] = dict(row)
+    if cost is not None:
+        values["cost"] = dollars(cost["cost_micros"], cost["unpriced_requests"], cost["requests"])
+        values["unpriced_requests"] = cost["unpriced_requests"]
     kind, name, by = (values.pop(column) for column in ("trigger_type", "trigger_id", "started_by"))
     values["trigger"] = None if kind is None else Trigger(type=kind, id=name, by=by)
     values["status"] = Status(values["status"])

@@ -184,6 +184,50 @@ attachments = sa.Table(
     sa.Column("content", PlainText, nullable=False),
 )
 
+# Model requests and what they cost, summed by task, model and day (UTC). Rows of deleted runs are summed by workflow,
+# with "" as run and path. Costs are millionths of a dollar.
+model_costs = sa.Table(
+    "model_costs",
+    metadata,
+    sa.Column("execution_id", PlainText, primary_key=True),
+    sa.Column("path", PlainText, primary_key=True),
+    sa.Column("workflow_id", PlainText, primary_key=True),
+    # "" if the agent has no ID.
+    sa.Column("agent", PlainText, primary_key=True),
+    sa.Column("provider", PlainText, primary_key=True),
+    sa.Column("model", PlainText, primary_key=True),
+    sa.Column("day", PlainText, primary_key=True),
+    sa.Column("requests", sa.BigInteger, nullable=False),
+    sa.Column("input_tokens", sa.BigInteger, nullable=False),
+    sa.Column("output_tokens", sa.BigInteger, nullable=False),
+    sa.Column("cache_read_tokens", sa.BigInteger, nullable=False),
+    sa.Column("cache_write_tokens", sa.BigInteger, nullable=False),
+    sa.Column("cost_micros", sa.BigInteger, nullable=False),
+    # Requests whose price is not known; `cost_micros` does not contain them.
+    sa.Column("unpriced_requests", sa.BigInteger, nullable=False),
+    # Calls of tools by the task, which are limited in the same way; they have "" as provider and model.
+    sa.Column("tool_calls", sa.BigInteger, nullable=False),
+)
+
+# Raised limits of budgets: for the rest of a run, or of a day.
+budget_raises = sa.Table(
+    "budget_raises",
+    metadata,
+    sa.Column("execution_id", PlainText, primary_key=True),
+    # Path of the question that was answered.
+    sa.Column("path", PlainText, primary_key=True),
+    # Path of the task whose budget it is, "" for the whole run.
+    sa.Column("scope", PlainText, nullable=False),
+    # The day whose budget it is, NULL for a budget of a run.
+    sa.Column("day", PlainText),
+    sa.Column("approved", sa.BigInteger, nullable=False),
+    sa.Column("cost_micros", sa.BigInteger, nullable=False),
+    sa.Column("tokens", sa.BigInteger, nullable=False),
+    sa.Column("requests", sa.BigInteger, nullable=False),
+    sa.Column("tool_calls", sa.BigInteger, nullable=False),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+)
+
 # Documents of knowledge bases, and their ingestion state.
 knowledge_documents = sa.Table(
     "knowledge_documents",

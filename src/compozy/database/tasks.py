@@ -17,6 +17,7 @@ from compozy.clock import now_ms
 from compozy.database.events import append_events, append_task_status, brief_error, task_event
 from compozy.database.status import OPEN, Status, sources_of
 from compozy.database.tables import insert_if_new, is_one_of, task_states
+from compozy.database.usage import shown_cost
 
 # Built once, see executions.py.
 _THIS = task_states.c.task_exec_id == sa.bindparam("_id")
@@ -225,7 +226,7 @@ def finish_task(connection: sa.Connection, task_exec_id: str, end: TaskEnd) -> b
     values = {f"_{column}": getattr(end, column) for column in _END_COLUMNS}
     if connection.execute(_finish(end.status), {"_id": task_exec_id, "_now": now, **values}).rowcount != 1:
         return False
-    about = {"attempts": end.attempts, "error": brief_error(end.error)}
+    about = {"attempts": end.attempts, "error": brief_error(end.error), **shown_cost(end.usage or ())}
     append_task_status(connection, task_exec_id, end.status, **about)
     return True
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compozy.errors import ModelError
-from compozy.model.config import ProviderConfig, default_model
+from compozy.model.config import ProviderConfig, default_model, own_price
 from compozy.model.kind import DEFAULT_WINDOW
 from compozy.model.params import to_settings
+from compozy.model.price import PriceConfig
 from compozy.model.provider import (
     BuiltModel,
     ModelSpec,
@@ -36,6 +37,7 @@ class ResolvedModel:
 
     Attributes:
         window: tokens of prompt and answer together that may be counted on.
+        price: what its tokens cost; None if that is not written down.
         fell_back_from: id of the provider that was asked for, when another one answers.
         reason: why the provider that was asked for does not answer.
     """
@@ -45,6 +47,7 @@ class ResolvedModel:
     provider_type: str
     model_name: str
     window: int = DEFAULT_WINDOW
+    price: PriceConfig | None = None
     fell_back_from: str | None = None
     reason: str | None = None
 
@@ -109,6 +112,7 @@ class ModelCatalog:
             provider_type=chosen.type,
             model_name=name,
             window=PROVIDERS[chosen.type].window,
+            price=own_price(chosen),
             fell_back_from=None if chosen is asked else asked.id,
             reason="; ".join(reasons) or None,
         )

@@ -13,6 +13,7 @@ from compozy.config.reference import OrId
 from compozy.config.settings import Section, check_header_key
 from compozy.model.fallback import FailureKind, Fallback
 from compozy.model.params import ModelParams
+from compozy.model.price import FREE, PriceConfig
 from compozy.model.registry import PROVIDERS
 from compozy.model.retry import DEFAULT_ATTEMPTS
 
@@ -23,7 +24,9 @@ ProviderType = Annotated[str, OneOf(PROVIDERS)]
 class ScriptedUsage(Section):
     """Token counts that a scripted answer reports."""
 
-    input_tokens: int = Field(default=0, ge=0, description="Tokens of the request.")
+    input_tokens: int = Field(default=0, ge=0, description="Tokens of the request, with those of the prompt cache.")
+    cache_read_tokens: int = Field(default=0, ge=0, description="Of these, tokens read from the prompt cache.")
+    cache_write_tokens: int = Field(default=0, ge=0, description="Of these, tokens written to the prompt cache.")
     output_tokens: int = Field(default=0, ge=0, description="Tokens of the answer.")
 
 
@@ -85,6 +88,9 @@ class _Provider(Section):
     max_attempts: int = Field(
         default=DEFAULT_ATTEMPTS, ge=1, le=20, description="Tries of one request before the task fails."
     )
+    price: PriceConfig | None = Field(
+        default=None, description="Price of its tokens. Default: that of a list of public prices; 0 for local models."
+    )
     responses: Annotated[_InTurn | _ByTask, Discriminator(_form)] | None = Field(
         default=None, description="scripted: answers in turn (a list) or by task id (a map)."
     )
@@ -101,3 +107,8 @@ def default_model(provider: ProviderConfig) -> str:
     if provider.model:
         return provider.model
     return Path(provider.path).stem if provider.path else PROVIDERS[provider.type].default_model
+
+
+def own_price(provider: ProviderConfig) -> PriceConfig | None:
+    """Return the price of the tokens of `provider`; None if only a list of public prices can know it."""
+    return provider.price or (FREE if PROVIDERS[provider.type].is_free else None)

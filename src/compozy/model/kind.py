@@ -77,6 +77,7 @@ class ProviderKind:
         compatible_params: those that servers accept besides, which are reached at another `base_url`.
         files: kinds of attachments that some of its models accept: `image`, `audio`, `video`, `pdf`. The content of
             other documents is sent as text.
+        is_free: whether its models run on the user's own machine, where tokens cost nothing.
         is_serial: whether it answers one request at a time.
         is_repeatable: whether it answers equal requests equally, so that a failed request is not tried again.
         listing: the request that lists its models; None if it has none.
@@ -96,6 +97,7 @@ class ProviderKind:
     params: frozenset[str] = COMMON_PARAMS
     compatible_params: frozenset[str] = frozenset()
     files: frozenset[str] = frozenset()
+    is_free: bool = False
     is_serial: bool = False
     is_repeatable: bool = False
     listing: ModelListing | None = None

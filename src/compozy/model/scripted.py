@@ -149,5 +149,5 @@ def _to_response(scripted: ScriptedResponse, model_name: str) -> ModelResponse:
     reason: FinishReason = "tool_call" if scripted.tool_calls else "stop"
     usage = RequestUsage()
     if scripted.usage is not None:
-        usage = RequestUsage(input_tokens=scripted.usage.input_tokens, output_tokens=scripted.usage.output_tokens)
+        usage = RequestUsage(**scripted.usage.model_dump())
     return ModelResponse(parts=parts, usage=usage, model_name=model_name, finish_reason=reason)

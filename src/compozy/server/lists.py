@@ -17,7 +17,7 @@ from compozy.database.executions import is_execution_id
 from compozy.database.lists import ExecutionFilter, Position
 from compozy.database.status import Status
 from compozy.server.body import ParsedRoute
-from compozy.server.models import Fields, TriggerInfo
+from compozy.server.models import Cost, Fields, TriggerInfo, UnpricedRequests
 from compozy.server.problems import JsonResponse
 from compozy.server.routes import PREFIX, WorkflowId, problems, service_of
 from compozy.workflow.documents import execution_document, summary_document
@@ -162,6 +162,8 @@ class ListedExecution(BaseModel):
     origin: dict[str, Any] | None = Field(description="Origin of a run that was imported unfinished.")
     trigger: TriggerInfo | None = Field(description="Trigger; null if an earlier version accepted the execution.")
     labels: dict[str, str]
+    cost: Cost
+    unpriced_requests: UnpricedRequests
     input: Any = Field(default=None, description="Only with `fields=full`.")
     output: Any = Field(default=None, description="Only with `fields=full`.")
     usage: list[dict[str, Any]] | None = Field(default=None, description="Only with `fields=full`.")

@@ -173,12 +173,23 @@ class ErrorInfo(BaseModel):
 _Time = Annotated[str | None, Field(description="RFC 3339 in UTC with milliseconds.")]
 
 
+Cost = Annotated[
+    float | None,
+    Field(description="Dollars for model requests; null if none was made, or the price of none is known."),
+]
+UnpricedRequests = Annotated[
+    int, Field(description="Model requests whose price is not known; `cost` does not contain them.")
+]
+
+
 class _Timed(BaseModel):
     status: Status
     input: Any
     output: Any
     error: ErrorInfo | None
-    usage: list[dict[str, Any]] = Field(description="Tokens and requests by provider and model.")
+    usage: list[dict[str, Any]] = Field(description="Tokens, requests and costs by provider and model.")
+    cost: Cost
+    unpriced_requests: UnpricedRequests
     created_at: _Time
     started_at: _Time
     finished_at: _Time
@@ -264,6 +275,12 @@ class ModelRequestInfo(BaseModel):
     finish_reason: str | None
     input_tokens: int
     output_tokens: int
+    cache_read_tokens: int = Field(description="Of the input, tokens read from the provider's prompt cache.")
+    cache_write_tokens: int = Field(description="Of the input, tokens written to the provider's prompt cache.")
+    cost: float | None = Field(description="Dollars; null if the price is not known.")
+    price: str | None = Field(
+        description="Source of the price: `price` for the provider's own, or the name and version of a list."
+    )
     error: dict[str, Any] | None = Field(description="Error of the failed request.")
 
 

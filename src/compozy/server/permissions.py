@@ -51,6 +51,7 @@ ROUTES: Mapping[tuple[str, str], Permission] = {
     ("GET", f"{_RUN}/events"): Permission.READ,
     ("GET", f"{_RUN}/stream"): Permission.READ,
     ("GET", f"{_API}/stream"): Permission.READ,
+    ("GET", f"{_API}/costs"): Permission.READ,
     # Starting and controlling runs.
     ("POST", f"{_WORKFLOW}/executions"): Permission.RUN,
     ("POST", f"{_WORKFLOW}/executions/sync"): Permission.RUN,
@@ -111,6 +112,7 @@ LIMITED = frozenset(
     {
         ("GET", f"{_API}/project"),
         ("GET", f"{_API}/workflows"),
+        ("GET", f"{_API}/costs"),
         ("GET", f"{_API}/auth/me"),
     }
 )

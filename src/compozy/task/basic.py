@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from compozy.agent.config import AgentConfig
 from compozy.agent.steps import path_of_request, request_step
 from compozy.config.nodes import YamlPath
+from compozy.database.costs import add_request
 from compozy.database.tasks import store_usage
 from compozy.durable.context import current_run
 from compozy.durable.step import step
@@ -28,7 +29,7 @@ from compozy.task.kinds.basic import BasicTask
 from compozy.task.memories import WrittenMemories, open_memories
 from compozy.task.template_context import render_text
 from compozy.task.tools import call_tool, make_belt
-from compozy.task.tree import Outcome, Runner, RunTask, TaskCall
+from compozy.task.tree import Outcome, Runner, RunTask, TaskCall, spender_of
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -177,8 +178,9 @@ async def _count(call: TaskCall, name: str, request: Callable[[], Awaitable[Json
 
     def write(connection: sa.Connection, answer: JsonValue) -> None:
         # It is kept whatever becomes of the task: it was paid for.
-        call.spent[number] = usage_of(answer)
+        usage = call.spent[number] = usage_of(answer)
         store_usage(connection, call.key, call.usage)
+        add_request(connection, spender_of(call), usage)
 
     answer = await step(name, request, write)
     call.spent[number] = usage_of(answer)

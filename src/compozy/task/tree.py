@@ -10,6 +10,7 @@ from typing import Any, Protocol, cast
 import sqlalchemy as sa
 
 from compozy.config.nodes import YamlPath
+from compozy.database.costs import Spender
 from compozy.database.database import Database
 from compozy.database.status import Status
 from compozy.database.tasks import NewTask, TaskEnd, restore_task_end, task_key
@@ -281,6 +282,17 @@ def words_of_error(error: Mapping[str, Any]) -> str:
     details: Mapping[str, Any] = error.get("details") or {}
     message = str(error.get("message", "no reason was given"))
     return f"{details['place']}: {message}" if "place" in details else message
+
+
+def spender_of(call: TaskCall) -> Spender:
+    """Return the task as the table of costs names it."""
+    agent: Any = getattr(call.task, "agent", None)
+    return Spender(
+        execution_id=call.run.execution_id,
+        path=call.path,
+        workflow_id=call.run.workflow_id,
+        agent=(agent.id or "") if agent is not None else "",
+    )
 
 
 def end_step(path: str) -> str:

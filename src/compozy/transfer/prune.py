@@ -1,4 +1,4 @@
-"""Deletes runs that ended long ago, and everything stored about them."""
+"""Deletes runs that ended long ago, and everything stored about them but the sums of their costs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 import sqlalchemy as sa
 
 from compozy.clock import now_ms
+from compozy.database.costs import keep_costs
 from compozy.database.database import Database
 from compozy.database.memories import delete_expired
 from compozy.database.status import FINAL, Status
@@ -53,6 +54,7 @@ def prune_runs(
             ids = list(connection.execute(found).scalars())
             if not ids:
                 return deleted
+            keep_costs(connection, ids)
             has = has_journal(database, connection)
             delete_runs(connection, [part for part in list_sections(database) if has or not part.in_journal], ids)
         deleted += len(ids)

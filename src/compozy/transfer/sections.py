@@ -16,6 +16,7 @@ from compozy.database.tables import (
     api_keys,
     attachments,
     audit_log,
+    budget_raises,
     execution_events,
     execution_labels,
     executors,
@@ -24,6 +25,7 @@ from compozy.database.tables import (
     memories,
     memory_messages,
     metadata,
+    model_costs,
     schedules,
     sessions,
     signals,
@@ -59,6 +61,8 @@ _RUN_COLUMNS = {
     execution_events.name: "execution_id",
     execution_labels.name: "execution_id",
     attachments.name: "workflow_exec_id",
+    model_costs.name: "execution_id",
+    budget_raises.name: "execution_id",
     f"{JOURNAL}notifications": "destination_uuid",
     **{
         f"{JOURNAL}{name}": "workflow_uuid"
@@ -114,6 +118,9 @@ class Section:
         query = sa.select(self.table).order_by(*(_in_bytes(self.table.c[name], collation) for name in self.key))
         if self.table is facts:
             query = query.where(facts.c.name != DATABASE_ID)
+        if self.table is model_costs:
+            # The costs of runs that were deleted stay where they were deleted.
+            query = query.where(model_costs.c.execution_id != "")
         if not self.is_carried or (chosen is not None and self.run_column is None and self.table is not facts):
             return query.where(sa.false())
         return query if chosen is None or self.run_column is None else query.where(self.run_column.in_(chosen))
@@ -163,6 +170,8 @@ def all_sections(journal_schema: str | None = None) -> tuple[Section, ...]:
         execution_events,
         execution_labels,
         attachments,
+        model_costs,
+        budget_raises,
         knowledge_documents,
         schedules,
         memories,

@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from compozy.database.costs import keep_costs
 from compozy.database.database import Database
 from compozy.database.executions import Execution, NewExecution, check_execution_id, finish_execution, get_status
 from compozy.database.lists import ExecutionFilter, list_ids
@@ -205,6 +206,7 @@ class Batches:
             case Action.DELETE:
                 has = has_journal(self.database, connection)
                 sections = [part for part in list_sections(self.database) if has or not part.in_journal]
+                keep_costs(connection, [run_id])
                 delete_runs(connection, sections, [run_id])
             case Action.RERUN:
                 return _accept(connection, work.reruns[run_id])

@@ -14,6 +14,7 @@ from compozy.database.lists import ExecutionSummary
 from compozy.database.signals import list_signalled
 from compozy.database.status import Status
 from compozy.database.tasks import TaskState, list_tasks
+from compozy.database.usage import add_usage, shown_cost
 from compozy.schema import find_unlisted
 from compozy.workflow.answers import count_answers
 from compozy.workflow.config import WorkflowConfig
@@ -53,7 +54,7 @@ def execution_document(
         "input": run.input,
         "output": run.output,
         "error": run.error,
-        "usage": run.usage or [],
+        **_usage(run.usage if tasks is None or run.status.is_final else _usage_of(tasks)),
         **_times(run),
         "journal_format": run.journal_format,
         "requested": None if run.requested is None else run.requested.value,
@@ -76,6 +77,8 @@ def summary_document(run: ExecutionSummary) -> dict[str, Any]:
         "workflow_id": run.workflow_id,
         "status": run.status.value,
         "error": run.error,
+        "cost": run.cost,
+        "unpriced_requests": run.unpriced_requests,
         **_times(run),
         "journal_format": run.journal_format,
         "requested": None if run.requested is None else run.requested.value,
@@ -130,9 +133,26 @@ def _task_document(task: TaskState, arrived: Collection[str]) -> dict[str, Any]:
         "error": task.error,
         "waits_for": waits_for,
         "signal_arrived": waits_for in arrived,
-        "usage": task.usage or [],
+        **_usage(task.usage),
         **_times(task),
     }
+
+
+def _usage(usages: Sequence[dict[str, Any]] | None) -> dict[str, Any]:
+    """Return usage by model, and what all of it cost."""
+    shown = [{**usage, **cost_document([usage])} for usage in usages or ()]
+    for usage in shown:
+        usage.pop("cost_micros", None)
+    return {"usage": shown, **cost_document(usages or ())}
+
+
+def cost_document(usages: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return what usages cost: dollars, None if no price is known; and the number of requests without a price."""
+    return {**(cost := shown_cost(usages)), "unpriced_requests": cost["unpriced_requests"] or 0}
+
+
+def _usage_of(tasks: Sequence[TaskState]) -> list[dict[str, Any]]:
+    return add_usage(usage for task in tasks for usage in task.usage or ())
 
 
 def _times(row: Execution | ExecutionSummary | TaskState) -> dict[str, Any]:

@@ -51,6 +51,7 @@ def _document(path: str, number: int, task: TaskState | None, outcome: dict[str,
     value: dict[str, Any] = outcome.get("value") or {}
     response: dict[str, Any] = value.get("response") or {}
     usage: dict[str, Any] = response.get("usage") or {}
+    cost: dict[str, Any] = value.get("cost") or {}
     error: dict[str, Any] = outcome.get("error") or {}
     about: dict[str, Any] = value or error.get("details") or {}
     return {
@@ -64,6 +65,10 @@ def _document(path: str, number: int, task: TaskState | None, outcome: dict[str,
         "finish_reason": response.get("finish_reason"),
         "input_tokens": usage.get("input_tokens", 0),
         "output_tokens": usage.get("output_tokens", 0),
+        "cache_read_tokens": usage.get("cache_read_tokens", 0),
+        "cache_write_tokens": usage.get("cache_write_tokens", 0),
+        "cost": None if cost.get("micros") is None else cost["micros"] / 1_000_000,
+        "price": cost.get("source") or None,
         "error": error or None,
     }
 

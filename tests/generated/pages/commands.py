@@ -52,6 +52,7 @@ GUIDES = {
     "completion": "config#compozy-completion",
     "version": "config#compozy-version",
     "workflow": "workflow",
+    "costs": "workflow#compozy-costs",
     "knowledge": "knowledge",
     "schedule": "schedule",
     "event": "event",

@@ -38,7 +38,19 @@ def test_a_run_as_json_is_one_document(cli: RunCli, project: Path) -> None:
             "input": {"name": "Ü"},
             "output": {"last": "second"},
             "error": None,
-            "usage": [{"provider": "s", "model": "scripted", "input_tokens": 3, "output_tokens": 2, "requests": 2}],
+            "usage": [
+                {
+                    "provider": "s",
+                    "model": "scripted",
+                    "input_tokens": 3,
+                    "output_tokens": 2,
+                    "requests": 2,
+                    "cost": 0.0,
+                    "unpriced_requests": 0,
+                }
+            ],
+            "cost": 0.0,
+            "unpriced_requests": 0,
             "created_at": "TIME",
             "started_at": "TIME",
             "finished_at": "TIME",
@@ -64,8 +76,18 @@ def test_a_run_as_json_is_one_document(cli: RunCli, project: Path) -> None:
                     "waits_for": None,
                     "signal_arrived": False,
                     "usage": [
-                        {"input_tokens": 3, "output_tokens": 2, "requests": 1, "provider": "s", "model": "scripted"}
+                        {
+                            "input_tokens": 3,
+                            "output_tokens": 2,
+                            "requests": 1,
+                            "provider": "s",
+                            "model": "scripted",
+                            "cost": 0.0,
+                            "unpriced_requests": 0,
+                        }
                     ],
+                    "cost": 0.0,
+                    "unpriced_requests": 0,
                     "created_at": "TIME",
                     "started_at": "TIME",
                     "finished_at": "TIME",
@@ -83,8 +105,18 @@ def test_a_run_as_json_is_one_document(cli: RunCli, project: Path) -> None:
                     "waits_for": None,
                     "signal_arrived": False,
                     "usage": [
-                        {"input_tokens": 0, "output_tokens": 0, "requests": 1, "provider": "s", "model": "scripted"}
+                        {
+                            "input_tokens": 0,
+                            "output_tokens": 0,
+                            "requests": 1,
+                            "provider": "s",
+                            "model": "scripted",
+                            "cost": 0.0,
+                            "unpriced_requests": 0,
+                        }
                     ],
+                    "cost": 0.0,
+                    "unpriced_requests": 0,
                     "created_at": "TIME",
                     "started_at": "TIME",
                     "finished_at": "TIME",

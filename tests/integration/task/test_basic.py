@@ -35,7 +35,17 @@ async def test_with_takes_precedence_over_the_input_in_the_prompt(flows: Flows) 
     task = ran.tasks["t"]
     assert task.input == {"with": {"a": "1!"}, "prompt": "1! 2"}
     assert task.output["text"] == "re: 1! 2"
-    assert task.usage == [{"provider": "p", "model": "m", "input_tokens": 2, "output_tokens": 1, "requests": 1}]
+    assert task.usage == [
+        {
+            "provider": "p",
+            "model": "m",
+            "input_tokens": 2,
+            "output_tokens": 1,
+            "requests": 1,
+            "cost_micros": 0,
+            "unpriced_requests": 1,
+        }
+    ]
 
 
 @pytest.mark.parametrize(

@@ -214,7 +214,17 @@ async def test_requests_of_a_task_count_also_when_it_is_canceled(flows: Flows, h
         path, status = "a", "CANCELED" if limit_s is None else "TIMED_OUT"
     assert ran.states[path] == status
     assert len(flows.answers.answered) == 3
-    usage = [{"provider": "p", "model": "m", "input_tokens": 6, "output_tokens": 3, "requests": 3}]
+    usage = [
+        {
+            "provider": "p",
+            "model": "m",
+            "input_tokens": 6,
+            "output_tokens": 3,
+            "requests": 3,
+            "cost_micros": 0,
+            "unpriced_requests": 3,
+        }
+    ]
     assert ran.tasks[path].usage == usage
     assert ran.run.usage is not None
     assert ran.run.usage[0]["requests"] == 3

@@ -32,7 +32,17 @@ async def test_all_run_and_their_results_are_read_by_id(flows: Flows) -> None:
     """)
     assert ran.output == {"own": "re: one", "child": "re: one", "again": 2, "children": "SUCCESS"}
     assert ran.states == {"all": "SUCCESS", "all/a": "SUCCESS", "all/b": "SUCCESS"}
-    assert ran.run.usage == [{"provider": "p", "model": "m", "input_tokens": 2, "output_tokens": 1, "requests": 1}]
+    assert ran.run.usage == [
+        {
+            "provider": "p",
+            "model": "m",
+            "input_tokens": 2,
+            "output_tokens": 1,
+            "requests": 1,
+            "cost_micros": 0,
+            "unpriced_requests": 1,
+        }
+    ]
     check_run(ran)
 
 

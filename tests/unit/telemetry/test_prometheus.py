@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from pydantic_ai.messages import ModelResponse, TextPart
-from pydantic_ai.usage import RequestUsage
 
-from compozy.agent.metering import price_of
 from compozy.config.settings import MonitoringSettings
 from compozy.telemetry.metrics import (
     EXECUTIONS_OPEN,
@@ -86,11 +83,3 @@ def test_a_path_of_metrics(path: str) -> None:
 def test_a_path_that_no_scrape_could_use_is_refused(path: str) -> None:
     with pytest.raises(ValueError, match="path"):
         MonitoringSettings(path=path)
-
-
-def test_only_known_models_have_a_price() -> None:
-    usage = RequestUsage(input_tokens=1000, output_tokens=100)
-    known = ModelResponse(parts=[TextPart("x")], usage=usage, model_name="gpt-5-mini", provider_name="openai")
-    assert price_of(known) == pytest.approx(0.00045)
-    unknown = ModelResponse(parts=[TextPart("x")], usage=usage, model_name="no-such-model", provider_name="mine")
-    assert price_of(unknown) is None

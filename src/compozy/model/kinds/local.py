@@ -34,6 +34,7 @@ KIND = ProviderKind(
     # Settings that `local` gives every model.
     window=4096,
     params=frozenset(PARAMS) - {"thinking", "cache"},
+    is_free=True,
     is_serial=True,
     is_repeatable=True,
     check=_check_path,

@@ -14,5 +14,6 @@ KIND = ProviderKind(
     window=4096,
     params=OPENAI_PARAMS | {"thinking"},
     files=frozenset({"image"}),
+    is_free=True,
     listing=ModelListing(),
 )

@@ -69,6 +69,7 @@ KIND = ProviderKind(
     # It stands in for any other model.
     params=frozenset(PARAMS),
     files=frozenset({"image", "audio", "video", "pdf"}),
+    is_free=True,
     is_repeatable=True,
     check=_check_responses,
 )
