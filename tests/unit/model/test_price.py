@@ -23,9 +23,10 @@ def _resolved(price: PriceConfig | None = None, name: str = "gpt-5-mini") -> Res
     )
 
 
-def _answer(name: str = "gpt-5-mini", **usage: int) -> ModelResponse:
+def _answer(name: str = "gpt-5-mini", usage: RequestUsage | None = None) -> ModelResponse:
     provider = "openai" if name.startswith("gpt") else "mine"
-    return ModelResponse(parts=[TextPart("x")], usage=RequestUsage(**usage), model_name=name, provider_name=provider)
+    tokens = usage or RequestUsage()
+    return ModelResponse(parts=[TextPart("x")], usage=tokens, model_name=name, provider_name=provider)
 
 
 @pytest.mark.parametrize(
@@ -47,16 +48,16 @@ def _answer(name: str = "gpt-5-mini", **usage: int) -> ModelResponse:
         ({"input": 10}, {"input_tokens": 100, "cache_read_tokens": 50}, 1000),
     ],
 )
-def test_the_price_of_a_provider(price: dict[str, Any], usage: dict[str, int], micros: int) -> None:
-    found = cost_of(_resolved(PriceConfig.model_validate(price)), _answer(**usage))
+def test_the_price_of_a_provider(price: dict[str, Any], usage: dict[str, Any], micros: int) -> None:
+    found = cost_of(_resolved(PriceConfig.model_validate(price)), _answer(usage=RequestUsage(**usage)))
     assert found == Cost(micros=micros, source="price")
 
 
 def test_the_price_of_a_listed_model_and_none_of_another() -> None:
-    usage = {"input_tokens": 1000, "output_tokens": 100}
-    assert cost_of(_resolved(), _answer(**usage)) == Cost(micros=450, source=price_list())
+    usage = RequestUsage(input_tokens=1000, output_tokens=100)
+    assert cost_of(_resolved(), _answer(usage=usage)) == Cost(micros=450, source=price_list())
     assert price_list().startswith("genai-prices 0.")
-    assert cost_of(_resolved(name="no-such-model"), _answer("no-such-model", **usage)) == Cost()
+    assert cost_of(_resolved(name="no-such-model"), _answer("no-such-model", usage)) == Cost()
 
 
 def test_an_answer_without_token_counts_has_no_known_price() -> None:
