@@ -189,6 +189,7 @@ def _executor(
         knowledge=knowledge,
         tools=tools,
         start_by_event=EventSender(project, database, wake),
+        day_budget=project.budget if project.budget is not None and project.budget.per == "day" else None,
         kinds={
             KIND: Ingestions(database=database, catalog=knowledge).execute,
             BATCH: Batches(database=database, prepare_rerun=partial(rerun_for_batch, project, database)).execute,

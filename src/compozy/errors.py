@@ -26,6 +26,7 @@ CompozyError                 code                exit  http
 ├── RunError                 run_failed             1   500   a workflow or one of its tasks failed
 │   ├── ModelError           model                  1   502   a model provider rejected a request or failed
 │   ├── ToolError            tool                   1   422   a tool cannot be used, or a conversation misuses it
+│   ├── BudgetError          budget                 1   402   a budget is spent, and was not raised
 │   ├── AttachmentError      attachment             1   422   an attachment of a prompt cannot be read
 │   ├── ConversationError    memory                 1   422   a conversation cannot be remembered
 │   ├── ChildrenFailedError  children_failed        1   500   tasks inside a container failed
@@ -291,6 +292,12 @@ class ToolError(RunError):
     """A tool cannot be used, the outcome of its call is unknown, or a model calls it without progress."""
 
     code, http_status = "tool", 422
+
+
+class BudgetError(RunError):
+    """A budget does not allow another model request or tool call, and was not raised. `details` has the limit."""
+
+    code, http_status = "budget", 402
 
 
 class AttachmentError(RunError):

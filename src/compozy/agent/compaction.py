@@ -51,7 +51,7 @@ def is_due(
     usage = response.usage
     results = estimate_tokens("\n".join(_quote(messages[-1])))
     counted = usage.input_tokens + usage.output_tokens + results if usage.input_tokens else 0
-    return max(counted, before + _estimate(messages)) >= limit
+    return max(counted, before + estimate_messages(messages)) >= limit
 
 
 def _split(config: CompactionConfig, messages: Sequence[ModelMessage]) -> tuple[list[ModelMessage], list[ModelMessage]]:
@@ -77,7 +77,8 @@ def compacted(config: CompactionConfig, messages: Sequence[ModelMessage], summar
     return [replace(first, parts=parts), *_split(config, messages)[1]]
 
 
-def _estimate(messages: Sequence[ModelMessage]) -> int:
+def estimate_messages(messages: Sequence[ModelMessage]) -> int:
+    """Return about how many tokens a conversation has."""
     return sum(estimate_tokens(line) for message in messages for line in _quote(message, limit=None))
 
 

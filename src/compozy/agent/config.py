@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from compozy.agent.attachment.config import AttachmentConfig
+from compozy.agent.budget import BudgetConfig
 from compozy.config.reference import OrId, SchemaOrId
 from compozy.config.settings import Section
 from compozy.knowledge.config import KnowledgeBinding
@@ -84,6 +85,7 @@ class AgentConfig(Converses, ToolAndServerUse, ModelParams, _AgentModel):
     instructions: str | None = Field(
         default=None, description="Instructions for the model, sent before the prompt; a template."
     )
+    budget: BudgetConfig | None = Field(default=None, description="Limits of what each task of the agent may spend.")
     knowledge: tuple[KnowledgeBinding, ...] | None = Field(
         default=None, description="Knowledge bases of the agent. Default: those of the workflow."
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from compozy.agent.answer import AnswerSchema
 from compozy.agent.attachment.content import Attached
+from compozy.agent.budget import Admit, admit_all
 from compozy.agent.checkpoint import Checkpoint, CheckpointedModel, OpenText, RecordedAnswer
 from compozy.agent.config import AgentConfig
 from compozy.agent.loop import Conversation
@@ -103,6 +104,7 @@ async def run_agent(
     belt: ToolBelt | None = None,
     open_text: OpenText | None = None,
     memory: MemorySession | None = None,
+    admit: Admit = admit_all,
 ) -> AgentResult:
     """Return the agent's answer to `request`. Every model request is one step of `checkpoint`.
 
@@ -116,17 +118,19 @@ async def run_agent(
         belt: the tools that the model can call, None for none.
         open_text: returns where an answer is shown while it is written, None to show none.
         memory: the conversations that the agent remembers; the caller stores what is added. None for none.
+        admit: admits each request, by the budgets around it.
 
     Raises:
         ModelError: the provider refused, broke or is not set up, or no answer fitted the schema.
         ToolError: the model calls tools without progress.
         KnowledgeError: a knowledge base cannot be asked.
         ConversationError: an answer cannot be remembered.
+        BudgetError: a budget is spent, and not raised.
     """
     question = request.prompt
     if memory is not None:
         await memory.read(checkpoint, lambda: _window(request, catalog))
-    model = _checkpointed_model(request, catalog, checkpoint, open_text, memory)
+    model = _checkpointed_model(request, catalog, checkpoint, open_text, memory, admit)
     more: dict[str, JsonValue] = {}
     if request.config is not None and request.config.knowledge:
         passages = await _find_passages(request, request.config.knowledge, catalog, checkpoint, knowledge, memory)
@@ -203,6 +207,7 @@ def _checkpointed_model(
     checkpoint: Checkpoint,
     open_text: OpenText | None,
     memory: MemorySession | None,
+    admit: Admit,
 ) -> CheckpointedModel:
     position = CallPosition(
         execution_id=request.execution_id,
@@ -221,6 +226,7 @@ def _checkpointed_model(
         attached=request.attached,
         open_text=open_text,
         history=History(session=memory).messages if memory is not None else None,
+        admit=admit,
     )
 
 

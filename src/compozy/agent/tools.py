@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol, cast
@@ -94,6 +95,10 @@ class ToolSteps(Protocol):
 
     async def inquire(self, name: str, turn: int, tool: ToolSpec, questions: Questions, /) -> Answer:
         """Wait until a person has answered questions of the call whose step is `name`."""
+        ...
+
+    def admit(self, name: str, /) -> AbstractAsyncContextManager[None]:
+        """Admit the call whose step is `name`, by the budgets around it."""
         ...
 
     def has_begun(self, name: str, /) -> bool:
@@ -225,7 +230,8 @@ class ToolBelt:
             task=self._steps.path,
             timeout_s=tool.config.timeout or self._settings.tool_execution_timeout,
         )
-        result = await self._record(tool, call, step)
+        async with self._steps.admit(step):
+            result = await self._record(tool, call, step)
         for turn in range(1, _MAX_QUESTIONS + 1):
             if result.outcome != "asks":
                 return result

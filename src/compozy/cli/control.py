@@ -101,13 +101,34 @@ def approve_command(
         str | None,
         typer.Option("--task", metavar="TASK", help="Task to answer if several are waiting.", show_default=False),
     ] = None,
+    add_cost: Annotated[
+        float | None, typer.Option("--add-cost", metavar="DOLLARS", help="Add to a spent budget.", show_default=False)
+    ] = None,
+    add_tokens: Annotated[
+        int | None, typer.Option("--add-tokens", metavar="N", help="Add tokens to a budget.", show_default=False)
+    ] = None,
+    add_requests: Annotated[
+        int | None, typer.Option("--add-requests", metavar="N", help="Add model requests.", show_default=False)
+    ] = None,
+    add_tool_calls: Annotated[
+        int | None, typer.Option("--add-tool-calls", metavar="N", help="Add calls of tools.", show_default=False)
+    ] = None,
+    deny: Annotated[bool, typer.Option("--deny", help="Answer that it is not approved.")] = False,
 ) -> int:
-    """Answer the form of a waiting task."""
+    """Answer the form of a waiting task.
+
+    `--add-cost` and its like raise a budget that is spent.
+    """
     from compozy.cli.arguments import read_input
     from compozy.cli.verbs import Approve
+    from compozy.errors import UsageError
 
-    verb = Approve(execution_id, given=read_input(given), task=task)
-    return _do(options, verb)
+    added = {"cost": add_cost, "tokens": add_tokens, "requests": add_requests, "tool_calls": add_tool_calls}
+    raised = {f"add_{name}": value for name, value in added.items() if value is not None}
+    if (deny or raised) and (given is not None or (deny and raised)):
+        raise UsageError("--input, --deny and --add-... exclude one another")
+    answer = {"approve": not deny, **raised} if deny or raised else read_input(given)
+    return _do(options, Approve(execution_id, given=answer, task=task))
 
 
 @workflow_app.command("rerun")

@@ -250,6 +250,10 @@ def _print_wait(run: Document, task: Document) -> None:
     if task["signal_arrived"]:
         resume = f": compozy workflow resume {run_id}" if Status(run["status"]) is Status.PAUSED else ""
         print_line(f"{task['path']} has got its {'answer' if 'form' in asked else 'signal'}, and takes it next{resume}")
+    elif "budget" in asked:
+        print_line(f"{asked['form']['description']}")
+        option = asked["form"]["then"]["required"][0].replace("_", "-")
+        print_line(f"  compozy workflow approve {run_id} --{option} N, or --deny")
     elif "form" in asked:
         print_line(f"{task['path']} waits for an answer: compozy workflow approve {run_id} --input '{{...}}'")
         print_line(f"  its form: {json_text(asked['form'])}")

@@ -21,7 +21,8 @@ WORKFLOW_STATUS = "workflow_status"
 TASK_STATUS = "task_status"
 TOOL_CALL = "tool_call"
 SIGNAL = "signal"
-KINDS = (WORKFLOW_STATUS, TASK_STATUS, TOOL_CALL, SIGNAL)
+BUDGET = "budget"
+KINDS = (WORKFLOW_STATUS, TASK_STATUS, TOOL_CALL, SIGNAL, BUDGET)
 
 # Characters of an error's message, and of every other text: an event refers to the run, it does not repeat it.
 _TEXT_MAX = 500

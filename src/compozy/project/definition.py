@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from compozy.agent.budget import strictest
 from compozy.agent.config import AgentConfig
 from compozy.config.nodes import ScalarNode, YamlPath, walk_scalars
 from compozy.knowledge.config import KnowledgeBinding
@@ -57,6 +58,9 @@ def _as_run(project: LoadedProject, workflow: WorkflowConfig) -> dict[str, Any]:
     options = project.config.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
     if options:
         document["config"] = _merged(options, document.get("config") or {})
+    per_run = project.budget if project.budget is not None and project.budget.per == "run" else None
+    if budget := strictest(workflow.budget, per_run):
+        document["budget"] = budget.model_dump(mode="json", exclude_none=True)
     knowledge = document.pop("knowledge", None) or [_as_json(binding) for binding in project.knowledge.bindings]
     _Defaults(project, options, knowledge).fill_in(document, workflow.tasks)
     return document

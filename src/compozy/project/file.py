@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, WithJsonSchema
 
+from compozy.agent.budget import ProjectBudget
 from compozy.agent.config import AgentResource
 from compozy.config.duration import TimeLimitS
 from compozy.config.settings import (
@@ -79,6 +80,9 @@ class ProjectFile(Section):
     monitoring: MonitoringSettings = Field(default=MonitoringSettings(), description="Metrics for Prometheus.")
     limits: LimitSettings = Field(default=LimitSettings(), description="Bounds of what workflows may do.")
     config: ProjectOptions = Field(default=ProjectOptions(), description="Options of tasks; the nearest one counts.")
+    budget: ProjectBudget | None = Field(
+        default=None, description="Limits of what each run, or all runs of a day, spend."
+    )
     autoload: AutoloadSettings = Field(default=AutoloadSettings(), description="Further workflow files.")
     workflows: tuple[WorkflowSource, ...] = Field(default=(), description="Workflow files that are named one by one.")
     agents: tuple[AgentResource, ...] = Field(default=(), description="Shared agents; others are in `agents/*.yaml`.")

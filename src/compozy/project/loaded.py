@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from compozy.agent.budget import ProjectBudget
 from compozy.config.nodes import MappingNode, ScalarNode, YamlPath, node_at, place_at
 from compozy.config.settings import (
     DEFAULT_CONCURRENCY,
@@ -102,6 +103,7 @@ class LoadedProject:
     missing_keys: Mapping[str, str]
     sources: Mapping[str, str]
     environ: Mapping[str, str] = field(repr=False)
+    budget: ProjectBudget | None = None
     invalid_workflows: tuple[InvalidWorkflow, ...] = ()
     resources: tuple[Resource, ...] = ()
     warnings: tuple[Diagnostic, ...] = ()

@@ -30,7 +30,7 @@ class EventInfo(BaseModel):
     """One event in the log of an execution."""
 
     seq: int = Field(description="Number of the event in its execution, from 1 without gaps.")
-    kind: str = Field(description="workflow_status, task_status, tool_call or signal.")
+    kind: str = Field(description="workflow_status, task_status, tool_call, signal or budget.")
     path: str | None = Field(description="Path of the task, null for the whole execution.")
     data: dict[str, Any] = Field(description="Details of the change, such as `status`.")
     created_at: str

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from compozy.agent.budget import Amounts
 from compozy.agent.config import AgentConfig
 from compozy.agent.steps import path_of_request, request_step
 from compozy.config.nodes import YamlPath
@@ -165,6 +166,7 @@ async def _ask(
         belt=belt,
         open_text=partial(open_text, call.run.database),
         memory=memory,
+        **_admission_of(call),
     )
 
 
@@ -181,10 +183,23 @@ async def _count(call: TaskCall, name: str, request: Callable[[], Awaitable[Json
         usage = call.spent[number] = usage_of(answer)
         store_usage(connection, call.key, call.usage)
         add_request(connection, spender_of(call), usage)
+        if call.run.ledger is not None and call.scopes:
+            call.run.ledger.note(connection, call.scopes, call.path, (call.path, str(number)), _amounts_of(usage))
 
     answer = await step(name, request, write)
     call.spent[number] = usage_of(answer)
     return answer
+
+
+def _admission_of(call: TaskCall) -> dict[str, Any]:
+    """Return the argument of `run_agent` that has the budgets admit each request; none without budgets."""
+    ledger = call.run.ledger
+    return {} if ledger is None or not call.scopes else {"admit": partial(ledger.admit, call.scopes, call.path)}
+
+
+def _amounts_of(usage: dict[str, Any]) -> Amounts:
+    tokens = usage["input_tokens"] + usage["output_tokens"]
+    return Amounts(cost_micros=usage["cost_micros"], tokens=tokens, requests=1)
 
 
 RUNNER = Runner(run=run_basic)

@@ -40,7 +40,9 @@ from compozy.telemetry.traces import EXECUTION_ID, STATUS, TASK_PATH, TASK_TYPE,
 _log = structlog.get_logger(__name__)
 
 # Errors that the same data always causes: a retry would be a waste.
-_SAME_AGAIN = frozenset({"template_render", "template_syntax", "expression", "schema_mismatch", "usage", "items"})
+_SAME_AGAIN = frozenset(
+    {"template_render", "template_syntax", "expression", "schema_mismatch", "usage", "items", "budget"}
+)
 _SKIPPED = {"skipped": True}
 _ONCE = RetryPolicy(maximum_attempts=1)
 
@@ -93,8 +95,8 @@ async def run_task(call: TaskCall, *, started: bool, on_end: OnEnd) -> TaskResul
 
 
 def _end_inside(connection: sa.Connection, call: TaskCall, found: _Performed) -> None:
-    """End the tasks inside a task that were not needed any more."""
-    if kind_of(call.task).may_have_children(call.task):
+    """End the tasks inside a task that were not needed any more, and the question about its budget."""
+    if call.scopes or kind_of(call.task).may_have_children(call.task):
         end_open_below(connection, call.run.execution_id, call.path)
         for key, shown in _inputs_of_canceled(call, found):
             store_input(connection, key, shown)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
+from compozy.agent.budget import BudgetConfig
 from compozy.config.duration import DurationS, TimeLimitS
 from compozy.config.reference import SchemaOrId
 from compozy.config.settings import Section
@@ -85,4 +86,5 @@ class TaskBase(Section):
     retries: int | None = Field(
         default=None, ge=0, le=MAX_ATTEMPTS - 1, description="How often a failed task is tried again."
     )
+    budget: BudgetConfig | None = Field(default=None, description="Limits of what the task may spend.")
     config: RunOptions | None = Field(default=None, description="Options of this task, over those of the workflow.")

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+from compozy.agent.budget import Amounts, Estimate
 from compozy.boundary import OutsideRequest, exchange
+from compozy.database.costs import add_tool_call
 from compozy.database.events import TOOL_CALL, NewEvent, append_events
 from compozy.database.status import Status
 from compozy.durable.context import current_run
@@ -18,7 +21,7 @@ from compozy.nearest import suggest
 from compozy.task.branches import run_branches
 from compozy.task.kinds.wait import WaitTask
 from compozy.task.tool_tasks import ToolTasks
-from compozy.task.tree import Outcome, RunTask, TaskCall, TaskResult, end_step, nothing_after
+from compozy.task.tree import Outcome, RunTask, TaskCall, TaskResult, end_step, nothing_after, spender_of
 from compozy.tool.config import ToolConfig
 from compozy.tool.kind import Answer, NestedTasks, Questions, ToolHome, ToolSpec
 from compozy.tool.mcp.config import McpConfig
@@ -162,6 +165,17 @@ class RunToolSteps:
         data = {"tool": tool, "request": int(request), "index": int(index), "outcome": recorded["outcome"]}
         event = NewEvent(kind=TOOL_CALL, path=self.path, data={**data, "duration_ms": recorded.get("duration_ms")})
         append_events(connection, self.execution_id, [event])
+        ledger, scopes = self._call.run.ledger, self._call.scopes
+        if ledger is not None and scopes:
+            add_tool_call(connection, spender_of(self._call))
+            ledger.note(connection, scopes, self.path, (self.path, name), Amounts(tool_calls=1))
+
+    def admit(self, name: str, /) -> AbstractAsyncContextManager[None]:
+        """Admit the call whose step is `name`, by the budgets around the task."""
+        ledger, scopes = self._call.run.ledger, self._call.scopes
+        if ledger is None or not scopes:
+            return nullcontext()
+        return ledger.admit(scopes, self.path, name, lambda: Estimate(amounts=Amounts(tool_calls=1)))
 
     async def gather(self, bodies: Sequence[Callable[[], Awaitable[Any]]], at_once: int, /) -> list[Any]:
         """Return the results of `bodies` in their order; at most `at_once` run at the same time."""

@@ -9,6 +9,7 @@ from typing import Any, Protocol, cast
 
 import sqlalchemy as sa
 
+from compozy.agent.budget import BudgetConfig, strictest
 from compozy.config.nodes import YamlPath
 from compozy.database.costs import Spender
 from compozy.database.database import Database
@@ -17,6 +18,7 @@ from compozy.database.tasks import NewTask, TaskEnd, restore_task_end, task_key
 from compozy.database.usage import BY_ANSWERER, add_usage
 from compozy.knowledge.catalog import KnowledgeCatalog
 from compozy.model.catalog import ModelCatalog
+from compozy.task.budget import Ledger, Scope
 from compozy.task.kind import Task, TaskKind
 from compozy.task.options import RunOptions
 from compozy.task.registry import KINDS
@@ -50,6 +52,7 @@ class RunState:
         knowledge: the knowledge bases that its agents may name.
         tools: what tools can know of the project; None where no tool can be called.
         start_by_event: starts the workflows that wait for an event; None where no other run can be started.
+        ledger: what the run has spent; None where nothing is spent.
     """
 
     execution_id: str
@@ -61,6 +64,7 @@ class RunState:
     knowledge: KnowledgeCatalog | None = None
     tools: ToolHome | None = None
     start_by_event: StartByEvent | None = None
+    ledger: Ledger | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +82,7 @@ class TaskCall:
         attempt: which attempt this is, from 1.
         shown: its input as it is stored and shown, filled in as it is rendered.
         spent: what its model requests have cost, in all attempts, by their numbers; filled in as they are recorded.
+        budgets: the budgets around it.
     """
 
     run: RunState
@@ -92,6 +97,13 @@ class TaskCall:
     attempt: int = 1
     shown: dict[str, Any] = field(default_factory=dict[str, Any])
     spent: dict[int, dict[str, Any]] = field(default_factory=dict[int, dict[str, Any]])
+    budgets: tuple[Scope, ...] = ()
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """Return the budgets that the task spends: those around it, and its own."""
+        own = _budget_of(self.task)
+        return self.budgets if own is None else (*self.budgets, Scope(path=self.path, limits=own))
 
     @property
     def usage(self) -> list[dict[str, Any]]:
@@ -125,6 +137,7 @@ class TaskCall:
             context=context,
             parent=self.path,
             first_request=self.first_request + number,
+            budgets=self.scopes,
         )
 
     def at(self, *path: str | int) -> YamlPath:
@@ -282,6 +295,17 @@ def words_of_error(error: Mapping[str, Any]) -> str:
     details: Mapping[str, Any] = error.get("details") or {}
     message = str(error.get("message", "no reason was given"))
     return f"{details['place']}: {message}" if "place" in details else message
+
+
+def _budget_of(task: Task) -> BudgetConfig | None:
+    """Return the budget of a task, with those of its agent or its workflow."""
+    agent: Any = getattr(task, "agent", None)
+    workflow: Any = getattr(task, "workflow", None) or {}
+    below = workflow.get("budget") if isinstance(workflow, dict) else None  # pyright: ignore[reportUnknownMemberType]
+    if task.budget is None and below is None and (agent is None or agent.budget is None):
+        return None
+    inner = None if below is None else BudgetConfig.model_validate(below)
+    return strictest(task.budget, None if agent is None else agent.budget, inner)
 
 
 def spender_of(call: TaskCall) -> Spender:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import AliasChoices, Field
 
+from compozy.agent.budget import BudgetConfig
 from compozy.agent.config import AgentResource
 from compozy.config.reference import SchemaOrId
 from compozy.config.settings import Section
@@ -38,6 +39,7 @@ class WorkflowConfig(Section):
     description: str | None = Field(default=None, description="For people.")
     version: str | None = Field(default=None, description="Version of the workflow, any text.")
     input: SchemaOrId | None = Field(default=None, description="JSON Schema of the input; its defaults are filled in.")
+    budget: BudgetConfig | None = Field(default=None, description="Limits of what a run may spend.")
     config: WorkflowOptions | None = Field(default=None, description="Options in the words of earlier editions.")
     env: dict[str, str] | None = Field(default=None, description="Values that templates read as `.env`; templates.")
     knowledge: tuple[KnowledgeBinding, ...] | None = Field(

@@ -11,16 +11,18 @@ from typing import Any
 import sqlalchemy as sa
 from structlog.contextvars import bound_contextvars
 
+from compozy.agent.budget import Amounts, BudgetConfig
 from compozy.database.database import Database
 from compozy.database.executions import Execution, finish_execution, get_execution
 from compozy.database.status import Status
-from compozy.database.tasks import finish_task
+from compozy.database.tasks import end_open_tasks, finish_task
 from compozy.database.usage import sum_usage
 from compozy.durable.context import current_run, time_limit
 from compozy.durable.step import transact
 from compozy.errors import CompozyError, RunTimeoutError
 from compozy.knowledge.catalog import KnowledgeCatalog
 from compozy.model.catalog import ModelCatalog
+from compozy.task.budget import Ledger, Scope
 from compozy.task.execute import recall, run_task
 from compozy.task.next import PlannedTask, plan_of
 from compozy.task.options import RunOptions
@@ -47,6 +49,9 @@ class WorkflowExecutor:
     knowledge: KnowledgeCatalog | None = None
     tools: ToolHome | None = None
     start_by_event: StartByEvent | None = None
+    # The limits of all runs of a day, by the files of the project; and the amounts of requests in flight.
+    day_budget: BudgetConfig | None = None
+    in_flight: dict[object, tuple[str, str, Amounts]] = field(default_factory=dict[object, tuple[str, str, Amounts]])
     # Runs of other kinds than workflows, by what their definition says that they are.
     kinds: Mapping[str, Callable[[Execution], Awaitable[None]]] = field(
         default_factory=dict[str, Callable[[Execution], Awaitable[None]]]
@@ -82,16 +87,29 @@ class WorkflowExecutor:
             start_by_event=self.start_by_event,
             report=self.report,
             options=options,
+            ledger=Ledger(
+                database=self.database,
+                execution_id=run.workflow_exec_id,
+                workflow_id=run.workflow_id,
+                in_flight=self.in_flight,
+            ),
         )
+        budgets = self._budgets(workflow)
         sequence = Sequence(
             plan=plan_of(workflow.tasks, ("tasks",), on_error=options.on_error),
             context=context,
-            make=partial(_make, state),
+            make=partial(_make, state, budgets),
             run_task=_Keeper(kept=run.kept or {}).run_task,
-            at_end=lambda end: EndHook(write=partial(_finish, run.workflow_exec_id, _run_end(workflow, context, end))),
+            at_end=lambda end: EndHook(
+                write=partial(_finish, run.workflow_exec_id, _run_end(workflow, context, end), bool(budgets))
+            ),
         )
         # Its first task was stored with the run.
         await sequence.run(started=True)
+
+    def _budgets(self, workflow: WorkflowConfig) -> tuple[Scope, ...]:
+        day = () if self.day_budget is None else (Scope(limits=self.day_budget, per_day=True),)
+        return day if workflow.budget is None else (*day, Scope(limits=workflow.budget))
 
     def _context(self, run: Execution, workflow: WorkflowConfig) -> TemplateContext:
         context = TemplateContext(
@@ -157,6 +175,7 @@ class _Keeper:
 
 def _make(
     state: RunState,
+    budgets: tuple[Scope, ...],
     planned: PlannedTask,
     given: Mapping[str, Any] | None,
     context: TemplateContext,
@@ -171,10 +190,14 @@ def _make(
         context=context,
         given=given,
         first_request=requests,
+        budgets=budgets,
     )
 
 
-def _finish(execution_id: str, end: RunEnd, connection: sa.Connection) -> None:
+def _finish(execution_id: str, end: RunEnd, has_budgets: bool, connection: sa.Connection) -> None:
+    if has_budgets:
+        # A question of a task that was not needed any more.
+        end_open_tasks(connection, execution_id, Status.CANCELED)
     usage = sum_usage(connection, execution_id)
     finish_execution(connection, execution_id, end.status, output=end.output, error=end.error, usage=usage)
 

@@ -94,6 +94,7 @@ _RELATED: dict[str, tuple[tuple[str, str], ...]] = {
         ("limits, timeouts and retries", "/docs/agents/providers#limits-timeouts-and-retries"),
     ),
     "tool": (("tools", "/docs/agents/tools"),),
+    "budget": (("limit what a run may spend", "/docs/guides/limit-costs"),),
     "attachment": (("attachments", "/docs/agents/attachments"),),
     "memory": (("remember a conversation", "/docs/guides/remember"),),
     "children_failed": (("parallel tasks", "/docs/workflows/parallel"),),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 from compozy.agent.attachment.config import AttachmentConfig
+from compozy.agent.budget import BudgetConfig
 from compozy.agent.config import ActionConfig, AgentConfig, AgentResource, CompactionConfig
 from compozy.config.settings import ToolPermissions
 from compozy.knowledge.config import KnowledgeBinding
@@ -65,6 +66,7 @@ PARTS: dict[str, type[BaseModel]] = {
     "privacy_policy of a memory": MemoryPrivacy,
     "clear_config of a memory task": ClearConfig,
     "flush_config of a memory task": FlushConfig,
+    "budget": BudgetConfig,
     "schedule and schedules": ScheduleConfig,
     "schemas": SchemaResource,
     "params": ModelParams,
@@ -111,6 +113,8 @@ _PURPOSES = {
     "flushing of a memory": "How a memory makes room for new messages.",
     "persistence of a memory": "How long a conversation is kept.",
     "privacy_policy of a memory": "Texts and messages that are not stored.",
+    "budget": "Limits of spending of a workflow, a task or an agent. Guide: "
+    "[limit what a run may spend](/docs/guides/limit-costs).",
     "schemas": "A list of JSON Schemas of this workflow. Guide: [shared schemas](/docs/agents/shared#schemas).",
     "schedule and schedules": "Times at which the workflow runs; `schedules` is a list. Guide: "
     "[schedule a workflow](/docs/guides/schedule).",
