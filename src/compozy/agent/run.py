@@ -108,8 +108,6 @@ async def run_agent(
 ) -> AgentResult:
     """Return the agent's answer to `request`. Every model request is one step of `checkpoint`.
 
-    What its knowledge bases say is a step of its own before.
-
     Args:
         request: what is asked.
         catalog: the models.
