@@ -300,8 +300,8 @@ def words_of_error(error: Mapping[str, Any]) -> str:
 def _budget_of(task: Task) -> BudgetConfig | None:
     """Return the budget of a task, with those of its agent or its workflow."""
     agent: Any = getattr(task, "agent", None)
-    workflow: Any = getattr(task, "workflow", None) or {}
-    below = workflow.get("budget") if isinstance(workflow, dict) else None  # pyright: ignore[reportUnknownMemberType]
+    workflow = cast("Mapping[str, Any]", getattr(task, "workflow", None) or {})
+    below: Any = workflow.get("budget")
     if task.budget is None and below is None and (agent is None or agent.budget is None):
         return None
     inner = None if below is None else BudgetConfig.model_validate(below)
