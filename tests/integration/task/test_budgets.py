@@ -66,7 +66,7 @@ async def test_a_denied_budget_fails_its_tasks_and_on_error_works(flows: Flows) 
     run_id = await flows.start("""
         budget: {max_requests: 1}
         tasks:
-          - {id: a, prompt: one}
+          - {id: a, prompt: one, on_success: {next: b}}
           - {id: b, prompt: two, on_error: {next: c}}
           - {id: c, with: {x: 1}}
     """)
