@@ -17,6 +17,8 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 
 from compozy.agent.attachment.content import Attached
+from compozy.agent.budget import Admit, Amounts, Estimate, admit_all
+from compozy.agent.compaction import estimate_messages
 from compozy.agent.described import describe_request
 from compozy.agent.metering import metered
 from compozy.agent.steps import request_step
@@ -24,12 +26,14 @@ from compozy.boundary import OutsideRequest, exchange
 from compozy.errors import InternalError, ModelError
 from compozy.model.call import AnswerText, CallPosition, at_position
 from compozy.model.catalog import ResolvedModel
-from compozy.model.cost import Cost
+from compozy.model.cost import Cost, rate_of
 from compozy.model.failover import Attempt, Failover
 from compozy.model.unpriced import UnpricedModel
 
 ANSWER_TOOL = "compozy_answer"
 """Tool whose argument is the answer, for models that do not accept an answer schema together with tools."""
+# Tokens of an answer without a limit, for estimates.
+_ANSWER_TOKENS = 512
 # Why an answer ended before its end; other reasons are not stored.
 _CUT_OFF = ("length", "content_filter")
 _RESPONSE: TypeAdapter[ModelResponse] = TypeAdapter(ModelResponse)
@@ -112,6 +116,7 @@ class CheckpointedModel(UnpricedModel):
         position: where the first request stands; the following ones count on from it.
         attached: the attachments of the first prompt, None for none.
         open_text: returns where an answer is shown while it is written; None if it is not.
+        admit: admits each request that is not recorded, by the budgets around it.
         history: messages to send before those of each request, None for none.
     """
 
@@ -125,6 +130,7 @@ class CheckpointedModel(UnpricedModel):
         position: CallPosition,
         attached: Attached | None = None,
         open_text: OpenText | None = None,
+        admit: Admit = admit_all,
         history: Callable[[], Awaitable[list[ModelMessage]]] | None = None,
     ) -> None:
         # The real model is not known on a replay, so this one promises everything and each request is fitted to the
@@ -138,6 +144,7 @@ class CheckpointedModel(UnpricedModel):
         self._next = position
         self._attached = attached
         self._open_text = open_text
+        self._admit = admit
         self._history = history
 
     @property
@@ -190,7 +197,9 @@ class CheckpointedModel(UnpricedModel):
                 before = [] if is_summary else await self._said_before()
                 return await exchange(partial(describe, attempt, before), partial(perform, attempt, before))
 
-            return _from_json(await self._checkpoint(request_step(position.path, attempt.number), call))
+            name = request_step(position.path, attempt.number)
+            async with self._admit(name, lambda: self._estimate(attempt, messages, model_settings)):
+                return _from_json(await self._checkpoint(name, call))
 
         def describe(attempt: Attempt, before: list[ModelMessage]) -> OutsideRequest:
             model, defaults = self._name(attempt)
@@ -229,8 +238,22 @@ class CheckpointedModel(UnpricedModel):
         self.answers.append(answer)
         return answer.response
 
+    def _estimate(self, attempt: Attempt, messages: list[ModelMessage], settings: ModelSettings | None) -> Estimate:
+        """Return what a request will spend if its answer is as long as it may be, or 512 tokens without a limit."""
+        resolved = self._resolve(attempt)
+        rate = rate_of(resolved)
+        sent = estimate_messages(messages)
+        written = attempt.settings(settings).get("max_tokens") or _ANSWER_TOKENS
+        cost = 0 if rate is None else rate.micros(sent, written)
+        amounts = Amounts(cost_micros=cost, tokens=sent + written, requests=1)
+        return Estimate(amounts=amounts, has_price=rate is not None, model=_name_model(resolved))
+
     async def _said_before(self) -> list[ModelMessage]:
         return [] if self._history is None else await self._history()
+
+
+def _name_model(resolved: ResolvedModel) -> str:
+    return f"model {resolved.model_name!r} of provider {resolved.provider_id!r}"
 
 
 def answer_text(response: ModelResponse) -> str:
