@@ -107,7 +107,6 @@ def test_executions_are_listed_by_status(cli: RunCli, project: Path) -> None:
         ("run", "use `compozy workflow run ID`"),
         ("dev", "use `compozy start`"),
         ("logs", "use `compozy workflow get"),
-        ("test", "use `compozy config validate`"),
     ],
 )
 def test_commands_of_other_tools_are_answered_with_ours(cli: RunCli, project: Path, word: str, hint: str) -> None:

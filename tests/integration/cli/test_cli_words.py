@@ -48,6 +48,7 @@ Commands:
   worker      Execute runs without an HTTP API.
   ui          Open the web page of the project's server.
   health      Check whether the project's server is ready.
+  test        Test workflows with recorded answers.
   doctor      Check the project, its database and this machine.
   bench       Measure the database under increasing load.
   init        Create a project or refresh its JSON Schemas.
@@ -254,7 +255,7 @@ Error: Invalid value for 'shell': 'powershell' is not one of 'bash', 'zsh', 'fis
         (
             ("schema", "workfolw"),
             snapshot("""\
-Error: Invalid value for 'kind': 'workfolw' is not one of 'project', 'workflow', 'agent', 'task', 'schema', 'tool', 'mcp', 'export', 'bench'.
+Error: Invalid value for 'kind': 'workfolw' is not one of 'project', 'workflow', 'agent', 'task', 'memory', 'schema', 'tool', 'mcp', 'export', 'bench'.
   see `compozy schema --help`
 """),
         ),
