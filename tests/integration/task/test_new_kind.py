@@ -98,7 +98,7 @@ def test_it_is_checked_in_a_project(tmp_path: Path) -> None:
     [
         (".tasks.first", ".tasks.frist", "unknown task 'frist'"),
         ("text:", "txt:", "unknown key 'txt' in task 'cry'"),
-        ("shout,", "shuot,", "wait, signal, workflow or shout, got 'shuot'"),
+        ("shout,", "shuot,", "wait, signal, workflow, memory or shout, got 'shuot'"),
     ],
 )
 def test_its_errors_are_reported(tmp_path: Path, found: str, changed: str, message: str) -> None:
