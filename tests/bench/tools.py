@@ -15,6 +15,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,10 @@ class Unrecorded:
     def nested(self, name: str, tool: ToolConfig, /) -> NestedTasks:
         """Never called: no tool runs tasks."""
         raise AssertionError(name, tool)
+
+    def admit(self, _: str, /) -> AbstractAsyncContextManager[None]:
+        """Admit every call: no budget is set."""
+        return nullcontext()
 
     def has_begun(self, _: str, /) -> bool:
         """Return that nothing is recorded."""

@@ -130,13 +130,12 @@ class BudgetQuestion:
 
     def _decide(self, connection: sa.Connection, answer: Mapping[str, Any]) -> dict[str, Any]:
         approved = bool(answer.get("approve"))
-        raised = {
-            "cost_micros": round(float(answer.get("add_cost", 0)) * 1_000_000),
-            **{name: int(answer.get(f"add_{name}", 0)) for name in LIMITS[1:]},
-        }
-        raised = raised if approved else dict.fromkeys(LIMITS, 0)
+        raised: dict[str, int] = dict.fromkeys(LIMITS, 0)
+        if approved:
+            raised = {name: int(answer.get(f"add_{name}", 0)) for name in LIMITS[1:]}
+            raised["cost_micros"] = round(float(answer.get("add_cost", 0)) * 1_000_000)
         about = {"execution_id": self.execution_id, "path": self.path, "scope": self.scope, "day": self.day}
-        values = {**about, **raised, "approved": int(approved), "created_ms": now_ms()}
+        values: dict[str, Any] = {**about, **raised, "approved": int(approved), "created_ms": now_ms()}
         connection.execute(insert_if_new(raises), values)
         output = {"payload": dict(answer)}
         end = TaskEnd(status=Status.SUCCESS, attempts=1, output=output)
