@@ -57,8 +57,8 @@ def run_tests_command(
 ) -> int:
     """Test workflows with recorded answers.
 
-    Needs no key, no server and no network. Exits with 0 if all tests passed, 1 if one failed, 2 if a test file is
-    invalid, and 3 if there are no tests.
+    Works without a key, a server or a network. Exits with 0 if all tests passed, 1 if one failed, 2 if a test file is
+    invalid, and 3 if no test was found.
     """
     from compozy.cli.context import open_project
     from compozy.errors import ProjectError

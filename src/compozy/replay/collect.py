@@ -125,22 +125,28 @@ def _check(project: LoadedProject, config: TestFile, node: Node) -> Iterator[Dia
         yield _unknown_workflow(project, config.workflow, place_at(node, ("workflow",)))
     if config.cassette is not None and "/" in config.cassette:
         place = place_at(node, ("cassette",))
-        yield Diagnostic(location=place, message="cassette: expected the name of a file in the same folder")
+        yield Diagnostic(
+            location=place, message="cassette: expected the name of a file in the same folder", code="test"
+        )
     for index, case in enumerate(config.tests):
         place = place_at(node, ("tests", index, "name"))
         if names[case.name] > 1:
-            yield Diagnostic(location=place, message=f"two tests have the name {case.name!r}", code="duplicate")
+            yield Diagnostic(location=place, message=f"two tests have the name {case.name!r}", code="duplicate_id")
         if case.expect.is_empty:
             place = key_place_at(node, ("tests", index, "expect"))
             hint = "write `status`, `output`, `tasks`, `tool_calls` or `that`"
-            yield Diagnostic(location=place, message=f"test {case.name!r} expects nothing", hint=hint)
+            yield Diagnostic(location=place, message=f"test {case.name!r} expects nothing", hint=hint, code="test")
         if case.workflow is not None and case.workflow not in project.workflows:
             yield _unknown_workflow(project, case.workflow, place_at(node, ("tests", index, "workflow")))
         if case.workflow is None and config.workflow is None:
-            yield Diagnostic(location=place, message=f"test {case.name!r} names no workflow", hint="write `workflow`")
+            yield Diagnostic(
+                location=place, message=f"test {case.name!r} names no workflow", hint="write `workflow`", code="test"
+            )
 
 
 def _unknown_workflow(project: LoadedProject, workflow_id: str, place: SourceLocation) -> Diagnostic:
     known = ", ".join(project.workflows) or "none"
     hint = suggest(workflow_id, project.workflows) or f"this project has: {known}"
-    return Diagnostic(location=place, message=f"workflow: unknown workflow {workflow_id!r}", hint=hint)
+    return Diagnostic(
+        location=place, message=f"workflow: unknown workflow {workflow_id!r}", hint=hint, code="reference"
+    )

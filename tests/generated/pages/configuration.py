@@ -52,6 +52,7 @@ OTHER_VARIABLES: dict[str, str] = {
     "COMPOZY_BASE_URL": "the server that commands connect to, if `--server` is not given",
     "COMPOZY_API_KEY": "the API key that commands send to a server; by default the key of the project",
     "OPENAI_BASE_URL": "the base URL of `openai` providers without `base_url`",
+    "CI": "makes `compozy test` replay recorded answers, whatever `--mode` is",
     "NO_COLOR": "disables colors, whatever its value",
     "NO_UNICODE": "makes `compozy workflow graph` draw with ASCII characters",
     "OTEL_EXPORTER_OTLP_ENDPOINT": "exports traces to this OpenTelemetry collector",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel
@@ -69,10 +70,16 @@ def is_list(annotation: Any) -> bool:
 
 def _kind_of(model: type[BaseModel], key: str) -> str:
     """Return a description of the type of a key's value."""
-    whole = model.model_json_schema(by_alias=True, mode="validation")
+    whole = _schema_of(model)
     # A recursive model is one of its definitions.
     own = whole["$defs"][whole["$ref"].rpartition("/")[2]] if "$ref" in whole else whole
     return _kind(whole, own["properties"][key])
+
+
+@cache
+def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the JSON Schema of a model; building one takes up to 50 ms, and a page asks for it once for each key."""
+    return model.model_json_schema(by_alias=True, mode="validation")
 
 
 def _kind(whole: dict[str, Any], schema: dict[str, Any]) -> str:
