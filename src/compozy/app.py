@@ -88,10 +88,7 @@ async def open_app(
     if role != SERVER:
         # Before the first run, so that its time does not include the imports. A server is ready first.
         await load_agents()
-    if not gc.isenabled():
-        # The command line disabled garbage collection for its start. Freeze what is loaded: it stays in use.
-        gc.freeze()
-        gc.enable()
+    _enable_garbage_collection()
     catalog = _catalog_of(project)
     knowledge = KnowledgeCatalog(knowledge_of(project), database)
     tools = _tool_home(project)
@@ -116,6 +113,13 @@ async def open_app(
             await knowledge.aclose()
             if tools.servers is not None:
                 await tools.servers.aclose()
+
+
+def _enable_garbage_collection() -> None:
+    """Enable what the command line disabled for its start. Loaded modules stay in use, and are frozen."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
 
 
 def _for_requests(database: Database, role: str) -> AbstractContextManager[Database]:

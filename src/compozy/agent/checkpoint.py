@@ -218,15 +218,7 @@ class CheckpointedModel(UnpricedModel):
             complete = messages if attached is None else await attached.add_to(messages, resolved)
             sent = [*before, *complete]
             with at_position(position, text):
-                request = partial(
-                    model_request,
-                    resolved.model,
-                    sent,
-                    model_settings=settings,
-                    model_request_parameters=parameters,
-                )
-                response, cost = await metered(resolved, request)
-            return _to_json(resolved, response, cost)
+                return await _send(resolved, sent, settings, parameters)
 
         try:
             answer = await self._failover.ask(ask)
@@ -250,6 +242,20 @@ class CheckpointedModel(UnpricedModel):
 
     async def _said_before(self) -> list[ModelMessage]:
         return [] if self._history is None else await self._history()
+
+
+async def _send(
+    resolved: ResolvedModel,
+    messages: list[ModelMessage],
+    settings: ModelSettings | None,
+    parameters: ModelRequestParameters,
+) -> JsonValue:
+    """Send one request, and return its answer with its cost as it is recorded."""
+    request = partial(
+        model_request, resolved.model, messages, model_settings=settings, model_request_parameters=parameters
+    )
+    response, cost = await metered(resolved, request)
+    return _to_json(resolved, response, cost)
 
 
 def _name_model(resolved: ResolvedModel) -> str:

@@ -89,11 +89,7 @@ def run_tests_command(
     except ProjectError as error:
         print_error(error, as_json=options.as_json)
         return _INVALID
-    selected = [test for test in tests if name is None or name.casefold() in test.case.name.casefold()]
-    if not selected:
-        print_note("no tests found" if not tests else f"no test has {name!r} in its name")
-        return _NOTHING
-    return _Session(options, project, chosen.value, jobs, junit).run(selected, tests)
+    return _Session(options, project, chosen.value, jobs, junit).run_named(name, tests)
 
 
 def _calm_log(options: ProjectOptions) -> None:
@@ -121,6 +117,14 @@ class _Session:
         self._jobs = jobs
         self._junit = junit
         self._outcomes: list[Outcome] = []
+
+    def run_named(self, name: str | None, known: Sequence[Test]) -> int:
+        """Run the tests of `known` whose name contains `name`, all without one, and return the exit code."""
+        selected = [test for test in known if name is None or name.casefold() in test.case.name.casefold()]
+        if not selected:
+            print_note("no tests found" if not known else f"no test has {name!r} in its name")
+            return _NOTHING
+        return self.run(selected, known)
 
     def run(self, tests: Sequence[Test], known: Sequence[Test]) -> int:
         """Run `tests`, report them, and return the exit code; `known` are all tests of their files."""
