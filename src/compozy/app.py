@@ -109,10 +109,14 @@ async def open_app(
                 )
         finally:
             await runtime.stop()
-            await catalog.aclose()
-            await knowledge.aclose()
-            if tools.servers is not None:
-                await tools.servers.aclose()
+            await _close(catalog, knowledge, tools)
+
+
+async def _close(catalog: ModelCatalog, knowledge: KnowledgeCatalog, tools: ToolHome) -> None:
+    await catalog.aclose()
+    await knowledge.aclose()
+    if tools.servers is not None:
+        await tools.servers.aclose()
 
 
 def _enable_garbage_collection() -> None:

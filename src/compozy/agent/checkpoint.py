@@ -215,10 +215,9 @@ class CheckpointedModel(UnpricedModel):
             settings = attempt.settings(model_settings)
             parameters = _fit_parameters(resolved, model_request_parameters)
             _check_thinking(resolved, settings)
-            complete = messages if attached is None else await attached.add_to(messages, resolved)
-            sent = [*before, *complete]
+            sent = messages if attached is None else await attached.add_to(messages, resolved)
             with at_position(position, text):
-                return await _send(resolved, sent, settings, parameters)
+                return await _send(resolved, [*before, *sent], settings, parameters)
 
         try:
             answer = await self._failover.ask(ask)

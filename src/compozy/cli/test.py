@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -62,21 +63,13 @@ def run_tests_command(
     """
     from compozy.cli.context import open_project
     from compozy.errors import ProjectError
-    from compozy.replay.collect import find_test_files, read_tests
+    from compozy.replay.collect import find_test_files
     from compozy.replay.player import Mode
-    from compozy.replay.secrets import Secrets
 
     _calm_log(options)
     project = open_project(options)
     chosen = Mode(mode.value) if not os.environ.get("CI") else Mode.REPLAY
-    secrets = Secrets.of_project(project)
-
-    def read(files: Sequence[Path]) -> list[Test]:
-        tests, faults = read_tests(project, files, cwd=Path.cwd(), secrets=secrets)
-        if faults:
-            raise ProjectError(faults)
-        return tests
-
+    read = partial(_read, project)
     if worker:
         from compozy.replay.session import serve_worker
 
@@ -90,6 +83,22 @@ def run_tests_command(
         print_error(error, as_json=options.as_json)
         return _INVALID
     return _Session(options, project, chosen.value, jobs, junit).run_named(name, tests)
+
+
+def _read(project: LoadedProject, files: Sequence[Path]) -> list[Test]:
+    """Return the tests of `files`.
+
+    Raises:
+        ProjectError: a file or its cassette is invalid.
+    """
+    from compozy.errors import ProjectError
+    from compozy.replay.collect import read_tests
+    from compozy.replay.secrets import Secrets
+
+    tests, faults = read_tests(project, files, cwd=Path.cwd(), secrets=Secrets.of_project(project))
+    if faults:
+        raise ProjectError(faults)
+    return tests
 
 
 def _calm_log(options: ProjectOptions) -> None:
