@@ -44,7 +44,7 @@ def proxied_identity(proxy: TrustedProxySettings, email: str, user: User | None)
     if proxy.default_role is None:
         raise ForbiddenError(
             f"{email} is not a user of this server",
-            hint="an administrator creates users with `compozy auth users create`; or set `trusted_proxy.default_role`",
+            hint="ask an administrator of the server to create the user",
         )
     return Identity(name=email, role=read_role(proxy.default_role), credential=_CREDENTIAL)
 
