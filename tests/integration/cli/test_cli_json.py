@@ -19,6 +19,7 @@ from tests.harness.projects import write_project
 _OTHERS = {
     "start": "it runs until it is stopped; its log is JSON with --log-format json",
     "worker": "it runs until it is stopped; its log is JSON with --log-format json",
+    "ui": "it opens a browser",
     "schema": "its result is always JSON",
     "completion": "its result is a script",
     "mcp serve": "its output is the protocol",

@@ -48,6 +48,7 @@ Commands:
   worker      Execute runs without an HTTP API.
   ui          Open the web page of the project's server.
   health      Check whether the project's server is ready.
+  costs       Show the costs of model requests.
   test        Test workflows with recorded answers.
   doctor      Check the project, its database and this machine.
   bench       Measure the database under increasing load.
