@@ -94,10 +94,7 @@ KEYS = [
         "worker: {config_store_ttl: 1h}",
         "cli: {mode: json}",
     ),
-    *(
-        refused("project", text, f"does not have {feature} yet")
-        for text, feature in (("memories: [{id: m}]", "memory"),)
-    ),
+    *read("project", "memories: [{id: m}]"),
     refused("project", "webhooks: {}", "write `webhook` under `triggers` of a workflow"),
     refused("project", "attachments: {}", "unknown key 'attachments'"),
     *read(
@@ -166,10 +163,7 @@ KEYS = [
     ),
     Key(place="workflow", text="agents: [{id: x, json_mode: true}]", ignored=("json_mode",)),
     Key(place="workflow", text="agents: [{id: x, config: {provider: groq, api_key: k}}]", ignored=("api_key",)),
-    *(
-        refused("workflow", text, f"does not have {feature} yet")
-        for text, feature in (("agents: [{id: x, memory: [{id: m, key: k}]}]", "memory"),)
-    ),
+    refused("workflow", "agents: [{id: x, memory: [{id: m, key: k}]}]", "memor"),
     refused(
         "workflow",
         "agents: [{id: x, config: {provider: ollama, model: m}}]",
@@ -222,9 +216,9 @@ KEYS = [
         ignored=("default_route", "action", "strategy"),
     ),
     Key(place="task", text="type: composite, action: x, tasks: [{id: b}]", ignored=("action",)),
-    refused("task", "type: memory, operation: read", "does not have memory yet"),
+    refused("task", "type: memory, operation: read", "memory_ref"),
     *read("task", "prompt: Hi, attachments: [{type: image, url: 'https://example.com/x.png'}]"),
-    refused("task", "prompt: Hi, memory: []", "does not have memory yet"),
+    *read("task", "prompt: Hi, memory: []"),
     refused(
         "task", "use: task(file=./x.yaml)", "write `type: reference` and `target", "type: reference, target: shout"
     ),
@@ -263,7 +257,7 @@ KEYS = [
         "resource: task\nid: one\ndescription: d\ntype: basic\nprompt: Hi\nwith: {a: 1}\nfinal: true\ntimeout: 1m",
     ),
     Key(place="file", text="resource: task\nid: one\nname: One\nprompt: Hi", ignored=("name",)),
-    refused("file", "resource: memory\nid: one", "does not have memory yet"),
+    *read("file", "resource: memory\nid: one"),
     *read("file", "resource: mcp\nid: one\nurl: 'http://x'"),
     *read("embedder", "config: {dimension: 8, batch_size: 2}, api_key: '{{ .env.X }}'"),
     refused("embedder", "config: {dimension: 8, strip_newlines: true}", "leave it out", "config: {dimension: 8}"),

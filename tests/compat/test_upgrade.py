@@ -175,13 +175,14 @@ def test_line_ends_and_the_byte_order_mark_stay(cli: RunCli, tmp_path: Path, mar
 def test_parts_that_cannot_be_rewritten_are_left_and_named(cli: RunCli, tmp_path: Path) -> None:
     (tmp_path / "workflows").mkdir()
     (tmp_path / "compozy.yaml").write_text("name: demo\ndatabase: &d {driver: sqlite, path: x.db}\nmode: memory\n")
-    (tmp_path / "workflows/main.yaml").write_text("id: main\nmemory: []\ntasks: [{id: a}]\n")
+    (tmp_path / "workflows/main.yaml").write_text("id: main\ncors: {}\ntasks: [{id: a}]\n")
 
     done = cli("project", "upgrade", "--write")
 
-    assert done.err == textwrap.dedent("""\
+    hint = "this version does not have cross-origin requests yet"
+    assert done.err == textwrap.dedent(f"""\
         left: compozy.yaml: this file is left as it is: it uses YAML anchors (change it by hand)
-        left: workflows/main.yaml:2:1: unknown key 'memory' in the workflow (this version does not have memory yet)
+        left: workflows/main.yaml:2:1: unknown key 'cors' in the workflow ({hint})
         Nothing to upgrade.
         """)
     assert (tmp_path / "compozy.yaml").read_text().endswith("mode: memory\n")

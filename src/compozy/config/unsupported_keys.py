@@ -45,7 +45,6 @@ _INSTEAD = {
     "vector_dbs": "write it in compozy.yaml",
     "embedders": "write it in compozy.yaml",
     "knowledge_bases": "write it in compozy.yaml, and bind it with `knowledge: [{id: ...}]`",
-    "memories": "write it in compozy.yaml, or as files in `memory/`",
     "webhooks": "write `webhook` under `triggers` of a workflow; each webhook has its settings there",
     "temporal": "this version needs no Temporal; leave it out",
     "redis": "this version needs no Redis; leave it out",

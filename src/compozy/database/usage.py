@@ -49,12 +49,12 @@ def add_usage(usages: Iterable[dict[str, Any]], by: Sequence[str] = BY_MODEL) ->
 
 def unpriced_in(usage: Mapping[str, Any]) -> int:
     """Return the number of requests whose price is not known."""
-    return int(usage.get("unpriced_requests", usage["requests"]))
+    return int(usage.get("unpriced_requests", usage.get("requests", 0)))
 
 
 def sum_cost(usages: Iterable[Mapping[str, Any]]) -> tuple[int, int, int]:
     """Return the cost in millionths of a dollar, the requests without a price, and all requests."""
-    found = [(usage.get("cost_micros", 0), unpriced_in(usage), usage["requests"]) for usage in usages]
+    found = [(usage.get("cost_micros", 0), unpriced_in(usage), usage.get("requests", 0)) for usage in usages]
     return sum(cost for cost, _, _ in found), sum(count for _, count, _ in found), sum(count for *_, count in found)
 
 

@@ -7,6 +7,7 @@ from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any, cast
 
 from compozy.boundary import Boundary, OutsideRequest, RequestKind, TaskStub, within
@@ -59,7 +60,9 @@ class Player(Boundary):
     ) -> None:
         self.calls: list[PlayedCall] = []
         self.misses: list[str] = []
-        self.made: list[Exchange] = []
+        # By the order in which they were asked: answers of parallel requests come in any order.
+        self._made: dict[int, Exchange] = {}
+        self._turn = 0
         self.asked = 0
         self._recording = recording
         self._mode = mode
@@ -72,6 +75,11 @@ class Player(Boundary):
         self._tool_stubs = {tool: deque(stubs) for tool, stubs in stubs.tools.items()}
         self._task_stubs = stubs.tasks
         self.unused_stubs = {*self._tool_stubs, *self._task_stubs}
+
+    @property
+    def made(self) -> list[Exchange]:
+        """Return the exchanges of the run, in the order of their requests."""
+        return [self._made[turn] for turn in sorted(self._made)]
 
     @property
     def unused(self) -> list[Exchange]:
@@ -112,17 +120,18 @@ class Player(Boundary):
 
     async def _exchange(self, request: OutsideRequest, perform: Callable[[], Awaitable[Any]]) -> Any:
         content: dict[str, Any] = self._secrets.mask(dict(request.content))
+        turn, self._turn = self._turn, self._turn + 1
         left = self._left.get(key_of(request.kind, content))
         if left:
-            return self._play(left.popleft())
+            return self._play(turn, left.popleft())
         if request.kind == "tools" and self._mode is Mode.REPLAY:
             return await self._describe(request, content, perform)
         if self._mode is Mode.REPLAY:
             return await self._miss(request, content)
-        return await self._record(request, content, perform)
+        return await self._record(turn, request, content, perform)
 
-    def _play(self, exchange: Exchange) -> Any:
-        self.made.append(exchange)
+    def _play(self, turn: int, exchange: Exchange) -> Any:
+        self._made[turn] = exchange
         if exchange.error is not None:
             raise restore_error(dict(exchange.error))
         return exchange.answer
@@ -139,8 +148,9 @@ class Player(Boundary):
             return await self._miss(request, content, f"\n  {error.message}")
 
     async def _record(
-        self, request: OutsideRequest, content: Mapping[str, Any], perform: Callable[[], Awaitable[Any]]
+        self, turn: int, request: OutsideRequest, content: Mapping[str, Any], perform: Callable[[], Awaitable[Any]]
     ) -> Any:
+        keep = partial(self._keep, turn, request.kind, request.path, content)
         try:
             answer = await _outside(perform)
         except DatabaseError:
@@ -149,15 +159,15 @@ class Player(Boundary):
             if self._mode is Mode.AUTO and "variable" in error.details:
                 # A key that is missing: there is only the recording.
                 return await self._miss(request, content, f"\n  {error.message}")
-            self._keep(request.kind, request.path, content, error=self._secrets.mask(error.to_json()))
+            keep(error=self._secrets.mask(error.to_json()))
             raise
         masked = _without_transient(self._secrets.mask(answer))
         if request.kind != "tools" or _is_recorded(content):
-            self._keep(request.kind, request.path, content, answer=masked)
+            keep(answer=masked)
         return masked
 
-    def _keep(self, kind: RequestKind, path: str, request: Mapping[str, Any], **result: Any) -> None:
-        self.made.append(Exchange(kind=kind, path=path, request=request, **result))
+    def _keep(self, turn: int, kind: RequestKind, path: str, request: Mapping[str, Any], **result: Any) -> None:
+        self._made[turn] = Exchange(kind=kind, path=path, request=request, **result)
         self.asked += 1
 
     async def _miss(self, request: OutsideRequest, content: Mapping[str, Any], more: str = "") -> Any:

@@ -87,12 +87,12 @@ def page_response(folder: Path, path: str, accepted: str) -> Response:
         NotFoundError: it would be one of the page's assets, and does not exist.
     """
     files = _read_files(folder, _stamp(folder))
+    name = path or _INDEX
+    if name not in files and name.startswith(_ASSETS):
+        raise NotFoundError(f"/ui/{escape(name)[:200]}: not found", hint="reload the page")
     if _INDEX not in files:
         return Response(_MISSING, media_type=_MEDIA_TYPES[".html"], headers=_headers(""))
-    name = path or _INDEX
     if name not in files:
-        if name.startswith(_ASSETS):
-            raise NotFoundError(f"/ui/{escape(name)[:200]}: not found", hint="reload the page")
         name = _INDEX
     found = files[name]
     headers = _headers(name)

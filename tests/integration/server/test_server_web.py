@@ -90,16 +90,17 @@ async def test_the_page_takes_no_posts(shared_client: httpx.AsyncClient) -> None
     assert (await shared_client.post("/ui/", json={})).status_code in {404, 405}
 
 
-async def test_the_page_reads_runs_without_their_values(client: httpx.AsyncClient) -> None:
+@ON_ONE_LOOP
+async def test_the_page_reads_runs_without_their_values(shared_client: httpx.AsyncClient) -> None:
     """Values can be large, and are read one by one."""
-    run = (await client.post(f"{API}/workflows/two/executions/sync", json={"input": {"name": "x"}})).json()
+    run = (await shared_client.post(f"{API}/workflows/two/executions/sync", json={"input": {"name": "x"}})).json()
     path = f"{API}/executions/workflows/{run['execution_id']}"
-    assert (await client.get(path)).json() == run
-    short = (await client.get(path, params={"fields": "summary"})).json()
+    assert (await shared_client.get(path)).json() == run
+    short = (await shared_client.get(path, params={"fields": "summary"})).json()
     assert [(task["input"], task["output"]) for task in short["tasks"]] == [(None, None)] * 2
     without = {"input": None, "output": None, "tasks": short["tasks"]}
     assert short == {**run, **without}
-    check_problem(await client.get(path, params={"fields": "some"}), 422)
+    check_problem(await shared_client.get(path, params={"fields": "some"}), 422)
 
 
 @ON_ONE_LOOP
