@@ -45,7 +45,7 @@ TESTS: Mapping[str, Sequence[str]] = {
         # SQLite stays in `make test`.
         "tests/integration/task/test_attachments.py::test_a_resumed_run_sends_what_it_read[postgres",
         "tests/integration/task/test_failover.py::test_a_resumed_run_does_not_ask_the_failed_model_again[postgres",
-        "tests/integration/task/test_collection.py::test_a_thousand_items[postgres",
+        "tests/integration/task/test_collection.py::test_a_thousand_items",
         "tests/integration/transfer/test_upkeep.py::test_a_backup_that_is_taken_under_load_is_intact",
         "tests/integration/transfer/test_upkeep.py::test_pg_dump_makes_a_backup_under_load",
         "tests/integration/tool/test_mcp_servers.py::test_a_server_of_the_sdk",
