@@ -15,12 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from compozy.clock import monotonic_s
 from compozy.database.claims import claim_one, claim_pending, has_claimable
 from compozy.database.database import Database
-from compozy.database.executions import (
-    NewExecution,
-    get_execution,
-    get_status,
-    release_run,
-)
+from compozy.database.executions import NewExecution, get_execution, get_status, release_run
 from compozy.database.failures import explain_failure, explain_failures
 from compozy.database.status import Status
 from compozy.durable import recover
@@ -47,8 +42,7 @@ Execute = Callable[[str], Awaitable[None]]
 _POLL_S = 1.0
 # How long a graceful stop waits for the journal's last entries.
 _STOP_S = 5.0
-# How soon a process notices that the journal closed a run whose body has ended.
-_JOURNAL_POLL_S = 0.01
+_JOURNAL_POLL_S = 0.01  # how soon a process notices that the journal closed a run whose body has ended
 
 
 class Runtime:
@@ -353,6 +347,9 @@ class Runtime:
 
     async def run_body(self, run_id: str) -> None:
         """Execute a run; called by the journal through `run_journaled`."""
+        if self._stop_requested.is_set():
+            # The engine took it from its queue while this process was stopping: the next process executes it.
+            raise RunInterruptedError
         held = self._runs.setdefault(run_id, HeldRun(run_id))
         how = BodyEnd.INTERRUPTED
         try:
@@ -372,7 +369,10 @@ class Runtime:
             # The database is not available, which is not an error of the run: nothing is recorded, the run stays open.
             held.failure = error
             raise RunInterruptedError from error
-        except Exception:
+        except Exception as error:
+            if self._stop_requested.is_set():
+                # The engine or the threads ended before the run was canceled: an error of this process, not of the run.
+                raise RunInterruptedError from error
             _log.exception("a run broke", execution_id=run_id)
             how = BodyEnd.BROKEN
             raise

@@ -18,6 +18,7 @@ from compozy.database.executors import insert_executor, reap_expired_executors
 from compozy.database.migrate import migrate_up
 from compozy.database.status import Status
 from compozy.database.tables import workflow_states
+from compozy.durable.context import RunInterruptedError
 from compozy.durable.format import JOURNAL_FORMAT
 from compozy.durable.runtime import Runtime
 from compozy.durable.step import step
@@ -226,6 +227,33 @@ async def test_a_bug_in_a_run_ends_it_and_no_other(database: Database) -> None:
     assert bad.error["code"] == "internal"
     assert read_journal(database, "bad") == "ERROR"
     assert read_run(database, "good").status is Status.SUCCESS
+
+
+async def test_an_error_of_a_process_that_stops_is_not_an_error_of_its_runs(database: Database) -> None:
+    """Threads of a process end while it stops, which reaches the code of a run as an error."""
+    began = asyncio.Event()
+    is_stopping = True
+
+    async def execute(run_id: str) -> None:
+        began.set()
+        if is_stopping:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                raise RuntimeError("Executor shutdown has been called") from None
+        await finish(run_id)
+
+    async with running(database, execute) as runtime:
+        await runtime.submit(new_run("r"), "t")
+        await began.wait()
+    assert read_run(database, "r").status is Status.RUNNING
+    with pytest.raises(RunInterruptedError):
+        # The engine calls a run that it took from its queue just before.
+        await runtime.run_body("r")
+    assert read_journal(database, "r") == "PENDING"
+    is_stopping = False
+    async with running(database, execute):
+        await _until(lambda: read_run(database, "r").status is Status.SUCCESS)
 
 
 async def test_an_end_that_the_journal_missed_is_closed_by_the_next_process(storage: DatabaseSettings) -> None:
