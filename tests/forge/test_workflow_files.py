@@ -26,7 +26,7 @@ from tests.docs.test_fences import require_local_model
 from tests.harness.postgres import new_database
 from tests.harness.qdrant import serve_qdrant
 from tests.harness.servers import free_port
-from tests.proof import PARTS, TESTS
+from tests.proof import PARTS, TESTS, selects
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / ".github/workflows").glob("*.yml"))
@@ -121,7 +121,7 @@ def test_every_prefix_of_the_proof_selects_tests(pytestconfig: pytest.Config) ->
     collected = pytestconfig.stash[COLLECTED]
     starts = [start for starts in TESTS.values() for start in starts]
     known = [start for start in starts if any(test.startswith(start.partition("::")[0]) for test in collected)]
-    assert [start for start in known if not any(test.startswith(start) for test in collected)] == []
+    assert [start for start in known if not any(selects(start, test) for test in collected)] == []
     assert "tests/forge/test_workflow_files.py::test_blocks" in known
 
 
