@@ -16,6 +16,9 @@ TESTS := $(BIN)/python -m pytest -m "not proof" --ignore=tests/generated
 KILLS := 200
 CHAOS := $(shell mktemp -d -u -t compozy-chaos-XXXXXX)
 
+# Tests start hundreds of processes. Each would compile all sources again (1.2 s) where this variable is set.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help quickstart setup check check-types check-generated fix test proof web serve-web site serve-docs site-tools snap bench chaos fuzz wheel binary test-binary edge-context lock schema pages recording screenshots clean
 
