@@ -2,7 +2,7 @@ import { defineConfig } from "vite";
 import react from "@vitejs/plugin-react";
 import tailwindcss from "@tailwindcss/vite";
 
-// Where `make serve-web` gets its data from.
+// The server that `make serve-web` shows.
 const server = process.env.COMPOZY_SERVER ?? "http://127.0.0.1:8080";
 
 export default defineConfig({
@@ -11,7 +11,7 @@ export default defineConfig({
   build: {
     outDir: "../src/compozy/server/pages/ui",
     emptyOutDir: true,
-    // Nothing is inlined: the policy of the server permits files of its own only.
+    // Nothing is inlined: the policy of the server permits only its own files.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     // Browsers with light-dark(), popovers and <dialog>.

@@ -165,6 +165,18 @@ def read_comments(path: Path) -> Iterator[Text]:
         yield _text(path, start, " ".join(words))
 
 
+# A comment, a text between tags, or a string that starts like a sentence.
+_WEB_TEXT = re.compile(r'(?://|/\*\*) ([^\n]*)|>([^<>{}=;]* [^<>{}=;]*)<|"([A-Z][^"\n]* [^"\n]*)"')
+
+
+def read_web(path: Path) -> Iterator[Text]:
+    """Yield the comments and texts of a module of the web page."""
+    source = path.read_text(encoding="utf-8")
+    for found in _WEB_TEXT.finditer(source):
+        text = next(part for part in found.groups() if part is not None)
+        yield _text(path, source.count("\n", 0, found.start()) + 1, text.removesuffix("*/"))
+
+
 @lru_cache(maxsize=1)
 def _parse(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))

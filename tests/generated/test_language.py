@@ -21,6 +21,7 @@ from tests.generated.language import (
     read_docstrings,
     read_names,
     read_prose,
+    read_web,
 )
 from tests.generated.pages.commands import all_commands
 from tests.generated.test_house import FILES
@@ -63,6 +64,13 @@ NEW = (
 def pages() -> list[Path]:
     """Return the pages and the documents of the repository."""
     return [*all_pages(), ROOT / "ARCHITECTURE.md"]
+
+
+def test_the_web_page_follows_the_rules() -> None:
+    modules = [path for path in (ROOT / "web/src").rglob("*.ts*") if path.name != "schema.d.ts"]
+    assert find_violations(text for path in modules for text in read_web(path)) == []
+    comment, *_ = read_web(ROOT / "web/src/lib/theme.ts")
+    assert comment.text.startswith("Light or dark")
 
 
 def test_pages_follow_the_rules() -> None:

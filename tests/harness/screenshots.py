@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.harness.processes import Commands
 from tests.harness.servers import API, Running, start_server
-from tests.harness.showcase import write_showcase
+from tests.harness.showcase import SECRET, write_showcase
 from tests.harness.website import require_browser
 
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--force-color-profile=srgb"]
@@ -45,11 +45,18 @@ class Showcase:
             time.sleep(0.05)
         raise TimeoutError(f"run {run_id} did not reach {' or '.join(states)}")
 
+    def deliver(self, payload: dict[str, Any]) -> None:
+        """Send a request to the webhook."""
+        self._server.ask("POST", f"{API}/hooks/parcels", payload, X_Token=SECRET)
+
     def make(self) -> dict[str, str]:
         """Start the runs of the pictures, and return the addresses of their pages by name."""
         self.until(self.start("hello-world", {"name": "Ada"}, team="harbor"), "SUCCESS")
         self.until(self.start("large", {"items": list(range(40))}), "SUCCESS")
         self.start("order", None, customer="4711")
+        budget = self.until(self.start("report"), "WAITING")
+        self.deliver({"id": "parcel-17"})
+        self.deliver({"state": "unknown"})
         failed = self.until(self.start("weather", {"city": "Atlantis"}), "FAILED")
         self.until(self.start("weather", {"city": "Oslo"}), "SUCCESS")
         approval = self.until(self.start("refunds", None, customer="4711"), "WAITING")
@@ -60,7 +67,10 @@ class Showcase:
             "failed": f"/ui/runs/{failed}?task=measure",
             "approval": f"/ui/runs/{approval}",
             "start": "/ui/workflows/news",
+            "budget": f"/ui/runs/{budget}",
             "schedules": "/ui/schedules",
+            "webhooks": "/ui/webhooks",
+            "costs": "/ui/costs",
         }
 
 
@@ -75,7 +85,8 @@ def take(browser: Browser, server: Running, folder: Path) -> None:
             with_page(browser, server, scheme, DESK, lambda page, at=place, to=target: shoot(page, at, to))
     for name in ("runs", "run", "start"):
         target = folder / f"{name}-phone.png"
-        with_page(browser, server, "light", PHONE, lambda page, at=places[name], to=target: shoot(page, at, to))
+        place = places[name].partition("?")[0]
+        with_page(browser, server, "light", PHONE, lambda page, at=place, to=target: shoot(page, at, to))
 
 
 def with_page(browser: Browser, server: Running, scheme: Any, size: Any, act: Callable[[Page], None]) -> None:

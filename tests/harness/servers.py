@@ -13,7 +13,7 @@ from typing import Any
 from tests.harness.processes import Command, Commands, Conditions
 
 API = "/api/v0"
-_LISTENING = re.compile(r"^Server listening on :(\d+) \((http://\S+)\)$", re.MULTILINE)
+_LISTENING = re.compile(r"^Server listening on :(\d+) \((http://\S+)\)\nWeb page: http://\S+/ui/$", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,12 @@ STORY = (
 _NAMES = ("French", "Italian", "Swedish", "Polish", "Danish")
 _LANGUAGES = [{"name": name} for name in _NAMES]
 _ARTICLE = {"id": "article", "type": "basic", "prompt": "Write a short news item about {{ .input.topic }}."}
+SECRET = "a-secret-of-the-shop"
+WEBHOOK: dict[str, Any] = {
+    "slug": "parcels",
+    "verify": {"strategy": "token", "header": "X-Token", "secret": SECRET},
+    "events": [{"name": "parcel.sent", "filter": "has(payload.id)", "input": {"parcel": "{{ .payload.id }}"}}],
+}
 WORKFLOWS: dict[str, dict[str, Any]] = {
     "hello-world": {
         "name": "Hello world",
@@ -133,6 +139,19 @@ WORKFLOWS: dict[str, dict[str, Any]] = {
         "schedule": {"cron": "30 7 * * 1-5", "timezone": "Europe/Berlin"},
         "tasks": [{"id": "collect", "with": {"at": "{{ .trigger.type }}"}}],
     },
+    "report": {
+        "name": "Report",
+        "description": "Asks a person when its budget is spent.",
+        "budget": {"max_requests": 1},
+        "tasks": [{"id": "draft", "prompt": "Write about lakes."}, {"id": "check", "prompt": "Check it."}],
+        "output": {"report": "{{ .tasks.check.output.text }}"},
+    },
+    "parcel": {
+        "name": "Parcel",
+        "description": "Starts when the shop reports a parcel.",
+        "triggers": [{"type": "webhook", "webhook": WEBHOOK}],
+        "tasks": [{"id": "book", "with": {"parcel": "{{ .input.parcel }}"}}],
+    },
     "large": {
         "name": "Many tasks",
         "description": "One task for each item.",
@@ -166,12 +185,15 @@ RESPONSES: dict[str, Any] = {
         }
         for language in _LANGUAGES
     },
+    "draft": {"text": "Lakes are wide.", "usage": {"input_tokens": 40, "output_tokens": 12}},
+    "check": {"text": "Lakes are wide and deep.", "usage": {"input_tokens": 62, "output_tokens": 16}},
     "handle": [
         {"tool_calls": [{"tool": "refund", "arguments": {"order": "17", "amount": 400}}]},
         {"text": "The refund is on its way."},
     ],
     "report": {"text": "Mild, with light rain.", "usage": {"input_tokens": 30, "output_tokens": 8}},
 }
+PRICE = {"input": 3, "output": 15}
 _TOOL = '''def refund(order: str, amount: float) -> str:
     """Refund a part of an order."""
     return f"refunded {amount} for order {order}"
@@ -184,7 +206,7 @@ def write_showcase(folder: Path, database: dict[str, Any] | None = None, **secti
     project = {
         "name": "harbor-news",
         "database": database or {"driver": "sqlite", "path": "./data/compozy.db"},
-        "llm": {"providers": [{"id": "script", "type": "scripted", "responses": RESPONSES}]},
+        "llm": {"providers": [{"id": "script", "type": "scripted", "responses": RESPONSES, "price": PRICE}]},
         **sections,
     }
     files = {"compozy.yaml": project, "tools/refund.yaml": _TOOL_CONFIG}

@@ -12,7 +12,7 @@ from tests.ui.conftest import Site
 NARROW = 320
 PLACES = (
     *("runs", "workflows", "workflows/news", "workflows/digest", "schedules", "knowledge", "access"),
-    *("access?view=users", "access?view=audit", "nothing"),
+    *("webhooks", "costs", "costs?by=model&days=7", "workers", "access?view=users", "access?view=audit", "nothing"),
 )
 VIEWS = ("graph", "timeline", "values", "messages", "events", "definition", "json")
 STATES = ("PENDING", "RUNNING", "WAITING", "PAUSED", "SUCCESS", "FAILED", "TIMED_OUT", "CANCELED", "MOVED", "LATER")
@@ -26,6 +26,7 @@ def runs(site: Site) -> dict[str, str]:
         "weather": site.start("weather", {"city": "Atlantis"}),
         "refunds": site.start("refunds"),
         "hello-world": site.start("hello-world"),
+        "report": site.start("report"),
     }
 
 
@@ -53,7 +54,7 @@ def test_a_view_of_a_run(page: Page, runs: dict[str, str], view: str) -> None:
     check(page)
 
 
-@pytest.mark.parametrize("workflow", ["weather", "refunds", "hello-world"])
+@pytest.mark.parametrize("workflow", ["weather", "refunds", "hello-world", "report"])
 def test_a_run(page: Page, runs: dict[str, str], workflow: str) -> None:
     page.goto(f"/ui/runs/{runs[workflow]}")
     check(page)

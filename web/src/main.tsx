@@ -12,7 +12,7 @@ applyTheme(readTheme());
 const queries = new QueryClient({
   defaultOptions: {
     queries: {
-      // A problem stays one; a server that is away is asked again when it is back.
+      // Errors of the server are final. Requests are repeated while it does not answer.
       retry: (count, error) => !(error instanceof ApiError) && count < 2,
       staleTime: 2000,
       networkMode: "always",

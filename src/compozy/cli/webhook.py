@@ -21,19 +21,9 @@ webhook_app = typer.Typer(help="List and test webhooks.", no_args_is_help=True)
 def list_command(options: ProjectOptions) -> None:
     """List the webhooks of the project."""
     from compozy.cli.context import open_project
-    from compozy.server.hooks.hook import webhooks_in
+    from compozy.server.hooks.hook import describe_webhooks
 
-    found = [
-        {
-            "slug": config.slug,
-            "path": f"/api/v0/hooks/{config.slug}",
-            "workflow_id": workflow.config.id,
-            "strategy": config.verify.strategy,
-            "events": [event.name for event in config.events],
-            "location": str(workflow.locate((*path, "slug"))),
-        }
-        for workflow, config, path in webhooks_in(open_project(options))
-    ]
+    found = describe_webhooks(open_project(options))
     if options.as_json:
         print_json({"webhooks": found})
         return

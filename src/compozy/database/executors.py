@@ -65,6 +65,34 @@ def list_live_executors(connection: sa.Connection) -> list[str]:
     return [f"{role} on {host}, pid {pid}" for role, host, pid in connection.execute(living)]
 
 
+@dataclass(frozen=True, kw_only=True)
+class ExecutorRow:
+    """A process with a valid lease, and the number of open runs that it owns."""
+
+    executor_id: str
+    role: str
+    host: str
+    pid: int
+    started_ms: int
+    runs: int
+
+
+def list_executors(connection: sa.Connection) -> list[ExecutorRow]:
+    """Return the processes with a valid lease, the oldest first."""
+    owned = (
+        sa.select(sa.func.count())
+        .where(workflow_states.c.owner == executors.c.executor_id, workflow_states.c.status.in_(OPEN))
+        .scalar_subquery()
+    )
+    columns = [executors.c[name] for name in ("executor_id", "role", "host", "pid", "started_ms")]
+    query = (
+        sa.select(*columns, owned.label("runs"))
+        .where(executors.c.lease_until_ms >= _clock_ms(connection))
+        .order_by(executors.c.started_ms, executors.c.executor_id)
+    )
+    return [ExecutorRow(**row) for row in connection.execute(query).mappings()]
+
+
 def has_expired_executors(connection: sa.Connection) -> bool:
     """Return whether a lease has expired, or an open run belongs to an unknown process."""
     expired = sa.exists().where(executors.c.lease_until_ms < _clock_ms(connection))

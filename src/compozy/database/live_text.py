@@ -1,7 +1,8 @@
 """Text that models are writing at the moment: passed to those who watch the run, never stored.
 
 An answer is stored when it is complete. Until then its text exists in the process that asked the model. A process that
-watches runs says so, and only watched runs publish text.
+watches runs says so, and only watched runs publish text. While someone looks at lists of runs, such as on the web page,
+the text of every run is kept: it is complete for a reader who opens a run in the middle of an answer.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from compozy.clock import monotonic_s
 
 TextKey = tuple[str, str, int]
 """Run, path of the task, number of the model request in the task."""
+ANY_RUN = "*"
+"""Stands for all runs where runs are watched."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +62,8 @@ class _State:
         self.watched: Counter[str] = Counter()
         # Runs that other processes watch, and until when.
         self.watched_until_s: dict[str, float] = {}
+        # Until when readers of this process may open any run.
+        self.followed_until_s = 0.0
         self.written: dict[TextKey, TextDelta] = {}
         self.listeners: tuple[TextListener, ...] = ()
 
@@ -68,8 +73,19 @@ _state = _State()
 
 def is_watched(execution_id: str) -> bool:
     """Return whether the text of a run is read anywhere."""
-    until_s = _state.watched_until_s.get(execution_id)
-    return execution_id in _state.watched or (until_s is not None and until_s > monotonic_s())
+    if execution_id in _state.watched or is_followed():
+        return True
+    return is_watched_by_others(execution_id) or is_watched_by_others(ANY_RUN)
+
+
+def follow_runs(*, seconds: float) -> None:
+    """Keep the texts of all runs for `seconds`, because a reader of this process may open one of them."""
+    _state.followed_until_s = monotonic_s() + seconds
+
+
+def is_followed() -> bool:
+    """Return whether a reader of this process may open any run."""
+    return _state.followed_until_s > monotonic_s()
 
 
 def watch_texts(runs: Collection[str]) -> None:

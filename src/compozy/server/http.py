@@ -33,6 +33,7 @@ from compozy.server import (
     stream,
     web,
     webhooks,
+    workers,
 )
 from compozy.server.access import AccessLog
 from compozy.server.auditor import Auditor
@@ -63,6 +64,7 @@ ROUTERS = (
     schedules.router,
     signal_events.router,
     webhooks.router,
+    workers.router,
     auth.router,
     audit.router,
     sessions.router,
@@ -81,7 +83,8 @@ _TAGS = [
     {"name": "knowledge", "description": "Knowledge bases: ingest documents and query them."},
     {"name": "schedules", "description": "Schedules of workflows: state, next times, pause, trigger and backfill."},
     {"name": "events", "description": "Events that start workflows and wake waiting executions."},
-    {"name": "webhooks", "description": "Requests that webhooks received: list them and replay them."},
+    {"name": "webhooks", "description": "Webhooks, and the requests that they received: list them and replay them."},
+    {"name": "workers", "description": "Processes that execute runs, and executions that wait for one."},
     {"name": "users and keys", "description": "Users, their roles and API keys."},
     {"name": "health", "description": "Probes for orchestrators and load balancers."},
 ]

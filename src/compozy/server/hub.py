@@ -14,9 +14,11 @@ from compozy.clock import monotonic_s
 from compozy.database.changes import add_listener, remove_listener
 from compozy.database.database import Database
 from compozy.database.live_text import (
+    ANY_RUN,
     TextDelta,
     TextKey,
     add_text_listener,
+    is_followed,
     remove_text_listener,
     texts_of,
     unwatch_texts,
@@ -198,7 +200,7 @@ class Hub:
             if self._gaps and monotonic_s() - asked_s > _ASK_AGAIN_S:
                 asked_s, again, self._gaps = monotonic_s(), self._gaps, again
             try:
-                feed.watch(self._read_runs, again)
+                feed.watch(self._read_runs | {ANY_RUN} if is_followed() else self._read_runs, again)
                 runs = feed.wait(_FEED_WAIT_S)
             except DatabaseError as error:
                 # The streams read the database every second by themselves.

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringCo
 from compozy.database import lists
 from compozy.database.executions import is_execution_id
 from compozy.database.lists import ExecutionFilter, Position
+from compozy.database.live_text import follow_runs
 from compozy.database.status import Status
 from compozy.server.body import ParsedRoute
 from compozy.server.models import Cost, Fields, TriggerInfo, UnpricedRequests
@@ -23,6 +24,8 @@ from compozy.server.routes import PREFIX, WorkflowId, problems, service_of
 from compozy.workflow.documents import execution_document, summary_document
 
 MAX_PAGE = 1000
+# How long the text of models is kept for a client that may open one of the executions.
+_FOLLOWED_S = 60.0
 _NUMBER = re.compile(r"[+-]?[\d.]+(?:[eE][+-]?\d+)?")
 _LINK = {"Link": {"description": 'URL of the next page, with `rel="next"`.', "schema": {"type": "string"}}}
 
@@ -136,6 +139,10 @@ class ListQuery(PageQuery):
     """Which executions, and which page of them."""
 
     workflow_id: str | None = Field(default=None, max_length=256, description="Only executions of this workflow.")
+    follow: bool = Field(
+        default=False,
+        description="Keep what models write in any execution for a minute, for streams that are opened meanwhile.",
+    )
 
 
 class SummaryError(BaseModel):
@@ -196,6 +203,8 @@ async def list_workflow_executions(
 )
 async def list_executions(request: Request, query: Annotated[ListQuery, Query()]) -> JsonResponse:
     """List the executions of all workflows, newest first."""
+    if query.follow:
+        follow_runs(seconds=_FOLLOWED_S)
     return await _answer(request, query, query.to_filter(query.workflow_id))
 
 

@@ -52,6 +52,7 @@ ROUTES: Mapping[tuple[str, str], Permission] = {
     ("GET", f"{_RUN}/stream"): Permission.READ,
     ("GET", f"{_API}/stream"): Permission.READ,
     ("GET", f"{_API}/costs"): Permission.READ,
+    ("GET", f"{_API}/workers"): Permission.READ,
     # Starting and controlling runs.
     ("POST", f"{_WORKFLOW}/executions"): Permission.RUN,
     ("POST", f"{_WORKFLOW}/executions/sync"): Permission.RUN,
@@ -84,7 +85,8 @@ ROUTES: Mapping[tuple[str, str], Permission] = {
     ("POST", f"{_SCHEDULE}/trigger"): Permission.RUN,
     ("POST", f"{_SCHEDULE}/backfill"): Permission.RUN,
     ("DELETE", _SCHEDULE): Permission.MANAGE,
-    # Deliveries of webhooks.
+    # Webhooks and their deliveries.
+    ("GET", f"{_API}/hooks"): Permission.READ,
     ("GET", f"{WEBHOOK}/deliveries"): Permission.READ,
     ("GET", f"{WEBHOOK}/deliveries/{{delivery_id}}"): Permission.READ,
     ("POST", f"{WEBHOOK}/deliveries/{{delivery_id}}/replay"): Permission.RUN,

@@ -167,6 +167,7 @@ async def _serve(project: LoadedProject, database: Database, door: _Door, consol
         # uvicorn has made the queue of the kernel as short as its rounds.
         door.sock.listen(BACKLOG)
         console.line(f"Server listening on :{door.address.port} ({door.address.url})")
+        console.line(f"Web page: {door.address.url}/ui/")
         loading = asyncio.create_task(_load(app, entries))
         beside = asyncio.create_task(_beside(door.beside, service))
         await asyncio.wait({stop.requested, serving, beside}, return_when=asyncio.FIRST_COMPLETED)

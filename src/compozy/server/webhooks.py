@@ -1,4 +1,4 @@
-"""Deliveries of webhooks over HTTP: listed, shown and replayed. `server/hooks/endpoint.py` receives them."""
+"""Webhooks and their deliveries over HTTP: listed, shown and replayed. `server/hooks/endpoint.py` receives them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from compozy.errors import ConflictError
 from compozy.server.body import ParsedRoute
 from compozy.server.gate import identity_of
 from compozy.server.hooks.deliveries import DeliveryRecord, document_of, find_delivery, page_of, received_again
-from compozy.server.hooks.hook import find_hook
+from compozy.server.hooks.hook import describe_webhooks, find_hook
 from compozy.server.hooks.take import Replay, Taker
 from compozy.server.problems import JsonResponse
 from compozy.server.routes import PREFIX, problems, service_of
@@ -24,12 +24,29 @@ Slug = Annotated[str, Path(description="Slug of the webhook.")]
 DeliveryId = Annotated[str, Path(description="ID of the delivery.", pattern=_ULID)]
 
 router = APIRouter(
-    prefix=f"{PREFIX}/hooks/{{slug}}/deliveries",
+    prefix=f"{PREFIX}/hooks",
     default_response_class=JsonResponse,
     route_class=ParsedRoute,
     responses=problems(400, 401, 403, 404, 413, 415, 422, 500, 503),
     tags=["webhooks"],
 )
+
+
+class WebhookInfo(BaseModel):
+    """A webhook of the project."""
+
+    slug: str
+    path: str = Field(description="Path that its sender requests.")
+    workflow_id: str
+    strategy: str = Field(description="How it recognizes its sender.")
+    events: list[str] = Field(description="Names of its events.")
+    location: str = Field(description="File, line and column.")
+
+
+class WebhookList(BaseModel):
+    """The webhooks of the project."""
+
+    webhooks: list[WebhookInfo]
 
 
 class DeliverySummary(BaseModel):
@@ -80,7 +97,13 @@ class Replayed(BaseModel):
     event: str | None = None
 
 
-@router.get("", response_model=DeliveryPage)
+@router.get("", response_model=WebhookList)
+async def list_webhooks(request: Request) -> JsonResponse:
+    """The webhooks of the project."""
+    return JsonResponse({"webhooks": describe_webhooks(service_of(request).app.project)})
+
+
+@router.get("/{slug}/deliveries", response_model=DeliveryPage)
 async def list_webhook_deliveries(
     request: Request,
     slug: Slug,
@@ -95,14 +118,16 @@ async def list_webhook_deliveries(
     return JsonResponse(await app.database.read_async(partial(page_of, wanted=wanted)))
 
 
-@router.get("/{delivery_id}", response_model=DeliveryInfo)
+@router.get("/{slug}/deliveries/{delivery_id}", response_model=DeliveryInfo)
 async def get_webhook_delivery(request: Request, slug: Slug, delivery_id: DeliveryId) -> JsonResponse:
     """One delivery with its headers and its body."""
     query = partial(find_delivery, slug=slug, delivery_id=delivery_id)
     return JsonResponse(document_of(await service_of(request).app.database.read_async(query)))
 
 
-@router.post("/{delivery_id}/replay", status_code=202, response_model=Replayed, responses=problems(409))
+@router.post(
+    "/{slug}/deliveries/{delivery_id}/replay", status_code=202, response_model=Replayed, responses=problems(409)
+)
 async def replay_webhook_delivery(
     request: Request, slug: Slug, delivery_id: DeliveryId, body: ReplayBody | None = None
 ) -> JsonResponse:

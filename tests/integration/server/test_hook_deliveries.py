@@ -243,3 +243,12 @@ async def test_deliveries_need_a_key_and_an_existing_webhook(sender: Sender) -> 
     # A delivery belongs to its webhook.
     check_problem(await sender.client.get(f"{API}/hooks/plain/deliveries/{delivery_id}", headers=HEADERS), 404)
     check_problem(await replay(sender, "plain", delivery_id), 404)
+
+
+async def test_the_webhooks_of_the_project_are_listed(sender: Sender) -> None:
+    listed = (await sender.client.get(f"{API}/hooks", headers=HEADERS)).json()["webhooks"]
+    assert {hook["slug"]: hook["workflow_id"] for hook in listed}.items() >= {
+        "repository": "triage",
+        "orders": "order",
+    }.items()
+    assert SECRET not in str(listed)

@@ -30,12 +30,13 @@ def project(tmp_path: Path) -> Path:
     return write_project(tmp_path / "project", server={"port": free_port()})
 
 
-def test_start_prints_three_lines(commands: Commands, project: Path) -> None:
+def test_start_prints_four_lines(commands: Commands, project: Path) -> None:
     server = start_server(commands, project)
     assert server.command.out == (
         "Starting Compozy server...\n"
         "Database initialized: driver=sqlite path=./data/compozy.db\n"
         f"Server listening on :{server.port} (http://127.0.0.1:{server.port})\n"
+        f"Web page: http://127.0.0.1:{server.port}/ui/\n"
     )
     assert server.ask("GET", "/readyz").document == {"status": "ready"}
     assert server.command.err == ""

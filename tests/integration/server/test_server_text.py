@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from compozy.database.live_text import texts_of as texts_in
 from compozy.server.service import Service
 from tests.integration.server.conftest import API, DRIVERS, LOOPBACK, RUNS, make_client, open_service
 from tests.integration.server.test_server_stream import Sent, log_of, parse
@@ -30,6 +31,7 @@ WORKFLOWS: dict[str, dict[str, Any]] = {
             {"id": "repaired", "prompt": "d", "output": {"type": "object", "required": ["n"]}},
         ]
     },
+    "slow": {"tasks": [{"id": "long", "prompt": "f"}]},
     "fail": {"tasks": [GO, {"id": "bad", "prompt": "e"}]},
 }
 RESPONSES: dict[str, Any] = {
@@ -38,6 +40,7 @@ RESPONSES: dict[str, Any] = {
     "typed": {"json": {"n": 1}},
     "repaired": [{"text": "no JSON"}, {"json": {"n": "é"}}],
     "bad": {"error": "boom"},
+    "long": {"text": LONG, "delay_ms": 4000},
 }
 
 
@@ -115,6 +118,18 @@ async def test_the_pieces_are_the_answers(client: httpx.AsyncClient, service: Se
     assert [event.data for event in one if event.id is not None] == log
     assert {event.name for event in silent} == {"task_status", "complete"}
     assert len([event for event in one if event.name == "llm_chunk" and event.data["path"] == "both/left"]) > 1
+
+
+async def test_a_stream_that_is_opened_in_the_middle_of_an_answer(client: httpx.AsyncClient, service: Service) -> None:
+    """While a client lists runs to follow them, the text of each run is kept."""
+    assert (await client.get(f"{RUNS}?follow=true")).is_success
+    location = (await client.post(f"{API}/workflows/slow/executions")).headers["location"]
+    run_id = location.rpartition("/")[2]
+    async with asyncio.timeout(60):
+        while not texts_in([run_id]):  # noqa: ASYNC110 - text sets no event for its tests
+            await asyncio.sleep(0.01)
+        sent = parse((await client.get(f"{location}/stream")).text)
+    assert texts_of(sent) == {("long", 0): LONG}
 
 
 async def test_a_stream_with_only_text_ends_with_the_run(client: httpx.AsyncClient, service: Service) -> None:

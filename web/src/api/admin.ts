@@ -1,4 +1,4 @@
-// Schedules, knowledge bases, users, keys and the audit log.
+// Schedules, knowledge bases, webhooks, workers, costs, users, keys and the audit log.
 import { get, part, patch, post, remove, type Schemas } from "./client";
 
 export type Schedule = Schemas["ScheduleInfo"];
@@ -28,3 +28,25 @@ export const addUser = (body: Schemas["UserBody"]) => post<Schemas["UserInfo"]>(
 export const changeUser = (id: string, body: Schemas["UserChange"]) => patch<Schemas["UserInfo"]>(`/users/${part(id)}`, body);
 export const deleteUser = (id: string) => remove<Schemas["UserInfo"]>(`/users/${part(id)}`);
 export const listAudit = (cursor: string | null) => get<Schemas["AuditPage"]>("/audit", { limit: 50, cursor });
+
+export type Webhook = Schemas["WebhookInfo"];
+export type Delivery = Schemas["DeliverySummary"];
+const deliveries = (slug: string) => `/hooks/${part(slug)}/deliveries`;
+export const listWebhooks = async () => (await get<Schemas["WebhookList"]>("/hooks")).webhooks;
+export const listDeliveries = (slug: string, outcome: string | undefined, cursor: string | null) =>
+  get<Schemas["DeliveryPage"]>(deliveries(slug), { limit: 50, outcome, cursor });
+export const getDelivery = (slug: string, id: string) => get<Schemas["DeliveryInfo"]>(`${deliveries(slug)}/${part(id)}`);
+export const replayDelivery = (slug: string, id: string, isNew: boolean) =>
+  post<Schemas["Replayed"]>(`${deliveries(slug)}/${part(id)}/replay`, { new_run: isNew });
+
+export const listWorkers = () => get<Schemas["WorkerList"]>("/workers");
+
+export type CostGroup = Schemas["CostGroup"];
+export type CostSum = Schemas["CostSum"];
+export interface CostQuery {
+  group: CostGroup;
+  workflow?: string;
+  since?: string;
+}
+export const listCosts = ({ group, workflow, since }: CostQuery) =>
+  get<Schemas["CostList"]>("/costs", { group_by: group, workflow_id: workflow, since, limit: group === "day" ? 366 : 100 });

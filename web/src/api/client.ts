@@ -117,7 +117,7 @@ export const post = <T>(path: string, body?: unknown, query?: Query) => change<T
 export const patch = <T>(path: string, body: unknown) => change<T>("PATCH", path, body);
 export const remove = <T>(path: string, query?: Query) => change<T>("DELETE", path, undefined, query);
 
-/** The text of an error for a person, with what to do. */
+/** The text of an error for a person, with its hint. */
 export function explain(error: unknown): string {
   if (error instanceof ApiError) {
     const { detail, hint } = error.problem;

@@ -38,7 +38,8 @@ export function filterQuery(filter: RunFilter) {
 }
 
 export const listRuns = (filter: RunFilter, cursor?: string | null, limit = 50, signal?: AbortSignal) =>
-  get<RunPage>(RUNS, { ...filterQuery(filter), cursor, limit }, signal);
+  // `follow`: a run that is opened while a model writes shows the text from its start.
+  get<RunPage>(RUNS, { ...filterQuery(filter), cursor, limit, follow: true }, signal);
 
 export const summaryOf = async (id: string): Promise<ListedRun | undefined> =>
   (await get<RunPage>(RUNS, { id_prefix: id, limit: 10 })).executions.find((run) => run.execution_id === id);

@@ -5,7 +5,7 @@ export interface DiffLine {
   text: string;
 }
 
-// Above this, the lines between the common beginning and end are shown as replaced.
+// Above this, the lines between the common start and end are shown as replaced.
 const MAX_CELLS = 1_000_000;
 
 export function diffLines(before: string, after: string): DiffLine[] {
@@ -27,7 +27,7 @@ function middle(a: string[], b: string[]): DiffLine[] {
   const removed = (text: string): DiffLine => ({ kind: "removed", text });
   const added = (text: string): DiffLine => ({ kind: "added", text });
   if (a.length * b.length > MAX_CELLS) return [...a.map(removed), ...b.map(added)];
-  // The length of the longest common part of what follows each pair of lines.
+  // The length of the longest common part after each pair of lines.
   const width = b.length + 1;
   const common = new Uint32Array((a.length + 1) * width);
   for (let i = a.length - 1; i >= 0; i--) {

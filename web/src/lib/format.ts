@@ -55,3 +55,16 @@ export const number = (value: number) => whole.format(value);
 export function plural(count: number, one: string, many = `${one}s`): string {
   return `${number(count)} ${count === 1 ? one : many}`;
 }
+
+/** Dollars: with cents, and small amounts with as many digits as they need. */
+export function money(dollars: number): string {
+  const size = Math.abs(dollars);
+  if (size === 0 || size >= 1) return `$${dollars.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`;
+  const digits = size >= 0.01 ? 4 : 6;
+  return `$${dollars.toFixed(digits).replace(/(\.\d\d\d*?)0+$/, "$1")}`;
+}
+
+/** The first of the last `days` days, in UTC as the server counts; undefined for all days. */
+export function firstDay(days: number | null, now: number): string | undefined {
+  return days === null ? undefined : new Date(now - (days - 1) * DAY).toISOString().slice(0, 10);
+}

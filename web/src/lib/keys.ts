@@ -1,10 +1,15 @@
-// Keys of the whole page: `/` searches, `j` and `k` move through rows, `g` and a letter opens a page, `?` lists them.
+// Keys of all pages: `/` searches, `j` and `k` move through rows, `x` selects one, `g` and a letter opens a page, `?` lists them.
+// A button with `aria-keyshortcuts` is pressed by that key.
 
 export const GO: Record<string, { to: string; label: string }> = {
   r: { to: "/runs", label: "Runs" },
   w: { to: "/workflows", label: "Workflows" },
   s: { to: "/schedules", label: "Schedules" },
+  h: { to: "/webhooks", label: "Webhooks" },
   k: { to: "/knowledge", label: "Knowledge" },
+  c: { to: "/costs", label: "Costs" },
+  o: { to: "/workers", label: "Workers" },
+  a: { to: "/access", label: "Access" },
 };
 const GO_MS = 1200;
 
@@ -18,6 +23,15 @@ function moveRow(step: number) {
   next?.focus();
   next?.scrollIntoView({ block: "nearest" });
 }
+
+/** Select the row that has the focus, or clear its selection. */
+function selectRow() {
+  document.activeElement?.closest('[role="listitem"]')?.querySelector<HTMLInputElement>('input[type="checkbox"]')?.click();
+}
+
+/** The button of a key: a letter, so that no other key can be part of a selector. */
+const buttonOf = (key: string) =>
+  /^[a-z]$/.test(key) ? document.querySelector<HTMLElement>(`[aria-keyshortcuts="${key}"]:not(:disabled)`) : null;
 
 /** Listen to the keys until the returned function is called. */
 export function listenKeys(actions: { go(to: string): void; help(): void }): () => void {
@@ -35,6 +49,8 @@ export function listenKeys(actions: { go(to: string): void; help(): void }): () 
     else if (event.key === "k") moveRow(-1);
     else if (event.key === "?") actions.help();
     else if (event.key === "/") document.querySelector<HTMLElement>("[data-search]")?.focus();
+    else if (event.key === "x") selectRow();
+    else if (buttonOf(event.key)) buttonOf(event.key)?.click();
     else return;
     event.preventDefault();
   };

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Run, Task } from "../api/runs";
 import { diffLines } from "./diff";
-import { duration, relative } from "./format";
+import { duration, firstDay, money, relative } from "./format";
 import { failedTask, keptTasks } from "./rerun";
 import { hasForm, initialValue, kindOf, mismatchesOf, withProperty } from "./schema";
 import { parseSearch, stringifySearch } from "./search";
@@ -17,6 +17,15 @@ test("relative times", () => {
   const now = Date.parse("2027-01-01T12:00:00Z");
   const at = (seconds: number) => relative(new Date(now + seconds * 1000).toISOString(), now);
   expect([-2, -75, -7200, -200_000, 5, 90].map(at)).toEqual(["just now", "1 min ago", "2 h ago", "2 d ago", "in a moment", "in 1 min"]);
+});
+
+test("money has cents, and more digits for small amounts", () => {
+  expect([0, 12, 1234.567, 0.5, 0.0123, 0.00042, 0.0000004].map(money)).toEqual(["$0.00", "$12.00", "$1,234.57", "$0.50", "$0.0123", "$0.00042", "$0.00"]);
+});
+
+test("a period ends today", () => {
+  const now = Date.parse("2027-01-03T12:00:00Z");
+  expect([firstDay(1, now), firstDay(7, now), firstDay(null, now)]).toEqual(["2027-01-03", "2026-12-28", undefined]);
 });
 
 test("a query keeps names and values", () => {
@@ -35,7 +44,7 @@ describe("a rerun", () => {
   const tasks = [task("a", "SUCCESS"), task("b", "FAILED"), task("b/x", "SUCCESS", "b"), task("c", "CANCELED")];
   const run = { status: "FAILED", error: { code: "task", message: "", details: { task: "b" } }, tasks } as unknown as Run;
 
-  test("begins with the task that failed", () => {
+  test("starts with the task that failed", () => {
     expect(failedTask(run)).toBe("b");
     expect(failedTask({ ...run, status: "SUCCESS" })).toBe(null);
     expect(failedTask({ ...run, error: null })).toBe("b");
@@ -69,7 +78,7 @@ describe("a form", () => {
     expect(kindOf({ type: ["string", "integer"] })).toBe("json");
   });
 
-  test("begins with the defaults", () => {
+  test("starts with the defaults", () => {
     expect(initialValue(schema, schema)).toEqual({ days: 3, options: { loud: true } });
   });
 

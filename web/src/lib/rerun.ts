@@ -1,11 +1,11 @@
-// Which results a rerun keeps: those of the tasks at the top before the one that it begins with, as the server decides.
+// The results that a rerun keeps: those of the top-level tasks before its first one, as the server decides.
 import type { Run, Task } from "../api/runs";
 
 const KEPT = new Set(["SUCCESS", "FAILED", "TIMED_OUT"]);
 
 export const topTasks = (run: Run): Task[] => run.tasks.filter((task) => task.parent === null);
 
-/** The tasks whose results are kept if the rerun begins with `from`; none without it. */
+/** The tasks whose results are kept if the rerun starts with `from`; none without it. */
 export function keptTasks(run: Run, from: string | null): Task[] {
   if (from === null) return [];
   const top = topTasks(run);
@@ -13,7 +13,7 @@ export function keptTasks(run: Run, from: string | null): Task[] {
   return (at < 0 ? top : top.slice(0, at)).filter((task) => KEPT.has(task.status));
 }
 
-/** The task that failed, with which a rerun begins by itself; null if the run succeeded. */
+/** The task that failed, which a rerun starts with by default; null if the run succeeded. */
 export function failedTask(run: Run): string | null {
   if (run.status === "SUCCESS") return null;
   const named = run.error?.details?.task;

@@ -1,4 +1,4 @@
-// Light or dark: as the system says, until the user decides.
+// Light or dark: the setting of the system, unless the user chose one.
 
 export type Theme = "system" | "light" | "dark";
 const KEY = "compozy.theme";

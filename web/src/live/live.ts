@@ -29,7 +29,7 @@ export interface Listener {
   chunk?(chunk: Chunk): void;
   /** The run has ended, or cannot be followed. */
   end?(id: string): void;
-  /** The stream was away; some text may have been missed. */
+  /** The stream was interrupted; some text may be missing. */
   reconnect?(): void;
 }
 
@@ -41,7 +41,7 @@ interface Watched {
 const MAX_RUNS = 50;
 const FIRST_WAIT_MS = 500;
 const MAX_WAIT_MS = 10_000;
-// Changes of what is watched are collected for this long before the stream is opened again.
+// Changes of the watched runs are collected for this long before the stream is opened again.
 const COLLECT_MS = 60;
 
 class Live {
@@ -54,7 +54,7 @@ class Live {
   #timer: number | undefined;
   #waitMs = FIRST_WAIT_MS;
   #isConnected = false;
-  // What the open stream delivers.
+  // The runs and texts that the open stream delivers.
   #wanted = "";
 
   /** Follow a run until the returned function is called. `texts` also delivers text as models write it. */

@@ -30,7 +30,7 @@ export default function AccessPage() {
   const views = [{ value: "keys", label: "API keys" }, ...(mayManage ? [{ value: "users", label: "Users" }, { value: "audit", label: "Audit log" }] : [])];
   return (
     <>
-      <PageHead title="Access" tab="Access" about={mayManage ? "Who can use this server, and what they did." : "Your API keys."} />
+      <PageHead title="Access" tab="Access" about={mayManage ? "Users and API keys of this server, and the log of their changes." : "Your API keys."} />
       <div className="space-y-4 px-4 pb-10 sm:px-6">
         <Tabs label="View" value={view} options={views} onChange={(next) => void navigate({ to: "/access", search: { view: next }, replace: true })} />
         {view === "users" ? <Users /> : view === "audit" ? <Audit /> : <ApiKeys />}
@@ -142,7 +142,7 @@ function NewKeyDialog({ onClose, onMade }: { onClose: () => void; onMade: (key: 
         )}
         <Field label="Role">
           <select name="role" className="field">
-            <option value="">That of its user</option>
+            <option value="">Role of its user</option>
             {ROLES.map((role) => (
               <option key={role}>{role}</option>
             ))}
@@ -151,7 +151,7 @@ function NewKeyDialog({ onClose, onMade }: { onClose: () => void; onMade: (key: 
         <Field label="Workflows" hint="IDs with commas; empty for all">
           <input name="workflows" className="field" />
         </Field>
-        <Field label="Expires after" hint="Such as 90d or 12h; empty for never">
+        <Field label="Expires after" hint="For example 90d or 12h; empty for never">
           <input name="expires" className="field" />
         </Field>
         <Button type="submit" look="primary" busy={busy}>

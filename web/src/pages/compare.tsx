@@ -1,4 +1,4 @@
-// Two runs next to each other: what is different in their input, output and tasks.
+// Two runs next to each other: the differences of their input, output and tasks.
 import { Link, useSearch } from "@tanstack/react-router";
 import { useMemo, useState } from "react";
 import type { Run, Task } from "../api/runs";

@@ -1,4 +1,4 @@
-// What surrounds every page: navigation, the user, the state of the connection.
+// The frame of every page: navigation, the user, the state of the connection.
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, Outlet, useNavigate, useRouterState } from "@tanstack/react-router";
 import { useEffect, useRef, useState, useSyncExternalStore } from "react";
@@ -16,7 +16,10 @@ const PAGES = [
   { to: "/runs", label: "Runs" },
   { to: "/workflows", label: "Workflows" },
   { to: "/schedules", label: "Schedules" },
+  { to: "/webhooks", label: "Webhooks" },
   { to: "/knowledge", label: "Knowledge" },
+  { to: "/costs", label: "Costs" },
+  { to: "/workers", label: "Workers" },
   { to: "/access", label: "Access" },
 ] as const;
 
@@ -52,7 +55,7 @@ function Keys() {
   return isHelp ? <KeyHelp onClose={() => setHelp(false)} /> : null;
 }
 
-/** A line while the server does not answer; the page looks for it, and reads everything again when it is back. */
+/** A line while the server does not answer. The page asks for it, and reads everything again when it answers. */
 function Offline() {
   const reach = useSyncExternalStore(connection.subscribe, connection.get);
   const queries = useQueryClient();
@@ -67,7 +70,7 @@ function Offline() {
   if (reach === "online") return null;
   return (
     <div role="alert" data-tone="wait" className="note no-print sticky top-0 z-40 rounded-none border-x-0 border-t-0 text-center text-sm">
-      The server does not answer. This page continues when it is back; accepted runs are not lost.
+      The server does not answer. This page continues as soon as it answers. Accepted runs are not lost.
     </div>
   );
 }

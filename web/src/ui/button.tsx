@@ -39,14 +39,14 @@ export function Tabs<T extends string>({ label, value, options, onChange }: {
   onChange: (value: T) => void;
 }) {
   return (
-    <div role="group" aria-label={label} className="flex max-w-full gap-0.5 overflow-x-auto rounded-lg bg-raised p-0.5">
+    <div role="group" aria-label={label} className="flex w-fit max-w-full gap-0.5 overflow-x-auto rounded-lg bg-raised p-0.5">
       {options.map((option) => (
         <button
           key={option.value}
           type="button"
           aria-pressed={option.value === value}
           onClick={() => onChange(option.value)}
-          className="rounded-md px-2.5 py-1 text-sm font-medium whitespace-nowrap text-soft hover:text-ink aria-pressed:bg-panel aria-pressed:text-ink aria-pressed:shadow-sm"
+          className="rounded-md px-2.5 py-1 text-sm font-medium whitespace-nowrap text-soft hover:text-ink aria-pressed:bg-tab aria-pressed:text-ink aria-pressed:shadow-sm"
         >
           {option.label}
         </button>

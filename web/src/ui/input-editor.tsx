@@ -17,9 +17,9 @@ export function InputEditor({ schema, value, onChange, mismatches = [] }: {
 }) {
   const [mode, setMode] = useState<"form" | "json">(schema ? "form" : "json");
   return (
-    <div className="space-y-3">
+    <div>
       {schema && (
-        <div className="flex justify-end">
+        <div className="float-right mb-1 ml-4">
           <Tabs label="Input as" value={mode} options={MODES} onChange={setMode} />
         </div>
       )}

@@ -2,7 +2,7 @@ import type { ReactNode } from "react";
 import { explain } from "../api/client";
 import { useTitle } from "../lib/clock";
 
-/** The head of a page: its title, a line about it, and what can be done. */
+/** The head of a page: its title, a line about it, and its buttons. */
 export function PageHead({ title, about, tab, children }: {
   title: ReactNode;
   about?: ReactNode;

@@ -1,4 +1,4 @@
-// JSON values: small ones at once, large ones in part until they are asked for.
+// JSON values: small ones completely, large ones in part until the user shows all.
 import { useMemo, useState } from "react";
 import { bytes } from "../lib/format";
 import { done } from "./toast";
@@ -6,7 +6,7 @@ import { done } from "./toast";
 const PART = 20_000;
 const TOKENS = /("(?:[^"\\]|\\.)*")(\s*:)?|\b(?:true|false|null)\b|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 
-/** A value as text: a text as it is, everything else as JSON. */
+/** A value as text: strings unchanged, all others as JSON. */
 export function textOf(value: unknown): string {
   return typeof value === "string" ? value : JSON.stringify(value, null, 2) ?? "null";
 }

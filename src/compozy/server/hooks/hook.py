@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from compozy.config.loopback import is_loopback
 from compozy.config.nodes import YamlPath
@@ -89,6 +90,21 @@ def webhooks_in(project: LoadedProject) -> Iterator[tuple[LoadedWorkflow, Webhoo
         for index, trigger in enumerate(workflow.config.triggers or ()):
             if isinstance(trigger, WebhookTrigger):
                 yield workflow, trigger.webhook, ("triggers", index, "webhook")
+
+
+def describe_webhooks(project: LoadedProject) -> list[dict[str, Any]]:
+    """Return the webhooks of a project as JSON, without their secrets."""
+    return [
+        {
+            "slug": config.slug,
+            "path": f"/api/v0/hooks/{config.slug}",
+            "workflow_id": workflow.config.id,
+            "strategy": config.verify.strategy,
+            "events": [event.name for event in config.events],
+            "location": str(workflow.locate((*path, "slug"))),
+        }
+        for workflow, config, path in webhooks_in(project)
+    ]
 
 
 def check_project(project: LoadedProject) -> None:

@@ -1,4 +1,4 @@
-// What can be done with a run: pause, resume, cancel, send a signal, run again.
+// Operations on a run: pause, resume, cancel, send a signal, run again.
 import { useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
@@ -36,18 +36,18 @@ export function Actions({ run }: { run: Run }) {
   return (
     <>
       {!isEnded && !isPausing && (
-        <Button busy={busy === "pause"} onClick={() => void act("pause", "The run pauses after its running tasks.")}>
+        <Button aria-keyshortcuts="p" busy={busy === "pause"} onClick={() => void act("pause", "The run pauses after its running tasks.")}>
           Pause
         </Button>
       )}
       {!isEnded && isPausing && (
-        <Button look="primary" busy={busy === "resume"} onClick={() => void act("resume", "The run continues.")}>
+        <Button look="primary" aria-keyshortcuts="p" busy={busy === "resume"} onClick={() => void act("resume", "The run continues.")}>
           Resume
         </Button>
       )}
-      {!isEnded && <Button onClick={() => setOpen("signal")}>Send signal</Button>}
+      {!isEnded && <Button aria-keyshortcuts="s" onClick={() => setOpen("signal")}>Send signal</Button>}
       {!isEnded && (
-        <Button look="danger" onClick={() => setOpen("cancel")}>
+        <Button look="danger" aria-keyshortcuts="c" onClick={() => setOpen("cancel")}>
           Cancel
         </Button>
       )}
@@ -57,7 +57,7 @@ export function Actions({ run }: { run: Run }) {
         </Link>
       )}
       {isRerunnable(run.status) && (
-        <Button look="primary" onClick={() => setOpen("rerun")}>
+        <Button look="primary" aria-keyshortcuts="r" onClick={() => setOpen("rerun")}>
           Run again
         </Button>
       )}

@@ -1,4 +1,4 @@
-// One run as the page follows it: read once, then changed by the events of the stream, and read again now and then.
+// One run as the page follows it: read once, changed by the events of the stream, and read again regularly.
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { createContext, useContext, useEffect, useState } from "react";
 import { getMessages, getRun, getTask, type Run, type Task } from "../../api/runs";
@@ -11,7 +11,7 @@ export const runKey = (id: string) => ["run", id];
 // A run with many tasks is read again less often.
 const readAgainMs = (tasks: number) => (tasks > 300 ? 4000 : 400);
 
-/** Change the run that is known as an event says. Returns null if the event names a task that is not known. */
+/** Apply an event to a run. Returns null if the run lacks the task of the event. */
 export function applyEvent(run: Run, event: RunEvent): Run | null {
   const status = event.data.status as Task["status"] | undefined;
   if (!status) return run;
@@ -19,7 +19,7 @@ export function applyEvent(run: Run, event: RunEvent): Run | null {
   const index = run.tasks.findIndex((task) => task.path === event.path);
   const known = run.tasks[index];
   if (!known) return null;
-  // The stream begins with the past.
+  // The stream starts with past events.
   if (known.status === status || isFinal(known.status)) return run;
   const tasks = [...run.tasks];
   tasks[index] = {
@@ -38,7 +38,7 @@ export function useRun(id: string) {
     queryKey: runKey(id),
     queryFn: ({ signal }) => getRun(id, signal),
     structuralSharing: false,
-    // Behind the stream, for what it cannot say.
+    // In addition to the stream, for changes that have no event.
     refetchInterval: (query) => (query.state.data && !isFinal(query.state.data.status) ? 10_000 : false),
   });
   const hasRun = run.data !== undefined;

@@ -65,7 +65,7 @@ export function draw(graph: Pick<Graph, "nodes" | "edges">, open: (path: string,
   return { ...placed, left: budget.out };
 }
 
-/** A task of a collection is drawn with its template as name only until there are tasks of its items. */
+/** The template of a collection's task is drawn until the tasks of its items exist. */
 function isShown(nodes: Node[]): (node: Node) => boolean {
   const started = new Set(nodes.filter((node) => node.status !== null).map((node) => node.parent));
   return (node) => node.status !== null || !node.path.includes("{{") || !started.has(node.parent);

@@ -1,11 +1,11 @@
-// Conversations with models: what was sent, what came back, which tools were called.
+// Conversations with models: requests, answers and tool calls.
 import type { Message } from "../../api/runs";
 import { Value } from "../../ui/value";
 
 const ROLES: Record<string, string> = { system: "Instructions", user: "Prompt", assistant: "Model", tool: "Tool" };
 
 export function Messages({ messages, withPath = false }: { messages: Message[]; withPath?: boolean }) {
-  if (messages.length === 0) return <p className="text-sm text-faint">No model was asked.</p>;
+  if (messages.length === 0) return <p className="text-sm text-faint">No model requests.</p>;
   return (
     <ol className="space-y-3">
       {messages.map((message, index) => (

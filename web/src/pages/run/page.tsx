@@ -5,6 +5,7 @@ import type { Run } from "../../api/runs";
 import { number, plural } from "../../lib/format";
 import { one, type Search } from "../../lib/search";
 import { Tabs } from "../../ui/button";
+import { Money } from "../../ui/cost";
 import { Fault, Loading, PageHead } from "../../ui/layout";
 import { StatusBadge } from "../../ui/status";
 import { Ago, Took } from "../../ui/time";
@@ -138,13 +139,18 @@ function Head({ run }: { run: Run }) {
               Accepted <Ago at={run.created_at} />
             </span>
             <span>
-              Took <Took times={run} />
+              {run.finished_at ? "Took" : "Running for"} <Took times={run} />
             </span>
             {trigger && <span>Trigger: {[trigger.type, trigger.id, trigger.by && `by ${trigger.by}`].filter(Boolean).join(" · ")}</span>}
             {tokens.requests > 0 && (
               <span>
                 {plural(tokens.requests, "model request")}
                 {tokens.input + tokens.output > 0 && `, ${number(tokens.input + tokens.output)} tokens`}
+              </span>
+            )}
+            {run.cost !== null && (
+              <span>
+                Cost <Money of={run} />
               </span>
             )}
             {run.rerun_of && (

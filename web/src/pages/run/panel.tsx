@@ -1,4 +1,4 @@
-// One task: its values, its attempts, its error, its conversation, and what can be done from here.
+// One task: its values, its attempts, its error, its conversation, and its buttons.
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import type { Run, Task } from "../../api/runs";
@@ -6,6 +6,7 @@ import { useMay } from "../../lib/me";
 import { dateTime, number, plural } from "../../lib/format";
 import { isFinal, isRerunnable } from "../../lib/status";
 import { Button } from "../../ui/button";
+import { Money } from "../../ui/cost";
 import { Fault } from "../../ui/layout";
 import { StatusBadge, StatusDot } from "../../ui/status";
 import { Took } from "../../ui/time";
@@ -56,6 +57,11 @@ export function TaskPanel({ run, task, onSelect }: Props) {
           {tokens.requests > 0 && (
             <Fact name="Model">
               {plural(tokens.requests, "request")}, {number(tokens.input)} → {number(tokens.output)} tokens
+            </Fact>
+          )}
+          {task.cost !== null && (
+            <Fact name="Cost">
+              <Money of={task} />
             </Fact>
           )}
           {task.waits_for && <Fact name="Waits for">{task.waits_for}</Fact>}
@@ -142,7 +148,7 @@ export function TaskError({ error }: { error: NonNullable<Task["error"]> }) {
   );
 }
 
-/** The answer that a model is writing. It is replaced by what was stored. */
+/** The answer that a model is writing. The stored answer replaces it. */
 function LiveText({ run, path, isEnded }: { run: Run; path: string; isEnded: boolean }) {
   const text = useTexts().get(path);
   if (!text || isEnded || run.finished_at) return null;
@@ -156,7 +162,7 @@ function LiveText({ run, path, isEnded }: { run: Run; path: string; isEnded: boo
   );
 }
 
-/** What models are writing now, while no task is selected. */
+/** The text that models are writing now, while no task is selected. */
 export function LiveNow({ run }: { run: Run }) {
   const texts = useTexts();
   const running = run.tasks.filter((task) => task.status === "RUNNING" && texts.has(task.path)).slice(0, MAX_LIVE);

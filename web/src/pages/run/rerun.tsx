@@ -1,4 +1,4 @@
-// Running again: from which task, with which input, and what is kept of the run.
+// Running again: the first task, the input, and the results that are kept.
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { useMemo, useState } from "react";
@@ -50,7 +50,7 @@ function Form({ run, schema, first, onClose }: FormProps) {
     setBusy(true);
     setError(null);
     try {
-      // Without an input the server begins with the failed task; the whole run is repeated by naming its input.
+      // Without an input, the server starts with the failed task; with one, it repeats the run.
       const body = from === null ? { input: input ?? {} } : { from, ...(isChanged ? { input } : {}) };
       const made = await rerun(run.execution_id, body);
       done("The rerun was started.");
@@ -77,7 +77,7 @@ function Form({ run, schema, first, onClose }: FormProps) {
       }
     >
       <div className="space-y-5">
-        <Field label="Begin with">
+        <Field label="Start with">
           <select className="field" value={from ?? ""} onChange={(event) => setFrom(event.target.value || null)}>
             <option value="">The first task: repeat everything</option>
             {top.map((task) => (
@@ -102,7 +102,7 @@ function Form({ run, schema, first, onClose }: FormProps) {
   );
 }
 
-/** What the new run takes over, and what it does again. */
+/** The results that the new run keeps, and the tasks that it executes again. */
 function Statement({ kept, run, from, isChanged }: { kept: string[]; run: Run; from: string | null; isChanged: boolean }) {
   const again = topTasks(run).filter((task) => !kept.includes(task.task_id));
   return (

@@ -45,7 +45,7 @@ export function TaskList({ run, selected, onSelect, isTimeline = false }: Props)
   );
 }
 
-/** Tasks in the order in which they began, each container followed by what is inside it. */
+/** Tasks in the order in which they started, each container followed by its tasks. */
 export function ordered(tasks: Task[]): Task[] {
   const below = new Map<string | null, Task[]>();
   const paths = new Set(tasks.map((task) => task.path));

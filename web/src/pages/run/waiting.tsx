@@ -4,9 +4,11 @@ import { useMemo, useState } from "react";
 import { ApiError, explain } from "../../api/client";
 import { approve, sendSignal, type Run, type Task } from "../../api/runs";
 import { hasForm, initialValue, mismatchesOf, resolve, type Schema } from "../../lib/schema";
+import { money, plural } from "../../lib/format";
 import { useMay } from "../../lib/me";
 import { Button } from "../../ui/button";
 import { InputEditor } from "../../ui/input-editor";
+import { Field } from "../../ui/layout";
 import { JsonControl } from "../../ui/schema-form";
 import { done } from "../../ui/toast";
 import { Value } from "../../ui/value";
@@ -26,6 +28,7 @@ export function Waiting({ run }: { run: Run }) {
 
 interface Output {
   form?: Schema;
+  budget?: SpentBudget;
 }
 
 /** The call that a person is asked to approve; its arguments are text if they are too long to be shown whole. */
@@ -44,16 +47,20 @@ function WaitingTask({ run, task }: { run: Run; task: Task }) {
   const mayRun = useMay("run");
   const output = whole.data?.output as Output | null | undefined;
   const form = output?.form;
+  const budget = output?.budget;
   const isApproval = task.waits_for?.startsWith("approve:") ?? false;
+  const asked = budget ? "a budget" : isApproval ? "an approval" : form ? "an answer" : `the signal ${task.waits_for}`;
   return (
     <div data-tone="wait" className="note">
       <h2 className="text-base">
-        <span className="font-mono">{task.path}</span> waits for {isApproval ? "an approval" : form ? "an answer" : `the signal ${task.waits_for}`}
+        <span className="font-mono">{task.path}</span> waits for {asked}
       </h2>
       {!mayRun && <p className="text-sm text-soft">Your role does not permit answering.</p>}
       {whole.data && mayRun && (
         <div className="mt-3">
-          {form && isApproval ? (
+          {budget ? (
+            <Budget run={run} task={task} budget={budget} />
+          ) : form && isApproval ? (
             <Approval run={run} task={task} form={form} />
           ) : form ? (
             <Answer run={run} task={task} form={form} />
@@ -149,6 +156,59 @@ function Approval({ run, task, form }: { run: Run; task: Task; form: Schema }) {
       </div>
       <Refused error={error} />
     </div>
+  );
+}
+
+export interface SpentBudget {
+  budget: string;
+  limit: string;
+  allowed: number;
+  spent: number;
+  estimate: number;
+}
+
+const UNITS: Record<string, { key: string; label: string; noun: string }> = {
+  max_cost: { key: "add_cost", label: "Dollars to add", noun: "dollar" },
+  max_tokens: { key: "add_tokens", label: "Tokens to add", noun: "token" },
+  max_requests: { key: "add_requests", label: "Model requests to add", noun: "model request" },
+  max_tool_calls: { key: "add_tool_calls", label: "Tool calls to add", noun: "tool call" },
+};
+
+/** A spent budget: a person adds to it, or denies it, and the task fails. */
+function Budget({ run, task, budget }: { run: Run; task: Task; budget: SpentBudget }) {
+  const unit = UNITS[budget.limit] ?? { key: budget.limit.replace(/^max_/, "add_"), label: "Amount to add", noun: "unit" };
+  const isMoney = budget.limit === "max_cost";
+  const amount = (value: number) => (isMoney ? money(value) : plural(value, unit.noun));
+  const [text, setText] = useState(String(budget.allowed || Math.ceil(budget.estimate)));
+  const { error, isBusy, send } = useSend(run);
+  const added = Number(text);
+  const isValid = added > 0 && (isMoney || Number.isInteger(added));
+  const isEnough = budget.spent + budget.estimate <= budget.allowed + added;
+  const answer = (input: unknown) => void send(() => approve(run.execution_id, { input, task: task.path }));
+  return (
+    <form
+      className="space-y-3"
+      onSubmit={(event) => {
+        event.preventDefault();
+        answer({ approve: true, [unit.key]: added });
+      }}
+    >
+      <p className="text-sm">
+        Budget of {budget.budget}: {amount(budget.allowed)} allowed, {amount(budget.spent)} spent. The next request needs about {amount(budget.estimate)}.
+      </p>
+      <Field label={unit.label} hint={isValid && !isEnough ? "Less than the next request is estimated to need: the run will ask again." : undefined}>
+        <input type="number" className="field max-w-48" min={0} step={isMoney ? "any" : 1} value={text} onChange={(event) => setText(event.target.value)} />
+      </Field>
+      <div className="flex flex-wrap gap-2">
+        <Button type="submit" look="primary" busy={isBusy} disabled={!isValid}>
+          Raise the budget
+        </Button>
+        <Button look="danger" busy={isBusy} onClick={() => answer({ approve: false })}>
+          Deny
+        </Button>
+      </div>
+      <Refused error={error} />
+    </form>
   );
 }
 

@@ -1,4 +1,4 @@
-// Operations on many runs: first what would happen, then the batch as it proceeds, then the result for each run.
+// Operations on many runs: first a preview, then the progress of the batch, then the result for each run.
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
@@ -13,11 +13,11 @@ import { Dialog } from "../../ui/dialog";
 type Action = Schemas["Action"];
 type Preview = Schemas["BatchPreview"];
 
-const VERBS: Record<Action, { label: string; done: string }> = {
-  cancel: { label: "Cancel", done: "canceled" },
-  pause: { label: "Pause", done: "paused" },
+const VERBS: Record<Action, { label: string; done: string; key?: string }> = {
+  cancel: { label: "Cancel", done: "canceled", key: "c" },
+  pause: { label: "Pause", done: "paused", key: "p" },
   resume: { label: "Resume", done: "resumed" },
-  rerun: { label: "Run again", done: "started again" },
+  rerun: { label: "Run again", done: "started again", key: "r" },
   delete: { label: "Delete", done: "deleted" },
 };
 const SHOWN = 100;
@@ -40,7 +40,7 @@ export function BulkBar({ selected, filter, onClear }: Props) {
     <div role="toolbar" aria-label="Selected runs" className="no-print sticky top-0 z-20 flex flex-wrap items-center gap-2 border-t border-line bg-tint px-4 py-2 sm:px-6">
       <strong className="mr-2 text-sm">{isAll ? "All runs that match the filters" : `${ids.length} selected`}</strong>
       {actions.map((each) => (
-        <Button key={each} size="sm" look={each === "delete" ? "danger" : "plain"} onClick={() => setAction(each)}>
+        <Button key={each} size="sm" aria-keyshortcuts={VERBS[each].key} look={each === "delete" ? "danger" : "plain"} onClick={() => setAction(each)}>
           {VERBS[each].label}
         </Button>
       ))}

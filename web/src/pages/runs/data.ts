@@ -92,7 +92,7 @@ function watchRow(id: string, latest: Latest): () => void {
   const stop = live.watch(id, {
     event(event) {
       if (event.kind !== "workflow_status") return;
-      // The stream begins with the past: only the last state of a series counts.
+      // The stream starts with past events: only the last state of a series counts.
       window.clearTimeout(timer);
       timer = window.setTimeout(() => {
         const known = latest.current.rows.find((row) => row.execution_id === id);

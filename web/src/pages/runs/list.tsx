@@ -3,6 +3,7 @@ import { Link } from "@tanstack/react-router";
 import { useVirtualizer, useWindowVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useRef, useState } from "react";
 import type { ListedRun } from "../../api/runs";
+import { Money } from "../../ui/cost";
 import { StatusBadge } from "../../ui/status";
 import { Ago, Took } from "../../ui/time";
 
@@ -14,7 +15,7 @@ interface Props {
 }
 
 export function RunList(props: Props) {
-  // On a phone the window scrolls, on wide screens the page beside the navigation.
+  // On a phone the window scrolls, on wide screens the page next to the navigation.
   const [isWide] = useState(() => window.matchMedia("(min-width: 48rem)").matches);
   return isWide ? <InPage {...props} /> : <InWindow {...props} />;
 }
@@ -103,8 +104,13 @@ function Row({ run, isSelected, onSelect }: { run: ListedRun; isSelected: boolea
         <div className="order-4 text-sm text-faint md:order-none">
           <Ago at={run.created_at} />
         </div>
-        <div className="order-5 justify-self-end text-sm text-soft md:order-none">
+        <div className="order-5 flex justify-end gap-3 text-sm text-soft md:order-none md:flex-col md:items-end md:gap-0">
           <Took times={run} />
+          {run.cost !== null && run.cost > 0 && (
+            <span className="text-xs text-faint">
+              <Money of={run} />
+            </span>
+          )}
         </div>
       </Link>
     </div>

@@ -27,7 +27,7 @@ export function StartForm({ workflow, schema }: { workflow: string; schema: Sche
   const [labels, setLabels] = useState("");
   const [error, setError] = useState<unknown>(null);
   const [isBusy, setBusy] = useState(false);
-  // A new input from outside begins the editor again.
+  // A new input from outside starts the editor again.
   const [version, setVersion] = useState(0);
 
   const submit = async (event: FormEvent) => {
@@ -36,7 +36,7 @@ export function StartForm({ workflow, schema }: { workflow: string; schema: Sche
     setError(null);
     try {
       const run = await startRun(workflow, { input: value ?? {}, labels: readLabels(labels) });
-      // Text is published to those who watch: the page of the run may take a moment to open.
+      // Text is published only to watchers, and the page of the run may take a moment to open.
       const stop = live.watch(run.execution_id, {}, true);
       window.setTimeout(stop, OPENS_MS);
       await navigate({ to: "/runs/$runId", params: { runId: run.execution_id } });
