@@ -188,8 +188,11 @@ RESPONSES: dict[str, Any] = {
     "draft": {"text": "Lakes are wide.", "usage": {"input_tokens": 40, "output_tokens": 12}},
     "check": {"text": "Lakes are wide and deep.", "usage": {"input_tokens": 62, "output_tokens": 16}},
     "handle": [
-        {"tool_calls": [{"tool": "refund", "arguments": {"order": "17", "amount": 400}}]},
-        {"text": "The refund is on its way."},
+        {
+            "tool_calls": [{"tool": "refund", "arguments": {"order": "17", "amount": 400}}],
+            "usage": {"input_tokens": 210, "output_tokens": 31},
+        },
+        {"text": "The refund is on its way.", "usage": {"input_tokens": 262, "output_tokens": 9}},
     ],
     "report": {"text": "Mild, with light rain.", "usage": {"input_tokens": 30, "output_tokens": 8}},
 }

@@ -16,7 +16,8 @@ def test_raise_a_spent_budget(page: Page, site: Site) -> None:
     page.goto(f"/ui/runs/{run_id}")
     status_is(page, "WAITING")
     asked = page.get_by_role("region", name="Waiting for an answer")
-    expect(asked).to_contain_text("Budget of the run: 1 model request allowed, 1 model request spent.")
+    expect(asked.get_by_role("heading")).to_have_text("The budget of the run is spent")
+    expect(asked).to_contain_text("1 model request allowed, 1 model request spent.")
     expect(page.get_by_role("button", name="Raise the budget")).to_be_enabled()
     asked.get_by_label("Model requests to add").fill("2")
     asked.get_by_role("button", name="Raise the budget").click()
@@ -112,3 +113,22 @@ def test_a_run_that_is_opened_late_shows_its_text(page: Page, site: Site) -> Non
     assert STORY.startswith(shown)
     assert shown
     status_is(page, "SUCCESS")
+
+
+def test_a_large_run_draws_only_what_is_visible(page: Page, site: Site) -> None:
+    run_id = site.start("large", {"items": list(range(300))})
+    page.goto(f"/ui/runs/{run_id}")
+    status_is(page, "SUCCESS")
+    expect(page.get_by_role("button", name="Show the 300 tasks of each")).to_be_visible()
+    assert page.get_by_role("list", name="Tasks").locator("[data-row]").count() < 60
+    page.get_by_label("Filter tasks").fill("item-299")
+    page.locator('[data-row="each/item-299"]').click()
+    expect(page.get_by_label("Task each/item-299")).to_contain_text("299")
+
+
+def test_a_large_value_is_shown_in_part(page: Page, site: Site) -> None:
+    run_id = site.start("hello-world", {"name": "x" * 400_000})
+    page.goto(f"/ui/runs/{run_id}?view=values")
+    expect(page.get_by_text("20.0 kB of 400.0 kB are shown.")).to_be_visible()
+    page.get_by_role("button", name="Show all").click()
+    expect(page.get_by_text("are shown.")).to_have_count(0)

@@ -56,12 +56,11 @@ export function plural(count: number, one: string, many = `${one}s`): string {
   return `${number(count)} ${count === 1 ? one : many}`;
 }
 
-/** Dollars: with cents, and small amounts with as many digits as they need. */
+/** Dollars: amounts below $1 with up to four digits. */
 export function money(dollars: number): string {
-  const size = Math.abs(dollars);
-  if (size === 0 || size >= 1) return `$${dollars.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`;
-  const digits = size >= 0.01 ? 4 : 6;
-  return `$${dollars.toFixed(digits).replace(/(\.\d\d\d*?)0+$/, "$1")}`;
+  if (dollars > 0 && dollars < 0.00005) return "<$0.0001";
+  const maximumFractionDigits = Math.abs(dollars) < 1 ? 4 : 2;
+  return `$${dollars.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits })}`;
 }
 
 /** The first of the last `days` days, in UTC as the server counts; undefined for all days. */

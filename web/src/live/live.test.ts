@@ -1,5 +1,7 @@
 import { expect, test } from "vitest";
-import type { Chunk } from "./live";
+import type { Run } from "../api/runs";
+import { applyEvents } from "../pages/run/data";
+import type { Chunk, RunEvent } from "./live";
 import { EventParser } from "./parse";
 import { addChunk, type LiveTexts } from "./texts";
 
@@ -33,4 +35,16 @@ test("text grows, starts again with another attempt, and repeats nothing", () =>
   expect(texts([chunk(0, "One "), chunk(0, "One two")])).toBe("One two");
   expect(texts([chunk(0, "One "), chunk(0, "Two", { attempt: 2 })])).toBe("Two");
   expect(texts([chunk(0, "One "), chunk(9, "lost")])).toBe("One ");
+});
+
+const stated = (path: string | null, status: string, kind = path === null ? "workflow_status" : "task_status") =>
+  ({ execution_id: "x", kind, path, seq: 0, data: { status }, created_at: "2027-01-01T00:00:00.000Z" }) as RunEvent;
+
+test("events change tasks, add tasks, and never undo an end", () => {
+  const run = { status: "RUNNING", tasks: [{ path: "a", status: "SUCCESS", attempts: 1 }] } as unknown as Run;
+  expect(applyEvents(run, [stated("a", "RUNNING"), stated(null, "RUNNING"), stated("a", "ok", "tool_call")])).toBe(run);
+  const next = applyEvents(run, [stated("b/c", "RUNNING"), stated("b/c", "SUCCESS"), stated(null, "WAITING")]);
+  expect(next.status).toBe("WAITING");
+  expect(next.tasks.map(({ path, status }) => [path, status])).toEqual([["a", "SUCCESS"], ["b/c", "SUCCESS"]]);
+  expect(next.tasks[1]).toMatchObject({ task_id: "c", parent: "b", finished_at: "2027-01-01T00:00:00.000Z" });
 });

@@ -13,6 +13,8 @@ import { Ago } from "../ui/time";
 import { done, failed } from "../ui/toast";
 
 const TONES: Record<string, string> = { active: "good", paused: "pause", ended: "gone", removed: "gone" };
+// More schedules show their next times when they are opened.
+const MAX_OPEN = 3;
 const EXAMPLE = `schedule:
   cron: "0 9 * * 1-5"
   timezone: Europe/Berlin`;
@@ -30,12 +32,12 @@ export default function SchedulesPage() {
           <pre className="mx-auto mt-4 w-fit rounded-lg border border-line bg-panel p-4 text-left font-mono text-sm">{EXAMPLE}</pre>
         </Empty>
       )}
-      <div className="space-y-4 px-4 pb-10 sm:px-6">{schedules.data?.map((each) => <OneSchedule key={each.schedule_id} schedule={each} />)}</div>
+      <div className="space-y-4 px-4 pb-10 sm:px-6">{schedules.data?.map((each) => <OneSchedule key={each.schedule_id} schedule={each} isOpen={(schedules.data?.length ?? 0) <= MAX_OPEN} />)}</div>
     </>
   );
 }
 
-function OneSchedule({ schedule }: { schedule: Schedule }) {
+function OneSchedule({ schedule, isOpen }: { schedule: Schedule; isOpen: boolean }) {
   const id = schedule.schedule_id;
   const skipped = Object.entries(schedule.skipped).filter(([, count]) => count > 0);
   return (
@@ -78,7 +80,7 @@ function OneSchedule({ schedule }: { schedule: Schedule }) {
           </Fact>
         )}
       </dl>
-      <NextTimes schedule={schedule} />
+      <NextTimes schedule={schedule} isOpenAtFirst={isOpen} />
     </article>
   );
 }
@@ -92,12 +94,12 @@ function Fact({ name, children }: { name: string; children: React.ReactNode }) {
   );
 }
 
-function NextTimes({ schedule }: { schedule: Schedule }) {
-  const [isOpen, setOpen] = useState(false);
+function NextTimes({ schedule, isOpenAtFirst }: { schedule: Schedule; isOpenAtFirst: boolean }) {
+  const [isOpen, setOpen] = useState(isOpenAtFirst);
   const times = useQuery({ queryKey: ["next", schedule.schedule_id, schedule.next_at], queryFn: () => nextTimes(schedule.schedule_id), enabled: isOpen });
   if (!schedule.next_at && schedule.state !== "paused") return null;
   return (
-    <details className="mt-3 text-sm" onToggle={(event) => setOpen(event.currentTarget.open)}>
+    <details className="mt-3 text-sm" open={isOpen} onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>
         {schedule.next_at ? (
           <>

@@ -7,20 +7,21 @@ import { getMe, signOut } from "../api/project";
 import { listenKeys } from "../lib/keys";
 import { MeContext, useMe, useProject } from "../lib/me";
 import { applyTheme, readTheme, type Theme } from "../lib/theme";
+import { Icon } from "../ui/icon";
 import { Loading } from "../ui/layout";
 import { Toasts } from "../ui/toast";
 import { KeyHelp } from "./key-help";
 import { SignIn } from "./sign-in";
 
 const PAGES = [
-  { to: "/runs", label: "Runs" },
-  { to: "/workflows", label: "Workflows" },
-  { to: "/schedules", label: "Schedules" },
-  { to: "/webhooks", label: "Webhooks" },
-  { to: "/knowledge", label: "Knowledge" },
-  { to: "/costs", label: "Costs" },
-  { to: "/workers", label: "Workers" },
-  { to: "/access", label: "Access" },
+  { to: "/runs", icon: "runs", label: "Runs" },
+  { to: "/workflows", icon: "workflows", label: "Workflows" },
+  { to: "/schedules", icon: "schedules", label: "Schedules" },
+  { to: "/webhooks", icon: "webhooks", label: "Webhooks" },
+  { to: "/knowledge", icon: "knowledge", label: "Knowledge" },
+  { to: "/costs", icon: "costs", label: "Costs" },
+  { to: "/workers", icon: "workers", label: "Workers" },
+  { to: "/access", icon: "access", label: "Access" },
 ] as const;
 
 export function Shell() {
@@ -104,9 +105,10 @@ function Sidebar() {
             <Link
               key={page.to}
               to={page.to}
-              className="block rounded-md px-2.5 py-1.5 font-medium text-soft hover:bg-raised hover:text-ink"
+              className="flex items-center gap-2.5 rounded-md px-2.5 py-1.5 font-medium text-soft hover:bg-raised hover:text-ink"
               activeProps={{ className: "bg-raised text-ink!", "aria-current": "page" }}
             >
+              <Icon name={page.icon} />
               {page.label}
             </Link>
           ))}

@@ -73,7 +73,7 @@ function SchemaField({ root, property, value, onChange, mismatches = [], path, d
             onChange={(event) => onChange(event.target.checked)}
             aria-describedby={control.describedBy}
           />
-          {label}
+          <span>{label}</span>
         </label>
       ) : (
         <>

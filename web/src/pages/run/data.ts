@@ -8,27 +8,67 @@ import { addChunk, type LiveTexts } from "../../live/texts";
 
 export const runKey = (id: string) => ["run", id];
 
-// A run with many tasks is read again less often.
-const readAgainMs = (tasks: number) => (tasks > 300 ? 4000 : 400);
+// A run with many tasks is read again less often; events show its changes meanwhile.
+const readAgainMs = (tasks: number) => (tasks > 1000 ? 10_000 : tasks > 300 ? 4000 : 400);
+// Events are applied together: a large run has hundreds in a second.
+const collectMs = (tasks: number) => (tasks > 300 ? 250 : 30);
 
-/** Apply an event to a run. Returns null if the run lacks the task of the event. */
-export function applyEvent(run: Run, event: RunEvent): Run | null {
-  const status = event.data.status as Task["status"] | undefined;
-  if (!status) return run;
-  if (event.path === null) return { ...run, status };
-  const index = run.tasks.findIndex((task) => task.path === event.path);
-  const known = run.tasks[index];
-  if (!known) return null;
-  // The stream starts with past events.
-  if (known.status === status || isFinal(known.status)) return run;
+const STATES = new Set(["workflow_status", "task_status"]);
+
+/** Apply events to a run, in their order. Tasks that the run lacks are added, without the values that only the server knows. */
+export function applyEvents(run: Run, events: RunEvent[]): Run {
+  let { status } = run;
+  const places = new Map(run.tasks.map((task, index) => [task.path, index]));
   const tasks = [...run.tasks];
-  tasks[index] = {
-    ...known,
+  let isChanged = false;
+  for (const event of events) {
+    const next = event.data.status as Task["status"] | undefined;
+    if (!next || !STATES.has(event.kind)) continue;
+    if (event.path === null) {
+      // The stream starts with past events: the last one counts.
+      status = next;
+      continue;
+    }
+    const place = places.get(event.path);
+    const known = place === undefined ? undefined : tasks[place];
+    if (known && (known.status === next || isFinal(known.status))) continue;
+    isChanged = true;
+    const changed = known ? changedTask(known, next, event) : newTask(event.path, next, event);
+    places.set(event.path, place ?? tasks.length);
+    tasks[place ?? tasks.length] = changed;
+  }
+  if (!isChanged && status === run.status) return run;
+  return { ...run, status, tasks };
+}
+
+const attemptsOf = (event: RunEvent) => event.data.attempts as number | undefined;
+
+function changedTask(known: Task, status: Task["status"], event: RunEvent): Task {
+  const finished_at = isFinal(status) ? event.created_at : known.finished_at;
+  return { ...known, status, attempts: attemptsOf(event) ?? known.attempts, finished_at };
+}
+
+function newTask(path: string, status: Task["status"], event: RunEvent): Task {
+  const at = path.lastIndexOf("/");
+  return {
+    path,
+    task_id: path.slice(at + 1),
+    parent: at < 0 ? null : path.slice(0, at),
+    type: "",
     status,
-    attempts: (event.data.attempts as number | undefined) ?? known.attempts,
-    finished_at: isFinal(status) ? event.created_at : known.finished_at,
+    attempts: attemptsOf(event) ?? 1,
+    created_at: event.created_at,
+    started_at: event.created_at,
+    finished_at: isFinal(status) ? event.created_at : null,
+    input: null,
+    output: null,
+    error: null,
+    usage: [],
+    cost: null,
+    unpriced_requests: 0,
+    waits_for: null,
+    signal_arrived: false,
   };
-  return { ...run, tasks };
 }
 
 export function useRun(id: string) {
@@ -46,25 +86,42 @@ export function useRun(id: string) {
   useEffect(() => {
     if (!hasRun || isEnded) return;
     let timer: number | undefined;
+    let due = Infinity;
+    let applying: number | undefined;
+    let collected: RunEvent[] = [];
+    const count = () => queries.getQueryData<Run>(runKey(id))?.tasks.length ?? 0;
     const read = () => {
-      timer = undefined;
+      window.clearTimeout(timer);
+      due = Infinity;
       void queries.invalidateQueries({ queryKey: runKey(id) });
-      void queries.invalidateQueries({ queryKey: ["graph", id] });
     };
-    const soon = () => {
+    const readAfter = (ms: number) => {
+      if (due <= Date.now() + ms) return;
+      window.clearTimeout(timer);
+      due = Date.now() + ms;
+      timer = window.setTimeout(read, ms);
+    };
+    const apply = () => {
+      applying = undefined;
+      const events = collected;
+      collected = [];
       const known = queries.getQueryData<Run>(runKey(id));
-      timer ??= window.setTimeout(read, readAgainMs(known?.tasks.length ?? 0));
+      if (!known) return;
+      const next = applyEvents(known, events);
+      const isOther = events.some(({ kind }) => !STATES.has(kind));
+      if (next === known && !isOther) return;
+      // The state of a run is shown when it was read with its values.
+      queries.setQueryData(runKey(id), { ...next, status: known.status });
+      // Questions are read without delay.
+      const isSoon = next.status !== known.status || next.tasks.some((task) => task.status === "WAITING" && !task.waits_for);
+      readAfter(readAgainMs(isSoon ? 0 : next.tasks.length));
     };
     const stop = live.watch(
       id,
       {
         event(event) {
-          const known = queries.getQueryData<Run>(runKey(id));
-          if (!known) return;
-          const next = applyEvent(known, event);
-          if (next === known) return;
-          if (next && event.path !== null) queries.setQueryData(runKey(id), next);
-          soon();
+          collected.push(event);
+          applying ??= window.setTimeout(apply, collectMs(count()));
         },
         chunk: (chunk) => setTexts((known) => addChunk(known, chunk)),
         end: read,
@@ -74,6 +131,7 @@ export function useRun(id: string) {
     );
     return () => {
       window.clearTimeout(timer);
+      window.clearTimeout(applying);
       stop();
     };
   }, [id, hasRun, isEnded, queries]);

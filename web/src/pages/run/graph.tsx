@@ -27,7 +27,7 @@ const SIZES = [
 ] as const;
 
 export default function RunGraph({ run, selected, onSelect }: Props) {
-  const graph = useQuery({ queryKey: ["graph", run.execution_id], queryFn: () => getGraph(run.execution_id), staleTime: 1000 });
+  const graph = useQuery({ queryKey: ["graph", run.execution_id], queryFn: () => getGraph(run.execution_id), staleTime: Infinity });
   if (graph.error) return <Fault error={graph.error} />;
   return graph.data ? <GraphView graph={graph.data} tasks={run.tasks} selected={selected} onSelect={onSelect} /> : <Loading />;
 }
@@ -45,13 +45,15 @@ interface ViewProps {
 export function GraphView({ graph: data, tasks = NONE, selected = null, onSelect }: ViewProps) {
   const [opened, setOpened] = useState<ReadonlyMap<string, boolean>>(new Map());
   const [size, setSize] = useState<"fit" | "full">("fit");
-  const drawing = useMemo(() => draw(data, (path, count) => opened.get(path) ?? count <= FOLD_ABOVE), [data, opened]);
+  // Tasks of a run are added to it and never removed.
+  const nodes = useMemo(() => withTasks(data.nodes, tasks), [data, tasks.length]);
+  const drawing = useMemo(() => draw({ nodes, edges: data.edges }, (path, count) => opened.get(path) ?? count <= FOLD_ABOVE), [nodes, data, opened]);
   const states = useMemo(() => {
     const known = new Map<string, State>();
-    for (const node of data.nodes) known.set(node.path, { status: node.status, attempts: node.attempts, type: node.type, label: node.task_id });
+    for (const node of nodes) known.set(node.path, { status: node.status, attempts: node.attempts, type: node.type, label: node.task_id });
     for (const task of tasks) known.set(task.path, { status: task.status, attempts: task.attempts, type: task.type, label: task.task_id });
     return known;
-  }, [data, tasks]);
+  }, [nodes, tasks]);
   if (drawing.boxes.length === 0) return <p className="p-6 text-center text-faint">This run has no tasks.</p>;
   const toggle = (box: Box) => setOpened((known) => new Map(known).set(box.path, !box.isOpen));
   const width = drawing.width + 16;
@@ -83,7 +85,7 @@ export function GraphView({ graph: data, tasks = NONE, selected = null, onSelect
       </div>
       <div className="no-print flex flex-wrap items-center justify-between gap-2 border-t border-line px-3 py-2 text-xs text-faint">
         <span>
-          {plural(data.nodes.length, "task")}
+          {plural(nodes.length, "task")}
           {drawing.left > 0 && `, ${plural(drawing.left, "task")} not drawn; see the list`}
         </span>
         <span className="flex items-center gap-2">
@@ -97,6 +99,13 @@ export function GraphView({ graph: data, tasks = NONE, selected = null, onSelect
       </div>
     </div>
   );
+}
+
+/** Add the tasks that started after the graph was read. */
+function withTasks(nodes: Graph["nodes"], tasks: RunTask[]): Graph["nodes"] {
+  const known = new Set(nodes.map((node) => node.path));
+  const others = tasks.filter((task) => !known.has(task.path));
+  return [...nodes, ...others.map(({ path, task_id, parent, type, status, attempts }) => ({ path, task_id, parent, type, status, attempts }))];
 }
 
 function countsOf(tasks: RunTask[], path: string): [string, number][] {

@@ -49,11 +49,17 @@ function WaitingTask({ run, task }: { run: Run; task: Task }) {
   const form = output?.form;
   const budget = output?.budget;
   const isApproval = task.waits_for?.startsWith("approve:") ?? false;
-  const asked = budget ? "a budget" : isApproval ? "an approval" : form ? "an answer" : `the signal ${task.waits_for}`;
+  const asked = isApproval ? "an approval" : form ? "an answer" : `the signal ${task.waits_for}`;
   return (
     <div data-tone="wait" className="note">
       <h2 className="text-base">
-        <span className="font-mono">{task.path}</span> waits for {asked}
+        {budget ? (
+          `The budget of ${budget.budget} is spent`
+        ) : (
+          <>
+            <span className="font-mono">{task.path}</span> waits for {asked}
+          </>
+        )}
       </h2>
       {!mayRun && <p className="text-sm text-soft">Your role does not permit answering.</p>}
       {whole.data && mayRun && (
@@ -194,7 +200,8 @@ function Budget({ run, task, budget }: { run: Run; task: Task; budget: SpentBudg
       }}
     >
       <p className="text-sm">
-        Budget of {budget.budget}: {amount(budget.allowed)} allowed, {amount(budget.spent)} spent. The next request needs about {amount(budget.estimate)}.
+        {amount(budget.allowed)} allowed, {amount(budget.spent)} spent.
+        {budget.estimate > 1 || isMoney ? ` The next request needs about ${amount(budget.estimate)}.` : ""} The run waits, and holds no slot.
       </p>
       <Field label={unit.label} hint={isValid && !isEnough ? "Less than the next request is estimated to need: the run will ask again." : undefined}>
         <input type="number" className="field max-w-48" min={0} step={isMoney ? "any" : 1} value={text} onChange={(event) => setText(event.target.value)} />

@@ -81,7 +81,7 @@ function Recent({ workflow, onPick }: { workflow: string; onPick: (input: unknow
   return (
     <select
       aria-label="Use the input of an earlier run"
-      className="field w-auto! max-w-full"
+      className="field w-auto! max-w-44"
       value=""
       onChange={(event) => void inputOf(event.target.value).then(onPick, failed)}
     >
