@@ -20,7 +20,7 @@ CHAOS := $(shell mktemp -d -u -t compozy-chaos-XXXXXX)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart setup check check-types check-generated fix test proof web serve-web site serve-docs site-tools snap bench chaos fuzz wheel binary test-binary edge-context lock schema pages recording screenshots clean
+.PHONY: help quickstart setup check check-types check-generated fix test proof web serve-web site serve-docs site-tools snap bench chaos fuzz wheel binary test-binary edge-context image-context lock schema pages recording screenshots clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -138,11 +138,15 @@ edge-context: wheel ## Copy the files that the Dockerfile of edge-deployment nee
 	rm -rf $(EDGE)/context && mkdir -p $(EDGE)/context
 	cp dist/compozy-*.whl requirements/binary.txt packaging/binary.py packaging/compozy.spec $(EDGE)/context
 
+image-context: wheel ## Copy the files that the Dockerfile of the full image needs
+	rm -rf packaging/docker/context && mkdir -p packaging/docker/context
+	cp dist/compozy-*.whl requirements/image.txt requirements/check.py packaging/docker/context
+
 lock: $(VENV)/.dev ## Lock the requirements again
 	@PATH=$(CURDIR)/$(BIN):$$PATH requirements/lock.sh
 
 clean: ## Delete the environment and caches
-	rm -rf $(VENV) build dist $(EDGE)/context .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist $(EDGE)/context packaging/docker/context .pytest_cache .ruff_cache .hypothesis
 	rm -rf docs/node_modules docs/.next docs/.source docs/out web/node_modules src/compozy/server/pages/ui
 
 docs/node_modules/.ready: docs/package.json docs/package-lock.json

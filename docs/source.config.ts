@@ -35,6 +35,7 @@ const navigation = [
       'guides/users-and-api-keys',
       'guides/sign-in-with-oidc',
       'guides/docker',
+      'guides/kubernetes',
       'guides/systemd',
       'guides/move-to-postgresql',
       'guides/back-up',

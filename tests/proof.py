@@ -101,6 +101,7 @@ TESTS: Mapping[str, Sequence[str]] = {
     "website": ("tests/website",),
     "ui": ("tests/ui", "tests/setup/test_page.py::test_wheel_and_sdist_hold_the_page"),
     "forge": ("tests/forge/test_workflow_files.py::test_blocks",),
+    "deployment": ("tests/deployment",),
     "edge": ("tests/integration/edge",),
     "release": (
         "tests/setup/test_release.py",
