@@ -28,6 +28,7 @@ from compozy.server.oidc import check_oidc
 from compozy.server.ports import BACKLOG, listen
 from compozy.server.service import Service
 from compozy.server.shutdown import DRAIN_S, Console, LogReport, Stop, database_line, drain, print_start_notes
+from compozy.server.supervisor import supervised
 from compozy.storage import close_storage, has_administrator, open_storage
 
 _WAIT_FOR_LOCK_S = 30.0
@@ -155,7 +156,7 @@ class _Door:
 async def _serve(project: LoadedProject, database: Database, door: _Door, console: Console) -> int:
     watch_loop(asyncio.get_running_loop())
     stop = Stop(console, with_stdin=door.with_stdin)
-    async with open_app(project, database, role=SERVER, report=LogReport()) as app:
+    async with supervised() as supervisor, open_app(project, database, role=SERVER, report=LogReport()) as app:
         print_start_notes(app, console)
         await take_in_on_start(app, console)
         service = Service(app=app)
@@ -168,9 +169,11 @@ async def _serve(project: LoadedProject, database: Database, door: _Door, consol
         door.sock.listen(BACKLOG)
         console.line(f"Server listening on :{door.address.port} ({door.address.url})")
         console.line(f"Web page: {door.address.url}/ui/")
+        supervisor.ready()
         loading = asyncio.create_task(_load(app, entries))
         beside = asyncio.create_task(_beside(door.beside, service))
         await asyncio.wait({stop.requested, serving, beside}, return_when=asyncio.FIRST_COMPLETED)
+        supervisor.stopping()
         service.stopping.set()
         await asyncio.gather(*(entry.aclose() for entry in entries))
         server.should_exit = True

@@ -14,6 +14,7 @@ from compozy.project.loaded import LoadedProject
 from compozy.server.memory import return_freed_memory
 from compozy.server.metrics import Metrics, monitoring
 from compozy.server.shutdown import DRAIN_S, Console, LogReport, Stop, database_line, drain, print_start_notes
+from compozy.server.supervisor import supervised
 from compozy.storage import close_storage, open_storage
 
 _WAIT_FOR_LOCK_S = 30.0
@@ -66,7 +67,7 @@ async def _work(
 ) -> int:
     stop = Stop(console)
     stopping = asyncio.Event()
-    async with open_app(project, database, role=WORKER, report=LogReport()) as app:
+    async with supervised() as supervisor, open_app(project, database, role=WORKER, report=LogReport()) as app:
         print_start_notes(app, console)
         if database.is_exclusive:
             console.note(
@@ -77,7 +78,9 @@ async def _work(
             if sock is not None:
                 console.line(f"Probes listening on :{sock.getsockname()[1]}")
             console.line("Worker ready")
+            supervisor.ready()
             await stop.requested
+            supervisor.stopping()
             stopping.set()
             await drain(app, console)
     return 0
