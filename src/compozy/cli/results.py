@@ -147,6 +147,8 @@ def _print_execution(run: Document, status: Status, requests: Sequence[Document]
     print_line()
     for task in run["tasks"]:
         _print_wait(run, task)
+        if answered_by := task.get("answered_by"):
+            print_line(f"{task['path']} was answered by {answered_by}")
         warn_of_cut_off(task["path"], task["usage"])
     if requests is not None:
         print_requests(requests)

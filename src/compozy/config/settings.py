@@ -217,6 +217,9 @@ class ApprovalRule(Section):
     on_timeout: Literal["deny", "fail"] = Field(
         default="deny", description="Effect of the time limit: report to the model that the call is denied, or fail."
     )
+    approver: Literal["not_starter"] | None = Field(
+        default=None, description="`not_starter` accepts no answer of the user who started the run."
+    )
 
 
 def _read_reach(value: Any) -> Any:

@@ -122,13 +122,13 @@ class BudgetQuestion:
     def take_answer(self, connection: sa.Connection) -> dict[str, Any] | None:
         """Store the decision of the answer that has arrived and return it as JSON; None if none has arrived."""
         found = take_signal(connection, self.execution_id, self.signal, taken_by=self.row.task_exec_id)
-        return None if found is None else self._decide(connection, found["payload"] or {})
+        return None if found is None else self._decide(connection, found["payload"] or {}, by=found["sender"])
 
     def expire(self, connection: sa.Connection) -> dict[str, Any]:
         """Close the question, because the day of its budget is over."""
         return self._decide(connection, {"approve": True, "reason": "the day is over"})
 
-    def _decide(self, connection: sa.Connection, answer: Mapping[str, Any]) -> dict[str, Any]:
+    def _decide(self, connection: sa.Connection, answer: Mapping[str, Any], *, by: str | None = None) -> dict[str, Any]:
         approved = bool(answer.get("approve"))
         raised: dict[str, int] = dict.fromkeys(LIMITS, 0)
         if approved:
@@ -137,11 +137,13 @@ class BudgetQuestion:
         about = {"execution_id": self.execution_id, "path": self.path, "scope": self.scope, "day": self.day}
         values: dict[str, Any] = {**about, **raised, "approved": int(approved), "created_ms": now_ms()}
         connection.execute(insert_if_new(raises), values)
-        output = {"payload": dict(answer)}
+        output = {"payload": dict(answer), "by": by}
         end = TaskEnd(status=Status.SUCCESS, attempts=1, output=output)
         finish_task(connection, self.row.task_exec_id, end)
         state = "raised" if approved else "denied"
-        event = NewEvent(kind=BUDGET, path=self.scope or None, data={"state": state, "day": self.day, **dict(answer)})
+        event = NewEvent(
+            kind=BUDGET, path=self.scope or None, data={"state": state, "day": self.day, "by": by, **dict(answer)}
+        )
         append_events(connection, self.execution_id, [event])
         return {"status": end.status.value, "attempts": 1, "output": output}
 

@@ -16,16 +16,23 @@ from compozy.database.tables import insert_if_new, signals, task_states
 from compozy.database.transitions import wake_run
 from compozy.errors import ConflictError
 
+_TAKEN = ("signal_id", "name", "payload", "sent_by", "sender", "created_ms")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Signal:
-    """A signal to one run. `sent_by` is the run whose task sent it, None for a person or a program."""
+    """A signal to one run.
+
+    `sent_by` is the run whose task sent it, None for a person or a program; `by` is the user or the API key, None if it
+    is not known.
+    """
 
     signal_id: str
     workflow_exec_id: str
     name: str
     payload: Any = None
     sent_by: str | None = None
+    by: str | None = None
 
 
 def send_signal(connection: sa.Connection, signal: Signal) -> bool:
@@ -50,6 +57,7 @@ def send_signal(connection: sa.Connection, signal: Signal) -> bool:
         "name": signal.name,
         "payload": signal.payload,
         "sent_by": signal.sent_by,
+        "sender": signal.by,
         "created_ms": now_ms(),
     }
     insert = insert_if_new(signals).returning(signals.c.signal_id)
@@ -81,6 +89,17 @@ def list_signalled(connection: sa.Connection, run_ids: Collection[str]) -> list[
     return [(run_id, name) for run_id, name in connection.execute(query)]
 
 
+def list_answerers(connection: sa.Connection, workflow_exec_id: str) -> dict[str, str]:
+    """Return the users and API keys that sent the last signal which each task of a run took, by the ID of the task."""
+    query = (
+        sa.select(signals.c.taken_by, signals.c.sender)
+        .where(signals.c.workflow_exec_id == workflow_exec_id)
+        .where(signals.c.taken_by.is_not(None), signals.c.sender.is_not(None))
+        .order_by(signals.c.taken_ms, signals.c.signal_id)
+    )
+    return {str(row.taken_by): str(row.sender) for row in connection.execute(query)}
+
+
 def has_signal(connection: sa.Connection, workflow_exec_id: str, name: str) -> bool:
     """Return whether an unconsumed signal of this name exists."""
     return connection.execute(_oldest(workflow_exec_id, name)).first() is not None
@@ -96,7 +115,7 @@ def take_signal(connection: sa.Connection, workflow_exec_id: str, name: str, *, 
     """Consume the oldest signal of this name for one task; None if there is none.
 
     Returns:
-        `{"signal_id", "name", "payload", "sent_by", "created_ms"}`.
+        `{"signal_id", "name", "payload", "sent_by", "sender", "created_ms"}`.
     """
     row = connection.execute(_oldest(workflow_exec_id, name)).mappings().first()
     if row is None:
@@ -104,12 +123,12 @@ def take_signal(connection: sa.Connection, workflow_exec_id: str, name: str, *, 
     change = sa.update(signals).where(signals.c.signal_id == row["signal_id"])
     connection.execute(change.values(taken_by=taken_by, taken_ms=now_ms()))
     append_events(connection, workflow_exec_id, [_event("taken", dict(row), path=taken_by.partition("/")[2])])
-    return {key: row[key] for key in ("signal_id", "name", "payload", "sent_by", "created_ms")}
+    return {key: row[key] for key in _TAKEN}
 
 
 def _event(state: str, row: Mapping[str, Any], path: str | None = None) -> NewEvent:
     about = {name: row[name] for name in ("name", "signal_id", "sent_by")}
-    return NewEvent(kind=SIGNAL, path=path, data={"state": state, **about})
+    return NewEvent(kind=SIGNAL, path=path, data={"state": state, **about, "by": row["sender"]})
 
 
 def _oldest(workflow_exec_id: str, name: str) -> sa.Select[Any]:

@@ -17,6 +17,7 @@ from compozy.database.database import Database
 from compozy.database.events import list_events
 from compozy.database.status import Status
 from compozy.database.tasks import TaskState, list_tasks
+from compozy.database.trigger import Trigger
 from compozy.durable.context import RunContext, current_run
 from compozy.errors import CompozyError, RunCanceledError
 from compozy.project.definition import snapshot
@@ -36,6 +37,8 @@ from compozy.workflow.start import prepare_run, start_run
 IN_MEMORY = DatabaseSettings(driver="sqlite", path=":memory:")
 _LONGEST_S = 600.0
 _APPROVAL = "approve:"
+# A test starts its run and answers its questions; `approver: not_starter` accepts the answers.
+_TRIGGER, _TESTER = Trigger(type="test"), "test"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +138,7 @@ class _Drive:
     async def _start(self, app: App) -> None:
         workflow = self._project.workflow(self._test.workflow_id).config
         definition = snapshot(self._project, self._test.workflow_id)
-        new = prepare_run(workflow, definition, self._test.case.input, execution_id=self._run_id)
+        new = prepare_run(workflow, definition, self._test.case.input, execution_id=self._run_id, trigger=_TRIGGER)
         await start_run(app.runtime, workflow, new)
 
     async def _follow(self, app: App) -> None:
@@ -198,9 +201,9 @@ class _Drive:
     async def _send(self, app: App, task: TaskState, payload: Any) -> None:
         with by_clock(self._clock):
             if "form" in (task.output or {}):
-                await approve(app.run_database, self._run_id, payload, task=task.path)
+                await approve(app.run_database, self._run_id, payload, task=task.path, by=_TESTER)
             else:
-                await signal(app.run_database, self._run_id, str(task.waits_for), payload)
+                await signal(app.run_database, self._run_id, str(task.waits_for), payload, by=_TESTER)
         app.runtime.wake()
 
     async def _stop(self, app: App) -> None:

@@ -141,6 +141,7 @@ def _wake_waiting(connection: sa.Connection, event: Event) -> Iterator[str]:
             workflow_exec_id=run_id,
             name=event.name,
             payload=event.payload,
+            by=event.by,
         )
         try:
             send_signal(connection, signal)

@@ -207,6 +207,7 @@ class TaskInfo(_Timed):
     signal_arrived: bool = Field(
         description="Whether the signal has arrived; the task takes it next, or is processing it."
     )
+    answered_by: str | None = Field(description="User or API key that sent the last signal which the task took.")
 
 
 class TriggerInfo(BaseModel):
@@ -297,6 +298,7 @@ class SignalSent(BaseModel):
     execution_id: str
     name: str
     is_new: bool = Field(description="False if the same signal was sent before.")
+    by: str | None = Field(description="The user or the API key that sent it; null if it is not known.")
 
 
 class Problem(BaseModel):

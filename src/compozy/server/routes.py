@@ -255,7 +255,8 @@ async def resume_execution(request: Request, execution_id: ExecutionId) -> JsonR
 )
 async def send_signal(request: Request, execution_id: ExecutionId, body: SignalBody) -> JsonResponse:
     """Send a signal to an execution. The signal is kept until a task waits for it."""
-    sent = await service_of(request).signal(execution_id, body.name, body.payload, signal_id=body.id)
+    by = identity_of(request).known_name
+    sent = await service_of(request).signal(execution_id, body.name, body.payload, signal_id=body.id, by=by)
     return JsonResponse(sent, status_code=202)
 
 
@@ -269,9 +270,11 @@ async def send_signal(request: Request, execution_id: ExecutionId, body: SignalB
 async def approve_execution(
     request: Request, execution_id: ExecutionId, body: ApproveBody | None = None
 ) -> JsonResponse:
-    """Answer the form of a waiting task."""
+    """Answer the form of a waiting task. The execution records the user who answered."""
     given = body or ApproveBody()
-    return JsonResponse(await service_of(request).approve(execution_id, given.input, task=given.task), status_code=202)
+    by = identity_of(request).known_name
+    sent = await service_of(request).approve(execution_id, given.input, task=given.task, by=by)
+    return JsonResponse(sent, status_code=202)
 
 
 @router.post(

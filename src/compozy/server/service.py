@@ -221,7 +221,9 @@ class Service:
         self.app.runtime.wake()
         return await self.get(execution_id)
 
-    async def signal(self, execution_id: str, name: str, payload: Any, *, signal_id: str | None) -> Document:
+    async def signal(
+        self, execution_id: str, name: str, payload: Any, *, signal_id: str | None, by: str | None
+    ) -> Document:
         """Send a signal to a run and return what was sent.
 
         Raises:
@@ -230,11 +232,11 @@ class Service:
             ConflictError: it has ended.
         """
         await self.get(execution_id)
-        sent = await signal(self.app.database, execution_id, name, payload, signal_id=signal_id)
+        sent = await signal(self.app.database, execution_id, name, payload, signal_id=signal_id, by=by)
         self.app.runtime.wake()
         return asdict(sent)
 
-    async def approve(self, execution_id: str, given: Any, *, task: str | None) -> Document:
+    async def approve(self, execution_id: str, given: Any, *, task: str | None, by: str | None) -> Document:
         """Answer the form of a waiting task.
 
         Raises:
@@ -242,7 +244,7 @@ class Service:
             SchemaMismatchError: the answer does not fit.
         """
         await self.get(execution_id)
-        sent = await approve(self.app.database, execution_id, given, task=task)
+        sent = await approve(self.app.database, execution_id, given, task=task, by=by)
         self.app.runtime.wake()
         return asdict(sent)
 

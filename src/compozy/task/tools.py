@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from compozy.agent.budget import Amounts, Estimate
 from compozy.boundary import OutsideRequest, exchange
+from compozy.config.settings import ApprovalRule
 from compozy.database.costs import add_tool_call
 from compozy.database.events import TOOL_CALL, NewEvent, append_events
 from compozy.database.status import Status
@@ -206,7 +207,7 @@ class RunToolSteps:
         # The name of the signal holds for this call with these arguments, and so does the answer.
         name = hashlib.sha256(f"{question.step} {question.digest}".encode()).hexdigest()[:20]
         child_id = self._approval_id(question.step)
-        result = await self._wait(child_id, f"approve:{name}", _form(question), rule.timeout)
+        result = await self._wait(child_id, f"approve:{name}", _form(question), rule)
         if result.end.status is Status.SUCCESS:
             payload = cast("dict[str, Any]", result.end.output)["payload"]
             return Decision(
@@ -221,16 +222,17 @@ class RunToolSteps:
         asked = json.dumps([name, turn, questions.to_json()], sort_keys=True)
         signal = f"answer:{hashlib.sha256(asked.encode()).hexdigest()[:20]}"
         child_id = self._approval_id(name).replace("approve-", "answer-", 1) + f"-{turn}"
-        result = await self._wait(child_id, signal, _question_form(tool, questions), None)
+        result = await self._wait(child_id, signal, _question_form(tool, questions), ApprovalRule())
         if result.end.status is not Status.SUCCESS:
             raise restore_error(result.end.error or {})
         payload = cast("dict[str, Any]", result.end.output)["payload"]
         return Answer(questions=questions, accepted=payload["accept"], values=payload.get("answer", {}))
 
-    async def _wait(self, child_id: str, signal: str, form: dict[str, Any], timeout_s: float | None) -> TaskResult:
+    async def _wait(self, child_id: str, signal: str, form: dict[str, Any], rule: ApprovalRule) -> TaskResult:
         """Wait for a signal with a form in a task below this one."""
         call = self._call
-        task = WaitTask(id=child_id, type="wait", wait_for=signal, form=form, timeout=timeout_s)
+        options: dict[str, Any] = {"timeout": rule.timeout, "approver": rule.approver}
+        task = WaitTask(id=child_id, type="wait", wait_for=signal, form=form, **options)
         self._asked += 1
         child = call.child(task, call.yaml_path, call.context.nested(), number=self._asked, child_id=child_id)
         return await self._run_task(child, started=False, on_end=nothing_after)

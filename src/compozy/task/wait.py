@@ -11,6 +11,7 @@ import sqlalchemy as sa
 import structlog
 
 from compozy.clock import format_time
+from compozy.database.approvers import find_approver_problem
 from compozy.database.signals import has_signal, take_signal
 from compozy.database.status import Status
 from compozy.database.tasks import note_declined, note_refused, wait_in_task
@@ -46,7 +47,7 @@ async def run_wait(call: TaskCall, task: WaitTask, run_task: RunTask) -> Outcome
     call.shown["wait_for"] = name
     asked: dict[str, Any] = {"wait_status": "waiting", "signal_name": name, "has_processor": task.processor is not None}
     if task.form is not None:
-        asked |= {"form": task.form, "declined": 0}
+        asked |= {"form": task.form, "declined": 0, **({"approver": task.approver} if task.approver else {})}
     await transact(
         f"{call.base}.wait",
         lambda connection: wait_in_task(connection, call.key, waits_for=name, output=asked),
@@ -55,7 +56,7 @@ async def run_wait(call: TaskCall, task: WaitTask, run_task: RunTask) -> Outcome
     children: dict[str, TaskResult] = {}
     declined = 0
     while True:
-        signal, problems = await _receive(call, name, task.form)
+        signal, problems = await _receive(call, name, task)
         if problems:
             continue
         processed = await _process(call, task, signal, len(children), run_task)
@@ -79,7 +80,7 @@ def processor_child(call: TaskCall, processor: Task, signal: Mapping[str, Any], 
     return call.child(processor, yaml_path, context, number=number, child_id=f"{processor.id}-{number}")
 
 
-async def _receive(call: TaskCall, name: str, form: dict[str, Any] | None) -> tuple[dict[str, Any], Problems]:
+async def _receive(call: TaskCall, name: str, task: WaitTask) -> tuple[dict[str, Any], Problems]:
     """Return the next signal of this name, once it is there, and what of it does not fit the form."""
     step = f"{call.base}.signal"
     run, database = current_run(), call.run.database
@@ -88,10 +89,10 @@ async def _receive(call: TaskCall, name: str, form: dict[str, Any] | None) -> tu
         while not run.is_recorded(step) and not await database.read_async(there):
             await run.wait(signal=name)
         is_new = not run.is_recorded(step)
-        found = await transact(step, partial(_take, run_id=run.run_id, name=name, taken_by=call.key, form=form))
+        found = await transact(step, partial(_take, run_id=run.run_id, name=name, taken_by=call.key, task=task))
         if found is None:
             continue
-        signal, problems = await validate_in_worker(partial(_read, found, form))
+        signal, problems = await validate_in_worker(partial(_read, found, task.form))
         if problems and is_new:
             # The sender may not know: it came before the wait, or from a task of another run.
             about = {"execution_id": run.run_id, "task": call.path, "signal": name, "sent_by": found["sent_by"]}
@@ -99,13 +100,14 @@ async def _receive(call: TaskCall, name: str, form: dict[str, Any] | None) -> tu
         return signal, problems
 
 
-def _take(
-    connection: sa.Connection, run_id: str, name: str, taken_by: str, form: dict[str, Any] | None
-) -> dict[str, Any] | None:
+def _take(connection: sa.Connection, run_id: str, name: str, taken_by: str, task: WaitTask) -> dict[str, Any] | None:
     found = take_signal(connection, run_id, name, taken_by=taken_by)
     if found is None:
         return None
-    signal, problems = _read(found, form)
+    if task.approver is not None:
+        # Part of what is recorded: a replay does not ask again who started the run.
+        found["approver_problem"] = find_approver_problem(connection, run_id, found["sender"])
+    signal, problems = _read(found, task.form)
     if problems:
         about = {"id": found["signal_id"], "sent_by": found["sent_by"], "payload": signal["payload"]}
         received_at = signal["metadata"]["received_at_utc"]
@@ -115,6 +117,9 @@ def _take(
 
 def _read(found: Mapping[str, Any], form: dict[str, Any] | None) -> tuple[dict[str, Any], Problems]:
     signal = _envelope(found)
+    problem: str | None = found.get("approver_problem")
+    if problem is not None:
+        return signal, [("", f"`approver: not_starter` does not permit it: {problem}")]
     if form is None:
         return signal, []
     signal["payload"] = apply_defaults(form, signal["payload"])
@@ -148,6 +153,7 @@ def _envelope(found: Mapping[str, Any]) -> dict[str, Any]:
             "signal_id": found["name"],
             "id": found["signal_id"],
             "sent_by": found["sent_by"],
+            "by": found.get("sender"),
             "received_at_utc": format_time(found["created_ms"]),
         },
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from compozy.clock import format_time
 from compozy.database.executions import Execution, NewExecution, get_execution
 from compozy.database.lists import ExecutionSummary
-from compozy.database.signals import list_signalled
+from compozy.database.signals import list_answerers, list_signalled
 from compozy.database.status import Status
 from compozy.database.tasks import TaskState, list_tasks
 from compozy.database.usage import add_usage, shown_cost
@@ -20,6 +20,7 @@ from compozy.workflow.answers import count_answers
 from compozy.workflow.config import WorkflowConfig
 
 MAX_WARNINGS = 10
+_WAIT = "wait"
 
 
 def read_run(connection: sa.Connection, execution_id: str) -> tuple[Execution, dict[str, Any]]:
@@ -33,7 +34,9 @@ def read_run(connection: sa.Connection, execution_id: str) -> tuple[Execution, d
     arrived = {name for _, name in list_signalled(connection, [execution_id])} if waiting else set[str]()
     # An answer is consumed a moment before its task ends.
     arrived |= {str(task.waits_for) for task in waiting if _has_form(task) and count_answers(connection, task)[1]}
-    return run, execution_document(run, tasks, arrived)
+    waited = any(task.execution_type == _WAIT for task in tasks)
+    answerers = list_answerers(connection, execution_id) if waited else {}
+    return run, execution_document(run, tasks, arrived, answerers)
 
 
 def _has_form(task: TaskState) -> bool:
@@ -41,11 +44,15 @@ def _has_form(task: TaskState) -> bool:
 
 
 def execution_document(
-    run: Execution, tasks: Sequence[TaskState] | None = None, arrived: Collection[str] = ()
+    run: Execution,
+    tasks: Sequence[TaskState] | None = None,
+    arrived: Collection[str] = (),
+    answerers: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return a run as JSON; with `tasks`, its tasks and who answered instead of whom.
 
-    `arrived` are the names of the signals that are there, and were not taken yet or are being processed.
+    `arrived` are the names of the signals that are there, and were not taken yet or are being processed. `answerers`
+    are the users who sent the signals that tasks took, by the ID of the task.
     """
     document: dict[str, Any] = {
         "execution_id": run.workflow_exec_id,
@@ -66,7 +73,7 @@ def execution_document(
     if tasks is not None:
         document["warnings"] = input_warnings(run)
         document["fallbacks"] = _fallbacks(tasks)
-        document["tasks"] = [_task_document(task, arrived) for task in tasks]
+        document["tasks"] = [_task_document(task, arrived, answerers or {}) for task in tasks]
     return document
 
 
@@ -118,7 +125,7 @@ def workflow_document(workflow: WorkflowConfig, file: str) -> dict[str, Any]:
     }
 
 
-def _task_document(task: TaskState, arrived: Collection[str]) -> dict[str, Any]:
+def _task_document(task: TaskState, arrived: Collection[str], answerers: Mapping[str, str]) -> dict[str, Any]:
     waits_for = task.waits_for if task.status is Status.WAITING else None
     prefix = f"{task.workflow_exec_id}/"
     return {
@@ -133,6 +140,7 @@ def _task_document(task: TaskState, arrived: Collection[str]) -> dict[str, Any]:
         "error": task.error,
         "waits_for": waits_for,
         "signal_arrived": waits_for in arrived,
+        "answered_by": answerers.get(task.task_exec_id),
         **_usage(task.usage),
         **_times(task),
     }

@@ -14,13 +14,21 @@ from typing import Any, cast
 import sqlalchemy as sa
 
 from compozy.clock import monotonic_s
+from compozy.database.approvers import find_approver_problem
 from compozy.database.database import Database
 from compozy.database.executions import Execution, get_execution
 from compozy.database.signals import Signal, send_signal
 from compozy.database.tasks import TaskState, list_waiting_tasks
 from compozy.database.transitions import request_cancel, request_pause, resume_run
 from compozy.durable.records import Also
-from compozy.errors import ConflictError, NotFoundError, RunCanceledError, SchemaMismatchError, UsageError
+from compozy.errors import (
+    ConflictError,
+    ForbiddenError,
+    NotFoundError,
+    RunCanceledError,
+    SchemaMismatchError,
+    UsageError,
+)
 from compozy.ids import new_signal_id
 from compozy.nearest import suggest
 from compozy.schema import apply_defaults, validate_value
@@ -39,12 +47,13 @@ _OPTIONS = {"answer": "input", "payload": "payload"}
 
 @dataclass(frozen=True, kw_only=True)
 class SentSignal:
-    """A signal that a run has got. `is_new` is False when the same one was sent before."""
+    """A signal that a run has got. `is_new` is False when the same one was sent before; `by` sent this one."""
 
     signal_id: str
     execution_id: str
     name: str
     is_new: bool
+    by: str | None
 
 
 async def wait_until_obeyed(database: Database, execution_id: str) -> Execution:
@@ -99,6 +108,7 @@ async def signal(
     payload: Any,
     *,
     signal_id: str | None = None,
+    by: str | None = None,
     also: Also | None = None,
 ) -> SentSignal:
     """Send a signal to a run; a task of it that waits for the name takes it, now or when it comes to wait.
@@ -109,19 +119,23 @@ async def signal(
         name: what its task waits for.
         payload: JSON.
         signal_id: chosen by the caller, so that sending twice counts once; None makes a new one.
+        by: the user or the API key; None if it is not known.
         also: stores what belongs to a new signal, in the same transaction.
 
     Raises:
         NotFoundError: there is no such run, or nothing in it waits for the name.
+        ForbiddenError: only tasks wait for it that accept no answer of `by`.
         SchemaMismatchError: a task waits for it with a form, which the payload does not fit.
         ConflictError: it has ended.
     """
-    waiting = await database.read_async(partial(_find_receivers, execution_id=execution_id, name=name))
+    waiting = await database.read_async(partial(_find_receivers, execution_id=execution_id, name=name, by=by))
     # Validation may take seconds: never while the database is locked.
     await validate_in_worker(partial(_check_payload, waiting, payload))
-    sent = Signal(signal_id=signal_id or new_signal_id(), workflow_exec_id=execution_id, name=name, payload=payload)
+    sent = Signal(
+        signal_id=signal_id or new_signal_id(), workflow_exec_id=execution_id, name=name, payload=payload, by=by
+    )
     is_new = await database.write_async(partial(_send, sent=sent, also=also))
-    return SentSignal(signal_id=sent.signal_id, execution_id=execution_id, name=name, is_new=is_new)
+    return SentSignal(signal_id=sent.signal_id, execution_id=execution_id, name=name, is_new=is_new, by=by)
 
 
 def _send(connection: sa.Connection, sent: Signal, also: Also | None) -> bool:
@@ -131,7 +145,9 @@ def _send(connection: sa.Connection, sent: Signal, also: Also | None) -> bool:
     return is_new
 
 
-async def approve(database: Database, execution_id: str, given: Any, *, task: str | None = None) -> SentSignal:
+async def approve(
+    database: Database, execution_id: str, given: Any, *, task: str | None = None, by: str | None = None
+) -> SentSignal:
     """Fill in the form that a task of a run waits with.
 
     Args:
@@ -139,25 +155,31 @@ async def approve(database: Database, execution_id: str, given: Any, *, task: st
         execution_id: the run.
         given: the answer; it must fit the form.
         task: id or path of the task; needed when several wait.
+        by: the user or the API key; None if it is not known.
 
     Raises:
         NotFoundError: no such run, or no such task waits with a form.
+        ForbiddenError: the task accepts no answer of `by`.
         SchemaMismatchError: the answer does not fit.
     """
-    waiting = await database.read_async(partial(_find_form, execution_id=execution_id, wanted=task))
+    waiting = await database.read_async(partial(_find_question, execution_id=execution_id, wanted=task, by=by))
     answer = await validate_in_worker(partial(_fit_form, waiting, given, "answer"))
-    return await database.write_async(partial(_approve, waiting=waiting, answer=answer, wanted=task))
+    return await database.write_async(partial(_approve, waiting=waiting, answer=answer, wanted=task, by=by))
 
 
-def _find_receivers(connection: sa.Connection, execution_id: str, name: str) -> list[TaskState]:
-    """Return the tasks of a run that wait for a signal at this moment."""
+def _find_receivers(connection: sa.Connection, execution_id: str, name: str, by: str | None) -> list[TaskState]:
+    """Return the tasks of a run that wait for a signal at this moment and accept one of `by`."""
     if not 0 < len(name) <= MAX_NAME:
         raise UsageError(f"the name of a signal has 1 to {MAX_NAME} characters")
     run = get_execution(connection, execution_id)
     if run.status.is_final:
         return []
     _check_name(run, name)
-    return [task for task in list_waiting_tasks(connection, execution_id) if task.waits_for == name]
+    waiting = [task for task in list_waiting_tasks(connection, execution_id) if task.waits_for == name]
+    refused = [error for task in waiting if (error := _refuse_approver(connection, task, by)) is not None]
+    if refused and len(refused) == len(waiting):
+        raise refused[0]
+    return waiting
 
 
 def _check_name(run: Execution, name: str) -> None:
@@ -220,7 +242,32 @@ def _waited_for(value: Any) -> Iterator[str]:
             yield from _waited_for(below)
 
 
-def _approve(connection: sa.Connection, waiting: TaskState, answer: Any, wanted: str | None) -> SentSignal:
+def _find_question(connection: sa.Connection, execution_id: str, wanted: str | None, by: str | None) -> TaskState:
+    """Return the task of `_find_form`, which accepts an answer of `by`."""
+    found = _find_form(connection, execution_id, wanted)
+    refusal = _refuse_approver(connection, found, by)
+    if refusal is not None:
+        raise refusal
+    return found
+
+
+def _refuse_approver(connection: sa.Connection, task: TaskState, by: str | None) -> ForbiddenError | None:
+    """Return why a waiting task accepts no answer of `by`; None if it does."""
+    asked: dict[str, Any] = task.output or {}
+    approver: str | None = asked.get("approver")
+    problem = None if approver is None else find_approver_problem(connection, task.workflow_exec_id, by)
+    if problem is None:
+        return None
+    return ForbiddenError(
+        f"task {task.path!r} accepts no answer of the user who started the run (`approver: {approver}`): {problem}",
+        hint="ask another user of the server to answer with their API key or session",
+        details={"task": task.path, "approver": approver, "by": by},
+    )
+
+
+def _approve(
+    connection: sa.Connection, waiting: TaskState, answer: Any, wanted: str | None, by: str | None
+) -> SentSignal:
     """Send an answer that fits the form of `waiting`, which must still wait with it."""
     execution_id = waiting.workflow_exec_id
     now = _find_form(connection, execution_id, wanted)
@@ -236,10 +283,11 @@ def _approve(connection: sa.Connection, waiting: TaskState, answer: Any, wanted:
         workflow_exec_id=execution_id,
         name=str(waiting.waits_for),
         payload=answer,
+        by=by,
     )
     if not send_signal(connection, sent):
         raise ConflictError(f"task {waiting.path!r} has got its answer already")
-    return SentSignal(signal_id=sent.signal_id, execution_id=execution_id, name=sent.name, is_new=True)
+    return SentSignal(signal_id=sent.signal_id, execution_id=execution_id, name=sent.name, is_new=True, by=by)
 
 
 def _find_form(connection: sa.Connection, execution_id: str, wanted: str | None) -> TaskState:

@@ -62,7 +62,7 @@ class OwnRuns:
 
     async def answer(self, execution_id: str, given: Document, task: str | None) -> None:
         """Answer the form of a waiting task."""
-        await self.service.approve(execution_id, given, task=task)
+        await self.service.approve(execution_id, given, task=task, by=SENDER.get().known_name)
 
     async def cancel(self, execution_id: str, reason: str) -> Document:
         """Cancel a run and return its document."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from compozy.database.approvers import Approver
 from compozy.task.kind import Inside, Task, TaskKind
 from compozy.task.options import TaskBase, TaskId
 
@@ -23,8 +24,18 @@ class WaitTask(TaskBase):
     form: dict[str, Any] | None = Field(
         default=None, description="JSON Schema of the payload; makes it an approval, `compozy workflow approve`."
     )
+    approver: Approver | None = Field(
+        default=None, description="With `form`: `not_starter` accepts no answer of the user who started the run."
+    )
     processor: Task | None = Field(default=None, description="A task that each signal is put through first.")
     on_timeout: TaskId | None = Field(default=None, description="Id of the task that follows when no signal came.")
+
+    @model_validator(mode="after")
+    def _check_approver(self) -> WaitTask:
+        """Refuse `approver` where no person answers."""
+        if self.approver is not None and self.form is None:
+            raise ValueError("`approver` requires a `form`")
+        return self
 
 
 KIND = TaskKind(

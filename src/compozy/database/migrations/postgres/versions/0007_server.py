@@ -1,4 +1,4 @@
-"""A server: who or what started each run, its labels and its trace; the costs of runs.
+"""A server: who or what started each run, its labels and its trace; who sent a signal; the costs of runs.
 
 Revision ID: 0007
 Revises: 0006
@@ -227,6 +227,8 @@ def upgrade() -> None:
     """Create the columns and tables."""
     for column in _COLUMNS:
         op.execute(f'ALTER TABLE workflow_states ADD COLUMN {column} TEXT COLLATE "C"')
+    # The user or API key that sent a signal.
+    op.execute('ALTER TABLE signals ADD COLUMN sender TEXT COLLATE "C"')
     for statement in (*_TABLES, *_INDEXES):
         op.execute(statement)
 
@@ -237,3 +239,4 @@ def downgrade() -> None:
         op.execute(statement)
     for column in _COLUMNS:
         op.execute(f"ALTER TABLE workflow_states DROP COLUMN {column}")
+    op.execute("ALTER TABLE signals DROP COLUMN sender")
