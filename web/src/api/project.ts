@@ -8,6 +8,7 @@ export type WorkflowDetail = Schemas["WorkflowDetail"];
 
 export const getMe = () => get<Me>("/auth/me");
 export const signIn = (body: Schemas["LoginBody"]) => post<Me>("/auth/login", body);
+export const signInMethods = () => get<Schemas["SignInMethods"]>("/auth/methods");
 export const signOut = () => post<Schemas["LoggedOut"]>("/auth/logout");
 export const getProject = () => get<Project>("/project");
 export const listWorkflows = async () => (await get<Schemas["WorkflowList"]>("/workflows")).workflows;

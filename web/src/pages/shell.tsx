@@ -127,7 +127,7 @@ function Foot() {
     <div className="space-y-2.5 p-4 text-xs text-faint">
       {project?.files_changed && (
         <p data-tone="wait" className="note px-2.5 py-1.5 text-soft">
-          Project files changed since this server started. Restart it to use them.
+          Project files changed since this server started. Restart the server to use them.
         </p>
       )}
       <label className="flex items-center justify-between gap-2">

@@ -1,17 +1,20 @@
+import { useQuery } from "@tanstack/react-query";
 import { useState, type FormEvent } from "react";
 import { apiKey, explain } from "../api/client";
-import { signIn } from "../api/project";
+import { signIn, signInMethods } from "../api/project";
 import { useTitle } from "../lib/clock";
-import { Button } from "../ui/button";
+import { Button, buttonClass } from "../ui/button";
 import { Field } from "../ui/layout";
 import { Logo } from "./shell";
 
-/** Asks for an email address and a password, or for an API key. */
+/** Asks for an email address and a password, or for an API key, or leads to the OpenID Connect provider. */
 export function SignIn({ onDone, wasRefused }: { onDone: () => void; wasRefused: boolean }) {
   useTitle("Sign in");
   const [isKey, setKey] = useState(wasRefused);
   const [error, setError] = useState<string | null>(wasRefused ? "This API key is not valid." : null);
   const [isBusy, setBusy] = useState(false);
+  const methods = useQuery({ queryKey: ["sign-in-methods"], queryFn: signInMethods, retry: false, staleTime: Infinity });
+  const oidc = methods.data?.oidc;
 
   const submit = async (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
@@ -39,6 +42,11 @@ export function SignIn({ onDone, wasRefused }: { onDone: () => void; wasRefused:
           <Logo />
           <h1 className="text-xl">Sign in</h1>
         </div>
+        {oidc && (
+          <a href={`${oidc}?next=${encodeURIComponent(window.location.pathname)}`} className={`${buttonClass()} w-full`}>
+            Continue with single sign-on
+          </a>
+        )}
         {isKey ? (
           <Field label="API key" hint="Kept until this tab is closed.">
             <input key="key" name="key" type="password" required autoComplete="off" className="field font-mono" autoFocus />

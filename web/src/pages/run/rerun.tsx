@@ -6,6 +6,7 @@ import { ApiError, explain } from "../../api/client";
 import { getWorkflow } from "../../api/project";
 import { rerun, type Run } from "../../api/runs";
 import { plural } from "../../lib/format";
+import { useProject } from "../../lib/me";
 import { failedTask, keptTasks, topTasks } from "../../lib/rerun";
 import { hasForm, mismatchesOf } from "../../lib/schema";
 import { Button } from "../../ui/button";
@@ -104,6 +105,7 @@ function Form({ run, schema, first, onClose }: FormProps) {
 
 /** The results that the new run keeps, and the tasks that it executes again. */
 function Statement({ kept, run, from, isChanged }: { kept: string[]; run: Run; from: string | null; isChanged: boolean }) {
+  const isOld = useProject().data?.files_changed ?? false;
   const again = topTasks(run).filter((task) => !kept.includes(task.task_id));
   return (
     <div data-tone={kept.length ? "good" : "idle"} className="note space-y-2 text-sm">
@@ -126,9 +128,12 @@ function Statement({ kept, run, from, isChanged }: { kept: string[]; run: Run; f
         <span className="text-soft">and the tasks that follow.</span>
       </div>
       <p className="text-soft">
-        The current files of the workflow are used.
+        {isOld ? "The rerun uses the files as they were when this server started." : "The current files of the workflow are used."}
         {from !== null && isChanged && kept.length > 0 && " Kept results were computed with the earlier input."}
       </p>
+      {isOld && (
+        <p className="font-medium">Project files changed since then: restart the server to use them.</p>
+      )}
     </div>
   );
 }

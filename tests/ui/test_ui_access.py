@@ -1,0 +1,70 @@
+"""Sign-in, users and API keys on the web page of a server that requires a credential."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+from tests.harness.processes import Commands
+from tests.harness.servers import start_server
+from tests.harness.showcase import write_showcase
+from tests.ui.axe import find_violations
+from tests.ui.conftest import Site
+
+KEY = "correct-horse-battery-staple"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, built_page: None) -> Iterator[Site]:
+    """Return a server of the showcase with an API key."""
+    home = write_showcase(tmp_path_factory.mktemp("locked"), server={"api_key": KEY})
+    commands = Commands(tmp_path_factory.mktemp("commands"))
+    yield Site(folder=home, commands=commands, server=start_server(commands, home))
+    commands.end()
+
+
+def sign_in(page: Page, key: str) -> None:
+    """Sign in with an API key on the page that asks for it."""
+    page.get_by_label("API key").fill(key)
+    page.get_by_role("button", name="Sign in").click()
+
+
+def test_a_key_is_refused_or_opens_the_page(page: Page) -> None:
+    page.goto("/ui/runs")
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    assert find_violations(page) == []
+    page.get_by_role("button", name="Use an API key").click()
+    sign_in(page, "not-the-key")
+    expect(page.get_by_role("alert")).to_have_text("This API key is not valid.")
+    sign_in(page, KEY)
+    expect(page.get_by_role("heading", name="Runs")).to_be_visible()
+
+
+def test_a_viewer_sees_runs_and_cannot_start_them(page: Page) -> None:
+    """An administrator creates a user and a key; the page offers to its owner only what the role permits."""
+    page.goto("/ui/access?view=users")
+    page.get_by_role("button", name="Use an API key").click()
+    sign_in(page, KEY)
+    page.get_by_role("button", name="New user").click()
+    page.get_by_role("dialog").get_by_label("Email address").fill("eve@example.com")
+    page.get_by_role("dialog").get_by_label("Role").select_option("viewer")
+    page.get_by_role("button", name="Create", exact=True).click()
+    expect(page.get_by_role("region", name="Users")).to_contain_text("eve@example.com")
+    page.get_by_role("button", name="API keys").click()
+    page.get_by_role("button", name="New API key").click()
+    page.get_by_label("Name").fill("reader")
+    page.get_by_label("User").fill("eve@example.com")
+    page.get_by_role("button", name="Create", exact=True).click()
+    key = page.get_by_label("API key", exact=True).input_value()
+    page.get_by_role("button", name="Done").click()
+    expect(page.get_by_role("region", name="API keys")).to_contain_text("reader")
+    page.get_by_role("button", name="Audit log").click()
+    expect(page.get_by_role("region", name="Audit log")).to_contain_text("add_user")
+
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("button", name="Use an API key").click()
+    sign_in(page, key)
+    expect(page.get_by_role("heading", name="Runs")).to_be_visible()
+    expect(page.get_by_text("eve@example.com")).to_be_visible()
+    expect(page.get_by_role("link", name="Start a run")).to_have_count(0)
