@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from compozy.config.fingerprint import database_fingerprint
+from compozy.config.retention import RetentionSettings
 from compozy.database.database import Database
 from compozy.knowledge.base import KnowledgeProject
 from compozy.project.loaded import LoadedProject
@@ -97,7 +98,7 @@ async def open_app(
         runtime = _new_runtime(project, database, requests, around(execute) if around else execute, role)
         left = await runtime.start()
         try:
-            async with _announcing(database), _scheduling(project, database, runtime, role):
+            async with _announcing(database), _looping(project, database, requests, runtime, role):
                 yield App(
                     project=project,
                     database=requests,
@@ -158,16 +159,19 @@ async def _announcing(database: Database) -> AsyncGenerator[None, None]:
 
 
 @asynccontextmanager
-async def _scheduling(
-    project: LoadedProject, database: Database, runtime: Runtime, role: str
+async def _looping(
+    project: LoadedProject, database: Database, requests: Database, runtime: Runtime, role: str
 ) -> AsyncGenerator[None, None]:
-    """Start the runs of schedules, in processes that stay."""
+    """Start the runs of schedules, in processes that stay, and delete old runs, in servers."""
     if role not in {SERVER, WORKER}:
         yield
         return
     from compozy.scheduler.loop import scheduling
+    from compozy.scheduler.retention import retaining
 
-    async with scheduling(project, database, runtime.wake, is_server=role == SERVER):
+    is_server = role == SERVER
+    retention = project.retention if is_server else RetentionSettings()
+    async with scheduling(project, database, runtime.wake, is_server=is_server), retaining(retention, requests):
         yield
 
 

@@ -50,6 +50,10 @@ class Driver(Protocol):
         """Start a writing transaction on a connection without one."""
         ...
 
+    def take_turn(self, connection: sa.Connection, task: int) -> bool:
+        """Return whether this transaction is the only one with the number `task`, until it ends."""
+        ...
+
     def allow_pauses(self, connection: sa.Connection) -> None:
         """Allow the transaction of `connection` to stay idle for minutes, where the database would end it."""
         ...

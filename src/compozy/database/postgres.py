@@ -164,6 +164,11 @@ class PostgresDriver:
     def begin_write(self, connection: sa.Connection) -> None:
         """Do nothing: the first statement starts the transaction, and rows are locked as they are changed."""
 
+    def take_turn(self, connection: sa.Connection, task: int) -> bool:
+        """Take an advisory lock that ends with the transaction."""
+        lock = sa.text("SELECT pg_try_advisory_xact_lock(:task, hashtext(current_schema()))")
+        return bool(connection.execute(lock, {"task": task}).scalar_one())
+
     def allow_pauses(self, connection: sa.Connection) -> None:
         """Allow this transaction to stay idle for minutes."""
         connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {_BULK_IDLE_MS}")

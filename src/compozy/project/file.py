@@ -9,6 +9,7 @@ from pydantic import Field, WithJsonSchema
 from compozy.agent.budget import ProjectBudget
 from compozy.agent.config import AgentResource
 from compozy.config.duration import TimeLimitS
+from compozy.config.retention import RetentionSettings
 from compozy.config.settings import (
     AutoloadSettings,
     DatabaseSettings,
@@ -78,6 +79,9 @@ class ProjectFile(Section):
     ratelimit: RateLimitSettings = Field(default=RateLimitSettings(), description="Limits of requests to the server.")
     runtime: RuntimeSettings = Field(default=RuntimeSettings(), description="How runs are executed.")
     monitoring: MonitoringSettings = Field(default=MonitoringSettings(), description="Metrics for Prometheus.")
+    retention: RetentionSettings = Field(
+        default=RetentionSettings(), description="Ages at which servers delete runs that ended."
+    )
     limits: LimitSettings = Field(default=LimitSettings(), description="Bounds of what workflows may do.")
     config: ProjectOptions = Field(default=ProjectOptions(), description="Options of tasks; the nearest one counts.")
     budget: ProjectBudget | None = Field(

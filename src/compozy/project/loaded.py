@@ -8,6 +8,7 @@ from pathlib import Path
 
 from compozy.agent.budget import ProjectBudget
 from compozy.config.nodes import MappingNode, ScalarNode, YamlPath, node_at, place_at
+from compozy.config.retention import RetentionSettings
 from compozy.config.settings import (
     DEFAULT_CONCURRENCY,
     DatabaseSettings,
@@ -96,6 +97,7 @@ class LoadedProject:
     runtime: RuntimeSettings
     knowledge: KnowledgeSettings
     monitoring: MonitoringSettings
+    retention: RetentionSettings
     limits: LimitSettings
     config: ProjectOptions
     providers: tuple[ProviderConfig, ...]

@@ -93,6 +93,8 @@ def _settings(project: LoadedProject) -> Iterator[Setting]:
         is_open = setting.key == "runtime.max_concurrent_workflows" and setting.value is None
         yield replace(setting, value=project.concurrency) if is_open else setting
     yield from _section_settings(project, "monitoring", project.monitoring)
+    if project.retention.is_set:
+        yield from _section_settings(project, "retention", project.retention)
     yield from _section_settings(project, "limits", project.limits)
     yield from _section_settings(project, "config", project.config)
     for index, store in enumerate(project.knowledge.vector_dbs):

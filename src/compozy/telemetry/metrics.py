@@ -144,6 +144,8 @@ SCHEDULE_LAG = histogram(
     "schedule_lag_seconds", "Time from the scheduled time of a run, with its jitter, to its start.", buckets=_LONG
 )
 
+RETENTION_DELETED = counter("retention_deleted_total", "Runs and event logs that `retention` deleted.", "kind")
+
 WEBHOOK_RECEIVED = counter("webhook_received_total", "Requests to webhooks of the project.", "webhook")
 WEBHOOK_VERIFIED = counter("webhook_verified_total", "Requests whose sender was verified.", "webhook")
 WEBHOOK_DISPATCHED = counter(

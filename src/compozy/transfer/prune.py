@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import sqlalchemy as sa
 
@@ -50,16 +50,24 @@ def prune_runs(
     _delete_expired(database)
     while True:
         with database.write() as connection:
-            found = sa.select(runs.c.workflow_exec_id).where(*_is_old(before_ms, moved)).limit(_AT_ONCE)
-            ids = list(connection.execute(found).scalars())
-            if not ids:
-                return deleted
-            keep_costs(connection, ids)
-            has = has_journal(database, connection)
-            delete_runs(connection, [part for part in list_sections(database) if has or not part.in_journal], ids)
-        deleted += len(ids)
+            count = delete_batch(database, connection, _is_old(before_ms, moved))
+        if not count:
+            return deleted
+        deleted += count
         if report is not None:
             report(deleted)
+
+
+def delete_batch(database: Database, connection: sa.Connection, conditions: Sequence[sa.ColumnElement[bool]]) -> int:
+    """Delete some of the ended runs for which all conditions hold, and return their number; 0 if none is left."""
+    # Locked, so that another process that deletes does not add their costs to the sums a second time.
+    query = sa.select(runs.c.workflow_exec_id).where(*conditions).limit(_AT_ONCE).with_for_update(skip_locked=True)
+    ids = list(connection.execute(query).scalars())
+    if ids:
+        keep_costs(connection, ids)
+        has = has_journal(database, connection)
+        delete_runs(connection, [part for part in list_sections(database) if has or not part.in_journal], ids)
+    return len(ids)
 
 
 def _delete_expired(database: Database) -> None:

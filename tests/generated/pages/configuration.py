@@ -60,6 +60,9 @@ OTHER_VARIABLES: dict[str, str] = {
     "OTEL_EXPORTER_OTLP_PROTOCOL": "traces are sent as `http/protobuf`; another value is a warning",
     "OTEL_SDK_DISABLED": "`true` exports no traces, whatever the endpoint",
     "OTEL_SERVICE_NAME": "the name of the service in traces; by default `compozy`",
+    "NOTIFY_SOCKET": "set by systemd; the socket to which a server or worker reports its state",
+    "WATCHDOG_USEC": "set by systemd; the time in which it expects a report",
+    "WATCHDOG_PID": "set by systemd; the process that it expects the reports from",
     "COMPOZY_DEBUG": "adds the source location to internal errors",
 }
 """Variables that the program reads directly, and their effects; a test compares them with the source."""
