@@ -119,6 +119,7 @@ const navigation = [
       'cli/test',
       'cli/doctor',
       'cli/bench',
+      'cli/verify',
       'cli/config',
     ],
   },

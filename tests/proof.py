@@ -43,7 +43,7 @@ TESTS: Mapping[str, Sequence[str]] = {
         "tests/integration/transfer/test_move.py::*[sqlite-to-sqlite",
         "tests/integration/transfer/test_histories.py::test_a_move_there_and_back",
     ),
-    "chaos": ("tests/integration/durable/test_chaos.py",),
+    "chaos": ("tests/integration/durable/test_chaos.py", "tests/integration/verify"),
     "trouble": (
         "tests/integration/durable/test_trouble.py",
         "tests/integration/database/test_multi_driver.py",

@@ -92,3 +92,13 @@ def jitter(seconds: float) -> float:
 
 def _encode(number: int, length: int) -> str:
     return "".join(_CROCKFORD[(number >> (5 * shift)) & 31] for shift in reversed(range(length)))
+
+
+def random_between(low: float, high: float) -> float:
+    """Return a random number between two others."""
+    return random.uniform(low, high)  # noqa: S311 - chooses moments; not a secret
+
+
+def random_below(count: int) -> int:
+    """Return a random whole number from 0 to `count` - 1."""
+    return random.randrange(count)  # noqa: S311 - chooses processes; not a secret

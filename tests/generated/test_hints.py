@@ -12,8 +12,8 @@ import compozy
 SOURCE = Path(compozy.__file__).parent
 # Modules without hints for requests: commands, the start of the server, and programs that Compozy starts.
 LOCAL = (
-    "bench", "cli", "replay", "upkeep", "transfer", "config", "client.py", "installation.py", "storage.py",
-    "database/backup.py",
+    "bench", "verify", "cli", "replay", "upkeep", "transfer", "config", "client.py", "installation.py", "storage.py",
+    "database/backup.py", "database/scratch.py",
     "database/database.py", "database/owner.py", "database/postgres.py", "database/sqlite.py", "project/file.py",
     "project/scaffold.py", "project/sources.py", "project/edition2025/tools.py", "server/ports.py", "server/worker.py",
     "task/kinds/wait.py", "tool/typescript.py",

@@ -39,6 +39,7 @@ from compozy.cli.project import completion_command, init_command, project_app, s
 from compozy.cli.schedule import schedule_app
 from compozy.cli.server import health_command, start_command, ui_command, worker_command
 from compozy.cli.test import run_tests_command
+from compozy.cli.verify import verify_command
 from compozy.cli.webhook_deliveries import webhook_app
 from compozy.errors import CompozyError, InternalError, UsageError
 from compozy.installation import DOCUMENTATION_URL
@@ -99,6 +100,7 @@ app.add_typer(project_app, name="project")
 app.command("test")(run_tests_command)
 app.command("doctor")(doctor_command)
 app.command("bench")(bench_command)
+app.command("verify")(verify_command)
 app.command("init")(init_command)
 app.command("schema")(schema_command)
 app.command("completion")(completion_command)

@@ -47,6 +47,7 @@ GUIDES = {
     "doctor": "doctor",
     "test": "test",
     "bench": "bench",
+    "verify": "verify",
     "init": "config#compozy-init",
     "schema": "config#compozy-schema",
     "completion": "config#compozy-completion",

@@ -52,6 +52,7 @@ Commands:
   test        Test workflows with recorded answers.
   doctor      Check the project, its database and this machine.
   bench       Measure the database under increasing load.
+  verify      Kill servers at random and check for lost runs.
   init        Create a project or refresh its JSON Schemas.
   schema      Print the JSON Schema of a file type.
   completion  Print a shell completion script.
