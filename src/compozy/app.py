@@ -185,6 +185,7 @@ def _executor(
     wake: Callable[[], None],
 ) -> WorkflowExecutor:
     """Return the executor for runs of every kind."""
+    from compozy.agent.budget import strictest
     from compozy.knowledge.ingest import Ingestions
     from compozy.knowledge.run import KIND
     from compozy.project.rerun import rerun_for_batch
@@ -201,7 +202,7 @@ def _executor(
         knowledge=knowledge,
         tools=tools,
         start_by_event=EventSender(project, database, wake),
-        day_budget=project.budget if project.budget is not None and project.budget.per == "day" else None,
+        day_budget=strictest(*(each for each in project.budget if each.per == "day")),
         kinds={
             KIND: Ingestions(database=database, catalog=knowledge).execute,
             BATCH: Batches(database=database, prepare_rerun=partial(rerun_for_batch, project, database)).execute,

@@ -23,11 +23,13 @@ class OutsideRequest:
         kind: `tools` lists the tools of a source.
         path: path of the task, for people; equal requests of different tasks get equal answers.
         content: JSON that decides about the answer: no IDs and no times of this run.
+        step: name of the step that records the answer.
     """
 
     kind: RequestKind
     path: str
     content: Mapping[str, Any]
+    step: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +79,11 @@ async def exchange(
         return await perform()
     request = describe()
     return await boundary.exchange(request if isinstance(request, OutsideRequest) else await request, perform)
+
+
+def is_within_boundary() -> bool:
+    """Return whether a boundary answers the requests of this run."""
+    return _current.get() is not None
 
 
 def stub_of(path: str) -> TaskStub | None:

@@ -76,8 +76,8 @@ def die_at_commit(number: int) -> None:
     add_commit_hook(hook)
 
 
-def die_at_step(ending: str, number: int, when: str) -> None:
-    """Kill this process `before` or `after` it commits the `number`-th step whose name has this ending."""
+def die_at_step(ending: str | tuple[str, ...], number: int, when: str) -> None:
+    """Kill this process `before` or `after` it commits the `number`-th step whose name has one of these endings."""
     from sqlalchemy import Engine, event
 
     from compozy.database.commits import add_commit_hook
@@ -87,7 +87,8 @@ def die_at_step(ending: str, number: int, when: str) -> None:
 
     def note(_connection: Any, _cursor: Any, statement: str, _values: Any, context: Any, _many: bool) -> None:
         if statement.startswith("INSERT INTO") and "operation_outputs" in statement:
-            in_hand.step = str(context.compiled_parameters[0]["function_name"])
+            # Migrations of the journal copy its rows without one.
+            in_hand.step = str(context.compiled_parameters[0].get("function_name", ""))
 
     def hook(which: str) -> None:
         nonlocal passed

@@ -25,7 +25,15 @@ from pathlib import Path
 from typing import Any
 
 from tests.harness.eventlog import find_log_errors
-from tests.harness.forks import die_at_commit, fork, import_program, shorten_leases, wait_for_file, write_to
+from tests.harness.forks import (
+    die_at_commit,
+    die_at_step,
+    fork,
+    import_program,
+    shorten_leases,
+    wait_for_file,
+    write_to,
+)
 from tests.harness.ledger import TOOL_ROUNDS, serve_ledger
 from tests.harness.mutants import MUTANTS
 from tests.harness.stores import Store, open_store
@@ -66,8 +74,16 @@ output:
   last: "third question: {{ .tasks.work.output.text }}"
 """,
 }
+# The third request asks a person, who is another process.
+WORKFLOWS["budget"] = WORKFLOWS["tasks"].replace("tasks:", "budget: {max_requests: 2}\ntasks:", 1)
 # Number of model requests of a run.
-_REQUESTS = {"tasks": 3, "tools": TOOL_ROUNDS + 1, "agents": TOOL_ROUNDS + 3}
+_REQUESTS = {"tasks": 3, "budget": 3, "tools": TOOL_ROUNDS + 1, "agents": TOOL_ROUNDS + 3}
+_TASKS = {
+    "tasks": ("one", "two", "three"),
+    "budget": ("one", "two", "three", "budget:1"),
+    "tools": ("work",),
+    "agents": ("work", "call-0-0-0-payer"),
+}
 EFFECTS = """\
 import os
 from pathlib import Path
@@ -101,6 +117,7 @@ llm:
 _STEPS = "SELECT function_name FROM {journal}operation_outputs ORDER BY function_id"
 LEASE_S = 2.0
 RUN_ID = "the-run"
+_LONGEST_ANSWER_S = 120.0
 COMMAND = ["workflow", "run", "three", "--id", RUN_ID, "--format", "json", "--quiet"]
 
 
@@ -177,11 +194,13 @@ def _attempt(series: _Series, store: Store, number: int) -> Kill:
     home = store.home
     _write_project(home, series.port, store.section, series.workflow)
     series.ledger.write_text("")
-    victim = fork(_run, home, number)
+    answering = fork(_answer, home) if series.workflow == "budget" else 0
+    victim = fork(_run, home, number, series.workflow)
     status = os.waitpid(victim, 0)[1]
     kill.killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
     if not kill.killed:
         kill.faults += [] if status == 0 else [f"the run that was not killed ended with status {status}"]
+        _finish_answer(answering, kill)
         _check(store, series, kill)
         return kill
     kill.steps_before = [str(name) for (name,) in store.query(_STEPS)]
@@ -192,24 +211,45 @@ def _attempt(series: _Series, store: Store, number: int) -> Kill:
     if series.driver == "postgres":
         time.sleep(LEASE_S)
         _resume(home, kill)
+    _finish_answer(answering, kill)
     _check(store, series, kill)
     _check_recorded_once(kill, counted, series.asked())
     return kill
 
 
 def _resume(home: Path, kill: Kill) -> None:
-    status = os.waitpid(fork(_run, home, 0), 0)[1]
+    status = os.waitpid(fork(_run, home, 0, ""), 0)[1]
     if status != 0:
         kill.faults.append(f"the next process ended with status {status}: {(home / 'err').read_text()[-500:]}")
 
 
-def _run(home: Path, kill_at: int) -> None:
+def _answer(home: Path) -> None:
+    """Raise the budget as soon as the run asks, whichever process executes it."""
+    from compozy.cli.main import run
+
+    os.chdir(home)
+    write_to(home, "answer-out", "answer-err")
+    until_s = time.monotonic() + _LONGEST_ANSWER_S
+    while (status := run(["workflow", "approve", RUN_ID, "--add-requests", "1"])) != 0 and time.monotonic() < until_s:
+        time.sleep(0.1)
+    os._exit(status)
+
+
+def _finish_answer(answering: int, kill: Kill) -> None:
+    if answering and os.waitpid(answering, 0)[1] != 0:
+        kill.faults.append("the question was never answered")
+
+
+def _run(home: Path, kill_at: int, workflow: str) -> None:
     from compozy.cli.main import run
 
     os.chdir(home)
     shorten_leases(LEASE_S)
     write_to(home, "out", "err")
-    if kill_at:
+    if kill_at and workflow == "budget":
+        # While it waits it renews its lease, so the number of its commits is not fixed; that of its steps is.
+        die_at_step((".request", ".ask", ".end"), (kill_at + 1) // 2, "before" if kill_at % 2 else "after")
+    elif kill_at:
         die_at_commit(kill_at)
     status = run(COMMAND)
     sys.stdout.flush()
@@ -226,12 +266,12 @@ def _check(store: Store, series: _Series, kill: Kill) -> None:
     if document.get("status") != "SUCCESS" or "third question" not in str(document.get("output")):
         kill.faults.append(f"the run ended as {document}")
     asked, requests = series.asked(), _REQUESTS[series.workflow]
-    tasks = {"tasks": ("one", "two", "three"), "tools": ("work",), "agents": ("work", "call-0-0-0-payer")}[
-        series.workflow
-    ]
+    tasks = _TASKS[series.workflow]
     if len(asked) != requests or sum(asked.values()) > requests + 1:
         kill.faults.append(f"the model was asked {dict(asked)}")
-    if series.workflow != "tasks" and document.get("status") == "SUCCESS":
+    if series.workflow == "budget":
+        _check_budget(store, kill)
+    if series.workflow in {"tools", "agents"} and document.get("status") == "SUCCESS":
         _check_effects(store, str(document["output"]["last"]).removeprefix("third question: "), kill)
     # Requests of a conversation have the same name.
     repeated = (
@@ -250,6 +290,16 @@ def _check(store: Store, series: _Series, kill: Kill) -> None:
         "integrity": (store.damage(), []),
     }
     kill.faults += [f"{what}: {found}" for what, (found, right) in checks.items() if found != right]
+
+
+def _check_budget(store: Store, kill: Kill) -> None:
+    """Check that one answer raised the budget once, and that every answered request is counted once."""
+    raised = store.query("SELECT path, requests FROM budget_raises")
+    if raised != [("budget:1", 1)]:
+        kill.faults.append(f"the budget was raised by {raised}")
+    [(spent,)] = store.query("SELECT sum(requests) FROM model_costs")
+    if spent is None or int(spent) != _REQUESTS["budget"]:
+        kill.faults.append(f"{spent} requests are counted")
 
 
 def _check_effects(store: Store, answer: str, kill: Kill) -> None:

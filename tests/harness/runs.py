@@ -152,6 +152,10 @@ class Watch:
         """Note it."""
         self._note(f"{path} waits for {signal}")
 
+    def budget_spent(self, execution_id: str, path: str, text: str, option: str) -> None:
+        """Note it."""
+        self._note(f"{path} asks for {option}")
+
     def task_ended(self, execution_id: str, path: str, end: TaskEnd, *, replayed: bool, seconds: float) -> None:
         """Note it."""
         self._note(f"{path} {'was' if replayed else 'ended'} {end.status.value}")

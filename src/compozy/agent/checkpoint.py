@@ -26,7 +26,7 @@ from compozy.boundary import OutsideRequest, exchange
 from compozy.errors import InternalError, ModelError
 from compozy.model.call import AnswerText, CallPosition, at_position
 from compozy.model.catalog import ResolvedModel
-from compozy.model.cost import Cost, rate_of
+from compozy.model.cost import Cost, Quote, quote_of
 from compozy.model.failover import Attempt, Failover
 from compozy.model.unpriced import UnpricedModel
 
@@ -118,6 +118,8 @@ class CheckpointedModel(UnpricedModel):
         open_text: returns where an answer is shown while it is written; None if it is not.
         admit: admits each request that is not recorded, by the budgets around it.
         history: messages to send before those of each request, None for none.
+        remembered: about how many tokens `history` has.
+        quote: returns what a model costs, for `admit`.
     """
 
     def __init__(
@@ -132,6 +134,8 @@ class CheckpointedModel(UnpricedModel):
         open_text: OpenText | None = None,
         admit: Admit = admit_all,
         history: Callable[[], Awaitable[list[ModelMessage]]] | None = None,
+        remembered: int = 0,
+        quote: Callable[[Attempt], Quote] | None = None,
     ) -> None:
         # The real model is not known on a replay, so this one promises everything and each request is fitted to the
         # real one inside the step.
@@ -146,6 +150,8 @@ class CheckpointedModel(UnpricedModel):
         self._open_text = open_text
         self._admit = admit
         self._history = history
+        self._remembered = remembered
+        self._quote: Callable[[Attempt], Quote] = quote or partial(_quote_resolved, resolve)
 
     @property
     def model_name(self) -> str:
@@ -198,14 +204,14 @@ class CheckpointedModel(UnpricedModel):
                 return await exchange(partial(describe, attempt, before), partial(perform, attempt, before))
 
             name = request_step(position.path, attempt.number)
-            async with self._admit(name, lambda: self._estimate(attempt, messages, model_settings)):
+            async with self._admit(name, lambda: self._estimate(attempt, messages, model_settings, is_summary)):
                 return _from_json(await self._checkpoint(name, call))
 
         def describe(attempt: Attempt, before: list[ModelMessage]) -> OutsideRequest:
             model, defaults = self._name(attempt)
             settings = {**defaults, **attempt.settings(model_settings)}
-            sent = [*before, *messages]
-            return describe_request(position.path, model, sent, settings, model_request_parameters, attached)
+            sent, step = [*before, *messages], request_step(position.path, attempt.number)
+            return describe_request(step, position.path, model, sent, settings, model_request_parameters, attached)
 
         async def perform(attempt: Attempt, before: list[ModelMessage]) -> JsonValue:
             nonlocal text
@@ -229,18 +235,26 @@ class CheckpointedModel(UnpricedModel):
         self.answers.append(answer)
         return answer.response
 
-    def _estimate(self, attempt: Attempt, messages: list[ModelMessage], settings: ModelSettings | None) -> Estimate:
+    def _estimate(
+        self, attempt: Attempt, messages: list[ModelMessage], settings: ModelSettings | None, is_summary: bool
+    ) -> Estimate:
         """Return what a request will spend if its answer is as long as it may be, or 512 tokens without a limit."""
-        resolved = self._resolve(attempt)
-        rate = rate_of(resolved)
+        quote = self._quote(attempt)
+        rate = quote.rate
         sent = estimate_messages(messages)
+        if not is_summary:
+            sent += self._remembered + (self._attached.tokens if self._attached is not None else 0)
         written = attempt.settings(settings).get("max_tokens") or _ANSWER_TOKENS
         cost = 0 if rate is None else rate.micros(sent, written)
         amounts = Amounts(cost_micros=cost, tokens=sent + written, requests=1)
-        return Estimate(amounts=amounts, has_price=rate is not None, model=_name_model(resolved))
+        return Estimate(amounts=amounts, has_price=rate is not None, model=quote.model)
 
     async def _said_before(self) -> list[ModelMessage]:
         return [] if self._history is None else await self._history()
+
+
+def _quote_resolved(resolve: Callable[[Attempt], ResolvedModel], attempt: Attempt) -> Quote:
+    return quote_of(resolve(attempt))
 
 
 async def _send(
@@ -255,10 +269,6 @@ async def _send(
     )
     response, cost = await metered(resolved, request)
     return _to_json(resolved, response, cost)
-
-
-def _name_model(resolved: ResolvedModel) -> str:
-    return f"model {resolved.model_name!r} of provider {resolved.provider_id!r}"
 
 
 def answer_text(response: ModelResponse) -> str:

@@ -42,6 +42,7 @@ _DROPPED = frozenset(
 
 
 def describe_request(
+    step: str,
     path: str,
     model: Mapping[str, Any],
     messages: Sequence[ModelMessage],
@@ -52,6 +53,7 @@ def describe_request(
     """Return a model request as the boundary of a run sees it.
 
     Args:
+        step: that records the answer.
         path: of the task.
         model: the model as the files name it.
         messages: the conversation.
@@ -72,7 +74,7 @@ def describe_request(
         content["schema"] = parameters.output_object.json_schema
     if attached is not None:
         content["attachments"] = attached.describe()
-    return OutsideRequest(kind="model", path=path, content=content)
+    return OutsideRequest(kind="model", path=path, content=content, step=step)
 
 
 def _messages(messages: Sequence[ModelMessage]) -> Iterator[dict[str, JsonValue]]:

@@ -16,7 +16,7 @@ from compozy.agent.loop import Conversation
 from compozy.agent.remember import History, remember
 from compozy.agent.settings import ToolRules
 from compozy.agent.tools import ToolBelt
-from compozy.boundary import OutsideRequest, exchange
+from compozy.boundary import OutsideRequest, exchange, is_within_boundary
 from compozy.errors import KnowledgeError
 from compozy.knowledge.catalog import KnowledgeCatalog
 from compozy.knowledge.passages import find_passages, sources_of, with_passages
@@ -24,7 +24,8 @@ from compozy.knowledge.tokens import estimate_tokens
 from compozy.memory.session import MemorySession
 from compozy.model.call import CallPosition
 from compozy.model.catalog import ModelCatalog
-from compozy.model.failover import Failover
+from compozy.model.cost import Quote, quote_named, quote_of
+from compozy.model.failover import Attempt, Failover
 from compozy.model.params import to_settings
 
 if TYPE_CHECKING:
@@ -174,6 +175,8 @@ async def _find_passages(
     knowledge: KnowledgeCatalog | None,
     memory: MemorySession | None,
 ) -> list[dict[str, Any]]:
+    name = f"{request.path}.retrieve"
+
     async def find() -> JsonValue:
         if knowledge is None:
             raise KnowledgeError("the project has no knowledge base", hint="add a store to `knowledge.vector_dbs`")
@@ -188,9 +191,9 @@ async def _find_passages(
     def describe() -> OutsideRequest:
         bases = [binding.model_dump(mode="json", exclude_unset=True) for binding in bindings]
         content = {"knowledge": bases, "query": request.prompt}
-        return OutsideRequest(kind="knowledge", path=request.path, content=content)
+        return OutsideRequest(kind="knowledge", path=request.path, content=content, step=name)
 
-    return cast("list[dict[str, Any]]", await checkpoint(f"{request.path}.retrieve", partial(exchange, describe, find)))
+    return cast("list[dict[str, Any]]", await checkpoint(name, partial(exchange, describe, find)))
 
 
 def _window(request: AgentRequest, catalog: ModelCatalog) -> int:
@@ -224,8 +227,17 @@ def _checkpointed_model(
         attached=request.attached,
         open_text=open_text,
         history=History(session=memory).messages if memory is not None else None,
+        remembered=memory.tokens if memory is not None else 0,
         admit=admit,
+        quote=partial(_quote, catalog),
     )
+
+
+def _quote(catalog: ModelCatalog, attempt: Attempt) -> Quote:
+    """Return what the model costs. In a test it is the one that the files name, whichever keys are set."""
+    if is_within_boundary():
+        return quote_named(catalog.named(attempt.choice.llm, attempt.choice.model))
+    return quote_of(attempt.resolve(catalog))
 
 
 def _result(text: str, output: JsonValue, answers: Sequence[RecordedAnswer]) -> AgentResult:

@@ -53,6 +53,11 @@ class Progress:
             )
             print_note(f"{path} waits: compozy workflow {answer}")
 
+    def budget_spent(self, execution_id: str, path: str, text: str, option: str) -> None:
+        """Say which budget is spent, and how it is raised or denied."""
+        if execution_id == self._execution_id and not self._quiet and path not in self._answered:
+            print_note(f"{text}\n  compozy workflow approve {execution_id} --{option.replace('_', '-')} N, or --deny")
+
     def task_ended(self, execution_id: str, path: str, end: TaskEnd, *, replayed: bool, seconds: float) -> None:
         """Show how it ended, and report fallbacks and answers that were cut off."""
         if execution_id == self._execution_id:
@@ -104,10 +109,20 @@ class Follower:
                 details = "recorded before" if is_kept else task_details(usage, seconds_of(task) or 0.0)
                 self._progress.show_end(path, status, details, usage)
             elif status is Status.WAITING and not task["signal_arrived"]:
-                is_form = "form" in (task["output"] or {})
-                self._progress.task_waits(self._execution_id, path, None if is_form else task["waits_for"])
+                self._report_wait(task)
             elif status is Status.RUNNING:
                 self._progress.task_began(self._execution_id, path)
+
+    def _report_wait(self, task: Document) -> None:
+        path: str = task["path"]
+        asked: Document = task["output"] or {}
+        if "budget" in asked:
+            form: Document = asked["form"]
+            text, option = form["description"], form["then"]["required"][0]
+            self._progress.budget_spent(self._execution_id, path, text, option)
+        else:
+            signal = None if "form" in asked else task["waits_for"]
+            self._progress.task_waits(self._execution_id, path, signal)
 
 
 def _order_of_events(task: Document) -> tuple[bool, str, int, str]:

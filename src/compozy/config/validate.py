@@ -21,6 +21,7 @@ from compozy.config.nodes import (
     ScalarNode,
     SequenceNode,
     YamlPath,
+    child,
     key_place_at,
     node_at,
     place_at,
@@ -95,9 +96,17 @@ def validate(model: type[Model], node: Node, *, label: str) -> tuple[Model | Non
     return None, sorted(faults)
 
 
-def _path(error: ErrorDetails) -> YamlPath:
+def _path(node: Node, error: ErrorDetails) -> YamlPath:
     """Return where in the file an error is; Pydantic also counts the branches of a union as steps."""
-    return tuple(step for step in error["loc"] if isinstance(step, int) or not step.startswith("<"))
+    path: list[str | int] = []
+    found: Node | None = node
+    for step in error["loc"]:
+        # A list can be written as its one item, which then is a map.
+        is_one = isinstance(step, int) and isinstance(found, MappingNode)
+        if not is_one and (isinstance(step, int) or not step.startswith("<")):
+            path.append(step)
+            found = child(found, step) if found is not None else None
+    return tuple(path)
 
 
 _FORGIVABLE = frozenset({"string_type", "int_type", "float_type", "bool_type"})
@@ -105,13 +114,13 @@ _FORGIVABLE = frozenset({"string_type", "int_type", "float_type", "bool_type"})
 
 def _is_echo(node: Node, error: ErrorDetails) -> bool:
     """Return whether a list is only called too short because its items are wrong."""
-    value = node_at(node, _path(error))
+    value = node_at(node, _path(node, error))
     return error["type"] == "too_short" and isinstance(value, SequenceNode) and bool(value.items)
 
 
 def _forgive(value: Any, node: Node, error: ErrorDetails) -> bool:
     """Replace the scalar that `error` is about by another reading of it; False when there is none."""
-    path = _path(error)
+    path = _path(node, error)
     scalar = node_at(node, path)
     if not path or not isinstance(scalar, ScalarNode) or scalar.value is None:
         return False
@@ -140,7 +149,7 @@ def _read_otherwise(scalar: ScalarNode, now: Scalar, *, is_switch: bool) -> Scal
 
 
 def _fault(model: type[BaseModel], node: Node, error: ErrorDetails, label: str) -> Diagnostic:
-    path = _path(error)
+    path = _path(node, error)
     if error["type"] == "extra_forbidden":
         return _unknown_key(model, node, path, label)
     if error["type"] == "missing":

@@ -94,9 +94,10 @@ def append_run_status(
     *,
     error: Mapping[str, Any] | None = None,
     resumed: bool | None = None,
+    cost: Mapping[str, Any] | None = None,
 ) -> None:
-    """Log the status of a run; `resumed` if a process continues what another one began."""
-    data = {"status": status.value, "error": brief_error(error), "resumed": resumed}
+    """Log the status of a run; `resumed` if a process continues what another one began, `cost` at its end."""
+    data = {"status": status.value, "error": brief_error(error), "resumed": resumed, **(cost or {})}
     append_events(connection, execution_id, [NewEvent(kind=WORKFLOW_STATUS, data=data)])
 
 

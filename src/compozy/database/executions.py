@@ -15,6 +15,7 @@ from compozy.database.idprefix import MAX_CANDIDATES, choose_by_prefix
 from compozy.database.status import OPEN, Status, sources_of
 from compozy.database.tables import insert_if_new, is_one_of, workflow_states
 from compozy.database.trigger import Trigger, insert_labels, labels_column, read_labels
+from compozy.database.usage import shown_cost
 from compozy.errors import NotFoundError, UsageError
 
 _ID_MAX = 128
@@ -148,7 +149,7 @@ def finish_execution(
     values: dict[str, Any] = {"_status": status, "_output": output, "_error": error, "_usage": usage, "_now": now}
     if connection.execute(_finish(status), {"_id": workflow_exec_id, **values}).rowcount != 1:
         return False
-    append_run_status(connection, workflow_exec_id, status, error=error)
+    append_run_status(connection, workflow_exec_id, status, error=error, cost=shown_cost(usage or ()))
     return True
 
 

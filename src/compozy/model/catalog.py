@@ -13,6 +13,7 @@ from compozy.model.config import ProviderConfig, default_model, own_price
 from compozy.model.kind import DEFAULT_WINDOW
 from compozy.model.params import to_settings
 from compozy.model.price import PriceConfig
+from compozy.model.pricelist import NamedModel
 from compozy.model.provider import (
     BuiltModel,
     ModelSpec,
@@ -127,6 +128,16 @@ class ModelCatalog:
         name = model or provider.model
         names = {"provider": provider.id, "type": provider.type, **({"model": name} if name else {})}
         return names, to_settings(provider)
+
+    def named(self, llm: str | None, model: str | None) -> NamedModel:
+        """Return a model as the files name it, whether or not its key is set.
+
+        Raises:
+            ModelError: no such provider.
+        """
+        provider = self._find(llm)
+        name, url = model or default_model(provider), base_url_of(provider, self._environ)
+        return NamedModel(provider=provider, model=name, url=url)
 
     async def aclose(self) -> None:
         """Close the connections to all providers. The catalog builds new ones when it is asked again."""

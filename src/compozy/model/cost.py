@@ -6,13 +6,13 @@ The list is loaded only for models that neither run on the user's machine nor ha
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pydantic_ai.messages import ModelResponse
 from pydantic_ai.models import Model
 
 from compozy.model.price import FREE, round_up
+from compozy.model.pricelist import NamedModel, Rate, listed_rate, price_list, rate_of_named
 from compozy.model.unpriced import UnpricedModel
 
 if TYPE_CHECKING:
@@ -20,14 +20,6 @@ if TYPE_CHECKING:
 
 OWN_PRICE = "price"
 """`Cost.source` of a price that the provider's `price` gives, or that models on the user's machine have."""
-
-
-class Rate(Protocol):
-    """Prices requests of one model before they are sent."""
-
-    def micros(self, input_tokens: int, output_tokens: int) -> int:
-        """Return the price of a request in millionths of a dollar."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,61 +63,29 @@ def rate_of(resolved: ResolvedModel) -> Rate | None:
     model = _inner(resolved.model)
     if isinstance(model, UnpricedModel):
         return None
-    rate = _ListRate(name=resolved.model_name, provider=model.system, url=_url_of(model))
-    try:
-        rate.micros(1, 1)
-    except (LookupError, ValueError):
-        return None
-    return rate
-
-
-def is_listed(model: str, *, provider: str, url: str | None) -> bool:
-    """Return whether the list has a price of a model.
-
-    Args:
-        model: its name.
-        provider: the kind of provider.
-        url: address of the provider, None if its own package knows it.
-    """
-    try:
-        _ListRate(name=model, provider=provider, url=url).micros(1, 1)
-    except (LookupError, ValueError):
-        return False
-    return True
-
-
-def price_list() -> str:
-    """Return the name and version of the list of prices."""
-    from genai_prices import __version__
-
-    return f"genai-prices {__version__}"
+    return listed_rate(resolved.model_name, provider=model.system, url=_url_of(model))
 
 
 @dataclass(frozen=True, kw_only=True)
-class _ListRate:
-    """The price of a model in the list, as it is looked up for its answers."""
+class Quote:
+    """The price of a model before it is asked; `model` is how errors name it."""
 
-    name: str
-    provider: str
-    url: str | None
+    rate: Rate | None
+    model: str
 
-    def micros(self, input_tokens: int, output_tokens: int) -> int:
-        """Return the price of a request.
 
-        Raises:
-            LookupError: the list does not have the model.
-        """
-        from genai_prices import Usage, calc_price
+def quote_of(resolved: ResolvedModel) -> Quote:
+    """Return the price of a model that is to be asked."""
+    return Quote(rate=rate_of(resolved), model=_name_model(resolved.model_name, resolved.provider_id))
 
-        usage = Usage(input_tokens=input_tokens, output_tokens=output_tokens)
-        if self.url is not None:
-            try:
-                found = calc_price(usage, self.name, provider_api_url=self.url)
-            except LookupError:
-                found = calc_price(usage, self.name, provider_id=self.provider)
-        else:
-            found = calc_price(usage, self.name, provider_id=self.provider)
-        return round_up(Decimal(found.total_price) * 1_000_000)
+
+def quote_named(named: NamedModel) -> Quote:
+    """Return the price of a model as the files name it; needs no key."""
+    return Quote(rate=rate_of_named(named), model=_name_model(named.model, named.provider.id))
+
+
+def _name_model(model: str, provider_id: str) -> str:
+    return f"model {model!r} of provider {provider_id!r}"
 
 
 def _inner(model: Model) -> Model:

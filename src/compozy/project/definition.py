@@ -58,8 +58,7 @@ def _as_run(project: LoadedProject, workflow: WorkflowConfig) -> dict[str, Any]:
     options = project.config.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
     if options:
         document["config"] = _merged(options, document.get("config") or {})
-    per_run = project.budget if project.budget is not None and project.budget.per == "run" else None
-    if budget := strictest(workflow.budget, per_run):
+    if budget := strictest(workflow.budget, *(each for each in project.budget if each.per == "run")):
         document["budget"] = budget.model_dump(mode="json", exclude_none=True)
     knowledge = document.pop("knowledge", None) or [_as_json(binding) for binding in project.knowledge.bindings]
     _Defaults(project, options, knowledge).fill_in(document, workflow.tasks)
@@ -161,12 +160,17 @@ def _reachable(project: LoadedProject, workflow: WorkflowConfig) -> list[Provide
 def _asked_agents(tasks: Sequence[TaskBase]) -> Iterator[AgentConfig]:
     """Yield the agents of tasks, and those that their tools call."""
     for planned in walk_tasks(tasks):
-        if kind_of(planned.task).asks_model(planned.task):
-            agent: AgentConfig = getattr(planned.task, "agent", None) or AgentConfig()
-            yield agent
-            yield from _called_agents([*(agent.tools or ()), *(getattr(planned.task, "tools", None) or ())])
-        if called := kind_of(planned.task).calls:
-            yield from _asked_agents(read_tasks(getattr(planned.task, called)["tasks"]))
+        yield from agents_of(planned.task)
+
+
+def agents_of(task: TaskBase) -> Iterator[AgentConfig]:
+    """Yield the agent of a task, and those that its tools and its workflow ask; not those of tasks inside it."""
+    if kind_of(task).asks_model(task):
+        agent: AgentConfig = getattr(task, "agent", None) or AgentConfig()
+        yield agent
+        yield from _called_agents([*(agent.tools or ()), *(getattr(task, "tools", None) or ())])
+    if called := kind_of(task).calls:
+        yield from _asked_agents(read_tasks(getattr(task, called)["tasks"]))
 
 
 def _called_agents(tools: Sequence[ToolConfig]) -> Iterator[AgentConfig]:

@@ -9,6 +9,7 @@ from pydantic import Field, WithJsonSchema
 from compozy.agent.budget import ProjectBudget
 from compozy.agent.config import AgentResource
 from compozy.config.duration import TimeLimitS
+from compozy.config.one_or_more import OneOrMore
 from compozy.config.retention import RetentionSettings
 from compozy.config.settings import (
     AutoloadSettings,
@@ -84,8 +85,8 @@ class ProjectFile(Section):
     )
     limits: LimitSettings = Field(default=LimitSettings(), description="Bounds of what workflows may do.")
     config: ProjectOptions = Field(default=ProjectOptions(), description="Options of tasks; the nearest one counts.")
-    budget: ProjectBudget | None = Field(
-        default=None, description="Limits of what each run, or all runs of a day, spend."
+    budget: Annotated[tuple[ProjectBudget, ...], OneOrMore()] = Field(
+        default=(), description="Limits of what each run, or all runs of a day, spend; a list for both."
     )
     autoload: AutoloadSettings = Field(default=AutoloadSettings(), description="Further workflow files.")
     workflows: tuple[WorkflowSource, ...] = Field(default=(), description="Workflow files that are named one by one.")

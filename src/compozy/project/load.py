@@ -14,6 +14,7 @@ from compozy.config.nodes import YamlPath, text_at
 from compozy.config.validate import validate
 from compozy.errors import Diagnostic, ProjectError, UsageError
 from compozy.project.check import check_project
+from compozy.project.check_budgets import check_budgets
 from compozy.project.file import ProjectFile
 from compozy.project.link import LinkedProject, link_project
 from compozy.project.loaded import InvalidWorkflow, LoadedProject, LoadedWorkflow
@@ -67,6 +68,8 @@ def load_project(
     settings, faults = validate(ProjectFile, listed, label="compozy.yaml")
     workflows, workflow_faults = _validate_workflows(read.workflows)
     faults += [*linked.faults, *workflow_faults, *check_project(linked)]
+    if settings is not None and not faults:
+        faults += check_budgets(settings, workflows, read.environ)
     early = (*read.faults, *read.workflow_faults)
     found = [*early, *_unless_explained(faults, early)]
     invalid = _invalid_workflows(linked, found) if workflow_files is WorkflowFiles.TOLERATE else ()

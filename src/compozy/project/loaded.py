@@ -105,7 +105,7 @@ class LoadedProject:
     missing_keys: Mapping[str, str]
     sources: Mapping[str, str]
     environ: Mapping[str, str] = field(repr=False)
-    budget: ProjectBudget | None = None
+    budget: tuple[ProjectBudget, ...] = ()
     invalid_workflows: tuple[InvalidWorkflow, ...] = ()
     resources: tuple[Resource, ...] = ()
     warnings: tuple[Diagnostic, ...] = ()

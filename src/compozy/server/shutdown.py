@@ -88,6 +88,10 @@ class LogReport:
         """Log the event."""
         _log.info("task began", execution_id=execution_id, task=path)
 
+    def budget_spent(self, execution_id: str, path: str, text: str, option: str) -> None:
+        """Log the event."""
+        _log.warning("budget is spent", execution_id=execution_id, task=path, reason=text, raise_with=option)
+
     def task_waits(self, execution_id: str, path: str, signal: str | None) -> None:
         """Log the event."""
         _log.info("task waits", execution_id=execution_id, task=path, signal=signal)

@@ -32,6 +32,7 @@ from compozy.database.signals import has_signal
 from compozy.durable.context import current_run
 from compozy.durable.step import begin_step, transact
 from compozy.errors import BudgetError
+from compozy.task.report import Report, Silence
 
 _DAY_MS = 86_400_000
 _POLL_S = 0.05
@@ -102,16 +103,19 @@ class Ledger:
 
     Args:
         in_flight: amounts of requests that are being answered, by all runs of this process: budgets of a day share it.
+        report: gets questions.
     """
 
     database: Database
     execution_id: str
     workflow_id: str
     in_flight: dict[object, tuple[str, str, Amounts]]
+    report: Report = field(default_factory=Silence)
     _spent: dict[str, Amounts] = field(default_factory=dict[str, Amounts])
     _new: dict[tuple[str, str], tuple[str, Amounts]] = field(default_factory=dict[tuple[str, str], tuple[str, Amounts]])
     _decisions: Mapping[str, Decision] = field(default_factory=dict[str, Decision])
     _is_loaded: bool = False
+    _reported: set[str] = field(default_factory=set[str])
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _day: tuple[str, Amounts, Amounts] = ("", Amounts(), Amounts())
 
@@ -246,6 +250,9 @@ class Ledger:
             # Recorded once: the others find it.
             if not await self.database.read_async(partial(_is_asked, question=question)):
                 await transact(f"{path}.ask", question.ask)
+            if path not in self._reported:
+                self._reported.add(path)
+                self.report.budget_spent(self.execution_id, path, f"{excess}.", excess.raises)
         await self._wait_for_answer(question)
 
     async def _wait_for_answer(self, question: BudgetQuestion) -> None:

@@ -18,6 +18,10 @@ class Report(Protocol):
         """A task waits for a signal; None for the answer to its form."""
         ...
 
+    def budget_spent(self, execution_id: str, path: str, text: str, option: str) -> None:
+        """The run waits until a person raises a budget; `path` is the question, `option` raises it."""
+        ...
+
     def task_ended(self, execution_id: str, path: str, end: TaskEnd, *, replayed: bool, seconds: float) -> None:
         """A task ended; `replayed` when its result was recorded by an earlier process."""
         ...
@@ -30,6 +34,9 @@ class Silence:
         """Say nothing."""
 
     def task_waits(self, execution_id: str, path: str, signal: str | None) -> None:
+        """Say nothing."""
+
+    def budget_spent(self, execution_id: str, path: str, text: str, option: str) -> None:
         """Say nothing."""
 
     def task_ended(self, execution_id: str, path: str, end: TaskEnd, *, replayed: bool, seconds: float) -> None:

@@ -92,6 +92,7 @@ class WorkflowExecutor:
                 execution_id=run.workflow_exec_id,
                 workflow_id=run.workflow_id,
                 in_flight=self.in_flight,
+                report=self.report,
             ),
         )
         budgets = self._budgets(workflow)

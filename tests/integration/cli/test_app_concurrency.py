@@ -39,6 +39,9 @@ class Watcher:
             self.began.append(execution_id)
         self._look()
 
+    def budget_spent(self, execution_id: str, path: str, text: str, option: str) -> None:
+        """Say nothing."""
+
     def task_waits(self, execution_id: str, path: str, signal: str | None) -> None:
         raise AssertionError(f"{path} waits for {signal}")
 

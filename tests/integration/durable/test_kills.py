@@ -12,6 +12,7 @@ import pytest
 from tests.conftest import KILL_SHARDS
 
 _TOOL_SHARDS = 2
+_BUDGET_SHARDS = 3
 
 
 # Neighboring numbers go to different processes, so that they can be tested at the same time.
@@ -48,6 +49,23 @@ def test_a_conversation_with_tools_is_resumed_after_a_kill_at_any_commit(
     assert {kill["number"]: kill["faults"] for kill in kills if kill["faults"]} == {}
     # Kills occurred between the calls of one answer.
     assert len({len(kill["steps_before"]) for kill in kills}) >= 5
+
+
+@pytest.mark.parametrize("shard", range(1, _BUDGET_SHARDS + 1))
+@pytest.mark.parametrize("driver", ["sqlite", "postgres"])
+@pytest.mark.timeout(900)
+def test_a_budget_is_raised_once_after_a_kill_at_any_commit(tmp_path: Path, driver: str, shard: int) -> None:
+    options = ["--driver", driver, "--workflow", "budget", "--first", str(shard), "--every", str(_BUDGET_SHARDS)]
+    command = [sys.executable, "-m", "tests.harness.kills", str(tmp_path), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    kills = json.loads(done.stdout)["kills"]
+    assert [kill["killed"] for kill in kills] == [True] * (len(kills) - 1) + [False]
+    assert {kill["number"]: kill["faults"] for kill in kills if kill["faults"]} == {}
+    # Kills occurred before the question, while it waited, and after the answer.
+    steps = [kill["steps_before"] for kill in kills]
+    assert any("budget:1.ask" in found and "budget:1.end" not in found for found in steps)
+    assert any("budget:1.end" in found for found in steps)
 
 
 def test_a_program_that_forgets_answers_is_detected(tmp_path: Path) -> None:

@@ -141,3 +141,49 @@ async def test_a_question_survives_the_process_and_the_run_costs_what_an_unbroke
     assert _cost(database) == 10 * ONE / 1_000_000
     assert [path for path in ran.tasks if "budget" in path] == ["budget:1"]
     check_run(ran)
+
+
+async def test_a_limit_is_raised_while_another_branch_runs(flows: Flows) -> None:
+    run_id = await flows.start("""
+        tasks:
+          - id: all
+            type: parallel
+            strategy: race
+            tasks:
+              - {id: a, prompt: one, budget: {max_requests: 0}}
+              - {id: b, prompt: "hang: x"}
+    """)
+    await flows.until_waiting(run_id, "all/a/budget:1")
+    # The run itself does not wait: a branch of it works.
+    await flows.until(run_id, lambda ran: flows.answers.asked == ["hang: x"] and ran.status == "RUNNING")
+    await approve(flows.database, run_id, {"approve": True, "add_requests": 1})
+    flows.runtime.wake()
+    ran = await flows.ended(run_id)
+    assert (ran.status, flows.answers.answered, flows.answers.hung_up) == ("SUCCESS", ["one"], ["hang: x"])
+    assert _states(ran, "all/a") == ["raised", "warning"]
+    check_run(ran)
+
+
+async def test_spending_stays_below_a_limit_if_answers_are_as_long_as_estimated(flows: Flows) -> None:
+    flows.answers.price = PRICE
+    limit = 100
+    ran = await flows.run(_ten(f"{{max_cost: {limit / 1_000_000:.6f}, on_exceeded: fail}}"))
+    assert ran.run.error is not None
+    spent = round(_cost(flows.database) * 1_000_000)
+    assert 0 < spent <= limit
+    assert spent % ONE == 0
+
+
+async def test_the_end_of_a_run_and_the_terminal_name_cost_and_command(flows: Flows) -> None:
+    flows.answers.price = PRICE
+    run_id = await flows.start("""
+        budget: {max_requests: 1}
+        tasks: [{id: a, prompt: one}, {id: b, prompt: two}]
+    """)
+    await flows.until_waiting(run_id, "budget:1")
+    assert flows.watch.told[-1] == "budget:1 asks for add_requests"
+    await approve(flows.database, run_id, {"approve": True, "add_requests": 1})
+    flows.runtime.wake()
+    ran = await flows.ended(run_id)
+    end = [event for event in ran.events if event.kind == "workflow_status"][-1]
+    assert end.data == {"status": "SUCCESS", "cost": 2 * ONE / 1_000_000}

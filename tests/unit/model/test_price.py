@@ -13,8 +13,9 @@ from pydantic_ai.usage import RequestUsage
 
 from compozy.model.catalog import ResolvedModel
 from compozy.model.config import ProviderConfig, own_price
-from compozy.model.cost import Cost, cost_of, is_listed, price_list, rate_of
+from compozy.model.cost import Cost, cost_of, rate_of
 from compozy.model.price import FREE, PriceConfig
+from compozy.model.pricelist import listed_rate, price_list
 
 
 def _resolved(price: PriceConfig | None = None, name: str = "gpt-5-mini") -> ResolvedModel:
@@ -85,9 +86,9 @@ def test_the_rate_of_a_request_before_it_is_sent() -> None:
 
 
 def test_which_models_the_list_has() -> None:
-    assert is_listed("gpt-5-mini", provider="openai", url="https://api.openai.com/v1")
-    assert is_listed("claude-sonnet-5-5", provider="anthropic", url=None)
-    assert not is_listed("llama3.2", provider="openai", url="http://localhost:8000/v1")
+    assert listed_rate("gpt-5-mini", provider="openai", url="https://api.openai.com/v1")
+    assert listed_rate("claude-sonnet-5-5", provider="anthropic", url=None)
+    assert listed_rate("llama3.2", provider="openai", url="http://localhost:8000/v1") is None
 
 
 def test_commands_and_local_models_do_not_load_the_list() -> None:

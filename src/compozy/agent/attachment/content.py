@@ -25,6 +25,10 @@ _FLAGS = {
     "video": "supports_video_input",
     "pdf": "supports_document_input",
 }
+# Estimates for budgets: providers count tokens of images by their pixels, and those of audio and video by seconds.
+_IMAGE_TOKENS = 1_600
+_PAGE_TOKENS = 2_000
+_BYTES_PER_TOKEN = {"text": 4, "pdf": 20, "audio": 500, "video": 500}
 _PLURALS = {"image": "images", "audio": "audio", "video": "videos"}
 
 
@@ -47,6 +51,11 @@ class Attached:
             {"name": item.name, "media_type": item.media_type, "sha256": item.sha256, "max_pages": item.max_pages}
             for item in self._items
         ]
+
+    @property
+    def tokens(self) -> int:
+        """Return about how many tokens the attachments have, by their kinds and sizes."""
+        return sum(_estimate(item) for item in self._items)
 
     async def add_to(self, messages: Sequence[ModelMessage], resolved: ResolvedModel) -> list[ModelMessage]:
         """Return `messages` with the attachments behind the first prompt.
@@ -89,6 +98,13 @@ class Attached:
             end = ends[item.max_pages - 1] if item.max_pages and item.max_pages <= len(ends) else None
             self._texts[key] = document.text[:end].rstrip()
         return self._texts[key]
+
+
+def _estimate(item: Attachment) -> int:
+    kind = kind_of(item.media_type)
+    if kind == "pdf" and item.max_pages is not None:
+        return item.max_pages * _PAGE_TOKENS
+    return _IMAGE_TOKENS if kind == "image" else max(1, item.size // _BYTES_PER_TOKEN[kind])
 
 
 def _accepts(resolved: ResolvedModel, kind: str) -> bool:
