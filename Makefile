@@ -110,6 +110,7 @@ schema: $(VENV)/.dev ## Generate the JSON Schemas
 	$(BIN)/compozy schema mcp > schemas/mcp.schema.json
 	$(BIN)/compozy schema memory > schemas/memory.schema.json
 	$(BIN)/compozy schema schema > schemas/schema.schema.json
+	$(BIN)/compozy schema test > schemas/test.schema.json
 	$(BIN)/compozy schema export > schemas/export.schema.json
 	$(BIN)/compozy schema bench > schemas/bench.schema.json
 	$(BIN)/python -m tests.generated.openapi > web/openapi.json

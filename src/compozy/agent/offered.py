@@ -53,7 +53,7 @@ class OfferedTool:
         content: dict[str, Any] = {"tool": self.spec.name, "input": dict(call.input)}
         if answer is not None:
             content["answer"] = {"accepted": answer.accepted, "values": dict(answer.values)}
-        return OutsideRequest(kind="tool", path=call.task, content=content)
+        return OutsideRequest(kind="tool", path=call.task, content=content, step=call.step)
 
     async def _perform(self, call: ToolCall, effect: Effect) -> JsonValue:
         began_s = monotonic_s()

@@ -241,7 +241,7 @@ class ToolBelt:
 
     async def _record(self, tool: OfferedTool, call: ToolCall, step: str) -> ToolResult:
         """Call a tool as the step `step`, and return its recorded result."""
-        given = call.input
+        call, given = replace(call, step=step), call.input
         effect = effect_of_call(tool.config, tool.spec.effect, given)
         perform = partial(_traced, tool.spec.name, partial(tool.perform, call, effect))
         if runs_tasks(tool.config):

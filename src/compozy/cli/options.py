@@ -191,7 +191,9 @@ _SHARED: Mapping[str, tuple[Any, object]] = {
 }
 
 
-def on_project(*, server: bool = False, output: bool = False) -> Callable[[Callable[..., R]], Callable[..., R]]:
+def on_project(
+    *, server: bool = False, output: bool = False, database: bool = True
+) -> Callable[[Callable[..., R]], Callable[..., R]]:
     """Give a command the options `--config`, `--db-driver` and `--db-path`.
 
     Its function takes them as `ProjectOptions`, its first argument; on the command line they follow its own options.
@@ -199,9 +201,10 @@ def on_project(*, server: bool = False, output: bool = False) -> Callable[[Calla
     Args:
         server: also `--server`.
         output: also `--format`.
+        database: whether it uses the database of the project; otherwise only `--config`.
     """
-    left_out = {name for name, is_wanted in (("server", server), ("output", output)) if not is_wanted}
-    names = [name for name in _SHARED if name not in left_out]
+    wanted = {"server": server, "output": output, "db_driver": database, "db_path": database}
+    names = [name for name in _SHARED if wanted.get(name, True)]
 
     def decorate(command: Callable[..., R]) -> Callable[..., R]:
         @wraps(command)

@@ -27,6 +27,7 @@ class SchemaKind(StrEnum):
     schema = "schema"
     tool = "tool"
     mcp = "mcp"
+    test = "test"
     export = "export"
     bench = "bench"
 
@@ -53,12 +54,14 @@ def init_command(
     """Create a project or refresh its JSON Schemas."""
     from compozy.cli.find import current_folder
     from compozy.project.scaffold import refresh_schemas, scaffold
+    from compozy.replay.schema import TEST_SCHEMA_NAME, test_schema
 
     if not folder.is_absolute():
         # Raises a clear error if the current folder was deleted.
         current_folder()
-    refreshed = [] if force or name is not None else refresh_schemas(folder)
-    created = [] if refreshed else scaffold(folder, name=name, force=force)
+    schemas = {TEST_SCHEMA_NAME: test_schema()}
+    refreshed = [] if force or name is not None else refresh_schemas(folder, schemas)
+    created = [] if refreshed else scaffold(folder, name=name, force=force, schemas=schemas)
     if output is Format.json:
         print_json({"created": [str(path) for path in created], "refreshed": [str(path) for path in refreshed]})
         return
@@ -129,6 +132,11 @@ def schema_command(
         from compozy.bench.result import bench_schema
 
         print_json(bench_schema())
+        return
+    if kind is SchemaKind.test:
+        from compozy.replay.schema import test_schema
+
+        print_json(test_schema())
         return
     from compozy.project.jsonschema import PROJECT_SCHEMA_NAME, editor_schemas
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,12 +12,14 @@ import typer
 
 from compozy.cli.options import ProjectOptions, globals_of, number, on_project
 from compozy.cli.output import paint, print_error, print_json, print_line, print_note
+from compozy.plural import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from compozy.project.loaded import LoadedProject
-    from compozy.replay.collect import Test
+    from compozy.replay.collect import Collected, EvaluationSource, Test
+    from compozy.replay.evaluate import Evaluated
     from compozy.replay.session import Outcome
 
 _FAILED = 1
@@ -35,7 +36,7 @@ class TestMode(StrEnum):
     auto = "auto"
 
 
-@on_project(output=True)
+@on_project(output=True, database=False)
 def run_tests_command(
     options: ProjectOptions,
     paths: Annotated[
@@ -54,6 +55,18 @@ def run_tests_command(
         Path | None,
         typer.Option("--junit", metavar="FILE", help="Write the results as JUnit XML.", show_default=False),
     ] = None,
+    from_run: Annotated[
+        str | None,
+        typer.Option(
+            "--from-run",
+            metavar="ID",
+            help="Write a test from an execution instead, to PATH or `tests/WORKFLOW.test.yaml`.",
+            show_default=False,
+        ),
+    ] = None,
+    update: Annotated[
+        bool, typer.Option("--update", help="Replace the expected status and outputs of failed tests.")
+    ] = False,
     worker: Annotated[bool, typer.Option("--worker", help="Run the tests that stdin names.", hidden=True)] = False,
 ) -> int:
     """Test workflows with recorded answers.
@@ -62,31 +75,56 @@ def run_tests_command(
     invalid, and 3 if no test was found.
     """
     from compozy.cli.context import open_project
-    from compozy.errors import ProjectError
-    from compozy.replay.collect import find_test_files
-    from compozy.replay.player import Mode
 
     _calm_log(options)
     project = open_project(options)
-    chosen = Mode(mode.value) if not os.environ.get("CI") else Mode.REPLAY
-    read = partial(_read, project)
+    if from_run is not None:
+        return _write_test(options, project, from_run, paths or [])
+    chosen = TestMode.replay if os.environ.get("CI") else mode
     if worker:
-        from compozy.replay.session import serve_worker
-
-        serve_worker(project, lambda file: read([file]), chosen, sys.stdin, _write)
-        return 0
-    if chosen.value != mode.value and not options.quiet:
+        return _serve(project, chosen)
+    if chosen is not mode and not options.quiet:
         print_note("note: CI is set, so recorded answers are replayed")
-    try:
-        tests = read(find_test_files(project, paths or [], cwd=Path.cwd()))
-    except ProjectError as error:
-        print_error(error, as_json=options.as_json)
-        return _INVALID
-    return _Session(options, project, chosen.value, jobs, junit).run_named(name, tests)
+    session = _Session(options, project, chosen.value, jobs, junit, updates=_may_update(wanted=update))
+    return session.run_files(paths or [], name)
 
 
-def _read(project: LoadedProject, files: Sequence[Path]) -> list[Test]:
-    """Return the tests of `files`.
+def _may_update(*, wanted: bool) -> bool:
+    from compozy.errors import UsageError
+
+    if wanted and os.environ.get("CI"):
+        raise UsageError("`--update` does not work if CI is set", hint="update the tests on your machine")
+    return wanted
+
+
+def _serve(project: LoadedProject, mode: TestMode) -> int:
+    """Run the tests that stdin names."""
+    from compozy.replay.player import Mode
+    from compozy.replay.session import serve_worker
+
+    serve_worker(project, lambda file: _read(project, [file]).tests, Mode(mode.value), sys.stdin, _write)
+    return 0
+
+
+def _write_test(options: ProjectOptions, project: LoadedProject, execution_id: str, paths: Sequence[Path]) -> int:
+    """Write a test from an execution."""
+    from compozy.errors import UsageError
+    from compozy.replay.fromrun import read_real_run, write_test
+
+    if len(paths) > 1:
+        raise UsageError("`--from-run` writes one test file", hint="name one PATH")
+    real = read_real_run(project, execution_id)
+    written = write_test(project, real, paths[0] if paths else None, cwd=Path.cwd())
+    if options.as_json:
+        print_json({"written": written})
+        return 0
+    for file in written:
+        print_line(f"Wrote {file}")
+    return 0
+
+
+def _read(project: LoadedProject, files: Sequence[Path]) -> Collected:
+    """Return the tests and evaluations of `files`.
 
     Raises:
         ProjectError: a file or its cassette is invalid.
@@ -95,10 +133,10 @@ def _read(project: LoadedProject, files: Sequence[Path]) -> list[Test]:
     from compozy.replay.collect import read_tests
     from compozy.replay.secrets import Secrets
 
-    tests, faults = read_tests(project, files, cwd=Path.cwd(), secrets=Secrets.of_project(project))
-    if faults:
-        raise ProjectError(faults)
-    return tests
+    collected = read_tests(project, files, cwd=Path.cwd(), secrets=Secrets.of_project(project))
+    if collected.faults:
+        raise ProjectError(collected.faults)
+    return collected
 
 
 def _calm_log(options: ProjectOptions) -> None:
@@ -114,29 +152,64 @@ def _write(line: str) -> None:
     sys.stdout.flush()
 
 
+def _mark(has_passed: bool) -> str:
+    return paint("✓", "green", stream=sys.stdout) if has_passed else paint("✗", "red", stream=sys.stdout)
+
+
 class _Session:
     """One call of the command, after its tests are read."""
 
     def __init__(
-        self, options: ProjectOptions, project: LoadedProject, mode: str, jobs: int, junit: Path | None
+        self,
+        options: ProjectOptions,
+        project: LoadedProject,
+        mode: str,
+        jobs: int,
+        junit: Path | None,
+        *,
+        updates: bool,
     ) -> None:
+        self._updates = updates
         self._options = options
         self._project = project
         self._mode = mode
         self._jobs = jobs
         self._junit = junit
         self._outcomes: list[Outcome] = []
+        self._evaluated: list[Evaluated] = []
 
-    def run_named(self, name: str | None, known: Sequence[Test]) -> int:
-        """Run the tests of `known` whose name contains `name`, all without one, and return the exit code."""
-        selected = [test for test in known if name is None or name.casefold() in test.case.name.casefold()]
-        if not selected:
-            print_note("no tests found" if not known else f"no test has {name!r} in its name")
+    def run_files(self, paths: Sequence[Path], name: str | None) -> int:
+        """Run the tests below `paths`, and return the exit code."""
+        from compozy.errors import ProjectError
+        from compozy.replay.collect import find_test_files
+
+        try:
+            known = _read(self._project, find_test_files(self._project, paths, cwd=Path.cwd()))
+        except ProjectError as error:
+            print_error(error, as_json=self._options.as_json)
+            return _INVALID
+        return self._run_named(name, known)
+
+    def _run_named(self, name: str | None, known: Collected) -> int:
+        """Run what has `name` in its name, everything without one, and return the exit code."""
+        wanted = (name or "").casefold()
+        tests = [test for test in known.tests if wanted in test.case.name.casefold()]
+        evaluations = [each for each in known.evaluations if wanted in each.evaluation.name.casefold()]
+        if evaluations and self._mode != TestMode.record.value:
+            if not self._options.quiet:
+                print_note(f"note: {plural(len(evaluations), 'evaluation')} not run; use --mode record")
+            evaluations = []
+        if not tests and not evaluations:
+            is_empty = not known.tests and not known.evaluations
+            print_note("no tests found" if is_empty or name is None else f"no test has {name!r} in its name")
             return _NOTHING
-        return self.run(selected, known)
+        return self._run(tests, evaluations, known.tests)
 
-    def run(self, tests: Sequence[Test], known: Sequence[Test]) -> int:
-        """Run `tests`, report them, and return the exit code; `known` are all tests of their files."""
+    def _run(self, tests: Sequence[Test], evaluations: Sequence[EvaluationSource], known: Sequence[Test]) -> int:
+        """Run `tests` and `evaluations`, report them, and return the exit code.
+
+        `known` are all tests of their files.
+        """
         from compozy.replay.player import Mode
         from compozy.replay.report import results_document, write_junit
         from compozy.replay.session import run_here, run_in_processes, write_recordings
@@ -149,31 +222,58 @@ class _Session:
         order = {id(test): index for index, test in enumerate(tests)}
         self._outcomes.sort(key=lambda outcome: order[id(outcome.test)])
         written = write_recordings(self._project, self._outcomes, known)
+        self._evaluate(evaluations)
+        if self._updates:
+            written += self._update()
         if self._junit is not None:
-            write_junit(self._junit, self._outcomes)
+            write_junit(self._junit, self._outcomes, self._evaluated)
         if self._options.as_json:
-            print_json(results_document(self._outcomes, written))
+            print_json(results_document(self._outcomes, written, self._evaluated))
         else:
             self._summarize(written)
-        return 0 if all(outcome.has_passed for outcome in self._outcomes) else _FAILED
+        return 0 if all(each.has_passed for each in (*self._outcomes, *self._evaluated)) else _FAILED
+
+    def _update(self) -> list[str]:
+        """Replace expectations of failed tests, and return the names of the files; the diff goes to stderr."""
+        from compozy.replay.update import plan_updates, write_updates
+
+        updates = plan_updates(self._outcomes)
+        for update in updates:
+            print_note(update.diff)
+        write_updates(updates)
+        return [update.shown for update in updates]
+
+    def _evaluate(self, evaluations: Sequence[EvaluationSource]) -> None:
+        from compozy.replay.evaluate import run_evaluation
+        from compozy.replay.secrets import Secrets
+
+        for source in evaluations:
+            evaluated = run_evaluation(self._project, source, Secrets.of_project(self._project))
+            self._evaluated.append(evaluated)
+            if self._options.as_json:
+                continue
+            threshold, cases = source.evaluation.threshold, plural(len(evaluated.scores), "case")
+            score = f"score {evaluated.mean:.2f} of {cases}, threshold {threshold:g}"
+            print_line(f"{_mark(evaluated.has_passed)} {source.file.shown}: {source.evaluation.name}: {score}")
+            for case, each in enumerate(evaluated.scores, 1):
+                if each.problem or each.score < threshold:
+                    print_line(f"    case {case}: {each.score:.2f} {each.problem or each.reason}".rstrip())
 
     def _report(self, outcome: Outcome) -> None:
         self._outcomes.append(outcome)
         if self._options.as_json:
             return
-        mark = paint("✓", "green", stream=sys.stdout) if outcome.has_passed else paint("✗", "red", stream=sys.stdout)
-        print_line(f"{mark} {outcome.test.file.shown}: {outcome.test.case.name}")
+        print_line(f"{_mark(outcome.has_passed)} {outcome.test.file.shown}: {outcome.test.case.name}")
         for problem in outcome.result.problems:
             for line in problem.splitlines():
                 print_line(f"    {line}")
 
     def _summarize(self, written: Sequence[str]) -> None:
-        from compozy.plural import plural
-
-        failed = sum(not outcome.has_passed for outcome in self._outcomes)
-        passed = len(self._outcomes) - failed
+        outcomes = [*self._outcomes, *self._evaluated]
+        failed = sum(not outcome.has_passed for outcome in outcomes)
+        passed = len(outcomes) - failed
         print_line(
             f"{plural(failed, 'test')} failed, {passed} passed" if failed else f"{plural(passed, 'test')} passed"
         )
         for file in written:
-            print_line(f"Recorded {file}")
+            print_line(f"{'Updated' if file.endswith(('.test.yaml', '.test.yml')) else 'Recorded'} {file}")

@@ -20,6 +20,15 @@ _TAKEN = ("signal_id", "name", "payload", "sent_by", "sender", "created_ms")
 
 
 @dataclass(frozen=True, kw_only=True)
+class TakenSignal:
+    """A signal that a task has consumed; `path` is that of the task."""
+
+    path: str
+    name: str
+    payload: Any
+
+
+@dataclass(frozen=True, kw_only=True)
 class Signal:
     """A signal to one run.
 
@@ -103,6 +112,21 @@ def list_answerers(connection: sa.Connection, workflow_exec_id: str) -> dict[str
 def has_signal(connection: sa.Connection, workflow_exec_id: str, name: str) -> bool:
     """Return whether an unconsumed signal of this name exists."""
     return connection.execute(_oldest(workflow_exec_id, name)).first() is not None
+
+
+def list_taken(connection: sa.Connection, workflow_exec_id: str) -> list[TakenSignal]:
+    """Return the signals that tasks of a run have consumed, in order, without those that the run sent itself."""
+    is_foreign = sa.or_(signals.c.sent_by.is_(None), signals.c.sent_by != workflow_exec_id)
+    query = (
+        sa.select(signals)
+        .where(signals.c.workflow_exec_id == workflow_exec_id, signals.c.taken_by.is_not(None), is_foreign)
+        .order_by(signals.c.taken_ms, signals.c.created_ms, signals.c.signal_id)
+    )
+    prefix = f"{workflow_exec_id}/"
+    return [
+        TakenSignal(path=row["taken_by"].removeprefix(prefix), name=row["name"], payload=row["payload"])
+        for row in connection.execute(query).mappings()
+    ]
 
 
 def count_consumed_signals(connection: sa.Connection, taken_by: str) -> int:

@@ -36,22 +36,22 @@ _NOT_TEXT = frozenset({"integer", "number", "boolean"})
 
 def project_schema() -> dict[str, Any]:
     """Return the schema of compozy.yaml; `${VAR}` may stand wherever a number, a boolean or a choice does."""
-    return _with_interpolation(_schema_of(ProjectFile, "compozy.yaml"))
+    return _with_interpolation(schema_of(ProjectFile, "compozy.yaml"))
 
 
 def workflow_schema() -> dict[str, Any]:
     """Return the schema of a workflow file."""
-    return _with_tasks(_schema_of(WorkflowConfig, "Compozy workflow"))
+    return _with_tasks(schema_of(WorkflowConfig, "Compozy workflow"))
 
 
 def agent_schema() -> dict[str, Any]:
     """Return the schema of the file of a shared agent."""
-    return _schema_of(AgentResource, "Compozy agent")
+    return schema_of(AgentResource, "Compozy agent")
 
 
 def schema_schema() -> dict[str, Any]:
     """Return the schema of the file of a shared JSON Schema; the keywords are described as far as editors need them."""
-    schema = _schema_of(SchemaResource, "Compozy schema")
+    schema = schema_of(SchemaResource, "Compozy schema")
     map_of_schemas = {"type": "object", "additionalProperties": {"type": ["object", "boolean"]}}
     keywords: dict[str, Any] = {
         "type": {"anyOf": [{"enum": _TYPES}, {"type": "array", "items": {"enum": _TYPES}}]},
@@ -67,17 +67,17 @@ def schema_schema() -> dict[str, Any]:
 
 def tool_schema() -> dict[str, Any]:
     """Return the schema of the file of a shared tool."""
-    return _schema_of(ToolResource, "Compozy tool")
+    return schema_of(ToolResource, "Compozy tool")
 
 
 def mcp_schema() -> dict[str, Any]:
     """Return the schema of the file of a shared MCP server."""
-    return _schema_of(McpResource, "Compozy MCP server")
+    return schema_of(McpResource, "Compozy MCP server")
 
 
 def memory_schema() -> dict[str, Any]:
     """Return the schema of the file of a memory."""
-    return _schema_of(MemoryResource, "Compozy memory")
+    return schema_of(MemoryResource, "Compozy memory")
 
 
 def task_schema() -> dict[str, Any]:
@@ -148,7 +148,8 @@ def editor_schemas() -> dict[str, dict[str, Any]]:
     }
 
 
-def _schema_of(model: type[BaseModel], title: str) -> dict[str, Any]:
+def schema_of(model: type[BaseModel], title: str) -> dict[str, Any]:
+    """Return the schema of a file that `model` reads."""
     schema = model.model_json_schema(by_alias=True, mode="validation")
     _add_synonyms(model, schema)
     for definition in schema.get("$defs", {}).values():

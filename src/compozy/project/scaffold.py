@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from compozy.errors import UsageError
 from compozy.installation import DOCUMENTATION_URL
@@ -14,6 +15,7 @@ from compozy.project.file import NAME_PATTERN
 from compozy.project.jsonschema import PROJECT_SCHEMA_NAME, WORKFLOW_SCHEMA_NAME, editor_schemas
 
 _SCHEMA_FOLDER = ".compozy"
+Schemas = Mapping[str, Mapping[str, Any]]
 
 _PROJECT = """\
 # yaml-language-server: $schema={folder}/{schema}
@@ -96,13 +98,16 @@ compozy workflow list
 """
 
 
-def scaffold(folder: Path, *, name: str | None = None, force: bool = False) -> list[Path]:
+def scaffold(
+    folder: Path, *, name: str | None = None, force: bool = False, schemas: Schemas | None = None
+) -> list[Path]:
     """Write a project into `folder` and return the paths of its files.
 
     Args:
         folder: made when it is not there.
         name: the project's name; None leaves it to be the folder's.
         force: write over files that are there.
+        schemas: further JSON Schemas by the name of their file.
 
     Raises:
         UsageError: the name is no good, files are there already, or the folder cannot be written; nothing was
@@ -110,7 +115,7 @@ def scaffold(folder: Path, *, name: str | None = None, force: bool = False) -> l
     """
     if name is not None and not re.match(NAME_PATTERN, name):
         raise UsageError(f"{name!r} cannot be a project's name", hint="it has 1 to 128 printable characters")
-    files = {folder / path: text for path, text in _files(folder, name).items()}
+    files = {folder / path: text for path, text in _files(folder, name, schemas).items()}
     present = [path for path in files if os.path.lexists(path)]
     if present and not force:
         listed = ", ".join(str(path.relative_to(folder)) for path in present)
@@ -119,7 +124,7 @@ def scaffold(folder: Path, *, name: str | None = None, force: bool = False) -> l
     return list(files)
 
 
-def refresh_schemas(folder: Path) -> list[Path]:
+def refresh_schemas(folder: Path, schemas: Schemas | None = None) -> list[Path]:
     """Write the JSON Schemas of this version into an existing project; return their paths, [] without a project.
 
     Raises:
@@ -127,7 +132,7 @@ def refresh_schemas(folder: Path) -> list[Path]:
     """
     if not (folder / "compozy.yaml").is_file():
         return []
-    files = {folder / path: text for path, text in _schemas().items()}
+    files = {folder / path: text for path, text in _schemas(schemas).items()}
     _write(folder, files)
     return list(files)
 
@@ -152,7 +157,7 @@ def _refuse_links(folder: Path, files: Iterable[Path]) -> None:
                 raise UsageError(f"{place} is a link; nothing was written", hint="delete it, or choose another folder")
 
 
-def _files(folder: Path, name: str | None) -> dict[str, str]:
+def _files(folder: Path, name: str | None, schemas: Schemas | None) -> dict[str, str]:
     title = name or folder.resolve().name or "Compozy project"
     # JSON is YAML: so any name is quoted as it has to be.
     name_line = f"name: {json.dumps(name, ensure_ascii=False)}\n" if name else ""
@@ -164,12 +169,13 @@ def _files(folder: Path, name: str | None) -> dict[str, str]:
         ".env.example": _ENV_EXAMPLE,
         ".gitignore": _GITIGNORE,
         "README.md": _README.format(title=title, folder=_SCHEMA_FOLDER, documentation=DOCUMENTATION_URL),
-        **_schemas(),
+        **_schemas(schemas),
     }
 
 
-def _schemas() -> dict[str, str]:
-    return {f"{_SCHEMA_FOLDER}/{name}": _json(schema) for name, schema in editor_schemas().items()}
+def _schemas(more: Schemas | None) -> dict[str, str]:
+    schemas = {**editor_schemas(), **(more or {})}
+    return {f"{_SCHEMA_FOLDER}/{name}": _json(schema) for name, schema in schemas.items()}
 
 
 def _json(schema: object) -> str:

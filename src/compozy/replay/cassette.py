@@ -37,13 +37,17 @@ def key_of(kind: str, content: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Exchange:
-    """One recorded request with its answer, or the error that came instead."""
+    """One recorded request with its answer, or the error that came instead.
+
+    `pending`: neither came, because the run canceled the request, such as that of a branch that lost a race.
+    """
 
     kind: RequestKind
     path: str
     request: Mapping[str, Any]
     answer: Any = None
     error: Mapping[str, Any] | None = None
+    pending: bool = False
 
     @property
     def key(self) -> str:
@@ -72,7 +76,9 @@ class Recording:
 
 
 def _to_json(exchange: Exchange) -> dict[str, Any]:
-    result = {"answer": exchange.answer} if exchange.error is None else {"error": dict(exchange.error)}
+    result: dict[str, Any] = {"pending": True} if exchange.pending else {"answer": exchange.answer}
+    if exchange.error is not None:
+        result = {"error": dict(exchange.error)}
     about = {"task": exchange.path, "kind": exchange.kind, "key": exchange.key}
     return {**about, "request": dict(exchange.request), **result}
 
@@ -84,6 +90,17 @@ class _RecordedExchange(Section):
     request: dict[str, JsonValue]
     answer: JsonValue = None
     error: dict[str, JsonValue] | None = None
+    pending: bool = False
+
+    def exchange(self) -> Exchange:
+        return Exchange(
+            kind=self.kind,
+            path=self.task,
+            request=self.request,
+            answer=self.answer,
+            error=self.error,
+            pending=self.pending,
+        )
 
 
 class _RecordedTest(Section):
@@ -91,11 +108,7 @@ class _RecordedTest(Section):
     requests: tuple[_RecordedExchange, ...] = ()
 
     def recording(self) -> Recording:
-        exchanges = tuple(
-            Exchange(kind=each.kind, path=each.task, request=each.request, answer=each.answer, error=each.error)
-            for each in self.requests
-        )
-        return Recording(now_ms=self.now, exchanges=exchanges)
+        return Recording(now_ms=self.now, exchanges=tuple(each.exchange() for each in self.requests))
 
 
 class _CassetteFile(Section):

@@ -15,7 +15,7 @@ from compozy.nearest import suggest
 from compozy.project.loaded import LoadedProject
 from compozy.project.paths import shown_path
 from compozy.replay.cassette import Recording, read_cassette
-from compozy.replay.config import TestCase, TestFile
+from compozy.replay.config import Evaluation, TestCase, TestFile
 from compozy.replay.edition2025 import is_fixture, modernize_fixture
 from compozy.replay.secrets import Secrets
 
@@ -57,6 +57,24 @@ class TestSource:
     recordings: Mapping[str, Recording] = field(repr=False)
 
 
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSource:
+    """One evaluation, ready to run; `workflow_id` is the workflow that it runs."""
+
+    file: TestSource
+    evaluation: Evaluation
+    workflow_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collected:
+    """The tests and evaluations of files in order, and all that is wrong with the files and their cassettes."""
+
+    tests: list[Test] = field(default_factory=list[Test])
+    evaluations: list[EvaluationSource] = field(default_factory=list[EvaluationSource])
+    faults: list[Diagnostic] = field(default_factory=list[Diagnostic])
+
+
 def find_test_files(project: LoadedProject, paths: Sequence[Path], *, cwd: Path) -> list[Path]:
     """Return the test files below `paths`, by default those below `tests` in the project's folder.
 
@@ -76,32 +94,30 @@ def find_test_files(project: LoadedProject, paths: Sequence[Path], *, cwd: Path)
     return sorted(found)
 
 
-def read_tests(
-    project: LoadedProject, files: Iterable[Path], *, cwd: Path, secrets: Secrets
-) -> tuple[list[Test], list[Diagnostic]]:
-    """Return the tests of `files` in order, and all that is wrong with the files and their cassettes."""
-    tests: list[Test] = []
-    faults: list[Diagnostic] = []
+def read_tests(project: LoadedProject, files: Iterable[Path], *, cwd: Path, secrets: Secrets) -> Collected:
+    """Return what `files` contain."""
+    collected = Collected()
     for path in files:
-        found, wrong = _read_file(project, path, cwd, secrets)
-        tests += found
-        faults += wrong
-    return tests, faults
+        found = _read_file(project, path, cwd, secrets)
+        collected.tests.extend(found.tests)
+        collected.evaluations.extend(found.evaluations)
+        collected.faults.extend(found.faults)
+    return collected
 
 
-def _read_file(project: LoadedProject, path: Path, cwd: Path, secrets: Secrets) -> tuple[list[Test], list[Diagnostic]]:
+def _read_file(project: LoadedProject, path: Path, cwd: Path, secrets: Secrets) -> Collected:
     shown = shown_path(str(path), cwd)
     parsed = read_yaml(path, file=shown)
     if not isinstance(parsed.node, MappingNode):
         location = SourceLocation(file=shown)
         message = "expected a map with the keys `workflow` and `tests`"
-        return [], list(parsed.faults) or [Diagnostic(location=location, message=message, code="yaml")]
+        return Collected(faults=list(parsed.faults) or [Diagnostic(location=location, message=message, code="yaml")])
     node = modernize_fixture(parsed.node) if is_fixture(parsed.node) else parsed.node
     config, faults = validate(TestFile, node, label="the test file")
     faults = [*parsed.faults, *faults]
     if config is None:
-        return [], faults
-    faults += _check(project, config, node)
+        return Collected(faults=faults)
+    faults += [*_check(project, config, node), *_check_evaluations(project, config, node)]
     stem = path.name.removesuffix(".yml").removesuffix(".yaml").removesuffix(".test")
     cassette = path.parent / (config.cassette or f"{stem}.cassette.yaml")
     shown_cassette = shown_path(str(cassette), cwd)
@@ -116,7 +132,11 @@ def _read_file(project: LoadedProject, path: Path, cwd: Path, secrets: Secrets) 
         )
         for case in config.tests
     ]
-    return tests, [*faults, *wrong]
+    evaluations = [
+        EvaluationSource(file=source, evaluation=each, workflow_id=each.workflow or config.workflow or "")
+        for each in config.evaluate
+    ]
+    return Collected(tests=tests, evaluations=evaluations, faults=[*faults, *wrong])
 
 
 def _check(project: LoadedProject, config: TestFile, node: Node) -> Iterator[Diagnostic]:
@@ -142,6 +162,28 @@ def _check(project: LoadedProject, config: TestFile, node: Node) -> Iterator[Dia
             yield Diagnostic(
                 location=place, message=f"test {case.name!r} names no workflow", hint="write `workflow`", code="test"
             )
+
+
+def _check_evaluations(project: LoadedProject, config: TestFile, node: Node) -> Iterator[Diagnostic]:
+    names = Counter(each.name for each in config.evaluate)
+    agents = [each.id for each in project.resources if each.kind.name == "agent"]
+    for index, each in enumerate(config.evaluate):
+        path = ("evaluate", index)
+        place = place_at(node, (*path, "name"))
+        if names[each.name] > 1:
+            yield Diagnostic(
+                location=place, message=f"two evaluations have the name {each.name!r}", code="duplicate_id"
+            )
+        if each.workflow is not None and each.workflow not in project.workflows:
+            yield _unknown_workflow(project, each.workflow, place_at(node, (*path, "workflow")))
+        if each.workflow is None and config.workflow is None:
+            message = f"evaluation {each.name!r} names no workflow"
+            yield Diagnostic(location=place, message=message, hint="write `workflow`", code="test")
+        if each.judge is not None and each.judge.agent not in agents:
+            hint = suggest(each.judge.agent, agents) or f"the shared agents are {', '.join(agents) or 'none'}"
+            place = place_at(node, (*path, "judge", "agent"))
+            message = f"agent: unknown agent {each.judge.agent!r}"
+            yield Diagnostic(location=place, message=message, hint=hint, code="reference")
 
 
 def _unknown_workflow(project: LoadedProject, workflow_id: str, place: SourceLocation) -> Diagnostic:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, cast, get_args
 
-from pydantic import BeforeValidator, Field, JsonValue, WithJsonSchema, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    GetJsonSchemaHandler,
+    JsonValue,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
+from compozy.config.one_or_more import OneOrMore
 from compozy.config.settings import Section
 from compozy.database.status import Status
-from compozy.expression import check_condition
+from compozy.expression import check, check_condition
 
 SKIPPED = "skipped"
 """Status of a task that did not run."""
@@ -31,6 +43,17 @@ def _read_moment(value: Any) -> Any:
 MomentMs = Annotated[
     int, BeforeValidator(_read_moment), WithJsonSchema({"type": "string", "format": "date-time"}, mode="validation")
 ]
+
+
+@dataclass(frozen=True)
+class Or:
+    """A value that can also be written in a form that `schema` describes."""
+
+    schema: dict[str, Any]
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Return the schema of both forms."""
+        return {"anyOf": [self.schema, handler(core)]}
 
 
 class TestSignal(Section):
@@ -56,14 +79,10 @@ class ApprovalAnswer(Section):
 
 
 def _read_answer(value: Any) -> Any:
-    return {"approve": value == "approve"} if value in {"approve", "deny"} else value
+    return {"approve": value == "approve"} if isinstance(value, str) and value in {"approve", "deny"} else value
 
 
-Approval = Annotated[
-    ApprovalAnswer,
-    BeforeValidator(_read_answer),
-    WithJsonSchema({"anyOf": [{"enum": ["approve", "deny"]}, ApprovalAnswer.model_json_schema()]}, mode="validation"),
-]
+Approval = Annotated[ApprovalAnswer, BeforeValidator(_read_answer), Or({"enum": ["approve", "deny"]})]
 
 
 class ToolStub(Section):
@@ -80,17 +99,7 @@ class StubbedTask(Section):
     error: str | None = Field(default=None, description="Error message; the task fails.")
 
 
-def _read_stubs(value: Any) -> Any:
-    if isinstance(value, dict):
-        return (value,)
-    return tuple(cast("list[Any]", value)) if isinstance(value, list) else value
-
-
-ToolStubs = Annotated[
-    tuple[ToolStub, ...],
-    BeforeValidator(_read_stubs),
-    Field(min_length=1),
-]
+ToolStubs = Annotated[tuple[ToolStub, ...], OneOrMore(), Field(min_length=1)]
 
 
 class Stubs(Section):
@@ -120,7 +129,7 @@ def _read_task(value: Any) -> Any:
     return {"status": value} if isinstance(value, str) else value
 
 
-ExpectedTask = Annotated[TaskExpectation, BeforeValidator(_read_task)]
+ExpectedTask = Annotated[TaskExpectation, BeforeValidator(_read_task), Or({"enum": list(get_args(TaskStatus))})]
 
 
 class ToolCallExpectation(Section):
@@ -147,7 +156,7 @@ class Expectation(Section):
     order: Literal["any", "strict"] = Field(
         default="any", description="`strict`: `tool_calls` are all calls of the run, in this order."
     )
-    that: tuple[str, ...] = Field(default=(), description="CEL conditions about the run.")
+    that: Annotated[tuple[str, ...], OneOrMore()] = Field(default=(), description="CEL conditions about the run.")
 
     @field_validator("that", mode="before")
     @classmethod
@@ -177,10 +186,58 @@ class TestCase(Section):
     signals: tuple[TestSignal, ...] = Field(default=(), description="Signals and answers to forms, in order.")
     approvals: dict[str, Approval] = Field(
         default_factory=dict[str, ApprovalAnswer],
-        description="Answers by tool ID to calls that need an approval: `approve`, `deny`, or a map.",
+        description="Answers to calls that need an approval, by tool ID or by the path of the task that waits: "
+        "`approve`, `deny`, or a map.",
     )
     stub: Stubs = Field(default=Stubs(), description="Tools and tasks that are replaced.")
     expect: Expectation = Field(description="The expected end of the run.")
+
+
+class Judge(Section):
+    """An agent that scores outputs."""
+
+    agent: str = Field(min_length=1, description="ID of a shared agent.")
+    prompt: str = Field(min_length=1, description="Criteria of a good output. The agent also reads input and output.")
+
+
+class EvaluationCase(Section):
+    """One row of the table of inputs."""
+
+    input: JsonValue = Field(default=None, description="Input of the run.")
+    expected: JsonValue = Field(default=None, description="A good result, for the score.")
+
+
+class Evaluation(Section):
+    """Measures the quality of a workflow with the real models and tools."""
+
+    name: str = Field(min_length=1, max_length=200, description="Name of the evaluation, unique in its file.")
+    workflow: str | None = Field(default=None, min_length=1, description="Workflow ID. Default: that of the file.")
+    cases: tuple[EvaluationCase, ...] = Field(min_length=1, max_length=1000, description="The inputs.")
+    score: str | None = Field(
+        default=None,
+        min_length=1,
+        description="CEL expression that gives a number from 0 to 1, or true or false.",
+    )
+    judge: Judge | None = Field(default=None, description="An agent that gives the score, in place of `score`.")
+    threshold: float = Field(ge=0, le=1, description="Lowest mean of all scores with which the evaluation passes.")
+    approvals: dict[str, Approval] = Field(
+        default_factory=dict[str, ApprovalAnswer], description="As in a test, for every case."
+    )
+    stub: Stubs = Field(default=Stubs(), description="As in a test, for every case.")
+
+    @field_validator("score")
+    @classmethod
+    def _check_score(cls, value: str | None) -> str | None:
+        problems = [] if value is None else check(value)
+        if problems:
+            raise ValueError(f"{value!r}: {problems[0].message}")
+        return value
+
+    @model_validator(mode="after")
+    def _check_way(self) -> Evaluation:
+        if (self.score is None) == (self.judge is None):
+            raise ValueError("an evaluation needs either `score` or `judge`")
+        return self
 
 
 class TestFile(Section):
@@ -191,4 +248,11 @@ class TestFile(Section):
         default=None, min_length=1, description="File with the recorded answers, next to this one."
     )
     now: MomentMs | None = Field(default=None, description="Time at the start of each run. Default: when recorded.")
-    tests: tuple[TestCase, ...] = Field(min_length=1, description="The tests.")
+    tests: tuple[TestCase, ...] = Field(default=(), description="The tests.")
+    evaluate: tuple[Evaluation, ...] = Field(default=(), description="Evaluations, which only `--mode record` runs.")
+
+    @model_validator(mode="after")
+    def _check_content(self) -> TestFile:
+        if not self.tests and not self.evaluate:
+            raise ValueError("a test file needs `tests` or `evaluate`")
+        return self

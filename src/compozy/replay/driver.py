@@ -26,7 +26,7 @@ from compozy.replay.cassette import Recording
 from compozy.replay.collect import Test
 from compozy.replay.config import ApprovalAnswer, TestSignal
 from compozy.replay.expect import Observed, compare
-from compozy.replay.player import Mode, Player
+from compozy.replay.player import Mode, PlayedCall, Player
 from compozy.replay.secrets import Secrets
 from compozy.storage import close_storage, open_storage
 from compozy.task.report import Silence
@@ -36,9 +36,12 @@ from compozy.workflow.start import prepare_run, start_run
 
 IN_MEMORY = DatabaseSettings(driver="sqlite", path=":memory:")
 _LONGEST_S = 600.0
-_APPROVAL = "approve:"
+APPROVAL = "approve:"
+"""Start of the names of signals with the answer to a tool call that needs an approval."""
 # A test starts its run and answers its questions; `approver: not_starter` accepts the answers.
 _TRIGGER, _TESTER = Trigger(type="test"), "test"
+NewPlayer = Callable[..., Player]
+"""Makes a player from `stubs`, `secrets` and `on_miss`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +53,8 @@ class TestResult:
         recording: what the run asked, to be written; None if the recording is not to change.
         run: the run as `workflow get --format json` shows it; empty if it could not start.
         events: the event log of the run, without times.
+        calls: the tool calls of the run.
+        has_ended: whether the run came to its end; not one that the test stopped.
     """
 
     problems: tuple[str, ...]
@@ -57,10 +62,18 @@ class TestResult:
     recording: Recording | None = None
     run: Mapping[str, Any] = field(default_factory=dict[str, Any])
     events: tuple[Mapping[str, Any], ...] = ()
+    calls: tuple[PlayedCall, ...] = ()
+    has_ended: bool = False
 
 
 def run_test(
-    project: LoadedProject, test: Test, *, mode: Mode, secrets: Secrets, database: DatabaseSettings = IN_MEMORY
+    project: LoadedProject,
+    test: Test,
+    *,
+    mode: Mode,
+    secrets: Secrets,
+    database: DatabaseSettings = IN_MEMORY,
+    played: NewPlayer | None = None,
 ) -> TestResult:
     """Run one test and compare its run with what it expects.
 
@@ -70,10 +83,11 @@ def run_test(
         mode: how requests of the run are answered.
         secrets: masked in everything that is recorded and reported.
         database: an empty database.
+        played: returns what answers the requests of the run; None for the recording of the test.
     """
     began_s = monotonic_s()
     try:
-        result = asyncio.run(_Drive(replace(project, database=database), test, mode, secrets).run())
+        result = asyncio.run(_Drive(replace(project, database=database), test, mode, secrets, played).run())
     except CompozyError as error:
         result = TestResult(problems=(error.message + (f" ({error.hint})" if error.hint else ""),), seconds=0.0)
     problems = tuple(secrets.mask(problem) for problem in result.problems)
@@ -83,7 +97,9 @@ def run_test(
 class _Drive:
     """The run of one test, and what the test does while it waits."""
 
-    def __init__(self, project: LoadedProject, test: Test, mode: Mode, secrets: Secrets) -> None:
+    def __init__(
+        self, project: LoadedProject, test: Test, mode: Mode, secrets: Secrets, played: NewPlayer | None
+    ) -> None:
         self._project = project
         self._test = test
         self._mode = mode
@@ -103,9 +119,8 @@ class _Drive:
         start_ms = next((time for time in (test.now_ms, recorded) if time is not None), now_ms())
         self._clock = VirtualClock(start_ms, self._idle)
         self._start_ms = start_ms
-        self._player = Player(
-            test.recording, mode=mode, stubs=test.case.stub, secrets=secrets, on_miss=self._attention.set
-        )
+        new_player = played or partial(Player, test.recording, mode=mode)
+        self._player = new_player(stubs=test.case.stub, secrets=secrets, on_miss=self._attention.set)
 
     def _idle(self) -> None:
         self._is_idle = True
@@ -182,12 +197,13 @@ class _Drive:
 
     async def _answer(self, app: App, task: TaskState) -> bool:
         name = str(task.waits_for)
-        if name.startswith(_APPROVAL):
+        if name.startswith(APPROVAL):
             tool = task.task_id.split("-", 3)[-1]
-            answer = self._approvals.get(tool)
+            key = task.path if task.path in self._approvals else tool
+            answer = self._approvals.get(key)
             if answer is None or task.path in self._answered:
                 return False
-            self._used.add(tool)
+            self._used.add(key)
             self._answered.add(task.path)
             await self._send(app, task, _payload(answer))
             return True
@@ -220,7 +236,16 @@ class _Drive:
         if not was_stopped:
             problems += [*compare(self._test.case.expect, Observed(run=run, calls=player.calls)), *self._unused()]
         recording = None if was_stopped else self._new_recording()
-        return TestResult(problems=tuple(problems), seconds=0.0, recording=recording, run=run, events=log)
+        calls = tuple(player.calls)
+        return TestResult(
+            problems=tuple(problems),
+            seconds=0.0,
+            recording=recording,
+            run=run,
+            events=log,
+            calls=calls,
+            has_ended=not was_stopped,
+        )
 
     def _unused(self) -> list[str]:
         """Return what the test or its recording contains, and the run did not need."""
@@ -255,4 +280,4 @@ def _name(each: TestSignal) -> str:
 
 def _shown(task: TaskState) -> str:
     name = str(task.waits_for)
-    return "an approval" if name.startswith(_APPROVAL) else f"signal {name!r}"
+    return "an approval" if name.startswith(APPROVAL) else f"signal {name!r}"

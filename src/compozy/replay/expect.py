@@ -40,7 +40,14 @@ class Observed:
         entries: list[dict[str, Any]] = self.run["usage"]
         sums = {name: sum(entry.get(name) or 0 for entry in entries) for name in _COUNTED}
         tokens = sums["input_tokens"] + sums["output_tokens"]
-        return {**sums, "tokens": tokens, "tool_calls": len(self.calls)}
+        return {**sums, "tokens": tokens, "tool_calls": len(self.calls), "cost": self._cost}
+
+    @property
+    def _cost(self) -> float | None:
+        """Return the cost in dollars; a sum without the requests of an unknown price would look too cheap."""
+        if self.run["unpriced_requests"]:
+            return None
+        return self.run["cost"] or 0.0
 
 
 _COUNTED = ("requests", "input_tokens", "output_tokens")
@@ -105,7 +112,7 @@ def _same(first: Any, second: Any) -> bool:
 
 def _task(path: str, expected: TaskExpectation, tasks: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     task = tasks.get(path)
-    status = SKIPPED if task is None or _is_skipped(task) else str(task["status"])
+    status = SKIPPED if task is None or is_skipped(task) else str(task["status"])
     name = f"task {path}"
     wanted = expected.status
     if wanted is not None and status != wanted:
@@ -132,7 +139,8 @@ def _ended_task(name: str, expected: TaskExpectation, task: Mapping[str, Any]) -
         yield f"{name}: expected the route {expected.route!r}, got {_show(taken)}"
 
 
-def _is_skipped(task: Mapping[str, Any]) -> bool:
+def is_skipped(task: Mapping[str, Any]) -> bool:
+    """Return whether a task, as JSON, did not run."""
     return task["output"] == _SKIPPED_OUTPUT or (task["status"] == "CANCELED" and task["attempts"] == 0)
 
 
@@ -181,24 +189,24 @@ def _show_calls(calls: Sequence[PlayedCall]) -> str:
 
 def _condition(condition: str, number: int, observed: Observed) -> Iterator[str]:
     run = observed.run
-    variables: dict[str, Any] = {
-        "input": run["input"],
-        "output": run["output"],
-        "status": run["status"],
-        "error": run["error"],
-        "tasks": {path: _visible(task) for path, task in observed.tasks.items()},
-        "tool_calls": [
-            {"task": call.task, "tool": call.tool, "input": dict(call.input), "outcome": call.outcome}
-            for call in observed.calls
-        ],
-        "usage": observed.usage,
-    }
     try:
-        if evaluate_condition(condition, variables, name=f"that[{number}]"):
+        if evaluate_condition(condition, variables_of(observed), name=f"that[{number}]"):
             return
         yield f"that[{number}]: {condition} is false; output: {_show(run['output'])}, usage: {_show(observed.usage)}"
     except CompozyError as error:
         yield f"that[{number}]: {error.message}"
+
+
+def variables_of(observed: Observed) -> dict[str, Any]:
+    """Return the variables of conditions about a run."""
+    run = observed.run
+    calls = [
+        {"task": call.task, "tool": call.tool, "input": dict(call.input), "outcome": call.outcome}
+        for call in observed.calls
+    ]
+    tasks = {path: _visible(task) for path, task in observed.tasks.items()}
+    about = {name: run[name] for name in ("input", "output", "status", "error")}
+    return {**about, "tasks": tasks, "tool_calls": calls, "usage": observed.usage}
 
 
 def _visible(task: Mapping[str, Any]) -> dict[str, Any]:

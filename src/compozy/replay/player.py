@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from compozy.boundary import Boundary, OutsideRequest, RequestKind, TaskStub, within
 from compozy.clock import by_clock
+from compozy.durable.context import current_run
 from compozy.errors import CompozyError, DatabaseError, RunError, ToolError, restore_error
 from compozy.replay.cassette import Exchange, Recording, key_of
 from compozy.replay.closest import explain_miss
@@ -84,7 +85,7 @@ class Player(Boundary):
     @property
     def unused(self) -> list[Exchange]:
         """Return the recorded answers that the run did not ask for."""
-        # The tools of a file are read from the file itself if it has changed.
+        # A tool that has changed is read from the project itself.
         return [exchange for left in self._left.values() for exchange in left if exchange.kind != "tools"]
 
     def stub_of(self, path: str, /) -> TaskStub | None:
@@ -123,15 +124,17 @@ class Player(Boundary):
         turn, self._turn = self._turn, self._turn + 1
         left = self._left.get(key_of(request.kind, content))
         if left:
-            return self._play(turn, left.popleft())
+            return await self._play(turn, left.popleft())
         if request.kind == "tools" and self._mode is Mode.REPLAY:
             return await self._describe(request, content, perform)
         if self._mode is Mode.REPLAY:
             return await self._miss(request, content)
         return await self._record(turn, request, content, perform)
 
-    def _play(self, turn: int, exchange: Exchange) -> Any:
+    async def _play(self, turn: int, exchange: Exchange) -> Any:
         self._made[turn] = exchange
+        if exchange.pending:
+            await self._never()
         if exchange.error is not None:
             raise restore_error(dict(exchange.error))
         return exchange.answer
@@ -139,7 +142,7 @@ class Player(Boundary):
     async def _describe(
         self, request: OutsideRequest, content: Mapping[str, Any], perform: Callable[[], Awaitable[Any]]
     ) -> Any:
-        """Read the tools of a file from the file itself, which has changed or was never recorded."""
+        """Read a tool from the project itself, where it has changed or was never recorded."""
         if _is_server(content):
             return await self._miss(request, content)
         try:
@@ -153,6 +156,9 @@ class Player(Boundary):
         keep = partial(self._keep, turn, request.kind, request.path, content)
         try:
             answer = await _outside(perform)
+        except asyncio.CancelledError:
+            keep(pending=True)
+            raise
         except DatabaseError:
             raise
         except CompozyError as error:
@@ -161,10 +167,18 @@ class Player(Boundary):
                 return await self._miss(request, content, f"\n  {error.message}")
             keep(error=self._secrets.mask(error.to_json()))
             raise
+        return self._keep_answer(turn, request, content, answer)
+
+    def _keep_answer(self, turn: int, request: OutsideRequest, content: Mapping[str, Any], answer: Any) -> Any:
+        """Keep an answer, and return it as a replay will."""
         masked = _without_transient(self._secrets.mask(answer))
-        if request.kind != "tools" or _is_recorded(content):
-            keep(answer=masked)
+        self._keep(turn, request.kind, request.path, content, answer=masked)
         return masked
+
+    async def _never(self) -> Any:
+        """Wait until the run cancels the request, as a branch that waits: the virtual clock can advance."""
+        while True:
+            await current_run().wait()
 
     def _keep(self, turn: int, kind: RequestKind, path: str, request: Mapping[str, Any], **result: Any) -> None:
         self._made[turn] = Exchange(kind=kind, path=path, request=request, **result)
@@ -186,11 +200,6 @@ def _is_server(content: Mapping[str, Any]) -> bool:
     return str(content["tools_of"]).startswith("mcp:")
 
 
-def _is_recorded(content: Mapping[str, Any]) -> bool:
-    """Return whether the description of tools is kept: those without a file are part of the project."""
-    return _is_server(content) or "sha256" in content
-
-
 def _without_transient(answer: Any) -> Any:
     """Return a recorded answer without what differs each time."""
     if not isinstance(answer, dict):
@@ -200,6 +209,8 @@ def _without_transient(answer: Any) -> Any:
         return recorded
     kept = _without(recorded["response"])
     kept["parts"] = [_without(part) for part in kept["parts"]]
+    # Amounts of nothing, of which libraries add more with each version.
+    kept["usage"] = {name: amount for name, amount in kept.get("usage", {}).items() if amount}
     return {**recorded, "response": kept}
 
 

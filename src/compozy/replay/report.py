@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from compozy.errors import UsageError
+from compozy.replay.evaluate import Evaluated, evaluation_document
 from compozy.replay.session import Outcome
 
 # Characters that XML 1.0 cannot hold.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def results_document(outcomes: Sequence[Outcome], written: Sequence[str]) -> dict[str, Any]:
+def results_document(
+    outcomes: Sequence[Outcome], written: Sequence[str], evaluated: Sequence[Evaluated] = ()
+) -> dict[str, Any]:
     """Return the results as JSON; `written` are the cassettes that were written."""
     failed = sum(not outcome.has_passed for outcome in outcomes)
     return {
@@ -24,6 +27,7 @@ def results_document(outcomes: Sequence[Outcome], written: Sequence[str]) -> dic
         "failed": failed,
         "written": list(written),
         "tests": [_document(outcome) for outcome in outcomes],
+        "evaluations": [evaluation_document(each) for each in evaluated],
     }
 
 
@@ -40,8 +44,8 @@ def _document(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def write_junit(path: Path, outcomes: Sequence[Outcome]) -> None:
-    """Write the results as JUnit XML, which forges show.
+def write_junit(path: Path, outcomes: Sequence[Outcome], evaluated: Sequence[Evaluated] = ()) -> None:
+    """Write the results as JUnit XML, which forges show; an evaluation is a suite with one test.
 
     Raises:
         UsageError: the file cannot be written.
@@ -59,11 +63,29 @@ def write_junit(path: Path, outcomes: Sequence[Outcome]) -> None:
                 problems = [_text(problem) for problem in outcome.result.problems]
                 failure = ET.SubElement(case, "failure", {"message": problems[0].partition("\n")[0]})
                 failure.text = "\n".join(problems)
+    for each in evaluated:
+        _add_evaluation(root, each)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         ET.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _add_evaluation(root: ET.Element, evaluated: Evaluated) -> None:
+    file, evaluation = evaluated.source.file.shown, evaluated.source.evaluation
+    counts = {"tests": "1", "failures": str(int(not evaluated.has_passed)), "errors": "0"}
+    time = f"{evaluated.seconds:.3f}"
+    suite = ET.SubElement(root, "testsuite", {"name": f"{file} evaluate", **counts, "time": time})
+    about = {"classname": file, "name": _text(evaluation.name), "file": file, "time": time}
+    case = ET.SubElement(suite, "testcase", about)
+    if not evaluated.has_passed:
+        message = f"score {evaluated.mean:.2f} is lower than the threshold {evaluation.threshold:g}"
+        failure = ET.SubElement(case, "failure", {"message": message})
+        failure.text = "\n".join(
+            _text(f"case {number}: {each.score:.2f} {each.problem or each.reason}")
+            for number, each in enumerate(evaluated.scores, 1)
+        )
 
 
 def _counts(outcomes: Sequence[Outcome]) -> dict[str, str]:

@@ -17,7 +17,7 @@ from compozy.replay.cassette import Recording, write_cassette
 from compozy.replay.collect import Test, TestSource
 from compozy.replay.driver import TestResult, run_test
 from compozy.replay.guard import closed_network
-from compozy.replay.player import Mode
+from compozy.replay.player import Mode, PlayedCall
 from compozy.replay.secrets import Secrets
 
 MAX_JOBS = 64
@@ -111,7 +111,9 @@ def serve_worker(
 def _line_of(result: TestResult) -> str:
     recording = None if result.recording is None else result.recording.to_json()
     values = {"problems": result.problems, "seconds": result.seconds, "recording": recording}
-    return json.dumps({**values, "run": result.run, "events": result.events})
+    calls = [vars(call) for call in result.calls]
+    about = {"run": result.run, "events": result.events, "calls": calls, "has_ended": result.has_ended}
+    return json.dumps({**values, **about})
 
 
 def _result_of(values: Mapping[str, Any]) -> TestResult:
@@ -122,6 +124,8 @@ def _result_of(values: Mapping[str, Any]) -> TestResult:
         recording=recording,
         run=values["run"],
         events=tuple(values["events"]),
+        calls=tuple(PlayedCall(**call) for call in values["calls"]),
+        has_ended=values["has_ended"],
     )
 
 

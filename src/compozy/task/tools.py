@@ -111,7 +111,9 @@ async def _list_tools(path: str, source: ToolSource) -> list[ToolSpec]:
         return cast("JsonValue", [spec.to_json() for spec in await source.list_tools()])
 
     def describe() -> OutsideRequest:
-        return OutsideRequest(kind="tools", path=path, content={"tools_of": source.name, **source.describe()})
+        return OutsideRequest(
+            kind="tools", path=path, content={"tools_of": source.name, **source.describe()}, step=f"{path}.tools"
+        )
 
     return [ToolSpec(**values) for values in await exchange(describe, perform)]
 

@@ -128,6 +128,7 @@ class ToolCall:
         timeout_s: time limit, in seconds.
         tasks: runs tasks, for tools of a kind that does (`ToolKind.runs_tasks`).
         answer: the answer of a person to questions of the tool, None before it asked.
+        step: name of the step that records the call.
     """
 
     key: str
@@ -137,6 +138,7 @@ class ToolCall:
     timeout_s: float
     tasks: NestedTasks | None = None
     answer: Answer | None = None
+    step: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

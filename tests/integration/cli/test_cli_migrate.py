@@ -135,6 +135,7 @@ created fresh one/.compozy/tool.schema.json
 created fresh one/.compozy/mcp.schema.json
 created fresh one/.compozy/memory.schema.json
 created fresh one/.compozy/schema.schema.json
+created fresh one/.compozy/test.schema.json
 
 Next:
   cd fresh one

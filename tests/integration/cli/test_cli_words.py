@@ -257,7 +257,7 @@ Error: Invalid value for 'shell': 'powershell' is not one of 'bash', 'zsh', 'fis
         (
             ("schema", "workfolw"),
             snapshot("""\
-Error: Invalid value for 'kind': 'workfolw' is not one of 'project', 'workflow', 'agent', 'task', 'memory', 'schema', 'tool', 'mcp', 'export', 'bench'.
+Error: Invalid value for 'kind': 'workfolw' is not one of 'project', 'workflow', 'agent', 'task', 'memory', 'schema', 'tool', 'mcp', 'test', 'export', 'bench'.
   see `compozy schema --help`
 """),
         ),
