@@ -23,6 +23,7 @@ TESTS: Mapping[str, Sequence[str]] = {
         "tests/integration/durable/test_kills.py::test_a_program_that_forgets_answers_is_detected",
         "tests/integration/durable/test_kills.py::test_a_conversation_with_tools_is_resumed_after_a_kill_at_any_commit",
         "tests/integration/durable/test_kills.py::test_a_budget_is_raised_once_after_a_kill_at_any_commit",
+        "tests/integration/durable/test_kills.py::test_no_turn_of_a_conversation_is_lost_or_doubled",
         "tests/integration/knowledge/test_ingest_kills.py",
         "tests/integration/server/test_server_stream_kills.py",
         "tests/integration/server/test_schedule_kills.py",

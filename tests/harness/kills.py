@@ -73,16 +73,39 @@ tasks:
 output:
   last: "third question: {{ .tasks.work.output.text }}"
 """,
+    "memory": """\
+id: three
+tasks:
+  - {id: one, prompt: "first question", memory: [{id: chat, key: ana}, {id: brief, key: ana}]}
+  - {id: note, type: memory, operation: append, memory_ref: chat, key_template: ana, payload: {role: system, content: x}}
+  - {id: two, prompt: "second question", memory: [{id: chat, key: ana}, {id: brief, key: ana}]}
+  - {id: three, prompt: "third question", memory: [{id: chat, key: ana}, {id: brief, key: ana}]}
+output:
+  last: "{{ .tasks.three.output.text }}"
+""",
 }
 # The third request asks a person, who is another process.
 WORKFLOWS["budget"] = WORKFLOWS["tasks"].replace("tasks:", "budget: {max_requests: 2}\ntasks:", 1)
+# What the conversations of the workflow `memory` hold in the end; `brief` is summarized by the second and third task.
+_TURNS = [
+    ("brief", 5, "user", "third question"),
+    ("brief", 6, "assistant", "answer to third question"),
+    ("chat", 1, "user", "first question"),
+    ("chat", 2, "assistant", "answer to first question"),
+    ("chat", 3, "system", "x"),
+    ("chat", 4, "user", "second question"),
+    ("chat", 5, "assistant", "answer to second question"),
+    ("chat", 6, "user", "third question"),
+    ("chat", 7, "assistant", "answer to third question"),
+]
 # Number of model requests of a run.
-_REQUESTS = {"tasks": 3, "budget": 3, "tools": TOOL_ROUNDS + 1, "agents": TOOL_ROUNDS + 3}
+_REQUESTS = {"tasks": 3, "budget": 3, "tools": TOOL_ROUNDS + 1, "agents": TOOL_ROUNDS + 3, "memory": 5}
 _TASKS = {
     "tasks": ("one", "two", "three"),
     "budget": ("one", "two", "three", "budget:1"),
     "tools": ("work",),
     "agents": ("work", "call-0-0-0-payer"),
+    "memory": ("one", "note", "two", "three"),
 }
 EFFECTS = """\
 import os
@@ -110,6 +133,9 @@ version: "1.0"
 name: kills
 database: {database}
 runtime: {{allow_inprocess: true}}
+memories:
+  - {{id: chat, type: buffer}}
+  - {{id: brief, type: message_count_based, max_messages: 4, flushing: {{type: hybrid_summary}}}}
 llm:
   providers:
     - {{id: ledger, type: openai, base_url: "http://127.0.0.1:{port}/v1", model: m, api_key: none}}
@@ -271,6 +297,8 @@ def _check(store: Store, series: _Series, kill: Kill) -> None:
         kill.faults.append(f"the model was asked {dict(asked)}")
     if series.workflow == "budget":
         _check_budget(store, kill)
+    if series.workflow == "memory":
+        _check_turns(store, kill)
     if series.workflow in {"tools", "agents"} and document.get("status") == "SUCCESS":
         _check_effects(store, str(document["output"]["last"]).removeprefix("third question: "), kill)
     # Requests of a conversation have the same name.
@@ -278,7 +306,7 @@ def _check(store: Store, series: _Series, kill: Kill) -> None:
         "SELECT function_name FROM {journal}operation_outputs WHERE function_name NOT LIKE '%.model.request' "
         "GROUP BY 1 HAVING count(*) > 1"
     )
-    expected = [(task, "SUCCESS") for task in tasks]
+    expected = [(task, "SUCCESS") for task in _TASKS[series.workflow]]
     checks: dict[str, tuple[object, object]] = {
         "workflow_states": (store.query("SELECT status, owner FROM workflow_states"), [("SUCCESS", None)]),
         "task_states": (store.query("SELECT task_id, status FROM task_states ORDER BY position"), expected),
@@ -300,6 +328,17 @@ def _check_budget(store: Store, kill: Kill) -> None:
     [(spent,)] = store.query("SELECT sum(requests) FROM model_costs")
     if spent is None or int(spent) != _REQUESTS["budget"]:
         kill.faults.append(f"{spent} requests are counted")
+
+
+def _check_turns(store: Store, kill: Kill) -> None:
+    """Check that every turn is stored once, whole and in order."""
+    rows = store.query("SELECT memory_id, seq, role, content FROM memory_messages ORDER BY memory_id, seq")
+    turns = [(memory, seq, role, json.loads(str(content))) for memory, seq, role, content in rows]
+    if turns != _TURNS:
+        kill.faults.append(f"the conversations hold {turns}")
+    summaries = store.query("SELECT memory_id FROM memories WHERE summary IS NOT NULL")
+    if summaries != [("brief",)]:
+        kill.faults.append(f"summarized are {summaries}")
 
 
 def _check_effects(store: Store, answer: str, kill: Kill) -> None:

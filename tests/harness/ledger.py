@@ -34,7 +34,7 @@ def serve_ledger(ledger: Path, port_file: Path, answer_after_s: float = 0.0) -> 
             numbered = f"{'lead' if leads else 'request'} {rounds}"
             prompt = numbered if body.get("tools") else str(body["messages"][-1]["content"])
             with writing, ledger.open("a") as file:
-                file.write(prompt + "\n")
+                file.write(prompt.replace("\n", " ") + "\n")
             time.sleep(_HANG_S if HANG in prompt else answer_after_s)
             if leads:
                 self._answer(200, _lead_completion(body, rounds))

@@ -68,6 +68,20 @@ def test_a_budget_is_raised_once_after_a_kill_at_any_commit(tmp_path: Path, driv
     assert any("budget:1.end" in found for found in steps)
 
 
+@pytest.mark.parametrize("driver", ["sqlite", "postgres"])
+@pytest.mark.timeout(900)
+def test_no_turn_of_a_conversation_is_lost_or_doubled(tmp_path: Path, driver: str) -> None:
+    """A run with memory is killed at every commit: between its steps, and around the end of each task."""
+    command = [sys.executable, "-m", "tests.harness.kills", str(tmp_path), "--driver", driver, "--workflow", "memory"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    kills = json.loads(done.stdout)["kills"]
+    assert [kill["killed"] for kill in kills] == [True] * (len(kills) - 1) + [False]
+    assert {kill["number"]: kill["faults"] for kill in kills if kill["faults"]} == {}
+    steps = {name for kill in kills for name in kill["steps_before"]}
+    assert {"one.memory.chat", "one.end", "note.memory", "three.memory.brief", "three.end"} <= steps
+
+
 def test_a_program_that_forgets_answers_is_detected(tmp_path: Path) -> None:
     # Two commits follow each recorded answer, so that one of them is hit in any case.
     options = ["--mutant", "forget-answers", "--first", "24", "--every", "2"]
