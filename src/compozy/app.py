@@ -162,16 +162,21 @@ async def _announcing(database: Database) -> AsyncGenerator[None, None]:
 async def _looping(
     project: LoadedProject, database: Database, requests: Database, runtime: Runtime, role: str
 ) -> AsyncGenerator[None, None]:
-    """Start the runs of schedules, in processes that stay, and delete old runs, in servers."""
+    """In processes that stay: start the runs of schedules, and delete expired conversations; in servers also old runs."""
     if role not in {SERVER, WORKER}:
         yield
         return
+    from compozy.memory.upkeep import forgetting
     from compozy.scheduler.loop import scheduling
     from compozy.scheduler.retention import retaining
 
     is_server = role == SERVER
     retention = project.retention if is_server else RetentionSettings()
-    async with scheduling(project, database, runtime.wake, is_server=is_server), retaining(retention, requests):
+    async with (
+        scheduling(project, database, runtime.wake, is_server=is_server),
+        forgetting(database),
+        retaining(retention, requests),
+    ):
         yield
 
 

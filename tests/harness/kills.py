@@ -77,7 +77,12 @@ output:
 id: three
 tasks:
   - {id: one, prompt: "first question", memory: [{id: chat, key: ana}, {id: brief, key: ana}]}
-  - {id: note, type: memory, operation: append, memory_ref: chat, key_template: ana, payload: {role: system, content: x}}
+  - id: note
+    type: memory
+    operation: append
+    memory_ref: chat
+    key_template: ana
+    payload: {role: system, content: x}
   - {id: two, prompt: "second question", memory: [{id: chat, key: ana}, {id: brief, key: ana}]}
   - {id: three, prompt: "third question", memory: [{id: chat, key: ana}, {id: brief, key: ana}]}
 output:
@@ -292,7 +297,6 @@ def _check(store: Store, series: _Series, kill: Kill) -> None:
     if document.get("status") != "SUCCESS" or "third question" not in str(document.get("output")):
         kill.faults.append(f"the run ended as {document}")
     asked, requests = series.asked(), _REQUESTS[series.workflow]
-    tasks = _TASKS[series.workflow]
     if len(asked) != requests or sum(asked.values()) > requests + 1:
         kill.faults.append(f"the model was asked {dict(asked)}")
     if series.workflow == "budget":

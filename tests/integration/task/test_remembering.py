@@ -10,7 +10,16 @@ import pytest
 
 from compozy.clock import now_ms
 from compozy.database.database import Database
-from compozy.database.memories import find_memory, lock_memory, touch_memory
+from compozy.database.memories import (
+    Message,
+    append_messages,
+    count_expired,
+    find_memory,
+    list_memories,
+    lock_memory,
+    touch_memory,
+)
+from compozy.memory.upkeep import forget_expired, forgetting
 from compozy.transfer.prune import prune_runs
 from tests.harness.remembering import Listening, asking, messages_of, rows_with, texts_of
 from tests.harness.runs import Flows, Watch, check_run, flowing
@@ -240,3 +249,22 @@ async def test_a_resumed_run_reads_what_it_read_before(database: Database, cut_a
         "user: question",
         "assistant: re: question",
     ]
+
+
+async def test_processes_that_stay_delete_expired_conversations(database: Database) -> None:
+    """Until then, reading hides them; conversations that have not expired stay."""
+    made = Message(role="user", content="x", tokens=1)
+    with database.write() as connection:
+        for number in range(450):
+            append_messages(connection, lock_memory(connection, "chat", f"old-{number}"), [made], ttl_ms=-1)
+        append_messages(connection, lock_memory(connection, "chat", "new"), [made], ttl_ms=3_600_000)
+        append_messages(connection, lock_memory(connection, "chat", "forever"), [made], ttl_ms=None)
+    async with forgetting(database):
+        while count := await database.read_async(lambda connection: count_expired(connection, now_ms())):
+            assert count <= 450
+            await asyncio.sleep(0.02)
+    assert await forget_expired(database) == 0
+    with database.read() as connection:
+        assert [memory.key for memory, _ in list_memories(connection)] == ["forever", "new"]
+    assert texts_of(database, "chat", "new") == ["user: x"]
+    assert texts_of(database, "chat", "old-3") == []
