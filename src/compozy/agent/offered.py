@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -68,6 +68,24 @@ class OfferedTool:
         content, truncated = _cut(result.content)
         duration = round((monotonic_s() - began_s) * 1000)
         return {"outcome": result.outcome, "content": content, "duration_ms": duration, "truncated": truncated}
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnTool:
+    """A tool that changes only what its task keeps. It is applied again on a replay, whose result is the recorded one.
+
+    Attributes:
+        definition: what a request to a model says about it.
+        apply: takes arguments that fit; the same arguments give the same result.
+    """
+
+    definition: ToolDefinition
+    apply: Callable[[Mapping[str, Any]], ToolResult]
+
+    def perform(self, given: Mapping[str, Any]) -> dict[str, JsonValue]:
+        """Apply a call and return what is recorded."""
+        result = self.apply(given)
+        return {"outcome": result.outcome, "content": result.content, "duration_ms": 0, "truncated": False}
 
 
 async def _fitted(result: ToolResult, schema: dict[str, Any]) -> ToolResult:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic_ai.messages import (
     ModelMessage,
@@ -14,11 +15,22 @@ from pydantic_ai.messages import (
     UserPromptPart,
 )
 from pydantic_ai.settings import ModelSettings
+from pydantic_ai.tools import ToolDefinition
 
 from compozy.agent.checkpoint import CheckpointedModel
+from compozy.agent.offered import OwnTool
 from compozy.database.memories import Message
 from compozy.memory.session import MemorySession, Recollection
+from compozy.tool.kind import ToolResult
 
+UPDATE = "cp__update_memory"
+"""Name of the tool that replaces a working memory."""
+_WORKING = "What you remember about this conversation; change it with `cp__update_memory`:\n\n"
+_READ_ONLY = "What you remember about this conversation:\n\n"
+_UPDATE = (
+    "Replaces what you remember about this conversation, which you are sent with every message. Call it when you learn "
+    "something that will matter later. Write the whole text, with what is still true; keep its headings."
+)
 _SUMMARY = "Summary of the earlier conversation:\n\n"
 _TOOL = "Result of a tool:\n\n"
 # Characters of one message that a summary is made from.
@@ -58,8 +70,38 @@ async def remember(
     await session.summarize(ask)
 
 
+def working_tool(session: MemorySession) -> OwnTool | None:
+    """Return the tool that replaces working memories, None if the task has none to change."""
+    ids = list(dict.fromkeys(use.id for use in session.keeping))
+    if not ids:
+        return None
+    content = {"type": "string", "minLength": 1, "description": "The whole new text."}
+    memory = {"type": "string", "enum": ids, "description": "Which memory to replace."}
+    several = len(ids) > 1
+    schema = {
+        "type": "object",
+        "properties": {**({"memory": memory} if several else {}), "content": content},
+        "required": ["memory", "content"] if several else ["content"],
+        "additionalProperties": False,
+    }
+
+    def keep(given: Mapping[str, Any]) -> ToolResult:
+        refused = session.keep(given.get("memory", ids[0]), given["content"])
+        return ToolResult(outcome="failed", content=refused) if refused else ToolResult(outcome="ok", content="kept")
+
+    definition = ToolDefinition(name=UPDATE, description=_UPDATE, parameters_json_schema=schema, sequential=True)
+    return OwnTool(definition=definition, apply=keep)
+
+
+def _before(each: Recollection) -> str:
+    """Return what precedes the messages of a conversation: the working memory and the summary."""
+    title = _READ_ONLY if each.bound.use.mode == "read-only" else _WORKING
+    parts = ((title, each.working_text), (_SUMMARY, each.summary))
+    return "\n\n".join(heading + text for heading, text in parts if text is not None)
+
+
 def _messages_of(each: Recollection) -> Iterator[ModelMessage]:
-    before = "" if each.summary is None else f"{_SUMMARY}{each.summary}"
+    before = _before(each)
     for message in each.messages or ():
         if message.role == "assistant":
             yield ModelResponse(parts=[TextPart(message.content)])

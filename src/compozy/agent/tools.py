@@ -15,7 +15,7 @@ from pydantic import JsonValue
 from pydantic_ai.messages import ToolCallPart, ToolReturnPart
 from pydantic_ai.tools import ToolDefinition
 
-from compozy.agent.offered import OfferedTool, listed
+from compozy.agent.offered import OfferedTool, OwnTool, listed
 from compozy.agent.settings import ToolRules
 from compozy.agent.steps import tool_step
 from compozy.config.settings import Approval, ApprovalRule, RuntimeSettings
@@ -126,6 +126,7 @@ class ToolBelt:
         rules: limits of the task.
         steps: the run.
         settings: what the project says about tools.
+        own: tools of the task itself.
     """
 
     def __init__(
@@ -134,8 +135,10 @@ class ToolBelt:
         rules: ToolRules,
         steps: ToolSteps,
         settings: RuntimeSettings,
+        own: Sequence[OwnTool] = (),
     ) -> None:
         self._tools = tools
+        self._own = {tool.definition.name: tool for tool in own}
         self._rules = rules
         self._steps = steps
         self._settings = settings
@@ -146,12 +149,12 @@ class ToolBelt:
     @property
     def names(self) -> list[str]:
         """Return the names of the tools."""
-        return list(self._tools)
+        return [*self._tools, *self._own]
 
     @property
     def definitions(self) -> list[ToolDefinition]:
         """Return what requests say about the tools."""
-        return [tool.definition for tool in self._tools.values()]
+        return [tool.definition for tool in (*self._tools.values(), *self._own.values())]
 
     async def answer(self, calls: Sequence[ToolCallPart], request: int) -> list[ToolReturnPart]:
         """Run the calls of one answer, and return their results in the same order.
@@ -185,9 +188,9 @@ class ToolBelt:
     async def _call(self, call: ToolCallPart, request: int, index: int) -> ToolReturnPart:
         name = call.tool_name
         step = tool_step(self._steps.path, request, index, name)
-        tool = self._tools.get(name)
-        if tool is None:
-            hint = suggest(name, self._tools) or f"the tools are {', '.join(self._tools) or 'none'}"
+        tool, own = self._tools.get(name), self._own.get(name)
+        if tool is None and own is None:
+            hint = suggest(name, self.names) or f"the tools are {', '.join(self.names) or 'none'}"
             return _returned(call, ToolResult(outcome="failed", content=f"unknown tool {name!r}; {hint}"))
         refused = self._count(name)
         if refused:
@@ -196,7 +199,19 @@ class ToolBelt:
             arguments = _arguments_of(call)
         except ValueError as error:
             return _returned(call, ToolResult(outcome="failed", content=f"the arguments are not JSON: {error}"))
+        if own is not None:
+            return _returned(call, await self._apply(own, arguments, step))
+        assert tool is not None  # noqa: S101 - one of both
         return _returned(call, await self._fit_and_run(tool, arguments, step))
+
+    async def _apply(self, own: OwnTool, arguments: Mapping[str, Any], step: str) -> ToolResult:
+        given, problems = await fit_value(own.definition.parameters_json_schema, dict(arguments))
+        if problems:
+            return ToolResult(outcome="failed", content=f"the arguments do not fit: {listed(problems)}")
+        async with self._steps.admit(step):
+            recorded = await self._steps.step(step, partial(_done, own.perform(given)))
+        result = cast("dict[str, Any]", recorded)
+        return ToolResult(outcome=result["outcome"], content=result["content"])
 
     async def call_one(self, name: str, arguments: Mapping[str, Any], number: int) -> ToolResult:
         """Call a tool without a model; `number` counts the calls of the task, which names the step."""

@@ -48,6 +48,15 @@ class MemoryPersistence(Section):
     )
 
 
+class WorkingMemory(Section):
+    """`working_memory:`, a text about each conversation that the model keeps up to date."""
+
+    template: str = Field(
+        min_length=1, max_length=20_000, description="Text that a new conversation starts with, such as headings."
+    )
+    max_tokens: int = Field(default=1000, ge=1, le=100_000, description="Largest text, in tokens.")
+
+
 class MemoryPrivacy(Section):
     """`privacy_policy:`, texts and messages that are not stored."""
 
@@ -84,6 +93,9 @@ class MemoryOptions(Section):
     persistence: MemoryPersistence = Field(default=MemoryPersistence(), description="How long it is kept.")
     privacy_policy: MemoryPrivacy = Field(
         default=MemoryPrivacy(), description="Texts and messages that are not stored."
+    )
+    working_memory: WorkingMemory | None = Field(
+        default=None, description="A text that the model is sent, and replaces with `cp__update_memory`."
     )
     default_key_template: str | None = Field(
         default=None, min_length=1, description="Key of a conversation if the agent has none; a template."

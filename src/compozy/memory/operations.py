@@ -63,8 +63,9 @@ def read(connection: sa.Connection, memory_id: str, key: str, limits: Limits | N
     limits = (limits or Limits()).without(memory.summary_tokens)
     messages = latest_turns(newest_first(connection, memory), limits).messages
     shown = [{"role": each.role, "content": each.content} for each in messages]
-    summary = {} if memory.summary is None else {"summary": memory.summary}
-    return {"messages": shown, "count": len(shown), "key": key, **summary}
+    kept = {"summary": memory.summary, "working_memory": memory.working}
+    more = {name: text for name, text in kept.items() if text is not None}
+    return {"messages": shown, "count": len(shown), "key": key, **more}
 
 
 def append(

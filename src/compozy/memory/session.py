@@ -20,6 +20,7 @@ from compozy.database.memories import (
     lock_memory,
     newest_first,
     remove_below,
+    touch_memory,
 )
 from compozy.errors import ConflictError, ConversationError, ModelError
 from compozy.knowledge.tokens import estimate_tokens
@@ -110,6 +111,7 @@ class Recollection:
         messages: loaded when they are needed.
         added: new messages.
         new_summary: the summary that replaces the messages up to `old_last`.
+        new_working: the text that replaces the working memory.
     """
 
     bound: BoundMemory
@@ -125,6 +127,18 @@ class Recollection:
     messages: list[Message] | None = None
     added: list[Message] = field(default_factory=list[Message])
     new_summary: str | None = None
+    new_working: str | None = None
+
+    @property
+    def working_text(self) -> str | None:
+        """Return the working memory that the model is sent; a new conversation starts with the template."""
+        kept = self.bound.use.working_memory
+        return None if kept is None else self.working or kept.template
+
+    @property
+    def is_changed(self) -> bool:
+        """Return whether the task adds anything."""
+        return bool(self.added) or self.new_working is not None
 
     @property
     def is_summary_due(self) -> bool:
@@ -156,7 +170,28 @@ class MemorySession:
     @property
     def tokens(self) -> int:
         """Return the tokens of everything that was read."""
-        return sum(each.tokens for each in self._read)
+        return sum(each.tokens + estimate_tokens(each.working_text or "") for each in self._read)
+
+    @property
+    def keeping(self) -> list[MemoryUse]:
+        """Return the memories whose working memory the model can change."""
+        uses = [bound.use for bound in self._bound]
+        return [use for use in uses if use.working_memory is not None and use.mode != "read-only"]
+
+    def keep(self, memory_id: str, content: str) -> str:
+        """Replace the working memory of a conversation at the end of the task; return why not, "" if it is done.
+
+        Raises:
+            ConversationError: the text cannot be redacted.
+        """
+        each = next(each for each in self._read if each.bound.use.id == memory_id)
+        use, kept = each.bound.use, each.bound.use.working_memory
+        limit = 0 if kept is None else kept.max_tokens
+        text = use.privacy_policy.redact(content).strip()
+        if (size := estimate_tokens(text)) > limit:
+            return f"the text has about {size} tokens; at most {limit} are kept, so shorten it"
+        each.new_working = text
+        return ""
 
     async def read(self, checkpoint: Checkpoint, window: Callable[[], int | None]) -> None:
         """Read the conversations; which messages they are is one recorded step for each of them.
@@ -227,7 +262,7 @@ class MemorySession:
         Raises:
             ConflictError: a `strict` conversation was changed by another run since it was read.
         """
-        writing = sorted((each for each in self._read if each.added), key=lambda each: each.bound.name)
+        writing = sorted((each for each in self._read if each.is_changed), key=lambda each: each.bound.name)
         # In one order for all runs, so that two of them never wait for each other.
         locked = [(each, lock_memory(connection, *each.bound.name)) for each in writing]
         for each, memory in locked:
@@ -269,6 +304,8 @@ def trim(connection: sa.Connection, memory: Memory, limits: Limits) -> int:
 def _append(connection: sa.Connection, each: Recollection, memory: Memory) -> None:
     use = each.bound.use
     append_messages(connection, memory, each.added, ttl_ms=use.ttl_ms)
+    if each.new_working is not None:
+        touch_memory(connection, memory, ttl_ms=use.ttl_ms, working=each.new_working)
     # Another run may have summarized the same turns meanwhile; then its summary counts.
     if each.new_summary is not None and memory.summary == each.summary:
         tokens = estimate_tokens(each.new_summary)

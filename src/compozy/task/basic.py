@@ -35,6 +35,7 @@ from compozy.task.tree import Outcome, Runner, RunTask, TaskCall, spender_of
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
+    from compozy.agent.offered import OwnTool
     from compozy.agent.run import AgentResult
     from compozy.memory.session import MemorySession
 
@@ -142,7 +143,7 @@ async def _ask(
 
     rules = ToolRules.of(task, task.agent)
     attached = await attach(asked.call, asked.attachments)
-    belt = await make_belt(call, rules, run_task)
+    belt = await make_belt(call, rules, run_task, _own_tools(memory))
     # By the attempts before this one; a replay comes to the same number.
     made = current_run().turns(request_step(call.path))
     request = AgentRequest(
@@ -168,6 +169,15 @@ async def _ask(
         memory=memory,
         **_admission_of(call),
     )
+
+
+def _own_tools(memory: MemorySession | None) -> list[OwnTool]:
+    if memory is None:
+        return []
+    from compozy.agent.remember import working_tool
+
+    tool = working_tool(memory)
+    return [] if tool is None else [tool]
 
 
 async def _count(call: TaskCall, name: str, request: Callable[[], Awaitable[JsonValue]]) -> JsonValue:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from compozy.agent.budget import Amounts, Estimate
 from compozy.boundary import OutsideRequest, exchange
-from compozy.config.settings import ApprovalRule
+from compozy.config.settings import ApprovalRule, RuntimeSettings
 from compozy.database.costs import add_tool_call
 from compozy.database.events import TOOL_CALL, NewEvent, append_events
 from compozy.database.status import Status
@@ -33,26 +33,29 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
     from pydantic import JsonValue
 
-    from compozy.agent.offered import OfferedTool
+    from compozy.agent.offered import OfferedTool, OwnTool
     from compozy.agent.settings import ToolRules
     from compozy.agent.tools import Decision, Question, ToolBelt
 
 _MAX_SHOWN = 4000
 
 
-async def make_belt(call: TaskCall, rules: ToolRules, run_task: RunTask) -> ToolBelt | None:
-    """Return the tools of a task, None if it has none. They are recorded before the first request.
+async def make_belt(
+    call: TaskCall, rules: ToolRules, run_task: RunTask, own: Sequence[OwnTool] = ()
+) -> ToolBelt | None:
+    """Return the tools of a task, None if it has none. They are recorded before the first request, except its own.
 
     Raises:
         ToolError: a tool cannot be used.
     """
-    if not rules.tools and not rules.servers:
-        return None
     from compozy.agent.tools import ToolBelt
 
+    steps = RunToolSteps(call, run_task)
+    if not rules.tools and not rules.servers:
+        return ToolBelt({}, rules, steps, RuntimeSettings(), own) if own else None
     home = _home_of(call)
     offered = await _offer(call, _sources(rules, home))
-    return ToolBelt(offered, rules, RunToolSteps(call, run_task), home.settings)
+    return ToolBelt(offered, rules, steps, home.settings, own)
 
 
 async def call_tool(call: TaskCall, tool: ToolConfig, servers: Sequence[McpConfig], run_task: RunTask) -> Outcome:
