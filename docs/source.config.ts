@@ -107,8 +107,10 @@ const navigation = [
     title: 'CLI',
     pages: [
       'cli/workflow',
+      'cli/chat',
       'cli/start',
       'cli/knowledge',
+      'cli/memory',
       'cli/schedule',
       'cli/event',
       'cli/webhook',

@@ -148,8 +148,12 @@ def open_control(project: LoadedProject) -> Generator[Database | None, None, Non
 
 
 @contextmanager
-def open_accounts(project: LoadedProject) -> Generator[Database, None, None]:
-    """Open the project's database, or create it, to change users and keys next to the process that executes its runs.
+def open_beside(project: LoadedProject, what: str) -> Generator[Database, None, None]:
+    """Open the project's database, or create it, to change rows next to the process that executes its runs.
+
+    Args:
+        project: the project whose database to open.
+        what: what the rows are, for the error.
 
     Raises:
         DatabaseError: the database cannot be used.
@@ -157,7 +161,7 @@ def open_accounts(project: LoadedProject) -> Generator[Database, None, None]:
     """
     if project.database.is_in_memory:
         raise UsageError(
-            "users and API keys need a database that other processes can open",
+            f"{what} need a database that other processes can open",
             hint="set database.path to a file",
         )
     database = open_database(project.database, location=display_location(project))

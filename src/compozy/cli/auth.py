@@ -228,10 +228,10 @@ def _change(options: ProjectOptions, change: Callable[[sa.Connection], Document]
     """Make a change in the database of the project; return the project and the result."""
     from compozy.cli.context import open_settings
     from compozy.database.audit import append_audit
-    from compozy.storage import open_accounts
+    from compozy.storage import open_beside
 
     project = open_settings(options)
-    with open_accounts(project) as database, database.write() as connection:
+    with open_beside(project, "users and API keys") as database, database.write() as connection:
         done = change(connection)
         append_audit(connection, _audit_entry(options, done))
     return project, done

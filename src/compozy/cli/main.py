@@ -16,6 +16,7 @@ from typer.exceptions import Abort, Exit, TyperException
 from compozy.cli.auth import auth_app
 from compozy.cli.batch import workflow_app
 from compozy.cli.bench import bench_command
+from compozy.cli.chat import chat_command
 from compozy.cli.config import config_app
 from compozy.cli.costs import costs_command
 from compozy.cli.db import db_app
@@ -23,6 +24,7 @@ from compozy.cli.doctor import doctor_command
 from compozy.cli.event import event_app
 from compozy.cli.knowledge import knowledge_app
 from compozy.cli.mcp import mcp_app
+from compozy.cli.memory import memory_app
 from compozy.cli.migrate import migrate_app
 from compozy.cli.options import ConfigOption, Format, Globals, LogFormat, LogLevel
 from compozy.cli.output import (
@@ -82,12 +84,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(workflow_app, name="workflow")
+app.command("chat")(chat_command)
 app.command("start")(start_command)
 app.command("worker")(worker_command)
 app.command("ui")(ui_command)
 app.command("health")(health_command)
 app.command("costs")(costs_command)
 app.add_typer(knowledge_app, name="knowledge")
+app.add_typer(memory_app, name="memory")
 app.add_typer(schedule_app, name="schedule")
 app.add_typer(event_app, name="event")
 app.add_typer(webhook_app, name="webhook")

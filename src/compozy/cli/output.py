@@ -91,6 +91,24 @@ def explain_output() -> Generator[None, None, None]:
         raise OutputError(None if isinstance(error, BrokenPipeError) else error.strerror) from error
 
 
+def escape_controls(text: str) -> str:
+    """Return `text` with all control characters escaped except tabs and line ends, styles too."""
+    return _ANY_CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+def write_result(text: str) -> None:
+    """Write a piece of a result to stdout, at once; control characters are escaped.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    if _transient or _text_line:
+        write_note("")
+    with explain_output():
+        sys.stdout.write(escape_controls(text))
+        sys.stdout.flush()
+
+
 def print_json(document: Any) -> None:
     """Print a result as one JSON document."""
     print_line(json_text(document, indent=2))
@@ -140,7 +158,7 @@ def write_text(text: str, *, indent: str) -> None:
 
     All control characters are escaped, styles too: the text may come in any pieces.
     """
-    shown = _ANY_CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    shown = escape_controls(text)
     is_open = _text_line == [_OPEN]
     pieces: list[str] = []
     for number, line in enumerate(shown.split("\n")):

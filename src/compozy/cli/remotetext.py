@@ -9,9 +9,8 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, Protocol
 
-from compozy.cli.livetext import LiveText
 from compozy.client import Client
 from compozy.clock import monotonic_s
 from compozy.database.live_text import TextDelta
@@ -23,16 +22,29 @@ _AGAIN_S = 0.5
 _REST_S = 3.0
 
 
+class TextSink(Protocol):
+    """Shows the text that models write."""
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether text is shown at all; if not, nothing is read."""
+        ...
+
+    def add(self, delta: TextDelta) -> None:
+        """Show a piece of an answer."""
+        ...
+
+
 class RemoteText:
     """Shows the text of a run on a server. The thread only reads; what it read is shown by `show_for`.
 
     Args:
         client: of the server.
         execution_id: the run.
-        live: shows the text; if it shows nothing, nothing is read.
+        live: shows the text.
     """
 
-    def __init__(self, client: Client, execution_id: str, live: LiveText) -> None:
+    def __init__(self, client: Client, execution_id: str, live: TextSink) -> None:
         self._client = client
         self._id = execution_id
         self._live = live

@@ -22,6 +22,7 @@ from compozy.config.one_or_more import OneOrMore
 from compozy.config.settings import Section
 from compozy.database.status import Status
 from compozy.expression import check, check_condition
+from compozy.memory.config import Role
 
 SKIPPED = "skipped"
 """Status of a task that did not run."""
@@ -97,6 +98,21 @@ class StubbedTask(Section):
 
     output: JsonValue = Field(default=None, description="Output of the task.")
     error: str | None = Field(default=None, description="Error message; the task fails.")
+
+
+class StoredMessage(Section):
+    """A message of a conversation that exists before the run."""
+
+    role: Role = Field(default="user", description="Role of the message.")
+    content: str = Field(min_length=1, description="Text of the message.")
+
+
+class StoredConversation(Section):
+    """A conversation that exists before the run."""
+
+    memory: str = Field(min_length=1, description="ID of the memory.")
+    key: str = Field(min_length=1, description="Key of the conversation.")
+    messages: tuple[StoredMessage, ...] = Field(min_length=1, max_length=1000, description="Messages in order.")
 
 
 ToolStubs = Annotated[tuple[ToolStub, ...], OneOrMore(), Field(min_length=1)]
@@ -188,6 +204,9 @@ class TestCase(Section):
         default_factory=dict[str, ApprovalAnswer],
         description="Answers to calls that need an approval, by tool ID or by the path of the task that waits: "
         "`approve`, `deny`, or a map.",
+    )
+    conversations: tuple[StoredConversation, ...] = Field(
+        default=(), description="Conversations of memories that exist before the run."
     )
     stub: Stubs = Field(default=Stubs(), description="Tools and tasks that are replaced.")
     expect: Expectation = Field(description="The expected end of the run.")

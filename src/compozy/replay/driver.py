@@ -20,8 +20,10 @@ from compozy.database.tasks import TaskState, list_tasks
 from compozy.database.trigger import Trigger
 from compozy.durable.context import RunContext, current_run
 from compozy.errors import CompozyError, RunCanceledError
+from compozy.memory.verbs import MemoryVerbs
 from compozy.project.definition import snapshot
 from compozy.project.loaded import LoadedProject
+from compozy.project.memories import memories_of
 from compozy.replay.cassette import Recording
 from compozy.replay.collect import Test
 from compozy.replay.config import ApprovalAnswer, TestSignal
@@ -133,6 +135,7 @@ class _Drive:
             opened = open_app(self._project, database, role=COMMAND, report=Silence(), around=self._around)
             async with opened as app:
                 with within(self._player), by_clock(self._clock):
+                    await self._store_conversations(database)
                     await self._start(app)
                 await self._follow(app)
                 return await self._result(database)
@@ -149,6 +152,12 @@ class _Drive:
                 await execute(execution_id)
 
         return bounded
+
+    async def _store_conversations(self, database: Database) -> None:
+        verbs = MemoryVerbs(memories_of(self._project), database)
+        for each in self._test.case.conversations:
+            messages = [message.model_dump() for message in each.messages]
+            await verbs.write(each.memory, each.key, messages)
 
     async def _start(self, app: App) -> None:
         workflow = self._project.workflow(self._test.workflow_id).config

@@ -119,10 +119,19 @@ class WorkflowInfo(BaseModel):
     tasks: list[str] = Field(description="IDs of its tasks, in order.")
 
 
+class ChatInfo(BaseModel):
+    """How to talk to a workflow that remembers a conversation."""
+
+    message: str | None = Field(description="Value of the input that is the message; null if several could be.")
+    key: str | None = Field(description="Value that the key of the memory is made of; null for none or several.")
+    task: str = Field(description="ID of the task that answers.")
+
+
 class WorkflowDetail(WorkflowInfo):
     """A workflow with the schema of its input."""
 
     input_schema: dict[str, Any] | None = Field(description="JSON Schema of the input; null accepts any object.")
+    chat: ChatInfo | None = Field(description="Null if none of its tasks asks a model with a memory.")
 
 
 class GraphNode(BaseModel):

@@ -18,6 +18,7 @@ from compozy.auth.identity import Permission
 _API = "/api/v0"
 _RUN = f"{_API}/executions/workflows/{{execution_id}}"
 _BASE = f"{_API}/knowledge-bases/{{base_id}}"
+_MEMORY = f"{_API}/memory/{{memory_id}}"
 _SCHEDULE = f"{_API}/schedules/{{schedule_id}}"
 _WORKFLOW = f"{_API}/workflows/{{workflow_id}}"
 WEBHOOK = f"{_API}/hooks/{{slug}}"
@@ -76,6 +77,15 @@ ROUTES: Mapping[tuple[str, str], Permission] = {
     ("POST", f"{_BASE}/retry"): Permission.RUN,
     ("POST", f"{_BASE}/repair"): Permission.RUN,
     ("DELETE", _BASE): Permission.MANAGE,
+    # Conversations. Appending is what each run with a memory does.
+    ("GET", f"{_API}/memory"): Permission.READ,
+    ("GET", f"{_MEMORY}/read"): Permission.READ,
+    ("GET", f"{_MEMORY}/stats"): Permission.READ,
+    ("POST", f"{_MEMORY}/append"): Permission.RUN,
+    ("POST", f"{_MEMORY}/flush"): Permission.RUN,
+    ("POST", f"{_MEMORY}/write"): Permission.MANAGE,
+    ("POST", f"{_MEMORY}/clear"): Permission.MANAGE,
+    ("POST", f"{_MEMORY}/delete"): Permission.MANAGE,
     # Events and schedules.
     ("POST", f"{_API}/events"): Permission.RUN,
     ("GET", f"{_API}/schedules"): Permission.READ,

@@ -40,6 +40,7 @@ _OPTION_VARIABLES = {"--config": "COMPOZY_CONFIG_FILE", "--server": "COMPOZY_BAS
 _TYPES = {"str": "TEXT", "path": "PATH", "int": "NUMBER", "int range": "NUMBER", "float range": "NUMBER"}
 
 GUIDES = {
+    "chat": "chat",
     "start": "start",
     "worker": "start#compozy-worker",
     "ui": "start#compozy-ui",
@@ -55,6 +56,7 @@ GUIDES = {
     "workflow": "workflow",
     "costs": "workflow#compozy-costs",
     "knowledge": "knowledge",
+    "memory": "memory",
     "schedule": "schedule",
     "event": "event",
     "webhook": "webhook",

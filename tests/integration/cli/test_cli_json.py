@@ -22,6 +22,7 @@ _OTHERS = {
     "ui": "it opens a browser",
     "schema": "its result is always JSON",
     "completion": "its result is a script",
+    "memory export": "its result is always JSON",
     "mcp serve": "its output is the protocol",
 }
 

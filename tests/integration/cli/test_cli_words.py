@@ -44,6 +44,7 @@ Options:
   -h, --help                      Show this message and exit.
 
 Commands:
+  chat        Talk to a workflow that remembers.
   start       Serve the project over HTTP and execute its runs.
   worker      Execute runs without an HTTP API.
   ui          Open the web page of the project's server.
@@ -59,6 +60,7 @@ Commands:
   version     Print the version.
   workflow    Run workflows and inspect their executions.
   knowledge   Ingest and query documents.
+  memory      Read and change conversations of memories.
   schedule    Inspect and control schedules.
   event       Start workflows with events.
   webhook     List and test webhooks.

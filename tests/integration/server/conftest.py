@@ -85,11 +85,12 @@ async def open_service(
     workflows: Mapping[str, Mapping[str, Any]] | None = None,
     *,
     responses: Any = RESPONSES,
+    **sections: Any,
 ) -> AsyncGenerator[Service]:
-    """Open the service on a new project in `folder`."""
+    """Open the service on a new project in `folder`, with `sections` of compozy.yaml."""
     with open_store(driver, folder) as store:
         workflows = workflows or {**WORKFLOWS, "typed": TYPED, **COSTLY}
-        write_project(folder, workflows, responses=responses, database=store.section)
+        write_project(folder, workflows, responses=responses, database=store.section, **sections)
         project = load_project(None, cwd=folder, environ={})
         database = open_storage(project, wait_for_lock_s=0.0)
         try:
