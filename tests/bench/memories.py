@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import event
 
 from compozy.database.database import Database
 from compozy.database.memories import Message, append_messages, lock_memory
@@ -132,11 +133,11 @@ def _counted(connection: sa.Connection, look: Callable[[sa.Connection], dict[str
     def count(*arguments: Any) -> None:
         queries.append(str(arguments[2]))
 
-    sa.event.listen(connection, "before_cursor_execute", count)
+    event.listen(connection, "before_cursor_execute", count)
     try:
         return look(connection)["count"], len(queries)
     finally:
-        sa.event.remove(connection, "before_cursor_execute", count)
+        event.remove(connection, "before_cursor_execute", count)
 
 
 def _median_ms(call: Callable[[], Any], times: int) -> float:

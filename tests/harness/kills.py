@@ -77,12 +77,8 @@ output:
 id: three
 tasks:
   - {id: one, prompt: "first question", memory: [{id: chat, key: ana}, {id: brief, key: ana}]}
-  - id: note
-    type: memory
-    operation: append
-    memory_ref: chat
-    key_template: ana
-    payload: {role: system, content: x}
+  - {id: note, type: memory, operation: append, memory_ref: chat, key_template: ana,
+     payload: {role: system, content: x}}
   - {id: two, prompt: "second question", memory: [{id: chat, key: ana}, {id: brief, key: ana}]}
   - {id: three, prompt: "third question", memory: [{id: chat, key: ana}, {id: brief, key: ana}]}
 output:
@@ -91,7 +87,7 @@ output:
 }
 # The third request asks a person, who is another process.
 WORKFLOWS["budget"] = WORKFLOWS["tasks"].replace("tasks:", "budget: {max_requests: 2}\ntasks:", 1)
-# What the conversations of the workflow `memory` hold in the end; `brief` is summarized by the second and third task.
+# Messages of the workflow `memory` in the end; `brief` is summarized by the second and third task.
 _TURNS = [
     ("brief", 5, "user", "third question"),
     ("brief", 6, "assistant", "answer to third question"),

@@ -25,10 +25,10 @@ from compozy.tool.kind import ToolResult
 
 UPDATE = "cp__update_memory"
 """Name of the tool that replaces a working memory."""
-_WORKING = "What you remember about this conversation; change it with `cp__update_memory`:\n\n"
-_READ_ONLY = "What you remember about this conversation:\n\n"
+_WORKING = "Your notes about this conversation, which you change with `cp__update_memory`:\n\n"
+_READ_ONLY = "Your notes about this conversation:\n\n"
 _UPDATE = (
-    "Replaces what you remember about this conversation, which you are sent with every message. Call it when you learn "
+    "Replaces your notes about this conversation, which you are sent with every message. Call it when you learn "
     "something that will matter later. Write the whole text, with what is still true; keep its headings."
 )
 _SUMMARY = "Summary of the earlier conversation:\n\n"

@@ -175,11 +175,11 @@ class ToolBelt:
         return returns
 
     def _batches(self, calls: list[tuple[int, ToolCallPart]]) -> list[list[tuple[int, ToolCallPart]]]:
-        """Return the calls in groups that follow one another: a sequential tool is alone in its group."""
+        """Return the calls in groups that follow one another: sequential tools and own tools are alone in theirs."""
         groups: list[list[tuple[int, ToolCallPart]]] = [[]]
         for index, call in calls:
             tool = self._tools.get(call.tool_name)
-            if tool is not None and tool.config.sequential:
+            if call.tool_name in self._own or (tool is not None and tool.config.sequential):
                 groups += [[(index, call)], []]
             else:
                 groups[-1].append((index, call))

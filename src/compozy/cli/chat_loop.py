@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Protocol, cast
 
 from compozy.cli.endings import print_failure, print_paused
@@ -66,7 +67,7 @@ class ChatRuns(Protocol):
 
 
 def talk(runs: ChatRuns, request: ChatRequest) -> int:
-    """Answer messages until the end of stdin; return 1 if a run failed and nobody saw it at a prompt.
+    """Answer messages until the end of stdin; return 1 if a run failed and stdin is not a terminal.
 
     Raises:
         UsageError: the workflow has no memory, or the names of its values must be given.
@@ -76,7 +77,8 @@ def talk(runs: ChatRuns, request: ChatRequest) -> int:
     if is_terminal:
         # Editing of lines and the keys for earlier ones, where Python has it.
         with suppress(ImportError):
-            import readline  # noqa: F401 - it changes what `input` does
+            # It changes what `input` does.
+            import_module("readline")
     if is_terminal and not request.quiet:
         print_note(f"Talking to workflow {request.workflow_id!r}. Ctrl-C stops an answer, Ctrl-D ends the chat.")
     has_failed = False
@@ -106,11 +108,12 @@ def _form_of(runs: ChatRuns, request: ChatRequest) -> _Form:
     if chat is None:
         raise UsageError(
             f"workflow {request.workflow_id!r} remembers no conversation",
-            hint="add `memory: [...]` to a task with a prompt; see /docs/guides/remember",
+            hint="add `memory: [...]` to a task with a prompt",
         )
-    if request.given is not None and not isinstance(request.given, dict):
+    given: Any = {} if request.given is None else request.given
+    if not isinstance(given, dict):
         raise UsageError("--input: a chat needs an object", hint="use NAME=TEXT for each value")
-    values: Document = dict(cast("Document", request.given or {}))
+    values: Document = {**cast("Document", given)}
     message = request.message or chat["message"]
     if message is None:
         raise UsageError("several values of the input could be the message", hint="name it with --message")

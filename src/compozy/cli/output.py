@@ -97,7 +97,7 @@ def escape_controls(text: str) -> str:
 
 
 def write_result(text: str) -> None:
-    """Write a piece of a result to stdout, at once; control characters are escaped.
+    """Write a piece of a result to stdout immediately, with control characters escaped.
 
     Raises:
         OutputError: it cannot be written.

@@ -22,7 +22,7 @@ EVERY_S = 60.0
 
 @asynccontextmanager
 async def forgetting(database: Database, *, every_s: float = EVERY_S) -> AsyncGenerator[None, None]:
-    """Delete expired conversations from time to time until the block ends; reading hides them at once.
+    """Delete expired conversations from time to time until the block ends; reading hides them immediately.
 
     Args:
         database: the database, as runs use it.

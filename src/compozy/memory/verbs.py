@@ -33,6 +33,8 @@ Document = dict[str, Any]
 
 MAX_PAGE = 1000
 """Conversations or messages of one page."""
+# Keys that are compared with a misspelled one.
+_COMPARED = 100
 
 
 class MemoryVerbs:
@@ -158,7 +160,7 @@ class MemoryVerbs:
         return NotFoundError(f"memory {memory_id!r} not found", hint=hint)
 
     async def _missing(self, memory_id: str, key: str) -> NotFoundError:
-        query = partial(list_memories, memory_id=memory_id, limit=MAX_PAGE)
+        query = partial(list_memories, memory_id=memory_id, limit=_COMPARED)
         stored = [] if self._database is None else await self._database.read_async(query)
         if not stored and memory_id not in self._resources:
             return self._unknown(memory_id)

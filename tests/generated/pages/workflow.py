@@ -9,7 +9,7 @@ from compozy.agent.budget import BudgetConfig
 from compozy.agent.config import ActionConfig, AgentConfig, AgentResource, CompactionConfig
 from compozy.config.settings import ToolPermissions
 from compozy.knowledge.config import KnowledgeBinding
-from compozy.memory.config import MemoryFlushing, MemoryPersistence, MemoryPrivacy, MemoryUse
+from compozy.memory.config import MemoryFlushing, MemoryPersistence, MemoryPrivacy, MemoryUse, WorkingMemory
 from compozy.model.fallback import Fallback, FallbackModel
 from compozy.model.params import ModelParams
 from compozy.schedule.config import ScheduleConfig
@@ -62,6 +62,7 @@ PARTS: dict[str, type[BaseModel]] = {
     "compaction": CompactionConfig,
     "memory": MemoryUse,
     "flushing of a memory": MemoryFlushing,
+    "working_memory of a memory": WorkingMemory,
     "persistence of a memory": MemoryPersistence,
     "privacy_policy of a memory": MemoryPrivacy,
     "clear_config of a memory task": ClearConfig,
@@ -111,6 +112,8 @@ _PURPOSES = {
     "clear_config of a memory task": "The confirmation of `clear`.",
     "flush_config of a memory task": "How a conversation is flushed.",
     "flushing of a memory": "How a memory makes room for new messages.",
+    "working_memory of a memory": "A text about each conversation that the model keeps. Guide: "
+    "[working memory](/docs/guides/remember#working-memory).",
     "persistence of a memory": "How long a conversation is kept.",
     "privacy_policy of a memory": "Texts and messages that are not stored.",
     "budget": "Limits of spending of a workflow, a task or an agent. Guide: "

@@ -80,7 +80,7 @@ def test_a_conversation_is_cleared_after_an_answer(cli: RunCli, project: Path, m
     ]
 
 
-def test_what_is_redacted_is_found_nowhere(cli: RunCli, project: Path) -> None:
+def test_redacted_text_is_found_nowhere(cli: RunCli, project: Path) -> None:
     """Neither in the files of the database, nor in exports, results and logs, nor in what a later run is sent."""
     canary = "4929-1173"
     told = [

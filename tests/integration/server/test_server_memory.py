@@ -79,7 +79,7 @@ async def test_messages_are_added_once_and_redacted(client: httpx.AsyncClient) -
     assert {each["execution_id"] for each in page["messages"]} == {None}
 
 
-async def test_what_is_redacted_is_found_nowhere(client: httpx.AsyncClient, service: Service) -> None:
+async def test_redacted_text_is_in_no_table_and_no_log(client: httpx.AsyncClient, service: Service) -> None:
     """Neither in a table nor in a log; a run that reads the conversation records it redacted."""
     with capture_logs() as logs:
         await post(client, "chat", "append", key="secret", messages=[{"content": "it is 7213-5541"}])

@@ -13,7 +13,7 @@ from compozy.database.memories import find_memory
 from tests.harness.remembering import Listening, asking, rows_with, texts_of
 from tests.harness.runs import Document, Watch, check_run, flowing
 
-KEEPS = "What you remember about this conversation; change it with `cp__update_memory`:\n\n"
+KEEPS = "Your notes about this conversation, which you change with `cp__update_memory`:\n\n"
 TEMPLATE = "- Name:"
 
 
@@ -89,7 +89,7 @@ async def test_only_reading_offers_no_tool(database: Database) -> None:
         await flows.run(keeping("keep: x"))
         await flows.run(keeping("hello", mode="read-only"))
     assert model.tools[-1] == []
-    assert model.heard[-1][0].startswith("user: What you remember about this conversation:\n\nx")
+    assert model.heard[-1][0].startswith("user: Your notes about this conversation:\n\nx")
 
 
 async def test_a_failed_task_changes_nothing(database: Database) -> None:
