@@ -162,7 +162,7 @@ async def _announcing(database: Database) -> AsyncGenerator[None, None]:
 async def _looping(
     project: LoadedProject, database: Database, requests: Database, runtime: Runtime, role: str
 ) -> AsyncGenerator[None, None]:
-    """In processes that stay: start the runs of schedules, and delete expired conversations; in servers also old runs."""
+    """Start the runs of schedules, and delete expired conversations; in servers also old runs."""
     if role not in {SERVER, WORKER}:
         yield
         return
