@@ -32,6 +32,7 @@ const navigation = [
       'guides/stream-a-run',
       'guides/schedule',
       'guides/events',
+      'guides/notify-on-failure',
       'guides/users-and-api-keys',
       'guides/sign-in-with-oidc',
       'guides/docker',

@@ -191,12 +191,14 @@ def _executor(
 ) -> WorkflowExecutor:
     """Return the executor for runs of every kind."""
     from compozy.agent.budget import strictest
+    from compozy.durable.records import NOTIFICATION
     from compozy.knowledge.ingest import Ingestions
     from compozy.knowledge.run import KIND
     from compozy.project.rerun import rerun_for_batch
     from compozy.scheduler.events import EventSender
     from compozy.workflow.batch import Batches
     from compozy.workflow.execute import WorkflowExecutor
+    from compozy.workflow.notify import Notifications
     from compozy.workflow.rerun import BATCH
 
     return WorkflowExecutor(
@@ -210,9 +212,15 @@ def _executor(
         day_budget=strictest(*(each for each in project.budget if each.per == "day")),
         kinds={
             KIND: Ingestions(database=database, catalog=knowledge).execute,
+            NOTIFICATION: Notifications(receiver_of=project.receiver, private_hosts=_private_hosts(project)).execute,
             BATCH: Batches(database=database, prepare_rerun=partial(rerun_for_batch, project, database)).execute,
         },
     )
+
+
+def _private_hosts(project: LoadedProject) -> frozenset[str]:
+    """Return the hosts that requests of the project may reach although they are private."""
+    return frozenset(host.lower() for host in project.runtime.native_tools.private_hosts)
 
 
 def _tool_home(project: LoadedProject) -> ToolHome:

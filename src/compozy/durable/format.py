@@ -4,3 +4,6 @@
 # makes older journals unreadable; never DBOS's own default, a hash of the source, which orphans open runs at each
 # upgrade.
 JOURNAL_FORMAT = 1
+
+NOTIFIES = "on_failure"
+"""Key of definitions whose runs notify about their failure; the receiver is in the files of the project."""

@@ -9,6 +9,7 @@ from typing import Any
 from compozy.agent.budget import strictest
 from compozy.agent.config import AgentConfig
 from compozy.config.nodes import ScalarNode, YamlPath, walk_scalars
+from compozy.durable.format import NOTIFIES
 from compozy.knowledge.config import KnowledgeBinding
 from compozy.model.config import ProviderConfig
 from compozy.model.fallback import Fallback
@@ -26,6 +27,8 @@ from compozy.workflow.places import compress_places, path_key
 _SECRET_KEYS = {"api_key", "responses"}
 # A run does not depend on what may start others.
 _STARTERS = {"triggers", "schedule", "schedules"}
+# The receiver of notifications comes from the files when one is sent: an imported run sends nothing elsewhere.
+_EXCLUDED = {*_STARTERS, NOTIFIES}
 _CEL_KEYS = frozenset({"condition", "filter"})
 
 
@@ -45,6 +48,7 @@ def snapshot(project: LoadedProject, workflow_id: str) -> dict[str, Any]:
         "workflow": _as_run(project, workflow.config),
         "providers": [_public_parts(provider) for provider in _reachable(project, workflow.config)],
         "source": {"file": workflow.node.place.file, **_template_places(workflow)},
+        **({NOTIFIES: True} if workflow.config.on_failure or project.on_failure else {}),
     }
 
 
@@ -54,7 +58,7 @@ def _as_run(project: LoadedProject, workflow: WorkflowConfig) -> dict[str, Any]:
     A run keeps the options of the project under its own, and the provider and the knowledge that were the defaults when
     it began.
     """
-    document: dict[str, Any] = workflow.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=_STARTERS)
+    document: dict[str, Any] = workflow.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=_EXCLUDED)
     options = project.config.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
     if options:
         document["config"] = _merged(options, document.get("config") or {})

@@ -28,6 +28,7 @@ from compozy.schema.resource import SchemaResource
 from compozy.task.options import RetryPolicy
 from compozy.tool.config import ToolResource
 from compozy.tool.mcp.config import McpResource
+from compozy.trigger.notification import OnFailure
 
 NAME_PATTERN = r"^[^\x00-\x1f\x7f]{1,128}$"
 
@@ -88,6 +89,7 @@ class ProjectFile(Section):
     budget: Annotated[tuple[ProjectBudget, ...], OneOrMore()] = Field(
         default=(), description="Limits of what each run, or all runs of a day, spend; a list for both."
     )
+    on_failure: OnFailure | None = Field(default=None, description="Webhook that is sent when a run fails.")
     autoload: AutoloadSettings = Field(default=AutoloadSettings(), description="Further workflow files.")
     workflows: tuple[WorkflowSource, ...] = Field(default=(), description="Workflow files that are named one by one.")
     agents: tuple[AgentResource, ...] = Field(default=(), description="Shared agents; others are in `agents/*.yaml`.")

@@ -18,12 +18,13 @@ from compozy.config.settings import (
     RuntimeSettings,
     ServerSettings,
 )
-from compozy.errors import Diagnostic, NotFoundError, ProjectError, SourceLocation
+from compozy.errors import Diagnostic, NotFoundError, ProjectError, SourceLocation, UsageError
 from compozy.knowledge.config import KnowledgeSettings
 from compozy.model.config import ProviderConfig
 from compozy.nearest import suggest
 from compozy.project.file import ProjectOptions
 from compozy.project.resources import Resource
+from compozy.trigger.notification import OnFailure, Receiver, receiver_of
 from compozy.workflow.config import WorkflowConfig
 
 
@@ -106,6 +107,7 @@ class LoadedProject:
     sources: Mapping[str, str]
     environ: Mapping[str, str] = field(repr=False)
     budget: tuple[ProjectBudget, ...] = ()
+    on_failure: OnFailure | None = None
     invalid_workflows: tuple[InvalidWorkflow, ...] = ()
     resources: tuple[Resource, ...] = ()
     warnings: tuple[Diagnostic, ...] = ()
@@ -137,3 +139,17 @@ class LoadedProject:
             hint = suggest(workflow_id, self.workflows) or f"this project has: {known}"
             raise NotFoundError(f"no workflow {workflow_id!r} in project {self.name!r}", hint=hint)
         return found
+
+    def receiver(self, workflow_id: str) -> Receiver:
+        """Return the receiver of the notifications about failed runs of a workflow.
+
+        Raises:
+            UsageError: the files have none, or a variable of it is not set.
+        """
+        workflow = self.workflows.get(workflow_id)
+        own = None if workflow is None else workflow.config.on_failure
+        config = own or self.on_failure
+        if config is None:
+            raise UsageError(f"neither workflow {workflow_id!r} nor the project has `on_failure` any more")
+        who = "`on_failure` of the project" if own is None else f"`on_failure` of workflow {workflow_id!r}"
+        return receiver_of(config, self.environ, who)

@@ -39,12 +39,15 @@ class _NewEntry(Protocol):
 
 
 def check_triggers(project: LoadedProject) -> None:
-    """Refuse to start without what a trigger of the project needs: packages, secrets.
+    """Refuse to start without what a trigger or a notification of the project needs: packages, secrets.
 
     Raises:
-        UsageError: a package is not installed, or a trigger refuses to be served like this.
+        UsageError: a package is not installed, a secret is not set, or a trigger refuses to be served like this.
     """
     check_packages(project)
+    for workflow_id, workflow in project.workflows.items():
+        if workflow.config.on_failure is not None or project.on_failure is not None:
+            project.receiver(workflow_id)
     for kind in _kinds_in(project):
         if kind.start_check:
             import_module(kind.start_check).check_project(project)

@@ -17,6 +17,7 @@ from compozy.task.options import RunOptions
 from compozy.task.registry import Task
 from compozy.tool.config import ToolResource
 from compozy.tool.mcp.config import McpResource
+from compozy.trigger.notification import OnFailure
 from compozy.trigger.registry import Trigger
 
 WORKFLOW_ID_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]{0,127}$"
@@ -40,6 +41,9 @@ class WorkflowConfig(Section):
     version: str | None = Field(default=None, description="Version of the workflow, any text.")
     input: SchemaOrId | None = Field(default=None, description="JSON Schema of the input; its defaults are filled in.")
     budget: BudgetConfig | None = Field(default=None, description="Limits of what a run may spend.")
+    on_failure: OnFailure | None = Field(
+        default=None, description="Webhook that is sent when a run fails. Default: that of the project."
+    )
     config: WorkflowOptions | None = Field(default=None, description="Options in the words of earlier editions.")
     env: dict[str, str] | None = Field(default=None, description="Values that templates read as `.env`; templates.")
     knowledge: tuple[KnowledgeBinding, ...] | None = Field(

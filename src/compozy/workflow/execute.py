@@ -13,11 +13,12 @@ from structlog.contextvars import bound_contextvars
 
 from compozy.agent.budget import Amounts, BudgetConfig
 from compozy.database.database import Database
-from compozy.database.executions import Execution, finish_execution, get_execution
+from compozy.database.executions import Execution, get_execution
 from compozy.database.status import Status
 from compozy.database.tasks import end_open_tasks, finish_task
 from compozy.database.usage import sum_usage
 from compozy.durable.context import current_run, time_limit
+from compozy.durable.records import finish_run
 from compozy.durable.step import transact
 from compozy.errors import CompozyError, RunTimeoutError
 from compozy.knowledge.catalog import KnowledgeCatalog
@@ -200,7 +201,7 @@ def _finish(execution_id: str, end: RunEnd, has_budgets: bool, connection: sa.Co
         # A question of a task that was not needed any more.
         end_open_tasks(connection, execution_id, Status.CANCELED)
     usage = sum_usage(connection, execution_id)
-    finish_execution(connection, execution_id, end.status, output=end.output, error=end.error, usage=usage)
+    finish_run(connection, execution_id, end.status, output=end.output, error=end.error, usage=usage)
 
 
 def _run_end(workflow: WorkflowConfig, context: TemplateContext, end: SequenceEnd) -> RunEnd:

@@ -12,6 +12,7 @@ from compozy.database.executions import Execution, NewExecution, describe_end, g
 from compozy.database.status import Status
 from compozy.database.tasks import TaskEnd, TaskState, list_tasks
 from compozy.database.trigger import Trigger, TriggerType, check_labels
+from compozy.durable.records import NOTIFICATION
 from compozy.errors import ConflictError, NotFoundError, UsageError
 from compozy.knowledge.run import repeat_ingestion
 from compozy.nearest import suggest
@@ -64,6 +65,8 @@ def read_source(connection: sa.Connection, request: RerunRequest) -> tuple[Execu
     run = get_execution(connection, request.execution_id)
     if run.definition.get("kind") == BATCH:
         raise ConflictError(f"execution {request.execution_id!r} is a batch, which cannot be repeated")
+    if run.definition.get("kind") == NOTIFICATION:
+        raise ConflictError(f"execution {request.execution_id!r} is a notification, which cannot be repeated")
     if not run.status.is_final:
         raise ConflictError(
             f"execution {request.execution_id!r} cannot be repeated while it is {run.status.value}",

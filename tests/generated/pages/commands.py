@@ -42,6 +42,7 @@ _TYPES = {"str": "TEXT", "path": "PATH", "int": "NUMBER", "int range": "NUMBER",
 GUIDES = {
     "chat": "chat",
     "start": "start",
+    "dev": "start#compozy-dev",
     "worker": "start#compozy-worker",
     "ui": "start#compozy-ui",
     "health": "start#compozy-health",

@@ -21,6 +21,7 @@ from compozy.task.registry import DEFAULT_KIND, KINDS
 from compozy.tool.config import ApprovalRule, HttpRequest, OpenApiSource, ToolConfig, ToolLimits, ToolResource
 from compozy.tool.mcp.config import ClientCredentials, McpConfig, McpResource, McpTools
 from compozy.trigger.kinds.webhook import WebhookConfig, WebhookDedupe, WebhookEvent, WebhookSignal, WebhookVerification
+from compozy.trigger.notification import OnFailure
 from compozy.trigger.registry import TRIGGER_KINDS, TriggerBase
 from compozy.workflow.config import WorkflowConfig, WorkflowOptions
 from tests.generated.pages.markdown import front, prose
@@ -86,6 +87,7 @@ PARTS: dict[str, type[BaseModel]] = {
     "mcps of a workflow": McpResource,
     "tools of a server": McpTools,
     "auth of a server": ClientCredentials,
+    "on_failure": OnFailure,
     "webhook": WebhookConfig,
     "verify of a webhook": WebhookVerification,
     "dedupe of a webhook": WebhookDedupe,
@@ -118,6 +120,8 @@ _PURPOSES = {
     "privacy_policy of a memory": "Texts and messages that are not stored.",
     "budget": "Limits of spending of a workflow, a task or an agent. Guide: "
     "[limit what a run may spend](/docs/guides/limit-costs).",
+    "on_failure": "The receiver of a webhook for each failed run. Guide: "
+    "[get notified](/docs/guides/notify-on-failure).",
     "schemas": "A list of JSON Schemas of this workflow. Guide: [shared schemas](/docs/agents/shared#schemas).",
     "schedule and schedules": "Times at which the workflow runs; `schedules` is a list. Guide: "
     "[schedule a workflow](/docs/guides/schedule).",

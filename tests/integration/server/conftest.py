@@ -87,7 +87,7 @@ async def open_service(
     responses: Any = RESPONSES,
     **sections: Any,
 ) -> AsyncGenerator[Service]:
-    """Open the service on a new project in `folder`, with `sections` of compozy.yaml."""
+    """Open the service on a new project in `folder`, with these sections of compozy.yaml."""
     with open_store(driver, folder) as store:
         workflows = workflows or {**WORKFLOWS, "typed": TYPED, **COSTLY}
         write_project(folder, workflows, responses=responses, database=store.section, **sections)
