@@ -10,6 +10,8 @@ from compozy.cli.options import LogFormat, ProjectOptions, globals_of
 from compozy.cli.output import print_note, print_warnings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from compozy.project.load import WorkflowFiles
     from compozy.project.loaded import LoadedProject
 
@@ -24,6 +26,17 @@ def open_project(options: ProjectOptions) -> LoadedProject:
     from compozy.project.load import WorkflowFiles
 
     return _open(options, WorkflowFiles.REQUIRE)
+
+
+def project_folder(options: ProjectOptions) -> Path:
+    """Return the folder of compozy.yaml.
+
+    Raises:
+        UsageError: there is none.
+    """
+    from compozy.project.sources import find_config_file
+
+    return find_config_file(options.config_file, cwd=current_folder(), environ=os.environ).parent
 
 
 def open_settings(options: ProjectOptions) -> LoadedProject:

@@ -20,6 +20,7 @@ from compozy.cli.chat import chat_command
 from compozy.cli.config import config_app
 from compozy.cli.costs import costs_command
 from compozy.cli.db import db_app
+from compozy.cli.dev import dev_command
 from compozy.cli.doctor import doctor_command
 from compozy.cli.event import event_app
 from compozy.cli.knowledge import knowledge_app
@@ -86,6 +87,7 @@ app = typer.Typer(
 app.add_typer(workflow_app, name="workflow")
 app.command("chat")(chat_command)
 app.command("start")(start_command)
+app.command("dev")(dev_command)
 app.command("worker")(worker_command)
 app.command("ui")(ui_command)
 app.command("health")(health_command)

@@ -42,7 +42,7 @@ def start_command(
     from compozy.cli.context import open_project, open_valid_workflows
     from compozy.server.serve import serve
 
-    options = replace(options, more=_address_overrides(host, port))
+    options = replace(options, more=address_overrides(host, port))
     project = (open_valid_workflows if allow_invalid else open_project)(options)
     return serve(project, _console(quiet=options.quiet), with_stdin=until_stdin_ends)
 
@@ -65,7 +65,7 @@ def worker_command(
 
     if host is not None and port is None:
         raise UsageError("--host requires --port")
-    project = open_tolerant(replace(options, more=_address_overrides(host, port)))
+    project = open_tolerant(replace(options, more=address_overrides(host, port)))
     return work(project, _console(quiet=options.quiet), with_port=port is not None)
 
 
@@ -114,7 +114,8 @@ def health_command(
     print_line(f"The server at {found.client.url} is ready: project {project['name']!r}")
 
 
-def _address_overrides(host: str | None, port: int | None) -> Mapping[str, tuple[Any, str]]:
+def address_overrides(host: str | None, port: int | None) -> Mapping[str, tuple[Any, str]]:
+    """Return the settings that `--host` and `--port` replace."""
     given: dict[str, tuple[Any, str]] = {}
     if host is not None:
         given["server.host"] = (host, "--host")

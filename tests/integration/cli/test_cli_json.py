@@ -18,6 +18,7 @@ from tests.harness.projects import write_project
 # Reasons why a command has no `--format`.
 _OTHERS = {
     "start": "it runs until it is stopped; its log is JSON with --log-format json",
+    "dev": "it runs until it is stopped; its log is JSON with --log-format json",
     "worker": "it runs until it is stopped; its log is JSON with --log-format json",
     "ui": "it opens a browser",
     "schema": "its result is always JSON",

@@ -46,6 +46,7 @@ Options:
 Commands:
   chat        Talk to a workflow that remembers.
   start       Serve the project over HTTP and execute its runs.
+  dev         Serve the project and reload changed files.
   worker      Execute runs without an HTTP API.
   ui          Open the web page of the project's server.
   health      Check whether the project's server is ready.
