@@ -223,7 +223,7 @@ class Service:
         return await self.get(execution_id)
 
     async def signal(
-        self, execution_id: str, name: str, payload: Any, *, signal_id: str | None, by: str | None
+        self, execution_id: str, name: str, payload: Any, *, signal_id: str | None, by: str | None = None
     ) -> Document:
         """Send a signal to a run and return what was sent.
 
@@ -237,7 +237,7 @@ class Service:
         self.app.runtime.wake()
         return asdict(sent)
 
-    async def approve(self, execution_id: str, given: Any, *, task: str | None, by: str | None) -> Document:
+    async def approve(self, execution_id: str, given: Any, *, task: str | None, by: str | None = None) -> Document:
         """Answer the form of a waiting task.
 
         Raises:
