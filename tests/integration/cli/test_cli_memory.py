@@ -81,7 +81,7 @@ def test_a_conversation_is_cleared_after_an_answer(cli: RunCli, project: Path, m
 
 
 def test_redacted_text_is_found_nowhere(cli: RunCli, project: Path) -> None:
-    """Neither in the files of the database, nor in exports, results and logs, nor in what a later run is sent."""
+    """Neither in the files of the database, nor in exports, results and logs, nor in what a later run records."""
     canary = "4929-1173"
     told = [
         cli("memory", "append", "chat", "ana", f"my card is {canary}", "--log-level", "debug"),
@@ -92,7 +92,7 @@ def test_redacted_text_is_found_nowhere(cli: RunCli, project: Path) -> None:
         cli("db", "export", "-o", "moved.json"),
     ]
     assert [done.status for done in told] == [0] * len(told)
-    assert "my card is [REDACTED]" in told[2].out
+    assert "my card is [REDACTED]" in told[3].out
     assert [done for done in told if canary in done.out + done.err] == []
     files = [path for path in project.rglob("*") if path.is_file()]
     assert project / "moved.json" in files
