@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -32,12 +33,14 @@ from compozy.replay.player import Mode, PlayedCall, Player
 from compozy.replay.secrets import Secrets
 from compozy.storage import close_storage, open_storage
 from compozy.task.report import Silence
+from compozy.template.functions.sources import SOURCES
 from compozy.workflow.documents import read_run
 from compozy.workflow.operate import approve, signal
 from compozy.workflow.start import prepare_run, start_run
 
 IN_MEMORY = DatabaseSettings(driver="sqlite", path=":memory:")
 _LONGEST_S = 600.0
+_NS_IN_MS = 1_000_000
 APPROVAL = "approve:"
 """Start of the names of signals with the answer to a tool call that needs an approval."""
 # A test starts its run and answers its questions; `approver: not_starter` accepts the answers.
@@ -134,10 +137,11 @@ class _Drive:
         try:
             opened = open_app(self._project, database, role=COMMAND, report=Silence(), around=self._around)
             async with opened as app:
-                with within(self._player), by_clock(self._clock):
-                    await self._store_conversations(database)
-                    await self._start(app)
-                await self._follow(app)
+                with _time_in_templates():
+                    with within(self._player), by_clock(self._clock):
+                        await self._store_conversations(database)
+                        await self._start(app)
+                    await self._follow(app)
                 return await self._result(database)
         finally:
             close_storage(database)
@@ -277,6 +281,17 @@ class _Drive:
         ):
             return None
         return Recording(now_ms=self._start_ms, exchanges=tuple(self._player.made))
+
+
+@contextmanager
+def _time_in_templates() -> Generator[None]:
+    """Let `now` in templates show the clock of the run inside the block."""
+    saved = SOURCES.now_ns
+    SOURCES.now_ns = lambda: now_ms() * _NS_IN_MS
+    try:
+        yield
+    finally:
+        SOURCES.now_ns = saved
 
 
 def _payload(answer: ApprovalAnswer) -> dict[str, Any]:
