@@ -15,7 +15,7 @@ from compozy.agent.described import describe_request
 from compozy.replay.cassette import key_of
 from compozy.replay.guard import closed_network
 from tests.conftest import RunCli
-from tests.harness.projects import write_project
+from tests.harness.projects import SLOW_MS, write_project
 
 WAITING: dict[str, Any] = {
     "tasks": [
@@ -86,6 +86,20 @@ def test_a_stubbed_task_is_not_run(cli: RunCli, tmp_path: Path) -> None:
     assert cli("test", "--mode", "refresh").status == 0
     _write(tmp_path, workflow, {"stub": {"tasks": {"none": {}}}, "expect": expect}, [{"text": "x"}])
     assert "the run did not use the stub of 'none'" in cli("test", "--mode", "record").out
+
+
+def test_the_request_of_a_branch_that_loses_a_race_is_not_answered(cli: RunCli, tmp_path: Path) -> None:
+    branches = [{"id": "fast", "prompt": "a"}, {"id": "slow", "prompt": "b"}]
+    workflow = {"tasks": [{"id": "both", "type": "parallel", "strategy": "race", "tasks": branches}]}
+    expect = {"tasks": {"both/fast": "SUCCESS", "both/slow": "CANCELED"}, "that": "usage.requests == 1"}
+    responses = {"fast": {"text": "first"}, "slow": {"text": "late", "delay_ms": SLOW_MS}}
+    _write(tmp_path, workflow, {"expect": expect}, responses)
+    assert cli("test", "--mode", "record").status == 0
+    assert (tmp_path / "tests/w.cassette.yaml").read_text().count("pending: true") == 1
+    assert cli("test").status == 0
+    assert cli("workflow", "run", "w", "--id", "real").status == 0
+    assert cli("test", "--from-run", "real", "tests/real.test.yaml").status == 0
+    assert cli("test", "tests/real.test.yaml").status == 0
 
 
 def test_a_fixture_of_2025_is_a_test(cli: RunCli, tmp_path: Path) -> None:
