@@ -6,6 +6,7 @@ import os
 import random
 import secrets
 import string
+import uuid
 
 from compozy.clock import now_ms
 
@@ -102,3 +103,13 @@ def random_between(low: float, high: float) -> float:
 def random_below(count: int) -> int:
     """Return a random whole number from 0 to `count` - 1."""
     return random.randrange(count)  # noqa: S311 - chooses processes; not a secret
+
+
+def seeded_chance(seed: str) -> random.Random:
+    """Return random numbers that are the same for the same seed, for tests of workflows."""
+    return random.Random(seed)  # noqa: S311 - nothing is protected by them
+
+
+def uuid_by(chance: random.Random) -> uuid.UUID:
+    """Return a UUID of version 4 from these random numbers."""
+    return uuid.UUID(int=chance.getrandbits(128), version=4)

@@ -21,6 +21,7 @@ from compozy.database.tasks import TaskState, list_tasks
 from compozy.database.trigger import Trigger
 from compozy.durable.context import RunContext, current_run
 from compozy.errors import CompozyError, RunCanceledError
+from compozy.ids import seeded_chance, uuid_by
 from compozy.memory.verbs import MemoryVerbs
 from compozy.project.definition import snapshot
 from compozy.project.loaded import LoadedProject
@@ -137,7 +138,7 @@ class _Drive:
         try:
             opened = open_app(self._project, database, role=COMMAND, report=Silence(), around=self._around)
             async with opened as app:
-                with _time_in_templates():
+                with _repeatable_templates(self._run_id):
                     with within(self._player), by_clock(self._clock):
                         await self._store_conversations(database)
                         await self._start(app)
@@ -284,14 +285,16 @@ class _Drive:
 
 
 @contextmanager
-def _time_in_templates() -> Generator[None]:
-    """Let `now` in templates show the clock of the run inside the block."""
-    saved = SOURCES.now_ns
+def _repeatable_templates(seed: str) -> Generator[None]:
+    """Let `now` in templates show the clock of the run inside the block, and give the same random values each time."""
+    saved = SOURCES.now_ns, SOURCES.chance, SOURCES.new_uuid
     SOURCES.now_ns = lambda: now_ms() * _NS_IN_MS
+    SOURCES.chance = seeded_chance(seed)
+    SOURCES.new_uuid = partial(uuid_by, SOURCES.chance)
     try:
         yield
     finally:
-        SOURCES.now_ns = saved
+        SOURCES.now_ns, SOURCES.chance, SOURCES.new_uuid = saved
 
 
 def _payload(answer: ApprovalAnswer) -> dict[str, Any]:

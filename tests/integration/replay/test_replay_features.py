@@ -102,6 +102,14 @@ def test_the_request_of_a_branch_that_loses_a_race_is_not_answered(cli: RunCli, 
     assert cli("test", "tests/real.test.yaml").status == 0
 
 
+def test_random_values_in_templates_are_the_same_each_time(cli: RunCli, tmp_path: Path) -> None:
+    workflow = {"tasks": [{"id": "one", "prompt": "{{ uuidv4 }} {{ randAlpha 8 }}"}]}
+    _write(tmp_path, workflow, {"expect": {"status": "SUCCESS"}}, {"one": {"text": "first"}})
+    assert cli("test", "--mode", "record").status == 0
+    assert cli("test").status == 0
+    assert cli("test").status == 0
+
+
 def test_a_fixture_of_2025_is_a_test(cli: RunCli, tmp_path: Path) -> None:
     workflow = {"tasks": [{"id": "one", "prompt": "a"}], "output": {"text": "{{ .tasks.one.output.text }}"}}
     _write(tmp_path, workflow, {"expect": {"status": "SUCCESS"}}, {"one": {"text": "first"}})
