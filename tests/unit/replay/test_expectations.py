@@ -17,6 +17,8 @@ RUN: dict[str, Any] = {
     "output": {"price": 12, "items": [{"id": 1, "name": "lamp"}]},
     "error": None,
     "usage": [{"requests": 2, "input_tokens": 29, "output_tokens": 6}],
+    "cost": 0.0123,
+    "unpriced_requests": 0,
     "tasks": [
         {"path": "answer", **TASK},
         {"path": "sort", **TASK, "output": {"route_taken": "answer"}},
@@ -41,6 +43,7 @@ def _problems(expect: Any) -> list[str]:
         {"tool_calls": [{"tool": "lookup", "times": 2}, {"tool": "other", "times": 0}]},
         {"tool_calls": [{"tool": "lookup", "input": {"number": n}} for n in ("17", "18")], "order": "strict"},
         {"that": "usage.tokens == 35 && usage.requests == 2 && size(tool_calls) == 2"},
+        {"that": "usage.cost > 0.01 && usage.cost < 0.02"},
     ],
 )
 def test_a_met_expectation_passes(expect: Any) -> None:
@@ -65,8 +68,16 @@ def test_a_met_expectation_passes(expect: Any) -> None:
         ({"output": {"price": True}}, "output.price: expected true, got 12"),
         ({"tasks": {"sort": {"route": "left"}}}, "task sort: expected the route 'left', got \"answer\""),
         ({"that": ["output.none > 1"]}, "that[0]: "),
+        ({"that": "usage.cost < 0.01"}, "that[0]: usage.cost < 0.01 is false"),
         ({"error": "boom"}, "error: expected 'boom', got null"),
     ],
 )
 def test_a_difference_is_named(expect: Any, problem: str) -> None:
     assert any(problem in found for found in _problems(expect)), _problems(expect)
+
+
+def test_a_cost_is_unknown_if_one_price_is() -> None:
+    observed = Observed(run={**RUN, "unpriced_requests": 1}, calls=CALLS)
+    assert observed.usage["cost"] is None
+    assert compare(Expectation.model_validate({"that": "usage.cost == null"}), observed) == []
+    assert Observed(run={**RUN, "usage": [], "cost": None}, calls=()).usage["cost"] == 0
