@@ -40,6 +40,7 @@ from compozy.server.access import AccessLog
 from compozy.server.auditor import Auditor
 from compozy.server.conditional import HeadRequests
 from compozy.server.entry import Entry
+from compozy.server.examples import add_examples
 from compozy.server.gate import Gate, GuardSettings
 from compozy.server.guard import Guard
 from compozy.server.metrics import Metrics
@@ -106,6 +107,7 @@ class _Api(FastAPI):
         document = super().openapi()
         schemas: dict[str, Any] = document["components"]["schemas"]
         schemas.setdefault("Problem", Problem.model_json_schema())
+        add_examples(schemas)
         document["components"]["securitySchemes"] = {
             _BEARER: {"type": "http", "scheme": "bearer", "description": "An API key, such as `server.api_key`."}
         }
