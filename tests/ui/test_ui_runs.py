@@ -15,7 +15,8 @@ STATUS = "header [data-status]"
 _FOCUSED = """() => {
     const focused = document.activeElement;
     const labels = [...(focused.labels ?? [])].map(label => label.innerText).join(' ');
-    return (focused.getAttribute('aria-label') || labels || focused.innerText || '').trim();
+    const title = focused.querySelector(':scope > title')?.textContent;
+    return (focused.getAttribute('aria-label') || title || labels || focused.innerText || '').trim();
 }"""
 
 

@@ -1,6 +1,7 @@
 import Link from 'next/link';
 import type { ReactNode } from 'react';
 import { Code } from '@/components/code';
+import { RunPicture } from '@/components/run-picture';
 import { readFences } from '@/lib/readme';
 
 const FACTS = [
@@ -96,6 +97,14 @@ export default function Page() {
             <TextLink href="/docs/workflows/validation">validation</TextLink>.
           </p>
         </div>
+      </section>
+      <section className="border-t py-16">
+        <h2 className="text-2xl font-semibold tracking-tight">See it in the browser</h2>
+        <p className="mt-6 max-w-3xl text-fd-muted-foreground">
+          Each server has a <TextLink href="/docs/guides/web-page">web page</TextLink>: follow runs while models write, answer and approve,
+          and run again from the task that failed. Recorded results are kept.
+        </p>
+        <RunPicture />
       </section>
       <section className="border-t py-16">
         <h2 className="text-2xl font-semibold tracking-tight">How it compares</h2>

@@ -112,7 +112,13 @@ function NextTimes({ schedule, isOpenAtFirst }: { schedule: Schedule; isOpenAtFi
       <ol className="mt-2 grid gap-x-8 gap-y-0.5 pl-4 text-soft sm:grid-cols-2">
         {times.data?.next.map((time) => (
           <li key={time.at}>
-            {dateTime(time.at)} <span className="text-faint">({time.local} there)</span>
+            {dateTime(time.at)}
+            {schedule.timezone && (
+              <span className="text-faint">
+                {" "}
+                ({time.local.slice(0, 10)} {time.local.slice(11, 16)} in {schedule.timezone})
+              </span>
+            )}
           </li>
         ))}
       </ol>

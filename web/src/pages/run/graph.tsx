@@ -141,7 +141,8 @@ function Task({ box, state, isSelected, counts, onSelect, onToggle }: TaskProps)
     : `${state?.type ?? ""}${(state?.attempts ?? 0) > 1 ? ` · ${state?.attempts} attempts` : ""}`;
   return (
     <g transform={`translate(${box.x} ${box.y})`} data-tone={shown.tone}>
-      <g {...button} aria-label={onSelect ? `${box.path}: ${shown.label}` : box.path}>
+      {/* The title is the name of the button: a label would have to contain all its texts. */}
+      <g {...button} aria-label={onSelect ? undefined : box.path}>
         <title>{`${box.path}: ${shown.label}`}</title>
         <rect
           width={box.width}
