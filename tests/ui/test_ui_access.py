@@ -38,7 +38,7 @@ def test_a_key_is_refused_or_opens_the_page(page: Page) -> None:
     sign_in(page, "not-the-key")
     expect(page.get_by_role("alert")).to_have_text("This API key is not valid.")
     sign_in(page, KEY)
-    expect(page.get_by_role("heading", name="Runs")).to_be_visible()
+    expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
 
 
 def test_a_viewer_sees_runs_and_cannot_start_them(page: Page) -> None:
@@ -65,6 +65,7 @@ def test_a_viewer_sees_runs_and_cannot_start_them(page: Page) -> None:
     page.get_by_role("button", name="Sign out").click()
     page.get_by_role("button", name="Use an API key").click()
     sign_in(page, key)
-    expect(page.get_by_role("heading", name="Runs")).to_be_visible()
+    expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
     expect(page.get_by_text("eve@example.com")).to_be_visible()
+    expect(page.get_by_text("Your role does not permit starting one.")).to_be_visible()
     expect(page.get_by_role("link", name="Start a run")).to_have_count(0)

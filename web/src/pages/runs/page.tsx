@@ -57,11 +57,14 @@ export default function RunsPage() {
 
 function NoRuns({ filtered }: { filtered: boolean }) {
   const workflows = useWorkflows().data ?? [];
+  const mayRun = useMay("run");
   const first = workflows.find((workflow) => /hello/.test(workflow.id)) ?? workflows[0];
   if (filtered) return <Empty title="No run matches these filters">Remove a filter, or search for something else.</Empty>;
   return (
     <Empty title="No runs yet">
-      {first ? (
+      {!mayRun ? (
+        <p>A run executes a workflow, and every step of it is recorded. Your role does not permit starting one.</p>
+      ) : first ? (
         <>
           <p>A run executes a workflow, and every step of it is recorded. Start one here or on the command line:</p>
           <p className="my-4">
