@@ -97,7 +97,10 @@ def test_a_changed_wheel_is_an_error(checkout: Checkout) -> None:
     assert "ERROR" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["Makefile", "examples/database/edge-deployment/Dockerfile", ".github/workflows"])
+@pytest.mark.parametrize(
+    "name",
+    ["Makefile", "examples/database/edge-deployment/Dockerfile", "packaging/docker/Dockerfile", ".github/workflows"],
+)
 def test_every_lock_is_installed_without_the_resolver(name: str) -> None:
     path = ROOT / name
     files = sorted(path.iterdir()) if path.is_dir() else [path]

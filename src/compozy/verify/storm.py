@@ -18,8 +18,9 @@ from compozy.database.executions import count_by_status, get_execution
 from compozy.database.lists import ALL_RUNS, list_ids
 from compozy.database.scratch import Scratch, scratch_database
 from compozy.database.status import OPEN
-from compozy.errors import DatabaseError
-from compozy.ids import new_process_mark, random_between
+from compozy.errors import DatabaseError, ServerError
+from compozy.ids import new_process_mark, random_below, random_between
+from compozy.plural import plural
 from compozy.storage import close_storage
 from compozy.transfer.check import check_database
 from compozy.verify.answers import Answers, serving
@@ -34,7 +35,11 @@ _FEW_S, _MANY_S = 0.2, 3.0
 # One in so many kills can hit a process that is still starting.
 _STARTING_EVERY = 5
 _SETTLE_S = 180.0
+# Fewer accepted runs show nothing. A slow machine gets this much more time for them.
+FEWEST_RUNS = 8
+_SLOW_S = 300.0
 _LOOK_S = 0.2
+_REPORT_S = 10.0
 _MAX_RUNS = 1_000_000
 
 
@@ -64,7 +69,7 @@ def verify(settings: DatabaseSettings, plan: Plan, report: Callable[[str], None]
     Raises:
         UsageError: the database is in memory.
         DatabaseError: the scratch database cannot be created or read.
-        ServerError: no server can run on it.
+        ServerError: no server can run on it, or too few runs were accepted.
     """
     answers = Answers()
     with (
@@ -80,7 +85,7 @@ def verify(settings: DatabaseSettings, plan: Plan, report: Callable[[str], None]
         try:
             processes.start()
             load.start()
-            _kill_at_random(processes, plan.seconds, report)
+            _Kills(processes=processes, load=load, answers=answers, report=report).go(plan.seconds)
             load.stop()
             _settle(processes, scratch)
             processes.stop()
@@ -92,19 +97,41 @@ def verify(settings: DatabaseSettings, plan: Plan, report: Callable[[str], None]
     return result
 
 
-def _kill_at_random(processes: Processes, seconds: float, report: Callable[[str], None]) -> None:
-    """Kill processes for some time, and at least one."""
-    start_s = monotonic_s()
-    attempts = 0
-    reported_s = start_s
-    while monotonic_s() < start_s + seconds or not processes.kills:
-        time.sleep(random_between(_FEW_S, min(_MANY_S, max(_FEW_S, seconds / 2))))
-        processes.replace_ended()
-        attempts += 1
-        processes.kill_one(while_starting=attempts % _STARTING_EVERY == 0)
-        if monotonic_s() - reported_s > 10:
-            reported_s = monotonic_s()
-            report(f"{reported_s - start_s:.0f} s: {processes.kills} processes killed")
+@dataclass(kw_only=True)
+class _Kills:
+    """Kills processes at random. `asked` is the number of model requests at the last kill."""
+
+    processes: Processes
+    load: Load
+    answers: Answers
+    report: Callable[[str], None]
+    asked: int = 0
+
+    def go(self, seconds: float) -> None:
+        """Kill processes for some time, at least one, and until runs were accepted: without them nothing is verified.
+
+        Raises:
+            ServerError: too few runs were accepted.
+        """
+        start_s = reported_s = monotonic_s()
+        while monotonic_s() < start_s + seconds or not self._is_enough():
+            if monotonic_s() > start_s + seconds + _SLOW_S:
+                raise ServerError(f"only {len(self.load.accepted())} runs were accepted in {seconds + _SLOW_S:g} s")
+            time.sleep(random_between(_FEW_S, min(_MANY_S, max(_FEW_S, seconds / 2))))
+            self.processes.replace_ended()
+            self._kill_one()
+            if monotonic_s() - reported_s > _REPORT_S:
+                reported_s = monotonic_s()
+                self.report(f"{reported_s - start_s:.0f} s: {plural(self.processes.kills, 'process')} killed")
+
+    def _is_enough(self) -> bool:
+        return self.processes.kills > 0 and len(self.load.accepted()) >= FEWEST_RUNS
+
+    def _kill_one(self) -> None:
+        """Kill a process, unless no step was executed since the last kill: runs would never end on a slow machine."""
+        asked = len(self.answers.requests())
+        if asked > self.asked and self.processes.kill_one(while_starting=random_below(_STARTING_EVERY) == 0):
+            self.asked = asked
 
 
 def _settle(processes: Processes, scratch: Scratch) -> None:
