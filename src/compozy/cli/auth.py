@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from compozy.project.loaded import LoadedProject
 
 Document = dict[str, Any]
-auth_app = typer.Typer(help="Manage users and API keys.", no_args_is_help=True)
+auth_app = typer.Typer(help="Manage users and API keys; show the audit log.", no_args_is_help=True)
 keys_app = typer.Typer(help="Manage API keys.", no_args_is_help=True)
 users_app = typer.Typer(help="Manage users.", no_args_is_help=True)
 auth_app.add_typer(keys_app, name="keys")

@@ -111,13 +111,13 @@ def approve_command(
         int | None, typer.Option("--add-requests", metavar="N", help="Add model requests.", show_default=False)
     ] = None,
     add_tool_calls: Annotated[
-        int | None, typer.Option("--add-tool-calls", metavar="N", help="Add calls of tools.", show_default=False)
+        int | None, typer.Option("--add-tool-calls", metavar="N", help="Add tool calls.", show_default=False)
     ] = None,
-    deny: Annotated[bool, typer.Option("--deny", help="Answer that it is not approved.")] = False,
+    deny: Annotated[bool, typer.Option("--deny", help="Deny the request.")] = False,
 ) -> int:
-    """Answer the form of a waiting task.
+    """Answer a form, a tool call or a spent budget.
 
-    `--add-cost` and its like raise a budget that is spent.
+    `--add-cost` and the other `--add-` options raise a budget that is spent.
     """
     from compozy.cli.arguments import read_input
     from compozy.cli.verbs import Approve

@@ -27,7 +27,7 @@ class CostGroup(StrEnum):
 @on_project(server=True, output=True)
 def costs_command(
     options: ProjectOptions,
-    by: Annotated[CostGroup, typer.Option("--by", help="Sum by this.")] = CostGroup.DAY,
+    by: Annotated[CostGroup, typer.Option("--by", help="Group costs by this.")] = CostGroup.DAY,
     workflow: Annotated[
         str | None, typer.Option("--workflow", metavar="ID", help="Only this workflow.", show_default=False)
     ] = None,

@@ -107,9 +107,9 @@ def _check_port(project: LoadedProject) -> Check:
         listen(host, port).close()
     except UsageError as error:
         return warned(
-            "server", f"no server runs, and `compozy start` could not listen: {error.message}", error.hint or ""
+            "server", f"no server is running, and `compozy start` could not listen: {error.message}", error.hint or ""
         )
-    return passed("server", f"no server runs; port {port} is free")
+    return passed("server", f"no server is running; port {port} is free")
 
 
 def _print_check(check: Check) -> None:

@@ -200,8 +200,8 @@ def _print_counts(output: Document, asked: Document) -> None:
     _print_failures(output["failures"][:_MAX_FAILURES])
     if output["failed"]:
         print_note(
-            f"{count_of(output['failed'], 'document')} could not be read; see `compozy knowledge status --failed`, "
-            "and try them again with `compozy knowledge retry`"
+            f"{count_of(output['failed'], 'document')} could not be read; "
+            "`compozy knowledge status --failed` shows the errors, `compozy knowledge retry` tries again"
         )
 
 

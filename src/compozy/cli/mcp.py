@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from compozy.project.servers import DefinedServer
     from compozy.tool.mcp.check import CheckedServer
 
-mcp_app = typer.Typer(help="List, check and offer MCP servers.", no_args_is_help=True)
+mcp_app = typer.Typer(help="Check MCP servers and serve workflows over MCP.", no_args_is_help=True)
 
 
 @mcp_app.command("list")

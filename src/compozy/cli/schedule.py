@@ -36,7 +36,7 @@ def next_command(
     schedule_id: ScheduleArgument,
     count: Annotated[int, number(1, 1000, "--count", help="Number of times.")] = 10,
 ) -> None:
-    """Show the next times of a schedule."""
+    """Show when a schedule starts its next runs."""
     from compozy.cli.schedule_results import print_next
 
     print_next(_schedules(options).next(schedule_id, count), as_json=options.as_json)
@@ -64,7 +64,7 @@ def resume_command(
     options: ProjectOptions,
     schedule_id: ScheduleArgument,
 ) -> None:
-    """Resume a schedule, with its next time from now."""
+    """Resume a schedule without catching up."""
     from compozy.cli.schedule_results import print_changed
 
     changed = _schedules(options).change(schedule_id, {"enabled": True})
@@ -94,7 +94,7 @@ def backfill_command(
     start: Annotated[str, typer.Option("--start", metavar="TIME", help="First time, such as 2027-01-01T00:00:00Z.")],
     end: Annotated[str, typer.Option("--end", metavar="TIME", help="Last time, in the past.")],
 ) -> None:
-    """Start the missing runs of past times.
+    """Start the missing runs of past scheduled times.
 
     At most 1,000. Without a server, the next server or worker executes them.
     """

@@ -72,7 +72,7 @@ def worker_command(
 @on_project(server=True)
 def ui_command(
     options: ProjectOptions,
-    no_open: Annotated[bool, typer.Option("--no-open", help="Print the address, and open no browser.")] = False,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Print the address without opening a browser.")] = False,
 ) -> None:
     """Open the web page of the project's server.
 

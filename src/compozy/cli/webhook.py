@@ -13,7 +13,7 @@ from compozy.cli.output import print_json, print_line, print_note, print_table
 if TYPE_CHECKING:
     from compozy.server.hooks.signed_request import SignedRequest
 
-webhook_app = typer.Typer(help="List and test webhooks.", no_args_is_help=True)
+webhook_app = typer.Typer(help="List and test webhooks, and replay deliveries.", no_args_is_help=True)
 
 
 @webhook_app.command("list")
@@ -51,9 +51,9 @@ def sign_command(
         str | None,
         typer.Option("--delivery", metavar="ID", help="ID of the delivery. Default: a new one.", show_default=False),
     ] = None,
-    send: Annotated[bool, typer.Option("--send", help="Send it to the server, and print the answer.")] = False,
+    send: Annotated[bool, typer.Option("--send", help="Send it to the server and print the response.")] = False,
 ) -> int:
-    """Make a signed test request for a webhook.
+    """Create a signed test request for a webhook.
 
     Without --send, it prints the request as a curl command. A request is signed with the first secret of the webhook.
     """

@@ -71,12 +71,12 @@ def replay_command(
     slug: SlugArgument,
     delivery_id: DeliveryArgument,
     new_run: Annotated[
-        bool, typer.Option("--new-run", help="Start another run, although the delivery has started one.")
+        bool, typer.Option("--new-run", help="Start another run even if the delivery started one.")
     ] = False,
 ) -> None:
-    """Take a stored delivery again.
+    """Process a stored delivery again.
 
-    The running server does it, with the files that it has read.
+    The running server does this, with the files that it has loaded.
     """
     from compozy.errors import ServerError
 

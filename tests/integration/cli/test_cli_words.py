@@ -64,9 +64,9 @@ Commands:
   memory      Read and change conversations of memories.
   schedule    Inspect and control schedules.
   event       Start workflows with events.
-  webhook     List and test webhooks.
-  mcp         List, check and offer MCP servers.
-  auth        Manage users and API keys.
+  webhook     List and test webhooks, and replay deliveries.
+  mcp         Check MCP servers and serve workflows over MCP.
+  auth        Manage users and API keys; show the audit log.
   migrate     Update or roll back the database schema.
   db          Move, back up, check and prune the database.
   config      Validate project files and show settings.

@@ -205,7 +205,7 @@ def test_an_unreadable_document_is_reported_and_the_others_are_ingested(project:
     done = cli("knowledge", "ingest", "knowledge")
     assert done.status == 1
     assert done.out.splitlines()[1] == "✓ Processed 5 documents"
-    assert "✗ knowledge/broken.pdf: the PDF is broken or not whole: " in done.err
+    assert "✗ knowledge/broken.pdf: the PDF is damaged or incomplete: " in done.err
     assert "Error" not in done.err
     assert "✗ knowledge/empty.md: it contains no text" in done.err
     assert "✗ knowledge/picture.txt: it is not text" in done.err

@@ -47,7 +47,7 @@ def read(data: bytes) -> DocumentText:
     except Exception as error:
         # Its other exceptions are internal names that do not help users.
         reason = f": {str(error)[:200]}" if isinstance(error, PyPdfError) and str(error) else ""
-        raise DocumentError(f"the PDF is broken or not whole{reason}", hint=_MEND) from error
+        raise DocumentError(f"the PDF is damaged or incomplete{reason}", hint=_MEND) from error
 
 
 def _text(reader: Any) -> DocumentText:
