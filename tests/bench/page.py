@@ -132,7 +132,10 @@ def _measure_value(server: Running, browser: Browser, megabytes: int) -> dict[st
 
 
 def _measure_pages(server: Running, browser: Browser, tasks: int, pages: int) -> dict[str, Any]:
-    alone_s = _processor_of(server, tasks, lambda _: [])
+    def open_no_pages(_run_id: str) -> list[Page]:
+        return []
+
+    alone_s = _processor_of(server, tasks, open_no_pages)
 
     def open_pages(run_id: str) -> list[Page]:
         opened = [browser.new_page(base_url=server.url) for _ in range(pages)]

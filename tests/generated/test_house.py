@@ -17,7 +17,7 @@ import pytest
 from compozy.bench.result import bench_schema
 from compozy.database.migrate import REVISIONS
 from compozy.project.jsonschema import editor_schemas
-from compozy.replay.schema import TEST_SCHEMA_NAME, test_schema
+from compozy.replay import schema as replay_schema
 from compozy.transfer.schema import export_schema
 from tests.generated.walls import find_circles, find_dialect_tests, find_foreign_imports, find_sql
 
@@ -73,7 +73,7 @@ def stored_schema(kind: str) -> str:
 @pytest.mark.parametrize("kind", SCHEMAS)
 def test_the_schemas_are_up_to_date(kind: str) -> None:
     others = {"export.schema.json": export_schema(), "bench.schema.json": bench_schema()}
-    known = {**others, TEST_SCHEMA_NAME: test_schema(), **editor_schemas()}
+    known = {**others, replay_schema.TEST_SCHEMA_NAME: replay_schema.test_schema(), **editor_schemas()}
     name = "compozy" if kind == "project" else kind
     assert json.loads(stored_schema(kind)) == known[f"{name}.schema.json"], "run `make schema`"
 

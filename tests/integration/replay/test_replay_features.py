@@ -113,7 +113,7 @@ def test_random_values_in_templates_are_the_same_each_time(cli: RunCli, tmp_path
 def test_a_fixture_of_2025_is_a_test(cli: RunCli, tmp_path: Path) -> None:
     workflow = {"tasks": [{"id": "one", "prompt": "a"}], "output": {"text": "{{ .tasks.one.output.text }}"}}
     _write(tmp_path, workflow, {"expect": {"status": "SUCCESS"}}, {"one": {"text": "first"}})
-    fixture = {
+    fixture: dict[str, Any] = {
         "name": "first",
         "workflow": "w",
         "input": {"a": 1},

@@ -1,4 +1,4 @@
-"""Who answered a waiting task, and `approver: not_starter`."""
+"""The user who answered a waiting task is recorded, and `approver: not_starter` refuses the user who started it."""
 
 from __future__ import annotations
 
@@ -78,8 +78,9 @@ async def _begin(client: httpx.AsyncClient, workflow: str, key: str) -> str:
 
 
 async def _until_waiting(client: httpx.AsyncClient, path: str, key: str, task: str = "review") -> dict[str, Any]:
+    run: dict[str, Any] = {}
     for _ in range(3000):
-        run: dict[str, Any] = (await client.get(path, headers=bearer(key))).json()
+        run = (await client.get(path, headers=bearer(key))).json()
         if any(each["path"] == task and each["waits_for"] for each in run["tasks"]):
             return run
         await asyncio.sleep(0.02)
@@ -129,6 +130,7 @@ async def test_a_signal_of_the_starter_before_the_wait_is_dropped(
     assert (
         await client.post(f"{path}/signals", json={"name": "first"}, headers=bearer(team["ada"]))
     ).status_code == 202
+    output: dict[str, Any] = {}
     for _ in range(3000):
         run = await _until_waiting(client, path, team["ada"])
         output = next(task["output"] for task in run["tasks"] if task["path"] == "review")

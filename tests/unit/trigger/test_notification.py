@@ -34,7 +34,7 @@ def test_an_invalid_receiver(section: dict[str, Any]) -> None:
 
 
 def test_variables_are_read_from_the_environment() -> None:
-    config = OnFailure(webhook="${ALERT_URL}", secret=["${ALERT_SECRET}", SECRET])
+    config = OnFailure(webhook="${ALERT_URL}", secret=("${ALERT_SECRET}", SECRET))
     receiver = receiver_of(config, {"ALERT_URL": URL, "ALERT_SECRET": SECRET}, "it")
     assert (receiver.url, receiver.secrets) == (URL, (SECRET, SECRET))
     assert SECRET not in repr(receiver)
