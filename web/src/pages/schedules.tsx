@@ -7,7 +7,7 @@ import { dateTime, plural } from "../lib/format";
 import { useMay } from "../lib/me";
 import { Button } from "../ui/button";
 import { Dialog } from "../ui/dialog";
-import { Empty, Fault, Field, Loading, PageHead } from "../ui/layout";
+import { Empty, Fact, Fault, Field, Loading, PageHead } from "../ui/layout";
 import { Tag } from "../ui/table";
 import { Ago } from "../ui/time";
 import { done, failed } from "../ui/toast";
@@ -82,15 +82,6 @@ function OneSchedule({ schedule, isOpen }: { schedule: Schedule; isOpen: boolean
       </dl>
       <NextTimes schedule={schedule} isOpenAtFirst={isOpen} />
     </article>
-  );
-}
-
-function Fact({ name, children }: { name: string; children: React.ReactNode }) {
-  return (
-    <div>
-      <dt className="text-xs text-faint">{name}</dt>
-      <dd>{children}</dd>
-    </div>
   );
 }
 

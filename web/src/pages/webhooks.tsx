@@ -8,7 +8,7 @@ import { useMay } from "../lib/me";
 import { one, type Search } from "../lib/search";
 import { Button } from "../ui/button";
 import { Dialog } from "../ui/dialog";
-import { Code, Empty, Fault, Loading, PageHead } from "../ui/layout";
+import { Code, Empty, Fact, Fault, Loading, PageHead, Part } from "../ui/layout";
 import { Table, Tag } from "../ui/table";
 import { Ago } from "../ui/time";
 import { copy, Value } from "../ui/value";
@@ -92,15 +92,6 @@ function Hooks({ hooks, chosen, outcome }: { hooks: Webhook[]; chosen: Webhook; 
           <span className="font-mono text-xs">{chosen.location}</span>
         </Fact>
       </dl>
-    </div>
-  );
-}
-
-function Fact({ name, children }: { name: string; children: React.ReactNode }) {
-  return (
-    <div className="min-w-0">
-      <dt className="text-xs text-faint">{name}</dt>
-      <dd>{children}</dd>
     </div>
   );
 }
@@ -249,29 +240,20 @@ function DeliveryDialog({ hook, id, onClose }: { hook: Webhook; id: string; onCl
               ? "This delivery reached a run. A replay starts another one with the current files of the workflow."
               : "A replay takes the stored request again, with the current files of the workflow."}
           </p>
-          <Section title="Body">
+          <Part title="Body">
             <Value value={parsed(known.body)} name={known.delivery_id} />
-          </Section>
-          <Section title="Headers">
+          </Part>
+          <Part title="Headers">
             <Value value={known.headers} />
-          </Section>
+          </Part>
           {Object.keys(known.query).length > 0 && (
-            <Section title="Query">
+            <Part title="Query">
               <Value value={known.query} />
-            </Section>
+            </Part>
           )}
         </div>
       )}
     </Dialog>
-  );
-}
-
-function Section({ title, children }: { title: string; children: React.ReactNode }) {
-  return (
-    <section>
-      <h3 className="mb-1 text-sm">{title}</h3>
-      {children}
-    </section>
   );
 }
 

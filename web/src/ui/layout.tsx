@@ -67,3 +67,23 @@ export function Field({ label, hint, error, children }: { label: ReactNode; hint
     </label>
   );
 }
+
+/** A value below its name, inside of a `<dl>`. */
+export function Fact({ name, children }: { name: string; children: ReactNode }) {
+  return (
+    <div className="min-w-0">
+      <dt className="text-xs text-faint">{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}
+
+/** A titled part of a panel or dialog. */
+export function Part({ title, children }: { title: string; children: ReactNode }) {
+  return (
+    <section>
+      <h3 className="mb-1 text-sm">{title}</h3>
+      {children}
+    </section>
+  );
+}

@@ -7,7 +7,7 @@ import { dateTime, number, plural } from "../../lib/format";
 import { isFinal, isRerunnable } from "../../lib/status";
 import { Button } from "../../ui/button";
 import { Money } from "../../ui/cost";
-import { Fault } from "../../ui/layout";
+import { Fact, Fault, Part } from "../../ui/layout";
 import { StatusBadge, StatusDot } from "../../ui/status";
 import { Took } from "../../ui/time";
 import { copy, Value } from "../../ui/value";
@@ -109,24 +109,6 @@ export function TaskPanel({ run, task, onSelect }: Props) {
       </div>
       {isRerun && <RerunDialog run={run} from={task.task_id} onClose={() => setRerun(false)} />}
     </section>
-  );
-}
-
-function Fact({ name, children }: { name: string; children: React.ReactNode }) {
-  return (
-    <div>
-      <dt className="text-xs text-faint">{name}</dt>
-      <dd>{children}</dd>
-    </div>
-  );
-}
-
-export function Part({ title, children }: { title: string; children: React.ReactNode }) {
-  return (
-    <div>
-      <h3 className="mb-1 text-sm">{title}</h3>
-      {children}
-    </div>
   );
 }
 

@@ -2,12 +2,11 @@
 import { useQuery } from "@tanstack/react-query";
 import { getDefinition, getEvents, type Run } from "../../api/runs";
 import { dateTime } from "../../lib/format";
-import { Fault, Loading } from "../../ui/layout";
+import { Fault, Loading, Part } from "../../ui/layout";
 import { StatusBadge } from "../../ui/status";
 import { Value } from "../../ui/value";
 import { useMessages } from "./data";
 import { Messages } from "./messages";
-import { Part } from "./panel";
 import { useWholeRun } from "./whole";
 
 const versionOf = (run: Run) => `${run.status} ${run.tasks.length}`;
