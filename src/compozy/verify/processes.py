@@ -72,9 +72,8 @@ class Processes:
         Raises:
             ServerError: one ended, or was not ready in time.
         """
-        for _ in range(self.count):
-            process = self._start_one()
-            deadline_s = monotonic_s() + READY_S
+        deadline_s = monotonic_s() + READY_S
+        for process in [self._start_one() for _ in range(self.count)]:
             while process.look() is None:
                 code = process.popen.poll()
                 if code is not None or monotonic_s() > deadline_s:
@@ -112,8 +111,11 @@ class Processes:
             self._start_one()
 
     def stop(self) -> None:
-        """End all processes gracefully, and note their exit codes."""
+        """End all processes gracefully, and note the exit codes of those that were ready; others are killed."""
         with self._lock:
+            # Before it is ready, a process may not handle the signal yet.
+            for process in [process for process in self._running if process.look() is None]:
+                self._forget(process)
             for process in self._running:
                 process.popen.terminate()
             for process in list(self._running):
