@@ -7,15 +7,34 @@ import shutil
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import subprocess
 
 # The address in docs/lib/repository.mjs; a test compares the two.
 REPOSITORY_URL = "https://github.com/compozy/compozy"
 DOCUMENTATION_URL = f"{REPOSITORY_URL}/tree/main/docs/content/docs"
+_END_S = 30.0
 
 
 def own_command() -> list[str]:
     """Return the command that starts this same program again."""
     return [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "compozy"]
+
+
+def end_command(process: subprocess.Popen[bytes]) -> None:
+    """End a process of `own_command` whose stdin is a pipe, at the latest after 30 s."""
+    from subprocess import TimeoutExpired
+
+    process.terminate()
+    if process.stdin is not None:
+        process.stdin.close()
+    try:
+        process.wait(_END_S)
+    except TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def extra_hint(extra: str) -> str:

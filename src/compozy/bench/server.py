@@ -16,10 +16,9 @@ from typing import BinaryIO
 from compozy.client import Client
 from compozy.clock import monotonic_s
 from compozy.errors import ServerError
-from compozy.installation import own_command
+from compozy.installation import end_command, own_command
 
 READY_S = 60.0
-_END_S = 30.0
 _LOOK_S = 0.02
 _LISTENING = re.compile(r"^Server listening on :\d+ \((\S+)\)$", re.MULTILINE)
 
@@ -41,7 +40,7 @@ def measured_server(config: Path, *, api_key: str | None) -> Generator[Client, N
                 yield client
         finally:
             if process is not None:
-                _end(process)
+                end_command(process)
 
 
 def _start(config: Path, output: BinaryIO) -> subprocess.Popen[bytes]:
@@ -97,14 +96,3 @@ def _is_ready(client: Client) -> bool:
     except ServerError:
         return False
     return True
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    if process.stdin is not None:
-        process.stdin.close()
-    try:
-        process.wait(_END_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from compozy.client import Client
 from compozy.errors import CompozyError, ServerError
+from compozy.installation import end_command
 from compozy.project.loaded import LoadedProject
 from compozy.project.watch import Stamps, read_stamps
 from compozy.server.entry import check_triggers
@@ -24,7 +25,6 @@ from compozy.server.ports import listen
 from compozy.server.serve import Address, guard_settings
 
 _LOOK_S = 0.3
-_END_S = 30.0
 _READY_S = 1.0
 
 
@@ -128,16 +128,8 @@ class DevServer:
 
     def _stop_server(self) -> None:
         process, self._process = self._process, None
-        if process is None:
-            return
-        process.terminate()
-        if process.stdin is not None:
-            process.stdin.close()
-        try:
-            process.wait(_END_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        if process is not None:
+            end_command(process)
 
 
 def _is_ready(url: str) -> bool:
