@@ -121,11 +121,11 @@ signals = sa.Table(
     sa.Column("payload", JsonText),
     # The run whose task sent it, NULL for a person or a program.
     sa.Column("sent_by", PlainText),
-    # The user or the API key, NULL if it is not known.
-    sa.Column("sender", PlainText),
     sa.Column("created_ms", sa.BigInteger, nullable=False),
     sa.Column("taken_by", PlainText),
     sa.Column("taken_ms", sa.BigInteger),
+    # The user or the API key, NULL if it is not known.
+    sa.Column("sender", PlainText),
 )
 
 # The log of each run: what changed, and when. `path` is that of a task, NULL for the whole run.

@@ -75,6 +75,7 @@ def test_a_run_as_json_is_one_document(cli: RunCli, project: Path) -> None:
                     "error": None,
                     "waits_for": None,
                     "signal_arrived": False,
+                    "answered_by": None,
                     "usage": [
                         {
                             "input_tokens": 3,
@@ -104,6 +105,7 @@ def test_a_run_as_json_is_one_document(cli: RunCli, project: Path) -> None:
                     "error": None,
                     "waits_for": None,
                     "signal_arrived": False,
+                    "answered_by": None,
                     "usage": [
                         {
                             "input_tokens": 0,
