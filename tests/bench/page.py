@@ -33,13 +33,14 @@ _PARTS = 10
 _WORKFLOWS: dict[str, Any] = {
     "large": {
         "tasks": [
+            {"id": "go", "type": "wait", "wait_for": "go"},
             {
                 "id": "each",
                 "type": "collection",
                 "items": "{{ .input.items }}",
                 "max_workers": 4,
                 "task": {"id": "item-{{ .index }}", "with": {"item": "{{ .item }}"}},
-            }
+            },
         ]
     },
     # The body of a request is smaller than the value.
@@ -89,6 +90,10 @@ def _start(server: Running, workflow: str, given: Any) -> str:
     return str(answer.document["execution_id"])
 
 
+def _go(server: Running, run_id: str) -> None:
+    server.ask("POST", f"{_RUNS}/{run_id}/signals", {"name": "go"})
+
+
 def _until_ended(server: Running, run_id: str) -> None:
     while server.ask("GET", f"{_RUNS}/{run_id}?fields=summary").document["finished_at"] is None:
         time.sleep(_POLL_S)
@@ -96,6 +101,7 @@ def _until_ended(server: Running, run_id: str) -> None:
 
 def _measure_run(server: Running, browser: Browser, tasks: int) -> dict[str, Any]:
     run_id = _start(server, "large", {"items": list(range(tasks))})
+    _go(server, run_id)
     with contextlib.closing(browser.new_context(base_url=server.url)) as context:
         page = context.new_page()
         page.set_default_timeout(_WAIT_MS)
@@ -141,6 +147,7 @@ def _measure_pages(server: Running, browser: Browser, tasks: int, pages: int) ->
         opened = [browser.new_page(base_url=server.url) for _ in range(pages)]
         for page in opened:
             page.goto(f"/ui/runs/{run_id}", timeout=_WAIT_MS)
+            expect(page.locator("header [data-status=WAITING]").first).to_be_visible()
         return opened
 
     followed_s = _processor_of(server, tasks, open_pages)
@@ -154,9 +161,11 @@ def _measure_pages(server: Running, browser: Browser, tasks: int, pages: int) ->
 
 def _processor_of(server: Running, tasks: int, follow: Any) -> float:
     """Return the processor time of the server for a run that `follow` opens pages of."""
-    before_s = _processor_s(server)
     run_id = _start(server, "large", {"items": list(range(tasks))})
+    # Pages are open before the first of the tasks.
     opened: list[Page] = follow(run_id)
+    before_s = _processor_s(server)
+    _go(server, run_id)
     _until_ended(server, run_id)
     used_s = _processor_s(server) - before_s
     for page in opened:
