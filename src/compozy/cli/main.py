@@ -54,7 +54,6 @@ _GLOBAL_VALUES = frozenset({"--log-level", "--log-format"})
 # Commands of other tools, and what does the same here.
 _HABITS = {
     "run": "use `compozy workflow run ID`",
-    "dev": "use `compozy start`; restart it after a change of the files",
     "serve": "use `compozy start`",
     "logs": "use `compozy workflow get EXECUTION` for a run; `compozy start` writes its log to stderr",
     "ps": "use `compozy workflow list`",

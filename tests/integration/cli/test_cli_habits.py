@@ -105,7 +105,6 @@ def test_executions_are_listed_by_status(cli: RunCli, project: Path) -> None:
     ("word", "hint"),
     [
         ("run", "use `compozy workflow run ID`"),
-        ("dev", "use `compozy start`"),
         ("logs", "use `compozy workflow get"),
     ],
 )

@@ -27,8 +27,9 @@ CONVERSATION = {
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with a test that starts with a conversation."""
+    monkeypatch.delenv("CI", raising=False)
     write_project(tmp_path, {"talk": TALK}, memories=MEMORIES)
     write_test(tmp_path, CONVERSATION)
     return tmp_path

@@ -16,10 +16,13 @@ import sqlalchemy as sa
 from prometheus_client.parser import text_string_to_metric_families
 
 from compozy.app import App, open_app
+from compozy.clock import now_ms
+from compozy.config.retention import RetentionSettings
 from compozy.database.schedules import get_schedule
 from compozy.errors import DatabaseError
 from compozy.project.load import load_project
 from compozy.scheduler.loop import Scheduler
+from compozy.scheduler.retention import retaining
 from compozy.server.entry import new_entries
 from compozy.server.gate import GuardSettings
 from compozy.server.http import make_http
@@ -146,6 +149,17 @@ async def fire_schedule(app: App) -> None:
         await Scheduler(project=app.project, database=app.database, wake=app.runtime.wake, clock=clock).round()
 
 
+async def delete_old_runs(app: App) -> None:
+    """Delete the runs that have ended, as if a month had passed."""
+
+    def clock(_: sa.Connection) -> int:
+        return now_ms() + 30 * 86_400_000
+
+    async with retaining(RetentionSettings.model_validate({"succeeded": "1d"}), app.database, clock=clock):
+        # Starts the first round, which the end of the block waits for.
+        await asyncio.sleep(0)
+
+
 @pytest.mark.parametrize("driver", DRIVERS)
 async def test_every_metric_changes(driver: str, tmp_path: Path, clean_environ: None) -> None:
     with serve_chat() as chat:
@@ -161,6 +175,7 @@ async def test_every_metric_changes(driver: str, tmp_path: Path, clean_environ: 
                 await fire_schedule(app)
                 assert (await start(client, "ask"))["status"] == "SUCCESS"
                 assert (await start(client, "again"))["status"] == "SUCCESS"
+                await delete_old_runs(app)
                 waiting = (await client.post(f"{API}/workflows/wait/executions", json={})).json()["execution_id"]
                 following = asyncio.create_task(client.get(f"{RUNS}/{waiting}/stream", timeout=60))
                 while not service.hub.has_streams:  # noqa: ASYNC110 - the hub has no event for it

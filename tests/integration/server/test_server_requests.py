@@ -31,7 +31,7 @@ async def test_workflows(shared_client: httpx.AsyncClient) -> None:
     assert names == ["bad", "echo", "slow", "two", "typed"]
     two = (await shared_client.get(f"{API}/workflows/two")).json()
     known = {"id": "two", "name": None, "description": None, "file": two["file"], "tasks": ["one", "two"]}
-    assert two == {**known, "input_schema": None}
+    assert two == {**known, "input_schema": None, "chat": None}
     assert known in listed
     typed = (await shared_client.get(f"{API}/workflows/typed")).json()
     assert typed["input_schema"]["type"] == "object"
