@@ -309,7 +309,7 @@ async def test_a_slow_reader_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_document_is_read_in_a_separate_process(name: str, suffix: str) -> None:
     data: Any = make_pdf("Hello") if suffix == ".pdf" else make_docx(paragraph("Hello"))
     assert (await read_in_sandbox(name, data, suffix)).text == "Hello"
-    with pytest.raises(DocumentError, match="broken|damaged"):
+    with pytest.raises(DocumentError, match=r"broken|damaged"):
         await read_in_sandbox(name, b"nothing", suffix)
 
 
