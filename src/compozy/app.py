@@ -1,4 +1,4 @@
-"""The composition root: builds the database, runtime and models for a loaded project."""
+"""The composition root: executes the runs of a loaded project on an open database."""
 
 from __future__ import annotations
 
@@ -7,29 +7,21 @@ import gc
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
-from compozy.config.fingerprint import database_fingerprint
 from compozy.config.retention import RetentionSettings
 from compozy.database.database import Database
-from compozy.knowledge.base import KnowledgeProject
+from compozy.parts import catalog_of, executor_of, knowledge_of, tool_home_of
 from compozy.project.loaded import LoadedProject
-from compozy.project.servers import defined_servers
 from compozy.telemetry.export import exporting_traces
 from compozy.tool.kind import ToolHome
-from compozy.tool.mcp.servers import McpServers, ServerHome
 
 if TYPE_CHECKING:
     from compozy.durable.runtime import Execute, Runtime
     from compozy.knowledge.catalog import KnowledgeCatalog
     from compozy.model.catalog import ModelCatalog
     from compozy.task.report import Report
-    from compozy.workflow.execute import WorkflowExecutor
 
-# The highest number of concurrent runs that `make bench` measured on SQLite: no lock errors, no loss of throughput.
-# Raise it only together with a new measurement.
-MEASURED_SQLITE_CONCURRENCY = 100
 # The role of a process that serves HTTP requests.
 SERVER = "server"
 # The role of a process that executes runs which others accepted.
@@ -90,11 +82,11 @@ async def open_app(
         # Before the first run, so that its time does not include the imports. A server is ready first.
         await load_agents()
     _enable_garbage_collection()
-    catalog = _catalog_of(project)
+    catalog = catalog_of(project)
     knowledge = KnowledgeCatalog(knowledge_of(project), database)
-    tools = _tool_home(project)
+    tools = tool_home_of(project)
     with exporting_traces(project.name), _for_requests(database, role) as requests:
-        execute = _executor(project, database, catalog, knowledge, report, tools, lambda: runtime.wake()).execute  # noqa: PLW0108 - it exists later
+        execute = executor_of(project, database, catalog, knowledge, report, tools, lambda: runtime.wake()).execute  # noqa: PLW0108 - it exists later
         runtime = _new_runtime(project, database, requests, around(execute) if around else execute, role)
         left = await runtime.start()
         try:
@@ -178,106 +170,3 @@ async def _looping(
         retaining(retention, requests),
     ):
         yield
-
-
-def _executor(
-    project: LoadedProject,
-    database: Database,
-    catalog: ModelCatalog,
-    knowledge: KnowledgeCatalog,
-    report: Report,
-    tools: ToolHome,
-    wake: Callable[[], None],
-) -> WorkflowExecutor:
-    """Return the executor for runs of every kind."""
-    from compozy.agent.budget import strictest
-    from compozy.durable.records import NOTIFICATION
-    from compozy.knowledge.ingest import Ingestions
-    from compozy.knowledge.run import KIND
-    from compozy.project.rerun import rerun_for_batch
-    from compozy.scheduler.events import EventSender
-    from compozy.workflow.batch import Batches
-    from compozy.workflow.execute import WorkflowExecutor
-    from compozy.workflow.notify import Notifications
-    from compozy.workflow.rerun import BATCH
-
-    return WorkflowExecutor(
-        database=database,
-        catalog=catalog,
-        project=project.name,
-        report=report,
-        knowledge=knowledge,
-        tools=tools,
-        start_by_event=EventSender(project, database, wake),
-        day_budget=strictest(*(each for each in project.budget if each.per == "day")),
-        kinds={
-            KIND: Ingestions(database=database, catalog=knowledge).execute,
-            NOTIFICATION: Notifications(receiver_of=project.receiver, private_hosts=_private_hosts(project)).execute,
-            BATCH: Batches(database=database, prepare_rerun=partial(rerun_for_batch, project, database)).execute,
-        },
-    )
-
-
-def _private_hosts(project: LoadedProject) -> frozenset[str]:
-    """Return the hosts that requests of the project may reach although they are private."""
-    return frozenset(host.lower() for host in project.runtime.native_tools.private_hosts)
-
-
-def _tool_home(project: LoadedProject) -> ToolHome:
-    file = project.database.file
-    # The log of a SQLite file holds what the file holds.
-    closed = [file.with_name(f"{file.name}{suffix}") for suffix in ("", "-wal", "-shm", ".owner")] if file else []
-    return ToolHome(
-        root=project.root,
-        environ=project.environ,
-        settings=project.runtime,
-        closed=frozenset(closed),
-        servers=servers_of(project),
-    )
-
-
-def servers_of(project: LoadedProject) -> McpServers:
-    """Return the MCP servers that the files of a project define; nothing is started before it is used."""
-    private = frozenset(host.lower() for host in project.runtime.native_tools.private_hosts)
-    home = ServerHome(root=project.root, environ=project.environ, private_hosts=private)
-    return McpServers([server.config for server in defined_servers(project)], home)
-
-
-def _catalog_of(project: LoadedProject) -> ModelCatalog:
-    from compozy.model.catalog import ModelCatalog
-
-    return ModelCatalog(
-        project.providers, missing_keys=project.missing_keys, environ=project.environ, base_dir=project.root
-    )
-
-
-def knowledge_of(project: LoadedProject) -> KnowledgeProject:
-    """Return the parts of a project that knowledge bases use."""
-    return KnowledgeProject(
-        name=project.name,
-        root=project.root,
-        settings=project.knowledge,
-        providers=project.providers,
-        environ=project.environ,
-        database=project.database,
-    )
-
-
-def concurrency_warning(project: LoadedProject) -> str | None:
-    """Return a warning if SQLite runs more workflows concurrently than was measured, else None."""
-    asked = project.concurrency
-    if not project.database.has_one_writer or asked <= MEASURED_SQLITE_CONCURRENCY:
-        return None
-    return (
-        f"SQLite has concurrency limitations: runtime.max_concurrent_workflows is {asked}, "
-        f"and more than {MEASURED_SQLITE_CONCURRENCY} concurrent runs were not measured"
-    )
-
-
-def fingerprint_of(project: LoadedProject) -> str:
-    """Return the fingerprint by which clients recognize the project's database."""
-    settings = project.database
-    values = settings.model_dump(include={"path", "host", "port", "dbname"})
-    secret = settings.conn_string
-    values["conn_string"] = secret.get_secret_value() if secret else None
-    return database_fingerprint(settings.driver, values, str(project.root))

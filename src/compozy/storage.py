@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from compozy.config.fingerprint import database_fingerprint
 from compozy.database.api_keys import has_admin_key
 from compozy.database.database import Database, describe_location, open_database, open_for_reading
 from compozy.database.executors import reap_expired_executors
@@ -28,6 +29,9 @@ from compozy.plural import plural
 from compozy.project.loaded import LoadedProject
 from compozy.project.paths import shown_path
 
+# The highest number of concurrent runs that `make bench` measured on SQLite: no lock errors, no loss of throughput.
+# Raise it only together with a new measurement.
+MEASURED_SQLITE_CONCURRENCY = 100
 # The revision with the tables of users and API keys.
 _USERS_SINCE = "0007"
 
@@ -289,3 +293,23 @@ def read_storage_status(project: LoadedProject) -> tuple[str, MigrationStatus]:
         return location, read_status(database)
     finally:
         close_storage(database)
+
+
+def concurrency_warning(project: LoadedProject) -> str | None:
+    """Return a warning if SQLite runs more workflows concurrently than was measured, else None."""
+    asked = project.concurrency
+    if not project.database.has_one_writer or asked <= MEASURED_SQLITE_CONCURRENCY:
+        return None
+    return (
+        f"SQLite has concurrency limitations: runtime.max_concurrent_workflows is {asked}, "
+        f"and more than {MEASURED_SQLITE_CONCURRENCY} concurrent runs were not measured"
+    )
+
+
+def fingerprint_of(project: LoadedProject) -> str:
+    """Return the fingerprint by which clients recognize the project's database."""
+    settings = project.database
+    values = settings.model_dump(include={"path", "host", "port", "dbname"})
+    secret = settings.conn_string
+    values["conn_string"] = secret.get_secret_value() if secret else None
+    return database_fingerprint(settings.driver, values, str(project.root))

@@ -37,8 +37,8 @@ def validate_command(
 
     Exits with code 5 if there are errors.
     """
-    from compozy.app import knowledge_of
     from compozy.cli.context import open_project
+    from compozy.parts import knowledge_of
     from compozy.project.advice import repeat_warnings, runtime_warnings, server_warnings, warnings_of
 
     try:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from compozy.app import COMMAND, knowledge_of, open_app
+from compozy.app import COMMAND, open_app
 from compozy.cli.executions import until_it_rests
 from compozy.cli.find import current_folder
 from compozy.cli.knowledge_results import IngestionBar, print_canceling, print_start
@@ -26,6 +26,7 @@ from compozy.knowledge.ingest import progress_of
 from compozy.knowledge.paths import Reach
 from compozy.knowledge.run import IngestRequest, check_request, start_ingestion
 from compozy.knowledge.sources import is_address
+from compozy.parts import knowledge_of
 from compozy.project.loaded import LoadedProject
 from compozy.storage import close_storage, open_reading, open_storage
 from compozy.task.report import Silence

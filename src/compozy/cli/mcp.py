@@ -46,8 +46,8 @@ def check_command(
     """Connect to MCP servers and list their tools."""
     import asyncio
 
-    from compozy.app import servers_of
     from compozy.cli.context import open_tolerant
+    from compozy.parts import servers_of
     from compozy.project.servers import defined_servers, named_servers
     from compozy.tool.mcp.check import check_servers
 

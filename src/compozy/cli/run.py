@@ -8,7 +8,7 @@ import signal
 import threading
 from dataclasses import replace
 
-from compozy.app import COMMAND, App, concurrency_warning, open_app
+from compozy.app import COMMAND, App, open_app
 from compozy.cli.arguments import RunRequest, name_known_run
 from compozy.cli.endings import INTERRUPTED
 from compozy.cli.executions import until_it_rests
@@ -31,7 +31,7 @@ from compozy.knowledge.run import check_request, is_ingestion, request_of, start
 from compozy.plural import plural
 from compozy.project.definition import snapshot
 from compozy.project.loaded import LoadedProject, LoadedWorkflow
-from compozy.storage import close_storage, open_reading, open_storage
+from compozy.storage import close_storage, concurrency_warning, open_reading, open_storage
 from compozy.workflow.documents import input_warnings, read_run
 from compozy.workflow.rerun import RerunRequest, prepare_ingestion_again, prepare_rerun, read_source
 from compozy.workflow.start import check_same_run, prepare_run, start_run

@@ -7,7 +7,6 @@ from typing import Annotated, Any, cast
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from compozy import __version__
-from compozy.app import fingerprint_of
 from compozy.server.body import ParsedRoute
 from compozy.server.conditional import CONDITIONAL, answer_if_changed
 from compozy.server.gate import identity_of, refuse_chosen_id
@@ -31,6 +30,7 @@ from compozy.server.models import (
 from compozy.server.problems import MEDIA_TYPE, JsonResponse
 from compozy.server.service import Service, StartRequest
 from compozy.server.triggers import traceparent_of, trigger_of
+from compozy.storage import fingerprint_of
 from compozy.workflow.documents import without_values
 from compozy.workflow.rerun import RerunRequest
 

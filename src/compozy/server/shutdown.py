@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import structlog
 
-from compozy.app import App, concurrency_warning
+from compozy.app import App
 from compozy.database.database import Database
 from compozy.database.tasks import TaskEnd
 from compozy.plural import plural
+from compozy.storage import concurrency_warning
 
 _log = structlog.get_logger(__name__)
 

@@ -13,9 +13,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from compozy import __version__
-from compozy.app import knowledge_of
 from compozy.errors import CompozyError, ProjectError
 from compozy.model.config import ProviderConfig
+from compozy.parts import knowledge_of
 from compozy.project.advice import repeat_warnings, runtime_warnings, server_warnings, warnings_of
 from compozy.project.loaded import LoadedProject
 from compozy.project.paths import shown_path

@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from compozy.app import MEASURED_SQLITE_CONCURRENCY
 from compozy.clock import now_ms
 from compozy.database import sqlite
 from compozy.database.database import Database, open_database, open_for_reading
@@ -26,6 +25,7 @@ from compozy.database.migrate import migrate_up, read_status
 from compozy.database.sqlite import file_system_of
 from compozy.durable.journal import destroy_journal, launch_journal
 from compozy.errors import DatabaseError
+from compozy.storage import MEASURED_SQLITE_CONCURRENCY
 from tests.conftest import RunCli
 from tests.harness.databases import migrated, new_run, settings
 from tests.harness.processes import NOBODY, Commands, other_process
