@@ -56,6 +56,7 @@ class ExecutionFilter:
 
     Args:
         workflow_id: only runs of this workflow.
+        workflow_ids: only runs of these workflows; None for all.
         statuses: only runs in one of these states.
         id_prefix: only runs whose ID starts with this text.
         labels: only runs with these labels, each `NAME` or `NAME=VALUE`.
@@ -70,6 +71,7 @@ class ExecutionFilter:
     """
 
     workflow_id: str | None = None
+    workflow_ids: Sequence[str] | None = None
     statuses: Sequence[Status] = ()
     id_prefix: str = ""
     labels: Sequence[str] = ()
@@ -88,6 +90,8 @@ class ExecutionFilter:
             found.append(runs.c.workflow_exec_id.in_(self.ids))
         if self.workflow_id is not None:
             found.append(runs.c.workflow_id == self.workflow_id)
+        if self.workflow_ids is not None:
+            found.append(runs.c.workflow_id.in_(self.workflow_ids))
         if self.statuses:
             found.append(runs.c.status.in_(self.statuses))
         if self.id_prefix:

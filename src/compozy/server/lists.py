@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -18,6 +19,7 @@ from compozy.database.lists import ExecutionFilter, Position
 from compozy.database.live_text import follow_runs
 from compozy.database.status import Status
 from compozy.server.body import ParsedRoute
+from compozy.server.gate import identity_of
 from compozy.server.models import Cost, Fields, TriggerInfo, UnpricedRequests
 from compozy.server.problems import JsonResponse
 from compozy.server.routes import PREFIX, WorkflowId, problems, service_of
@@ -202,10 +204,12 @@ async def list_workflow_executions(
     "/executions/workflows", response_model=ExecutionList, responses={200: {"headers": _LINK}}, tags=["executions"]
 )
 async def list_executions(request: Request, query: Annotated[ListQuery, Query()]) -> JsonResponse:
-    """List the executions of all workflows, newest first."""
-    if query.follow:
+    """List the executions of all workflows that the caller may see, newest first."""
+    limit = identity_of(request).workflows
+    if query.follow and limit is None:
         follow_runs(seconds=_FOLLOWED_S)
-    return await _answer(request, query, query.to_filter(query.workflow_id))
+    wanted = query.to_filter(query.workflow_id)
+    return await _answer(request, query, wanted if limit is None else replace(wanted, workflow_ids=sorted(limit)))
 
 
 async def _answer(request: Request, query: PageQuery, wanted: ExecutionFilter) -> JsonResponse:

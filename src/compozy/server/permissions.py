@@ -124,6 +124,7 @@ LIMITED = frozenset(
     {
         ("GET", f"{_API}/project"),
         ("GET", f"{_API}/workflows"),
+        ("GET", f"{_API}/executions/workflows"),
         ("GET", f"{_API}/costs"),
         ("GET", f"{_API}/auth/me"),
     }

@@ -151,6 +151,11 @@ async def test_a_limited_key(asks: httpx.AsyncClient, keys: Keys) -> None:
     listed = (await asks.get(f"{API}/workflows", headers=bearer(keys.limited))).json()
     assert [workflow["id"] for workflow in listed["workflows"]] == ["two"]
     runs = f"{API}/executions/workflows"
+    seen = (await asks.get(runs, params={"limit": 100, "total": True}, headers=bearer(keys.limited))).json()
+    assert {run["workflow_id"] for run in seen["executions"]} == {"two"}
+    assert seen["total"] == len(seen["executions"])
+    elsewhere = await asks.get(runs, params={"workflow_id": "echo"}, headers=bearer(keys.limited))
+    assert elsewhere.json()["executions"] == []
     mine = runs + "/" + own.json()["execution_id"]
     foreign = f"{runs}/{other['execution_id']}"
     assert (await asks.get(mine, headers=bearer(keys.limited))).status_code == 200
