@@ -13,6 +13,7 @@ from tests.conftest import KILL_SHARDS
 
 _TOOL_SHARDS = 2
 _BUDGET_SHARDS = 3
+_MEMORY_SHARDS = 4
 
 
 # Neighboring numbers go to different processes, so that they can be tested at the same time.
@@ -68,11 +69,13 @@ def test_a_budget_is_raised_once_after_a_kill_at_any_commit(tmp_path: Path, driv
     assert any("budget:1.end" in found for found in steps)
 
 
+@pytest.mark.parametrize("shard", range(1, _MEMORY_SHARDS + 1))
 @pytest.mark.parametrize("driver", ["sqlite", "postgres"])
 @pytest.mark.timeout(900)
-def test_no_turn_of_a_conversation_is_lost_or_doubled(tmp_path: Path, driver: str) -> None:
+def test_no_turn_of_a_conversation_is_lost_or_doubled(tmp_path: Path, driver: str, shard: int) -> None:
     """A run with memory is killed at every commit: between its steps, and around the end of each task."""
-    command = [sys.executable, "-m", "tests.harness.kills", str(tmp_path), "--driver", driver, "--workflow", "memory"]
+    options = ["--driver", driver, "--workflow", "memory", "--first", str(shard), "--every", str(_MEMORY_SHARDS)]
+    command = [sys.executable, "-m", "tests.harness.kills", str(tmp_path), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     kills = json.loads(done.stdout)["kills"]
