@@ -135,6 +135,9 @@ async def test_calls_of_tools_and_failures_are_spans(tmp_path: Path, receiver: R
         async with opened(tmp_path, chat.url) as app, make_client(Service(app=app), GUARD) as client:
             assert (await start(client, "tool"))["status"] == "SUCCESS"
             assert (await start(client, "bad"))["status"] == "FAILED"
+    # A call that is refused before it is performed makes no span.
+    result = chat.seen[1].body["messages"][-1]
+    assert (result["role"], "compozy.yaml" in str(result["content"])) == ("tool", True), result
     [tool] = receiver.named("execute_tool cp__list_dir")
     assert tool.attributes == {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "cp__list_dir"}
     [task] = receiver.named("task call")
