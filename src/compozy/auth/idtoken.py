@@ -50,7 +50,8 @@ def check_claims(claims: Mapping[str, Any], settings: OidcSettings, *, nonce: st
         raise refused("it was given to another client")
     if not _seconds(claims, "exp") + _LEEWAY_S > now_s:
         raise refused("it has expired")
-    if not _seconds(claims, "iat") - _LEEWAY_S < now_s or not claims.get("nbf", 0) <= now_s + _LEEWAY_S:
+    not_before = _seconds(claims, "nbf") if "nbf" in claims else 0
+    if not _seconds(claims, "iat") - _LEEWAY_S < now_s or not not_before <= now_s + _LEEWAY_S:
         raise refused("it is from the future; compare the clocks")
     given = claims.get("nonce")
     if not isinstance(given, str) or not hmac.compare_digest(given.encode(), nonce.encode()):
@@ -102,5 +103,5 @@ def _texts(value: Any) -> list[str]:
 def _seconds(claims: Mapping[str, Any], name: str) -> float:
     value = claims.get(name)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise refused(f"the claim {name!r} is missing")
+        raise refused(f"the claim {name!r} is not a number")
     return value
