@@ -42,7 +42,7 @@ WORDS = {
     "systemd": "guides/systemd",
     "timeout": "workflows/tasks",
     "tool": "agents/tools",
-    "webhook": "project/limitations",
+    "webhook": "guides/receive-webhooks",
 }
 # Everyday questions -> the link on the page of all pages, and words of the page that answers it.
 QUESTIONS = {
