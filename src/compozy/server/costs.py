@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from enum import StrEnum
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from compozy.database.costs import CostFilter
 from compozy.server.body import ParsedRoute
@@ -25,6 +26,18 @@ router = APIRouter(
     responses=problems(400, 401, 403, 413, 415, 422, 500, 503),
     tags=["costs"],
 )
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def _check_day(value: Any) -> Any:
+    # Pydantic takes numbers for seconds since 1970, and accepts a time of midnight.
+    if isinstance(value, str) and not _DAY.fullmatch(value):
+        raise ValueError("expected a day, such as 2027-01-31")
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_check_day)]
 
 
 class CostGroup(StrEnum):
@@ -77,8 +90,8 @@ async def list_costs(
         CostGroup, Query(description="Sums of requests with the same day, workflow, agent, model or execution.")
     ] = CostGroup.DAY,
     workflow_id: Annotated[str | None, Query(description="Only this workflow.", max_length=256)] = None,
-    since: Annotated[date | None, Query(description="Only this day (UTC) or later.")] = None,
-    until: Annotated[date | None, Query(description="Only this day (UTC) or earlier.")] = None,
+    since: Annotated[Day | None, Query(description="Only this day (UTC) or later.")] = None,
+    until: Annotated[Day | None, Query(description="Only this day (UTC) or earlier.")] = None,
     limit: Annotated[int, Query(description="Number of sums.", ge=1, le=MAX_SUMS)] = 100,
 ) -> JsonResponse:
     """Sum the costs of model requests."""
