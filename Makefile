@@ -20,7 +20,7 @@ CHAOS := $(shell mktemp -d -u -t compozy-chaos-XXXXXX)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart setup check check-types check-generated fix test proof web serve-web site serve-docs site-tools snap bench chaos fuzz wheel binary test-binary edge-context image-context lock schema pages recording screenshots clean
+.PHONY: help quickstart setup check check-types check-generated check-web fix test proof web serve-web site serve-docs site-tools snap bench chaos fuzz wheel binary test-binary edge-context image-context lock schema pages recording screenshots clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,17 +31,20 @@ quickstart: $(VENV)/.local ## Install Compozy with a local model and run a first
 
 setup: $(VENV)/.dev ## Install the tools for development and tests
 
-check: $(VENV)/.dev ## Format, lint, types, import walls, generated files
+check: $(VENV)/.dev ## Format, lint, types, import walls, generated files, web page
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-cache
-	@$(MAKE) --no-print-directory -j2 check-types check-generated
+	@$(MAKE) --no-print-directory -j3 check-types check-generated check-web
 
 check-types:
 	$(BIN)/pyright
 
 check-generated:
 	$(BIN)/python -m pytest -n0 tests/generated
+
+check-web: $(VENV)/.base
+	@if command -v npm >/dev/null; then $(BIN)/python packaging/page.py; else echo "npm was not found: the web page is not checked."; fi
 
 fix: $(VENV)/.dev ## Format, and apply the linter's fixes
 	$(BIN)/ruff format .

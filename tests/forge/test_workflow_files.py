@@ -48,7 +48,7 @@ NOT_HERE = {
 # Expressions that a forge fills in.
 EXPRESSIONS = {"${{ matrix.driver }}": "sqlite"}
 COPIED = (
-    *("examples", "src", "requirements", "packaging", "docs", "tests", "schemas"),
+    *("examples", "src", "requirements", "packaging", "docs", "tests", "schemas", "web"),
     *("Makefile", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "ARCHITECTURE.md", "CONTRIBUTING.md"),
 )
 SKIPPED = shutil.ignore_patterns(

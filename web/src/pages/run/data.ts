@@ -68,6 +68,7 @@ function newTask(path: string, status: Task["status"], event: RunEvent): Task {
     unpriced_requests: 0,
     waits_for: null,
     signal_arrived: false,
+    answered_by: null,
   };
 }
 
