@@ -238,9 +238,11 @@ class Flows:
 
     async def until(self, run_id: str, is_so: Callable[[Ran], bool], *, limit_s: float = 120) -> Ran:
         """Wait until a run is in this state."""
+        pause_s = 0.005
         async with asyncio.timeout(limit_s):
-            while not is_so(ran := await self.read(run_id)):  # noqa: ASYNC110 - it may be executed elsewhere
-                await asyncio.sleep(0.01)
+            while not is_so(ran := await self.read(run_id)):
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 1.3, 0.1)
         return ran
 
     async def until_waiting(self, run_id: str, *paths: str) -> Ran:

@@ -12,6 +12,7 @@ import psycopg
 
 from compozy.config.settings import DatabaseSettings
 from compozy.database.postgres_schemas import JOURNAL_SCHEMA
+from tests.harness.databases import write_tables
 from tests.harness.postgres import new_database, running_server
 
 Rows = list[tuple[Any, ...]]
@@ -97,8 +98,10 @@ class PostgresStore:
 
 @contextlib.contextmanager
 def open_store(driver: str, home: Path, *, migrated: bool = True) -> Generator[Store, None, None]:
-    """Create the database of the project in `home`: a file that does not exist yet, or a server's with tables."""
+    """Create the database of the project in `home`, with all tables if it is `migrated`."""
     if driver == "sqlite":
+        if migrated:
+            write_tables(home / "data/compozy.db")
         yield SqliteStore(home)
         return
     with new_database(migrated=migrated) as settings:
