@@ -21,6 +21,8 @@ _CONTROLS = frozenset(range(0x20)) - {0x09, 0x0A, 0x0B, 0x0C, 0x0D, 0x1B}
 _LEFT_OUT = "\0\u00ad\ufeff"
 _SAMPLE = 8192
 _MAX_CONTROLS = 0.01
+# A text that begins with the mark of its encoding may have a few bad characters: it was cut, or joined from files.
+_MAX_BAD = 0.01
 # Characters beyond U+FFFF as Java, Oracle and MySQL export them: each half as if it were a character.
 _HALVES = re.compile(rb"\xed[\xa0-\xaf][\x80-\xbf]\xed[\xb0-\xbf][\x80-\xbf]")
 _JAPANESE_MAIL = b"\x1b$"
@@ -115,7 +117,10 @@ def clean(text: str) -> str:
 
 
 def _decode(data: bytes, encoding: str) -> str:
-    try:
-        return data.decode(encoding)
-    except UnicodeDecodeError as error:
-        raise DocumentError(f"it begins as {encoding.upper()} and is none", hint="save it as UTF-8") from error
+    """Return bytes as text in the encoding of their mark, with U+FFFD for a few bad characters."""
+    text = data.decode(encoding, errors="replace")
+    bad = len(text) - len(data.decode(encoding, errors="ignore"))
+    if bad == len(text) or bad > max(1, _MAX_BAD * len(text)):
+        name = encoding.upper().removesuffix("-SIG")
+        raise DocumentError(f"it has the byte order mark of {name}, but it is not {name}", hint="save it as UTF-8")
+    return text
