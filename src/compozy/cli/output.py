@@ -19,6 +19,7 @@ _transient: list[str] = []
 _text_line: list[str] = []
 _OPEN = "open"
 _ANY_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_LINE_ENDS = str.maketrans({"\n": "\\n", "\t": "\\t"})
 _UPPER_CONTROL = re.compile(r"[\x7f-\x9f]")
 _CONTROL = re.compile(r"(?!\x1b\[\d{1,2}m)[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -239,10 +240,11 @@ def print_error(error: CompozyError, *, as_json: bool) -> None:
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, without: Collection[str] = ()) -> None:
     """Print rows in columns that are as wide as their widest cell; nothing is cut, so that output can be piped.
 
-    Columns whose headings are in `without` are left out.
+    A row is one line, also if a file name or an error has line ends. Columns whose headings are in `without` are left
+    out.
     """
     shown = [number for number, heading in enumerate(headings) if heading not in without]
-    lines = [[line[number] for number in shown] for line in (headings, *rows)]
+    lines = [[line[number].translate(_LINE_ENDS) for number in shown] for line in (headings, *rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(shown))]
     for number, line in enumerate(lines):
         text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from compozy.cli.output import json_text, print_error, print_json, print_line, print_note
+from compozy.cli.output import json_text, print_error, print_json, print_line, print_note, print_table
 from compozy.errors import UsageError
 
 EVIL = "a\x1b[2Jb\x1b]0;title\x07c\x9b2Jd\re\x00"
@@ -36,3 +36,8 @@ def test_lines_tabs_and_our_styles_stay(capsys: pytest.CaptureFixture[str]) -> N
     text = "a\tb\n\x1b[31mred\x1b[0m ü 漢 🙂"
     print_line(text)
     assert capsys.readouterr().out == f"{text}\n"
+
+
+def test_a_row_of_a_table_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(("NAME", "STATUS"), [("a\nREADY.md", "FAILED"), ("b\tc", "READY")])
+    assert capsys.readouterr().out == "NAME         STATUS\na\\nREADY.md  FAILED\nb\\tc         READY\n"
