@@ -11,7 +11,7 @@ from pydantic_ai.exceptions import UnexpectedModelBehavior
 
 from compozy.ids import new_call_id
 from compozy.jsoninput import parse_json, replace_surrogates
-from compozy.model.failure import ErrorInAnswer
+from compozy.model.failure import UNKNOWN_STATUS, ErrorInAnswer
 
 # Other words for OpenAI's, by servers and models.
 _FINISH_REASONS = {
@@ -39,7 +39,6 @@ _STATUSES = (
     ("invalid", 400),
     ("context_length", 400),
 )
-_UNKNOWN_STATUS = 500
 _REASONING = ("reasoning", "reasoning_content")
 # Kinds of parts that a message is sent in by some servers.
 _REASONING_PARTS = frozenset({"thinking", "reasoning", "reasoning_content", "thought", "redacted_thinking"})
@@ -124,7 +123,7 @@ def _status_of(error: object, document: dict[str, Any]) -> int:
         if digits.isdigit() and 400 <= int(digits[:4]) <= 599:
             return int(digits)
     words = f"{fields.get('code')} {fields.get('type')}".lower()
-    return next((status for word, status in _STATUSES if word in words), _UNKNOWN_STATUS)
+    return next((status for word, status in _STATUSES if word in words), UNKNOWN_STATUS)
 
 
 def _clean_choice(choice: dict[str, Any], message: dict[str, Any]) -> dict[str, Any]:

@@ -30,13 +30,15 @@ from compozy.model.retry import is_retried, read_retry_after_s
 _MESSAGES = ("message", "msg", "status_msg", "error_msg", "error_message")
 MAX_EXCERPT = 300
 """Characters of a provider's answer that an error shows."""
+UNKNOWN_STATUS = 500
+"""The status of an error that a server sends with status 200 and without a code."""
 # 402: the account has no credit.
 _RATE_LIMITS = frozenset({402, 429})
 _TIMEOUTS = frozenset({408, 504})
 
 
 class ErrorInAnswer(ModelHTTPError):
-    """A server said 200 and sent an error; `status_code` is what the error says, 500 if it does not."""
+    """A server said 200 and sent an error; `status_code` is what the error says, or `UNKNOWN_STATUS`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,11 +120,10 @@ def mask(text: str, spec: ModelSpec) -> str:
 def _http_failure(error: ModelHTTPError, spec: ModelSpec) -> Failure:
     status = error.status_code
     body = _excerpt(error.body, spec)
-    answered = "answered 200 with the error" if isinstance(error, ErrorInAnswer) else "answered"
     exhausted = isinstance(error, ModelQuotaExceededError)
     too_long = isinstance(error, ModelContextWindowExceededError)
     return Failure(
-        words=f"{answered} {status} {_phrase(status)}".rstrip() + (f": {body}" if body else ""),
+        words=_answered(error) + (f": {body}" if body else ""),
         hint=_exhausted_hint(spec) if exhausted else _too_long_hint() if too_long else _status_hint(status, spec),
         kind="rate_limit" if exhausted else _kind_of(status),
         status=status,
@@ -130,6 +131,14 @@ def _http_failure(error: ModelHTTPError, spec: ModelSpec) -> Failure:
         retried=not exhausted and not too_long and is_retried(status),
         retry_after_s=_retry_after_s(error) if is_retried(status) else None,
     )
+
+
+def _answered(error: ModelHTTPError) -> str:
+    status = f"{error.status_code} {_phrase(error.status_code)}".rstrip()
+    if not isinstance(error, ErrorInAnswer):
+        return f"answered {status}"
+    # The server did not say 500: it sent an error without a code.
+    return "answered 200 with the error" + ("" if error.status_code == UNKNOWN_STATUS else f" {status}")
 
 
 def _connection_failure(error: ModelConnectionError, root: BaseException, spec: ModelSpec) -> Failure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 
 from pydantic_ai.messages import ModelResponse, ModelResponsePart, TextPart, ThinkingPart
@@ -106,26 +107,30 @@ def _leading_thoughts(text: str) -> tuple[str, str] | None:
 
 
 def _split_at_closing(text: str) -> tuple[str, str]:
-    """Return what stands before the last closing tag, and the answer behind it.
+    """Return the reasoning in `text`, and the answer: all that stands before a closing tag is reasoning.
 
     A tag with an opening one before it closes a thought within the answer: only that thought is taken out.
     """
-    closings = [found for found in _CLOSING.finditer(text) if not _is_quoted(text, found)]
-    if not closings:
-        return "", text
-    end = closings[-1]
-    name = end[0].strip("</>[]◁▷ ")
-    openings = [text.find(mark) for mark in (f"<{name}>", f"[{name}]", f"◁{name}▷")]
-    start = max(openings)
-    if 0 <= start < end.start():
-        return text[start : end.start()].partition(name)[2][1:], text[:start] + text[end.end() :]
-    return text[: end.start()], text[end.end() :]
+    thoughts: list[str] = []
+    answer, at = "", 0
+    for found in _closings(text):
+        name = found[0].strip("</>[]◁▷ ")
+        before = answer + text[at : found.start()]
+        start = max(before.rfind(mark) for mark in (f"<{name}>", f"[{name}]", f"◁{name}▷"))
+        answer, at = before[: max(start, 0)], found.end()
+        thoughts.append(before if start < 0 else before[start:].partition(name)[2][1:])
+    return "\n\n".join(thoughts), answer + text[at:]
 
 
-def _is_quoted(text: str, found: re.Match[str]) -> bool:
-    """Return whether a tag is spoken of: in quotes, or in a block of code."""
-    before, after = text[: found.start()], text[found.end() : found.end() + 1]
-    return before[-1:] in _QUOTES or after in _QUOTES - {""} or before.count("```") % 2 == 1
+def _closings(text: str) -> Iterator[re.Match[str]]:
+    """Return the closing tags that are not spoken of: in quotes, or in a block of code."""
+    fences = at = 0
+    for found in _CLOSING.finditer(text):
+        fences += text.count("```", at, found.start())
+        at = found.start()
+        around = {text[at - 1 : at], text[found.end() : found.end() + 1]}
+        if not around & _QUOTES and fences % 2 == 0:
+            yield found
 
 
 def _split_channels(text: str) -> tuple[str, str]:
