@@ -16,6 +16,7 @@ const navigation = [
     group: 'Guides',
     title: 'Guides',
     pages: [
+      'guides/overview',
       'guides/structured-output',
       'guides/branches-and-loops',
       'guides/human-approval',

@@ -39,6 +39,13 @@ def test_the_sidebar_has_five_groups() -> None:
     assert "group" in read_list()[0]
 
 
+def test_the_page_of_all_guides_has_each_one() -> None:
+    text = (DOCS / "guides/overview.mdx").read_text(encoding="utf-8")
+    listed = re.findall(r"\(/docs/(guides/[a-z-]+)\)", text)
+    pages = dict(read_sections())["Guides"]
+    assert sorted(listed) == sorted(set(pages) - {"guides/overview"})
+
+
 def read_sections() -> list[tuple[str, list[str]]]:
     """Return title and pages of each section."""
     return [(section["title"], section["pages"]) for section in read_list()]
