@@ -112,7 +112,7 @@ async def finish_oidc_login(
     iss: Annotated[str | None, Query(description="Issuer.", max_length=2048)] = None,
     error: Annotated[str | None, Query(description="Error of the provider.", max_length=256)] = None,
 ) -> RedirectResponse:
-    """Come back from the OpenID Connect provider with a session."""
+    """Finish a sign-in with the OpenID Connect provider and start a session."""
     provider, gate = _provider(request), gate_of(request)
     address = address_of(request.scope) or ""
     gate.logins_of_address.take(address)

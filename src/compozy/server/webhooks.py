@@ -131,7 +131,7 @@ async def get_webhook_delivery(request: Request, slug: Slug, delivery_id: Delive
 async def replay_webhook_delivery(
     request: Request, slug: Slug, delivery_id: DeliveryId, body: ReplayBody | None = None
 ) -> JsonResponse:
-    """Take a stored delivery again, with the webhook as it is now."""
+    """Process a stored delivery again, with the current configuration of the webhook."""
     service = service_of(request)
     service.refuse_when_stopping()
     hook = find_hook(service.app.project, slug)

@@ -48,7 +48,7 @@ Answer = tuple[int, dict[str, Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class Replay:
-    """A stored delivery is taken again.
+    """A request to process a stored delivery again.
 
     Args:
         of: the delivery that the sender sent.
