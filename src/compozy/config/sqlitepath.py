@@ -20,8 +20,10 @@ def check_sqlite_path(path: str) -> str | None:
     url = _SQLITE_URL.match(path)
     if url is not None:
         rest = path[url.end() :].partition("?")[0]
-        # SQLAlchemy: three slashes before a relative path, four before an absolute one. SQLite: `file:` and a path.
-        plain = rest.removeprefix("//" if url[0].lower() == "file:" else "///") if rest.startswith("///") else rest
+        # SQLAlchemy: three slashes before a relative path, four before an absolute one. SQLite: `file:` and a path. Two
+        # slashes are a mistake in both.
+        is_three = rest.startswith("///") and url[0].lower() != "file:"
+        plain = rest.removeprefix("///" if is_three else "//")
         name = MEMORY if MEMORY in rest or "mode=memory" in path or not plain.strip("/") else plain
         return f"expected a path, got a URL; write {name}"
     if _URL.match(path):
@@ -34,4 +36,12 @@ def check_sqlite_path(path: str) -> str | None:
     variable = _SHELL_VARIABLE.search(path)
     if variable is not None:
         return f"{variable[0]!r} is not a variable; write ${{{variable[1]}}}"
-    return None
+    return _check_name(path)
+
+
+def _check_name(path: str) -> str | None:
+    if path != MEMORY and path.strip().lower() == MEMORY:
+        return f"{path!r} would be a file of this name; write {MEMORY}"
+    if path.endswith(("/", os.sep)):
+        return f"expected a file, got a folder; write {path}compozy.db"
+    return "must not contain the character NUL" if "\0" in path else None

@@ -22,6 +22,8 @@ from compozy.config.sqlitepath import check_sqlite_path
         ("file:data/c.db?mode=rwc", "data/c.db"),
         ("file:c?mode=memory", ":memory:"),
         ("file:///var/c.db", "/var/c.db"),
+        ("sqlite://c.db", "c.db"),
+        ("file://data/c.db", "data/c.db"),
     ],
 )
 def test_a_url_is_refused_with_the_path_in_it(path: str, write: str) -> None:
@@ -55,3 +57,17 @@ def test_a_path_of_another_kind_is_refused() -> None:
 )
 def test_valid_paths(path: str) -> None:
     assert check_sqlite_path(path) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        (":MEMORY:", "':MEMORY:' would be a file of this name; write :memory:"),
+        ("./data/", "expected a file, got a folder; write ./data/compozy.db"),
+        ("a\0b", "must not contain the character NUL"),
+        (":memory:", None),
+        ("memory", None),
+    ],
+)
+def test_names_that_are_not_files(path: str, problem: str | None) -> None:
+    assert check_sqlite_path(path) == problem
