@@ -29,6 +29,9 @@ _UNSAFE = re.compile(r"[/?#@\[\]\s]|%(?![0-9A-Fa-f]{2})")
 _KEY_IN_PATH = re.compile(r"/(?:(?:sk|gsk|pk|rk|xai)[-_](?=[^/]*\d)[\w-]{8,}|AIza[\w-]{20,})(?:/|$)")
 _NAME = re.compile(r"[A-Za-z_]{1,40}")
 _WORD = re.compile(r"([A-Za-z_]+)\s*=")
+_WORD_AND_VALUE = re.compile(r"([A-Za-z_]+)\s*=\s*((?:[^\s\\]|\\.)*)")
+_WORDS = re.compile(rf"\s*(?:{_WORD_AND_VALUE.pattern}\s*)*")
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 # Parameters of libpq, see postgresql.org/docs/current/libpq-connect.html.
 _PARAMETERS = (
@@ -73,7 +76,7 @@ def check_postgres_address(text: str) -> str | None:
     ports = (part.rpartition("]")[2].partition(":")[2] for part in place.partition("/")[0].split(","))
     if not all(_is_port(port) for port in ports):
         return f"the port is not a number; {_POSTGRES_SHAPE}, and {ENCODE}"
-    return _check_parameters([name for name, _ in parse_qsl(query, keep_blank_values=True)])
+    return _check_parameters(parse_qsl(query, keep_blank_values=True))
 
 
 def check_web_address(text: str) -> str | None:
@@ -138,16 +141,22 @@ def show_address(text: str) -> str:
 
 def _check_words(text: str) -> str | None:
     """Check `host=h dbname=d`; values in quotes may hold anything."""
-    names = _WORD.findall(re.sub(r"'(?:[^'\\]|\\.)*'", "''", text))
+    found = re.sub(r"'(?:[^'\\]|\\.)*'", "''", text)
+    names = _WORD.findall(found)
     if not names:
         return f"is not a PostgreSQL address; {_POSTGRES_SHAPE}"
     if ";" in text and any(name not in POSTGRES_PARAMETERS for name in names):
         return f"separate the parameters with blanks, not with `;`, or {_POSTGRES_SHAPE}"
-    return _check_parameters(names)
+    problem = _check_parameters(_WORD_AND_VALUE.findall(found))
+    if problem is None and _WORDS.fullmatch(found) is None:
+        return "has a value with a blank or a quote; write it as password='a b', and a quote in it as \\'"
+    return problem
 
 
-def _check_parameters(names: list[str]) -> str | None:
-    for name in names:
+def _check_parameters(parameters: list[tuple[str, str]]) -> str | None:
+    for name, value in parameters:
+        if name == "sslmode" and value not in _SSL_MODES:
+            return f"unknown sslmode; write {', '.join(_SSL_MODES[:-1])} or {_SSL_MODES[-1]}"
         if name in POSTGRES_PARAMETERS and name != "service":
             continue
         if name == "service":

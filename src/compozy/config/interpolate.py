@@ -25,7 +25,7 @@ _NAME = "([A-Za-z_][A-Za-z0-9_]*)"
 _FOREIGN = re.compile(
     rf"\$(?:env:)?{_NAME}|\$\({_NAME}\)|%{_NAME}%|\$?\{{\{{-?\s*(?:\$?\.?(?:env|secrets)\.)?{_NAME}\s*-?\}}\}}|@?env:{_NAME}"
     # Programming languages, their formats, and other files of settings.
-    rf"|(?:process\.)?env\.{_NAME}|(?:os\.)?environ\[['\"]{_NAME}['\"]\]|(?:os\.)?getenv\(['\"]{_NAME}['\"]\)"
+    rf"|(?:process\.)?env\.{_NAME}|(?:os\.)?environ(?:\[['\"]{_NAME}['\"]\]|/{_NAME})|(?:os\.)?getenv\(['\"]{_NAME}['\"]\)"
     rf"|ENV\[['\"]?{_NAME}['\"]?\]|\{{{_NAME}\}}|!(?:env\s+)?{_NAME}|%\({_NAME}\)s"
 )
 # Texts that are not keys: the name of a variable, a command, the address of a secret, a blank to be filled in.

@@ -72,6 +72,19 @@ def test_no_part_of_a_password_is_shown(password: str) -> None:
         ),
         ("host=h database=d", "unknown parameter 'database'; write dbname"),
         ("mysql://u:p@h/d", "is not a PostgreSQL address; write postgres://user:password@host:5432/dbname"),
+        (
+            "host=h password=hun ter2 dbname=d",
+            "has a value with a blank or a quote; write it as password='a b', and a quote in it as \\'",
+        ),
+        (
+            "host=h password='hunter2 and dbname=d",
+            "has a value with a blank or a quote; write it as password='a b', and a quote in it as \\'",
+        ),
+        (
+            "postgres://u:p@h/d?sslmode=requir",
+            "unknown sslmode; write disable, allow, prefer, require, verify-ca or verify-full",
+        ),
+        ("host=h sslmode=on", "unknown sslmode; write disable, allow, prefer, require, verify-ca or verify-full"),
         ("somewhere", "is not a PostgreSQL address; write postgres://user:password@host:5432/dbname"),
     ],
 )

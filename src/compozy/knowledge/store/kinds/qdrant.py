@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 
-from compozy.config.addresses import check_store_address
+from compozy.config.addresses import check_store_address, check_web_address
 from compozy.config.nodes import MappingNode, place_at, text_at
 from compozy.errors import Diagnostic
 from compozy.knowledge.store.kind import ADDRESS_KEYS, StoreKind
@@ -20,6 +19,11 @@ def _check_location(store: MappingNode) -> Iterator[Diagnostic]:
         yield Diagnostic(location=place_at(store, ("id",)), message=message, hint=hint, code="knowledge")
 
 
+def _check_address(text: str) -> str | None:
+    """Return what is wrong with a URL. The client would drop a user, a password or a query."""
+    return check_store_address(text, {"http", "https"}) or check_web_address(text)
+
+
 KIND = StoreKind(
     name="qdrant",
     title="Qdrant",
@@ -28,6 +32,6 @@ KIND = StoreKind(
     indexes=frozenset({"exact", "hnsw"}),
     extra="qdrant",
     packages=("qdrant_client", "numpy"),
-    check_address=partial(check_store_address, schemes=frozenset({"http", "https"})),
+    check_address=_check_address,
     check=_check_location,
 )
