@@ -14,10 +14,20 @@ from compozy.config.text import SourceText
 from compozy.errors import Diagnostic
 
 _Words = tuple[str, str]  # message, hint
+# Characters of web pages and text processors where YAML needs a space or a colon: at the start of a line, after `:` or
+# `-`, and after a key.
+_SPACES = "\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
+_NO_WIDTH = "\u200b-\u200f\u2028\u2029\u2060\ufeff\u0085"
+_LOOKALIKE = re.compile(
+    rf"^ *([{_SPACES}{_NO_WIDTH}])|[:-]([{_SPACES}{_NO_WIDTH}])|^ *(?:- )?[\w-]+(\uff1a)", re.MULTILINE
+)
 
 
 def syntax_fault(source: SourceText, error: yaml.MarkedYAMLError) -> Diagnostic:
     """Return `error` as a diagnostic at the location to correct."""
+    lookalike = _find_lookalike(source, _index(error.problem_mark))
+    if lookalike is not None:
+        return lookalike
     problem = str(error.problem or "")
     at = _index(error.problem_mark)
     opened = _index(error.context_mark) if error.context_mark else None
@@ -27,6 +37,22 @@ def syntax_fault(source: SourceText, error: yaml.MarkedYAMLError) -> Diagnostic:
             place = source.place(opened if at_opening and opened is not None else at)
             return Diagnostic(location=place, message=message, hint=hint, code="yaml")
     return Diagnostic(location=source.place(at), message=f"not YAML from here on: {problem}", code="yaml")
+
+
+def _find_lookalike(source: SourceText, at: int) -> Diagnostic | None:
+    """Return the fault of a character that looks like a space, a colon or nothing, in the line of `at` or before it."""
+    start = source.text.rfind("\n", 0, max(source.text.rfind("\n", 0, at), 0)) + 1
+    end = source.text.find("\n", at)
+    found = _LOOKALIKE.search(source.text, start, len(source.text) if end < 0 else end)
+    if found is None:
+        return None
+    char = next(group for group in found.groups() if group)
+    code = f"U+{ord(char):04X}"
+    meant = "a colon" if char == "\uff1a" else "a space"
+    message, hint = f"the character {code} is not {meant}", f"replace it with {meant}"
+    if re.match(f"[{_NO_WIDTH}]", char):
+        message, hint = f"the invisible character {code} is part of this line", "remove it"
+    return Diagnostic(location=source.place(found.start(found.lastindex or 0)), message=message, hint=hint, code="yaml")
 
 
 def _index(mark: yaml.Mark | None) -> int:
