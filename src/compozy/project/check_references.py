@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,8 +130,20 @@ def _check_input_path(reading: Reading, rest: list[str]) -> Words | None:
     keys = listed_keys(reading.input_schema)
     if keys is None or rest[0] in keys or not is_closed(reading.input_schema) or _may_be_given(reading, rest[0]):
         return None
-    hint = suggest(rest[0], keys) or _list_of("its keys are", sorted(keys))
-    return Words(message=f"the input has no {rest[0]!r}", hint=hint)
+    return _no_input(rest[0], keys)
+
+
+def _check_workflow_path(reading: Reading, rest: list[str]) -> Words | None:
+    words = _check_fixed_path("workflow", WORKFLOW_FIELDS, rest)
+    keys = listed_keys(reading.input_schema) if rest[0] == "input" and len(rest) > 1 else None
+    if keys is None or rest[1] in keys or not is_closed(reading.input_schema):
+        return words
+    return _no_input(rest[1], keys)
+
+
+def _no_input(name: str, keys: Collection[str]) -> Words:
+    hint = suggest(name, keys) or _list_of("its keys are", sorted(keys))
+    return Words(message=f"the input has no {name!r}", hint=hint)
 
 
 def _may_be_given(reading: Reading, key: str) -> bool:
@@ -265,6 +277,6 @@ _CHECKS: dict[str, Callable[[Reading, list[str]], Words | None]] = {
     "input": _check_input_path,
     "tasks": _check_tasks_path,
     "env": _check_env_path,
-    "workflow": lambda _, rest: _check_fixed_path("workflow", WORKFLOW_FIELDS, rest),
+    "workflow": _check_workflow_path,
     "project": lambda _, rest: _check_fixed_path("project", PROJECT_FIELDS, rest),
 }
