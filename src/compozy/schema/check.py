@@ -27,6 +27,9 @@ KEYWORDS = frozenset(
 """Keywords of JSON Schema 2020-12, and the two of earlier drafts that are still read or written."""
 # From OpenAPI.
 _ANNOTATIONS = frozenset({"discriminator", "example", "externalDocs", "nullable", "xml"})
+# Types of programming languages.
+_TYPES_ELSEWHERE = {"str": "string", "text": "string", "int": "integer", "float": "number", "bool": "boolean"}
+_TYPES_ELSEWHERE |= {"list": "array", "dict": "object", "map": "object", "none": "null", "nil": "null"}
 _SHORT = {"min": "minimum", "max": "maximum"}
 # The similarity from which a word counts as a misspelled keyword: `typ` does, `content` does not.
 _MISSPELLED = 0.75
@@ -53,7 +56,9 @@ def _say_type(root: Any, problem: Problem) -> Problem:
     found: Any = root
     for step in problem.path:
         found = found[step]
-    return Problem(path=problem.path, message=f"{show(found)} is not a type; valid types are {', '.join(TYPES)}")
+    meant = _TYPES_ELSEWHERE.get(found) if isinstance(found, str) else None
+    hint = f" (did you mean {meant!r}?)" if meant else f"; valid types are {', '.join(TYPES)}"
+    return Problem(path=problem.path, message=f"{show(found)} is not a type{hint}")
 
 
 def _check_defaults(root: Any) -> Iterator[Problem]:
