@@ -66,6 +66,11 @@ class ListRequest:
     text: str = ""
     full: bool = False
 
+    @property
+    def is_filtered(self) -> bool:
+        """Return whether executions may exist that are not listed."""
+        return self != ListRequest(limit=self.limit, full=self.full)
+
     def to_query(self) -> dict[str, str | int | list[str]]:
         """Return the parameters of the request to a server."""
         given = {

@@ -101,7 +101,8 @@ def _warn_of_invalid(project: LoadedProject, *, is_brief: bool) -> None:
         what = "1 other workflow file has errors" if count == 1 else f"{count} other workflow files have errors"
         print_warnings([f"{what}; run `compozy config validate` to list them"])
         return
-    print_warnings(invalid.summary for invalid in project.invalid_workflows)
+    # A workflow that calls an invalid one has the same error.
+    print_warnings(dict.fromkeys(invalid.summary for invalid in project.invalid_workflows))
     print_note("note: invalid workflows are left out; `compozy config validate` reports every error")
 
 

@@ -29,7 +29,8 @@ def show_list(project: LoadedProject, wanted: ListRequest, *, as_json: bool) -> 
         workflow_document(found.config, str(found.file.relative_to(project.root)))
         for found in project.workflows.values()
     ]
-    print_listing(workflows, runs, where=display_location(project), as_json=as_json)
+    where = display_location(project)
+    print_listing(workflows, runs, where=where, is_filtered=wanted.is_filtered, as_json=as_json)
 
 
 def list_runs(project: LoadedProject, wanted: ListRequest, *, id_prefix: str = "") -> list[Document]:

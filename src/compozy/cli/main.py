@@ -55,9 +55,15 @@ _GLOBAL_VALUES = frozenset({"--log-level", "--log-format"})
 _HABITS = {
     "run": "use `compozy workflow run ID`",
     "serve": "use `compozy start`",
+    "up": "use `compozy start`",
     "logs": "use `compozy workflow get EXECUTION` for a run; `compozy start` writes its log to stderr",
-    "ps": "use `compozy workflow list`",
-    "validate": "use `compozy config validate`",
+    **dict.fromkeys(("ps", "ls", "list"), "use `compozy workflow list`"),
+    **dict.fromkeys(("get", "show", "status", "describe"), "use `compozy workflow get EXECUTION`"),
+    **{word: f"use `compozy workflow {word} EXECUTION`" for word in ("approve", "cancel", "pause", "resume", "signal")},
+    **{word: f"use `compozy knowledge {word}`" for word in ("ingest", "query")},
+    **{word: f"use `compozy db {word}`" for word in ("backup", "restore", "export", "import")},
+    **dict.fromkeys(("new", "create"), "use `compozy init`"),
+    **dict.fromkeys(("validate", "check", "lint"), "use `compozy config validate`"),
 }
 # Messages of the command-line library about invalid values, with our replacements.
 _WORDS = {
@@ -223,7 +229,10 @@ def _refuse(error: TyperException, *, as_json: bool) -> int:
     message = error.format_message()
     for theirs, ours in _WORDS.items():
         message = message.replace(theirs, ours)
-    hint = next((hint for word, hint in _HABITS.items() if f"command '{word}'" in message), f"see `{command} --help`")
+    habits = _HABITS if command in ("compozy", "compozy workflow") else {}
+    hint = next((hint for word, hint in habits.items() if f"command '{word}'" in message), "")
+    # A similar name of a command that does something else only misleads.
+    message, hint = (message.partition(" Did you mean")[0], hint) if hint else (message, f"see `{command} --help`")
     print_error(UsageError(message, hint=hint), as_json=as_json)
     return UsageError.exit_status
 

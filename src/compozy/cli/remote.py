@@ -63,7 +63,7 @@ def show_remote_list(found: Found, wanted: ListRequest, *, as_json: bool) -> Non
     """Print the workflows of the server's project and their latest executions."""
     workflows: list[Document] = found.client.get("workflows")["workflows"]
     runs: list[Document] = found.client.get("executions", "workflows", **wanted.to_query())["executions"]
-    print_listing(workflows, runs, where=found.where, as_json=as_json)
+    print_listing(workflows, runs, where=found.where, is_filtered=wanted.is_filtered, as_json=as_json)
 
 
 def show_remote_execution(

@@ -90,8 +90,10 @@ def print_execution(run: Document, requests: Sequence[Document] | None = None, *
     return 1 if status in ENDS else 0
 
 
-def print_listing(workflows: Sequence[Document], runs: Sequence[Document], *, where: str, as_json: bool) -> None:
-    """Print workflows and the latest runs; `where` names the place that has none of them yet."""
+def print_listing(
+    workflows: Sequence[Document], runs: Sequence[Document], *, where: str, is_filtered: bool, as_json: bool
+) -> None:
+    """Print workflows and the latest runs; `where` names the place that has none, or none that match."""
     if as_json:
         print_json({"workflows": list(workflows), "executions": list(runs)})
         return
@@ -101,7 +103,7 @@ def print_listing(workflows: Sequence[Document], runs: Sequence[Document], *, wh
     )
     print_line()
     if not runs:
-        print_line(f"No executions in {where} yet.")
+        print_line(f"No executions in {where} match the filters." if is_filtered else f"No executions in {where} yet.")
         return
     rows = [_row(run) for run in runs]
     without = [*([] if costs_something(runs) else ["COST"]), *([] if any(note for *_, note in rows) else ["NOTE"])]

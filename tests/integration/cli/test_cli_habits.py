@@ -99,6 +99,8 @@ def test_executions_are_listed_by_status(cli: RunCli, project: Path) -> None:
     listed = json.loads(cli("workflow", "list", "--status", "failed", "--format", "json").out)
     assert [run["execution_id"] for run in listed["executions"]] == ["ill"]
     assert cli("workflow", "list", "--status", "lost").status == 2
+    for arguments in (("--status", "waiting"), ("--workflow", "x"), ("--label", "a=b"), ("--until", "2001-01-01")):
+        assert "No executions in ./data/compozy.db match the filters." in cli("workflow", "list", *arguments).out
 
 
 @pytest.mark.parametrize(
@@ -106,9 +108,17 @@ def test_executions_are_listed_by_status(cli: RunCli, project: Path) -> None:
     [
         ("run", "use `compozy workflow run ID`"),
         ("logs", "use `compozy workflow get"),
+        ("list", "use `compozy workflow list`"),
+        ("status", "use `compozy workflow get EXECUTION`"),
+        ("ingest", "use `compozy knowledge ingest`"),
+        ("approve", "use `compozy workflow approve EXECUTION`"),
+        ("backup", "use `compozy db backup`"),
+        ("check", "use `compozy config validate`"),
     ],
 )
 def test_commands_of_other_tools_are_answered_with_ours(cli: RunCli, project: Path, word: str, hint: str) -> None:
     done = cli(word)
     assert done.status == 2
+    assert done.err.splitlines()[0] == f"Error: No such command '{word}'."
     assert hint in done.err
+    assert hint in cli("workflow", word).err or cli("workflow", word, "--help").status == 0

@@ -110,3 +110,9 @@ def test_a_project_knows_its_valid_and_its_invalid_workflows(project: Path) -> N
     assert not load_project(None, cwd=project, environ={}, workflow_files=WorkflowFiles.SKIP).workflows
     with pytest.raises(ProjectError, match="promptt"):
         load_project(None, cwd=project, environ={})
+
+
+def test_an_error_is_listed_once(cli: RunCli, project: Path) -> None:
+    calls = "id: calls\ntasks:\n  - id: c\n    type: workflow\n    workflow: key\n"
+    (project / "workflows/calls.yaml").write_text(calls)
+    assert cli("workflow", "list").err.splitlines().count(f"warning: {KEY}") == 1
