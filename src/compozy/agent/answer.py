@@ -19,7 +19,7 @@ _FENCE = re.compile(r"```[a-zA-Z]*\s*\n(.*?)```", re.DOTALL)
 _MAX_PROBLEMS = 10
 _TOO_DEEP = "the schema is nested too deeply for this answer"
 _NOT_JSON = "the answer is not JSON"
-_AMBIGUOUS = "the answer holds several JSON values that fit the schema"
+_AMBIGUOUS = "the answer holds several JSON values that match the schema"
 _CUT_OFF = "the answer was cut off when it reached `max_tokens`"
 
 
@@ -54,7 +54,7 @@ class AnswerSchema:
     def read(self, text: str, *, is_cut_off: bool = False) -> Answer:
         """Return what `text` means under the schema, or what is wrong with it.
 
-        All of the text is the answer if it is JSON. Otherwise the answer is the one value that fits among its fenced
+        All of the text is the answer if it is JSON. Otherwise the answer is the one value that matches among its fenced
         blocks, or else among the objects and lists in it; several that differ are a problem, because only the model
         knows which of them it means. Of a text that `is_cut_off` no part is taken: what it holds may be a draft.
         """
@@ -84,7 +84,7 @@ class AnswerSchema:
         return unfit
 
     def _read_value(self, value: JsonValue) -> Answer:
-        """Return the first reading of `value` that fits the schema, or the problems of the last."""
+        """Return the first reading of `value` that matches the schema, or the problems of the last."""
         problems: tuple[str, ...] = ()
         for reading in self._readings(value):
             try:

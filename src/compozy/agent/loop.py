@@ -57,7 +57,7 @@ class Conversation:
         """Return the answer as the model wrote it, and its value under the schema (None without one).
 
         Raises:
-            ModelError: the provider failed, no answer fits the schema, or the model only calls tools.
+            ModelError: the provider failed, no answer matches the schema, or the model only calls tools.
             ToolError: the calls make no progress.
         """
         messages = first_messages(self.prompt, self.instructions)
@@ -162,7 +162,7 @@ class Conversation:
         cut = response.finish_reason == "length"
         tries = self.rules.output_retries + 1
         raise self._error(
-            f"gave no answer that fits the task's `output` schema in {tries} tries; the last one: "
+            f"gave no answer that matches the task's `output` schema in {tries} tries; the last one: "
             f"{'; '.join(answer.problems)}; it began {text!r}",
             hint="its answers were cut off: raise `max_tokens`"
             if cut

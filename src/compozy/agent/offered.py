@@ -89,12 +89,12 @@ class OwnTool:
 
 
 async def _fitted(result: ToolResult, schema: dict[str, Any]) -> ToolResult:
-    """Return a result with the defaults of its schema, or a failure if it does not fit."""
+    """Return a result with the defaults of its schema, or a failure if it does not match."""
     content, problems = await fit_value(schema, result.content)
     if not problems:
         return replace(result, content=content)
     # The call may have had an effect: the model must not take it for one that did not start.
-    words = f"the call was made, but its result does not fit the tool's `output` schema: {listed(problems)}"
+    words = f"the call was made, but its result does not match the tool's `output` schema: {listed(problems)}"
     return ToolResult(outcome="failed", content=words)
 
 

@@ -67,6 +67,6 @@ def _repair_words(problems: Sequence[str], schema: Mapping[str, Any], *, cut: bo
     listed = "\n".join(f"- {problem}" for problem in problems)
     short = "Your answer was cut off; answer shorter.\n" if cut else ""
     return (
-        f"Your answer does not fit the JSON Schema that it must follow.\n{short}Problems:\n{listed}\n"
-        f"Answer again with JSON alone that fits this schema:\n{json.dumps(schema, ensure_ascii=False)}"
+        f"Your answer does not match the JSON Schema that it must follow.\n{short}Problems:\n{listed}\n"
+        f"Answer again with JSON alone that matches this schema:\n{json.dumps(schema, ensure_ascii=False)}"
     )

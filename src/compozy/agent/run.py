@@ -83,7 +83,7 @@ class AgentResult:
 
     Attributes:
         text: the last answer as the model wrote it.
-        output: the value that fits `output_schema`; without one, `{"text": text, "response": text}`. Where knowledge
+        output: the value that matches `output_schema`; without one, `{"text": text, "response": text}`. Where knowledge
             bases were asked it has `sources` as well, if it is an object and the schema means no other thing by it.
         fell_back_from: id of the provider that was asked for, when another one answered.
         reason: why that provider did not answer.

@@ -14,7 +14,7 @@ from compozy.tool.mcp.config import McpConfig, ToolAndServerUse
 DEFAULT_ITERATIONS = 10
 """Model requests of one attempt of a task with tools."""
 DEFAULT_REPAIRS = 2
-"""How often a model is asked again when its answer does not fit the schema."""
+"""How often a model is asked again when its answer does not match the schema."""
 DEFAULT_CONCURRENT = 10
 
 

@@ -207,7 +207,7 @@ class ToolBelt:
     async def _apply(self, own: OwnTool, arguments: Mapping[str, Any], step: str) -> ToolResult:
         given, problems = await fit_value(own.definition.parameters_json_schema, dict(arguments))
         if problems:
-            return ToolResult(outcome="failed", content=f"the arguments do not fit: {listed(problems)}")
+            return ToolResult(outcome="failed", content=f"the arguments do not match: {listed(problems)}")
         async with self._steps.admit(step):
             recorded = await self._steps.step(step, partial(_done, own.perform(given)))
         result = cast("dict[str, Any]", recorded)
@@ -220,7 +220,7 @@ class ToolBelt:
     async def _fit_and_run(self, tool: OfferedTool, arguments: Mapping[str, Any], step: str) -> ToolResult:
         given, problems = await fit_value(dict(tool.spec.schema), {**(tool.config.with_ or {}), **arguments})
         if problems:
-            return ToolResult(outcome="failed", content=f"the arguments do not fit: {listed(problems)}")
+            return ToolResult(outcome="failed", content=f"the arguments do not match: {listed(problems)}")
         return await self._run(tool, cast("dict[str, Any]", given), step)
 
     def _count(self, name: str) -> str:
@@ -299,7 +299,9 @@ class ToolBelt:
             return None, given
         changed, problems = await fit_value(dict(tool.spec.schema), dict(decision.arguments))
         if problems:
-            return ToolResult(outcome="denied", content=f"the approved arguments do not fit: {listed(problems)}"), given
+            return ToolResult(
+                outcome="denied", content=f"the approved arguments do not match: {listed(problems)}"
+            ), given
         return None, changed
 
     def _approval_of(self, tool: OfferedTool, given: Mapping[str, Any]) -> Approval | ApprovalRule:

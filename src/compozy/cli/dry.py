@@ -23,7 +23,7 @@ def show_dry_run(project: LoadedProject, workflow_id: str, given: Any, *, as_jso
     Raises:
         NotFoundError: the project has no such workflow.
         UsageError: the input is no object.
-        SchemaMismatchError: it does not fit the schema.
+        SchemaMismatchError: it does not match the schema.
     """
     workflow = project.workflow(workflow_id).config
     value = check_input(workflow, given)

@@ -213,7 +213,7 @@ class Composer:
         if expected is None or not str(event.tag).startswith(_PREFIX):
             self._fault(event, f"unknown tag {_shown_tag(str(event.tag))}", "leave the tag out")
         elif not isinstance(value, expected) or (isinstance(value, bool) and name != "bool"):
-            self._fault(event, f"{event.value!r} does not fit its tag !!{name}")
+            self._fault(event, f"{event.value!r} does not match its tag !!{name}")
 
     def _check_collection_tag(self, event: yaml.CollectionStartEvent, name: str) -> None:
         if event.tag not in {None, "!", _PREFIX + name}:

@@ -21,7 +21,7 @@ def check_sqlite_path(path: str) -> str | None:
     if url is not None:
         rest = path[url.end() :].partition("?")[0]
         # SQLAlchemy: three slashes before a relative path, four before an absolute one. SQLite: `file:` and a path. Two
-        # slashes are a mistake in both.
+        # slashes are wrong in both.
         is_three = rest.startswith("///") and url[0].lower() != "file:"
         plain = rest.removeprefix("///" if is_three else "//")
         name = MEMORY if MEMORY in rest or "mode=memory" in path or not plain.strip("/") else plain

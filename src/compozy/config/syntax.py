@@ -40,7 +40,7 @@ def syntax_fault(source: SourceText, error: yaml.MarkedYAMLError) -> Diagnostic:
 
 
 def _find_lookalike(source: SourceText, at: int) -> Diagnostic | None:
-    """Return the fault of a character that looks like a space, a colon or nothing, in the line of `at` or before it."""
+    """Return the error for a character that looks like a space or a colon, in the line of `at` or before it."""
     start = source.text.rfind("\n", 0, max(source.text.rfind("\n", 0, at), 0)) + 1
     end = source.text.find("\n", at)
     found = _LOOKALIKE.search(source.text, start, len(source.text) if end < 0 else end)

@@ -24,7 +24,7 @@ Words = tuple[str, str]
 _Context = Mapping[str, Any]
 
 _EXPECTED = {
-    "string_type": "text",
+    "string_type": "a string",
     "int_type": "a whole number",
     "int_parsing": "a whole number",
     "int_parsing_size": "a smaller number",
@@ -116,7 +116,7 @@ def _too_short_list(context: _Context, _: str) -> str:
 
 def _pattern(context: _Context, got: str) -> str:
     pattern = str(context["pattern"])
-    return f"expected {_PATTERNS.get(pattern, f'text that matches {pattern}')}, got {got}"
+    return f"expected {_PATTERNS.get(pattern, f'a string that matches {pattern}')}, got {got}"
 
 
 _SPECIAL: dict[str, Callable[[_Context, str], str]] = {

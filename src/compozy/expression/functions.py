@@ -48,9 +48,9 @@ def _text_test(name: str, test: Callable[[str, str], bool]) -> Callable[[Budget,
     def run(budget: Budget, text: Any, part: Any) -> bool:
         if not isinstance(text, str):
             hint = f"for a list write `{show(part)} in a`" if is_list(text) and name == "contains" else ""
-            raise _wrong(name, "text", text, hint)
+            raise _wrong(name, "a string", text, hint)
         if not isinstance(part, str):
-            raise _wrong(name, "text", part)
+            raise _wrong(name, "a string", part)
         budget.spend(1 + len(text) // 1000)
         return test(text, part)
 
@@ -60,7 +60,7 @@ def _text_test(name: str, test: Callable[[str, str], bool]) -> Callable[[Budget,
 def _matches(budget: Budget, text: Any, pattern: Any) -> bool:
     for value in (text, pattern):
         if not isinstance(value, str):
-            raise _wrong("matches", "text", value)
+            raise _wrong("matches", "a string", value)
     budget.walk(len(text))
     try:
         return _pattern(pattern).search(text, timeout=budget.regex_s()) is not None
@@ -97,7 +97,7 @@ def _uint(budget: Budget, value: Any) -> int:
 def _double(budget: Budget, value: Any) -> float:
     del budget
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise _wrong("double", "a number or text", value)
+        raise _wrong("double", "a number or a string", value)
     try:
         is_odd = isinstance(value, str) and ("_" in value or value != value.strip())
         return float(value) if not is_odd else _refuse(f"double: {show(value)} is not a number")
@@ -138,7 +138,7 @@ def _bytes(budget: Budget, value: Any) -> bytes:
     if isinstance(value, bytes):
         return value
     if not isinstance(value, str):
-        raise _wrong("bytes", "text", value)
+        raise _wrong("bytes", "a string", value)
     budget.build(len(value))
     return value.encode("utf-8", "surrogatepass")
 

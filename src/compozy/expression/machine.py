@@ -76,7 +76,7 @@ class Machine:
         for key_node, value_node in node.entries:
             key = self.value(key_node)
             if not _is_key(key):
-                raise Fail(f"a map key must be text, got {type_words(key)}", offset=key_node.offset)
+                raise Fail(f"a map key must be a string, got {type_words(key)}", offset=key_node.offset)
             if key in found:
                 raise Fail(f"duplicate map key {show(key)}", offset=key_node.offset)
             found[key] = self.value(value_node)
@@ -229,7 +229,7 @@ def _items(value: Any, macro: str) -> list[Any]:
 def _at(value: Any, key: Any, path: str) -> Any:
     if is_map(value):
         if not _is_key(key):
-            raise Fail(f"a map key must be text, got {type_words(key)}")
+            raise Fail(f"a map key must be a string, got {type_words(key)}")
         return value[key] if key in value else _no_key(value, key, path, "")
     if not is_list(value):
         raise Fail(f"cannot read [{show(key)}] of {_short(path)}, which is {type_words(value)}")
@@ -282,7 +282,7 @@ def _in(budget: Budget, left: Any, right: Any) -> bool:
         return _is_key(left) and left in right
     if is_list(right):
         return any(equal(left, item, budget) for item in right)
-    hint = "to search in text, write `text.contains(part)`" if isinstance(right, str) else ""
+    hint = "to search in a string, write `text.contains(part)`" if isinstance(right, str) else ""
     raise Fail(f"in requires a list or a map, got {type_words(right)}", hint=hint)
 
 

@@ -37,7 +37,7 @@ _WORDS = {
     "bool": "true or false",
     "int": "a whole number",
     "double": "a number",
-    "string": "text",
+    "string": "a string",
     "bytes": "bytes",
     "list": "a list",
     "map": "a map",

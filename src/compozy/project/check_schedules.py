@@ -91,7 +91,7 @@ def _check_value(workflow: WorkflowOutline, schedule: MappingNode, found: Mappin
     path: YamlPath = ("input",) if found is not None else ()
     for name, message in validate_value(schema, value):
         where = f"input {name}" if name else "input"
-        text = f"{where} of this schedule does not fit the schema of the workflow: {message}"
+        text = f"{where} of this schedule does not match the schema of the workflow: {message}"
         yield Diagnostic(location=place_at(schedule, path), message=text, code="schema")
 
 

@@ -53,7 +53,7 @@ class EventSender:
         """Start every workflow that waits for the event, in one transaction, and return their runs.
 
         Raises:
-            SchemaMismatchError: the payload does not fit the schema of a trigger or of a workflow; nothing is started.
+            SchemaMismatchError: the payload does not match the schema of a trigger or a workflow; nothing is started.
         """
         prepared = await validate_in_worker(lambda: list(self._prepare(event)))
 
@@ -71,7 +71,7 @@ class EventSender:
         """Start the workflows that wait for an event which a task sends, and return the IDs of their runs.
 
         Raises:
-            SchemaMismatchError: the payload does not fit.
+            SchemaMismatchError: the payload does not match.
         """
         sent = await self.send(Event(name=name, event_id=event_id, payload=payload, by=sent_by))
         return [run["execution_id"] for run in sent["started"]]
@@ -111,7 +111,7 @@ def _fit_payload(workflow: WorkflowConfig, trigger: SignalTrigger, payload: Any)
     """Return the payload with the defaults of the trigger's schema.
 
     Raises:
-        SchemaMismatchError: it does not fit.
+        SchemaMismatchError: it does not match.
     """
     value: Any = {} if payload is None else payload
     if trigger.schema_ is None:
@@ -121,7 +121,7 @@ def _fit_payload(workflow: WorkflowConfig, trigger: SignalTrigger, payload: Any)
     if problems:
         lines = "".join(f"\n  {path or 'payload'}: {message}" for path, message in problems)
         raise SchemaMismatchError(
-            f"the payload does not fit the schema of event {trigger.name!r} in workflow {workflow.id!r}:{lines}",
+            f"the payload does not match the schema of event {trigger.name!r} in workflow {workflow.id!r}:{lines}",
             details={"problems": [{"path": path, "message": message} for path, message in problems]},
         )
     return value

@@ -51,7 +51,7 @@ class Preparer:
 
         Raises:
             TemplateError: a template of the input failed.
-            SchemaMismatchError: the input does not fit the schema of the workflow.
+            SchemaMismatchError: the input does not match the schema of the workflow.
         """
         if workflow_id not in self._definitions:
             self._definitions[workflow_id] = snapshot(self.project, workflow_id)

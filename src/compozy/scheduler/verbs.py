@@ -107,7 +107,7 @@ class ScheduleVerbs:
 
         Raises:
             NotFoundError: the schedule does not exist.
-            SchemaMismatchError: its input does not fit the schema of the workflow.
+            SchemaMismatchError: its input does not match the schema of the workflow.
         """
         view = find_view(await self._views(), name)
         run_id = f"{PREFIX}{short_id(view.file.schedule_id)}-{new_execution_id()}"
@@ -120,7 +120,7 @@ class ScheduleVerbs:
         Raises:
             NotFoundError: the schedule does not exist.
             UsageError: the times are in the future, in the wrong order, or too many.
-            SchemaMismatchError: the input does not fit the schema of the workflow.
+            SchemaMismatchError: the input does not match the schema of the workflow.
         """
         view = find_view(await self._views(), name)
         schedule_id = view.file.schedule_id

@@ -13,7 +13,7 @@ _Error = Any
 
 _LONGEST_SHOWN = 60
 TYPES = {
-    "string": "text",
+    "string": "a string",
     "integer": "a whole number",
     "number": "a number",
     "boolean": "true or false",
@@ -107,8 +107,8 @@ _SAY: dict[str, Callable[[_Error], str]] = {
     "maxItems": _size("at most", "item"),
     "minProperties": _size("at least", "key"),
     "maxProperties": _size("at most", "key"),
-    "pattern": lambda error: f"expected text matching {error.validator_value}, got {show(error.instance)}",
-    "format": lambda error: f"expected text in the format {error.validator_value!r}, got {show(error.instance)}",
+    "pattern": lambda error: f"expected a string matching {error.validator_value}, got {show(error.instance)}",
+    "format": lambda error: f"expected a string in the format {error.validator_value!r}, got {show(error.instance)}",
     "uniqueItems": lambda _: "duplicate item",
     "contains": lambda _: "a required item is missing",
     "anyOf": _some_form,

@@ -22,7 +22,7 @@ async def validate_in_worker(call: Callable[[], _Result]) -> _Result:
 
 
 async def fit_value(schema: dict[str, Any], value: Any) -> tuple[Any, list[tuple[str, str]]]:
-    """Return `value` with the defaults of `schema`, and what in it does not fit."""
+    """Return `value` with the defaults of `schema`, and what in it does not match."""
     return await validate_in_worker(partial(_fit, schema, value))
 
 

@@ -123,7 +123,7 @@ class Service:
 
         Raises:
             NotFoundError: the project has no such workflow.
-            SchemaMismatchError: the input does not fit its schema.
+            SchemaMismatchError: the input does not match its schema.
             ConflictError: the execution id is that of another run.
             IdempotencyError: the key was used for another request.
             StoppingError: the server is about to end.
@@ -229,7 +229,7 @@ class Service:
 
         Raises:
             NotFoundError: there is no such run, or nothing in it waits for the name.
-            SchemaMismatchError: a task waits for it with a form, which the payload does not fit.
+            SchemaMismatchError: a task waits for it with a form, which the payload does not match.
             ConflictError: it has ended.
         """
         await self.get(execution_id)
@@ -242,7 +242,7 @@ class Service:
 
         Raises:
             NotFoundError: there is no such run, or none of its tasks waits with a form.
-            SchemaMismatchError: the answer does not fit.
+            SchemaMismatchError: the answer does not match.
         """
         await self.get(execution_id)
         sent = await approve(self.app.database, execution_id, given, task=task, by=by)

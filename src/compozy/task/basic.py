@@ -81,7 +81,7 @@ async def _choose_action(call: TaskCall, task: BasicTask) -> _Asked:
     Raises:
         TemplateError: the template cannot be rendered.
         UsageError: the agent has no such action.
-        SchemaMismatchError: the input of the task does not fit the action.
+        SchemaMismatchError: the input of the task does not match the action.
     """
     agent = task.agent or AgentConfig()
     attached: list[Written] = [(("agent", "attachments"), agent.attachments), (("attachments",), task.attachments)]

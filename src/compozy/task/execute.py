@@ -215,7 +215,7 @@ async def _prepare(call: TaskCall) -> TaskCall:
 
     Raises:
         TemplateError: one of them cannot be rendered.
-        SchemaMismatchError: the input does not fit.
+        SchemaMismatchError: the input does not match.
     """
     task = call.task
     env: dict[str, str] = render_value(task.env or {}, (*call.yaml_path, "env"), call.context)

@@ -12,13 +12,13 @@ async def fit(schema: dict[str, Any], value: Any, what: str) -> Any:
     """Return `value` with the defaults of `schema`.
 
     Raises:
-        SchemaMismatchError: it does not fit the schema; `what` names it in the message.
+        SchemaMismatchError: it does not match the schema; `what` names it in the message.
     """
     value, problems = await fit_value(schema, value)
     if problems:
         lines = "; ".join(f"{path or 'it'}: {message}" for path, message in problems)
         raise SchemaMismatchError(
-            f"{what} does not fit its schema: {lines}",
+            f"{what} does not match its schema: {lines}",
             details={"problems": [{"path": path, "message": message} for path, message in problems]},
         )
     return value

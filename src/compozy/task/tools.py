@@ -63,7 +63,7 @@ async def call_tool(call: TaskCall, tool: ToolConfig, servers: Sequence[McpConfi
 
     Raises:
         ToolError: the tool failed, was denied, or its outcome is unknown.
-        SchemaMismatchError: the input does not fit.
+        SchemaMismatchError: the input does not match.
     """
     from compozy.agent.settings import ToolRules
 

@@ -81,7 +81,7 @@ def processor_child(call: TaskCall, processor: Task, signal: Mapping[str, Any], 
 
 
 async def _receive(call: TaskCall, name: str, task: WaitTask) -> tuple[dict[str, Any], Problems]:
-    """Return the next signal of this name, once it is there, and what of it does not fit the form."""
+    """Return the next signal of this name, once it is there, and what of it does not match the form."""
     step = f"{call.base}.signal"
     run, database = current_run(), call.run.database
     there = partial(has_signal, workflow_exec_id=run.run_id, name=name)
@@ -96,7 +96,9 @@ async def _receive(call: TaskCall, name: str, task: WaitTask) -> tuple[dict[str,
         if problems and is_new:
             # The sender may not know: it came before the wait, or from a task of another run.
             about = {"execution_id": run.run_id, "task": call.path, "signal": name, "sent_by": found["sent_by"]}
-            _log.warning("a signal does not fit the form of its task and is dropped", **about, problems=_told(problems))
+            _log.warning(
+                "a signal does not match the form of its task and is dropped", **about, problems=_told(problems)
+            )
         return signal, problems
 
 

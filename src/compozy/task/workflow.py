@@ -44,7 +44,7 @@ async def _context(call: TaskCall, task: WorkflowTask) -> TemplateContext:
     """Return what the templates of the workflow see.
 
     Raises:
-        SchemaMismatchError: the input does not fit.
+        SchemaMismatchError: the input does not match.
         TemplateError: its `env` cannot be rendered.
     """
     document, given = task.workflow, call.shown.get("with", {})

@@ -250,7 +250,7 @@ class _Builder:
         if size > _MAX_SCHEMA:
             raise OpenApiError(f"the schema of its arguments has {size} characters; {_MAX_SCHEMA} is the limit")
         if check_schema(schema):
-            # Regular expressions of other languages, and defaults that do not fit.
+            # Regular expressions of other languages, and defaults that do not match.
             schema = without(schema, _TOLERATED)
         for problem in check_schema(schema):
             raise OpenApiError(

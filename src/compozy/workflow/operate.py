@@ -41,7 +41,7 @@ MAX_NAME = 256
 # How long a caller waits for the process that executes a run to do what was requested, and how often it looks.
 _PATIENCE_S = 10.0
 _POLL_S = 0.1
-# How what does not fit a form is given on the command line.
+# How what does not match a form is given on the command line.
 _OPTIONS = {"answer": "input", "payload": "payload"}
 
 
@@ -125,7 +125,7 @@ async def signal(
     Raises:
         NotFoundError: there is no such run, or nothing in it waits for the name.
         ForbiddenError: only tasks wait for it that accept no answer of `by`.
-        SchemaMismatchError: a task waits for it with a form, which the payload does not fit.
+        SchemaMismatchError: a task waits for it with a form, which the payload does not match.
         ConflictError: it has ended.
     """
     waiting = await database.read_async(partial(_find_receivers, execution_id=execution_id, name=name, by=by))
@@ -160,7 +160,7 @@ async def approve(
     Raises:
         NotFoundError: no such run, or no such task waits with a form.
         ForbiddenError: the task accepts no answer of `by`.
-        SchemaMismatchError: the answer does not fit.
+        SchemaMismatchError: the answer does not match.
     """
     waiting = await database.read_async(partial(_find_question, execution_id=execution_id, wanted=task, by=by))
     answer = await validate_in_worker(partial(_fit_form, waiting, given, "answer"))
@@ -209,7 +209,7 @@ def _fit_form(task: TaskState, given: Any, what: str) -> Any:
     """Return `given` with the defaults of the form that a task waits with; as it is where the task has none.
 
     Raises:
-        SchemaMismatchError: it does not fit.
+        SchemaMismatchError: it does not match.
     """
     asked: dict[str, Any] = task.output or {}
     form: dict[str, Any] | None = asked.get("form")
@@ -220,7 +220,7 @@ def _fit_form(task: TaskState, given: Any, what: str) -> Any:
     if problems:
         lines = "".join(f"\n  {path or what}: {message}" for path, message in problems)
         raise SchemaMismatchError(
-            f"the {what} does not fit the form of task {task.path!r}:{lines}",
+            f"the {what} does not match the form of task {task.path!r}:{lines}",
             hint=f"give it with --{_OPTIONS[what]}='{{...}}'",
             http_hint=f"send it as `{_OPTIONS[what]}` in the body",
             details={"form": form, "problems": [{"path": path, "message": message} for path, message in problems]},

@@ -16,7 +16,7 @@ from compozy.durable.step import load_recorded
 def list_requests(database: Database, execution_id: str) -> list[dict[str, Any]]:
     """Return the recorded model requests of a run, in the order in which they were recorded.
 
-    `prompt` and `instructions` are those of the task. After an answer that does not fit the task's schema, the model
+    `prompt` and `instructions` are those of the task. After an answer that does not match the task's schema, the model
     is asked again with that answer and its problems; `number` counts the requests of a task from 1. `tool_calls` are
     the calls that an answer asked for, with what they gave.
 

@@ -90,7 +90,7 @@ def prepare_rerun(
 
     Raises:
         NotFoundError: there is no such task to begin with.
-        SchemaMismatchError: the input does not fit the workflow's schema.
+        SchemaMismatchError: the input does not match the workflow's schema.
     """
     steps = plan_of(workflow.tasks, ("tasks",)).tasks
     begin = request.from_task

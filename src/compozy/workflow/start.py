@@ -46,7 +46,7 @@ def prepare_run(
 
     Raises:
         UsageError: the ID, the input or a label is invalid.
-        SchemaMismatchError: the input does not fit the workflow's schema.
+        SchemaMismatchError: the input does not match the workflow's schema.
     """
     return NewExecution(
         workflow_exec_id=new_execution_id() if execution_id is None else check_execution_id(execution_id),
@@ -114,7 +114,7 @@ def check_input(workflow: WorkflowConfig, given: Any) -> Any:
     """Return the input with the defaults of the workflow's schema filled in.
 
     Raises:
-        SchemaMismatchError: it does not fit the schema.
+        SchemaMismatchError: it does not match the schema.
         UsageError: there is no schema, and it is not an object.
     """
     schema = workflow.input_schema
@@ -128,7 +128,7 @@ def check_input(workflow: WorkflowConfig, given: Any) -> Any:
     if problems:
         lines = "".join(f"\n  {path or 'input'}: {message}" for path, message in problems)
         raise SchemaMismatchError(
-            f"the input does not fit the schema of workflow {workflow.id!r}:{lines}",
+            f"the input does not match the schema of workflow {workflow.id!r}:{lines}",
             hint="pass it with --input='{...}', --input=@file.json or --input=-",
             http_hint="send it as `input` in the body",
             details={"problems": [{"path": path, "message": message} for path, message in problems]},

@@ -81,7 +81,7 @@ _RELATED: dict[str, tuple[tuple[str, str], ...]] = {
     "expression": (("conditions", "/docs/workflows/conditions"),),
     "expression_syntax": (("conditions", "/docs/workflows/conditions"),),
     "schema_mismatch": (
-        ("troubleshooting", "/docs/troubleshooting/workflows#the-input-does-not-fit-the-schema"),
+        ("troubleshooting", "/docs/troubleshooting/workflows#the-input-does-not-match-the-schema"),
         ("run input", "/docs/workflows/validation#run-input"),
     ),
     "database": (("troubleshooting", "/docs/troubleshooting/database"),),

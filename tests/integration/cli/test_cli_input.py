@@ -148,10 +148,10 @@ def test_a_schema_adds_defaults_and_names_invalid_values(cli: RunCli, tmp_path: 
     done = cli("workflow", "run", "echo", "--input", '{"name": 5, "tags": [{"n": "x"}], "more": 1}')
     assert (done.status, done.out) == (2, "")
     assert done.err == snapshot("""\
-Error: the input does not fit the schema of workflow 'echo':
+Error: the input does not match the schema of workflow 'echo':
   input: missing key 'age'
   input: unknown key 'more'
-  name: expected text, got 5
+  name: expected a string, got 5
   tags[0].n: expected a whole number, got 'x'
   pass it with --input='{...}', --input=@file.json or --input=-
 """)

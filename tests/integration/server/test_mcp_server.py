@@ -84,7 +84,7 @@ async def test_errors_that_a_model_can_correct_are_results(served: tuple[Service
 
     assert all(result.is_error for result in (invalid, failed, unknown, foreign, misused))
     assert text_of(invalid) == snapshot("""\
-the input does not fit the schema of workflow 'greet':
+the input does not match the schema of workflow 'greet':
   n: expected a whole number, got 'three'\
 """)
     assert text_of(failed).splitlines()[0] == snapshot(
@@ -93,7 +93,7 @@ the input does not fit the schema of workflow 'greet':
     assert text_of(unknown) == "execution 'nothing' not found in this database"
     assert text_of(foreign) == f"execution {hidden['execution_id']!r} not found in this database"
     assert text_of(misused) == snapshot("""\
-the arguments do not fit the schema of tool 'wait_run':
+the arguments do not match the schema of tool 'wait_run':
   arguments: missing key 'run_id'
   timeout_s: expected at least 0, got -1\
 """)
@@ -160,7 +160,7 @@ async def test_a_question_is_sent_to_the_person(served: tuple[Service, ASGIApp])
         ),
     )
     assert asked[1][0] == snapshot("""\
-the answer does not fit the form of task 'approve':
+the answer does not match the form of task 'approve':
   answer: missing key 'approve'
 Refund 12 EUR?\
 """)
@@ -180,7 +180,7 @@ async def test_a_person_who_declines_leaves_the_run_waiting(served: tuple[Servic
     assert (wrong.is_error, text_of(wrong)) == (
         True,
         snapshot("""\
-the answer does not fit the form of task 'approve':
+the answer does not match the form of task 'approve':
   approve: expected true or false, got 'maybe'\
 """),
     )

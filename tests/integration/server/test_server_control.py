@@ -165,7 +165,7 @@ async def test_a_plain_signal_must_match_the_form(client: httpx.AsyncClient) -> 
     await until(client, run_id, "WAITING", task="review")
     wrong = await post(client, run_id, "signals", {"name": "review", "payload": {"ok": "yes"}})
     assert (wrong.status_code, wrong.json()["code"]) == (422, "schema_mismatch")
-    assert "the payload does not fit the form of task 'review'" in wrong.json()["detail"]
+    assert "the payload does not match the form of task 'review'" in wrong.json()["detail"]
     assert [problem["path"] for problem in wrong.json()["details"]["problems"]] == ["ok"]
     assert (await post(client, run_id, "signals", {"name": "review", "payload": {"ok": True}})).status_code == 202
     assert (await until(client, run_id, "SUCCESS"))["output"] == {"ok": True}

@@ -230,7 +230,7 @@ async def test_an_invalid_input_skips_the_time_and_is_shown(bench: Bench) -> Non
     row = await bench.row("wrong")
     assert (row.fired, row.skipped) == (0, {"invalid_input": 1})
     assert row.last_skip is not None
-    assert "the input does not fit the schema of workflow 'wrong'" in row.last_skip["message"]
+    assert "the input does not match the schema of workflow 'wrong'" in row.last_skip["message"]
     assert row.tick_ms is not None
 
 

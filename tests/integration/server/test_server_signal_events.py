@@ -84,7 +84,9 @@ async def test_an_invalid_payload_starts_nothing(client: httpx.AsyncClient) -> N
     before = (await client.get(RUNS, params={"limit": 1000})).json()["executions"]
     refused = await client.post(f"{API}/events", json={"name": "order.created", "payload": {"id": "x"}})
     check_problem(refused, 422)
-    assert "the payload does not fit the schema of event 'order.created' in workflow 'ship'" in refused.json()["detail"]
+    assert (
+        "the payload does not match the schema of event 'order.created' in workflow 'ship'" in refused.json()["detail"]
+    )
     check_problem(await client.post(f"{API}/events", json={"name": "order.paid", "payload": [1]}), 400, 422)
     after = (await client.get(RUNS, params={"limit": 1000})).json()["executions"]
     assert len(after) == len(before)

@@ -127,7 +127,7 @@ async def test_actions_and_schemas_of_the_other_agent_apply(flows: Flows) -> Non
     assert unfit["error"]["code"] == "schema_mismatch"
     assert no_action == "InvalidArgument: unknown action 'gret'; known: greet"
     assert empty == "InvalidArgument: write `prompt`, or `action_id` for an action of the agent"
-    assert unknown.startswith("the arguments do not fit: agent_id: ")
+    assert unknown.startswith("the arguments do not match: agent_id: ")
     assert counted["response"] == {"n": 3}
     assert (failed["success"], failed["error"]["message"]) == (False, "no answer to 'fail: no luck'")
     check_run(ran)
@@ -222,7 +222,7 @@ async def test_a_workflow_is_a_task_of_another_one(flows: Flows) -> None:
     assert ran.output["last"] == {"sub": {"said": "re: re: Hi Cy!"}, "children": 2}
     assert (
         ran.output["bad"]
-        == "the input of workflow 'greet' in task 'bad' does not fit its schema: it: missing key 'who'"
+        == "the input of workflow 'greet' in task 'bad' does not match its schema: it: missing key 'who'"
     )
     assert [path for path in ran.tasks if "/" in path] == ["sub/say", "sub/again"]
     check_run(ran)

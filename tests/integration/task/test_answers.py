@@ -32,7 +32,7 @@ output: {told: "{{ .tasks.rescue.output.told }}"}
 async def test_an_answer_beyond_the_limits_of_json_fails_its_task(flows: Flows, answer: str, problem: str) -> None:
     ran = await flows.run(_WORKFLOW, {"prompt": f"json: {answer}"})
     assert (ran.status, ran.states) == ("SUCCESS", {"ask": "FAILED", "rescue": "SUCCESS"})
-    assert "gave no answer that fits the task's `output` schema in 3 tries" in ran.output["told"]
+    assert "gave no answer that matches the task's `output` schema in 3 tries" in ran.output["told"]
     assert f"Problems:\n- the answer is not JSON: {problem}" in flows.answers.asked[1]
     check_run(ran)
 

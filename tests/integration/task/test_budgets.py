@@ -96,7 +96,7 @@ async def test_a_budget_that_fails_names_limit_and_amounts(flows: Flows) -> None
     assert ran.run.error["code"] == "budget"
     assert "the budget of task 'a' is spent: `max_cost` is $0.000030" in ran.message
     assert ran.run.error["details"]["spent"] == ONE / 1_000_000
-    # The repair of an answer that does not fit is a request like others.
+    # The repair of an answer that does not match is a request like others.
     assert len(flows.answers.asked) == 1
     check_run(ran)
 

@@ -302,9 +302,9 @@ async def test_schemas_of_input_and_result(flows: Flows) -> None:
     """
     assert (await flows.run(good % "integer")).output == {"one": {"sum": 3, "more": "x"}}
     wrong = await flows.run(good % "string")
-    assert wrong.message == "the result of task 'one' does not fit its schema: sum: expected text, got 3"
+    assert wrong.message == "the result of task 'one' does not match its schema: sum: expected a string, got 3"
     refused = await flows.run("tasks: [{id: one, with: {n: x}, input: {properties: {n: {type: integer}}}}]")
-    assert refused.message == "the input of task 'one' does not fit its schema: n: expected a whole number, got 'x'"
+    assert refused.message == "the input of task 'one' does not match its schema: n: expected a whole number, got 'x'"
     assert refused.tasks["one"].attempts == 1
 
 

@@ -135,7 +135,9 @@ def test_the_input_of_an_action_is_checked_before_the_model_is_asked(cli: RunCli
 
     done = cli("workflow", "run", "letters", "--id", "a")
 
-    assert "the input of task 'first' does not fit its schema: length: expected a whole number, got 'many'" in done.err
+    assert (
+        "the input of task 'first' does not match its schema: length: expected a whole number, got 'many'" in done.err
+    )
     assert "usage" not in tasks_of(cli, "a")["first"] or not tasks_of(cli, "a")["first"]["usage"]
 
 

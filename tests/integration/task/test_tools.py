@@ -66,9 +66,9 @@ async def test_an_error_of_a_call_is_an_answer_to_the_model(flows: Flows) -> Non
     calls = rounds([("add", {"a": "x"}), ("ad", {"a": 1}), ("add", {"a": 1, "c": 2}), ("broken", {"text": "way"})])
     ran = await flows.run(workflow(tool("add"), tool("broken")), calls)
     assert said(ran) == [
-        ["add", "failed", "the arguments do not fit: a: expected a whole number, got 'x'"],
+        ["add", "failed", "the arguments do not match: a: expected a whole number, got 'x'"],
         ["ad", "failed", "unknown tool 'ad'; did you mean 'add'?"],
-        ["add", "failed", "the arguments do not fit: unknown key 'c'"],
+        ["add", "failed", "the arguments do not match: unknown key 'c'"],
         ["broken", "failed", "ValueError: no way"],
     ]
     # Only started calls are recorded.
@@ -84,7 +84,7 @@ async def test_a_result_is_validated_against_its_schema(flows: Flows) -> None:
         [
             "add",
             "failed",
-            "the call was made, but its result does not fit the tool's `output` schema: expected at most 9, got 10",
+            "the call was made, but its result does not match the tool's `output` schema: expected at most 9, got 10",
         ],
     ]
     check_run(ran)

@@ -163,7 +163,7 @@ async def test_a_form_accepts_only_valid_payloads(flows: Flows) -> None:
     waiting = await flows.until_waiting(run_id, "ask")
     assert waiting.tasks["ask"].output["form"]["required"] == ["ok"]
     for way in (approve(flows.database, run_id, {"ok": "maybe"}), signal(flows.database, run_id, "release", {})):
-        with pytest.raises(SchemaMismatchError, match="does not fit the form of task 'ask'"):
+        with pytest.raises(SchemaMismatchError, match="does not match the form of task 'ask'"):
             await way
     await approve(flows.database, run_id, {"ok": False})
     ran = await flows.ended(run_id)

@@ -140,7 +140,7 @@ async def test_a_wrong_answer_is_repaired_in_a_separate_step() -> None:
         ({"text": '{"n": 1e999}'}, "the answer is not JSON: the number 1e999 is too large"),
         ({"text": '{"n": ' + "9" * 5000}, "is too large"),
         ({"text": '{"n": ' * 600 + "1" + "}" * 600}, "nested deeper than 100 levels"),
-        ({"text": 'Maybe {"n": 1}, or rather {"n": 2}.'}, "the answer holds several JSON values that fit the schema"),
+        ({"text": 'Maybe {"n": 1}, or rather {"n": 2}.'}, "the answer holds several JSON values that match the schema"),
     ],
 )
 async def test_three_wrong_answers_fail_the_task(answer: dict[str, Any], problem: str) -> None:
@@ -150,7 +150,7 @@ async def test_three_wrong_answers_fail_the_task(answer: dict[str, Any], problem
         await run(catalog(scripted(answer, answer, answer, {"json": {"n": 1}})), journal, output_schema=SCHEMA)
 
     assert journal.called == ["greet.model.request"] * 3
-    assert "model 'scripted' of provider 's' gave no answer that fits" in caught.value.message
+    assert "model 'scripted' of provider 's' gave no answer that matches" in caught.value.message
     assert "in 3 tries" in caught.value.message
     assert problem in caught.value.message
     assert len(caught.value.message) < 1000

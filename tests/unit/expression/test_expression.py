@@ -100,10 +100,10 @@ def test_messages_name_the_cause_and_the_fix() -> None:
             "14: unknown variable 'open' (write text in quotes: \"open\")",
             "12: cannot read .x of input.count, which is a whole number",
             "10: input.tags has no item 5; its length is 2",
-            "11: contains: expected text, got a list (for a list write `'a' in a`)",
-            "4: in requires a list or a map, got text (to search in text, write `text.contains(part)`)",
-            "12: + cannot add text to a whole number (convert with `double(a)` or `string(a)`)",
-            "12: > cannot compare a whole number with text (convert with `double(a)` or `string(a)`)",
+            "11: contains: expected a string, got a list (for a list write `'a' in a`)",
+            "4: in requires a list or a map, got a string (to search in a string, write `text.contains(part)`)",
+            "12: + cannot add a string to a whole number (convert with `double(a)` or `string(a)`)",
+            "12: > cannot compare a whole number with a string (convert with `double(a)` or `string(a)`)",
             "0: ! requires true or false, got a whole number",
             "8: && requires true or false, got a whole number",
             "0: ? : requires true or false, got a whole number",
@@ -170,7 +170,7 @@ def test_a_condition_is_true_or_false() -> None:
     assert [message_of(text, condition=True) for text in ("input.count", "'true'")] == snapshot(
         [
             "0: expected true or false, but `input.count` gives a whole number (3) (compare it, such as `a == b`)",
-            "0: expected true or false, but `'true'` gives text ('true') (remove the inner quotes)",
+            "0: expected true or false, but `'true'` gives a string ('true') (remove the inner quotes)",
         ]
     )
 

@@ -301,13 +301,13 @@ def _checked(tool: Tool, given: Document) -> Document:
     """Return the arguments of a tool for runs with their defaults.
 
     Raises:
-        SchemaMismatchError: they do not fit its schema.
+        SchemaMismatchError: they do not match its schema.
     """
     arguments = apply_defaults(tool.input_schema, given)
     problems = validate_value(tool.input_schema, arguments)
     if problems:
         lines = "".join(f"\n  {path or 'arguments'}: {message}" for path, message in problems)
-        raise SchemaMismatchError(f"the arguments do not fit the schema of tool {tool.name!r}:{lines}")
+        raise SchemaMismatchError(f"the arguments do not match the schema of tool {tool.name!r}:{lines}")
     return arguments
 
 

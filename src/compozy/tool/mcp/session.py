@@ -194,7 +194,7 @@ class Session:
         except ValidationError as error:
             raise RequestError("the answer does not follow the protocol") from error
         except RuntimeError as error:
-            # A result that does not fit the schema that the server gave.
+            # A result that does not match the schema that the server gave.
             raise RequestError(str(error)) from error
 
     async def _error_of(self, error: MCPError) -> Exception:
