@@ -62,6 +62,17 @@ def describe(kind: str, context: _Context, node: Node | None, *, is_secret: bool
     return f"not a valid value, got {got}", ""
 
 
+def describe_without_value(kind: str, context: _Context) -> str | None:
+    """Return the message for an error of Pydantic's type `kind` in a value that is not shown; None for other types."""
+    if kind in ("literal_error", "enum"):
+        return _describe_choice(context, None, "")[0].removesuffix(", got ")
+    if kind in _EXPECTED:
+        return f"expected {_EXPECTED[kind]}"
+    if kind in _SPECIAL:
+        return _SPECIAL[kind](context, "").removesuffix(", got ")
+    return {"missing": "required", "extra_forbidden": "unknown key"}.get(kind)
+
+
 def show_value(node: Node | None, *, is_secret: bool = False) -> str:
     """Return the value for a message: short, a secret only by its kind."""
     if isinstance(node, MappingNode):

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import compile_path
 
+from compozy.config.words import describe_without_value
 from compozy.errors import CompozyError, InternalError, NotFoundError, RateLimitError, StoppingError, UsageError
 
 MEDIA_TYPE = "application/problem+json"
@@ -92,7 +93,10 @@ def methods_of(request: Request) -> list[str]:
 async def answer_invalid_request(_: Request, error: Exception) -> Response:
     """Answer invalid parameters and bodies with all their errors."""
     faults = [
-        {"path": ".".join(str(part) for part in fault["loc"]), "message": fault["msg"]}
+        {
+            "path": ".".join(str(part) for part in fault["loc"]),
+            "message": describe_without_value(fault["type"], fault.get("ctx", {})) or fault["msg"],
+        }
         for fault in cast("RequestValidationError", error).errors()
     ]
     lines = "; ".join(f"{fault['path']}: {fault['message']}" for fault in faults)

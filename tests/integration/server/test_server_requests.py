@@ -92,6 +92,22 @@ async def test_invalid_keys(shared_client: httpx.AsyncClient, key: str) -> None:
     check_problem(await shared_client.post(f"{API}/workflows/echo/executions", headers={"idempotency-key": key}), 422)
 
 
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("limit=1001", "query.limit: expected at most 1000"),
+        ("limit=many", "query.limit: expected a whole number"),
+        (f"q={'a' * 300}", "query.q: expected at most 200 characters"),
+        ("cursor=A", "query.cursor: expected the `next_cursor` of a page"),
+        ("&".join(f"label=a{number}" for number in range(40)), "query.label: expected at most 32 items"),
+    ],
+)
+async def test_invalid_parameters_are_described_as_values_of_files_are(
+    shared_client: httpx.AsyncClient, query: str, message: str
+) -> None:
+    assert (await shared_client.get(f"{RUNS}?{query}")).json()["detail"] == message
+
+
 async def test_input_that_violates_the_schema(shared_client: httpx.AsyncClient) -> None:
     answer = await shared_client.post(f"{API}/workflows/typed/executions", json={"input": {"n": "many"}})
     problem = answer.json()
