@@ -31,6 +31,7 @@ const navigation = [
       'guides/http-and-python',
       'guides/web-page',
       'guides/stream-a-run',
+      'guides/generate-a-client',
       'guides/schedule',
       'guides/events',
       'guides/notify-on-failure',

@@ -11,4 +11,5 @@ lock pyproject.toml --all-extras --group dev -c requirements/base.txt -o require
 lock pyproject.toml requirements/binary.in --extra knowledge -c requirements/base.txt -o requirements/binary.txt
 lock --no-deps requirements/local-model.in -o requirements/local-model.txt
 lock --no-deps requirements/deployment.in -o requirements/deployment.txt
+lock requirements/clients.in -o requirements/clients.txt
 lock pyproject.toml $(for extra in knowledge qdrant redis anthropic google groq typescript mcp oidc otel; do echo "--extra $extra"; done) -c requirements/dev.txt -o requirements/image.txt

@@ -103,6 +103,7 @@ TESTS: Mapping[str, Sequence[str]] = {
     "website": ("tests/website",),
     "ui": ("tests/ui", "tests/setup/test_page.py::test_wheel_and_sdist_hold_the_page"),
     "forge": ("tests/forge/test_workflow_files.py::test_blocks",),
+    "clients": ("tests/clients",),
     "deployment": ("tests/deployment",),
     "edge": ("tests/integration/edge",),
     "release": (

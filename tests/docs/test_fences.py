@@ -28,6 +28,8 @@ from tests.docs.yamls import (
 )
 
 MAX_NORUN = 17
+# Names the folder of the tests that run the fence instead.
+_TESTED = "tested"
 PAGES = all_pages()
 _WRITTEN = frozenset({"yaml project", "yaml workflow", "yaml resource", "yaml test", *NAMED})
 CONSOLES = ("console", "bash", "sh")
@@ -41,13 +43,14 @@ FILES: dict[str, Callable[[Fence, Path], list[str]]] = {
     "yaml compose": lambda fence, _folder: check_parses(fence),
     "yaml github": lambda fence, _folder: check_parses(fence),
     "python": lambda fence, _folder: _check_python(fence),
-    "typescript": lambda fence, folder: _check_typescript(fence, folder),
+    "typescript": lambda fence, folder: [] if _TESTED in fence.meta else _check_typescript(fence, folder),
 }
 # These contain nothing to check: output without its command, and templates of pages.
 FREE = ("text", "markdown")
 META = {
     **{kind: {"title", "env"} for kind in FILES},
-    **{kind: {"background", "dir", "norun", "pace", "postgres"} for kind in CONSOLES},
+    **{kind: {"title", _TESTED} for kind in ("python", "typescript")},
+    **{kind: {"background", "dir", "norun", "pace", "postgres", _TESTED} for kind in CONSOLES},
     "yaml wrong": {"title", "env", "wrong"},
     "text": {"title"},
     "json": {"title"},
@@ -95,7 +98,7 @@ def test_files(path: Path, tmp_path: Path) -> None:
 def test_commands(path: Path, tmp_path: Path) -> None:
     """Commands print the output that the page shows."""
     page = read_page(path)
-    fences = [fence for fence in page.fences if fence.kind in CONSOLES and "norun" not in fence.meta]
+    fences = [fence for fence in page.fences if is_run(fence)]
     if not fences:
         return
     is_example = path.is_relative_to(ROOT / "examples") and (path.parent / "compozy.yaml").exists()
@@ -137,12 +140,17 @@ def require_local_model() -> None:
     pytest.skip("the local model is not installed")
 
 
+def is_run(fence: Fence) -> bool:
+    """Return whether these tests run a fence."""
+    return fence.kind in CONSOLES and not {"norun", _TESTED} & fence.meta.keys()
+
+
 def _run_page(page: Page, session: Session) -> list[str]:
     faults: list[str] = []
     for fence in page.fences:
         if fence.kind in _WRITTEN and "title" in fence.meta:
             session.write(fence.meta["title"], fence.text)
-        elif fence.kind in CONSOLES and "norun" not in fence.meta:
+        elif is_run(fence):
             faults += session.run(fence)
     return faults
 

@@ -124,7 +124,7 @@ def get(address: str, timeout_s: float = 60) -> tuple[int, str]:
 
 def require_npm() -> str:
     """Return the path of npm if the packages of the site are installed."""
-    npm = _require("npm")
+    npm = require_program("npm")
     if not (DOCS / "node_modules/.ready").exists():
         _lack("docs/node_modules, made by `make site`,")
     return npm
@@ -132,12 +132,12 @@ def require_npm() -> str:
 
 def require_node() -> str:
     """Return the path of Node."""
-    return _require("node")
+    return require_program("node")
 
 
 def require_browser() -> str:
     """Return the path of Chromium."""
-    return _require(*_BROWSERS)
+    return require_program(*_BROWSERS)
 
 
 def words_of(html: str) -> str:
@@ -145,7 +145,8 @@ def words_of(html: str) -> str:
     return re.sub(r"<script.*?</script>", "", html, flags=re.DOTALL)
 
 
-def _require(*names: str) -> str:
+def require_program(*names: str) -> str:
+    """Return the path of the first of these programs that is installed."""
     found = next((path for name in names if (path := shutil.which(name))), None)
     return found or _lack(names[0])
 

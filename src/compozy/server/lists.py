@@ -20,7 +20,7 @@ from compozy.database.live_text import follow_runs
 from compozy.database.status import Status
 from compozy.server.body import ParsedRoute
 from compozy.server.gate import identity_of
-from compozy.server.models import Cost, Fields, TriggerInfo, UnpricedRequests
+from compozy.server.models import Cost, Fields, Labels, TriggerInfo, UnpricedRequests
 from compozy.server.problems import JsonResponse
 from compozy.server.routes import PREFIX, WorkflowId, problems, service_of
 from compozy.workflow.documents import execution_document, summary_document
@@ -170,7 +170,7 @@ class ListedExecution(BaseModel):
     rerun_of: str | None = Field(description="The execution that it repeats.")
     origin: dict[str, Any] | None = Field(description="Origin of a run that was imported unfinished.")
     trigger: TriggerInfo | None = Field(description="Trigger; null if an earlier version accepted the execution.")
-    labels: dict[str, str]
+    labels: Labels
     cost: Cost
     unpriced_requests: UnpricedRequests
     input: Any = Field(default=None, description="Only with `fields=full`.")

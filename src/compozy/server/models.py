@@ -6,12 +6,29 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypeAliasType
 
 from compozy.config.timespan import MAX_DURATION_S
 from compozy.database.status import Status
 from compozy.database.trigger import LABEL_NAME_PATTERN, MAX_LABEL_VALUE, MAX_LABELS
 
 MAX_SYNC_S = 300.0
+
+# A schema with a name: generated clients have one type for all labels.
+Labels = TypeAliasType(
+    "Labels",
+    Annotated[
+        dict[str, str],
+        Field(
+            description="Labels of the execution, by which lists are filtered.",
+            json_schema_extra={
+                "maxProperties": MAX_LABELS,
+                "propertyNames": {"pattern": LABEL_NAME_PATTERN},
+                "additionalProperties": {"type": "string", "maxLength": MAX_LABEL_VALUE},
+            },
+        ),
+    ],
+)
 
 
 class _Request(BaseModel):
@@ -29,15 +46,7 @@ class _Start(_Request):
 
 
 class _LabeledStart(_Start):
-    labels: dict[str, str] | None = Field(
-        default=None,
-        description="Labels of the execution, by which lists are filtered.",
-        json_schema_extra={
-            "maxProperties": MAX_LABELS,
-            "propertyNames": {"pattern": LABEL_NAME_PATTERN},
-            "additionalProperties": {"type": "string", "maxLength": MAX_LABEL_VALUE},
-        },
-    )
+    labels: Labels | None = None
 
 
 class StartBody(_LabeledStart):
@@ -246,7 +255,7 @@ class ExecutionInfo(_Timed):
     rerun_of: str | None = Field(description="The execution that it repeats.")
     origin: dict[str, Any] | None = Field(description="Origin of a run that was imported unfinished.")
     trigger: TriggerInfo | None = Field(description="Trigger; null if an earlier version accepted the execution.")
-    labels: dict[str, str]
+    labels: Labels
 
 
 class ExecutionDetail(ExecutionInfo):

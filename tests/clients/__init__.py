@@ -1,0 +1,1 @@
+"""Clients that code generators make of the OpenAPI document, used against a running server."""
