@@ -6,12 +6,15 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
+import typer
+
 from compozy.cli.control import workflow_app
 from compozy.cli.options import ProjectOptions, number, on_project
 from compozy.cli.workflow import ExecutionArgument
 
 if TYPE_CHECKING:
-    from compozy.client import Document
+    from compozy.client import Client, Document
+    from compozy.database.database import Database
     from compozy.project.loaded import LoadedProject
 
 ReadPage = Callable[[int], "Document"]
@@ -23,6 +26,9 @@ def events_command(
     options: ProjectOptions,
     execution_id: ExecutionArgument,
     after: Annotated[int, number(0, 999_999, "--after", help="Show only later events than this number.")] = 0,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Show new events as they arrive, until the run ends.")
+    ] = False,
 ) -> None:
     """Show the event log of an execution."""
     from compozy.cli.find import look, search_for
@@ -32,16 +38,25 @@ def events_command(
     if (found := look(search)) is not None:
         client = found.client
         run_id: str = read_execution(client, execution_id)["execution_id"]
+        if follow:
+            _follow_remote(client, run_id, after, as_json=options.as_json)
+            return
         _print_pages(
             lambda seq: client.get("executions", "workflows", run_id, "events", after=seq), after, options.as_json
         )
         return
     from compozy.cli.context import open_settings
 
-    _show_stored(open_settings(options), execution_id, after, as_json=options.as_json)
+    _show_stored(open_settings(options), execution_id, after, follow=follow, as_json=options.as_json)
 
 
-def _show_stored(project: LoadedProject, execution_id: str, after: int, *, as_json: bool) -> None:
+def _follow_remote(client: Client, run_id: str, after: int, *, as_json: bool) -> None:
+    from compozy.cli.events_follow import print_followed, read_stream
+
+    print_followed(read_stream(client, run_id, after), _cells, as_json=as_json)
+
+
+def _show_stored(project: LoadedProject, execution_id: str, after: int, *, follow: bool, as_json: bool) -> None:
     from compozy.cli.executions import no_runs_yet
     from compozy.database.executions import find_execution_id
     from compozy.storage import close_storage, open_reading
@@ -53,9 +68,23 @@ def _show_stored(project: LoadedProject, execution_id: str, after: int, *, as_js
     try:
         with database.read() as connection:
             run_id = find_execution_id(connection, execution_id)
-            _print_pages(lambda seq: read_events(connection, run_id, after=seq), after, as_json)
+            if not follow:
+                _print_pages(lambda seq: read_events(connection, run_id, after=seq), after, as_json)
+        if follow:
+            _follow_stored(database, run_id, after, as_json=as_json)
     finally:
         close_storage(database)
+
+
+def _follow_stored(database: Database, run_id: str, after: int, *, as_json: bool) -> None:
+    from compozy.cli.events_follow import print_followed, read_stored
+    from compozy.workflow.events import read_events
+
+    def read(seq: int) -> Document:
+        with database.read() as connection:
+            return read_events(connection, run_id, after=seq)
+
+    print_followed(read_stored(read, run_id, after), _cells, as_json=as_json)
 
 
 def _print_pages(read: ReadPage, after: int, as_json: bool) -> None:
@@ -74,11 +103,12 @@ def _print_pages(read: ReadPage, after: int, as_json: bool) -> None:
         return
     print_table(
         ("SEQ", "TIME", "KIND", "TASK", "EVENT"),
-        [
-            (str(event["seq"]), event["created_at"], event["kind"], event["path"] or "", _words(event["data"]))
-            for event in events
-        ],
+        [_cells(event) for event in events],
     )
+
+
+def _cells(event: Document) -> tuple[str, ...]:
+    return str(event["seq"]), event["created_at"], event["kind"], event["path"] or "", _words(event["data"])
 
 
 def _words(data: Document) -> str:
