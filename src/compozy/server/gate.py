@@ -270,8 +270,10 @@ class Gate:
             return
         if workflow_id in workflows or (workflow_id is None and route.key in LIMITED):
             return
+        about = "is not about one of them" if workflow_id is None else f"is about {workflow_id!r}"
+        names = ", ".join(sorted(workflows))
         raise ForbiddenError(
-            f"this API key is limited to the workflows {', '.join(sorted(workflows))}",
+            f"this API key is limited to the workflows {names}; {route.method} {route.path} {about}",
             hint="use a key without this limit",
             details={"workflows": sorted(workflows), "credential": identity.credential},
         )
@@ -299,6 +301,12 @@ def identity_of_session(user: User) -> Identity:
 def identity_of(request: Request) -> Identity:
     """Return the sender of a request."""
     return cast("Identity", request.scope[IDENTITY])
+
+
+def may_see(request: Request, workflow_id: str) -> bool:
+    """Return whether the sender may see what belongs to a workflow, which a key can be limited to."""
+    limit = identity_of(request).workflows
+    return limit is None or workflow_id in limit
 
 
 def refuse_chosen_id(request: Request, execution_id: str | None) -> None:

@@ -126,6 +126,8 @@ LIMITED = frozenset(
         ("GET", f"{_API}/workflows"),
         ("GET", f"{_API}/executions/workflows"),
         ("GET", f"{_API}/costs"),
+        ("GET", f"{_API}/schedules"),
+        ("GET", f"{_API}/hooks"),
         ("GET", f"{_API}/auth/me"),
     }
 )

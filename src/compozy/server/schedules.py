@@ -11,7 +11,7 @@ from compozy.schedule.config import Moment
 from compozy.scheduler.documents import MAX_NEXT
 from compozy.scheduler.verbs import ScheduleVerbs
 from compozy.server.body import ParsedRoute
-from compozy.server.gate import identity_of
+from compozy.server.gate import identity_of, may_see
 from compozy.server.problems import JsonResponse
 from compozy.server.routes import PREFIX, problems, service_of
 
@@ -116,8 +116,9 @@ class ScheduleChange(BaseModel):
 
 @router.get("", response_model=ScheduleList)
 async def list_schedules(request: Request) -> JsonResponse:
-    """The schedules of the project."""
-    return JsonResponse(await _verbs(request).list())
+    """The schedules of the project, or of the workflows that the API key is limited to."""
+    listed = (await _verbs(request).list())["schedules"]
+    return JsonResponse({"schedules": [each for each in listed if may_see(request, each["workflow_id"])]})
 
 
 @router.get("/{schedule_id}", response_model=ScheduleInfo, responses=problems(404))

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from compozy.database.webhook_deliveries import DeliveryFilter
 from compozy.errors import ConflictError
 from compozy.server.body import ParsedRoute
-from compozy.server.gate import identity_of
+from compozy.server.gate import identity_of, may_see
 from compozy.server.hooks.deliveries import DeliveryRecord, document_of, find_delivery, page_of, received_again
 from compozy.server.hooks.hook import describe_webhooks, find_hook
 from compozy.server.hooks.take import Replay, Taker
@@ -99,8 +99,9 @@ class Replayed(BaseModel):
 
 @router.get("", response_model=WebhookList)
 async def list_webhooks(request: Request) -> JsonResponse:
-    """The webhooks of the project."""
-    return JsonResponse({"webhooks": describe_webhooks(service_of(request).app.project)})
+    """The webhooks of the project, or of the workflows that the API key is limited to."""
+    described = describe_webhooks(service_of(request).app.project)
+    return JsonResponse({"webhooks": [each for each in described if may_see(request, each["workflow_id"])]})
 
 
 @router.get("/{slug}/deliveries", response_model=DeliveryPage)
