@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from compozy.cli.bar import Bar
 from compozy.cli.options import ProjectOptions, on_project
 from compozy.cli.output import ask_first, paint, print_json, print_line, print_note
+from compozy.plural import plural
+
+if TYPE_CHECKING:
+    from compozy.upkeep.maintenance import Pruned
 
 _MIB = 1024 * 1024
 
@@ -105,7 +110,8 @@ def prune_command(
 ) -> None:
     """Delete executions that ended long ago.
 
-    Their tasks, signals and journal are deleted too. Unfinished and moved executions are kept.
+    Their tasks, signals and journal are deleted too, as are old webhook deliveries and what has expired. Unfinished
+    and moved executions are kept.
     """
     from compozy.cli.arguments import read_moment_ms
     from compozy.cli.context import open_settings
@@ -114,31 +120,49 @@ def prune_command(
 
     before_ms = read_moment_ms("--older-than", older_than)
     project = open_settings(options)
-    location, count = prune(project, before_ms, moved=moved, dry_run=True)
-    what = f"{count} execution{'' if count == 1 else 's'} that ended before {format_time(before_ms)}"
-    if dry_run or not count:
-        _print_pruned(options, f"{location} has {what}", location, before_ms, found=count, deleted=0)
+    old = prune(project, before_ms, moved=moved, dry_run=True)
+    found = f"{plural(old.runs, 'execution')} that ended before {format_time(before_ms)}{_others(old)}"
+    if dry_run or not (old.runs or old.others.total):
+        _print_pruned(options, f"{old.location} has {found}", old, before_ms, deleted=0)
         return
     if not yes:
-        ask_first(f"Delete {what} from {location}?")
+        ask_first(f"Delete {found} from {old.location}?")
     with Bar(quiet=options.quiet) as bar:
-        _, deleted = prune(
+        pruned = prune(
             project,
             before_ms,
             moved=moved,
             dry_run=False,
-            report=lambda done: bar.draw(done, count, f"{done}/{count} executions"),
+            report=lambda done: bar.draw(done, old.runs, f"{done}/{old.runs} executions"),
         )
-    text = f"Deleted {deleted} execution{'' if deleted == 1 else 's'} from {location}"
-    _print_pruned(options, text, location, before_ms, found=count, deleted=deleted)
+    text = f"Deleted {plural(pruned.runs, 'execution')}{_others(pruned)} from {pruned.location}"
+    _print_pruned(options, text, replace(pruned, runs=old.runs), before_ms, deleted=pruned.runs)
 
 
-def _print_pruned(
-    options: ProjectOptions, text: str, location: str, before_ms: int, *, found: int, deleted: int
-) -> None:
+def _others(pruned: Pruned) -> str:
+    others = pruned.others
+    named = {
+        "webhook delivery": others.deliveries,
+        "expired conversation": others.conversations,
+        "expired session": others.sessions,
+    }
+    return "".join(f", {plural(count, name)}" for name, count in named.items() if count)
+
+
+def _print_pruned(options: ProjectOptions, text: str, pruned: Pruned, before_ms: int, *, deleted: int) -> None:
     from compozy.clock import format_time
 
     if not options.as_json:
         print_line(text)
         return
-    print_json({"database": location, "before": format_time(before_ms), "executions": found, "deleted": deleted})
+    print_json(
+        {
+            "database": pruned.location,
+            "before": format_time(before_ms),
+            "executions": pruned.runs,
+            "deleted": deleted,
+            "webhook_deliveries": pruned.others.deliveries,
+            "conversations": pruned.others.conversations,
+            "sessions": pruned.others.sessions,
+        }
+    )

@@ -34,3 +34,15 @@ def delete_session(connection: sa.Connection, token_hash: str) -> None:
 def delete_sessions_of(connection: sa.Connection, user_id: str) -> None:
     """End all sessions of a user."""
     connection.execute(sa.delete(sessions).where(sessions.c.user_id == user_id))
+
+
+def count_expired_sessions(connection: sa.Connection, now_ms: int) -> int:
+    """Return the number of sessions that have expired."""
+    query = sa.select(sa.func.count()).select_from(sessions).where(sessions.c.expires_ms <= now_ms)
+    return int(connection.execute(query).scalar_one())
+
+
+def delete_expired_sessions(connection: sa.Connection, now_ms: int, *, limit: int) -> int:
+    """Delete up to `limit` sessions that have expired; return their number."""
+    expired = sa.select(sessions.c.hash).where(sessions.c.expires_ms <= now_ms).limit(limit)
+    return connection.execute(sa.delete(sessions).where(sessions.c.hash.in_(expired))).rowcount

@@ -86,6 +86,12 @@ def list_slugs(connection: sa.Connection) -> list[str]:
     return list(connection.execute(sa.select(deliveries.c.slug).distinct()).scalars())
 
 
+def count_deliveries(connection: sa.Connection, before_ms: int) -> int:
+    """Return the number of deliveries that came before a time."""
+    query = sa.select(sa.func.count()).select_from(deliveries).where(deliveries.c.created_ms < before_ms)
+    return int(connection.execute(query).scalar_one())
+
+
 def delete_deliveries(connection: sa.Connection, before_ms: int, *, slug: str | None = None, limit: int) -> int:
     """Delete up to `limit` deliveries that came before a time, of one webhook or of all; return their number."""
     old = sa.select(deliveries.c.delivery_id).where(deliveries.c.created_ms < before_ms).limit(limit)

@@ -6,10 +6,8 @@ from collections.abc import Callable, Sequence
 
 import sqlalchemy as sa
 
-from compozy.clock import now_ms
 from compozy.database.costs import keep_costs
 from compozy.database.database import Database
-from compozy.database.memories import delete_expired
 from compozy.database.status import FINAL, Status
 from compozy.database.tables import is_one_of
 from compozy.database.tables import workflow_states as runs
@@ -32,8 +30,6 @@ def prune_runs(
 ) -> int:
     """Delete the runs that ended before a time and return their number; other processes may continue to write.
 
-    Conversations that have expired are deleted, too.
-
     Each batch is a separate transaction, so that what was deleted stays deleted if a later batch fails.
 
     Args:
@@ -47,7 +43,6 @@ def prune_runs(
         DatabaseError: the database failed.
     """
     deleted = 0
-    _delete_expired(database)
     while True:
         with database.write() as connection:
             count = delete_batch(database, connection, _is_old(before_ms, moved))
@@ -68,15 +63,6 @@ def delete_batch(database: Database, connection: sa.Connection, conditions: Sequ
         has = has_journal(database, connection)
         delete_runs(connection, [part for part in list_sections(database) if has or not part.in_journal], ids)
     return len(ids)
-
-
-def _delete_expired(database: Database) -> None:
-    """Delete the conversations that have expired; each batch is a separate transaction."""
-    at_ms = now_ms()
-    found = True
-    while found:
-        with database.write() as connection:
-            found = delete_expired(connection, at_ms) > 0
 
 
 def _is_old(before_ms: int, moved: bool) -> tuple[sa.ColumnElement[bool], ...]:

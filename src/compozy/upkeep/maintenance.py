@@ -22,6 +22,7 @@ from compozy.project.loaded import LoadedProject
 from compozy.storage import close_storage, display_location
 from compozy.transfer.check import Finding, check_database
 from compozy.transfer.prune import count_old, prune_runs
+from compozy.transfer.prune_others import OtherRows, count_others, prune_others
 from compozy.upkeep.files import STREAM, complete, file_settings, reading, refuse_own
 
 
@@ -92,6 +93,15 @@ def check(project: LoadedProject) -> tuple[str, list[Finding]]:
         return database.location, check_database(database)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Pruned:
+    """A database, and what is old in it or was deleted from it."""
+
+    location: str
+    runs: int
+    others: OtherRows
+
+
 def prune(
     project: LoadedProject,
     before_ms: int,
@@ -99,18 +109,21 @@ def prune(
     moved: bool,
     dry_run: bool,
     report: Callable[[int], None] | None = None,
-) -> tuple[str, int]:
-    """Delete the runs that ended before a time, with `moved` also moved runs; return the location and their number.
+) -> Pruned:
+    """Delete the runs that ended before a time, with `moved` also moved runs, and other old rows.
 
     Raises:
         DatabaseError: the database cannot be used.
     """
     with reading(project) as readable:
         if dry_run:
-            return readable.location, count_old(readable, before_ms, moved=moved)
+            found = count_old(readable, before_ms, moved=moved)
+            return Pruned(location=readable.location, runs=found, others=count_others(readable, before_ms))
     database = open_database(project.database, location=display_location(project))
     try:
-        return database.location, prune_runs(database, before_ms, moved=moved, report=report)
+        others = prune_others(database, before_ms)
+        deleted = prune_runs(database, before_ms, moved=moved, report=report)
+        return Pruned(location=database.location, runs=deleted, others=others)
     finally:
         close_storage(database)
 

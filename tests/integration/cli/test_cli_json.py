@@ -60,7 +60,10 @@ def test_every_command_prints_json() -> None:
         (["migrate", "up"], {"database", "driver", "applied"}),
         (["migrate", "down", "--yes"], {"database", "driver", "current"}),
         (["db", "backup", "x.backup"], {"file", "bytes"}),
-        (["db", "prune", "--older-than", "1d"], {"database", "before", "executions", "deleted"}),
+        (
+            ["db", "prune", "--older-than", "1d"],
+            {"database", "before", "executions", "deleted", "webhook_deliveries", "conversations", "sessions"},
+        ),
         (["db", "export", "-o", "x.json"], {"file", "counts", "unfinished", "move_id"}),
         (["workflow", "graph", "two"], {"id", "mermaid", "text", "ascii"}),
     ],

@@ -20,7 +20,7 @@ from compozy.database.memories import (
     touch_memory,
 )
 from compozy.memory.upkeep import forget_expired, forgetting
-from compozy.transfer.prune import prune_runs
+from compozy.transfer.prune_others import prune_others
 from tests.harness.remembering import Listening, asking, messages_of, rows_with, texts_of
 from tests.harness.runs import Flows, Watch, check_run, flowing
 
@@ -156,7 +156,7 @@ async def test_expired_content_is_forgotten(talking: Flows, model: Listening) ->
         assert memory.expires_ms > now_ms()
         touch_memory(connection, memory, ttl_ms=-1)
     await talking.run(asking("other", key="bo"))
-    prune_runs(talking.database, before_ms=0)
+    assert prune_others(talking.database, before_ms=0).conversations == 1
     assert not {"memories", "memory_messages"} & set(rows_with(talking.database, "'ana'"))
     assert texts_of(talking.database, "chat", "bo") == ["user: other", "assistant: re: other"]
     await talking.run(asking("two", persistence={"ttl": "1h"}))

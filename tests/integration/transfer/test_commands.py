@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import sys
 import threading
 from collections.abc import Iterator
@@ -248,6 +249,14 @@ def test_backup_restore_check_prune(cli: RunCli, project: Path) -> None:
     assert cli("db", "prune", "--older-than", "0s", "--dry-run").out.startswith("./data/compozy.db has 1 execution ")
     assert cli("db", "prune", "--older-than", "0s", "--yes").out == "Deleted 1 execution from ./data/compozy.db\n"
     assert "done" not in cli("workflow", "list").out
+    with sqlite3.connect(project / "data/compozy.db") as connection:
+        connection.execute("INSERT INTO sessions VALUES ('a', 'ana', 1, 2), ('b', 'ana', 1, 2)")
+    dry = cli("db", "prune", "--older-than", "1d", "--dry-run").out
+    assert dry.endswith("Z, 2 expired sessions\n")
+    assert (
+        cli("db", "prune", "--older-than", "1d", "--yes").out
+        == "Deleted 0 executions, 2 expired sessions from ./data/compozy.db\n"
+    )
     restored = cli("db", "restore", "a.db", "--force")
     assert restored.out == ("Restored 2 executions from a.db\n  1 unfinished: they continue at the next start\n")
     assert (project / "data/compozy.db.before-restore").exists()

@@ -12,15 +12,19 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from compozy.auth.accounts import create_user
 from compozy.clock import now_ms
 from compozy.database import backup
 from compozy.database.database import Database
 from compozy.database.lists import list_executions
 from compozy.database.postgres import connection_parameters
+from compozy.database.sessions import insert_session
+from compozy.database.webhook_deliveries import WebhookDelivery, insert_delivery
 from compozy.errors import DatabaseError
 from compozy.transfer.check import check_database
 from compozy.transfer.export import RunFilter, find_move, freeze_runs
 from compozy.transfer.prune import count_old, prune_runs
+from compozy.transfer.prune_others import OtherRows, count_others, prune_others
 from tests.harness.databases import journal_table, migrated, settings
 from tests.harness.moves import ready, rows_of
 from tests.harness.postgres import find_program, new_database, running_server
@@ -233,6 +237,36 @@ async def test_moved_runs_are_kept_unless_they_are_included(database: Database) 
     assert count_old(database, now_ms() + 1000, moved=True) == 1
     assert prune_runs(database, now_ms() + 1000, moved=True) == 1
     assert not rows_of(database)["workflow_states"]
+
+
+def test_old_deliveries_and_expired_sessions_are_deleted(database: Database) -> None:
+    now = now_ms()
+    with database.write() as connection:
+        for number in range(450):
+            insert_delivery(connection, _delivery(number, created_ms=1000 if number else now))
+        user: str = create_user(connection, email="ana@example.com", role="user")["user_id"]
+        for name, expires_ms in (("late", now + 60_000), ("early", now - 1)):
+            insert_session(connection, name, user, now_ms=0, expires_ms=expires_ms)
+    old = OtherRows(deliveries=449, conversations=0, sessions=1)
+    assert count_others(database, now - 60_000) == prune_others(database, now - 60_000) == old
+    assert count_others(database, now - 60_000).total == 0
+    rows = rows_of(database)
+    assert [row["delivery_id"] for row in rows["webhook_deliveries"]] == ["D0"]
+    assert [row["hash"] for row in rows["sessions"]] == ["late"]
+
+
+def _delivery(number: int, *, created_ms: int) -> WebhookDelivery:
+    return WebhookDelivery(
+        delivery_id=f"D{number}",
+        slug="orders",
+        created_ms=created_ms,
+        outcome="accepted",
+        status=202,
+        body_sha256="0",
+        body_size=2,
+        details={},
+        body="e30=",
+    )
 
 
 def test_a_database_without_a_journal_is_pruned_and_checked(tmp_path: Path) -> None:
