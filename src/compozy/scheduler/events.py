@@ -31,7 +31,8 @@ _LONGEST_ID = 80
 class Event:
     """An event: its name, its payload, and an ID under which it counts once.
 
-    `wakes` is whether waiting runs get it as a signal, too. `by` is who sent it.
+    `wakes` is whether waiting runs get it as a signal, too. `by` is who sent it, and
+    `traceparent` the W3C trace context of their request.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Event:
     payload: Any = None
     wakes: bool = False
     by: str | None = None
+    traceparent: str | None = None
 
 
 class EventSender:
@@ -90,6 +92,7 @@ class EventSender:
                     _fit_payload(workflow, trigger, event.payload),
                     execution_id=run_id_of(workflow.id, event),
                     trigger=Trigger(type=TriggerType.EVENT, id=event.name, by=event.by),
+                    traceparent=event.traceparent,
                 ),
             )
 

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from compozy.clock import monotonic_s
 from compozy.server.gate import IDENTITY
 from compozy.telemetry.metrics import AUTH_FAILURES, HTTP_DURATION, HTTP_IN_FLIGHT, HTTP_REQUESTS, is_collecting
-from compozy.telemetry.traces import NO_SPAN, Span, current_trace_id, read_traceparent, span
+from compozy.telemetry.traces import NO_SPAN, Span, called_by, current_trace_id, read_traceparent, span
 
 _log = structlog.get_logger(__name__)
 
@@ -69,7 +69,7 @@ def _traced(scope: Scope) -> Generator[Span, None, None]:
         return
     caller = read_traceparent(Headers(scope=scope).get("traceparent"))
     about = {"http.request.method": _method_of(scope), "url.path": scope["path"]}
-    with span(_method_of(scope), about, kind="server", parent=caller) as shown:
+    with called_by(caller), span(_method_of(scope), about, kind="server", parent=caller) as shown:
         yield shown
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
 
@@ -18,6 +19,7 @@ from compozy.server.models import ExecutionDetail
 from compozy.server.problems import JsonResponse
 from compozy.server.routes import PREFIX, STARTED, problems, service_of
 from compozy.server.triggers import trigger_of
+from compozy.telemetry.traces import traceparent_for_runs
 from compozy.workflow.batch import MAX_ITEMS, Action, BatchRequest, prepare_batch, preview, start_batch
 
 router = APIRouter(
@@ -103,7 +105,8 @@ async def start_batch_operation(request: Request, body: BatchBody) -> JsonRespon
     if body.dry_run:
         return JsonResponse(await database.read_async(partial(preview, request=batch)))
     service.refuse_when_stopping()
-    new = await database.read_async(partial(prepare_batch, request=batch, trigger=trigger_of(request)))
+    prepared = await database.read_async(partial(prepare_batch, request=batch, trigger=trigger_of(request)))
+    new = replace(prepared, traceparent=traceparent_for_runs())
     created = await start_batch(service.app.runtime, new)
     document: dict[str, Any] = await service.get(new.workflow_exec_id)
     if not created:

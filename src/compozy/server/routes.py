@@ -29,8 +29,9 @@ from compozy.server.models import (
 )
 from compozy.server.problems import MEDIA_TYPE, JsonResponse
 from compozy.server.service import Service, StartRequest
-from compozy.server.triggers import traceparent_of, trigger_of
+from compozy.server.triggers import trigger_of
 from compozy.storage import fingerprint_of
+from compozy.telemetry.traces import traceparent_for_runs
 from compozy.workflow.documents import without_values
 from compozy.workflow.rerun import RerunRequest
 
@@ -148,7 +149,7 @@ async def start_execution(
         key=idempotency_key,
         trigger=trigger_of(request),
         follows=follow,
-        traceparent=traceparent_of(request),
+        traceparent=traceparent_for_runs(),
     )
     document, created = await service_of(request).start(wanted, timeout_s=given.timeout)
     return JsonResponse(document, status_code=202, headers=_headers(document, created=created))
@@ -176,7 +177,7 @@ async def start_execution_and_wait(
         body=asked,
         key=idempotency_key,
         trigger=trigger_of(request),
-        traceparent=traceparent_of(request),
+        traceparent=traceparent_for_runs(),
     )
     document, created = await service.start(wanted)
     ended = await service.wait(document["execution_id"], timeout_s=given.timeout)
@@ -294,6 +295,7 @@ async def rerun_execution(request: Request, execution_id: ExecutionId, body: Rer
         new_id=given.execution_id,
         labels=given.labels,
         by=trigger_of(request).by,
+        traceparent=traceparent_for_runs(),
     )
     document, created = await service_of(request).rerun(wanted)
     return JsonResponse(document, status_code=202, headers=_headers(document, created=created))

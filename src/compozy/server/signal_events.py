@@ -13,6 +13,7 @@ from compozy.server.body import ParsedRoute
 from compozy.server.gate import identity_of
 from compozy.server.problems import JsonResponse
 from compozy.server.routes import PREFIX, problems, service_of
+from compozy.telemetry.traces import traceparent_for_runs
 from compozy.trigger.kinds.signal import MAX_NAME
 
 router = APIRouter(
@@ -67,6 +68,7 @@ async def send_event(request: Request, body: EventBody) -> JsonResponse:
         payload=body.payload,
         wakes=body.wake,
         by=identity_of(request).known_name,
+        traceparent=traceparent_for_runs(),
     )
     app = service.app
     sent = await EventSender(app.project, app.database, app.runtime.wake).send(event)

@@ -7,14 +7,8 @@ from fastapi import Request
 from compozy.client import CLI_AGENT, MCP_AGENT
 from compozy.database.trigger import Trigger, TriggerType
 from compozy.server.gate import identity_of
-from compozy.telemetry.traces import current_traceparent, read_traceparent
 
 _TYPES = {CLI_AGENT: TriggerType.CLI, MCP_AGENT: TriggerType.MCP}
-
-
-def traceparent_of(request: Request) -> str | None:
-    """Return the trace that a run which a request starts belongs to: this server's span, or the caller's."""
-    return current_traceparent() or read_traceparent(request.headers.get("traceparent"))
 
 
 def trigger_of(request: Request) -> Trigger:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from typing import Protocol
 
 Value = str | int | float | bool | tuple[str, ...]
@@ -23,6 +24,9 @@ ERROR = "error.type"
 
 # Version 00 of https://www.w3.org/TR/trace-context/, without the two IDs that are invalid.
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+# The `traceparent` of the request that is being answered. A server that exports no traces passes it on to its runs.
+_caller: ContextVar[str | None] = ContextVar("compozy_caller", default=None)
 
 
 class Span(Protocol):
@@ -126,6 +130,21 @@ def run_span(
 def current_traceparent() -> str | None:
     """Return the traceparent of the current span; None if traces are not exported."""
     return _active[-1].traceparent() if _active else None
+
+
+@contextmanager
+def called_by(traceparent: str | None) -> Generator[None, None, None]:
+    """Remember the traceparent of the caller while a request is answered."""
+    token = _caller.set(traceparent)
+    try:
+        yield
+    finally:
+        _caller.reset(token)
+
+
+def traceparent_for_runs() -> str | None:
+    """Return the trace that runs started by the current request belong to: this server's span, or the caller's."""
+    return current_traceparent() or _caller.get()
 
 
 def current_trace_id() -> str | None:

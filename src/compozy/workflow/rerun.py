@@ -37,6 +37,7 @@ class RerunRequest:
         by: the user or the API key that asks for it.
         batch: the batch operation that asks for it.
         labels: labels of the new run; None for those of the run.
+        traceparent: the W3C trace context of the request that asks for it.
     """
 
     execution_id: str
@@ -46,6 +47,7 @@ class RerunRequest:
     by: str | None = None
     batch: str | None = None
     labels: Mapping[str, str] | None = None
+    traceparent: str | None = None
 
     @property
     def trigger(self) -> Trigger:
@@ -109,6 +111,7 @@ def prepare_rerun(
         kept={task.task_id: _result(task, tasks).to_json() for task in kept.values()} or None,
         trigger=request.trigger,
         labels=source.labels if request.labels is None else request.labels,
+        traceparent=request.traceparent,
     )
 
 
@@ -149,7 +152,7 @@ def prepare_ingestion_again(source: Execution, request: RerunRequest) -> NewExec
         )
     new = repeat_ingestion(source, new_id=request.new_id)
     labels = source.labels if request.labels is None else check_labels(request.labels)
-    return replace(new, trigger=request.trigger, labels=labels)
+    return replace(new, trigger=request.trigger, labels=labels, traceparent=request.traceparent)
 
 
 def _failed_task(source: Execution, tasks: Sequence[TaskState]) -> str | None:

@@ -39,6 +39,7 @@ from compozy.server.hooks.events import (
 from compozy.server.hooks.hook import Hook
 from compozy.server.service import Service
 from compozy.telemetry.metrics import WEBHOOK_DISPATCHED, WEBHOOK_DUPLICATE, WEBHOOK_NO_MATCH
+from compozy.telemetry.traces import traceparent_for_runs
 from compozy.trigger.kinds.webhook import WebhookEvent
 from compozy.workflow.operate import signal
 from compozy.workflow.start import prepare_run, start_run
@@ -115,7 +116,9 @@ class Taker:
     async def _dispatch(self, record: DeliveryRecord, taken: _Taken) -> Result:
         slug = record.hook.config.slug
         if taken.run is not None:
-            result = await self._start(record, taken.event, taken.run)
+            # Here, because the thread that prepared the run does not know the request.
+            run = replace(taken.run, traceparent=traceparent_for_runs())
+            result = await self._start(record, taken.event, run)
         elif taken.signal is not None:
             result = await self._send(record, taken.event, taken.signal)
         else:

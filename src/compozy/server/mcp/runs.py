@@ -13,6 +13,7 @@ from compozy.clock import monotonic_s
 from compozy.database.trigger import Trigger, TriggerType
 from compozy.server.gate import SENDER
 from compozy.server.service import Service, StartRequest
+from compozy.telemetry.traces import traceparent_for_runs
 
 Document = dict[str, Any]
 _FIRST_PAUSE_S = 0.05
@@ -53,7 +54,7 @@ class OwnRuns:
         """Accept a run, or find the run of this ID; return its document."""
         body = {"input": given, "execution_id": execution_id}
         trigger = Trigger(type=TriggerType.MCP, by=SENDER.get().known_name)
-        request = StartRequest(workflow_id=workflow_id, body=body, trigger=trigger)
+        request = StartRequest(workflow_id=workflow_id, body=body, trigger=trigger, traceparent=traceparent_for_runs())
         return (await self.service.start(request))[0]
 
     async def get(self, execution_id: str) -> Document:
