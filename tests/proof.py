@@ -24,11 +24,14 @@ TESTS: Mapping[str, Sequence[str]] = {
         "tests/integration/durable/test_kills.py::test_a_conversation_with_tools_is_resumed_after_a_kill_at_any_commit",
         "tests/integration/durable/test_kills.py::test_a_budget_is_raised_once_after_a_kill_at_any_commit",
         "tests/integration/durable/test_kills.py::test_no_turn_of_a_conversation_is_lost_or_doubled",
+        "tests/integration/durable/test_upkeep_kills.py",
         "tests/integration/knowledge/test_ingest_kills.py",
         "tests/integration/server/test_server_stream_kills.py",
         "tests/integration/server/test_schedule_kills.py",
+        "tests/integration/server/test_schedule_clock.py::test_a_stopped_server",
         "tests/integration/server/test_traces.py::test_a_run_whose_process_was_killed",
         "tests/integration/server/test_hook_kills.py",
+        "tests/integration/server/test_notification_kills.py",
         "tests/integration/tool/test_mcp_kills.py",
         "tests/integration/task/test_restart.py::test_a_run_that_is_cut_anywhere_has_the_same_result",
         # SQLite stays in `make test`.
@@ -104,7 +107,7 @@ TESTS: Mapping[str, Sequence[str]] = {
     "ui": ("tests/ui", "tests/setup/test_page.py::test_wheel_and_sdist_hold_the_page"),
     "forge": ("tests/forge/test_workflow_files.py::test_blocks",),
     "clients": ("tests/clients",),
-    "deployment": ("tests/deployment",),
+    "deployment": ("tests/deployment", "tests/integration/server/test_nginx.py"),
     "edge": ("tests/integration/edge",),
     "release": (
         "tests/setup/test_release.py",

@@ -22,17 +22,12 @@ _MEMORY_SHARDS = 4
 @pytest.mark.parametrize("driver", ["sqlite", "postgres"])
 @pytest.mark.timeout(600)
 def test_a_run_is_resumed_after_a_kill_at_any_commit(tmp_path: Path, driver: str, shard: int) -> None:
-    command = [sys.executable, "-m", "tests.harness.kills", str(tmp_path), "--driver", driver, "--first", str(shard)]
-    done = subprocess.run([*command, "--every", str(KILL_SHARDS)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    kills = json.loads(done.stdout)["kills"]
-    # The last attempt had no commit left for a kill. A run of three tasks has at least two for each shard.
-    assert [kill["killed"] for kill in kills] == [True] * (len(kills) - 1) + [False]
-    assert len(kills) >= 3
-    assert {kill["number"]: kill["faults"] for kill in kills if kill["faults"]} == {}
+    steps = _kill_everywhere(tmp_path, driver, "tasks", shard, KILL_SHARDS)
+    # A run of three tasks has at least two kills for each shard, and an attempt without one.
+    assert len(steps) >= 3
     # All shards together hit every commit. On SQLite, 33 of 44 points precede the first step, because the process also
     # creates the tables; the last shards hit the others.
-    assert shard < 10 or any(kill["steps_before"] for kill in kills)
+    assert shard < 10 or any(steps)
 
 
 @pytest.mark.parametrize("shard", range(1, _TOOL_SHARDS + 1))
@@ -42,32 +37,19 @@ def test_a_run_is_resumed_after_a_kill_at_any_commit(tmp_path: Path, driver: str
 def test_a_conversation_with_tools_is_resumed_after_a_kill_at_any_commit(
     tmp_path: Path, driver: str, workflow: str, shard: int
 ) -> None:
-    options = ["--driver", driver, "--workflow", workflow, "--first", str(shard), "--every", str(_TOOL_SHARDS)]
-    command = [sys.executable, "-m", "tests.harness.kills", str(tmp_path), *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    kills = json.loads(done.stdout)["kills"]
-    assert [kill["killed"] for kill in kills] == [True] * (len(kills) - 1) + [False]
-    assert {kill["number"]: kill["faults"] for kill in kills if kill["faults"]} == {}
+    steps = _kill_everywhere(tmp_path, driver, workflow, shard, _TOOL_SHARDS)
     # Kills occurred between the calls of one answer.
-    assert len({len(kill["steps_before"]) for kill in kills}) >= 5
+    assert len({len(before) for before in steps}) >= 5
 
 
 @pytest.mark.parametrize("shard", range(1, _BUDGET_SHARDS + 1))
 @pytest.mark.parametrize("driver", ["sqlite", "postgres"])
 @pytest.mark.timeout(900)
 def test_a_budget_is_raised_once_after_a_kill_at_any_commit(tmp_path: Path, driver: str, shard: int) -> None:
-    options = ["--driver", driver, "--workflow", "budget", "--first", str(shard), "--every", str(_BUDGET_SHARDS)]
-    command = [sys.executable, "-m", "tests.harness.kills", str(tmp_path), *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    kills = json.loads(done.stdout)["kills"]
-    assert [kill["killed"] for kill in kills] == [True] * (len(kills) - 1) + [False]
-    assert {kill["number"]: kill["faults"] for kill in kills if kill["faults"]} == {}
+    steps = _kill_everywhere(tmp_path, driver, "budget", shard, _BUDGET_SHARDS)
     # Kills occurred before the question, while it waited, and after the answer.
-    steps = [kill["steps_before"] for kill in kills]
-    assert any("budget:1.ask" in found and "budget:1.end" not in found for found in steps)
-    assert any("budget:1.end" in found for found in steps)
+    assert any("budget:1.ask" in before and "budget:1.end" not in before for before in steps)
+    assert any("budget:1.end" in before for before in steps)
 
 
 @pytest.mark.parametrize("shard", range(1, _MEMORY_SHARDS + 1))
@@ -75,15 +57,22 @@ def test_a_budget_is_raised_once_after_a_kill_at_any_commit(tmp_path: Path, driv
 @pytest.mark.timeout(900)
 def test_no_turn_of_a_conversation_is_lost_or_doubled(tmp_path: Path, driver: str, shard: int) -> None:
     """A run with memory is killed at every commit: between its steps, and around the end of each task."""
-    options = ["--driver", driver, "--workflow", "memory", "--first", str(shard), "--every", str(_MEMORY_SHARDS)]
-    command = [sys.executable, "-m", "tests.harness.kills", str(tmp_path), *options]
+    steps = _kill_everywhere(tmp_path, driver, "memory", shard, _MEMORY_SHARDS)
+    names = {name for before in steps for name in before}
+    assert {"one.memory.chat", "one.end", "note.memory", "two.end", "three.memory.brief"} <= names
+
+
+def _kill_everywhere(folder: Path, driver: str, workflow: str, shard: int, shards: int) -> list[list[str]]:
+    """Kill a run at the commits of a shard, check that nothing was lost, and return the steps before each kill."""
+    options = ["--driver", driver, "--workflow", workflow, "--first", str(shard), "--every", str(shards)]
+    command = [sys.executable, "-m", "tests.harness.kills", str(folder), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     kills = json.loads(done.stdout)["kills"]
+    # The last attempt had no commit left for a kill.
     assert [kill["killed"] for kill in kills] == [True] * (len(kills) - 1) + [False]
     assert {kill["number"]: kill["faults"] for kill in kills if kill["faults"]} == {}
-    steps = {name for kill in kills for name in kill["steps_before"]}
-    assert {"one.memory.chat", "one.end", "note.memory", "two.end", "three.memory.brief"} <= steps
+    return [kill["steps_before"] for kill in kills]
 
 
 def test_a_program_that_forgets_answers_is_detected(tmp_path: Path) -> None:
