@@ -54,7 +54,7 @@ async def test_each_route_with_a_limited_key(limited: httpx.AsyncClient) -> None
     """The routes come from the OpenAPI document of the application, so that a new one is tested as well."""
     for method, template, permission in _operations():
         answer = await limited.request(method, re.sub(r"\{\w+\}", "missing", template))
-        details = answer.json().get("details", {}) if answer.status_code >= 400 else {}
+        details: dict[str, Any] = answer.json().get("details", {}) if answer.status_code >= 400 else {}
         by_role = answer.status_code == 403 and "role" in details
         by_limit = answer.status_code == 403 and details.get("workflows") == ["mine"]
         assert by_role is (permission not in GRANTS[Role.USER]), (method, template, answer.text)
