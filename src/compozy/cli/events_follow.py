@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from compozy.cli.output import flush_output, json_text, paint, print_line, print_note
 from compozy.clock import monotonic_s
 from compozy.database.status import Status
-from compozy.errors import NotFoundError, ServerError, StoppingError
+from compozy.errors import DatabaseError, NotFoundError, ServerError, StoppingError
 
 if TYPE_CHECKING:
     from compozy.client import Client, Document
@@ -43,23 +43,21 @@ def read_stream(client: Client, execution_id: str, after: int) -> Iterator[Docum
             with client.open_stream(
                 "executions", "workflows", execution_id, "stream", after=str(after), events=STORED
             ) as events:
+                away_since = None
                 for name, data in events:
                     event: Document = json.loads(data)
-                    away_since = None
                     if name in _LAST:
                         _check_exists(event)
                         return
                     after = event["seq"]
                     yield event
-            error: Exception = ServerError(f"the server at {client.url} closed the stream")
-        except (ServerError, StoppingError, OSError, http.client.HTTPException) as caught:
-            error = caught
-        if away_since is None:
-            away_since = monotonic_s()
-            print_note(f"waiting: the server at {client.url} is not available")
-        elif monotonic_s() - away_since > _AWAY_S:
-            message = f"cannot read the events of execution {execution_id} from {client.url}"
-            raise ServerError(message, hint=f"continue with --after {after}") from error
+        except (ServerError, StoppingError, DatabaseError, OSError, http.client.HTTPException) as error:
+            if away_since is None:
+                away_since = monotonic_s()
+                print_note(f"waiting: the server at {client.url} is not available")
+            elif monotonic_s() - away_since > _AWAY_S:
+                message = f"cannot read the events of execution {execution_id} from {client.url}"
+                raise ServerError(message, hint=f"continue with --after {after}") from error
         time.sleep(_AGAIN_S)
 
 
