@@ -70,7 +70,7 @@ site: docs/node_modules/.ready ## Build the documentation site into docs/out, an
 serve-docs: docs/node_modules/.ready ## Serve the pages while you write them
 	@cd docs && npm run --silent dev
 
-# Tools for tests/website, and the Prometheus that scrapes a server. Without Node or Chromium those tests are skipped, unless CI is set.
+# Tools for tests/website, the Prometheus that scrapes a server, and nginx in front of one. Without Node or Chromium those tests are skipped, unless CI is set.
 site-tools:
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory docs/node_modules/.ready; fi
 	@if [ -n "$$CI" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
@@ -78,6 +78,8 @@ site-tools:
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium >/dev/null; fi
 	@if [ -n "$$CI" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! command -v promtool >/dev/null; then \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends prometheus >/dev/null; fi
+	@if [ -n "$$CI" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! command -v nginx >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends nginx >/dev/null; fi
 
 snap: $(VENV)/.dev ## Rewrite the recorded outputs in tests
 	$(BIN)/python -m pytest -n0 --inline-snapshot=fix tests
