@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import signal
 import time
 from collections.abc import AsyncGenerator
@@ -179,7 +180,7 @@ def test_a_stopped_server_misses_nothing_and_starts_nothing_twice(
             "SELECT fired, skipped, (SELECT min(workflow_exec_id) FROM workflow_states) FROM schedules"
         )
     start = time.strptime(str(first).rpartition("-")[2], "%Y%m%dT%H%M%SZ")
-    ticks = [time.gmtime(time.mktime(start) - time.timezone + number) for number in range(len(found))]
+    ticks = [time.gmtime(calendar.timegm(start) + number) for number in range(len(found))]
     assert found == [f"sched-ticks-{time.strftime('%Y%m%dT%H%M%SZ', tick)}" for tick in ticks]
     assert (fired, skipped) == (len(found), "{}")
 
