@@ -11,6 +11,7 @@ STORY = (
     "harbor had ever seen, and it carried a green light. He wrote it down, closed the book, and kept the lamp burning "
     "until morning came. 🚢 In the book of the harbor the ship is listed to this day."
 )
+GREETING = "Good evening. A table for two at the window is free at eight, and the kitchen knows about the nuts."
 _NAMES = ("French", "Italian", "Swedish", "Polish", "Danish")
 _LANGUAGES = [{"name": name} for name in _NAMES]
 _ARTICLE = {"id": "article", "type": "basic", "prompt": "Write a short news item about {{ .input.topic }}."}
@@ -19,6 +20,15 @@ WEBHOOK: dict[str, Any] = {
     "slug": "parcels",
     "verify": {"strategy": "token", "header": "X-Token", "secret": SECRET},
     "events": [{"name": "parcel.sent", "filter": "has(payload.id)", "input": {"parcel": "{{ .payload.id }}"}}],
+}
+_GUEST = {
+    "type": "object",
+    "required": ["guest", "message"],
+    "properties": {
+        "guest": {"type": "string", "description": "Name of the guest."},
+        "message": {"type": "string", "description": "Message of the guest."},
+        "language": {"type": "string", "enum": ["English", "French"], "default": "English"},
+    },
 }
 WORKFLOWS: dict[str, dict[str, Any]] = {
     "hello-world": {
@@ -104,6 +114,22 @@ WORKFLOWS: dict[str, dict[str, Any]] = {
         "description": "An agent that may refund money, if a person approves the call.",
         "tasks": [{"id": "handle", "prompt": "Handle the claim of order 17.", "tools": ["refund"]}],
         "output": {"reply": "{{ .tasks.handle.output.text }}"},
+    },
+    "concierge": {
+        "name": "Concierge",
+        "description": "Answers guests, and remembers what they said.",
+        "config": {"input": _GUEST},
+        "tasks": [{"id": "reply", "prompt": "{{ .input.message }}", "memory": ["guests"]}],
+        "output": {"reply": "{{ .tasks.reply.output.text }}"},
+    },
+    "claims": {
+        "name": "Claims",
+        "description": "Talks about refunds, and asks a person before it refunds money.",
+        "config": {"input": _GUEST},
+        "tasks": [
+            {"id": "settle", "prompt": "{{ .input.message }}", "memory": ["guests"], "tools": ["refund"]},
+        ],
+        "output": {"reply": "{{ .tasks.settle.output.text }}"},
     },
     "weather": {
         "name": "Weather report",
@@ -194,6 +220,14 @@ RESPONSES: dict[str, Any] = {
         },
         {"text": "The refund is on its way.", "usage": {"input_tokens": 262, "output_tokens": 9}},
     ],
+    "reply": {"text": GREETING, "delay_ms": 3000, "usage": {"input_tokens": 64, "output_tokens": 24}},
+    "settle": [
+        {
+            "tool_calls": [{"tool": "refund", "arguments": {"order": "17", "amount": 400}}],
+            "usage": {"input_tokens": 240, "output_tokens": 31},
+        },
+        {"text": "The refund is on its way.", "usage": {"input_tokens": 290, "output_tokens": 9}},
+    ],
     "report": {"text": "Mild, with light rain.", "usage": {"input_tokens": 30, "output_tokens": 8}},
 }
 PRICE = {"input": 3, "output": 15}
@@ -210,6 +244,7 @@ def write_showcase(folder: Path, database: dict[str, Any] | None = None, **secti
         "name": "harbor-news",
         "database": database or {"driver": "sqlite", "path": "./data/compozy.db"},
         "llm": {"providers": [{"id": "script", "type": "scripted", "responses": RESPONSES, "price": PRICE}]},
+        "memories": [{"id": "guests", "default_key_template": "guest:{{ .workflow.input.guest }}"}],
         **sections,
     }
     files = {"compozy.yaml": project, "tools/refund.yaml": _TOOL_CONFIG}

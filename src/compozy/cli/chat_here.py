@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Coroutine, Generator
+from collections.abc import Coroutine, Generator, Mapping
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
@@ -101,7 +101,7 @@ class ChatHere:
             self._loop.call_soon_threadsafe(self._closing.set)
         self._thread.join()
 
-    def start(self, execution_id: str, given: Document) -> None:
+    def start(self, execution_id: str, given: Document, labels: Mapping[str, str]) -> None:
         """Start a run."""
         workflow = self._project.workflow(self._workflow_id).config
         new = prepare_run(
@@ -110,6 +110,7 @@ class ChatHere:
             given,
             execution_id=execution_id,
             trigger=Trigger(type=TriggerType.CLI),
+            labels=labels,
         )
         watch_texts([execution_id])
         self._call(start_run(self._running.runtime, workflow, new))

@@ -17,6 +17,7 @@ from compozy.database.live_text import TextDelta
 from compozy.database.status import Status
 from compozy.errors import CompozyError, ConflictError, NotFoundError, UsageError
 from compozy.ids import new_execution_id
+from compozy.workflow.chat import chat_labels
 
 _PROMPT = "> "
 _FIRST_LOOK_S = 0.05
@@ -49,7 +50,7 @@ class ChatRuns(Protocol):
         """Return how to talk to the workflow; see `compozy.workflow.chat`."""
         ...
 
-    def start(self, execution_id: str, given: Document) -> None:
+    def start(self, execution_id: str, given: Document, labels: Mapping[str, str]) -> None:
         """Start a run."""
         ...
 
@@ -96,11 +97,12 @@ def talk(runs: ChatRuns, request: ChatRequest) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class _Form:
-    """The input of each run without its message, the name of the message, and the task that answers."""
+    """The input of each run without its message, the name of the message, the task that answers, and the labels."""
 
     values: Mapping[str, Any]
     message: str
     task: str
+    labels: Mapping[str, str]
 
 
 def _form_of(runs: ChatRuns, request: ChatRequest) -> _Form:
@@ -126,7 +128,7 @@ def _form_of(runs: ChatRuns, request: ChatRequest) -> _Form:
         values[str(name)] = request.key
     elif name is not None and name not in values:
         raise UsageError("the conversation has no name", hint=f"add --key, the value of {name!r}")
-    return _Form(values=values, message=message, task=chat["task"])
+    return _Form(values=values, message=message, task=chat["task"], labels=chat_labels(values, name))
 
 
 def _read(*, is_terminal: bool) -> str | None:
@@ -160,7 +162,7 @@ class _Turn:
         given = {**self._form.values, self._form.message: message}
         answer = _Answer(self._form.task, is_shown=sys.stdout.isatty() and not self._request.as_json)
         try:
-            self._runs.start(self._id, given)
+            self._runs.start(self._id, given, self._form.labels)
             with self._runs.watching(self._id, answer) as pump:
                 run = self._until_ended(pump)
         except KeyboardInterrupt:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 
 from compozy.cli.chat_loop import ChatRequest, Pump
@@ -20,9 +20,9 @@ class ChatThere:
         self._workflow_id = request.workflow_id
         self.chat: Document | None = client.get("workflows", request.workflow_id).get("chat")
 
-    def start(self, execution_id: str, given: Document) -> None:
+    def start(self, execution_id: str, given: Document, labels: Mapping[str, str]) -> None:
         """Start a run; the server keeps its text until it is read."""
-        body = {"input": given, "execution_id": execution_id}
+        body = {"input": given, "execution_id": execution_id, "labels": labels}
         self._client.post("workflows", self._workflow_id, "executions", body=body, follow="true")
 
     def get(self, execution_id: str) -> Document:

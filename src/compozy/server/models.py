@@ -118,16 +118,6 @@ class ProjectInfo(BaseModel):
     database: DatabaseInfo
 
 
-class WorkflowInfo(BaseModel):
-    """A workflow of the project."""
-
-    id: str
-    name: str | None
-    description: str | None
-    file: str = Field(description="Its path in the project's folder.")
-    tasks: list[str] = Field(description="IDs of its tasks, in order.")
-
-
 class ChatInfo(BaseModel):
     """How to talk to a workflow that remembers a conversation."""
 
@@ -136,11 +126,21 @@ class ChatInfo(BaseModel):
     task: str = Field(description="ID of the task that answers.")
 
 
+class WorkflowInfo(BaseModel):
+    """A workflow of the project."""
+
+    id: str
+    name: str | None
+    description: str | None
+    file: str = Field(description="Its path in the project's folder.")
+    tasks: list[str] = Field(description="IDs of its tasks, in order.")
+    chat: ChatInfo | None = Field(description="Null if none of its tasks asks a model with a memory.")
+
+
 class WorkflowDetail(WorkflowInfo):
     """A workflow with the schema of its input."""
 
     input_schema: dict[str, Any] | None = Field(description="JSON Schema of the input; null accepts any object.")
-    chat: ChatInfo | None = Field(description="Null if none of its tasks asks a model with a memory.")
 
 
 class GraphNode(BaseModel):

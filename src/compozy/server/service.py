@@ -33,7 +33,6 @@ from compozy.project.rerun import rerun_of
 from compozy.schema.worker import validate_in_worker
 from compozy.server.hub import Hub
 from compozy.server.idempotency import digest_of_body, id_of_key
-from compozy.workflow.chat import chat_document
 from compozy.workflow.details import draw_workflow
 from compozy.workflow.documents import read_run, workflow_document
 from compozy.workflow.graph import graph_document
@@ -104,7 +103,7 @@ class Service:
             NotFoundError: the project has none of this id.
         """
         found = self.app.project.workflow(workflow_id)
-        return {**self._document(found), "input_schema": found.config.input_schema, "chat": chat_document(found.config)}
+        return {**self._document(found), "input_schema": found.config.input_schema}
 
     def _document(self, found: LoadedWorkflow) -> Document:
         return workflow_document(found.config, found.file.relative_to(self.app.project.root).as_posix())

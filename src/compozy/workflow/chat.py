@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from compozy.database.trigger import MAX_LABEL_VALUE
 from compozy.memory.config import MemoryUse
 from compozy.task.kinds.basic import BasicTask
 from compozy.workflow.config import WorkflowConfig
@@ -14,6 +15,9 @@ from compozy.workflow.config import WorkflowConfig
 _READ = re.compile(r"\.(?:workflow\.)?input\.([A-Za-z_]\w*)")
 # Names under which messages are often found, the most specific first.
 _NAMES = ("message", "question", "prompt", "query", "text", "input")
+
+LABEL = "chat"
+"""Label of the runs of a conversation; the web page lists a conversation by it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +49,16 @@ def chat_document(workflow: WorkflowConfig) -> dict[str, Any] | None:
     """Return `chat_of` as JSON."""
     found = chat_of(workflow)
     return None if found is None else {"message": found.message, "key": found.key, "task": found.task}
+
+
+def chat_labels(values: Mapping[str, Any], key: str | None) -> dict[str, str]:
+    """Return the label of a conversation: the value that names it, or all values of its input without the message."""
+    name = str(values[key]) if key is not None and key in values else _name_of(values)
+    return {LABEL: "".join(letter if letter.isprintable() else " " for letter in name)[:MAX_LABEL_VALUE]}
+
+
+def _name_of(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in sorted(values.items())) or "default"
 
 
 def _memories(task: BasicTask) -> Sequence[MemoryUse]:

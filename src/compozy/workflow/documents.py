@@ -17,6 +17,7 @@ from compozy.database.tasks import TaskState, list_tasks
 from compozy.database.usage import add_usage, shown_cost
 from compozy.schema import find_unlisted
 from compozy.workflow.answers import count_answers
+from compozy.workflow.chat import chat_document
 from compozy.workflow.config import WorkflowConfig
 
 MAX_WARNINGS = 10
@@ -122,6 +123,7 @@ def workflow_document(workflow: WorkflowConfig, file: str) -> dict[str, Any]:
         "description": workflow.description,
         "file": file,
         "tasks": [task.id for task in workflow.tasks],
+        "chat": chat_document(workflow),
     }
 
 

@@ -126,6 +126,8 @@ def test_each_line_of_a_pipe_is_a_message(project: Path) -> None:
         ["3 user", "again"],
         ["4 assistant", "Word by word\\x1b[31m."],
     ]
+    labeled = piped(project, "", "workflow", "list", "--label", "chat=ana", "-f", "json")
+    assert len(json.loads(labeled.stdout)["executions"]) == 2
     as_json = piped(project, "more\n", "chat", "talk", "--key", "ana", "-f", "json")
     document = json.loads(as_json.stdout)
     assert (document["message"], document["reply"], document["status"]) == (

@@ -217,7 +217,14 @@ def test_lists_as_json(cli: RunCli, project: Path) -> None:
     cli("workflow", "run", "two", "--id", "first")
     document = json.loads(cli("workflow", "list", "--format=json").out)
     assert document["workflows"][-1] == snapshot(
-        {"id": "two", "name": None, "description": None, "file": "workflows/two.yaml", "tasks": ["one", "two"]}
+        {
+            "id": "two",
+            "name": None,
+            "description": None,
+            "file": "workflows/two.yaml",
+            "tasks": ["one", "two"],
+            "chat": None,
+        }
     )
     (run,) = document["executions"]
     assert (run["execution_id"], run["status"], run["trigger"]["type"]) == ("first", "SUCCESS", "cli")

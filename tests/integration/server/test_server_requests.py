@@ -30,8 +30,8 @@ async def test_workflows(shared_client: httpx.AsyncClient) -> None:
     names = [workflow["id"] for workflow in listed if not workflow["id"].startswith("costly-")]
     assert names == ["bad", "echo", "slow", "two", "typed"]
     two = (await shared_client.get(f"{API}/workflows/two")).json()
-    known = {"id": "two", "name": None, "description": None, "file": two["file"], "tasks": ["one", "two"]}
-    assert two == {**known, "input_schema": None, "chat": None}
+    known = {"id": "two", "name": None, "description": None, "file": two["file"], "tasks": ["one", "two"], "chat": None}
+    assert two == {**known, "input_schema": None}
     assert known in listed
     typed = (await shared_client.get(f"{API}/workflows/typed")).json()
     assert typed["input_schema"]["type"] == "object"

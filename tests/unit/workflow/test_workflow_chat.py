@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from compozy.workflow.chat import chat_document
+from compozy.database.trigger import check_labels
+from compozy.workflow.chat import chat_document, chat_labels
 from compozy.workflow.config import WorkflowConfig
 
 USER = {"id": "chat", "key": "user:{{ .workflow.input.user }}"}
@@ -50,3 +51,20 @@ def test_the_last_task_that_remembers_answers() -> None:
     tasks = [{"id": "a", "prompt": "x", "memory": [USER]}, {"id": "b", "prompt": "x", "agent": agent}, {"id": "c"}]
     assert chat_document(WorkflowConfig.model_validate({"id": "w", "tasks": tasks}))["task"] == "b"  # pyright: ignore[reportOptionalSubscript]
     assert chat_document(WorkflowConfig.model_validate({"id": "w", "tasks": tasks[2:]})) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "key", "label"),
+    [
+        ({"user": "ana", "language": "en"}, "user", "ana"),
+        ({"user": 7}, "user", "7"),
+        ({"user": "two\nlines\u00a0"}, "user", "two lines "),
+        ({"user": "é" * 300}, "user", "é" * 256),
+        ({"user": "ana", "language": "en"}, None, "language=en, user=ana"),
+        ({}, None, "default"),
+    ],
+)
+def test_a_conversation_has_a_label(values: dict[str, Any], key: str | None, label: str) -> None:
+    labels = chat_labels(values, key)
+    assert labels == {"chat": label}
+    assert check_labels(labels) == labels

@@ -50,3 +50,14 @@ export interface CostQuery {
 }
 export const listCosts = ({ group, workflow, since }: CostQuery) =>
   get<Schemas["CostList"]>("/costs", { group_by: group, workflow_id: workflow, since, limit: group === "day" ? 366 : 100 });
+
+export type Conversation = Schemas["Conversation"];
+export type StoredMessage = Schemas["StoredMessage"];
+const memory = (id: string) => `/memory/${part(id)}`;
+export const listConversations = (memory_id: string | undefined, cursor: string | null) =>
+  get<Schemas["ConversationList"]>("/memory", { memory_id, limit: 50, cursor });
+export const readConversation = (id: string, key: string, before: number | null) =>
+  get<Schemas["ConversationMessages"]>(`${memory(id)}/read`, { key, before, limit: 50 });
+export const appendMessage = (id: string, body: Schemas["AppendBody"]) => post<Schemas["Appended"]>(`${memory(id)}/append`, body);
+export const clearConversation = (id: string, key: string) => post<Schemas["Cleared"]>(`${memory(id)}/clear`, { key, confirm: true });
+export const deleteConversation = (id: string, key: string) => post<Schemas["DeletedConversation"]>(`${memory(id)}/delete`, { key });

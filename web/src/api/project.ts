@@ -5,6 +5,7 @@ export type Me = Schemas["Me"];
 export type Project = Schemas["ProjectInfo"];
 export type Workflow = Schemas["WorkflowInfo"];
 export type WorkflowDetail = Schemas["WorkflowDetail"];
+export type Chat = Schemas["ChatInfo"];
 
 export const getMe = () => get<Me>("/auth/me");
 export const signIn = (body: Schemas["LoginBody"]) => post<Me>("/auth/login", body);

@@ -4,9 +4,11 @@
 export const GO: Record<string, { to: string; label: string }> = {
   r: { to: "/runs", label: "Runs" },
   w: { to: "/workflows", label: "Workflows" },
+  t: { to: "/chat", label: "Chat" },
   s: { to: "/schedules", label: "Schedules" },
   h: { to: "/webhooks", label: "Webhooks" },
   k: { to: "/knowledge", label: "Knowledge" },
+  m: { to: "/memory", label: "Memory" },
   c: { to: "/costs", label: "Costs" },
   o: { to: "/workers", label: "Workers" },
   a: { to: "/access", label: "Access" },

@@ -7,7 +7,7 @@ import { one, type Search } from "../lib/search";
 import { Empty, Fault, Loading, PageHead } from "../ui/layout";
 import { StatusBadge } from "../ui/status";
 import { Ago, Took } from "../ui/time";
-import { textOf } from "../ui/value";
+import { textOf } from "../lib/text";
 import { useWholeRun } from "./run/whole";
 
 export default function ComparePage() {

@@ -7,28 +7,34 @@ import { explain, type Schemas } from "../api/client";
 import { bytes, number, plural } from "../lib/format";
 import { useMay } from "../lib/me";
 import { Button } from "../ui/button";
-import { Code, Empty, Fault, Loading, PageHead } from "../ui/layout";
+import { Fault } from "../ui/layout";
+import { ListPage, Teach } from "../ui/list-page";
 import { Table, Tag } from "../ui/table";
 import { done, failed } from "../ui/toast";
 
 const TONES: Record<string, string> = { READY: "good", PENDING: "run", FAILED: "bad" };
 
+const EXAMPLE = `knowledge:
+  vector_dbs:
+    - id: main
+      provider: filesystem
+      path: ./data/knowledge`;
+
 export default function KnowledgePage() {
   const bases = useQuery({ queryKey: ["bases"], queryFn: listBases, refetchInterval: 4000 });
   return (
-    <>
-      <PageHead title="Knowledge" tab="Knowledge" about="Documents that agents answer from." />
-      {bases.error && <Fault error={bases.error} />}
-      {bases.isPending && <Loading />}
-      {bases.data?.length === 0 && (
-        <Empty title="No knowledge bases yet">
-          <p>
-            Add a <Code>knowledge_bases</Code> section to compozy.yaml, and restart the server.
-          </p>
-        </Empty>
-      )}
-      <div className="space-y-5 px-4 pb-10 sm:px-6">{bases.data?.map((base) => <Base key={base.id} base={base} />)}</div>
-    </>
+    <ListPage
+      title="Knowledge"
+      about="Documents that agents answer from."
+      query={bases}
+      empty={
+        <Teach title="No knowledge bases yet" example={EXAMPLE}>
+          Add a knowledge base to compozy.yaml, and restart the server:
+        </Teach>
+      }
+    >
+      {(found) => found.map((base) => <Base key={base.id} base={base} />)}
+    </ListPage>
   );
 }
 

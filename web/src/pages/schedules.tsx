@@ -7,7 +7,8 @@ import { dateTime, plural } from "../lib/format";
 import { useMay } from "../lib/me";
 import { Button } from "../ui/button";
 import { Dialog } from "../ui/dialog";
-import { Empty, Fact, Fault, Field, Loading, PageHead } from "../ui/layout";
+import { Fact, Field } from "../ui/layout";
+import { ListPage, Teach } from "../ui/list-page";
 import { Tag } from "../ui/table";
 import { Ago } from "../ui/time";
 import { done, failed } from "../ui/toast";
@@ -22,18 +23,18 @@ const EXAMPLE = `schedule:
 export default function SchedulesPage() {
   const schedules = useQuery({ queryKey: ["schedules"], queryFn: listSchedules, refetchInterval: 5000 });
   return (
-    <>
-      <PageHead title="Schedules" tab="Schedules" about="Each time starts exactly one run, on any number of servers." />
-      {schedules.error && <Fault error={schedules.error} />}
-      {schedules.isPending && <Loading />}
-      {schedules.data?.length === 0 && (
-        <Empty title="No schedules yet">
-          <p>Add a schedule to a workflow, and restart the server:</p>
-          <pre className="mx-auto mt-4 w-fit rounded-lg border border-line bg-panel p-4 text-left font-mono text-sm">{EXAMPLE}</pre>
-        </Empty>
-      )}
-      <div className="space-y-4 px-4 pb-10 sm:px-6">{schedules.data?.map((each) => <OneSchedule key={each.schedule_id} schedule={each} isOpen={(schedules.data?.length ?? 0) <= MAX_OPEN} />)}</div>
-    </>
+    <ListPage
+      title="Schedules"
+      about="Each time starts exactly one run, on any number of servers."
+      query={schedules}
+      empty={
+        <Teach title="No schedules yet" example={EXAMPLE}>
+          Add a schedule to a workflow, and restart the server:
+        </Teach>
+      }
+    >
+      {(found) => found.map((each) => <OneSchedule key={each.schedule_id} schedule={each} isOpen={found.length <= MAX_OPEN} />)}
+    </ListPage>
   );
 }
 

@@ -16,9 +16,11 @@ import { SignIn } from "./sign-in";
 const PAGES = [
   { to: "/runs", icon: "runs", label: "Runs" },
   { to: "/workflows", icon: "workflows", label: "Workflows" },
+  { to: "/chat", icon: "chat", label: "Chat" },
   { to: "/schedules", icon: "schedules", label: "Schedules" },
   { to: "/webhooks", icon: "webhooks", label: "Webhooks" },
   { to: "/knowledge", icon: "knowledge", label: "Knowledge" },
+  { to: "/memory", icon: "memory", label: "Memory" },
   { to: "/costs", icon: "costs", label: "Costs" },
   { to: "/workers", icon: "workers", label: "Workers" },
   { to: "/access", icon: "access", label: "Access" },

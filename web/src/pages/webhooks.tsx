@@ -8,7 +8,8 @@ import { useMay } from "../lib/me";
 import { one, type Search } from "../lib/search";
 import { Button } from "../ui/button";
 import { Dialog } from "../ui/dialog";
-import { Code, Empty, Fact, Fault, Loading, PageHead, Part } from "../ui/layout";
+import { Code, Empty, Fact, Fault, Loading, Part } from "../ui/layout";
+import { ListPage, Teach } from "../ui/list-page";
 import { Table, Tag } from "../ui/table";
 import { Ago } from "../ui/time";
 import { copy, Value } from "../ui/value";
@@ -28,29 +29,29 @@ const EXAMPLE = `triggers:
 export default function WebhooksPage() {
   const hooks = useQuery({ queryKey: ["webhooks"], queryFn: listWebhooks, staleTime: 30_000 });
   const search = useSearch({ strict: false }) as Search;
-  const slug = one(search.slug) ?? hooks.data?.[0]?.slug;
-  const hook = hooks.data?.find((each) => each.slug === slug);
   return (
-    <>
-      <PageHead title="Webhooks" tab="Webhooks" about="Requests of other services that start runs. Each verified request is stored with its outcome." />
-      {hooks.error && <Fault error={hooks.error} />}
-      {hooks.isPending && <Loading />}
-      {hooks.data?.length === 0 && (
-        <Empty title="No webhooks yet">
-          <p>Add a webhook to a workflow, and restart the server:</p>
-          <pre tabIndex={0} className="mx-auto mt-4 max-w-full overflow-x-auto rounded-lg border border-line bg-panel p-4 text-left font-mono text-sm">
-            {EXAMPLE}
-          </pre>
-        </Empty>
-      )}
-      {hooks.data && hooks.data.length > 0 && !hook && <Empty title={`No webhook ${slug}`}>Choose one of this project in the navigation of this page.</Empty>}
-      {hook && (
-        <div className="space-y-4 px-4 pb-10 sm:px-6">
-          <Hooks hooks={hooks.data ?? []} chosen={hook} outcome={one(search.outcome)} />
-          <Deliveries key={hook.slug} hook={hook} outcome={one(search.outcome)} chosen={one(search.delivery)} />
-        </div>
-      )}
-    </>
+    <ListPage
+      title="Webhooks"
+      about="Requests of other services that start runs. Each verified request is stored with its outcome."
+      query={hooks}
+      empty={
+        <Teach title="No webhooks yet" example={EXAMPLE}>
+          Add a webhook to a workflow, and restart the server:
+        </Teach>
+      }
+    >
+      {(found) => {
+        const slug = one(search.slug) ?? found[0]?.slug;
+        const hook = found.find((each) => each.slug === slug);
+        if (!hook) return <Empty title={`No webhook ${slug}`}>Choose one of this project in the navigation of this page.</Empty>;
+        return (
+          <>
+            <Hooks hooks={found} chosen={hook} outcome={one(search.outcome)} />
+            <Deliveries key={hook.slug} hook={hook} outcome={one(search.outcome)} chosen={one(search.delivery)} />
+          </>
+        );
+      }}
+    </ListPage>
   );
 }
 

@@ -1,15 +1,11 @@
 // JSON values: small ones completely, large ones in part until the user shows all.
 import { useMemo, useState } from "react";
 import { bytes } from "../lib/format";
+import { textOf } from "../lib/text";
 import { done } from "./toast";
 
 const PART = 20_000;
 const TOKENS = /("(?:[^"\\]|\\.)*")(\s*:)?|\b(?:true|false|null)\b|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
-
-/** A value as text: strings unchanged, all others as JSON. */
-export function textOf(value: unknown): string {
-  return typeof value === "string" ? value : JSON.stringify(value, null, 2) ?? "null";
-}
 
 export function Value({ value, name = "value", tall = false }: { value: unknown; name?: string; tall?: boolean }) {
   const text = useMemo(() => textOf(value), [value]);

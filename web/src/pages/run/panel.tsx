@@ -65,6 +65,7 @@ export function TaskPanel({ run, task, onSelect }: Props) {
             </Fact>
           )}
           {task.waits_for && <Fact name="Waits for">{task.waits_for}</Fact>}
+          {task.answered_by && <Fact name="Answered by">{task.answered_by}</Fact>}
         </dl>
         <div className="no-print flex flex-wrap gap-2">
           {mayRun && isRerunnable(run.status) && task.parent === null && (

@@ -1,0 +1,92 @@
+// A message and its answer, which is the result of a run.
+import { useQueryClient } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { useEffect, useRef, type ReactNode } from "react";
+import type { Chat } from "../../api/project";
+import type { ListedRun, Run } from "../../api/runs";
+import { replyOf, valuesOf } from "../../lib/chat";
+import { isFinal } from "../../lib/status";
+import { textOf } from "../../lib/text";
+import { Bubble } from "../../ui/bubble";
+import { Money } from "../../ui/cost";
+import { Fault } from "../../ui/layout";
+import { StatusBadge } from "../../ui/status";
+import { Ago, Took } from "../../ui/time";
+import { useRun } from "../run/data";
+import { TaskError } from "../run/panel";
+import { Waiting } from "../run/waiting";
+import { useWholeRun } from "../run/whole";
+
+export function Turn({ run, chat, message }: { run: ListedRun; chat: Chat; message: string }) {
+  const whole = useWholeRun(run.execution_id, run.status);
+  const said = valuesOf(whole.data?.input)[message];
+  const isEnded = whole.data !== undefined && isFinal(whole.data.status);
+  return (
+    <li className="space-y-3" data-turn={run.execution_id}>
+      {whole.error && <Fault error={whole.error} />}
+      {said !== undefined && <Bubble role="user" text={textOf(said)} foot={<Ago at={run.created_at} />} />}
+      {isEnded ? <Answer run={whole.data} chat={chat} /> : <Progress id={run.execution_id} chat={chat} />}
+    </li>
+  );
+}
+
+function Answer({ run, chat }: { run: Run; chat: Chat }) {
+  const foot = (
+    <>
+      <RunPage id={run.execution_id}>Run</RunPage>
+      <Took times={run} />
+      {run.cost !== null && <Money of={run} />}
+    </>
+  );
+  if (run.status === "SUCCESS") return <Bubble role="assistant" text={replyOf(run, chat.task)} foot={foot} />;
+  return (
+    <div className="space-y-1 text-sm">
+      {run.error && run.status !== "CANCELED" ? <TaskError error={run.error} /> : <p className="text-soft">The answer was stopped. Nothing of it is remembered.</p>}
+      <p className="flex gap-3 text-xs text-faint">
+        <StatusBadge status={run.status} />
+        {foot}
+      </p>
+    </div>
+  );
+}
+
+/** The answer while it is written, and the questions that it waits for. */
+function Progress({ id, chat }: { id: string; chat: Chat }) {
+  const { run, texts } = useRun(id);
+  const queries = useQueryClient();
+  const status = run.data?.status;
+  const text = texts.get(chat.task)?.text ?? "";
+  const end = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    if (status && isFinal(status)) void queries.invalidateQueries({ queryKey: ["chat"] });
+  }, [status, queries]);
+  useEffect(() => {
+    const place = end.current?.getBoundingClientRect();
+    if (place && place.top < window.innerHeight + 80) end.current?.scrollIntoView({ block: "nearest" });
+  }, [text.length, status]);
+  return (
+    <div className="space-y-3">
+      {run.data && <Waiting run={run.data} />}
+      <div aria-live="off" data-live-text={text ? chat.task : undefined}>
+        {text && (
+          <Bubble role="assistant" text={text}>
+            <span className="ml-0.5 inline-block h-3.5 w-1.5 animate-pulse bg-run align-text-bottom" aria-hidden />
+          </Bubble>
+        )}
+      </div>
+      <p className="flex items-center gap-3 px-1 text-xs text-faint">
+        <StatusBadge status={status ?? "PENDING"} />
+        <RunPage id={id}>Run</RunPage>
+      </p>
+      <div ref={end} className="scroll-mb-28" />
+    </div>
+  );
+}
+
+function RunPage({ id, children }: { id: string; children: ReactNode }) {
+  return (
+    <Link to="/runs/$runId" params={{ runId: id }} className="text-accent hover:underline">
+      {children}
+    </Link>
+  );
+}
