@@ -21,7 +21,7 @@ export default defineConfig({
           includeDependenciesRecursively: false,
           groups: [
             { name: "run", test: /src\/(pages\/(run|chat|workflows)|ui\/(bubble|value|input-editor|schema-form))\// },
-            { name: "pages", test: /src\/pages\/(access|compare|costs|knowledge|memory|schedules|webhooks|workers)/ },
+            { name: "pages", test: /src\/pages\/(access|compare|costs|knowledge|memory|schedules|tests|webhooks|workers)/ },
           ],
         },
       },

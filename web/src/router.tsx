@@ -28,6 +28,7 @@ const routes = [
   page("/costs", () => import("./pages/costs")),
   page("/workers", () => import("./pages/workers")),
   page("/chat", () => import("./pages/chat/page")),
+  page("/tests", () => import("./pages/tests")),
   page("/memory", () => import("./pages/memory")),
   page("/knowledge", () => import("./pages/knowledge")),
   page("/access", () => import("./pages/access")),

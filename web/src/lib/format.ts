@@ -35,6 +35,19 @@ export function relative(iso: string, now: number): string {
   return ms > 0 ? `in ${text}` : `${text} ago`;
 }
 
+const minute = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+
+/** A planned time: seconds are shown if it has some. */
+export const planned = (iso: string) => (Date.parse(iso) % MINUTE ? moment : minute).format(new Date(iso));
+
+/** The time of day of `local`, an ISO time of another zone than the browser's; with the date if it is another day than at `iso`. */
+export function localTime(iso: string, local: string): string {
+  const at = new Date(iso);
+  const isSameDay = Number(local.slice(8, 10)) === at.getDate();
+  const time = local.slice(11, Date.parse(iso) % MINUTE ? 19 : 16);
+  return isSameDay ? time : `${local.slice(0, 10)} ${time}`;
+}
+
 export const dateTime = (iso: string) => moment.format(new Date(iso));
 
 /** The time that a run or task took, or has taken so far; null before its start. */

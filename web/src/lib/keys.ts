@@ -10,6 +10,7 @@ export const GO: Record<string, { to: string; label: string }> = {
   k: { to: "/knowledge", label: "Knowledge" },
   m: { to: "/memory", label: "Memory" },
   c: { to: "/costs", label: "Costs" },
+  e: { to: "/tests", label: "Tests" },
   o: { to: "/workers", label: "Workers" },
   a: { to: "/access", label: "Access" },
 };

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { Run, Task } from "../api/runs";
 import { diffLines } from "./diff";
-import { duration, firstDay, money, relative } from "./format";
+import { duration, firstDay, localTime, money, relative } from "./format";
+import { readReport } from "./report";
 import { failedTask, keptTasks } from "./rerun";
 import { hasForm, initialValue, kindOf, mismatchesOf, withProperty } from "./schema";
 import { parseSearch, stringifySearch } from "./search";
@@ -100,4 +101,18 @@ test("differences of texts give both texts", () => {
   expect(without("added")).toBe(a);
   expect(without("removed")).toBe(b);
   expect(lines.filter((line) => line.kind === "same").length).toBe(3);
+});
+
+test("a report of tests is read, and parts that are not known are left out", () => {
+  expect(["", "null", "[]", "{}", '{"tests": 1}'].map(readReport)).toEqual([null, null, null, null, null]);
+  const report = readReport('{"tests": [{"name": "one", "status": "failed", "problems": ["x"]}, 7], "evaluations": [{"score": 0.5, "cases": [{"score": "1"}]}]}');
+  expect(report?.tests).toEqual([{ file: "", name: "one", workflow: "", status: "failed", seconds: 0, problems: ["x"] }]);
+  expect(report?.evaluations[0]?.cases).toEqual([{ input: undefined, output: undefined, score: 0, reason: "", problem: "", cost: null }]);
+});
+
+test("the time in the zone of a schedule has its date if that is another day", () => {
+  const at = (hour: number) => new Date(2027, 0, 15, hour).toISOString();
+  expect(localTime(at(12), "2027-01-15T13:30:00+01:00")).toBe("13:30");
+  expect(localTime(at(23), "2027-01-16T00:30:00+01:00")).toBe("2027-01-16 00:30");
+  expect(localTime(at(12).replace(":00.000Z", ":05.000Z"), "2027-01-15T13:30:05+01:00")).toBe("13:30:05");
 });

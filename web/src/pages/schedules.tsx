@@ -3,7 +3,7 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { backfill, changeSchedule, listSchedules, nextTimes, triggerSchedule, type Schedule } from "../api/admin";
-import { dateTime, plural } from "../lib/format";
+import { localTime, planned, plural } from "../lib/format";
 import { useMay } from "../lib/me";
 import { Button } from "../ui/button";
 import { Dialog } from "../ui/dialog";
@@ -95,7 +95,7 @@ function NextTimes({ schedule, isOpenAtFirst }: { schedule: Schedule; isOpenAtFi
       <summary>
         {schedule.next_at ? (
           <>
-            Next: {dateTime(schedule.next_at)} (<Ago at={schedule.next_at} />)
+            Next: {planned(schedule.next_at)} (<Ago at={schedule.next_at} />)
           </>
         ) : (
           "Next times after it is resumed"
@@ -104,11 +104,11 @@ function NextTimes({ schedule, isOpenAtFirst }: { schedule: Schedule; isOpenAtFi
       <ol className="mt-2 grid gap-x-8 gap-y-0.5 pl-4 text-soft sm:grid-cols-2">
         {times.data?.next.map((time) => (
           <li key={time.at}>
-            {dateTime(time.at)}
+            {planned(time.at)}
             {schedule.timezone && (
               <span className="text-faint">
                 {" "}
-                ({time.local.slice(0, 10)} {time.local.slice(11, 16)} in {schedule.timezone})
+                ({localTime(time.at, time.local)} in {schedule.timezone})
               </span>
             )}
           </li>

@@ -22,6 +22,7 @@ const PAGES = [
   { to: "/knowledge", icon: "knowledge", label: "Knowledge" },
   { to: "/memory", icon: "memory", label: "Memory" },
   { to: "/costs", icon: "costs", label: "Costs" },
+  { to: "/tests", icon: "tests", label: "Tests" },
   { to: "/workers", icon: "workers", label: "Workers" },
   { to: "/access", icon: "access", label: "Access" },
 ] as const;

@@ -163,6 +163,7 @@ export function JsonControl({ common, value, onChange, rows = 3 }: {
         {...common}
         className={`${common.className} font-mono`}
         rows={Math.max(rows, Math.min(16, text.split("\n").length))}
+        placeholder="JSON"
         spellCheck={false}
         aria-invalid={isWrong || undefined}
         value={text}

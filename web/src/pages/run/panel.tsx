@@ -114,11 +114,14 @@ export function TaskPanel({ run, task, onSelect }: Props) {
 }
 
 export function TaskError({ error }: { error: NonNullable<Task["error"]> }) {
-  const { task: _, ...details } = error.details;
+  const { task: _, place, ...details } = error.details;
   return (
     <div data-tone="bad" className="note space-y-2">
       <p className="whitespace-pre-wrap">{error.message}</p>
-      <p className="font-mono text-xs text-soft">{error.code}</p>
+      <p className="flex flex-wrap gap-x-4 font-mono text-xs text-soft">
+        <span>{error.code}</span>
+        {typeof place === "string" && <span>{place}</span>}
+      </p>
       {Object.keys(details).length > 0 && (
         <details className="text-sm">
           <summary>Details</summary>

@@ -57,7 +57,7 @@ function WaitingTask({ run, task }: { run: Run; task: Task }) {
           `The budget of ${budget.budget} is spent`
         ) : (
           <>
-            <span className="font-mono">{task.path}</span> waits for {asked}
+            <span className="font-mono">{(isApproval && task.parent) || task.path}</span> waits for {asked}
           </>
         )}
       </h2>
