@@ -49,6 +49,15 @@ class Showcase:
         """Send a request to the webhook."""
         self._server.ask("POST", f"{API}/hooks/parcels", payload, X_Token=SECRET)
 
+    def talk(self) -> None:
+        """Hold a conversation whose last message waits for an approval."""
+        first = self.start("claims", {"guest": "Ada", "message": "My order 17 came broken."}, chat="Ada")
+        self.until(first, "WAITING")
+        self._server.ask("POST", f"{API}/executions/workflows/{first}/approve", {"input": {"approve": True}})
+        self.until(first, "SUCCESS")
+        last = {"guest": "Ada", "message": "Thank you! The lamp of the same order flickers, too."}
+        self.until(self.start("claims", last, chat="Ada"), "WAITING")
+
     def make(self) -> dict[str, str]:
         """Start the runs of the pictures, and return the addresses of their pages by name."""
         self.until(self.start("hello-world", {"name": "Ada"}, team="harbor"), "SUCCESS")
@@ -60,6 +69,7 @@ class Showcase:
         failed = self.until(self.start("weather", {"city": "Atlantis"}), "FAILED")
         self.until(self.start("weather", {"city": "Oslo"}), "SUCCESS")
         approval = self.until(self.start("refunds", None, customer="4711"), "WAITING")
+        self.talk()
         news = self.until(self.start("news", {"topic": "the bridge"}, team="harbor"), "WAITING")
         return {
             "runs": "/ui/runs",
@@ -71,6 +81,8 @@ class Showcase:
             "schedules": "/ui/schedules",
             "webhooks": "/ui/webhooks",
             "costs": "/ui/costs",
+            "chat": "/ui/chat?workflow=claims&key=Ada",
+            "memory": "/ui/memory?memory=guests&key=guest:Ada",
         }
 
 
@@ -83,9 +95,9 @@ def take(browser: Browser, server: Running, folder: Path) -> None:
         for name, place in places.items():
             target = folder / f"{name}-{scheme}.png"
             with_page(browser, server, scheme, DESK, lambda page, at=place, to=target: shoot(page, at, to))
-    for name in ("runs", "run", "start"):
+    for name in ("runs", "run", "start", "chat"):
         target = folder / f"{name}-phone.png"
-        place = places[name].partition("?")[0]
+        place = places[name].partition("?task=")[0]
         with_page(browser, server, "light", PHONE, lambda page, at=place, to=target: shoot(page, at, to))
 
 

@@ -9,19 +9,23 @@ from playwright.sync_api import Page, expect
 from tests.harness.processes import Commands
 from tests.harness.servers import start_server
 from tests.harness.showcase import write_showcase
+from tests.harness.stores import open_store
 from tests.ui.axe import find_violations
 from tests.ui.conftest import Site
+from tests.ui.test_ui_runs import tab_to
 
 KEY = "correct-horse-battery-staple"
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, built_page: None) -> Iterator[Site]:
-    """Return a server of the showcase with an API key."""
-    home = write_showcase(tmp_path_factory.mktemp("locked"), server={"api_key": KEY})
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, built_page: None) -> Iterator[Site]:
+    """Return a server of the showcase with an API key, on each database."""
+    folder = tmp_path_factory.mktemp("locked")
     commands = Commands(tmp_path_factory.mktemp("commands"))
-    yield Site(folder=home, commands=commands, server=start_server(commands, home))
-    commands.end()
+    with open_store(request.param, folder, migrated=False) as store:
+        write_showcase(store.home, store.section, server={"api_key": KEY})
+        yield Site(folder=store.home, commands=commands, server=start_server(commands, store.home))
+        commands.end()
 
 
 def sign_in(page: Page, key: str) -> None:
@@ -69,3 +73,20 @@ def test_a_viewer_sees_runs_and_cannot_start_them(page: Page) -> None:
     expect(page.get_by_text("eve@example.com")).to_be_visible()
     expect(page.get_by_text("Your role does not permit starting one.")).to_be_visible()
     expect(page.get_by_role("link", name="Start a run")).to_have_count(0)
+
+
+def test_sign_in_and_out_by_keyboard_alone(page: Page) -> None:
+    page.goto("/ui/runs")
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    tab_to(page, "Use an API key")
+    page.keyboard.press("Enter")
+    tab_to(page, "API key")
+    page.keyboard.type(KEY)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
+    page.keyboard.press("g")
+    page.keyboard.press("m")
+    expect(page.get_by_role("heading", name="No conversations yet")).to_be_visible()
+    tab_to(page, "Sign out")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()

@@ -12,6 +12,7 @@ from tests.ui.conftest import Site
 NARROW = 320
 PLACES = (
     *("runs", "workflows", "workflows/news", "workflows/digest", "schedules", "knowledge", "access"),
+    *("chat", "chat?workflow=claims&key=ada", "memory", "tests"),
     *("webhooks", "costs", "costs?by=model&days=7", "workers", "access?view=users", "access?view=audit", "nothing"),
 )
 VIEWS = ("graph", "timeline", "values", "messages", "events", "definition", "json")
