@@ -2,7 +2,8 @@
 
 It opens a run of 2,000 tasks while it is executed, and reports the time until the page answers a click, its frames, and
 the time to show a value of 10 MB. Then it executes the run without pages and with ten of them, and compares the
-processor time of the server. Only ratios are meaningful.
+processor time of the server. Only ratios are meaningful: the table names the load of the machine before and after, and
+`--rounds` repeats everything and shows medians.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import argparse
 import contextlib
 import json
 import os
+import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Generator
@@ -56,20 +59,57 @@ _FRAMES = """() => {
 
 
 def main() -> None:
-    """Measure, and print one JSON document."""
+    """Measure, and print a table, or one JSON document with all rounds."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", type=int, default=2000, help="tasks of the run")
     parser.add_argument("--pages", type=int, default=10, help="pages that show the run")
     parser.add_argument("--megabytes", type=int, default=10, help="size of the value")
+    parser.add_argument("--rounds", type=int, default=1, help="times that everything is measured")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     given = parser.parse_args()
     expect.set_options(timeout=_WAIT_MS)
+    before = os.getloadavg()[0]
     with _serving() as (server, browser):
-        found = {
-            "run": _measure_run(server, browser, given.tasks),
-            "value": _measure_value(server, browser, given.megabytes),
-            "pages": _measure_pages(server, browser, given.tasks, given.pages),
-        }
-    print(json.dumps(found, indent=2))
+        rounds = [_measure(server, browser, given) for _ in range(given.rounds)]
+    document = {"load_before": round(before, 1), "load_after": round(os.getloadavg()[0], 1), "rounds": rounds}
+    print(json.dumps(document, indent=2) if given.json else _table(document))
+
+
+def _measure(server: Running, browser: Browser, given: argparse.Namespace) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, measure in {
+        "run": lambda: _measure_run(server, browser, given.tasks),
+        "value": lambda: _measure_value(server, browser, given.megabytes),
+        "pages": lambda: _measure_pages(server, browser, given.tasks, given.pages),
+    }.items():
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        found[name] = measure()
+    return found
+
+
+_ROWS = (
+    ("Tasks of the run", "run", "tasks", ""),
+    ("Opened until the page answers a click", "run", "interactive_ms", "ms"),
+    ("Time between frames while it runs, p50", "run", "frame_p50_ms", "ms"),
+    ("Time between frames while it runs, p95", "run", "frame_p95_ms", "ms"),
+    ("Time between frames while it runs, longest", "run", "frame_max_ms", "ms"),
+    ("Elements of the page", "run", "elements", ""),
+    ("Size of the value", "value", "megabytes", "MB"),
+    ("Opened until a part of the value is shown", "value", "shown_ms", "ms"),
+    ("Open pages", "pages", "pages", ""),
+    ("Processor time of the server without pages", "pages", "alone_s", "s"),
+    ("Processor time of the server with pages", "pages", "followed_s", "s"),
+    ("Ratio", "pages", "ratio", ""),
+)
+
+
+def _table(document: dict[str, Any]) -> str:
+    rows = [("Load of the machine", f"{document['load_before']} before, {document['load_after']} after")]
+    for title, part, key, unit in _ROWS:
+        median = statistics.median(each[part][key] for each in document["rounds"])
+        rows.append((title, f"{median:g} {unit}".strip()))
+    width = max(len(title) for title, _ in rows)
+    return "\n".join(f"| {title:{width}} | {value} |" for title, value in rows)
 
 
 @contextlib.contextmanager
@@ -95,8 +135,13 @@ def _go(server: Running, run_id: str) -> None:
 
 
 def _until_ended(server: Running, run_id: str) -> None:
-    while server.ask("GET", f"{_RUNS}/{run_id}?fields=summary").document["finished_at"] is None:
+    ends_s = time.monotonic() + _WAIT_MS / 1000
+    while (run := server.ask("GET", f"{_RUNS}/{run_id}?fields=summary").document)["finished_at"] is None:
+        if time.monotonic() > ends_s:
+            raise TimeoutError(f"run {run_id} is still {run['status']} after {_WAIT_MS / 1000:g} s")
         time.sleep(_POLL_S)
+    if run["status"] != "SUCCESS":
+        raise RuntimeError(f"run {run_id} ended with {run['status']}: {run['error']}")
 
 
 def _measure_run(server: Running, browser: Browser, tasks: int) -> dict[str, Any]:
@@ -113,7 +158,7 @@ def _measure_run(server: Running, browser: Browser, tasks: int) -> dict[str, Any
         page.evaluate(_FRAMES)
         _until_ended(server, run_id)
         expect(page.locator("header [data-status=SUCCESS]").first).to_be_visible()
-        frames: list[float] = sorted(page.evaluate("window.frames_ms"))
+        frames: list[float] = sorted(page.evaluate("window.frames_ms")) or [0.0]
         return {
             "tasks": tasks,
             "interactive_ms": round(ready_s * 1000),
@@ -155,7 +200,7 @@ def _measure_pages(server: Running, browser: Browser, tasks: int, pages: int) ->
         "pages": pages,
         "alone_s": round(alone_s, 1),
         "followed_s": round(followed_s, 1),
-        "ratio": round(followed_s / alone_s, 2),
+        "ratio": round(followed_s / max(alone_s, 1 / _TICKS), 2),
     }
 
 
@@ -164,13 +209,14 @@ def _processor_of(server: Running, tasks: int, follow: Any) -> float:
     run_id = _start(server, "large", {"items": list(range(tasks))})
     # Pages are open before the first of the tasks.
     opened: list[Page] = follow(run_id)
-    before_s = _processor_s(server)
-    _go(server, run_id)
-    _until_ended(server, run_id)
-    used_s = _processor_s(server) - before_s
-    for page in opened:
-        page.close()
-    return used_s
+    try:
+        before_s = _processor_s(server)
+        _go(server, run_id)
+        _until_ended(server, run_id)
+        return _processor_s(server) - before_s
+    finally:
+        for page in opened:
+            page.close()
 
 
 def _processor_s(server: Running) -> float:
