@@ -3,7 +3,7 @@ import type { MDXComponents } from 'mdx/types';
 import type { ComponentProps } from 'react';
 import { CodeBlock } from './code-block';
 import * as diagrams from './diagrams';
-import { RunPicture } from './run-picture';
+import { ChatPicture, RunPicture } from './run-picture';
 
 /** Scrolls inside itself, by keyboard too. */
 function Table(props: ComponentProps<'table'>) {
@@ -20,4 +20,4 @@ function Box() {
 }
 
 /** Components that pages may use in addition to Markdown; tests/docs/test_links.py has the same names. */
-export const mdxComponents: MDXComponents = { ...defaultComponents, ...diagrams, RunPicture, input: Box, pre: CodeBlock, table: Table };
+export const mdxComponents: MDXComponents = { ...defaultComponents, ...diagrams, ChatPicture, RunPicture, input: Box, pre: CodeBlock, table: Table };

@@ -13,7 +13,7 @@ PAGES = [*all_pages(), ROOT / "CHANGELOG.md"]
 _CODE = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)")
 # Components of docs/components/mdx.tsx that pages use on a separate line.
 _COMPONENT = re.compile(
-    r"""^(<(Architecture|DatabaseChoice|RunPicture|VectorStoreChoice) />|"""
+    r"""^(<(Architecture|ChatPicture|DatabaseChoice|RunPicture|VectorStoreChoice) />|"""
     r"""<Callout( (title|type)="[^"<>{}]*")*>|</Callout>)$"""
 )
 each_page = pytest.mark.parametrize("path", PAGES, ids=page_name)

@@ -67,6 +67,9 @@ def test_a_call_is_approved_in_place_and_its_run_continues_the_conversation(page
     expect(answers(page)).to_have_text([REFUNDED, REFUNDED])
     expect(page.get_by_role("button", name="Send")).to_be_visible()
     assert len(stored(site, "guest:bob")) == 4
+    page.set_viewport_size({"width": 320, "height": 500})
+    page.reload()
+    expect(answers(page).last).to_be_in_viewport()
     page.get_by_role("log").get_by_role("link", name="Run").last.click()
     expect(page.get_by_text("chat=bob")).to_be_visible()
 

@@ -1,6 +1,6 @@
 // One conversation: its turns, and the message to send next.
 import { useInfiniteQuery, useQueryClient } from "@tanstack/react-query";
-import { useEffect, useMemo, useRef, useState, type FormEvent } from "react";
+import { useMemo, useRef, useState, type FormEvent } from "react";
 import { ApiError, explain } from "../../api/client";
 import { startRun, type Chat, type WorkflowDetail } from "../../api/project";
 import { control, listRuns, type ListedRun } from "../../api/runs";
@@ -14,6 +14,7 @@ import { Fault, Loading } from "../../ui/layout";
 import { SchemaForm } from "../../ui/schema-form";
 import { failed } from "../../ui/toast";
 import { useWholeRun } from "../run/whole";
+import { useFollowedEnd } from "./follow";
 import { Turn } from "./turn";
 
 type Values = Record<string, unknown>;
@@ -49,28 +50,34 @@ export function Conversation({ workflow, chat, name }: { workflow: WorkflowDetai
   const last = runs.at(-1);
   const before = useWholeRun(last?.execution_id ?? "", "input", last !== undefined && changed === null && others !== null).data;
   const values = changed ?? { ...initialOf(others), ...known(others, before?.input) };
-  if (turns.error) return <Fault error={turns.error} />;
-  if (turns.isPending) return <Loading />;
+  const { list, end, isFollowed } = useFollowedEnd();
   return (
     <section aria-label="Messages" className="flex flex-col gap-5">
+      {turns.error && <Fault error={turns.error} />}
+      {turns.isPending && <Loading />}
       {turns.hasNextPage && (
         <Button size="sm" className="self-center" busy={turns.isFetchingNextPage} onClick={() => void turns.fetchNextPage()}>
           Earlier messages
         </Button>
       )}
-      {runs.length === 0 && (
+      {turns.data && runs.length === 0 && (
         <p className="py-8 text-center text-soft">
           No messages yet. {name ? <>The workflow will know messages of “{name}” in later runs.</> : "The workflow will know earlier messages in later runs."}
         </p>
       )}
-      <div role="log" aria-label="Conversation">
+      <div role="log" aria-label="Conversation" ref={list}>
         <ol className="space-y-5">
           {runs.map((run) => (
-            <Turn key={run.execution_id} run={run} chat={chat} message={message} />
+            <li key={run.execution_id} data-turn={run.execution_id}>
+              <Turn run={run} chat={chat} message={message} />
+            </li>
           ))}
         </ol>
       </div>
       <Composer
+        onSend={() => {
+          isFollowed.current = true;
+        }}
         workflow={workflow.id}
         last={last}
         message={message}
@@ -83,6 +90,7 @@ export function Conversation({ workflow, chat, name }: { workflow: WorkflowDetai
         onOthers={setChanged}
         values={values}
       />
+      <div ref={end} />
     </section>
   );
 }
@@ -102,6 +110,7 @@ function known(schema: Schema | null, input: unknown): Values {
 }
 
 interface ComposerProps {
+  onSend: () => void;
   workflow: string;
   last: ListedRun | undefined;
   message: string;
@@ -115,7 +124,7 @@ interface ComposerProps {
   onOthers: (values: Values) => void;
 }
 
-function Composer({ workflow, last, message, names, onMessage, input, label, queryKey, others, values, onOthers }: ComposerProps) {
+function Composer({ onSend, workflow, last, message, names, onMessage, input, label, queryKey, others, values, onOthers }: ComposerProps) {
   const queries = useQueryClient();
   const mayRun = useMay("run");
   const [text, setText] = useState("");
@@ -123,12 +132,10 @@ function Composer({ workflow, last, message, names, onMessage, input, label, que
   const [error, setError] = useState<unknown>(null);
   const form = useRef<HTMLFormElement>(null);
   const isOpen = last !== undefined && !isFinal(last.status);
-  useEffect(() => {
-    void form.current?.scrollIntoView({ block: "end" });
-  }, [last?.execution_id]);
   const send = async (event: FormEvent) => {
     event.preventDefault();
     if (!text.trim() || isOpen || isBusy || !message) return;
+    onSend();
     setBusy(true);
     setError(null);
     try {

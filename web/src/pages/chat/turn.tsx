@@ -1,15 +1,15 @@
 // A message and its answer, which is the result of a run.
 import { useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { useEffect, useRef, type ReactNode } from "react";
+import { useEffect, type ReactNode } from "react";
 import type { Chat } from "../../api/project";
 import type { ListedRun, Run } from "../../api/runs";
 import { replyOf, valuesOf } from "../../lib/chat";
-import { isFinal } from "../../lib/status";
+import { isFinal, shownStatus } from "../../lib/status";
 import { textOf } from "../../lib/text";
 import { Bubble } from "../../ui/bubble";
 import { Money } from "../../ui/cost";
-import { Fault } from "../../ui/layout";
+import { Fault, Loading } from "../../ui/layout";
 import { StatusBadge } from "../../ui/status";
 import { Ago, Took } from "../../ui/time";
 import { useRun } from "../run/data";
@@ -20,13 +20,13 @@ import { useWholeRun } from "../run/whole";
 export function Turn({ run, chat, message }: { run: ListedRun; chat: Chat; message: string }) {
   const whole = useWholeRun(run.execution_id, run.status);
   const said = valuesOf(whole.data?.input)[message];
-  const isEnded = whole.data !== undefined && isFinal(whole.data.status);
+  if (whole.error) return <Fault error={whole.error} />;
+  if (!whole.data) return <Loading />;
   return (
-    <li className="space-y-3" data-turn={run.execution_id}>
-      {whole.error && <Fault error={whole.error} />}
+    <div className="space-y-3">
       {said !== undefined && <Bubble role="user" text={textOf(said)} foot={<Ago at={run.created_at} />} />}
-      {isEnded ? <Answer run={whole.data} chat={chat} /> : <Progress id={run.execution_id} chat={chat} />}
-    </li>
+      {isFinal(whole.data.status) ? <Answer run={whole.data} chat={chat} /> : <Progress id={run.execution_id} chat={chat} />}
+    </div>
   );
 }
 
@@ -41,7 +41,11 @@ function Answer({ run, chat }: { run: Run; chat: Chat }) {
   if (run.status === "SUCCESS") return <Bubble role="assistant" text={replyOf(run, chat.task)} foot={foot} />;
   return (
     <div className="space-y-1 text-sm">
-      {run.error && run.status !== "CANCELED" ? <TaskError error={run.error} /> : <p className="text-soft">The answer was stopped. Nothing of it is remembered.</p>}
+      {run.error && run.status !== "CANCELED" ? (
+        <TaskError error={run.error} />
+      ) : (
+        <p className="text-soft">{run.status === "CANCELED" ? "The answer was stopped. Nothing of it is remembered." : shownStatus(run.status).sentence}</p>
+      )}
       <p className="flex gap-3 text-xs text-faint">
         <StatusBadge status={run.status} />
         {foot}
@@ -56,14 +60,9 @@ function Progress({ id, chat }: { id: string; chat: Chat }) {
   const queries = useQueryClient();
   const status = run.data?.status;
   const text = texts.get(chat.task)?.text ?? "";
-  const end = useRef<HTMLDivElement>(null);
   useEffect(() => {
     if (status && isFinal(status)) void queries.invalidateQueries({ queryKey: ["chat"] });
   }, [status, queries]);
-  useEffect(() => {
-    const place = end.current?.getBoundingClientRect();
-    if (place && place.top < window.innerHeight + 80) end.current?.scrollIntoView({ block: "nearest" });
-  }, [text.length, status]);
   return (
     <div className="space-y-3">
       {run.data && <Waiting run={run.data} />}
@@ -78,7 +77,6 @@ function Progress({ id, chat }: { id: string; chat: Chat }) {
         <StatusBadge status={status ?? "PENDING"} />
         <RunPage id={id}>Run</RunPage>
       </p>
-      <div ref={end} className="scroll-mb-28" />
     </div>
   );
 }
