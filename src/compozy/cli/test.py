@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +17,7 @@ from compozy.cli.output import paint, print_error, print_json, print_line, print
 from compozy.plural import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from compozy.project.loaded import LoadedProject
     from compozy.replay.collect import Collected, EvaluationSource, Test
@@ -36,6 +38,21 @@ class TestMode(StrEnum):
     auto = "auto"
 
 
+JunitOption = Annotated[
+    Path | None,
+    typer.Option("--junit", metavar="FILE", help="Write the results as JUnit XML.", show_default=False),
+]
+FromRunOption = Annotated[
+    str | None,
+    typer.Option(
+        "--from-run",
+        metavar="ID",
+        help="Write a test from an execution instead, to PATH or `tests/WORKFLOW.test.yaml`.",
+        show_default=False,
+    ),
+]
+
+
 @on_project(output=True, database=False)
 def run_tests_command(
     options: ProjectOptions,
@@ -51,22 +68,12 @@ def run_tests_command(
         TestMode, typer.Option("--mode", help="How requests are answered; always `replay` if CI is set.")
     ] = TestMode.replay,
     jobs: Annotated[int, number(1, 64, "--jobs", "-j", help="Number of processes.")] = 1,
-    junit: Annotated[
-        Path | None,
-        typer.Option("--junit", metavar="FILE", help="Write the results as JUnit XML.", show_default=False),
-    ] = None,
-    from_run: Annotated[
-        str | None,
-        typer.Option(
-            "--from-run",
-            metavar="ID",
-            help="Write a test from an execution instead, to PATH or `tests/WORKFLOW.test.yaml`.",
-            show_default=False,
-        ),
-    ] = None,
+    junit: JunitOption = None,
+    from_run: FromRunOption = None,
     update: Annotated[
         bool, typer.Option("--update", help="Replace the expected status and outputs of failed tests.")
     ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Run affected tests again when files change.")] = False,
     worker: Annotated[bool, typer.Option("--worker", help="Run the tests that stdin names.", hidden=True)] = False,
 ) -> int:
     """Test workflows with recorded answers.
@@ -85,8 +92,69 @@ def run_tests_command(
         return _serve(project, chosen)
     if chosen is not mode and not options.quiet:
         print_note("note: CI is set, so recorded answers are replayed")
-    session = _Session(options, project, chosen.value, jobs, junit, updates=_may_update(wanted=update))
-    return session.run_files(paths or [], name)
+    updates = _may_update(wanted=update)
+
+    def open_session(project: LoadedProject) -> _Session:
+        return _Session(options, project, chosen.value, jobs, junit, updates=updates)
+
+    if watch:
+        writes = updates or chosen is not TestMode.replay
+        return _watch(options, project, open_session, paths or [], name, writes=writes)
+    return open_session(project).run_files(paths or [], name)
+
+
+def _watch(
+    options: ProjectOptions,
+    first: LoadedProject,
+    open_session: Callable[[LoadedProject], _Session],
+    paths: Sequence[Path],
+    name: str | None,
+    *,
+    writes: bool,
+) -> int:
+    """Run tests until Ctrl-C, those that a change affects again."""
+    import threading
+
+    from compozy.cli.context import open_project
+    from compozy.replay.collect import find_test_files
+    from compozy.replay.watch import TestWatch
+
+    _check_watch(options)
+
+    def load() -> LoadedProject:
+        # The command keeps the files that it has read.
+        globals_of(options.context).files = None
+        return open_project(options)
+
+    def read(project: LoadedProject) -> list[Test]:
+        known = _read(project, find_test_files(project, paths, cwd=Path.cwd()))
+        return _named(name, known.tests)
+
+    def run(project: LoadedProject, tests: Sequence[Test]) -> None:
+        known = _read(project, sorted({test.file.path for test in tests}))
+        open_session(project).run_tests(tests, known.tests)
+
+    watch = TestWatch(
+        root=first.root,
+        load=load,
+        read=read,
+        run=run,
+        report=partial(print_error, as_json=False),
+        waiting=lambda: print_note("Waiting for changes. Press Ctrl-C to stop."),
+        writes=writes,
+    )
+    with suppress(KeyboardInterrupt):
+        watch.run_until(threading.Event())
+    return 0
+
+
+def _check_watch(options: ProjectOptions) -> None:
+    from compozy.errors import UsageError
+
+    if os.environ.get("CI"):
+        raise UsageError("`--watch` does not work if CI is set", hint="leave it out")
+    if options.as_json:
+        raise UsageError("`--watch` prints text only", hint="leave out `--format json`")
 
 
 def _may_update(*, wanted: bool) -> bool:
@@ -137,6 +205,12 @@ def _read(project: LoadedProject, files: Sequence[Path]) -> Collected:
     if collected.faults:
         raise ProjectError(collected.faults)
     return collected
+
+
+def _named(name: str | None, tests: Sequence[Test]) -> list[Test]:
+    """Return the tests that have `name` in their names; all without one."""
+    wanted = (name or "").casefold()
+    return [test for test in tests if wanted in test.case.name.casefold()]
 
 
 def _calm_log(options: ProjectOptions) -> None:
@@ -190,10 +264,14 @@ class _Session:
             return _INVALID
         return self._run_named(name, known)
 
+    def run_tests(self, tests: Sequence[Test], known: Sequence[Test]) -> int:
+        """Run tests without evaluations, and return the exit code; `known` are all tests of their files."""
+        return self._run(tests, [], known)
+
     def _run_named(self, name: str | None, known: Collected) -> int:
         """Run what has `name` in its name, everything without one, and return the exit code."""
         wanted = (name or "").casefold()
-        tests = [test for test in known.tests if wanted in test.case.name.casefold()]
+        tests = _named(name, known.tests)
         evaluations = [each for each in known.evaluations if wanted in each.evaluation.name.casefold()]
         if evaluations and self._mode != TestMode.record.value:
             if not self._options.quiet:
