@@ -1,4 +1,4 @@
-"""Requests of a run to the world outside of it: models, tools, MCP servers and knowledge bases.
+"""Requests of a run to the world outside of it: models, tools, MCP servers, knowledge bases and attached URLs.
 
 Each one passes `exchange`, inside the step that records it. Normally it is only performed; a test of a workflow puts a
 boundary around its run, which answers from a recording.
@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-RequestKind = Literal["model", "tool", "tools", "knowledge"]
+RequestKind = Literal["model", "tool", "tools", "knowledge", "attachment"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,7 @@ class OutsideRequest:
     """One request to the outside.
 
     Attributes:
-        kind: `tools` lists the tools of a source.
+        kind: `tools` lists the tools of a source, `attachment` reads a URL.
         path: path of the task, for people; equal requests of different tasks get equal answers.
         content: JSON that decides about the answer: no IDs and no times of this run.
         step: name of the step that records the answer.

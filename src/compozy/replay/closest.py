@@ -42,7 +42,13 @@ def explain_miss(kind: str, path: str, request: Mapping[str, Any], recorded: Seq
     return "\n".join([f"{about}; the closest one differs:", *(f"  {line}" for line in shown)])
 
 
-_NAMES = {"model": "model request", "tool": "tool call", "tools": "list of tools", "knowledge": "search"}
+_NAMES = {
+    "model": "model request",
+    "tool": "tool call",
+    "tools": "list of tools",
+    "knowledge": "search",
+    "attachment": "URL",
+}
 
 
 def _likeness(text: str, exchange: Exchange) -> float:

@@ -58,6 +58,8 @@ class JournalPlayer(Player):
         value = found["value"]
         if request.kind == "tools":
             value = _of_source(value, str(content["tools_of"]))
+        elif request.kind == "attachment":
+            value = _at_url(value, str(content["url"]))
         return self._keep_answer(turn, request, content, value)
 
     def _outcome_of(self, name: str) -> Mapping[str, Any] | None:
@@ -68,6 +70,11 @@ class JournalPlayer(Player):
         if step.error is not None:
             return {"error": InternalError(step.error).to_json()}
         return cast("Mapping[str, Any]", step.output)
+
+
+def _at_url(attachments: Any, url: str) -> dict[str, Any]:
+    """Return the attachment of a URL; a step records all attachments of a task."""
+    return next(each for each in cast("list[dict[str, Any]]", attachments) if each["source"] == url)
 
 
 def _of_source(specs: Any, source: str) -> list[Any]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from compozy.agent.attachment.config import AttachmentConfig
     from compozy.agent.attachment.content import Attached
     from compozy.agent.attachment.read import Source
+    from compozy.tool.kind import ToolHome
 
 Written = tuple[YamlPath, "Sequence[AttachmentConfig] | None"]
 """A list of attachments with its path from the task."""
@@ -41,16 +42,14 @@ async def attach(call: TaskCall, written: Sequence[Written]) -> Attached | None:
     sources = [source for each in written for source in _sources(call, *each)]
     if not sources:
         return None
-    database, run_id = call.run.database, call.run.execution_id
+    database, run_id, name = call.run.database, call.run.execution_id, f"{call.path}.attachments"
     contents: dict[str, bytes] = {}
+    absent: set[str] = set()
 
     async def read() -> JsonValue:
-        if call.run.tools is None:
-            raise AttachmentError(
-                "this process reads no attachments", hint="execute the run with the project's own server or command"
-            )
-        found = await AttachmentReader(call.run.tools).read(sources)
-        contents.update({attachment.sha256: data for attachment, data in found})
+        found = await AttachmentReader(_home_of(call)).read(sources, path=call.path, step=name)
+        contents.update({attachment.sha256: data for attachment, data in found if data is not None})
+        absent.update(attachment.sha256 for attachment, _ in found if attachment.sha256 not in contents)
 
         def store() -> None:
             # Before the step is recorded, so that a recorded step always finds its bytes.
@@ -61,16 +60,29 @@ async def attach(call: TaskCall, written: Sequence[Written]) -> Attached | None:
         return [asdict(attachment) for attachment, _ in found]
 
     async def load(sha256: str) -> bytes:
+        if sha256 in absent:
+            raise AttachmentError(
+                f"task {call.id!r}: the recording has no content of an attachment, only its hash",
+                hint="record the test again, in the mode `record`",
+            )
         if sha256 not in contents:
             contents[sha256] = await database.read_async(lambda reading: load_attachment(reading, run_id, sha256))
         return contents[sha256]
 
-    recorded = cast("list[dict[str, Any]]", await step(f"{call.path}.attachments", read))
+    recorded = cast("list[dict[str, Any]]", await step(name, read))
     items = [Attachment(**fields) for fields in recorded]
     call.shown["attachments"] = [
         {key: fields[key] for key in ("name", "media_type", "size", "sha256", "source")} for fields in recorded
     ]
     return Attached(items, load)
+
+
+def _home_of(call: TaskCall) -> ToolHome:
+    if call.run.tools is None:
+        raise AttachmentError(
+            "this process reads no attachments", hint="execute the run with the project's own server or command"
+        )
+    return call.run.tools
 
 
 def _sources(call: TaskCall, path: YamlPath, configs: Sequence[AttachmentConfig] | None) -> Iterator[Source]:

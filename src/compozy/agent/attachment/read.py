@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from compozy.agent.attachment.config import AttachmentConfig
 from compozy.agent.attachment.media import PDF, check_kind, find_media_type, kind_of, suffix_of_document
+from compozy.boundary import OutsideRequest, exchange
 from compozy.config.settings import RuntimeSettings
 from compozy.errors import AttachmentError
 from compozy.outbound.rules import OutboundError, OutboundPolicy, OutboundRequest, show_url
@@ -74,23 +76,50 @@ class AttachmentReader:
         self._home = home
         self._resolve = resolve
 
-    async def read(self, sources: Sequence[Source]) -> list[tuple[Attachment, bytes]]:
-        """Return the attachments with their bytes.
+    async def read(
+        self, sources: Sequence[Source], *, path: str = "", step: str = ""
+    ) -> list[tuple[Attachment, bytes | None]]:
+        """Return the attachments with their bytes; None for those of a URL whose recorded answer has none.
+
+        Args:
+            sources: where they are.
+            path: of the task.
+            step: that records the result.
 
         Raises:
             AttachmentError: one cannot be read or is of another kind, or they are too many or too large.
         """
         if len(sources) > MAX_COUNT:
             raise AttachmentError(f"{plural(len(sources), 'attachment')}; at most {MAX_COUNT} can be sent")
-        contents: list[tuple[Attachment, bytes]] = []
+        contents: list[tuple[Attachment, bytes | None]] = []
         total = 0
         for source in sources:
-            attachment, data = await self._read(source)
-            total += len(data)
+            attachment, data = await (self._ask(source, path, step) if source.is_url else self._read(source))
+            total += attachment.size
             if total > MAX_TOTAL_BYTES:
                 raise AttachmentError(f"the attachments have more than {MAX_TOTAL_BYTES // _MIB} MiB together")
             contents.append((attachment, data))
         return contents
+
+    async def _ask(self, source: Source, path: str, step: str) -> tuple[Attachment, bytes | None]:
+        """Return the content of a URL; a recorded answer has its hash."""
+        contents: list[bytes] = []
+
+        async def perform() -> dict[str, Any]:
+            attachment, data = await self._read(source)
+            contents.append(data)
+            return asdict(attachment)
+
+        def describe() -> OutsideRequest:
+            config = source.config
+            expected = {"type": config.type, "mime": config.mime, "name": source.name, "max_pages": config.max_pages}
+            given = {key: value for key, value in expected.items() if value is not None}
+            # Without its query, which may be a secret.
+            content = {"url": show_url(source.value), **given}
+            return OutsideRequest(kind="attachment", path=path, content=content, step=step)
+
+        recorded = await exchange(describe, perform)
+        return Attachment(**recorded), contents[0] if contents else None
 
     async def _read(self, source: Source) -> tuple[Attachment, bytes]:
         shown = show_url(source.value) if source.is_url else source.value
