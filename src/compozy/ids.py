@@ -56,6 +56,11 @@ def new_delivery_id() -> str:
     return new_execution_id()
 
 
+def new_generation_id() -> str:
+    """Return the ID of a stored conversation, different after it was deleted: a ULID, as for an execution."""
+    return new_execution_id()
+
+
 def new_api_key() -> str:
     """Return an API key: `cpzy_` and 32 letters and digits, 190 bits random."""
     return KEY_SIGN + "".join(secrets.choice(_KEY_LETTERS) for _ in range(KEY_LENGTH))

@@ -76,18 +76,19 @@ output:
     "memory": """\
 id: three
 tasks:
-  - {id: one, prompt: "first question", memory: [{id: chat, key: ana}, {id: brief, key: ana}]}
+  - {id: one, prompt: "first question", memory: [{id: chat, key: ana}, {id: brief, key: ana}, {id: long, key: ana}]}
   - {id: note, type: memory, operation: append, memory_ref: chat, key_template: ana,
      payload: {role: system, content: x}}
-  - {id: two, prompt: "second question", memory: [{id: chat, key: ana}, {id: brief, key: ana}]}
-  - {id: three, prompt: "third question", memory: [{id: chat, key: ana}, {id: brief, key: ana}]}
+  - {id: two, prompt: "second question", memory: [{id: chat, key: ana}, {id: brief, key: ana}, {id: long, key: ana}]}
+  - {id: three, prompt: "third question", memory: [{id: chat, key: ana}, {id: brief, key: ana}, {id: long, key: ana}]}
+  - {id: tidy, type: memory, operation: flush, memory_ref: long, key_template: ana}
 output:
   last: "{{ .tasks.three.output.text }}"
 """,
 }
 # The third request asks a person, who is another process.
 WORKFLOWS["budget"] = WORKFLOWS["tasks"].replace("tasks:", "budget: {max_requests: 2}\ntasks:", 1)
-# Messages of the workflow `memory` in the end; `brief` is summarized by the second and third task.
+# Messages of the workflow `memory` in the end; `brief` is summarized by the second and third task, `long` by the last.
 _TURNS = [
     ("brief", 5, "user", "third question"),
     ("brief", 6, "assistant", "answer to third question"),
@@ -98,15 +99,19 @@ _TURNS = [
     ("chat", 5, "assistant", "answer to second question"),
     ("chat", 6, "user", "third question"),
     ("chat", 7, "assistant", "answer to third question"),
+    ("long", 3, "user", "second question"),
+    ("long", 4, "assistant", "answer to second question"),
+    ("long", 5, "user", "third question"),
+    ("long", 6, "assistant", "answer to third question"),
 ]
 # Number of model requests of a run.
-_REQUESTS = {"tasks": 3, "budget": 3, "tools": TOOL_ROUNDS + 1, "agents": TOOL_ROUNDS + 3, "memory": 5}
+_REQUESTS = {"tasks": 3, "budget": 3, "tools": TOOL_ROUNDS + 1, "agents": TOOL_ROUNDS + 3, "memory": 6}
 _TASKS = {
     "tasks": ("one", "two", "three"),
     "budget": ("one", "two", "three", "budget:1"),
     "tools": ("work",),
     "agents": ("work", "call-0-0-0-payer"),
-    "memory": ("one", "note", "two", "three"),
+    "memory": ("one", "note", "two", "three", "tidy"),
 }
 EFFECTS = """\
 import os
@@ -137,6 +142,7 @@ runtime: {{allow_inprocess: true}}
 memories:
   - {{id: chat, type: buffer}}
   - {{id: brief, type: message_count_based, max_messages: 4, flushing: {{type: hybrid_summary}}}}
+  - {{id: long, flushing: {{type: hybrid_summary}}}}
 llm:
   providers:
     - {{id: ledger, type: openai, base_url: "http://127.0.0.1:{port}/v1", model: m, api_key: none}}
@@ -336,8 +342,8 @@ def _check_turns(store: Store, kill: Kill) -> None:
     turns = [(memory, seq, role, json.loads(str(content))) for memory, seq, role, content in rows]
     if turns != _TURNS:
         kill.faults.append(f"the conversations hold {turns}")
-    summaries = store.query("SELECT memory_id FROM memories WHERE summary IS NOT NULL")
-    if summaries != [("brief",)]:
+    summaries = store.query("SELECT memory_id FROM memories WHERE summary IS NOT NULL ORDER BY 1")
+    if summaries != [("brief",), ("long",)]:
         kill.faults.append(f"summarized are {summaries}")
 
 

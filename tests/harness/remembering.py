@@ -46,8 +46,9 @@ def _shown(message: ModelMessage) -> list[str]:
 def messages_of(database: Database, memory_id: str, key: str) -> list[Message]:
     """Return the messages of a conversation as they are stored."""
     with database.read() as connection:
-        last = find_memory(connection, memory_id, key).last_seq
-        return list_messages(connection, memory_id, key, first=1, last=last)
+        memory = find_memory(connection, memory_id, key)
+        generation, last = memory.generation, memory.last_seq
+        return list_messages(connection, memory_id, key, generation=generation, first=1, last=last)
 
 
 def texts_of(database: Database, memory_id: str, key: str) -> list[str]:

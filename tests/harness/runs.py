@@ -41,6 +41,7 @@ from compozy.durable.context import RunContext, Suspension, current_run
 from compozy.durable.runtime import Runtime
 from compozy.errors import ModelError
 from compozy.ids import new_signal_id
+from compozy.knowledge.catalog import KnowledgeCatalog
 from compozy.model.catalog import ModelCatalog, ResolvedModel
 from compozy.model.price import PriceConfig
 from compozy.project.check_templates import check_templates
@@ -273,11 +274,14 @@ async def flowing(
     watch: Watch | None = None,
     max_concurrent: int = 10,
     tools: ToolHome | None = None,
+    knowledge: KnowledgeCatalog | None = None,
 ) -> AsyncGenerator[Flows, None]:
     """Execute runs on `database` while the block lasts."""
     answers, watch = answers or Answers(), watch or Watch()
     watch.database = database
-    executor = WorkflowExecutor(database=database, catalog=answers, project="demo", report=watch, tools=tools)
+    executor = WorkflowExecutor(
+        database=database, catalog=answers, project="demo", report=watch, tools=tools, knowledge=knowledge
+    )
     runtime = Runtime(database, execute=executor.execute, max_concurrent=max_concurrent, role="run")
     await runtime.start()
     try:

@@ -174,15 +174,20 @@ class CheckpointedModel(UnpricedModel):
         Raises:
             ModelError: the provider refused, broke or is not set up.
         """
-        return await self._request(messages, model_settings, model_request_parameters, is_summary=False)
+        return await self._request(messages, model_settings, model_request_parameters)
 
-    async def request_summary(self, messages: list[ModelMessage], settings: ModelSettings) -> ModelResponse:
-        """Return the model's answer to a separate request without tools and attachments.
+    async def request_summary(
+        self, messages: list[ModelMessage], settings: ModelSettings, *, llm: str | None = None, model: str | None = None
+    ) -> ModelResponse:
+        """Return the answer to a separate request without tools and attachments, of another model if one is named.
 
         Raises:
             ModelError: as for `request`.
         """
-        return await self._request(messages, settings, ModelRequestParameters(), is_summary=True)
+        failover = self._failover.instead(llm, model)
+        # Parameters of the agent may be unknown to another model.
+        given = settings if failover is self._failover else ModelSettings()
+        return await self._request(messages, given, ModelRequestParameters(), summarizes=failover)
 
     async def _request(
         self,
@@ -190,13 +195,13 @@ class CheckpointedModel(UnpricedModel):
         model_settings: ModelSettings | None,
         model_request_parameters: ModelRequestParameters,
         *,
-        is_summary: bool,
+        summarizes: Failover | None = None,
     ) -> ModelResponse:
         position = self._next
         self._next = replace(position, run_index=position.run_index + 1, task_index=position.task_index + 1)
         text: ShownText | None = None
-        open_text = None if is_summary else self._open_text
-        attached = None if is_summary else self._attached
+        is_summary = summarizes is not None
+        open_text, attached = (None, None) if is_summary else (self._open_text, self._attached)
 
         async def ask(attempt: Attempt) -> RecordedAnswer:
             async def call() -> JsonValue:
@@ -226,7 +231,7 @@ class CheckpointedModel(UnpricedModel):
                 return await _send(resolved, [*before, *sent], settings, parameters)
 
         try:
-            answer = await self._failover.ask(ask)
+            answer = await (summarizes or self._failover).ask(ask)
             if text is not None:
                 text.end(answer_text(answer.response))
         finally:

@@ -60,6 +60,12 @@ class CompactionConfig(Section):
     max_tokens: int | None = Field(
         default=None, ge=1, description="Number of tokens from which turns are summarized, in place of `at`."
     )
+    llm: str | None = Field(
+        default=None, min_length=1, description="Provider that summarizes. Default: that of the agent."
+    )
+    model: str | None = Field(
+        default=None, min_length=1, description="Model that summarizes. Default: that of the agent, or of `llm`."
+    )
     keep_turns: int = Field(
         default=4, ge=1, le=1000, description="Number of the latest turns that are kept: a request with its tool calls."
     )

@@ -136,7 +136,8 @@ class Conversation:
         if compaction is None or not is_due(compaction, messages, response, window, before=self.remembered):
             return messages
         request = summary_messages(compaction, messages)
-        summary = await self.model.request_summary(request, {**self.settings})
+        named = {"llm": compaction.llm, "model": compaction.model}
+        summary = await self.model.request_summary(request, {**self.settings}, **named)
         # Without a summary the turns stay: the model may accept them.
         return compacted(compaction, messages, summary.text) if summary.text else messages
 

@@ -20,18 +20,22 @@ from pydantic_ai.tools import ToolDefinition
 from compozy.agent.checkpoint import CheckpointedModel
 from compozy.agent.offered import OwnTool
 from compozy.database.memories import Message
-from compozy.memory.session import MemorySession, Recollection
+from compozy.memory.config import MemoryFlushing
+from compozy.memory.recollection import Recollection
+from compozy.memory.session import MemorySession
 from compozy.tool.kind import ToolResult
 
 UPDATE = "cp__update_memory"
 """Name of the tool that replaces a working memory."""
-_WORKING = "Your notes about this conversation, which you change with `cp__update_memory`:\n\n"
-_READ_ONLY = "Your notes about this conversation:\n\n"
+_NOTES = "Your notes about this conversation{changed}:\n\n"
+_NAMED_NOTES = "Your notes {name!r}{changed}:\n\n"
+_CHANGED = ", which you change with `cp__update_memory`"
 _UPDATE = (
     "Replaces your notes about this conversation, which you are sent with every message. Call it when you learn "
     "something that will matter later. Write the whole text, with what is still true; keep its headings."
 )
 _SUMMARY = "Summary of the earlier conversation:\n\n"
+_OLDER = "Earlier parts of this conversation that may matter now:\n\n"
 _TOOL = "Result of a tool:\n\n"
 # Characters of one message that a summary is made from.
 _MAX_QUOTED = 8000
@@ -50,7 +54,17 @@ class History:
 
     async def messages(self) -> list[ModelMessage]:
         """Return the messages before the prompt."""
-        return [message for each in await self.session.recall() for message in _messages_of(each)]
+        read = await self.session.recall()
+        return [message for each in read for message in _messages_of(each, self._before(each))]
+
+    def _before(self, each: Recollection) -> str:
+        """Return what precedes the messages of a conversation: working memory, summary and recalled turns."""
+        changed = _CHANGED if each.bound.keeps else ""
+        title = _NAMED_NOTES if self.session.has_several else _NOTES
+        notes = title.format(name=self.session.name_of(each.bound), changed=changed)
+        older = "\n\n".join(f"{message.role.capitalize()}: {message.content}" for message in each.older or ())
+        parts = ((notes, each.working_text), (_SUMMARY, each.summary), (_OLDER, older or None))
+        return "\n\n".join(heading + text for heading, text in parts if text is not None)
 
 
 async def remember(
@@ -62,22 +76,38 @@ async def remember(
         ConversationError: a text cannot be redacted.
     """
 
-    async def ask(summary: str | None, old: Sequence[Message], tokens: int) -> str:
-        request = ModelRequest(parts=[UserPromptPart(_summary_request(summary, old, tokens))])
-        return (await model.request_summary([request], settings)).text or ""
+    async def ask(summary: str | None, old: Sequence[Message], flushing: MemoryFlushing) -> str:
+        return await summarize(model, settings, summary, old, flushing)
 
     session.remember(question, answer)
     await session.summarize(ask)
 
 
+async def summarize(
+    model: CheckpointedModel,
+    settings: ModelSettings,
+    summary: str | None,
+    old: Sequence[Message],
+    flushing: MemoryFlushing,
+) -> str:
+    """Return a summary of an earlier one and of messages, as the model writes it.
+
+    Raises:
+        ModelError: the model failed.
+    """
+    request = ModelRequest(parts=[UserPromptPart(_summary_request(summary, old, flushing.summary_tokens))])
+    named = {"llm": flushing.llm, "model": flushing.model}
+    return (await model.request_summary([request], settings, **named)).text or ""
+
+
 def working_tool(session: MemorySession) -> OwnTool | None:
     """Return the tool that replaces working memories, None if the task has none to change."""
-    ids = list(dict.fromkeys(use.id for use in session.keeping))
-    if not ids:
+    names = session.keeping
+    if not names:
         return None
     content = {"type": "string", "minLength": 1, "description": "The whole new text."}
-    memory = {"type": "string", "enum": ids, "description": "Which memory to replace."}
-    several = len(ids) > 1
+    memory = {"type": "string", "enum": names, "description": "Name of the notes to replace."}
+    several = len(names) > 1
     schema = {
         "type": "object",
         "properties": {**({"memory": memory} if several else {}), "content": content},
@@ -86,22 +116,14 @@ def working_tool(session: MemorySession) -> OwnTool | None:
     }
 
     def keep(given: Mapping[str, Any]) -> ToolResult:
-        refused = session.keep(given.get("memory", ids[0]), given["content"])
+        refused = session.keep(given.get("memory", names[0]), given["content"])
         return ToolResult(outcome="failed", content=refused) if refused else ToolResult(outcome="ok", content="kept")
 
     definition = ToolDefinition(name=UPDATE, description=_UPDATE, parameters_json_schema=schema, sequential=True)
     return OwnTool(definition=definition, apply=keep)
 
 
-def _before(each: Recollection) -> str:
-    """Return what precedes the messages of a conversation: the working memory and the summary."""
-    title = _READ_ONLY if each.bound.use.mode == "read-only" else _WORKING
-    parts = ((title, each.working_text), (_SUMMARY, each.summary))
-    return "\n\n".join(heading + text for heading, text in parts if text is not None)
-
-
-def _messages_of(each: Recollection) -> Iterator[ModelMessage]:
-    before = _before(each)
+def _messages_of(each: Recollection, before: str) -> Iterator[ModelMessage]:
     for message in each.messages or ():
         if message.role == "assistant":
             yield ModelResponse(parts=[TextPart(message.content)])

@@ -129,6 +129,7 @@ async def run_agent(
     question = request.prompt
     if memory is not None:
         await memory.read(checkpoint, lambda: _window(request, catalog))
+        await memory.find(checkpoint, knowledge, question)
     model = _checkpointed_model(request, catalog, checkpoint, open_text, memory, admit)
     more: dict[str, JsonValue] = {}
     if request.config is not None and request.config.knowledge:
@@ -200,6 +201,13 @@ def _window(request: AgentRequest, catalog: ModelCatalog) -> int:
     """Return how many tokens the model accepts."""
     config = request.config
     return catalog.resolve(config.llm if config else None, config.model if config else None).window
+
+
+def plain_model(
+    request: AgentRequest, catalog: ModelCatalog, *, checkpoint: Checkpoint, admit: Admit = admit_all
+) -> CheckpointedModel:
+    """Return the model of a single request, such as that for a summary."""
+    return _checkpointed_model(request, catalog, checkpoint, None, None, admit)
 
 
 def _checkpointed_model(

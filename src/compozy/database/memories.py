@@ -10,9 +10,12 @@ import sqlalchemy as sa
 
 from compozy.clock import now_ms
 from compozy.database.tables import insert_if_new, memories, memory_messages
+from compozy.ids import new_generation_id
 
 _PAGE = 200
 _PRUNED_AT_ONCE = 200
+# Columns of a conversation without content.
+_NOTHING = {"summary": None, "summary_tokens": 0, "summary_seq": 0, "working": None, "expires_ms": None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,9 +23,11 @@ class Memory:
     """One conversation.
 
     Attributes:
+        generation: differs for a conversation that was deleted and stored again; "" if nothing is stored.
         revision: number of changes; 0 if nothing is stored.
         last_seq: number of the last message, 0 for none.
-        summary: of messages that were removed, None for none.
+        summary: of the first messages, None for none.
+        summary_seq: number of the last message that it replaces; models are not sent that message.
         working: the text that the model keeps, None for none.
         expires_ms: when the content is forgotten, None for never.
         flushed_ms: when messages were last removed to make room.
@@ -30,10 +35,12 @@ class Memory:
 
     memory_id: str
     key: str
+    generation: str = ""
     revision: int = 0
     last_seq: int = 0
     summary: str | None = None
     summary_tokens: int = 0
+    summary_seq: int = 0
     working: str | None = None
     expires_ms: int | None = None
     flushed_ms: int | None = None
@@ -80,16 +87,17 @@ def lock_memory(connection: sa.Connection, memory_id: str, key: str) -> Memory:
     Expired content is deleted.
     """
     at_ms = now_ms()
-    new = {"memory_id": memory_id, "memory_key": key, "revision": 0, "last_seq": 0, "summary_tokens": 0}
-    connection.execute(insert_if_new(memories), {**new, "created_ms": at_ms, "updated_ms": at_ms})
+    new = {"memory_id": memory_id, "memory_key": key, "generation": new_generation_id(), "revision": 0, "last_seq": 0}
+    empty = {"summary_tokens": 0, "summary_seq": 0, "created_ms": at_ms, "updated_ms": at_ms}
+    connection.execute(insert_if_new(memories), {**new, **empty})
     query = sa.select(memories).where(*_is(memories, memory_id, key)).with_for_update()
     memory = _memory_of(connection.execute(query).mappings().one())
     if not memory.is_expired(at_ms):
         return memory
     connection.execute(sa.delete(memory_messages).where(*_is(memory_messages, memory_id, key)))
-    empty = _forgotten(memory)
-    _update(connection, empty, summary=None, summary_tokens=0, working=None, expires_ms=None)
-    return empty
+    forgotten = _forgotten(memory)
+    _update(connection, forgotten, **_NOTHING)
+    return forgotten
 
 
 def append_messages(
@@ -125,14 +133,37 @@ def touch_memory(connection: sa.Connection, memory: Memory, *, ttl_ms: int | Non
     _update(connection, memory, **values, expires_ms=expires_ms)
 
 
-def remove_below(connection: sa.Connection, memory: Memory, seq: int, **values: Any) -> int:
-    """Remove the messages of a locked conversation before `seq`, and change `values` of it; return how many."""
+def remove_below(connection: sa.Connection, memory: Memory, seq: int) -> int:
+    """Remove the messages of a locked conversation before `seq`, and return how many."""
     column = memory_messages.c.seq
     query = sa.delete(memory_messages).where(*_is(memory_messages, memory.memory_id, memory.key), column < seq)
     removed = connection.execute(query).rowcount
     if removed:
-        _update(connection, memory, **values, flushed_ms=now_ms())
+        _update(connection, memory, flushed_ms=now_ms())
     return removed
+
+
+def store_summary(
+    connection: sa.Connection, memory: Memory, summary: str, *, tokens: int, last: int, removes: bool
+) -> bool:
+    """Store a summary of the messages of a locked conversation up to `last`; False if they were removed meanwhile.
+
+    Args:
+        connection: of the transaction that locked it.
+        memory: the conversation.
+        summary: the text.
+        tokens: its size.
+        last: number of the last message that it replaces.
+        removes: whether the messages are removed. Otherwise models are not sent them again.
+    """
+    seq, ours = memory_messages.c.seq, _is(memory_messages, memory.memory_id, memory.key)
+    if connection.execute(sa.select(seq).where(*ours, seq == last)).first() is None:
+        return False
+    if removes:
+        connection.execute(sa.delete(memory_messages).where(*ours, seq <= last))
+    changes = {"summary": summary, "summary_tokens": tokens, "summary_seq": last, "flushed_ms": now_ms()}
+    _update(connection, memory, **changes)
+    return True
 
 
 def clear_memory(connection: sa.Connection, memory: Memory) -> int:
@@ -140,7 +171,7 @@ def clear_memory(connection: sa.Connection, memory: Memory) -> int:
     removed = connection.execute(
         sa.delete(memory_messages).where(*_is(memory_messages, memory.memory_id, memory.key))
     ).rowcount
-    _update(connection, memory, summary=None, summary_tokens=0, working=None, expires_ms=None)
+    _update(connection, memory, **_NOTHING)
     return removed
 
 
@@ -150,10 +181,13 @@ def delete_memory(connection: sa.Connection, memory_id: str, key: str) -> bool:
     return connection.execute(sa.delete(memories).where(*_is(memories, memory_id, key))).rowcount > 0
 
 
-def newest_first(connection: sa.Connection, memory: Memory, *, below: int | None = None) -> Iterator[Message]:
-    """Yield the messages of a conversation, the newest first, those before `below` only; they are read in pages."""
+def newest_first(
+    connection: sa.Connection, memory: Memory, *, below: int | None = None, above: int = 0
+) -> Iterator[Message]:
+    """Yield the messages of a conversation with numbers between both, the newest first; they are read in pages."""
     while not memory.is_expired(now_ms()):
         query = sa.select(memory_messages).where(*_is(memory_messages, memory.memory_id, memory.key))
+        query = query.where(memory_messages.c.seq > above)
         if below is not None:
             query = query.where(memory_messages.c.seq < below)
         rows = connection.execute(query.order_by(memory_messages.c.seq.desc()).limit(_PAGE)).mappings().all()
@@ -163,10 +197,16 @@ def newest_first(connection: sa.Connection, memory: Memory, *, below: int | None
         below = rows[-1]["seq"]
 
 
-def list_messages(connection: sa.Connection, memory_id: str, key: str, *, first: int, last: int) -> list[Message]:
-    """Return the messages with the numbers `first` to `last`, in order; removed ones are missing."""
+def list_messages(
+    connection: sa.Connection, memory_id: str, key: str, *, generation: str, first: int, last: int
+) -> list[Message]:
+    """Return the messages with the numbers `first` to `last`, in order; removed ones are missing.
+
+    A conversation of another generation has none of them: it was deleted, and its numbers started again.
+    """
     seq = memory_messages.c.seq
-    query = sa.select(memory_messages).where(*_is(memory_messages, memory_id, key), seq >= first, seq <= last)
+    is_same = sa.exists().where(*_is(memories, memory_id, key), memories.c.generation == generation)
+    query = sa.select(memory_messages).where(*_is(memory_messages, memory_id, key), seq >= first, seq <= last, is_same)
     return [_message_of(row) for row in connection.execute(query.order_by(seq)).mappings()]
 
 
@@ -190,6 +230,11 @@ def list_memories(
         query = query.where(sa.tuple_(memories.c.memory_id, memories.c.memory_key) > sa.tuple_(*map(sa.literal, after)))
     found = connection.execute(query.order_by(memories.c.memory_id, memories.c.memory_key).limit(limit)).mappings()
     return [(memory, size_of(connection, memory)) for memory in map(_memory_of, found.all())]
+
+
+def list_generations(connection: sa.Connection) -> list[str]:
+    """Return the generations of all conversations."""
+    return list(connection.execute(sa.select(memories.c.generation)).scalars())
 
 
 def count_expired(connection: sa.Connection, at_ms: int) -> int:
@@ -221,6 +266,7 @@ def _forgotten(memory: Memory) -> Memory:
     return Memory(
         memory_id=memory.memory_id,
         key=memory.key,
+        generation=memory.generation,
         revision=memory.revision,
         last_seq=memory.last_seq,
         expires_ms=memory.expires_ms,

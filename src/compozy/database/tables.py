@@ -257,12 +257,15 @@ memories = sa.Table(
     metadata,
     sa.Column("memory_id", PlainText, primary_key=True),
     sa.Column("memory_key", PlainText, primary_key=True),
+    # A conversation that was deleted and stored again has another one, since its messages are numbered from 1 again.
+    sa.Column("generation", PlainText, nullable=False),
     sa.Column("revision", sa.BigInteger, nullable=False),
     # Number of the last message, from 1; numbers are not used again.
     sa.Column("last_seq", sa.BigInteger, nullable=False),
-    # Summary of the messages that were removed, and its tokens.
+    # Summary of the first messages, its tokens, and the number of the last message that it replaces.
     sa.Column("summary", JsonText),
     sa.Column("summary_tokens", sa.BigInteger, nullable=False),
+    sa.Column("summary_seq", sa.BigInteger, nullable=False),
     # The text that the model keeps with `cp__update_memory`.
     sa.Column("working", JsonText),
     # When its content is forgotten; NULL for never.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from compozy.database.database import Database
 from compozy.errors import KnowledgeError, VectorStoreError
 from compozy.knowledge.base import KnowledgeBase, KnowledgeProject
@@ -26,6 +28,11 @@ class KnowledgeCatalog:
         self._database = database
         self._stores: dict[str, VectorStore] = {}
         self._embedders: dict[EmbedderSpec, Embedder] = {}
+        self._turns: dict[str, asyncio.Lock] = {}
+
+    def turn(self, base: KnowledgeBase) -> asyncio.Lock:
+        """Return the lock of those who create the collection of a knowledge base in this process."""
+        return self._turns.setdefault(base.id, asyncio.Lock())
 
     def store(self, base: KnowledgeBase) -> VectorStore:
         """Return the store of a knowledge base; nothing is sent yet.

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 
 from compozy.config.duration import TimeLimitS
 from compozy.config.settings import Section
+from compozy.knowledge.config import MAX_TOP_K
 from compozy.memory.limits import Limits
 from compozy.memory.redact import check_pattern, redacted
 
@@ -27,6 +28,12 @@ class MemoryFlushing(Section):
     type: Literal["simple_fifo", "hybrid_summary"] = Field(
         default="simple_fifo",
         description="`simple_fifo` removes the oldest turns; `hybrid_summary` lets the model summarize them first.",
+    )
+    llm: str | None = Field(
+        default=None, min_length=1, description="Provider that summarizes. Default: that of the agent."
+    )
+    model: str | None = Field(
+        default=None, min_length=1, description="Model that summarizes. Default: that of the agent, or of `llm`."
     )
     summarize_threshold: float = Field(
         default=0.8, gt=0, le=1, description="Share of the limit from which old turns are summarized."
@@ -55,6 +62,17 @@ class WorkingMemory(Section):
         min_length=1, max_length=20_000, description="Text that a new conversation starts with, such as headings."
     )
     max_tokens: int = Field(default=1000, ge=1, le=100_000, description="Largest text, in tokens.")
+
+
+class MemoryRecall(Section):
+    """`recall:`, older turns that are found by meaning and sent with those that fit the limit."""
+
+    knowledge: str = Field(min_length=1, description="Knowledge base whose store and embedder are used.")
+    top_k: int = Field(default=3, ge=1, le=MAX_TOP_K, description="Most turns.")
+    max_tokens: int = Field(default=1000, ge=1, le=1_000_000, description="Most tokens of these turns.")
+    keep_messages: int = Field(
+        default=10_000, ge=1, le=1_000_000, description="Messages of a conversation that are kept; older ones go."
+    )
 
 
 class MemoryPrivacy(Section):
@@ -97,6 +115,9 @@ class MemoryOptions(Section):
     working_memory: WorkingMemory | None = Field(
         default=None, description="A text that the model is sent, and replaces with `cp__update_memory`."
     )
+    recall: MemoryRecall | None = Field(
+        default=None, description="Keeps turns beyond the limit, and finds those that are similar to the prompt."
+    )
     default_key_template: str | None = Field(
         default=None, min_length=1, description="Key of a conversation if the agent has none; a template."
     )
@@ -114,6 +135,10 @@ class MemoryOptions(Section):
         if self.type == "message_count_based" and messages is None:
             messages = DEFAULT_MESSAGES
         return Limits(tokens=min(tokens, default=None), messages=messages)
+
+    def kept(self, limits: Limits) -> Limits:
+        """Return the limits of what is stored: with `recall`, turns stay that a model is not sent."""
+        return limits if self.recall is None else Limits(messages=self.recall.keep_messages)
 
     @property
     def ttl_ms(self) -> int | None:

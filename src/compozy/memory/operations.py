@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -17,14 +17,15 @@ from compozy.database.memories import (
     delete_memory,
     find_memory,
     lock_memory,
-    newest_first,
     size_of,
+    store_summary,
 )
 from compozy.errors import UsageError
+from compozy.knowledge.tokens import estimate_tokens
 from compozy.memory.config import MemoryOptions
 from compozy.memory.limits import Limits
+from compozy.memory.recollection import window_of
 from compozy.memory.session import new_message, trim
-from compozy.memory.window import latest_turns
 
 Document = dict[str, Any]
 ROLES = ("user", "assistant", "system", "tool")
@@ -60,8 +61,7 @@ def _role_and_text(item: Any) -> tuple[str, str]:
 def read(connection: sa.Connection, memory_id: str, key: str, limits: Limits | None = None) -> Document:
     """Return the messages that fit the limits, all without limits."""
     memory = find_memory(connection, memory_id, key)
-    limits = (limits or Limits()).without(memory.summary_tokens)
-    messages = latest_turns(newest_first(connection, memory), limits).messages
+    messages = window_of(connection, memory, limits or Limits()).messages
     shown = [{"role": each.role, "content": each.content} for each in messages]
     kept = {"summary": memory.summary, "working_memory": memory.working}
     more = {name: text for name, text in kept.items() if text is not None}
@@ -74,7 +74,7 @@ def append(
     """Add messages; the oldest turns are removed if there are too many."""
     memory = lock_memory(connection, memory_id, key)
     added = append_messages(connection, memory, messages, ttl_ms=options.ttl_ms)
-    trim(connection, memory, options.limits(None))
+    trim(connection, memory, options.kept(options.limits(None)))
     return {"success": True, "appended": added, "total_count": size_of(connection, memory).messages, "key": key}
 
 
@@ -85,7 +85,7 @@ def write(
     memory = lock_memory(connection, memory_id, key)
     clear_memory(connection, memory)
     append_messages(connection, memory, messages, ttl_ms=options.ttl_ms)
-    trim(connection, memory, options.limits(None))
+    trim(connection, memory, options.kept(options.limits(None)))
     return {"success": True, "count": size_of(connection, memory).messages, "key": key}
 
 
@@ -105,13 +105,44 @@ def flush(
 ) -> Document:
     """Remove the oldest turns that exceed the limits, without a summary."""
     memory = find_memory(connection, memory_id, key)
-    limits = options.limits(None)
+    limits = options.kept(options.limits(None))
     if dry_run:
-        window = latest_turns(newest_first(connection, memory), limits.without(memory.summary_tokens))
+        window = window_of(connection, memory, limits)
         return {**_flushed(connection, memory), "dry_run": True, "would_flush": not window.is_all}
     memory = lock_memory(connection, memory_id, key)
     trim(connection, memory, limits)
     return _flushed(connection, memory)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """A summary of the messages of a conversation up to `last`, as it was read.
+
+    Attributes:
+        generation: of the conversation.
+        earlier: the summary that it includes, None for none.
+        text: the new summary.
+    """
+
+    generation: str
+    last: int
+    earlier: str | None
+    text: str
+
+
+def flush_with(
+    connection: sa.Connection, memory_id: str, key: str, options: MemoryOptions, *, summary: Summary
+) -> Document:
+    """Replace the oldest turns by a summary; not if another run did so, or the conversation was deleted meanwhile."""
+    memory = lock_memory(connection, memory_id, key)
+    is_same = memory.generation == summary.generation and memory.summary == summary.earlier
+    tokens, removes = estimate_tokens(summary.text), options.recall is None
+    made = is_same and store_summary(
+        connection, memory, summary.text, tokens=tokens, last=summary.last, removes=removes
+    )
+    memory = find_memory(connection, memory_id, key)
+    trim(connection, memory, options.kept(options.limits(None)))
+    return {**_flushed(connection, memory), "summary_generated": made}
 
 
 def _flushed(connection: sa.Connection, memory: Memory) -> Document:

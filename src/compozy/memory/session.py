@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -20,16 +19,21 @@ from compozy.database.memories import (
     lock_memory,
     newest_first,
     remove_below,
+    size_of,
+    store_summary,
     touch_memory,
 )
 from compozy.errors import ConflictError, ConversationError, ModelError
 from compozy.knowledge.tokens import estimate_tokens
-from compozy.memory.config import MemoryOptions, MemoryUse
+from compozy.memory.config import MemoryFlushing, MemoryOptions
 from compozy.memory.limits import Limits
-from compozy.memory.window import Window, latest_turns, turns_newest_first
+from compozy.memory.recollection import BoundMemory, Recollection, look
+from compozy.memory.window import latest_turns, turns_newest_first
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
+
+    from compozy.knowledge.catalog import KnowledgeCatalog
 
 _log = structlog.get_logger(__name__)
 
@@ -47,8 +51,8 @@ class Checkpoint(Protocol):
         ...
 
 
-Summarize = Callable[[str | None, Sequence[Message], int], Awaitable[str]]
-"""Returns a summary of an earlier summary and of messages, in about so many tokens."""
+Summarize = Callable[[str | None, Sequence[Message], MemoryFlushing], Awaitable[str]]
+"""Returns a summary of an earlier summary and of messages."""
 
 
 def check_key(memory_id: str, key: str) -> str:
@@ -83,73 +87,6 @@ def new_message(role: str, text: str, options: MemoryOptions, **source: Any) -> 
     return Message(role=role, content=content, tokens=estimate_tokens(content) + MESSAGE_TOKENS, **source)
 
 
-@dataclass(frozen=True, kw_only=True)
-class BoundMemory:
-    """A memory of an agent with the key of the conversation."""
-
-    use: MemoryUse
-    key: str
-
-    @property
-    def name(self) -> tuple[str, str]:
-        """Return what identifies the conversation."""
-        return self.use.id, self.key
-
-
-@dataclass(kw_only=True)
-class Recollection:
-    """One conversation as a task has read it, and what the task adds.
-
-    Attributes:
-        revision: number of changes when it was read.
-        first: number of the first message that was read.
-        last: number of the last one; smaller than `first` for none.
-        count: how many messages were read.
-        tokens: theirs and those of the summary.
-        limits: of the messages and the summary.
-        old_last: number of the last message that a summary would replace.
-        messages: loaded when they are needed.
-        added: new messages.
-        new_summary: the summary that replaces the messages up to `old_last`.
-        new_working: the text that replaces the working memory.
-    """
-
-    bound: BoundMemory
-    revision: int
-    first: int
-    last: int
-    count: int
-    tokens: int
-    limits: Limits
-    summary: str | None
-    working: str | None
-    old_last: int
-    messages: list[Message] | None = None
-    added: list[Message] = field(default_factory=list[Message])
-    new_summary: str | None = None
-    new_working: str | None = None
-
-    @property
-    def working_text(self) -> str | None:
-        """Return the working memory that the model is sent; a new conversation starts with the template."""
-        kept = self.bound.use.working_memory
-        return None if kept is None else self.working or kept.template
-
-    @property
-    def is_changed(self) -> bool:
-        """Return whether the task adds anything."""
-        return bool(self.added) or self.new_working is not None
-
-    @property
-    def is_summary_due(self) -> bool:
-        """Return whether old turns are to be summarized; it depends on recorded figures only."""
-        flushing = self.bound.use.flushing
-        if flushing.type != "hybrid_summary" or not self.old_last or not self.added:
-            return False
-        tokens = self.tokens + sum(message.tokens for message in self.added)
-        return not self.limits.scaled(flushing.summarize_threshold).allow(self.count + len(self.added), tokens)
-
-
 class MemorySession:
     """The conversations that one task remembers.
 
@@ -170,21 +107,30 @@ class MemorySession:
     @property
     def tokens(self) -> int:
         """Return the tokens of everything that was read."""
-        return sum(each.tokens + estimate_tokens(each.working_text or "") for each in self._read)
+        return sum(each.sent_tokens + estimate_tokens(each.working_text or "") for each in self._read)
 
     @property
-    def keeping(self) -> list[MemoryUse]:
-        """Return the memories whose working memory the model can change."""
-        uses = [bound.use for bound in self._bound]
-        return [use for use in uses if use.working_memory is not None and use.mode != "read-only"]
+    def keeping(self) -> list[str]:
+        """Return the names of the conversations whose working memory the model can change."""
+        return [self.name_of(bound) for bound in self._bound if bound.keeps]
 
-    def keep(self, memory_id: str, content: str) -> str:
+    @property
+    def has_several(self) -> bool:
+        """Return whether the task reads several working memories, so that the model needs their names."""
+        return sum(bound.use.working_memory is not None for bound in self._bound) > 1
+
+    def name_of(self, bound: BoundMemory) -> str:
+        """Return how the model names a conversation: by its memory, and its key if the memory has several here."""
+        is_only = sum(bound.use.id == other.use.id for other in self._bound) == 1
+        return bound.use.id if is_only else f"{bound.use.id} {bound.key}"
+
+    def keep(self, name: str, content: str) -> str:
         """Replace the working memory of a conversation at the end of the task; return why not, "" if it is done.
 
         Raises:
             ConversationError: the text cannot be redacted.
         """
-        each = next(each for each in self._read if each.bound.use.id == memory_id)
+        each = next(each for each in self._read if self.name_of(each.bound) == name)
         use, kept = each.bound.use, each.bound.use.working_memory
         limit = 0 if kept is None else kept.max_tokens
         text = use.privacy_policy.redact(content).strip()
@@ -203,22 +149,49 @@ class MemorySession:
         for bound in self._bound:
             loaded: list[list[Message]] = []
 
-            async def look(bound: BoundMemory = bound, loaded: list[list[Message]] = loaded) -> JsonValue:
-                found, messages = await self._database.read_async(partial(_look, bound, window()))
+            async def read(bound: BoundMemory = bound, loaded: list[list[Message]] = loaded) -> JsonValue:
+                found, messages = await self._database.read_async(partial(look, bound, window()))
                 loaded.append(messages)
                 return found
 
-            found = await checkpoint(f"{self._path}.memory.{bound.use.id}", look)
-            recollection = _recollection(bound, cast("dict[str, Any]", found))
-            recollection.messages = loaded[0] if loaded else None
-            self._read.append(recollection)
+            found = await checkpoint(f"{self._path}.memory.{bound.use.id}", read)
+            self._read.append(Recollection.of(bound, cast("dict[str, Any]", found), loaded[0] if loaded else None))
+
+    async def find(self, checkpoint: Checkpoint, knowledge: KnowledgeCatalog | None, question: str) -> None:
+        """Find older turns that are similar to a question; which ones is a recorded step for each conversation.
+
+        Raises:
+            KnowledgeError: embedder or store failed.
+            ConversationError: the question cannot be redacted.
+        """
+        for each in self._read:
+            use = each.bound.use
+            if use.recall is None:
+                continue
+            # At first use: other memories load nothing of knowledge bases.
+            from compozy.memory.recall import Recall
+
+            step = f"{self._path}.memory.{use.id}.recall"
+            recall = Recall(
+                database=self._database,
+                knowledge=knowledge,
+                config=use.recall,
+                each=each,
+                path=self._path,
+                step=step,
+                question=use.privacy_policy.redact(question),
+            )
+            each.recalled = cast("list[dict[str, Any]]", await checkpoint(step, recall.find))
 
     async def recall(self) -> list[Recollection]:
         """Return the conversations with their messages; those that were removed since they were read are missing."""
         for each in self._read:
             if each.messages is None:
                 query = partial(list_messages, memory_id=each.bound.use.id, key=each.bound.key)
-                each.messages = await self._database.read_async(partial(query, first=each.first, last=each.last))
+                seen = partial(query, generation=each.generation, first=each.first, last=each.last)
+                each.messages = await self._database.read_async(seen)
+            if each.recalled and each.older is None:
+                each.older = await self._database.read_async(each.load_older)
         return self._read
 
     def remember(self, question: str, answer: str) -> None:
@@ -246,7 +219,7 @@ class MemorySession:
             old = [message for message in each.messages or () if message.seq <= each.old_last]
             flushing = each.bound.use.flushing
             try:
-                text = await ask(each.summary, old, flushing.summary_tokens)
+                text = await ask(each.summary, old, flushing)
             except ModelError as error:
                 _log.warning(
                     "a conversation was not summarized; its oldest turns are removed when it reaches its limit",
@@ -254,7 +227,7 @@ class MemorySession:
                     error=error.message,
                 )
                 continue
-            each.new_summary = cut_text(each.bound.use.privacy_policy.redact(text), flushing.summary_tokens) or None
+            each.new_summary = summary_text(text, each.bound.use) or None
 
     def write(self, connection: sa.Connection) -> None:
         """Append what the task adds. Nothing is changed if it is refused.
@@ -266,7 +239,7 @@ class MemorySession:
         # In one order for all runs, so that two of them never wait for each other.
         locked = [(each, lock_memory(connection, *each.bound.name)) for each in writing]
         for each, memory in locked:
-            if each.bound.use.strict and memory.revision != each.revision:
+            if each.bound.use.strict and each.was_changed(memory):
                 raise ConflictError(
                     f"memory {each.bound.use.id!r}: another run changed this conversation since this task read it",
                     hint="run it again, or remove `strict` from the memory",
@@ -274,6 +247,15 @@ class MemorySession:
                 )
         for each, memory in locked:
             _append(connection, each, memory)
+
+
+def summary_text(text: str, options: MemoryOptions) -> str:
+    """Return a summary as it is stored: redacted, and not longer than its limit.
+
+    Raises:
+        ConversationError: the text cannot be redacted.
+    """
+    return cut_text(options.privacy_policy.redact(text), options.flushing.summary_tokens)
 
 
 def cut_text(text: str, tokens: int) -> str:
@@ -292,7 +274,7 @@ def trim(connection: sa.Connection, memory: Memory, limits: Limits) -> int:
     Returns:
         The number of removed messages.
     """
-    if limits.tokens is None and limits.messages is None:
+    if limits.tokens is None and (limits.messages is None or size_of(connection, memory).messages <= limits.messages):
         return 0
     window = latest_turns(newest_first(connection, memory), limits.without(memory.summary_tokens))
     if window.is_all:
@@ -304,69 +286,15 @@ def trim(connection: sa.Connection, memory: Memory, limits: Limits) -> int:
 def _append(connection: sa.Connection, each: Recollection, memory: Memory) -> None:
     use = each.bound.use
     append_messages(connection, memory, each.added, ttl_ms=use.ttl_ms)
+    # Nothing that was made of deleted messages comes back.
+    if each.was_deleted(memory):
+        return
     if each.new_working is not None:
         touch_memory(connection, memory, ttl_ms=use.ttl_ms, working=each.new_working)
     # Another run may have summarized the same turns meanwhile; then its summary counts.
     if each.new_summary is not None and memory.summary == each.summary:
         tokens = estimate_tokens(each.new_summary)
-        changed = {"summary": each.new_summary, "summary_tokens": tokens}
-        remove_below(connection, memory, each.old_last + 1, **changed)
+        removes = use.recall is None
+        store_summary(connection, memory, each.new_summary, tokens=tokens, last=each.old_last, removes=removes)
         memory = find_memory(connection, *each.bound.name)
-    trim(connection, memory, each.limits)
-
-
-def _look(bound: BoundMemory, window: int | None, connection: sa.Connection) -> tuple[JsonValue, list[Message]]:
-    """Return what is recorded of a conversation, and its messages."""
-    memory = find_memory(connection, *bound.name)
-    limits = bound.use.limits(window)
-    shown = latest_turns(newest_first(connection, memory), limits.without(memory.summary_tokens))
-    messages = list(shown.messages)
-    found: dict[str, JsonValue] = {
-        "revision": memory.revision,
-        "first": messages[0].seq if messages else 1,
-        "last": messages[-1].seq if messages else 0,
-        "count": len(messages),
-        "tokens": shown.tokens + memory.summary_tokens,
-        "limits": {"tokens": limits.tokens, "messages": limits.messages},
-    }
-    if memory.summary is not None:
-        found["summary"] = memory.summary
-    if memory.working is not None:
-        found["working"] = memory.working
-    if bound.use.flushing.type == "hybrid_summary":
-        found["old_last"] = _old_last(shown, limits, bound.use)
-    return found, messages
-
-
-def _old_last(shown: Window, limits: Limits, use: MemoryUse) -> int:
-    """Return the number of the last message that a summary would replace, 0 for none.
-
-    It replaces the configured share of the messages, and as many more turns as leave less than the threshold.
-    """
-    share, allowed = use.flushing.summarize_oldest_percent / 100, limits.scaled(use.flushing.summarize_threshold)
-    turns = list(turns_newest_first(reversed(shown.messages)))[::-1]
-    left, tokens = len(shown.messages), shown.tokens + use.flushing.summary_tokens
-    last = taken = 0
-    for turn in turns:
-        if taken >= share * len(shown.messages) and allowed.allow(left, tokens):
-            break
-        taken += len(turn)
-        left -= len(turn)
-        tokens -= sum(message.tokens for message in turn)
-        last = turn[-1].seq
-    return last
-
-
-def _recollection(bound: BoundMemory, found: dict[str, Any]) -> Recollection:
-    return Recollection(
-        bound=bound,
-        revision=found["revision"],
-        first=found["first"],
-        last=found["last"],
-        count=found["count"],
-        tokens=found["tokens"],
-        limits=Limits(**found["limits"]),
-        summary=found.get("summary"),
-        working=found.get("working"),
-        old_last=found.get("old_last", 0),
-    )
+    trim(connection, memory, use.kept(each.limits))

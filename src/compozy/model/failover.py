@@ -66,6 +66,12 @@ class Failover:
         self._start = 0
         self._failures: dict[int, ModelError] = {}
 
+    def instead(self, llm: str | None, model: str | None) -> Failover:
+        """Return the only model for a request of another kind; this one if none is named."""
+        if llm is None and model is None:
+            return self
+        return Failover(_with_provider(FallbackModel(llm=llm, model=model), self._choices[0].llm))
+
     async def ask(self, call: Callable[[Attempt], Awaitable[_Answer]]) -> _Answer:
         """Return what `call` returns for the first model that does not fail.
 

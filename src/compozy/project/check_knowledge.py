@@ -30,12 +30,19 @@ def check_knowledge(read: ProjectSources, project: ProjectOutline) -> Iterator[D
     for _, base in map_items(settings, "knowledge_bases"):
         yield from _check_base(base, ids)
     yield from _check_dimensions(settings)
-    bases = ids["knowledge_bases"] or ids["vector_dbs"]
+    bases = knowledge_bases_of(read)
     yield from _check_bindings(settings, ("bindings",), bases)
     for workflow in project.workflows:
         yield from _check_bindings(workflow.node, ("knowledge",), bases)
         for task in workflow.list.walk():
             yield from _check_bindings(task.node, ("agent", "knowledge"), bases)
+
+
+def knowledge_bases_of(read: ProjectSources) -> list[str]:
+    """Return the IDs of the knowledge bases; where none is written, each vector store is one."""
+    settings = node_at(read.node, ("knowledge",))
+    written = settings if isinstance(settings, MappingNode) else MappingNode(entries=(), place=read.node.place)
+    return _ids(written, "knowledge_bases") or _ids(written, "vector_dbs")
 
 
 def _ids(settings: MappingNode, name: str) -> list[str]:
@@ -88,7 +95,7 @@ def _check_base(base: MappingNode, ids: dict[str, list[str]]) -> Iterator[Diagno
     for key, name in (("vector_db", "vector_dbs"), ("embedder", "embedders")):
         wanted = text_at(base, key)
         if wanted and wanted not in ids[name]:
-            yield _unknown(base, (key,), wanted, _NOUNS[name], ids[name])
+            yield unknown(base, (key,), wanted, _NOUNS[name], ids[name])
     if not ids["vector_dbs"]:
         message = "a knowledge base needs a vector store"
         yield Diagnostic(
@@ -142,10 +149,11 @@ def _check_bindings(owner: MappingNode, path: YamlPath, bases: list[str]) -> Ite
         key = "knowledge_base_id" if binding.entry("knowledge_base_id") else "id"
         wanted = text_at(binding, key)
         if wanted and wanted not in bases:
-            yield _unknown(binding, (key,), wanted, "knowledge base", bases)
+            yield unknown(binding, (key,), wanted, "knowledge base", bases)
 
 
-def _unknown(owner: MappingNode, path: YamlPath, wanted: str, noun: str, known: list[str]) -> Diagnostic:
+def unknown(owner: MappingNode, path: YamlPath, wanted: str, noun: str, known: list[str]) -> Diagnostic:
+    """Return the diagnostic of a name at `path` that is not one of those that are known."""
     hint = suggest(wanted, known) or (f"the project has {', '.join(known)}" if known else "the project has none")
     message = f"{path[-1]}: {noun} {wanted!r} not found"
     return Diagnostic(location=key_place_at(owner, path), message=message, hint=hint, code="reference")

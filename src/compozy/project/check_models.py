@@ -15,6 +15,7 @@ from compozy.project.outline import ProviderOutline, map_items
 def check_models(node: MappingNode, path: YamlPath, providers: Sequence[ProviderOutline]) -> Iterator[Diagnostic]:
     """Yield diagnostics of the provider, the parameters and the `fallback` of the agent at `path`."""
     yield from check_provider_name(node, (*path, "llm"), providers)
+    yield from check_provider_name(node, (*path, "compaction", "llm"), providers)
     agent = node_at(node, path)
     name = text_at(node, *path, "llm")
     provider = next((each for each in providers if each.id == name or not name), None)

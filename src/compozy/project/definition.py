@@ -151,7 +151,7 @@ def _reachable(project: LoadedProject, workflow: WorkflowConfig) -> list[Provide
     waiting: list[str | None] = []
     for agent in _asked_agents(workflow.tasks):
         waiting.append(agent.llm or default)
-        waiting += _fallback_providers(agent.fallback)
+        waiting += [*_fallback_providers(agent.fallback), *_summary_providers(agent)]
     found: dict[str, ProviderConfig] = {}
     while waiting:
         provider_id = waiting.pop(0)
@@ -185,6 +185,12 @@ def _called_agents(tools: Sequence[ToolConfig]) -> Iterator[AgentConfig]:
         for agent in map(AgentConfig.model_validate, tool.agents):
             yield agent
             yield from _called_agents(agent.tools or ())
+
+
+def _summary_providers(agent: AgentConfig) -> list[str | None]:
+    named = [use.flushing.llm for use in agent.memory or ()]
+    named += [agent.compaction.llm] if agent.compaction is not None else []
+    return [llm for llm in named if llm is not None]
 
 
 def _fallback_providers(fallback: Fallback | None) -> list[str | None]:

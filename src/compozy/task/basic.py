@@ -162,12 +162,12 @@ async def _ask(
     return await run_agent(
         request,
         catalog,
-        checkpoint=partial(_count, call),
+        checkpoint=partial(count_request, call),
         knowledge=call.run.knowledge,
         belt=belt,
         open_text=partial(open_text, call.run.database),
         memory=memory,
-        **_admission_of(call),
+        **admission_of(call),
     )
 
 
@@ -180,7 +180,7 @@ def _own_tools(memory: MemorySession | None) -> list[OwnTool]:
     return [] if tool is None else [tool]
 
 
-async def _count(call: TaskCall, name: str, request: Callable[[], Awaitable[JsonValue]]) -> JsonValue:
+async def count_request(call: TaskCall, name: str, request: Callable[[], Awaitable[JsonValue]]) -> JsonValue:
     """Run a step of the agent; what a model request has cost is in the row of the task as soon as it is recorded."""
     from compozy.agent.checkpoint import usage_of
 
@@ -201,7 +201,7 @@ async def _count(call: TaskCall, name: str, request: Callable[[], Awaitable[Json
     return answer
 
 
-def _admission_of(call: TaskCall) -> dict[str, Any]:
+def admission_of(call: TaskCall) -> dict[str, Any]:
     """Return the argument of `run_agent` that has the budgets admit each request; none without budgets."""
     ledger = call.run.ledger
     return {} if ledger is None or not call.scopes else {"admit": partial(ledger.admit, call.scopes, call.path)}

@@ -29,7 +29,8 @@ def open_memories(call: TaskCall, written: Sequence[WrittenMemories]) -> MemoryS
     if not uses:
         return None
     # At first use: a task without memory loads nothing of it.
-    from compozy.memory.session import BoundMemory, MemorySession, check_key
+    from compozy.memory.recollection import BoundMemory
+    from compozy.memory.session import MemorySession, check_key
 
     bound: dict[tuple[str, str], BoundMemory] = {}
     for index, use in enumerate(uses):

@@ -13,6 +13,7 @@ from compozy.errors import UsageError
 from compozy.memory import operations
 from compozy.memory.config import MemoryUse
 from compozy.memory.session import check_key
+from compozy.task.flush import flush_with_summary
 from compozy.task.kinds.memory import MemoryTask
 from compozy.task.template_context import render_text, render_value
 from compozy.task.tree import Outcome, Runner, RunTask, TaskCall
@@ -32,6 +33,8 @@ async def run_memory(call: TaskCall, task: MemoryTask, _: RunTask) -> Outcome:
         use.id, render_text(task.key_template or use.default_key_template or "", call.at(*path), call.context)
     )
     call.shown.update({"operation": task.operation, "memory": use.id, "key": key})
+    if task.operation == "flush" and use.flushing.type == "hybrid_summary" and not task.flush_config.dry_run:
+        return Outcome(output=await flush_with_summary(call, use, key))
     change = _operation(call, task, use, key)
     if task.operation not in _READS:
         return Outcome(output=await transact(f"{call.base}.memory", change))

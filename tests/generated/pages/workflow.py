@@ -9,7 +9,14 @@ from compozy.agent.budget import BudgetConfig
 from compozy.agent.config import ActionConfig, AgentConfig, AgentResource, CompactionConfig
 from compozy.config.settings import ToolPermissions
 from compozy.knowledge.config import KnowledgeBinding
-from compozy.memory.config import MemoryFlushing, MemoryPersistence, MemoryPrivacy, MemoryUse, WorkingMemory
+from compozy.memory.config import (
+    MemoryFlushing,
+    MemoryPersistence,
+    MemoryPrivacy,
+    MemoryRecall,
+    MemoryUse,
+    WorkingMemory,
+)
 from compozy.model.fallback import Fallback, FallbackModel
 from compozy.model.params import ModelParams
 from compozy.schedule.config import ScheduleConfig
@@ -64,6 +71,7 @@ PARTS: dict[str, type[BaseModel]] = {
     "memory": MemoryUse,
     "flushing of a memory": MemoryFlushing,
     "working_memory of a memory": WorkingMemory,
+    "recall of a memory": MemoryRecall,
     "persistence of a memory": MemoryPersistence,
     "privacy_policy of a memory": MemoryPrivacy,
     "clear_config of a memory task": ClearConfig,
@@ -116,6 +124,7 @@ _PURPOSES = {
     "flushing of a memory": "How a memory makes room for new messages.",
     "working_memory of a memory": "A text about each conversation that the model keeps. Guide: "
     "[working memory](/docs/guides/remember#working-memory).",
+    "recall of a memory": "Older turns that are similar to the prompt. Guide: [recall](/docs/guides/remember#recall).",
     "persistence of a memory": "How long a conversation is kept.",
     "privacy_policy of a memory": "Texts and messages that are not stored.",
     "budget": "Limits of spending of a workflow, a task or an agent. Guide: "

@@ -59,7 +59,7 @@ def test_no_turn_of_a_conversation_is_lost_or_doubled(tmp_path: Path, driver: st
     """A run with memory is killed at every commit: between its steps, and around the end of each task."""
     steps = _kill_everywhere(tmp_path, driver, "memory", shard, _MEMORY_SHARDS)
     names = {name for before in steps for name in before}
-    assert {"one.memory.chat", "one.end", "note.memory", "two.end", "three.memory.brief"} <= names
+    assert {"one.memory.chat", "one.end", "note.memory", "two.end", "three.memory.brief", "tidy.memory.look"} <= names
 
 
 def _kill_everywhere(folder: Path, driver: str, workflow: str, shard: int, shards: int) -> list[list[str]]:

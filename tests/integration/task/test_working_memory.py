@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -99,6 +100,33 @@ async def test_a_failed_task_changes_nothing(database: Database) -> None:
         ran = await flows.run(workflow)
     assert ran.states == {"ask": "FAILED"}
     assert kept_in(database) is None
+
+
+async def test_the_model_names_one_of_several_conversations(database: Database) -> None:
+    """Two conversations of one memory are named by their keys; one that is only read has no name in the tool."""
+    notes = {"working_memory": {"template": TEMPLATE, "max_tokens": 20}}
+    uses = [
+        {"id": "chat", "key": "ana", **notes},
+        {"id": "chat", "key": "team", **notes},
+        {"id": "facts", "key": "ana", "mode": "read-only", **notes},
+    ]
+    calls = json.dumps([[{"tool": "cp__update_memory", "arguments": {"memory": "chat team", "content": "for all"}}]])
+    workflow: Document = {"tasks": [{"id": "ask", "prompt": f"tools: {calls}", "memory": uses}]}
+    model = Keeping()
+    async with flowing(database, answers=model) as flows:
+        ran = await flows.run(workflow)
+        wrong = calls.replace("chat team", "facts")
+        refused = await flows.run({"tasks": [{"id": "ask", "prompt": f"tools: {wrong}", "memory": uses}]})
+        await flows.run({"tasks": [{"id": "ask", "prompt": "hello", "memory": uses}]})
+    check_run(ran)
+    heard = "\n".join(model.heard[-1])
+    for title in ("'chat ana', which you change with `cp__update_memory`:", "'chat team', which", "'facts':"):
+        assert f"Your notes {title}" in heard
+    assert kept_in(database) is None
+    with database.read() as connection:
+        assert find_memory(connection, "chat", "team").working == "for all"
+        assert find_memory(connection, "facts", "ana").working is None
+    assert "memory: expected 'chat ana' or 'chat team', got 'facts'" in refused.output["ask"]["text"]
 
 
 @pytest.mark.parametrize("cut_at", range(1, 6))

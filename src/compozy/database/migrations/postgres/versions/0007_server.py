@@ -112,10 +112,12 @@ _TABLES = (
     CREATE TABLE memories (
         memory_id TEXT COLLATE "C" NOT NULL,
         memory_key TEXT COLLATE "C" NOT NULL,
+        generation TEXT COLLATE "C" NOT NULL,
         revision BIGINT NOT NULL,
         last_seq BIGINT NOT NULL,
         summary TEXT,
         summary_tokens BIGINT NOT NULL,
+        summary_seq BIGINT NOT NULL,
         working TEXT,
         expires_ms BIGINT,
         flushed_ms BIGINT,

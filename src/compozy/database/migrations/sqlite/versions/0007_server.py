@@ -112,10 +112,12 @@ _TABLES = (
     CREATE TABLE memories (
         memory_id TEXT NOT NULL,
         memory_key TEXT NOT NULL,
+        generation TEXT NOT NULL,
         revision INTEGER NOT NULL,
         last_seq INTEGER NOT NULL,
         summary TEXT,
         summary_tokens INTEGER NOT NULL,
+        summary_seq INTEGER NOT NULL,
         working TEXT,
         expires_ms INTEGER,
         flushed_ms INTEGER,
