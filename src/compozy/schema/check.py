@@ -28,10 +28,10 @@ KEYWORDS = frozenset(
 # From OpenAPI.
 _ANNOTATIONS = frozenset({"discriminator", "example", "externalDocs", "nullable", "xml"})
 # Types of programming languages.
-_TYPES_ELSEWHERE = {
-    **{"str": "string", "text": "string", "int": "integer", "float": "number", "bool": "boolean"},
-    **{"list": "array", "dict": "object", "map": "object", "none": "null", "nil": "null"},
-}
+_TYPES_ELSEWHERE = (
+    {"str": "string", "text": "string", "int": "integer", "float": "number", "bool": "boolean"}
+    | {"list": "array", "dict": "object", "map": "object", "none": "null", "nil": "null"}
+)  # fmt: skip
 _SHORT = {"min": "minimum", "max": "maximum"}
 # The similarity from which a word counts as a misspelled keyword: `typ` does, `content` does not.
 _MISSPELLED = 0.75
