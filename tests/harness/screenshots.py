@@ -114,6 +114,9 @@ def shoot(page: Page, place: str, target: Path) -> None:
     page.goto(place, wait_until="networkidle" if "/runs" not in place else "load")
     expect(page.get_by_text("Loading…")).to_have_count(0)
     expect(page.locator("main h1")).to_be_visible()
+    if "/chat" in place:
+        # The question arrives last.
+        expect(page.get_by_role("button", name="Approve", exact=True)).to_be_visible()
     page.wait_for_timeout(500)
     page.screenshot(path=target)
 

@@ -64,7 +64,7 @@ function Conversations({ memory }: { memory: string | undefined }) {
       {pages.data && found.length === 0 && (
         <Teach title="No conversations yet" example={EXAMPLE}>
           A task with a memory stores its prompt and its answer, and later runs with the same key continue. Add one, restart the server, and{" "}
-          <Link to="/chat" className="text-accent hover:underline">
+          <Link to="/chat" className="text-accent underline">
             send a message
           </Link>
           :
@@ -132,7 +132,7 @@ function Stored({ memory, name }: { memory: string; name: string }) {
         tab={name}
         about={
           <>
-            <Link to="/memory" className="text-accent hover:underline">
+            <Link to="/memory" className="text-accent underline">
               Memory
             </Link>{" "}
             {memory}

@@ -51,7 +51,7 @@ function OneSchedule({ schedule, isOpen }: { schedule: Schedule; isOpen: boolean
           <p className="mt-0.5 text-sm">{schedule.description}</p>
           <p className="text-sm text-soft">
             Runs{" "}
-            <Link to="/workflows/$workflowId" params={{ workflowId: schedule.workflow_id }} className="text-accent hover:underline">
+            <Link to="/workflows/$workflowId" params={{ workflowId: schedule.workflow_id }} className="text-accent underline">
               {schedule.workflow_id}
             </Link>
             {schedule.cron && <code className="ml-3">{schedule.cron}</code>}

@@ -25,7 +25,7 @@ export function Turn({ run, chat, message }: { run: ListedRun; chat: Chat; messa
   return (
     <div className="space-y-3">
       {said !== undefined && <Bubble role="user" text={textOf(said)} foot={<Ago at={run.created_at} />} />}
-      {isFinal(whole.data.status) ? <Answer run={whole.data} chat={chat} /> : <Progress id={run.execution_id} chat={chat} />}
+      {isFinal(whole.data.status) ? <Answer run={whole.data} chat={chat} /> : <Progress listed={run} chat={chat} />}
     </div>
   );
 }
@@ -55,7 +55,8 @@ function Answer({ run, chat }: { run: Run; chat: Chat }) {
 }
 
 /** The answer while it is written, and the questions that it waits for. */
-function Progress({ id, chat }: { id: string; chat: Chat }) {
+function Progress({ listed, chat }: { listed: ListedRun; chat: Chat }) {
+  const id = listed.execution_id;
   const { run, texts } = useRun(id);
   const queries = useQueryClient();
   const status = run.data?.status;
@@ -74,7 +75,7 @@ function Progress({ id, chat }: { id: string; chat: Chat }) {
         )}
       </div>
       <p className="flex items-center gap-3 px-1 text-xs text-faint">
-        <StatusBadge status={status ?? "PENDING"} />
+        <StatusBadge status={status ?? listed.status} />
         <RunPage id={id}>Run</RunPage>
       </p>
     </div>

@@ -44,7 +44,7 @@ export function Events({ run }: { run: Run }) {
   if (events.error) return <Fault error={events.error} />;
   if (!events.data) return <Loading />;
   return (
-    <div className="overflow-x-auto">
+    <div className="overflow-x-auto" tabIndex={0} role="region" aria-label="Events">
       <table className="w-full text-left text-sm">
         <thead className="text-xs text-faint">
           <tr className="border-b border-line">
