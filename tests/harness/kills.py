@@ -142,7 +142,7 @@ runtime: {{allow_inprocess: true}}
 memories:
   - {{id: chat, type: buffer}}
   - {{id: brief, type: message_count_based, max_messages: 4, flushing: {{type: hybrid_summary}}}}
-  - {{id: long, flushing: {{type: hybrid_summary}}}}
+  - {{id: long, flushing: {{type: hybrid_summary, summary_tokens: 100}}}}
 llm:
   providers:
     - {{id: ledger, type: openai, base_url: "http://127.0.0.1:{port}/v1", model: m, api_key: none}}
