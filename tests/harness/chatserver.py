@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -108,6 +109,7 @@ class ChatServer:
 def serve_chat() -> Generator[ChatServer]:
     """Run a server. `release` ends the replies that hang."""
     chat = ChatServer()
+    place = f"/{secrets.token_hex(4)}"
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -119,9 +121,12 @@ def serve_chat() -> Generator[ChatServer]:
             self._answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
 
         def _answer(self, body: dict[str, Any]) -> None:
-            reply = chat.next_reply(
-                Seen(path=self.path, headers={name.lower(): value for name, value in self.headers.items()}, body=body)
-            )
+            if not self.path.startswith(place):
+                # A client of another test, whose server had this port before.
+                self._send(Reply(status=404))
+                return
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            reply = chat.next_reply(Seen(path=self.path.removeprefix(place), headers=headers, body=body))
             if reply.hang:
                 chat.release.wait(30)
                 self.close_connection = True
@@ -150,7 +155,7 @@ def serve_chat() -> Generator[ChatServer]:
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
-    chat.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
+    chat.url = f"http://127.0.0.1:{server.server_address[1]}{place}/v1"
     try:
         yield chat
     finally:

@@ -210,7 +210,8 @@ def _written_synonym(owner: type[BaseModel] | None, key: str) -> str:
 
 def _hint(owner: type[BaseModel] | None, key: str) -> str:
     known = list(fields_by_key(owner)) if owner else []
-    for section in known:
+    # A task has several sections with a model; that of its agent is meant.
+    for section in sorted(known, key=lambda name: name != "agent"):
         below = model_at(owner, (section,)) if owner else None
         if below and key not in UNSUPPORTED_KEYS and key in fields_by_key(below):
             return f"it belongs under `{section}`"

@@ -377,8 +377,8 @@ async def test_recall_of_pgvector_with_clustered_texts(tmp_path: Path, kind: str
 
 @pytest.mark.parametrize("provider", ["qdrant", "redis"])
 async def test_an_unreachable_server(tmp_path: Path, provider: str) -> None:
-    scheme = "redis" if provider == "redis" else "http"
-    store = build({"provider": provider, "url": f"{scheme}://user:s3cret@127.0.0.1:1"})
+    secret = {"url": "redis://user:s3cret@127.0.0.1:1"} if provider == "redis" else {"api_key": "s3cret"}
+    store = build({"provider": provider, "url": "http://127.0.0.1:1", **secret})
     with pytest.raises(VectorStoreError, match="'main'") as caught:
         await store.facts()
     assert "s3cret" not in str(caught.value.to_json())

@@ -152,7 +152,7 @@ async def test_a_server_without_streams_is_asked_for_the_complete_answer(chat_se
     [
         ({"message": "slow down", "code": "rate_limit_exceeded"}, "429 Too Many Requests: slow down"),
         ({"message": "upstream overloaded", "code": 502}, "502 Bad Gateway: upstream"),
-        ({"message": "it broke"}, "500 Internal Server Error: it broke"),
+        ({"message": "it broke"}, "answered 200 with the error: it broke"),
     ],
 )
 async def test_an_error_in_a_stream_is_the_same_as_in_a_complete_answer(
