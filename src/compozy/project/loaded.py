@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from compozy.agent.budget import ProjectBudget
 from compozy.config.nodes import MappingNode, ScalarNode, YamlPath, node_at, place_at
@@ -112,6 +113,10 @@ class LoadedProject:
     resources: tuple[Resource, ...] = ()
     warnings: tuple[Diagnostic, ...] = ()
 
+    def is_like(self, other: LoadedProject) -> bool:
+        """Return whether both were read from files with the same content, and from the same variables."""
+        return _content_of(self) == _content_of(other)
+
     @property
     def concurrency(self) -> int:
         """Largest number of concurrent runs of the project."""
@@ -153,3 +158,17 @@ class LoadedProject:
             raise UsageError(f"neither workflow {workflow_id!r} nor the project has `on_failure` any more")
         who = "`on_failure` of the project" if own is None else f"`on_failure` of workflow {workflow_id!r}"
         return receiver_of(config, self.environ, who)
+
+
+def _content_of(project: LoadedProject) -> dict[str, Any]:
+    return {
+        **vars(project),
+        "workflows": {workflow_id: _written(workflow) for workflow_id, workflow in project.workflows.items()},
+        "invalid_workflows": list(map(vars, project.invalid_workflows)),
+        "resources": list(map(_written, project.resources)),
+    }
+
+
+def _written(part: LoadedWorkflow | Resource) -> dict[str, Any]:
+    # Also the places of values: errors show them.
+    return {**vars(part), "node": repr(part.node)}

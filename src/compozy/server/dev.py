@@ -83,7 +83,8 @@ class DevServer:
             guard_settings(project)
             check_triggers(project)
             check_oidc(project)
-            if self._process is not None and project == self._project:
+            if self._process is not None and self._project is not None and project.is_like(self._project):
+                # Another YAML or JSON file of the folder changed, such as a result of a command.
                 return
             address = self._address_of(project)
         except CompozyError as error:
