@@ -156,9 +156,13 @@ def test_a_process_that_was_stopped_harms_nothing_when_it_continues(tmp_path: Pa
     with serve_embeddings() as (url, asked), open_store("postgres", tmp_path) as store:
         prepare(tmp_path, url, store.section)
         conditions = Conditions(before=partial(shorten_leases, LEASE_S))
+        # It is stopped while it waits for an answer: in a transaction it would keep the lock of the store's file.
+        asked.last = 4
         stopped = commands.start(tmp_path, "knowledge", "ingest", "knowledge", conditions=conditions)
-        stopped.until(lambda: asked.requests >= 5)
+        stopped.until(lambda: not asked.gate.is_set())
         stopped.send(signal.SIGSTOP)
+        asked.last = None
+        asked.gate.set()
         try:
             time.sleep(LEASE_S + 0.5)
             done = commands.run(tmp_path, "knowledge", "ingest", "knowledge", conditions=conditions)
