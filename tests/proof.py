@@ -57,6 +57,11 @@ TESTS: Mapping[str, Sequence[str]] = {
         "tests/integration/database/test_search_path.py::test_a_restore_does_not_replace",
         "tests/integration/database/test_search_path.py::test_an_installation_keeps_the_journal",
         "tests/integration/knowledge/test_stores.py::test_recall_of_pgvector_with_clustered_texts",
+        # Stores in a folder stay in `make test`.
+        *(
+            f"tests/integration/task/test_recall_processes.py::*{kind}"
+            for kind in ("pgvector", "redis", "qdrant]", "qdrant-server")
+        ),
         "tests/integration/server/test_server_process.py::test_a_server_drains_and_the_next_one_resumes",
         # Without a server on SQLite, and with one on PostgreSQL, they stay in `make test`.
         *(

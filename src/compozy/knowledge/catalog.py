@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 from compozy.database.database import Database
+from compozy.database.turns import waiting_for_turn
 from compozy.errors import KnowledgeError, VectorStoreError
 from compozy.knowledge.base import KnowledgeBase, KnowledgeProject
 from compozy.knowledge.embed.build import build_embedder
@@ -13,6 +16,9 @@ from compozy.knowledge.embed.spec import EmbedderSpec
 from compozy.knowledge.store.build import build_store
 from compozy.knowledge.store.protocol import Facts, VectorStore
 from compozy.knowledge.store.spec import StoreSpec
+
+# The number of creating collections among the work that one process at a time does.
+_CREATION = 7383
 
 
 class KnowledgeCatalog:
@@ -29,10 +35,26 @@ class KnowledgeCatalog:
         self._stores: dict[str, VectorStore] = {}
         self._embedders: dict[EmbedderSpec, Embedder] = {}
         self._turns: dict[str, asyncio.Lock] = {}
+        self._creation = asyncio.Lock()
 
     def turn(self, base: KnowledgeBase) -> asyncio.Lock:
-        """Return the lock of those who create the collection of a knowledge base in this process."""
+        """Return the lock for looking at the collection of a knowledge base in this process, and creating it."""
         return self._turns.setdefault(base.id, asyncio.Lock())
+
+    @asynccontextmanager
+    async def creating(self, database: Database) -> AsyncGenerator[None, None]:
+        """Keep other processes from creating collections until the block ends.
+
+        A collection may have been created before the block starts: look again.
+
+        Args:
+            database: the main database, which the processes share.
+
+        Raises:
+            DatabaseError: the database failed, or another process has been creating a collection for too long.
+        """
+        async with self._creation, waiting_for_turn(database, _CREATION):
+            yield
 
     def store(self, base: KnowledgeBase) -> VectorStore:
         """Return the store of a knowledge base; nothing is sent yet.

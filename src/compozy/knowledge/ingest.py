@@ -145,9 +145,9 @@ class Ingestions:
         # An embedder's own description may be wrong: another server may be behind its address.
         (probe,) = await self.catalog.embedder(base).embed(["dimension"], is_query=False)
         check_dimension(base, len(probe))
-        await store.reset(
-            Facts(embedder=base.embedder.name, dimension=len(probe), metric=base.store.metric, owner=base.owner)
-        )
+        facts = Facts(embedder=base.embedder.name, dimension=len(probe), metric=base.store.metric, owner=base.owner)
+        async with self.catalog.creating(self.database):
+            await store.reset(facts)
         return True
 
     async def _look(self, base: KnowledgeBase, request: IngestRequest, is_new: bool) -> dict[str, Any]:

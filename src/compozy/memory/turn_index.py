@@ -182,24 +182,43 @@ async def open_index(
         KnowledgeError: embedder or store failed, or the collection belongs to another project.
     """
     base = base_of_turns(catalog.project.base(base_id))
-    store = catalog.store(base)
     async with catalog.turn(base):
-        facts = await store.facts()
-        if facts is not None and facts.owner not in {"", base.owner}:
-            raise VectorStoreError(
-                f"collection {base.collection!r} belongs to {facts.owner!r}, not to this project",
-                hint="give the vector store another `collection`",
-            )
-        kept = base if facts is None else base.with_embedder(facts.embedder)
-        if facts is None or (facts.embedder, facts.metric) != (kept.embedder.name, kept.store.metric):
+        kept, is_usable = await _look_at_collection(catalog, base)
+        if not is_usable:
             # The texts are in the database: turns are embedded again when they are looked for.
             (probe,) = await catalog.embedder(kept).embed(["dimension"], is_query=False)
             check_dimension(kept, len(probe))
-            made = Facts(embedder=kept.embedder.name, dimension=len(probe), metric=kept.store.metric, owner=kept.owner)
-            await store.reset(made)
+            kept = await _create_collection(catalog, database, kept, len(probe))
     return TurnIndex(
         catalog=catalog, database=database, base=kept, memory_id=memory[0], key=memory[1], generation=generation
     )
+
+
+async def _look_at_collection(catalog: KnowledgeCatalog, base: KnowledgeBase) -> tuple[KnowledgeBase, bool]:
+    """Return the base with the embedder of its collection, and whether the collection exists and fits."""
+    facts = await catalog.store(base).facts()
+    if facts is None:
+        return base, False
+    if facts.owner not in {"", base.owner}:
+        raise VectorStoreError(
+            f"collection {base.collection!r} belongs to {facts.owner!r}, not to this project",
+            hint="give the vector store another `collection`",
+        )
+    kept = base.with_embedder(facts.embedder)
+    return kept, (facts.embedder, facts.metric) == (kept.embedder.name, kept.store.metric)
+
+
+async def _create_collection(
+    catalog: KnowledgeCatalog, database: Database, base: KnowledgeBase, dimension: int
+) -> KnowledgeBase:
+    """Create the collection unless another process did meanwhile; return the base with its embedder."""
+    async with catalog.creating(database):
+        kept, is_usable = await _look_at_collection(catalog, base)
+        if is_usable:
+            return kept
+        facts = Facts(embedder=base.embedder.name, dimension=dimension, metric=base.store.metric, owner=base.owner)
+        await catalog.store(base).reset(facts)
+        return base
 
 
 def base_of_turns(base: KnowledgeBase) -> KnowledgeBase:
