@@ -130,6 +130,7 @@ def costs_of_runs(connection: sa.Connection, execution_ids: Sequence[str]) -> di
 def keep_costs(connection: sa.Connection, execution_ids: Sequence[str]) -> None:
     """Add the costs of runs that are about to be deleted to the sums that remain."""
     kept = (costs.c.workflow_id, costs.c.agent, costs.c.provider, costs.c.model, costs.c.day)
-    query = sa.select(*kept, *_SUMS).where(costs.c.execution_id.in_(execution_ids)).group_by(*kept)
+    # Sorted, because another process may do the same: each row that both change is locked in the same order.
+    query = sa.select(*kept, *_SUMS).where(costs.c.execution_id.in_(execution_ids)).group_by(*kept).order_by(*kept)
     for row in connection.execute(query).mappings().all():
         connection.execute(_ADD, {**row, "execution_id": "", "path": ""})

@@ -43,6 +43,11 @@ def count_expired_sessions(connection: sa.Connection, now_ms: int) -> int:
 
 
 def delete_expired_sessions(connection: sa.Connection, now_ms: int, *, limit: int) -> int:
-    """Delete up to `limit` sessions that have expired; return their number."""
+    """Delete up to `limit` sessions that have expired; return their number.
+
+    Sessions that another process deletes at this moment are skipped.
+    """
     expired = sa.select(sessions.c.hash).where(sessions.c.expires_ms <= now_ms).limit(limit)
-    return connection.execute(sa.delete(sessions).where(sessions.c.hash.in_(expired))).rowcount
+    hashes = list(connection.execute(expired.with_for_update(skip_locked=True)).scalars())
+    connection.execute(sa.delete(sessions).where(sessions.c.hash.in_(hashes)))
+    return len(hashes)

@@ -93,8 +93,13 @@ def count_deliveries(connection: sa.Connection, before_ms: int) -> int:
 
 
 def delete_deliveries(connection: sa.Connection, before_ms: int, *, slug: str | None = None, limit: int) -> int:
-    """Delete up to `limit` deliveries that came before a time, of one webhook or of all; return their number."""
+    """Delete up to `limit` deliveries that came before a time, of one webhook or of all; return their number.
+
+    Deliveries that another process deletes at this moment are skipped.
+    """
     old = sa.select(deliveries.c.delivery_id).where(deliveries.c.created_ms < before_ms).limit(limit)
     if slug is not None:
         old = old.where(deliveries.c.slug == slug)
-    return connection.execute(sa.delete(deliveries).where(deliveries.c.delivery_id.in_(old))).rowcount
+    ids = list(connection.execute(old.with_for_update(skip_locked=True)).scalars())
+    connection.execute(sa.delete(deliveries).where(deliveries.c.delivery_id.in_(ids)))
+    return len(ids)

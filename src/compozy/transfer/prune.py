@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import sqlalchemy as sa
 
+from compozy.clock import monotonic_s
 from compozy.database.costs import keep_costs
 from compozy.database.database import Database
 from compozy.database.status import FINAL, Status
@@ -17,6 +20,8 @@ from compozy.transfer.sections import list_sections
 
 # Small enough that other processes waiting for the lock do not notice.
 _AT_ONCE = 200
+_MIN_PAUSE_S = 0.02
+_MAX_PAUSE_S = 0.5
 
 
 def count_old(database: Database, before_ms: int, *, moved: bool = False) -> int:
@@ -30,7 +35,8 @@ def prune_runs(
 ) -> int:
     """Delete the runs that ended before a time and return their number; other processes may continue to write.
 
-    Each batch is a separate transaction, so that what was deleted stays deleted if a later batch fails.
+    Each batch is a separate transaction, so that what was deleted stays deleted if a later batch fails. Runs that
+    another process deletes meanwhile are left to it and not counted.
 
     Args:
         database: the database, open for writing.
@@ -42,15 +48,30 @@ def prune_runs(
     Raises:
         DatabaseError: the database failed.
     """
+    conditions = _is_old(before_ms, moved)
+    return delete_in_batches(database, partial(delete_batch, database, conditions=conditions), report=report)
+
+
+def delete_in_batches(
+    database: Database, delete: Callable[[sa.Connection], int], *, report: Callable[[int], None] | None = None
+) -> int:
+    """Call `delete` in one transaction after the other until it returns 0, and return the sum.
+
+    Raises:
+        DatabaseError: the database failed. Earlier transactions are committed.
+    """
     deleted = 0
     while True:
+        began_s = monotonic_s()
         with database.write() as connection:
-            count = delete_batch(database, connection, _is_old(before_ms, moved))
+            count = delete(connection)
         if not count:
             return deleted
         deleted += count
         if report is not None:
             report(deleted)
+        # SQLite has one lock without a queue: without a pause, other processes would wait until their timeout.
+        time.sleep(min(max(monotonic_s() - began_s, _MIN_PAUSE_S), _MAX_PAUSE_S))
 
 
 def delete_batch(database: Database, connection: sa.Connection, conditions: Sequence[sa.ColumnElement[bool]]) -> int:

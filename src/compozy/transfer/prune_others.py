@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-
-import sqlalchemy as sa
+from functools import partial
 
 from compozy.clock import now_ms
 from compozy.database.database import Database
 from compozy.database.memories import count_expired, delete_expired
 from compozy.database.sessions import count_expired_sessions, delete_expired_sessions
 from compozy.database.webhook_deliveries import count_deliveries, delete_deliveries
+from compozy.transfer.prune import delete_in_batches
 
 # Small enough that other processes waiting for the lock do not notice.
 _AT_ONCE = 200
@@ -45,24 +44,15 @@ def count_others(database: Database, before_ms: int) -> OtherRows:
 def prune_others(database: Database, before_ms: int) -> OtherRows:
     """Delete webhook deliveries before a time and what has expired; return the numbers of deleted rows.
 
-    Each batch is a separate transaction, so that other processes may continue to write.
+    Each batch is a separate transaction, so that other processes may continue to write. Rows that another process
+    deletes meanwhile are left to it and not counted.
 
     Raises:
         DatabaseError: the database failed.
     """
-    at_ms = now_ms()
+    delete, at_ms = partial(delete_in_batches, database), now_ms()
     return OtherRows(
-        deliveries=_delete(database, lambda connection: delete_deliveries(connection, before_ms, limit=_AT_ONCE)),
-        conversations=_delete(database, lambda connection: delete_expired(connection, at_ms)),
-        sessions=_delete(database, lambda connection: delete_expired_sessions(connection, at_ms, limit=_AT_ONCE)),
+        deliveries=delete(partial(delete_deliveries, before_ms=before_ms, limit=_AT_ONCE)),
+        conversations=delete(partial(delete_expired, at_ms=at_ms)),
+        sessions=delete(partial(delete_expired_sessions, now_ms=at_ms, limit=_AT_ONCE)),
     )
-
-
-def _delete(database: Database, delete_batch: Callable[[sa.Connection], int]) -> int:
-    deleted = 0
-    while True:
-        with database.write() as connection:
-            count = delete_batch(connection)
-        if not count:
-            return deleted
-        deleted += count
