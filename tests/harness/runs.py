@@ -28,6 +28,7 @@ from pydantic_ai.messages import (
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 from pydantic_ai.usage import RequestUsage
 
+from compozy.agent.budget import BudgetConfig
 from compozy.config.nodes import MappingNode, to_value
 from compozy.config.parse import parse_yaml
 from compozy.database.database import Database
@@ -275,12 +276,19 @@ async def flowing(
     max_concurrent: int = 10,
     tools: ToolHome | None = None,
     knowledge: KnowledgeCatalog | None = None,
+    day_budget: BudgetConfig | None = None,
 ) -> AsyncGenerator[Flows, None]:
     """Execute runs on `database` while the block lasts."""
     answers, watch = answers or Answers(), watch or Watch()
     watch.database = database
     executor = WorkflowExecutor(
-        database=database, catalog=answers, project="demo", report=watch, tools=tools, knowledge=knowledge
+        database=database,
+        catalog=answers,
+        project="demo",
+        report=watch,
+        tools=tools,
+        knowledge=knowledge,
+        day_budget=day_budget,
     )
     runtime = Runtime(database, execute=executor.execute, max_concurrent=max_concurrent, role="run")
     await runtime.start()

@@ -158,12 +158,15 @@ class Ledger:
 
     async def _reserve(self, key: object, scopes: Sequence[Scope], path: str, wanted: Amounts) -> None:
         while True:
+            # A request that is recorded after the amounts of the day were read must not be missing from both.
+            in_flight = dict(self.in_flight)
             await self._load(any(scope.per_day for scope in scopes))
-            excess = self._find_excess(scopes, wanted, with_in_flight=True)
+            in_flight.update(self.in_flight)
+            excess = self._find_excess(scopes, wanted, in_flight)
             if excess is None:
                 self.in_flight[key] = (self.execution_id, path, wanted)
                 return
-            certain = self._find_excess(scopes, wanted, with_in_flight=False)
+            certain = self._find_excess(scopes, wanted, {})
             if certain is None:
                 # Requests in flight may cost less than estimated.
                 await asyncio.sleep(_POLL_S)
@@ -186,10 +189,12 @@ class Ledger:
     def _read(self, connection: sa.Connection) -> tuple[dict[str, dict[str, int]], list[Decision]]:
         return spent_by_path(connection, self.execution_id), list_decisions(connection, self.execution_id)
 
-    def _find_excess(self, scopes: Sequence[Scope], wanted: Amounts, *, with_in_flight: bool) -> Excess | None:
+    def _find_excess(
+        self, scopes: Sequence[Scope], wanted: Amounts, in_flight: Mapping[object, tuple[str, str, Amounts]]
+    ) -> Excess | None:
         for scope in scopes:
             spent = self._spent_in(scope)
-            reserved = self._reserved_in(scope) if with_in_flight else Amounts()
+            reserved = self._reserved_in(scope, in_flight)
             for limit, amount, raises in _NAMES:
                 allowed, more = self._allowed(scope, limit, amount), getattr(wanted, amount)
                 used = getattr(spent, amount)
@@ -216,9 +221,9 @@ class Ledger:
             total = total + amounts if key != without and scope.covers(path) else total
         return total
 
-    def _reserved_in(self, scope: Scope) -> Amounts:
+    def _reserved_in(self, scope: Scope, in_flight: Mapping[object, tuple[str, str, Amounts]]) -> Amounts:
         total = Amounts()
-        for run_id, path, amounts in self.in_flight.values():
+        for run_id, path, amounts in in_flight.values():
             if scope.per_day or (run_id == self.execution_id and scope.covers(path)):
                 total = total + amounts
         return total
