@@ -60,7 +60,8 @@ TESTS: Mapping[str, Sequence[str]] = {
         "tests/integration/knowledge/test_stores.py::test_recall_of_pgvector_with_clustered_texts",
         # Stores in a folder stay in `make test`.
         *(
-            f"tests/integration/task/test_recall_processes.py::*{kind}"
+            f"tests/integration/task/test_recall_{name}.py::*{kind}"
+            for name in ("stores", "processes")
             for kind in ("pgvector", "redis", "qdrant]", "qdrant-server")
         ),
         "tests/integration/server/test_server_process.py::test_a_server_drains_and_the_next_one_resumes",
