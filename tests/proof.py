@@ -24,6 +24,7 @@ TESTS: Mapping[str, Sequence[str]] = {
         "tests/integration/durable/test_kills.py::test_a_conversation_with_tools_is_resumed_after_a_kill_at_any_commit",
         "tests/integration/durable/test_kills.py::test_a_budget_is_raised_once_after_a_kill_at_any_commit",
         "tests/integration/durable/test_kills.py::test_no_turn_of_a_conversation_is_lost_or_doubled",
+        "tests/integration/durable/test_kills.py::test_no_recalled_turn_is_lost_or_doubled",
         "tests/integration/durable/test_upkeep_kills.py",
         "tests/integration/durable/test_approval_kills.py",
         "tests/integration/knowledge/test_ingest_kills.py",

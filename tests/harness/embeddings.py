@@ -50,8 +50,13 @@ class Embeddings:
         if self.refused is not None and any(self.refused in text for text in texts):
             return 400, b'{"error": {"message": "this text is not accepted"}}'
         self.texts.update(texts)
-        data = [{"index": i, "embedding": vector_of(text, self.dimension)} for i, text in enumerate(texts)]
-        return 200, json.dumps({"data": data[::-1], "model": body["model"]}).encode()
+        return 200, json.dumps(embeddings_of(body, self.dimension)).encode()
+
+
+def embeddings_of(body: dict[str, Any], dimension: int = DIMENSION) -> dict[str, Any]:
+    """Return the answer to a request; its vectors are in the opposite order."""
+    data = [{"index": i, "embedding": vector_of(text, dimension)} for i, text in enumerate(body["input"])]
+    return {"data": data[::-1], "model": body["model"]}
 
 
 def vector_of(text: str, dimension: int = DIMENSION) -> list[float]:

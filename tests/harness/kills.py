@@ -34,6 +34,7 @@ from tests.harness.forks import (
     wait_for_file,
     write_to,
 )
+from tests.harness.killed_memories import MEMORY_CHECKS, MEMORY_WORKFLOWS, write_recall
 from tests.harness.ledger import TOOL_ROUNDS, serve_ledger
 from tests.harness.mutants import MUTANTS
 from tests.harness.stores import Store, open_store
@@ -73,45 +74,19 @@ tasks:
 output:
   last: "third question: {{ .tasks.work.output.text }}"
 """,
-    "memory": """\
-id: three
-tasks:
-  - {id: one, prompt: "first question", memory: [{id: chat, key: ana}, {id: brief, key: ana}, {id: long, key: ana}]}
-  - {id: note, type: memory, operation: append, memory_ref: chat, key_template: ana,
-     payload: {role: system, content: x}}
-  - {id: two, prompt: "second question", memory: [{id: chat, key: ana}, {id: brief, key: ana}, {id: long, key: ana}]}
-  - {id: three, prompt: "third question", memory: [{id: chat, key: ana}, {id: brief, key: ana}, {id: long, key: ana}]}
-  - {id: tidy, type: memory, operation: flush, memory_ref: long, key_template: ana}
-output:
-  last: "{{ .tasks.three.output.text }}"
-""",
+    **MEMORY_WORKFLOWS,
 }
 # The third request asks a person, who is another process.
 WORKFLOWS["budget"] = WORKFLOWS["tasks"].replace("tasks:", "budget: {max_requests: 2}\ntasks:", 1)
-# Messages of the workflow `memory` in the end; `brief` is summarized by the second and third task, `long` by the last.
-_TURNS = [
-    ("brief", 5, "user", "third question"),
-    ("brief", 6, "assistant", "answer to third question"),
-    ("chat", 1, "user", "first question"),
-    ("chat", 2, "assistant", "answer to first question"),
-    ("chat", 3, "system", "x"),
-    ("chat", 4, "user", "second question"),
-    ("chat", 5, "assistant", "answer to second question"),
-    ("chat", 6, "user", "third question"),
-    ("chat", 7, "assistant", "answer to third question"),
-    ("long", 3, "user", "second question"),
-    ("long", 4, "assistant", "answer to second question"),
-    ("long", 5, "user", "third question"),
-    ("long", 6, "assistant", "answer to third question"),
-]
 # Number of model requests of a run.
-_REQUESTS = {"tasks": 3, "budget": 3, "tools": TOOL_ROUNDS + 1, "agents": TOOL_ROUNDS + 3, "memory": 6}
+_REQUESTS = {"tasks": 3, "budget": 3, "tools": TOOL_ROUNDS + 1, "agents": TOOL_ROUNDS + 3, "memory": 6, "recall": 4}
 _TASKS = {
     "tasks": ("one", "two", "three"),
     "budget": ("one", "two", "three", "budget:1"),
     "tools": ("work",),
     "agents": ("work", "call-0-0-0-payer"),
     "memory": ("one", "note", "two", "three", "tidy"),
+    "recall": ("one", "two", "three", "four"),
 }
 EFFECTS = """\
 import os
@@ -226,6 +201,8 @@ def _attempt(series: _Series, store: Store, number: int) -> Kill:
     kill = Kill(number=number, when="before" if number % 2 else "after")
     home = store.home
     _write_project(home, series.port, store.section, series.workflow)
+    if series.workflow == "recall":
+        write_recall(store, series.port)
     series.ledger.write_text("")
     answering = fork(_answer, home) if series.workflow == "budget" else 0
     victim = fork(_run, home, number, series.workflow)
@@ -303,8 +280,8 @@ def _check(store: Store, series: _Series, kill: Kill) -> None:
         kill.faults.append(f"the model was asked {dict(asked)}")
     if series.workflow == "budget":
         _check_budget(store, kill)
-    if series.workflow == "memory":
-        _check_turns(store, kill)
+    if series.workflow in MEMORY_WORKFLOWS:
+        kill.faults += MEMORY_CHECKS[series.workflow](store)
     if series.workflow in {"tools", "agents"} and document.get("status") == "SUCCESS":
         _check_effects(store, str(document["output"]["last"]).removeprefix("third question: "), kill)
     # Requests of a conversation have the same name.
@@ -334,17 +311,6 @@ def _check_budget(store: Store, kill: Kill) -> None:
     [(spent,)] = store.query("SELECT sum(requests) FROM model_costs")
     if spent is None or int(spent) != _REQUESTS["budget"]:
         kill.faults.append(f"{spent} requests are counted")
-
-
-def _check_turns(store: Store, kill: Kill) -> None:
-    """Check that every turn is stored once, whole and in order."""
-    rows = store.query("SELECT memory_id, seq, role, content FROM memory_messages ORDER BY memory_id, seq")
-    turns = [(memory, seq, role, json.loads(str(content))) for memory, seq, role, content in rows]
-    if turns != _TURNS:
-        kill.faults.append(f"the conversations hold {turns}")
-    summaries = store.query("SELECT memory_id FROM memories WHERE summary IS NOT NULL ORDER BY 1")
-    if summaries != [("brief",), ("long",)]:
-        kill.faults.append(f"summarized are {summaries}")
 
 
 def _check_effects(store: Store, answer: str, kill: Kill) -> None:

@@ -10,6 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from tests.harness.embeddings import embeddings_of
+
 # Words in a prompt: its request is refused, or not answered while a client waits.
 FAIL = "!fail"
 HANG = "!hang"
@@ -22,13 +24,16 @@ def serve_ledger(ledger: Path, port_file: Path, answer_after_s: float = 0.0) -> 
 
     Prompts with `!fail` are refused, those with `!hang` are answered half a minute later. A model that is offered tools
     calls `look` three times and `pay` once in each of two answers, then says what `pay` gave. A model that can ask
-    other agents asks `payer`, and says what it answered.
+    other agents asks `payer`, and says what it answered. Embeddings are answered, too, and are not in `ledger`.
     """
     writing = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body: dict[str, Any] = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            if self.path.endswith("/embeddings"):
+                self._answer(200, embeddings_of(body))
+                return
             rounds = sum(message["role"] == "assistant" for message in body["messages"])
             leads = any(tool["function"]["name"] == "cp__call_agent" for tool in body.get("tools", ()))
             numbered = f"{'lead' if leads else 'request'} {rounds}"

@@ -62,6 +62,17 @@ def test_no_turn_of_a_conversation_is_lost_or_doubled(tmp_path: Path, driver: st
     assert {"one.memory.chat", "one.end", "note.memory", "two.end", "three.memory.brief", "tidy.memory.look"} <= names
 
 
+@pytest.mark.parametrize("shard", range(1, _MEMORY_SHARDS + 1))
+@pytest.mark.parametrize("driver", ["sqlite", "postgres"])
+@pytest.mark.timeout(900)
+def test_no_recalled_turn_is_lost_or_doubled(tmp_path: Path, driver: str, shard: int) -> None:
+    """A run with recall is killed at every commit; on PostgreSQL also at those of the vector store."""
+    steps = _kill_everywhere(tmp_path, driver, "recall", shard, _MEMORY_SHARDS)
+    names = {name for before in steps for name in before}
+    # The third task is the first one with an older turn.
+    assert {"three.memory.short", "three.memory.short.recall"} <= names
+
+
 def _kill_everywhere(folder: Path, driver: str, workflow: str, shard: int, shards: int) -> list[list[str]]:
     """Kill a run at the commits of a shard, check that nothing was lost, and return the steps before each kill."""
     options = ["--driver", driver, "--workflow", workflow, "--first", str(shard), "--every", str(shards)]

@@ -1,4 +1,4 @@
-"""SIGKILL at every commit of retention, of forgetting conversations and of sending signals: all or nothing."""
+"""SIGKILL at every commit of retention, of pruning, of forgetting conversations and of sending signals."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Callable
 
+import pytest
 import sqlalchemy as sa
 
 from compozy.clock import now_ms
@@ -23,11 +24,10 @@ from compozy.workflow import operate
 from tests.harness.databases import migrated
 from tests.harness.forks import die_at_commit
 from tests.harness.processes import other_process
+from tests.harness.pruning import AT_ONCE, TABLES, count_rows, fill_with_old_rows, prune_all
 from tests.harness.runs import flowing
 
 DAY_MS = 86_400_000
-# Few rows make several batches.
-AT_ONCE = 2
 Body = Callable[[DatabaseSettings, int], None]
 
 
@@ -45,6 +45,13 @@ def _retain(settings: DatabaseSettings, kill_at: int) -> None:
 def _forget(settings: DatabaseSettings, kill_at: int) -> None:
     setattr(memories, "_PRUNED_AT_ONCE", AT_ONCE)  # noqa: B010 - as above
     asyncio.run(forget_expired(_open(settings, kill_at)))
+    os._exit(0)
+
+
+def _prune(settings: DatabaseSettings, kill_at: int) -> None:
+    if kill_at:
+        die_at_commit(kill_at)
+    prune_all(settings)
     os._exit(0)
 
 
@@ -111,6 +118,33 @@ def test_expired_conversations_are_forgotten_whole(storage: DatabaseSettings) ->
 
         counted = _kill_everywhere(_forget, storage, check)
     assert counted == [6, 4, 2, 1]
+
+
+@pytest.mark.timeout(900)
+def test_the_next_prune_finishes_what_a_killed_one_started(storage: DatabaseSettings) -> None:
+    old = 3
+    with migrated(storage) as database:
+        fill_with_old_rows(database, old)
+        counted = [count_rows(database, old)]
+
+        def kill(at: int) -> None:
+            assert _run(_prune, storage, at)
+            assert [finding.fault for finding in check_database(database) if finding.fault] == []
+            # Costs and conversations are complete.
+            counted.append(count_rows(database, old))
+
+        while sum(counted[-1]) > len(TABLES):
+            # Empty transactions are commits on SQLite: one for each kind of rows that is done. Runs are the last kind.
+            empty = counted[-1][1:].count(1) if database.is_exclusive else 0
+            kill(2 * empty + 1)
+            assert counted[-1] == counted[-2]
+            kill(2 * empty + 2)
+            assert 1 <= sum(counted[-2]) - sum(counted[-1]) <= AT_ONCE
+        assert not _run(_prune, storage, 0)
+        assert count_rows(database, old) == [1] * len(TABLES)
+    assert counted[0] == [old + 1] * len(TABLES)
+    # Rows that must stay are never deleted.
+    assert min(map(min, counted)) == 1
 
 
 async def test_a_signal_is_stored_once_with_its_sender(storage: DatabaseSettings) -> None:
