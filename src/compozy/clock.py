@@ -20,6 +20,11 @@ def monotonic_s() -> float:
     return time.monotonic()
 
 
+def processor_s() -> float:
+    """Return the seconds of processor time that this thread has used."""
+    return time.thread_time()
+
+
 def format_time(milliseconds: int | None) -> str | None:
     """Format a time as RFC 3339 in UTC with milliseconds: `2026-01-31T12:00:00.000Z`."""
     if milliseconds is None:

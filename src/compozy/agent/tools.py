@@ -24,7 +24,7 @@ from compozy.expression import evaluate_condition
 from compozy.filepatterns import matches_name
 from compozy.jsoninput import parse_json
 from compozy.nearest import suggest
-from compozy.schema.worker import fit_value
+from compozy.schema.worker import compute, fit_value
 from compozy.telemetry import genai
 from compozy.telemetry.traces import span
 from compozy.tool.config import ToolConfig
@@ -280,7 +280,7 @@ class ToolBelt:
         self, tool: OfferedTool, given: Mapping[str, Any], step: str
     ) -> tuple[ToolResult | None, Mapping[str, Any]]:
         """Return the refusal of a call, None if it can begin, and the arguments, which a person may have changed."""
-        need = self._approval_of(tool, given)
+        need = await compute(partial(self._approval_of, tool, given))
         if self._steps.has_begun(step):
             # Rules of the project that changed since then do not change what happened.
             need = "ask" if self._steps.was_asked(step) else "never"

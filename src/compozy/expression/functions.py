@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
-from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -24,7 +23,7 @@ from compozy.expression.values import (
     type_name,
     type_words,
 )
-from compozy.template.re2 import PatternError, translate
+from compozy.template.re2 import PatternError, compile_pattern
 
 _UNIT_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = regex.compile(r"-?(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+")
@@ -63,16 +62,12 @@ def _matches(budget: Budget, text: Any, pattern: Any) -> bool:
             raise _wrong("matches", "a string", value)
     budget.walk(len(text))
     try:
-        return _pattern(pattern).search(text, timeout=budget.regex_s()) is not None
+        return compile_pattern(pattern).search(text, timeout=budget.regex_s()) is not None
     except (PatternError, regex.error, RecursionError, OverflowError) as error:
         raise Fail(f"{show(pattern)} is not a regular expression: {error}") from error
     except TimeoutError as error:
+        budget.turn.leave_loop()
         raise Fail(f"the regular expression {show(pattern)} takes too long") from error
-
-
-@lru_cache(maxsize=256)
-def _pattern(pattern: str) -> regex.Pattern[str]:
-    return regex.compile(translate(pattern), flags=regex.VERSION1)
 
 
 def _int(budget: Budget, value: Any) -> int:

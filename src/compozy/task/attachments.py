@@ -11,6 +11,7 @@ from compozy.config.nodes import YamlPath
 from compozy.database.attachments import load_attachment, store_attachments
 from compozy.durable.step import step
 from compozy.errors import AttachmentError, UsageError
+from compozy.schema.worker import compute
 from compozy.task.template_context import render_text, render_value
 from compozy.task.tree import TaskCall
 
@@ -39,7 +40,7 @@ async def attach(call: TaskCall, written: Sequence[Written]) -> Attached | None:
     from compozy.agent.attachment.content import Attached
     from compozy.agent.attachment.read import Attachment, AttachmentReader
 
-    sources = [source for each in written for source in _sources(call, *each)]
+    sources = await compute(lambda: [source for each in written for source in _sources(call, *each)])
     if not sources:
         return None
     database, run_id, name = call.run.database, call.run.execution_id, f"{call.path}.attachments"

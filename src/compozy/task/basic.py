@@ -23,6 +23,7 @@ from compozy.durable.step import step
 from compozy.errors import UsageError
 from compozy.model.catalog import ModelCatalog
 from compozy.nearest import suggest
+from compozy.schema.worker import compute
 from compozy.task.answer_text import open_text
 from compozy.task.attachments import Written, attach
 from compozy.task.fit import fit
@@ -53,8 +54,8 @@ async def run_basic(call: TaskCall, task: BasicTask, run_task: RunTask) -> Outco
         # Without a prompt no model is asked.
         return Outcome(output=call.shown.get("with", {}))
     asked = await _choose_action(call, task)
-    _render_prompt(asked, task)
-    memory = open_memories(asked.call, _memories_of(task))
+    await compute(partial(_render_prompt, asked, task))
+    memory = await compute(partial(open_memories, asked.call, _memories_of(task)))
     result = await _ask(call, asked, task, run_task, memory)
     return Outcome(output=result.output, write=memory.write if memory is not None else None)
 
@@ -88,7 +89,8 @@ async def _choose_action(call: TaskCall, task: BasicTask) -> _Asked:
     if task.prompt is not None or task.action is None:
         prompt = task.prompt or ""
         return _Asked(call=call, prompt=prompt, path=("prompt",), output=task.output, attachments=attached)
-    name = call.shown["action"] = render_text(task.action, (*call.yaml_path, "action"), call.context)
+    name = await compute(partial(render_text, task.action, (*call.yaml_path, "action"), call.context))
+    call.shown["action"] = name
     action = agent.action(name)
     if action is None:
         known = [other.id for other in agent.actions or ()]

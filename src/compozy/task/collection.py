@@ -19,6 +19,7 @@ from compozy.durable.context import current_run
 from compozy.durable.step import transact
 from compozy.errors import ItemsError
 from compozy.plural import plural
+from compozy.schema.worker import compute
 from compozy.task.children import Pool, outcome_of
 from compozy.task.decide import decide
 from compozy.task.items import to_items
@@ -59,7 +60,7 @@ async def _expand(call: TaskCall, task: CollectionTask) -> dict[str, Any]:
     """Return `{"items", "ids", "skipped"}`, and store a task for each item, once."""
     name = f"{call.base}.items"
     # Before the transaction, which must be short, and only once: templates may read the time of day.
-    found = {} if current_run().is_recorded(name) else _evaluate(call, task)
+    found = {} if current_run().is_recorded(name) else await compute(partial(_evaluate, call, task))
 
     def expand(connection: sa.Connection) -> dict[str, Any]:
         insert_pending_tasks(connection, [child.row() for child in _children(call, task, found)])

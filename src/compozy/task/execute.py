@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -28,6 +29,7 @@ from compozy.database.tasks import (
 from compozy.durable.context import current_run, task_deadline_ms, time_limit
 from compozy.durable.step import transact, write
 from compozy.errors import CompozyError, ConflictError, DatabaseError, InternalError, TaskTimeoutError
+from compozy.schema.worker import compute
 from compozy.task.decide import decide
 from compozy.task.fit import fit
 from compozy.task.options import RetryPolicy
@@ -71,7 +73,7 @@ async def run_task(call: TaskCall, *, started: bool, on_end: OnEnd) -> TaskResul
         if found.end.error is not None:
             shown.fail(str(found.end.error.get("code")))
     result = _result_of(call, found)
-    after = on_end(result)
+    after = await compute(partial(on_end, result))
 
     def record(connection: sa.Connection) -> dict[str, Any]:
         nonlocal found, result, after
@@ -162,7 +164,7 @@ async def _perform(call: TaskCall) -> _Performed:
     try:
         async with _time_limit(call):
             call = await _prepare(call)
-            if _is_skipped(call):
+            if await _is_skipped(call):
                 return _performed(call, 1, Outcome(output=_SKIPPED))
             while True:
                 outcome = await _attempt(replace(call, attempt=attempt))
@@ -218,10 +220,11 @@ async def _prepare(call: TaskCall) -> TaskCall:
         SchemaMismatchError: the input does not match.
     """
     task = call.task
-    env: dict[str, str] = render_value(task.env or {}, (*call.yaml_path, "env"), call.context)
+    env: dict[str, str] = await compute(partial(render_value, task.env or {}, (*call.yaml_path, "env"), call.context))
     context = call.context.with_env(env)
     # The own `with` reads what the transition gave.
-    own: dict[str, Any] = render_value(task.with_ or {}, (*call.yaml_path, "with"), context.with_input(call.given))
+    below = context.with_input(call.given)
+    own: dict[str, Any] = await compute(partial(render_value, task.with_ or {}, (*call.yaml_path, "with"), below))
     given = {**(call.inherited or {}), **own, **(call.given or {})}
     if task.input is not None:
         given = await fit(task.input, given, f"the input of task {call.id!r}")
@@ -231,11 +234,11 @@ async def _prepare(call: TaskCall) -> TaskCall:
     return replace(call, context=context.with_input(given).with_roots(task=about, current=about, **{"with": given}))
 
 
-def _is_skipped(call: TaskCall) -> bool:
+async def _is_skipped(call: TaskCall) -> bool:
     task = call.task
     if task.condition is None or kind_of(task).condition != "skips":
         return False
-    return not decide(task.condition, (*call.yaml_path, "condition"), call.context)
+    return not await compute(partial(decide, task.condition, (*call.yaml_path, "condition"), call.context))
 
 
 async def _project(call: TaskCall, outcome: Outcome) -> Outcome:
@@ -248,7 +251,7 @@ async def _project(call: TaskCall, outcome: Outcome) -> Outcome:
         context = call.context.with_roots(output=own, children=children, **outcome.roots)
         if children:
             context = replace(context.nested(), tasks=children)
-        output = render_value(task.outputs, (*call.yaml_path, "outputs"), context)
+        output = await compute(partial(render_value, task.outputs, (*call.yaml_path, "outputs"), context))
     # A model was held to the schema already.
     if task.output is not None and not kind_of(task).asks_model(task):
         output = await fit(task.output, output, f"the result of task {call.id!r}")

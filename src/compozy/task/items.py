@@ -8,8 +8,11 @@ from typing import Any, cast
 from compozy.errors import ItemsError
 from compozy.jsoninput import parse_json
 from compozy.task.kinds.collection import MAX_ITEMS
+from compozy.turn import current_turn
 
 _LONGEST_SHOWN = 60
+# Larger values leave the event loop before they are parsed.
+_LARGE = 50_000
 
 
 def to_items(value: Any) -> list[Any]:
@@ -40,6 +43,8 @@ def to_items(value: Any) -> list[Any]:
 def _parse(text: str) -> Any:
     if not text.strip():
         return []
+    if len(text) > _LARGE:
+        current_turn().leave_loop()
     try:
         value = parse_json(text, lenient=True)
     except ValueError as error:

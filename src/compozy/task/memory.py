@@ -13,6 +13,7 @@ from compozy.errors import UsageError
 from compozy.memory import operations
 from compozy.memory.config import MemoryUse
 from compozy.memory.session import check_key
+from compozy.schema.worker import compute
 from compozy.task.flush import flush_with_summary
 from compozy.task.kinds.memory import MemoryTask
 from compozy.task.template_context import render_text, render_value
@@ -29,13 +30,12 @@ async def run_memory(call: TaskCall, task: MemoryTask, _: RunTask) -> Outcome:
     use = task.memory or MemoryUse(id=task.memory_ref)
     name = "key_template" if task.key_template is not None else "memory"
     path = ("key_template",) if name == "key_template" else ("memory", "default_key_template")
-    key = check_key(
-        use.id, render_text(task.key_template or use.default_key_template or "", call.at(*path), call.context)
-    )
+    text = task.key_template or use.default_key_template or ""
+    key = check_key(use.id, await compute(partial(render_text, text, call.at(*path), call.context)))
     call.shown.update({"operation": task.operation, "memory": use.id, "key": key})
     if task.operation == "flush" and use.flushing.type == "hybrid_summary" and not task.flush_config.dry_run:
         return Outcome(output=await flush_with_summary(call, use, key))
-    change = _operation(call, task, use, key)
+    change = await compute(partial(_operation, call, task, use, key))
     if task.operation not in _READS:
         return Outcome(output=await transact(f"{call.base}.memory", change))
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from compozy.config.nodes import YamlPath
 from compozy.database.executions import check_execution_id
 from compozy.database.signals import Signal, list_waiting, send_signal
 from compozy.durable.context import current_run
 from compozy.durable.step import step
 from compozy.errors import ConflictError
+from compozy.schema.worker import compute
 from compozy.task.kinds.signal import SignalTask
-from compozy.task.template_context import render_text, render_value
+from compozy.task.template_context import TemplateContext, render_text, render_value
 from compozy.task.tree import Outcome, Runner, RunTask, TaskCall
 
 
@@ -21,11 +23,7 @@ async def run_signal(call: TaskCall, task: SignalTask, _: RunTask) -> Outcome:
     The own run gets it in any case: a task of it may begin to wait a moment later.
     """
     yaml_path = (*call.yaml_path, "signal")
-    name = render_text(task.signal.id, (*yaml_path, "id"), call.context)
-    payload = render_value(task.signal.payload, (*yaml_path, "payload"), call.context)
-    to: str | None = None
-    if task.signal.execution is not None:
-        to = check_execution_id(render_text(task.signal.execution, (*yaml_path, "execution"), call.context).strip())
+    name, payload, to = await compute(partial(_render, task, yaml_path, call.context))
     call.shown.update({"signal": name, "payload": payload})
 
     async def send() -> Any:
@@ -36,6 +34,15 @@ async def run_signal(call: TaskCall, task: SignalTask, _: RunTask) -> Outcome:
     if to is None and (started := await _start(call, name, payload)):
         output["started"] = started
     return Outcome(output=output)
+
+
+def _render(task: SignalTask, path: YamlPath, context: TemplateContext) -> tuple[str, Any, str | None]:
+    """Return the name, the payload and the receiver of the signal; None if it is sent to all that wait for it."""
+    name = render_text(task.signal.id, (*path, "id"), context)
+    payload = render_value(task.signal.payload, (*path, "payload"), context)
+    if task.signal.execution is None:
+        return name, payload, None
+    return name, payload, check_execution_id(render_text(task.signal.execution, (*path, "execution"), context).strip())
 
 
 async def _send(call: TaskCall, name: str, payload: Any, to: str | None) -> list[str]:

@@ -19,7 +19,7 @@ from compozy.durable.context import current_run
 from compozy.durable.step import transact, write
 from compozy.errors import ChildrenFailedError
 from compozy.schema import apply_defaults, validate_value
-from compozy.schema.worker import validate_in_worker
+from compozy.schema.worker import compute, validate_in_worker
 from compozy.task.decide import decide
 from compozy.task.kind import Task
 from compozy.task.kinds.wait import WaitTask
@@ -43,7 +43,8 @@ _log = structlog.get_logger(__name__)
 
 async def run_wait(call: TaskCall, task: WaitTask, run_task: RunTask) -> Outcome:
     """Wait for a signal that its condition accepts; each one comes once, the oldest first, also when sent before."""
-    name = render_text(task.wait_for, (*call.yaml_path, "wait_for"), call.context).strip()
+    wait_for = (*call.yaml_path, "wait_for")
+    name = (await compute(partial(render_text, task.wait_for, wait_for, call.context))).strip()
     call.shown["wait_for"] = name
     asked: dict[str, Any] = {"wait_status": "waiting", "signal_name": name, "has_processor": task.processor is not None}
     if task.form is not None:
@@ -64,7 +65,7 @@ async def run_wait(call: TaskCall, task: WaitTask, run_task: RunTask) -> Outcome
         if processed is not None and processed.end.status is not Status.SUCCESS:
             return Outcome(status=Status.FAILED, error=_refusal(processed), children=children)
         processor = {} if processed is None else {"output": processed.end.output}
-        if _is_accepted(call, task, signal, processor):
+        if await compute(partial(_is_accepted, call, task, signal, processor)):
             roots = {"signal": signal, "processor": processor}
             return Outcome(output=_output(signal, processor), children=children, roots=roots)
         declined += 1

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from compozy.errors import ChildrenFailedError
+from compozy.schema.worker import compute
 from compozy.task.fit import fit
 from compozy.task.kinds.workflow import WorkflowTask
 from compozy.task.next import Plan, PlannedTask, plan_of
@@ -37,7 +39,7 @@ async def run_workflow(call: TaskCall, task: WorkflowTask, run_task: RunTask) ->
             details={"failed": [end.failed], "first": end.error},
         )
         return Outcome(status=end.status, error=error.to_json(), children=end.results)
-    return Outcome(output=_output(call, task, context, end.results), children=end.results)
+    return Outcome(output=await compute(partial(_output, call, task, context, end.results)), children=end.results)
 
 
 async def _context(call: TaskCall, task: WorkflowTask) -> TemplateContext:
@@ -54,7 +56,8 @@ async def _context(call: TaskCall, task: WorkflowTask) -> TemplateContext:
         given = call.shown["with"] = await fit(schema, given, what)
     about = {"id": document.get("id"), "exec_id": call.run.execution_id, "input": given, "status": "RUNNING"}
     context = TemplateContext(workflow=about, project=call.context.project, input=given, locate=call.context.locate)
-    return context.with_env(render_value(document.get("env") or {}, call.at("workflow", "env"), context))
+    env = await compute(partial(render_value, document.get("env") or {}, call.at("workflow", "env"), context))
+    return context.with_env(env)
 
 
 def _output(call: TaskCall, task: WorkflowTask, context: TemplateContext, results: Mapping[str, TaskResult]) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from compozy.nearest import suggest
 from compozy.template.cursor import ParseError
@@ -70,14 +70,17 @@ class Program:
 
     def start(self, data: Any, missing: MissingKey, limits: Limits) -> State:
         """Return a fresh state. Values that the template may change are copied."""
+        budget = Budget(limits)
         if data is None:
             data = INVALID
         elif self.mutates:
             try:
+                if isinstance(data, (list, dict)):
+                    budget.weigh(cast("Any", data))
                 data = copy_data(data)
-            except RecursionError as error:
+            except (RecursionError, LimitError) as error:
                 raise self.translate(error) from error
-        state = State(data, missing, Budget(limits))
+        state = State(data, missing, budget)
         state.slots = [data] + [INVALID] * (self.main.slot_count - 1)
         return state
 

@@ -11,10 +11,13 @@ import re
 import regex
 
 from compozy.repeats import largest_repeat
+from compozy.turn import current_turn
 
 MAX_PATTERN = 10_000
 MAX_REPEAT = 1000
 MAX_NESTING = 100
+CACHED_PATTERNS = 256
+_CHEAP_PATTERN = 100
 
 _FLAGS = re.compile(r"\(\?([imsU]*)(-[imsU]+)?([:)])")
 _NAME = re.compile(r"\(\?P?<([A-Za-z0-9_]+)>")
@@ -57,6 +60,29 @@ class PatternError(ValueError):
 
     def __init__(self, kind: str, part: str) -> None:
         super().__init__(f"error parsing regexp: {kind}: `{part}`")
+
+
+_compiled: dict[str, regex.Pattern[str]] = {}
+
+
+def compile_pattern(pattern: str) -> regex.Pattern[str]:
+    """Return the compiled pattern; the last 256 are cached.
+
+    Compiling a long pattern, or one with counts, cannot be interrupted, so it leaves the event loop.
+
+    Raises:
+        PatternError: it is none of RE2's.
+        regex.error: `regex` does not accept it.
+    """
+    found = _compiled.get(pattern)
+    if found is None:
+        if len(pattern) > _CHEAP_PATTERN or "{" in pattern:
+            current_turn().leave_loop()
+        # Flags in the middle of a pattern hold from there on, as in Go, in version 1 of the module's syntax.
+        found = _compiled[pattern] = regex.compile(translate(pattern), flags=regex.VERSION1)
+        for oldest in list(_compiled)[:-CACHED_PATTERNS]:
+            _compiled.pop(oldest, None)
+    return found
 
 
 def translate(pattern: str) -> str:

@@ -13,6 +13,7 @@ from compozy.template.literals import MAX_INT, MAX_UINT, MIN_INT, quote, valid_t
 
 MAX_PRINTED_DEPTH = 100  # A template can put a map into itself with `set`.
 MAX_WALKED_DEPTH = 200
+_LOOK_EVERY = 256
 
 
 class GoError(Exception):
@@ -176,15 +177,20 @@ def is_int(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and MIN_INT <= value <= MAX_UINT
 
 
-def weigh(value: Any) -> tuple[int, int]:
+def weigh(value: Any, look: Callable[[], None]) -> tuple[int, int]:
     """Return how many values a list or map holds at every depth, and how many characters of text.
 
     What is shared counts as often as it occurs, but is visited once. Raises LimitError for what is nested too deeply.
+    `look` is called from time to time.
     """
-    return _weigh(value, {}, 0)
+    return _weigh(value, {}, 0, look)
 
 
-def _weigh(value: list[Any] | dict[str, Any], known: dict[int, tuple[int, int]], depth: int) -> tuple[int, int]:
+def _weigh(
+    value: list[Any] | dict[str, Any], known: dict[int, tuple[int, int]], depth: int, look: Callable[[], None]
+) -> tuple[int, int]:
+    if not len(known) % _LOOK_EVERY:
+        look()
     if depth > MAX_WALKED_DEPTH:
         raise LimitError(f"a value is nested more than {MAX_WALKED_DEPTH} levels deep")
     count, characters = 1, 0
@@ -201,7 +207,7 @@ def _weigh(value: list[Any] | dict[str, Any], known: dict[int, tuple[int, int]],
             key = id(cast("Any", item))
             weight = known.get(key)
             if weight is None:
-                weight = known[key] = _weigh(cast("Any", item), known, depth + 1)
+                weight = known[key] = _weigh(cast("Any", item), known, depth + 1, look)
             count += weight[0]
             characters += weight[1]
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from email.message import Message
+from functools import partial
 from typing import Any
 
 from compozy.errors import CompozyError, ExpressionError, TemplateError, ToolError
@@ -16,15 +17,19 @@ from compozy.outbound.rules import (
     show_url,
 )
 from compozy.outbound.send import Resolve, resolve_host, send
+from compozy.schema.worker import compute
 from compozy.tool.config import ToolConfig
 from compozy.tool.environment import mask_values
 from compozy.tool.http_request import BuiltRequest, build_request, check_variables, secrets_of
 from compozy.tool.kind import Tool, ToolCall, ToolHome, ToolResult, ToolSpec, effect_of
+from compozy.turn import current_turn
 
 MAX_BYTES = 2 * 1024 * 1024
 """Size of an answer."""
 PRIVATE_HINT = "list the host in `runtime.native_tools.private_hosts` to allow it"
 _MAX_EXCERPT = 2000
+# Larger values leave the event loop before they are parsed.
+_LARGE = 50_000
 _NOTHING: dict[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
 
 
@@ -63,8 +68,8 @@ class HttpTool:
         config, environ = self._config, self._home.environ
         secrets = secrets_of(config, environ)
         try:
-            built = build_request(config, call.input, environ, call.key)
-        except (TemplateError, ToolError) as error:
+            built = await compute(partial(build_request, config, call.input, environ, call.key))
+        except (ExpressionError, TemplateError, ToolError) as error:
             return ToolResult(outcome="failed", content=mask_values(_words(error), secrets))
         secrets |= built.secrets
         result = await self._send(built, call.timeout_s, secrets)
@@ -85,13 +90,15 @@ class HttpTool:
             words = f"{built.request.method} {show_url(answer.url)} answered {answer.status} {answer.reason}"
             return ToolResult(outcome="failed", content=f"{words}: {_excerpt(answer, secrets)}".rstrip(": "))
         try:
-            return ToolResult(outcome="ok", content=self._select(answer))
+            return ToolResult(outcome="ok", content=await compute(partial(self._select, answer)))
         except (ToolError, ExpressionError) as error:
             # The request took effect, so it is not one that failed.
             words = f"the request was answered with {answer.status}, but its answer cannot be used: {error.message}"
             return ToolResult(outcome="unknown", content=words)
 
     def _select(self, answer: OutboundResponse) -> Any:
+        if len(answer.body) > _LARGE:
+            current_turn().leave_loop()
         http = self._config.http
         body = read_body(answer)
         if http is not None and http.select is not None:

@@ -23,6 +23,7 @@ from compozy.durable.step import transact
 from compozy.errors import CompozyError, RunTimeoutError
 from compozy.knowledge.catalog import KnowledgeCatalog
 from compozy.model.catalog import ModelCatalog
+from compozy.schema.worker import compute
 from compozy.task.budget import Ledger, Scope
 from compozy.task.execute import recall, run_task
 from compozy.task.next import PlannedTask, plan_of
@@ -77,7 +78,7 @@ class WorkflowExecutor:
     async def _run_tasks(self, run: Execution) -> None:
         workflow = WorkflowConfig.model_validate(run.definition["workflow"])
         options = workflow.config or RunOptions()
-        context = self._context(run, workflow)
+        context = await compute(partial(self._context, run, workflow))
         state = RunState(
             execution_id=run.workflow_exec_id,
             workflow_id=run.workflow_id,
@@ -161,7 +162,7 @@ class _Keeper:
         result = TaskResult.restore(call.id, self.kept[call.id])
         if current_run().is_recorded(end_step(call.path)):
             return replace(result, recorded=(await recall(call)).recorded)
-        after = on_end(result)
+        after = await compute(partial(on_end, result))
 
         def record(connection: sa.Connection) -> dict[str, Any]:
             # Nothing was tried and nothing paid for in this run.

@@ -12,16 +12,20 @@ from compozy.template.gojson import read_json, write_json
 from compozy.template.limits import Budget
 from compozy.template.literals import from_bytes, to_bytes
 from compozy.template.values import GoError
+from compozy.turn import current_turn
 
 _BASE64 = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
 _BASE32 = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")
 _PAD = ord("=")
 _LINE_ENDS = frozenset(b"\r\n")
+# Larger values leave the event loop before they are parsed.
+_LARGE = 50_000
 
 
 @function("fromJson", "string")
 def from_json(text: str) -> Any:
     """Return the value of a JSON text, null when it is none. Every number is a float."""
+    _leave_if_large(text)
     try:
         return read_json(text)
     except GoError:
@@ -31,7 +35,13 @@ def from_json(text: str) -> Any:
 @function("mustFromJson", "string")
 def must_from_json(text: str) -> Any:
     """Return the value of a JSON text. Every number is a float."""
+    _leave_if_large(text)
     return read_json(text)
+
+
+def _leave_if_large(text: str) -> None:
+    if len(text) > _LARGE:
+        current_turn().leave_loop()
 
 
 def _write(budget: Budget, value: Any, **options: Any) -> str:

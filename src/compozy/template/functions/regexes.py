@@ -12,17 +12,15 @@ import regex
 from compozy.template.functions.registry import function
 from compozy.template.limits import Budget
 from compozy.template.literals import quote
-from compozy.template.re2 import PatternError, translate
+from compozy.template.re2 import PatternError, compile_pattern
 from compozy.template.values import GoError, LimitError, NilStrings, Strings
 
 _REFERENCE = re.compile(r"\$(?:(\$)|\{(\w+)\}|(\w+))")
 
 
-@lru_cache(maxsize=256)
 def _compile(pattern: str) -> Any:
     try:
-        # Flags in the middle of a pattern hold from there on, as in Go, in version 1 of the module's syntax.
-        return regex.compile(translate(pattern), flags=regex.VERSION1)
+        return compile_pattern(pattern)
     except PatternError as error:
         raise GoError(str(error)) from error
     except (regex.error, RecursionError, OverflowError) as error:
@@ -33,6 +31,7 @@ def _search(budget: Budget, pattern: Any, text: str, start: int) -> Any:
     try:
         return pattern.search(text, start, timeout=budget.regex_time_s())
     except TimeoutError as error:
+        budget.turn.leave_loop()
         raise LimitError("the regular expression takes too long on this text") from error
 
 
