@@ -87,13 +87,22 @@ async def check_request(project: KnowledgeProject, database: Database | None, re
         raise _nothing_at(request.path, look)
 
 
-async def start_ingestion(runtime: Runtime, database: Database, request: IngestRequest, trigger: Trigger) -> str:
+async def start_ingestion(
+    runtime: Runtime,
+    database: Database,
+    request: IngestRequest,
+    trigger: Trigger,
+    *,
+    traceparent: str | None = None,
+) -> str:
     """Accept an ingestion and return its id; one that was asked for in the same words and is not done is joined.
+
+    `traceparent` is the W3C trace context of the request that starts it.
 
     Raises:
         ConflictError: the knowledge base takes in something else just now.
     """
-    return await _accept(runtime, database, replace(_prepare(request), trigger=trigger))
+    return await _accept(runtime, database, replace(_prepare(request), trigger=trigger, traceparent=traceparent))
 
 
 def repeat_ingestion(source: Execution, *, new_id: str | None) -> NewExecution:

@@ -46,8 +46,11 @@ class Preparer:
         *,
         execution_id: str,
         by: str | None = None,
+        traceparent: str | None = None,
     ) -> NewExecution:
-        """Return the run of a tick; `by` is who asked for it, if it is not its time that starts it.
+        """Return the run of a tick.
+
+        `by` and `traceparent` are of the request that asks for it, if it is not its time that starts it.
 
         Raises:
             TemplateError: a template of the input failed.
@@ -65,7 +68,9 @@ class Preparer:
         definition = self._definitions[workflow_id]
         trigger = Trigger(type=TriggerType.SCHEDULE, id=schedule_id, by=by)
         workflow = self.workflow(workflow_id)
-        return prepare_run(workflow, definition, given, execution_id=execution_id, trigger=trigger)
+        return prepare_run(
+            workflow, definition, given, execution_id=execution_id, trigger=trigger, traceparent=traceparent
+        )
 
 
 def trigger_values(schedule_id: str, tick_ms: int) -> dict[str, Any]:

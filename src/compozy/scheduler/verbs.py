@@ -42,7 +42,15 @@ Document = dict[str, Any]
 
 
 class ScheduleVerbs:
-    """The operations, on an open database; `wake` is called after runs were stored."""
+    """The operations, on an open database.
+
+    Args:
+        project: the project with the schedules.
+        database: where their state is stored.
+        wake: called after runs were stored.
+        clock: the clock of the leases.
+        traceparent: the W3C trace context of the request that asks for runs.
+    """
 
     def __init__(
         self,
@@ -51,11 +59,13 @@ class ScheduleVerbs:
         *,
         wake: Callable[[], None] = lambda: None,
         clock: Clock = read_clock_ms,
+        traceparent: str | None = None,
     ) -> None:
         self._project = project
         self._database = database
         self._wake = wake
         self._clock = clock
+        self._traceparent = traceparent
 
     async def list(self) -> Document:
         """Return every schedule."""
@@ -153,7 +163,15 @@ class ScheduleVerbs:
 
         def prepare() -> list[NewExecution]:
             return [
-                preparer.run(file.workflow_id, file.schedule_id, config, tick_ms, execution_id=run_id, by=by)
+                preparer.run(
+                    file.workflow_id,
+                    file.schedule_id,
+                    config,
+                    tick_ms,
+                    execution_id=run_id,
+                    by=by,
+                    traceparent=self._traceparent,
+                )
                 for tick_ms, run_id in ids.items()
             ]
 

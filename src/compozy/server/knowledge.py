@@ -25,6 +25,7 @@ from compozy.server.body import ParsedRoute
 from compozy.server.problems import JsonResponse
 from compozy.server.routes import PREFIX, problems, service_of
 from compozy.server.triggers import trigger_of
+from compozy.telemetry.traces import traceparent_for_runs
 from compozy.workflow.documents import execution_document
 
 # Where uploads are kept, in the project's folder: they are documents like others, and can be taken in again.
@@ -263,7 +264,9 @@ async def _start(request: Request, wanted: IngestRequest) -> JsonResponse:
     app, base_id = _app(request), wanted.knowledge_base_id
     await check_request(app.knowledge.project, app.database, wanted)
     service_of(request).refuse_when_stopping()
-    execution_id = await start_ingestion(app.runtime, app.database, wanted, trigger_of(request))
+    execution_id = await start_ingestion(
+        app.runtime, app.database, wanted, trigger_of(request), traceparent=traceparent_for_runs()
+    )
     headers = {"Location": f"{PREFIX}/knowledge-bases/{base_id}/ingestions/{execution_id}"}
     return JsonResponse(await _ingestion(app, base_id, execution_id), status_code=202, headers=headers)
 

@@ -14,6 +14,7 @@ from compozy.server.body import ParsedRoute
 from compozy.server.gate import identity_of, may_see
 from compozy.server.problems import JsonResponse
 from compozy.server.routes import PREFIX, problems, service_of
+from compozy.telemetry.traces import traceparent_for_runs
 
 ScheduleId = Annotated[str, Path(description="Schedule ID, or the ID of a workflow with one schedule.")]
 
@@ -169,4 +170,4 @@ async def backfill_schedule(request: Request, schedule_id: ScheduleId, body: Bac
 
 def _verbs(request: Request) -> ScheduleVerbs:
     app = service_of(request).app
-    return ScheduleVerbs(app.project, app.database, wake=app.runtime.wake)
+    return ScheduleVerbs(app.project, app.database, wake=app.runtime.wake, traceparent=traceparent_for_runs())
