@@ -14,7 +14,7 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -72,6 +72,10 @@ class Unrecorded:
     async def gather(self, bodies: Sequence[Callable[[], Awaitable[Any]]], _at_once: int, /) -> list[Any]:
         """Run bodies at the same time."""
         return list(await asyncio.gather(*(body() for body in bodies)))
+
+    async def keep(self, contents: Mapping[str, bytes], /) -> None:
+        """Never called: no tool returns a file."""
+        raise AssertionError(list(contents))
 
     async def ask(self, question: Question, /) -> Decision:
         """Never called: no tool asks a question."""

@@ -95,7 +95,8 @@ class RawServer:
         if name == "refuse":
             return {"code": -32050, "message": "the server refuses"}
         text = "x" * given["size"] if name == "huge" else str(given.get("text", ""))
-        return {"content": [{"type": "text", "text": text}]}
+        pictures = [{"type": "image", "mimeType": "image/png", "data": each} for each in given.get("pictures", ())]
+        return {"content": [{"type": "text", "text": text}, *pictures]}
 
     def _ask(self, params: dict[str, Any]) -> dict[str, Any]:
         """Ask, or answer if the question was answered. Another server does not know the question."""

@@ -17,6 +17,7 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 
 from compozy.agent.attachment.content import Attached
+from compozy.agent.attachment.results import Load, add_files, estimate_files
 from compozy.agent.budget import Admit, Amounts, Estimate, admit_all
 from compozy.agent.compaction import estimate_messages
 from compozy.agent.described import describe_request
@@ -115,6 +116,7 @@ class CheckpointedModel(UnpricedModel):
         checkpoint: the durable step.
         position: where the first request stands; the following ones count on from it.
         attached: the attachments of the first prompt, None for none.
+        load: returns the bytes of a file in the result of a tool by their SHA-256; None if tools give no files.
         open_text: returns where an answer is shown while it is written; None if it is not.
         admit: admits each request that is not recorded, by the budgets around it.
         history: messages to send before those of each request, None for none.
@@ -131,6 +133,7 @@ class CheckpointedModel(UnpricedModel):
         checkpoint: Checkpoint,
         position: CallPosition,
         attached: Attached | None = None,
+        load: Load | None = None,
         open_text: OpenText | None = None,
         admit: Admit = admit_all,
         history: Callable[[], Awaitable[list[ModelMessage]]] | None = None,
@@ -147,6 +150,7 @@ class CheckpointedModel(UnpricedModel):
         self._checkpoint = checkpoint
         self._next = position
         self._attached = attached
+        self._load = load
         self._open_text = open_text
         self._admit = admit
         self._history = history
@@ -226,7 +230,7 @@ class CheckpointedModel(UnpricedModel):
             settings = attempt.settings(model_settings)
             parameters = _fit_parameters(resolved, model_request_parameters)
             _check_thinking(resolved, settings)
-            sent = messages if attached is None else await attached.add_to(messages, resolved)
+            sent = await self._with_files(messages, attached, resolved)
             with at_position(position, text):
                 return await _send(resolved, [*before, *sent], settings, parameters)
 
@@ -240,13 +244,19 @@ class CheckpointedModel(UnpricedModel):
         self.answers.append(answer)
         return answer.response
 
+    async def _with_files(
+        self, messages: list[ModelMessage], attached: Attached | None, resolved: ResolvedModel
+    ) -> list[ModelMessage]:
+        sent = messages if attached is None else await attached.add_to(messages, resolved)
+        return sent if self._load is None else await add_files(sent, resolved, self._load)
+
     def _estimate(
         self, attempt: Attempt, messages: list[ModelMessage], settings: ModelSettings | None, is_summary: bool
     ) -> Estimate:
         """Return what a request will spend if its answer is as long as it may be, or 512 tokens without a limit."""
         quote = self._quote(attempt)
         rate = quote.rate
-        sent = estimate_messages(messages)
+        sent = estimate_messages(messages) + estimate_files(messages)
         if not is_summary:
             sent += self._remembered + (self._attached.tokens if self._attached is not None else 0)
         written = attempt.settings(settings).get("max_tokens") or _ANSWER_TOKENS

@@ -21,6 +21,7 @@ from pydantic_ai.messages import (
 from pydantic_ai.models import ModelRequestParameters
 
 from compozy.agent.attachment.content import Attached
+from compozy.agent.attachment.results import recorded_files
 from compozy.boundary import OutsideRequest
 from compozy.jsoninput import parse_json
 
@@ -97,7 +98,9 @@ def _part(part: Any, calls: dict[str, str]) -> dict[str, JsonValue] | None:
             return {"user": _plain(part.content)}
         case ToolReturnPart():
             call = _number(part.tool_call_id, calls)
-            return {"result": _plain(part.content), "of": call, "tool": part.tool_name, "outcome": part.outcome}
+            described: dict[str, JsonValue] = {"result": _plain(part.content), "of": call, "tool": part.tool_name}
+            files: JsonValue = [{key: file[key] for key in ("media_type", "sha256")} for file in recorded_files(part)]
+            return {**described, "outcome": part.outcome, **({"files": files} if files else {})}
         case TextPart():
             return {"assistant": part.content} if part.content else None
         case ThinkingPart():

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import JsonValue
 from pydantic_ai.tools import ToolDefinition
 
+from compozy.agent.attachment.results import Keep, keep_files
 from compozy.boundary import OutsideRequest, exchange
 from compozy.clock import monotonic_s
 from compozy.errors import ToolError
@@ -41,12 +42,15 @@ class OfferedTool:
             sequential=self.config.sequential,
         )
 
-    async def perform(self, call: ToolCall, effect: Effect) -> JsonValue:
-        """Call a tool and return what is recorded; it never raises, so that the model learns what went wrong."""
+    async def perform(self, call: ToolCall, effect: Effect, keep: Keep) -> JsonValue:
+        """Call a tool and return what is recorded; it never raises, so that the model learns what went wrong.
+
+        `keep` stores the files of its result.
+        """
         if call.tasks is not None:
             # Its tasks ask the outside themselves.
-            return await self._perform(call, effect)
-        return await exchange(partial(self._describe, call), partial(self._perform, call, effect))
+            return await self._perform(call, effect, keep)
+        return await exchange(partial(self._describe, call), partial(self._perform, call, effect, keep))
 
     def _describe(self, call: ToolCall) -> OutsideRequest:
         answer = call.answer
@@ -55,7 +59,7 @@ class OfferedTool:
             content["answer"] = {"accepted": answer.accepted, "values": dict(answer.values)}
         return OutsideRequest(kind="tool", path=call.task, content=content, step=call.step)
 
-    async def _perform(self, call: ToolCall, effect: Effect) -> JsonValue:
+    async def _perform(self, call: ToolCall, effect: Effect, keep: Keep) -> JsonValue:
         began_s = monotonic_s()
         try:
             result = await self.make().call(call)
@@ -65,9 +69,16 @@ class OfferedTool:
             result = await _fitted(result, self.config.output)
         if result.outcome == "unknown" and effect != "once":
             result = ToolResult(outcome="failed", content=result.content)
+        files = await keep_files(result.files, keep)
         content, truncated = _cut(result.content)
         duration = round((monotonic_s() - began_s) * 1000)
-        return {"outcome": result.outcome, "content": content, "duration_ms": duration, "truncated": truncated}
+        recorded: JsonValue = {
+            "outcome": result.outcome,
+            "content": content,
+            "duration_ms": duration,
+            "truncated": truncated,
+        }
+        return {**recorded, "files": files} if files else recorded
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from compozy.agent.answer import AnswerSchema
 from compozy.agent.attachment.content import Attached
+from compozy.agent.attachment.results import Load
 from compozy.agent.budget import Admit, admit_all
 from compozy.agent.checkpoint import Checkpoint, CheckpointedModel, OpenText, RecordedAnswer
 from compozy.agent.config import AgentConfig
@@ -62,6 +63,7 @@ class AgentRequest:
         output_schema: JSON Schema that the answer must fit, None for free text.
         rules: limits of the conversation.
         attached: files to send with the prompt, None for none.
+        load: returns the bytes of a file in the result of a tool by their SHA-256.
     """
 
     execution_id: str
@@ -75,6 +77,7 @@ class AgentRequest:
     output_schema: Mapping[str, Any] | None = None
     rules: ToolRules = field(default_factory=ToolRules)
     attached: Attached | None = None
+    load: Load | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,6 +236,7 @@ def _checkpointed_model(
         checkpoint=checkpoint,
         position=position,
         attached=request.attached,
+        load=request.load,
         open_text=open_text,
         history=History(session=memory).messages if memory is not None else None,
         remembered=memory.tokens if memory is not None else 0,

@@ -89,6 +89,10 @@ class ToolSteps(Protocol):
         """Return the results of `bodies` in their order; at most `at_once` run at the same time."""
         ...
 
+    async def keep(self, contents: Mapping[str, bytes], /) -> None:
+        """Store files of a result by their SHA-256."""
+        ...
+
     async def ask(self, question: Question, /) -> Decision:
         """Wait until a person has decided about a call."""
         ...
@@ -258,11 +262,13 @@ class ToolBelt:
         """Call a tool as the step `step`, and return its recorded result."""
         call, given = replace(call, step=step), call.input
         effect = effect_of_call(tool.config, tool.spec.effect, given)
-        perform = partial(_traced, tool.spec.name, partial(tool.perform, call, effect))
+        perform = partial(_traced, tool.spec.name, partial(tool.perform, call, effect, self._steps.keep))
         if runs_tasks(tool.config):
             # Its tasks are recorded themselves; within a step they could not be.
             nested = replace(call, tasks=self._steps.nested(step, tool.config))
-            recorded = await self._steps.step(step, partial(_done, await tool.perform(nested, effect)))
+            recorded = await self._steps.step(
+                step, partial(_done, await tool.perform(nested, effect, self._steps.keep))
+            )
         elif effect == "once":
             recorded = await self._steps.step_once(step, perform, partial(self._unknown, tool, call))
         else:
@@ -274,7 +280,7 @@ class ToolBelt:
                 hint="find out whether it took effect; then rerun the execution from the next task, or this one",
                 details={"tool": tool.spec.name, "step": step, "input": dict(given)},
             )
-        return ToolResult(outcome=result["outcome"], content=result["content"])
+        return ToolResult(outcome=result["outcome"], content=result["content"], recorded=result.get("files", ()))
 
     async def _approved(
         self, tool: OfferedTool, given: Mapping[str, Any], step: str
@@ -320,7 +326,7 @@ class ToolBelt:
         content: Any = _UNKNOWN
         check = self._tools.get(tool.config.check or "")
         if check is not None:
-            found = await check.perform(call, check.spec.effect)
+            found = await check.perform(call, check.spec.effect, self._steps.keep)
             content = {"message": _UNKNOWN, "check": cast("dict[str, Any]", found)["content"]}
         return {"outcome": "unknown", "content": content, "duration_ms": 0, "truncated": False}
 
@@ -358,7 +364,11 @@ async def _done(recorded: JsonValue) -> JsonValue:
 def _returned(call: ToolCallPart, result: ToolResult) -> ToolReturnPart:
     outcome = {"ok": "success", "failed": "failed", "denied": "denied", "unknown": "interrupted"}[result.outcome]
     return ToolReturnPart(
-        tool_name=call.tool_name, content=result.content, tool_call_id=call.tool_call_id, outcome=cast("Any", outcome)
+        tool_name=call.tool_name,
+        content=result.content,
+        tool_call_id=call.tool_call_id,
+        outcome=cast("Any", outcome),
+        metadata={"files": list(result.recorded)} if result.recorded else None,
     )
 
 

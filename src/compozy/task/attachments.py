@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
+from compozy.boundary import is_within_boundary
 from compozy.config.nodes import YamlPath
 from compozy.database.attachments import load_attachment, store_attachments
 from compozy.durable.step import step
-from compozy.errors import AttachmentError, UsageError
+from compozy.errors import AttachmentError, InternalError, UsageError
 from compozy.schema.worker import compute
 from compozy.task.template_context import render_text, render_value
 from compozy.task.tree import TaskCall
@@ -76,6 +77,25 @@ async def attach(call: TaskCall, written: Sequence[Written]) -> Attached | None:
         {key: fields[key] for key in ("name", "media_type", "size", "sha256", "source")} for fields in recorded
     ]
     return Attached(items, load)
+
+
+async def load_file(call: TaskCall, sha256: str) -> bytes:
+    """Return a file that the run has stored.
+
+    Raises:
+        AttachmentError: a test replays a call of which only the hash of the file is recorded.
+    """
+    try:
+        return await call.run.database.read_async(
+            lambda reading: load_attachment(reading, call.run.execution_id, sha256)
+        )
+    except InternalError as error:
+        if not is_within_boundary():
+            raise
+        raise AttachmentError(
+            f"task {call.id!r}: the recording has no content of a file in the result of a tool, only its hash",
+            hint="record the test again, in the mode `record`",
+        ) from error
 
 
 def _home_of(call: TaskCall) -> ToolHome:

@@ -25,7 +25,7 @@ from compozy.model.catalog import ModelCatalog
 from compozy.nearest import suggest
 from compozy.schema.worker import compute
 from compozy.task.answer_text import open_text
-from compozy.task.attachments import Written, attach
+from compozy.task.attachments import Written, attach, load_file
 from compozy.task.fit import fit
 from compozy.task.kinds.basic import BasicTask
 from compozy.task.memories import WrittenMemories, open_memories
@@ -160,6 +160,7 @@ async def _ask(
         output_schema=asked.output,
         rules=rules,
         attached=attached,
+        load=partial(load_file, call),
     )
     return await run_agent(
         request,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from compozy.agent.budget import Amounts, Estimate
 from compozy.boundary import OutsideRequest, exchange
 from compozy.config.settings import ApprovalRule, RuntimeSettings
+from compozy.database.attachments import store_attachments
 from compozy.database.costs import add_tool_call
 from compozy.database.events import TOOL_CALL, NewEvent, append_events
 from compozy.database.status import Status
@@ -199,6 +200,12 @@ class RunToolSteps:
         with current_run().branching(len(workers)):
             await run_branches(workers, lambda: False)
         return [results[number] for number in range(len(bodies))]
+
+    async def keep(self, contents: Mapping[str, bytes], /) -> None:
+        """Store files of a result, before the step that names them is recorded."""
+        await self._call.run.database.write_async(
+            lambda connection: store_attachments(connection, self.execution_id, contents)
+        )
 
     async def ask(self, question: Question, /) -> Decision:
         """Wait until a person has decided, in a separate task below this one.

@@ -142,11 +142,27 @@ class ToolCall:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ToolFile:
+    """A file in a result, such as an image."""
+
+    data: bytes
+    media_type: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class ToolResult:
-    """The result of a call: `content` is JSON, the result, or an error message."""
+    """The result of a call.
+
+    Attributes:
+        content: JSON, the result, or an error message.
+        files: that come with the content.
+        recorded: what the step of the call records of the files.
+    """
 
     outcome: Outcome
     content: Any
+    files: Sequence[ToolFile] = ()
+    recorded: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -317,10 +317,13 @@ async def test_a_server_of_the_sdk(era: str, tmp_path: Path) -> None:
         assert await used.call("fail") == ToolResult(
             outcome="failed", content="Error executing tool fail: no such order: A-1"
         )
-        assert (await used.call("picture")).content == "[image/png, 402 bytes, left out]"
+        picture = await used.call("picture")
+        assert picture.content == "[image/png, 402 bytes]"
+        assert [(file.media_type, file.data) for file in picture.files] == [("image/png", b"\x89PNG" * 100)]
         asked = await used.call("delete", name="x")
         if era == "legacy":
             assert asked.outcome == "failed"
+            assert "questions are only answered with the protocol of 2026-07-28" in asked.content
             return
         questions = Questions(**asked.content)
         assert list(questions.messages.values()) == ["Delete x?"]

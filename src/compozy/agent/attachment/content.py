@@ -80,7 +80,7 @@ class Attached:
 
     async def _content(self, item: Attachment, resolved: ResolvedModel) -> str | BinaryContent:
         kind = kind_of(item.media_type)
-        if kind != "text" and item.max_pages is None and _accepts(resolved, kind):
+        if kind != "text" and item.max_pages is None and accepts(resolved, kind):
             return BinaryContent(await self._load(item.sha256), media_type=item.media_type, identifier=item.name)
         if kind in _PLURALS:
             raise _not_accepted(item, kind, resolved)
@@ -104,10 +104,17 @@ def _estimate(item: Attachment) -> int:
     kind = kind_of(item.media_type)
     if kind == "pdf" and item.max_pages is not None:
         return item.max_pages * _PAGE_TOKENS
-    return _IMAGE_TOKENS if kind == "image" else max(1, item.size // _BYTES_PER_TOKEN[kind])
+    return estimate_tokens_of(item.media_type, item.size)
 
 
-def _accepts(resolved: ResolvedModel, kind: str) -> bool:
+def estimate_tokens_of(media_type: str, size: int) -> int:
+    """Return about how many tokens a file has."""
+    kind = kind_of(media_type)
+    return _IMAGE_TOKENS if kind == "image" else max(1, size // _BYTES_PER_TOKEN[kind])
+
+
+def accepts(resolved: ResolvedModel, kind: str) -> bool:
+    """Return whether a model accepts files of a kind."""
     profile = cast("Mapping[str, Any]", resolved.model.profile)
     return kind in PROVIDERS[resolved.provider_type].files and profile.get(_FLAGS[kind], True)
 

@@ -14,7 +14,7 @@ from compozy.ids import jitter
 from compozy.tool.kind import ToolCall, ToolResult, ToolSpec
 from compozy.tool.mcp.config import McpConfig
 from compozy.tool.mcp.connection import Connection
-from compozy.tool.mcp.content import content_of
+from compozy.tool.mcp.content import content_of, files_of
 from compozy.tool.mcp.questions import asked_by, is_same_question, responses_to
 from compozy.tool.mcp.servers import McpServers
 from compozy.tool.mcp.session import GoneError, RequestError
@@ -104,8 +104,8 @@ class McpTool:
                 result = await ask(responses=responses_to(answer), state=result.request_state)
         if isinstance(result, InputRequiredResult):
             return asked_by(result)
-        content = await asyncio.to_thread(content_of, result)
-        return ToolResult(outcome="failed" if result.is_error else "ok", content=content)
+        content, files = await asyncio.to_thread(lambda: (content_of(result), files_of(result)))
+        return ToolResult(outcome="failed" if result.is_error else "ok", content=content, files=files)
 
 
 def _unusable(config: McpConfig, words: str) -> ToolError:
