@@ -29,6 +29,7 @@ from compozy.model.call import AnswerText, CallPosition, at_position
 from compozy.model.catalog import ResolvedModel
 from compozy.model.cost import Cost, Quote, quote_of
 from compozy.model.failover import Attempt, Failover
+from compozy.model.thinking import fit_thinking
 from compozy.model.unpriced import UnpricedModel
 
 ANSWER_TOOL = "compozy_answer"
@@ -227,7 +228,7 @@ class CheckpointedModel(UnpricedModel):
             if text is None and open_text is not None:
                 text = await open_text(position)
             resolved = self._resolve(attempt)
-            settings = attempt.settings(model_settings)
+            settings = fit_thinking(resolved, attempt.settings(model_settings))
             parameters = _fit_parameters(resolved, model_request_parameters)
             _check_thinking(resolved, settings)
             sent = await self._with_files(messages, attached, resolved)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from compozy.config.nodes import MappingNode
 from compozy.errors import Diagnostic
@@ -77,6 +78,7 @@ class ProviderKind:
         compatible_params: those that servers accept besides, which are reached at another `base_url`.
         files: kinds of attachments that some of its models accept: `image`, `audio`, `video`, `pdf`. The content of
             other documents is sent as text.
+        thinking_tokens: returns the settings for `thinking` as a number of tokens; None if its models take levels only.
         is_free: whether its models run on the user's own machine, where tokens cost nothing.
         is_serial: whether it answers one request at a time.
         is_repeatable: whether it answers equal requests equally, so that a failed request is not tried again.
@@ -97,6 +99,7 @@ class ProviderKind:
     params: frozenset[str] = COMMON_PARAMS
     compatible_params: frozenset[str] = frozenset()
     files: frozenset[str] = frozenset()
+    thinking_tokens: Callable[[int], dict[str, Any]] | None = None
     is_free: bool = False
     is_serial: bool = False
     is_repeatable: bool = False

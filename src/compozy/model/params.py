@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from pydantic import Field
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pydantic_ai.settings import ModelSettings
 
 _MAX_STOPS = 16
+ThinkingTokens = Annotated[int, Field(ge=1024, le=1_000_000)]
 
 
 class ModelParams(Section):
@@ -36,8 +37,9 @@ class ModelParams(Section):
     repetition_penalty: float | None = Field(
         default=None, ge=0.1, le=2, description="Factor against repeated tokens; 1 is none."
     )
-    thinking: bool | Literal["off", "minimal", "low", "medium", "high"] | None = Field(
-        default=None, description="Reasoning before the answer: `off`, or its amount. Default: that of the model."
+    thinking: bool | Literal["off", "minimal", "low", "medium", "high"] | ThinkingTokens | None = Field(
+        default=None,
+        description="Reasoning before the answer: `off`, its amount, or its tokens. Default: that of the model.",
     )
     cache: bool | Literal["5m", "30m", "1h", "12h"] | None = Field(
         default=None, description="Prompt caching by the provider: `true`, or how long the prompt is kept."

@@ -50,6 +50,15 @@ def check_params(node: MappingNode, provider: ProviderOutline) -> Iterator[Diagn
             message = f"models of provider {provider.id!r} (type {provider.type}) do not accept {entry.key!r}"
             hint = f"leave it out; it is for {', '.join(_accepting(entry.key))}"
             yield Diagnostic(location=entry.key_place, message=message, hint=hint, code="provider")
+        elif entry.key == "thinking" and not _takes_tokens(provider) and text_at(node, "thinking").isdigit():
+            message = f"models of provider {provider.id!r} (type {provider.type}) take levels of `thinking`, not tokens"
+            hint = "write `low`, `medium` or `high`"
+            yield Diagnostic(location=entry.key_place, message=message, hint=hint, code="provider")
+
+
+def _takes_tokens(provider: ProviderOutline) -> bool:
+    kind = PROVIDERS.get(provider.type)
+    return kind is None or kind.thinking_tokens is not None
 
 
 def _accepting(param: str) -> Iterator[str]:

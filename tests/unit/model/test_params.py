@@ -8,8 +8,10 @@ import pytest
 from test_model_http import Asker
 from tests.harness.chatserver import ChatServer, error_reply
 
+from compozy.errors import ModelError
 from compozy.model.params import PARAMS, ModelParams, to_settings
 from compozy.model.registry import PROVIDERS
+from compozy.model.thinking import fit_thinking
 
 VALUES: dict[str, Any] = {
     "temperature": 0.5,
@@ -90,6 +92,46 @@ async def test_reasoning_is_asked_for_in_the_form_of_the_provider(
         await asker.ask(settings=to_settings(ModelParams(thinking=thinking, max_tokens=9000)))
     body: dict[str, Any] = chat_server.seen[0].body
     assert sent.items() <= body.get("generationConfig", body).items()
+
+
+@pytest.mark.parametrize("is_default", [True, False], ids=["provider", "agent"])
+@pytest.mark.parametrize(
+    ("kind", "model", "sent"),
+    [
+        ("anthropic", "claude-haiku-4-5", {"thinking": {"type": "enabled", "budget_tokens": 3000}}),
+        ("google", "gemini-2.5-flash", {"thinkingConfig": {"thinking_budget": 3000, "include_thoughts": True}}),
+    ],
+)
+async def test_reasoning_can_be_a_number_of_tokens(
+    chat_server: ChatServer, kind: str, model: str, sent: dict[str, Any], *, is_default: bool
+) -> None:
+    chat_server.replies = [error_reply(400, "enough")]
+    written: dict[str, Any] = {"thinking": 3000, "max_tokens": 9000}
+    fields = {"type": kind, "model": model, "api_key": "k", "max_attempts": 1}
+    asker = Asker(chat_server.url, **fields, **(written if is_default else {"thinking": "low"}))
+    own = None if is_default else to_settings(ModelParams.model_validate(written))
+    settings = fit_thinking(asker.models.resolve(None, None), own)
+    with pytest.raises(Exception, match="enough"):
+        await asker.ask(settings=settings)
+    body: dict[str, Any] = chat_server.seen[0].body
+    assert sent.items() <= body.get("generationConfig", body).items()
+
+
+@pytest.mark.parametrize(
+    ("kind", "model", "max_tokens", "message"),
+    [
+        ("openai", "m", 9000, "takes levels of `thinking`, not a number of tokens"),
+        ("anthropic", "claude-opus-4-7", 9000, "takes levels of `thinking`, not a number of tokens"),
+        ("google", "gemini-2.5-flash", 3000, "leaves none for the answer"),
+    ],
+)
+def test_a_number_of_tokens_that_cannot_be_sent_is_refused(
+    kind: str, model: str, max_tokens: int, message: str
+) -> None:
+    asker = Asker("http://127.0.0.1:1", type=kind, model=model, api_key="k")
+    settings = to_settings(ModelParams(thinking=3000, max_tokens=max_tokens))
+    with pytest.raises(ModelError, match=message):
+        fit_thinking(asker.models.resolve(None, None), settings)
 
 
 async def test_prompts_are_marked_for_the_cache(chat_server: ChatServer) -> None:

@@ -15,6 +15,7 @@ KIND = ProviderKind(
     packages=("anthropic",),
     params=COMMON_PARAMS | {"top_k", "thinking", "cache"},
     files=frozenset({"image", "pdf"}),
+    thinking_tokens=lambda tokens: {"anthropic_thinking": {"type": "enabled", "budget_tokens": tokens}},
     listing=ModelListing(
         path="/v1/models",
         base_url="https://api.anthropic.com",

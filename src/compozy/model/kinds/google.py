@@ -15,6 +15,7 @@ KIND = ProviderKind(
     packages=("google.genai",),
     params=OPENAI_PARAMS | {"top_k", "thinking"},
     files=frozenset({"image", "audio", "video", "pdf"}),
+    thinking_tokens=lambda tokens: {"google_thinking_config": {"thinking_budget": tokens, "include_thoughts": True}},
     listing=ModelListing(
         path="/v1beta/models",
         base_url="https://generativelanguage.googleapis.com",

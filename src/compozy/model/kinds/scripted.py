@@ -69,6 +69,7 @@ KIND = ProviderKind(
     # It stands in for any other model.
     params=frozenset(PARAMS),
     files=frozenset({"image", "audio", "video", "pdf"}),
+    thinking_tokens=lambda tokens: {},  # noqa: ARG005 - it ignores all parameters
     is_free=True,
     is_repeatable=True,
     check=_check_responses,
