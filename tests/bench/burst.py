@@ -49,7 +49,8 @@ def main() -> None:
 
 
 def _round(kind: str, server: Server | None, posts: int, clients: int) -> dict[str, Any]:
-    with serving(kind, server) as port:
+    with serving(kind, server) as served:
+        port = served.port
         ended = threading.Event()
         posted: list[float] = []
         listed: list[float] = []

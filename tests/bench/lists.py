@@ -68,7 +68,8 @@ def measure(kinds: list[str], *, lists: int, posters: int) -> list[Listed]:
 
 
 def _measure(kind: str, server: Server | None, length: int, lists: int, posters: int) -> Listed:
-    with serving(kind, server, fill=_filling(length)) as port:
+    with serving(kind, server, fill=_filling(length)) as served:
+        port = served.port
         ended = threading.Event()
         threads = [threading.Thread(target=_post, args=(port, ended)) for _ in range(posters)]
         for thread in threads:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from pathlib import Path
 
 from compozy.config.settings import DatabaseSettings
@@ -20,17 +22,25 @@ from tests.harness.postgres import Server, database_on
 from tests.harness.projects import write_project
 from tests.harness.servers import API, ask, free_port
 
-_WORKFLOW = {"tasks": [{"id": "pass", "with": {"all": "{{ .input }}"}}]}
 _COMMAND = [sys.executable, "-c", "from compozy.cli.main import main; main()", "start"]
 _LOOK_S = 0.02
-_READY_S = 60.0
+# The machine may be busy with other work.
+_READY_S = 300.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """A server that was started."""
+
+    port: int
+    pid: int
 
 
 @contextlib.contextmanager
 def serving(
-    kind: str, server: Server | None, *, fill: Callable[[Database], None] | None = None
-) -> Generator[int, None, None]:
-    """Serve a project on a new database of this kind, which `fill` fills before, and yield the port."""
+    kind: str, server: Server | None, *, fill: Callable[[Database], None] | None = None, tasks: int = 1
+) -> Generator[Served, None, None]:
+    """Serve a workflow `echo` of so many tasks on a new database of this kind, which `fill` fills before."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         settings = DatabaseSettings(driver="sqlite", path=str(folder / "compozy.db"))
@@ -41,14 +51,15 @@ def serving(
             _prepare(settings, fill)
         port = free_port()
         section = settings.model_dump(mode="json", exclude_unset=True)
-        write_project(folder, {"echo": _WORKFLOW}, database=section, server={"port": port})
+        workflow = {"tasks": [{"id": f"pass-{number}", "with": {"all": "{{ .input }}"}} for number in range(tasks)]}
+        write_project(folder, {"echo": workflow}, database=section, server={"port": port})
         log = stack.enter_context((folder / "log").open("wb"))
         process = subprocess.Popen([*_COMMAND, f"--port={port}"], cwd=folder, stdout=log, stderr=log)
         try:
             _until_ready(port, process)
             # The first run imports the libraries of models.
             post_runs(port, 1)
-            yield port
+            yield Served(port=port, pid=process.pid)
         finally:
             process.terminate()
             process.wait()
@@ -70,6 +81,13 @@ def post_runs(port: int, count: int, *, prefix: str | None = None) -> list[float
                 raise RuntimeError(f"a post was answered with {answer.status}: {content[:200]!r}")
             times.append(time.monotonic() - began_s)
     return times
+
+
+def processor_time_s(pid: int) -> float:
+    """Return the processor time that a process has used."""
+    # The name of the process, field 2, may contain spaces; its times are fields 14 and 15.
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
 
 
 def _prepare(settings: DatabaseSettings, fill: Callable[[Database], None]) -> None:

@@ -1,152 +1,150 @@
-"""Runs per second with clients that watch them, compared with none: `python -m tests.bench.watchers`.
+"""Runs per second while clients watch the runs, compared with none: `python -m tests.bench.watchers`.
 
-A server executes runs of one task that does nothing, in rounds that alternate between no watchers and 100. Each watcher
-streams one run after the other until its end. Only the ratio of a pair of rounds is meaningful. The watchers need
-processor time, too: they are one process beside the server.
+In each round, 100 clients post one run each, of 20 tasks that do nothing. In every second round, each client also
+streams its run: it requests the stream on the same connection as soon as its POST is answered, and reads it to the end.
+It must receive the whole log, the numbers from 1 without a gap. No client asks for a run that does not exist yet.
+
+Only the ratio of a pair of rounds is meaningful. The clients are one process, which needs processor time, too, so the
+processor time of the server for each run is printed as well. With `--tasks 1`, a run is so short that the cost of the
+request for its stream is measured.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import json
 import multiprocessing
 import os
+import re
 import statistics
 import time
-from collections.abc import Callable, Generator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from multiprocessing.sharedctypes import Synchronized
 
 from tests.bench.measured import measured_server
-from tests.bench.served import post_runs, serving
+from tests.bench.served import Served, processor_time_s, serving
 from tests.harness.servers import API, ask
 
-_LOOK_S = 0.02
-_JOIN_S = 60.0
-_POSTERS = 4
+_LOOK_S = 0.1
+_MS = 1000
+_LENGTH = re.compile(rb"(?i)content-length: ([0-9]+)")
+_ID = re.compile(rb"(?m)^id: ([0-9]+)$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """What a round took: runs per second, and processor time of the server for each run."""
+
+    runs_per_s: float
+    processor_ms: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """Two rounds. `ended` counts the streams that watchers read to their end."""
+    """A round without watchers and one with them."""
 
     database: str
-    runs_per_s: float
-    watched_runs_per_s: float
+    bare: Round
+    watched: Round
     ratio: float
-    ended: int
 
 
 def main() -> None:
     """Measure, and print a table or one JSON document."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kinds", nargs="+", choices=("file", "postgres"), default=["file", "postgres"])
-    parser.add_argument("--runs", type=int, default=400, help="runs in each round")
-    parser.add_argument("--watchers", type=int, default=100)
+    parser.add_argument("--tasks", type=int, default=20, help="tasks of each run")
+    parser.add_argument("--watchers", type=int, default=100, help="runs in each round, and clients that watch them")
     parser.add_argument("--rounds", type=int, default=5, help="pairs of rounds")
     parser.add_argument("--json", action="store_true", help="print JSON only")
     arguments = parser.parse_args()
-    pairs = measure(arguments.kinds, runs=arguments.runs, watchers=arguments.watchers, rounds=arguments.rounds)
+    pairs = [pair for kind in arguments.kinds for pair in measure(kind, arguments)]
     if arguments.json:
         print(json.dumps([asdict(pair) for pair in pairs]))
         return
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
     for pair in pairs:
-        rates = f"{pair.runs_per_s:.1f} runs/s, {pair.watched_runs_per_s:.1f} watched"
-        print(f"{pair.database:<10}{rates}: ratio {pair.ratio:.2f}")
+        rates = f"{pair.bare.runs_per_s:.1f} runs/s, {pair.watched.runs_per_s:.1f} watched"
+        times = f"{pair.bare.processor_ms:.1f} and {pair.watched.processor_ms:.1f} ms of the server's processor time"
+        print(f"{pair.database:<10}{rates}: ratio {pair.ratio:.2f}; {times}")
     for kind in arguments.kinds:
         median = statistics.median(pair.ratio for pair in pairs if pair.database == kind)
         print(f"{kind}: median ratio {median:.2f}")
 
 
-def measure(kinds: list[str], *, runs: int, watchers: int, rounds: int) -> list[Pair]:
-    """Return the pairs of rounds on each kind of database."""
+def measure(kind: str, arguments: argparse.Namespace) -> list[Pair]:
+    """Return the pairs of rounds on one kind of database."""
     pairs: list[Pair] = []
-    with measured_server(kinds) as server:
-        for kind in kinds:
-            with serving(kind, server) as port:
-                for number in range(rounds):
-                    bare = _round(port, f"bare-{number}-", runs)
-                    prefix = f"watched-{number}-"
-                    with _watching(port, prefix, runs, watchers) as ended:
-                        watched = _round(port, prefix, runs)
-                    pairs.append(
-                        Pair(
-                            database=kind,
-                            runs_per_s=round(bare, 1),
-                            watched_runs_per_s=round(watched, 1),
-                            ratio=round(watched / bare, 2),
-                            ended=ended(),
-                        )
-                    )
+    with (
+        measured_server([kind]) as server,
+        serving(kind, server, tasks=arguments.tasks) as served,
+        ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as clients,
+    ):
+        for number in range(arguments.rounds):
+            bare, watched = (
+                _round(clients, served, f"{name}-{number}-", arguments, is_watched=name == "watched")
+                for name in ("bare", "watched")
+            )
+            ratio = round(watched.runs_per_s / bare.runs_per_s, 2)
+            pairs.append(Pair(database=kind, bare=bare, watched=watched, ratio=ratio))
     return pairs
 
 
-def _round(port: int, prefix: str, runs: int) -> float:
-    """Post runs, wait until all have ended, and return the runs per second."""
-    began_s = time.monotonic()
-    shares = [runs // _POSTERS + (number < runs % _POSTERS) for number in range(_POSTERS)]
-    with ThreadPoolExecutor(_POSTERS) as pool:
-        posts = [
-            pool.submit(post_runs, port, share, prefix=f"{prefix}{poster}-") for poster, share in enumerate(shares)
-        ]
-        for post in posts:
-            post.result()
+def _round(clients: Executor, served: Served, prefix: str, arguments: argparse.Namespace, *, is_watched: bool) -> Round:
+    """Post runs and wait until all have ended, and until all streams have."""
+    runs = arguments.watchers
+    # The process of the clients is started before the round.
+    clients.submit(os.getpid).result()
+    began_s, used_s = time.monotonic(), processor_time_s(served.pid)
+    clients.submit(_load, served.port, prefix, runs, is_watched=is_watched).result()
     path = f"{API}/executions/workflows?limit=1&total=true&status=SUCCESS&id_prefix={prefix}"
-    while ask(port, "GET", path).document["total"] < runs:
+    while ask(served.port, "GET", path).document["total"] < runs:
         time.sleep(_LOOK_S)
-    return runs / (time.monotonic() - began_s)
+    return Round(
+        runs_per_s=round(runs / (time.monotonic() - began_s), 1),
+        processor_ms=round((processor_time_s(served.pid) - used_s) * _MS / runs, 1),
+    )
 
 
-@contextlib.contextmanager
-def _watching(port: int, prefix: str, runs: int, watchers: int) -> Generator[Callable[[], int], None, None]:
-    """Stream the runs of a round in another process; the value returns the number of streams that ended."""
-    context = multiprocessing.get_context("spawn")
-    count = context.Value("q", 0)
-    process = context.Process(target=_watch_all, args=(port, prefix, runs, watchers, count))
-    process.start()
-    try:
-        yield lambda: count.value
-        process.join(_JOIN_S)
-    finally:
-        process.kill()
-        process.join()
-
-
-def _watch_all(port: int, prefix: str, runs: int, watchers: int, count: Synchronized[int]) -> None:
-    names = [
-        f"{prefix}{poster}-{number}"
-        for number in range(runs // _POSTERS + 1)
-        for poster in range(_POSTERS)
-        if number < runs // _POSTERS + (poster < runs % _POSTERS)
-    ]
-
+def _load(port: int, prefix: str, runs: int, *, is_watched: bool) -> None:
     async def run() -> None:
-        await asyncio.gather(*(_watch(port, names[first::watchers], count) for first in range(watchers)))
+        await asyncio.gather(*(_client(port, f"{prefix}{number}", is_watched=is_watched) for number in range(runs)))
 
     asyncio.run(run())
 
 
-async def _watch(port: int, names: list[str], count: Synchronized[int]) -> None:
-    """Stream runs one after the other, each from its acceptance to its end."""
-    for name in names:
-        while not await _stream(port, name):  # noqa: ASYNC110 - the server is another process
-            # The run is not accepted yet.
-            await asyncio.sleep(_LOOK_S)
-        count.value += 1
+async def _client(port: int, name: str, *, is_watched: bool) -> None:
+    """Post a run, and stream it to its end.
 
-
-async def _stream(port: int, name: str) -> bool:
-    """Return whether the run exists; its stream has been read to the end then."""
+    Raises:
+        RuntimeError: a request failed, or the stream was not the whole log of a run that succeeded.
+    """
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    path = f"{API}/executions/workflows/{name}/stream"
-    writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
-    content = await reader.read()
-    writer.close()
-    return content.startswith(b"HTTP/1.1 200") and b"event: complete" in content
+    try:
+        body = json.dumps({"execution_id": name}).encode()
+        head = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        writer.write(_request("POST", f"{API}/workflows/echo/executions", head) + body)
+        answer = await reader.readuntil(b"\r\n\r\n")
+        if not (length := _LENGTH.search(answer)) or not answer.startswith(b"HTTP/1.1 202"):
+            raise RuntimeError(f"a post was answered with {answer[:200]!r}")
+        await reader.readexactly(int(length[1]))
+        if is_watched:
+            writer.write(_request("GET", f"{API}/executions/workflows/{name}/stream", "Connection: close\r\n"))
+            _check(await reader.read())
+    finally:
+        writer.close()
+
+
+def _request(method: str, path: str, head: str) -> bytes:
+    return f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{head}\r\n".encode()
+
+
+def _check(stream: bytes) -> None:
+    numbers = [int(number) for number in _ID.findall(stream)]
+    is_whole = bool(numbers) and numbers == list(range(1, len(numbers) + 1))
+    if not is_whole or b"event: complete" not in stream:
+        raise RuntimeError(f"a watcher received the events {numbers}, and at the end {stream[-200:]!r}")
 
 
 if __name__ == "__main__":
