@@ -6,8 +6,10 @@ locked before an event is written. A reader that remembers the last number there
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,7 +17,7 @@ import sqlalchemy as sa
 from compozy.clock import now_ms
 from compozy.database.changes import note_change
 from compozy.database.status import Status
-from compozy.database.tables import execution_events
+from compozy.database.tables import execution_events, workflow_states
 
 WORKFLOW_STATUS = "workflow_status"
 TASK_STATUS = "task_status"
@@ -45,6 +47,20 @@ _APPEND = (
         created_ms=sa.bindparam("created_ms"),
     )
 )
+# The last number of each run is found without reading the others, unlike with GROUP BY.
+_LAST_NUMBER = (
+    sa.select(sa.func.max(execution_events.c.seq))
+    .where(execution_events.c.execution_id == workflow_states.c.workflow_exec_id)
+    .scalar_subquery()
+)
+_LAST_NUMBERS = sa.select(workflow_states.c.workflow_exec_id, _LAST_NUMBER.label("last")).where(
+    workflow_states.c.workflow_exec_id.in_(sa.bindparam("ids", expanding=True))
+)
+# Positions in one query.
+_POSITIONS_MAX = 64
+
+Position = tuple[str, int]
+"""A run, and the number of the last known event of its log."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +145,58 @@ def list_events(connection: sa.Connection, execution_id: str, *, after: int, lim
         .limit(limit)
     )
     return [Event(**dict(row)) for row in connection.execute(query).mappings()]
+
+
+def list_new_events(
+    connection: sa.Connection, positions: Iterable[Position], *, limit: int
+) -> dict[Position, list[Event]]:
+    """Return the events after each position, the oldest first, at most `limit` for each, with one query for many."""
+    wanted = list(dict.fromkeys(positions))
+    found: dict[Position, list[Event]] = {}
+    for start in range(0, len(wanted), _POSITIONS_MAX):
+        part = wanted[start : start + _POSITIONS_MAX]
+        events: defaultdict[str, list[Event]] = defaultdict(list)
+        for row in connection.execute(_after_positions(_rounded_up(len(part))), _bounds(part, limit)).mappings():
+            events[row["execution_id"]].append(Event(**dict(row)))
+        for execution_id, after in part:
+            page = (event for event in events[execution_id] if after < event.seq <= after + limit)
+            found[execution_id, after] = list(page)
+    return found
+
+
+@cache
+def _after_positions(count: int) -> sa.Select[Any]:
+    """Return the query for events after `count` positions. It is built once: that takes longer than executing it."""
+    events = execution_events.c
+    ranges = (
+        sa.and_(
+            events.execution_id == sa.bindparam(f"run_{number}"),
+            events.seq > sa.bindparam(f"after_{number}"),
+            events.seq <= sa.bindparam(f"to_{number}"),
+        )
+        for number in range(count)
+    )
+    return sa.select(execution_events).where(sa.or_(*ranges)).order_by(events.seq)
+
+
+def _bounds(positions: Sequence[Position], limit: int) -> dict[str, str | int]:
+    """Return the parameters of the query; the last position stands for those that round the number up."""
+    bounds: dict[str, str | int] = {}
+    for number in range(_rounded_up(len(positions))):
+        execution_id, after = positions[min(number, len(positions) - 1)]
+        # A log has no gaps, so that a number of events is a range of numbers.
+        bounds |= {f"run_{number}": execution_id, f"after_{number}": after, f"to_{number}": after + limit}
+    return bounds
+
+
+def _rounded_up(count: int) -> int:
+    return 1 << (count - 1).bit_length()
+
+
+def list_last_numbers(connection: sa.Connection, execution_ids: Iterable[str]) -> dict[str, int]:
+    """Return the number of the last event of each run that exists, 0 if it has none."""
+    rows = connection.execute(_LAST_NUMBERS, {"ids": list(execution_ids)})
+    return {row.workflow_exec_id: row.last or 0 for row in rows}
 
 
 def count_run_states(connection: sa.Connection, execution_id: str) -> int:

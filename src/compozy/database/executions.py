@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -28,6 +28,9 @@ ALL = sa.select(workflow_states, labels_column())
 _GET = ALL.where(_THIS)
 _LOCK = _GET.with_for_update()
 _GET_STATUS = sa.select(workflow_states.c.status).where(_THIS)
+_GET_STATUSES = sa.select(workflow_states.c.workflow_exec_id, workflow_states.c.status).where(
+    workflow_states.c.workflow_exec_id.in_(sa.bindparam("_ids", expanding=True))
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,6 +207,12 @@ def get_status(connection: sa.Connection, workflow_exec_id: str) -> Status | Non
     """Return the state of one run, None if it does not exist."""
     status = connection.execute(_GET_STATUS, {"_id": workflow_exec_id}).scalar()
     return None if status is None else Status(status)
+
+
+def get_statuses(connection: sa.Connection, execution_ids: Iterable[str]) -> dict[str, Status]:
+    """Return the states of those of the runs that exist."""
+    rows = connection.execute(_GET_STATUSES, {"_ids": list(execution_ids)})
+    return {row.workflow_exec_id: Status(row.status) for row in rows}
 
 
 def get_workflow_id(connection: sa.Connection, workflow_exec_id: str) -> str | None:

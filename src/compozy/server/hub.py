@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Collection, Generator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import structlog
 
 from compozy.clock import monotonic_s
 from compozy.database.changes import add_listener, remove_listener
 from compozy.database.database import Database
+from compozy.database.events import list_last_numbers
 from compozy.database.live_text import (
     ANY_RUN,
     TextDelta,
-    TextKey,
     add_text_listener,
     is_followed,
     remove_text_listener,
@@ -25,7 +25,9 @@ from compozy.database.live_text import (
     watch_texts,
 )
 from compozy.errors import DatabaseError
-from compozy.server.texts import Cursor, Texts
+from compozy.server.event_reader import EventReader, Pages
+from compozy.server.texts import Texts
+from compozy.server.watch import Watch
 from compozy.telemetry.metrics import SSE_CLIENTS
 
 _log = structlog.get_logger(__name__)
@@ -35,41 +37,6 @@ _FEED_WAIT_S = 0.25
 _AWAY_S = 1.0
 # How often a missing piece of text is asked for.
 _ASK_AGAIN_S = 1.0
-
-
-@dataclass(eq=False, kw_only=True)
-class Watch:
-    """The runs of one stream, and which of them changed since they were last read.
-
-    `written` are those with new text of models, which is only noted if the stream `reads_text`.
-    """
-
-    runs: frozenset[str]
-    reads_text: bool = False
-    changed: set[str] = field(default_factory=set[str])
-    written: set[str] = field(default_factory=set[str])
-    cursor: Cursor = field(default_factory=dict[TextKey, tuple[int, int, bool]])
-    woken: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def take(self) -> tuple[set[str], set[str]]:
-        """Return the runs whose events to read again and those with new text, and forget them."""
-        changed, self.changed = self.changed, set()
-        written, self.written = self.written, set()
-        self.woken.clear()
-        return changed, written
-
-    def note(self, runs: Collection[str]) -> None:
-        """Note changed runs; an empty collection stands for all."""
-        changed = self.runs.intersection(runs) if runs else self.runs
-        if changed:
-            self.changed |= changed
-            self.woken.set()
-
-    def note_text(self, run_id: str) -> None:
-        """Note that a model wrote text in a run."""
-        if self.reads_text and run_id in self.runs:
-            self.written.add(run_id)
-            self.woken.set()
 
 
 class Hub:
@@ -83,13 +50,17 @@ class Hub:
     def __init__(self, database: Database, stopping: asyncio.Event) -> None:
         self._database = database
         self._stopping = stopping
+        self._reader = EventReader(database)
         self._watches: set[Watch] = set()
+        # Also read by threads that commit, which only report runs that are watched.
+        self._watches_of: dict[str, set[Watch]] = {}
         self._texts = Texts()
         # Read by the thread of the feed: runs whose text is read, and those of which a piece is missing.
         self._read_runs: frozenset[str] = frozenset()
         self._gaps: frozenset[str] = frozenset()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._feed_end: threading.Event | None = None
+        self._stop: asyncio.Task[None] | None = None
 
     @property
     def has_streams(self) -> bool:
@@ -102,29 +73,37 @@ class Hub:
         return frozenset(self._watches)
 
     @contextmanager
-    def watching(self, runs: Collection[str], *, reads_text: bool = False) -> Generator[Watch, None, None]:
-        """Watch `runs` until the block ends; all of them count as changed at first."""
-        watch = Watch(runs=frozenset(runs), reads_text=reads_text, changed=set(runs))
+    def watching(self, positions: dict[str, int], *, reads_text: bool = False) -> Generator[Watch, None, None]:
+        """Watch runs from these `positions` until the block ends; all of them count as changed at first."""
+        watch = Watch(positions=positions, reads_text=reads_text)
         if not self._watches:
             self._begin()
-        self._watches.add(watch)
+        self._add(watch)
         SSE_CLIENTS.add(1)
         if reads_text:
-            watch_texts(watch.runs)
+            watch_texts(watch.positions)
             self._read_runs = self._runs_with_text()
-            for text in texts_of(watch.runs):
+            for text in texts_of(watch.positions):
                 self._texts.add(text)
         try:
             yield watch
         finally:
             SSE_CLIENTS.add(-1)
-            self._watches.discard(watch)
+            self._remove(watch)
             if reads_text:
-                unwatch_texts(watch.runs)
+                unwatch_texts(watch.positions)
                 self._read_runs = self._runs_with_text()
                 self._texts.keep_only(self._read_runs)
             if not self._watches:
                 self._end()
+
+    async def read(self, watch: Watch) -> Pages:
+        """Return the next events of changed runs of a stream, and forget that they changed.
+
+        Raises:
+            DatabaseError: the database failed.
+        """
+        return await self._reader.read(watch)
 
     def take_texts(self, watch: Watch, run_id: str, *, path: str | None = None) -> list[TextDelta]:
         """Return the text of a run, or of one of its tasks, that `watch` has not taken."""
@@ -144,20 +123,36 @@ class Hub:
         return is_running and has_changed
 
     def _runs_with_text(self) -> frozenset[str]:
-        return frozenset(run for watch in self._watches if watch.reads_text for run in watch.runs)
+        return frozenset(run for watch in self._watches if watch.reads_text for run in watch.positions)
 
     async def wait(self, watch: Watch, timeout_s: float) -> bool:
         """Wait for a change, at most `timeout_s`; return False if the server stops."""
-        woken, stopping = asyncio.create_task(watch.woken.wait()), asyncio.create_task(self._stopping.wait())
-        try:
-            await asyncio.wait({woken, stopping}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            woken.cancel()
-            stopping.cancel()
+        if not self._stopping.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await watch.woken.wait()
         return not self._stopping.is_set()
+
+    async def _end_waits(self) -> None:
+        await self._stopping.wait()
+        for watch in self._watches:
+            watch.woken.set()
+
+    def _add(self, watch: Watch) -> None:
+        self._watches.add(watch)
+        for run_id in watch.positions:
+            self._watches_of.setdefault(run_id, set()).add(watch)
+
+    def _remove(self, watch: Watch) -> None:
+        self._watches.discard(watch)
+        for run_id in watch.positions:
+            self._watches_of[run_id].discard(watch)
+            if not self._watches_of[run_id]:
+                del self._watches_of[run_id]
 
     def _begin(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.create_task(self._end_waits())
         add_listener(self._hear)
         add_text_listener(self._hear_text)
         end = self._feed_end = threading.Event()
@@ -168,23 +163,48 @@ class Hub:
         remove_text_listener(self._hear_text)
         if self._feed_end is not None:
             self._feed_end.set()
+        if self._stop is not None:
+            self._stop.cancel()
+
+    def _call_soon(self, function: Callable[[Any], None], argument: Any) -> None:
+        """Call a function on the event loop; called by any thread."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(function, argument)
 
     def _hear(self, runs: frozenset[str]) -> None:
         """Pass changes on to the event loop; called by any thread."""
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._wake, runs)
+        if watched := [run_id for run_id in runs if run_id in self._watches_of]:
+            self._call_soon(self._wake, watched)
 
-    def _wake(self, runs: frozenset[str]) -> None:
-        for watch in self._watches:
-            watch.note(runs)
+    def _wake(self, runs: Iterable[str]) -> None:
+        for run_id in runs:
+            for watch in self._watches_of.get(run_id, ()):
+                watch.note((run_id,))
+
+    def _hear_any(self) -> None:
+        """Wake the streams that have not sent the last event of a run; called by the thread of the feed.
+
+        Raises:
+            DatabaseError: the database failed.
+        """
+        runs = list(self._watches_of)
+        with self._database.read() as connection:
+            numbers = list_last_numbers(connection, runs)
+        self._call_soon(self._wake_behind, {run_id: numbers.get(run_id) for run_id in runs})
+
+    def _wake_behind(self, numbers: Mapping[str, int | None]) -> None:
+        for run_id, number in numbers.items():
+            for watch in self._watches_of.get(run_id, ()):
+                # A run that was deleted has no number.
+                if number is None or number > watch.positions[run_id]:
+                    watch.note((run_id,))
 
     def _hear_text(self, delta: TextDelta) -> None:
         """Pass text on to the event loop; called by any thread."""
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._add_text, delta)
+        self._call_soon(self._add_text, delta)
 
     def _add_text(self, delta: TextDelta) -> None:
-        readers = [watch for watch in self._watches if watch.reads_text and delta.execution_id in watch.runs]
+        readers = [watch for watch in self._watches_of.get(delta.execution_id, ()) if watch.reads_text]
         if readers and not self._texts.add(delta):
             self._gaps |= {delta.execution_id}
         for watch in readers:
@@ -202,11 +222,13 @@ class Hub:
             try:
                 feed.watch(self._read_runs | {ANY_RUN} if is_followed() else self._read_runs, again)
                 runs = feed.wait(_FEED_WAIT_S)
+                if runs is not None and not runs:
+                    self._hear_any()
             except DatabaseError as error:
                 # The streams read the database every second by themselves.
                 _log.debug("changes of other processes are not heard for now", cause=error.message)
                 end.wait(_AWAY_S)
                 continue
-            if runs is not None:
+            if runs:
                 self._hear(runs)
         feed.close()

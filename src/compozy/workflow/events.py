@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from compozy.clock import format_time
-from compozy.database.events import Event, list_events
-from compozy.database.executions import execution_not_found, get_status
+from compozy.database.events import Event, Position, list_events, list_new_events
+from compozy.database.executions import execution_not_found, get_status, get_statuses
+from compozy.database.status import Status
 
 PAGE = 1000
 """Events on a page at most."""
@@ -26,7 +28,22 @@ def read_events(connection: sa.Connection, execution_id: str, *, after: int, lim
     status = get_status(connection, execution_id)
     if status is None:
         raise execution_not_found(execution_id)
-    events = list_events(connection, execution_id, after=after, limit=limit)
+    return _page(execution_id, status, list_events(connection, execution_id, after=after, limit=limit), limit)
+
+
+def read_new_events(
+    connection: sa.Connection, positions: Collection[Position], *, limit: int
+) -> dict[Position, dict[str, Any] | None]:
+    """Return for each position the page that `read_events` returns; None if the run does not exist."""
+    statuses = get_statuses(connection, {execution_id for execution_id, _ in positions})
+    events = list_new_events(connection, positions, limit=limit)
+    return {
+        position: _page(position[0], statuses[position[0]], found, limit) if position[0] in statuses else None
+        for position, found in events.items()
+    }
+
+
+def _page(execution_id: str, status: Status, events: Sequence[Event], limit: int) -> dict[str, Any]:
     return {
         "execution_id": execution_id,
         "status": status.value,

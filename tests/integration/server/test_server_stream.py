@@ -12,8 +12,8 @@ import pytest
 
 from compozy.database.changes import note_change
 from compozy.database.postgres_texts import payloads_of
-from compozy.server.hub import Watch
 from compozy.server.service import Service
+from compozy.server.watch import Watch
 from tests.integration.server.conftest import API, RUNS, check_problem, start
 
 
@@ -104,6 +104,14 @@ async def test_a_stream_follows_a_run_to_its_end(client: httpx.AsyncClient) -> N
     assert sent[-1].name == "complete"
 
 
+async def test_an_idle_stream_sends_comments(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("compozy.server.stream._PING_S", 0.05)
+    location = (await client.post(f"{API}/workflows/slow/executions")).headers["location"]
+    text = (await client.get(f"{location}/stream?poll_ms=60000")).text
+    assert ": ping\n\n" in text
+    assert parse(text)[-1].name == "complete"
+
+
 async def test_streams_end_when_the_server_stops(client: httpx.AsyncClient, service: Service) -> None:
     location = (await client.post(f"{API}/workflows/slow/executions")).headers["location"]
     streaming = asyncio.create_task(client.get(f"{location}/stream?poll_ms=60000"))
@@ -126,17 +134,22 @@ def test_notifications_name_every_run_within_their_size_limit(count: int) -> Non
 
 
 def test_a_watch_gets_only_events_of_its_runs() -> None:
-    watch = Watch(runs=frozenset({"a", "b"}))
+    watch = Watch(positions={"b": 0, "a": 0})
+    assert (watch.take_changed(1), watch.take_changed(5)) == (["b"], ["a"]), "all runs, at first"
     watch.note({"c"})
     assert not watch.woken.is_set()
     watch.note({"a", "c"})
-    assert (watch.woken.is_set(), watch.take()) == (True, ({"a"}, set()))
-    watch.note(())
-    assert watch.take() == ({"a", "b"}, set())
+    assert (watch.woken.is_set(), watch.take_changed(5)) == (True, ["a"])
+    assert not watch.woken.is_set()
     watch.note_text("a")
     assert not watch.woken.is_set(), "a stream without text"
     watch.reads_text = True
     watch.note_text("c")
     watch.note_text("b")
-    assert watch.take() == (set(), {"b"})
+    assert (watch.take_changed(5), watch.take_written()) == ([], ["b"])
+    watch.note({"a"})
+    watch.end("a")
+    watch.note({"a"})
+    watch.note_text("a")
+    assert not watch.woken.is_set(), "its end was sent"
     note_change("nobody listens")

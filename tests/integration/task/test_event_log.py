@@ -9,10 +9,10 @@ from functools import partial
 import pytest
 
 from compozy.database.database import Database
-from compozy.database.events import NewEvent, append_events, list_events
+from compozy.database.events import NewEvent, append_events, list_events, list_last_numbers
 from compozy.database.executions import insert_execution, lock_execution
 from compozy.errors import NotFoundError
-from compozy.workflow.events import read_events
+from compozy.workflow.events import read_events, read_new_events
 from tests.harness.databases import new_run
 from tests.harness.runs import Flows, Ran, check_run
 
@@ -106,3 +106,19 @@ async def test_pages_follow_one_another(flows: Flows, database: Database) -> Non
     assert seen == [event.seq for event in ran.events]
     with pytest.raises(NotFoundError):
         await database.read_async(partial(read_events, execution_id="none", after=0))
+
+
+def test_one_query_reads_the_pages_of_many_positions(database: Database) -> None:
+    with database.write() as connection:
+        for run_id in ("long", "short"):
+            insert_execution(connection, new_run(run_id), owner=None)
+        append_events(connection, "long", [NewEvent(kind="signal", data={"turn": turn}) for turn in range(100)])
+    # More positions than one query takes, some of the same run, and some that have no events.
+    positions = [("long", after) for after in range(103)] + [("short", 0), ("short", 1), ("none", 0)]
+    with database.read() as connection:
+        pages = read_new_events(connection, positions, limit=7)
+        expected = {
+            (run_id, after): read_events(connection, run_id, after=after, limit=7) for run_id, after in positions[:-1]
+        }
+        assert pages == {**expected, ("none", 0): None}
+        assert list_last_numbers(connection, ["long", "none", "short"]) == {"long": 101, "short": 1}
