@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import time
@@ -12,8 +13,9 @@ import pytest
 import structlog
 from hypothesis import settings
 
+from tests.harness.costs import Costs, cpu_s
 from tests.harness.postgres import LIFE
-from tests.harness.processes import Commands, Finished, forked_cpu_s
+from tests.harness.processes import Commands, Finished
 from tests.proof import PARTS, find_part
 
 # Variables that a developer's environment may contain. Tests set the variables that they need.
@@ -38,16 +40,26 @@ settings.load_profile("test")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--driver`, which selects the tests of a database, and `--part`, which selects a part of the proof."""
+    """Add `--driver` and `--part`, which select tests, and `--costs`, which writes their processor time to a file."""
     parser.addoption("--driver", choices=sorted(_DRIVERS), help="only tests of this kind of database")
     parser.addoption("--part", choices=PARTS, help="only tests of this part of `make proof`")
+    parser.addoption("--costs", metavar="FILE", help="write the processor time of each test to this file")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Set variables that all processes of this session share: the server's lifetime, the shard, a closed port."""
+    config.pluginmanager.register(Costs(config.getoption("--costs")))
+    # Modules and collected tests are never garbage.
+    gc.disable()
     os.environ["SERVER_PORT"] = CLOSED_PORT
     os.environ.setdefault(LIFE, str(os.getpid()))
     os.environ.setdefault(_SHARD, str(int(time.time() // 86400) % KILL_SHARDS + 1))
+
+
+def pytest_collection_finish() -> None:
+    """Exempt everything that was collected from garbage collection, which would search it again and again."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -65,11 +77,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Mark the tests of `make proof`, and deselect tests that `--driver` and `--part` exclude."""
     driver, part = config.getoption("--driver"), config.getoption("--part")
     config.stash[COLLECTED] = [item.nodeid for item in items]
+    chosen: list[pytest.Item] = []
+    others: list[pytest.Item] = []
     for item in items:
-        if find_part(item.nodeid) and not _is_shard_of_today(item):
+        its_part = find_part(item.nodeid)
+        if its_part and not _is_shard_of_today(item):
             item.add_marker("proof")
-    chosen = [item for item in items if driver in {None, _driver_of(item)} and part in {None, find_part(item.nodeid)}]
-    config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
+        is_chosen = driver in {None, _driver_of(item)} and part in {None, its_part}
+        (chosen if is_chosen else others).append(item)
+    config.hook.pytest_deselected(items=others)
     items[:] = chosen
 
 
@@ -94,16 +110,12 @@ MAX_CPU_S = 20.0
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Fail a test that is too expensive for each push. It belongs to a part of `make proof`."""
-    before_s = _cpu_s()
+    before_s = cpu_s()
     result = yield
-    took_s = _cpu_s() - before_s
+    took_s = cpu_s() - before_s
     if took_s > MAX_CPU_S and item.get_closest_marker("proof") is None:
         pytest.fail(f"took {took_s:.1f} s of processor time, more than {MAX_CPU_S:g}: name it in tests/proof.py")
     return result
-
-
-def _cpu_s() -> float:
-    return sum(os.times()[:4]) + forked_cpu_s()
 
 
 def clean(monkeypatch: pytest.MonkeyPatch) -> None:
