@@ -1,4 +1,4 @@
-"""A PostgreSQL server from a wheel: one for all processes of pytest, with a database for each test.
+"""A PostgreSQL server from a wheel: one for all processes of pytest, with a separate database for each test.
 
 The first process that needs it starts a keeper, `python -m tests.harness.postgres FOLDER PID`. The keeper runs the
 server until the process PID has ended (pytest itself, never one of its workers), even if pytest was killed. It then
@@ -23,7 +23,7 @@ import tempfile
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from psycopg import sql
 from compozy.config.settings import DatabaseSettings
 from compozy.database.database import open_database
 from compozy.database.migrate import migrate_up
+from tests.harness.reuse import Pool
 
 NOBODY = 65534
 # The server ends with this process. Set by the first process that imports this module, and inherited by pytest's
@@ -122,22 +123,45 @@ def find_program(name: str) -> Path:
 
 @contextlib.contextmanager
 def new_database(*, migrated: bool = True) -> Generator[DatabaseSettings, None, None]:
-    """Create a database, empty or with all tables, and drop it at the end."""
-    with database_on(running_server(), TEMPLATE if migrated else "template0") as settings:
-        yield settings
+    """Provide a database to a test, empty or with all tables and no rows. Its name is used only once."""
+    if not migrated:
+        with database_on(running_server()) as settings:
+            yield settings
+        return
+    pool = _pool()
+    name = pool.take()
+    try:
+        yield running_server().settings(name)
+    finally:
+        pool.give_back(name)
 
 
 @contextlib.contextmanager
-def database_on(server: Server, template: str = "template0") -> Generator[DatabaseSettings, None, None]:
-    """Create a database on `server` as a copy of another, and drop it at the end."""
-    name = f"t_{secrets.token_hex(6)}"
-    with server.connect() as admin:
-        admin.execute(_with_names("CREATE DATABASE {} OWNER {} TEMPLATE {}", name, _USER, template))
+def database_on(server: Server) -> Generator[DatabaseSettings, None, None]:
+    """Create an empty database on `server`, and drop it at the end."""
+    name = _create(server, "template0")
     try:
         yield server.settings(name)
     finally:
-        with server.connect() as admin:
-            admin.execute(_with_names("DROP DATABASE {} WITH (FORCE)", name))
+        _drop(server, name)
+
+
+@cache
+def _pool() -> Pool:
+    server = running_server()
+    return Pool(create=partial(_create, server, TEMPLATE), drop=partial(_drop, server), connect=server.connect)
+
+
+def _create(server: Server, template: str) -> str:
+    name = f"t_{secrets.token_hex(6)}"
+    with server.connect() as admin:
+        admin.execute(_with_names("CREATE DATABASE {} OWNER {} TEMPLATE {}", name, _USER, template))
+    return name
+
+
+def _drop(server: Server, name: str) -> None:
+    with server.connect() as admin:
+        admin.execute(_with_names("DROP DATABASE {} WITH (FORCE)", name))
 
 
 @contextlib.contextmanager
