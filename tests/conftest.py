@@ -16,6 +16,7 @@ from hypothesis import settings
 from tests.harness.costs import Costs, cpu_s
 from tests.harness.postgres import LIFE
 from tests.harness.processes import Commands, Finished
+from tests.harness.statements import share_statements
 from tests.proof import PARTS, find_part
 
 # Variables that a developer's environment may contain. Tests set the variables that they need.
@@ -49,6 +50,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Set variables that all processes of this session share: the server's lifetime, the shard, a closed port."""
     config.pluginmanager.register(Costs(config.getoption("--costs")))
+    share_statements()
     # Modules and collected tests are never garbage.
     gc.disable()
     os.environ["SERVER_PORT"] = CLOSED_PORT
