@@ -130,6 +130,35 @@ TESTS: Mapping[str, Sequence[str]] = {
             )
         ),
     ),
+    # These features use the database through functions whose tests run on both databases in `make test`. SQLite stays
+    # there, too.
+    "databases": tuple(
+        f"tests/integration/{path}.py::*[postgres"
+        for path in (
+            "server/test_hook_deliveries",
+            "server/test_hooks",
+            "server/test_limited_keys",
+            "server/test_mcp_server",
+            "server/test_notifications",
+            "server/test_schedule_clock",
+            "server/test_server_approvers",
+            "server/test_server_batch",
+            "server/test_server_control",
+            "server/test_server_costly_bodies",
+            "server/test_server_schedules",
+            "server/test_server_signal_events",
+            "server/test_server_stream",
+            "server/test_server_text",
+            "task/test_agent_calls",
+            "task/test_answers",
+            "task/test_flow",
+            "task/test_mcp_approvals",
+            "task/test_mcp_questions",
+            "task/test_tool_kinds",
+            "task/test_tool_outcomes",
+            "task/test_tools",
+        )
+    ),
 }
 # The binary is built first. `properties` runs the property tests of `make test` with more examples.
 PARTS = (*TESTS, "binary", "properties")
