@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import signal
@@ -33,6 +34,8 @@ def import_program() -> None:
         "compozy.workflow.execute",
     ):
         importlib.import_module(name)
+    # A collection in a child would copy all pages that it shares with this process.
+    gc.freeze()
 
 
 def fork(body: Callable[..., None], *arguments: object) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import multiprocessing
 import os
@@ -185,6 +186,8 @@ def _run(folder: str, arguments: list[str], output: str, conditions: Conditions,
     if conditions.before is not None:
         conditions.before()
     sys.argv[1:] = arguments
+    # As the program does. A collection would copy all pages that this process shares with the fork server.
+    gc.disable()
     if conditions.kill_at:
         _kill_at(conditions.kill_at)
     sys.exit(importlib.import_module("compozy.cli.main").run(arguments))

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import textwrap
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -234,6 +235,8 @@ class Flows:
 
     async def ended(self, run_id: str) -> Ran:
         """Wait for the end of a run, which any process may execute."""
+        # Without queries, unless another process executes it.
+        await self.runtime.wait(run_id)
         await self.until(run_id, lambda ran: ran.status.is_final)
         await self.runtime.wait(run_id)
         return await self.read(run_id)
@@ -242,9 +245,12 @@ class Flows:
         """Wait until a run is in this state."""
         pause_s = 0.005
         async with asyncio.timeout(limit_s):
+            started_s = time.monotonic()
             while not is_so(ran := await self.read(run_id)):
-                await asyncio.sleep(pause_s)
+                # Most of the processor time is for the run, also on a busy machine.
+                await asyncio.sleep(max(pause_s, 2 * (time.monotonic() - started_s)))
                 pause_s = min(pause_s * 1.3, 0.1)
+                started_s = time.monotonic()
         return ran
 
     async def until_waiting(self, run_id: str, *paths: str) -> Ran:
