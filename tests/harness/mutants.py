@@ -44,7 +44,7 @@ def journal_first() -> None:
             return result
 
         result = await record(context, name, report_changes, is_seen_through=True)
-        await asyncio.to_thread(_in_transaction, change)
+        await asyncio.to_thread(_in_transaction, context, change)
         return result
 
     _replace(step, "_record", apart)
@@ -58,8 +58,7 @@ def tables_first() -> None:
 
     async def apart(context: Any, name: str, change: Callable[[Any], Any], *, is_seen_through: bool) -> Any:
         if is_seen_through:
-            with step._engine_failures(context.location):  # pyright: ignore[reportPrivateUsage] - as above
-                result = await asyncio.to_thread(_in_transaction, change)
+            result = await asyncio.to_thread(_in_transaction, context, change)
             return await record(context, name, lambda _: result, is_seen_through=True)
         return await record(context, name, change, is_seen_through=False)
 
@@ -88,10 +87,8 @@ MUTANTS: dict[str, Callable[[], None]] = {
 }
 
 
-def _in_transaction(change: Callable[[Any], Any]) -> Any:
-    from dbos._dbos import _get_dbos_instance  # pyright: ignore[reportPrivateUsage] - as `durable/step.py` does
-
-    with _get_dbos_instance()._sys_db.engine.begin() as connection:  # pyright: ignore[reportPrivateUsage] - as above
+def _in_transaction(context: Any, change: Callable[[Any], Any]) -> Any:
+    with context.writer._database.write() as connection:
         return change(connection)
 
 

@@ -36,6 +36,7 @@ class Driver(Protocol):
         name: the value of `database.driver`.
         location_key: the name of the location in documents, `path` or `url`.
         is_exclusive: whether only the process that opened the database for runs can execute them.
+        writers: transactions in which runs record at the same time.
         collation: the collation that sorts text by its bytes; None if that is the default.
         journal_schema: the schema of the engine's journal; None if it is next to our tables.
     """
@@ -43,6 +44,7 @@ class Driver(Protocol):
     name: str
     location_key: str
     is_exclusive: bool
+    writers: int
     collation: str | None
     journal_schema: str | None
 
@@ -52,6 +54,10 @@ class Driver(Protocol):
 
     def take_turn(self, connection: sa.Connection, task: int) -> bool:
         """Return whether this transaction is the only one with the number `task`, until it ends."""
+        ...
+
+    def limit_lock_waits(self, connection: sa.Connection) -> None:
+        """Let the statements of this transaction fail soon if another one holds a row that they need."""
         ...
 
     def allow_pauses(self, connection: sa.Connection) -> None:

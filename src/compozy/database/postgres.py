@@ -37,6 +37,8 @@ _MIGRATION_PATIENCE_S = 600.0
 # ends the session. All limits are shorter than a lease, so that the locks are free before its runs are claimed.
 _IDLE_TRANSACTION_MS = 5_000
 _LOCK_TIMEOUT_MS = 8_000
+# In a transaction of several runs, a lock that one of them needs must not delay the others.
+_GROUP_LOCK_TIMEOUT_MS = 100
 _SERVER_TIMEOUT_MS = 8_000
 # For a transaction that reads a document while it is open, and for one that only reads.
 _BULK_IDLE_MS = 600_000
@@ -156,6 +158,7 @@ class PostgresDriver:
     name = "postgres"
     location_key = "url"
     is_exclusive = False
+    writers = 2
     collation: str | None = "C"
 
     def __init__(self, journal_schema: str = JOURNAL_SCHEMA) -> None:
@@ -168,6 +171,10 @@ class PostgresDriver:
         """Take an advisory lock that ends with the transaction."""
         lock = sa.text("SELECT pg_try_advisory_xact_lock(:task, hashtext(current_schema()))")
         return bool(connection.execute(lock, {"task": task}).scalar_one())
+
+    def limit_lock_waits(self, connection: sa.Connection) -> None:
+        """Wait for locks only a moment in this transaction."""
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {_GROUP_LOCK_TIMEOUT_MS}")
 
     def allow_pauses(self, connection: sa.Connection) -> None:
         """Allow this transaction to stay idle for minutes."""

@@ -175,6 +175,7 @@ class SqliteDriver:
     name = "sqlite"
     location_key = "path"
     is_exclusive = True
+    writers = 1
     collation: str | None = None
     journal_schema: str | None = None
 
@@ -186,6 +187,9 @@ class SqliteDriver:
         """Return True: only one transaction writes."""
         del connection, task
         return True
+
+    def limit_lock_waits(self, connection: sa.Connection) -> None:
+        """Do nothing: SQLite has no locks of rows."""
 
     def allow_pauses(self, connection: sa.Connection) -> None:
         """Do nothing: SQLite never ends a transaction by itself."""

@@ -22,17 +22,18 @@ from compozy.errors import ConflictError
 
 _THIS = workflow_states.c.workflow_exec_id == sa.bindparam("_id")
 _MINE = workflow_states.c.owner == sa.bindparam("_owner")
-# The row stays locked until the transaction ends: branches that end concurrently record one after the other.
-_HOLD = (
+# Selects a run that a process may write to, by `_id` and `_owner`. The row stays locked until the transaction ends:
+# branches that end concurrently record one after the other.
+HOLD_RUN = (
     sa.select(workflow_states.c.workflow_exec_id)
     .where(_THIS, _MINE, is_one_of(workflow_states.c.status, OPEN))
-    .with_for_update()
+    .with_for_update(of=workflow_states)
 )
 
 
 def holds_run(connection: sa.Connection, workflow_exec_id: str, owner: str) -> bool:
     """Return whether `owner` may write to the run: it is open, and no other process has claimed it."""
-    return connection.execute(_HOLD, {"_id": workflow_exec_id, "_owner": owner}).first() is not None
+    return connection.execute(HOLD_RUN, {"_id": workflow_exec_id, "_owner": owner}).first() is not None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 from compozy.clock import monotonic_s, now_ms, virtual_clock
 from compozy.durable.unrecorded import Unrecorded
+from compozy.durable.writer import Holder, Writer
 from compozy.errors import InternalError
 
 # A wait looks at the clock this often at least: the time of day may be set while it sleeps.
@@ -65,26 +66,24 @@ class RunContext:
     time record in any order. A name that is used again is told apart by its turn.
 
     Args:
-        run_id: the run.
-        executor_id: this process as its owner.
-        location: how messages call the database.
+        holder: the run, and this execution of it.
+        writer: stores what the run records.
         unrecorded: results that this process could not record so far.
         recorded: what the journal holds already; None if it does not know the run yet.
     """
 
     def __init__(
         self,
-        run_id: str,
-        executor_id: str,
-        location: str,
+        holder: Holder,
+        writer: Writer,
         unrecorded: Unrecorded,
         recorded: Iterable[Recorded] | None = (),
     ) -> None:
-        self.run_id = run_id
+        self.run_id = holder.run_id
+        self.holder = holder
         self.is_resumed = recorded is not None
         self.unrecorded = unrecorded
-        self.executor_id = executor_id
-        self.location = location
+        self.writer = writer
         self.suspension: Suspension | None = None
         self._recorded: defaultdict[str, deque[Recorded]] = defaultdict(deque)
         self._turns: Counter[str] = Counter()

@@ -35,6 +35,14 @@ class HeldRun:
     timeout: RunTimeoutError | None = None
     failure: DatabaseError | None = None
 
+    def stop(self) -> None:
+        """Cancel what executes here; the next process continues the run."""
+        if self.body is not None:
+            self.body.cancel()
+        elif self.task is not None and (self.body_end is None or not self.body_end.done()):
+            # Claimed, and not yet called by the journal: the next process starts it.
+            self.task.cancel()
+
     def end_body(self, how: BodyEnd) -> None:
         """Record how the body ended, for the task that supervises the run."""
         self.body = None

@@ -20,13 +20,11 @@ from compozy.database.failures import explain_failures
 from compozy.database.jsontext import dump_json, load_json
 from compozy.durable.context import RunInterruptedError
 from compozy.durable.format import JOURNAL_FORMAT
-from compozy.durable.journal_rows import RESUME_QUEUE, SERIALIZATION, find_refused_rows
+from compozy.durable.journal_rows import APPLICATION, RESUME_QUEUE, SERIALIZATION, find_refused_rows
 from compozy.errors import DatabaseError
 
 # Key of the object that stands for an exception; none of our values has it.
 _EXCEPTION = "compozy_exception"
-# One name for every project and release: rows of another application would not be seen.
-_APPLICATION = "compozy"
 # How soon a process sees rows that another one wrote for it.
 _POLL_S = 0.05
 # Whether PostgreSQL notifies processes of writes. Part of the journal's schema: never change it.
@@ -179,7 +177,7 @@ def launch_journal(database: Database, executor_id: str) -> None:
     migrate_journal(database)
     _refuse_foreign_rows(database)
     config: DBOSConfig = {
-        "name": _APPLICATION,
+        "name": APPLICATION,
         "system_database_url": database.engine.url.render_as_string(hide_password=False),
         "system_database_engine": database.engine,
         "dbos_system_schema": database.journal_schema,

@@ -15,6 +15,8 @@ from compozy.database.jsontext import dump_json
 
 # The one format in which values are written and read, as rows name it.
 SERIALIZATION = "compozy_json"
+# One name for every project and release: rows of another application would not be seen.
+APPLICATION = "compozy"
 # The one function that the engine calls.
 RUN_FUNCTION = "compozy.run"
 RESUME_QUEUE = "resume-"

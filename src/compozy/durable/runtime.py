@@ -32,6 +32,7 @@ from compozy.durable.records import Also, accept, end_unknown
 from compozy.durable.recover import BodyEnd, RunStart, find_start, reconcile, resume
 from compozy.durable.step import load_recorded
 from compozy.durable.unrecorded import Unrecorded
+from compozy.durable.writer import Writer, holder_of
 from compozy.errors import DatabaseError, InternalError, RunTimeoutError
 from compozy.ids import new_executor_id
 
@@ -86,6 +87,7 @@ class Runtime:
             lays_aside=lays_aside,
         )
         self._unrecorded = Unrecorded(database)
+        self._writer = Writer(database)
         self._others_wait = False
         self._stop_requested = asyncio.Event()
         self._claimed_s = monotonic_s()
@@ -107,6 +109,7 @@ class Runtime:
             destroy_journal()
             self._lease.give_back()
             raise
+        self._writer.start()
         self._pollers = [asyncio.create_task(self._poll())]
         if not self._database.is_exclusive:
             supervision = recover.supervise(self._database, self._lease, self._begin, self._stop_requested)
@@ -122,17 +125,14 @@ class Runtime:
         await asyncio.gather(*self._pollers, return_exceptions=True)
         await self._controller.stop()
         for held in self._runs.values():
-            if held.body is not None:
-                held.body.cancel()
-            elif held.task is not None and (held.body_end is None or not held.body_end.done()):
-                # Claimed, and not yet called by the journal: the next process starts it.
-                held.task.cancel()
+            held.stop()
         if tasks := self._tasks():
             _, late = await asyncio.wait(tasks, timeout=_STOP_S)
             for task in late:
                 task.cancel()
         with suppress(DBAPIError):
             await recover.forget_queue(self.executor_id)
+        await self._writer.close()
         destroy_journal()
         self._lease.give_back()
 
@@ -384,7 +384,7 @@ class Runtime:
         run_id, is_fresh = held.run_id, held.is_fresh
         held.is_fresh = False
         recorded = None if is_fresh else await asyncio.to_thread(load_recorded, self._database, run_id)
-        held.context = RunContext(run_id, self.executor_id, self._database.location, self._unrecorded, recorded)
+        held.context = RunContext(holder_of(run_id, self.executor_id), self._writer, self._unrecorded, recorded)
         enter_run(held.context)
         await self._execute(run_id)
 

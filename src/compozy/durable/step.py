@@ -2,48 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 import structlog
-from dbos._context import EnterDBOSStepCtx, snapshot_step_context
-from dbos._dbos import _get_dbos_instance  # pyright: ignore[reportPrivateUsage] - see `_record`
-from dbos._error import (
-    DBOSStepNondeterminismError,
-    DBOSUnexpectedStepError,
-    DBOSWorkflowCancelledError,
-    DBOSWorkflowConflictIDError,
-)
-from dbos._utils import retriable_postgres_exception, retriable_sqlite_exception
-from sqlalchemy.exc import DBAPIError
 
+from compozy.clock import now_ms
 from compozy.database.database import Database
-from compozy.database.failures import explain_failures
-from compozy.database.transitions import holds_run
 from compozy.durable.context import Recorded, RunContext, current_run
 from compozy.durable.journal import JournalSerializer
 from compozy.durable.journal_rows import check_serialization
 from compozy.durable.unrecorded import Key
+from compozy.durable.writer import Record
 from compozy.errors import CompozyError, DatabaseError, InternalError, restore_error
 
 _log = structlog.get_logger(__name__)
 
 _STEP_COLUMNS = ("workflow_uuid", "function_id", "function_name", "output", "error", "serialization")
-
-
-class _LostRunError(BaseException):
-    """Another process has the run, or it has ended: no Exception, so that the engine records nothing."""
-
-
-class _RefusedError(BaseException):
-    """The database refused a statement for a reason that may pass, such as a full disk: no Exception, as above.
-
-    The engine would record the refusal as the step's result, in a row that still finds room, and for good.
-    """
 
 
 async def step(
@@ -143,7 +120,7 @@ async def _record_outcome(
             # It changes no table, so a cancellation does not need to know whether it was recorded.
             await _record(context, name, lambda _: outcome, is_seen_through=False)
         else:
-            await _record(context, name, _fenced(context, partial(_written, outcome, write)), is_seen_through=True)
+            await _record(context, name, partial(_written, outcome, write), is_seen_through=True)
     except DatabaseError:
         context.unrecorded.keep(key, outcome)
         raise
@@ -173,13 +150,11 @@ async def transact(name: str, change: Callable[[sa.Connection], Any]) -> Any:
         return _output_of(found)
     context.check()
 
-    return await _record(context, name, _fenced(context, change), is_seen_through=True)
+    return await _record(context, name, change, is_seen_through=True)
 
 
-async def write(database: Database, change: Callable[[sa.Connection], None]) -> None:
+async def write(change: Callable[[sa.Connection], None]) -> None:
     """Run `change` in a transaction that the journal does not record; a replay makes it again, and it changes nothing.
-
-    It costs half of what a recorded one costs.
 
     Raises:
         DatabaseError: the database refused; nothing was stored.
@@ -188,13 +163,8 @@ async def write(database: Database, change: Callable[[sa.Connection], None]) -> 
     """
     context = current_run()
     context.check()
-
-    def commit() -> None:
-        with database.write() as connection:
-            _fenced(context, change)(connection)
-
-    with _engine_failures(context.location):
-        await _finish(asyncio.ensure_future(asyncio.to_thread(commit)), is_seen_through=True)
+    record = Record(holder=context.holder, change=change)
+    await context.writer.store(record, is_seen_through=True)
 
 
 def _written(
@@ -202,17 +172,6 @@ def _written(
 ) -> dict[str, Any]:
     write(connection, outcome["value"])
     return outcome
-
-
-def _fenced(context: RunContext, change: Callable[[sa.Connection], Any]) -> Callable[[sa.Connection], Any]:
-    """Return `change` for a run that this process still holds; its row is locked first."""
-
-    def fenced(connection: sa.Connection) -> Any:
-        if not holds_run(connection, context.run_id, context.executor_id):
-            raise _LostRunError
-        return change(connection)
-
-    return fenced
 
 
 async def _outcome_of(name: str, call: Callable[[], Awaitable[Any]]) -> dict[str, Any]:
@@ -235,45 +194,15 @@ async def _record(
     DBOS does so for its own schedules and offers it to nobody else: a step of its public interface would commit twice,
     and a crash between the two would leave tables and journal apart. It would also number the steps by the order in
     which they begin, which is not the same again where branches run at the same time.
-    tests/integration/durable/test_step.py fails when a release of DBOS changes what is used here.
     """
-    engine = snapshot_step_context()
-    if engine is None or engine.workflow_id != context.run_id:
-        raise InternalError(f"the step {name!r} was started outside of its run")
-    engine.function_id = function_id = context.next_id()
-
-    def commit() -> Any:
-        with EnterDBOSStepCtx({"name": name}, engine) as entered:
-            journal = _get_dbos_instance()._sys_db  # pyright: ignore[reportPrivateUsage] - see above
-            return journal.call_txn_as_step(entered.workflow_id, function_id, name, refusable)
-
-    def refusable(connection: sa.Connection) -> Any:
-        try:
-            return change(connection)
-        except DBAPIError as error:
-            if retriable_postgres_exception(error) or retriable_sqlite_exception(error):
-                raise
-            raise _RefusedError from error
-
-    with _engine_failures(context.location):
-        return await _finish(asyncio.ensure_future(asyncio.to_thread(commit)), is_seen_through=is_seen_through)
-
-
-async def _finish(committing: asyncio.Future[Any], *, is_seen_through: bool) -> Any:
-    """Wait for a thread, which cannot be stopped, and where it `is_seen_through` does not let itself be canceled."""
-    # Always retrieve the exception: asyncio prints exceptions that are never retrieved.
-    committing.add_done_callback(lambda done: done.cancelled() or done.exception())
-    canceled: asyncio.CancelledError | None = None
-    while not committing.done():
-        try:
-            await asyncio.wait({committing})
-        except asyncio.CancelledError as error:
-            if not is_seen_through:
-                raise
-            canceled = error
-    if canceled is not None:
-        raise canceled
-    return committing.result()
+    record = Record(
+        holder=context.holder,
+        change=change,
+        function_id=context.next_id(),
+        name=name,
+        began_ms=now_ms(),
+    )
+    return await context.writer.store(record, is_seen_through=is_seen_through)
 
 
 def load_recorded(database: Database, run_id: str) -> list[Recorded]:
@@ -315,27 +244,3 @@ def _output_of(found: Recorded) -> Any:
     if found.error is not None:
         raise InternalError(f"the journal holds an internal error of the step {found.name!r}: {found.error}")
     return found.output
-
-
-# All of them say that another process records this run, or ended it. The two in the middle: it recorded another step
-# under the number that was free when this one began.
-_LOST = (
-    _LostRunError,
-    DBOSUnexpectedStepError,
-    DBOSStepNondeterminismError,
-    DBOSWorkflowCancelledError,
-    DBOSWorkflowConflictIDError,
-)
-
-
-@contextmanager
-def _engine_failures(location: str) -> Generator[None, None, None]:
-    """Translate what the engine raises when it could not record."""
-    try:
-        with explain_failures(location):
-            try:
-                yield
-            except _RefusedError as refused:
-                raise refused.__cause__ or refused from None
-    except _LOST as error:
-        raise asyncio.CancelledError from error

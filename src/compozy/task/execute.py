@@ -64,7 +64,7 @@ async def run_task(call: TaskCall, *, started: bool, on_end: OnEnd) -> TaskResul
     if current_run().is_recorded(end_step(call.path)):
         return await recall(call)
     if not started:
-        await write(call.run.database, lambda connection: start_task(connection, call.row()))
+        await write(lambda connection: start_task(connection, call.row()))
     call.run.report.task_began(call.run.execution_id, call.path)
     began_s = monotonic_s()
     with _observed(call) as shown:

@@ -71,7 +71,7 @@ async def run_wait(call: TaskCall, task: WaitTask, run_task: RunTask) -> Outcome
         declined += 1
         if task.form is not None:
             # Distinguishes the next answer from a second answer to the same question.
-            await write(call.run.database, partial(note_declined, task_exec_id=call.key, declined=declined))
+            await write(partial(note_declined, task_exec_id=call.key, declined=declined))
 
 
 def processor_child(call: TaskCall, processor: Task, signal: Mapping[str, Any], number: int) -> TaskCall:
