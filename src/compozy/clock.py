@@ -68,6 +68,11 @@ class VirtualClock:
         return True
 
 
+def stopped_clock() -> VirtualClock:
+    """Return a clock that stands at the present time."""
+    return VirtualClock(now_ms(), lambda: None)
+
+
 _virtual: ContextVar[VirtualClock | None] = ContextVar("compozy_virtual_clock", default=None)
 
 

@@ -13,8 +13,9 @@ from enum import Enum
 from typing import Any
 
 from compozy.clock import monotonic_s, now_ms, virtual_clock
+from compozy.durable.holder import Holder
 from compozy.durable.unrecorded import Unrecorded
-from compozy.durable.writer import Holder, Writer
+from compozy.durable.writer import Writer
 from compozy.errors import InternalError
 
 # A wait looks at the clock this often at least: the time of day may be set while it sleeps.
@@ -125,6 +126,10 @@ class RunContext:
         if self.suspension is not None:
             raise RunSuspendedError(self.suspension.value)
 
+    async def flush(self) -> None:
+        """Store what waits for the next transaction."""
+        await self.writer.flush(self.holder)
+
     def suspend(self, why: Suspension) -> None:
         """Halt the run: running steps end and are recorded first, nothing new starts."""
         if self.suspension is None:
@@ -160,6 +165,7 @@ class RunContext:
             RunSuspendedError: the run shall come to a halt; what it waited for is stored, and it waits on when resumed.
         """
         self.check()
+        await self.flush()
         known = [time for time in (until_ms, task_deadline_ms.get()) if time is not None]
         wait = _Wait(until_ms=min(known, default=None), signal=signal, woken=asyncio.get_running_loop().create_future())
         # Should the time of day be set back meanwhile, the wait lasts no longer for it.

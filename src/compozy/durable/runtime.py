@@ -25,6 +25,7 @@ from compozy.durable.doubt import ClaimsInDoubt
 from compozy.durable.ends import end_run_early, log_accepted, log_end
 from compozy.durable.format import JOURNAL_FORMAT
 from compozy.durable.held import HeldRun, executing_contexts
+from compozy.durable.holder import holder_of
 from compozy.durable.journal import destroy_journal, launch_journal
 from compozy.durable.journal_rows import RUN_FUNCTION
 from compozy.durable.lease import LEASE_S, Lease
@@ -32,7 +33,7 @@ from compozy.durable.records import Also, accept, end_unknown
 from compozy.durable.recover import BodyEnd, RunStart, find_start, reconcile, resume
 from compozy.durable.step import load_recorded
 from compozy.durable.unrecorded import Unrecorded
-from compozy.durable.writer import Writer, holder_of
+from compozy.durable.writer import Writer
 from compozy.errors import DatabaseError, InternalError, RunTimeoutError
 from compozy.ids import new_executor_id
 
@@ -41,8 +42,7 @@ _log = structlog.get_logger(__name__)
 Execute = Callable[[str], Awaitable[None]]
 # How often a process with free slots looks for runs without an owner.
 _POLL_S = 1.0
-# How long a graceful stop waits for the journal's last entries.
-_STOP_S = 5.0
+_STOP_S = 5.0  # how long a graceful stop waits for the journal's last entries
 _JOURNAL_POLL_S = 0.01  # how soon a process notices that the journal closed a run whose body has ended
 
 

@@ -9,13 +9,13 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 
-from compozy.clock import now_ms
+from compozy.clock import by_clock, stopped_clock
 from compozy.database.database import Database
 from compozy.durable.context import Recorded, RunContext, current_run
+from compozy.durable.holder import Record
 from compozy.durable.journal import JournalSerializer
 from compozy.durable.journal_rows import check_serialization
 from compozy.durable.unrecorded import Key
-from compozy.durable.writer import Record
 from compozy.errors import CompozyError, DatabaseError, InternalError, restore_error
 
 _log = structlog.get_logger(__name__)
@@ -48,6 +48,7 @@ async def step(
     key = (context.run_id, name, context.turns(name))
     if found is None:
         context.check()
+        await context.flush()
         outcome = await _record_outcome(context, key, call, write)
     else:
         context.unrecorded.drop(key)
@@ -153,6 +154,43 @@ async def transact(name: str, change: Callable[[sa.Connection], Any]) -> Any:
     return await _record(context, name, change, is_seen_through=True)
 
 
+async def transact_later(
+    name: str, change: Callable[[sa.Connection], object], result: Any, told: Callable[[], None]
+) -> None:
+    """Make `change` and record `result` with the next transaction of the run, before anything outside can see it.
+
+    For what has no effect outside: if the process dies before, it is done again.
+
+    Args:
+        name: as for `step`.
+        change: as for `transact`, with the time of now.
+        result: JSON; replays return it.
+        told: called when it is stored.
+
+    Raises:
+        DatabaseError: the database refused; nothing of what waits was stored.
+        RunSuspendedError: the run is to be suspended; nothing was recorded.
+        asyncio.CancelledError: as for `transact`.
+    """
+    context = current_run()
+    context.take(name)
+    context.check()
+
+    def make(connection: sa.Connection) -> Any:
+        change(connection)
+        return result
+
+    with by_clock(stopped_clock()):
+        record = Record(change=make, function_id=context.next_id(), name=name, told=[told])
+    await context.writer.defer(context.holder, record)
+
+
+def tell(told: Callable[[], None]) -> None:
+    """Call `told` when everything that this run has done so far is stored."""
+    context = current_run()
+    context.writer.tell(context.holder, told)
+
+
 async def write(change: Callable[[sa.Connection], None]) -> None:
     """Run `change` in a transaction that the journal does not record; a replay makes it again, and it changes nothing.
 
@@ -163,8 +201,7 @@ async def write(change: Callable[[sa.Connection], None]) -> None:
     """
     context = current_run()
     context.check()
-    record = Record(holder=context.holder, change=change)
-    await context.writer.store(record, is_seen_through=True)
+    await context.writer.store(context.holder, Record(change=change), is_seen_through=True)
 
 
 def _written(
@@ -195,14 +232,8 @@ async def _record(
     and a crash between the two would leave tables and journal apart. It would also number the steps by the order in
     which they begin, which is not the same again where branches run at the same time.
     """
-    record = Record(
-        holder=context.holder,
-        change=change,
-        function_id=context.next_id(),
-        name=name,
-        began_ms=now_ms(),
-    )
-    return await context.writer.store(record, is_seen_through=is_seen_through)
+    record = Record(change=change, function_id=context.next_id(), name=name)
+    return await context.writer.store(context.holder, record, is_seen_through=is_seen_through)
 
 
 def load_recorded(database: Database, run_id: str) -> list[Recorded]:

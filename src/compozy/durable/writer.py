@@ -5,85 +5,42 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from dbos._context import current_owner_xid
 from dbos._utils import retriable_postgres_exception, retriable_sqlite_exception
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from compozy.clock import now_ms
 from compozy.database.database import Database
-from compozy.database.jsontext import dump_json, load_json
 from compozy.database.transitions import HOLD_RUN
-from compozy.durable.journal_rows import APPLICATION, SERIALIZATION
+from compozy.durable.holder import STEP_COLUMNS, Holder, Record, make
 from compozy.errors import DatabaseError
 
 # Records of one transaction: more would delay the first of them.
 _AT_ONCE = 64
+# Records of one run that wait for its next transaction, and how long the oldest does while others come.
+_MOST_DEFERRED = 32
+_LONGEST_DEFERRED_MS = 250
 # The pauses before a change is tried again that met a lock or lost its connection.
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 5.0
-_STEP_COLUMNS = (
-    "workflow_uuid",
-    "function_id",
-    "function_name",
-    "output",
-    "started_at_epoch_ms",
-    "completed_at_epoch_ms",
-    "serialization",
-    "application_name",
-    "retention_timestamp",
-)
 
 
 class LostRunError(BaseException):
     """Another process has the run, or it has ended. No Exception: the run did not fail."""
 
 
-@dataclass(eq=False, kw_only=True)
-class Holder:
-    """A run in the process that executes it: only this execution may record.
-
-    Attributes:
-        run_id: the run.
-        owner: the process.
-        token: of this execution, as the journal has it.
-    """
-
-    run_id: str
-    owner: str
-    token: str | None
-
-
-@dataclass(eq=False, kw_only=True)
-class Record:
-    """One change of a run, and the step that the journal records in the same transaction.
-
-    Attributes:
-        holder: the run, and the execution that must hold it.
-        change: uses only its connection, and returns JSON: the result of the step. It may be called again.
-        function_id: the number of the step; None if the journal does not record the change.
-        name: the name of the step.
-        began_ms: when the change was handed over, in milliseconds since 1970.
-    """
-
-    holder: Holder
-    change: Callable[[sa.Connection], Any]
-    function_id: int | None = None
-    name: str = ""
-    began_ms: int = 0
-
-
 @dataclass(eq=False, slots=True)
 class _Waiting:
-    """A record, and the future of the caller that waits for its result."""
+    """A record of a run, and the future of the caller that waits for its result."""
 
+    holder: Holder
     record: Record
     stored: asyncio.Future[Any]
 
@@ -112,11 +69,11 @@ class Writer:
         self._database = database
         self._changed = threading.Condition()
         self._waiting: deque[_Waiting] = deque()
-        # Runs in the transactions that are open.
-        self._busy: set[str] = set()
+        # Runs in the transactions that are open, and in those whose results are not handed over yet.
+        self._busy: set[Holder] = set()
         self._is_closing = False
-        self._steps = sa.table("operation_outputs", *map(sa.column, _STEP_COLUMNS), schema=database.journal_schema)
-        self._insert = sa.insert(self._steps)
+        steps = sa.table("operation_outputs", *map(sa.column, STEP_COLUMNS), schema=database.journal_schema)
+        self._insert = sa.insert(steps)
         journal = sa.table(
             "workflow_status", *map(sa.column, ("workflow_uuid", "owner_xid")), schema=database.journal_schema
         )
@@ -144,11 +101,13 @@ class Writer:
         if self._alone:
             await asyncio.wait(self._alone)
         await asyncio.to_thread(lambda: [thread.join() for thread in self._threads])
+        self._threads.clear()
 
-    async def store(self, record: Record, *, is_seen_through: bool) -> Any:
-        """Store a record, and return its result.
+    async def store(self, holder: Holder, record: Record, *, is_seen_through: bool) -> Any:
+        """Store a record with all that are deferred, and return its result.
 
         Args:
+            holder: the run, and the execution that must hold it.
             record: what to store.
             is_seen_through: whether a canceled caller waits until the transaction has ended, one way or the other.
 
@@ -157,8 +116,10 @@ class Writer:
             asyncio.CancelledError: another process has the run, or it has ended; nothing was stored. Or the caller was
                 canceled.
         """
-        waiting = _Waiting(record, asyncio.get_running_loop().create_future())
+        waiting = _Waiting(holder, record, asyncio.get_running_loop().create_future())
         with self._changed:
+            if self._is_closing:
+                raise asyncio.CancelledError
             self._waiting.append(waiting)
             self._changed.notify()
         try:
@@ -166,15 +127,51 @@ class Writer:
         except LostRunError as error:
             raise asyncio.CancelledError from error
 
+    async def defer(self, holder: Holder, record: Record) -> None:
+        """Store a record with the next transaction of its run; in a moment, if none comes.
+
+        Its change has no outside effect, and nobody is told of it before: if the process dies, it is made again.
+
+        Raises:
+            DatabaseError: as for `store`.
+            asyncio.CancelledError: as for `store`.
+        """
+        with self._changed:
+            holder.deferred.append(record)
+        if len(holder.deferred) >= _MOST_DEFERRED or now_ms() - holder.deferred[0].began_ms > _LONGEST_DEFERRED_MS:
+            await self.flush(holder)
+
+    async def flush(self, holder: Holder) -> None:
+        """Store what is deferred: before anything outside can see its effects.
+
+        Raises:
+            DatabaseError: as for `store`.
+            asyncio.CancelledError: as for `store`.
+        """
+        if holder.deferred or holder.storing:
+            await self.store(holder, Record(change=_nothing), is_seen_through=True)
+
+    def tell(self, holder: Holder, told: Callable[[], None]) -> None:
+        """Call `told` when everything that is deferred is stored; immediately if nothing is."""
+        with self._changed:
+            unstored = [*holder.storing, *holder.deferred]
+            if unstored:
+                unstored[-1].told.append(told)
+        if not unstored:
+            told()
+
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
         while group := self._take():
             outcomes = self._store_group(group)
-            with self._changed:
-                self._busy.difference_update(waiting.record.holder.run_id for waiting in group)
-                self._changed.notify_all()
             # The loop is closed if the process is ending without waiting for its runs.
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(self._settle, outcomes)
+
+    def _release(self, runs: set[Holder]) -> None:
+        """Let the next transactions of `runs` begin."""
+        with self._changed:
+            self._busy -= runs
+            self._changed.notify_all()
 
     def _take(self) -> list[_Waiting]:
         """Wait for records and return them; none when the writer closes."""
@@ -185,11 +182,11 @@ class Writer:
                 for waiting in self._waiting:
                     if waiting.stored.cancelled():
                         continue
-                    is_next = len(group) < _AT_ONCE and waiting.record.holder.run_id not in self._busy
+                    is_next = len(group) < _AT_ONCE and waiting.holder not in self._busy
                     (group if is_next else left).append(waiting)
                 self._waiting = left
                 if group:
-                    self._busy.update(waiting.record.holder.run_id for waiting in group)
+                    self._busy.update(waiting.holder for waiting in group)
                     return group
                 if self._is_closing and not left:
                     return []
@@ -207,10 +204,16 @@ class Writer:
                     is_open = True
                     self._apply(group, connection, results)
             except BaseException as error:  # noqa: BLE001 - passed on to the callers
+                self._restore_deferred(group)
                 is_known = is_open and len(results) < len(group)
                 failed = group[len(results) : len(results) + 1] if is_known else group
-                is_alone = isinstance(error, DatabaseError) or len(failed) > 1
-                outcomes += [_Outcome(waiting, error=error, is_alone=is_alone) for waiting in failed]
+                if isinstance(error, DatabaseError) or len(failed) > 1:
+                    # What its run recorded after it is stored after it.
+                    runs = {waiting.holder for waiting in failed}
+                    failed = [waiting for waiting in group[group.index(failed[0]) :] if waiting.holder in runs]
+                    outcomes += [_Outcome(waiting, is_alone=True) for waiting in failed]
+                else:
+                    outcomes += [_Outcome(waiting, error=error) for waiting in failed]
                 group = [waiting for waiting in group if waiting not in failed]
             else:
                 stored = zip(group, results, strict=True)
@@ -222,15 +225,27 @@ class Writer:
         rows: list[dict[str, Any]] = []
         held: set[Holder] = set()
         for waiting in group:
-            record = waiting.record
-            if record.holder not in held:
-                self._hold(connection, record.holder)
-                held.add(record.holder)
-            result = record.change(connection)
-            if record.function_id is not None:
-                rows.append(_row_of(record, result))
-            results.append(result)
-        self._insert_steps(connection, rows)
+            holder = waiting.holder
+            if holder not in held:
+                self._hold(connection, holder)
+                held.add(holder)
+                for record in self._take_deferred(holder):
+                    make(record, connection, rows, holder.run_id)
+            results.append(make(waiting.record, connection, rows, holder.run_id))
+        if rows:
+            connection.execute(self._insert, rows)
+
+    def _take_deferred(self, holder: Holder) -> list[Record]:
+        with self._changed:
+            holder.storing, holder.deferred = holder.deferred, []
+        return holder.storing
+
+    def _restore_deferred(self, group: Iterable[_Waiting]) -> None:
+        """Defer again what a transaction that failed was to store."""
+        with self._changed:
+            for waiting in group:
+                waiting.holder.deferred[:0] = waiting.holder.storing
+                waiting.holder.storing = []
 
     def _hold(self, connection: sa.Connection, holder: Holder) -> None:
         """Lock the row of a run that is held; no other process can take it before the transaction ends."""
@@ -238,98 +253,77 @@ class Writer:
         if connection.execute(self._held, values).first() is None:
             raise LostRunError
 
-    def _insert_steps(self, connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
-        if not rows:
-            return
-        try:
-            connection.execute(self._insert, rows)
-        except IntegrityError as error:
-            # Another process recorded a step under a number that was free when this one began.
-            raise LostRunError from error
-
     def _settle(self, outcomes: Iterable[_Outcome]) -> None:
         """Hand results to the callers; runs on the event loop."""
+        alone: defaultdict[Holder, list[_Waiting]] = defaultdict(list)
         for outcome in outcomes:
             if outcome.is_alone:
-                task = asyncio.ensure_future(self._store_alone(outcome.waiting))
-                self._alone.add(task)
-                task.add_done_callback(self._alone.discard)
+                alone[outcome.waiting.holder].append(outcome.waiting)
             else:
-                _resolve(outcome)
+                self._resolve(outcome)
+        self._release({outcome.waiting.holder for outcome in outcomes} - alone.keys())
+        for holder, records in alone.items():
+            task = asyncio.ensure_future(self._store_alone(holder, records))
+            self._alone.add(task)
+            task.add_done_callback(self._alone.discard)
 
-    async def _store_alone(self, waiting: _Waiting) -> None:
-        outcome = _Outcome(waiting)
-        try:
-            outcome.result = await asyncio.to_thread(self._try_until_stored, waiting)
-        except BaseException as error:  # noqa: BLE001 - passed on to the caller
-            outcome.error = error
-        _resolve(outcome)
+    def _resolve(self, outcome: _Outcome) -> None:
+        holder, stored = outcome.waiting.holder, outcome.waiting.stored
+        if outcome.error is None:
+            with self._changed:
+                storing, holder.storing = holder.storing, []
+            for record in storing:
+                for told in record.told:
+                    told()
+        if stored.done():
+            return
+        if outcome.error is None:
+            stored.set_result(outcome.result)
+        else:
+            stored.set_exception(outcome.error)
+
+    async def _store_alone(self, holder: Holder, records: Sequence[_Waiting]) -> None:
+        """Store records of one run, each in a transaction, in their order."""
+        for waiting in records:
+            try:
+                outcome = _Outcome(waiting, result=await asyncio.to_thread(self._try_until_stored, waiting))
+            except BaseException as error:  # noqa: BLE001 - passed on to the caller
+                outcome = _Outcome(waiting, error=error)
+            self._resolve(outcome)
+        self._release({holder})
 
     def _try_until_stored(self, waiting: _Waiting) -> Any:
-        """Store one record; try again while a lock or a lost connection prevents it."""
+        """Store one record; try again while a lock or a lost connection prevents it.
+
+        If the lost transaction was stored after all, the number of its step exists: that is a DatabaseError, after
+        which the run is resumed, and finds the step.
+        """
         pause_s = _FIRST_PAUSE_S
-        is_repeated = False
         while True:
+            results: list[Any] = []
             try:
                 with self._database.write() as connection:
-                    if is_repeated and (stored := self._find_stored(connection, waiting.record)) is not None:
-                        return load_json(stored)
-                    results: list[Any] = []
                     self._apply([waiting], connection, results)
-                return results[0]
-            except DatabaseError as error:
+            except BaseException as error:
+                self._restore_deferred([waiting])
                 if self._is_closing or not _may_pass(error):
                     raise
+            else:
+                return results[0]
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-            is_repeated = True
-
-    def _find_stored(self, connection: sa.Connection, record: Record) -> str | None:
-        """Return the stored result of a record whose commit may have succeeded before its connection was lost."""
-        steps = self._steps
-        return connection.execute(
-            sa.select(steps.c.output)
-            .where(steps.c.workflow_uuid == record.holder.run_id, steps.c.function_id == record.function_id)
-            .where(steps.c.function_name == record.name, steps.c.started_at_epoch_ms == record.began_ms)
-        ).scalar()
 
 
-def holder_of(run_id: str, owner: str) -> Holder:
-    """Return this execution of a run; called by the body of the run."""
-    return Holder(run_id=run_id, owner=owner, token=current_owner_xid(run_id))
-
-
-def _row_of(record: Record, result: Any) -> dict[str, Any]:
-    completed_ms = now_ms()
-    return {
-        "workflow_uuid": record.holder.run_id,
-        "function_id": record.function_id,
-        "function_name": record.name,
-        "output": dump_json(result),
-        "started_at_epoch_ms": record.began_ms,
-        "completed_at_epoch_ms": completed_ms,
-        "serialization": SERIALIZATION,
-        "application_name": APPLICATION,
-        "retention_timestamp": completed_ms,
-    }
-
-
-def _may_pass(error: DatabaseError) -> bool:
+def _may_pass(error: BaseException) -> bool:
     """Return whether a lock, a deadlock or a lost connection is the reason, which another attempt may not meet."""
-    cause = error.__cause__
+    cause = error.__cause__ if isinstance(error, DatabaseError) else None
     return isinstance(cause, PoolTimeoutError) or (
         isinstance(cause, DBAPIError) and (retriable_postgres_exception(cause) or retriable_sqlite_exception(cause))
     )
 
 
-def _resolve(outcome: _Outcome) -> None:
-    stored = outcome.waiting.stored
-    if stored.done():
-        return
-    if outcome.error is None:
-        stored.set_result(outcome.result)
-    else:
-        stored.set_exception(outcome.error)
+def _nothing(_: sa.Connection) -> None:
+    return None
 
 
 async def _finish(stored: asyncio.Future[Any], *, is_seen_through: bool) -> Any:

@@ -27,7 +27,7 @@ from compozy.database.tasks import (
     task_key,
 )
 from compozy.durable.context import current_run, task_deadline_ms, time_limit
-from compozy.durable.step import transact, write
+from compozy.durable.step import tell, transact, transact_later, write
 from compozy.errors import CompozyError, ConflictError, DatabaseError, InternalError, TaskTimeoutError
 from compozy.schema.worker import compute
 from compozy.task.decide import decide
@@ -65,7 +65,7 @@ async def run_task(call: TaskCall, *, started: bool, on_end: OnEnd) -> TaskResul
         return await recall(call)
     if not started:
         await write(lambda connection: start_task(connection, call.row()))
-    call.run.report.task_began(call.run.execution_id, call.path)
+    tell(partial(call.run.report.task_began, call.run.execution_id, call.path))
     began_s = monotonic_s()
     with _observed(call) as shown:
         found = await _perform(call)
@@ -87,13 +87,22 @@ async def run_task(call: TaskCall, *, started: bool, on_end: OnEnd) -> TaskResul
         after.write(connection)
         return {**asdict(found.end), **after.record}
 
-    stored = await transact(end_step(call.path), record)
-    seconds = monotonic_s() - began_s
-    TASK_DURATION.observe(seconds, type=call.task.type)
-    if found.end.attempts > 1:
-        TASK_RETRIES.add(found.end.attempts - 1)
-    call.run.report.task_ended(call.run.execution_id, call.path, found.end, replayed=False, seconds=seconds)
+    if after.can_wait and found.write is None and kind_of(call.task).is_pure(call.task):
+        stored = {**asdict(found.end), **after.record}
+        told = partial(_tell_end, call, found.end, monotonic_s() - began_s)
+        await transact_later(end_step(call.path), record, stored, told)
+    else:
+        stored = await transact(end_step(call.path), record)
+        _tell_end(call, found.end, monotonic_s() - began_s)
     return replace(result, recorded=stored)
+
+
+def _tell_end(call: TaskCall, end: TaskEnd, seconds: float) -> None:
+    """Report that the end of a task is stored."""
+    TASK_DURATION.observe(seconds, type=call.task.type)
+    if end.attempts > 1:
+        TASK_RETRIES.add(end.attempts - 1)
+    call.run.report.task_ended(call.run.execution_id, call.path, end, replayed=False, seconds=seconds)
 
 
 def _end_inside(connection: sa.Connection, call: TaskCall, found: _Performed) -> None:

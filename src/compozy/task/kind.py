@@ -41,6 +41,15 @@ def _type_of(task: Any) -> str:
     return task.type
 
 
+def _never(_task: Any) -> bool:
+    return False
+
+
+def always(_task: Any) -> bool:
+    """Return True."""
+    return True
+
+
 @dataclass(frozen=True, kw_only=True)
 class TaskKind:
     """A kind of task. Only `name`, `model`, `runner` and `page` are required.
@@ -54,6 +63,7 @@ class TaskKind:
         inside: the tasks inside it.
         is_container: whether its output holds the outputs of the tasks inside it.
         takes_prompt: whether it asks a model if it has a `prompt` or an `action`.
+        is_pure: returns whether a task has no effect outside and needs nothing from there.
         condition: what a `condition` does: skips the task, chooses its route, or accepts what the task waits for.
         routes: key of the map from routes to the tasks that follow; values are IDs or tasks.
         on_timeout: key of the ID of the task that follows a timeout.
@@ -78,6 +88,7 @@ class TaskKind:
     inside: Inside | None = None
     is_container: bool = False
     takes_prompt: bool = False
+    is_pure: Callable[[Any], bool] = _never
     condition: Literal["skips", "routes", "accepts"] = "skips"
     routes: str = ""
     on_timeout: str = ""

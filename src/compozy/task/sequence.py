@@ -101,7 +101,7 @@ class Sequence:
         if call.task.sleep is not None:
             return EndHook(write=partial(_begin_pause, record, call.task.sleep), record=record)
         row = self._call(follow.task_id, None, None).row()
-        return EndHook(write=lambda connection: start_task(connection, row), record=record)
+        return EndHook(write=lambda connection: start_task(connection, row), record=record, can_wait=True)
 
     def _at_end(self, call: TaskCall, result: TaskResult, follow: Following, record: Mapping[str, Any]) -> EndHook:
         after = self.at_end(self._end_after(call, result, follow))

@@ -244,10 +244,14 @@ class TaskResult:
 
 @dataclass(frozen=True, kw_only=True)
 class EndHook:
-    """Extra work committed with the end of a task: `write` changes tables, `record` goes into the journal."""
+    """Extra work committed with the end of a task: `write` changes tables, `record` goes into the journal.
+
+    `can_wait`: another task follows immediately, so that the end may be stored with what comes next.
+    """
 
     write: Callable[[sa.Connection], None] = lambda _: None
     record: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    can_wait: bool = False
 
 
 OnEnd = Callable[[TaskResult], EndHook]

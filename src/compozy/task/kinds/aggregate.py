@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from compozy.task.kind import TaskKind
+from compozy.task.kind import TaskKind, always
 from compozy.task.options import TaskBase
 
 
@@ -24,5 +24,6 @@ KIND = TaskKind(
     model=AggregateTask,
     runner="compozy.task.aggregate",
     page="/docs/workflows/aggregate",
+    is_pure=always,
     shape=('[["', '"]]'),
 )

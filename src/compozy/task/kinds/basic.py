@@ -54,12 +54,17 @@ def _label(task: BasicTask) -> str:
     return "" if task.prompt is not None or task.action is not None else "pass"
 
 
+def _is_pure(task: BasicTask) -> bool:
+    return task.prompt is None and task.action is None and task.tool is None
+
+
 KIND = TaskKind(
     name="basic",
     model=BasicTask,
     runner="compozy.task.basic",
     page="/docs/workflows/tasks",
     takes_prompt=True,
+    is_pure=_is_pure,
     texts=(
         ("prompt",),
         ("action",),

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from compozy.task.kind import Route, TaskKind
+from compozy.task.kind import Route, TaskKind, always
 from compozy.task.options import TaskBase
 
 ROUTE_TAKEN = "route_taken"
@@ -28,6 +28,7 @@ KIND = TaskKind(
     model=RouterTask,
     runner="compozy.task.router",
     page="/docs/workflows/router",
+    is_pure=always,
     condition="routes",
     routes="routes",
     output_keys=frozenset({"condition", ROUTE_TAKEN, "router_type"}),
