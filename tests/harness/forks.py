@@ -91,7 +91,8 @@ def die_at_step(ending: str | tuple[str, ...], number: int, when: str) -> None:
     def note(_connection: Any, _cursor: Any, statement: str, _values: Any, context: Any, _many: bool) -> None:
         if statement.startswith("INSERT INTO") and "operation_outputs" in statement:
             # Migrations of the journal copy its rows without one.
-            in_hand.step = str(context.compiled_parameters[0].get("function_name", ""))
+            names = [str(row.get("function_name", "")) for row in context.compiled_parameters]
+            in_hand.step = next((name for name in names if name.endswith(ending)), "")
 
     def hook(which: str) -> None:
         nonlocal passed
