@@ -34,7 +34,7 @@ _ID = re.compile(rb"(?m)^id: ([0-9]+)$")
 
 @dataclass(frozen=True, kw_only=True)
 class Round:
-    """What a round took: runs per second, and processor time of the server for each run."""
+    """Runs per second of a round, and processor time of the server for each run."""
 
     runs_per_s: float
     processor_ms: float
@@ -59,7 +59,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="pairs of rounds")
     parser.add_argument("--json", action="store_true", help="print JSON only")
     arguments = parser.parse_args()
-    pairs = [pair for kind in arguments.kinds for pair in measure(kind, arguments)]
+    size = {"tasks": arguments.tasks, "watchers": arguments.watchers, "rounds": arguments.rounds}
+    pairs = [pair for kind in arguments.kinds for pair in measure(kind, **size)]
     if arguments.json:
         print(json.dumps([asdict(pair) for pair in pairs]))
         return
@@ -73,17 +74,17 @@ def main() -> None:
         print(f"{kind}: median ratio {median:.2f}")
 
 
-def measure(kind: str, arguments: argparse.Namespace) -> list[Pair]:
-    """Return the pairs of rounds on one kind of database."""
+def measure(kind: str, *, tasks: int, watchers: int, rounds: int) -> list[Pair]:
+    """Return the pairs of rounds on one kind of database; each round has as many runs as watchers."""
     pairs: list[Pair] = []
     with (
         measured_server([kind]) as server,
-        serving(kind, server, tasks=arguments.tasks) as served,
+        serving(kind, server, tasks=tasks) as served,
         ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as clients,
     ):
-        for number in range(arguments.rounds):
+        for number in range(rounds):
             bare, watched = (
-                _round(clients, served, f"{name}-{number}-", arguments, is_watched=name == "watched")
+                _round(clients, served, f"{name}-{number}-", watchers, is_watched=name == "watched")
                 for name in ("bare", "watched")
             )
             ratio = round(watched.runs_per_s / bare.runs_per_s, 2)
@@ -91,9 +92,8 @@ def measure(kind: str, arguments: argparse.Namespace) -> list[Pair]:
     return pairs
 
 
-def _round(clients: Executor, served: Served, prefix: str, arguments: argparse.Namespace, *, is_watched: bool) -> Round:
+def _round(clients: Executor, served: Served, prefix: str, runs: int, *, is_watched: bool) -> Round:
     """Post runs and wait until all have ended, and until all streams have."""
-    runs = arguments.watchers
     # The process of the clients is started before the round.
     clients.submit(os.getpid).result()
     began_s, used_s = time.monotonic(), processor_time_s(served.pid)

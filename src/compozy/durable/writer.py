@@ -47,7 +47,7 @@ class _Waiting:
 
 @dataclass(eq=False, slots=True)
 class _Outcome:
-    """What became of a record. `is_alone`: its transaction failed, perhaps by another record, and it is next alone."""
+    """The outcome of a record. `is_alone`: its transaction failed, perhaps by another record, and it is next alone."""
 
     waiting: _Waiting
     result: Any = None
@@ -208,7 +208,7 @@ class Writer:
                 is_known = is_open and len(results) < len(group)
                 failed = group[len(results) : len(results) + 1] if is_known else group
                 if isinstance(error, DatabaseError) or len(failed) > 1:
-                    # What its run recorded after it is stored after it.
+                    # Later records of its run are stored after it.
                     runs = {waiting.holder for waiting in failed}
                     failed = [waiting for waiting in group[group.index(failed[0]) :] if waiting.holder in runs]
                     outcomes += [_Outcome(waiting, is_alone=True) for waiting in failed]
@@ -268,19 +268,27 @@ class Writer:
             task.add_done_callback(self._alone.discard)
 
     def _resolve(self, outcome: _Outcome) -> None:
-        holder, stored = outcome.waiting.holder, outcome.waiting.stored
-        if outcome.error is None:
-            with self._changed:
-                storing, holder.storing = holder.storing, []
-            for record in storing:
-                for told in record.told:
-                    told()
+        stored, error = outcome.waiting.stored, outcome.error
+        if error is None:
+            error = self._tell_stored(outcome.waiting.holder)
         if stored.done():
             return
-        if outcome.error is None:
+        if error is None:
             stored.set_result(outcome.result)
         else:
-            stored.set_exception(outcome.error)
+            stored.set_exception(error)
+
+    def _tell_stored(self, holder: Holder) -> Exception | None:
+        """Report the deferred records that are stored now, and return the error of a report."""
+        with self._changed:
+            storing, holder.storing = holder.storing, []
+        try:
+            for record in storing:
+                for told in record.told:
+                    record.context.run(told)
+        except Exception as error:  # noqa: BLE001 - the caller gets it, as if it had told it itself
+            return error
+        return None
 
     async def _store_alone(self, holder: Holder, records: Sequence[_Waiting]) -> None:
         """Store records of one run, each in a transaction, in their order."""

@@ -13,7 +13,7 @@ from compozy.workflow.events import read_new_events
 
 # From one query to the next. The first change is read immediately, those after it together.
 _WINDOW_S = 0.05
-# What one stream gets at once, which it keeps in memory until its client has read it.
+# Runs and events that one stream gets together; it keeps them in memory until its client has read them.
 _RUNS = 10
 _EVENTS = 50
 

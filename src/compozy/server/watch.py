@@ -1,4 +1,4 @@
-"""What one stream watches: its runs, the last event that it sent of each, and which of them have news."""
+"""The subscription of one stream: its runs, the last event that it sent of each, and which of them have news."""
 
 from __future__ import annotations
 

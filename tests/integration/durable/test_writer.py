@@ -97,7 +97,7 @@ def _names(database: Database) -> set[str]:
         return set(connection.execute(sa.select(facts.c.name).where(facts.c.value == "1")).scalars())
 
 
-async def test_what_waits_is_stored_in_one_transaction(database: Database) -> None:
+async def test_waiting_records_are_stored_in_one_transaction(database: Database) -> None:
     meeting = _Meeting(database)
     names = [f"r{number}" for number in range(12)]
     counted: list[int] = []

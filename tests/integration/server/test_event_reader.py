@@ -65,7 +65,7 @@ async def test_streams_that_ask_together_share_a_query(database: Database) -> No
     assert len(queries) == 2
 
 
-async def test_a_stream_gets_a_few_runs_and_events_at_once(database: Database) -> None:
+async def test_a_stream_gets_a_few_runs_and_events_together(database: Database) -> None:
     watch = Watch(positions={"gone": 0, **{f"run-{number}": 0 for number in range(12)}})
     reader = EventReader(database)
     first = await reader.read(watch)

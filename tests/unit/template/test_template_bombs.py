@@ -90,11 +90,15 @@ def test_repeated_arguments_of_a_layout_are_counted() -> None:
     assert len(render('{{ printf (repeat 20000 "%[") 1 }}', "go")) == 20_000
 
 
+def _nothing() -> None:
+    pass
+
+
 def test_weights() -> None:
     shared = ["ab"]
-    assert weigh([]) == (1, 0)
-    assert weigh({"key": "abc", "n": None}) == (3, 7)
-    assert weigh([shared, shared, 1]) == (6, 4)
+    assert weigh([], _nothing) == (1, 0)
+    assert weigh({"key": "abc", "n": None}, _nothing) == (3, 7)
+    assert weigh([shared, shared, 1], _nothing) == (6, 4)
 
 
 def test_large_data_is_accepted() -> None:
