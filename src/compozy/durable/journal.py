@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any, NoReturn, cast
 
@@ -39,7 +39,14 @@ class JournalSerializer(Serializer):
         return SERIALIZATION
 
     def serialize(self, data: Any) -> str:
-        """Return `data` as JSON; an exception, which only a bug lets through, becomes its text."""
+        """Return `data` as JSON; an exception, which only a bug lets through, becomes its text.
+
+        Raises:
+            RunInterruptedError: the engine canceled the run because the process ends. It is no error of the run, so
+                the journal records nothing, and the next process continues.
+        """
+        if isinstance(data, CancelledError):
+            raise RunInterruptedError
         if isinstance(data, BaseException):
             return dump_json({_EXCEPTION: f"{type(data).__name__}: {data}"})
         return dump_json(data)

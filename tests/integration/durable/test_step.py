@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import CancelledError
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from compozy.database.database import Database
 from compozy.database.facts import DATABASE_ID
 from compozy.database.status import Status
 from compozy.database.tables import facts
+from compozy.durable.context import RunInterruptedError
+from compozy.durable.journal import JournalSerializer
 from compozy.durable.step import step, transact
 from compozy.errors import InternalError, ModelError
 from tests.harness.databases import journal_table
@@ -163,6 +166,13 @@ async def test_a_process_that_lost_a_run_can_record_nothing_more(database: Datab
     with database.read() as connection:
         assert connection.execute(sa.select(facts.c.name)).scalars().all() == [DATABASE_ID]
     assert read_run(database, "r").status is Status.RUNNING
+
+
+def test_a_run_that_the_engine_cancels_is_not_recorded_as_failed() -> None:
+    """The engine does so when its event loop ends; it would record the cancellation as the error of the run."""
+    with pytest.raises(RunInterruptedError):
+        JournalSerializer().serialize(CancelledError())
+    assert "ValueError: wrong" in JournalSerializer().serialize(ValueError("wrong"))
 
 
 async def test_a_transaction_outside_of_a_run_is_an_internal_error(database: Database) -> None:
