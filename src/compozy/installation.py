@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
+import signal
 import sys
+import threading
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 REPOSITORY_URL = "https://github.com/compozy/compozy"
 DOCUMENTATION_URL = f"{REPOSITORY_URL}/tree/main/docs/content/docs"
 _END_S = 30.0
+_BLOCK = 4096
 
 
 def own_command() -> list[str]:
@@ -35,6 +39,18 @@ def end_command(process: subprocess.Popen[bytes]) -> None:
     except TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def end_with_stdin() -> None:
+    """Send SIGTERM to this process when its stdin ends; it also ends when the process at its other end is killed."""
+    threading.Thread(target=_read_stdin, name="compozy-stdin", daemon=True).start()
+
+
+def _read_stdin() -> None:
+    # None: the process has no stdin, and file 0 may be anything.
+    while sys.stdin is not None and os.read(0, _BLOCK):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def extra_hint(extra: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +12,7 @@ import typer
 from compozy.cli.options import ProjectOptions, globals_of, on_project
 from compozy.cli.output import print_error, print_note
 from compozy.cli.server import HostOption, PortOption, address_overrides
-from compozy.errors import CompozyError
+from compozy.errors import CompozyError, UsageError
 from compozy.installation import own_command
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def dev_command(
     host: HostOption = None,
     port: PortOption = None,
     open_page: Annotated[bool, typer.Option("--open", help="Open the web page when the server is ready.")] = False,
+    test: Annotated[bool, typer.Option("--test", help="Run tests, and affected ones when files change.")] = False,
 ) -> int:
     """Serve the project and reload changed files.
 
@@ -32,6 +34,8 @@ def dev_command(
     from compozy.cli.context import open_project, project_folder
     from compozy.server.dev import DevServer, Reports
 
+    if test and os.environ.get("CI"):
+        raise UsageError("`--test` does not work if CI is set", hint="run `compozy test`")
     options = replace(options, more=address_overrides(host, port))
 
     def note(text: str) -> None:
@@ -52,6 +56,7 @@ def dev_command(
         root=project_folder(options),
         reports=Reports(note=note, error=error),
         open_page=_open if open_page else None,
+        tests=[*own_command(), *_test_arguments(options)] if test else (),
     )
     return server.run()
 
@@ -76,3 +81,10 @@ def _arguments(options: ProjectOptions) -> Iterator[str]:
     for key, flag in (("server.host", "--host"), ("database.driver", "--db-driver"), ("database.path", "--db-path")):
         if key in options.overrides:
             yield f"{flag}={options.overrides[key][0]}"
+
+
+def _test_arguments(options: ProjectOptions) -> Iterator[str]:
+    """Yield the arguments of the command that runs the tests."""
+    yield from ("test", "--watch", "--until-stdin-ends")
+    if options.config_file is not None:
+        yield f"--config={options.config_file}"

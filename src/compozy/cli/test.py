@@ -6,7 +6,6 @@ import os
 import sys
 from contextlib import suppress
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +13,8 @@ import typer
 
 from compozy.cli.options import ProjectOptions, globals_of, number, on_project
 from compozy.cli.output import paint, print_error, print_json, print_line, print_note
+from compozy.errors import CompozyError
+from compozy.installation import end_with_stdin
 from compozy.plural import plural
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ FromRunOption = Annotated[
         show_default=False,
     ),
 ]
+ChildOption = Annotated[bool, typer.Option("--until-stdin-ends", help="Watch for `compozy dev`.", hidden=True)]
 
 
 @on_project(output=True, database=False)
@@ -74,6 +76,7 @@ def run_tests_command(
         bool, typer.Option("--update", help="Replace the expected status and outputs of failed tests.")
     ] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Run affected tests again when files change.")] = False,
+    until_stdin_ends: ChildOption = False,
     worker: Annotated[bool, typer.Option("--worker", help="Run the tests that stdin names.", hidden=True)] = False,
 ) -> int:
     """Test workflows with recorded answers.
@@ -99,7 +102,7 @@ def run_tests_command(
 
     if watch:
         writes = updates or chosen is not TestMode.replay
-        return _watch(options, project, open_session, paths or [], name, writes=writes)
+        return _watch(options, project, open_session, paths or [], name, writes=writes, is_child=until_stdin_ends)
     return open_session(project).run_files(paths or [], name)
 
 
@@ -111,20 +114,25 @@ def _watch(
     name: str | None,
     *,
     writes: bool,
+    is_child: bool,
 ) -> int:
-    """Run tests until Ctrl-C, those that a change affects again."""
+    """Run tests until Ctrl-C, those that a change affects again.
+
+    With `is_child`, `compozy dev` reports errors of the project and how it is ended.
+    """
     import threading
 
-    from compozy.cli.context import open_project
     from compozy.replay.collect import find_test_files
     from compozy.replay.watch import TestWatch
 
     _check_watch(options)
+    if is_child:
+        end_with_stdin()
+    invalid: list[CompozyError] = []
 
-    def load() -> LoadedProject:
-        # The command keeps the files that it has read.
-        globals_of(options.context).files = None
-        return open_project(options)
+    def report(error: CompozyError) -> None:
+        if not (is_child and error in invalid):
+            print_error(error, as_json=False)
 
     def read(project: LoadedProject) -> list[Test]:
         known = _read(project, find_test_files(project, paths, cwd=Path.cwd()))
@@ -136,16 +144,29 @@ def _watch(
 
     watch = TestWatch(
         root=first.root,
-        load=load,
+        load=lambda: _load_again(options, invalid),
         read=read,
         run=run,
-        report=partial(print_error, as_json=False),
-        waiting=lambda: print_note("Waiting for changes. Press Ctrl-C to stop."),
+        report=report,
+        waiting=lambda: None if is_child else print_note("Waiting for changes. Press Ctrl-C to stop."),
         writes=writes,
     )
     with suppress(KeyboardInterrupt):
         watch.run_until(threading.Event())
     return 0
+
+
+def _load_again(options: ProjectOptions, invalid: list[CompozyError]) -> LoadedProject:
+    """Read the project as it is now; an error is kept in `invalid`, too."""
+    from compozy.cli.context import open_project
+
+    # The command keeps the files that it has read.
+    globals_of(options.context).files = None
+    try:
+        return open_project(options)
+    except CompozyError as error:
+        invalid[:] = [error]
+        raise
 
 
 def _check_watch(options: ProjectOptions) -> None:

@@ -46,6 +46,7 @@ class DevServer:
         root: folder of the project.
         reports: what is printed.
         open_page: called once with the address of the server's page when it is ready; None for never.
+        tests: starts a process that runs affected tests when files change, and ends with its stdin; empty for none.
     """
 
     load: Callable[[], LoadedProject]
@@ -53,6 +54,8 @@ class DevServer:
     root: Path
     reports: Reports
     open_page: Callable[[str], None] | None = None
+    tests: Sequence[str] = ()
+    _testing: subprocess.Popen[bytes] | None = None
     _stamps: Stamps | None = None
     _project: LoadedProject | None = None
     _process: subprocess.Popen[bytes] | None = None
@@ -76,6 +79,8 @@ class DevServer:
                         return 0
             finally:
                 self._stop_server()
+                if self._testing is not None:
+                    end_command(self._testing)
 
     def _reload(self) -> None:
         try:
@@ -98,13 +103,10 @@ class DevServer:
             self.reports.note("Files changed; restarting the server.")
         self._stop_server()
         self._project, self._address = project, address
-        self._process = subprocess.Popen(
-            [*self.command, "--port", str(address.port)],
-            # The server stops when this pipe closes, however this process ends.
-            stdin=subprocess.PIPE,
-            # Ctrl-C reaches only this process, which then stops the server.
-            start_new_session=True,
-        )
+        self._process = _start([*self.command, "--port", str(address.port)])
+        if self.tests and (self._testing is None or self._testing.poll() is not None):
+            # It looks for changes itself.
+            self._testing = _start(self.tests)
 
     def _address_of(self, project: LoadedProject) -> Address:
         """Return the address to serve at: with port 0, a free one, which stays the same."""
@@ -131,6 +133,16 @@ class DevServer:
         process, self._process = self._process, None
         if process is not None:
             end_command(process)
+
+
+def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command,
+        # The process stops when this pipe closes, however this process ends.
+        stdin=subprocess.PIPE,
+        # Ctrl-C reaches only this process, which then stops the others.
+        start_new_session=True,
+    )
 
 
 def _is_ready(url: str) -> bool:

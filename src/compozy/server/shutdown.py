@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import structlog
 from compozy.app import App
 from compozy.database.database import Database
 from compozy.database.tasks import TaskEnd
+from compozy.installation import end_with_stdin
 from compozy.plural import plural
 from compozy.storage import concurrency_warning
 
@@ -24,7 +24,6 @@ _log = structlog.get_logger(__name__)
 DRAIN_S = 5.0
 # Further time for a graceful shutdown, after which the process exits.
 GRACE_S = 15.0
-_BLOCK = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +51,7 @@ class Stop:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._receive, number)
         if with_stdin:
-            threading.Thread(target=_end_with_stdin, name="compozy-stdin", daemon=True).start()
+            end_with_stdin()
 
     def _receive(self, number: int) -> None:
         if self.requested.done():
@@ -73,13 +72,6 @@ class Stop:
         timer = threading.Timer(DRAIN_S + GRACE_S, leave)
         timer.daemon = True
         timer.start()
-
-
-def _end_with_stdin() -> None:
-    # None: the process has no stdin, and file 0 may be anything.
-    while sys.stdin is not None and os.read(0, _BLOCK):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 class LogReport:

@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.conftest import RunCli
 from tests.harness.projects import write_project
 
 _LISTENING = re.compile(r"Server listening on :\d+ \((\S+)\)")
@@ -40,6 +41,11 @@ class Running:
         self._reader.join(TIMEOUT_S)
         assert self.process.stdout is not None
         self.process.stdout.close()
+
+    def has_ended(self) -> bool:
+        """Wait until every process that holds the pipe has ended."""
+        self._reader.join(TIMEOUT_S)
+        return not self._reader.is_alive()
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -67,8 +73,8 @@ class Running:
 
 
 @contextmanager
-def _dev(folder: Path) -> Generator[Running]:
-    command = [sys.executable, "-m", "compozy", "dev", "--port", "0"]
+def _dev(folder: Path, *options: str) -> Generator[Running]:
+    command = [sys.executable, "-m", "compozy", "dev", "--port", "0", *options]
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     running = Running(process)
     try:
@@ -124,3 +130,33 @@ def test_a_project_that_is_invalid_at_first_is_served_when_it_is_repaired(tmp_pa
         # The server ends with the command, even if that is killed.
         dev.process.kill()
         dev.until("^stopped")
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("clean_environ")
+def test_affected_tests_run_when_files_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    flow = {**ECHO, "output": {"a": "{{ .tasks.pass.output.a }}"}}
+    write_project(tmp_path, {"echo": flow, "other": flow})
+    (tmp_path / "tests").mkdir()
+    for name in ("echo", "other"):
+        cases = {"workflow": name, "tests": [{"name": name, "expect": {"output": {"a": "b"}}}]}
+        (tmp_path / f"tests/{name}.test.yaml").write_text(json.dumps(cases))
+    with _dev(tmp_path, "--test") as dev:
+        dev.until("^2 tests passed")
+        _write(tmp_path, "echo", json.dumps({"id": "echo", **flow}).replace('"b"', '"c"'))
+        dev.until(r"^✗ \./tests/echo\.test\.yaml: echo")
+        dev.until("^1 test failed, 0 passed")
+        _write(tmp_path, "echo", json.dumps({"id": "echo", **flow}))
+        dev.until(r"^✓ \./tests/echo\.test\.yaml: echo")
+        dev.until("^1 test passed")
+        dev.process.kill()
+        assert dev.has_ended()
+
+
+def test_tests_are_not_watched_if_ci_is_set(tmp_path: Path, cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CI", "true")
+    write_project(tmp_path, {"echo": ECHO})
+    ran = cli("dev", "--test")
+    assert ran.status == 2
+    assert "`--test` does not work if CI is set" in ran.err
