@@ -61,9 +61,14 @@ TESTS: Mapping[str, Sequence[str]] = {
         "tests/integration/knowledge/test_stores.py::test_recall_of_pgvector_with_clustered_texts",
         # Stores in a folder stay in `make test`.
         *(
-            f"tests/integration/task/test_recall_{name}.py::*{kind}"
-            for name in ("stores", "processes")
-            for kind in ("pgvector", "redis", "qdrant]", "qdrant-server")
+            f"tests/integration/task/test_recall_stores.py::{name}[{driver}-{kind}]"
+            for name in ("test_turns_are_recalled_and_forgotten", "test_a_lost_collection_is_filled_again")
+            for driver in ("sqlite", "postgres")
+            for kind in ("pgvector", "redis", "qdrant")
+        ),
+        *(
+            f"tests/integration/task/test_recall_processes.py::test_workers_create_a_collection_of_turns_once[{kind}]"
+            for kind in ("pgvector", "redis", "qdrant")
         ),
         "tests/integration/server/test_server_process.py::test_a_server_drains_and_the_next_one_resumes",
         # Without a server on SQLite, and with one on PostgreSQL, they stay in `make test`.

@@ -9,7 +9,7 @@ import textwrap
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -41,7 +41,7 @@ from compozy.database.tasks import TaskEnd, TaskState, list_tasks
 from compozy.database.transitions import request_pause, resume_run
 from compozy.durable.context import RunContext, Suspension, current_run
 from compozy.durable.runtime import Runtime
-from compozy.errors import ModelError
+from compozy.errors import DatabaseError, ModelError
 from compozy.ids import new_signal_id
 from compozy.knowledge.catalog import KnowledgeCatalog
 from compozy.model.catalog import ModelCatalog, ResolvedModel
@@ -236,7 +236,9 @@ class Flows:
     async def ended(self, run_id: str) -> Ran:
         """Wait for the end of a run, which any process may execute."""
         # Without queries, unless another process executes it.
-        await self.runtime.wait(run_id)
+        with suppress(DatabaseError):
+            # It is tried again.
+            await self.runtime.wait(run_id)
         await self.until(run_id, lambda ran: ran.status.is_final)
         await self.runtime.wait(run_id)
         return await self.read(run_id)

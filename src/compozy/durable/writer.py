@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+import structlog
 from dbos._utils import retriable_postgres_exception, retriable_sqlite_exception
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -21,6 +22,8 @@ from compozy.database.database import Database
 from compozy.database.transitions import HOLD_RUN
 from compozy.durable.holder import STEP_COLUMNS, Holder, Record, make
 from compozy.errors import DatabaseError
+
+_log = structlog.get_logger(__name__)
 
 # Records of one transaction: more would delay the first of them.
 _AT_ONCE = 64
@@ -316,6 +319,11 @@ class Writer:
                 self._restore_deferred([waiting])
                 if self._is_closing or not _may_pass(error):
                     raise
+                _log.warning(
+                    "a step cannot be recorded for now; it is tried again",
+                    execution_id=waiting.holder.run_id,
+                    cause=str(error),
+                )
             else:
                 return results[0]
             time.sleep(pause_s)

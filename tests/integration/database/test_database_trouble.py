@@ -83,7 +83,7 @@ def test_a_file_locked_during_a_run(commands: Commands, project: Path) -> None:
     with held(project):
         # It waits as long as necessary, and prints the reason.
         command.until(lambda: "database is locked: another program holds ./data/compozy.db" in command.err)
-        command.until(lambda: "Database connection failed" in command.err)
+        command.until(lambda: "a step cannot be recorded for now" in command.err)
         assert task_states(project) == [("one", "SUCCESS"), ("two", "RUNNING")]
     finished = command.wait()
     assert (finished.status, finished.out.splitlines()[-1]) == (0, 'Result: {"last": "third"}'), finished
@@ -103,7 +103,7 @@ def test_a_run_that_is_ended_while_another_program_holds_the_file(
     command = commands.start(project, *RUN)
     until_second_task(project, command)
     with held(project):
-        command.until(lambda: "Database connection failed" in command.err)
+        command.until(lambda: "a step cannot be recorded for now" in command.err)
         for number in signals:
             command.send(number)
             if number == signal.SIGINT:
