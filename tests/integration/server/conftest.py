@@ -16,6 +16,7 @@ import pytest_asyncio
 from compozy.app import SERVER, open_app
 from compozy.auth.accounts import bootstrap, create_user
 from compozy.database.executions import count_by_status
+from compozy.database.live_text import follow_runs
 from compozy.project.load import load_project
 from compozy.server.gate import GuardSettings
 from compozy.server.http import make_http
@@ -46,6 +47,12 @@ COSTLY = {
 
 DRIVERS = ("sqlite", "postgres")
 LOOPBACK = GuardSettings(host="127.0.0.1", api_key=None)
+
+
+@pytest.fixture(autouse=True)
+def no_list_is_followed() -> None:
+    """An earlier test of this process may follow a list of runs; models then stream their text for some seconds."""
+    follow_runs(seconds=0)
 
 
 @pytest.fixture(params=DRIVERS)
