@@ -42,8 +42,8 @@ class JournalSerializer(Serializer):
         """Return `data` as JSON; an exception, which only a bug lets through, becomes its text.
 
         Raises:
-            RunInterruptedError: the engine canceled the run because the process ends. It is no error of the run, so
-                the journal records nothing, and the next process continues.
+            RunInterruptedError: the engine canceled the run because the process ends. The run did not fail, so the
+                journal records nothing, and the next process continues.
         """
         if isinstance(data, CancelledError):
             raise RunInterruptedError

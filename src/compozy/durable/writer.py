@@ -131,9 +131,10 @@ class Writer:
             raise asyncio.CancelledError from error
 
     async def defer(self, holder: Holder, record: Record) -> None:
-        """Store a record with the next transaction of its run; in a moment, if none comes.
+        """Store a record with the next transaction of its run, or now if many wait or the oldest has waited for long.
 
-        Its change has no outside effect, and nobody is told of it before: if the process dies, it is made again.
+        Its change has no effect outside of the database and is reported only when it is stored. If the process dies
+        before, the change is made again.
 
         Raises:
             DatabaseError: as for `store`.
