@@ -9,10 +9,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import statistics
+from contextlib import ExitStack
 from unittest import mock
 
-from compozy.database import events
+from compozy.database import budgets, events, signals, tasks
 from compozy.database.database import Database
+from compozy.task import tools
 from tests.bench.measured import KINDS, measured_server, new_place
 from tests.bench.runs import Side, our_round
 
@@ -45,7 +47,9 @@ async def _round(database: Database, side: Side, at_once: int, runs: int, *, is_
     if is_logged:
         await our_round(database, side, at_once, runs)
         return
-    with mock.patch.object(events, "append_events"):
+    with ExitStack() as patched:
+        for module in (budgets, events, signals, tasks, tools):
+            patched.enter_context(mock.patch.object(module, "append_events"))
         await our_round(database, side, at_once, runs)
 
 

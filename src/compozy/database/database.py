@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from compozy.config.settings import DatabaseSettings
 from compozy.database.driver import Driver
+from compozy.database.events import collect_events
 from compozy.database.facts import get_database_id
 from compozy.database.failures import explain_failures
 from compozy.database.owner import OwnerLock
@@ -96,7 +97,8 @@ class Database:
         self.check_in_place()
         with explain_failures(self.location), self.engine.begin() as connection:
             self.driver.begin_write(connection)
-            yield connection
+            with collect_events(connection):
+                yield connection
 
     @contextmanager
     def read(self) -> Generator[sa.Connection, None, None]:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
+import sqlalchemy as sa
 
 from compozy.database.database import Database
 from compozy.database.events import NewEvent, append_events, list_events, list_last_numbers
@@ -122,3 +123,34 @@ def test_one_query_reads_the_pages_of_many_positions(database: Database) -> None
         }
         assert pages == {**expected, ("none", 0): None}
         assert list_last_numbers(connection, ["long", "none", "short"]) == {"long": 101, "short": 1}
+
+
+def test_the_events_of_a_transaction_are_one_statement(database: Database) -> None:
+    statements: list[str] = []
+    sa.event.listen(
+        database.engine,
+        "before_cursor_execute",
+        lambda _connection, _cursor, statement, *_: statements.append(statement),
+    )
+    with database.write() as connection:
+        for run_id in ("a", "b"):
+            insert_execution(connection, new_run(run_id), owner=None)
+            append_events(connection, run_id, [NewEvent(kind="signal", data={"state": "sent"})])
+    assert sum("INSERT INTO execution_events" in statement for statement in statements) == 1
+    with database.read() as connection:
+        assert [[event.seq for event in list_events(connection, run, after=0, limit=9)] for run in "ab"] == [[1, 2]] * 2
+
+
+def test_a_transaction_that_fails_leaves_no_events_to_the_next(database: Database) -> None:
+    with pytest.raises(ZeroDivisionError):
+        _accept_and_fail(database, "a")
+    with database.write() as connection:
+        insert_execution(connection, new_run("b"), owner=None)
+    with database.read() as connection:
+        assert list_last_numbers(connection, ["a", "b"]) == {"b": 1}
+
+
+def _accept_and_fail(database: Database, run_id: str) -> None:
+    with database.write() as connection:
+        insert_execution(connection, new_run(run_id), owner=None)
+        raise ZeroDivisionError
