@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import signal
 import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -51,6 +52,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Set variables that all processes of this session share: the server's lifetime, the shard, a closed port."""
     config.pluginmanager.register(Costs(config.getoption("--costs")))
     share_statements()
+    # A shell ignores SIGINT in what it starts in the background, and other processes inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # Modules and collected tests are never garbage.
     gc.disable()
     os.environ["SERVER_PORT"] = CLOSED_PORT
