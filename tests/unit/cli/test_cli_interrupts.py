@@ -44,6 +44,6 @@ def test_a_disguised_interrupt_is_recognized(
         def main(self, **_: object) -> None:
             load()
 
-    monkeypatch.setattr("compozy.cli.main.command_tree", Command)
+    monkeypatch.setattr("compozy.cli.main.command_tree", lambda _names: Command())
     assert run(["version"]) == 130
     assert capsys.readouterr().err == "Interrupted.\n"
