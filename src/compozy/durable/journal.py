@@ -20,7 +20,7 @@ from compozy.database.failures import explain_failures
 from compozy.database.jsontext import dump_json, load_json
 from compozy.durable.context import RunInterruptedError
 from compozy.durable.format import JOURNAL_FORMAT
-from compozy.durable.journal_rows import APPLICATION, RESUME_QUEUE, SERIALIZATION, find_refused_rows
+from compozy.durable.journal_rows import APPLICATION, RESUME_QUEUE, SERIALIZATION, find_refused_rows, may_call
 from compozy.errors import DatabaseError
 
 # Key of the object that stands for an exception; none of our values has it.
@@ -163,9 +163,11 @@ def _refuse_foreign_rows(database: Database) -> None:
     Raises:
         DatabaseError: there are such rows, or the database refused.
     """
+    refused: list[str] = []
     with database.read() as connection:
         # A journal that is behind is a file's that the engine migrates as it starts; its tables are there all the same.
-        refused = list_refused_rows(database, connection, only_open=True) if has_journal(database, connection) else []
+        if has_journal(database, connection) and may_call(connection, database.journal_schema):
+            refused = list_refused_rows(database, connection, only_open=True)
     if refused:
         raise DatabaseError(
             f"the journal in {database.location} holds rows that Compozy did not write: {'; '.join(refused)}",

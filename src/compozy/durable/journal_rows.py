@@ -75,6 +75,18 @@ def check_serialization(serialization: str | None) -> None:
     check_journal_row(_STEPS, {"serialization": serialization})
 
 
+def may_call(connection: sa.Connection, schema: str | None) -> bool:
+    """Return whether the engine would call anything that the journal in `schema` names: an open run, or a schedule."""
+    is_open = sa.column("status").in_(_OPEN)
+    return any(
+        connection.execute(sa.select(sa.literal(1)).select_from(table).where(condition).limit(1)).first() is not None
+        for table, condition in (
+            (sa.table(_STATUS, sa.column("status"), schema=schema), is_open),
+            (sa.table(_SCHEDULES, schema=schema), sa.true()),
+        )
+    )
+
+
 def find_refused_rows(connection: sa.Connection, tables: Mapping[str, sa.Table], *, only_open: bool) -> list[str]:
     """Return the first rows that `check_journal_row` refuses, each as `table RUN: reason`.
 
