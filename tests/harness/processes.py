@@ -38,7 +38,7 @@ NOBODY = 65534
 _STEP_S = 0.01
 
 _forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(list(PROGRAM))
+_forks.set_forkserver_preload([*PROGRAM, "tests.harness.warm"])
 
 
 @dataclass(frozen=True, kw_only=True)
