@@ -100,6 +100,16 @@ TESTS: Mapping[str, Sequence[str]] = {
         "tests/integration/cli/test_cli_environments.py::test_a_terminal_that_lacks_characters[ascii",
         "tests/integration/cli/test_cli_environments.py::test_a_terminal_that_lacks_characters[latin-1",
         "tests/integration/cli/test_cli_environments.py::test_without_a_home",
+        "tests/integration/cli/test_cli_environments.py::test_reading_commands_load_neither_engine_nor_models",
+        "tests/integration/model/test_model_real.py::test_the_local_model_is_silent_and_listens_nowhere",
+        # Models in this process stay in `make test`.
+        "tests/integration/model/test_model_real.py::*[server_models",
+        # Conditions and templates stay in `make test`.
+        *(
+            f"tests/integration/server/test_server_costly_conditions.py::*[{driver}-{place}"
+            for driver in ("sqlite", "postgres")
+            for place in ("filter", "output", "router")
+        ),
     ),
     "fuzz": (
         "tests/integration/server/test_server_fuzz.py",
@@ -110,7 +120,11 @@ TESTS: Mapping[str, Sequence[str]] = {
             for shared in ("{{ $x := dict", "{{ $x := list 1", "{{ $x := list nil")
         ),
     ),
-    "benchmark": ("tests/integration/bench", "tests/integration/server/test_server_large_lists.py"),
+    "benchmark": (
+        "tests/integration/bench",
+        "tests/integration/server/test_server_large_lists.py",
+        "tests/integration/server/test_server_memory.py::test_ten_thousand_messages_are_read_in_pages",
+    ),
     "pages": (
         "tests/docs/test_fences.py::test_commands",
         "tests/docs/test_recording.py::test_it_shows_what_the_program_prints",
@@ -125,44 +139,48 @@ TESTS: Mapping[str, Sequence[str]] = {
     "release": (
         "tests/setup/test_release.py",
         "tests/setup/test_pythons.py",
-        # The Python of the environment stays in `make test`.
-        *(
-            f"tests/setup/test_locks.py::{name}[other-"
-            for name in (
-                "test_newer_releases_do_not_reach_the_environment",
-                "test_a_lock_that_lacks_a_package_is_an_error",
-                "test_a_changed_wheel_is_an_error",
-            )
-        ),
+        "tests/setup/test_locks.py::test_newer_releases_do_not_reach_the_environment",
+        "tests/setup/test_locks.py::test_a_lock_that_lacks_a_package_is_an_error",
+        "tests/setup/test_locks.py::test_a_changed_wheel_is_an_error",
     ),
     # These features use the database through functions whose tests run on both databases in `make test`. SQLite stays
     # there, too.
-    "databases": tuple(
-        f"tests/integration/{path}.py::*[postgres"
-        for path in (
-            "server/test_hook_deliveries",
-            "server/test_hooks",
-            "server/test_limited_keys",
-            "server/test_mcp_server",
-            "server/test_notifications",
-            "server/test_schedule_clock",
-            "server/test_server_approvers",
-            "server/test_server_batch",
-            "server/test_server_control",
-            "server/test_server_costly_bodies",
-            "server/test_server_schedules",
-            "server/test_server_signal_events",
-            "server/test_server_stream",
-            "server/test_server_text",
-            "task/test_agent_calls",
-            "task/test_answers",
-            "task/test_flow",
-            "task/test_mcp_approvals",
-            "task/test_mcp_questions",
-            "task/test_tool_kinds",
-            "task/test_tool_outcomes",
-            "task/test_tools",
-        )
+    "databases": (
+        "tests/integration/replay/test_example_suites.py::test_event_logs_are_equal_on_both_databases[agents",
+        *(
+            f"tests/integration/{path}.py::*[postgres"
+            for path in (
+                "server/test_hook_deliveries",
+                "server/test_hooks",
+                "server/test_limited_keys",
+                "server/test_mcp_server",
+                "server/test_notifications",
+                "server/test_schedule_clock",
+                "server/test_server_approvers",
+                "server/test_server_batch",
+                "server/test_server_control",
+                "server/test_server_costly_bodies",
+                "server/test_server_costly_conditions",
+                "server/test_server_memory",
+                "server/test_server_schedules",
+                "server/test_server_signal_events",
+                "server/test_server_stream",
+                "server/test_server_text",
+                "task/test_agent_calls",
+                "task/test_answers",
+                "task/test_flow",
+                "task/test_flush",
+                "task/test_mcp_approvals",
+                "task/test_mcp_questions",
+                "task/test_parallel",
+                "task/test_recall",
+                "task/test_remembering",
+                "task/test_tool_kinds",
+                "task/test_tool_outcomes",
+                "task/test_tools",
+                "task/test_working_memory",
+            )
+        ),
     ),
 }
 # The binary is built first. `properties` runs the property tests of `make test` with more examples.
