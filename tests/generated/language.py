@@ -7,10 +7,10 @@ import re
 import tokenize
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from tests.docs.pages import ROOT, read_page
+from tests.generated.sources import tree_of
 
 MAX_FIRST_SENTENCE = 20
 """Words of the first sentence of a page."""
@@ -120,7 +120,7 @@ def read_code(path: Path) -> Iterator[Text]:
     """Yield the texts of a module: first paragraphs of docstrings, and strings of several words."""
     yield from read_docstrings(path)
     read: set[ast.AST] = set()
-    for node in ast.walk(_parse(path)):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Expr):
             read.add(node.value)
         elif isinstance(node, ast.JoinedStr):
@@ -133,14 +133,14 @@ def read_code(path: Path) -> Iterator[Text]:
 
 def read_docstrings(path: Path) -> Iterator[Text]:
     """Yield the first paragraphs of a module's docstrings."""
-    for node in ast.walk(_parse(path)):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             yield _text(path, node.lineno, node.value.value.strip().partition("\n\n")[0])
 
 
 def read_names(path: Path) -> Iterator[Text]:
     """Yield the names of a module's functions and classes as sentences, without `test_`."""
-    for node in ast.walk(_parse(path)):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             words = node.name.lstrip("_").removeprefix("test_").replace("_", " ")
             yield Text(path=path, line=node.lineno, text=words[:1].upper() + words[1:])
@@ -175,11 +175,6 @@ def read_web(path: Path) -> Iterator[Text]:
     for found in _WEB_TEXT.finditer(source):
         text = next(part for part in found.groups() if part is not None)
         yield _text(path, source.count("\n", 0, found.start()) + 1, text.removesuffix("*/"))
-
-
-@lru_cache(maxsize=1)
-def _parse(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def _text(path: Path, line: int, text: str) -> Text:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import compozy
+from tests.generated.sources import tree_of
 
 SOURCE = Path(compozy.__file__).parent
 # Modules without hints for requests: commands, the start of the server, and programs that Compozy starts.
@@ -46,7 +47,7 @@ def test_hints_for_http_clients_do_not_mention_the_command_line() -> None:
         name = file.relative_to(SOURCE).as_posix()
         if name in LOCAL or name.partition("/")[0] in LOCAL:
             continue
-        tree = ast.parse(file.read_text())
+        tree = tree_of(file)
         allowed = set(hinted(tree))
         found += [f"{name}: {text}" for node, text in texts(tree) if node not in allowed]
     assert found == []

@@ -9,7 +9,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from compozy.database.migrate import REVISIONS
 from compozy.project.jsonschema import editor_schemas
 from compozy.replay import schema as replay_schema
 from compozy.transfer.schema import export_schema
+from tests.generated.sources import tree_of
 from tests.generated.walls import find_circles, find_dialect_tests, find_foreign_imports, find_sql
 
 ROOT = Path(__file__).parents[2]
@@ -38,11 +38,6 @@ ABSTRACT = {("template/values.py", "show"), ("template/functions/builtins.py", "
 
 def source_name(file: Path) -> str:
     return file.relative_to(SOURCE).as_posix()
-
-
-@cache
-def tree_of(file: Path) -> ast.Module:
-    return ast.parse(file.read_text(encoding="utf-8"))
 
 
 def in_all_files(find: Callable[[Path], Iterator[str]]) -> list[str]:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
+from tests.generated.sources import tree_of
+
 # Library -> the packages that may import it. Every other package may not.
 IMPORTERS: Mapping[str, frozenset[str]] = {
     "dbos": frozenset({"durable"}),
@@ -115,7 +117,7 @@ def find_circles(source: Path, package: str = "compozy") -> list[str]:
 @cache
 def _modules(source: Path) -> tuple[tuple[str, ast.Module], ...]:
     files = sorted(source.rglob("*.py"))
-    return tuple((file.relative_to(source).as_posix(), ast.parse(file.read_text(encoding="utf-8"))) for file in files)
+    return tuple((file.relative_to(source).as_posix(), tree_of(file)) for file in files)
 
 
 def _imported(node: ast.AST) -> list[str]:
