@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 _ROOT = Path(__file__).parents[1]
@@ -189,9 +190,16 @@ PARTS = (*TESTS, "binary", "properties")
 
 def find_part(node_id: str) -> str | None:
     """Return the part of the proof that contains a test, or None for a test of `make test`."""
-    if node_id.startswith("tests/integration/binary"):
-        return "binary"
-    return next((part for part, starts in TESTS.items() if any(selects(start, node_id) for start in starts)), None)
+    return next((part for part, start in _named_in(node_id.partition("::")[0]) if selects(start, node_id)), None)
+
+
+@cache
+def _named_in(file: str) -> list[tuple[str, str]]:
+    """Return the parts that may contain tests of a file, each with a prefix of their node IDs."""
+    if file.startswith("tests/integration/binary"):
+        return [("binary", file)]
+    starts = ((part, start) for part, starts in TESTS.items() for start in starts)
+    return [(part, start) for part, start in starts if file.startswith(start.partition("::")[0].partition("*")[0])]
 
 
 def selects(start: str, node_id: str) -> bool:
