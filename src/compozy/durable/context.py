@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter, defaultdict, deque
-from collections.abc import AsyncGenerator, Generator, Iterable
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -140,23 +140,29 @@ class RunContext:
             _wake(wait)
 
     @contextmanager
-    def branching(self, count: int) -> Generator[None, None, None]:
+    def branching(self, count: int) -> Generator[Callable[[], None], None, None]:
         """Count `count` branches that run at the same time inside the block, in which the caller only waits for them.
 
-        Each of them says `branch_ended` when it ends.
+        Yields what each of them calls when it ends. The last one hands its slot to the caller, so that the run does not
+        seem to wait until the caller continues.
         """
+        running = count
         self._branches += count - 1
         self._look_at_waits()
-        try:
-            yield
-        finally:
-            self._branches += 1
-            self._look_at_waits()
 
-    def branch_ended(self) -> None:
-        """Count a branch less; the last one leaves its place to who waits for it."""
-        self._branches -= 1
-        self._look_at_waits()
+        def end_branch() -> None:
+            nonlocal running
+            running -= 1
+            if running:
+                self._branches -= 1
+                self._look_at_waits()
+
+        try:
+            yield end_branch
+        finally:
+            # A branch that is canceled before its first step does not say that it ends.
+            self._branches -= max(running - 1, 0)
+            self._look_at_waits()
 
     async def wait(self, *, until_ms: int | None = None, signal: str | None = None) -> None:
         """Wait until the time of day `until_ms`, or until a signal named `signal` may be there.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -54,10 +54,10 @@ class Pool:
         left = [number for number in range(len(self.children)) if number not in self._results]
         queue, count = iter(left), min(self.workers or len(left), len(left))
         if self.decided() is None and count:
-            with current_run().branching(count):
+            with current_run().branching(count) as end_branch:
                 # Each branch takes its first child before any of them runs.
                 firsts = list(islice(queue, count))
-                await run_branches([self._work(first, queue) for first in firsts], self._is_over)
+                await run_branches([self._work(first, queue, end_branch) for first in firsts], self._is_over)
         return {
             child.id: self._results.get(number) or TaskResult.canceled(child)
             for number, child in enumerate(self.children)
@@ -82,7 +82,7 @@ class Pool:
     def _is_over(self) -> bool:
         return self.decided() is not None
 
-    async def _work(self, number: int | None, queue: Iterator[int]) -> None:
+    async def _work(self, number: int | None, queue: Iterator[int], end_branch: Callable[[], None]) -> None:
         try:
             while number is not None and not self._is_over():
                 child = self.children[number]
@@ -99,7 +99,7 @@ class Pool:
                 self._begun.update(following)
                 number = following[0] if following else next(queue, None)
         finally:
-            current_run().branch_ended()
+            end_branch()
 
 
 async def begin_children(call: TaskCall, children: Sequence[TaskCall]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -189,16 +189,16 @@ class RunToolSteps:
         results: dict[int, Any] = {}
         queue = iter(range(len(bodies)))
 
-        async def work() -> None:
+        async def work(end_branch: Callable[[], None]) -> None:
             try:
                 for number in queue:
                     results[number] = await bodies[number]()
             finally:
-                current_run().branch_ended()
+                end_branch()
 
-        workers: list[Coroutine[Any, Any, None]] = [work() for _ in range(min(at_once, len(bodies)))]
-        with current_run().branching(len(workers)):
-            await run_branches(workers, lambda: False)
+        count = min(at_once, len(bodies))
+        with current_run().branching(count) as end_branch:
+            await run_branches([work(end_branch) for _ in range(count)], lambda: False)
         return [results[number] for number in range(len(bodies))]
 
     async def keep(self, contents: Mapping[str, bytes], /) -> None:
