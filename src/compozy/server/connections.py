@@ -119,7 +119,9 @@ class BoundedProtocol(H11Protocol):
         """Take what came, and wait for the rest."""
         if self._refused:
             return
-        self._since_s = monotonic_s()
+        if not self.is_arriving:
+            # A body that arrives in small parts does not make its connection newer.
+            self._since_s = monotonic_s()
         super().data_received(data)
         self._watch()
 
@@ -148,13 +150,19 @@ class BoundedProtocol(H11Protocol):
         return cycle is None or cycle.response_complete
 
     @property
+    def is_arriving(self) -> bool:
+        """Whether the body of a request has not arrived yet."""
+        return self.conn.their_state is h11.SEND_BODY
+
+    @property
     def unsent(self) -> int:
         """Return the bytes that wait for the client to read."""
         return self.transport.get_write_buffer_size()
 
     def _make_room(self) -> bool:
-        """Close the connection that has been idle for longest; return whether there was one."""
-        others = [other for other in self.connections if isinstance(other, BoundedProtocol) and other.is_idle]
+        """Close the connection idle for longest, or else the oldest upload; return whether there was one."""
+        bounded = [other for other in self.connections if isinstance(other, BoundedProtocol)]
+        others = [other for other in bounded if other.is_idle] or [other for other in bounded if other.is_arriving]
         if not others:
             return False
         oldest = min(others, key=lambda other: other._since_s)

@@ -54,6 +54,20 @@ def test_idle_connections_do_not_block_others(commands: Commands, project: Path)
     assert query(project, "SELECT status FROM workflow_states") == [("SUCCESS",)]
 
 
+def test_uploads_that_never_end_do_not_block_others(commands: Commands, project: Path) -> None:
+    """They held every connection for 30 s, and other clients got 503."""
+    server = start_server(commands, project, conditions=Conditions(before=few_descriptors))
+    head = f"POST {API}/workflows/two/executions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    with ExitStack() as stack:
+        for _ in range(150):
+            sock = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=60))
+            sock.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n1\r\n[\r\n".encode())
+        assert server.ask("GET", "/healthz").status == 200
+        run = server.ask("POST", f"{API}/workflows/two/executions/sync", {})
+        assert (run.status, run.document["status"]) == (200, "SUCCESS")
+    assert query(project, "SELECT status FROM workflow_states") == [("SUCCESS",)]
+
+
 def read_quickly() -> None:
     connections.READ_S = 4.0
 
