@@ -8,19 +8,29 @@ import shutil
 import sqlite3
 import subprocess
 import tempfile
-from collections.abc import Collection, Generator, Mapping
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import IO
 from urllib.parse import quote
 
 import sqlalchemy as sa
 
 from compozy.config.settings import DatabaseSettings
+from compozy.database.attachments import find_damaged
 from compozy.database.sqlite import check_header
+from compozy.database.tables import attachments
 from compozy.errors import ConflictError, DatabaseError
+from compozy.plural import plural
 
 _PG_HEADER = b"PGDMP"
 _KEPT = ".before-restore"
+# The columns of the rows that follow.
+_COPY = re.compile(r"COPY \S+ \((.*)\) FROM stdin;")
+# Tables of other programs may have the same name.
+_ATTACHMENT = {"workflow_exec_id", "sha256", "content"}
+# Damaged attachments in an error.
+_NAMED = 5
 # Such as `2; 3079 16385 EXTENSION - vector` and `4; 0 0 COMMENT - EXTENSION vector`, optionally followed by an owner.
 _EXTENSION = re.compile(r"\d+; \d+ \d+ (?:COMMENT - EXTENSION|EXTENSION -) (\S+)")
 
@@ -149,6 +159,52 @@ def restore_postgres(parameters: Mapping[str, object], backup: Path, *, extensio
         _call("pg_restore", [address, *options, f"--use-list={wanted.name}", str(backup)], environ)
 
 
+def refuse_damaged_attachments(backup: Path) -> None:
+    """Refuse a file written by `pg_dump` if the content of an attachment does not have its SHA-256.
+
+    Raises:
+        DatabaseError: names the attachments, or `pg_restore` is not installed or failed.
+    """
+    with tempfile.TemporaryFile("w+", prefix="compozy-") as rows:
+        # Written to a file: the contents may not fit in memory.
+        options = ["--data-only", f"--table={attachments.name}", "--file=-", str(backup)]
+        _call("pg_restore", options, out=rows)
+        rows.seek(0)
+        refuse_attachments(find_damaged(_rows_of_copy(rows)), backup)
+
+
+def refuse_attachments(damaged: Sequence[str], backup: Path) -> None:
+    """Refuse a backup with attachments that do not have their content.
+
+    Args:
+        damaged: the execution and SHA-256 of each.
+        backup: the file.
+
+    Raises:
+        DatabaseError: there are such attachments.
+    """
+    if damaged:
+        raise DatabaseError(
+            f"{str(backup)!r} is damaged: {plural(len(damaged), 'attachment')} without the content of its SHA-256: "
+            f"{', '.join(damaged[:_NAMED])}{', ...' if len(damaged) > _NAMED else ''}",
+            hint="nothing was changed; restore another backup",
+        )
+
+
+def _rows_of_copy(script: Iterable[str]) -> Generator[tuple[str, str, str]]:
+    """Yield execution, SHA-256 and content of the rows that a script of `pg_restore` copies into `attachments`."""
+    columns: list[str] = []
+    for line in script:
+        found = _COPY.match(line)
+        if found:
+            columns = found[1].split(", ")
+        elif line == "\\.\n":
+            columns = []
+        elif set(columns) >= _ATTACHMENT:
+            row = dict(zip(columns, line.rstrip("\n").split("\t"), strict=False))
+            yield row["workflow_exec_id"], row.get("sha256", ""), row.get("content", "")
+
+
 def _extension_of(entry: str) -> str:
     """Return the extension that a line of a backup's contents belongs to, or ""."""
     found = _EXTENSION.match(entry)
@@ -163,7 +219,9 @@ def _address(parameters: Mapping[str, object]) -> tuple[str, dict[str, str]]:
     return f"--dbname={address}", secret
 
 
-def _call(program: str, options: list[str], environ: Mapping[str, str] | None = None) -> str:
+def _call(
+    program: str, options: list[str], environ: Mapping[str, str] | None = None, *, out: IO[str] | int = subprocess.PIPE
+) -> str:
     found = shutil.which(program)
     if found is None:
         raise DatabaseError(
@@ -174,7 +232,8 @@ def _call(program: str, options: list[str], environ: Mapping[str, str] | None = 
         [found, *options],
         env={**os.environ, **(environ or {}), "LC_ALL": "C"},
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=out,
+        stderr=subprocess.PIPE,
         text=True,
         errors="replace",
         check=False,

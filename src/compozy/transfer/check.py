@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from compozy.database.attachments import list_damaged_attachments
 from compozy.database.database import Database
 from compozy.database.events import WORKFLOW_STATUS
 from compozy.database.migrate import REVISIONS, read_status
@@ -88,6 +90,8 @@ def check_database(database: Database) -> list[Finding]:
         ]
         if not status.pending:
             findings += _compare(database, connection)
+            damaged = _named(list_damaged_attachments(connection))
+            findings.append(Finding(name="every attachment has the content of its SHA-256", fault=damaged))
     log = database.log_size()
     if log is not None:
         is_large = log > _LARGE_LOG
@@ -104,6 +108,10 @@ def _compare(database: Database, connection: sa.Connection) -> list[Finding]:
     findings = [Finding(name="the journal holds only what Compozy writes", fault=refused)]
     for name, query in _RULES:
         ids = list(connection.execute(sa.text(query.format(journal=prefix))).scalars())
-        more = f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else ""
-        findings.append(Finding(name=name, fault=", ".join(map(str, ids[:_SHOWN])) + more))
+        findings.append(Finding(name=name, fault=_named(ids)))
     return findings
+
+
+def _named(ids: Sequence[object]) -> str:
+    more = f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else ""
+    return ", ".join(map(str, ids[:_SHOWN])) + more

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
+from compozy.database.attachments import check_attachment
 from compozy.database.database import Database
 from compozy.database.facts import DATABASE_ID
 from compozy.database.jsontext import JsonText
@@ -143,15 +144,20 @@ class Section:
 
 
 def check_content(section: str, row: Any) -> None:
-    """Refuse a row that would do more than store a run where it is imported.
+    """Refuse a row that would do more than store a run where it is imported, or an attachment with other content.
 
     Raises:
         ValueError: says what is wrong with the row.
     """
     if section in _LEFT_BEHIND:
         raise ValueError("this section must be empty")
-    if section.startswith(JOURNAL) and isinstance(row, dict):
-        check_journal_row(section.removeprefix(JOURNAL), cast("dict[str, Any]", row))
+    if not isinstance(row, dict):
+        return
+    values = cast("dict[str, Any]", row)
+    if section == attachments.name:
+        check_attachment(values)
+    if section.startswith(JOURNAL):
+        check_journal_row(section.removeprefix(JOURNAL), values)
 
 
 def list_sections(database: Database) -> tuple[Section, ...]:

@@ -7,15 +7,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from compozy.config.database_rules import TITLES
 from compozy.config.settings import DatabaseSettings
 from compozy.database import backup
+from compozy.database.attachments import list_damaged_attachments
 from compozy.database.database import Database, open_database, open_for_reading
 from compozy.database.executions import count_by_status
 from compozy.database.facts import get_project
 from compozy.database.migrate import read_status, refuse_while_used
 from compozy.database.postgres_schemas import refuse_other_installations
 from compozy.database.status import OPEN
+from compozy.database.tables import attachments
 from compozy.errors import ConflictError, DatabaseError, UsageError
 from compozy.plural import plural
 from compozy.project.loaded import LoadedProject
@@ -148,6 +152,7 @@ def _restore_sqlite(project: LoadedProject, source: Path, replace: bool) -> Path
 
 
 def _restore_postgres(project: LoadedProject, source: Path, replace: bool) -> None:
+    backup.refuse_damaged_attachments(source)
     database = open_database(project.database, location=display_location(project))
     try:
         if read_status(database).current != "base":
@@ -191,6 +196,8 @@ def _check_backup(project: LoadedProject, source: Path) -> None:
             raise DatabaseError(f"{str(source)!r} is not a backup of a Compozy database: it has no tables")
         with readable.read() as connection:
             owner = get_project(connection)
+            has_attachments = sa.inspect(connection).has_table(attachments.name)
+            damaged = list_damaged_attachments(connection) if has_attachments else []
     finally:
         close_storage(readable)
     if owner not in {None, project.name}:
@@ -198,6 +205,7 @@ def _check_backup(project: LoadedProject, source: Path) -> None:
             f"{str(source)!r} is a backup of project {owner!r}, not of {project.name!r}",
             hint=f"set `name: {owner}` in the project file if this is that project",
         )
+    backup.refuse_attachments(damaged, source)
 
 
 def _connection_parameters(settings: DatabaseSettings) -> dict[str, object]:

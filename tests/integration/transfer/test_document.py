@@ -150,14 +150,20 @@ def test_an_incomplete_document_is_refused(refused: Refused, change: Change, mes
     assert rows_of(target) == before
 
 
+def _row(table: str, **row: object) -> tuple[bytes, bytes]:
+    return table.encode(), json.dumps(row, separators=(",", ":")).encode()
+
+
 def _journal(table: str, **row: object) -> tuple[bytes, bytes]:
-    return f"journal.{table}".encode(), json.dumps(row, separators=(",", ":")).encode()
+    return _row(f"journal.{table}", **row)
 
 
 _STEP: dict[str, Any] = {"workflow_uuid": "r0", "function_id": 1, "function_name": "a", "retention_timestamp": 0}
 _ENTRY: dict[str, Any] = {"workflow_uuid": "r0", "status": "PENDING", "created_at": 0, "updated_at": 0, "priority": 0}
 _EVENT: dict[str, Any] = {"workflow_uuid": "r0", "key": "k"}
 _SCHEDULE = {"schedule_id": "s", "schedule_name": "s", "workflow_name": "compozy.run", "schedule": "* * * * *"}
+_ATTACHMENT: dict[str, Any] = {"workflow_exec_id": "r0", "sha256": hashlib.sha256(b"a picture").hexdigest()}
+_OTHER_CONTENT = f"the content of attachment {_ATTACHMENT['sha256']} of execution 'r0' does not have this SHA-256"
 _MALICE: list[tuple[tuple[bytes, bytes], str]] = [
     (_journal("operation_outputs", **_STEP, serialization="py_pickle", output="PAYLOAD"), "'serialization' is"),
     (_journal("operation_outputs", **_STEP, serialization="py_pickle", error="PAYLOAD"), "'serialization' is"),
@@ -179,11 +185,18 @@ _MALICE: list[tuple[tuple[bytes, bytes], str]] = [
         (b"executors", b'{"executor_id":"x","role":"run","host":"h","pid":1,"started_ms":0,"lease_until_ms":9}'),
         "must be empty",
     ),
+    (_row("attachments", **_ATTACHMENT, content="YW5vdGhlciBwaWN0dXJl"), _OTHER_CONTENT),
+    (_row("attachments", **_ATTACHMENT, content="not base64"), _OTHER_CONTENT),
+    (_row("attachments", **_ATTACHMENT, content="YSBwaWN0dXJl\n"), _OTHER_CONTENT),
+    (
+        _row("attachments", **{**_ATTACHMENT, "sha256": str(_ATTACHMENT["sha256"]).upper()}, content="YSBwaWN0dXJl"),
+        "not",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("rows", "refusal"), _MALICE)
-def test_a_row_that_would_make_the_engine_execute_something_is_refused(
+def test_a_row_that_compozy_never_writes_is_refused(
     refused: Refused, tmp_path: Path, rows: tuple[bytes, bytes], refusal: str
 ) -> None:
     whole, target = refused

@@ -79,6 +79,11 @@ async def test_an_intact_database_has_no_errors(database: Database) -> None:
             "r",
         ),
         ("UPDATE workflow_states SET status = 'WAITING'", "no run is open that the journal has closed", "r"),
+        (
+            "INSERT INTO attachments VALUES ('r', 'ab12', 'YSBwaWN0dXJl')",
+            "every attachment has the content of its SHA-256",
+            "r/ab12",
+        ),
     ],
 )
 async def test_an_inconsistency_is_found_and_named(database: Database, statement: str, rule: str, named: str) -> None:
