@@ -1,7 +1,7 @@
 """How long a computation over data from outside runs where it began: a moment on the event loop, longer in a worker.
 
 A computation looks at its turn from time to time. On the event loop it ends early and is repeated in a worker, so that
-nothing else waits for it. Without a turn, as in commands, it runs until it ends.
+nothing else waits for it. A command takes the turn of a worker where nothing else waits.
 """
 
 from __future__ import annotations

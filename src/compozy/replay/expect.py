@@ -12,6 +12,7 @@ from compozy.expression import evaluate_condition
 from compozy.plural import plural
 from compozy.replay.config import SKIPPED, Expectation, TaskExpectation, ToolCallExpectation
 from compozy.replay.player import PlayedCall
+from compozy.turn import WORKER_S, Turn
 
 _LONGEST_SHOWN = 400
 _SKIPPED_OUTPUT = {"skipped": True}
@@ -55,7 +56,8 @@ _COUNTED = ("requests", "input_tokens", "output_tokens")
 
 def compare(expected: Expectation, observed: Observed) -> list[str]:
     """Return how a run differs from what was expected, one text for each difference."""
-    return list(_differences(expected, observed))
+    with Turn(WORKER_S).taken():
+        return list(_differences(expected, observed))
 
 
 def _differences(expected: Expectation, observed: Observed) -> Iterator[str]:

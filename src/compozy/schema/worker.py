@@ -24,8 +24,12 @@ _runs = ThreadPoolExecutor(_THREADS, thread_name_prefix="compozy-compute")
 
 
 async def validate_in_worker(call: Callable[[], _Result]) -> _Result:
-    """Return what `call` returns, which validates values within the limits of `bounded`."""
-    return await asyncio.get_running_loop().run_in_executor(_pool, call)
+    """Return what `call` returns, which validates values within the limits of `bounded`, and may render templates.
+
+    Raises:
+        ExpressionError: its templates and conditions take longer than a minute of processor time.
+    """
+    return await asyncio.get_running_loop().run_in_executor(_pool, partial(_take_turn, Turn(WORKER_S), call))
 
 
 async def compute(call: Callable[[], _Result]) -> _Result:

@@ -21,6 +21,7 @@ from compozy.task.next import Plan, PlannedTask, plan_of, planned_inside, route_
 from compozy.task.registry import kind_of
 from compozy.task.template_context import TemplateContext, render_text, render_value
 from compozy.task.tree import words_of_error
+from compozy.turn import WORKER_S, Turn, current_turn
 from compozy.workflow.config import WorkflowConfig
 from compozy.workflow.graph import edges_of, inner_plan, words_of
 
@@ -48,10 +49,14 @@ def dry_run(workflow: WorkflowConfig, context: TemplateContext) -> Document:
         `follows` (`{"when", "task"}`, and `is_taken` where the route of a router is known), and where there is
         something to say `condition`, `with`, `prompt`, `instructions`, `items`, `signal`, `tasks`. A text with parts
         that are not known holds them between `‹` and `›`.
+
+    Raises:
+        ExpressionError: its templates and conditions take longer than a minute of processor time.
     """
-    env = _shown(dict(workflow.env or {}), ("env",), context)
     plan = plan_of(workflow.tasks, ("tasks",), on_error=workflow.config.on_error if workflow.config else None)
-    return {"workflow_id": workflow.id, "input": context.input, "tasks": _list(plan, context.with_env(env))}
+    with Turn(WORKER_S).taken():
+        env = _shown(dict(workflow.env or {}), ("env",), context)
+        return {"workflow_id": workflow.id, "input": context.input, "tasks": _list(plan, context.with_env(env))}
 
 
 def _list(plan: Plan, context: TemplateContext) -> list[Document]:
@@ -71,6 +76,7 @@ def _with_follows(document: Document, planned: PlannedTask, follows: list[Docume
 
 
 def _task(planned: PlannedTask, context: TemplateContext) -> Document:
+    current_turn().look()
     task, yaml_path = planned.task, planned.yaml_path
     if task.env:
         context = context.with_env(_shown(dict(task.env), (*yaml_path, "env"), context))
@@ -217,4 +223,6 @@ def _quote(text: str) -> str:
 
 
 def _failed(error: CompozyError) -> str:
+    # Of one text; the dry run ends if all its time is over.
+    current_turn().look()
     return f"‹error: {words_of_error(error.to_json())}›"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import thread_time
 from typing import Any
 
 import pytest
@@ -81,3 +82,15 @@ def test_a_cost_is_unknown_if_one_price_is() -> None:
     assert observed.usage["cost"] is None
     assert compare(Expectation.model_validate({"that": "usage.cost == null"}), observed) == []
     assert Observed(run={**RUN, "usage": [], "cost": None}, calls=()).usage["cost"] == 0
+
+
+def test_costly_conditions_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each condition stays within its own limits; together they do not."""
+    monkeypatch.setattr("compozy.replay.expect.WORKER_S", 0.2)
+    numbers = list(range(20))
+    costly = f"{numbers}.all(a, {numbers}.all(b, {numbers}.all(c, usage.tokens > 0)))"
+    began_s = thread_time()
+    problems = _problems({"that": [costly] * 40})
+    assert thread_time() - began_s < 2
+    assert len(problems) > 30
+    assert all("evaluated together take longer than 0.2 s" in problem for problem in problems)

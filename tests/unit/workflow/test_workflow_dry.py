@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from time import thread_time
 from typing import Any
 
+import pytest
 from inline_snapshot import snapshot
 from tests.harness.flows import EVERY_KIND
 
 from compozy.config.nodes import to_value
 from compozy.config.parse import parse_yaml
+from compozy.errors import ExpressionError
 from compozy.task.template_context import TemplateContext
 from compozy.workflow.config import WorkflowConfig
 from compozy.workflow.dry import dry_run
@@ -68,3 +71,26 @@ def test_an_error_is_reported_at_its_task() -> None:
     a, b = dry(text, {"n": 0})["tasks"]
     assert a["prompt"].startswith("‹error: ")
     assert b["condition"].startswith("‹error: ")
+
+
+COSTLY = """\
+id: w
+tasks:
+  - id: outer
+    type: collection
+    items: "{{ until 20 }}"
+    task:
+      id: inner
+      type: collection
+      items: "{{ until 20 }}"
+      task: {id: pass, with: {a: '{{ $i := .index }}{{ range until 100 }}{{ range until 100 }}{{ end }}{{ end }}'}}
+"""
+
+
+def test_a_costly_dry_run_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each text stays within its own limits; 400 of them do not."""
+    monkeypatch.setattr("compozy.workflow.dry.WORKER_S", 0.2)
+    began_s = thread_time()
+    with pytest.raises(ExpressionError, match=r"evaluated together take longer than 0\.2 s"):
+        dry(COSTLY, {})
+    assert thread_time() - began_s < 2
