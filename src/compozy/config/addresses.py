@@ -44,13 +44,15 @@ _PARAMETERS = (
     "sslrootcert sslsni target_session_attrs tcp_user_timeout user"
 )
 POSTGRES_PARAMETERS = frozenset(_PARAMETERS.split())
+_SCHEMA = "write options=-c%20search_path%3DNAME for the schema NAME"
 # Parameters of other libraries, and what to do with them.
 _FOREIGN_PARAMETERS = {
-    "schema": "remove it; it is a parameter of Prisma",
+    "schema": _SCHEMA,
+    "search_path": _SCHEMA,
     "pgbouncer": "remove it; it is a parameter of Prisma",
     "connection_limit": "remove it, and set database.max_open_conns",
     "pool_timeout": "remove it; it is a parameter of Prisma",
-    "currentschema": "remove it; it is a parameter of JDBC",
+    "currentschema": _SCHEMA,
     "ssl": "write sslmode=require",
     "database": "write dbname",
     "username": "write user",

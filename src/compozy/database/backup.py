@@ -27,6 +27,12 @@ _PG_HEADER = b"PGDMP"
 _KEPT = ".before-restore"
 # The columns of the rows that follow.
 _COPY = re.compile(r"COPY \S+ \((.*)\) FROM stdin;")
+_QUERY = re.compile(r"(?:detail: )?Query was: ")
+_HINTS = {
+    "version mismatch": "install client programs that are not older than the server",
+    "permission denied": "a backup contains the whole database, also tables of others. Create it as a user who may "
+    "read all of it, or copy this project with `compozy db export`",
+}
 # Tables of other programs may have the same name.
 _ATTACHMENT = {"workflow_exec_id", "sha256", "content"}
 # Damaged attachments in an error.
@@ -240,9 +246,11 @@ def _call(
     )
     if done.returncode:
         lines = [line.removeprefix(f"{program}: ") for line in done.stderr.strip().splitlines()]
-        reason = "; ".join(lines[:3]) or f"exit code {done.returncode}"
-        newer = "install client programs that are not older than the server" if "version mismatch" in reason else ""
-        raise DatabaseError(f"{program} failed: {reason}", hint=newer)
+        # The query may name every table of the database.
+        told = [line for line in lines if not _QUERY.match(line)]
+        reason = "; ".join(told[:3]) or f"exit code {done.returncode}"
+        hint = next((hint for cause, hint in _HINTS.items() if cause in reason), "")
+        raise DatabaseError(f"{program} failed: {reason}", hint=hint)
     return done.stdout
 
 

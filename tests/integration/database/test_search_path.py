@@ -142,3 +142,21 @@ def test_a_restore_does_not_replace_the_tables_of_another_installation(
     refused = cli("db", "restore", "a.dump", "--force")
     assert refused.status == 2
     assert "also holds the Compozy tables in the schema 'app2', which a restore would replace" in refused.err
+
+
+def test_a_backup_that_may_not_read_other_schemas_is_explained(
+    cli: RunCli, place: DatabaseSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error named every table of the database."""
+    monkeypatch.setenv("PATH", str(find_program("pg_dump").parent), prepend=":")
+    write_project(tmp_path, _W, database=_section(place, "app1"))
+    assert cli("workflow", "run", "w").status == 0
+    with _connect(place) as connection:
+        connection.execute("CREATE SCHEMA closed")
+        connection.execute("CREATE TABLE closed.one (id int)")
+    refused = cli("db", "backup", "all.dump")
+    assert refused.status == 4
+    assert "permission denied for schema closed\n  a backup contains the whole database" in refused.err
+    assert "`compozy db export`" in refused.err
+    assert "LOCK TABLE" not in refused.err
+    assert not (tmp_path / "all.dump").exists()

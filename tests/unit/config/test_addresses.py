@@ -20,6 +20,8 @@ from compozy.knowledge.config import SourceSettings
 NOT_ENCODED = f"the user or the password has a character that needs percent-encoding; {ENCODE}"
 REDIS = ("redis", "rediss", "unix")
 
+_SCHEMA = "write options=-c%20search_path%3DNAME for the schema NAME"
+
 
 @pytest.mark.parametrize(
     "text",
@@ -58,7 +60,9 @@ def test_no_part_of_a_password_is_shown(password: str) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("postgres://u:p@h/d?schema=public", "unknown parameter 'schema'; remove it; it is a parameter of Prisma"),
+        ("postgres://u:p@h/d?schema=public", f"unknown parameter 'schema'; {_SCHEMA}"),
+        ("postgres://u:p@h/d?search_path=a", f"unknown parameter 'search_path'; {_SCHEMA}"),
+        ("postgres://u:p@h/d?currentSchema=a", f"unknown parameter 'currentSchema'; {_SCHEMA}"),
         ("postgres://u:p@h/d?pgbouncer=true", "unknown parameter 'pgbouncer'; remove it; it is a parameter of Prisma"),
         ("postgresql+asyncpg://u:p@h/d?ssl=require", "unknown parameter 'ssl'; write sslmode=require"),
         ("postgres://u:p@h/d?sslmod=require", "unknown parameter 'sslmod'; did you mean 'sslmode'?"),
