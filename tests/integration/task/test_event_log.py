@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any
 
 import pytest
-import sqlalchemy as sa
+from sqlalchemy.event import listen
 
 from compozy.database.database import Database
 from compozy.database.events import NewEvent, append_events, list_events, list_last_numbers
@@ -127,11 +128,11 @@ def test_one_query_reads_the_pages_of_many_positions(database: Database) -> None
 
 def test_the_events_of_a_transaction_are_one_statement(database: Database) -> None:
     statements: list[str] = []
-    sa.event.listen(
-        database.engine,
-        "before_cursor_execute",
-        lambda _connection, _cursor, statement, *_: statements.append(statement),
-    )
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        statements.append(statement)
+
+    listen(database.engine, "before_cursor_execute", note)
     with database.write() as connection:
         for run_id in ("a", "b"):
             insert_execution(connection, new_run(run_id), owner=None)

@@ -44,6 +44,9 @@ def test_a_disguised_interrupt_is_recognized(
         def main(self, **_: object) -> None:
             load()
 
-    monkeypatch.setattr("compozy.cli.main.command_tree", lambda _names: Command())
+    def make_tree(_names: frozenset[str]) -> Command:
+        return Command()
+
+    monkeypatch.setattr("compozy.cli.main.command_tree", make_tree)
     assert run(["version"]) == 130
     assert capsys.readouterr().err == "Interrupted.\n"
