@@ -136,6 +136,8 @@ def _new_runtime(
         requests=requests,
         # A command waits for its run and has nothing else to execute, so suspending the run would gain nothing.
         lays_aside=role != COMMAND,
+        # A command executes its own run, whatever its queue.
+        queues=project.runtime.queues if role in {SERVER, WORKER} else (),
     )
 
 

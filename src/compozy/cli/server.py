@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,12 +24,23 @@ PortOption = Annotated[
     number(0, 65535, "--port", help="Port, instead of server.port; 0 selects a free one.", show_default=False),
 ]
 
+QueueOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--queue",
+        metavar="NAME",
+        help="Execute only runs of this queue; can be repeated. Instead of runtime.queues.",
+        show_default=False,
+    ),
+]
+
 
 @on_project()
 def start_command(
     options: ProjectOptions,
     host: HostOption = None,
     port: PortOption = None,
+    queue: QueueOption = None,
     until_stdin_ends: Annotated[
         bool, typer.Option("--until-stdin-ends", help="Stop when stdin closes, e.g. because the parent ended.")
     ] = False,
@@ -42,7 +52,7 @@ def start_command(
     from compozy.cli.context import open_project, open_valid_workflows
     from compozy.server.serve import serve
 
-    options = replace(options, more=address_overrides(host, port))
+    options = replace(options, more=address_overrides(host, port) | queue_override(queue))
     project = (open_valid_workflows if allow_invalid else open_project)(options)
     return serve(project, _console(quiet=options.quiet), with_stdin=until_stdin_ends)
 
@@ -55,6 +65,7 @@ def worker_command(
         number(0, 65535, "--port", help="Port for probes and metrics; 0 selects a free one.", show_default=False),
     ] = None,
     host: HostOption = None,
+    queue: QueueOption = None,
 ) -> int:
     """Execute runs without an HTTP API.
 
@@ -65,7 +76,8 @@ def worker_command(
 
     if host is not None and port is None:
         raise UsageError("--host requires --port")
-    project = open_tolerant(replace(options, more=address_overrides(host, port)))
+    overrides = address_overrides(host, port) | queue_override(queue)
+    project = open_tolerant(replace(options, more=overrides))
     return work(project, _console(quiet=options.quiet), with_port=port is not None)
 
 
@@ -114,7 +126,12 @@ def health_command(
     print_line(f"The server at {found.client.url} is ready: project {project['name']!r}")
 
 
-def address_overrides(host: str | None, port: int | None) -> Mapping[str, tuple[Any, str]]:
+def queue_override(queues: list[str] | None) -> dict[str, tuple[Any, str]]:
+    """Return the setting that `--queue` replaces."""
+    return {"runtime.queues": (queues, "--queue")} if queues else {}
+
+
+def address_overrides(host: str | None, port: int | None) -> dict[str, tuple[Any, str]]:
     """Return the settings that `--host` and `--port` replace."""
     given: dict[str, tuple[Any, str]] = {}
     if host is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 from compozy.config.nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode, YamlPath, child
 from compozy.config.scalars import Scalar
@@ -105,7 +105,7 @@ def lay_over(node: MappingNode, outside: Outside) -> Layered:
     return Layered(node=node, sources=sources)
 
 
-_Setting = tuple[ScalarNode, Source]
+_Setting = tuple[ScalarNode | SequenceNode, Source]
 
 
 def _from_flags(outside: Outside) -> dict[str, _Setting]:
@@ -113,7 +113,7 @@ def _from_flags(outside: Outside) -> dict[str, _Setting]:
     for dotted, (value, flag) in outside.flags.items():
         if value is not None:
             text = f"{Layer.FLAG} {flag}"
-            found[dotted] = _scalar(value, SourceLocation(file=text)), Source(layer=Layer.FLAG, text=text)
+            found[dotted] = _node(value, SourceLocation(file=text)), Source(layer=Layer.FLAG, text=text)
     return found
 
 
@@ -138,6 +138,13 @@ def _from_variable(name: str, outside: Outside) -> _Setting | None:
     else:
         return None
     return (ScalarNode(value=value, text=value, place=place, variables=(name,)), source) if value else None
+
+
+def _node(value: Any, place: SourceLocation) -> ScalarNode | SequenceNode:
+    if isinstance(value, list):
+        items = (_scalar(item, place) for item in cast("list[Scalar]", value))
+        return SequenceNode(items=tuple(items), place=place)
+    return _scalar(value, place)
 
 
 def _scalar(value: Scalar, place: SourceLocation) -> ScalarNode:

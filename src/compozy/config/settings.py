@@ -161,6 +161,8 @@ class ServerSettings(Section):
 
 # Default number of concurrent runs; on SQLite they share one writer.
 DEFAULT_CONCURRENCY = {"sqlite": 10, "postgres": 100}
+DEFAULT_QUEUE = "default"
+QueueName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}$")]
 
 
 class ExecSettings(Section):
@@ -299,6 +301,10 @@ class RuntimeSettings(Section):
         ge=1,
         le=10_000,
         description="Largest number of concurrent runs; others wait. Default 10 on SQLite, 100 on PostgreSQL.",
+    )
+    queues: tuple[QueueName, ...] = Field(
+        default=(),
+        description="Queues whose runs servers and workers execute. Default: all.",
     )
     log_level: Literal["debug", "info", "warn", "error"] = Field(
         default="warn", description="Least severe log line shown."

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from compozy.clock import now_ms
+from compozy.config.settings import DEFAULT_QUEUE
 from compozy.database.events import append_run_status
 from compozy.database.idprefix import MAX_CANDIDATES, choose_by_prefix
 from compozy.database.status import OPEN, Status, sources_of
@@ -63,6 +64,7 @@ class Execution:
     trigger_id: str | None = None
     started_by: str | None = None
     traceparent: str | None = None
+    queue: str = DEFAULT_QUEUE
     labels: dict[str, str] = field(default_factory=dict[str, str])
 
     @property
@@ -85,6 +87,7 @@ class NewExecution:
         trigger: what starts it, and who.
         labels: names and values, which `check_labels` has accepted.
         traceparent: the W3C trace context of the request that starts it.
+        queue: only processes that serve this queue execute it.
     """
 
     workflow_exec_id: str
@@ -99,6 +102,7 @@ class NewExecution:
     trigger: Trigger | None = None
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     traceparent: str | None = None
+    queue: str = DEFAULT_QUEUE
 
 
 def insert_execution(connection: sa.Connection, new: NewExecution, *, owner: str | None) -> bool:
@@ -126,6 +130,7 @@ def insert_execution(connection: sa.Connection, new: NewExecution, *, owner: str
         "trigger_id": None if new.trigger is None else new.trigger.id,
         "started_by": None if new.trigger is None else new.trigger.by,
         "traceparent": new.traceparent,
+        "queue": new.queue,
     }
     if connection.execute(_INSERT, values).first() is None:
         return False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +26,10 @@ _IS_ORPHAN = (
 )
 
 
-def insert_executor(connection: sa.Connection, executor_id: str, *, role: str, lease_ms: int) -> None:
-    """Register this process as an executor of runs, with a lease of `lease_ms`."""
+def insert_executor(
+    connection: sa.Connection, executor_id: str, *, role: str, lease_ms: int, queues: Sequence[str] = ()
+) -> None:
+    """Register this process as an executor of runs in `queues`, or in all, with a lease of `lease_ms`."""
     now = now_ms()
     values: dict[str, Any] = {
         "executor_id": executor_id,
@@ -35,6 +38,7 @@ def insert_executor(connection: sa.Connection, executor_id: str, *, role: str, l
         "pid": os.getpid(),
         "started_ms": now,
         "lease_until_ms": _clock_ms(connection) + lease_ms,
+        "queues": list(queues) or None,
     }
     connection.execute(sa.insert(executors).values(values))
 
@@ -67,13 +71,14 @@ def list_live_executors(connection: sa.Connection) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class ExecutorRow:
-    """A process with a valid lease, and the number of open runs that it owns."""
+    """A process with a valid lease, its queues (None for all), and the number of open runs that it owns."""
 
     executor_id: str
     role: str
     host: str
     pid: int
     started_ms: int
+    queues: list[str] | None
     runs: int
 
 
@@ -84,7 +89,7 @@ def list_executors(connection: sa.Connection) -> list[ExecutorRow]:
         .where(workflow_states.c.owner == executors.c.executor_id, workflow_states.c.status.in_(OPEN))
         .scalar_subquery()
     )
-    columns = [executors.c[name] for name in ("executor_id", "role", "host", "pid", "started_ms")]
+    columns = [executors.c[name] for name in ("executor_id", "role", "host", "pid", "started_ms", "queues")]
     query = (
         sa.select(*columns, owned.label("runs"))
         .where(executors.c.lease_until_ms >= _clock_ms(connection))

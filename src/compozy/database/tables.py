@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from compozy.config.settings import DEFAULT_QUEUE
 from compozy.database.jsontext import JsonText
 from compozy.database.plaintext import PlainText
 from compozy.database.status import Status
@@ -44,6 +45,8 @@ executors = sa.Table(
     sa.Column("pid", sa.BigInteger, nullable=False),
     sa.Column("started_ms", sa.BigInteger, nullable=False),
     sa.Column("lease_until_ms", sa.BigInteger, nullable=False),
+    # The queues whose runs it executes, as a list; NULL for all.
+    sa.Column("queues", JsonText),
 )
 
 workflow_states = sa.Table(
@@ -84,6 +87,8 @@ workflow_states = sa.Table(
     sa.Column("started_by", PlainText),
     # The W3C trace context of the request that started the run.
     sa.Column("traceparent", PlainText),
+    # Only processes that serve this queue execute the run.
+    sa.Column("queue", PlainText, nullable=False, default=DEFAULT_QUEUE),
 )
 
 task_states = sa.Table(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 import structlog
@@ -23,10 +24,11 @@ _RENEW_S = LEASE_S / 4
 class Lease:
     """This process among those that execute runs, from `take` to `give_back`."""
 
-    def __init__(self, database: Database, executor_id: str, role: str) -> None:
+    def __init__(self, database: Database, executor_id: str, role: str, queues: Sequence[str] = ()) -> None:
         self.executor_id = executor_id
         self._database = database
         self._role = role
+        self._queues = queues
         self._judges_from_s = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="compozy-lease", daemon=True)
@@ -34,7 +36,7 @@ class Lease:
     def take(self) -> None:
         """Store this process and keep it alive."""
         with self._database.write() as connection:
-            insert_executor(connection, self.executor_id, role=self._role, lease_ms=_ms(LEASE_S))
+            self._insert(connection)
         self._thread.start()
 
     def give_back(self) -> None:
@@ -71,7 +73,11 @@ class Lease:
         # The lease expired during a long standstill. Other processes own its runs, and their journal entries fence it
         # off; it continues with the runs that it claims from here on.
         _log.warning("Lease expired; other processes took over this process's runs")
-        insert_executor(connection, self.executor_id, role=self._role, lease_ms=_ms(LEASE_S))
+        self._insert(connection)
+
+    def _insert(self, connection: sa.Connection) -> None:
+        lease_ms = _ms(LEASE_S)
+        insert_executor(connection, self.executor_id, role=self._role, lease_ms=lease_ms, queues=self._queues)
 
 
 def _ms(seconds: float) -> int:

@@ -116,6 +116,7 @@ def _notification(run: Execution) -> NewExecution:
         journal_format=JOURNAL_FORMAT,
         trigger=Trigger(type=TriggerType.RUN, id=run.workflow_exec_id),
         traceparent=run.traceparent,
+        queue=run.queue,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -13,17 +13,15 @@ from dbos import DBOS, SetWorkflowID
 from sqlalchemy.exc import DBAPIError
 
 from compozy.clock import monotonic_s
-from compozy.database.claims import claim_one, claim_pending, has_claimable
 from compozy.database.database import Database
 from compozy.database.executions import NewExecution, get_execution, get_status, release_run
 from compozy.database.failures import explain_failure, explain_failures
 from compozy.database.status import Status
 from compozy.durable import recover
+from compozy.durable.claims import Claims
 from compozy.durable.context import RunContext, RunInterruptedError, RunSuspendedError, enter_run
 from compozy.durable.control import Controller
-from compozy.durable.doubt import ClaimsInDoubt
 from compozy.durable.ends import end_run_early, log_accepted, log_end
-from compozy.durable.format import JOURNAL_FORMAT
 from compozy.durable.held import HeldRun, executing_contexts
 from compozy.durable.holder import holder_of
 from compozy.durable.journal import destroy_journal, launch_journal
@@ -56,6 +54,7 @@ class Runtime:
         role: of this process, as other processes see it: `run`, `server`, `worker`, `bench`.
         requests: the database as requests use it, for runs that they submit; by default `database`.
         lays_aside: whether a run that waits for long is suspended, and resumed when what it waits for comes.
+        queues: of which it claims runs; none for all.
     """
 
     def __init__(
@@ -67,15 +66,16 @@ class Runtime:
         role: str,
         requests: Database | None = None,
         lays_aside: bool = True,
+        queues: Sequence[str] = (),
     ) -> None:
         self.executor_id = new_executor_id()
         self._database = database
         self._requests = requests or database
         self._execute = execute
         self._max_concurrent = max_concurrent
-        self._lease = Lease(database, self.executor_id, role)
+        self._lease = Lease(database, self.executor_id, role, queues)
         self._reserved = 0  # slots of runs that are being stored
-        self._doubt = ClaimsInDoubt(database, self.executor_id)
+        self._claims = Claims(database, self.executor_id, queues)
         self._runs: dict[str, HeldRun] = {}
         # Runs that cannot continue here for now; the next poll releases them.
         self._failures: dict[str, DatabaseError] = {}
@@ -88,7 +88,6 @@ class Runtime:
         )
         self._unrecorded = Unrecorded(database)
         self._writer = Writer(database)
-        self._others_wait = False
         self._stop_requested = asyncio.Event()
         self._claimed_s = monotonic_s()
         self._pollers: list[asyncio.Task[None]] = []
@@ -152,14 +151,12 @@ class Runtime:
         Returns:
             False when a run with this ID exists already; it is left as it is.
         """
-        # A new run waits behind those that wait for a slot already.
-        owner = self.executor_id if self._free_slots() > 0 and not self._others_wait else None
-        self._others_wait = owner is None
+        owner = self._claims.choose_owner(new, self._free_slots())
         # The slot is taken before the first await, so that a burst cannot take it twice.
         self._reserved += 1 if owner else 0
         try:
             row = partial(accept, new=new, first_task=first, kind=kind, owner=owner, also=also)
-            created = await self._doubt.take(self._requests.write_async(row), new.workflow_exec_id)
+            created = await self._claims.accept(self._requests.write_async(row), new.workflow_exec_id)
             if created:
                 log_accepted(new)
             if owner and created:
@@ -176,9 +173,7 @@ class Runtime:
         Returns:
             False when another process executes it, or it has ended.
         """
-        claim = partial(claim_one, workflow_exec_id=run_id, owner=self.executor_id, journal_format=JOURNAL_FORMAT)
-        claimed = await self._doubt.take(self._database.write_async(claim), run_id)
-        if claimed:
+        if claimed := await self._claims.take_one(run_id):
             self._begin(run_id)
         return claimed
 
@@ -238,7 +233,7 @@ class Runtime:
             self._wake.clear()
             try:
                 await self._let_go_of_failed()
-                await self._doubt.settle(self.in_hand)
+                await self._claims.settle(self.in_hand)
                 if self._free_slots() > 0:
                     await self._claim()
                 self._claimed_s = monotonic_s()
@@ -248,16 +243,13 @@ class Runtime:
                 await asyncio.wait_for(self._wake.wait(), _POLL_S)
 
     async def _claim(self) -> None:
-        if not await self._database.read_async(partial(has_claimable, journal_format=JOURNAL_FORMAT)):
-            self._others_wait = False
+        if not await self._claims.any_wait():
             return
         limit = self._free_slots()
         self._reserved += limit
         try:
-            claim = partial(claim_pending, owner=self.executor_id, journal_format=JOURNAL_FORMAT, limit=limit)
-            for run_id in (claimed := await self._doubt.take(self._database.write_async(claim))):
+            for run_id in await self._claims.take(limit):
                 self._begin(run_id)
-            self._others_wait = len(claimed) == limit
         finally:
             self._reserved -= limit
 

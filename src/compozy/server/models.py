@@ -261,6 +261,7 @@ class ExecutionInfo(_Timed):
 class ExecutionDetail(ExecutionInfo):
     """One execution with its tasks."""
 
+    queue: str = Field(description="Queue; processes that do not serve it do not execute the run.")
     warnings: list[str] = Field(description="Keys of the input that the workflow's schema does not list.")
     fallbacks: list[dict[str, Any]] = Field(
         description="Providers that answered instead of another one, with the reason."

@@ -32,6 +32,7 @@ class WorkerInfo(BaseModel):
     host: str
     pid: int
     started_at: str = Field(description="RFC 3339 in UTC with milliseconds.")
+    queues: list[str] | None = Field(description="Queues whose executions it executes; null for all.")
     runs: int = Field(description="Unfinished executions that it owns.")
     is_this: bool = Field(description="Whether it is the server that answers.")
 
@@ -65,6 +66,7 @@ def _read_workers(connection: sa.Connection) -> dict[str, Any]:
                 "host": row.host,
                 "pid": row.pid,
                 "started_at": format_time(row.started_ms),
+                "queues": row.queues,
                 "runs": row.runs,
             }
             for row in list_executors(connection)

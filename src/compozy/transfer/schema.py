@@ -65,7 +65,7 @@ def _section(section: Section) -> dict[str, Any]:
 
 
 def _is_required(column: sa.Column[Any]) -> bool:
-    return not column.nullable and not isinstance(column.type, sa.Boolean)
+    return not column.nullable and column.default is None and not isinstance(column.type, sa.Boolean)
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:

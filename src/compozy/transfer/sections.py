@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, cast
 
 import sqlalchemy as sa
+from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 from compozy.database.attachments import check_attachment
 from compozy.database.database import Database
@@ -210,6 +211,9 @@ def _value(column: sa.Column[Any], value: Any) -> Any:
         if isinstance(column.type, sa.Boolean):
             return False
         if not column.nullable:
+            if isinstance(column.default, ScalarElementColumnDefault):
+                # A document of an earlier version does not have the column.
+                return column.default.arg
             raise ValueError(f"{column.name!r} is missing")
     elif not _fits(column.type, value):
         raise ValueError(f"{column.name!r} has the wrong type")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import sqlalchemy as sa
 
 from compozy.clock import now_ms
+from compozy.database.claims import list_unserved_queues
 from compozy.database.database import Database, open_for_reading
 from compozy.database.executions import count_by_status
 from compozy.database.executors import list_live_executors
@@ -127,6 +128,14 @@ def _check_runs(project: LoadedProject, database: Database, connection: sa.Conne
         )
     else:
         yield passed("runs", "no unfinished runs, and no process executes runs")
+    if unserved := list_unserved_queues(connection):
+        yield warned(
+            "queues",
+            f"runs wait in {', '.join(map(repr, unserved))}, and no process serves it"
+            if len(unserved) == 1
+            else f"runs wait in {', '.join(map(repr, unserved))}, and no process serves these queues",
+            f"run `compozy worker {' '.join(f'--queue {name}' for name in unserved)}`",
+        )
 
 
 def _list_executing(project: LoadedProject, database: Database, connection: sa.Connection) -> list[str]:

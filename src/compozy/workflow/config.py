@@ -9,7 +9,7 @@ from pydantic import AliasChoices, Field
 from compozy.agent.budget import BudgetConfig
 from compozy.agent.config import AgentResource
 from compozy.config.reference import SchemaOrId
-from compozy.config.settings import Section
+from compozy.config.settings import DEFAULT_QUEUE, QueueName, Section
 from compozy.knowledge.config import KnowledgeBinding
 from compozy.schedule.config import MAX_SCHEDULES, ScheduleConfig
 from compozy.schema.resource import SchemaResource
@@ -40,6 +40,9 @@ class WorkflowConfig(Section):
     description: str | None = Field(default=None, description="For people.")
     version: str | None = Field(default=None, description="Version of the workflow, any text.")
     input: SchemaOrId | None = Field(default=None, description="JSON Schema of the input; its defaults are filled in.")
+    queue: QueueName = Field(
+        default=DEFAULT_QUEUE, description="Queue of its runs, which only processes that serve it execute."
+    )
     budget: BudgetConfig | None = Field(default=None, description="Limits of what a run may spend.")
     on_failure: OnFailure | None = Field(
         default=None, description="Webhook that is sent when a run fails. Default: that of the project."

@@ -72,6 +72,7 @@ def execution_document(
         "labels": run.labels,
     }
     if tasks is not None:
+        document["queue"] = run.queue
         document["warnings"] = input_warnings(run)
         document["fallbacks"] = _fallbacks(tasks)
         document["tasks"] = [_task_document(task, arrived, answerers or {}) for task in tasks]

@@ -60,6 +60,7 @@ def prepare_run(
         trigger=trigger,
         labels=check_labels(labels or {}),
         traceparent=traceparent,
+        queue=workflow.queue,
     )
 
 

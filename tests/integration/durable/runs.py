@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -21,9 +21,11 @@ Execute = Callable[[str], Awaitable[None]]
 
 
 @asynccontextmanager
-async def running(database: Database, execute: Execute, *, max_concurrent: int = 10) -> AsyncGenerator[Runtime, None]:
+async def running(
+    database: Database, execute: Execute, *, max_concurrent: int = 10, queues: Sequence[str] = ()
+) -> AsyncGenerator[Runtime, None]:
     """A runtime that executes with `execute` while the block lasts."""
-    runtime = Runtime(database, execute=execute, max_concurrent=max_concurrent, role="run")
+    runtime = Runtime(database, execute=execute, max_concurrent=max_concurrent, role="run", queues=queues)
     await runtime.start()
     try:
         yield runtime

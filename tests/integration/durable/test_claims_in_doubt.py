@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -51,8 +51,8 @@ async def test_a_run_whose_claim_lost_its_answer_is_executed(
             raise DatabaseError("the connection was lost")
         return result
 
-    def is_lost(_: sa.Connection, *, journal_format: int) -> bool:
-        return bool(lost and journal_format)
+    def is_lost(_: sa.Connection, *, journal_format: int, queues: Sequence[str]) -> bool:
+        return bool(lost and journal_format and not queues)
 
     async def execute(run_id: str) -> None:
         executed.append(run_id)
@@ -62,7 +62,7 @@ async def test_a_run_whose_claim_lost_its_answer_is_executed(
         monkeypatch.setattr(Database, "write_async", write_and_lose)
         if take is by_adopt:
             # The poll must not be faster.
-            monkeypatch.setattr("compozy.durable.runtime.has_claimable", is_lost)
+            monkeypatch.setattr("compozy.durable.claims.has_claimable", is_lost)
         if take is not by_submit:
             with database.write() as connection:
                 insert_execution(connection, new_run("r"), owner=None)

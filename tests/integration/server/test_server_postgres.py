@@ -94,6 +94,32 @@ def test_a_worker_next_to_a_server(commands: Commands, store: Store) -> None:
     assert store.query("SELECT executor_id FROM executors") == []
 
 
+def test_each_worker_executes_runs_of_its_queue(commands: Commands, store: Store) -> None:
+    for queue in ("gpu", "mail"):
+        tasks = [{"id": "a", "with": {"x": 1}}]
+        text = json.dumps({"id": queue, "queue": queue, "tasks": tasks})
+        (store.home / f"workflows/{queue}.yaml").write_text(text, encoding="utf-8")
+    server = start_server(commands, store.home, "--queue", "default", "--queue", "mail")
+    server.ask("POST", f"{API}/workflows/gpu/executions", {"execution_id": "g"})
+    server.ask("POST", f"{API}/workflows/mail/executions", {"execution_id": "m"})
+    waiting = f"{API}/executions/workflows/g"
+    commands.start(store.home, "workflow", "get", "m", "--wait").wait()
+    assert server.ask("GET", f"{API}/executions/workflows/m").document["status"] == "SUCCESS"
+    assert (server.ask("GET", waiting).document["status"], server.ask("GET", waiting).document["queue"]) == (
+        "PENDING",
+        "gpu",
+    )
+    doctor = commands.start(store.home, "doctor").wait()
+    assert "runs wait in 'gpu', and no process serves it" in doctor.out
+    worker = commands.start(store.home, "worker", "--queue", "gpu")
+    worker.until(lambda: server.ask("GET", waiting).document["status"] == "SUCCESS")
+    queues = [row["queues"] for row in server.ask("GET", f"{API}/workers").document["workers"]]
+    assert sorted(queues) == [["default", "mail"], ["gpu"]]
+    for process in (worker, server.command):
+        process.send(signal.SIGTERM)
+        assert process.wait().status == 0
+
+
 def test_cancel_reaches_a_run_of_another_process(commands: Commands, store: Store) -> None:
     first, second = start_server(commands, store.home), start_server(commands, store.home)
     first.ask("POST", f"{API}/workflows/slow/executions", {"execution_id": "mine"})

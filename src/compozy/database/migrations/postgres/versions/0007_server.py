@@ -1,4 +1,4 @@
-"""A server: who or what started each run, its labels and its trace; who sent a signal; the costs of runs.
+"""A server: who or what started each run, its labels, trace and queue; who sent a signal; the costs of runs.
 
 Revision ID: 0007
 Revises: 0006
@@ -213,22 +213,33 @@ _DROPS = (
     "DROP TABLE api_keys",
     "DROP TABLE users",
 )
+# Runs without an owner, of which processes claim: those that can be executed, and those that are suspended.
+_FREE = "owner IS NULL AND (status NOT IN ('CANCELED', 'FAILED', 'MOVED', 'PAUSED', 'SUCCESS', 'TIMED_OUT'))"
+_CLAIM_ORDER = "queue, created_ms, workflow_exec_id"
 _INDEXES = (
     "CREATE INDEX ix_workflow_states_list ON workflow_states (created_ms, workflow_exec_id)",
     "DROP INDEX ix_workflow_states_created",
     "CREATE INDEX ix_workflow_states_trigger ON workflow_states (trigger_id, created_ms) WHERE trigger_id IS NOT NULL",
+    f"CREATE INDEX ix_workflow_states_claim ON workflow_states ({_CLAIM_ORDER}) WHERE {_FREE} AND wake_ms IS NULL",
+    f"CREATE INDEX ix_workflow_states_wake ON workflow_states (wake_ms) WHERE {_FREE} AND wake_ms IS NOT NULL",
 )
 _OLD_INDEXES = (
+    "DROP INDEX ix_workflow_states_wake",
+    "DROP INDEX ix_workflow_states_claim",
     "DROP INDEX ix_workflow_states_trigger",
     "CREATE INDEX ix_workflow_states_created ON workflow_states (created_ms)",
     "DROP INDEX ix_workflow_states_list",
 )
+
+_ADD_QUEUE = """ALTER TABLE workflow_states ADD COLUMN queue TEXT COLLATE "C" NOT NULL DEFAULT 'default'"""
 
 
 def upgrade() -> None:
     """Create the columns and tables."""
     for column in _COLUMNS:
         op.execute(f'ALTER TABLE workflow_states ADD COLUMN {column} TEXT COLLATE "C"')
+    op.execute(_ADD_QUEUE)
+    op.execute("ALTER TABLE executors ADD COLUMN queues TEXT")
     # The user or API key that sent a signal.
     op.execute('ALTER TABLE signals ADD COLUMN sender TEXT COLLATE "C"')
     for statement in (*_TABLES, *_INDEXES):
@@ -239,6 +250,7 @@ def downgrade() -> None:
     """Delete them."""
     for statement in (*_OLD_INDEXES, *_DROPS):
         op.execute(statement)
-    for column in _COLUMNS:
+    for column in (*_COLUMNS, "queue"):
         op.execute(f"ALTER TABLE workflow_states DROP COLUMN {column}")
+    op.execute("ALTER TABLE executors DROP COLUMN queues")
     op.execute("ALTER TABLE signals DROP COLUMN sender")

@@ -1,0 +1,75 @@
+"""The claims of one process: which runs it takes, and from which queues."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from functools import partial
+from typing import TypeVar
+
+from compozy.database.claims import claim_one, claim_pending, has_claimable
+from compozy.database.database import Database
+from compozy.database.executions import NewExecution
+from compozy.durable.doubt import ClaimsInDoubt
+from compozy.durable.format import JOURNAL_FORMAT
+
+_T = TypeVar("_T")
+
+
+class Claims:
+    """Takes runs for a process.
+
+    Args:
+        database: the database of the runs.
+        owner: this process.
+        queues: of which it takes runs; none for all.
+    """
+
+    def __init__(self, database: Database, owner: str, queues: Sequence[str] = ()) -> None:
+        self._database = database
+        self._owner = owner
+        self._queues = queues
+        self._doubt = ClaimsInDoubt(database, owner)
+        self._others_wait = False
+
+    def choose_owner(self, new: NewExecution, free_slots: int) -> str | None:
+        """Return this process if it executes `new` as soon as it is stored; None if the run waits to be claimed.
+
+        A new run waits behind those that wait for a slot already.
+        """
+        if self._queues and new.queue not in self._queues:
+            return None
+        owner = self._owner if free_slots > 0 and not self._others_wait else None
+        self._others_wait = owner is None
+        return owner
+
+    async def accept(self, transaction: Awaitable[bool], run_id: str) -> bool:
+        """Return the result of the transaction that stores a run, with this process as its owner or without one."""
+        return await self._doubt.take(transaction, run_id)
+
+    async def take_one(self, run_id: str) -> bool:
+        """Claim one run that has no owner, whatever its queue; False if it cannot be claimed."""
+        claim = partial(claim_one, workflow_exec_id=run_id, owner=self._owner, journal_format=JOURNAL_FORMAT)
+        return await self._doubt.take(self._database.write_async(claim), run_id)
+
+    async def any_wait(self) -> bool:
+        """Return whether runs wait that this process can claim."""
+        look = partial(has_claimable, journal_format=JOURNAL_FORMAT, queues=self._queues)
+        found = await self._database.read_async(look)
+        self._others_wait = self._others_wait and found
+        return found
+
+    async def take(self, limit: int) -> list[str]:
+        """Claim up to `limit` runs, and return their IDs."""
+        known = {"journal_format": JOURNAL_FORMAT, "queues": self._queues}
+        claim = partial(claim_pending, owner=self._owner, limit=limit, **known)
+        claimed = await self._doubt.take(self._database.write_async(claim))
+        self._others_wait = len(claimed) == limit
+        return claimed
+
+    async def settle(self, in_hand: Callable[[], Collection[str]]) -> None:
+        """Give back the runs of claims that failed here and count in the database.
+
+        Raises:
+            DatabaseError: the database does not answer; they are given back later.
+        """
+        await self._doubt.settle(in_hand)
