@@ -1,4 +1,5 @@
 // Requests to the API of this server. Errors are problems (RFC 9457) with a code and a hint.
+import { requestBody } from "../lib/json";
 import type { components } from "./schema";
 
 export type Schemas = components["schemas"];
@@ -106,7 +107,7 @@ export async function get<T>(path: string, query: Query = {}, signal?: AbortSign
 }
 
 export async function change<T>(method: string, path: string, body?: unknown, query: Query = {}): Promise<T> {
-  const content = body === undefined ? {} : { body: JSON.stringify(body) };
+  const content = body === undefined ? {} : { body: requestBody(body) };
   const type: Record<string, string> = body === undefined ? {} : { "Content-Type": "application/json" };
   const answer = await send(url(path, query), { method, headers: headers(type), ...content });
   if (!answer.ok) throw new ApiError(await problemOf(answer));
@@ -117,12 +118,15 @@ export const post = <T>(path: string, body?: unknown, query?: Query) => change<T
 export const patch = <T>(path: string, body: unknown) => change<T>("PATCH", path, body);
 export const remove = <T>(path: string, query?: Query) => change<T>("DELETE", path, undefined, query);
 
+// Hints about the parts of a request do not help on the page, which writes the requests.
+const ABOUT_REQUESTS = /\/api\/v0|in the body/;
+
 /** The text of an error for a person, with its hint. */
 export function explain(error: unknown): string {
   if (error instanceof ApiError) {
     const { detail, hint } = error.problem;
     const text = detail.charAt(0).toUpperCase() + detail.slice(1);
-    return hint ? `${text.replace(/\.$/, "")}: ${hint}.` : text;
+    return hint && !ABOUT_REQUESTS.test(hint) ? `${text.replace(/\.$/, "")}: ${hint}.` : text;
   }
   return error instanceof Error ? error.message : String(error);
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Run, Task } from "../api/runs";
 import { diffLines } from "./diff";
+import { fieldText, InvalidJson, isEqual, readJson, requestBody } from "./json";
 import { duration, firstDay, localTime, money, relative } from "./format";
 import { readReport } from "./report";
 import { failedTask, keptTasks } from "./rerun";
@@ -87,9 +88,29 @@ describe("a form", () => {
     expect(withProperty({ city: "Oslo", days: 3 }, "days", undefined)).toEqual({ city: "Oslo" });
   });
 
+  test("shows a missing key at its field", () => {
+    const problems = ["", "options"].map((path) => ({ path, message: "missing key 'city'" }));
+    expect(mismatchesOf({ problems }).map((each) => each.path)).toEqual(["city", "options.city"]);
+  });
+
   test("reads mismatches, and nothing else", () => {
     expect(mismatchesOf({ problems: [{ path: "city", message: "is missing" }, 3, null] })).toEqual([{ path: "city", message: "is missing" }]);
     expect([mismatchesOf(null), mismatchesOf({ problems: "x" })]).toEqual([[], []]);
+  });
+});
+
+describe("entered JSON", () => {
+  test("is not sent if it is not valid", () => {
+    const wrong = readJson('{"city":');
+    expect(fieldText(wrong)).toBe('{"city":');
+    for (const body of [wrong, { input: { tags: [wrong] } }]) expect(() => requestBody(body)).toThrow("not valid JSON");
+    expect(fieldText({ tags: new InvalidJson("a, b") })).toBe('{\n  "tags": "a, b"\n}');
+    expect(new Set([" ", '{"city": "Oslo"}'].map((text) => requestBody({ input: readJson(text) })))).toEqual(new Set(["{}", '{"input":{"city":"Oslo"}}']));
+  });
+
+  test("is equal with its keys in another order", () => {
+    expect(isEqual({ a: 1, b: [{ c: 2, d: null }] }, { b: [{ d: null, c: 2 }], a: 1 })).toBe(true);
+    expect(isEqual([1, 2], [2, 1])).toBe(false);
   });
 });
 

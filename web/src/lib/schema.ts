@@ -1,5 +1,7 @@
 // Forms from JSON Schemas: which field shows a value, and which value it has at first. The server decides what is valid.
 
+import { InvalidJson } from "./json";
+
 export type Schema = Record<string, unknown>;
 
 export type Kind = "object" | "choice" | "boolean" | "number" | "integer" | "text" | "paragraph" | "json";
@@ -7,7 +9,8 @@ export type Kind = "object" | "choice" | "boolean" | "number" | "integer" | "tex
 const MAX_DEPTH = 4;
 const LONG = 200;
 
-const isObject = (value: unknown): value is Schema => typeof value === "object" && value !== null && !Array.isArray(value);
+export const isObject = (value: unknown): value is Schema =>
+  typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof InvalidJson);
 
 /** Replace a schema that only refers to another part of `root`. */
 export function resolve(root: Schema, schema: unknown): Schema {
@@ -85,8 +88,14 @@ export interface Mismatch {
   message: string;
 }
 
-/** The mismatches that a problem of the server lists. */
+const MISSING = /^missing key '(.*)'$/;
+
+/** The mismatches that a problem of the server lists. A missing key is reported at its field. */
 export function mismatchesOf(details: unknown): Mismatch[] {
   const problems = isObject(details) ? details.problems : undefined;
-  return Array.isArray(problems) ? problems.filter((each): each is Mismatch => isObject(each) && typeof each.message === "string") : [];
+  const known = Array.isArray(problems) ? problems.filter((each): each is Mismatch => isObject(each) && typeof each.message === "string") : [];
+  return known.map((each) => {
+    const key = MISSING.exec(each.message)?.[1];
+    return key === undefined ? each : { path: each.path ? `${each.path}.${key}` : key, message: "This value is required." };
+  });
 }

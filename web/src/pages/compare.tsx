@@ -3,6 +3,7 @@ import { Link, useSearch } from "@tanstack/react-router";
 import { useMemo, useState } from "react";
 import type { Run, Task } from "../api/runs";
 import { diffLines } from "../lib/diff";
+import { isEqual, sorted } from "../lib/json";
 import { one, type Search } from "../lib/search";
 import { Empty, Fault, Loading, PageHead } from "../ui/layout";
 import { StatusBadge } from "../ui/status";
@@ -80,13 +81,13 @@ function Head({ run }: { run: Run }) {
 }
 
 const isDifferent = (a: Task | undefined, b: Task | undefined) =>
-  a?.status !== b?.status || JSON.stringify([a?.output, a?.error?.message]) !== JSON.stringify([b?.output, b?.error?.message]);
+  a?.status !== b?.status || !isEqual([a?.output, a?.error?.message], [b?.output, b?.error?.message]);
 
 const LOOKS = { same: "text-soft", removed: "text-bad", added: "text-good" };
 const MARKS = { same: " ", removed: "−", added: "+" };
 
 function Difference({ title, a, b }: { title: string; a: unknown; b: unknown }) {
-  const lines = useMemo(() => diffLines(textOf(a ?? null), textOf(b ?? null)), [a, b]);
+  const lines = useMemo(() => diffLines(textOf(sorted(a ?? null)), textOf(sorted(b ?? null))), [a, b]);
   const isSame = lines.every((line) => line.kind === "same");
   return (
     <section>

@@ -1,6 +1,7 @@
 // A form for a JSON Schema, and for everything that it cannot show a field with JSON.
 import { useEffect, useId, useState } from "react";
-import { kindOf, propertiesOf, withProperty, type Mismatch, type Property, type Schema } from "../lib/schema";
+import { fieldText, InvalidJson, isEqual, readJson } from "../lib/json";
+import { isObject, kindOf, propertiesOf, withProperty, type Mismatch, type Property, type Schema } from "../lib/schema";
 
 interface Props {
   root: Schema;
@@ -13,7 +14,7 @@ interface Props {
 }
 
 export function SchemaForm({ root, schema, value, onChange, mismatches = [], path = "", depth = 0 }: Props) {
-  const known = (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
+  const known = isObject(value) ? value : {};
   return (
     <div className="space-y-4">
       {propertiesOf(root, schema).map((property) => (
@@ -44,10 +45,11 @@ function SchemaField({ root, property, value, onChange, mismatches = [], path, d
   const kind = kindOf(schema, depth);
   const wrong = mismatches.filter((each) => matches(each.path, path)).map((each) => each.message);
   const title = typeof schema.title === "string" ? schema.title : name;
+  // A box that is not checked means no, so that no box is missing.
   const label = (
     <>
       {title}
-      {isRequired && <span className="ml-1 font-normal text-faint">(required)</span>}
+      {isRequired && kind !== "boolean" && <span className="ml-1 font-normal text-faint">(required)</span>}
     </>
   );
   const about = typeof schema.description === "string" ? schema.description : "";
@@ -145,18 +147,16 @@ function Control({ kind, id, schema, value, onChange, isRequired, describedBy, i
   );
 }
 
-/** A value as JSON. A text that is not JSON is kept in the field and not passed on. */
+/** A value as JSON. A text that is not valid JSON is passed on as such; no request with it is sent. */
 export function JsonControl({ common, value, onChange, rows = 3 }: {
-  common: { id?: string; className: string };
+  common: { id?: string; className: string; "aria-invalid"?: boolean };
   value: unknown;
   onChange: (value: unknown) => void;
   rows?: number;
 }) {
-  const [text, setText] = useState(() => (value === undefined ? "" : JSON.stringify(value, null, 2)));
-  const [isWrong, setWrong] = useState(false);
-  useEffect(() => {
-    setText((known) => (same(known, value) ? known : value === undefined ? "" : JSON.stringify(value, null, 2)));
-  }, [value]);
+  const [text, setText] = useState(() => fieldText(value));
+  const isWrong = value instanceof InvalidJson;
+  useEffect(() => setText((known) => (isEqual(readJson(known), value) ? known : fieldText(value))), [value]);
   return (
     <>
       <textarea
@@ -165,28 +165,14 @@ export function JsonControl({ common, value, onChange, rows = 3 }: {
         rows={Math.max(rows, Math.min(16, text.split("\n").length))}
         placeholder="JSON"
         spellCheck={false}
-        aria-invalid={isWrong || undefined}
+        aria-invalid={isWrong || common["aria-invalid"]}
         value={text}
         onChange={(event) => {
           setText(event.target.value);
-          try {
-            const next = event.target.value.trim() === "" ? undefined : (JSON.parse(event.target.value) as unknown);
-            setWrong(false);
-            onChange(next);
-          } catch {
-            setWrong(true);
-          }
+          onChange(readJson(event.target.value));
         }}
       />
       {isWrong && <span className="mt-1 block text-xs text-bad">This is not valid JSON.</span>}
     </>
   );
-}
-
-function same(text: string, value: unknown): boolean {
-  try {
-    return JSON.stringify(text.trim() === "" ? undefined : JSON.parse(text)) === JSON.stringify(value);
-  } catch {
-    return true;
-  }
 }

@@ -6,12 +6,13 @@ import { ApiError, explain } from "../../api/client";
 import { getWorkflow } from "../../api/project";
 import { rerun, type Run } from "../../api/runs";
 import { plural } from "../../lib/format";
+import { isEqual } from "../../lib/json";
 import { useProject } from "../../lib/me";
 import { failedTask, keptTasks, topTasks } from "../../lib/rerun";
 import { hasForm, mismatchesOf } from "../../lib/schema";
 import { Button } from "../../ui/button";
 import { Dialog } from "../../ui/dialog";
-import { Field } from "../../ui/layout";
+import { Fault, Field } from "../../ui/layout";
 import { InputEditor } from "../../ui/input-editor";
 import { StatusDot } from "../../ui/status";
 import { done } from "../../ui/toast";
@@ -23,7 +24,7 @@ export function RerunDialog({ run, from, onClose }: { run: Run; from?: string; o
   if (!whole.data || workflow.isPending) {
     return (
       <Dialog title="Run again" onClose={onClose}>
-        <p className="text-faint">Loading…</p>
+        {whole.error ? <Fault error={whole.error} /> : <p className="text-faint">Loading…</p>}
       </Dialog>
     );
   }
@@ -45,14 +46,14 @@ function Form({ run, schema, first, onClose }: FormProps) {
   const [error, setError] = useState<unknown>(null);
   const [isBusy, setBusy] = useState(false);
   const kept = keptTasks(run, from);
-  const isChanged = JSON.stringify(input) !== JSON.stringify(run.input);
+  const isChanged = !isEqual(input, run.input);
 
   const start = async () => {
     setBusy(true);
     setError(null);
     try {
       // Without an input, the server starts with the failed task; with one, it repeats the run.
-      const body = from === null ? { input: input ?? {} } : { from, ...(isChanged ? { input } : {}) };
+      const body = from === null ? { input: input ?? {} } : { from, ...(isChanged ? { input: input ?? {} } : {}) };
       const made = await rerun(run.execution_id, body);
       done("The rerun was started.");
       onClose();
@@ -94,7 +95,7 @@ function Form({ run, schema, first, onClose }: FormProps) {
           <InputEditor schema={hasForm(schema) ? schema : null} value={input} onChange={setInput} mismatches={mismatches} />
         </div>
         {error !== null && (
-          <p role="alert" data-tone="bad" className="note text-sm">
+          <p role="alert" data-tone="bad" className="note text-sm whitespace-pre-wrap">
             {explain(error)}
           </p>
         )}
@@ -108,7 +109,7 @@ function Statement({ kept, run, from, isChanged }: { kept: string[]; run: Run; f
   const isOld = useProject().data?.files_changed ?? false;
   const again = topTasks(run).filter((task) => !kept.includes(task.task_id));
   return (
-    <div data-tone={kept.length ? "good" : "idle"} className="note space-y-2 text-sm">
+    <div data-tone={isOld ? "wait" : kept.length ? "good" : "idle"} className="note space-y-2 text-sm">
       {kept.length > 0 ? (
         <p>
           <strong>Kept:</strong> the recorded results of {plural(kept.length, "task")} ({kept.join(", ")}). They are not executed and cost nothing.

@@ -3,12 +3,12 @@ import { useQueryClient } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import { ApiError, explain } from "../../api/client";
 import { approve, sendSignal, type Run, type Task } from "../../api/runs";
-import { hasForm, initialValue, mismatchesOf, resolve, type Schema } from "../../lib/schema";
+import { hasForm, initialValue, isObject, mismatchesOf, resolve, type Schema } from "../../lib/schema";
 import { money, plural } from "../../lib/format";
 import { useMay } from "../../lib/me";
 import { Button } from "../../ui/button";
 import { InputEditor } from "../../ui/input-editor";
-import { Field } from "../../ui/layout";
+import { Fault, Field } from "../../ui/layout";
 import { JsonControl } from "../../ui/schema-form";
 import { done } from "../../ui/toast";
 import { Value } from "../../ui/value";
@@ -62,6 +62,7 @@ function WaitingTask({ run, task }: { run: Run; task: Task }) {
         )}
       </h2>
       {!mayRun && <p className="text-sm text-soft">Your role does not permit answering.</p>}
+      {whole.error && <Fault error={whole.error} />}
       {whole.data && mayRun && (
         <div className="mt-3">
           {budget ? (
@@ -93,6 +94,7 @@ function useSend(run: Run) {
       await queries.invalidateQueries({ queryKey: runKey(run.execution_id) });
     } catch (problem) {
       setError(problem);
+    } finally {
       setBusy(false);
     }
   };
@@ -102,7 +104,7 @@ function useSend(run: Run) {
 function Refused({ error }: { error: unknown }) {
   if (error === null) return null;
   return (
-    <p role="alert" className="mt-2 text-sm text-bad">
+    <p role="alert" className="mt-2 text-sm whitespace-pre-wrap text-bad">
       {explain(error)}
     </p>
   );
@@ -130,10 +132,11 @@ function Answer({ run, task, form }: { run: Run; task: Task; form: Schema }) {
 
 /** A box that was not checked means no: required booleans are false. */
 function withBooleans(form: Schema, value: unknown): unknown {
+  if (!isObject(value)) return value;
   const properties = (form.properties ?? {}) as Record<string, Schema>;
   const required = (form.required ?? []) as string[];
-  const missing = required.filter((name) => properties[name]?.type === "boolean" && (value as Record<string, unknown>)?.[name] === undefined);
-  return { ...(value as object), ...Object.fromEntries(missing.map((name) => [name, false])) };
+  const missing = required.filter((name) => properties[name]?.type === "boolean" && value[name] === undefined);
+  return { ...value, ...Object.fromEntries(missing.map((name) => [name, false])) };
 }
 
 function Approval({ run, task, form }: { run: Run; task: Task; form: Schema }) {
@@ -151,7 +154,7 @@ function Approval({ run, task, form }: { run: Run; task: Task; form: Schema }) {
       </p>
       {isEditing ? <JsonControl common={{ className: "field" }} value={values} onChange={setValues} rows={5} /> : <Value value={given} />}
       <div className="flex flex-wrap items-center gap-2">
-        <Button look="primary" busy={isBusy} onClick={() => answer(isEditing ? { approve: true, arguments: values } : { approve: true })}>
+        <Button look="primary" busy={isBusy} onClick={() => answer(isEditing ? { approve: true, arguments: values ?? {} } : { approve: true })}>
           {isEditing ? "Approve with these arguments" : "Approve"}
         </Button>
         {!isEditing && typeof given === "object" && <Button onClick={() => setEditing(true)}>Edit arguments</Button>}

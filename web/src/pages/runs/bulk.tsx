@@ -79,6 +79,7 @@ function BulkDialog({ action, body, onClose, onDone }: { action: Action; body: B
   });
   const [started, setStarted] = useState<Run | null>(null);
   const [error, setError] = useState<string | null>(null);
+  const [isBusy, setBusy] = useState(false);
   const run = useQuery({
     queryKey: ["batch", started?.execution_id],
     queryFn: () => getWholeRun(String(started?.execution_id)),
@@ -87,10 +88,12 @@ function BulkDialog({ action, body, onClose, onDone }: { action: Action; body: B
   });
   const start = async () => {
     setError(null);
+    setBusy(true);
     try {
       setStarted((await batch({ ...body, dry_run: false, reason: "canceled on the web page" } as Schemas["BatchBody"])) as Run);
     } catch (problem) {
       setError(explain(problem));
+      setBusy(false);
     }
   };
   const close = () => {
@@ -101,7 +104,9 @@ function BulkDialog({ action, body, onClose, onDone }: { action: Action; body: B
     }
     onClose();
   };
-  const result = run.data && isFinal(run.data.status) ? (run.data.output as Preview | null) : null;
+  const isEnded = run.data !== undefined && isFinal(run.data.status);
+  const result = isEnded ? (run.data.output as Preview | null) : null;
+  const problem = error ?? run.data?.error?.message ?? (run.error ?? preview.error ? explain(run.error ?? preview.error) : null);
   const shown = result ?? (started ? null : preview.data);
   return (
     <Dialog
@@ -110,30 +115,31 @@ function BulkDialog({ action, body, onClose, onDone }: { action: Action; body: B
       footer={
         started ? (
           <Button look="primary" onClick={close}>
-            {result ? "Done" : "Close"}
+            {isEnded ? "Done" : "Close"}
           </Button>
         ) : (
           <>
             <Button onClick={onClose}>Back</Button>
-            <Button look={action === "delete" ? "danger" : "primary"} disabled={!preview.data?.done} onClick={() => void start()}>
+            <Button look={action === "delete" ? "danger" : "primary"} busy={isBusy} disabled={!preview.data?.done} onClick={() => void start()}>
               {verb.label} {preview.data ? plural(preview.data.done, "run") : ""}
             </Button>
           </>
         )
       }
     >
-      {(error ?? (preview.error && explain(preview.error))) && (
+      {problem !== null && (
         <p role="alert" data-tone="bad" className="note mb-3">
-          {error ?? explain(preview.error)}
+          {problem}
         </p>
       )}
-      {started && !result && (
+      {started && !isEnded && !run.error && (
         <div role="status" className="space-y-2">
           <p>The batch is running. It continues if this page is closed.</p>
           <progress className="w-full accent-accent" aria-label="Progress of the batch" />
         </div>
       )}
       {shown && <Outcome preview={shown} done={verb.done} isPast={result !== null} />}
+      {action === "delete" && !started && <p className="mt-3 text-soft">Deleted runs cannot be restored.</p>}
       {started && (
         <Link to="/runs/$runId" params={{ runId: started.execution_id }} className="mt-3 inline-block text-sm text-accent hover:underline">
           Show the batch

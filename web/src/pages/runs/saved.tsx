@@ -1,6 +1,7 @@
 // Filters that were saved under a name, in this browser.
 import { useState } from "react";
 import type { RunFilter } from "../../api/runs";
+import { isEqual } from "../../lib/json";
 import { Button } from "../../ui/button";
 import { Dialog } from "../../ui/dialog";
 import { Field } from "../../ui/layout";
@@ -23,9 +24,6 @@ export function readSaved(): Saved[] {
   }
 }
 
-const same = (one: RunFilter, other: RunFilter) => JSON.stringify(sorted(one)) === JSON.stringify(sorted(other));
-const sorted = (filter: RunFilter) => Object.entries(filter).filter(([, value]) => value !== undefined).sort();
-
 export function SavedFilters({ filter, onPick }: { filter: RunFilter; onPick: (filter: RunFilter) => void }) {
   const [saved, setSaved] = useState(readSaved);
   const [isNew, setNew] = useState(false);
@@ -33,7 +31,7 @@ export function SavedFilters({ filter, onPick }: { filter: RunFilter; onPick: (f
     localStorage.setItem(KEY, JSON.stringify(next));
     setSaved(next);
   };
-  const current = saved.find((each) => same(each.filter, filter));
+  const current = saved.find((each) => isEqual(each.filter, filter));
   if (saved.length === 0 && !isFiltered(filter)) return null;
   return (
     <>

@@ -79,10 +79,10 @@ function LastRuns({ workflow }: { workflow: string }) {
                 <StatusBadge status={run.status} />
               </span>
               <span className="min-w-0 flex-1 truncate text-faint">{run.error ? <span className="text-bad">{run.error.message}</span> : <span className="font-mono text-xs">{run.execution_id}</span>}</span>
-              <span className="text-faint">
+              <span className="shrink-0 text-faint">
                 <Ago at={run.created_at} />
               </span>
-              <span className="w-16 text-right text-soft">
+              <span className="min-w-16 shrink-0 text-right text-soft">
                 <Took times={run} />
               </span>
             </Link>

@@ -59,7 +59,14 @@ export function StartForm({ workflow, schema }: { workflow: string; schema: Sche
           }}
         />
       </div>
-      <InputEditor key={version} schema={hasForm(schema) ? schema : null} value={value} onChange={setValue} mismatches={mismatches} />
+      <div>
+        <InputEditor key={version} schema={hasForm(schema) ? schema : null} value={value} onChange={setValue} mismatches={mismatches} />
+        {!schema && (
+          <p className="mt-1 text-xs text-faint">
+            A JSON object, for example <code>{'{"name": "Ada"}'}</code>. The workflow has no input schema. An empty field sends an empty object.
+          </p>
+        )}
+      </div>
       <Field label="Labels" hint="NAME=VALUE, several with commas" error={isLabels ? null : "Write labels as NAME=VALUE."}>
         <input className="field" value={labels} onChange={(event) => setLabels(event.target.value)} placeholder="team=maps" />
       </Field>
