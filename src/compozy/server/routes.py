@@ -194,7 +194,11 @@ async def get_execution(
     request: Request,
     execution_id: ExecutionId,
     fields: Annotated[
-        Fields, Query(description="`summary` leaves out `input` and `output` of the execution and its tasks.")
+        Fields,
+        Query(
+            description="`summary` leaves out `input` and `output` of the tasks, `input` of the execution, and "
+            "`output` of the execution if it has more than 4,000 characters."
+        ),
     ] = Fields.FULL,
 ) -> Response:
     """Return one execution with its tasks."""

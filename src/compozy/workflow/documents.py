@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,6 +22,8 @@ from compozy.workflow.chat import chat_document
 from compozy.workflow.config import WorkflowConfig
 
 MAX_WARNINGS = 10
+# Characters of JSON.
+MAX_SUMMARY_OUTPUT = 4_000
 _WAIT = "wait"
 
 
@@ -99,9 +102,16 @@ def summary_document(run: ExecutionSummary) -> dict[str, Any]:
 
 
 def without_values(document: dict[str, Any]) -> dict[str, Any]:
-    """Return the document of a run without the values of it and of its tasks, which can be large."""
+    """Return the document of a run without its values and those of its tasks, except for a small output of the run."""
     tasks = [{**task, "input": None, "output": None} for task in document["tasks"]]
-    return {**document, "input": None, "output": None, "tasks": tasks}
+    output = document["output"] if _is_small(document["output"]) else None
+    return {**document, "input": None, "output": output, "tasks": tasks}
+
+
+def _is_small(value: Any) -> bool:
+    # Stops at the limit: most of a large value is not encoded.
+    sizes = accumulate(map(len, json.JSONEncoder(ensure_ascii=False).iterencode(value)))
+    return all(size <= MAX_SUMMARY_OUTPUT for size in sizes)
 
 
 def input_warnings(run: Execution | NewExecution) -> list[str]:

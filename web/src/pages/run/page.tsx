@@ -6,9 +6,10 @@ import { number, plural } from "../../lib/format";
 import { one, type Search } from "../../lib/search";
 import { Tabs } from "../../ui/button";
 import { Money } from "../../ui/cost";
-import { Fault, Loading, PageHead } from "../../ui/layout";
+import { Fault, Loading, PageHead, Part } from "../../ui/layout";
 import { StatusBadge } from "../../ui/status";
 import { Ago, Took } from "../../ui/time";
+import { Value } from "../../ui/value";
 import { Actions } from "./actions";
 import { TextsContext, tokensOf, useRun } from "./data";
 import RunGraph from "./graph";
@@ -70,6 +71,8 @@ function Page({ run }: { run: Run }) {
             {warning}
           </p>
         ))}
+        {run.fallbacks.length > 0 && <Fallbacks fallbacks={run.fallbacks} />}
+        {!task && hasTasks && run.status === "SUCCESS" && <Result run={run} onShow={() => go({ view: "values" })} />}
         <div className="no-print">
           <Tabs label="View" value={view} options={VIEWS} onChange={(next) => go({ view: next === "graph" ? undefined : next, task: path ?? undefined })} />
         </div>
@@ -99,6 +102,34 @@ function Page({ run }: { run: Run }) {
       </div>
     </>
   );
+}
+
+/** The output of a run that ended, unless it is large. */
+function Result({ run, onShow }: { run: Run; onShow: () => void }) {
+  if (run.output !== null) {
+    return (
+      <section aria-label="Result" className="card p-4">
+        <Part title="Result">
+          <Value value={run.output} name={`${run.execution_id}-output`} />
+        </Part>
+      </section>
+    );
+  }
+  return (
+    <button type="button" className="no-print text-sm font-medium text-accent hover:underline" onClick={onShow}>
+      Show the output
+    </button>
+  );
+}
+
+/** Models that answered instead of the configured ones, each once. */
+function Fallbacks({ fallbacks }: { fallbacks: Run["fallbacks"] }) {
+  const notes = fallbacks.map((each) => `${each.answered_by} (${each.model}) answered instead of ${each.provider}: ${each.reason}`);
+  return [...new Set(notes)].map((note) => (
+    <p key={note} data-tone="wait" className="note text-sm">
+      {note}
+    </p>
+  ));
 }
 
 function OtherView({ view, run }: { view: View; run: Run }) {
@@ -139,7 +170,7 @@ function Head({ run }: { run: Run }) {
               Accepted <Ago at={run.created_at} />
             </span>
             <span>
-              {run.finished_at ? "Took" : "Running for"} <Took times={run} />
+              {run.finished_at ? "Took" : run.status === "RUNNING" ? "Running for" : "Elapsed"} <Took times={run} />
             </span>
             {trigger && <span>Trigger: {[trigger.type, trigger.id, trigger.by && `by ${trigger.by}`].filter(Boolean).join(" · ")}</span>}
             {tokens.requests > 0 && (

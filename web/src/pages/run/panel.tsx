@@ -37,7 +37,7 @@ export function TaskPanel({ run, task, onSelect }: Props) {
           <h2 className="truncate text-base" title={task.path}>
             {task.task_id}
           </h2>
-          <p className="truncate font-mono text-xs text-faint">{task.path}</p>
+          {task.path !== task.task_id && <p className="truncate font-mono text-xs text-faint">{task.path}</p>}
         </div>
         <div className="flex items-center gap-2">
           <StatusBadge status={task.status} />
