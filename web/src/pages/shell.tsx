@@ -29,6 +29,10 @@ const PAGES = [
 
 export function Shell() {
   const me = useQuery({ queryKey: ["me"], queryFn: getMe, retry: false, staleTime: 60_000 });
+  const isKnown = me.data !== undefined;
+  const navigate = useNavigate();
+  const [isHelp, setHelp] = useState(false);
+  useEffect(() => (isKnown ? listenKeys({ go: (to) => void navigate({ to }), help: () => setHelp(true) }) : undefined), [isKnown, navigate]);
   if (me.error instanceof ApiError && me.error.status === 401) {
     return (
       <>
@@ -41,22 +45,15 @@ export function Shell() {
     <MeContext value={me.data ?? null}>
       <Offline />
       <div className="flex min-h-dvh flex-col md:h-dvh md:flex-row">
-        <Sidebar />
+        <Sidebar onKeys={() => setHelp(true)} />
         <main id="main" className="print-full min-w-0 flex-1 md:overflow-y-auto" tabIndex={-1}>
           {me.data ? <Outlet /> : <Loading />}
         </main>
       </div>
       <Toasts />
-      <Keys />
+      {isHelp && <KeyHelp onClose={() => setHelp(false)} />}
     </MeContext>
   );
-}
-
-function Keys() {
-  const navigate = useNavigate();
-  const [isHelp, setHelp] = useState(false);
-  useEffect(() => listenKeys({ go: (to) => void navigate({ to }), help: () => setHelp(true) }), [navigate]);
-  return isHelp ? <KeyHelp onClose={() => setHelp(false)} /> : null;
 }
 
 /** A line while the server does not answer. The page asks for it, and reads everything again when it answers. */
@@ -79,7 +76,7 @@ function Offline() {
   );
 }
 
-function Sidebar() {
+function Sidebar({ onKeys }: { onKeys: () => void }) {
   const [isOpen, setOpen] = useState(false);
   const path = useRouterState({ select: (state) => state.location.pathname });
   useEffect(() => setOpen(false), [path]);
@@ -116,13 +113,13 @@ function Sidebar() {
             </Link>
           ))}
         </nav>
-        <Foot />
+        <Foot onKeys={onKeys} />
       </div>
     </div>
   );
 }
 
-function Foot() {
+function Foot({ onKeys }: { onKeys: () => void }) {
   const me = useMe();
   const project = useProject().data;
   const [theme, setTheme] = useState(readTheme);
@@ -149,7 +146,10 @@ function Foot() {
         </select>
       </label>
       {me && me.credential !== "local" && me.name !== "local" && <User name={me.name} role={me.role} />}
-      <div className="flex justify-between gap-2">
+      <div className="flex flex-wrap justify-between gap-x-2 gap-y-1.5 whitespace-nowrap">
+        <button type="button" className="hover:text-ink hover:underline" onClick={onKeys}>
+          Keyboard ?
+        </button>
         <a href="/docs" className="hover:text-ink hover:underline">
           HTTP API
         </a>

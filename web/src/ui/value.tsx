@@ -2,7 +2,7 @@
 import { useMemo, useState } from "react";
 import { bytes } from "../lib/format";
 import { textOf } from "../lib/text";
-import { done } from "./toast";
+import { done, failed } from "./toast";
 
 const PART = 20_000;
 const TOKENS = /("(?:[^"\\]|\\.)*")(\s*:)?|\b(?:true|false|null)\b|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
@@ -65,8 +65,13 @@ function Coloured({ text }: { text: string }) {
 }
 
 export async function copy(text: string) {
-  await navigator.clipboard.writeText(text);
-  done("Copied.");
+  try {
+    await navigator.clipboard.writeText(text);
+    done("Copied.");
+  } catch {
+    // Browsers have no clipboard for pages over plain HTTP, except from this machine.
+    failed(new Error("The browser does not permit copying. Open the page over HTTPS, or select the text."));
+  }
 }
 
 export function download(name: string, text: string) {

@@ -85,9 +85,11 @@ type Latest = RefObject<{ rows: ListedRun[]; report: (row: ListedRun) => void }>
 
 function watchRow(id: string, latest: Latest): () => void {
   let timer: number | undefined;
+  let isStopped = false;
   const read = async () => {
     const row = await summaryOf(id).catch(() => undefined);
-    if (row) latest.current.report(row);
+    // The list may have another filter by now.
+    if (row && !isStopped) latest.current.report(row);
   };
   const stop = live.watch(id, {
     event(event) {
@@ -102,6 +104,7 @@ function watchRow(id: string, latest: Latest): () => void {
     end: () => void read(),
   });
   return () => {
+    isStopped = true;
     window.clearTimeout(timer);
     stop();
   };
