@@ -70,13 +70,10 @@ def steal_runs() -> None:
     from compozy.database import claims
     from compozy.database.tables import workflow_states
 
-    guards = claims._is_free  # pyright: ignore[reportPrivateUsage] - it is what is broken here
     is_unowned = str(workflow_states.c.owner.is_(None))
-
-    def unguarded(journal_format: int) -> tuple[sa.ColumnElement[bool], ...]:
-        return tuple(guard for guard in guards(journal_format) if str(guard) != is_unowned)
-
-    _replace(claims, "_is_free", unguarded)
+    for name in ("_IS_FREE", "_IS_UNCLAIMED"):
+        guards: tuple[sa.ColumnElement[bool], ...] = getattr(claims, name)
+        _replace(claims, name, tuple(guard for guard in guards if str(guard) != is_unowned))
 
 
 MUTANTS: dict[str, Callable[[], None]] = {
