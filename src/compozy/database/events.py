@@ -117,13 +117,15 @@ def append_events(connection: sa.Connection, execution_id: str, events: Sequence
 def collect_events(connection: sa.Connection) -> Generator[None, None, None]:
     """Store the events of a transaction at its end, with one statement: a statement for each costs three times more."""
     rows: list[dict[str, Any]] = []
-    connection.info[_COLLECTED] = rows
+    # A connection that is lost meanwhile does not have it any more.
+    info = connection.info
+    info[_COLLECTED] = rows
     try:
         yield
         if rows:
             _store(connection, rows)
     finally:
-        del connection.info[_COLLECTED]
+        info.pop(_COLLECTED, None)
 
 
 def _store(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:

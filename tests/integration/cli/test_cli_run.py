@@ -60,6 +60,7 @@ def test_a_run_as_json_is_one_document(cli: RunCli, project: Path) -> None:
             "origin": None,
             "trigger": {"type": "cli", "id": None, "by": None},
             "labels": {},
+            "queue": "default",
             "warnings": [],
             "fallbacks": [],
             "tasks": [

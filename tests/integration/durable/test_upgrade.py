@@ -13,7 +13,7 @@ from compozy.config.settings import DatabaseSettings
 from compozy.database.database import Database, open_database
 from compozy.database.migrate import migrate_up
 from compozy.database.status import Status
-from compozy.durable import journal, runtime
+from compozy.durable import claims, journal
 from compozy.durable.format import JOURNAL_FORMAT
 from compozy.durable.step import step
 from tests.harness.databases import journal_table
@@ -79,7 +79,7 @@ async def test_a_release_with_another_format_leaves_the_run_untouched(
     calls: list[str] = []
     await _cut(database, calls)
     with monkeypatch.context() as later:
-        for module in (journal, runtime):
+        for module in (claims, journal):
             later.setattr(module, "JOURNAL_FORMAT", JOURNAL_FORMAT + 1)
 
         async def refuse(_: str) -> None:
