@@ -113,7 +113,8 @@ async def stream_execution(start: Annotated[StreamStart, Depends(start_one)]) ->
 async def stream_executions(start: Annotated[StreamStart, Depends(start_several)]) -> EventStream:
     """The events of several executions in one stream, until all of them have ended.
 
-    Each event names its `execution_id`. The `id` holds the number of the last event of each execution.
+    Each event names its `execution_id`. The `id` holds the number of the last event of each execution. An execution
+    that was deleted gets an `error`; if none of them exists, the response is 404.
     """
     return EventStream(_follow(start, _numbers))
 
@@ -148,7 +149,8 @@ async def _start(request: Request, positions: dict[str, int], names: str | None,
     database = service.app.database
     statuses = await database.read_async(partial(get_statuses, execution_ids=filter(is_execution_id, positions)))
     for run_id in positions:
-        if run_id not in statuses:
+        # One of several that was deleted gets its last event; the client may connect again with its ID.
+        if run_id not in statuses and not (statuses and is_execution_id(run_id)):
             raise execution_not_found(run_id)
     return StreamStart(database=database, hub=service.hub, positions=positions, names=wanted, poll_s=poll_ms / 1000)
 

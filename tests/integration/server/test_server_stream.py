@@ -72,9 +72,18 @@ async def test_invalid_requests_are_a_problem(client: httpx.AsyncClient) -> None
     check_problem(await client.get(f"{RUNS}/{run_id}/stream?events=nothing"), 400, 422)
     check_problem(await client.get(f"{RUNS}/{run_id}/stream", headers={"Last-Event-ID": "x"}), 422)
     check_problem(await client.get(f"{API}/stream"), 422)
-    check_problem(await client.get(f"{API}/stream?execution={run_id}&execution=nowhere"), 404)
+    check_problem(await client.get(f"{API}/stream?execution=nowhere&execution=neither"), 404)
+    check_problem(await client.get(f"{API}/stream?execution={run_id}&execution=%00"), 404)
     wrong = await client.get(f"{API}/stream?execution={run_id}", headers={"Last-Event-ID": "x"})
     check_problem(wrong, 400, 422)
+
+
+async def test_a_deleted_execution_does_not_end_the_stream_of_others(client: httpx.AsyncClient) -> None:
+    run_id = (await start(client, "two"))["execution_id"]
+    sent = parse((await client.get(f"{API}/stream?execution=deleted&execution={run_id}")).text)
+    [gone] = [event for event in sent if event.data["execution_id"] == "deleted"]
+    assert (gone.name, gone.data["status"], gone.data["error"]["code"]) == ("error", None, "not_found")
+    assert [event.name for event in sent if event.data["execution_id"] == run_id][-1] == "complete"
 
 
 async def test_several_executions_share_a_stream(client: httpx.AsyncClient) -> None:

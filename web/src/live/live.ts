@@ -132,7 +132,7 @@ class Live {
     const address = url("/stream", { execution: ids, events });
     const answer = await fetch(address, { headers: headers(last), signal: opened.signal });
     if (!answer.ok || !answer.body) {
-      // A run that was deleted; the pages notice it when they ask for it.
+      // All of them were deleted; the pages notice it when they ask for one.
       if (answer.status === 404) ids.forEach((id) => this.#end(id));
       throw new Error(`stream: ${answer.status}`);
     }
