@@ -111,7 +111,9 @@ def with_page(browser: Browser, server: Running, scheme: Any, size: Any, act: Ca
 
 def shoot(page: Page, place: str, target: Path) -> None:
     """Take a picture of a page that has loaded."""
-    page.goto(place, wait_until="networkidle" if "/runs" not in place else "load")
+    # A page with a stream is never idle.
+    has_stream = "/runs" in place or "/chat" in place
+    page.goto(place, wait_until="load" if has_stream else "networkidle")
     expect(page.get_by_text("Loading…")).to_have_count(0)
     expect(page.locator("main h1")).to_be_visible()
     if "/chat" in place:
