@@ -74,6 +74,7 @@ const navigation = [
       'workflows/router',
       'workflows/aggregate',
       'workflows/wait-and-signal',
+      'workflows/limits',
       'workflows/conditions',
       'workflows/templates',
       'workflows/template-functions',

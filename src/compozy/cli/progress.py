@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from compozy.cli.cutoff import warn_of_cut_off
 from compozy.cli.livetext import LiveText
 from compozy.cli.output import paint, print_note, write_note, write_transient
-from compozy.cli.results import Document, seconds_of
+from compozy.cli.results import Document, describe_place, seconds_of
 from compozy.config.timespan import format_duration
 from compozy.database.status import Status
 
@@ -58,6 +58,13 @@ class Progress:
         if execution_id == self._execution_id and not self._quiet and path not in self._answered:
             print_note(f"{text}\n  compozy workflow approve {execution_id} --{option.replace('_', '-')} N, or --deny")
 
+    def run_waits(self, run: Document) -> None:
+        """Say once what a run waits for whose limits do not let it start."""
+        place = describe_place(run)
+        if place is not None and not self._quiet and place not in self._said:
+            self._said.add(place)
+            print_note(f"the execution {place}")
+
     def task_ended(self, execution_id: str, path: str, end: TaskEnd, *, replayed: bool, seconds: float) -> None:
         """Show how it ended, and report fallbacks and answers that were cut off."""
         if execution_id == self._execution_id:
@@ -97,6 +104,7 @@ class Follower:
 
     def update(self, run: Document) -> None:
         """Report what changed since the last document: tasks that started, wait, or ended."""
+        self._progress.run_waits(run)
         tasks: list[Document] = run["tasks"]
         for task in sorted(tasks, key=_order_of_events):
             path, status = task["path"], Status(task["status"])

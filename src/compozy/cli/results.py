@@ -127,6 +127,20 @@ def is_waiting(run: Document) -> bool:
     return is_open and any(task["waits_for"] and not task["signal_arrived"] for task in run["tasks"])
 
 
+def describe_place(run: Document) -> str | None:
+    """Return what an open run with limits waits for; None if it does not wait for a place."""
+    limits: Document | None = run["limits"]
+    if limits is None or limits["waiting_since"] is None:
+        return None
+    holders: list[str] = limits["holders"]
+    if limits["concurrency"] is not None and len(holders) >= min(limits["concurrency"], 10):
+        key = "" if limits["key"] is None else f" with the key {limits['key']!r}"
+        return f"waits for a place; {limits['concurrency']} open{key}: {', '.join(holders)}"
+    if limits["rate"] is not None:
+        return f"waits for its start; the rate is {limits['rate']['limit']} in {limits['rate']['period_s']:g}s"
+    return "waits for its start"
+
+
 def print_detached(execution_id: str, where: str) -> None:
     """Print that a run continues without this command, and how to return to it or end it."""
     print_note(f"Detached. Execution {execution_id} is {where}.")
@@ -147,11 +161,7 @@ def _print_execution(run: Document, status: Status, requests: Sequence[Document]
     without = () if costs_something(run["tasks"]) else ("COST",)
     print_table(headings, list(_tree_rows(_shown_tasks(run), None, "")), without=without)
     print_line()
-    for task in run["tasks"]:
-        _print_wait(run, task)
-        if answered_by := task.get("answered_by"):
-            print_line(f"{task['path']} was answered by {answered_by}")
-        warn_of_cut_off(task["path"], task["usage"])
+    _print_waits(run)
     if requests is not None:
         print_requests(requests)
     if run["requested"] is not None:
@@ -162,6 +172,17 @@ def _print_execution(run: Document, status: Status, requests: Sequence[Document]
         print_line("Moved to another database, where it continues")
     elif status.is_final:
         print_failure(run)
+
+
+def _print_waits(run: Document) -> None:
+    """Print what a run and its tasks wait for, and who answered."""
+    if place := describe_place(run):
+        print_line(f"The execution {place}")
+    for task in run["tasks"]:
+        _print_wait(run, task)
+        if answered_by := task.get("answered_by"):
+            print_line(f"{task['path']} was answered by {answered_by}")
+        warn_of_cut_off(task["path"], task["usage"])
 
 
 def _print_head(run: Document, status: Status) -> None:

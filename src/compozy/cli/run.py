@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from dataclasses import replace
+from typing import Any
 
 from compozy.app import COMMAND, App, open_app
 from compozy.cli.arguments import RunRequest, name_known_run
@@ -147,6 +148,8 @@ class _Runner:
             created = await self._start(app, new)
             if not created:
                 await self._join(app, new)
+            if new.admission is not None:
+                progress.run_waits((await self._read())[1])
             received = await self._wait(app, run_id)
             if received == signal.SIGTERM:
                 print_note(f"Stopped; {_how_to_continue(run_id)}")
@@ -163,7 +166,10 @@ class _Runner:
             return self._print(run)
 
     async def _waits(self) -> bool:
-        return is_waiting((await self._database.read_async(lambda c: read_run(c, self._run_id)))[1])
+        return is_waiting((await self._read())[1])
+
+    async def _read(self) -> tuple[Execution, dict[str, Any]]:
+        return await self._database.read_async(lambda c: read_run(c, self._run_id))
 
     async def _start(self, app: App, new: NewExecution) -> bool:
         if not is_ingestion(new):

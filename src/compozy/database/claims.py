@@ -7,44 +7,48 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from compozy.clock import now_ms
+from compozy.database.admission import CAN_RUN, ORDER
 from compozy.database.events import append_run_status, append_task_status
 from compozy.database.executors import list_executors
 from compozy.database.status import Status
-from compozy.database.tables import is_one_of, task_states, workflow_states
+from compozy.database.tables import task_states, workflow_states
 
-_UNCLAIMABLE = tuple(sorted(set(Status) - {Status.PENDING, Status.RUNNING, Status.WAITING}))
 # Suspended runs that one claim wakes.
 _WAKES = 1000
 # The conditions of two partial indexes, in their words: the planner compares them.
-_IS_FREE = (workflow_states.c.owner.is_(None), sa.not_(is_one_of(workflow_states.c.status, _UNCLAIMABLE)))
-_IS_UNCLAIMED = (*_IS_FREE, workflow_states.c.wake_ms.is_(None))
-_ORDER = (workflow_states.c.created_ms, workflow_states.c.workflow_exec_id)
+_IS_FREE = (workflow_states.c.owner.is_(None), CAN_RUN)
+_IS_ADMITTED = workflow_states.c.held_ms.is_(None)
+_IS_UNCLAIMED = (*_IS_FREE, workflow_states.c.wake_ms.is_(None), _IS_ADMITTED)
 
 
 def claim_pending(
     connection: sa.Connection, owner: str, *, journal_format: int, limit: int, queues: Sequence[str] = ()
 ) -> list[str]:
-    """Claim up to `limit` waiting runs of `queues`, or of all, for `owner`, oldest first, and return their IDs."""
+    """Claim up to `limit` waiting runs of `queues`, or of all, for `owner`, and return their IDs.
+
+    Runs with a higher priority are first, and of the same priority the oldest.
+    """
     _wake_due(connection)
-    found: list[tuple[int, str]] = []
+    found: list[tuple[int, int, str]] = []
     # One query for each queue: each reads the first rows of the index and no others.
     for queue in queues or list_waiting_queues(connection):
         # Skip runs that another process is claiming instead of waiting for it.
         first = _first_of(queue, journal_format, limit).with_for_update(skip_locked=True)
-        found += [(row[0], row[1]) for row in connection.execute(first)]
-    return _claim(connection, [run_id for _, run_id in sorted(found)[:limit]], owner)
+        found += [(-priority, created_ms, run_id) for priority, created_ms, run_id in connection.execute(first)]
+    return _claim(connection, [run_id for *_, run_id in sorted(found)[:limit]], owner)
 
 
 def claim_one(connection: sa.Connection, workflow_exec_id: str, owner: str, *, journal_format: int) -> bool:
     """Claim one run without an owner for `owner`, even if it is suspended and not due.
 
     Returns:
-        False if the run has an owner, is paused, has ended, or has another journal format.
+        False if the run has an owner, waits for a place in its group, is paused, has ended, or has another journal
+        format.
     """
     wanted = (
         sa.select(workflow_states.c.workflow_exec_id)
         .where(workflow_states.c.workflow_exec_id == workflow_exec_id)
-        .where(*_IS_FREE, workflow_states.c.journal_format == journal_format)
+        .where(*_IS_FREE, _IS_ADMITTED, workflow_states.c.journal_format == journal_format)
         .with_for_update()
     )
     return bool(_claim(connection, list(connection.execute(wanted).scalars()), owner))
@@ -99,11 +103,11 @@ def _wake_due(connection: sa.Connection) -> None:
     )
 
 
-def _first_of(queue: str, journal_format: int, limit: int) -> sa.Select[int, str]:
+def _first_of(queue: str, journal_format: int, limit: int) -> sa.Select[int, int, str]:
     return (
-        sa.select(*_ORDER)
+        sa.select(workflow_states.c.priority, workflow_states.c.created_ms, workflow_states.c.workflow_exec_id)
         .where(*_IS_UNCLAIMED, workflow_states.c.journal_format == journal_format, workflow_states.c.queue == queue)
-        .order_by(*_ORDER)
+        .order_by(*ORDER)
         .limit(limit)
     )
 

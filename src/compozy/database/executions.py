@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from compozy.clock import now_ms
 from compozy.config.settings import DEFAULT_QUEUE
+from compozy.database.admission import Admission, admit, held_columns
 from compozy.database.events import append_run_status
 from compozy.database.idprefix import MAX_CANDIDATES, choose_by_prefix
 from compozy.database.status import OPEN, Status, sources_of
@@ -65,6 +66,13 @@ class Execution:
     started_by: str | None = None
     traceparent: str | None = None
     queue: str = DEFAULT_QUEUE
+    priority: int = 0
+    admission_group: str | None = None
+    concurrency_limit: int | None = None
+    rate_limit: int | None = None
+    rate_period_ms: int | None = None
+    held_ms: int | None = None
+    admitted_ms: int | None = None
     labels: dict[str, str] = field(default_factory=dict[str, str])
 
     @property
@@ -88,6 +96,8 @@ class NewExecution:
         labels: names and values, which `check_labels` has accepted.
         traceparent: the W3C trace context of the request that starts it.
         queue: only processes that serve this queue execute it.
+        priority: runs with a higher one are claimed first.
+        admission: the limits that it is subject to.
     """
 
     workflow_exec_id: str
@@ -103,10 +113,14 @@ class NewExecution:
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     traceparent: str | None = None
     queue: str = DEFAULT_QUEUE
+    priority: int = 0
+    admission: Admission | None = None
 
 
 def insert_execution(connection: sa.Connection, new: NewExecution, *, owner: str | None) -> bool:
     """Store an accepted run: RUNNING if `owner` executes it immediately, else PENDING until a process claims it.
+
+    A run with limits has no owner yet: it is claimed when it has a place.
 
     Returns:
         False if a run with this ID already exists; nothing is changed then.
@@ -131,11 +145,15 @@ def insert_execution(connection: sa.Connection, new: NewExecution, *, owner: str
         "started_by": None if new.trigger is None else new.trigger.by,
         "traceparent": new.traceparent,
         "queue": new.queue,
+        "priority": new.priority,
+        **held_columns(new.admission, now),
     }
     if connection.execute(_INSERT, values).first() is None:
         return False
     insert_labels(connection, new.workflow_exec_id, new.labels)
     append_run_status(connection, new.workflow_exec_id, values["status"])
+    if new.admission is not None:
+        admit(connection, new.admission.group)
     return True
 
 
@@ -155,9 +173,12 @@ def finish_execution(
     """
     now = now_ms()
     values: dict[str, Any] = {"_status": status, "_output": output, "_error": error, "_usage": usage, "_now": now}
-    if connection.execute(_finish(status), {"_id": workflow_exec_id, **values}).rowcount != 1:
+    ended = connection.execute(_finish(status), {"_id": workflow_exec_id, **values}).first()
+    if ended is None:
         return False
     append_run_status(connection, workflow_exec_id, status, error=error, cost=shown_cost(usage or ()))
+    if ended.admission_group is not None:
+        admit(connection, ended.admission_group)
     return True
 
 
@@ -314,9 +335,11 @@ def _finish(status: Status) -> sa.Update:
             owner=None,
             requested=None,
             wake_ms=None,
+            held_ms=None,
             finished_ms=sa.bindparam("_now"),
             updated_ms=sa.bindparam("_now"),
         )
+        .returning(workflow_states.c.admission_group)
     )
 
 

@@ -89,6 +89,16 @@ workflow_states = sa.Table(
     sa.Column("traceparent", PlainText),
     # Only processes that serve this queue execute the run.
     sa.Column("queue", PlainText, nullable=False, default=DEFAULT_QUEUE),
+    # Runs with a higher priority are claimed first.
+    sa.Column("priority", sa.BigInteger, nullable=False, default=0),
+    # The group whose places the run shares, its limits, when it began to wait for a place, NULL if it does not, and
+    # when it got one.
+    sa.Column("admission_group", PlainText),
+    sa.Column("concurrency_limit", sa.BigInteger),
+    sa.Column("rate_limit", sa.BigInteger),
+    sa.Column("rate_period_ms", sa.BigInteger),
+    sa.Column("held_ms", sa.BigInteger),
+    sa.Column("admitted_ms", sa.BigInteger),
 )
 
 task_states = sa.Table(

@@ -6,13 +6,22 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from typing import TypeVar
 
+from compozy.clock import monotonic_s
+from compozy.database.admission import admit, list_admissible, list_overdue
 from compozy.database.claims import claim_one, claim_pending, has_claimable
 from compozy.database.database import Database
 from compozy.database.executions import NewExecution
+from compozy.database.status import Status
 from compozy.durable.doubt import ClaimsInDoubt
+from compozy.durable.ends import end_run_early
 from compozy.durable.format import JOURNAL_FORMAT
+from compozy.errors import RunTimeoutError
 
 _T = TypeVar("_T")
+
+# How often a process looks for runs that wait for a place although one is free.
+_ADMIT_S = 1.0
+_OVERDUE = RunTimeoutError("it had no place within its time limit")
 
 
 class Claims:
@@ -30,13 +39,14 @@ class Claims:
         self._queues = queues
         self._doubt = ClaimsInDoubt(database, owner)
         self._others_wait = False
+        self._admitted_s = -_ADMIT_S
 
     def choose_owner(self, new: NewExecution, free_slots: int) -> str | None:
         """Return this process if it executes `new` as soon as it is stored; None if the run waits to be claimed.
 
-        A new run waits behind those that wait for a slot already.
+        A new run waits behind those that wait for a slot already, and with limits until it has a place.
         """
-        if self._queues and new.queue not in self._queues:
+        if new.admission is not None or (self._queues and new.queue not in self._queues):
             return None
         owner = self._owner if free_slots > 0 and not self._others_wait else None
         self._others_wait = owner is None
@@ -57,6 +67,19 @@ class Claims:
         found = await self._database.read_async(look)
         self._others_wait = self._others_wait and found
         return found
+
+    async def admit_waiting(self) -> None:
+        """Admit the runs that no end of another run has admitted: their place or their rate was free already.
+
+        Runs whose deadline has passed end before. Nothing happens if the last call was less than a second ago.
+        """
+        if monotonic_s() - self._admitted_s < _ADMIT_S:
+            return
+        for run_id in await self._database.read_async(list_overdue):
+            await end_run_early(self._database, run_id, Status.TIMED_OUT, _OVERDUE.to_json())
+        for group in await self._database.read_async(list_admissible):
+            await self._database.write_async(partial(admit, group=group))
+        self._admitted_s = monotonic_s()
 
     async def take(self, limit: int) -> list[str]:
         """Claim up to `limit` runs, and return their IDs."""

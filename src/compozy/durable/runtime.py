@@ -234,6 +234,7 @@ class Runtime:
             try:
                 await self._let_go_of_failed()
                 await self._claims.settle(self.in_hand)
+                await self._claims.admit_waiting()
                 if self._free_slots() > 0:
                     await self._claim()
                 self._claimed_s = monotonic_s()

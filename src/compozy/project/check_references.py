@@ -22,6 +22,8 @@ PROJECT_FIELDS = ("id", "name")
 TASK_FIELDS = ("output", "status", "input", "error", "id", "children", "type")
 SOURCES = "sources"
 TEXT_FIELDS = ("text", "response", SOURCES)
+# Fields of the workflow that are there before the run exists.
+_EARLY_FIELDS = frozenset({"id", "input"})
 _ELSEWHERE = {
     "item": "only the tasks of a `collection` have it",
     "index": "only the tasks of a `collection` have it",
@@ -68,6 +70,7 @@ class Reading:
         children: ids of the tasks inside of it whose results are there.
         at_end: whether all tasks of the workflow have run.
         binds_knowledge: whether agents that name no knowledge are given some.
+        is_early: whether it is read before the run exists, which has only an input then.
     """
 
     workflow: WorkflowOutline
@@ -78,6 +81,7 @@ class Reading:
     children: frozenset[str] = frozenset()
     at_end: bool = False
     binds_knowledge: bool = False
+    is_early: bool = False
 
     def readable(self) -> list[str]:
         """Return the ids of the tasks whose results can be there, in the order of the file."""
@@ -107,6 +111,11 @@ def check_reference(
     key is accepted, such as before `default`.
     """
     root, *rest = path
+    if reading.is_early and root != "input" and (root != "workflow" or {*rest[:1]} - _EARLY_FIELDS):
+        return Words(
+            message=f"this template cannot read .{'.'.join(path[:2])}, because no run exists yet",
+            hint="it can read .input, .workflow.id and .workflow.input",
+        )
     # `.with` is the input of the task; the run itself has none.
     known = {*ROOTS, *_MORE_ROOTS, *reading.roots, *(("with",) if is_cel or reading.frames else ())}
     if root not in known | _EMPTY_ROOTS:

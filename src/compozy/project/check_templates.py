@@ -42,6 +42,7 @@ def check_templates(project: ProjectOutline) -> Iterator[Diagnostic]:
         binds_knowledge = project.binds_knowledge or workflow.node.entry("knowledge") is not None
         reading = Reading(workflow=workflow, input_schema=_input_schema(workflow), binds_knowledge=binds_knowledge)
         yield from _check_below(reading, ("env",))
+        yield from _check_below(replace(reading, is_early=True), ("concurrency", "key"))
         yield from _check_list(reading, workflow.list)
         end = replace(reading, at_end=True)
         for key in ("output", "outputs"):

@@ -168,7 +168,8 @@ class _Drive:
         workflow = self._project.workflow(self._test.workflow_id).config
         definition = snapshot(self._project, self._test.workflow_id)
         new = prepare_run(workflow, definition, self._test.case.input, execution_id=self._run_id, trigger=_TRIGGER)
-        await start_run(app.runtime, workflow, new)
+        # It is alone in its database, and starts immediately.
+        await start_run(app.runtime, workflow, replace(new, admission=None))
 
     async def _follow(self, app: App) -> None:
         """Act whenever the run waits, until it has ended."""

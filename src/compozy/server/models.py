@@ -258,10 +258,29 @@ class ExecutionInfo(_Timed):
     labels: Labels
 
 
+class RateInfo(BaseModel):
+    """How many executions of the workflow begin within a period."""
+
+    limit: int
+    period_s: float
+
+
+class LimitsInfo(BaseModel):
+    """The limits of an execution, and what it waits for."""
+
+    key: str | None = Field(description="Executions of the workflow with the same key share the limit; null for all.")
+    concurrency: int | None = Field(description="Executions that are open at the same time.")
+    rate: RateInfo | None = Field(description="Rate of the workflow.")
+    waiting_since: str | None = Field(description="Since when the execution waits for a place; null if it has one.")
+    holders: list[str] = Field(description="Executions that have the places for which it waits, at most 10.")
+
+
 class ExecutionDetail(ExecutionInfo):
     """One execution with its tasks."""
 
     queue: str = Field(description="Queue; processes that do not serve it do not execute the run.")
+    priority: int = Field(description="Executions with a higher priority are started first, within their queue.")
+    limits: LimitsInfo | None = Field(description="Limits of the workflow; null if it has none.")
     warnings: list[str] = Field(description="Keys of the input that the workflow's schema does not list.")
     fallbacks: list[dict[str, Any]] = Field(
         description="Providers that answered instead of another one, with the reason."

@@ -19,6 +19,7 @@ from compozy.tool.config import ToolResource
 from compozy.tool.mcp.config import McpResource
 from compozy.trigger.notification import OnFailure
 from compozy.trigger.registry import Trigger
+from compozy.workflow.limits import ConcurrencyConfig, RateConfig
 
 WORKFLOW_ID_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]{0,127}$"
 
@@ -43,6 +44,13 @@ class WorkflowConfig(Section):
     queue: QueueName = Field(
         default=DEFAULT_QUEUE, description="Queue of its runs, which only processes that serve it execute."
     )
+    priority: int = Field(
+        default=0, ge=-1000, le=1000, description="Runs with a higher priority are started first, within their queue."
+    )
+    concurrency: ConcurrencyConfig | None = Field(
+        default=None, description="How many runs are open at the same time; the others wait."
+    )
+    rate: RateConfig | None = Field(default=None, description="How many runs begin within a period; the others wait.")
     budget: BudgetConfig | None = Field(default=None, description="Limits of what a run may spend.")
     on_failure: OnFailure | None = Field(
         default=None, description="Webhook that is sent when a run fails. Default: that of the project."

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from compozy.clock import format_time
+from compozy.database.admission import list_holders
 from compozy.database.executions import Execution, NewExecution, get_execution
 from compozy.database.lists import ExecutionSummary
 from compozy.database.signals import list_answerers, list_signalled
@@ -25,6 +26,8 @@ MAX_WARNINGS = 10
 # Characters of JSON.
 MAX_SUMMARY_OUTPUT = 4_000
 _WAIT = "wait"
+# Runs that are named to one that waits for a place.
+_MAX_HOLDERS = 10
 
 
 def read_run(connection: sa.Connection, execution_id: str) -> tuple[Execution, dict[str, Any]]:
@@ -40,7 +43,10 @@ def read_run(connection: sa.Connection, execution_id: str) -> tuple[Execution, d
     arrived |= {str(task.waits_for) for task in waiting if _has_form(task) and count_answers(connection, task)[1]}
     waited = any(task.execution_type == _WAIT for task in tasks)
     answerers = list_answerers(connection, execution_id) if waited else {}
-    return run, execution_document(run, tasks, arrived, answerers)
+    document = execution_document(run, tasks, arrived, answerers)
+    if run.held_ms is not None and run.admission_group is not None:
+        document["limits"]["holders"] = list_holders(connection, run.admission_group, limit=_MAX_HOLDERS)
+    return run, document
 
 
 def _has_form(task: TaskState) -> bool:
@@ -76,10 +82,25 @@ def execution_document(
     }
     if tasks is not None:
         document["queue"] = run.queue
+        document["priority"] = run.priority
+        document["limits"] = _limits(run)
         document["warnings"] = input_warnings(run)
         document["fallbacks"] = _fallbacks(tasks)
         document["tasks"] = [_task_document(task, arrived, answerers or {}) for task in tasks]
     return document
+
+
+def _limits(run: Execution) -> dict[str, Any] | None:
+    if run.admission_group is None:
+        return None
+    is_limited = run.rate_limit is not None and run.rate_period_ms is not None
+    return {
+        "key": run.admission_group.removeprefix(f"{run.workflow_id}/") or None,
+        "concurrency": run.concurrency_limit,
+        "rate": {"limit": run.rate_limit, "period_s": (run.rate_period_ms or 0) / 1000} if is_limited else None,
+        "waiting_since": None if run.status.is_final else format_time(run.held_ms),
+        "holders": [],
+    }
 
 
 def summary_document(run: ExecutionSummary) -> dict[str, Any]:

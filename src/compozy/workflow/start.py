@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from compozy.clock import now_ms
+from compozy.database.admission import Admission
 from compozy.database.executions import Execution, NewExecution, check_execution_id
 from compozy.database.trigger import Trigger, check_labels
 from compozy.durable.format import JOURNAL_FORMAT
@@ -14,7 +15,10 @@ from compozy.durable.runtime import Runtime
 from compozy.errors import ConflictError, SchemaMismatchError, UsageError
 from compozy.ids import new_execution_id
 from compozy.schema.validate import apply_defaults, validate_value
+from compozy.task.template_context import TemplateContext
 from compozy.workflow.config import WorkflowConfig
+from compozy.workflow.limits import admission_of
+from compozy.workflow.places import locate_from
 
 
 def prepare_run(
@@ -45,13 +49,16 @@ def prepare_run(
         traceparent: the W3C trace context of the request that starts it.
 
     Raises:
-        UsageError: the ID, the input or a label is invalid.
+        UsageError: the ID, the input, a label or the key of the limit is invalid.
         SchemaMismatchError: the input does not match the workflow's schema.
+        TemplateError: the template of that key failed.
     """
+    new_id = new_execution_id() if execution_id is None else check_execution_id(execution_id)
+    value = check_input(workflow, given)
     return NewExecution(
-        workflow_exec_id=new_execution_id() if execution_id is None else check_execution_id(execution_id),
+        workflow_exec_id=new_id,
         workflow_id=workflow.id,
-        input=check_input(workflow, given),
+        input=value,
         definition=definition,
         journal_format=JOURNAL_FORMAT,
         deadline_ms=None if timeout_s is None else now_ms() + int(timeout_s * 1000),
@@ -61,7 +68,16 @@ def prepare_run(
         labels=check_labels(labels or {}),
         traceparent=traceparent,
         queue=workflow.queue,
+        priority=workflow.priority,
+        admission=_admission(workflow, definition, value),
     )
+
+
+def _admission(workflow: WorkflowConfig, definition: dict[str, Any], value: Any) -> Admission | None:
+    context = TemplateContext(
+        workflow={"id": workflow.id, "input": value}, project={}, input=value, locate=locate_from(definition)
+    )
+    return admission_of(context, workflow.concurrency, workflow.rate)
 
 
 async def start_run(

@@ -31,6 +31,7 @@ from compozy.trigger.kinds.webhook import WebhookConfig, WebhookDedupe, WebhookE
 from compozy.trigger.notification import OnFailure
 from compozy.trigger.registry import TRIGGER_KINDS, TriggerBase
 from compozy.workflow.config import WorkflowConfig, WorkflowOptions
+from compozy.workflow.limits import ConcurrencyConfig, RateConfig
 from tests.generated.pages.markdown import front, prose
 from tests.generated.pages.models import key_line, keys_of, models_in
 
@@ -77,6 +78,8 @@ PARTS: dict[str, type[BaseModel]] = {
     "clear_config of a memory task": ClearConfig,
     "flush_config of a memory task": FlushConfig,
     "budget": BudgetConfig,
+    "concurrency": ConcurrencyConfig,
+    "rate": RateConfig,
     "schedule and schedules": ScheduleConfig,
     "schemas": SchemaResource,
     "params": ModelParams,
@@ -132,6 +135,8 @@ _PURPOSES = {
     "on_failure": "The receiver of a webhook for each failed run. Guide: "
     "[get notified](/docs/guides/notify-on-failure).",
     "schemas": "A list of JSON Schemas of this workflow. Guide: [shared schemas](/docs/agents/shared#schemas).",
+    "concurrency": "How many runs are open at the same time: see [limits](/docs/workflows/limits).",
+    "rate": "How many runs begin within a period: see [limits](/docs/workflows/limits#rate).",
     "schedule and schedules": "Times at which the workflow runs; `schedules` is a list. Guide: "
     "[schedule a workflow](/docs/guides/schedule).",
     "params": "Parameters of the model. Guide: [parameters](/docs/agents/providers#parameters).",

@@ -61,6 +61,8 @@ def test_a_run_as_json_is_one_document(cli: RunCli, project: Path) -> None:
             "trigger": {"type": "cli", "id": None, "by": None},
             "labels": {},
             "queue": "default",
+            "priority": 0,
+            "limits": None,
             "warnings": [],
             "fallbacks": [],
             "tasks": [

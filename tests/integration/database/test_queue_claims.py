@@ -109,4 +109,5 @@ def test_a_run_in_a_document_of_an_earlier_version_is_in_the_default_queue() -> 
     }
     times = {"created_ms": 1, "updated_ms": 1}
     assert section.from_row({**row, **times})["queue"] == "default"
+    assert section.from_row({**row, **times})["priority"] == 0
     assert section.from_row({**row, **times, "queue": "gpu"})["queue"] == "gpu"

@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,13 +105,16 @@ def ready_workers(place: DatabaseSettings, folder: Path) -> Generator[Workers, N
             process.wait()
 
 
-def accept(place: DatabaseSettings, count: int, *, prefix: str = "run") -> list[str]:
+def accept(
+    place: DatabaseSettings, count: int, *, prefix: str = "run", workflow_id: str = "w", **values: Any
+) -> list[str]:
     """Store runs that wait for a process."""
     ids = [f"{prefix}-{number:03}" for number in range(count)]
     with _opened(place) as database, database.write() as connection:
         for run_id in ids:
-            insert_execution(connection, new_run(run_id), owner=None)
-            task = NewTask(workflow_exec_id=run_id, workflow_id="w", path="t")
+            new = replace(new_run(run_id, **values), workflow_id=workflow_id)
+            insert_execution(connection, new, owner=None)
+            task = NewTask(workflow_exec_id=run_id, workflow_id=workflow_id, path="t")
             insert_task(connection, task, Status.PENDING)
     return ids
 

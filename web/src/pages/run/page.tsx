@@ -71,6 +71,7 @@ function Page({ run }: { run: Run }) {
             {warning}
           </p>
         ))}
+        {run.limits?.waiting_since && <Place limits={run.limits} />}
         {run.fallbacks.length > 0 && <Fallbacks fallbacks={run.fallbacks} />}
         {!task && hasTasks && run.status === "SUCCESS" && <Result run={run} onShow={() => go({ view: "values" })} />}
         <div className="no-print">
@@ -119,6 +120,28 @@ function Result({ run, onShow }: { run: Run; onShow: () => void }) {
     <button type="button" className="no-print text-sm font-medium text-accent hover:underline" onClick={onShow}>
       Show the output
     </button>
+  );
+}
+
+/** The runs, or the rate, for which a run waits. */
+function Place({ limits }: { limits: NonNullable<Run["limits"]> }) {
+  const { key, concurrency, rate, holders } = limits;
+  const isFull = concurrency !== null && holders.length >= Math.min(concurrency, 10);
+  const text = isFull
+    ? `Waits for a place: ${number(concurrency)} open${key === null ? "" : ` with the key ${key}`}.`
+    : rate === null
+      ? "Waits for its start."
+      : `Waits for its start: the rate is ${number(rate.limit)} in ${number(rate.period_s)} s.`;
+  return (
+    <p data-tone="wait" className="note text-sm">
+      {text}{" "}
+      {isFull &&
+        holders.map((id) => (
+          <span key={id}>
+            <RunLink id={id} />{" "}
+          </span>
+        ))}
+    </p>
   );
 }
 

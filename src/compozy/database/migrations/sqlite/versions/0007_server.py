@@ -220,16 +220,34 @@ _LIST_COLUMNS = (
     "origin, trigger_type, trigger_id, started_by"
 )
 # Runs without an owner, of which processes claim: those that can be executed, and those that are suspended.
-_FREE = "owner IS NULL AND (status NOT IN ('CANCELED', 'FAILED', 'MOVED', 'PAUSED', 'SUCCESS', 'TIMED_OUT'))"
-_CLAIM_ORDER = "queue, created_ms, workflow_exec_id"
+_CAN_RUN = "(status NOT IN ('CANCELED', 'FAILED', 'MOVED', 'PAUSED', 'SUCCESS', 'TIMED_OUT'))"
+_FREE = f"owner IS NULL AND {_CAN_RUN}"
+_IS_UNCLAIMED = f"{_FREE} AND wake_ms IS NULL AND held_ms IS NULL"
+_WAS_HELD = "admitted_ms IS NOT NULL"
+_HELD = f"held_ms IS NOT NULL AND {_CAN_RUN}"
+_HAS_DEADLINE = f"{_HELD} AND deadline_ms IS NOT NULL"
+_HAS_PLACE = (
+    "admission_group IS NOT NULL AND held_ms IS NULL "
+    "AND (status NOT IN ('CANCELED', 'FAILED', 'MOVED', 'SUCCESS', 'TIMED_OUT'))"
+)
+_CLAIM_ORDER = "priority DESC, created_ms, workflow_exec_id"
 _INDEXES = (
     f"CREATE INDEX ix_workflow_states_list ON workflow_states ({_LIST_COLUMNS})",
     "DROP INDEX ix_workflow_states_created",
     "CREATE INDEX ix_workflow_states_trigger ON workflow_states (trigger_id, created_ms) WHERE trigger_id IS NOT NULL",
-    f"CREATE INDEX ix_workflow_states_claim ON workflow_states ({_CLAIM_ORDER}) WHERE {_FREE} AND wake_ms IS NULL",
+    f"CREATE INDEX ix_workflow_states_claim ON workflow_states (queue, {_CLAIM_ORDER}) WHERE {_IS_UNCLAIMED}",
     f"CREATE INDEX ix_workflow_states_wake ON workflow_states (wake_ms) WHERE {_FREE} AND wake_ms IS NOT NULL",
+    # Runs that wait for a place in their group, those that have one, and the starts that a rate counts.
+    f"CREATE INDEX ix_workflow_states_held ON workflow_states (admission_group, {_CLAIM_ORDER}) WHERE {_HELD}",
+    f"CREATE INDEX ix_workflow_states_overdue ON workflow_states (deadline_ms) WHERE {_HAS_DEADLINE}",
+    f"CREATE INDEX ix_workflow_states_places ON workflow_states (admission_group) WHERE {_HAS_PLACE}",
+    f"CREATE INDEX ix_workflow_states_admitted ON workflow_states (workflow_id, admitted_ms) WHERE {_WAS_HELD}",
 )
 _OLD_INDEXES = (
+    "DROP INDEX ix_workflow_states_admitted",
+    "DROP INDEX ix_workflow_states_places",
+    "DROP INDEX ix_workflow_states_overdue",
+    "DROP INDEX ix_workflow_states_held",
     "DROP INDEX ix_workflow_states_wake",
     "DROP INDEX ix_workflow_states_claim",
     "DROP INDEX ix_workflow_states_trigger",
@@ -237,14 +255,25 @@ _OLD_INDEXES = (
     "DROP INDEX ix_workflow_states_list",
 )
 
-_ADD_QUEUE = "ALTER TABLE workflow_states ADD COLUMN queue TEXT NOT NULL DEFAULT 'default'"
+# Which process executes a run, and when.
+_ADMISSION = {
+    "queue": "TEXT NOT NULL DEFAULT 'default'",
+    "priority": "INTEGER NOT NULL DEFAULT 0",
+    "admission_group": "TEXT",
+    "concurrency_limit": "INTEGER",
+    "rate_limit": "INTEGER",
+    "rate_period_ms": "INTEGER",
+    "held_ms": "INTEGER",
+    "admitted_ms": "INTEGER",
+}
 
 
 def upgrade() -> None:
     """Create the columns and tables."""
     for column in _COLUMNS:
         op.execute(f"ALTER TABLE workflow_states ADD COLUMN {column} TEXT")
-    op.execute(_ADD_QUEUE)
+    for column, kind in _ADMISSION.items():
+        op.execute(f"ALTER TABLE workflow_states ADD COLUMN {column} {kind}")
     op.execute("ALTER TABLE executors ADD COLUMN queues TEXT")
     # The user or API key that sent a signal.
     op.execute("ALTER TABLE signals ADD COLUMN sender TEXT")
@@ -256,7 +285,7 @@ def downgrade() -> None:
     """Delete them."""
     for statement in (*_OLD_INDEXES, *_DROPS):
         op.execute(statement)
-    for column in (*_COLUMNS, "queue"):
+    for column in (*_COLUMNS, *_ADMISSION):
         op.execute(f"ALTER TABLE workflow_states DROP COLUMN {column}")
     op.execute("ALTER TABLE executors DROP COLUMN queues")
     op.execute("ALTER TABLE signals DROP COLUMN sender")
