@@ -94,6 +94,7 @@ bench: $(VENV)/.dev ## Run the benchmarks: runs, tasks, templates, workers, vect
 	$(BIN)/python -m tests.bench.burst
 	$(BIN)/python -m tests.bench.watchers
 	$(BIN)/python -m tests.bench.lists
+	$(BIN)/python -m tests.bench.claims
 	$(BIN)/python -m tests.bench.retrieval
 	$(BIN)/python -m tests.bench.vectors
 	$(BIN)/python -m tests.bench.ingestion
