@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Generator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol, cast
@@ -22,6 +23,7 @@ from compozy.workflow.chat import chat_labels
 _PROMPT = "> "
 _FIRST_LOOK_S = 0.05
 _LOOK_S = 0.3
+_INTERRUPT_S = 0.25
 # Keys of an output under which answers are often found.
 _ANSWERS = ("reply", "answer", "response", "text", "message")
 
@@ -135,8 +137,9 @@ def _read(*, is_terminal: bool) -> str | None:
     """Return the next message, None at the end."""
     try:
         if is_terminal:
-            # Python would write the prompt into a file that stdout is redirected to.
-            return input(_PROMPT if sys.stdout.isatty() else "")
+            with _noticing_interrupts():
+                # Python would write the prompt into a file that stdout is redirected to.
+                return input(_PROMPT if sys.stdout.isatty() else "")
         return sys.stdin.readline() or None
     except (EOFError, KeyboardInterrupt):
         if is_terminal:
@@ -144,6 +147,20 @@ def _read(*, is_terminal: bool) -> str | None:
         return None
     except UnicodeDecodeError as error:
         raise UsageError("the text from stdin is not UTF-8") from error
+
+
+@contextmanager
+def _noticing_interrupts() -> Generator[None, None, None]:
+    """Wake `input` regularly: until the next key, it misses a Ctrl-C between writing its prompt and waiting."""
+    before = signal.signal(signal.SIGALRM, lambda _number, _frame: None)
+    # What is written to the terminal meanwhile is not interrupted; waiting for keys always is.
+    signal.siginterrupt(signal.SIGALRM, False)
+    signal.setitimer(signal.ITIMER_REAL, _INTERRUPT_S, _INTERRUPT_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 class _Turn:

@@ -7,8 +7,10 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -37,6 +39,7 @@ TALK = {
 RESPONSES: dict[str, Any] = {"look": {"text": "a label"}, "reply": {"text": "Word by word\x1b[31m.", "delay_ms": 200}}
 PLAIN = {"tasks": [{"id": "look", "prompt": "x"}]}
 _LIMIT_S = 120.0
+_XOFF, _XON = "\x13", "\x11"
 _COMMAND = [sys.executable, "-c", "from compozy.cli.main import main; main()"]
 
 
@@ -93,6 +96,15 @@ class Terminal:
         """Write to the terminal."""
         os.write(self._screen, keys.encode())
 
+    def interrupt_between_prompt_and_wait(self) -> None:
+        """Send SIGINT while a prompt is written, which does not end before the terminal shows text again."""
+        self.press(_XOFF)
+        # The mode changes just before the prompt is written.
+        while termios.tcgetattr(self._screen)[3] & termios.ICANON:
+            time.sleep(0.01)
+        os.kill(self._process.pid, signal.SIGINT)
+        self.press(_XON)
+
     def end(self) -> int:
         """Return the exit status."""
         with contextlib.suppress(OSError):
@@ -105,7 +117,6 @@ class Terminal:
 
 def _take_terminal() -> None:
     import fcntl
-    import termios
 
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
@@ -171,6 +182,12 @@ def test_ctrl_c_stops_an_answer_and_not_the_chat(commands: Commands, project: Pa
     terminal.press("\x03")
     assert terminal.end() == 0
     assert query(project, "SELECT * FROM memory_messages") == []
+
+
+def test_ctrl_c_is_noticed_while_the_prompt_is_written(project: Path) -> None:
+    terminal = Terminal(project, "chat", "talk", "--key", "ana", "--quiet")
+    terminal.interrupt_between_prompt_and_wait()
+    assert terminal.end() == 0
 
 
 def test_invalid_requests_are_explained(project: Path) -> None:
