@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 import structlog
 
 from compozy.clock import monotonic_s
-from compozy.database.changes import add_listener, remove_listener
+from compozy.database.changes import ChangeFeed, add_listener, remove_listener
 from compozy.database.database import Database
 from compozy.database.events import list_last_numbers
 from compozy.database.live_text import (
@@ -35,6 +35,8 @@ _log = structlog.get_logger(__name__)
 # How soon the thread notices that the last stream has ended, and its pause while the database is away.
 _FEED_WAIT_S = 0.25
 _AWAY_S = 1.0
+# How long the end of the server waits for that thread, whose query may be waiting for the database.
+_FEED_END_S = 5.0
 # How often a missing piece of text is asked for.
 _ASK_AGAIN_S = 1.0
 
@@ -60,6 +62,7 @@ class Hub:
         self._gaps: frozenset[str] = frozenset()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._feed_end: threading.Event | None = None
+        self._feeds: list[threading.Thread] = []
         self._stop: asyncio.Task[None] | None = None
 
     @property
@@ -96,6 +99,13 @@ class Hub:
                 self._texts.keep_only(self._read_runs)
             if not self._watches:
                 self._end()
+
+    async def aclose(self) -> None:
+        """Stop watching the database, and wait for the end of its connections."""
+        if self._feed_end is not None:
+            self._feed_end.set()
+        while self._feeds:
+            await asyncio.to_thread(self._feeds.pop().join, _FEED_END_S)
 
     async def read(self, watch: Watch) -> Pages:
         """Return the next events of changed runs of a stream, and forget that they changed.
@@ -156,7 +166,9 @@ class Hub:
         add_listener(self._hear)
         add_text_listener(self._hear_text)
         end = self._feed_end = threading.Event()
-        threading.Thread(target=self._follow_feed, args=(end,), name="compozy-feed", daemon=True).start()
+        feed = threading.Thread(target=self._follow_feed, args=(end,), name="compozy-feed", daemon=True)
+        self._feeds = [*(earlier for earlier in self._feeds if earlier.is_alive()), feed]
+        feed.start()
 
     def _end(self) -> None:
         remove_listener(self._hear)
@@ -212,8 +224,11 @@ class Hub:
 
     def _follow_feed(self, end: threading.Event) -> None:
         feed = self._database.driver.open_feed(self._database.settings, self._hear_text)
-        if feed is None:
-            return
+        if feed is not None:
+            with closing(feed):
+                self._pass_changes_on(feed, end)
+
+    def _pass_changes_on(self, feed: ChangeFeed, end: threading.Event) -> None:
         asked_s = 0.0
         while not end.is_set():
             again: frozenset[str] = frozenset()
@@ -231,4 +246,3 @@ class Hub:
                 continue
             if runs:
                 self._hear(runs)
-        feed.close()

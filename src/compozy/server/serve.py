@@ -181,6 +181,7 @@ async def _serve(project: LoadedProject, database: Database, door: _Door, consol
         for task in (loading, beside):
             task.cancel()
         await asyncio.gather(loading, beside, return_exceptions=True)
+        await service.hub.aclose()
     return 0
 
 

@@ -102,7 +102,9 @@ async def open_service(
         database = open_storage(project, wait_for_lock_s=0.0)
         try:
             async with open_app(project, database, role=SERVER, report=Silence()) as app:
-                yield Service(app=app)
+                service = Service(app=app)
+                yield service
+                await service.hub.aclose()
         finally:
             close_storage(database)
 

@@ -184,6 +184,7 @@ async def test_every_metric_changes(driver: str, tmp_path: Path, clean_environ: 
                     samples = await scrape(client)
                 await client.post(f"{RUNS}/{waiting}/signals", json={"name": "go"})
                 await following
+            await service.hub.aclose()
     moved = {name for (name, _), value in samples.items() if value > 0}
     moved |= {name.removesuffix("_count") for name in moved}
     # Its value is the age of a run that waits for a slot, which no run does here.
