@@ -107,23 +107,30 @@ def open_reading(project: LoadedProject) -> Database | None:
     database = open_for_reading(project.database, location=display_location(project))
     if database is None:
         return None
+    try:
+        has_tables = _check_readable(database, project)
+    except BaseException:
+        database.close()
+        raise
+    if has_tables:
+        return database
+    database.close()
+    return None
+
+
+def _check_readable(database: Database, project: LoadedProject) -> bool:
+    """Refuse pending migrations and the database of another project; return whether it has tables."""
     status = read_status(database)
-    if status.current == "base":
-        database.close()
-        return None
+    if status.current == BASE:
+        return False
     if status.pending:
-        database.close()
         raise DatabaseError(
             f"the database {database.location} has {plural(len(status.pending), 'pending migration')}",
             hint="run `compozy migrate up`",
         )
-    try:
-        with database.read() as connection:
-            refuse_other_project(connection, project.name, database.location)
-    except DatabaseError:
-        database.close()
-        raise
-    return database
+    with database.read() as connection:
+        refuse_other_project(connection, project.name, database.location)
+    return True
 
 
 @contextmanager

@@ -318,6 +318,10 @@ async def _in_thread(threads: ThreadPoolExecutor | None, call: Callable[[], T]) 
 
 
 def _probe(database: Database) -> None:
-    """Read the schema once, so that a damaged file is refused before anything is written."""
-    with database.read() as connection:
-        connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar()
+    """Read the schema once, so that a damaged file is refused before anything is written, and closed."""
+    try:
+        with database.read() as connection:
+            connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar()
+    except BaseException:
+        database.close()
+        raise
