@@ -13,6 +13,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -249,7 +250,7 @@ def test_backup_restore_check_prune(cli: RunCli, project: Path) -> None:
     assert cli("db", "prune", "--older-than", "0s", "--dry-run").out.startswith("./data/compozy.db has 1 execution ")
     assert cli("db", "prune", "--older-than", "0s", "--yes").out == "Deleted 1 execution from ./data/compozy.db\n"
     assert "done" not in cli("workflow", "list").out
-    with sqlite3.connect(project / "data/compozy.db") as connection:
+    with closing(sqlite3.connect(project / "data/compozy.db")) as connection, connection:
         connection.execute("INSERT INTO sessions VALUES ('a', 'ana', 1, 2), ('b', 'ana', 1, 2)")
     dry = cli("db", "prune", "--older-than", "1d", "--dry-run").out
     assert dry.endswith("Z, 2 expired sessions\n")
