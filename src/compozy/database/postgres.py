@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from compozy.database.pool import pool_that_keeps
 from compozy.database.postgres_changes import PostgresAnnouncer, PostgresFeed
 from compozy.database.postgres_inspect import inspect_server
 from compozy.database.postgres_schemas import JOURNAL_SCHEMA
+from compozy.database.postgres_servers import Connector, describe_servers, names_several
 from compozy.database.tables import OUR_TABLES
 from compozy.errors import DatabaseError
 
@@ -53,9 +53,13 @@ _OLDEST_SERVER = 130000
 # As `sslrootcert`: the certificate authorities that the system trusts.
 SYSTEM_AUTHORITIES = "system"
 _SSL_FILES = ("sslrootcert", "sslcert", "sslkey")
+# A server that does not answer delays each connection to the next server of the address.
+_CONNECT_S = 10
+_NEXT_SERVER_S = 3
+# The server was demoted, or it is a standby.
+_READ_ONLY = "25006"
 # Detect a vanished server within a lease, when reading and when writing.
 _ALIVE = {
-    "connect_timeout": 10,
     "keepalives_idle": 4,
     "keepalives_interval": 1,
     "keepalives_count": 3,
@@ -70,11 +74,15 @@ _PEER_ALIVE = {
 }
 
 
-def connection_parameters(settings: DatabaseSettings) -> dict[str, Any]:
+def connection_parameters(settings: DatabaseSettings, *, to_write: bool = False) -> dict[str, Any]:
     """Return the driver's connection parameters, from `conn_string` or from the separate settings.
 
     The address never depends on the environment: a PGDATABASE or PGHOSTADDR set for another program must not lead to
     another database. Credentials may come from it (PGPASSWORD, ~/.pgpass).
+
+    Args:
+        settings: the database settings.
+        to_write: whether a read-only server is refused. If the address names several servers, it always is.
 
     Raises:
         DatabaseError: `conn_string` cannot be parsed, or no database is named.
@@ -91,7 +99,15 @@ def connection_parameters(settings: DatabaseSettings) -> dict[str, Any]:
         raise DatabaseError("postgres driver requires host or conn_string", hint="set database.host")
     if not given.get("dbname"):
         raise DatabaseError("postgres driver requires dbname", hint="set database.dbname, or name it in conn_string")
-    fixed = {"hostaddr": "", "port": "5432", "options": "", "application_name": "compozy"}
+    is_several = names_several(given)
+    fixed = {
+        "hostaddr": "",
+        "port": "5432",
+        "options": "",
+        "application_name": "compozy",
+        "connect_timeout": _NEXT_SERVER_S if is_several else _CONNECT_S,
+        "target_session_attrs": "read-write" if to_write or is_several else "any",
+    }
     return {**_ALIVE, **fixed, **given, "client_encoding": "UTF8"}
 
 
@@ -99,10 +115,7 @@ def describe_location(settings: DatabaseSettings) -> str:
     """Return the address as shown in messages: `postgres://user@host:5432/dbname`, without secrets."""
     given = connection_parameters(settings)
     user = f"{given['user']}@" if given.get("user") else ""
-    host = str(given["host"])
-    shown = f"[{host}]" if ":" in host and "," not in host else host
-    # A socket folder keeps its slashes; the port is then part of the file name.
-    return f"postgres://{user}{shown}:{given['port']}/{given['dbname']}"
+    return f"postgres://{user}{describe_servers(given)}/{given['dbname']}"
 
 
 def make_engine(
@@ -124,15 +137,14 @@ def make_reader_engine(engine: sa.Engine) -> sa.Engine:
     return engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
-def check_server(connection: sa.Connection, location: str, *, to_write: bool) -> None:
+def check_server(connection: sa.Connection, location: str) -> None:
     """Refuse a server that cannot hold our tables.
 
     Raises:
-        DatabaseError: the server is too old, does not store text as UTF-8, or is read-only.
+        DatabaseError: the server is too old, or does not store text as UTF-8.
     """
-    version, encoding, standby, read_only = connection.exec_driver_sql(
-        "SELECT current_setting('server_version_num')::int, current_setting('server_encoding'), "
-        "pg_is_in_recovery(), current_setting('default_transaction_read_only') = 'on'"
+    version, encoding = connection.exec_driver_sql(
+        "SELECT current_setting('server_version_num')::int, current_setting('server_encoding')"
     ).one()
     if version < _OLDEST_SERVER:
         raise DatabaseError(
@@ -143,12 +155,6 @@ def check_server(connection: sa.Connection, location: str, *, to_write: bool) ->
         raise DatabaseError(
             f"the database {location} stores text as {encoding}, which cannot represent every character",
             hint="create another database with `createdb --encoding=UTF8 --template=template0`",
-        )
-    if to_write and (standby or read_only):
-        what = "is a read-only standby" if standby else "is read-only"
-        raise DatabaseError(
-            f"the database {location} {what}",
-            hint="set database.host to the primary server; runs need a writable database",
         )
 
 
@@ -189,11 +195,11 @@ class PostgresDriver:
 
     def open_feed(self, settings: DatabaseSettings, hear_text: TextListener | None = None) -> ChangeFeed | None:
         """Return what listens to notifications."""
-        return PostgresFeed(partial(_connect_apart, settings), hear_text)
+        return PostgresFeed(_connector(settings).connect, hear_text)
 
     def open_announcer(self, settings: DatabaseSettings) -> Announcer | None:
         """Return what sends notifications."""
-        return PostgresAnnouncer(partial(_connect_apart, settings))
+        return PostgresAnnouncer(_connector(settings).connect)
 
     def find_foreign(self, tables: Iterable[str]) -> str | None:
         """Return a table with a name that Compozy uses; the database may be shared."""
@@ -251,7 +257,8 @@ class PostgresDriver:
 
     def inspect(self, settings: DatabaseSettings, connection: sa.Connection) -> Inspection:
         """Return the version, the clock and the dangerous settings of the server."""
-        return inspect_server(settings, connection)
+        is_several = names_several(connection_parameters(settings))
+        return inspect_server(settings, connection, is_several=is_several)
 
 
 def _lock(holder: sa.Connection, location: str) -> None:
@@ -266,8 +273,8 @@ def _lock(holder: sa.Connection, location: str) -> None:
         time.sleep(_MIGRATION_POLL_S)
 
 
-def _connect_apart(settings: DatabaseSettings) -> psycopg.Connection[Any]:
-    return psycopg.connect(**connection_parameters(settings), autocommit=True)
+def _connector(settings: DatabaseSettings) -> Connector:
+    return Connector(connection_parameters(settings, to_write=True))
 
 
 def _reserved(settings: DatabaseSettings) -> int:
@@ -324,8 +331,8 @@ def _engine(
     lock_timeout_ms: int | None = None,
     **pool: Any,
 ) -> sa.Engine:
-    parameters = connection_parameters(settings)
-
+    parameters = connection_parameters(settings, to_write=not read_only)
+    connector = Connector(parameters)
     limits: dict[str, int | str] = {
         "idle_in_transaction_session_timeout": _IDLE_TRANSACTION_MS
         if idle_transaction_ms is None
@@ -338,7 +345,7 @@ def _engine(
     session = "; ".join(f"SET {name} = {value}" for name, value in limits.items())
 
     def connect() -> psycopg.Connection[Any]:
-        connection = psycopg.connect(**parameters, autocommit=True)
+        connection = connector.connect()
         # Set here and not in the address, which poolers such as PgBouncer would refuse.
         connection.execute(session.encode())
         connection.autocommit = False
@@ -350,7 +357,15 @@ def _engine(
         url, creator=connect, poolclass=poolclass, isolation_level="READ COMMITTED", hide_parameters=True, **pool
     )
     watch_commits(engine, wrote=_has_written)
+    if not read_only:
+        sa.event.listen(engine, "handle_error", _leave_read_only_server)
     return engine
+
+
+def _leave_read_only_server(context: sa.engine.ExceptionContext) -> None:
+    """Close all connections of the pool: a server that was demoted keeps them open, and refuses each transaction."""
+    if getattr(context.original_exception, "sqlstate", None) == _READ_ONLY:
+        context.is_disconnect = True
 
 
 def _has_written(proxied: PoolProxiedConnection) -> bool:

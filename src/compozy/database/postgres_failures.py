@@ -73,7 +73,8 @@ _MEANINGS = (
         states=("25006",),
         signs=("session is read-only", "server is in hot standby", "session is not read-only"),
         message="the database {location} is read-only; it may be a standby",
-        hint="set database.host to the primary server",
+        hint="set database.host to the primary server, or to all servers: `db1,db2`; unfinished runs resume when one "
+        "accepts writes",
     ),
     _Meaning(
         states=("42501",),

@@ -37,7 +37,7 @@ def drop_schema(settings: DatabaseSettings, name: str) -> None:
 
 def settings_in_schema(settings: DatabaseSettings, name: str) -> tuple[DatabaseSettings, str]:
     """Return the settings for tables in a schema, and the address in them."""
-    given = connection_parameters(settings)
+    given = connection_parameters(settings, to_write=True)
     options = f"{given['options']} -c search_path={name}".strip()
     address = make_conninfo(**{**given, "options": options})
     return settings.model_copy(update={"conn_string": SecretStr(address)}), address
@@ -50,7 +50,7 @@ def describe_schema(settings: DatabaseSettings, name: str) -> str:
 
 def _execute(settings: DatabaseSettings, statements: Sequence[sql.Composed], what: str) -> None:
     try:
-        with psycopg.connect(**connection_parameters(settings), autocommit=True) as connection:
+        with psycopg.connect(**connection_parameters(settings, to_write=True), autocommit=True) as connection:
             for statement in statements:
                 connection.execute(statement)
     except psycopg.errors.InsufficientPrivilege as error:

@@ -43,6 +43,11 @@ class HeldRun:
             # Claimed, and not yet called by the journal: the next process starts it.
             self.task.cancel()
 
+    def how_canceled(self) -> BodyEnd:
+        """Return how a body ended that was canceled, by this process or because it cannot record any more."""
+        is_lost = self.context is not None and self.context.holder.is_lost
+        return BodyEnd.LOST if is_lost else BodyEnd.INTERRUPTED
+
     def end_body(self, how: BodyEnd) -> None:
         """Record how the body ended, for the task that supervises the run."""
         self.body = None

@@ -59,6 +59,7 @@ class Holder:
         token: of this execution, as the journal has it.
         deferred: records that wait for the next transaction of the run, which stores them first.
         storing: those that the open transaction stores.
+        is_lost: whether a record was refused: another process has the run, it has ended, or the database lost it.
     """
 
     run_id: str
@@ -66,6 +67,7 @@ class Holder:
     token: str | None
     deferred: list[Record] = field(default_factory=list[Record])
     storing: list[Record] = field(default_factory=list[Record])
+    is_lost: bool = False
 
 
 def holder_of(run_id: str, owner: str) -> Holder:

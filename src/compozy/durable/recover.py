@@ -17,13 +17,13 @@ import structlog
 from dbos import DBOS, WorkflowHandleAsync
 
 from compozy.database.database import Database
-from compozy.database.executions import get_status
+from compozy.database.executions import Execution, get_execution, get_status, release_run
 from compozy.database.executors import has_expired_executors, list_executor_ids, reap_expired_executors
 from compozy.database.failures import explain_failures
 from compozy.database.status import Status
 from compozy.durable.journal import resume_queue_name
 from compozy.durable.lease import Lease
-from compozy.errors import DatabaseError
+from compozy.errors import DatabaseError, NotFoundError
 
 _log = structlog.get_logger(__name__)
 
@@ -50,6 +50,7 @@ class BodyEnd(Enum):
     SUSPENDED = "suspended"
     TIMED_OUT = "timed out"
     BROKEN = "broken"
+    LOST = "lost"
 
 
 async def find_start(run_id: str) -> RunStart:
@@ -143,6 +144,31 @@ async def take_over(database: Database, executor_id: str) -> list[str]:
     _log.info("leases expired; the runs of these processes are free", processes=reaped.executors, runs=reaped.runs)
     with explain_failures(database.location):
         return await reconcile(database, executor_id)
+
+
+async def find_run(database: Database, run_id: str) -> Execution | None:
+    """Return one run; None if the database does not contain it."""
+    try:
+        return await database.read_async(partial(get_execution, workflow_exec_id=run_id))
+    except NotFoundError:
+        return None
+
+
+async def let_go_of_lost(database: Database, run_id: str, executor_id: str) -> None:
+    """Release a run that cannot be recorded here, unless another process has it or it has ended.
+
+    A standby that became the primary lacks commits that it had not received: it may know neither the run nor what the
+    journal recorded of it.
+
+    Raises:
+        DatabaseError: the database refused.
+    """
+    run = await find_run(database, run_id)
+    if run is None:
+        _log.error("the database does not contain this execution any more; it stops here", execution_id=run_id)
+    elif run.owner == executor_id:
+        _log.warning("the journal does not contain this execution any more; it starts again", execution_id=run_id)
+        await database.write_async(partial(release_run, workflow_exec_id=run_id, owner=executor_id))
 
 
 async def forget_queue(executor_id: str) -> None:

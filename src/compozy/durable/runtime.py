@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from compozy.clock import monotonic_s
 from compozy.database.database import Database
-from compozy.database.executions import NewExecution, get_execution, get_status, release_run
+from compozy.database.executions import NewExecution, get_status, release_run
 from compozy.database.failures import explain_failure, explain_failures
 from compozy.database.status import Status
 from compozy.durable import recover
@@ -320,6 +320,8 @@ class Runtime:
             await end_run_early(self._database, run_id, Status.TIMED_OUT, held.timeout.to_json())
         elif how is BodyEnd.SUSPENDED and held.context is not None:
             await self._controller.let_go(held.context)
+        elif how is BodyEnd.LOST and held.task is asyncio.current_task():
+            await recover.let_go_of_lost(self._database, run_id, self.executor_id)
         elif how is BodyEnd.BROKEN:
             await self._database.write_async(partial(end_unknown, run_id=run_id, is_canceled=False))
 
@@ -331,9 +333,9 @@ class Runtime:
             await asyncio.wait({end}, timeout=LEASE_S)
             if end.done() or held.body is not None:
                 continue
-            run = await self._database.read_async(partial(get_execution, workflow_exec_id=held.run_id))
-            if run.owner != self.executor_id:
-                return BodyEnd.INTERRUPTED
+            run = await recover.find_run(self._database, held.run_id)
+            if run is None or run.owner != self.executor_id:
+                return BodyEnd.LOST
             # Another process started it in the journal after it had lost the run to this one.
             await resume(held.run_id, self.executor_id)
         return end.result()
@@ -353,6 +355,7 @@ class Runtime:
             how = BodyEnd.SUSPENDED
             raise
         except asyncio.CancelledError as error:
+            how = held.how_canceled()
             raise RunInterruptedError from error
         except RunTimeoutError as error:
             how = BodyEnd.TIMED_OUT

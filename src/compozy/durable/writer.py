@@ -128,6 +128,7 @@ class Writer:
         try:
             return await _finish(waiting.stored, is_seen_through=is_seen_through)
         except LostRunError as error:
+            holder.is_lost = True
             raise asyncio.CancelledError from error
 
     async def defer(self, holder: Holder, record: Record) -> None:

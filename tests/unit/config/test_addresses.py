@@ -65,6 +65,10 @@ def test_no_part_of_a_password_is_shown(password: str) -> None:
         ("postgres://u:p@h/d?currentSchema=a", f"unknown parameter 'currentSchema'; {_SCHEMA}"),
         ("postgres://u:p@h/d?pgbouncer=true", "unknown parameter 'pgbouncer'; remove it; it is a parameter of Prisma"),
         ("postgresql+asyncpg://u:p@h/d?ssl=require", "unknown parameter 'ssl'; write sslmode=require"),
+        (
+            "postgres://h,h2/d?target_session_attrs=standby",
+            "target_session_attrs must be read-write or primary: runs need a writable server",
+        ),
         ("postgres://u:p@h/d?sslmod=require", "unknown parameter 'sslmod'; did you mean 'sslmode'?"),
         (
             "service=mydb",
