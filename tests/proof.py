@@ -97,6 +97,7 @@ TESTS: Mapping[str, Sequence[str]] = {
         "tests/integration/durable/test_limited_workers.py::test_limits_hold",
         "tests/integration/durable/test_stopped_worker.py",
         "tests/integration/durable/test_failover.py",
+        "tests/integration/durable/test_rolling_upgrade.py",
         "tests/integration/server/test_server_connections.py::test_thirty_clients_that_read_nothing_use_no_memory",
         "tests/integration/database/test_postgres_migrations.py::test_ten_concurrent_processes_migrate_once",
         # Whole processes are costly: the C locale stays in `make test`.

@@ -45,6 +45,18 @@ def read_load(connection: sa.Connection) -> Load:
     )
 
 
+def count_foreign_formats(connection: sa.Connection, *, journal_format: int) -> dict[int, int]:
+    """Return how many unfinished runs have another journal format, by that format."""
+    formats = workflow_states.c.journal_format
+    query = (
+        sa.select(formats, sa.func.count())
+        .where(workflow_states.c.status.in_(OPEN), formats != journal_format)
+        .group_by(formats)
+        .order_by(formats)
+    )
+    return {int(other): int(count) for other, count in connection.execute(query)}
+
+
 def count_connections(*engines: sa.Engine) -> int:
     """Return how many connections of these engines are in use."""
     pools = {id(engine.pool): engine.pool for engine in engines}

@@ -157,7 +157,7 @@ async def _serve(project: LoadedProject, database: Database, door: _Door, consol
     watch_loop(asyncio.get_running_loop())
     stop = Stop(console, with_stdin=door.with_stdin)
     async with supervised() as supervisor, open_app(project, database, role=SERVER, report=LogReport()) as app:
-        print_start_notes(app, console)
+        await print_start_notes(app, console)
         await take_in_on_start(app, console)
         service = Service(app=app)
         entries = new_entries(service)

@@ -8,12 +8,15 @@ import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
 from compozy.app import App
 from compozy.database.database import Database
+from compozy.database.load import count_foreign_formats
 from compozy.database.tasks import TaskEnd
+from compozy.durable.format import FINISH_ELSEWHERE, JOURNAL_FORMAT, describe_foreign_formats
 from compozy.installation import end_with_stdin
 from compozy.plural import plural
 from compozy.storage import concurrency_warning
@@ -107,12 +110,15 @@ def database_line(database: Database) -> str:
     return f"Database initialized: driver={driver.name} {driver.location_key}={database.location}"
 
 
-def print_start_notes(app: App, console: Console) -> None:
+async def print_start_notes(app: App, console: Console) -> None:
     """Print warnings and notes before the first run."""
     if warning := concurrency_warning(app.project):
         console.note(f"warning: {warning}")
     if app.left_unfinished:
         console.note(f"note: continuing {plural(app.left_unfinished, 'unfinished run')} of a process that ended early")
+    count = partial(count_foreign_formats, journal_format=JOURNAL_FORMAT)
+    if foreign := await app.database.read_async(count):
+        console.note(f"note: {describe_foreign_formats(foreign)}; {FINISH_ELSEWHERE}")
 
 
 async def drain(app: App, console: Console) -> None:

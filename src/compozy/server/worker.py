@@ -68,7 +68,7 @@ async def _work(
     stop = Stop(console)
     stopping = asyncio.Event()
     async with supervised() as supervisor, open_app(project, database, role=WORKER, report=LogReport()) as app:
-        print_start_notes(app, console)
+        await print_start_notes(app, console)
         if database.is_exclusive:
             console.note(
                 f"note: one process executes on a SQLite file, and this worker owns {database.location}; "

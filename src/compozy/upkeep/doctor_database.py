@@ -12,9 +12,11 @@ from compozy.database.database import Database, open_for_reading
 from compozy.database.executions import count_by_status
 from compozy.database.executors import list_live_executors
 from compozy.database.facts import refuse_other_project
+from compozy.database.load import count_foreign_formats
 from compozy.database.migrate import MigrationStatus, read_status
 from compozy.database.owner import name_holder, read_holder
 from compozy.database.status import Status
+from compozy.durable.format import FINISH_ELSEWHERE, JOURNAL_FORMAT, describe_foreign_formats
 from compozy.errors import CompozyError, DatabaseError
 from compozy.plural import plural
 from compozy.project.loaded import LoadedProject
@@ -128,6 +130,8 @@ def _check_runs(project: LoadedProject, database: Database, connection: sa.Conne
         )
     else:
         yield passed("runs", "no unfinished runs, and no process executes runs")
+    if foreign := count_foreign_formats(connection, journal_format=JOURNAL_FORMAT):
+        yield warned("runs", describe_foreign_formats(foreign), FINISH_ELSEWHERE)
     if unserved := list_unserved_queues(connection):
         yield warned(
             "queues",

@@ -227,3 +227,16 @@ def test_dangerous_settings_of_postgresql_are_named() -> None:
     assert "fsync is off" in dangers
     assert "synchronous_commit is off" in dangers
     assert "can open 9999 connections" in dangers
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_runs_of_another_journal_format_are_counted(cli: RunCli, tmp_path: Path, driver: str) -> None:
+    with open_store(driver, tmp_path) as store:
+        write_project(tmp_path, database=store.section)
+        assert cli("workflow", "run", "two", "--id", "done").status == 0
+        store.change(
+            "UPDATE workflow_states SET status = 'RUNNING', owner = NULL, finished_ms = NULL, journal_format = 99"
+        )
+        status, checks = _ask(cli)
+    message = "1 unfinished run of journal format 99 cannot be continued by this version, whose format is 1"
+    assert (status, ("warning", message) in _of(checks, "runs")) == (0, True), checks
