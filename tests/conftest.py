@@ -27,6 +27,10 @@ _FOREIGN = ("DB_", "SERVER_", "OPENAI_", "ANTHROPIC_", "GOOGLE_", "GROQ_", "COMP
 # server of the developer.
 CLOSED_PORT = "1"
 
+# Number of threads of the local embedder and of numpy. Threads of OpenMP wait for each other in a loop: with more of
+# them than free processors, an embedding takes six times the processor time.
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
 RunCli = Callable[..., Finished]
 _DRIVERS = frozenset({"sqlite", "postgres"})
 # Number of shards of the kill tests. `make test` runs one of them, counted from 1, a different one each day.
@@ -49,7 +53,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Set variables that all processes of this session share: the server's lifetime, the shard, a closed port."""
+    """Set variables that all processes of this session share: the server's lifetime, the shard, threads ..."""
     config.pluginmanager.register(Costs(config.getoption("--costs")))
     share_statements()
     # A shell ignores SIGINT in what it starts in the background, and other processes inherit that.
@@ -57,6 +61,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # Modules and collected tests are never garbage.
     gc.disable()
     os.environ["SERVER_PORT"] = CLOSED_PORT
+    for name in _THREADS:
+        os.environ[name] = "1"
     os.environ.setdefault(LIFE, str(os.getpid()))
     os.environ.setdefault(_SHARD, str(int(time.time() // 86400) % KILL_SHARDS + 1))
 
