@@ -15,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
+from tests.costly import COSTLY
+
 _ROOT = Path(__file__).parents[1]
 # Tests of each part by prefixes of their node IDs, in which one "*" stands for any text. `make test` runs none of them,
 # except one shard of kills on each driver.
@@ -60,30 +62,21 @@ TESTS: Mapping[str, Sequence[str]] = {
         "tests/integration/database/test_search_path.py::test_a_restore_does_not_replace",
         "tests/integration/database/test_search_path.py::test_an_installation_keeps_the_journal",
         "tests/integration/knowledge/test_stores.py::test_recall_of_pgvector_with_clustered_texts",
-        # Stores in a folder stay in `make test`.
+        # The store in a folder stays in `make test`.
         *(
-            f"tests/integration/task/test_recall_stores.py::{name}[{driver}-{kind}]"
+            f"tests/integration/task/test_recall_stores.py::{name}[sqlite-{kind}]"
             for name in ("test_turns_are_recalled_and_forgotten", "test_a_lost_collection_is_filled_again")
-            for driver in ("sqlite", "postgres")
-            for kind in ("pgvector", "redis", "qdrant")
+            for kind in ("pgvector", "redis", "qdrant", "qdrant-folder")
         ),
-        *(
-            f"tests/integration/task/test_recall_processes.py::test_workers_create_a_collection_of_turns_once[{kind}]"
-            for kind in ("pgvector", "redis", "qdrant")
-        ),
+        "tests/integration/task/test_recall_processes.py",
         "tests/integration/server/test_server_process.py::test_a_server_drains_and_the_next_one_resumes",
-        # Without a server on SQLite, and with one on PostgreSQL, they stay in `make test`.
-        *(
-            f"tests/integration/cli/test_cli_execution_ids.py::{name}[{place}]"
-            for name in ("test_the_start_of_an_id_is_enough", "test_the_shell_completes_ids")
-            for place in ("postgres-here", "sqlite-server")
-        ),
+        "tests/integration/cli/test_cli_execution_ids.py::test_the_start_of_an_id_is_enough",
+        # Without a server, it stays in `make test`.
+        "tests/integration/cli/test_cli_execution_ids.py::test_the_shell_completes_ids[sqlite-server]",
         "tests/integration/database/test_database_trouble.py::test_a_run_that_is_ended_while_another",
         "tests/integration/server/test_server_commands.py::test_output_is_the_same_with_and_without_a_server",
         "tests/integration/server/test_server_postgres.py::test_two_servers_share_the_runs",
-        # SQLite stays in `make test`.
-        "tests/integration/task/test_attachments.py::test_a_resumed_run_sends_what_it_read[postgres",
-        "tests/integration/task/test_failover.py::test_a_resumed_run_does_not_ask_the_failed_model_again[postgres",
+        "tests/integration/task/test_attachments.py::test_a_resumed_run_sends_what_it_read",
         "tests/integration/task/test_collection.py::test_a_thousand_items",
         "tests/integration/transfer/test_upkeep.py::test_a_backup_that_is_taken_under_load_is_intact",
         "tests/integration/transfer/test_upkeep.py::test_pg_dump_makes_a_backup_under_load",
@@ -100,29 +93,17 @@ TESTS: Mapping[str, Sequence[str]] = {
         "tests/integration/durable/test_rolling_upgrade.py",
         "tests/integration/server/test_server_connections.py::test_thirty_clients_that_read_nothing_use_no_memory",
         "tests/integration/database/test_postgres_migrations.py::test_ten_concurrent_processes_migrate_once",
-        # Whole processes are costly: the C locale stays in `make test`.
-        "tests/integration/cli/test_cli_environments.py::test_a_terminal_that_lacks_characters[ascii",
-        "tests/integration/cli/test_cli_environments.py::test_a_terminal_that_lacks_characters[latin-1",
+        "tests/integration/cli/test_cli_environments.py::test_a_terminal_that_lacks_characters",
         "tests/integration/cli/test_cli_environments.py::test_without_a_home",
         "tests/integration/cli/test_cli_environments.py::test_reading_commands_load_neither_engine_nor_models",
         "tests/integration/model/test_model_real.py::test_the_local_model_is_silent_and_listens_nowhere",
         # Models in this process stay in `make test`.
         "tests/integration/model/test_model_real.py::*[server_models",
-        # Conditions and templates stay in `make test`.
-        *(
-            f"tests/integration/server/test_server_costly_conditions.py::*[{driver}-{place}"
-            for driver in ("sqlite", "postgres")
-            for place in ("filter", "output", "router")
-        ),
+        "tests/integration/server/test_server_costly_conditions.py::test_others_are_answered_while_a_run_computes",
     ),
     "fuzz": (
         "tests/integration/server/test_server_fuzz.py",
-        # Shared texts stay in `make test`.
-        *(
-            f"tests/unit/template/test_template_bombs.py::test_no_function_is_slow_with_shared_parts[{dialect}-{shared}"
-            for dialect in ("go", "compozy")
-            for shared in ("{{ $x := dict", "{{ $x := list 1", "{{ $x := list nil")
-        ),
+        "tests/unit/template/test_template_bombs.py::test_no_function_is_slow_with_shared_parts",
     ),
     "benchmark": (
         "tests/integration/bench",
@@ -147,46 +128,33 @@ TESTS: Mapping[str, Sequence[str]] = {
         "tests/setup/test_locks.py::test_a_lock_that_lacks_a_package_is_an_error",
         "tests/setup/test_locks.py::test_a_changed_wheel_is_an_error",
     ),
-    # These features use the database through functions whose tests run on both databases in `make test`. SQLite stays
-    # there, too.
+    # The features above the database use it through functions whose tests run on both databases in `make test`. There,
+    # they run on SQLite; here, on PostgreSQL.
     "databases": (
         "tests/integration/replay/test_example_suites.py::test_event_logs_are_equal_on_both_databases[agents",
-        *(
-            f"tests/integration/{path}.py::*[postgres"
-            for path in (
-                "server/test_hook_deliveries",
-                "server/test_hooks",
-                "server/test_limited_keys",
-                "server/test_mcp_server",
-                "server/test_notifications",
-                "server/test_schedule_clock",
-                "server/test_server_approvers",
-                "server/test_server_batch",
-                "server/test_server_control",
-                "server/test_server_costly_bodies",
-                "server/test_server_costly_conditions",
-                "server/test_server_memory",
-                "server/test_server_schedules",
-                "server/test_server_signal_events",
-                "server/test_server_stream",
-                "server/test_server_text",
-                "task/test_agent_calls",
-                "task/test_answers",
-                "task/test_flow",
-                "task/test_flush",
-                "task/test_mcp_approvals",
-                "task/test_mcp_questions",
-                "task/test_parallel",
-                "task/test_recall",
-                "task/test_remembering",
-                "task/test_tool_kinds",
-                "task/test_tool_outcomes",
-                "task/test_tools",
-                "task/test_working_memory",
-            )
-        ),
+        *(f"tests/integration/{folder}/*[postgres" for folder in ("cli", "knowledge", "server", "task")),
     ),
+    "costly": COSTLY,
 }
+# Files in these folders that `make test` runs on both databases: they test queries, claims, locks and events.
+ON_BOTH = frozenset(
+    f"tests/integration/{path}.py"
+    for path in (
+        "server/test_event_reader",
+        "server/test_server_api",
+        "server/test_server_costs",
+        "server/test_server_labels",
+        "server/test_server_lists",
+        "server/test_server_postgres",
+        "server/test_server_requests",
+        "server/test_server_workers",
+        "task/test_costs",
+        "task/test_day_budgets",
+        "task/test_event_log",
+        "task/test_restart",
+        "task/test_wait",
+    )
+)
 # The binary is built first. `properties` runs the property tests of `make test` with more examples.
 PARTS = (*TESTS, "binary", "properties")
 
@@ -202,7 +170,16 @@ def _named_in(file: str) -> list[tuple[str, str]]:
     if file.startswith("tests/integration/binary"):
         return [("binary", file)]
     starts = ((part, start) for part, starts in TESTS.items() for start in starts)
-    return [(part, start) for part, start in starts if file.startswith(start.partition("::")[0].partition("*")[0])]
+    return [
+        (part, start)
+        for part, start in starts
+        if file.startswith(path_of(start)) and not (part == "databases" and "::" not in start and file in ON_BOTH)
+    ]
+
+
+def path_of(start: str) -> str:
+    """Return the file or the folder of a prefix."""
+    return start.partition("::")[0].partition("*")[0]
 
 
 def selects(start: str, node_id: str) -> bool:
@@ -237,7 +214,7 @@ def _command(part: str) -> list[str]:
         return ["make", "test-binary"]
     if part == "properties":
         return [*pytest, "-m", "hypothesis and not proof", "--hypothesis-profile=proof"]
-    return [*pytest, *sorted({start.partition("::")[0] for start in TESTS[part]}), f"--part={part}"]
+    return [*pytest, *sorted({path_of(start) for start in TESTS[part]}), f"--part={part}"]
 
 
 if __name__ == "__main__":

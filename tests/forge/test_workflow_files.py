@@ -26,7 +26,7 @@ from tests.docs.test_fences import require_local_model
 from tests.harness.postgres import new_database
 from tests.harness.qdrant import serve_qdrant
 from tests.harness.servers import free_port
-from tests.proof import PARTS, TESTS, selects
+from tests.proof import ON_BOTH, PARTS, TESTS, find_part, path_of, selects
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / ".github/workflows").glob("*.yml"))
@@ -108,21 +108,53 @@ def test_every_part_of_the_proof_is_a_job_and_a_release_needs_them() -> None:
 @pytest.mark.parametrize("part", TESTS)
 def test_every_part_of_the_proof_has_tests(part: str) -> None:
     for start in TESTS[part]:
-        path, _, function = start.partition("::")
-        assert (ROOT / path).exists()
-        function = function.partition("[")[0].removeprefix("*")
-        assert f"def {function}" in ((ROOT / path).read_text(encoding="utf-8") if function else "def ")
+        path = ROOT / path_of(start)
+        assert path.exists()
+        function = start.partition("::")[2].partition("[")[0].removeprefix("*")
+        assert f"def {function}" in (path.read_text(encoding="utf-8") if function else "def ")
 
 
 def test_every_prefix_of_the_proof_selects_tests(pytestconfig: pytest.Config) -> None:
-    """Checked for the files that this session has collected, which in `make test` are all of them."""
-    if any("::" in argument for argument in pytestconfig.args):
-        pytest.skip("single tests were selected")
-    collected = pytestconfig.stash[COLLECTED]
+    collected = collected_in(pytestconfig)
     starts = [start for starts in TESTS.values() for start in starts]
-    known = [start for start in starts if any(test.startswith(start.partition("::")[0]) for test in collected)]
+    known = [start for start in starts if any(test.startswith(path_of(start)) for test in collected)]
     assert [start for start in known if not any(selects(start, test) for test in collected)] == []
     assert "tests/forge/test_workflow_files.py::test_blocks" in known
+
+
+def test_tests_that_leave_out_postgresql_run_on_sqlite(pytestconfig: pytest.Config) -> None:
+    """A test of a feature above the database runs in `make test`, unless another part of the proof contains it."""
+    collected = collected_in(pytestconfig)
+    elsewhere = {test.partition("[")[0] for test in collected if find_part(test) != "databases"}
+    here = [test for test in collected if find_part(test) == "databases" and "postgres" in test.partition("[")[2]]
+    assert [test for test in here if test.partition("[")[0] not in elsewhere] == []
+
+
+def test_the_database_the_engine_and_moves_are_tested_on_both_databases(pytestconfig: pytest.Config) -> None:
+    """The parts `databases` and `costly` do not leave out one database only."""
+    folders = tuple(f"tests/integration/{folder}/" for folder in ("database", "durable", "transfer"))
+    collected = [test for test in collected_in(pytestconfig) if test.startswith((*folders, *ON_BOTH))]
+    all_of, rest = functions_by_driver(collected), functions_by_driver(_without_general_parts(collected))
+    for driver, other in (("sqlite", "postgres"), ("postgres", "sqlite")):
+        assert (rest[driver] & all_of[other]) - rest[other] == set()
+    assert [file for file in ON_BOTH if not (ROOT / file).is_file()] == []
+
+
+def _without_general_parts(tests: list[str]) -> list[str]:
+    return [test for test in tests if find_part(test) not in {"databases", "costly"}]
+
+
+def functions_by_driver(tests: list[str]) -> dict[str, set[str]]:
+    """Return the functions that have tests on each database."""
+    pairs = [test.partition("[") for test in tests]
+    return {driver: {name for name, _, values in pairs if driver in values} for driver in ("sqlite", "postgres")}
+
+
+def collected_in(config: pytest.Config) -> list[str]:
+    """Return the tests of the files that this session has collected, which in `make test` are all files."""
+    if any("::" in argument for argument in config.args):
+        pytest.skip("single tests were selected")
+    return config.stash[COLLECTED]
 
 
 def test_steps_that_are_not_run_here_exist() -> None:
