@@ -8,7 +8,8 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -67,10 +68,15 @@ def stored_schema(kind: str) -> str:
 
 @pytest.mark.parametrize("kind", SCHEMAS)
 def test_the_schemas_are_up_to_date(kind: str) -> None:
-    others = {"export.schema.json": export_schema(), "bench.schema.json": bench_schema()}
-    known = {**others, replay_schema.TEST_SCHEMA_NAME: replay_schema.test_schema(), **editor_schemas()}
     name = "compozy" if kind == "project" else kind
-    assert json.loads(stored_schema(kind)) == known[f"{name}.schema.json"], "run `make schema`"
+    assert json.loads(stored_schema(kind)) == generated_schemas()[f"{name}.schema.json"], "run `make schema`"
+
+
+@cache
+def generated_schemas() -> Mapping[str, object]:
+    """Return the schemas by the names of their files."""
+    others = {"export.schema.json": export_schema(), "bench.schema.json": bench_schema()}
+    return {**others, replay_schema.TEST_SCHEMA_NAME: replay_schema.test_schema(), **editor_schemas()}
 
 
 def test_the_command_prints_the_schemas() -> None:

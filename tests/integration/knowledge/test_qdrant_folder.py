@@ -11,7 +11,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from qdrant_client.local import persistence
 
 from compozy.errors import VectorStoreError
 from compozy.knowledge.store.protocol import VectorStore
@@ -95,6 +94,9 @@ async def test_a_damaged_folder_is_one_error(folder: Path, name: str) -> None:
 
 
 async def test_a_client_that_reads_differently_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Imported here, because it takes two seconds, which each worker of pytest would spend.
+    from qdrant_client.local import persistence
+
     monkeypatch.setattr(persistence, "pickle", SimpleNamespace(loads=pickle.loads))
     store = store_in(tmp_path / "qdrant")
     with pytest.raises(VectorStoreError, match="has not checked"):
