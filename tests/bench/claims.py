@@ -102,7 +102,13 @@ def _timed(times: list[float], call: Callable[[], Any]) -> Any:
 
 
 def _fill(database: Database, count: int) -> None:
-    row: dict[str, Any] = {"workflow_id": "w", "journal_format": 1, "definition": {}, "updated_ms": 1, "status": "PENDING"}
+    row: dict[str, Any] = {
+        "workflow_id": "w",
+        "journal_format": 1,
+        "definition": {},
+        "updated_ms": 1,
+        "status": "PENDING",
+    }
     for first in range(0, count, _AT_ONCE):
         rows: list[dict[str, Any]] = []
         for number in range(first, min(first + _AT_ONCE, count)):
