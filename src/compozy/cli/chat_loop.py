@@ -153,7 +153,7 @@ def _read(*, is_terminal: bool) -> str | None:
 def _noticing_interrupts() -> Generator[None, None, None]:
     """Wake `input` regularly: until the next key, it misses a Ctrl-C between writing its prompt and waiting."""
     before = signal.signal(signal.SIGALRM, lambda _number, _frame: None)
-    # What is written to the terminal meanwhile is not interrupted; waiting for keys always is.
+    # Writing to the terminal is not interrupted meanwhile; waiting for keys always is.
     signal.siginterrupt(signal.SIGALRM, False)
     signal.setitimer(signal.ITIMER_REAL, _INTERRUPT_S, _INTERRUPT_S)
     try:

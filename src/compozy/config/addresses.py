@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from functools import partial
 from typing import Annotated
 from urllib.parse import parse_qsl, urlsplit
 
@@ -32,6 +33,7 @@ _WORD = re.compile(r"([A-Za-z_]+)\s*=")
 _WORD_AND_VALUE = re.compile(r"([A-Za-z_]+)\s*=\s*((?:[^\s\\]|\\.)*)")
 _WORDS = re.compile(rf"\s*(?:{_WORD_AND_VALUE.pattern}\s*)*")
 _WRITABLE = ("read-write", "primary")
+_READABLE = ("any", "read-only", "standby", "prefer-standby")
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 # Parameters of libpq, see postgresql.org/docs/current/libpq-connect.html.
@@ -60,13 +62,16 @@ _FOREIGN_PARAMETERS = {
 }
 
 
-def check_postgres_address(text: str) -> str | None:
-    """Return what is wrong with a PostgreSQL address or a list of `key=value` words, None when nothing is."""
+def check_postgres_address(text: str, *, is_read_only: bool = False) -> str | None:
+    """Return what is wrong with a PostgreSQL address or a list of `key=value` words, None when nothing is.
+
+    `is_read_only` is set for an address that is only read from.
+    """
     if not text.strip():
         return None
     scheme, found, rest = text.partition("://")
     if not found:
-        return _check_words(text)
+        return _check_words(text, is_read_only=is_read_only)
     # SQLAlchemy's spelling names its driver behind a plus sign.
     if scheme.partition("+")[0].lower() not in _POSTGRES_SCHEMES:
         return f"is not a PostgreSQL address; {_POSTGRES_SHAPE}"
@@ -79,7 +84,7 @@ def check_postgres_address(text: str) -> str | None:
     ports = (part.rpartition("]")[2].partition(":")[2] for part in place.partition("/")[0].split(","))
     if not all(_is_port(port) for port in ports):
         return f"the port is not a number; {_POSTGRES_SHAPE}, and {ENCODE}"
-    return _check_parameters(parse_qsl(query, keep_blank_values=True))
+    return _check_parameters(parse_qsl(query, keep_blank_values=True), is_read_only=is_read_only)
 
 
 def check_web_address(text: str) -> str | None:
@@ -142,7 +147,7 @@ def show_address(text: str) -> str:
     return f"{parts.scheme}://{shown}{f':{port}' if port is not None else ''}{parts.path}"
 
 
-def _check_words(text: str) -> str | None:
+def _check_words(text: str, *, is_read_only: bool) -> str | None:
     """Check `host=h dbname=d`; values in quotes may hold anything."""
     found = re.sub(r"'(?:[^'\\]|\\.)*'", "''", text)
     names = _WORD.findall(found)
@@ -150,18 +155,20 @@ def _check_words(text: str) -> str | None:
         return f"is not a PostgreSQL address; {_POSTGRES_SHAPE}"
     if ";" in text and any(name not in POSTGRES_PARAMETERS for name in names):
         return f"separate the parameters with blanks, not with `;`, or {_POSTGRES_SHAPE}"
-    problem = _check_parameters(_WORD_AND_VALUE.findall(found))
+    problem = _check_parameters(_WORD_AND_VALUE.findall(found), is_read_only=is_read_only)
     if problem is None and _WORDS.fullmatch(found) is None:
         return "has a value with a blank or a quote; write it as password='a b', and a quote in it as \\'"
     return problem
 
 
-def _check_parameters(parameters: list[tuple[str, str]]) -> str | None:
+def _check_parameters(parameters: list[tuple[str, str]], *, is_read_only: bool) -> str | None:
+    allowed = _READABLE if is_read_only else _WRITABLE
     for name, value in parameters:
         if name == "sslmode" and value not in _SSL_MODES:
             return f"unknown sslmode; write {', '.join(_SSL_MODES[:-1])} or {_SSL_MODES[-1]}"
-        if name == "target_session_attrs" and value not in _WRITABLE:
-            return f"target_session_attrs must be {' or '.join(_WRITABLE)}: runs need a writable server"
+        if name == "target_session_attrs" and value not in allowed:
+            why = "" if is_read_only else ": runs need a writable server"
+            return f"target_session_attrs must be {' or '.join(allowed)}{why}"
         if name in POSTGRES_PARAMETERS and name != "service":
             continue
         if name == "service":
@@ -191,8 +198,8 @@ def _document(value: str) -> str:
     return value
 
 
-def _postgres(value: SecretStr) -> SecretStr:
-    problem = check_postgres_address(value.get_secret_value())
+def _postgres(value: SecretStr, *, is_read_only: bool = False) -> SecretStr:
+    problem = check_postgres_address(value.get_secret_value(), is_read_only=is_read_only)
     if problem is not None:
         raise ValueError(problem)
     return value
@@ -204,3 +211,5 @@ DocumentAddress = Annotated[str, AfterValidator(_document)]
 """The address of a document, without credentials."""
 PostgresAddress = Annotated[SecretStr, AfterValidator(_postgres)]
 """The address of a PostgreSQL database, which may hold a password."""
+ReplicaAddress = Annotated[SecretStr, AfterValidator(partial(_postgres, is_read_only=True))]
+"""The address of a PostgreSQL database that is only read from, which may hold a password."""

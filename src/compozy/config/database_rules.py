@@ -11,7 +11,7 @@ from compozy.errors import Diagnostic, SourceLocation
 
 SQLITE_KEYS = ("path", "busy_timeout", "synchronous")
 POSTGRES_KEYS = (
-    *("conn_string", "host", "port", "user", "password", "dbname", "name", "sslmode", "ssl_mode"),
+    *("conn_string", "read_url", "host", "port", "user", "password", "dbname", "name", "sslmode", "ssl_mode"),
     *("sslrootcert", "sslcert", "sslkey"),
     *("max_open_conns", "max_idle_conns", "conn_max_lifetime", "conn_max_idle_time"),
 )

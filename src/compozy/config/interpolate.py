@@ -19,7 +19,7 @@ KEYS_THAT_MAY_BE_MISSING = frozenset({"api_key"})
 _MARK = re.compile(r"\$\$\{|\$\{")
 _NEEDED: YamlPath = ("server", "api_key")
 # Values that the program generates; a YAML text such as an answer may contain `${...}`.
-_SECRETS = frozenset({"api_key", "password", "conn_string"})
+_SECRETS = frozenset({"api_key", "password", "conn_string", "read_url"})
 _NAME = "([A-Za-z_][A-Za-z0-9_]*)"
 # Shells and compose files; PowerShell; cmd.exe; templates, of workflows too; GitHub Actions.
 _FOREIGN = re.compile(

@@ -48,6 +48,7 @@ VARIABLES: dict[str, tuple[str, ...]] = {
     "database.synchronous": ("DB_SYNCHRONOUS",),
     "database.auto_migrate": ("DB_AUTO_MIGRATE",),
     "database.conn_string": ("DB_CONN_STRING",),
+    "database.read_url": ("DB_READ_URL",),
     "database.host": ("DB_HOST",),
     "database.port": ("DB_PORT",),
     "database.user": ("DB_USER",),

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, field_validator
 
-from compozy.config.addresses import PostgresAddress
+from compozy.config.addresses import PostgresAddress, ReplicaAddress
 from compozy.config.auth_sections import AuthSettings
 from compozy.config.duration import DurationS, TimeLimitS
 from compozy.config.fingerprint import MEMORY, database_file
@@ -48,6 +48,11 @@ class DatabaseSettings(Section):
     auto_migrate: bool = Field(default=True, description="Bring the tables up to date on start.")
     conn_string: PostgresAddress | None = Field(
         default=None, description="PostgreSQL: the whole address; wins over its parts."
+    )
+    read_url: ReplicaAddress | None = Field(
+        default=None,
+        description="PostgreSQL: the address of a replica, from which servers read lists and sums of costs. They can "
+        "lag behind.",
     )
     host: str | None = Field(
         default=None,

@@ -21,6 +21,7 @@ from compozy.database.events import collect_events
 from compozy.database.facts import get_database_id
 from compozy.database.failures import explain_failures
 from compozy.database.owner import OwnerLock
+from compozy.database.replica import Replica
 from compozy.database.sqlite import (
     MEMORY,
     SqliteDriver,
@@ -58,6 +59,8 @@ class Database:
     # Where `read_async` and `write_async` run; None for the threads of the event loop.
     read_threads: ThreadPoolExecutor | None = None
     write_threads: ThreadPoolExecutor | None = None
+    # Where lists are read; None for the database itself.
+    replica: Replica | None = None
 
     @property
     def journal_schema(self) -> str | None:
@@ -126,6 +129,12 @@ class Database:
         """Run one query in a thread, so that it does not block the event loop."""
         return await _in_thread(self.read_threads, partial(self._read, query))
 
+    async def list_async(self, query: Callable[[sa.Connection], T]) -> T:
+        """Run one query of a list in a thread, on the replica if there is one, which can lag behind."""
+        from_primary = partial(self._read, query)
+        call = from_primary if self.replica is None else partial(self.replica.read, query, from_primary)
+        return await _in_thread(self.read_threads, call)
+
     async def write_async(self, change: Callable[[sa.Connection], T]) -> T:
         """Run one transaction in a thread, so that it does not block the event loop."""
         return await _in_thread(self.write_threads, partial(self._write, change))
@@ -135,14 +144,21 @@ class Database:
         """Yield this database for the requests of a server: runs that record their steps do not delay them.
 
         Requests have their own threads, and their own connections if the driver reserves some.
+
+        Raises:
+            DatabaseError: `read_url` is another database.
         """
         engine, readers = self.driver.request_engines(self.settings) or (self.engine, self.readers)
         try:
             with (
+                self.opened_replica() as replica,
                 ThreadPoolExecutor(_REQUEST_READERS, thread_name_prefix="compozy-query") as reading,
                 ThreadPoolExecutor(_REQUEST_WRITERS, thread_name_prefix="compozy-request") as writing,
             ):
-                yield replace(self, engine=engine, readers=readers, read_threads=reading, write_threads=writing)
+                if replica is not None:
+                    replica.check()
+                threads = {"read_threads": reading, "write_threads": writing}
+                yield replace(self, engine=engine, readers=readers, replica=replica, **threads)
         finally:
             if engine is not self.engine:
                 engine.dispose()
@@ -199,6 +215,18 @@ class Database:
         """Close every connection. Calling it again has no effect."""
         self.readers.dispose()
         self.engine.dispose()
+
+    @contextmanager
+    def opened_replica(self) -> Generator[Replica | None, None, None]:
+        """Yield the configured replica, None if there is none. It is not connected yet."""
+        if (opened := self.driver.open_replica(self.settings)) is None:
+            yield None
+            return
+        replica = Replica(engine=opened[0], location=opened[1], database_id=self._read(get_database_id))
+        try:
+            yield replica
+        finally:
+            replica.engine.dispose()
 
     def _read(self, query: Callable[[sa.Connection], T]) -> T:
         with self.read() as connection:

@@ -98,6 +98,10 @@ class Driver(Protocol):
         """Return engines to write and to read with connections reserved for requests; None if there are none."""
         ...
 
+    def open_replica(self, settings: DatabaseSettings) -> tuple[sa.Engine, str] | None:
+        """Return an engine for queries of the configured replica, and its location; None if there is none."""
+        ...
+
     def snapshot(self, engine: sa.Engine, readers: sa.Engine) -> AbstractContextManager[sa.Connection]:
         """Open a connection whose queries all see the snapshot of the first one."""
         ...

@@ -12,6 +12,7 @@ import psycopg
 import sqlalchemy as sa
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
+from sqlalchemy import event
 from sqlalchemy.pool import NullPool, PoolProxiedConnection
 
 from compozy.clock import monotonic_s
@@ -49,6 +50,8 @@ _LISTENER = 1
 _CHANGES = 2
 # Connections for the requests of a server; they are part of `max_open_conns`.
 _REQUESTS = 6
+# Connections to a replica, one for each thread of queries.
+_REPLICA = 2
 _OLDEST_SERVER = 130000
 # As `sslrootcert`: the certificate authorities that the system trusts.
 SYSTEM_AUTHORITIES = "system"
@@ -74,7 +77,9 @@ _PEER_ALIVE = {
 }
 
 
-def connection_parameters(settings: DatabaseSettings, *, to_write: bool = False) -> dict[str, Any]:
+def connection_parameters(
+    settings: DatabaseSettings, *, to_write: bool = False, is_replica: bool = False
+) -> dict[str, Any]:
     """Return the driver's connection parameters, from `conn_string` or from the separate settings.
 
     The address never depends on the environment: a PGDATABASE or PGHOSTADDR set for another program must not lead to
@@ -83,6 +88,7 @@ def connection_parameters(settings: DatabaseSettings, *, to_write: bool = False)
     Args:
         settings: the database settings.
         to_write: whether a read-only server is refused. If the address names several servers, it always is.
+        is_replica: whether the address is that of a replica, for which read-only servers are preferred.
 
     Raises:
         DatabaseError: `conn_string` cannot be parsed, or no database is named.
@@ -100,13 +106,14 @@ def connection_parameters(settings: DatabaseSettings, *, to_write: bool = False)
     if not given.get("dbname"):
         raise DatabaseError("postgres driver requires dbname", hint="set database.dbname, or name it in conn_string")
     is_several = names_several(given)
+    attrs = "read-write" if to_write or is_several else "any"
     fixed = {
         "hostaddr": "",
         "port": "5432",
         "options": "",
         "application_name": "compozy",
-        "connect_timeout": _NEXT_SERVER_S if is_several else _CONNECT_S,
-        "target_session_attrs": "read-write" if to_write or is_several else "any",
+        "connect_timeout": _NEXT_SERVER_S if is_several or is_replica else _CONNECT_S,
+        "target_session_attrs": "prefer-standby" if is_replica else attrs,
     }
     return {**_ALIVE, **fixed, **given, "client_encoding": "UTF8"}
 
@@ -192,6 +199,15 @@ class PostgresDriver:
             return None
         engine = _pooled(settings, reserved)
         return engine, make_reader_engine(engine)
+
+    def open_replica(self, settings: DatabaseSettings) -> tuple[sa.Engine, str] | None:
+        """Return an engine with few connections to `read_url`."""
+        if settings.read_url is None:
+            return None
+        # Its address is whole: the parts of the address of the primary are not its own.
+        replica = settings.model_copy(update={"conn_string": settings.read_url, "read_url": None})
+        engine = _pooled(replica, _REPLICA, read_only=True, is_replica=True)
+        return make_reader_engine(engine), describe_location(replica)
 
     def open_feed(self, settings: DatabaseSettings, hear_text: TextListener | None = None) -> ChangeFeed | None:
         """Return what listens to notifications."""
@@ -283,11 +299,17 @@ def _reserved(settings: DatabaseSettings) -> int:
 
 
 def _pooled(
-    settings: DatabaseSettings, limit: int, *, read_only: bool = False, lock_timeout_ms: int | None = None
+    settings: DatabaseSettings,
+    limit: int,
+    *,
+    read_only: bool = False,
+    is_replica: bool = False,
+    lock_timeout_ms: int | None = None,
 ) -> sa.Engine:
     return _engine(
         settings,
         read_only=read_only,
+        is_replica=is_replica,
         lock_timeout_ms=lock_timeout_ms,
         poolclass=pool_that_keeps(min(settings.max_idle_conns, limit), idle_s=settings.conn_max_idle_time),
         pool_size=limit,
@@ -326,12 +348,13 @@ def _engine(
     settings: DatabaseSettings,
     *,
     read_only: bool,
+    is_replica: bool = False,
     poolclass: type[sa.Pool],
     idle_transaction_ms: int | None = None,
     lock_timeout_ms: int | None = None,
     **pool: Any,
 ) -> sa.Engine:
-    parameters = connection_parameters(settings, to_write=not read_only)
+    parameters = connection_parameters(settings, to_write=not read_only, is_replica=is_replica)
     connector = Connector(parameters)
     limits: dict[str, int | str] = {
         "idle_in_transaction_session_timeout": _IDLE_TRANSACTION_MS
@@ -358,7 +381,7 @@ def _engine(
     )
     watch_commits(engine, wrote=_has_written)
     if not read_only:
-        sa.event.listen(engine, "handle_error", _leave_read_only_server)
+        event.listen(engine, "handle_error", _leave_read_only_server)
     return engine
 
 

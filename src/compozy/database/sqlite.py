@@ -198,6 +198,10 @@ class SqliteDriver:
         """Return None: the connection of all writers is a fair queue, and readers do not wait."""
         del settings
 
+    def open_replica(self, settings: DatabaseSettings) -> tuple[sa.Engine, str] | None:
+        """Return None: a file has no replicas."""
+        del settings
+
     def open_feed(self, settings: DatabaseSettings, hear_text: TextListener | None = None) -> ChangeFeed | None:
         """Return what notices commits to the file; None for a database in memory."""
         del hear_text

@@ -18,7 +18,7 @@ from compozy.project.masks import MASK, mask_address
 from compozy.project.outline import id_place
 
 _FACTOR = "_coefficient"
-_ADDRESSES = frozenset({"conn_string", "url"})
+_ADDRESSES = frozenset({"conn_string", "read_url", "url"})
 _FOREIGN = {"sqlite": frozenset(POSTGRES_KEYS), "postgres": frozenset(SQLITE_KEYS)}
 
 

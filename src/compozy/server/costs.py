@@ -101,7 +101,7 @@ async def list_costs(
         until=None if until is None else until.isoformat(),
     )
     database = service_of(request).app.database
-    return JsonResponse(await database.read_async(partial(cost_sums, group=group_by.value, wanted=wanted, limit=limit)))
+    return JsonResponse(await database.list_async(partial(cost_sums, group=group_by.value, wanted=wanted, limit=limit)))
 
 
 def _workflows(request: Request, workflow_id: str | None) -> list[str] | None:

@@ -216,7 +216,7 @@ async def _answer(request: Request, query: PageQuery, wanted: ExecutionFilter) -
     def read(connection: sa.Connection) -> dict[str, Any]:
         return read_page(connection, query, wanted)
 
-    document = await service_of(request).app.database.read_async(read)
+    document = await service_of(request).app.database.list_async(read)
     headers: dict[str, str] = {}
     if document["next_cursor"] is not None:
         kept = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]

@@ -88,6 +88,7 @@ def _check_database(project: LoadedProject, database: Database) -> Iterator[Chec
     with database.read() as connection:
         refuse_other_project(connection, project.name, database.location)
         yield from _check_runs(project, database, connection)
+        yield from _check_replica(database, connection)
 
 
 def _check_pending(project: LoadedProject, status: MigrationStatus) -> Check:
@@ -100,6 +101,18 @@ def _check_pending(project: LoadedProject, status: MigrationStatus) -> Check:
         "run `compozy migrate up`",
         exit_status=DatabaseError.exit_status,
     )
+
+
+def _check_replica(database: Database, connection: sa.Connection) -> Iterator[Check]:
+    with database.opened_replica() as replica:
+        if replica is None:
+            return
+        try:
+            behind = replica.bytes_behind(connection)
+        except DatabaseError as error:
+            yield warned("replica", f"{error.message}; lists come from the primary", error.hint)
+            return
+        yield passed("replica", f"{replica.location} answers, {behind / 1024:.0f} KiB behind")
 
 
 def judge_clock(server_ms: int, before_ms: int, after_ms: int) -> Check:
