@@ -76,6 +76,9 @@ TESTS: Mapping[str, Sequence[str]] = {
         "tests/integration/database/test_database_trouble.py::test_a_run_that_is_ended_while_another",
         "tests/integration/server/test_server_commands.py::test_output_is_the_same_with_and_without_a_server",
         "tests/integration/server/test_server_postgres.py::test_two_servers_share_the_runs",
+        # The refusal on SQLite stays in `make test`.
+        "tests/integration/server/test_server_processes.py::test_a_",
+        "tests/integration/server/test_server_processes.py::test_processes_share_one_address",
         "tests/integration/task/test_attachments.py::test_a_resumed_run_sends_what_it_read",
         "tests/integration/task/test_collection.py::test_a_thousand_items",
         "tests/integration/transfer/test_upkeep.py::test_a_backup_that_is_taken_under_load_is_intact",

@@ -12,6 +12,7 @@ from typing import Any
 from compozy.config.fingerprint import database_fingerprint
 from compozy.database.api_keys import has_admin_key
 from compozy.database.database import Database, describe_location, open_database, open_for_reading
+from compozy.database.driver import Inspection
 from compozy.database.executors import reap_expired_executors
 from compozy.database.facts import claim_for_project, refuse_other_project
 from compozy.database.migrate import (
@@ -310,6 +311,20 @@ def concurrency_warning(project: LoadedProject) -> str | None:
     return (
         f"SQLite has concurrency limitations: runtime.max_concurrent_workflows is {asked}, "
         f"and more than {MEASURED_SQLITE_CONCURRENCY} concurrent runs were not measured"
+    )
+
+
+def connections_danger(project: LoadedProject, inspection: Inspection) -> tuple[str, str] | None:
+    """Return an error and the way out if the processes of a server can open more connections than the database has."""
+    each, count = project.database.max_open_conns, project.server.processes
+    if inspection.max_connections is None or count * each <= inspection.max_connections:
+        return None
+    who = f"each process can open {each} connections"
+    if count > 1:
+        who = f"{count} server processes can open {count * each} connections, {each} each"
+    return (
+        f"{who}, but the server accepts {inspection.max_connections} in total",
+        "lower database.max_open_conns, or raise max_connections of the server",
     )
 
 

@@ -16,8 +16,8 @@ LOCAL = (
     "bench", "verify", "cli", "replay", "upkeep", "transfer", "config", "client.py", "installation.py", "storage.py",
     "database/backup.py", "database/scratch.py",
     "database/database.py", "database/owner.py", "database/postgres.py", "database/sqlite.py", "project/file.py",
-    "project/scaffold.py", "project/sources.py", "project/edition2025/tools.py", "server/dev.py", "server/ports.py",
-    "server/worker.py", "task/kinds/wait.py", "tool/typescript.py",
+    "project/scaffold.py", "project/sources.py", "project/edition2025/tools.py", "server/dev.py", "server/inherited.py",
+    "server/ports.py", "server/processes.py", "server/worker.py", "task/kinds/wait.py", "tool/typescript.py",
 )  # fmt: skip
 COMMAND_LINE = re.compile(r"(?<![\w!-])--(?:[a-z]|$)|`compozy [a-z]")
 

@@ -71,7 +71,8 @@ def _open(address: str) -> None:
 def _arguments(options: ProjectOptions) -> Iterator[str]:
     """Yield the arguments of the server's command, without its port."""
     shared = globals_of(options.context)
-    yield from ("start", "--until-stdin-ends", f"--log-format={shared.log_format.value}")
+    # One process is enough for one person, and starts sooner after each change.
+    yield from ("start", "--until-stdin-ends", "--processes=1", f"--log-format={shared.log_format.value}")
     if shared.quiet:
         yield "--quiet"
     if shared.log_level is not None:

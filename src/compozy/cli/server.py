@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +12,7 @@ import typer
 from compozy.cli.options import ConfigOption, Format, FormatOption, ProjectOptions, ServerOption, number, on_project
 from compozy.cli.output import print_json, print_line, print_note
 from compozy.errors import UsageError
+from compozy.installation import own_command
 
 if TYPE_CHECKING:
     from compozy.server.shutdown import Console
@@ -22,6 +24,13 @@ HostOption = Annotated[
 PortOption = Annotated[
     int | None,
     number(0, 65535, "--port", help="Port, instead of server.port; 0 selects a free one.", show_default=False),
+]
+
+ProcessesOption = Annotated[
+    int | None,
+    number(
+        1, 64, "--processes", help="Server processes on PostgreSQL, instead of server.processes.", show_default=False
+    ),
 ]
 
 QueueOption = Annotated[
@@ -40,6 +49,7 @@ def start_command(
     options: ProjectOptions,
     host: HostOption = None,
     port: PortOption = None,
+    processes: ProcessesOption = None,
     queue: QueueOption = None,
     until_stdin_ends: Annotated[
         bool, typer.Option("--until-stdin-ends", help="Stop when stdin closes, e.g. because the parent ended.")
@@ -49,12 +59,25 @@ def start_command(
     ] = False,
 ) -> int:
     """Serve the project over HTTP and execute its runs."""
-    from compozy.cli.context import open_project, open_valid_workflows
+    from compozy.cli.context import open_project, open_quietly, open_valid_workflows
+    from compozy.server.inherited import take_inherited
     from compozy.server.serve import serve
 
-    options = replace(options, more=address_overrides(host, port) | queue_override(queue))
+    inherited = take_inherited(os.environ)
+    overrides = address_overrides(host, port) | processes_override(processes) | queue_override(queue)
+    options = replace(options, more=overrides)
+    console = _console(quiet=options.quiet)
+    if inherited is not None:
+        # The process that started this one has printed the warnings, and this one ends with it.
+        project = open_quietly(options, is_tolerant=allow_invalid)
+        return serve(project, console, with_stdin=True, inherited=inherited)
     project = (open_valid_workflows if allow_invalid else open_project)(options)
-    return serve(project, _console(quiet=options.quiet), with_stdin=until_stdin_ends)
+    if project.server.processes > 1:
+        from compozy.server.processes import serve_processes
+
+        command = [*own_command(), *sys.argv[1:]]
+        return serve_processes(project, console, command=command, with_stdin=until_stdin_ends)
+    return serve(project, console, with_stdin=until_stdin_ends)
 
 
 @on_project()
@@ -129,6 +152,11 @@ def health_command(
 def queue_override(queues: list[str] | None) -> dict[str, tuple[Any, str]]:
     """Return the setting that `--queue` replaces."""
     return {"runtime.queues": (queues, "--queue")} if queues else {}
+
+
+def processes_override(processes: int | None) -> dict[str, tuple[Any, str]]:
+    """Return the setting that `--processes` replaces."""
+    return {} if processes is None else {"server.processes": (processes, "--processes")}
 
 
 def address_overrides(host: str | None, port: int | None) -> dict[str, tuple[Any, str]]:

@@ -64,6 +64,7 @@ VARIABLES: dict[str, tuple[str, ...]] = {
     "database.conn_max_idle_time": ("DB_CONN_MAX_IDLE_TIME",),
     "server.host": ("SERVER_HOST",),
     "server.port": ("SERVER_PORT",),
+    "server.processes": ("SERVER_PROCESSES",),
     "server.api_key": ("SERVER_API_KEY",),
     "server.public_url": ("SERVER_PUBLIC_URL",),
     "server.auth.enabled": ("SERVER_AUTH_ENABLED",),

@@ -134,6 +134,13 @@ class ServerSettings(Section):
 
     host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    processes: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Number of processes of `compozy start` that serve and execute runs. More than one needs "
+        "PostgreSQL. Limits of a process, such as `runtime.max_concurrent_workflows`, apply to each of them.",
+    )
     api_key: SecretStr | None = Field(
         default=None,
         description="Key of an administrator, best as `${SERVER_API_KEY}`. Where `host` lets other machines "

@@ -21,12 +21,14 @@ class Inspection:
     Attributes:
         version: its name and version, such as `PostgreSQL 17.2`.
         clock_ms: the time of its clock; None if it uses that of this machine.
-        dangers: settings with which it can lose or refuse recorded steps, each with the way out.
+        dangers: settings with which it can lose recorded steps, each with the way out.
+        max_connections: connections that it accepts in total; None if it has no limit.
     """
 
     version: str
     clock_ms: int | None = None
     dangers: tuple[tuple[str, str], ...] = ()
+    max_connections: int | None = None
 
 
 class Driver(Protocol):

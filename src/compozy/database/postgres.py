@@ -274,7 +274,7 @@ class PostgresDriver:
     def inspect(self, settings: DatabaseSettings, connection: sa.Connection) -> Inspection:
         """Return the version, the clock and the dangerous settings of the server."""
         is_several = names_several(connection_parameters(settings))
-        return inspect_server(settings, connection, is_several=is_several)
+        return inspect_server(connection, is_several=is_several)
 
 
 def _lock(holder: sa.Connection, location: str) -> None:

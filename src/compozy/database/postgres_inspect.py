@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from compozy.config.settings import DatabaseSettings
 from compozy.database.driver import Inspection
 
 _FACTS = (
@@ -14,11 +13,10 @@ _FACTS = (
 )
 
 
-def inspect_server(settings: DatabaseSettings, connection: sa.Connection, *, is_several: bool) -> Inspection:
+def inspect_server(connection: sa.Connection, *, is_several: bool) -> Inspection:
     """Return the version, the clock and the dangerous settings of the server.
 
     Args:
-        settings: the database settings.
         connection: to the server.
         is_several: whether the address names several servers.
     """
@@ -43,12 +41,9 @@ def inspect_server(settings: DatabaseSettings, connection: sa.Connection, *, is_
                 "let each commit wait for a standby: set synchronous_standby_names, and synchronous_commit = on",
             )
         )
-    if settings.max_open_conns > connections - reserved:
-        words = f"the server accepts {connections - reserved} in total"
-        dangers.append(
-            (
-                f"each process can open {settings.max_open_conns} connections, but {words}",
-                "lower database.max_open_conns, or raise max_connections of the server",
-            )
-        )
-    return Inspection(version=f"PostgreSQL {str(version).split()[0]}", clock_ms=int(clock_ms), dangers=tuple(dangers))
+    return Inspection(
+        version=f"PostgreSQL {str(version).split()[0]}",
+        clock_ms=int(clock_ms),
+        dangers=tuple(dangers),
+        max_connections=connections - reserved,
+    )

@@ -19,10 +19,8 @@ from compozy.errors import CompozyError, ServerError
 from compozy.installation import end_command
 from compozy.project.loaded import LoadedProject
 from compozy.project.watch import Stamps, read_stamps
-from compozy.server.entry import check_triggers
-from compozy.server.oidc import check_oidc
 from compozy.server.ports import listen
-from compozy.server.serve import Address, guard_settings
+from compozy.server.serve import Address, check_server
 
 _LOOK_S = 0.3
 _READY_S = 1.0
@@ -85,9 +83,7 @@ class DevServer:
     def _reload(self) -> None:
         try:
             project = self.load()
-            guard_settings(project)
-            check_triggers(project)
-            check_oidc(project)
+            check_server(project)
             if self._process is not None and self._project is not None and project.is_like(self._project):
                 # Another YAML or JSON file of the folder changed, such as a result of a command.
                 return

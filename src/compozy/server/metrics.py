@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 import structlog
@@ -13,6 +16,7 @@ from compozy.clock import monotonic_s
 from compozy.database.load import count_connections, read_load, timing_queries
 from compozy.errors import DatabaseError
 from compozy.project.loaded import LoadedProject
+from compozy.server.inherited import Inherited
 from compozy.telemetry.metrics import DATABASE_CONNECTIONS, EXECUTIONS_OPEN, EXECUTORS_ALIVE, OLDEST_PENDING
 
 if TYPE_CHECKING:
@@ -24,19 +28,43 @@ _log = structlog.get_logger(__name__)
 
 # Several scrapers together query the database no more often than this.
 _KEPT_S = 5.0
+# The variable by which prometheus-client learns where processes share their values.
+_SHARED = "PROMETHEUS_MULTIPROC_DIR"
+# A scrape reaches one of several processes; the others count their connections as often as this.
+_COUNT_S = 1.0
 
 
 @contextmanager
-def monitoring(project: LoadedProject) -> Generator[Metrics | None, None, None]:
-    """Collect metrics until the block ends, if the project asks for it."""
+def monitoring(project: LoadedProject, inherited: Inherited | None = None) -> Generator[Metrics | None, None, None]:
+    """Collect metrics until the block ends, if the project asks for it.
+
+    Args:
+        project: the project.
+        inherited: names the folder through which the processes of a server share their metrics.
+    """
     if not project.monitoring.enabled:
         yield None
         return
-    # Imported here: only a process that is monitored needs the library.
-    from compozy.telemetry.prometheus import CONTENT_TYPE, collecting
+    with ExitStack() as stack:
+        if inherited is not None and inherited.metrics is not None:
+            os.environ[_SHARED] = inherited.metrics
+            stack.callback(_delete_if_orphaned, inherited.metrics, os.getppid())
+        # Imported here: only a process that is monitored needs the library, which decides now how it keeps values.
+        from compozy.telemetry.prometheus import CONTENT_TYPE, collecting
 
-    with collecting() as meter, timing_queries():
+        meter = stack.enter_context(
+            collecting() if inherited is None else collecting(inherited.metrics, inherited.began_s)
+        )
+        # All files are open now, and programs that tools start must not write to them.
+        os.environ.pop(_SHARED, None)
+        stack.enter_context(timing_queries())
         yield Metrics(meter.render, path=project.monitoring.path, media_type=CONTENT_TYPE)
+
+
+def _delete_if_orphaned(folder: str, parent: int) -> None:
+    """Delete the folder of shared metrics if the process that would do so was killed."""
+    if os.getppid() != parent:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Metrics:
@@ -61,8 +89,7 @@ class Metrics:
         return Route(self._path, endpoint=answer, methods=["GET"], include_in_schema=False)
 
     async def _refresh(self, app: App) -> None:
-        engines = [engine for used in (app.database, app.run_database) for engine in (used.engine, used.readers)]
-        DATABASE_CONNECTIONS.set(count_connections(*engines))
+        _count_connections(app)
         if self._read_s is not None and monotonic_s() - self._read_s < _KEPT_S:
             return
         try:
@@ -78,3 +105,24 @@ class Metrics:
             EXECUTIONS_OPEN.set(count, status=status.value)
         EXECUTORS_ALIVE.set(load.executors)
         OLDEST_PENDING.set(load.oldest_pending_s)
+
+
+@asynccontextmanager
+async def counting_connections(app: App) -> AsyncGenerator[None]:
+    """Show the database connections of this process to the others of its server until the block ends."""
+
+    async def count() -> None:
+        while True:
+            _count_connections(app)
+            await asyncio.sleep(_COUNT_S)
+
+    task = asyncio.create_task(count())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+def _count_connections(app: App) -> None:
+    engines = [engine for used in (app.database, app.run_database) for engine in (used.engine, used.readers)]
+    DATABASE_CONNECTIONS.set(count_connections(*engines))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,17 +20,19 @@ from compozy.server.entry import Entry, check_triggers, new_entries
 from compozy.server.gate import GuardSettings
 from compozy.server.http import make_http
 from compozy.server.ingest import take_in_on_start
+from compozy.server.inherited import Inherited
 from compozy.server.limits import Rate
 from compozy.server.listener import Listener, http_config, until_ended, until_started
 from compozy.server.memory import return_freed_memory
-from compozy.server.metrics import Metrics, monitoring
+from compozy.server.metrics import Metrics, counting_connections, monitoring
 from compozy.server.oidc import check_oidc
 from compozy.server.ports import BACKLOG, listen
 from compozy.server.service import Service
 from compozy.server.shutdown import DRAIN_S, Console, LogReport, Stop, database_line, drain, print_start_notes
-from compozy.server.supervisor import supervised
+from compozy.server.supervisor import Parent, supervised
 from compozy.storage import close_storage, has_administrator, open_storage
 
+STARTING = "Starting Compozy server..."
 _WAIT_FOR_LOCK_S = 30.0
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what a client asks instead
 
@@ -38,7 +40,14 @@ _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what a client
 Beside = Callable[[Service], Coroutine[Any, Any, None]]
 
 
-def serve(project: LoadedProject, console: Console, *, with_stdin: bool = False, beside: Beside | None = None) -> int:
+def serve(
+    project: LoadedProject,
+    console: Console,
+    *,
+    with_stdin: bool = False,
+    beside: Beside | None = None,
+    inherited: Inherited | None = None,
+) -> int:
     """Serve a project until a signal comes, or with `with_stdin` stdin ends, and return the exit code.
 
     Args:
@@ -46,18 +55,18 @@ def serve(project: LoadedProject, console: Console, *, with_stdin: bool = False,
         console: what is printed.
         with_stdin: whether the end of stdin stops the server.
         beside: serves a client besides those over HTTP; its end stops the server.
+        inherited: what this process has from the one that started it to serve on its socket.
 
     Raises:
         UsageError: the address cannot be used, or needs an API key, or a trigger cannot be served.
         DatabaseError: the database cannot be used.
     """
-    guard = guard_settings(project)
-    check_triggers(project)
-    check_oidc(project)
+    guard = check_server(project)
     return_freed_memory()
-    limit = connection_limit(raise_descriptor_limit())
-    console.line("Starting Compozy server...")
-    with monitoring(project) as metrics, closing(listen(project.server.host, project.server.port)) as sock:
+    # The process that started this one prints them.
+    print_line = console.line if inherited is None else _print_nothing
+    print_line(STARTING)
+    with monitoring(project, inherited) as metrics, closing(_socket(project, inherited)) as sock:
         address = Address.of(sock)
         database = open_storage(
             project,
@@ -66,19 +75,43 @@ def serve(project: LoadedProject, console: Console, *, with_stdin: bool = False,
             url=address.url,
         )
         try:
-            console.line(database_line(database))
+            print_line(database_line(database))
             door = _Door(
                 sock=sock,
                 address=address,
                 guard=guard,
-                limit=limit,
+                limit=connection_limit(raise_descriptor_limit()),
                 with_stdin=with_stdin,
                 beside=beside,
                 metrics=metrics,
+                parent=None if inherited is None else inherited.parent,
+                ingests=inherited is None or inherited.ingests,
             )
             return asyncio.run(_serve(project, database, door, console))
         finally:
             close_storage(database)
+
+
+def check_server(project: LoadedProject) -> GuardSettings:
+    """Return what requests are held to, if the project can be served.
+
+    Raises:
+        UsageError: the address needs an API key, or a trigger cannot be served.
+    """
+    guard = guard_settings(project)
+    check_triggers(project)
+    check_oidc(project)
+    return guard
+
+
+def _socket(project: LoadedProject, inherited: Inherited | None) -> socket.socket:
+    if inherited is not None:
+        return socket.socket(fileno=inherited.socket)
+    return listen(project.server.host, project.server.port)
+
+
+def _print_nothing(_: str) -> None:
+    pass
 
 
 def guard_settings(project: LoadedProject, *, has_workflows: bool = True) -> GuardSettings:
@@ -141,6 +174,11 @@ class Address:
         shown = f"[{name}]" if ":" in name else name
         return cls(port=port, url=f"http://{shown}:{port}")
 
+    def print_to(self, console: Console) -> None:
+        """Print that requests are answered."""
+        console.line(f"Server listening on :{self.port} ({self.url})")
+        console.line(f"Web page: {self.url}/ui/")
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Door:
@@ -151,14 +189,21 @@ class _Door:
     with_stdin: bool
     beside: Beside | None
     metrics: Metrics | None
+    parent: Parent | None
+    ingests: bool
 
 
 async def _serve(project: LoadedProject, database: Database, door: _Door, console: Console) -> int:
     watch_loop(asyncio.get_running_loop())
-    stop = Stop(console, with_stdin=door.with_stdin)
-    async with supervised() as supervisor, open_app(project, database, role=SERVER, report=LogReport()) as app:
+    stop = Stop(console, with_stdin=door.with_stdin, has_parent=door.parent is not None)
+    async with (
+        supervised(parent=door.parent) as supervisor,
+        open_app(project, database, role=SERVER, report=LogReport()) as app,
+        counting_connections(app) if door.parent is not None else nullcontext(),
+    ):
         await print_start_notes(app, console)
-        await take_in_on_start(app, console)
+        if door.ingests:
+            await take_in_on_start(app, console)
         service = Service(app=app)
         entries = new_entries(service)
         application = make_http(service, door.guard, entries, door.metrics)
@@ -167,8 +212,8 @@ async def _serve(project: LoadedProject, database: Database, door: _Door, consol
         await until_started(server, serving)
         # uvicorn has made the queue of the kernel as short as its rounds.
         door.sock.listen(BACKLOG)
-        console.line(f"Server listening on :{door.address.port} ({door.address.url})")
-        console.line(f"Web page: {door.address.url}/ui/")
+        if door.parent is None:
+            door.address.print_to(console)
         supervisor.ready()
         loading = asyncio.create_task(_load(app, entries))
         beside = asyncio.create_task(_beside(door.beside, service))
@@ -177,7 +222,7 @@ async def _serve(project: LoadedProject, database: Database, door: _Door, consol
         service.stopping.set()
         await asyncio.gather(*(entry.aclose() for entry in entries))
         server.should_exit = True
-        await asyncio.gather(until_ended(serving), drain(app, console))
+        await asyncio.gather(until_ended(serving), drain(app, door.parent or console))
         for task in (loading, beside):
             task.cancel()
         await asyncio.gather(loading, beside, return_exceptions=True)

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 import structlog
 
@@ -36,6 +37,17 @@ class Console:
     line: Callable[[str], None]
     note: Callable[[str], None]
 
+    def draining(self, running: int) -> None:
+        """Report that the process waits for its runs before it ends."""
+        if running:
+            self.note(
+                f"stopping: waiting up to {DRAIN_S:g} s for {plural(running, 'run')} (signal again to exit immediately)"
+            )
+
+    def drained(self, left: int) -> None:
+        """Report how many runs remain for the next start."""
+        self.note(f"stopped; {plural(left, 'unfinished run')} will continue at the next start" if left else "stopped")
+
 
 class Stop:
     """The request to end this process, from SIGINT or SIGTERM. A second one ends it immediately.
@@ -44,10 +56,22 @@ class Stop:
         console: who is told.
         with_stdin: whether the end of stdin is such a wish too,
             which comes also when the program at its other end is killed.
+        has_parent: whether another process decides when this one ends immediately. A service manager sends its signal
+            to both, and the other one passes it on, so that the second signal here is no second request.
+        before_exit: called before an immediate end.
     """
 
-    def __init__(self, console: Console, *, with_stdin: bool = False) -> None:
+    def __init__(
+        self,
+        console: Console,
+        *,
+        with_stdin: bool = False,
+        has_parent: bool = False,
+        before_exit: Callable[[], None] | None = None,
+    ) -> None:
         self._console = console
+        self._has_parent = has_parent
+        self._before_exit = before_exit
         loop = asyncio.get_running_loop()
         # Made where the loop runs, because a future belongs to one.
         self.requested: asyncio.Future[int] = loop.create_future()
@@ -58,8 +82,9 @@ class Stop:
 
     def _receive(self, number: int) -> None:
         if self.requested.done():
-            # The journal is consistent at any moment, and the next start continues what was running.
-            os._exit(128 + number)
+            if not self._has_parent:
+                self._exit(128 + number)
+            return
         self.requested.set_result(number)
         self._leave_later(128 + number)
 
@@ -70,11 +95,18 @@ class Stop:
             self._console.note(
                 f"shutdown did not end within {DRAIN_S + GRACE_S:g} s; unfinished runs continue at the next start"
             )
-            os._exit(status)
+            self._exit(status)
 
-        timer = threading.Timer(DRAIN_S + GRACE_S, leave)
+        # If there is a parent, it is the first to lose patience.
+        timer = threading.Timer(DRAIN_S + GRACE_S + self._has_parent, leave)
         timer.daemon = True
         timer.start()
+
+    def _exit(self, status: int) -> None:
+        """End now. The journal is consistent at any moment, and the next start continues what was running."""
+        if self._before_exit is not None:
+            self._before_exit()
+        os._exit(status)
 
 
 class LogReport:
@@ -121,13 +153,20 @@ async def print_start_notes(app: App, console: Console) -> None:
         console.note(f"note: {describe_foreign_formats(foreign)}; {FINISH_ELSEWHERE}")
 
 
-async def drain(app: App, console: Console) -> None:
-    """Accept nothing new, wait briefly for running runs, and print how many remain for the next start."""
+class DrainReport(Protocol):
+    """Gets the progress of `drain`."""
+
+    def draining(self, running: int) -> None:
+        """Report that the process waits for its runs before it ends."""
+        ...
+
+    def drained(self, left: int) -> None:
+        """Report how many runs remain for the next start."""
+        ...
+
+
+async def drain(app: App, report: DrainReport) -> None:
+    """Accept nothing new, wait briefly for running runs, and report how many remain for the next start."""
     app.runtime.stop_claiming()
-    running = len(app.runtime.in_hand())
-    if running:
-        console.note(
-            f"stopping: waiting up to {DRAIN_S:g} s for {plural(running, 'run')} (signal again to exit immediately)"
-        )
-    left = await app.runtime.settle(DRAIN_S)
-    console.note(f"stopped; {plural(left, 'unfinished run')} will continue at the next start" if left else "stopped")
+    report.draining(len(app.runtime.in_hand()))
+    report.drained(await app.runtime.settle(DRAIN_S))

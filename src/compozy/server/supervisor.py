@@ -12,6 +12,12 @@ import structlog
 
 _log = structlog.get_logger(__name__)
 
+READY = "READY"
+ALIVE = "WATCHDOG"
+# Reports to the parent process only: runs that a process waits for when it stops, and those that it leaves.
+RUNNING = "RUNNING"
+LEFT = "LEFT"
+
 
 class Supervisor:
     """The service manager that started this process. Without one, all reports do nothing.
@@ -26,7 +32,7 @@ class Supervisor:
 
     def ready(self) -> None:
         """Report that the process accepts runs."""
-        self._send("READY=1")
+        self._send(f"{READY}=1")
 
     def stopping(self) -> None:
         """Report that the process shuts down."""
@@ -34,7 +40,7 @@ class Supervisor:
 
     def alive(self) -> None:
         """Report that the process is alive; systemd restarts it if reports stop."""
-        self._send("WATCHDOG=1")
+        self._send(f"{ALIVE}=1")
 
     def _send(self, state: str) -> None:
         if self._address is None:
@@ -53,12 +59,46 @@ class Supervisor:
             self._is_failing = False
 
 
+class Parent(Supervisor):
+    """The process that started this one and others that serve on its socket. It reads the same reports from a pipe.
+
+    Args:
+        file: descriptor of the pipe.
+        interval_s: time between two reports that this process is alive.
+    """
+
+    def __init__(self, file: int, interval_s: float) -> None:
+        super().__init__(None)
+        os.set_blocking(file, False)
+        self._file = file
+        self.interval_s = interval_s
+
+    def ready(self) -> None:
+        """Report that this process answers requests, with its ID: a one-file program runs in a child."""
+        self._send(f"{READY}={os.getpid()}")
+
+    def draining(self, running: int) -> None:
+        """Report that this process waits for its runs before it ends."""
+        self._send(f"{RUNNING}={running}")
+
+    def drained(self, left: int) -> None:
+        """Report how many of its runs it leaves unfinished."""
+        self._send(f"{LEFT}={left}")
+
+    def _send(self, state: str) -> None:
+        # A parent that does not read must not hold up the event loop, and one that died is noticed by stdin.
+        with suppress(OSError):
+            os.write(self._file, f"{state}\n".encode())
+
+
 @asynccontextmanager
-async def supervised(environ: Mapping[str, str] = os.environ) -> AsyncGenerator[Supervisor]:
+async def supervised(
+    environ: Mapping[str, str] = os.environ, *, parent: Parent | None = None
+) -> AsyncGenerator[Supervisor]:
     """Return the supervisor of this process, and report that the event loop is alive until the block ends."""
     address = environ.get("NOTIFY_SOCKET") or None
-    supervisor = Supervisor(address if address is None or address[0] in "@/" else None)
-    interval_s = watchdog_interval_s(environ)
+    supervisor = parent or Supervisor(address if address is None or address[0] in "@/" else None)
+    interval_s = watchdog_interval_s(environ) if parent is None else parent.interval_s
     if interval_s is None:
         yield supervisor
         return

@@ -34,7 +34,7 @@ class WorkerInfo(BaseModel):
     started_at: str = Field(description="RFC 3339 in UTC with milliseconds.")
     queues: list[str] | None = Field(description="Queues whose executions it executes; null for all.")
     runs: int = Field(description="Unfinished executions that it owns.")
-    is_this: bool = Field(description="Whether it is the server that answers.")
+    is_this: bool = Field(description="Whether it is the process that answers.")
 
 
 class WorkerList(BaseModel):
@@ -43,7 +43,7 @@ class WorkerList(BaseModel):
     workers: list[WorkerInfo]
     executions: dict[str, int] = Field(description="Number of unfinished executions by state.")
     oldest_pending_seconds: float = Field(description="Age of the execution that has waited longest for a free slot.")
-    max_concurrent_workflows: int = Field(description="Slots of this server.")
+    max_concurrent_workflows: int = Field(description="Slots of the process that answers.")
 
 
 @router.get("/workers", response_model=WorkerList)

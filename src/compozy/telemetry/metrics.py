@@ -30,7 +30,7 @@ class Meter(Protocol):
         ...
 
     def clear(self, metric: Metric) -> None:
-        """Forget all values of a metric."""
+        """Forget all values of a common gauge."""
         ...
 
 
@@ -39,6 +39,7 @@ class Metric:
     """One metric. `name` is without the prefix `compozy_`; times are in seconds.
 
     The values of `labels` must come from a small set: never an execution ID, a user or a text of a request.
+    `is_common` marks a gauge that all processes of a server show alike; others are added up over them.
     """
 
     kind: Literal["counter", "gauge", "histogram"]
@@ -46,6 +47,7 @@ class Metric:
     help: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
+    is_common: bool = False
 
     def add(self, amount: float = 1.0, **labels: str) -> None:
         """Add to a counter or gauge."""
@@ -63,7 +65,7 @@ class Metric:
             _meters[-1].observe(self, value, labels)
 
     def clear(self) -> None:
-        """Forget all values."""
+        """Forget all values of a common gauge."""
         if _meters:
             _meters[-1].clear(self)
 
@@ -94,9 +96,9 @@ def counter(name: str, description: str, *labels: str) -> Metric:
     return _declare(Metric(kind="counter", name=name, help=description, labels=labels))
 
 
-def gauge(name: str, description: str, *labels: str) -> Metric:
+def gauge(name: str, description: str, *labels: str, is_common: bool = False) -> Metric:
     """Declare a number that grows and falls."""
-    return _declare(Metric(kind="gauge", name=name, help=description, labels=labels))
+    return _declare(Metric(kind="gauge", name=name, help=description, labels=labels, is_common=is_common))
 
 
 def histogram(name: str, description: str, *labels: str, buckets: tuple[float, ...]) -> Metric:
@@ -108,8 +110,10 @@ def _declare(metric: Metric) -> Metric:
     return METRICS.setdefault(f"{PREFIX}{metric.name}", metric)
 
 
-BUILD_INFO = gauge("build_info", "Always 1, with the version of Compozy and of Python.", "version", "python")
-UPTIME = gauge("uptime_seconds", "Time since the process started.")
+BUILD_INFO = gauge(
+    "build_info", "Always 1, with the version of Compozy and of Python.", "version", "python", is_common=True
+)
+UPTIME = gauge("uptime_seconds", "Time since the server or worker started.", is_common=True)
 
 HTTP_REQUESTS = counter("http_requests_total", "Answered HTTP requests.", "method", "path", "status")
 HTTP_DURATION = histogram(
@@ -160,7 +164,9 @@ WEBHOOK_FAILED = counter(
 DATABASE_QUERIES = histogram(
     "database_query_duration_seconds", "Time of statements in the database.", "driver", buckets=_FAST
 )
-DATABASE_CONNECTIONS = gauge("database_pool_in_use", "Database connections in use by this process.")
-EXECUTIONS_OPEN = gauge("executions_open", "Unfinished runs in the database, by their state.", "status")
-EXECUTORS_ALIVE = gauge("executors_alive", "Processes that execute runs on the database.")
-OLDEST_PENDING = gauge("oldest_pending_seconds", "Age of the run that has waited longest for a free slot.")
+DATABASE_CONNECTIONS = gauge("database_pool_in_use", "Database connections in use by this server or worker.")
+EXECUTIONS_OPEN = gauge("executions_open", "Unfinished runs in the database, by their state.", "status", is_common=True)
+EXECUTORS_ALIVE = gauge("executors_alive", "Processes that execute runs on the database.", is_common=True)
+OLDEST_PENDING = gauge(
+    "oldest_pending_seconds", "Age of the run that has waited longest for a free slot.", is_common=True
+)

@@ -20,7 +20,7 @@ from compozy.durable.format import FINISH_ELSEWHERE, JOURNAL_FORMAT, describe_fo
 from compozy.errors import CompozyError, DatabaseError
 from compozy.plural import plural
 from compozy.project.loaded import LoadedProject
-from compozy.storage import close_storage, display_location
+from compozy.storage import close_storage, connections_danger, display_location
 from compozy.transfer.check import check_database
 from compozy.upkeep.doctor import Check, explained, failed, is_writable, passed, skipped, warned
 
@@ -77,7 +77,8 @@ def _check_database(project: LoadedProject, database: Database) -> Iterator[Chec
     status = read_status(database)
     revision = f"revision {status.current} of {status.latest}"
     yield passed(_NAME, f"{database.location}, {inspection.version}, {revision}")
-    for danger, hint in inspection.dangers:
+    too_many = connections_danger(project, inspection)
+    for danger, hint in (*inspection.dangers, *((too_many,) if too_many else ())):
         yield warned(_NAME, danger, hint)
     if inspection.clock_ms is not None:
         yield judge_clock(inspection.clock_ms, before_ms, after_ms)

@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
+from compozy.database.driver import Inspection
 from compozy.database.owner import OwnerLock
 from compozy.database.postgres_inspect import inspect_server
+from compozy.project.load import load_project
+from compozy.storage import connections_danger
 from compozy.upkeep.doctor import Grade, judge_space
 from compozy.upkeep.doctor_database import judge_clock
 from tests.conftest import RunCli
@@ -219,14 +222,31 @@ def test_a_clock_is_compared_with_the_time_of_the_query(server_ms: int, grade: G
 
 
 def test_dangerous_settings_of_postgresql_are_named() -> None:
-    with new_database() as place:
-        greedy = place.model_copy(update={"max_open_conns": 9_999})
-        with migrated(place) as database, database.read() as connection:
-            dangers = " ".join(words for words, _ in inspect_server(greedy, connection, is_several=False).dangers)
+    with new_database() as place, migrated(place) as database, database.read() as connection:
+        inspection = inspect_server(connection, is_several=False)
+    dangers = " ".join(words for words, _ in inspection.dangers)
     # The server of these tests runs without both, for speed.
     assert "fsync is off" in dangers
     assert "synchronous_commit is off" in dangers
-    assert "can open 9999 connections" in dangers
+    # 300, of which 3 are reserved for superusers.
+    assert inspection.max_connections == 297
+
+
+@pytest.mark.parametrize(
+    ("each", "processes", "words"),
+    [
+        (25, 4, None),
+        (50, 2, None),
+        (101, 1, "each process can open 101 connections, but the server accepts 100 in total"),
+        (51, 2, "2 server processes can open 102 connections, 51 each, but the server accepts 100 in total"),
+    ],
+)
+def test_too_many_connections_are_a_danger(tmp_path: Path, each: int, processes: int, words: str | None) -> None:
+    database = {"driver": "postgres", "host": "localhost", "dbname": "d", "max_open_conns": each, "max_idle_conns": 1}
+    write_project(tmp_path, database=database, server={"processes": processes})
+    project = load_project(None, cwd=tmp_path, environ={})
+    danger = connections_danger(project, Inspection(version="PostgreSQL 17", max_connections=100))
+    assert (danger and danger[0]) == words
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
