@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from inline_snapshot import snapshot
 
 from compozy.database.migrate import REVISIONS
+from compozy.database.tables import VERSION_TABLE
 from tests.conftest import RunCli
 from tests.harness.projects import query, write_project
 
@@ -113,6 +116,15 @@ Error: the database ./x.db has {len(REVISIONS)} pending migrations and database.
     )
     assert cli("migrate", "up").status == 0
     assert cli("workflow", "run", "two").status == 0
+
+
+def test_a_database_that_cannot_be_read_is_closed(cli: RunCli, tmp_path: Path) -> None:
+    write_project(tmp_path, database={"driver": "sqlite", "path": "x.db"})
+    cli("migrate", "up")
+    with closing(sqlite3.connect(tmp_path / "x.db")) as connection, connection:
+        connection.execute(f"UPDATE {VERSION_TABLE} SET version_num = '0777'")
+    assert "was created by a newer Compozy" in cli("workflow", "list").err
+    assert tmp_path / "x.db" not in [link.resolve() for link in Path("/proc/self/fd").iterdir()]
 
 
 # A new project.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,6 +112,14 @@ async def test_a_stream_follows_a_run_to_its_end(client: httpx.AsyncClient) -> N
     stored = [event.data["seq"] for event in sent if event.id is not None]
     assert stored == [event["seq"] for event in await log_of(client, run_id)]
     assert sent[-1].name == "complete"
+
+
+async def test_a_closed_hub_does_not_use_the_database(service: Service) -> None:
+    before = set(threading.enumerate())
+    with service.hub.watching({"nowhere": 0}):
+        [feed] = [thread for thread in set(threading.enumerate()) - before if thread.name == "compozy-feed"]
+    await service.hub.aclose()
+    assert not feed.is_alive()
 
 
 async def test_an_idle_stream_sends_comments(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
