@@ -1,7 +1,8 @@
 """Tests that take more than a second of processor time each: the part `costly` of `make proof`.
 
 Measured with `pytest --costs=FILE`. Tests of features that have no cheaper test stay in `make test`, as does at least
-one way of each command: on SQLite, without a server, or with the store in a folder.
+one way of each command: on SQLite, without a server, or with the store in a folder. Where a test tries many values that
+take nearly a second each, some stay.
 """
 
 from __future__ import annotations
@@ -173,6 +174,11 @@ _NAMES: Mapping[str, Sequence[str]] = {
     ),
     "integration/server/test_server_stream": ("test_an_idle_stream_sends_comments",),
     "integration/server/test_trace_callers": (
+        "test_a_run_is_in_the_trace_of_its_caller[backfill]",
+        "test_a_run_is_in_the_trace_of_its_caller[ingestion]",
+        "test_a_run_is_in_the_trace_of_its_caller[mcp]",
+        "test_a_run_is_in_the_trace_of_its_caller[rerun]",
+        "test_a_run_is_in_the_trace_of_its_caller[schedule]",
         "test_a_server_without_traces_passes_the_caller_on[backfill]",
         "test_a_server_without_traces_passes_the_caller_on[ingestion]",
         "test_a_server_without_traces_passes_the_caller_on[mcp]",
@@ -203,6 +209,10 @@ _NAMES: Mapping[str, Sequence[str]] = {
         "test_each_kind_of_provider_is_built_at_its_address[fields5-environ5-https://api.anthropic.c",
     ),
     "unit/model/test_price": ("test_commands_and_local_models_do_not_load_the_list",),
+    # Two of ten patterns stay in `make test`.
+    "unit/schema/test_bounded_validation": tuple(
+        f"test_slow_patterns_are_refused[schema{number}-" for number in range(2, 10)
+    ),
     "unit/template/test_template_bombs": (
         "test_comparing_shared_parts_is_counted[deepEqual",
         "test_comparing_shared_parts_is_counted[has $x",
