@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
+import warnings
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any, NoReturn, cast
@@ -183,6 +185,7 @@ def launch_journal(database: Database, executor_id: str) -> None:
         DatabaseError: the journal could not be brought up to date, or holds rows that Compozy did not write.
     """
     _route_logs()
+    _has_ended.clear()
     migrate_journal(database)
     _refuse_foreign_rows(database)
     config: DBOSConfig = {
@@ -208,6 +211,9 @@ def launch_journal(database: Database, executor_id: str) -> None:
 
 def destroy_journal() -> None:
     """End the engine of this process; what was running stays in the journal, to be resumed."""
+    _has_ended.set()
+    # Of the runs that a thread of the engine begins too late.
+    warnings.filterwarnings("ignore", "coroutine 'execute_dequeued_workflow", RuntimeWarning)
     DBOS.destroy()
     # The engine made its own threads those of the event loop, and has just ended them; the loop needs others.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
@@ -218,6 +224,9 @@ def resume_queue_name(executor_id: str) -> str:
     return f"{RESUME_QUEUE}{executor_id}"
 
 
+# Whether the engine was ended: its threads may still begin runs that they took from their queue.
+_has_ended = threading.Event()
+_BEGINS_RUN = "Error executing workflow"
 # The event loop's message to callers that need a thread when there are none left.
 _THREADS_ENDED = "Executor shutdown has been called"
 
@@ -234,9 +243,14 @@ def _route_logs() -> None:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Leave out what we say ourselves, and better: that a run was stopped, by us, and why the engine did not start."""
-    is_ours = str(record.msg).startswith(("Asyncio task cancelled", "DBOS failed to launch"))
-    return not is_ours and _is_unexpected(record)
+    """Leave out what we say ourselves, and better: that a run was stopped, by us, and why the engine did not start.
+
+    A run that the engine begins after its end is not begun: the next process does so.
+    """
+    text = str(record.msg)
+    is_ours = text.startswith(("Asyncio task cancelled", "DBOS failed to launch"))
+    is_late = _has_ended.is_set() and text.startswith(_BEGINS_RUN)
+    return not is_ours and not is_late and _is_unexpected(record)
 
 
 def _is_unexpected(record: logging.LogRecord) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -254,6 +255,16 @@ async def test_an_error_of_a_process_that_stops_is_not_an_error_of_its_runs(data
     is_stopping = False
     async with running(database, execute):
         await _until(lambda: read_run(database, "r").status is Status.SUCCESS)
+
+
+async def test_a_run_that_the_engine_begins_after_its_end_is_not_an_error(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(database, finish):
+        logging.getLogger("dbos").error("Error executing workflow early: Event loop is closed")
+    logging.getLogger("dbos").error("Error executing workflow late: Event loop is closed")
+    told = [record.getMessage() for record in caplog.records if "Error executing workflow" in record.getMessage()]
+    assert told == ["Error executing workflow early: Event loop is closed"]
 
 
 async def test_an_end_that_the_journal_missed_is_closed_by_the_next_process(storage: DatabaseSettings) -> None:
