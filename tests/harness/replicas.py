@@ -55,15 +55,6 @@ class Replicas:
             admin.execute("ALTER SYSTEM SET default_transaction_read_only = on")
             admin.execute("SELECT pg_reload_conf()")
 
-    def pause_replication(self) -> None:
-        """Let the standby lack what is committed from here on; commits do not wait for it."""
-        with self.standby.connect() as admin:
-            admin.execute("ALTER SYSTEM SET primary_conninfo = ''")
-            admin.execute("SELECT pg_reload_conf()")
-        with self.primary.connect() as admin:
-            while admin.execute(_STREAMS, ("async",)).fetchone() != (0,):
-                time.sleep(0.02)
-
     def promote(self) -> None:
         """Make the standby a primary, and wait until it accepts writes."""
         with self.standby.connect() as admin:
