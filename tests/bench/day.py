@@ -219,9 +219,10 @@ def _ratios(runs: Sequence[Run], samples: Sequence[Sample], span_ms: tuple[float
     third_ms = (ended_ms - began_ms) / 3
     first = [run.seconds for run in runs if run.finished_ms and run.created_ms < began_ms + third_ms]
     last = [run.seconds for run in runs if run.finished_ms and run.created_ms >= ended_ms - third_ms]
-    third_s = max(sample.at_s for sample in samples) / 3
-    early = [sample for sample in samples if sample.at_s < third_s]
-    late = [sample for sample in samples if sample.at_s >= 2 * third_s]
+    first_s, last_s = samples[0].at_s, samples[-1].at_s
+    third_s = (last_s - first_s) / 3
+    early = [sample for sample in samples if sample.at_s <= first_s + third_s]
+    late = [sample for sample in samples if sample.at_s >= last_s - third_s]
     return {
         "p95": max(0.0, _p95(last) - _PAUSE_S) / _p95(first),
         "memory": statistics.mean(s.rss_mib for s in late) / statistics.mean(s.rss_mib for s in early),
