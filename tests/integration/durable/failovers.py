@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
+from signal import Signals
 from typing import Any
 
 import psycopg
@@ -109,7 +110,7 @@ class Fleet:
         """Return the output of all processes."""
         return "\n".join(process.out + process.err for process in self._processes)
 
-    def stop(self, how: int) -> list[int]:
+    def stop(self, how: Signals) -> list[int]:
         """End all processes, and return their statuses."""
         for process in self._processes:
             process.send(how)
