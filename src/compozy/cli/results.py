@@ -129,7 +129,8 @@ def is_waiting(run: Document) -> bool:
 
 def describe_place(run: Document) -> str | None:
     """Return what an open run with limits waits for; None if it does not wait for a place."""
-    limits: Document | None = run["limits"]
+    # A server of an earlier version has none.
+    limits: Document | None = run.get("limits")
     if limits is None or limits["waiting_since"] is None:
         return None
     holders: list[str] = limits["holders"]
