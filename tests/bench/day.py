@@ -115,9 +115,12 @@ class _Day:
             with self._watched(fleet, stored, clients, began_ms):
                 clients.start_runs(int(self.minutes * self.per_minute), _MINUTE_S / self.per_minute)
                 ended_ms = time.time() * 1000
+                backlog = len(clients.accepted) - sum(bool(run.finished_ms) for run in stored.runs())
             late = _wait_for_end(stored, clients)
             ended = [status for status in fleet.stop() if status]
             faults = [f"processes ended with {ended}"] * bool(ended) + self.statuses + _errors_in(fleet)
+            # Half a minute: runs wait and are tried again.
+            faults += [f"{backlog} runs had not ended when the last one was accepted"] * (backlog > self.per_minute / 2)
             faults += [f"{late} runs had not ended {_DRAIN_S:g} s after the last one was accepted"] * bool(late)
             faults += [f"{run} was never accepted" for run in sorted(clients.unconfirmed)]
             return self._judge(stored, clients, site, faults, (began_ms, ended_ms))
