@@ -158,7 +158,7 @@ async def let_go_of_lost(database: Database, run_id: str, executor_id: str) -> N
     """Release a run that cannot be recorded here, unless another process has it or it has ended.
 
     A standby that became the primary lacks commits that it had not received: it may know neither the run nor what the
-    journal recorded of it.
+    journal recorded of it. A run that the journal contains was resumed a second time here: that execution goes on.
 
     Raises:
         DatabaseError: the database refused.
@@ -166,7 +166,7 @@ async def let_go_of_lost(database: Database, run_id: str, executor_id: str) -> N
     run = await find_run(database, run_id)
     if run is None:
         _log.error("the database does not contain this execution any more; it stops here", execution_id=run_id)
-    elif run.owner == executor_id:
+    elif run.owner == executor_id and await find_start(run_id) is RunStart.FRESH:
         _log.warning("the journal does not contain this execution any more; it starts again", execution_id=run_id)
         await database.write_async(partial(release_run, workflow_exec_id=run_id, owner=executor_id))
 
