@@ -158,7 +158,8 @@ async def let_go_of_lost(database: Database, run_id: str, executor_id: str) -> N
     """Release a run that cannot be recorded here, unless another process has it or it has ended.
 
     A standby that became the primary lacks commits that it had not received: it may know neither the run nor what the
-    journal recorded of it. A run that the journal contains was resumed a second time here: that execution goes on.
+    journal recorded of it. If the journal contains the run, another execution of it
+    is about to begin in this process, and the run is kept.
 
     Raises:
         DatabaseError: the database refused.

@@ -56,8 +56,8 @@ class Stop:
         console: who is told.
         with_stdin: whether the end of stdin is such a wish too,
             which comes also when the program at its other end is killed.
-        has_parent: whether another process decides when this one ends immediately. A service manager sends its signal
-            to both, and the other one passes it on, so that the second signal here is no second request.
+        has_parent: whether another process decides when this one ends immediately. A service manager signals both
+            processes, and the parent passes its signal on: a second signal here does not ask for an immediate end.
         before_exit: called before an immediate end.
     """
 
