@@ -16,21 +16,24 @@ from compozy.knowledge.base import KnowledgeProject
 from compozy.knowledge.catalog import KnowledgeCatalog
 from compozy.knowledge.config import KnowledgeSettings
 from compozy.memory.turn_index import base_of_turns, conversation_name
+from tests.harness.embeddings import serve_embeddings
+from tests.harness.recalling import knowledge_of
 from tests.harness.remembering import Listening, asking, texts_of
 from tests.harness.runs import Flows, Watch, check_run, flowing
 
 OLDER = "Earlier parts of this conversation that may matter now:\n\n"
 LIMITS: dict[str, Any] = {"type": "message_count_based", "max_messages": 2}
+STORE = {"id": "notes", "provider": "filesystem"}
 RECALL: dict[str, Any] = {**LIMITS, "recall": {"knowledge": "notes", "top_k": 1}}
 
 
 @pytest.fixture
-async def knowledge(tmp_path: Path) -> AsyncGenerator[KnowledgeCatalog, None]:
-    """A knowledge base with the local embedder and a store in a folder."""
+async def local_knowledge(tmp_path: Path) -> AsyncGenerator[KnowledgeCatalog, None]:
+    """A knowledge base with the local embedder, which is costly, and a store in a folder."""
     project = KnowledgeProject(
         name="p",
         root=tmp_path,
-        settings=KnowledgeSettings.model_validate({"vector_dbs": [{"id": "notes", "provider": "filesystem"}]}),
+        settings=KnowledgeSettings.model_validate({"vector_dbs": [STORE]}),
         providers=(),
         environ={},
         database=DatabaseSettings(driver="sqlite", path=str(tmp_path / "unused.db")),
@@ -38,6 +41,15 @@ async def knowledge(tmp_path: Path) -> AsyncGenerator[KnowledgeCatalog, None]:
     catalog = KnowledgeCatalog(project, None)
     yield catalog
     await catalog.aclose()
+
+
+@pytest.fixture
+async def knowledge(tmp_path: Path) -> AsyncGenerator[KnowledgeCatalog, None]:
+    """A knowledge base with a store in a folder; texts that share words are similar."""
+    with serve_embeddings() as (url, _):
+        catalog = KnowledgeCatalog(knowledge_of(tmp_path, {"provider": "filesystem"}, url), None)
+        yield catalog
+        await catalog.aclose()
 
 
 async def talk(flows: Flows, prompts: Sequence[str], **memory: Any) -> None:
@@ -49,9 +61,9 @@ async def talk(flows: Flows, prompts: Sequence[str], **memory: Any) -> None:
 PETS = ("My cat is called Tiger.", "I live in Lisbon.", "I like to play chess.", "Tomorrow I travel by train.")
 
 
-async def test_an_older_turn_is_found_by_meaning(database: Database, knowledge: KnowledgeCatalog) -> None:
+async def test_an_older_turn_is_found_by_meaning(database: Database, local_knowledge: KnowledgeCatalog) -> None:
     model = Listening()
-    async with flowing(database, answers=model, knowledge=knowledge) as flows:
+    async with flowing(database, answers=model, knowledge=local_knowledge) as flows:
         await talk(flows, PETS)
         ran = await flows.run(asking("What is the name of my pet?", **RECALL))
     check_run(ran)
