@@ -59,6 +59,18 @@ _BEGIN = (
         updated_ms=sa.bindparam("_now"),
     )
 )
+_END_ALL = (
+    sa.update(task_states)
+    .where(task_states.c.workflow_exec_id == sa.bindparam("_run"), is_one_of(task_states.c.status, OPEN))
+    .values(
+        status=sa.bindparam("_status"),
+        finished_ms=sa.bindparam("_now"),
+        updated_ms=sa.bindparam("_now"),
+    )
+    .returning(task_states.c.position, task_states.c.task_exec_id)
+)
+_start_of_id = sa.func.substr(task_states.c.task_exec_id, 1, sa.bindparam("_length", type_=sa.Integer))
+_END_BELOW = _END_ALL.where(sa.or_(_start_of_id == sa.bindparam("_inside"), _start_of_id == sa.bindparam("_again")))
 _MAX_REFUSED = 5
 _END_COLUMNS = ("status", "attempts", "input", "output", "error", "usage")
 
@@ -233,15 +245,16 @@ def finish_task(connection: sa.Connection, task_exec_id: str, end: TaskEnd) -> b
 
 def end_open_tasks(connection: sa.Connection, workflow_exec_id: str, status: Status) -> None:
     """End the open tasks of a run that ends: CANCELED or TIMED_OUT."""
-    _end_open(connection, workflow_exec_id, status, sa.true())
+    _end_open(connection, _END_ALL, workflow_exec_id, status)
 
 
 def end_open_below(connection: sa.Connection, workflow_exec_id: str, path: str) -> None:
     """Cancel the open tasks in the container at `path`, which ends."""
     # Further attempts of a container have its path followed by a number.
-    prefixes = (task_key(workflow_exec_id, f"{path}/"), task_key(workflow_exec_id, f"{path}@"))
-    inside = sa.or_(*(sa.func.substr(task_states.c.task_exec_id, 1, len(prefix)) == prefix for prefix in prefixes))
-    _end_open(connection, workflow_exec_id, Status.CANCELED, inside)
+    inside, again = (task_key(workflow_exec_id, f"{path}{mark}") for mark in "/@")
+    _end_open(
+        connection, _END_BELOW, workflow_exec_id, Status.CANCELED, _length=len(inside), _inside=inside, _again=again
+    )
 
 
 def list_waiting_tasks(connection: sa.Connection, workflow_exec_id: str) -> list[TaskState]:
@@ -265,15 +278,11 @@ def list_tasks(connection: sa.Connection, workflow_exec_id: str) -> list[TaskSta
     return [_task_state(row) for row in connection.execute(query).mappings()]
 
 
-def _end_open(connection: sa.Connection, workflow_exec_id: str, status: Status, which: sa.ColumnElement[bool]) -> None:
-    now = now_ms()
-    ended = connection.execute(
-        sa.update(task_states)
-        .where(task_states.c.workflow_exec_id == workflow_exec_id, which)
-        .where(task_states.c.status.in_(OPEN))
-        .values(status=status, finished_ms=now, updated_ms=now)
-        .returning(task_states.c.position, task_states.c.task_exec_id)
-    )
+def _end_open(
+    connection: sa.Connection, statement: sa.Executable, workflow_exec_id: str, status: Status, **which: Any
+) -> None:
+    values = {"_run": workflow_exec_id, "_status": status.value, "_now": now_ms()}
+    ended = connection.execute(statement, {**values, **which})
     keys = [key for _, key in sorted(tuple(row) for row in ended)]
     append_events(connection, workflow_exec_id, [task_event(key, status)[1] for key in keys])
 

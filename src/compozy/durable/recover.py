@@ -27,7 +27,8 @@ from compozy.errors import DatabaseError, NotFoundError
 
 _log = structlog.get_logger(__name__)
 
-_QUEUE_POLL_S = 0.05
+# Each look costs three statements. A process that has resumed a run looks from then on.
+_QUEUE_POLL_S = 0.2
 # How often a process looks for others that are gone.
 _SUPERVISE_S = 1.0
 _OPEN_IN_JOURNAL = ["PENDING", "ENQUEUED", "DELAYED"]

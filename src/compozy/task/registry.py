@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import TypeAdapter
-
-from compozy.task.kind import DEFAULT_KIND, KINDS, Task, TaskKind, register
+from compozy.task.kind import DEFAULT_KIND, KINDS, Task, TaskKind, reader_of_tasks, register
 from compozy.task.kinds import (
     aggregate,
     basic,
@@ -41,9 +39,7 @@ __all__ = ["DEFAULT_KIND", "KINDS", "Task", "kind_of", "read_tasks", "register"]
 
 def read_tasks(documents: Sequence[Mapping[str, Any]]) -> tuple[TaskBase, ...]:
     """Return validated tasks that are kept as JSON, such as those of a tool."""
-    # Built here: kinds can be registered later.
-    reader: TypeAdapter[tuple[TaskBase, ...]] = TypeAdapter(tuple[Task, ...])
-    return reader.validate_python(documents)
+    return reader_of_tasks().validate_python(documents)
 
 
 def kind_of(task: TaskBase) -> TaskKind:
