@@ -115,7 +115,7 @@ async def run_and_cut(database: Database, document: dict[str, Any], cut_at: int)
 
 
 @settings(
-    max_examples=examples(test=6, proof=25),
+    max_examples=examples(test=3, proof=25),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],
