@@ -13,4 +13,5 @@ def _trees_stay() -> Iterator[None]:
     """Search for no garbage: millions of nodes of syntax trees stay until the last test."""
     gc.disable()
     yield
+    gc.freeze()
     gc.enable()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import cache
 from typing import Any, cast
 
 from compozy.server.http import make_api
 from compozy.server.service import Service
 
 
+@cache
 def make_document() -> dict[str, Any]:
     """Return the OpenAPI document without the version of Compozy."""
     # Descriptions of routes need no running service.

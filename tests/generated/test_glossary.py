@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from tests.docs.pages import DOCS, ROOT, page_name, read_page
-from tests.generated.language import read_prose
+from tests.generated.language import Text, read_prose
 
 GLOSSARY = DOCS / "concepts/overview.mdx"
 TERMS = ("workflow", "run", "task", "step", "journal", "agent", "provider", "store", "server", "worker")
@@ -30,6 +31,12 @@ PAGES = [
 ]
 
 
+@cache
+def prose_of(path: Path) -> list[Text]:
+    """Return the texts of a page, for all terms."""
+    return list(read_prose(path))
+
+
 def read_glossary() -> dict[str, str]:
     """Return the meaning of each term, in lower case."""
     rows = [re.match(r"\| \*\*(.+?)\*\* \| (.+) \|$", line) for _, line in read_page(GLOSSARY).prose]
@@ -47,7 +54,7 @@ def test_the_glossary_defines_the_terms() -> None:
 @pytest.mark.parametrize("term", read_glossary())
 def test_pages_use_a_term_of_the_glossary(term: str) -> None:
     pattern = re.compile(rf"\b{term}s?\b", re.IGNORECASE)
-    using = [path for path in PAGES if any(pattern.search(text.text) for text in read_prose(path))]
+    using = [path for path in PAGES if any(pattern.search(text.text) for text in prose_of(path))]
     assert len(using) >= 3
 
 
@@ -55,7 +62,7 @@ def test_pages_use_a_term_of_the_glossary(term: str) -> None:
 def test_a_page_uses_no_synonym_of_a_term(path: Path) -> None:
     wrong = [
         f"{text.location}: write {term!r}: {match[0]}"
-        for text in read_prose(path)
+        for text in prose_of(path)
         for pattern, term in SYNONYMS.items()
         if (match := pattern.search(text.text))
     ]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import compozy
-from tests.generated.sources import tree_of
+from tests.generated.sources import nodes_of
 
 SOURCE = Path(compozy.__file__).parent
 # Modules without hints for requests: commands, the start of the server, and programs that Compozy starts.
@@ -22,23 +22,20 @@ LOCAL = (
 COMMAND_LINE = re.compile(r"(?<![\w!-])--(?:[a-z]|$)|`compozy [a-z]")
 
 
-def texts(tree: ast.AST) -> Iterator[tuple[ast.AST, str]]:
+def texts(file: Path) -> Iterator[tuple[ast.AST, str]]:
     """Yield the texts of a module that refer to the command line, without docstrings."""
-    docstrings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or node in docstrings:
-            continue
-        if COMMAND_LINE.search(node.value):
+    docstrings = {node.value for node in nodes_of(file, ast.Expr)}
+    for node in nodes_of(file, ast.Constant):
+        if isinstance(node.value, str) and node not in docstrings and COMMAND_LINE.search(node.value):
             yield node, node.value
 
 
-def hinted(tree: ast.AST) -> Iterator[ast.AST]:
+def hinted(file: Path) -> Iterator[ast.AST]:
     """Yield every node of a `hint` that has an `http_hint` next to it."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            hints = {keyword.arg: keyword.value for keyword in node.keywords}
-            if "http_hint" in hints and "hint" in hints:
-                yield from ast.walk(hints["hint"])
+    for node in nodes_of(file, ast.Call):
+        hints = {keyword.arg: keyword.value for keyword in node.keywords}
+        if "http_hint" in hints and "hint" in hints:
+            yield from ast.walk(hints["hint"])
 
 
 def test_hints_for_http_clients_do_not_mention_the_command_line() -> None:
@@ -47,9 +44,8 @@ def test_hints_for_http_clients_do_not_mention_the_command_line() -> None:
         name = file.relative_to(SOURCE).as_posix()
         if name in LOCAL or name.partition("/")[0] in LOCAL:
             continue
-        tree = tree_of(file)
-        allowed = set(hinted(tree))
-        found += [f"{name}: {text}" for node, text in texts(tree) if node not in allowed]
+        allowed = set(hinted(file))
+        found += [f"{name}: {text}" for node, text in texts(file) if node not in allowed]
     assert found == []
 
 

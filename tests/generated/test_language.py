@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+import tokenize
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from tests.docs.pages import DOCS, ROOT, all_pages
 from tests.generated.language import (
     MAX_FIRST_SENTENCE,
     Text,
+    find_comments,
     find_violations,
     first_sentence,
     read_code,
@@ -113,6 +116,30 @@ def test_an_old_sentence_breaks_a_rule(sentence: str, rule: str) -> None:
 
 def test_a_plain_sentence_breaks_no_rule() -> None:
     assert find_violations(Text(path=ROOT / "README.md", line=1, text=text) for text in NEW) == []
+
+
+COMMENTED = (
+    "#!/usr/bin/env python3\n"
+    "x = 1  # after code\n"
+    "if x:\n    # alone\n    pass\n"
+    "a, b = '#', \"'#'\"  # after quotes\n"
+    "c = '\\\\'  # after a backslash\n"
+    "d = 'it\\'s # text' '' \"\"  # after empty strings\n"
+    'e = """one # text\n"two" # text \\"""\nmore # text"""  # after lines\n'
+    "f = r'\\'  # within'\n"
+    "g = f'{x!r:#>3}'  # after a format\n"
+    "'''''\nmore # text '''  # after five\n"
+    "# the last"
+)
+
+
+def test_comments_are_those_of_the_tokenizer() -> None:
+    tokens = tokenize.generate_tokens(io.StringIO(COMMENTED).readline)
+    comments = [token for token in tokens if token.type == tokenize.COMMENT]
+    assert len(comments) == 10
+    assert list(find_comments(COMMENTED)) == [
+        (token.start[0], token.string, token.line.lstrip().startswith("#")) for token in comments
+    ]
 
 
 def test_old_names_break_rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

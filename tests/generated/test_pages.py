@@ -6,6 +6,7 @@ import ast
 import inspect
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
@@ -28,7 +29,8 @@ from tests.generated.pages.errors import ABSTRACT, DIAGNOSTIC_CODES, EXIT_CODES,
 from tests.generated.pages.markdown import DOCS, prose
 from tests.generated.pages.models import models_in
 from tests.generated.pages.workflow import PARTS
-from tests.generated.test_house import FILES, tree_of
+from tests.generated.sources import nodes_of, text_of
+from tests.generated.test_house import FILES
 
 # Variables of other programs, and variables that only the image sets.
 _NOT_OURS = {"PATH", "TERM", "LC_ALL", "PYDANTIC_DISABLE_PLUGINS", "COMPOZY_RUN_AS", "COMPOZY_HAND_OVER"}
@@ -77,8 +79,8 @@ def test_every_exit_code_is_on_one_page() -> None:
     ends = {
         int(node.value.value)
         for file in FILES
-        for node in ast.walk(tree_of(file))
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, int)
+        for node in nodes_of(file, ast.Assign)
+        if isinstance(node.value, ast.Constant) and isinstance(node.value.value, int)
         if any(re.fullmatch(r"_?(?:INTERRUPTED|TERMINATED)", ast.unparse(target)) for target in node.targets)
     }
     assert ends == {130, 143}
@@ -156,9 +158,7 @@ def test_every_key_is_described(model: type[BaseModel]) -> None:
 def test_every_variable_is_on_the_page() -> None:
     """Variables that are read by name: `environ.get("X")`, `environ["X"]` and `"X" in environ`."""
     read = {
-        name
-        for file in FILES
-        for name in re.findall(r"environ(?:\.get\(|\[)[\"']([A-Z][A-Z0-9_]+)", file.read_text(encoding="utf-8"))
+        name for file in FILES for name in re.findall(r"environ(?:\.get\(|\[)[\"']([A-Z][A-Z0-9_]+)", text_of(file))
     }
     read |= {kind.base_url_variable for kind in PROVIDERS.values()} - {""}
     settings = {name for names in VARIABLES.values() for name in names}
@@ -173,12 +173,11 @@ def _keys(model: type[BaseModel]) -> list[str]:
 def _calls(*, importing: str = "") -> Iterator[ast.Call]:
     """Yield the calls in the program. With `importing`, only those of files that import this name from `errors`."""
     for file in FILES:
-        tree = tree_of(file)
-        if importing in {"", *_imported(tree)}:
-            yield from (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+        if importing in {"", *_imported(file)}:
+            yield from nodes_of(file, ast.Call)
 
 
-def _imported(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module == "compozy.errors":
+def _imported(file: Path) -> Iterator[str]:
+    for node in nodes_of(file, ast.ImportFrom):
+        if node.module == "compozy.errors":
             yield from (alias.name for alias in node.names)

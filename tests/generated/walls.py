@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 
-from tests.generated.sources import tree_of
+from tests.generated.sources import nodes_of
 
 # Library -> the packages that may import it. Every other package may not.
 IMPORTERS: Mapping[str, frozenset[str]] = {
@@ -40,49 +39,54 @@ DIALECTS = ("database/", "config/")
 _BUILDERS = frozenset({"select", "insert", "update", "delete", "text", "union", "union_all"})
 _SQLALCHEMY = frozenset({"sa", "sqlalchemy"})
 _NAMES = frozenset({"sqlite", "postgres", "postgresql"})
+# Nodes that may import a module, and nodes that may compare a value with the name of a database.
+_IMPORTING: tuple[type[ast.AST], ...] = (ast.ImportFrom, ast.Import, ast.Call)
+_COMPARING: tuple[type[ast.AST], ...] = (ast.Compare, ast.MatchValue, ast.Subscript, ast.Call)
 
 
 def find_foreign_imports(source: Path) -> list[str]:
     """Return each import of a library by a package that is not among its importers."""
     found: list[str] = []
-    for file, tree in _modules(source):
-        package = file.split("/")[0].removesuffix(".py")
-        for node in ast.walk(tree):
-            for name in _imported(node):
-                library = name.split(".")[0]
+    for name, file in _modules(source):
+        package = name.split("/")[0].removesuffix(".py")
+        for node in nodes_of(file, *_IMPORTING):
+            for imported in _imported(node):
+                library = imported.split(".")[0]
                 if library in IMPORTERS and package not in IMPORTERS[library]:
-                    found.append(f"{file}:{getattr(node, 'lineno', 0)} imports {library}")
+                    found.append(f"{name}:{getattr(node, 'lineno', 0)} imports {library}")
     return found
 
 
 def find_sql(source: Path) -> list[str]:
     """Return each SQL statement that is built outside the packages of SQL."""
     found: list[str] = []
-    for file, tree in _modules(source):
-        if file.startswith(SQL):
+    for name, file in _modules(source):
+        if name.startswith(SQL):
             continue
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "sqlalchemy":
-                if _BUILDERS.intersection(alias.name for alias in node.names):
-                    found.append(f"{file}:{node.lineno} imports builders of SQL")
-                continue
-            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
-                continue
-            owner = node.func.value.id if isinstance(node.func.value, ast.Name) else ""
-            if node.func.attr == "exec_driver_sql" or (owner in _SQLALCHEMY and node.func.attr in _BUILDERS):
-                found.append(f"{file}:{node.lineno} builds SQL")
+        for node in nodes_of(file, ast.ImportFrom):
+            is_sqlalchemy = (node.module or "").split(".")[0] == "sqlalchemy"
+            if is_sqlalchemy and _BUILDERS.intersection(alias.name for alias in node.names):
+                found.append(f"{name}:{node.lineno} imports builders of SQL")
+        found += [f"{name}:{node.lineno} builds SQL" for node in nodes_of(file, ast.Call) if _builds_sql(node.func)]
     return found
+
+
+def _builds_sql(called: ast.expr) -> bool:
+    if not isinstance(called, ast.Attribute):
+        return False
+    owner = called.value.id if isinstance(called.value, ast.Name) else ""
+    return called.attr == "exec_driver_sql" or (owner in _SQLALCHEMY and called.attr in _BUILDERS)
 
 
 def find_dialect_tests(source: Path) -> list[str]:
     """Return each comparison with the name of a database outside the drivers."""
     found: list[str] = []
-    for file, tree in _modules(source):
-        if file.startswith(DIALECTS):
+    for name, file in _modules(source):
+        if name.startswith(DIALECTS):
             continue
-        for node in ast.walk(tree):
+        for node in nodes_of(file, *_COMPARING):
             if any(_names_database(part) for compared in _compared(node) for part in ast.walk(compared)):
-                found.append(f"{file}:{getattr(node, 'lineno', 0)} asks which database it is")
+                found.append(f"{name}:{getattr(node, 'lineno', 0)} asks which database it is")
     return found
 
 
@@ -109,15 +113,14 @@ def _names_database(node: ast.AST) -> bool:
 
 def find_circles(source: Path, package: str = "compozy") -> list[str]:
     """Return each circle of modules that import one another: at the top, in a function, or for types."""
-    modules = {_module_name(file, package): tree for file, tree in _modules(source)}
-    graph = {name: _project_imports(tree, modules.keys() - {name}) for name, tree in modules.items()}
+    modules = {_module_name(name, package): file for name, file in _modules(source)}
+    graph = {name: _project_imports(file, modules.keys() - {name}) for name, file in modules.items()}
     return [" -> ".join(sorted(circle)) for circle in _strong_components(graph) if len(circle) > 1]
 
 
-@cache
-def _modules(source: Path) -> tuple[tuple[str, ast.Module], ...]:
-    files = sorted(source.rglob("*.py"))
-    return tuple((file.relative_to(source).as_posix(), tree_of(file)) for file in files)
+def _modules(source: Path) -> list[tuple[str, Path]]:
+    """Return the name and the file of each module."""
+    return [(file.relative_to(source).as_posix(), file) for file in sorted(source.rglob("*.py"))]
 
 
 def _imported(node: ast.AST) -> list[str]:
@@ -144,9 +147,9 @@ def _module_name(file: str, package: str) -> str:
     return f"{package}.{file.removesuffix('.py').removesuffix('/__init__').replace('/', '.')}"
 
 
-def _project_imports(tree: ast.Module, known: set[str]) -> set[str]:
+def _project_imports(file: Path, known: set[str]) -> set[str]:
     found: set[str] = set()
-    for node in ast.walk(tree):
+    for node in nodes_of(file, *_IMPORTING):
         found.update(name for name in _imported(node) if name in known)
         if isinstance(node, ast.ImportFrom) and node.module:
             # `from compozy.database import backup` imports the module below, not only the package.
