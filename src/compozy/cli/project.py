@@ -138,10 +138,10 @@ def schema_command(
 
         print_json(test_schema())
         return
-    from compozy.project.jsonschema import PROJECT_SCHEMA_NAME, editor_schemas
+    from compozy.project.jsonschema import EDITOR_SCHEMAS, PROJECT_SCHEMA_NAME
 
     name = PROJECT_SCHEMA_NAME if kind is SchemaKind.project else f"{kind.value}.schema.json"
-    print_json(editor_schemas()[name])
+    print_json(EDITOR_SCHEMAS[name]())
 
 
 def completion_command(shell: Annotated[Shell, typer.Argument(help="Shell that the script is for.")]) -> None:

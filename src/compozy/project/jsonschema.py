@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from pydantic import BaseModel
@@ -134,18 +135,17 @@ def _with_task_by_type(schema: Any) -> Any:
     return {**changed, "anyOf": [*others, task]} if others else {**changed, **task}
 
 
-def editor_schemas() -> dict[str, dict[str, Any]]:
-    """Return the schemas of everything that is written in a project, by the name of the schema file."""
-    return {
-        PROJECT_SCHEMA_NAME: project_schema(),
-        WORKFLOW_SCHEMA_NAME: workflow_schema(),
-        AGENT_SCHEMA_NAME: agent_schema(),
-        TASK_SCHEMA_NAME: task_schema(),
-        TOOL_SCHEMA_NAME: tool_schema(),
-        MCP_SCHEMA_NAME: mcp_schema(),
-        MEMORY_SCHEMA_NAME: memory_schema(),
-        SCHEMA_SCHEMA_NAME: schema_schema(),
-    }
+# The schemas of everything that is written in a project, by the name of the schema file.
+EDITOR_SCHEMAS: Mapping[str, Callable[[], dict[str, Any]]] = {
+    PROJECT_SCHEMA_NAME: project_schema,
+    WORKFLOW_SCHEMA_NAME: workflow_schema,
+    AGENT_SCHEMA_NAME: agent_schema,
+    TASK_SCHEMA_NAME: task_schema,
+    TOOL_SCHEMA_NAME: tool_schema,
+    MCP_SCHEMA_NAME: mcp_schema,
+    MEMORY_SCHEMA_NAME: memory_schema,
+    SCHEMA_SCHEMA_NAME: schema_schema,
+}
 
 
 def schema_of(model: type[BaseModel], title: str) -> dict[str, Any]:

@@ -6,13 +6,14 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from compozy.errors import UsageError
 from compozy.installation import DOCUMENTATION_URL
 from compozy.project.file import NAME_PATTERN
-from compozy.project.jsonschema import PROJECT_SCHEMA_NAME, WORKFLOW_SCHEMA_NAME, editor_schemas
+from compozy.project.jsonschema import EDITOR_SCHEMAS, PROJECT_SCHEMA_NAME, WORKFLOW_SCHEMA_NAME
 
 _SCHEMA_FOLDER = ".compozy"
 Schemas = Mapping[str, Mapping[str, Any]]
@@ -174,8 +175,13 @@ def _files(folder: Path, name: str | None, schemas: Schemas | None) -> dict[str,
 
 
 def _schemas(more: Schemas | None) -> dict[str, str]:
-    schemas = {**editor_schemas(), **(more or {})}
-    return {f"{_SCHEMA_FOLDER}/{name}": _json(schema) for name, schema in schemas.items()}
+    texts = {**_editor_texts(), **{name: _json(schema) for name, schema in (more or {}).items()}}
+    return {f"{_SCHEMA_FOLDER}/{name}": text for name, text in texts.items()}
+
+
+@cache
+def _editor_texts() -> Mapping[str, str]:
+    return {name: _json(make()) for name, make in EDITOR_SCHEMAS.items()}
 
 
 def _json(schema: object) -> str:
