@@ -49,8 +49,11 @@ TESTS: Mapping[str, Sequence[str]] = {
     ),
     "moves": (
         # Moves from one database to the other stay in `make test`.
-        "tests/integration/transfer/test_move.py::*[postgres-to-postgres",
-        "tests/integration/transfer/test_move.py::*[sqlite-to-sqlite",
+        *(
+            f"tests/integration/transfer/{file}.py::*[{driver}-to-{driver}"
+            for file in ("test_document", "test_move")
+            for driver in ("postgres", "sqlite")
+        ),
         "tests/integration/transfer/test_histories.py::test_a_move_there_and_back",
     ),
     "chaos": ("tests/integration/durable/test_chaos.py", "tests/integration/verify"),

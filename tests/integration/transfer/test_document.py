@@ -33,7 +33,8 @@ from tests.integration.transfer.conftest import PAIRS
 # Tables that only the engine's migrations fill, and those that they left; they contain none of our rows.
 _NOT_OURS = {"dbos_migrations", "event_dispatch_kv"}
 Pair = tuple[Database, Database]
-Refused = tuple[bytes, Database]
+Rows = dict[str, list[dict[str, Any]]]
+Refused = tuple[bytes, Database, Rows]
 Change = Callable[[bytes], bytes]
 
 
@@ -130,20 +131,17 @@ _CASES: list[tuple[Change, str]] = [
 
 
 @pytest.fixture(scope="module", params=PAIRS, ids="-to-".join)
-def refused(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[bytes, Database]]:
-    """A document with three runs, and a database that must not change when a changed document is refused."""
+def refused(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Refused]:
+    """A document with three runs, and a database that changed documents must not change, with its rows."""
     source, target = request.param
     folder = tmp_path_factory.mktemp("refused")
     with ready(source, folder / "a") as ours, ready(target, folder / "b") as theirs:
-        yield _some_runs(ours), theirs
+        yield _some_runs(ours), theirs, rows_of(theirs)
 
 
 @pytest.mark.parametrize(("change", "message"), _CASES)
 def test_an_incomplete_document_is_refused(refused: Refused, change: Change, message: str) -> None:
-    document, target = refused
-    before = rows_of(target)
+    document, target, before = refused
     with pytest.raises(ExportFileError) as caught:
         load(target, change(document))
     assert message in caught.value.message
@@ -199,12 +197,11 @@ _MALICE: list[tuple[tuple[bytes, bytes], str]] = [
 def test_a_row_that_compozy_never_writes_is_refused(
     refused: Refused, tmp_path: Path, rows: tuple[bytes, bytes], refusal: str
 ) -> None:
-    whole, target = refused
+    whole, target, before = refused
     canary = tmp_path / "executed"
     section, row = rows
     row = row.replace(b"PAYLOAD", pickled(canary).encode())
     document = _add_row(section, row)(whole)
-    before = rows_of(target)
     for read in (lambda: verify_document(io.BytesIO(document)), lambda: load(target, document)):
         with pytest.raises(ExportFileError) as caught:
             read()
@@ -215,8 +212,7 @@ def test_a_row_that_compozy_never_writes_is_refused(
 
 
 def test_a_document_that_is_cut_anywhere_is_refused(refused: Refused) -> None:
-    document, target = refused
-    before = rows_of(target)
+    document, target, before = refused
     for length in range(0, len(document) - 1, 97):
         with pytest.raises(ExportFileError):
             verify_document(io.BytesIO(document[:length]))
