@@ -38,6 +38,12 @@ class Programs:
         assert done.returncode == 0, done.stderr
         return [document for document in yaml.safe_load_all(done.stdout) if document]
 
+    def notes(self, *arguments: str | Path) -> str:
+        """Return what an installation prints."""
+        done = self.helm("install", "shop", CHART, "--namespace", "apps", "--dry-run=client", *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.partition("NOTES:\n")[2]
+
     def refuse(self, *arguments: str | Path) -> str:
         """Return why the chart cannot be rendered."""
         done = self.helm("template", "shop", CHART, *arguments)

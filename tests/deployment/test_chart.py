@@ -14,11 +14,13 @@ import yaml
 
 from compozy import __version__
 from tests.deployment.conftest import CHART, VALUES, Programs
+from tests.docs.pages import DOCS, read_page
 from tests.harness.postgres import new_database, running_server
 
 # Kinds of KEDA and of the Prometheus operator, for which Kubernetes has no schema.
 FOREIGN = {"ScaledObject", "ServiceMonitor", "PodMonitor"}
 POSTGRES = ("--set", "database.host=db")
+INGRESS = ("--set", "ingress.enabled=true,ingress.hosts[0].host=a.example.com")
 SQLITE = ("--set", "database.driver=sqlite,server.replicas=1,worker.replicas=0")
 Object = dict[str, Any]
 
@@ -27,6 +29,12 @@ def named(objects: list[Object], kind: str, end: str) -> Object:
     found = [one for one in objects if one["kind"] == kind and one["metadata"]["name"].endswith(end)]
     assert len(found) == 1, f"{len(found)} objects {kind} *{end}"
     return found[0]
+
+
+def titled(page: str, title: str) -> str:
+    """Return the fence of a page with this title."""
+    [text] = [fence.text for fence in read_page(DOCS / page).fences if fence.meta.get("title") == title]
+    return text
 
 
 def kinds(objects: list[Object]) -> set[str]:
@@ -152,6 +160,50 @@ def test_the_query_of_the_autoscaler_counts_open_runs(programs: Programs) -> Non
     assert row == (0,)
 
 
+def test_the_ingress_leads_to_the_service(programs: Programs) -> None:
+    objects = programs.render("--values", CHART.parents[2] / "tests/deployment/values/ingress.yaml")
+    ingress = named(objects, "Ingress", "compozy")
+    assert ingress["metadata"]["annotations"] == {"cert-manager.io/cluster-issuer": "letsencrypt"}
+    spec = ingress["spec"]
+    assert spec["ingressClassName"] == "nginx"
+    assert spec["tls"] == [{"secretName": "compozy-tls", "hosts": ["compozy.example.com"]}]
+    service = named(objects, "Service", "compozy")
+    backend = {"service": {"name": service["metadata"]["name"], "port": {"name": service["spec"]["ports"][0]["name"]}}}
+    assert [(rule["host"], rule["http"]["paths"]) for rule in spec["rules"]] == [
+        ("compozy.example.com", [{"path": "/", "pathType": "Prefix", "backend": backend}]),
+        (
+            "hooks.example.com",
+            [
+                {"path": "/api/v0/hooks", "pathType": "Prefix", "backend": backend},
+                {"path": "/api/v0/hooks/paid", "pathType": "Exact", "backend": backend},
+            ],
+        ),
+    ]
+
+
+def test_a_host_needs_neither_paths_nor_tls_nor_a_class(programs: Programs) -> None:
+    spec = named(programs.render(*POSTGRES, *INGRESS), "Ingress", "compozy")["spec"]
+    assert spec.keys() == {"rules"}
+    assert [rule["host"] for rule in spec["rules"]] == ["a.example.com"]
+
+
+def test_the_ingress_of_the_guide_has_the_limits_of_the_proxy(programs: Programs, tmp_path: Path) -> None:
+    """The annotations are the directives that `test_nginx.py` tests with nginx."""
+    values = tmp_path / "values.yaml"
+    values.write_text(titled("guides/kubernetes.mdx", "ingress.yaml"), encoding="utf-8")
+    ingress = named(programs.render(*POSTGRES, "--values", values), "Ingress", "compozy")
+    prefix = "nginx.ingress.kubernetes.io/"
+    annotations = {name.removeprefix(prefix): text for name, text in ingress["metadata"]["annotations"].items()}
+    proxy = titled("deployment/production.mdx", "/etc/nginx/conf.d/compozy.conf")
+    directives = dict(re.findall(r"^ +(proxy_read_timeout|client_max_body_size) +(\w+);", proxy, re.MULTILINE))
+    assert annotations == {
+        "proxy-read-timeout": directives["proxy_read_timeout"].removesuffix("s"),
+        "proxy-body-size": directives["client_max_body_size"],
+    }
+    # Streams pass without it.
+    assert "proxy_buffering" not in proxy
+
+
 def test_sqlite_has_one_process(programs: Programs) -> None:
     objects = programs.render(*SQLITE)
     assert kinds(objects) == {"Deployment", "PersistentVolumeClaim", "PodDisruptionBudget", "Service"}
@@ -185,10 +237,35 @@ def test_sqlite_is_refused_with_more_than_one_process(
         ("database.sslmode=prefer", "value must be one of"),
         ("terminationGracePeriodSeconds=5", "minimum: got 5, want 25"),
         ("server.autoscaling.enabled=true,server.resources.requests=null", "needs server.resources.requests.cpu"),
+        ("ingress.enabled=true", "ingress.hosts is empty: list the host names"),
+        ("ingress.enabled=true,ingress.hosts[0].paths[0].path=/", "missing property 'host'"),
+        ("ingress.hosts[0].host=https://a.example.com", "does not match pattern"),
+        ("ingress.hosts[0].host=a.example.com,ingress.hosts[0].paths[0].path=api", "does not match pattern"),
+        (
+            "ingress.enabled=true,ingress.hosts[0].host=a.example.com,server.publicUrl=https://b.example.com:8443",
+            "refuses requests for the host a.example.com of ingress.hosts, because server.publicUrl is https://b.ex",
+        ),
     ],
 )
 def test_values_that_cannot_work_are_refused(programs: Programs, values: str, message: str) -> None:
     assert message in programs.refuse(*POSTGRES, "--set", values)
+
+
+def test_the_notes_name_the_addresses(programs: Programs) -> None:
+    values = CHART.parents[2] / "tests/deployment/values/ingress.yaml"
+    both = programs.notes("--values", values)
+    urls = [
+        "https://compozy.example.com",
+        "http://hooks.example.com/api/v0/hooks",
+        "http://hooks.example.com/api/v0/hooks/paid",
+    ]
+    assert re.findall(r"^  (http\S+)$", both, re.MULTILINE) == urls
+    assert "publicUrl" not in both
+    assert "server.publicUrl is empty" in programs.notes(*POSTGRES, *INGRESS)
+    # TLS ends in front of the ingress.
+    outer = programs.notes(*POSTGRES, *INGRESS, "--set", "server.publicUrl=https://a.example.com")
+    assert "  https://a.example.com\n" in outer
+    assert "ingress" not in programs.notes(*POSTGRES)
 
 
 def test_the_version_is_that_of_the_program() -> None:
@@ -199,6 +276,6 @@ def test_the_version_is_that_of_the_program() -> None:
 def test_every_value_is_in_the_schema(programs: Programs) -> None:
     """The defaults are valid, and each section that is not passed on to Kubernetes refuses unknown keys."""
     values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
-    for section in ("image", "project", "database", "apiKey", "server", "worker", "migration", "service"):
+    for section in ("image", "project", "database", "apiKey", "server", "worker", "migration", "service", "ingress"):
         assert isinstance(values[section], dict)
         assert "not allowed" in programs.refuse(*POSTGRES, "--set", f"{section}.unknown=1"), section

@@ -52,6 +52,22 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- if and .Values.project.existingConfigMap (not .Values.project.items) -}}
   {{- fail "project.items is empty: list each key of project.existingConfigMap with its path" -}}
 {{- end -}}
+{{- if .Values.ingress.enabled -}}
+  {{- if not .Values.ingress.hosts -}}
+    {{- fail "ingress.hosts is empty: list the host names under which clients reach the server" -}}
+  {{- end -}}
+  {{- with .Values.server.publicUrl -}}
+    {{- $public := (urlParse .).hostname | lower -}}
+    {{- range $host := $.Values.ingress.hosts -}}
+      {{- range include "compozy.paths" $host | fromYamlArray -}}
+        {{- /* Webhooks are verified by their signature and accepted under every name. */ -}}
+        {{- if not (or (eq $host.host $public) (hasPrefix "/api/v0/hooks" .path)) -}}
+          {{- fail (printf "the server refuses requests for the host %s of ingress.hosts, because server.publicUrl is %s: change one of them, or expose only /api/v0/hooks under this host" $host.host $.Values.server.publicUrl) -}}
+        {{- end -}}
+      {{- end -}}
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
 {{- if and .Values.server.autoscaling.enabled (not (dig "requests" "cpu" "" .Values.server.resources)) -}}
   {{- fail "server.autoscaling needs server.resources.requests.cpu, because it compares the processor time with it" -}}
 {{- end -}}
@@ -257,5 +273,23 @@ interval: {{ .Values.serviceMonitor.interval }}
 {{- with .Values.apiKey.existingSecret }}
 authorization:
   credentials: { name: {{ . }}, key: {{ $.Values.apiKey.key }} }
+{{- end }}
+{{- end -}}
+
+{{- /* The paths of a host of the ingress. */ -}}
+{{- define "compozy.paths" -}}
+{{- toYaml (default (list (dict "path" "/")) .paths) -}}
+{{- end -}}
+
+{{- /* The URLs of the ingress, one on each line. TLS may end in front of the ingress: then publicUrl says so. */ -}}
+{{- define "compozy.urls" -}}
+{{- range $host := .Values.ingress.hosts }}
+{{- $scheme := ternary "https" "http" (eq $.Values.server.publicUrl (printf "https://%s" .host)) }}
+{{- range $.Values.ingress.tls }}
+{{- if has $host.host .hosts }}{{ $scheme = "https" }}{{ end }}
+{{- end }}
+{{- range include "compozy.paths" . | fromYamlArray }}
+  {{ $scheme }}://{{ $host.host }}{{ .path | trimSuffix "/" }}
+{{- end }}
 {{- end }}
 {{- end -}}
