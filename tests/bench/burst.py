@@ -7,8 +7,6 @@ Another client lists the runs all the time. SQLite and PostgreSQL alternate. Onl
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import statistics
 import threading
 import time
@@ -16,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tests.bench.measured import measured_server
+from tests.bench.report import add_json, medians, print_rows, report
 from tests.bench.served import post_runs, serving
 from tests.harness.postgres import Server
 from tests.harness.servers import API, ask
@@ -25,12 +24,12 @@ _MS = 1000
 
 
 def main() -> None:
-    """Measure, and print a table or one JSON document."""
+    """Measure, and print a table of the rounds and one of their medians."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--posts", type=int, default=1000, help="runs that are posted in each round")
     parser.add_argument("--clients", type=int, default=32, help="clients that post concurrently")
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--json", action="store_true", help="print JSON only")
+    add_json(parser)
     arguments = parser.parse_args()
     rows: list[dict[str, Any]] = []
     with measured_server(["postgres"]) as server:
@@ -39,13 +38,8 @@ def main() -> None:
             of_server = _round("postgres", server, arguments.posts, arguments.clients)
             for row in (of_file, of_server):
                 rows.append({**row, "times_file": round(row["accepted_per_s"] / of_file["accepted_per_s"], 2)})
-    if arguments.json:
-        print(json.dumps(rows))
-        return
-    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
-    print("  ".join(f"{name:>14}" for name in rows[0]))
-    for row in rows:
-        print("  ".join(f"{value:>14}" for value in row.values()))
+    print_rows(rows)
+    report(medians(rows, "database"), arguments.json)
 
 
 def _round(kind: str, server: Server | None, posts: int, clients: int) -> dict[str, Any]:

@@ -8,11 +8,10 @@ looks for places are timed as well. Few and many alternate; only the ratios are 
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,6 +21,7 @@ from compozy.database.claims import claim_pending, has_claimable
 from compozy.database.database import Database
 from compozy.database.tables import workflow_states
 from tests.bench.measured import measured_server, new_place
+from tests.bench.report import Row, add_json, compare, report
 from tests.harness.postgres import Server
 
 _CLAIMED = 10
@@ -46,20 +46,15 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=("file", "postgres"), default=["file", "postgres"])
     parser.add_argument("--waiting", nargs=2, type=int, default=[1_000, 100_000], help="few and many runs that wait")
     parser.add_argument("--claims", type=int, default=60)
+    add_json(parser)
     arguments = parser.parse_args()
-    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
+    rows: list[Row] = []
     with measured_server(arguments.kinds) as server:
         for kind in arguments.kinds:
-            few, many = measure(kind, server, arguments.waiting, arguments.claims)
-            for row in (few, many):
-                print(
-                    f"{kind:<10}{row.waiting:>8} waiting: claim {row.claim_ms:.2f} ms, look {row.look_ms:.2f} ms, "
-                    f"places {row.place_ms:.2f} ms"
-                )
-            print(
-                f"{kind}: ratio of claims {many.claim_ms / few.claim_ms:.2f}, of looks "
-                f"{many.look_ms / few.look_ms:.2f}, of places {many.place_ms / few.place_ms:.2f}"
-            )
+            few, many = (asdict(row) for row in measure(kind, server, arguments.waiting, arguments.claims))
+            counts = {"few": few["waiting"], "many": many["waiting"]}
+            rows.append({"database": kind, **counts, **compare(few, many, "claim_ms", "look_ms", "place_ms")})
+    report(rows, arguments.json)
 
 
 def measure(kind: str, server: Server | None, waiting: list[int], claims: int) -> list[Claimed]:

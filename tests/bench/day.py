@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import random
 import signal
 import statistics
@@ -25,11 +24,13 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from compozy.config.settings import DatabaseSettings
 from tests.bench.daywork import Clients, Site, list_wrong, run_site, write_day
 from tests.bench.fleet import Fleet, Sample
 from tests.bench.measured import measured_server
+from tests.bench.report import add_json, write_rows
 from tests.bench.stored import Run, Stored
 from tests.harness.postgres import Server, database_on
 
@@ -49,10 +50,14 @@ _PAUSE_S = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class _Result:
-    """The end of one database's day."""
+    """The end of one database's day; `ended` are times of runs, in seconds."""
 
     driver: str
+    per_minute: int
+    minutes: float
+    disturbances: int
     runs: int
+    ended: Sequence[float]
     lost: Sequence[str]
     doubled: Sequence[str]
     faults: Sequence[str]
@@ -65,6 +70,22 @@ class _Result:
         doubled = [f"{len(self.doubled)} were doubled, such as {self.doubled[0]}"] if self.doubled else []
         return [*lost, *doubled, *self.faults, *grown]
 
+    def row(self) -> dict[str, Any]:
+        """Return the figures of the day."""
+        return {
+            "database": self.driver,
+            "processes": len(_SHAPES[self.driver][1]),
+            "minutes": self.minutes,
+            "per_minute": self.per_minute,
+            "disturbances": self.disturbances,
+            "runs": self.runs,
+            "lost": len(self.lost),
+            "doubled": len(self.doubled),
+            "p50_ms": round(statistics.median(self.ended) * 1000),
+            "p95_ms": round(_p95(self.ended) * 1000),
+            **{f"{name}_ratio": round(ratio, 2) for name, ratio in self.ratios.items()},
+        }
+
 
 def main() -> None:
     """Run the days, print their minutes, and exit with 1 if something was lost, doubled or grew."""
@@ -73,7 +94,7 @@ def main() -> None:
     parser.add_argument("--driver", choices=sorted(_SHAPES), action="append", help="one database only")
     parser.add_argument("--per-minute", type=int, help="runs per minute, instead of 200 and 1,000")
     parser.add_argument("--seed", type=int, default=1, help="chooses the processes that are killed and restarted")
-    parser.add_argument("--json", action="store_true", help="print the results as JSON, too")
+    add_json(parser)
     arguments = parser.parse_args()
     results: list[_Result] = []
     for driver in arguments.driver or sorted(_SHAPES, reverse=True):
@@ -81,8 +102,7 @@ def main() -> None:
         with measured_server([driver]) as server:
             results.append(_Day(driver, per_minute, arguments.minutes, arguments.seed).run(server))
         _print(results[-1])
-    if arguments.json:
-        print(json.dumps([{**vars(result), "problems": result.problems()} for result in results]))
+    write_rows([result.row() for result in results], arguments.json)
     sys.exit(any(result.problems() for result in results))
 
 
@@ -95,6 +115,7 @@ class _Day:
     minutes: float
     seed: int
     samples: list[Sample] = field(default_factory=list[Sample])
+    disturbances: int = 0
     disturbed: set[str] = field(default_factory=set[str])
     statuses: list[str] = field(default_factory=list[str])
 
@@ -135,7 +156,11 @@ class _Day:
         rows = [(run.run_id, run.status, run.output) for run in runs]
         return _Result(
             driver=self.driver,
+            per_minute=self.per_minute,
+            minutes=self.minutes,
+            disturbances=self.disturbances,
             runs=len(clients.accepted),
+            ended=[run.seconds for run in runs if run.finished_ms],
             lost=list_wrong(rows, clients.accepted),
             doubled=doubled,
             faults=faults,
@@ -169,6 +194,7 @@ class _Day:
         """Kill a process, or restart it gracefully, in turn."""
         victims = fleet.members[1:] or fleet.members
         victim = chance.choice(victims)
+        self.disturbances += 1
         if number % 2:
             victim.process.send_signal(signal.SIGSTOP)
             self.disturbed.update(stored.runs_of(victim.process.pid))

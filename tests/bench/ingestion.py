@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import statistics
 import tempfile
 import time
@@ -28,6 +27,7 @@ from compozy.knowledge.run import IngestRequest, start_ingestion
 from compozy.project.load import load_project
 from compozy.storage import close_storage, open_storage
 from compozy.task.report import Silence
+from tests.bench.report import Row, add_json, report
 from tests.bench.retrieval import make_set
 from tests.harness.projects import write_project
 from tests.harness.vectorstores import section_of
@@ -78,8 +78,8 @@ async def ingest(app: App) -> float:
     return took_s
 
 
-async def measure(kind: str, count: int, rounds: int, home: Path) -> str:
-    """Return the line of one store."""
+async def measure(kind: str, count: int, rounds: int, home: Path) -> dict[str, Any]:
+    """Return the figures of one store."""
     with section_of(kind, home) as section:
         stores: dict[str, Any] = {"vector_dbs": [{"id": "main", **section}]}
         folder = write_project(home / "project", {"w": {"tasks": [{"id": "a", "with": {"x": 1}}]}}, knowledge=stores)
@@ -98,9 +98,14 @@ async def measure(kind: str, count: int, rounds: int, home: Path) -> str:
         finally:
             close_storage(database)
     share = statistics.median(one / other for one, other in zip(alone, whole, strict=True))
-    speed, ours = count / statistics.median(alone), count / statistics.median(whole)
-    what = f"{count} documents, {chunks} chunks"
-    return f"{kind:14} {what}  embedder alone {speed:6.1f} a second  ingestion {ours:6.1f} a second  share {share:.2f}"
+    return {
+        "store": kind,
+        "documents": count,
+        "chunks": chunks,
+        "embedder_per_s": round(count / statistics.median(alone), 1),
+        "ingestion_per_s": round(count / statistics.median(whole), 1),
+        "share": round(share, 2),
+    }
 
 
 async def main() -> None:
@@ -109,12 +114,14 @@ async def main() -> None:
     parser.add_argument("--documents", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--kinds", default="filesystem,qdrant,redis")
+    add_json(parser)
     given = parser.parse_args()
+    rows: list[Row] = []
     for kind in given.kinds.split(","):
         with tempfile.TemporaryDirectory() as home:
-            print(await measure(kind, given.documents, given.rounds, Path(home)), flush=True)
+            rows.append(await measure(kind, given.documents, given.rounds, Path(home)))
+    report(rows, given.json)
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("COMPOZY_TEST_POSTGRES_LIFE", str(os.getpid()))
     asyncio.run(main())

@@ -7,12 +7,10 @@ executions with that of 100, on servers that are measured one after the other. O
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import statistics
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 import sqlalchemy as sa
@@ -21,6 +19,7 @@ from compozy.database.database import Database
 from compozy.database.executions import NewExecution, finish_execution, insert_execution
 from compozy.database.status import Status
 from tests.bench.measured import measured_server
+from tests.bench.report import Row, add_json, compare, report
 from tests.bench.served import post_runs, serving
 from tests.harness.postgres import Server
 from tests.harness.servers import API, ask
@@ -42,29 +41,27 @@ class Listed:
 
 
 def main() -> None:
-    """Measure, and print a table or one JSON document."""
+    """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kinds", nargs="+", choices=("file", "postgres"), default=["file", "postgres"])
+    parser.add_argument("--stored", nargs=2, type=int, default=LENGTHS, help="few and many stored executions")
     parser.add_argument("--lists", type=int, default=400, help="lists on each server")
     parser.add_argument("--posters", type=int, default=4, help="clients that post runs meanwhile")
-    parser.add_argument("--json", action="store_true", help="print JSON only")
+    add_json(parser)
     arguments = parser.parse_args()
-    rows = measure(arguments.kinds, lists=arguments.lists, posters=arguments.posters)
-    if arguments.json:
-        print(json.dumps([asdict(row) for row in rows]))
-        return
-    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
-    for row in rows:
-        print(f"{row.database:<10}{row.executions:>8} stored: p50 {row.p50_ms:.1f} ms, p95 {row.p95_ms:.1f} ms")
+    rows = measure(arguments.kinds, arguments.stored, lists=arguments.lists, posters=arguments.posters)
+    compared: list[Row] = []
     for kind in arguments.kinds:
-        few, many = (row for row in rows if row.database == kind)
-        print(f"{kind}: p95 ratio {many.p95_ms / few.p95_ms:.2f}")
+        few, many = (asdict(row) for row in rows if row.database == kind)
+        counts = {"few": few["executions"], "many": many["executions"]}
+        compared.append({"database": kind, **counts, **compare(few, many, "p50_ms", "p95_ms")})
+    report(compared, arguments.json)
 
 
-def measure(kinds: list[str], *, lists: int, posters: int) -> list[Listed]:
-    """Return the times for each kind of database and each number of executions."""
+def measure(kinds: list[str], stored: Sequence[int] = LENGTHS, *, lists: int, posters: int) -> list[Listed]:
+    """Return the times for each kind of database and each number of stored executions."""
     with measured_server(kinds) as server:
-        return [_measure(kind, server, length, lists, posters) for kind in kinds for length in LENGTHS]
+        return [_measure(kind, server, length, lists, posters) for kind in kinds for length in stored]
 
 
 def _measure(kind: str, server: Server | None, length: int, lists: int, posters: int) -> Listed:

@@ -7,7 +7,6 @@ compares 10,000 messages with 100, in one process. `queries` and `rows` are thos
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -23,6 +22,7 @@ from compozy.memory import operations
 from compozy.memory.config import MemoryOptions
 from compozy.memory.session import new_message
 from tests.bench.measured import KINDS, measured_server, new_place
+from tests.bench.report import Row, add_json, compare, report
 
 LENGTHS = (100, 10_000)
 _TEXT = "The order has not arrived yet, and I would like to know when it will. " * 3
@@ -56,23 +56,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=["file", "postgres"], help="databases")
     parser.add_argument("--times", type=int, default=50, help="repetitions of each measurement")
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    add_json(parser)
     arguments = parser.parse_args()
     rows = measure(arguments.kinds, arguments.times)
-    if arguments.json:
-        print(json.dumps([asdict(row) for row in rows]))
-        return
-    names = list(asdict(rows[0]))
-    print("".join(name.rjust(11) for name in names))
-    for row in rows:
-        print("".join(_cell(value).rjust(11) for value in asdict(row).values()))
+    compared: list[Row] = []
     for kind in arguments.kinds:
-        short, long = (row for row in rows if row.kind == kind)
-        print(f"{kind}: reading takes {long.read_ms / short.read_ms:.2f} times as long with {long.messages} messages")
-
-
-def _cell(value: Any) -> str:
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
+        few, many = (asdict(row) for row in rows if row.kind == kind)
+        counts = {"few": few["messages"], "many": many["messages"], "sent": many["sent"], "queries": many["queries"]}
+        times = compare(few, many, "read_ms", "append_ms", "all_ms")
+        compared.append({"database": kind, **counts, **times, "kilobytes": round(many["kilobytes"])})
+    report(compared, arguments.json)
 
 
 def measure(kinds: Sequence[str], times: int) -> list[Measured]:

@@ -30,6 +30,7 @@ from compozy.transfer.export import RunFilter, export_rows
 from compozy.transfer.load import ImportOptions, import_rows
 from compozy.transfer.sections import list_sections
 from tests.bench.measured import measured_server, new_place
+from tests.bench.report import Row, add_json, report
 
 _AT_ONCE = 2000
 
@@ -38,12 +39,13 @@ def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=100_000)
+    add_json(parser)
     parser.add_argument("--step", nargs=3, metavar=("VERB", "SETTINGS", "FILE"), help="be one of the steps")
     arguments = parser.parse_args()
     if arguments.step:
         _step(*arguments.step, runs=arguments.runs)
         return
-    print(f"{'step':>28} {'seconds':>8} {'resident MiB':>13} {'document MiB':>13}")
+    rows: list[Row] = []
     with (
         tempfile.TemporaryDirectory() as folder,
         measured_server(["postgres"]) as server,
@@ -61,21 +63,22 @@ def main() -> None:
             ("PostgreSQL to document", "export", theirs, second),
             ("document to SQLite", "import", target, second),
         ):
-            told = _measure(verb, settings, file, arguments.runs)
+            taken = _measure(verb, settings, file, arguments.runs)
             size = file.stat().st_size / 2**20 if file.exists() else 0.0
-            print(f"{name:>28} {told['seconds']:>8.1f} {told['resident_mib']:>13.0f} {size:>13.0f}", flush=True)
-        same = _body(first) == _body(second)
-        print(f"{arguments.runs} runs; the two documents are {'the same' if same else 'NOT the same'}")
+            rows.append({"step": name, "runs": arguments.runs, **taken, "document_mib": round(size)})
+        report(rows, arguments.json)
+        if _body(first) != _body(second):
+            raise SystemExit("the two documents differ")
 
 
 def _file(path: Path) -> str:
     return DatabaseSettings.model_validate({"driver": "sqlite", "path": str(path)}).model_dump_json(exclude_unset=True)
 
 
-def _measure(verb: str, settings: str, file: Path, runs: int) -> dict[str, Any]:
+def _measure(verb: str, settings: str, file: Path, runs: int) -> dict[str, float]:
     command = [sys.executable, "-m", "tests.bench.moves", "--runs", str(runs), "--step", verb, settings, str(file)]
-    told: dict[str, Any] = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
-    return told
+    taken: dict[str, float] = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+    return taken
 
 
 def _body(path: Path) -> str:
@@ -101,7 +104,7 @@ def _step(verb: str, settings: str, file: str, *, runs: int) -> None:
             import_rows(database, source, read_header(source), ImportOptions())
     took_s = time.perf_counter() - began_s
     resident_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": took_s, "resident_mib": resident_mib}))
+    print(json.dumps({"seconds": round(took_s, 1), "resident_mib": round(resident_mib)}))
 
 
 def _fill(database: Database, runs: int) -> None:

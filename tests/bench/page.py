@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import statistics
 import sys
@@ -22,6 +21,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.bench.report import add_json, write_rows
 from tests.harness.processes import Commands
 from tests.harness.projects import write_project
 from tests.harness.servers import API, Running, start_server
@@ -59,20 +59,21 @@ _FRAMES = """() => {
 
 
 def main() -> None:
-    """Measure, and print a table, or one JSON document with all rounds."""
+    """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", type=int, default=2000, help="tasks of the run")
     parser.add_argument("--pages", type=int, default=10, help="pages that show the run")
     parser.add_argument("--megabytes", type=int, default=10, help="size of the value")
     parser.add_argument("--rounds", type=int, default=1, help="times that everything is measured")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_json(parser)
     given = parser.parse_args()
     expect.set_options(timeout=_WAIT_MS)
     before = os.getloadavg()[0]
     with _serving() as (server, browser):
         rounds = [_measure(server, browser, given) for _ in range(given.rounds)]
     document = {"load_before": round(before, 1), "load_after": round(os.getloadavg()[0], 1), "rounds": rounds}
-    print(json.dumps(document, indent=2) if given.json else _table(document))
+    print(_table(document))
+    write_rows([document], given.json)
 
 
 def _measure(server: Running, browser: Browser, given: argparse.Namespace) -> dict[str, Any]:

@@ -16,7 +16,6 @@ import asyncio
 import importlib
 import inspect
 import math
-import os
 import sys
 import tempfile
 import time
@@ -170,5 +169,4 @@ async def measure(
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("COMPOZY_TEST_POSTGRES_LIFE", str(os.getpid()))
     asyncio.run(main())

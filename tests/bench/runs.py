@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import statistics
 import time
 from collections.abc import Awaitable, Callable
@@ -33,6 +32,7 @@ from compozy.workflow.config import WorkflowConfig
 from compozy.workflow.execute import WorkflowExecutor
 from compozy.workflow.start import prepare_run, start_run
 from tests.bench.measured import KINDS, measured_server, new_place
+from tests.bench.report import add_json, report
 
 _STEPS = 5
 _WORKFLOW = WorkflowConfig.model_validate(
@@ -53,13 +53,13 @@ class Side:
 
 
 def main() -> None:
-    """Measure, and print a table and one JSON document."""
+    """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=100, help="runs in each round")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each side")
     parser.add_argument("--at-once", type=int, nargs="*", default=[1, 10, 100])
     parser.add_argument("--driver", nargs="*", choices=KINDS, default=list(KINDS), help="databases to measure")
-    parser.add_argument("--json", action="store_true", help="print JSON only")
+    add_json(parser)
     arguments = parser.parse_args()
     with measured_server(arguments.driver) as server:
         rows = [
@@ -67,13 +67,7 @@ def main() -> None:
             for kind in arguments.driver
             for at_once in arguments.at_once
         ]
-    if arguments.json:
-        print(json.dumps(rows))
-        return
-    heading = ("database", "at once", "compozy/s", "bare/s", "ratio", "p50 ms", "p99 ms", "bare p50", "bare p99")
-    print("  ".join(f"{name:>9}" for name in heading))
-    for row in rows:
-        print("  ".join(f"{row[name]:>9}" for name in row))
+    report(rows, arguments.json)
 
 
 def _measure(place: Place, kind: str, at_once: int, runs: int, rounds: int) -> dict[str, Any]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import subprocess
 import sys
 import time
 
-_ROUNDS = 15
+from tests.bench.report import add_json, report
+
 _COMMANDS = {
     "python -c pass": ["-c", "pass"],
     "compozy --help": ["-c", "from compozy.cli.main import run; run(['--help'])"],
@@ -17,16 +19,22 @@ _COMMANDS = {
 
 def main() -> None:
     """Print the median of each command, measured alternately, and its ratio to the first one."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15)
+    add_json(parser)
+    arguments = parser.parse_args()
     taken: dict[str, list[float]] = {name: [] for name in _COMMANDS}
-    for _ in range(_ROUNDS):
-        for name, arguments in _COMMANDS.items():
+    for _ in range(arguments.rounds):
+        for name, command in _COMMANDS.items():
             began_s = time.perf_counter()
-            subprocess.run([sys.executable, *arguments], stdout=subprocess.DEVNULL, check=True)
+            subprocess.run([sys.executable, *command], stdout=subprocess.DEVNULL, check=True)
             taken[name].append(time.perf_counter() - began_s)
     bare_s = statistics.median(taken["python -c pass"])
-    for name, seconds in taken.items():
-        median_s = statistics.median(seconds)
-        print(f"{name:<16} {median_s * 1000:7.1f} ms  {median_s / bare_s:5.1f} times a bare interpreter")
+    rows = [
+        {"command": name, "p50_ms": round(median_s * 1000, 1), "times_bare": round(median_s / bare_s, 1)}
+        for name, median_s in ((name, statistics.median(seconds)) for name, seconds in taken.items())
+    ]
+    report(rows, arguments.json)
 
 
 if __name__ == "__main__":

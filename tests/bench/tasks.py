@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import statistics
 import time
 from collections.abc import Awaitable, Callable
@@ -21,6 +20,7 @@ from compozy.durable.journal import destroy_journal, launch_journal
 from compozy.ids import new_execution_id, new_executor_id
 from tests.bench.executing import executing
 from tests.bench.measured import KINDS, measured_server, new_place
+from tests.bench.report import add_json, report
 
 _LONG, _LONG_MS = 40, 10
 _SHORT, _SHORT_MS, _SHORT_RUNS = 3, 20, 10
@@ -29,23 +29,18 @@ Round = Callable[[], Awaitable[None]]
 
 
 def main() -> None:
-    """Measure, and print a table or one JSON document."""
+    """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each measurement; the median counts")
     parser.add_argument("--driver", nargs="*", choices=KINDS, default=list(KINDS), help="databases to measure")
-    parser.add_argument("--json", action="store_true", help="print JSON only")
+    add_json(parser)
     arguments = parser.parse_args()
     rows: list[dict[str, Any]] = []
     with measured_server(arguments.driver) as server:
         for kind in arguments.driver:
             with new_place(kind, server) as database:
                 rows.append({"database": kind, **asyncio.run(_measure(database, arguments.rounds))})
-    if arguments.json:
-        print(json.dumps(rows))
-        return
-    print("  ".join(f"{name:>12}" for name in rows[0]))
-    for row in rows:
-        print("  ".join(f"{value:>12}" for value in row.values()))
+    report(rows, arguments.json)
 
 
 async def _measure(database: Database, rounds: int) -> dict[str, Any]:

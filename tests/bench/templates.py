@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
 import time
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -18,6 +17,7 @@ from typing import Any
 
 from compozy import template
 from compozy.template.program import compile_uncached
+from tests.bench.report import add_json, write_rows
 
 _DATA = {
     "input": {
@@ -74,11 +74,11 @@ Render = Callable[[], str]
 
 
 def main() -> None:
-    """Measure, and print two tables or one JSON document."""
+    """Measure, and print two tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=150, help="rounds of each engine")
     parser.add_argument("--round-ms", type=float, default=4, help="length of one round")
-    parser.add_argument("--json", action="store_true", help="print JSON only")
+    add_json(parser)
     arguments = parser.parse_args()
     engines = {"compozy": _ours(), **_others()}
     renders = {
@@ -88,11 +88,9 @@ def main() -> None:
     compiles = _measure(
         {name: _compiler(text) for name, text in _PROMPTS.items()}, arguments.rounds, arguments.round_ms
     )
-    if arguments.json:
-        print(json.dumps({"renders_s": renders, "compile_us": compiles}))
-        return
     _print_renders(renders)
     _print_compiles(compiles)
+    write_rows([{"renders_s": renders, "compile_s": compiles}], arguments.json)
 
 
 def _print_renders(renders: dict[str, dict[str, float]]) -> None:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import os
 import statistics
 import tempfile
 import time
@@ -35,6 +33,7 @@ from compozy.tool.kind import Answer, NestedTasks, Questions, ToolHome, ToolSpec
 from compozy.tool.registry import new_tool
 from tests.bench.executing import executing, scripted_catalog
 from tests.bench.measured import KINDS, measured_server, new_place
+from tests.bench.report import add_json, report
 
 _FUNCTIONS = '''
 import hashlib
@@ -107,11 +106,11 @@ class Unrecorded:
 
 
 def main() -> None:
-    """Measure, and print a table or one JSON document."""
+    """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=30, help="runs of each kind; the median counts")
     parser.add_argument("--driver", nargs="*", choices=KINDS, default=list(KINDS), help="databases to measure")
-    parser.add_argument("--json", action="store_true", help="print JSON only")
+    add_json(parser)
     arguments = parser.parse_args()
     rows: list[dict[str, Any]] = []
     with measured_server(arguments.driver) as server, tempfile.TemporaryDirectory() as folder:
@@ -120,13 +119,7 @@ def main() -> None:
         for kind in arguments.driver:
             with new_place(kind, server) as database:
                 rows.append({"database": kind, **asyncio.run(_measure(database, home, arguments.rounds))})
-    if arguments.json:
-        print(json.dumps(rows))
-        return
-    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
-    print("  ".join(f"{name:>14}" for name in rows[0]))
-    for row in rows:
-        print("  ".join(f"{value:>14}" for value in row.values()))
+    report(rows, arguments.json)
 
 
 async def _measure(database: Database, home: ToolHome, rounds: int) -> dict[str, Any]:

@@ -2,12 +2,11 @@
 
     python -m tests.bench.vectors [--counts 1000,10000] [--dimension 384] [--kinds filesystem,...] [--others]
 
-One line per store: seconds to store, seconds from opening to the first answer, p50 and p95 of a search for ten in
-milliseconds, memory that opening and searching added to this process in MiB, and recall@10 against the exact answer.
-The line before it shows the store's native client for the same queries. Before each search, numpy makes a full
-comparison: `x numpy` is the ratio of the two times. It is measured at the same moments, and is therefore more reliable
-than milliseconds on a machine with other load. The queries are far from all clusters of vectors, which is the hardest
-case for an index.
+One line per store: p50 and p95 of a search for ten in milliseconds, recall@10 against the exact answer, p50 of the
+store's native client for the same queries, seconds to store, seconds from opening to the first answer, and memory that
+opening and searching added to this process in MiB. Before each search, numpy makes a full comparison: `times_numpy` is
+the ratio of the two times. It is measured at the same moments, and is therefore more reliable than milliseconds on a
+machine with other load. The queries are far from all clusters of vectors, which is the hardest case for an index.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ import argparse
 import asyncio
 import contextlib
 import importlib
-import os
 import resource
 import tempfile
 import time
@@ -30,6 +28,7 @@ import numpy as np
 
 from compozy.knowledge.store.protocol import Chunk, Facts, Search
 from tests.bench.clients import LIMIT, Ask, open_client
+from tests.bench.report import Row, add_json, report
 from tests.harness.vectorstores import KINDS, build, section_of
 
 QUERIES = 40
@@ -77,8 +76,8 @@ class Task:
     truth: list[set[int]]
 
 
-async def measure(kind: str, task: Task, folder: Path) -> list[str]:
-    """Measure one store and its native client, and return their lines."""
+async def measure(kind: str, task: Task, folder: Path) -> dict[str, Any]:
+    """Measure one store and its native client, and return their figures."""
     vectors = task.vectors
     with section_of(kind, folder) as section:
         store = build(section, name=NAME)
@@ -89,10 +88,10 @@ async def measure(kind: str, task: Task, folder: Path) -> list[str]:
         await store.settle()
         stored_s = time.perf_counter() - began
         await store.aclose()
-        lines = list[str]()
+        client: dict[str, Any] = {}
         async with open_client(kind, section, NAME) as ask:
             if ask is not None:
-                lines.append(row("  its client", task, await ask_all(ask, task)))
+                client["client_p50_ms"] = row("its client", task, await ask_all(ask, task))["p50_ms"]
         before_mib, opened = memory_mib(), time.perf_counter()
         again = build(section, name=NAME)
 
@@ -102,13 +101,11 @@ async def measure(kind: str, task: Task, folder: Path) -> list[str]:
         await search(task.queries[0])
         open_s = time.perf_counter() - opened
         asked = await ask_all(search, task)
-        line = row(kind, task, asked)
-        lines.append(
-            f"{line}  stored {stored_s:6.1f} s  first {open_s:5.2f} s  memory +{memory_mib() - before_mib} MiB"
-        )
+        memory = memory_mib() - before_mib
         await again.reset(None)
         await again.aclose()
-        return lines
+        times = {"stored_s": round(stored_s, 1), "first_s": round(open_s, 2), "memory_mib": memory}
+        return {**row(kind, task, asked), **client, **times}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +131,7 @@ async def ask_all(ask: Ask, task: Task) -> Asked:
     return Asked(times=times, numpy=plain, hits=hits)
 
 
-async def measure_plain(name: str, task: Task, search: Callable[[Any], Any]) -> str:
+async def measure_plain(name: str, task: Task, search: Callable[[Any], Any]) -> dict[str, Any]:
     """Measure a plain search."""
 
     async def ask(query: Any) -> set[int]:
@@ -143,15 +140,17 @@ async def measure_plain(name: str, task: Task, search: Callable[[Any], Any]) -> 
     return row(name, task, await ask_all(ask, task))
 
 
-def row(name: str, task: Task, asked: Asked) -> str:
+def row(name: str, task: Task, asked: Asked) -> dict[str, Any]:
     """Return one line of the table."""
-    p50, p95 = np.percentile(np.array(asked.times) * 1000, [50, 95])
-    ratio = float(np.median(asked.times) / np.median(asked.numpy))
-    recall = asked.hits / (LIMIT * len(asked.times))
-    return (
-        f"{name:14} {len(task.vectors):7}  p50 {p50:7.2f} ms  p95 {p95:7.2f} ms  x numpy {ratio:6.2f}  "
-        f"recall@10 {recall:.3f}"
-    )
+    p50_ms, p95_ms = np.percentile(np.array(asked.times) * 1000, [50, 95])
+    return {
+        "store": name,
+        "vectors": len(task.vectors),
+        "p50_ms": round(float(p50_ms), 2),
+        "p95_ms": round(float(p95_ms), 2),
+        "times_numpy": round(float(np.median(asked.times) / np.median(asked.numpy)), 2),
+        "recall": round(asked.hits / (LIMIT * len(asked.times)), 3),
+    }
 
 
 def exact(vectors: Any, query: Any) -> Any:
@@ -189,29 +188,32 @@ async def main() -> None:
     parser.add_argument("--dimension", type=int, default=384)
     parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument("--others", action="store_true", help="also usearch and sqlite-vec, where installed")
+    add_json(parser)
     given = parser.parse_args()
+    rows: list[Row] = []
     for count in (int(text) for text in given.counts.split(",")):
         vectors = make_vectors(count, given.dimension)
         queries = make_vectors(QUERIES, given.dimension, seed=2)
         truth = [{int(each) for each in exact(vectors, query)} for query in queries]
         task = Task(vectors=vectors, queries=queries, truth=truth)
-        print(await measure_plain("numpy", task, partial(exact, vectors)), flush=True)
-        if given.others:
-            await measure_others(task)
+        rows.append(await measure_plain("numpy", task, partial(exact, vectors)))
+        rows += await measure_others(task) if given.others else ()
         for kind in given.kinds.split(","):
             if kind == "qdrant-folder" and count > 10_000:
                 continue
             with tempfile.TemporaryDirectory() as folder:
-                print(*await measure(kind, task, Path(folder)), sep="\n", flush=True)
+                rows.append(await measure(kind, task, Path(folder)))
+    report(rows, given.json)
 
 
-async def measure_others(task: Task) -> None:
-    """Print the lines of other libraries that are installed and that this Python can load."""
+async def measure_others(task: Task) -> list[Row]:
+    """Return the figures of other libraries that are installed and that this Python can load."""
+    rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder, contextlib.suppress(ImportError, AttributeError):
-        print(await measure_plain("usearch", task, usearch_of(task.vectors)), flush=True)
-        print(await measure_plain("sqlite-vec", task, sqlite_vec_of(task.vectors, Path(folder))), flush=True)
+        rows.append(await measure_plain("usearch", task, usearch_of(task.vectors)))
+        rows.append(await measure_plain("sqlite-vec", task, sqlite_vec_of(task.vectors, Path(folder))))
+    return rows
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("COMPOZY_TEST_POSTGRES_LIFE", str(os.getpid()))
     asyncio.run(main())

@@ -17,12 +17,12 @@ import json
 import multiprocessing
 import os
 import re
-import statistics
 import time
 from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 
 from tests.bench.measured import measured_server
+from tests.bench.report import add_json, medians, print_rows, report
 from tests.bench.served import Served, processor_time_s, serving
 from tests.harness.servers import API, ask
 
@@ -51,27 +51,28 @@ class Pair:
 
 
 def main() -> None:
-    """Measure, and print a table or one JSON document."""
+    """Measure, and print a table of the pairs and one of their medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kinds", nargs="+", choices=("file", "postgres"), default=["file", "postgres"])
     parser.add_argument("--tasks", type=int, default=20, help="tasks of each run")
     parser.add_argument("--watchers", type=int, default=100, help="runs in each round, and clients that watch them")
     parser.add_argument("--rounds", type=int, default=5, help="pairs of rounds")
-    parser.add_argument("--json", action="store_true", help="print JSON only")
+    add_json(parser)
     arguments = parser.parse_args()
     size = {"tasks": arguments.tasks, "watchers": arguments.watchers, "rounds": arguments.rounds}
     pairs = [pair for kind in arguments.kinds for pair in measure(kind, **size)]
-    if arguments.json:
-        print(json.dumps([asdict(pair) for pair in pairs]))
-        return
-    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
-    for pair in pairs:
-        rates = f"{pair.bare.runs_per_s:.1f} runs/s, {pair.watched.runs_per_s:.1f} watched"
-        times = f"{pair.bare.processor_ms:.1f} and {pair.watched.processor_ms:.1f} ms of the server's processor time"
-        print(f"{pair.database:<10}{rates}: ratio {pair.ratio:.2f}; {times}")
-    for kind in arguments.kinds:
-        median = statistics.median(pair.ratio for pair in pairs if pair.database == kind)
-        print(f"{kind}: median ratio {median:.2f}")
+    rows = [
+        {
+            "database": pair.database,
+            "watchers": arguments.watchers,
+            **{f"bare_{name}": value for name, value in asdict(pair.bare).items()},
+            **{f"watched_{name}": value for name, value in asdict(pair.watched).items()},
+            "ratio": pair.ratio,
+        }
+        for pair in pairs
+    ]
+    print_rows(rows)
+    report(medians(rows, "database"), arguments.json)
 
 
 def measure(kind: str, *, tasks: int, watchers: int, rounds: int) -> list[Pair]:

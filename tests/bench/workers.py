@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import subprocess
 import sys
 import time
@@ -32,6 +31,7 @@ from compozy.workflow.config import WorkflowConfig
 from compozy.workflow.execute import WorkflowExecutor
 from compozy.workflow.start import prepare_run
 from tests.bench.measured import measured_server, new_place
+from tests.bench.report import add_json, report
 from tests.harness.databases import journal_table
 
 _TASKS = 5
@@ -42,11 +42,11 @@ _LIMIT_S = 600.0
 
 
 def main() -> None:
-    """Measure, and print a table or one JSON document."""
+    """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=400, help="runs in each round")
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2, 4])
-    parser.add_argument("--json", action="store_true", help="print JSON only")
+    add_json(parser)
     parser.add_argument("--work", metavar="SETTINGS", help="be one of the workers, on this database")
     arguments = parser.parse_args()
     if arguments.work is not None:
@@ -63,12 +63,7 @@ def main() -> None:
                 rate = round(arguments.runs / took_s, 1)
                 row = {"wait_ms": wait_ms, "workers": workers, "runs": arguments.runs, "seconds": round(took_s, 2)}
                 rows.append({**row, "runs_per_s": rate, "times_first": round(alone_s / took_s, 2), "twice": again})
-    if arguments.json:
-        print(json.dumps(rows))
-        return
-    print("  ".join(f"{name:>11}" for name in rows[0]))
-    for row in rows:
-        print("  ".join(f"{value:>11}" for value in row.values()))
+    report(rows, arguments.json)
 
 
 def _round(database: Database, workers: int, runs: int, wait_ms: int) -> tuple[float, int]:
