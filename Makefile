@@ -20,7 +20,7 @@ CHAOS := $(shell mktemp -d -u -t compozy-chaos-XXXXXX)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart setup check check-types check-generated check-web fix test proof web serve-web site serve-docs site-tools snap bench chaos fuzz wheel binary test-binary edge-context image-context lock schema pages recording screenshots clean
+.PHONY: help quickstart setup check check-types check-generated check-web fix test proof web serve-web site serve-docs site-tools snap bench chaos fuzz wheel binary test-binary edge-context image-context lock schema pages recording screenshots figures clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -125,6 +125,10 @@ schema: $(VENV)/.dev ## Generate the JSON Schemas
 
 pages: $(VENV)/.dev ## Generate the reference pages
 	$(BIN)/python -m tests.generated.pages
+
+figures: $(VENV)/.dev ## Measure the figures of the pages again; BENCH=runs measures one
+	@$(BIN)/python -m tests.bench.record $(if $(FORCE),--force) $(BENCH)
+	@$(MAKE) --no-print-directory pages
 
 recording: $(VENV)/.dev ## Record the terminal of README.md again
 	$(BIN)/python -m tests.recording

@@ -1,12 +1,12 @@
-"""Measures the example postgres-comparison: `python -m tests.bench.databases [--workflows N] [--keep FOLDER]`.
+"""Measures the example postgres-comparison: `python -m tests.bench.databases [--workflows N]`.
 
-`compozy bench` measures a server on each database. PostgreSQL waits for the disk, as it does in production. With
-`--keep`, the results and the chart are written to a folder in the form that the example's README shows.
+`compozy bench` measures a server on each database. PostgreSQL waits for the disk, as it does in production.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 from tests.bench.measured import measured_server
+from tests.bench.report import add_json, write_rows
 from tests.harness.postgres import database_on
 
 EXAMPLE = Path(__file__).parents[2] / "examples/database/postgres-comparison"
@@ -24,7 +25,7 @@ def main() -> None:
     """Measure, and print the output of the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workflows", type=int, default=10, help="runs of the first phase")
-    parser.add_argument("--keep", type=Path, help="folder for the results and the chart")
+    add_json(parser)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch, measured_server(["postgres"]) as server:
         assert server is not None
@@ -35,11 +36,8 @@ def main() -> None:
             environ = {**os.environ, **variables, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
             command = ["./benchmark.sh", f"--workflows={arguments.workflows}"]
             subprocess.run(command, cwd=folder, env=environ, check=True)
-        if arguments.keep is not None:
-            arguments.keep.mkdir(parents=True, exist_ok=True)
-            for driver in ("postgres", "sqlite"):
-                shutil.copy(folder / f"results-{driver}.json", arguments.keep / f"{driver}.json")
-            shutil.copy(folder / "results.svg", arguments.keep / "chart.svg")
+        results = [json.loads((folder / f"results-{driver}.json").read_text()) for driver in ("postgres", "sqlite")]
+        write_rows(results, arguments.json)
 
 
 if __name__ == "__main__":
