@@ -31,7 +31,7 @@ def _warm() -> None:
         os.chdir(write_project(Path(project)))
         # A port that only system programs may listen on: no server is found.
         os.environ["SERVER_PORT"] = "1"
-        statuses = [run(["workflow", "run", "two"]), run(["workflow", "list"])]
+        statuses = [run(["workflow", "run", "two"]), run(["workflow", "list"]), run(["init", "new"])]
         os.chdir(folder)
     os.environ.clear()
     os.environ.update(environ)

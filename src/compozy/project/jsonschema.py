@@ -45,6 +45,13 @@ def workflow_schema() -> dict[str, Any]:
     return _with_tasks(schema_of(WorkflowConfig, "Compozy workflow"))
 
 
+def editor_schemas() -> dict[str, dict[str, Any]]:
+    """Return the schemas of everything that is written in a project, by the name of the schema file."""
+    workflow = workflow_schema()
+    made = {WORKFLOW_SCHEMA_NAME: workflow, TASK_SCHEMA_NAME: task_schema(workflow)}
+    return {name: made.get(name) or make() for name, make in EDITOR_SCHEMAS.items()}
+
+
 def agent_schema() -> dict[str, Any]:
     """Return the schema of the file of a shared agent."""
     return schema_of(AgentResource, "Compozy agent")
@@ -81,12 +88,13 @@ def memory_schema() -> dict[str, Any]:
     return schema_of(MemoryResource, "Compozy memory")
 
 
-def task_schema() -> dict[str, Any]:
-    """Return the schema of the file of a shared task."""
+def task_schema(workflow: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the schema of the file of a shared task, made of the one of a workflow, where the caller has it."""
     triggers = [kind.model for kind in TRIGGER_KINDS.values()]
     below = {name for trigger in triggers for name in trigger.model_json_schema().get("$defs", {})}
     left_out = {"WorkflowOptions", *(trigger.__name__ for trigger in triggers), *below}
-    definitions = {name: value for name, value in workflow_schema()["$defs"].items() if name not in left_out}
+    found = (workflow or workflow_schema())["$defs"]
+    definitions = {name: dict(value) for name, value in found.items() if name not in left_out}
     resource = {"const": "task", "description": "Kind of file, for files that `autoload` finds."}
     for kind in KINDS.values():
         definition = definitions[kind.model.__name__]

@@ -13,7 +13,7 @@ from typing import Any
 from compozy.errors import UsageError
 from compozy.installation import DOCUMENTATION_URL
 from compozy.project.file import NAME_PATTERN
-from compozy.project.jsonschema import EDITOR_SCHEMAS, PROJECT_SCHEMA_NAME, WORKFLOW_SCHEMA_NAME
+from compozy.project.jsonschema import PROJECT_SCHEMA_NAME, WORKFLOW_SCHEMA_NAME, editor_schemas
 
 _SCHEMA_FOLDER = ".compozy"
 Schemas = Mapping[str, Mapping[str, Any]]
@@ -181,7 +181,7 @@ def _schemas(more: Schemas | None) -> dict[str, str]:
 
 @cache
 def _editor_texts() -> Mapping[str, str]:
-    return {name: _json(make()) for name, make in EDITOR_SCHEMAS.items()}
+    return {name: _json(schema) for name, schema in editor_schemas().items()}
 
 
 def _json(schema: object) -> str:
