@@ -18,6 +18,7 @@ from tests.harness.costs import Costs, cpu_s
 from tests.harness.postgres import LIFE
 from tests.harness.processes import Commands, Finished
 from tests.harness.statements import share_statements
+from tests.harness.tables import run_migrations, share_tables
 from tests.proof import PARTS, find_part
 
 # Variables that a developer's environment may contain. Tests set the variables that they need.
@@ -60,6 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Set what all processes of this session share: the server's lifetime, the shard, a closed port, threads."""
     config.pluginmanager.register(Costs(config.getoption("--costs")))
     share_statements()
+    share_tables()
     # A shell ignores SIGINT in what it starts in the background, and other processes inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # Modules and collected tests are never garbage.
@@ -148,6 +150,14 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> None:
 def clean_environ(monkeypatch: pytest.MonkeyPatch) -> None:
     """Remove variables that would change the behavior of the program, and restore them after the test."""
     clean(monkeypatch)
+
+
+@pytest.fixture
+def real_migrations() -> Iterator[None]:
+    """Migrate new SQLite databases as the program does, see `tests/harness/tables.py`."""
+    run_migrations()
+    yield
+    share_tables()
 
 
 @pytest.fixture

@@ -38,12 +38,12 @@ def write_tables(path: Path) -> None:
     """Write a new SQLite file with all tables at `path`: a copy, since migrations cost 0.3 s of processor time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600)
-    path.write_bytes(_template())
+    path.write_bytes(load_template())
 
 
 def _load_tables(database: Database) -> None:
     """Give a database in memory all tables."""
-    content = bytearray(_template())
+    content = bytearray(load_template())
     # Read and write versions of the file format: 2 needs a write-ahead log, which a database in memory does not have.
     content[18:20] = b"\x01\x01"
     with contextlib.closing(database.engine.raw_connection()) as connection:
@@ -52,7 +52,8 @@ def _load_tables(database: Database) -> None:
 
 
 @cache
-def _template() -> bytes:
+def load_template() -> bytes:
+    """Return the content of a new SQLite file with all tables, also those of the journal."""
     # Imported here, because it imports the engine.
     from compozy.durable.journal import make_journal
 

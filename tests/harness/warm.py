@@ -19,10 +19,12 @@ import structlog
 
 from tests.harness.projects import write_project
 from tests.harness.statements import share_statements
+from tests.harness.tables import share_tables
 
 
 def _warm() -> None:
     share_statements()
+    share_tables()
     run = importlib.import_module("compozy.cli.main").run
     environ, folder = dict(os.environ), Path.cwd()
     handlers, level = list(logging.root.handlers), logging.root.level

@@ -17,6 +17,8 @@ from compozy.database.tables import VERSION_TABLE
 from tests.conftest import RunCli
 from tests.harness.projects import query, write_project
 
+pytestmark = pytest.mark.usefixtures("real_migrations")
+
 # Migrations.
 
 

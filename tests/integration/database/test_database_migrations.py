@@ -31,6 +31,8 @@ from compozy.errors import DatabaseError, UsageError
 from compozy.storage import prepare
 from tests.harness.databases import migrated, new_run, settings
 
+pytestmark = pytest.mark.usefixtures("real_migrations")
+
 FOLDER = Path(migrations.__file__).parent
 
 

@@ -15,6 +15,8 @@ from tests.harness import kept
 from tests.harness.processes import Commands
 from tests.harness.stores import Store, open_store
 
+pytestmark = pytest.mark.usefixtures("real_migrations")
+
 KEPT = sorted(folder.name for folder in kept.FOLDER.iterdir())
 ENDED = {"good": "SUCCESS", "bad": "FAILED", "canceled": "CANCELED"}
 _RECORDED = (

@@ -12,6 +12,8 @@ from compozy.database.executions import insert_execution
 from tests.harness.databases import migrated, new_run
 from tests.harness.postgres import new_database, running_server
 
+pytestmark = pytest.mark.usefixtures("real_migrations")
+
 
 def test_rows_are_deleted_for_the_next_test() -> None:
     """The next test gets the same database with the rows of a new one, under another name."""
