@@ -45,6 +45,15 @@ def busiest(figures: Figures, driver: str) -> tuple[int, float]:
     return best.at_once, tasks_per_s(best)
 
 
+def most_on_both(figures: Figures) -> int:
+    """Return the highest number of concurrent runs that was measured on both databases."""
+    postgres, sqlite = (
+        {each.at_once for each in result(figures, driver).stages if each.p50_ms is not None}
+        for driver in ("postgres", "sqlite")
+    )
+    return max(postgres & sqlite)
+
+
 def describe_machine(measurement: Measurement) -> str:
     """Return the machine in words, with the parts that were recorded."""
     machine = measurement.machine
