@@ -56,14 +56,15 @@ class _Meeting:
     def __init__(self, database: Database) -> None:
         self.blockers = database.driver.writers
         self.ready = asyncio.Semaphore(0)
-        self.block = asyncio.Event()
+        self._block = asyncio.Semaphore(0)
         self.store = asyncio.Event()
         self._started = threading.Semaphore(0)
         self._go_on = threading.Event()
 
     async def occupy(self) -> None:
         """Occupy a thread: the body of a run that blocks."""
-        await self.come(self.block)
+        self.ready.release()
+        await self._block.acquire()
         await transact("block", self._wait)
 
     async def come(self, event: asyncio.Event) -> None:
@@ -77,8 +78,9 @@ class _Meeting:
             await runtime.submit(new_run(name), "t")
         for _ in range(self.blockers + len(names)):
             await self.ready.acquire()
-        self.block.set()
+        # One after the other: a thread stores all that wait, and would take two blockers.
         for _ in range(self.blockers):
+            self._block.release()
             await asyncio.to_thread(self._started.acquire)
         self.store.set()
         # Every run hands its record over in its next turn.
