@@ -223,8 +223,8 @@ def _admit_and_claim(database: Database) -> list[str]:
 def test_looks_read_indexes_and_not_all_runs(database: Database) -> None:
     rate = {"rate_limit": 5, "rate_period_ms": 1000}
     limits: dict[str, Any] = {"admission_group": "w/eu", "concurrency_limit": 1, **rate}
-    store_many(database, 20_000, **limits, held_ms=1)
-    store_many(database, 20_000, prefix="s", status="SUCCESS", **limits, admitted_ms=1)
+    store_many(database, 3_000, **limits, held_ms=1)
+    store_many(database, 3_000, prefix="s", status="SUCCESS", **limits, admitted_ms=1)
     accept(database, "a", admission=Admission(group="w/us", concurrency=1, rate=5, rate_period_ms=1000))
     statements: list[tuple[str, Any]] = []
 

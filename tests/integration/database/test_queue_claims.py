@@ -18,7 +18,7 @@ from compozy.database.tables import workflow_states
 from compozy.transfer.sections import all_sections
 from tests.integration.database.stored_runs import accept, explain, store_many
 
-MANY = 20_000
+MANY = 3_000
 USES_INDEX = re.compile("ix_workflow_states_(claim|wake)|workflow_states_(pkey|1)|PRIMARY KEY")
 
 
