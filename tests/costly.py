@@ -104,10 +104,17 @@ _NAMES: Mapping[str, Sequence[str]] = {
         "test_a_table_that_was_dropped",
         "test_files_that_are_moved_away_during_a_run",
     ),
-    "integration/database/test_kept_databases": ("test_a_first_start_upgrades_automatically[store1]",),
+    "integration/database/test_kept_databases": (
+        "test_a_database_of_an_earlier_version_is_upgraded_and_finished[store1]",
+        "test_a_first_start_upgrades_automatically[store1]",
+    ),
     "integration/database/test_postgres_migrations": (
         "test_a_migration_that_was_killed_is_finished_by_the_next_process",
         "test_other_programs_may_share_the_database",
+    ),
+    "integration/database/test_replica": (
+        "test_doctor_shows_how_far_the_replica_is_behind",
+        "test_lists_come_from_the_replica_and_all_else_from_the_primary",
     ),
     "integration/database/test_search_path": ("test_the_journal_is_that_of_the_tables_and_not_of_the_first_schema",),
     "integration/database/test_sqlite": ("test_a_hundred_concurrent_runs_encounter_no_lock",),
@@ -238,6 +245,7 @@ _NAMES: Mapping[str, Sequence[str]] = {
         "test_a_worker_next_to_a_server",
         "test_another_database_is_not_used",
         "test_cancel_reaches_a_run_of_another_process",
+        "test_each_worker_executes_runs_of_its_queue",
     ),
     "integration/server/test_server_process": (
         "test_a_killed_server_is_not_used",
