@@ -50,7 +50,7 @@ export const exit = () => process.exit(3);
 export const endless = () => "x".repeat(30_000_000);
 export function burn() { for (;;); }
 export async function chatter() {
-  for (let line = 0; line < 100_000; line++) console.log("line", line);
+  for (let line = 0; line < 20_000; line++) console.log("line", line);
   return "quiet";
 }
 export function hog() {
