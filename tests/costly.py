@@ -374,13 +374,14 @@ _NAMES: Mapping[str, Sequence[str]] = {
         "test_each_kind_of_provider_is_built_at_its_address[fields5-environ5-https://api.anthropic.c",
     ),
     "unit/model/test_price": ("test_commands_and_local_models_do_not_load_the_list",),
-    # Two of ten patterns stay in `make test`.
+    # One of ten patterns stays in `make test`.
     "unit/schema/test_bounded_validation": tuple(
-        f"test_slow_patterns_are_refused[schema{number}-" for number in range(2, 10)
+        f"test_slow_patterns_are_refused[schema{number}-" for number in range(1, 10)
     ),
     "unit/template/test_template_bombs": (
         "test_comparing_shared_parts_is_counted[deepEqual",
         "test_comparing_shared_parts_is_counted[has $x",
+        "test_comparing_shared_parts_is_counted[uniq",
     ),
     "unit/template/test_template_safety": (
         "test_endless_templates_end[text24-compozy]",
