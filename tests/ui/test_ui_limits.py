@@ -30,6 +30,10 @@ def site(tmp_path_factory: pytest.TempPathFactory, built_page: None) -> Iterator
 def test_a_run_that_waits_links_to_the_one_it_waits_for(page: Page, site: Site) -> None:
     first = site.start("deploy", {"service": "web"})
     second = site.start("deploy", {"service": "web"})
+    page.goto("/ui/runs")
+    waits = page.get_by_text("Waits for a place", exact=True)
+    expect(page.locator(f'[data-row="{second}"]').and_(page.get_by_role("link")).filter(has=waits)).to_be_visible()
+    expect(waits).to_have_count(1)
     page.goto(f"/ui/runs/{second}")
     status_is(page, "PENDING")
     note = page.get_by_text("Waits for a place: 1 open with the key web.")

@@ -17,7 +17,7 @@ from compozy.durable.format import JOURNAL_FORMAT
 from compozy.errors import DatabaseOwnedError, NotFoundError
 from compozy.project.loaded import LoadedProject
 from compozy.storage import close_storage, display_location, open_reading, open_storage
-from compozy.workflow.documents import execution_document, read_run, summary_document, workflow_document
+from compozy.workflow.documents import read_run, summary_document, whole_document, workflow_document
 
 _POLL_S = 0.2
 
@@ -42,7 +42,7 @@ def list_runs(project: LoadedProject, wanted: ListRequest, *, id_prefix: str = "
     try:
         with database.read() as connection:
             if wanted.full:
-                return [execution_document(run) for run in list_executions(connection, chosen, limit=wanted.limit)]
+                return [whole_document(run) for run in list_executions(connection, chosen, limit=wanted.limit)]
             return [summary_document(run) for run in list_summaries(connection, chosen, limit=wanted.limit)]
     finally:
         close_storage(database)

@@ -218,6 +218,9 @@ def _row(run: Document) -> tuple[str, ...]:
         note = f"journal format {run['journal_format']}"
     elif run["origin"] and run["status"] == Status.PAUSED:
         note = "imported"
+    # A server of an earlier version does not send it.
+    elif run.get("waiting_since"):
+        note = "waits for a place"
     return (
         run["execution_id"],
         run["workflow_id"],

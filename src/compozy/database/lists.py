@@ -40,6 +40,7 @@ _COLUMNS = (
     "trigger_type",
     "trigger_id",
     "started_by",
+    "held_ms",
 )
 _ERROR = sa.case((_SUCCEEDED, sa.null()), else_=runs.c.error)
 _SUMMARY = sa.select(
@@ -136,6 +137,7 @@ class ExecutionSummary:
     requested: Status | None
     rerun_of: str | None
     origin: dict[str, Any] | None
+    held_ms: int | None
     trigger: Trigger | None
     error: dict[str, Any] | None
     labels: dict[str, str]

@@ -23,7 +23,7 @@ from compozy.server.gate import identity_of
 from compozy.server.models import Cost, Fields, Labels, TriggerInfo, UnpricedRequests
 from compozy.server.problems import JsonResponse
 from compozy.server.routes import PREFIX, WorkflowId, problems, service_of
-from compozy.workflow.documents import execution_document, summary_document
+from compozy.workflow.documents import summary_document, whole_document
 
 MAX_PAGE = 1000
 # How long the text of models is kept for a client that may open one of the executions.
@@ -171,6 +171,9 @@ class ListedExecution(BaseModel):
     origin: dict[str, Any] | None = Field(description="Origin of a run that was imported unfinished.")
     trigger: TriggerInfo | None = Field(description="Trigger; null if an earlier version accepted the execution.")
     labels: Labels
+    waiting_since: str | None = Field(
+        description="Since when the execution waits for a place, because its workflow has limits; null if it does not."
+    )
     cost: Cost
     unpriced_requests: UnpricedRequests
     input: Any = Field(default=None, description="Only with `fields=full`.")
@@ -232,7 +235,7 @@ def read_page(connection: sa.Connection, query: PageQuery, wanted: ExecutionFilt
     limit = query.limit + 1
     if query.fields is Fields.FULL:
         full = lists.list_executions(connection, wanted, limit=limit, before=before)
-        found = [(execution_document(run), (run.created_ms, run.workflow_exec_id)) for run in full]
+        found = [(whole_document(run), (run.created_ms, run.workflow_exec_id)) for run in full]
     else:
         short = lists.list_summaries(connection, wanted, limit=limit, before=before)
         found = [(summary_document(run), (run.created_ms, run.workflow_exec_id)) for run in short]

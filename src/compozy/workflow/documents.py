@@ -98,9 +98,19 @@ def _limits(run: Execution) -> dict[str, Any] | None:
         "key": run.admission_group.removeprefix(f"{run.workflow_id}/") or None,
         "concurrency": run.concurrency_limit,
         "rate": {"limit": run.rate_limit, "period_s": (run.rate_period_ms or 0) / 1000} if is_limited else None,
-        "waiting_since": None if run.status.is_final else format_time(run.held_ms),
+        "waiting_since": _waiting_since(run),
         "holders": [],
     }
+
+
+def _waiting_since(run: Execution | ExecutionSummary) -> str | None:
+    """Return since when a run waits for a place in its group."""
+    return None if run.status.is_final else format_time(run.held_ms)
+
+
+def whole_document(run: Execution) -> dict[str, Any]:
+    """Return a run as lists show it, with its input, output and tokens."""
+    return {**execution_document(run), "waiting_since": _waiting_since(run)}
 
 
 def summary_document(run: ExecutionSummary) -> dict[str, Any]:
@@ -119,6 +129,7 @@ def summary_document(run: ExecutionSummary) -> dict[str, Any]:
         "origin": run.origin,
         "trigger": None if run.trigger is None else run.trigger.to_json(),
         "labels": run.labels,
+        "waiting_since": _waiting_since(run),
     }
 
 

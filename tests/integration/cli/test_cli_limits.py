@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 
 from compozy.config.settings import DatabaseSettings
+from compozy.database.admission import Admission
 from compozy.database.database import open_database
+from compozy.database.executions import get_execution, insert_execution
 from compozy.database.transitions import request_pause
 from tests.conftest import RunCli
+from tests.harness.databases import new_run
 from tests.harness.projects import write_project
 
 WORKFLOW = {
@@ -43,6 +48,26 @@ def test_a_run_says_for_which_it_waits_until_its_time_is_over(cli: RunCli, proje
     other = cli("workflow", "run", "deploy", "--id", "c", "-i", "service=mail")
     assert (other.status, other.err) == (0, "")
     assert "waits for a place" not in cli("workflow", "get", "b").out
+
+
+@pytest.mark.parametrize("options", [(), ("--format", "json", "--full"), ("--format", "json")])
+def test_the_list_names_the_runs_that_wait(cli: RunCli, project: Path, options: tuple[str, ...]) -> None:
+    _hold(cli, project)
+    database = open_database(DatabaseSettings(driver="sqlite", path=str(project / "data/compozy.db")))
+    with database.write() as connection:
+        first = get_execution(connection, "first")
+        admission = Admission(group=str(first.admission_group), concurrency=1)
+        insert_execution(connection, new_run("second", workflow_id="deploy", admission=admission), owner=None)
+    database.close()
+    listed = cli("workflow", "list", *options)
+    assert listed.status == 0
+    if options:
+        runs = json.loads(listed.out)["executions"]
+        assert {run["execution_id"]: bool(run["waiting_since"]) for run in runs} == {"second": True, "first": False}
+        return
+    second, first_line = (re.split(r"  +", line) for line in listed.out.splitlines()[-2:])
+    assert second == ["second", "deploy", "PENDING", "-", "-", "waits for a place"]
+    assert "waits" not in first_line[-1]
 
 
 def test_an_empty_key_is_an_error_with_its_way_out(cli: RunCli, project: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from compozy.database.executions import finish_execution, insert_execution
 from compozy.database.lists import (
     MAX_MESSAGE,
     ExecutionFilter,
+    ExecutionSummary,
     Position,
     count_executions,
     list_executions,
@@ -142,3 +144,13 @@ def test_a_page_of_summaries_reads_no_input_output_or_definition(database: Datab
     assert len(costs) == 1
     big = {"input", "output", "definition", "kept", "usage", "moved"}
     assert not [name for name in big if f"{workflow_states.name}.{name}" in statement]
+
+
+def test_an_index_of_sqlite_has_the_columns_of_summaries(tmp_path: Path) -> None:
+    """The others are behind the input, the output and the definition of a row."""
+    with fresh("sqlite", tmp_path) as place, migrated(place) as database, database.read() as connection:
+        index = connection.exec_driver_sql("PRAGMA index_info(ix_workflow_states_list)").mappings()
+        indexed = {row["name"] for row in index}
+    elsewhere = {"error", "labels", "cost", "unpriced_requests"}
+    columns = {column.name for column in fields(ExecutionSummary)} - elsewhere - {"trigger"}
+    assert columns | {"trigger_type", "trigger_id", "started_by"} == indexed

@@ -44,6 +44,12 @@ async def _get(client: httpx.AsyncClient, run_id: str) -> dict[str, Any]:
     return (await client.get(f"{RUNS}/{run_id}")).json()
 
 
+async def _list(client: httpx.AsyncClient, workflow: str, fields: str) -> dict[str, str | None]:
+    """Return since when the runs of a workflow wait for a place."""
+    listed = await client.get(RUNS, params={"workflow_id": workflow, "fields": fields})
+    return {run["execution_id"]: run["waiting_since"] for run in listed.json()["executions"]}
+
+
 async def _until(client: httpx.AsyncClient, run_id: str, *statuses: str) -> dict[str, Any]:
     while (run := await _get(client, run_id))["status"] not in statuses:
         pass
@@ -58,6 +64,8 @@ async def test_a_run_that_waits_names_the_one_it_waits_for(limited: httpx.AsyncC
     assert (limits["key"], limits["concurrency"], limits["rate"]) == (None, 1, None)
     assert limits["holders"] == ["one-1"]
     assert limits["waiting_since"] == started["created_at"]
+    for fields in ("summary", "full"):
+        assert await _list(limited, "one", fields) == {"one-1": None, "one-2": limits["waiting_since"]}
     # Another workflow is not affected.
     await _start(limited, "plain", "plain-1")
     await _until(limited, "plain-1", "SUCCESS")
@@ -67,6 +75,7 @@ async def test_a_run_that_waits_names_the_one_it_waits_for(limited: httpx.AsyncC
     assert (run["limits"]["waiting_since"], run["limits"]["holders"]) == (None, [])
     await limited.post(f"{RUNS}/one-2/signals", json={"name": "go"})
     await _until(limited, "one-2", "SUCCESS")
+    assert await _list(limited, "one", "summary") == {"one-1": None, "one-2": None}
 
 
 async def test_runs_with_another_key_do_not_wait(limited: httpx.AsyncClient) -> None:

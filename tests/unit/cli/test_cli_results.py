@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from compozy.cli.results import print_execution
+from compozy.cli.results import print_execution, print_listing
 
 FORM = {"form": {"type": "object"}}
 PROBLEM = {"path": "ok", "message": "expected true or false, got 'maybe'"}
@@ -69,3 +69,11 @@ def test_a_run_shows_what_started_it_and_its_labels(capsys: pytest.CaptureFixtur
         shown.append([line for line in capsys.readouterr().out.splitlines() if line.startswith(("Trigger", "Labels"))])
     assert shown[0] == shown[1] == ["Labels    a=1, b="]
     assert shown[2] == ["Trigger   webhook orders, by Ada", "Labels    a=1, b="]
+
+
+def test_a_run_of_an_earlier_server_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    """It sends neither costs nor since when a run waits for a place."""
+    run = {"execution_id": "r", "workflow_id": "w", "status": "PENDING", "journal_format": 1, "origin": None}
+    run |= dict.fromkeys(("started_at", "finished_at"))
+    print_listing([], [run], where="", is_filtered=False, as_json=False)
+    assert capsys.readouterr().out.splitlines()[-1] == "r          w         PENDING  -        -"

@@ -128,6 +128,7 @@ function About({ run }: { run: ListedRun }) {
           {run.error.message}
         </div>
       )}
+      {run.waiting_since && <div className="truncate">Waits for a place</div>}
       <div className="flex gap-1.5 overflow-hidden text-xs text-faint">
         <span className="shrink-0 truncate">{from || "–"}</span>
         {labels.map(([name, value]) => (

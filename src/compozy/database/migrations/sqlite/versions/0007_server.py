@@ -217,7 +217,7 @@ _DROPS = (
 # would read all of them.
 _LIST_COLUMNS = (
     "created_ms, workflow_exec_id, status, workflow_id, journal_format, started_ms, finished_ms, requested, rerun_of, "
-    "origin, trigger_type, trigger_id, started_by"
+    "origin, trigger_type, trigger_id, started_by, held_ms"
 )
 # Runs without an owner, of which processes claim: those that can be executed, and those that are suspended.
 _CAN_RUN = "(status NOT IN ('CANCELED', 'FAILED', 'MOVED', 'PAUSED', 'SUCCESS', 'TIMED_OUT'))"
