@@ -16,7 +16,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from compozy.database.admission import list_admissible, list_overdue
+from compozy.database.admission import look_at_waiting
 from compozy.database.claims import claim_pending, has_claimable
 from compozy.database.database import Database
 from compozy.database.tables import workflow_states
@@ -82,7 +82,7 @@ def _claim(database: Database, times: dict[str, list[float]]) -> None:
     with database.write() as connection:
         known: dict[str, Any] = {"journal_format": 1, "queues": ("mine",)}
         assert _timed(times["look"], lambda: has_claimable(connection, **known))
-        _timed(times["place"], lambda: (list_overdue(connection), list_admissible(connection)))
+        _timed(times["place"], lambda: look_at_waiting(connection))
         claimed = _timed(times["claim"], lambda: claim_pending(connection, "me", limit=_CLAIMED, **known))
         assert len(claimed) == _CLAIMED
         these = workflow_states.c.workflow_exec_id.in_(claimed)

@@ -8,6 +8,7 @@ transaction admits runs of the group, the next look of any process does.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -68,6 +69,19 @@ class Admission:
     rate_period_ms: int | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """The work of one look at the runs that wait for a place, at most 100 runs and 100 groups.
+
+    Attributes:
+        overdue: runs whose deadline passed while they waited.
+        groups: groups whose first waiting run could have a place; its rate is not examined.
+    """
+
+    overdue: list[str]
+    groups: list[str]
+
+
 def held_columns(admission: Admission | None, now: int) -> dict[str, Any]:
     """Return the values of a new run, which waits for a place if it has limits."""
     return {
@@ -100,8 +114,40 @@ def admit(connection: sa.Connection, group: str) -> list[str]:
     return admitted
 
 
-def list_admissible(connection: sa.Connection) -> list[str]:
-    """Return groups whose first waiting run could have a place, at most 100; its rate is not examined."""
+def look_at_waiting(connection: sa.Connection) -> Waiting:
+    """Return what has to be done with the runs that wait for a place."""
+    found = connection.execute(_look(), {"_now": now_ms()}).all()
+    return Waiting(
+        overdue=[row.name for row in found if row.is_overdue],
+        groups=[row.name for row in found if not row.is_overdue],
+    )
+
+
+def list_holders(connection: sa.Connection, group: str, *, limit: int) -> list[str]:
+    """Return the open runs that have a place in a group, the oldest first."""
+    query = sa.select(workflow_states.c.workflow_exec_id).where(_group == group, *_HAS_PLACE)
+    oldest = query.order_by(workflow_states.c.created_ms, workflow_states.c.workflow_exec_id).limit(limit)
+    return list(connection.execute(oldest).scalars())
+
+
+@cache
+def _look() -> sa.CompoundSelect[int, Any]:
+    """Return one statement, because each process executes it every second."""
+    overdue, admissible = _select_overdue().subquery(), _select_admissible().subquery()
+    return sa.union_all(
+        sa.select(sa.literal_column("1", sa.Integer).label("is_overdue"), overdue.c.name),
+        sa.select(sa.literal_column("0", sa.Integer).label("is_overdue"), admissible.c.name),
+    )
+
+
+def _select_overdue() -> sa.Select[Any]:
+    deadline = workflow_states.c.deadline_ms
+    query = sa.select(workflow_states.c.workflow_exec_id.label("name"))
+    query = query.where(*_IS_HELD, deadline.is_not(None), deadline <= sa.bindparam("_now"))
+    return query.order_by(deadline).limit(_AT_ONCE)
+
+
+def _select_admissible() -> sa.Select[Any]:
     groups = _waiting_groups()
     limit = (
         sa.select(workflow_states.c.concurrency_limit)
@@ -113,22 +159,7 @@ def list_admissible(connection: sa.Connection) -> list[str]:
     )
     places = sa.select(sa.func.count()).where(_group == groups.c.name, *_HAS_PLACE).correlate(groups).scalar_subquery()
     free = sa.or_(limit.is_(None), places < limit)
-    query = sa.select(groups.c.name).where(groups.c.name.is_not(None), free).limit(_GROUPS)
-    return list(connection.execute(query).scalars())
-
-
-def list_overdue(connection: sa.Connection) -> list[str]:
-    """Return runs whose deadline passed while they waited for a place, at most 100."""
-    deadline = workflow_states.c.deadline_ms
-    query = sa.select(workflow_states.c.workflow_exec_id).where(*_IS_HELD, deadline.is_not(None), deadline <= now_ms())
-    return list(connection.execute(query.order_by(deadline).limit(_AT_ONCE)).scalars())
-
-
-def list_holders(connection: sa.Connection, group: str, *, limit: int) -> list[str]:
-    """Return the open runs that have a place in a group, the oldest first."""
-    query = sa.select(workflow_states.c.workflow_exec_id).where(_group == group, *_HAS_PLACE)
-    oldest = query.order_by(workflow_states.c.created_ms, workflow_states.c.workflow_exec_id).limit(limit)
-    return list(connection.execute(oldest).scalars())
+    return sa.select(groups.c.name).where(groups.c.name.is_not(None), free).limit(_GROUPS)
 
 
 def _waiting_groups() -> sa.CTE:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TypeVar
 
 from compozy.clock import monotonic_s
-from compozy.database.admission import admit, list_admissible, list_overdue
+from compozy.database.admission import admit, look_at_waiting
 from compozy.database.claims import claim_one, claim_pending, has_claimable
 from compozy.database.database import Database
 from compozy.database.executions import NewExecution
@@ -75,9 +75,10 @@ class Claims:
         """
         if monotonic_s() - self._admitted_s < _ADMIT_S:
             return
-        for run_id in await self._database.read_async(list_overdue):
+        waiting = await self._database.read_async(look_at_waiting)
+        for run_id in waiting.overdue:
             await end_run_early(self._database, run_id, Status.TIMED_OUT, _OVERDUE.to_json())
-        for group in await self._database.read_async(list_admissible):
+        for group in waiting.groups:
             await self._database.write_async(partial(admit, group=group))
         self._admitted_s = monotonic_s()
 

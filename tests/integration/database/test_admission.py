@@ -11,7 +11,7 @@ from sqlalchemy import event
 
 from compozy.clock import now_ms
 from compozy.database import admission, executions
-from compozy.database.admission import Admission, admit, list_admissible, list_holders, list_overdue
+from compozy.database.admission import Admission, Waiting, admit, list_holders, look_at_waiting
 from compozy.database.claims import claim_one, claim_pending, has_claimable
 from compozy.database.database import Database
 from compozy.database.executions import finish_execution, get_execution
@@ -77,7 +77,7 @@ def test_a_run_keeps_its_place_while_it_waits_and_is_paused_and_moves_to_another
         with database.write() as connection:
             this = workflow_states.c.workflow_exec_id == "a"
             connection.execute(sa.update(workflow_states).where(this).values(owner=None, **aside))
-            assert list_admissible(connection) == []
+            assert look_at_waiting(connection).groups == []
             assert admit(connection, "w/eu") == []
     assert _claim(database) == ["a"]
     with database.write() as connection:
@@ -153,7 +153,7 @@ def test_a_rate_counts_the_starts_of_its_period(database: Database, monkeypatch:
     assert _claim(database) == []
     moment[0] += 59_999
     with database.write() as connection:
-        assert [admit(connection, group) for group in list_admissible(connection)] == [[], []]
+        assert [admit(connection, group) for group in look_at_waiting(connection).groups] == [[], []]
         moment[0] += 1
         assert admit(connection, "w/") == ["c", "d"]
         assert admit(connection, "w/eu") == []
@@ -167,9 +167,24 @@ def test_a_place_that_no_end_has_given_is_found(database: Database) -> None:
     with database.write() as connection:
         this = workflow_states.c.workflow_exec_id == "a"
         connection.execute(sa.update(workflow_states).where(this).values(status="MOVED", owner=None))
-        assert list_admissible(connection) == ["w/eu"]
+        assert look_at_waiting(connection).groups == ["w/eu"]
         assert admit(connection, "w/eu") == ["b"]
-        assert list_admissible(connection) == []
+        assert look_at_waiting(connection).groups == []
+
+
+def test_one_look_finds_overdue_runs_and_free_places(database: Database) -> None:
+    passed, later = now_ms() - 1, now_ms() + 60_000
+    accept(database, "a", "b", "c", admission=ONE)
+    accept(database, "over-2", admission=ONE, deadline_ms=passed)
+    accept(database, "over-1", admission=ONE, deadline_ms=passed - 1)
+    accept(database, "soon", admission=ONE, deadline_ms=later)
+    accept(database, "holder", "next", admission=Admission(group="w/us", concurrency=1), deadline_ms=later)
+    with database.write() as connection:
+        assert look_at_waiting(connection).groups == []
+        this = workflow_states.c.workflow_exec_id == "holder"
+        connection.execute(sa.update(workflow_states).where(this).values(status="MOVED", owner=None))
+        found = look_at_waiting(connection)
+    assert (sorted(found.overdue), found.groups) == (["over-1", "over-2"], ["w/us"])
 
 
 def test_a_transaction_that_is_rolled_back_admits_nothing(database: Database) -> None:
@@ -215,7 +230,7 @@ def test_no_limit_is_exceeded_by_transactions_at_the_same_time(database: Databas
 
 def _admit_and_claim(database: Database) -> list[str]:
     with database.write() as connection:
-        for group in list_admissible(connection):
+        for group in look_at_waiting(connection).groups:
             admit(connection, group)
     return _claim(database)
 
@@ -233,8 +248,7 @@ def test_looks_read_indexes_and_not_all_runs(database: Database) -> None:
 
     with database.write() as connection:
         event.listen(connection, "before_cursor_execute", note)
-        assert list_overdue(connection) == []
-        assert list_admissible(connection) == ["w/eu"]
+        assert look_at_waiting(connection) == Waiting(overdue=[], groups=["w/eu"])
         assert len(admit(connection, "w/eu")) == 1
         assert not claim_one(connection, "r000005", "me", journal_format=1)
         assert sorted(claim_pending(connection, "me", journal_format=1, limit=9)) == ["a", "r000000"]
