@@ -18,6 +18,7 @@ import structlog
 
 from compozy.database.changes import add_listener, remove_listener
 from compozy.database.live_text import TextDelta, TextListener, add_text_listener, remove_text_listener
+from compozy.database.postgres_servers import LOOK_S, DemotionCheck
 from compozy.database.postgres_texts import (
     TEXT_CHANNEL,
     WATCH_CHANNEL,
@@ -53,6 +54,7 @@ class PostgresAnnouncer:
     def __init__(self, connect: Connect) -> None:
         self._connect = connect
         self._connection: psycopg.Connection[Any] | None = None
+        self._demotion = DemotionCheck()
         self._runs: set[str] = set()
         self._texts = TextSender()
         self._lock = threading.Lock()
@@ -111,10 +113,12 @@ class PostgresAnnouncer:
             self._connection = self._connect()
             self._connection.execute(f"LISTEN {WATCH_CHANNEL}".encode())
         if not is_last:
-            wait_readable([self._connection, self._woken])
+            wait_readable([self._connection, self._woken], timeout_s=LOOK_S)
             with suppress(BlockingIOError):
                 if self._woken.recv(4096):
                     self._stopping.wait(_COLLECT_S)
+        # Before anything is taken to be sent.
+        self._demotion.look(self._connection)
         for notification in self._connection.notifies(timeout=0):
             self._texts.obey(notification.payload)
         # The end of an answer is announced before the end of its task.
@@ -135,12 +139,12 @@ class PostgresAnnouncer:
             self._connection = None
 
 
-def wait_readable(files: Iterable[Any]) -> None:
-    """Wait until one of `files` can be read. Unlike `select`, it accepts descriptors above 1,023."""
+def wait_readable(files: Iterable[Any], *, timeout_s: float) -> None:
+    """Wait at most so long until one of `files` can be read. Unlike `select`, it accepts descriptors above 1,023."""
     with selectors.DefaultSelector() as selector:
         for file in files:
             selector.register(file, selectors.EVENT_READ)
-        selector.select()
+        selector.select(timeout_s)
 
 
 class PostgresFeed:
@@ -154,6 +158,7 @@ class PostgresFeed:
     def __init__(self, connect: Connect, hear_text: TextListener | None = None) -> None:
         self._connect = connect
         self._connection: psycopg.Connection[Any] | None = None
+        self._demotion = DemotionCheck()
         self._hear_text = hear_text
         self._requests = TextRequests()
         self._watched: tuple[frozenset[str], Collection[str]] = (frozenset(), ())
@@ -169,6 +174,7 @@ class PostgresFeed:
                 self._open()
                 # Changes before this moment were not heard.
                 return frozenset()
+            self._demotion.look(self._connection)
             if self._hear_text is not None:
                 self._requests.ask(*self._watched, self._send)
             heard = list(self._connection.notifies(timeout=timeout_s, stop_after=1))

@@ -8,8 +8,12 @@ from typing import Any
 
 import psycopg
 
+from compozy.clock import monotonic_s
 from compozy.errors import DatabaseError
 
+LOOK_S = 2.0
+"""How often a connection that does not write asks whether its server was demoted."""
+_LOOK = "SELECT current_setting('transaction_read_only')"
 # In place of an empty one.
 _PORT = "5432"
 
@@ -53,6 +57,29 @@ class Connector:
             last = (connection.info.host, str(connection.info.port))
             self._servers = sorted(servers, key=lambda server: (server.host, server.port) != last)
         return connection
+
+
+class DemotionCheck:
+    """Notices that the server of a connection was demoted.
+
+    Such a server may keep its connections open while other processes use the new primary. It refuses to write, but it
+    still sends and delivers notifications.
+    """
+
+    def __init__(self) -> None:
+        self._asked_s = monotonic_s()
+
+    def look(self, connection: psycopg.Connection[Any]) -> None:
+        """Ask the server, at most once in `LOOK_S`.
+
+        Raises:
+            psycopg.errors.ReadOnlySqlTransaction: it was demoted.
+        """
+        if monotonic_s() - self._asked_s < LOOK_S:
+            return
+        self._asked_s = monotonic_s()
+        if connection.execute(_LOOK).fetchone() == ("on",):
+            raise psycopg.errors.ReadOnlySqlTransaction("the server does not accept writes any more")
 
 
 def names_several(parameters: Mapping[str, Any]) -> bool:

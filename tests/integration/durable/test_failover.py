@@ -5,11 +5,15 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
 
+from compozy.config.settings import DatabaseSettings
+from compozy.database.changes import ChangeFeed, note_change, publish_changes
+from compozy.database.postgres import PostgresDriver
+from compozy.errors import DatabaseError
 from tests.harness.postgres import create_database
 from tests.harness.processes import Commands
 from tests.harness.proxy import Proxy
@@ -57,6 +61,52 @@ def test_an_address_behind_which_the_server_changes(replicas: Replicas, commands
             begin(storm)
             replicas.make_primary_read_only()
             fail_over(storm, replicas, front)
+
+
+@pytest.mark.timeout(120)
+def test_notifications_follow_the_primary(replicas: Replicas) -> None:
+    """The former primary keeps the connections open, and would deliver notifications that no other process sends."""
+    dbname = create_database(replicas.primary)
+    replicas.wait_for_standby()
+    with Proxy(replicas.primary.port) as front, contextlib.ExitStack() as stack:
+        section = {**replicas.primary.section(dbname), "port": front.port}
+        settings = DatabaseSettings.model_validate(section)
+        feed, announcer = PostgresDriver().open_feed(settings), PostgresDriver().open_announcer(settings)
+        assert feed is not None
+        assert announcer is not None
+        stack.callback(feed.close)
+        stack.callback(announcer.close)
+        assert feed.wait(1.0) == frozenset()
+        replicas.make_primary_read_only()
+        replicas.promote()
+        front.point_to(replicas.standby.port)
+        other = stack.enter_context(replicas.standby.connect(dbname))
+        until(
+            lambda: other.execute("SELECT pg_notify('compozy_events', 'later')") and heard(feed) == frozenset({"later"})
+        )
+        other.execute("LISTEN compozy_events")
+        until(lambda: announced("mine") or "mine" in [one.payload for one in other.notifies(timeout=0.5)])
+
+
+def heard(feed: ChangeFeed) -> frozenset[str] | None:
+    """Return the next change, None if there is none or the connection is opened again."""
+    try:
+        return feed.wait(0.5)
+    except DatabaseError:
+        return None
+
+
+def announced(run_id: str) -> None:
+    """Report a change of a run in this process, as a commit does."""
+    note_change(run_id)
+    publish_changes()
+
+
+def until(seen: Callable[[], object]) -> None:
+    """Wait until `seen` is true, for as long as the notice of a failover may take."""
+    deadline = time.monotonic() + _READY_S
+    while not seen():
+        assert time.monotonic() < deadline
 
 
 @contextlib.contextmanager
