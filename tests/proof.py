@@ -82,6 +82,7 @@ TESTS: Mapping[str, Sequence[str]] = {
         # The refusal on SQLite stays in `make test`.
         "tests/integration/server/test_server_processes.py::test_a_",
         "tests/integration/server/test_server_processes.py::test_processes_share_one_address",
+        "tests/integration/server/test_process_trouble.py",
         "tests/integration/task/test_attachments.py::test_a_resumed_run_sends_what_it_read",
         "tests/integration/task/test_collection.py::test_a_thousand_items",
         "tests/integration/transfer/test_upkeep.py::test_a_backup_that_is_taken_under_load_is_intact",

@@ -39,6 +39,8 @@ _log = structlog.get_logger(__name__)
 _HANGS_S = 60.0
 # A process that is asked to stop reports its runs within this time.
 _REPORT_S = 2.0
+# Exit codes of processes that a signal ended are above this one.
+_KILLED = 128
 # Variables for the process that the service manager started.
 _OF_MANAGER = frozenset({"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"})
 
@@ -259,8 +261,8 @@ class ProcessGroup:
         return any(child.is_ready for child in self._children.values())
 
     def _fail(self, end: _End) -> None:
-        """Give up, with the exit code of a process that cannot run; it has printed its error."""
-        if self._was_ready:
+        """Give up, with the exit code of a process that cannot run. It has printed its error, unless it was killed."""
+        if self._was_ready or end.exit_code > _KILLED:
             _log.error("a server process cannot start, and the server ends", pid=end.pid, exit_code=end.exit_code)
         self._exit_codes.append(end.exit_code or ServerError.exit_status)
         self._failed.set()
