@@ -56,6 +56,7 @@ class _Meeting:
     def __init__(self, database: Database) -> None:
         self.blockers = database.driver.writers
         self.ready = asyncio.Semaphore(0)
+        self.all_ready = asyncio.Event()
         self._block = asyncio.Semaphore(0)
         self.store = asyncio.Event()
         self._started = threading.Semaphore(0)
@@ -78,6 +79,7 @@ class _Meeting:
             await runtime.submit(new_run(name), "t")
         for _ in range(self.blockers + len(names)):
             await self.ready.acquire()
+        self.all_ready.set()
         # One after the other: a thread stores all that wait, and would take two blockers.
         for _ in range(self.blockers):
             self._block.release()
@@ -171,7 +173,7 @@ async def test_a_locked_row_delays_its_run_only(storage: DatabaseSettings) -> No
         async with running(database, execute, max_concurrent=100) as runtime:
             with database.engine.connect() as other:
                 meeting_run = asyncio.create_task(meeting.run(runtime, ["r0", "r1", "r2"]))
-                await meeting.block.wait()
+                await meeting.all_ready.wait()
                 await asyncio.to_thread(database.driver.allow_pauses, other)
                 lock = sa.select(workflow_states.c.status).where(workflow_states.c.workflow_exec_id == "r1")
                 await asyncio.to_thread(other.execute, lock.with_for_update())
