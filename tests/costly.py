@@ -333,7 +333,6 @@ _NAMES: Mapping[str, Sequence[str]] = {
         "test_the_input_of_an_action_is_checked_before_the_model_is_asked",
     ),
     "integration/task/test_tool_outcomes": ("test_a_rule_that_is_added_later_does_not_change_earlier_calls[sqlite]",),
-    "integration/task/test_wait": ("test_a_run_that_waits_for_long_releases_its_slot[sqlite]",),
     "integration/task/test_working_memory": (
         "test_a_resumed_run_keeps_what_it_recorded[sqlite-1]",
         "test_a_resumed_run_keeps_what_it_recorded[sqlite-2]",

@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Generator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +155,27 @@ def collected_in(config: pytest.Config) -> list[str]:
     """Return the tests of the files that this session has collected, which in `make test` are all files."""
     if any("::" in argument for argument in config.args):
         pytest.skip("single tests were selected")
-    return config.stash[COLLECTED]
+    # `make test` repeats failed tests, and collects only their files then.
+    return list_all_tests() if config.getoption("lf") else config.stash[COLLECTED]
+
+
+@cache
+def list_all_tests() -> list[str]:
+    """Return the tests of all files."""
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-n0",
+        "--collect-only",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-o",
+        "addopts=-p no:schemathesis -p no:valkey",
+    ]
+    done = subprocess.run([*command, "--ignore=tests/generated"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return [line for line in done.stdout.splitlines() if "::" in line]
 
 
 def test_steps_that_are_not_run_here_exist() -> None:
