@@ -59,7 +59,7 @@ class Driver(Protocol):
         ...
 
     def limit_lock_waits(self, connection: sa.Connection) -> None:
-        """Let the statements of this transaction fail soon if another one holds a row that they need."""
+        """Let this transaction fail soon if another one holds a row that it needs, or if this process stops."""
         ...
 
     def allow_pauses(self, connection: sa.Connection) -> None:

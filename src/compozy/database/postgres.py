@@ -38,8 +38,10 @@ _MIGRATION_PATIENCE_S = 600.0
 # ends the session. All limits are shorter than a lease, so that the locks are free before its runs are claimed.
 _IDLE_TRANSACTION_MS = 5_000
 _LOCK_TIMEOUT_MS = 8_000
-# In a transaction of several runs, a lock that one of them needs must not delay the others.
+# In a transaction of several runs: a lock that one of them needs must not delay the others, and a session that waits
+# for the rest of a batch of statements, as psycopg sends several rows, is not idle to the server.
 _GROUP_LOCK_TIMEOUT_MS = 100
+_GROUP_TRANSACTION_MS = 8_000
 _SERVER_TIMEOUT_MS = 8_000
 # For a transaction that reads a document while it is open, and for one that only reads.
 _BULK_IDLE_MS = 600_000
@@ -186,8 +188,10 @@ class PostgresDriver:
         return bool(connection.execute(lock, {"task": task}).scalar_one())
 
     def limit_lock_waits(self, connection: sa.Connection) -> None:
-        """Wait for locks only a moment in this transaction."""
-        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {_GROUP_LOCK_TIMEOUT_MS}")
+        """Wait for locks only a moment in this transaction, and end it if this process stops within it."""
+        can_end = (connection.dialect.server_version_info or ()) >= (17,)
+        end = f"; SET LOCAL transaction_timeout = {_GROUP_TRANSACTION_MS}" if can_end else ""
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {_GROUP_LOCK_TIMEOUT_MS}{end}")
 
     def allow_pauses(self, connection: sa.Connection) -> None:
         """Allow this transaction to stay idle for minutes."""
@@ -237,7 +241,7 @@ class PostgresDriver:
         """Hold an advisory lock on the server, which ends with its connection, so a dead process holds none."""
         del engine
         # Uses its own connections: the pool may be small, and its limits are too short for a long migration.
-        alone = _engine(settings, read_only=False, poolclass=NullPool, idle_transaction_ms=0, lock_timeout_ms=0)
+        alone = _engine(settings, read_only=False, poolclass=NullPool, idle_ms=0, lock_timeout_ms=0)
         try:
             with alone.connect().execution_options(isolation_level="AUTOCOMMIT") as holder:
                 _lock(holder, location)
@@ -350,16 +354,14 @@ def _engine(
     read_only: bool,
     is_replica: bool = False,
     poolclass: type[sa.Pool],
-    idle_transaction_ms: int | None = None,
+    idle_ms: int | None = None,
     lock_timeout_ms: int | None = None,
     **pool: Any,
 ) -> sa.Engine:
     parameters = connection_parameters(settings, to_write=not read_only, is_replica=is_replica)
     connector = Connector(parameters)
     limits: dict[str, int | str] = {
-        "idle_in_transaction_session_timeout": _IDLE_TRANSACTION_MS
-        if idle_transaction_ms is None
-        else idle_transaction_ms,
+        "idle_in_transaction_session_timeout": _IDLE_TRANSACTION_MS if idle_ms is None else idle_ms,
         "lock_timeout": _LOCK_TIMEOUT_MS if lock_timeout_ms is None else lock_timeout_ms,
         **_PEER_ALIVE,
     }

@@ -99,7 +99,7 @@ _MEANINGS = (
         hint="another program changed it; restore it from a backup",
     ),
     _Meaning(
-        states=("25P03",),
+        states=("25P03", "25P04"),
         message="the server of {location} ended a transaction in which this process was idle for too long",
         hint="nothing of it was stored; unfinished runs resume where they were",
     ),

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -86,6 +87,32 @@ def test_a_locked_row_delays_its_own_run_only(place: DatabaseSettings) -> None:
         with database.write() as connection:
             assert reap_expired_executors(connection) == Reaped(executors=1, runs=1)
             assert not has_expired_executors(connection)
+
+
+def test_a_transaction_that_stops_within_a_batch_of_statements_ends(
+    place: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "_GROUP_TRANSACTION_MS", 500)
+    lock_run = sa.select(workflow_states).where(workflow_states.c.workflow_exec_id == "run")
+    with migrated(place) as database:
+        with database.write() as connection:
+            insert_execution(connection, new_run("run"), owner="gone")
+        with database.engine.connect() as stopped:
+            database.driver.limit_lock_waits(stopped)
+            session = stopped.connection.driver_connection
+            assert session is not None
+            batch = session.pipeline()
+            batch.__enter__()
+            session.execute("SELECT 1 FROM workflow_states FOR UPDATE").fetchone()
+            with database.engine.connect() as other:
+                query = "SELECT state FROM pg_stat_activity WHERE pid = %s"
+                assert other.exec_driver_sql(query, (session.info.backend_pid,)).scalar_one() == "active"
+                assert other.execute(lock_run.with_for_update(skip_locked=True)).first() is None
+                other.rollback()
+                until(lambda: other.execute(lock_run.with_for_update(skip_locked=True)).first() is not None)
+            with pytest.raises(psycopg.OperationalError):
+                batch.__exit__(None, None, None)
+            stopped.invalidate()
 
 
 @pytest.mark.parametrize("commit", [4, 9])
