@@ -137,7 +137,8 @@ def plan_documents(
     others = [{"_document": name, "_size": size} for name, size, is_kept in changed if not is_kept]
     if changed:
         rows = [{**fresh, "document": name, "size": size} for name, size, _ in changed]
-        connection.execute(insert_if_new(knowledge_documents), rows)
+        # With RETURNING, several rows are one statement.
+        connection.execute(insert_if_new(knowledge_documents).returning(knowledge_documents.c.document), rows)
     if kept:
         connection.execute(plan, kept)
     if others:

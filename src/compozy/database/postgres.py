@@ -39,7 +39,7 @@ _MIGRATION_PATIENCE_S = 600.0
 _IDLE_TRANSACTION_MS = 5_000
 _LOCK_TIMEOUT_MS = 8_000
 # In a transaction of several runs: a lock that one of them needs must not delay the others, and a session that waits
-# for the rest of a batch of statements, as psycopg sends several rows, is not idle to the server.
+# for the rest of a long statement is not idle to the server.
 _GROUP_LOCK_TIMEOUT_MS = 100
 _GROUP_TRANSACTION_MS = 8_000
 _SERVER_TIMEOUT_MS = 8_000
@@ -201,8 +201,7 @@ class PostgresDriver:
         """Return engines on the connections that `make_engine` leaves; None if there are too few to share out."""
         if not (reserved := _reserved(settings)):
             return None
-        engine = _pooled(settings, reserved)
-        return engine, make_reader_engine(engine)
+        return (engine := _pooled(settings, reserved)), make_reader_engine(engine)
 
     def open_replica(self, settings: DatabaseSettings) -> tuple[sa.Engine, str] | None:
         """Return an engine with few connections to `read_url`."""
@@ -381,6 +380,7 @@ def _engine(
     engine = sa.create_engine(
         url, creator=connect, poolclass=poolclass, isolation_level="READ COMMITTED", hide_parameters=True, **pool
     )
+    engine.dialect.use_insertmanyvalues_wo_returning = True  # several rows are one INSERT
     watch_commits(engine, wrote=_has_written)
     if not read_only:
         event.listen(engine, "handle_error", _leave_read_only_server)

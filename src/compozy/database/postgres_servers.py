@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+from psycopg.abc import Params, Query
 
 from compozy.clock import monotonic_s
 from compozy.errors import DatabaseError
@@ -32,6 +33,29 @@ class _Server:
         return f"{shown}:{self.port}"
 
 
+class _Cursor(psycopg.Cursor[Any]):
+    """Sends each statement of several alone, and not as a batch.
+
+    The server does not count a session as idle while it waits for the rest of a batch. A process that stops within one
+    (SIGSTOP, a frozen machine) would keep its locks until it continues.
+    """
+
+    def executemany(self, query: Query, params_seq: Iterable[Params], *, returning: bool = False) -> None:
+        """Execute a statement with each of the parameters; `rowcount` is the sum.
+
+        Raises:
+            psycopg.NotSupportedError: `returning` asks for the rows of several results.
+        """
+        if returning:
+            raise psycopg.NotSupportedError("rows of several results are not returned")
+        changed = 0
+        for parameters in params_seq:
+            # SQLAlchemy passes complete statements, never parts that need to be quoted.
+            self.execute(query, parameters)  # pyright: ignore[reportArgumentType, reportCallIssue]
+            changed += max(self.rowcount, 0)
+        self._rowcount = changed
+
+
 class Connector:
     """Opens connections with the parameters of an address, each of which commits by itself.
 
@@ -52,7 +76,7 @@ class Connector:
         tried = {key: ",".join(getattr(server, key) for server in servers) for key in ("host", "port")}
         addresses = [server.hostaddr for server in servers]
         tried["hostaddr"] = ",".join(addresses) if any(addresses) else ""
-        connection = psycopg.connect(**{**self._parameters, **tried}, autocommit=True)
+        connection = psycopg.connect(**{**self._parameters, **tried}, autocommit=True, cursor_factory=_Cursor)
         if len(servers) > 1:
             last = (connection.info.host, str(connection.info.port))
             self._servers = sorted(servers, key=lambda server: (server.host, server.port) != last)

@@ -209,12 +209,14 @@ class _Import:
         values = self._values_to_store(section, [value for _, value in batch])
         if not values:
             return
-        insert = sa.insert(section.table)
         if section.table is knowledge_documents or section.run is None:
-            insert = insert_if_new(section.table)
-        stored = self._connection.execute(insert, values)
-        if section.table is knowledge_documents:
-            self._imported.documents += max(stored.rowcount, 0)
+            # With RETURNING, several rows are one statement.
+            insert = insert_if_new(section.table).returning(*section.table.primary_key)
+            stored = self._connection.execute(insert, values).all()
+            if section.table is knowledge_documents:
+                self._imported.documents += len(stored)
+        else:
+            self._connection.execute(sa.insert(section.table), values)
         self._imported.stored[section.name] = self._imported.stored.get(section.name, 0) + len(values)
 
     def _values_to_store(self, section: Section, values: list[dict[str, Any]]) -> list[dict[str, Any]]:

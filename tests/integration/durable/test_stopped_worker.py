@@ -11,13 +11,17 @@ from pathlib import Path
 import psycopg
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import event
 
 from compozy.config.settings import DatabaseSettings
 from compozy.database import postgres
 from compozy.database.database import open_database
+from compozy.database.events import NewEvent, append_events, list_events
 from compozy.database.executions import insert_execution
 from compozy.database.executors import Reaped, has_expired_executors, insert_executor, reap_expired_executors
 from compozy.database.tables import workflow_states
+from compozy.database.tasks import NewTask, insert_pending_tasks
+from compozy.database.trigger import insert_labels
 from compozy.durable.lease import LEASE_S
 from tests.harness.databases import migrated
 from tests.harness.postgres import new_database
@@ -113,6 +117,47 @@ def test_a_transaction_that_stops_within_a_batch_of_statements_ends(
             with pytest.raises(psycopg.OperationalError):
                 batch.__exit__(None, None, None)
             stopped.invalidate()
+
+
+def test_a_transaction_that_stops_between_rows_ends(place: DatabaseSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres, "_IDLE_TRANSACTION_MS", 500)
+    lock_run = sa.select(workflow_states).where(workflow_states.c.workflow_exec_id == "run")
+    with migrated(place) as database, database.engine.connect() as stopped:
+        with database.write() as connection:
+            insert_execution(connection, new_run("run"), owner="gone")
+
+        def ids() -> Iterator[tuple[str]]:
+            yield ("run",)
+            with database.engine.connect() as other:
+                assert other.execute(lock_run.with_for_update(skip_locked=True)).first() is None
+                other.rollback()
+                until(lambda: other.execute(lock_run.with_for_update(skip_locked=True)).first() is not None)
+            yield ("run",)
+
+        cursor = stopped.connection.cursor()
+        with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
+            cursor.executemany("UPDATE workflow_states SET owner = 'new' WHERE workflow_exec_id = %s", ids())  # pyright: ignore[reportArgumentType]
+        stopped.invalidate()
+
+
+def test_several_rows_are_one_statement(place: DatabaseSettings) -> None:
+    batches: list[str] = []
+    tasks = [NewTask(workflow_exec_id="run", workflow_id="w", path=f"t{n}") for n in range(3)]
+
+    def note(_cursor: object, statement: str, _parameters: object, _context: object) -> None:
+        batches.append(statement)
+
+    with migrated(place) as database:
+        event.listen(database.engine, "do_executemany", note)
+        with database.write() as connection:
+            insert_execution(connection, new_run("run"), owner="gone")
+            insert_labels(connection, "run", {"team": "blue", "region": "eu"})
+            insert_pending_tasks(connection, tasks)
+            append_events(connection, "run", [NewEvent(kind="signal", data={"n": n}) for n in range(3)])
+        with database.read() as connection:
+            stored = list_events(connection, "run", after=0, limit=100)
+    assert batches == []
+    assert [one.seq for one in stored] == [1, 2, 3, 4, 5, 6, 7]
 
 
 @pytest.mark.parametrize("commit", [4, 9])
