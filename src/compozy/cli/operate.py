@@ -15,7 +15,7 @@ from compozy.database.executors import list_live_executors
 from compozy.errors import NotFoundError
 from compozy.project.loaded import LoadedProject
 from compozy.storage import display_location, open_control
-from compozy.workflow.documents import execution_document
+from compozy.workflow.documents import read_run
 from compozy.workflow.operate import approve, cancel, pause, resume, signal, wait_until_obeyed
 
 
@@ -50,13 +50,21 @@ async def _do(database: Database, verb: AnyVerb) -> Document:
             return asdict(await approve(database, verb.execution_id, verb.given, task=verb.task))
         case Cancel():
             await cancel(database, verb.execution_id, reason=verb.reason)
-            return execution_document(await wait_until_obeyed(database, verb.execution_id))
+            await wait_until_obeyed(database, verb.execution_id)
+            return await _read(database, verb.execution_id)
         case Pause():
             await pause(database, verb.execution_id)
-            return execution_document(await wait_until_obeyed(database, verb.execution_id))
+            await wait_until_obeyed(database, verb.execution_id)
+            return await _read(database, verb.execution_id)
         case Resume():
-            run = await resume(database, verb.execution_id)
-            return {**execution_document(run), "nobody_executes": not await database.read_async(list_live_executors)}
+            await resume(database, verb.execution_id)
+            nobody_executes = not await database.read_async(list_live_executors)
+            return {**await _read(database, verb.execution_id), "nobody_executes": nobody_executes}
         case _:
             # A verb that is forgotten here must do nothing, not something else.
             assert_never(verb)
+
+
+async def _read(database: Database, execution_id: str) -> Document:
+    """Return a run as a server would."""
+    return (await database.read_async(partial(read_run, execution_id=execution_id)))[1]

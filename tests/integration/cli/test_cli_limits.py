@@ -75,3 +75,13 @@ def test_an_empty_key_is_an_error_with_its_way_out(cli: RunCli, project: Path) -
     assert done.status == 2
     assert "concurrency.key of workflow 'deploy' is empty for this input" in done.err
     assert "the key is {{ .input.service }}" in done.err
+
+
+def test_a_run_that_is_resumed_or_canceled_is_printed_with_its_limits_and_tasks(cli: RunCli, project: Path) -> None:
+    _hold(cli, project)
+    for verb in ("resume", "cancel"):
+        done = json.loads(cli("workflow", verb, "first", "--format", "json").out)
+        got = json.loads(cli("workflow", "get", "first", "--format", "json").out)
+        assert {name: done[name] for name in got} == got
+        assert done["limits"]["concurrency"] == 1
+        assert [task["path"] for task in done["tasks"]] == ["pass", "end"]
