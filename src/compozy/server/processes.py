@@ -206,8 +206,8 @@ class ProcessGroup:
                 # One that was not ready has not handled the signal.
                 self._exit_codes.append(end.exit_code if end.was_ready else 0)
                 return
-            # Running processes wait for the database, too.
-            is_counted = end.exit_code != DatabaseError.exit_status or not self._has_ready()
+            # A server that has been ready waits for the database, as one process does.
+            is_counted = end.exit_code != DatabaseError.exit_status or not self._was_ready
             restarts.note_end(age_s=end.age_s, was_ready=end.was_ready, is_counted=is_counted)
             if restarts.has_failed or not self._was_ready:
                 self._fail(end)
@@ -256,9 +256,6 @@ class ProcessGroup:
             # They differ in the one-file program, which serves in a child.
             for pid in {child.process.pid, child.pid}:
                 forget_process(self.metrics, pid)
-
-    def _has_ready(self) -> bool:
-        return any(child.is_ready for child in self._children.values())
 
     def _fail(self, end: _End) -> None:
         """Give up, with the exit code of a process that cannot run. It has printed its error, unless it was killed."""
