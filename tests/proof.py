@@ -162,8 +162,9 @@ ON_BOTH = frozenset(
         "task/test_wait",
     )
 )
-# The binary is built first. `properties` runs the property tests of `make test` with more examples.
-PARTS = (*TESTS, "binary", "properties")
+# The binary is built first. `properties` runs the property tests of `make test` with more examples. `types` checks the
+# types of `src` and `tests`; `make test` checks those of `src`.
+PARTS = (*TESTS, "binary", "properties", "types")
 
 
 def find_part(node_id: str) -> str | None:
@@ -219,6 +220,8 @@ def _command(part: str) -> list[str]:
     pytest = [sys.executable, "-m", "pytest", "--durations=30"]
     if part == "binary":
         return ["make", "test-binary"]
+    if part == "types":
+        return ["make", "check-types"]
     if part == "properties":
         return [*pytest, "-m", "hypothesis and not proof", "--hypothesis-profile=proof"]
     return [*pytest, *sorted({path_of(start) for start in TESTS[part]}), f"--part={part}"]
