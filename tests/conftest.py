@@ -90,6 +90,13 @@ def pytest_report_header() -> str:
     return f"kills: shard {os.environ[_SHARD]} of {KILL_SHARDS} is part of `make test`; {_SHARD}=N chooses another"
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out files of which `make test` runs no test: each worker would import them, and Playwright with them."""
+    if config.getoption("-m") != "not proof":
+        return None
+    return True if find_part(collection_path.relative_to(config.rootpath).as_posix()) else None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark the tests of `make proof`, and deselect tests that `--driver` and `--part` exclude."""
