@@ -1,4 +1,4 @@
-"""The work of `day.py`: a workflow of several kinds of task, the site that it asks, and the clients that start it."""
+"""The work of `day.py`: two kinds of run, the site that one of them asks, and the clients that start runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,18 +16,29 @@ from pathlib import Path
 from typing import Any
 
 from tests.harness.projects import write_project
-from tests.harness.servers import API, ask
+from tests.harness.servers import API
 
 PREFIX = "day-"
-OUTPUT = {"price": 7, "items": [{"item": "a"}, {"item": "b"}, {"item": "c"}], "leaf": "leaf"}
+_PRICE = 7
 # Runs whose first request is refused: those with an even number.
 _FLAKY_EVERY = 2
 _CLIENTS = 8
 _AGAIN_S = 0.1
+_PATH = f"{API}/workflows/day/executions"
+_TIMEOUT_S = 60.0
 # From the first attempt of a request to its confirmation.
 _ACCEPTED_S = 120.0
 
-_WORKFLOWS: dict[str, dict[str, Any]] = {
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """A kind of run: its workflow `day` with those that it calls, and the output of each run by its number."""
+
+    workflows: dict[str, dict[str, Any]]
+    output: Callable[[int], dict[str, Any]]
+
+
+_MIXED: dict[str, dict[str, Any]] = {
     "leaf": {"tasks": [{"id": "one", "with": {"text": "leaf"}}], "output": {"text": "{{ .tasks.one.output.text }}"}},
     "day": {
         "tasks": [
@@ -55,6 +66,38 @@ _WORKFLOWS: dict[str, dict[str, Any]] = {
         },
     },
 }
+# Most of the time of a run is its pause, so that a kill interrupts several runs.
+_SMALL: dict[str, dict[str, Any]] = {
+    "day": {
+        "tasks": [
+            {
+                "id": "begin",
+                "with": {"number": "{{ .input.number }}"},
+                "sleep": "200ms",
+                "on_success": {"next": "choose"},
+            },
+            {
+                "id": "choose",
+                "type": "router",
+                "condition": "tasks.begin.output.number % 2 == 0 ? 'even' : 'odd'",
+                "routes": {
+                    "even": {"id": "half", "with": {"of": "{{ .input.number }}"}, "on_success": {"next": "reply"}},
+                    "odd": "reply",
+                },
+            },
+            {"id": "reply", "with": {"text": "{{ .input.number }} is {{ .tasks.choose.output.route_taken }}"}},
+        ],
+        "output": {"text": "{{ .tasks.reply.output.text }}"},
+    },
+}
+WORKS: Mapping[str, Work] = {
+    "mixed": Work(
+        workflows=_MIXED,
+        output=lambda _: {"price": _PRICE, "items": [{"item": item} for item in "abc"], "leaf": "leaf"},
+    ),
+    "small": Work(workflows=_SMALL, output=lambda number: {"text": f"{number} is {'odd' if number % 2 else 'even'}"}),
+}
+"""Name of each kind of run -> the kind."""
 
 
 @dataclass
@@ -80,7 +123,7 @@ def run_site() -> Generator[Site, None, None]:
             with lock:
                 site.seen[run] += 1
                 is_refused = site.seen[run] == 1 and _is_flaky(run)
-            content = json.dumps({"price": OUTPUT["price"]}).encode()
+            content = json.dumps({"price": _PRICE}).encode()
             self.send_response(503 if is_refused else 200)
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(content)))
@@ -109,7 +152,7 @@ def run_site() -> Generator[Site, None, None]:
         thread.join()
 
 
-def write_day(folder: Path, database: dict[str, Any], site: Site) -> None:
+def write_day(folder: Path, database: dict[str, Any], work: Work, site: Site) -> None:
     """Write the project of a day into `folder`."""
     tool = {
         "id": "price",
@@ -117,7 +160,7 @@ def write_day(folder: Path, database: dict[str, Any], site: Site) -> None:
         "http": {"url": f"http://localhost:{site.port}/price/{{{{ .input.run }}}}"},
     }
     runtime = {"native_tools": {"private_hosts": ["localhost"]}, "max_concurrent_workflows": 50}
-    write_project(folder, _WORKFLOWS, database=database, runtime=runtime, tools=[tool])
+    write_project(folder, work.workflows, database=database, runtime=runtime, tools=[tool])
 
 
 class Clients:
@@ -129,6 +172,7 @@ class Clients:
 
     def __init__(self, ports: Callable[[], Sequence[int]]) -> None:
         self._ports = ports
+        self._connections: dict[tuple[int, int], http.client.HTTPConnection] = {}
         self.accepted: set[str] = set()
         self.unconfirmed: set[str] = set()
 
@@ -139,6 +183,8 @@ class Clients:
             for number in range(count):
                 time.sleep(max(0.0, began_s + number * interval_s - time.monotonic()))
                 pool.submit(self._start_run, number)
+        for connection in self._connections.values():
+            connection.close()
 
     def _start_run(self, number: int) -> None:
         run_id = f"{PREFIX}{number:06}"
@@ -154,25 +200,42 @@ class Clients:
         self.unconfirmed.add(run_id)
 
     def _is_accepted(self, port: int, run_id: str, number: int) -> bool:
-        body = {"execution_id": run_id, "input": {"number": number}}
+        body = json.dumps({"execution_id": run_id, "input": {"number": number}})
+        connection = self._connection(port)
         try:
-            status = ask(port, "POST", f"{API}/workflows/day/executions", body).status
+            connection.request("POST", _PATH, body=body, headers={"content-type": "application/json"})
+            answer = connection.getresponse()
+            answer.read()
         except (OSError, http.client.HTTPException):
+            # The next request connects again.
+            connection.close()
             return False
         # It exists: the answer to an earlier attempt was lost.
-        return status in {200, 201, 202, 409}
+        return answer.status in {200, 201, 202, 409}
+
+    def _connection(self, port: int) -> http.client.HTTPConnection:
+        """Return the connection of this thread to a port; it stays open between requests."""
+        place = threading.get_ident(), port
+        if place not in self._connections:
+            self._connections[place] = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_S)
+        return self._connections[place]
 
 
-def list_wrong(rows: Collection[tuple[str, str, Any]], accepted: set[str]) -> list[str]:
+def list_wrong(rows: Collection[tuple[str, str, Any]], accepted: set[str], work: Work) -> list[str]:
     """Return the accepted runs that are missing, did not succeed, or have another output.
 
     Args:
         rows: the ID, status and output of each run.
         accepted: the runs that were confirmed to a client.
+        work: the kind of run.
     """
-    right = {run for run, status, output in rows if status == "SUCCESS" and output == OUTPUT}
+    right = {run for run, status, output in rows if status == "SUCCESS" and output == work.output(_number(run))}
     return sorted(accepted - right)
 
 
 def _is_flaky(run: str) -> bool:
-    return int(run.removeprefix(PREFIX)) % _FLAKY_EVERY == 0
+    return _number(run) % _FLAKY_EVERY == 0
+
+
+def _number(run: str) -> int:
+    return int(run.removeprefix(PREFIX))

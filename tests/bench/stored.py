@@ -15,6 +15,7 @@ from compozy.config.settings import DatabaseSettings
 from compozy.database.postgres import connection_parameters
 from compozy.database.postgres_schemas import JOURNAL_SCHEMA
 
+_UNFINISHED = "SELECT count(*) FROM workflow_states WHERE finished_ms IS NULL"
 _RUNS = "SELECT workflow_exec_id, status, output, created_ms, finished_ms FROM workflow_states"
 # Steps that are recorded once for each task.
 _TWICE = """\
@@ -57,6 +58,10 @@ class Stored:
             Run(run_id=run, status=status, output=_parse(output), created_ms=created_ms, finished_ms=finished_ms)
             for run, status, output, created_ms, finished_ms in self._query(_RUNS)
         ]
+
+    def count_unfinished(self) -> int:
+        """Return the number of runs that have not ended."""
+        return int(self._query(_UNFINISHED)[0][0])
 
     def runs_of(self, pid: int) -> set[str]:
         """Return the runs that a process executes."""

@@ -33,6 +33,7 @@ from psycopg import sql
 from compozy.config.settings import DatabaseSettings
 from compozy.database.database import open_database
 from compozy.database.migrate import migrate_up
+from tests.harness.processor import family_cpu_s
 from tests.harness.reuse import Pool
 
 NOBODY = 65534
@@ -100,19 +101,7 @@ def server_cpu_s() -> float:
     """Return the processor time of the server of this test session, 0 if this process does not use it."""
     if not running_server.cache_info().currsize:
         return 0.0
-    server = running_server().pid
-    children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
-    # Processes that have ended are in the times of their parent, fields 16 and 17.
-    ticks = sum(_cpu_ticks(str(server))) + sum(sum(_cpu_ticks(pid)[:2]) for pid in children)
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def _cpu_ticks(pid: str) -> list[int]:
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return [0] * 4
-    return [int(field) for field in fields[11:15]]
+    return family_cpu_s(running_server().pid)
 
 
 def find_program(name: str) -> Path:

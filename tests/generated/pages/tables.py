@@ -19,8 +19,10 @@ DATABASES = {"file": "SQLite", "sqlite": "SQLite", "memory": "SQLite in memory",
 """Kind of database -> its name on pages."""
 
 
-def number(value: float | None, digits: int = 0, unit: str = "") -> str:
-    """Return a figure with its unit, or a dash."""
+def number(value: float | str | None, digits: int = 0, unit: str = "") -> str:
+    """Return a figure with its unit, a word as it is, or a dash."""
+    if isinstance(value, str):
+        return value
     return MISSING if value is None else f"{value:,.{digits}f} {unit}".strip()
 
 
