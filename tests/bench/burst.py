@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tests.bench.measured import measured_server
-from tests.bench.report import add_json, medians, print_rows, report
+from tests.bench.report import add_json, announce, medians, print_rows, report
 from tests.bench.served import post_runs, serving
 from tests.harness.postgres import Server
 from tests.harness.servers import API, ask
@@ -33,16 +33,19 @@ def main() -> None:
     arguments = parser.parse_args()
     rows: list[dict[str, Any]] = []
     with measured_server(["postgres"]) as server:
-        for _ in range(arguments.rounds):
-            of_file = _round("file", server, arguments.posts, arguments.clients)
-            of_server = _round("postgres", server, arguments.posts, arguments.clients)
+        for number in range(arguments.rounds):
+            of_file, of_server = (
+                _round(kind, server, arguments.posts, arguments.clients, f"{number + 1} of {arguments.rounds}")
+                for kind in ("file", "postgres")
+            )
             for row in (of_file, of_server):
                 rows.append({**row, "times_file": round(row["accepted_per_s"] / of_file["accepted_per_s"], 2)})
     print_rows(rows)
     report(medians(rows, "database"), arguments.json)
 
 
-def _round(kind: str, server: Server | None, posts: int, clients: int) -> dict[str, Any]:
+def _round(kind: str, server: Server | None, posts: int, clients: int, number: str) -> dict[str, Any]:
+    announce(f"{kind}, round {number}")
     with serving(kind, server) as served:
         port = served.port
         ended = threading.Event()

@@ -6,15 +6,21 @@ import contextlib
 import tempfile
 from collections.abc import Generator
 
-from compozy.config.settings import DatabaseSettings
+from compozy.config.settings import DatabaseSettings, RuntimeSettings
 from compozy.database.database import Database, open_database
 from compozy.database.migrate import migrate_up
 from compozy.durable.journal import migrate_journal
+from compozy.log import configure_logging
 from tests.harness.postgres import Server, database_on, own_server
 
 KINDS = ("file", "memory", "postgres")
 # The server of the tests is faster than a safe configuration.
 _DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on", "autovacuum": "on"}
+
+
+def log_as_servers() -> None:
+    """Show the log lines that a server shows by default; a line for each run would be measured, too."""
+    configure_logging(RuntimeSettings().log_level, as_json=False)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,6 @@ import argparse
 import contextlib
 import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Generator
@@ -21,7 +20,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.bench.report import add_json, write_rows
+from tests.bench.report import add_json, announce, write_rows
 from tests.harness.processes import Commands
 from tests.harness.projects import write_project
 from tests.harness.servers import API, Running, start_server
@@ -83,7 +82,7 @@ def _measure(server: Running, browser: Browser, given: argparse.Namespace) -> di
         "value": lambda: _measure_value(server, browser, given.megabytes),
         "pages": lambda: _measure_pages(server, browser, given.tasks, given.pages),
     }.items():
-        print(f"{name} ...", file=sys.stderr, flush=True)
+        announce(name)
         found[name] = measure()
     return found
 

@@ -1,4 +1,7 @@
-"""The figures of a benchmark: rows that are printed as a table, and written to a file for `make figures`."""
+"""The figures of a benchmark: rows that are printed as a table, and written to a file for `make figures`.
+
+A long benchmark prints a line of progress for each part.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import argparse
 import json
 import os
 import statistics
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +20,11 @@ Row = Mapping[str, Any]
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Add `--json FILE` to the options of a benchmark."""
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to a file as JSON")
+
+
+def announce(part: str) -> None:
+    """Print the part of a benchmark that begins, to standard error."""
+    print(f"{part} ...", file=sys.stderr, flush=True)
 
 
 def report(rows: Sequence[Row], file: Path | None) -> None:

@@ -31,8 +31,8 @@ from compozy.task.report import Silence
 from compozy.workflow.config import WorkflowConfig
 from compozy.workflow.execute import WorkflowExecutor
 from compozy.workflow.start import prepare_run, start_run
-from tests.bench.measured import KINDS, measured_server, new_place
-from tests.bench.report import add_json, report
+from tests.bench.measured import KINDS, log_as_servers, measured_server, new_place
+from tests.bench.report import add_json, announce, report
 
 _STEPS = 5
 _WORKFLOW = WorkflowConfig.model_validate(
@@ -61,6 +61,7 @@ def main() -> None:
     parser.add_argument("--driver", nargs="*", choices=KINDS, default=list(KINDS), help="databases to measure")
     add_json(parser)
     arguments = parser.parse_args()
+    log_as_servers()
     with measured_server(arguments.driver) as server:
         rows = [
             _measure(partial(new_place, kind, server), kind, at_once, arguments.runs, arguments.rounds)
@@ -72,7 +73,8 @@ def main() -> None:
 
 def _measure(place: Place, kind: str, at_once: int, runs: int, rounds: int) -> dict[str, Any]:
     ours, bare = Side(), Side()
-    for _ in range(rounds):
+    for number in range(rounds):
+        announce(f"{kind}, {at_once} concurrent, round {number + 1} of {rounds}")
         for side, body in ((bare, _bare_round), (ours, our_round)):
             with place() as database:
                 asyncio.run(body(database, side, at_once, runs))

@@ -19,8 +19,8 @@ from compozy.database.database import Database
 from compozy.durable.journal import destroy_journal, launch_journal
 from compozy.ids import new_execution_id, new_executor_id
 from tests.bench.executing import executing
-from tests.bench.measured import KINDS, measured_server, new_place
-from tests.bench.report import add_json, report
+from tests.bench.measured import KINDS, log_as_servers, measured_server, new_place
+from tests.bench.report import add_json, announce, report
 
 _LONG, _LONG_MS = 40, 10
 _SHORT, _SHORT_MS, _SHORT_RUNS = 3, 20, 10
@@ -35,9 +35,11 @@ def main() -> None:
     parser.add_argument("--driver", nargs="*", choices=KINDS, default=list(KINDS), help="databases to measure")
     add_json(parser)
     arguments = parser.parse_args()
+    log_as_servers()
     rows: list[dict[str, Any]] = []
     with measured_server(arguments.driver) as server:
         for kind in arguments.driver:
+            announce(kind)
             with new_place(kind, server) as database:
                 rows.append({"database": kind, **asyncio.run(_measure(database, arguments.rounds))})
     report(rows, arguments.json)

@@ -32,7 +32,7 @@ from compozy.tool.config import ToolConfig
 from compozy.tool.kind import Answer, NestedTasks, Questions, ToolHome, ToolSpec
 from compozy.tool.registry import new_tool
 from tests.bench.executing import executing, scripted_catalog
-from tests.bench.measured import KINDS, measured_server, new_place
+from tests.bench.measured import KINDS, log_as_servers, measured_server, new_place
 from tests.bench.report import add_json, report
 
 _FUNCTIONS = '''
@@ -112,6 +112,7 @@ def main() -> None:
     parser.add_argument("--driver", nargs="*", choices=KINDS, default=list(KINDS), help="databases to measure")
     add_json(parser)
     arguments = parser.parse_args()
+    log_as_servers()
     rows: list[dict[str, Any]] = []
     with measured_server(arguments.driver) as server, tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "functions.py").write_text(_FUNCTIONS)
