@@ -17,6 +17,7 @@ from hypothesis import settings
 from tests.harness.costs import Costs, cpu_s
 from tests.harness.postgres import LIFE
 from tests.harness.processes import Commands, Finished
+from tests.harness.shared_forks import start_shared, use_shared
 from tests.harness.statements import share_statements
 from tests.harness.tables import run_migrations, share_tables
 from tests.proof import PARTS, find_part
@@ -71,6 +72,13 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[name] = "1"
     os.environ.setdefault(LIFE, str(os.getpid()))
     os.environ.setdefault(_SHARD, str(int(time.time() // 86400) % KILL_SHARDS + 1))
+    if hasattr(config, "workerinput"):
+        use_shared()
+    # Where few tests run, few workers start a process.
+    elif config.getoption("numprocesses", None) and config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        with pytest.MonkeyPatch.context() as environ:
+            clean(environ)
+            start_shared()
 
 
 def pytest_collection_finish() -> None:
