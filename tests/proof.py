@@ -162,8 +162,8 @@ ON_BOTH = frozenset(
         "task/test_wait",
     )
 )
-# The binary is built first. `properties` runs the property tests of `make test` with more examples. `types` checks the
-# types of `src` and `tests`; `make test` checks those of `src`.
+# The binary is built first. `properties` runs the property tests of `make test` with more examples. `types` runs
+# pyright, in place of which `make test` runs a quicker check.
 PARTS = (*TESTS, "binary", "properties", "types")
 
 

@@ -351,7 +351,7 @@ def _to_json(resolved: ResolvedModel, response: ModelResponse, cost: Cost) -> Js
         "fell_back_from": resolved.fell_back_from,
         "reason": resolved.reason,
         "window": cast("Mapping[str, Any]", resolved.model.profile).get("context_window") or resolved.window,
-        "cost": asdict(cost),
+        "cost": asdict(cost),  # pyrefly: ignore[bad-assignment]
         "response": _RESPONSE.dump_python(response, mode="json", exclude_none=True),
     }
 

@@ -72,7 +72,7 @@ class OfferedTool:
         files = await keep_files(result.files, keep)
         content, truncated = _cut(result.content)
         duration = round((monotonic_s() - began_s) * 1000)
-        recorded: JsonValue = {
+        recorded: dict[str, JsonValue] = {
             "outcome": result.outcome,
             "content": content,
             "duration_ms": duration,

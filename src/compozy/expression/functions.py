@@ -106,7 +106,7 @@ def _string(budget: Budget, value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if is_number(value):
-        return f"{value:g}" if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 else str(value)
+        return f"{value:g}" if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 else str(value)  # pyrefly: ignore[missing-attribute]
     if isinstance(value, bytes):
         budget.build(len(value))
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -155,7 +155,7 @@ class ScheduleVerbs:
 
     async def _start(
         self, view: ScheduleView, ids: Mapping[int, str], *, by: str | None
-    ) -> tuple[list[str], list[str]]:
+    ) -> tuple[Sequence[str], Sequence[str]]:
         """Store runs by their scheduled times; return the IDs of the new ones and of those that existed."""
         file, config = view.file, view.config
         preparer = Preparer(project=self._project)

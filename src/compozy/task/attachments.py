@@ -59,7 +59,7 @@ async def attach(call: TaskCall, written: Sequence[Written]) -> Attached | None:
                 store_attachments(connection, run_id, contents)
 
         await asyncio.to_thread(store)
-        return [asdict(attachment) for attachment, _ in found]
+        return [asdict(attachment) for attachment, _ in found]  # pyrefly: ignore[bad-return]
 
     async def load(sha256: str) -> bytes:
         if sha256 in absent:

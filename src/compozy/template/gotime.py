@@ -192,7 +192,7 @@ class Named(GoValue):
 
     name: str
     number: int
-    go_type: str = "time.Month"
+    go_type: str = "time.Month"  # pyrefly: ignore[bad-override]
 
     go_kind = "int"
 

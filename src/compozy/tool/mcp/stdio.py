@@ -90,7 +90,7 @@ async def run_server(
     process.exit_code = None
     mark = new_process_mark()
     child, (given, answers, errors) = await _start(start, mark)
-    to_session, received = anyio.create_memory_object_stream["SessionMessage | Exception"](0)
+    to_session, received = anyio.create_memory_object_stream["SessionMessage | Exception"](0)  # pyrefly: ignore[not-a-type]
     sent, from_session = anyio.create_memory_object_stream[SessionMessage](0)
     async with reading(answers) as output, reading(errors) as lines, _writing(given) as pipe:
         tasks = [
