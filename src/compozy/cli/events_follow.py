@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from compozy.cli.output import flush_output, json_text, paint, print_line, print_note
 from compozy.clock import monotonic_s
 from compozy.database.status import Status
-from compozy.errors import DatabaseError, NotFoundError, ServerError, StoppingError
+from compozy.errors import DatabaseError, NotFoundError, ServerError
 
 if TYPE_CHECKING:
     from compozy.client import Client, Document
@@ -51,7 +51,7 @@ def read_stream(client: Client, execution_id: str, after: int) -> Iterator[Docum
                         return
                     after = event["seq"]
                     yield event
-        except (ServerError, StoppingError, DatabaseError, OSError, http.client.HTTPException) as error:
+        except (ServerError, DatabaseError, OSError, http.client.HTTPException) as error:
             if away_since is None:
                 away_since = monotonic_s()
                 print_note(f"waiting: the server at {client.url} is not available")

@@ -33,7 +33,7 @@ from compozy.cli.results import (
 from compozy.client import Client, Document
 from compozy.clock import monotonic_s
 from compozy.database.status import Status
-from compozy.errors import ConflictError, NotFoundError, ServerError, StoppingError
+from compozy.errors import ConflictError, NotFoundError, ServerError
 from compozy.ids import new_execution_id
 
 _TERMINATED = 143
@@ -222,7 +222,7 @@ class _Watch:
         while True:
             try:
                 return self._client.get("executions", "workflows", self._id)
-            except (ServerError, StoppingError) as error:
+            except ServerError as error:
                 if monotonic_s() >= deadline:
                     message = f"{error.message}; execution {self._id} continues when the server is available again"
                     raise ServerError(message, hint=error.hint) from error

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from compozy.client import Client
 from compozy.clock import monotonic_s
 from compozy.database.live_text import TextDelta
-from compozy.errors import CompozyError, ServerError, StoppingError
+from compozy.errors import CompozyError, ServerError
 
 _LOOK_S = 0.05
 _AGAIN_S = 0.5
@@ -97,7 +97,7 @@ class RemoteText:
                         if name in {"complete", "error"} or self._closed.is_set():
                             return
                         self._pieces.put(_delta(json.loads(data)))
-            except (ServerError, StoppingError, OSError, http.client.HTTPException):
+            except (ServerError, OSError, http.client.HTTPException):
                 # The run is shown without text while the server is away.
                 pass
             except (CompozyError, ValueError, KeyError):

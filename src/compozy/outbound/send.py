@@ -175,7 +175,7 @@ def _redirected(request: OutboundRequest, status: int, location: str) -> Outboun
     try:
         url = urljoin(request.url, location)
         is_same = _is_same_host(urlsplit(request.url), urlsplit(url))
-    except (ValueError, UnicodeError) as error:
+    except ValueError as error:
         raise OutboundError(f"{show_url(request.url)} redirects to something that is not a URL") from error
     method, body, headers = request.method, request.body, request.headers
     if (status == 303 and method != "HEAD") or (status in {301, 302} and method == "POST"):
@@ -230,7 +230,7 @@ async def judge(url: str, policy: OutboundPolicy, resolve: Resolve) -> Target:
     try:
         parts = urlsplit(url)
         host, port = (parts.hostname or "").encode("idna").decode("ascii").lower(), parts.port
-    except (ValueError, UnicodeError) as error:
+    except ValueError as error:
         raise OutboundError(f"{url!r:.200} is not a URL") from error
     if parts.scheme not in PORTS or not host:
         raise OutboundError(f"{show_url(url)!r} is not a URL of the web")
