@@ -135,12 +135,15 @@ def test_no_registry_is_named() -> None:
 
 
 @pytest.mark.timeout(600)
-def test_the_development_server_answers_every_page(build: Build, tmp_path: Path) -> None:
+def test_the_development_server_answers_a_page_of_each_section(build: Build, tmp_path: Path) -> None:
+    # It renders each page on request, in seconds on a busy machine; the build renders all.
+    places = ["/", *{place.rsplit("/", 2)[0]: place for place in PLACES}.values()]
+    assert len(places) > 10
     with serve_pages(free_port(), tmp_path / "log") as address:
         # The first page of each kind is compiled on request, which takes a minute on a busy machine.
-        answers = {place: get(f"{address}{place}", timeout_s=300)[0] for place in PLACES}
+        answers = {place: get(f"{address}{place}", timeout_s=300)[0] for place in places}
         assert get(f"{address}/docs/nowhere/")[0] == 404
-    assert answers == dict.fromkeys(PLACES, 200), (tmp_path / "log").read_text(encoding="utf-8")
+    assert answers == dict.fromkeys(places, 200), (tmp_path / "log").read_text(encoding="utf-8")
 
 
 def _run_node(script: str) -> str:
