@@ -24,6 +24,8 @@ def answers(page: Page) -> Locator:
 def send(page: Page, text: str) -> None:
     """Send a message with the Enter key."""
     page.get_by_role("textbox", name="Message").fill(text)
+    # While an answer is written, the button stops it, and Enter sends nothing.
+    expect(page.get_by_role("button", name="Send", exact=True)).to_be_enabled()
     page.keyboard.press("Enter")
 
 

@@ -19,6 +19,7 @@ import { useWholeRun } from "../run/whole";
 
 export function Turn({ run, chat, message }: { run: ListedRun; chat: Chat; message: string }) {
   const whole = useWholeRun(run.execution_id, run.status);
+  useListAfter(whole.data !== undefined && isFinal(whole.data.status) && !isFinal(run.status));
   const said = valuesOf(whole.data?.input)[message];
   if (whole.error) return <Fault error={whole.error} />;
   if (!whole.data) return <Loading />;
@@ -28,6 +29,14 @@ export function Turn({ run, chat, message }: { run: ListedRun; chat: Chat; messa
       {isFinal(whole.data.status) ? <Answer run={whole.data} chat={chat} /> : <Progress listed={run} chat={chat} />}
     </div>
   );
+}
+
+/** Read the list of turns again when a run has ended that it has as unfinished: until then, nothing can be sent. */
+function useListAfter(hasEnded: boolean) {
+  const queries = useQueryClient();
+  useEffect(() => {
+    if (hasEnded) void queries.invalidateQueries({ queryKey: ["chat"] });
+  }, [hasEnded, queries]);
 }
 
 function Answer({ run, chat }: { run: Run; chat: Chat }) {
@@ -58,12 +67,9 @@ function Answer({ run, chat }: { run: Run; chat: Chat }) {
 function Progress({ listed, chat }: { listed: ListedRun; chat: Chat }) {
   const id = listed.execution_id;
   const { run, texts } = useRun(id);
-  const queries = useQueryClient();
   const status = run.data?.status;
   const text = texts.get(chat.task)?.text ?? "";
-  useEffect(() => {
-    if (status && isFinal(status)) void queries.invalidateQueries({ queryKey: ["chat"] });
-  }, [status, queries]);
+  useListAfter(status !== undefined && isFinal(status));
   return (
     <div className="space-y-3">
       {run.data && <Waiting run={run.data} />}
