@@ -30,9 +30,12 @@ ALL = sa.select(workflow_states, labels_column())
 _GET = ALL.where(_THIS)
 _LOCK = _GET.with_for_update()
 _GET_STATUS = sa.select(workflow_states.c.status).where(_THIS)
-_GET_STATUSES = sa.select(workflow_states.c.workflow_exec_id, workflow_states.c.status).where(
-    workflow_states.c.workflow_exec_id.in_(sa.bindparam("_ids", expanding=True))
-)
+_THESE = workflow_states.c.workflow_exec_id.in_(sa.bindparam("_ids", expanding=True))
+_GET_STATUSES = sa.select(workflow_states.c.workflow_exec_id, workflow_states.c.status).where(_THESE)
+_GET_ENDED = sa.select(
+    *(workflow_states.c[name] for name in ("workflow_exec_id", "workflow_id", "status")),
+    *(workflow_states.c[name] for name in ("created_ms", "started_ms", "finished_ms")),
+).where(_THESE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,6 +242,24 @@ def get_statuses(connection: sa.Connection, execution_ids: Iterable[str]) -> dic
     """Return the states of those of the runs that exist."""
     rows = connection.execute(_GET_STATUSES, {"_ids": list(execution_ids)})
     return {row.workflow_exec_id: Status(row.status) for row in rows}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndedRun:
+    """How a run ended, and when. Times are milliseconds since 1970 UTC."""
+
+    workflow_exec_id: str
+    workflow_id: str
+    status: Status
+    created_ms: int
+    started_ms: int | None
+    finished_ms: int
+
+
+def list_ended(connection: sa.Connection, execution_ids: Iterable[str]) -> list[EndedRun]:
+    """Return those of the runs that have ended."""
+    rows = connection.execute(_GET_ENDED, {"_ids": list(execution_ids)}).mappings()
+    return [EndedRun(**{**row, "status": Status(row["status"])}) for row in rows if row["finished_ms"] is not None]
 
 
 def get_workflow_id(connection: sa.Connection, workflow_exec_id: str) -> str | None:

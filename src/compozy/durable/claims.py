@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import TypeVar
+
+import sqlalchemy as sa
 
 from compozy.clock import monotonic_s
 from compozy.database.admission import admit, look_at_waiting
 from compozy.database.claims import claim_one, claim_pending, has_claimable
 from compozy.database.database import Database
 from compozy.database.executions import NewExecution
+from compozy.database.grouped import GroupedWrites
 from compozy.database.status import Status
 from compozy.durable.doubt import ClaimsInDoubt
 from compozy.durable.ends import end_run_early
 from compozy.durable.format import JOURNAL_FORMAT
 from compozy.errors import RunTimeoutError
-
-_T = TypeVar("_T")
 
 # How often a process looks for runs that wait for a place although one is free.
 _ADMIT_S = 1.0
@@ -31,10 +31,13 @@ class Claims:
         database: the database of the runs.
         owner: this process.
         queues: of which it takes runs; none for all.
+        requests: the database as requests use it.
     """
 
-    def __init__(self, database: Database, owner: str, queues: Sequence[str] = ()) -> None:
+    def __init__(self, database: Database, owner: str, queues: Sequence[str], *, requests: Database) -> None:
         self._database = database
+        self._requests = requests
+        self._accepts = GroupedWrites(requests)
         self._owner = owner
         self._queues = queues
         self._doubt = ClaimsInDoubt(database, owner)
@@ -52,9 +55,19 @@ class Claims:
         self._others_wait = owner is None
         return owner
 
-    async def accept(self, transaction: Awaitable[bool], run_id: str) -> bool:
-        """Return the result of the transaction that stores a run, with this process as its owner or without one."""
-        return await self._doubt.take(transaction, run_id)
+    async def accept(self, new: NewExecution, store: Callable[[sa.Connection], bool], *, locks_more: bool) -> bool:
+        """Store a run, with this process as its owner or without one; return what `store` returns.
+
+        Runs that come at the same time are stored together, except those that lock rows which other transactions need.
+
+        Args:
+            new: the run.
+            store: stores it.
+            locks_more: whether `store` locks other rows than those of the run and of its limits.
+        """
+        is_apart = locks_more or new.is_alone or new.admission is not None
+        write = self._requests.write_async if is_apart else self._accepts.write
+        return await self._doubt.take(write(store), new.workflow_exec_id)
 
     async def take_one(self, run_id: str) -> bool:
         """Claim one run that has no owner, whatever its queue; False if it cannot be claimed."""

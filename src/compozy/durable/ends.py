@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Collection
 from functools import partial
 from typing import Any
 
@@ -10,7 +12,7 @@ import structlog
 from dbos import DBOS
 
 from compozy.database.database import Database
-from compozy.database.executions import Execution, NewExecution, get_execution
+from compozy.database.executions import EndedRun, NewExecution, list_ended
 from compozy.database.status import Status
 from compozy.durable.records import end_early
 from compozy.durable.recover import RunStart, find_start
@@ -25,6 +27,9 @@ from compozy.telemetry.metrics import (
 
 _log = structlog.get_logger(__name__)
 
+# Runs of one query.
+_AT_ONCE = 100
+
 
 async def end_run_early(database: Database, run_id: str, status: Status, error: dict[str, Any] | None) -> bool:
     """End a run as CANCELED or TIMED_OUT; False when it had already ended."""
@@ -33,7 +38,7 @@ async def end_run_early(database: Database, run_id: str, status: Status, error: 
         await DBOS.cancel_workflow_async(run_id)
     ended = await database.write_async(partial(end_early, run_id=run_id, status=status, error=error))
     if ended:
-        await log_end(database, run_id)
+        await log_ended(database, [run_id])
     return ended
 
 
@@ -43,28 +48,60 @@ def log_accepted(new: NewExecution) -> None:
     _log.info("run accepted", workflow=new.workflow_id, execution_id=new.workflow_exec_id)
 
 
-async def log_end(database: Database, run_id: str) -> None:
-    """Log and count how a run ended; its row is read only for that."""
+async def log_ended(database: Database, run_ids: Collection[str]) -> None:
+    """Log and count how runs ended, those that have; their rows are read only for that."""
     if not is_collecting() and not logging.getLogger(__name__).isEnabledFor(logging.INFO):
         return
     try:
-        run = await database.read_async(partial(get_execution, workflow_exec_id=run_id))
+        ended = await database.read_async(partial(list_ended, execution_ids=run_ids))
     except DatabaseError:
-        # The run ended all the same.
+        # The runs ended all the same.
         return
-    if run.status.is_final:
-        seconds = ((run.finished_ms or run.created_ms) - run.created_ms) / 1000
+    for run in ended:
+        seconds = (run.finished_ms - run.created_ms) / 1000
         _count_end(run, seconds)
         _log.info(
             "run ended",
             workflow=run.workflow_id,
-            execution_id=run_id,
+            execution_id=run.workflow_exec_id,
             status=run.status.value,
             seconds=round(seconds, 3),
         )
 
 
-def _count_end(run: Execution, seconds: float) -> None:
+class EndLog:
+    """Logs and counts the ends of the runs of this process. Runs that end during a query are read together by the next.
+
+    Args:
+        database: the database of the runs.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._unread: list[str] = []
+        self._reading: asyncio.Task[None] | None = None
+
+    def add(self, run_id: str) -> None:
+        """Log the end of a run soon; nothing waits for it."""
+        self._unread.append(run_id)
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read())
+
+    async def close(self) -> None:
+        """Wait until the ends of all runs are logged."""
+        if self._reading is not None:
+            await self._reading
+
+    async def _read(self) -> None:
+        try:
+            while self._unread:
+                run_ids, self._unread = self._unread[:_AT_ONCE], self._unread[_AT_ONCE:]
+                await log_ended(self._database, run_ids)
+        finally:
+            self._reading = None
+
+
+def _count_end(run: EndedRun, seconds: float) -> None:
     EXECUTIONS_ENDED.add(workflow=run.workflow_id, status=run.status.value)
     EXECUTION_DURATION.observe(seconds, workflow=run.workflow_id)
     if run.started_ms is not None:

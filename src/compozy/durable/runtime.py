@@ -21,7 +21,7 @@ from compozy.durable import recover
 from compozy.durable.claims import Claims
 from compozy.durable.context import RunContext, RunInterruptedError, RunSuspendedError, enter_run
 from compozy.durable.control import Controller
-from compozy.durable.ends import end_run_early, log_accepted, log_end
+from compozy.durable.ends import EndLog, end_run_early, log_accepted
 from compozy.durable.held import HeldRun, executing_contexts
 from compozy.durable.holder import holder_of
 from compozy.durable.journal import destroy_journal, launch_journal
@@ -70,12 +70,11 @@ class Runtime:
     ) -> None:
         self.executor_id = new_executor_id()
         self._database = database
-        self._requests = requests or database
         self._execute = execute
         self._max_concurrent = max_concurrent
         self._lease = Lease(database, self.executor_id, role, queues)
         self._reserved = 0  # slots of runs that are being stored
-        self._claims = Claims(database, self.executor_id, queues)
+        self._claims = Claims(database, self.executor_id, queues, requests=requests or database)
         self._runs: dict[str, HeldRun] = {}
         # Runs that cannot continue here for now; the next poll releases them.
         self._failures: dict[str, DatabaseError] = {}
@@ -88,6 +87,7 @@ class Runtime:
         )
         self._unrecorded = Unrecorded(database)
         self._writer = Writer(database)
+        self._ends = EndLog(database)
         self._stop_requested = asyncio.Event()
         self._claimed_s = monotonic_s()
         self._pollers: list[asyncio.Task[None]] = []
@@ -131,6 +131,7 @@ class Runtime:
                 task.cancel()
         with suppress(DBAPIError):
             await recover.forget_queue(self.executor_id)
+        await self._ends.close()
         await self._writer.close()
         destroy_journal()
         self._lease.give_back()
@@ -156,7 +157,7 @@ class Runtime:
         self._reserved += 1 if owner else 0
         try:
             row = partial(accept, new=new, first_task=first, kind=kind, owner=owner, also=also)
-            created = await self._claims.accept(self._requests.write_async(row), new.workflow_exec_id)
+            created = await self._claims.accept(new, row, locks_more=also is not None)
             if created:
                 log_accepted(new)
             if owner and created:
@@ -315,7 +316,7 @@ class Runtime:
         how = await self._body_end(held)
         if how is BodyEnd.DONE:
             await handle.get_result(polling_interval_sec=_JOURNAL_POLL_S)
-            await log_end(self._database, run_id)
+            self._ends.add(run_id)
         elif how is BodyEnd.TIMED_OUT and held.timeout is not None:
             await end_run_early(self._database, run_id, Status.TIMED_OUT, held.timeout.to_json())
         elif how is BodyEnd.SUSPENDED and held.context is not None:

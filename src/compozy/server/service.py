@@ -18,7 +18,7 @@ from compozy.database.executions import (
 from compozy.database.live_text import watch_for
 from compozy.database.status import Status
 from compozy.database.trigger import BY_API, Trigger
-from compozy.durable.ends import log_end
+from compozy.durable.ends import log_ended
 from compozy.errors import (
     ConflictError,
     IdempotencyError,
@@ -195,7 +195,7 @@ class Service:
         # Of a run that another process executes, or that ended meanwhile, the tables know more.
         run = await cancel(self.app.database, execution_id, reason=reason)
         if not in_hand and known["finished_at"] is None and run.status.is_final:
-            await log_end(self.app.database, execution_id)
+            await log_ended(self.app.database, [execution_id])
         return await self._until_obeyed(execution_id)
 
     async def pause(self, execution_id: str) -> Document:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from dbos import DBOS
+from structlog.testing import capture_logs
 
 from compozy.clock import now_ms
 from compozy.config.settings import DatabaseSettings
@@ -127,6 +128,19 @@ async def test_an_accepted_run_that_never_started_is_started_by_the_next_process
     await runtime.wait("r")
     await runtime.stop()
     assert read_journal(database, "r") == "SUCCESS"
+
+
+async def test_every_end_is_logged_once_before_the_process_stops(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="compozy.durable.ends")
+    ids = [f"r{number}" for number in range(12)]
+    with capture_logs() as lines:
+        async with running(database, finish, max_concurrent=len(ids)) as runtime:
+            assert await asyncio.gather(*(runtime.submit(new_run(run_id), "t") for run_id in ids)) == [True] * len(ids)
+            await asyncio.gather(*map(runtime.wait, ids))
+    ended = [(line["execution_id"], line["status"]) for line in lines if line["event"] == "run ended"]
+    assert sorted(ended) == sorted((run_id, "SUCCESS") for run_id in ids)
 
 
 def test_only_processes_whose_lease_expired_are_dead(database: Database) -> None:
