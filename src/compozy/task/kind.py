@@ -145,7 +145,9 @@ def register(*kinds: TaskKind) -> None:
     """Add kinds; the models of all kinds accept their tasks from then on."""
     KINDS.update({kind.name: kind for kind in kinds})
     for kind in KINDS.values():
-        kind.model.model_rebuild(force=True)
+        # Others are built when they are first used.
+        if kind.model.__pydantic_complete__:
+            kind.model.model_rebuild(force=True)
     reader_of_tasks.cache_clear()
 
 

@@ -25,7 +25,7 @@ from tests.harness.servers import ask, free_port
 EXAMPLE = Path(__file__).parents[3] / "examples/database/edge-deployment"
 PROGRAM = os.environ.get("COMPOZY_BINARY", "")
 MAX_BYTES = 60 * 1024 * 1024
-MAX_HELP_S, MAX_READY_S, MAX_RESIDENT_MB = 1.0, 3.0, 150.0
+MAX_HELP_S, MAX_READY_S, MAX_RESIDENT_MB = 1.0, 3.0, 170.0
 
 pytestmark = pytest.mark.skipif(not PROGRAM, reason="COMPOZY_BINARY names no program; `make test-binary` builds one")
 
