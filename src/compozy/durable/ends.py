@@ -87,10 +87,10 @@ class EndLog:
         if self._reading is None:
             self._reading = asyncio.create_task(self._read())
 
-    async def close(self) -> None:
-        """Wait until the ends of all runs are logged."""
+    async def close(self, timeout_s: float) -> None:
+        """Wait until the ends of all runs are logged, but not long for a database that does not answer."""
         if self._reading is not None:
-            await self._reading
+            await asyncio.wait({self._reading}, timeout=timeout_s)
 
     async def _read(self) -> None:
         try:

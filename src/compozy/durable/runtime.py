@@ -40,7 +40,7 @@ _log = structlog.get_logger(__name__)
 Execute = Callable[[str], Awaitable[None]]
 # How often a process with free slots looks for runs without an owner.
 _POLL_S = 1.0
-_STOP_S = 5.0  # how long a graceful stop waits for the journal's last entries
+_STOP_S = 5.0  # how long a graceful stop waits for the journal's last entries, and for log lines
 _JOURNAL_POLL_S = 0.01  # how soon a process notices that the journal closed a run whose body has ended
 
 
@@ -131,7 +131,7 @@ class Runtime:
                 task.cancel()
         with suppress(DBAPIError):
             await recover.forget_queue(self.executor_id)
-        await self._ends.close()
+        await self._ends.close(_STOP_S)
         await self._writer.close()
         destroy_journal()
         self._lease.give_back()
