@@ -20,7 +20,7 @@ _TAIL = """
 ## Size and memory
 
 [The edge](/docs/deployment/edge) lists the size of the one-file program and of the image. A server from the one-file
-program with the workflow of `edge-deployment` used 142 MB of resident memory on 2026-11-22 (`make test-binary`).
+program with the workflow of `edge-deployment` used 156 MB of resident memory on 2026-11-30 (`make test-binary`).
 
 ## Next steps
 
