@@ -292,17 +292,6 @@ def starts_with(prefix: str) -> tuple[sa.ColumnElement[bool], ...]:
     return column >= prefix, column < f"{prefix}\x7f"
 
 
-def list_foreign_format(connection: sa.Connection, *, journal_format: int, limit: int) -> list[Execution]:
-    """Return open runs whose journal was written in a format other than `journal_format`."""
-    query = (
-        ALL.where(workflow_states.c.status.in_(OPEN))
-        .where(workflow_states.c.journal_format != journal_format)
-        .order_by(workflow_states.c.created_ms)
-        .limit(limit)
-    )
-    return [execution_of(row) for row in connection.execute(query).mappings()]
-
-
 def count_by_status(connection: sa.Connection) -> dict[Status, int]:
     """Return the number of runs by state; states without runs are omitted."""
     query = sa.select(workflow_states.c.status, sa.func.count()).group_by(workflow_states.c.status)

@@ -19,7 +19,6 @@ from compozy.database.executions import (
     get_execution,
     get_status,
     insert_execution,
-    list_foreign_format,
     lock_execution,
     release_run,
     release_runs,
@@ -101,7 +100,6 @@ def test_runs_that_may_not_be_claimed(database: Database) -> None:
         for run_id in ("owned", "ended", "newer", "paused", "unknown"):
             assert not claim_one(connection, run_id, "me", journal_format=1)
         assert [get_execution(connection, run_id) for run_id in ("owned", "ended", "newer", "paused")] == before
-        assert [run.workflow_exec_id for run in list_foreign_format(connection, journal_format=1, limit=9)] == ["newer"]
 
 
 def test_a_waiting_run_is_resumed_at_its_time(database: Database) -> None:
