@@ -258,8 +258,19 @@ class EndedRun:
 
 def list_ended(connection: sa.Connection, execution_ids: Iterable[str]) -> list[EndedRun]:
     """Return those of the runs that have ended."""
-    rows = connection.execute(_GET_ENDED, {"_ids": list(execution_ids)}).mappings()
-    return [EndedRun(**{**row, "status": Status(row["status"])}) for row in rows if row["finished_ms"] is not None]
+    rows = connection.execute(_GET_ENDED, {"_ids": list(execution_ids)})
+    return [
+        EndedRun(
+            workflow_exec_id=row.workflow_exec_id,
+            workflow_id=row.workflow_id,
+            status=Status(row.status),
+            created_ms=row.created_ms,
+            started_ms=row.started_ms,
+            finished_ms=row.finished_ms,
+        )
+        for row in rows
+        if row.finished_ms is not None
+    ]
 
 
 def get_workflow_id(connection: sa.Connection, workflow_exec_id: str) -> str | None:
