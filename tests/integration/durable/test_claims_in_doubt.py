@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from compozy.database.claims import claim_one, claim_pending
 from compozy.database.database import Database
 from compozy.database.executions import insert_execution
+from compozy.database.grouped import GroupedWrites
 from compozy.database.status import Status
 from compozy.durable.records import accept
 from compozy.durable.runtime import Runtime
@@ -42,14 +43,16 @@ async def test_a_run_whose_claim_lost_its_answer_is_executed(
 ) -> None:
     executed: list[str] = []
     lost: list[str] = []
-    write = Database.write_async
 
-    async def write_and_lose(self: Database, work: Callable[[sa.Connection], Any]) -> Any:
-        result = await write(self, work)
-        if isinstance(work, partial) and work.func is transaction and not lost and result:
-            lost.append(read_run(database, "r").owner or "nobody")
-            raise DatabaseError("the connection was lost")
-        return result
+    def losing(write: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def write_and_lose(self: object, work: Callable[[sa.Connection], Any]) -> Any:
+            result = await write(self, work)
+            if isinstance(work, partial) and work.func is transaction and not lost and result:
+                lost.append(read_run(database, "r").owner or "nobody")
+                raise DatabaseError("the connection was lost")
+            return result
+
+        return write_and_lose
 
     def is_lost(_: sa.Connection, *, journal_format: int, queues: Sequence[str]) -> bool:
         return bool(lost and journal_format and not queues)
@@ -59,7 +62,8 @@ async def test_a_run_whose_claim_lost_its_answer_is_executed(
         await finish(run_id)
 
     async with running(database, execute) as runtime:
-        monkeypatch.setattr(Database, "write_async", write_and_lose)
+        monkeypatch.setattr(Database, "write_async", losing(Database.write_async))
+        monkeypatch.setattr(GroupedWrites, "write", losing(GroupedWrites.write))
         if take is by_adopt:
             # The poll must not be faster.
             monkeypatch.setattr("compozy.durable.claims.has_claimable", is_lost)
