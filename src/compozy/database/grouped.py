@@ -36,7 +36,7 @@ class _Outcome:
 
 
 class GroupedWrites:
-    """Makes changes in a thread: all that wait, in one transaction. If one of them fails, each is made alone.
+    """Makes changes in a thread: all that wait, in one transaction. If one of them fails, each half is made separately.
 
     Args:
         database: where the changes are made.
@@ -49,7 +49,7 @@ class GroupedWrites:
         self._is_storing = False
 
     async def write(self, make: Callable[[sa.Connection], T]) -> T:
-        """Return what `make` returns when it is committed. It may be called a second time, in a new transaction.
+        """Return what `make` returns when it is committed. It may be called again, in a new transaction.
 
         Raises:
             DatabaseError: the database failed. Unless the connection was lost during the commit, nothing was stored.
@@ -79,26 +79,21 @@ class GroupedWrites:
 
     def _store(self, group: Sequence[_Change]) -> list[_Outcome]:
         results: list[Any] = []
-        if len(group) > 1:
-            try:
-                with self._database.write() as connection:
-                    self._database.driver.limit_lock_waits(connection)
-                    results.extend(_make(change, connection) for change in group)
-            except BaseException as error:  # noqa: BLE001 - passed on to the callers, or met again
-                if len(results) == len(group):
-                    # The commit failed, and may count: nothing is made twice.
-                    return [_Outcome(change, error=error) for change in group]
-            else:
-                return [_Outcome(change, result) for change, result in zip(group, results, strict=True)]
-        return [self._store_alone(change) for change in group]
-
-    def _store_alone(self, change: _Change) -> _Outcome:
+        is_open = False
         try:
             with self._database.write() as connection:
-                result = _make(change, connection)
-        except BaseException as error:  # noqa: BLE001 - passed on to the caller
-            return _Outcome(change, error=error)
-        return _Outcome(change, result)
+                is_open = True
+                if len(group) > 1:
+                    self._database.driver.limit_lock_waits(connection)
+                results.extend(_make(change, connection) for change in group)
+        except BaseException as error:  # noqa: BLE001 - passed on to the callers, or met again
+            # A commit that failed may count: nothing is made twice. A database that does not answer is asked once.
+            if not is_open or len(results) == len(group) or len(group) == 1:
+                return [_Outcome(change, error=error) for change in group]
+        else:
+            return [_Outcome(change, result) for change, result in zip(group, results, strict=True)]
+        middle = len(group) // 2
+        return [*self._store(group[:middle]), *self._store(group[middle:])]
 
 
 def _make(change: _Change, connection: sa.Connection) -> Any:

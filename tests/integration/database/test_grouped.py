@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+import pytest
 import sqlalchemy as sa
 
 from compozy.database.commits import add_commit_hook, remove_commit_hook
@@ -144,3 +145,26 @@ async def test_each_change_sees_the_variables_of_its_caller(database: Database) 
 
     writes = GroupedWrites(database)
     assert await asyncio.gather(*map(caller, "abcdef")) == list("abcdef")
+
+
+async def test_a_database_that_does_not_answer_is_asked_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts: list[None] = []
+
+    def refuse(_: Database) -> None:
+        attempts.append(None)
+        raise DatabaseError("it does not answer")
+
+    gate = _Gate()
+    writes = GroupedWrites(database)
+    first = asyncio.create_task(writes.write(gate))
+    await asyncio.to_thread(gate.is_reached.wait, 60)
+    tasks = [asyncio.create_task(writes.write(_accept(run_id))) for run_id in "abcdef"]
+    await asyncio.sleep(0)
+    monkeypatch.setattr(Database, "write", refuse)
+    gate.open()
+    await first
+    found = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(error) for error in found] == [DatabaseError] * len(tasks)
+    assert len(attempts) == 1
