@@ -1,7 +1,9 @@
 """Measures the cost of a burst of requests on each database: `make bench`, or `python -m tests.bench.burst`.
 
 32 clients post 1,000 runs of one task that does nothing, as fast as they are accepted, while the server executes them.
-Another client lists the runs all the time. SQLite and PostgreSQL alternate. Only the ratios are meaningful.
+Each post has a new connection, since a server of several processes shares connections, not requests. Another client
+lists the runs all the time. The servers alternate: one on SQLite, one on PostgreSQL, and one of two processes on
+PostgreSQL. Only the ratios are meaningful.
 """
 
 from __future__ import annotations
@@ -15,12 +17,14 @@ from typing import Any
 
 from tests.bench.measured import measured_server
 from tests.bench.report import add_json, announce, medians, print_rows, report
-from tests.bench.served import post_runs, serving
+from tests.bench.served import post_runs, serving, wait_for_ends
 from tests.harness.postgres import Server
 from tests.harness.servers import API, ask
 
 _LOOK_S = 0.02
 _MS = 1000
+# Name -> its database and processes.
+_SERVERS = {"file": ("file", 1), "postgres": ("postgres", 1), "postgres-2": ("postgres", 2)}
 
 
 def main() -> None:
@@ -34,19 +38,27 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     with measured_server(["postgres"]) as server:
         for number in range(arguments.rounds):
-            of_file, of_server = (
-                _round(kind, server, arguments.posts, arguments.clients, f"{number + 1} of {arguments.rounds}")
-                for kind in ("file", "postgres")
-            )
-            for row in (of_file, of_server):
-                rows.append({**row, "times_file": round(row["accepted_per_s"] / of_file["accepted_per_s"], 2)})
+            of_server = {
+                name: _round(name, server, arguments.posts, arguments.clients, f"{number + 1} of {arguments.rounds}")
+                for name in _SERVERS
+            }
+            accepted, ended = of_server["file"]["accepted_per_s"], of_server["postgres"]["ended_per_s"]
+            rows += [
+                {
+                    **row,
+                    "times_file": round(row["accepted_per_s"] / accepted, 2),
+                    "times_postgres": round(row["ended_per_s"] / ended, 2),
+                }
+                for row in of_server.values()
+            ]
     print_rows(rows)
     report(medians(rows, "database"), arguments.json)
 
 
-def _round(kind: str, server: Server | None, posts: int, clients: int, number: str) -> dict[str, Any]:
-    announce(f"{kind}, round {number}")
-    with serving(kind, server) as served:
+def _round(name: str, server: Server | None, posts: int, clients: int, number: str) -> dict[str, Any]:
+    announce(f"{name}, round {number}")
+    kind, processes = _SERVERS[name]
+    with serving(kind, server, processes=processes) as served:
         port = served.port
         ended = threading.Event()
         posted: list[float] = []
@@ -56,24 +68,22 @@ def _round(kind: str, server: Server | None, posts: int, clients: int, number: s
         began_s = time.monotonic()
         try:
             with ThreadPoolExecutor(clients) as pool:
-                for part in pool.map(post_runs, [port] * clients, _shares(posts, clients)):
-                    posted.extend(part)
+                for times in pool.map(post_runs, [port] * posts, [1] * posts):
+                    posted.extend(times)
             took_s = time.monotonic() - began_s
         finally:
             ended.set()
             lister.join()
+        wait_for_ends(port)
         return {
-            "database": kind,
+            "database": name,
             "accepted_per_s": round(posts / took_s, 1),
+            "ended_per_s": round(posts / (time.monotonic() - began_s), 1),
             "post_p50_ms": round(statistics.median(posted) * _MS),
             "post_p99_ms": round(statistics.quantiles(posted, n=100)[98] * _MS),
             "list_p50_ms": round(statistics.median(listed) * _MS),
             "list_max_ms": round(max(listed) * _MS),
         }
-
-
-def _shares(posts: int, clients: int) -> list[int]:
-    return [posts // clients + (number < posts % clients) for number in range(clients)]
 
 
 def _list(port: int, times: list[float], ended: threading.Event) -> None:

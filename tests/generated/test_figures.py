@@ -109,6 +109,14 @@ def test_the_table_of_a_day() -> None:
     )
 
 
+def test_a_burst_at_two_processes() -> None:
+    row = {"database": "postgres-2", "accepted_per_s": 51.6, "times_postgres": 1.46}
+    page = write_benchmarks(Figures({"burst": measured({**row, "database": "postgres"}, row)}))
+    assert "| Figure | PostgreSQL | PostgreSQL, 2 processes |" in page
+    assert "| Ended, relative to one process on PostgreSQL | 1.46 | 1.46 |" in page
+    assert f"| POST, median | {MISSING} | {MISSING} |" in page
+
+
 def test_figures_replace_those_of_a_page_across_lines() -> None:
     quotes = QUOTES["docs/content/docs/deployment/scaling.mdx"]
     page = (ROOT / "docs/content/docs/deployment/scaling.mdx").read_text(encoding="utf-8")

@@ -15,8 +15,14 @@ _STORES = {"qdrant": "qdrant (a test server with its engine as a library)", "num
 
 Rows = Sequence[dict[str, Any]]
 
-DATABASES = {"file": "SQLite", "sqlite": "SQLite", "memory": "SQLite in memory", "postgres": "PostgreSQL"}
-"""Kind of database -> its name on pages."""
+DATABASES = {
+    "file": "SQLite",
+    "sqlite": "SQLite",
+    "memory": "SQLite in memory",
+    "postgres": "PostgreSQL",
+    "postgres-2": "PostgreSQL, 2 processes",
+}
+"""Kind of database, or server of `bench.burst` -> its name on pages."""
 
 
 def number(value: float | str | None, digits: int = 0, unit: str = "") -> str:
