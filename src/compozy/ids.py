@@ -81,6 +81,11 @@ def new_executor_id() -> str:
     return f"{os.getpid()}-{os.urandom(6).hex()}"
 
 
+def new_token() -> str:
+    """Return a token of an execution of a run: a UUID of version 4, as the engine makes them."""
+    return str(uuid.uuid4())
+
+
 def new_call_id() -> str:
     """Return an ID of a tool call for a server that sends none."""
     return f"call-{os.urandom(8).hex()}"

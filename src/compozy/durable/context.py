@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any
 
 from compozy.clock import monotonic_s, now_ms, virtual_clock
+from compozy.database.executions import Execution
 from compozy.durable.holder import Holder
 from compozy.durable.unrecorded import Unrecorded
 from compozy.durable.writer import Writer
@@ -70,7 +71,8 @@ class RunContext:
         holder: the run, and this execution of it.
         writer: stores what the run records.
         unrecorded: results that this process could not record so far.
-        recorded: what the journal holds already; None if it does not know the run yet.
+        recorded: what the journal holds already; None if it has recorded nothing of the run yet.
+        run: the run, if this process has just accepted it and need not read it.
     """
 
     def __init__(
@@ -79,9 +81,11 @@ class RunContext:
         writer: Writer,
         unrecorded: Unrecorded,
         recorded: Iterable[Recorded] | None = (),
+        run: Execution | None = None,
     ) -> None:
         self.run_id = holder.run_id
         self.holder = holder
+        self.run = run
         self.is_resumed = recorded is not None
         self.unrecorded = unrecorded
         self.writer = writer

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any
 
+import sqlalchemy as sa
 import structlog
 from dbos import DBOS
 
 from compozy.database.database import Database
 from compozy.database.executions import EndedRun, NewExecution, list_ended
 from compozy.database.status import Status
+from compozy.durable.entries import Ended, Entries
 from compozy.durable.records import end_early
 from compozy.durable.recover import RunStart, find_start
 from compozy.errors import DatabaseError
@@ -27,8 +29,10 @@ from compozy.telemetry.metrics import (
 
 _log = structlog.get_logger(__name__)
 
-# Runs of one query.
+# Runs of one statement.
 _AT_ONCE = 100
+# The pause before the journal is tried again.
+_PAUSE_S = 1.0
 
 
 async def end_run_early(database: Database, run_id: str, status: Status, error: dict[str, Any] | None) -> bool:
@@ -50,6 +54,8 @@ def log_accepted(new: NewExecution) -> None:
 
 async def log_ended(database: Database, run_ids: Collection[str]) -> None:
     """Log and count how runs ended, those that have; their rows are read only for that."""
+    if not run_ids:
+        return
     if not is_collecting() and not logging.getLogger(__name__).isEnabledFor(logging.INFO):
         return
     try:
@@ -69,36 +75,68 @@ async def log_ended(database: Database, run_ids: Collection[str]) -> None:
         )
 
 
-class EndLog:
-    """Logs and counts the ends of the runs of this process. Runs that end during a query are read together by the next.
+class Ends:
+    """Closes the journal's entries of runs that ended in this process, and logs and counts the ends.
+
+    No run waits for it: its end is stored already. Runs that end meanwhile are next, together. If the process dies
+    before, another one closes the entry (`compozy.durable.recover.reconcile`).
 
     Args:
         database: the database of the runs.
+        entries: those of this process.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, entries: Entries) -> None:
         self._database = database
-        self._unread: list[str] = []
-        self._reading: asyncio.Task[None] | None = None
+        self._entries = entries
+        self._ended: list[str] = []
+        self._unclosed: list[Ended] = []
+        self._working: asyncio.Task[None] | None = None
+        self._is_closing = False
 
-    def add(self, run_id: str) -> None:
-        """Log the end of a run soon; nothing waits for it."""
-        self._unread.append(run_id)
-        if self._reading is None:
-            self._reading = asyncio.create_task(self._read())
+    def add(self, run_id: str, entry: Ended | None = None) -> None:
+        """Log the end of a run soon, and close its entry; None if the engine does that."""
+        self._ended.append(run_id)
+        if entry is not None:
+            self._unclosed.append(entry)
+        if self._working is None:
+            self._working = asyncio.create_task(self._work())
 
     async def close(self, timeout_s: float) -> None:
-        """Wait until the ends of all runs are logged, but not long for a database that does not answer."""
-        if self._reading is not None:
-            await asyncio.wait({self._reading}, timeout=timeout_s)
+        """Wait until all this is done, or the database refuses; what is left, the next process does."""
+        self._is_closing = True
+        if (working := self._working) is not None:
+            await asyncio.wait({working}, timeout=timeout_s)
+            working.cancel()
 
-    async def _read(self) -> None:
+    async def _work(self) -> None:
         try:
-            while self._unread:
-                run_ids, self._unread = self._unread[:_AT_ONCE], self._unread[_AT_ONCE:]
-                await log_ended(self._database, run_ids)
+            while self._ended or self._unclosed:
+                ended, self._ended = self._ended[:_AT_ONCE], self._ended[_AT_ONCE:]
+                is_closed = await self._close_entries()
+                await log_ended(self._database, ended)
+                if self._is_closing and not is_closed:
+                    return
+                if not is_closed:
+                    await asyncio.sleep(_PAUSE_S)
         finally:
-            self._reading = None
+            self._working = None
+
+    async def _close_entries(self) -> bool:
+        """Close entries; False if the database refuses, or another transaction has locked one of them."""
+        ends = self._unclosed[:_AT_ONCE]
+        try:
+            if ends:
+                await self._database.write_async(partial(self._close, ends=ends))
+        except DatabaseError as error:
+            _log.warning("the ends of runs cannot be recorded in the journal for now", cause=error.message)
+            return False
+        del self._unclosed[: len(ends)]
+        return True
+
+    def _close(self, connection: sa.Connection, ends: Sequence[Ended]) -> None:
+        self._database.driver.limit_lock_waits(connection)
+        self._entries.close(connection, ends)
 
 
 def _count_end(run: EndedRun, seconds: float) -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
-from dbos._context import current_owner_xid
 
 from compozy.clock import now_ms
 from compozy.database.jsontext import dump_json
@@ -68,11 +67,6 @@ class Holder:
     deferred: list[Record] = field(default_factory=list[Record])
     storing: list[Record] = field(default_factory=list[Record])
     is_lost: bool = False
-
-
-def holder_of(run_id: str, owner: str) -> Holder:
-    """Return this execution of a run; called by the body of the run."""
-    return Holder(run_id=run_id, owner=owner, token=current_owner_xid(run_id))
 
 
 def make(record: Record, connection: sa.Connection, rows: list[dict[str, Any]], run_id: str) -> Any:

@@ -62,7 +62,7 @@ def check_journal_row(table: str, row: Mapping[str, Any]) -> None:
     queue = row.get("queue_name")
     if table == _STATUS and queue is not None and not str(queue).startswith(RESUME_QUEUE):
         raise ValueError(_refusal("queue_name", queue))
-    if table in {_STATUS, _INPUT} and row.get("inputs") not in {None, _inputs_of(str(row.get("workflow_uuid")))}:
+    if table in {_STATUS, _INPUT} and row.get("inputs") not in {None, inputs_of(str(row.get("workflow_uuid")))}:
         raise ValueError(_refusal("inputs", row["inputs"]))
 
 
@@ -117,7 +117,7 @@ def _is_refused(name: str, table: sa.Table) -> sa.ColumnElement[bool]:
         conditions.append(sa.func.substr(table.c.queue_name, 1, len(RESUME_QUEUE)) != RESUME_QUEUE)
     if name in {_STATUS, _INPUT}:
         # Ids of runs have no characters that JSON would escape.
-        before, after = _inputs_of("\0").split(dump_json("\0")[1:-1])
+        before, after = inputs_of("\0").split(dump_json("\0")[1:-1])
         conditions.append(table.c.inputs != sa.literal(before) + table.c.workflow_uuid + sa.literal(after))
     return sa.or_(*conditions) if conditions else sa.true()
 
@@ -136,5 +136,6 @@ def _refusal(column: str, value: object) -> str:
     return f"{column!r} is {shown[:40]!r}{'...' if len(shown) > 40 else ''}, which Compozy never writes"
 
 
-def _inputs_of(run_id: str) -> str:
+def inputs_of(run_id: str) -> str:
+    """Return the arguments with which the engine calls a run, as the journal stores them."""
     return dump_json({"args": [run_id], "kwargs": {}})

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import structlog
-from dbos import DBOS, SetWorkflowID
+from dbos import DBOS
+from dbos._context import current_owner_xid
 from sqlalchemy.exc import DBAPIError
 
 from compozy.clock import monotonic_s
@@ -19,20 +20,21 @@ from compozy.database.failures import explain_failure, explain_failures
 from compozy.database.status import Status
 from compozy.durable import recover
 from compozy.durable.claims import Claims
-from compozy.durable.context import RunContext, RunInterruptedError, RunSuspendedError, enter_run
+from compozy.durable.context import RunContext, RunInterruptedError, enter_run
 from compozy.durable.control import Controller
-from compozy.durable.ends import EndLog, end_run_early, log_accepted
-from compozy.durable.held import HeldRun, executing_contexts
-from compozy.durable.holder import holder_of
-from compozy.durable.journal import destroy_journal, launch_journal
+from compozy.durable.ends import Ends, end_run_early, log_accepted
+from compozy.durable.entries import Ended, Entries
+from compozy.durable.held import HeldRun, Opened, executing_contexts, wait_for_body
+from compozy.durable.holder import Holder
+from compozy.durable.journal import JournalSerializer, destroy_journal, launch_journal
 from compozy.durable.journal_rows import RUN_FUNCTION
-from compozy.durable.lease import LEASE_S, Lease
+from compozy.durable.lease import Lease
 from compozy.durable.records import Also, accept, end_unknown
 from compozy.durable.recover import BodyEnd, RunStart, find_start, reconcile, resume
 from compozy.durable.step import load_recorded
 from compozy.durable.unrecorded import Unrecorded
 from compozy.durable.writer import Writer
-from compozy.errors import DatabaseError, InternalError, RunTimeoutError
+from compozy.errors import DatabaseError, InternalError
 from compozy.ids import new_executor_id
 
 _log = structlog.get_logger(__name__)
@@ -41,6 +43,7 @@ Execute = Callable[[str], Awaitable[None]]
 # How often a process with free slots looks for runs without an owner.
 _POLL_S = 1.0
 _STOP_S = 5.0  # how long a graceful stop waits for the journal's last entries, and for log lines
+_ENDS = frozenset({BodyEnd.DONE, BodyEnd.BROKEN})
 _JOURNAL_POLL_S = 0.01  # how soon a process notices that the journal closed a run whose body has ended
 
 
@@ -74,7 +77,8 @@ class Runtime:
         self._max_concurrent = max_concurrent
         self._lease = Lease(database, self.executor_id, role, queues)
         self._reserved = 0  # slots of runs that are being stored
-        self._claims = Claims(database, self.executor_id, queues, requests=requests or database)
+        self._entries = Entries(database.journal_schema, self.executor_id)
+        self._claims = Claims(database, self._entries, queues, requests=requests or database)
         self._runs: dict[str, HeldRun] = {}
         # Runs that cannot continue here for now; the next poll releases them.
         self._failures: dict[str, DatabaseError] = {}
@@ -87,7 +91,7 @@ class Runtime:
         )
         self._unrecorded = Unrecorded(database)
         self._writer = Writer(database)
-        self._ends = EndLog(database)
+        self._ends = Ends(database, self._entries)
         self._stop_requested = asyncio.Event()
         self._claimed_s = monotonic_s()
         self._pollers: list[asyncio.Task[None]] = []
@@ -156,13 +160,16 @@ class Runtime:
         # The slot is taken before the first await, so that a burst cannot take it twice.
         self._reserved += 1 if owner else 0
         try:
-            row = partial(accept, new=new, first_task=first, kind=kind, owner=owner, also=also)
-            created = await self._claims.accept(new, row, locks_more=also is not None)
+            store = partial(accept, new=new, first_task=first, kind=kind, owner=owner, also=also)
+            if owner is None:
+                created = await self._claims.accept(new, store, locks_more=also is not None)
+            else:
+                accepted = await self._claims.accept_here(new, store, locks_more=also is not None)
+                self._begin_all(accepted)
+                created = bool(accepted)
             if created:
                 log_accepted(new)
-            if owner and created:
-                self._begin(new.workflow_exec_id, RunStart.FRESH)
-            elif created:
+            if owner is None and created:
                 self._wake.set()
         finally:
             self._reserved -= 1 if owner else 0
@@ -174,9 +181,9 @@ class Runtime:
         Returns:
             False when another process executes it, or it has ended.
         """
-        if claimed := await self._claims.take_one(run_id):
-            self._begin(run_id)
-        return claimed
+        claimed = await self._claims.take_one(run_id)
+        self._begin_all(claimed)
+        return bool(claimed)
 
     def claims_stalled_s(self) -> float:
         """Return for how many seconds no look for waiting runs has succeeded; a healthy process looks every second."""
@@ -217,7 +224,7 @@ class Runtime:
         if known is not None and known.is_final:
             # It ended while it was being stopped; only the journal's last entry is missing.
             if body is not None and await find_start(run_id) is RunStart.RESUME:
-                self._begin(run_id, RunStart.RESUME)
+                self._begin(run_id, start=RunStart.RESUME)
                 await self.wait(run_id)
             return False
         return await end_run_early(self._database, run_id, status, error)
@@ -250,8 +257,7 @@ class Runtime:
         limit = self._free_slots()
         self._reserved += limit
         try:
-            for run_id in await self._claims.take(limit):
-                self._begin(run_id)
+            self._begin_all(await self._claims.take(limit))
         finally:
             self._reserved -= limit
 
@@ -261,13 +267,19 @@ class Runtime:
             await self._database.write_async(partial(release_run, workflow_exec_id=run_id, owner=self.executor_id))
             del self._failures[run_id]
 
-    def _begin(self, run_id: str, start: RunStart | None = None) -> None:
+    def _begin_all(self, claimed: Mapping[str, Opened | None]) -> None:
+        for run_id, opened in claimed.items():
+            self._begin(run_id, opened)
+
+    def _begin(self, run_id: str, opened: Opened | None = None, start: RunStart | None = None) -> None:
         self._failures.pop(run_id, None)
         held = self._runs.setdefault(run_id, HeldRun(run_id))
-        carry = self._carry(held, start, former=held.task or held.body)
+        carry = self._carry(held, opened, start, former=held.task or held.body)
         held.task = asyncio.create_task(carry, name=f"run {run_id}")
 
-    async def _carry(self, held: HeldRun, start: RunStart | None, former: asyncio.Task[None] | None) -> None:
+    async def _carry(
+        self, held: HeldRun, opened: Opened | None, start: RunStart | None, former: asyncio.Task[None] | None
+    ) -> None:
         """Supervise a run from its claim to the journal's last entry."""
         if former is not None:
             # Its lease expired, and it claimed its own run again: what it still does cannot be recorded.
@@ -277,7 +289,7 @@ class Runtime:
         held.failure = None
         held.body_end = asyncio.get_running_loop().create_future()
         try:
-            await self._see_through(held, start or await find_start(held.run_id))
+            await self._see_through(held, opened, start)
         except DBAPIError as error:
             held.failure = explain_failure(error, self._database.location)
         except DatabaseError as error:
@@ -301,89 +313,80 @@ class Runtime:
         if held.failure is not None:
             self._failures[held.run_id] = held.failure
 
-    async def _see_through(self, held: HeldRun, start: RunStart) -> None:
+    async def _see_through(self, held: HeldRun, opened: Opened | None, start: RunStart | None) -> None:
+        if opened is None:
+            await self._resume(held, start or await find_start(held.run_id))
+        else:
+            await self._execute_here(held, opened)
+
+    async def _execute_here(self, held: HeldRun, opened: Opened) -> None:
+        """Execute a run that this process starts; the engine is needed only to resume it."""
+        error = None
+        try:
+            await self._execute_body(held, opened.token, opened)
+        except RunInterruptedError:
+            pass
+        except Exception as defect:  # noqa: BLE001 - it is logged, and ends the run
+            error = JournalSerializer().serialize(defect)
+        end = held.body_end
+        how = end.result() if end is not None and end.done() else BodyEnd.INTERRUPTED
+        await self._conclude(held, how)
+        if how in _ENDS:
+            self._ends.add(held.run_id, Ended(run_id=held.run_id, token=opened.token, error=error))
+
+    async def _resume(self, held: HeldRun, start: RunStart) -> None:
+        """Let the engine continue a run that the journal has."""
         run_id = held.run_id
         if start in {RunStart.CANCELED, RunStart.ENDED}:
             end = partial(end_unknown, run_id=run_id, is_canceled=start is RunStart.CANCELED)
             await self._database.write_async(end)
             return
         if start is RunStart.FRESH:
-            held.is_fresh = True
-            with SetWorkflowID(run_id):
-                handle = await DBOS.start_workflow_async(run_journaled, run_id)
-        else:
-            handle = await resume(run_id, self.executor_id)
-        how = await self._body_end(held)
+            # The database lost its entry since this process claimed the run.
+            await recover.let_go_of_lost(self._database, run_id, self.executor_id)
+            return
+        handle = await resume(run_id, self.executor_id)
+        how = await wait_for_body(held, self._database, self.executor_id)
         if how is BodyEnd.DONE:
             await handle.get_result(polling_interval_sec=_JOURNAL_POLL_S)
+        await self._conclude(held, how)
+        if how in _ENDS:
             self._ends.add(run_id)
-        elif how is BodyEnd.TIMED_OUT and held.timeout is not None:
-            await end_run_early(self._database, run_id, Status.TIMED_OUT, held.timeout.to_json())
+
+    async def _conclude(self, held: HeldRun, how: BodyEnd) -> None:
+        """Do what the end of a body requires."""
+        if how is BodyEnd.TIMED_OUT and held.timeout is not None:
+            await end_run_early(self._database, held.run_id, Status.TIMED_OUT, held.timeout.to_json())
         elif how is BodyEnd.SUSPENDED and held.context is not None:
             await self._controller.let_go(held.context)
         elif how is BodyEnd.LOST and held.task is asyncio.current_task():
-            await recover.let_go_of_lost(self._database, run_id, self.executor_id)
+            await recover.let_go_of_lost(self._database, held.run_id, self.executor_id)
         elif how is BodyEnd.BROKEN:
-            await self._database.write_async(partial(end_unknown, run_id=run_id, is_canceled=False))
+            await self._database.write_async(partial(end_unknown, run_id=held.run_id, is_canceled=False))
 
-    async def _body_end(self, held: HeldRun) -> BodyEnd:
-        """Wait for the end of a run's body, and see that it starts: this process may have stood still meanwhile."""
-        if (end := held.body_end) is None:
-            raise InternalError("nothing waits for the end of this run's body")
-        while not end.done():
-            await asyncio.wait({end}, timeout=LEASE_S)
-            if end.done() or held.body is not None:
-                continue
-            run = await recover.find_run(self._database, held.run_id)
-            if run is None or run.owner != self.executor_id:
-                return BodyEnd.LOST
-            # Another process started it in the journal after it had lost the run to this one.
-            await resume(held.run_id, self.executor_id)
-        return end.result()
+    async def resume_body(self, run_id: str, token: str | None) -> None:
+        """Execute a run that is resumed; called by the journal through `run_journaled`.
 
-    async def run_body(self, run_id: str) -> None:
-        """Execute a run; called by the journal through `run_journaled`."""
+        Raises:
+            Exception: as `HeldRun.execute`.
+        """
+        await self._execute_body(self._runs.setdefault(run_id, HeldRun(run_id)), token)
+
+    async def _execute_body(self, held: HeldRun, token: str | None, opened: Opened | None = None) -> None:
         if self._stop_requested.is_set():
-            # The engine took it from its queue while this process was stopping: the next process executes it.
+            # Claimed, or taken by the engine from its queue, while this process was stopping: the next one executes it.
             raise RunInterruptedError
-        held = self._runs.setdefault(run_id, HeldRun(run_id))
-        how = BodyEnd.INTERRUPTED
         try:
-            held.body = asyncio.ensure_future(self._execute_in_context(held))
-            await held.body
-            how = BodyEnd.DONE
-        except RunSuspendedError:
-            how = BodyEnd.SUSPENDED
-            raise
-        except asyncio.CancelledError as error:
-            how = held.how_canceled()
-            raise RunInterruptedError from error
-        except RunTimeoutError as error:
-            how = BodyEnd.TIMED_OUT
-            held.timeout = error
-            raise RunInterruptedError from error
-        except DatabaseError as error:
-            # The database is not available, which is not an error of the run: nothing is recorded, the run stays open.
-            held.failure = error
-            raise RunInterruptedError from error
-        except Exception as error:
-            if self._stop_requested.is_set():
-                # The engine or the threads ended before the run was canceled: an error of this process, not of the run.
-                raise RunInterruptedError from error
-            _log.exception("a run broke", execution_id=run_id)
-            how = BodyEnd.BROKEN
-            raise
+            await held.execute(self._execute_in_context(held, token, opened), self._stop_requested.is_set)
         finally:
-            held.end_body(how)
             self._forget(held)
 
-    async def _execute_in_context(self, held: HeldRun) -> None:
-        run_id, is_fresh = held.run_id, held.is_fresh
-        held.is_fresh = False
-        recorded = None if is_fresh else await asyncio.to_thread(load_recorded, self._database, run_id)
-        held.context = RunContext(holder_of(run_id, self.executor_id), self._writer, self._unrecorded, recorded)
+    async def _execute_in_context(self, held: HeldRun, token: str | None, opened: Opened | None) -> None:
+        recorded = None if opened else await asyncio.to_thread(load_recorded, self._database, held.run_id)
+        holder = Holder(run_id=held.run_id, owner=self.executor_id, token=token)
+        held.context = RunContext(holder, self._writer, self._unrecorded, recorded, opened and opened.run)
         enter_run(held.context)
-        await self._execute(run_id)
+        await self._execute(held.run_id)
 
 
 @DBOS.workflow(name=RUN_FUNCTION, max_recovery_attempts=None)
@@ -391,7 +394,7 @@ async def run_journaled(run_id: str) -> None:
     """The only workflow function in the journal; what it runs is read from the tables."""
     if _active_runtime is None:
         raise InternalError("the journal called a run while no runtime was active")
-    await _active_runtime.run_body(run_id)
+    await _active_runtime.resume_body(run_id, current_owner_xid(run_id))
 
 
 _active_runtime: Runtime | None = None

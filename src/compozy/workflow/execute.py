@@ -67,7 +67,7 @@ class WorkflowExecutor:
             RunSuspendedError: it comes to a halt, and goes on later.
             DatabaseError: the run cannot go on here.
         """
-        run = await self.database.read_async(partial(get_execution, workflow_exec_id=execution_id))
+        run = current_run().run or await self.database.read_async(partial(get_execution, workflow_exec_id=execution_id))
         try:
             with _observed(run):
                 async with time_limit(run.deadline_ms):

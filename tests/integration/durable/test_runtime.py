@@ -261,7 +261,7 @@ async def test_an_error_of_a_process_that_stops_is_not_an_error_of_its_runs(data
     assert read_run(database, "r").status is Status.RUNNING
     with pytest.raises(RunInterruptedError):
         # The engine calls a run that it took from its queue just before.
-        await runtime.run_body("r")
+        await runtime.resume_body("r", None)
     assert read_journal(database, "r") == "PENDING"
     is_stopping = False
     async with running(database, execute):
