@@ -86,8 +86,8 @@ SECTIONS = (
         table=bare_table,
         meaning=_plain(
             "A ratio below 1 means that Compozy completes the same runs in less time than the engine alone, "
-            "because it stores the changes of several runs in one transaction. The ratios can be compared with "
-            "those of other machines; the runs per second cannot."
+            "because it stores the changes of several runs in one transaction, and needs the engine only to resume "
+            "runs. The ratios can be compared with those of other machines; the runs per second cannot."
         ),
     ),
     Section(
