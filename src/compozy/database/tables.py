@@ -21,7 +21,7 @@ def is_one_of(column: sa.ColumnElement[Any], states: Iterable[Status]) -> sa.Col
     return column.in_([sa.literal_column(f"'{state.value}'") for state in states])
 
 
-def insert_if_new(table: sa.Table) -> sa.Insert:
+def insert_if_new(table: sa.TableClause) -> sa.Insert:
     """Return an INSERT that does nothing if a row with the same key exists or is being written concurrently."""
     # Both databases have this clause, word for word, but SQLAlchemy offers it for one of them only.
     return postgresql.insert(table).on_conflict_do_nothing()

@@ -143,8 +143,10 @@ class Claims:
         """
 
         def claim(connection: sa.Connection) -> dict[str, Opened | None]:
-            known = {"journal_format": JOURNAL_FORMAT, "queues": self._queues}
-            return self._open(connection, claim_pending(connection, self._owner, limit=limit, **known))
+            claimed = claim_pending(
+                connection, self._owner, journal_format=JOURNAL_FORMAT, limit=limit, queues=self._queues
+            )
+            return self._open(connection, claimed)
 
         claimed = await self._doubt.take(self._database.write_async(claim))
         self._others_wait = len(claimed) == limit

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -142,7 +141,7 @@ def _read_rows(database: Database, run_id: str) -> dict[str, dict[str, Any]]:
     with database.read() as connection:
         for table in ("workflow_status", "workflow_input", "workflow_output"):
             query = sa.text(f"SELECT * FROM {journal_table(database, table)} WHERE workflow_uuid = :id")
-            row: Mapping[str, Any] = connection.execute(query, {"id": run_id}).mappings().first() or {}
+            row: dict[str, Any] = dict(connection.execute(query, {"id": run_id}).mappings().first() or {})
             # Its arguments hold the ID of the run.
             found[table] = {name: str(row[name]).replace(run_id, "ID") for name in row.keys() - _OWN - {_NULL}}
     return found
