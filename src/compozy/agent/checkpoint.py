@@ -92,8 +92,8 @@ class RecordedAnswer:
 class ShownText(AnswerText, Protocol):
     """The text of one answer, shown while the model writes it."""
 
-    def end(self, text: str) -> None:
-        """Show the rest of the answer that has been recorded."""
+    async def end(self, text: str) -> None:
+        """Show the rest of the answer when it is recorded."""
         ...
 
     def close(self) -> None:
@@ -238,7 +238,7 @@ class CheckpointedModel(UnpricedModel):
         try:
             answer = await (summarizes or self._failover).ask(ask)
             if text is not None:
-                text.end(answer_text(answer.response))
+                await text.end(answer_text(answer.response))
         finally:
             if text is not None:
                 text.close()

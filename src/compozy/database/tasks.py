@@ -59,6 +59,7 @@ _BEGIN = (
         updated_ms=sa.bindparam("_now"),
     )
 )
+_STORE_USAGE = sa.update(task_states).where(_THIS).values(usage=sa.bindparam("_usage"), updated_ms=sa.bindparam("_now"))
 _END_ALL = (
     sa.update(task_states)
     .where(task_states.c.workflow_exec_id == sa.bindparam("_run"), is_one_of(task_states.c.status, OPEN))
@@ -149,11 +150,13 @@ def restore_task_end(stored: dict[str, Any]) -> TaskEnd:
     return TaskEnd(**values)
 
 
-def insert_task(connection: sa.Connection, new: NewTask, status: Status) -> None:
-    """Store a task that is RUNNING, or PENDING until it starts; an existing row is not changed."""
+def insert_task(connection: sa.Connection, new: NewTask, status: Status) -> bool:
+    """Store a task that is RUNNING, or PENDING until it starts; False if its row exists, which is not changed."""
     row = _row(new, status, now_ms())
-    if connection.execute(_INSERT, row).first() is not None:
-        append_task_status(connection, new.task_exec_id, status, **_begun(row))
+    if connection.execute(_INSERT, row).first() is None:
+        return False
+    append_task_status(connection, new.task_exec_id, status, **_begun(row))
+    return True
 
 
 def insert_pending_tasks(connection: sa.Connection, tasks: Sequence[NewTask]) -> None:
@@ -176,10 +179,21 @@ def insert_pending_tasks(connection: sa.Connection, tasks: Sequence[NewTask]) ->
 
 def start_task(connection: sa.Connection, new: NewTask) -> None:
     """Mark a task as started, whether its row exists or not; a started task is not changed."""
-    if connection.execute(_BEGIN, {"_id": new.task_exec_id, "_now": now_ms()}).rowcount == 0:
+    if not _begin(connection, new):
         insert_task(connection, new, Status.RUNNING)
-    else:
-        append_task_status(connection, new.task_exec_id, Status.RUNNING, attempts=1)
+
+
+def start_new_task(connection: sa.Connection, new: NewTask) -> None:
+    """Do the same as `start_task`, with one statement less for a task without a row."""
+    if not insert_task(connection, new, Status.RUNNING):
+        _begin(connection, new)
+
+
+def _begin(connection: sa.Connection, new: NewTask) -> bool:
+    if connection.execute(_BEGIN, {"_id": new.task_exec_id, "_now": now_ms()}).rowcount == 0:
+        return False
+    append_task_status(connection, new.task_exec_id, Status.RUNNING, attempts=1)
+    return True
 
 
 def count_attempt(connection: sa.Connection, task_exec_id: str, attempts: int) -> None:
@@ -228,8 +242,7 @@ def store_input(connection: sa.Connection, task_exec_id: str, shown: Mapping[str
 
 def store_usage(connection: sa.Connection, task_exec_id: str, usage: list[dict[str, Any]]) -> None:
     """Store a task's usage so far; it is kept if the task is canceled."""
-    change = sa.update(task_states).where(task_states.c.task_exec_id == task_exec_id)
-    connection.execute(change.values(usage=usage, updated_ms=now_ms()))
+    connection.execute(_STORE_USAGE, {"_id": task_exec_id, "_usage": usage, "_now": now_ms()})
 
 
 def finish_task(connection: sa.Connection, task_exec_id: str, end: TaskEnd) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter, defaultdict, deque
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -129,6 +129,19 @@ class RunContext:
         """
         if self.suspension is not None:
             raise RunSuspendedError(self.suspension.value)
+
+    async def carry_out(self, body: Awaitable[None]) -> None:
+        """Wait for the body, and store what still waits however it ends: an answer may be paid for.
+
+        Raises:
+            BaseException: as `body`.
+            DatabaseError: the database refused.
+        """
+        try:
+            await body
+        finally:
+            if not self.holder.is_lost:
+                await self.flush()
 
     async def flush(self) -> None:
         """Store what waits for the next transaction."""

@@ -82,7 +82,6 @@ class Controller:
 
     async def let_go(self, context: RunContext) -> None:
         """Give up a run that has come to a halt, as PAUSED or until what it waits for comes."""
-        await context.flush()
         owned = {"workflow_exec_id": context.run_id, "owner": self._executor_id}
         if context.suspension is Suspension.PAUSE:
             await self._database.write_async(partial(pause_owned_run, **owned))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
@@ -37,6 +38,7 @@ class Record:
         name: the name of the step.
         began_ms: when the change was handed over, in milliseconds since 1970.
         told: called when it is stored.
+        refused: called when the database refused a transaction that was to store it with others.
         context: the variables of the caller, such as its clock.
     """
 
@@ -45,6 +47,7 @@ class Record:
     name: str = ""
     began_ms: int = field(default_factory=now_ms)
     told: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
+    refused: Callable[[], None] | None = None
     context: Context = field(default_factory=copy_context)
 
 
@@ -58,6 +61,7 @@ class Holder:
         token: of this execution, as the journal has it.
         deferred: records that wait for the next transaction of the run, which stores them first.
         storing: those that the open transaction stores.
+        timer: stores what is deferred if no transaction follows; None if one does, or nothing is.
         is_lost: whether a record was refused: another process has the run, it has ended, or the database lost it.
     """
 
@@ -66,6 +70,7 @@ class Holder:
     token: str | None
     deferred: list[Record] = field(default_factory=list[Record])
     storing: list[Record] = field(default_factory=list[Record])
+    timer: asyncio.TimerHandle | None = None
     is_lost: bool = False
 
 

@@ -386,7 +386,7 @@ class Runtime:
         holder = Holder(run_id=held.run_id, owner=self.executor_id, token=token)
         held.context = RunContext(holder, self._writer, self._unrecorded, recorded, opened and opened.run)
         enter_run(held.context)
-        await self._execute(held.run_id)
+        await held.context.carry_out(self._execute(held.run_id))
 
 
 @DBOS.workflow(name=RUN_FUNCTION, max_recovery_attempts=None)

@@ -27,6 +27,8 @@ async def step(
     name: str,
     call: Callable[[], Awaitable[Any]],
     write: Callable[[sa.Connection, Any], None] | None = None,
+    *,
+    can_wait: bool = False,
 ) -> Any:
     """Run `call` once in the life of the run and record what came of it, a value or an error; replays return that.
 
@@ -36,6 +38,8 @@ async def step(
         call: returns JSON. It may be run again when the process dies before its result is recorded.
         write: changes tables in the transaction that records the value; not called for an error, nor on a replay. Tried
             again when the database is locked.
+        can_wait: whether the value may be recorded with the next transaction of the run, before anything outside can
+            see it; a moment later at the latest.
 
     Raises:
         CompozyError: what `call` raised, now or when it was recorded.
@@ -49,7 +53,7 @@ async def step(
     if found is None:
         context.check()
         await context.flush()
-        outcome = await _record_outcome(context, key, call, write)
+        outcome = await _record_outcome(context, key, call, write, can_wait=can_wait)
     else:
         context.unrecorded.drop(key)
         outcome = _output_of(found)
@@ -108,6 +112,7 @@ async def _record_outcome(
     write: Callable[[sa.Connection, Any], None] | None,
     *,
     is_probed: bool = False,
+    can_wait: bool = False,
 ) -> dict[str, Any]:
     """Run `call`, unless its result is known and could not be recorded so far, and record the result."""
     name = key[1]
@@ -117,6 +122,9 @@ async def _record_outcome(
             await context.unrecorded.probe(context.run_id)
         outcome = await _outcome_of(name, call)
     try:
+        if can_wait and "error" not in outcome:
+            await _record_later(context, key, outcome, write)
+            return outcome
         if write is None or "error" in outcome:
             # It changes no table, so a cancellation does not need to know whether it was recorded.
             await _record(context, name, lambda _: outcome, is_seen_through=False)
@@ -127,6 +135,20 @@ async def _record_outcome(
         raise
     context.unrecorded.drop(key)
     return outcome
+
+
+async def _record_later(
+    context: RunContext, key: Key, outcome: dict[str, Any], write: Callable[[sa.Connection, Any], None] | None
+) -> None:
+    """Record a result with the next transaction; it is kept if the database refuses that."""
+    record = Record(
+        change=(lambda _: outcome) if write is None else partial(_written, outcome, write),
+        function_id=context.next_id(),
+        name=key[1],
+        told=[partial(context.unrecorded.drop, key)],
+        refused=partial(context.unrecorded.keep, key, outcome),
+    )
+    await context.writer.defer(context.holder, record)
 
 
 async def transact(name: str, change: Callable[[sa.Connection], Any]) -> Any:

@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,6 @@ from dbos._utils import retriable_postgres_exception, retriable_sqlite_exception
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from compozy.clock import now_ms
 from compozy.database.database import Database
 from compozy.database.transitions import HOLD_RUN
 from compozy.durable.holder import STEP_COLUMNS, Holder, Record, make
@@ -27,9 +26,9 @@ _log = structlog.get_logger(__name__)
 
 # Records of one transaction: more would delay the first of them.
 _AT_ONCE = 64
-# Records of one run that wait for its next transaction, and how long the oldest does while others come.
+# Records of one run that wait for its next transaction, and how long the oldest does.
 _MOST_DEFERRED = 32
-_LONGEST_DEFERRED_MS = 250
+_LONGEST_DEFERRED_S = 0.25
 # The pauses before a change is tried again that met a lock or lost its connection.
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 5.0
@@ -85,7 +84,7 @@ class Writer:
         )
         self._held = HOLD_RUN.where(is_current)
         self._threads: list[threading.Thread] = []
-        self._alone: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Start the threads; the caller's event loop gets the results."""
@@ -101,8 +100,8 @@ class Writer:
         with self._changed:
             self._is_closing = True
             self._changed.notify_all()
-        if self._alone:
-            await asyncio.wait(self._alone)
+        if self._tasks:
+            await asyncio.wait(self._tasks)
         await asyncio.to_thread(lambda: [thread.join() for thread in self._threads])
         self._threads.clear()
 
@@ -120,6 +119,9 @@ class Writer:
                 canceled.
         """
         waiting = _Waiting(holder, record, asyncio.get_running_loop().create_future())
+        if holder.timer is not None:
+            holder.timer.cancel()
+            holder.timer = None
         with self._changed:
             if self._is_closing:
                 raise asyncio.CancelledError
@@ -132,10 +134,10 @@ class Writer:
             raise asyncio.CancelledError from error
 
     async def defer(self, holder: Holder, record: Record) -> None:
-        """Store a record with the next transaction of its run, or now if many wait or the oldest has waited for long.
+        """Store a record with the next transaction of its run; now if many wait, and soon if no transaction follows.
 
         Its change has no effect outside of the database and is reported only when it is stored. If the process dies
-        before, the change is made again.
+        before, what led to the change is done again.
 
         Raises:
             DatabaseError: as for `store`.
@@ -143,7 +145,15 @@ class Writer:
         """
         with self._changed:
             holder.deferred.append(record)
-        if len(holder.deferred) >= _MOST_DEFERRED or now_ms() - holder.deferred[0].began_ms > _LONGEST_DEFERRED_MS:
+        if len(holder.deferred) >= _MOST_DEFERRED:
+            await self.flush(holder)
+        elif holder.timer is None:
+            loop = asyncio.get_running_loop()
+            holder.timer = loop.call_later(_LONGEST_DEFERRED_S, lambda: self._start(self._flush_due(holder)))
+
+    async def _flush_due(self, holder: Holder) -> None:
+        # Whatever prevents it meets the next transaction of the run too, which reports it.
+        with suppress(DatabaseError, asyncio.CancelledError):
             await self.flush(holder)
 
     async def flush(self, holder: Holder) -> None:
@@ -268,14 +278,20 @@ class Writer:
                 self._resolve(outcome)
         self._release({outcome.waiting.holder for outcome in outcomes} - alone.keys())
         for holder, records in alone.items():
-            task = asyncio.ensure_future(self._store_alone(holder, records))
-            self._alone.add(task)
-            task.add_done_callback(self._alone.discard)
+            self._start(self._store_alone(holder, records))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Start what `close` waits for."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _resolve(self, outcome: _Outcome) -> None:
         stored, error = outcome.waiting.stored, outcome.error
         if error is None:
             error = self._tell_stored(outcome.waiting.holder)
+        elif isinstance(error, DatabaseError):
+            self._tell_refused(outcome.waiting.holder)
         if stored.done():
             return
         if error is None:
@@ -294,6 +310,13 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - the caller gets it, as if it had told it itself
             return error
         return None
+
+    def _tell_refused(self, holder: Holder) -> None:
+        """Report the records that a refused transaction was to store too."""
+        with self._changed:
+            refused = [record.refused for record in holder.deferred if record.refused is not None]
+        for report in refused:
+            report()
 
     async def _store_alone(self, holder: Holder, records: Sequence[_Waiting]) -> None:
         """Store records of one run, each in a transaction, in their order."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from compozy.database.database import Database
 from compozy.database.events import count_run_states
 from compozy.database.live_text import TextDelta, forget_text, is_watched, publish_text
+from compozy.durable.context import current_run
 
 if TYPE_CHECKING:
     from compozy.model.call import CallPosition
@@ -62,9 +63,14 @@ class PublishedText:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self._flush)
 
-    def end(self, text: str) -> None:
-        """Publish the rest of the answer, which has been stored as `text`."""
+    async def end(self, text: str) -> None:
+        """Publish the rest of the answer `text` when it is stored.
+
+        Raises:
+            DatabaseError: it cannot be stored.
+        """
         self._stop_timer()
+        await current_run().flush()
         if text or self._shown:
             self._publish(text, is_last=True)
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from compozy.agent.offered import OwnTool
     from compozy.agent.run import AgentResult
     from compozy.memory.session import MemorySession
+    from compozy.task.budget import Ledger
 
 _AGENTS = "compozy.agent.run"
 _loading = threading.Lock()
@@ -189,25 +190,30 @@ async def count_request(call: TaskCall, name: str, request: Callable[[], Awaitab
 
     if path_of_request(name) != call.path:
         return await step(name, request)
-    number = len(call.spent)
+    number, ledger = len(call.spent), _ledger_of(call)
 
     def write(connection: sa.Connection, answer: JsonValue) -> None:
         # It is kept whatever becomes of the task: it was paid for.
         usage = call.spent[number] = usage_of(answer)
         store_usage(connection, call.key, call.usage)
         add_request(connection, spender_of(call), usage)
-        if call.run.ledger is not None and call.scopes:
-            call.run.ledger.note(connection, call.scopes, call.path, (call.path, str(number)), _amounts_of(usage))
+        if ledger is not None:
+            ledger.note(connection, call.scopes, call.path, (call.path, str(number)), _amounts_of(usage))
 
-    answer = await step(name, request, write)
+    # What a budget counts is stored before the next request is admitted.
+    answer = await step(name, request, write, can_wait=ledger is None)
     call.spent[number] = usage_of(answer)
     return answer
 
 
 def admission_of(call: TaskCall) -> dict[str, Any]:
     """Return the argument of `run_agent` that has the budgets admit each request; none without budgets."""
-    ledger = call.run.ledger
-    return {} if ledger is None or not call.scopes else {"admit": partial(ledger.admit, call.scopes, call.path)}
+    ledger = _ledger_of(call)
+    return {} if ledger is None else {"admit": partial(ledger.admit, call.scopes, call.path)}
+
+
+def _ledger_of(call: TaskCall) -> Ledger | None:
+    return call.run.ledger if call.scopes else None
 
 
 def _amounts_of(usage: dict[str, Any]) -> Amounts:

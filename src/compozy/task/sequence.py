@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from compozy.clock import now_ms
 from compozy.database.status import Status
-from compozy.database.tasks import start_task
+from compozy.database.tasks import start_new_task
 from compozy.durable.context import current_run
 from compozy.durable.step import transact
 from compozy.errors import CompozyError
@@ -101,7 +101,7 @@ class Sequence:
         if call.task.sleep is not None:
             return EndHook(write=partial(_begin_pause, record, call.task.sleep), record=record)
         row = self._call(follow.task_id, None, None).row()
-        return EndHook(write=lambda connection: start_task(connection, row), record=record, can_wait=True)
+        return EndHook(write=lambda connection: start_new_task(connection, row), record=record, can_wait=True)
 
     def _at_end(self, call: TaskCall, result: TaskResult, follow: Following, record: Mapping[str, Any]) -> EndHook:
         after = self.at_end(self._end_after(call, result, follow))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -33,6 +34,7 @@ from compozy.database.tasks import (
     insert_task,
     list_tasks,
     restore_task_end,
+    start_new_task,
     start_task,
 )
 from compozy.database.trigger import Trigger, TriggerType
@@ -248,13 +250,16 @@ def test_tasks_are_in_the_order_of_their_start(database: Database) -> None:
     assert all(task.finished_ms is not None for task in tasks)
 
 
-def test_a_task_starts_once_whether_it_was_stored_before_or_not(database: Database) -> None:
+@pytest.mark.parametrize("start", [start_task, start_new_task])
+def test_a_task_starts_once_whether_it_was_stored_before_or_not(
+    database: Database, start: Callable[[sa.Connection, NewTask], None]
+) -> None:
     accept(database, "a", owner="me")
     tasks = [NewTask(workflow_exec_id="a", workflow_id="w", path=path, parent="t") for path in ("t/x", "t/y", "t/z")]
     with database.write() as connection:
         insert_pending_tasks(connection, tasks[:2])
         for task in (tasks[1], tasks[1], tasks[2], tasks[2]):
-            start_task(connection, task)
+            start(connection, task)
         insert_pending_tasks(connection, tasks)
     with database.read() as connection:
         stored = [(task.path, task.position, task.status, task.attempts) for task in list_tasks(connection, "a")]

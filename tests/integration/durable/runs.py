@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import sqlalchemy as sa
 
+from compozy.database.commits import add_commit_hook, remove_commit_hook
 from compozy.database.database import Database
 from compozy.database.executions import Execution, NewExecution, finish_execution, get_execution
 from compozy.database.status import Status
+from compozy.database.tables import facts
 from compozy.database.tasks import TaskEnd, finish_task
 from compozy.durable.format import JOURNAL_FORMAT
 from compozy.durable.runtime import Runtime
@@ -69,3 +72,32 @@ def read_steps(database: Database, run_id: str) -> list[str]:
     query = sa.text(f"SELECT function_name FROM {table} WHERE workflow_uuid = :id ORDER BY function_id")
     with database.read() as connection:
         return list(connection.execute(query, {"id": run_id}).scalars())
+
+
+@contextmanager
+def commits_of_writer() -> Generator[list[str], None, None]:
+    """Note the thread of each commit of the writer."""
+    commits: list[str] = []
+
+    def hook(moment: str) -> None:
+        name = threading.current_thread().name
+        if moment == "after" and name.startswith("compozy-writer"):
+            commits.append(name)
+
+    add_commit_hook(hook)
+    try:
+        yield commits
+    finally:
+        remove_commit_hook(hook)
+
+
+def insert_name(name: str, connection: sa.Connection) -> str:
+    """Insert a row that `stored_names` finds."""
+    connection.execute(sa.insert(facts).values(name=name, value="1"))
+    return name
+
+
+def stored_names(database: Database) -> set[str]:
+    """Return the names of the rows that are stored."""
+    with database.read() as connection:
+        return set(connection.execute(sa.select(facts.c.name).where(facts.c.value == "1")).scalars())

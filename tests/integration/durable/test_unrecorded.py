@@ -50,8 +50,9 @@ def _revoke_rights(database: Database) -> Callable[[], None]:
 _REFUSE = {"sqlite": _fill_disk, "postgres": _revoke_rights}
 
 
+@pytest.mark.parametrize("can_wait", [False, True])
 @pytest.mark.parametrize("driver", list(_REFUSE))
-async def test_an_answer_that_cannot_be_recorded_is_paid_for_once(driver: str, tmp_path: Path) -> None:
+async def test_an_answer_that_cannot_be_recorded_is_paid_for_once(driver: str, can_wait: bool, tmp_path: Path) -> None:
     asked: Counter[str] = Counter()
 
     async def execute(run_id: str) -> None:
@@ -61,7 +62,8 @@ async def test_an_answer_that_cannot_be_recorded_is_paid_for_once(driver: str, t
             return f"{number}{_ANSWER}"
 
         for number in range(2):
-            assert await step("ask", lambda number=number: ask(number)) == f"{number}{_ANSWER}"
+            answer = await step("ask", lambda number=number: ask(number), can_wait=can_wait)
+            assert answer == f"{number}{_ANSWER}"
         await finish(run_id)
 
     with fresh(driver, tmp_path) as settings, migrated(settings) as database:
