@@ -152,7 +152,7 @@ class Writer:
             holder.timer = loop.call_later(_LONGEST_DEFERRED_S, lambda: self._start(self._flush_due(holder)))
 
     async def _flush_due(self, holder: Holder) -> None:
-        # Whatever prevents it meets the next transaction of the run too, which reports it.
+        # The next transaction of the run meets the same error, and reports it.
         with suppress(DatabaseError, asyncio.CancelledError):
             await self.flush(holder)
 

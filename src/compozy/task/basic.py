@@ -200,7 +200,7 @@ async def count_request(call: TaskCall, name: str, request: Callable[[], Awaitab
         if ledger is not None:
             ledger.note(connection, call.scopes, call.path, (call.path, str(number)), _amounts_of(usage))
 
-    # What a budget counts is stored before the next request is admitted.
+    # An answer that a budget counts is stored before the next request is admitted.
     answer = await step(name, request, write, can_wait=ledger is None)
     call.spent[number] = usage_of(answer)
     return answer
