@@ -40,7 +40,7 @@ _GC_THRESHOLDS = (20_000, 20, 20)
 RunCli = Callable[..., Finished]
 _DRIVERS = frozenset({"sqlite", "postgres"})
 # Number of shards of the kill tests. `make test` runs one of them, counted from 1, a different one each day.
-KILL_SHARDS = 12
+KILL_SHARDS = 6
 _SHARD = "TEST_SHARD"
 _SHARDED = "test_a_run_is_resumed_after_a_kill_at_any_commit"
 COLLECTED = pytest.StashKey[list[str]]()

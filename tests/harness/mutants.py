@@ -14,16 +14,21 @@ import sqlalchemy as sa
 
 
 def forget_answers() -> None:
-    """Hide recorded model answers from a resumed run."""
+    """Hide recorded model answers, and the ends of their tasks, from a resumed run."""
     from compozy.durable.context import Recorded, RunContext
 
-    take = RunContext.take
+    take, is_recorded = RunContext.take, RunContext.is_recorded
+    hidden = (".model.request", ".end")
 
     def forgetful(self: RunContext, name: str) -> Recorded | None:
         found = take(self, name)
-        return None if name.endswith(".model.request") else found
+        return None if name.endswith(hidden) else found
+
+    def denied(self: RunContext, name: str) -> bool:
+        return not name.endswith(hidden) and is_recorded(self, name)
 
     _replace(RunContext, "take", forgetful)
+    _replace(RunContext, "is_recorded", denied)
 
 
 def journal_first() -> None:

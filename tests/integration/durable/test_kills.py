@@ -25,9 +25,9 @@ def test_a_run_is_resumed_after_a_kill_at_any_commit(tmp_path: Path, driver: str
     steps = _kill_everywhere(tmp_path, driver, "tasks", shard, KILL_SHARDS)
     # A run of three tasks has at least two kills for each shard, and an attempt without one.
     assert len(steps) >= 3
-    # All shards together hit every commit. On SQLite, 33 of 44 points precede the first step, because the process also
-    # creates the tables; the last shards hit the others.
-    assert shard < 10 or any(steps)
+    # All shards together hit every commit. On SQLite, 17 of 26 points precede the first step, because the process also
+    # creates the tables.
+    assert any(steps)
 
 
 @pytest.mark.parametrize("shard", range(1, _TOOL_SHARDS + 1))
@@ -87,8 +87,8 @@ def _kill_everywhere(folder: Path, driver: str, workflow: str, shard: int, shard
 
 
 def test_a_program_that_forgets_answers_is_detected(tmp_path: Path) -> None:
-    # Two commits follow each recorded answer, so that one of them is hit in any case.
-    options = ["--mutant", "forget-answers", "--first", "24", "--every", "2"]
+    # After the first commit with an answer, and after later ones.
+    options = ["--mutant", "forget-answers", "--first", "18", "--every", "2"]
     command = [sys.executable, "-m", "tests.harness.kills", str(tmp_path), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
