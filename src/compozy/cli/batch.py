@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
@@ -130,6 +129,8 @@ def _preview_here(project: LoadedProject, request: BatchRequest) -> Document:
 
 def _run_here(project: LoadedProject, request: BatchRequest) -> Document:
     """Execute a batch in this process."""
+    import asyncio
+
     from compozy.storage import close_storage, open_storage
 
     database = open_storage(project, wait_for_lock_s=0.0)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from compozy.cli.output import print_json, print_line
-from compozy.client import Document
+
+if TYPE_CHECKING:
+    from compozy.client import Document
 
 
 class GraphFormat(StrEnum):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from compozy.client import Client, Document
+from typing import TYPE_CHECKING
+
 from compozy.database.idprefix import MAX_CANDIDATES, MIN_PREFIX, choose_by_prefix
 from compozy.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from compozy.client import Client, Document
 
 
 def read_execution(client: Client, text: str) -> Document:
