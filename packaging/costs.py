@@ -14,7 +14,9 @@ def main(program: str) -> None:
     sizes: collections.Counter[str] = collections.Counter()
     for name, (_, packed, *_rest) in archive.toc.items():
         if name != "PYZ.pyz":
-            sizes[_library(name.replace("\\", "/").split("/")[0] if "/" in name else name)] += packed
+            folder, _, file = name.replace("\\", "/").partition("/")
+            # An archive of `later` has the name of its package.
+            sizes[_library(file.removesuffix(".zip") if folder == "later" else folder)] += packed
     for name, (_, _, packed) in archive.open_embedded_archive("PYZ.pyz").toc.items():
         sizes[_library(name.split(".")[0])] += packed
     rest = 0.0
