@@ -132,6 +132,10 @@ class Writer:
         except LostRunError as error:
             holder.is_lost = True
             raise asyncio.CancelledError from error
+        except asyncio.CancelledError:
+            # The record may have been withdrawn before a transaction took it, and others with it.
+            self._set_timer(holder)
+            raise
 
     async def defer(self, holder: Holder, record: Record) -> None:
         """Store a record with the next transaction of its run; now if many wait, and soon if no transaction follows.
@@ -147,9 +151,17 @@ class Writer:
             holder.deferred.append(record)
         if len(holder.deferred) >= _MOST_DEFERRED:
             await self.flush(holder)
-        elif holder.timer is None:
-            loop = asyncio.get_running_loop()
-            holder.timer = loop.call_later(_LONGEST_DEFERRED_S, lambda: self._start(self._flush_due(holder)))
+        else:
+            self._set_timer(holder)
+
+    def _set_timer(self, holder: Holder) -> None:
+        """Store what is deferred a moment later, if no transaction of the run follows."""
+        if holder.deferred and holder.timer is None:
+            holder.timer = asyncio.get_running_loop().call_later(_LONGEST_DEFERRED_S, self._store_due, holder)
+
+    def _store_due(self, holder: Holder) -> None:
+        holder.timer = None
+        self._start(self._flush_due(holder))
 
     async def _flush_due(self, holder: Holder) -> None:
         # The next transaction of the run meets the same error, and reports it.

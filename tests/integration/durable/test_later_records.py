@@ -173,6 +173,49 @@ async def test_an_answer_is_recorded_soon_if_nothing_follows(database: Database)
     assert read_steps(database, "r") == ["ask", "end"]
 
 
+@pytest.mark.parametrize("is_canceled", [False, True])
+async def test_an_answer_is_recorded_soon_after_others_were(database: Database, is_canceled: bool) -> None:
+    """Another branch records at the same time, and may be canceled before the writer takes its record."""
+
+    async def execute(run_id: str) -> None:
+        writer, is_answered = vars(current_run().writer), asyncio.Event()
+
+        async def answer_later() -> str:
+            await is_answered.wait()
+            return "other"
+
+        async def hand_over() -> None:
+            is_answered.set()
+            while not writer["_waiting"]:  # noqa: ASYNC110 - it takes a few turns of the loop
+                await asyncio.sleep(0)
+
+        other = asyncio.ensure_future(step("other", answer_later))
+        await asyncio.sleep(0.05)
+        # The writer takes nothing while this thread holds its lock.
+        with writer["_changed"]:
+            if not is_canceled:
+                await hand_over()
+            await step("ask", _answer, can_wait=True)
+            if is_canceled:
+                await hand_over()
+                other.cancel()
+                await asyncio.sleep(0)
+        await asyncio.gather(other, return_exceptions=True)
+        for count in (1, 2):
+            async with asyncio.timeout(30):
+                while read_steps(database, run_id).count("ask") < count:  # noqa: ASYNC110 - a database sends no events
+                    await asyncio.sleep(0.05)
+            await asyncio.sleep(0.5)
+            if count == 1:
+                await step("ask", _answer, can_wait=True)
+        await finish(run_id)
+
+    async with running(database, execute) as runtime:
+        await runtime.submit(new_run("r"), "t")
+        await runtime.wait("r")
+    assert read_run(database, "r").status is Status.SUCCESS
+
+
 @pytest.mark.parametrize("how", ["paused", "failed", "stopped"])
 async def test_an_answer_is_recorded_however_its_run_stops(database: Database, how: str) -> None:
     reached = asyncio.Event()
