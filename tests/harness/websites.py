@@ -51,6 +51,20 @@ class Site:
 
         self.answers[path] = answer
 
+    def respond_in_turn(self, path: str, *statuses: int) -> None:
+        """Set the statuses of the first responses for a path, without bodies; all later ones have the last."""
+        left = list(statuses)
+        lock = threading.Lock()
+
+        def answer(handler: BaseHTTPRequestHandler) -> None:
+            with lock:
+                status = left.pop(0) if len(left) > 1 else left[0]
+            handler.send_response(status)
+            handler.send_header("Content-Length", "0")
+            handler.end_headers()
+
+        self.answers[path] = answer
+
     def url(self, path: str = "/", host: str = "a.test") -> str:
         """Return the URL of a path."""
         return f"http://{host}:{self.port}{path}"
