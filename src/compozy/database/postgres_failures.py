@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,8 +81,7 @@ _MEANINGS = (
         states=("42501",),
         signs=("permission denied",),
         message="this user lacks a privilege on {location}: {cause}",
-        hint="make it the owner of the database, or grant the privilege: "
-        "GRANT CREATE ON DATABASE ... ; GRANT USAGE, CREATE ON SCHEMA public ...",
+        hint="make it the owner of the database, or grant the privilege",
     ),
     _Meaning(
         states=("53100",),
@@ -116,6 +116,15 @@ _MEANINGS = (
     ),
 )
 
+# The privileges that Compozy needs on what a server denied.
+_DENIED = re.compile(r"permission denied for (database|schema|table|sequence) (.+)")
+_NEEDED = {
+    "database": "CONNECT, CREATE",
+    "schema": "USAGE, CREATE",
+    "table": "SELECT, INSERT, UPDATE, DELETE",
+    "sequence": "USAGE, SELECT",
+}
+
 # The text between the address and the reason.
 _FAILED = "failed: "
 
@@ -128,7 +137,17 @@ def explain_postgres(error: Any, location: str) -> DatabaseError:
     if meaning is None:
         return DatabaseError(f"the database {location} failed: {cause}", details={"cause": cause, "sqlstate": state})
     message = meaning.message.format(location=location, cause=cause)
-    return DatabaseError(message, hint=meaning.hint, details={"cause": cause})
+    return DatabaseError(message, hint=meaning.hint + _grant(cause), details={"cause": cause})
+
+
+def _grant(cause: str) -> str:
+    """Return the statement that grants what the server denied, to append to a hint; "" for another cause."""
+    denied = _DENIED.fullmatch(cause)
+    if denied is None:
+        return ""
+    kind, name = denied.groups()
+    quoted = name if re.fullmatch("[a-z_][a-z0-9_]*", name) else '"' + name.replace('"', '""') + '"'
+    return f": GRANT {_NEEDED[kind]} ON {kind.upper()} {quoted} TO ..."
 
 
 def _by_state(state: str) -> _Meaning | None:

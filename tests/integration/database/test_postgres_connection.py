@@ -151,9 +151,10 @@ def test_a_user_without_access(place: DatabaseSettings) -> None:
 def test_a_user_without_rights(server: Server) -> None:
     with new_database(migrated=False) as settings:
         database = open_database(changed(settings, user="stranger"))
-        with pytest.raises(DatabaseError, match=r"lacks a privilege on .*permission denied for schema public"):
+        with pytest.raises(DatabaseError, match=r"lacks a privilege on .*permission denied for schema public") as found:
             migrate_up(database)
         database.close()
+        assert found.value.hint.endswith("grant the privilege: GRANT USAGE, CREATE ON SCHEMA public TO ...")
         assert read_status_of(settings).current == "base"
 
 

@@ -160,3 +160,19 @@ def test_a_backup_that_may_not_read_other_schemas_is_explained(
     assert "`compozy db export`" in refused.err
     assert "LOCK TABLE" not in refused.err
     assert not (tmp_path / "all.dump").exists()
+
+
+def test_the_hint_of_a_missing_privilege_grants_it(cli: RunCli, place: DatabaseSettings, tmp_path: Path) -> None:
+    section = _section(place, "Sales & co")
+    section["conn_string"] = section["conn_string"].replace(f"//{place.user}@", "//stranger@")
+    write_project(tmp_path, _W, database=section)
+    with _connect(place) as connection:
+        connection.execute('GRANT USAGE ON SCHEMA "Sales & co" TO stranger')
+        connection.execute(f'GRANT CREATE ON DATABASE "{place.dbname}" TO stranger'.encode())
+    refused = cli("workflow", "run", "w")
+    assert refused.status == 4
+    hint = 'GRANT USAGE, CREATE ON SCHEMA "Sales & co" TO '
+    assert f"or grant the privilege: {hint}..." in refused.err
+    with _connect(place) as connection:
+        connection.execute(f"{hint} stranger".encode())
+    assert cli("workflow", "run", "w").status == 0
