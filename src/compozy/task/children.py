@@ -63,10 +63,10 @@ class Pool:
             for number, child in enumerate(self.children)
         }
 
-    def decided(self) -> Status | None:
-        """Return how the container ends, None while that is open."""
-        open_ones = {Status.PENDING: len(self.children) - len(self._results)}
-        return status_of_counts(self.strategy, {**self._counts, **open_ones})
+    def decided(self, ending: TaskResult | None = None) -> Status | None:
+        """Return how the container ends, with the result of one more child, if given; None while that is open."""
+        counts = self._counts + Counter([ending.end.status] if ending else [])
+        return status_of_counts(self.strategy, {**counts, Status.PENDING: len(self.children) - counts.total()})
 
     async def _recall(self) -> None:
         """Look first at those whose ends are recorded: they may decide that none of the others runs again."""
@@ -75,8 +75,7 @@ class Pool:
                 self._note(number, await self.run_task(child, started=True, on_end=nothing_after))
 
     def _note(self, number: int, result: TaskResult) -> None:
-        if number not in self._results:
-            self._counts[result.end.status] += 1
+        self._counts[result.end.status] += 1
         self._results[number] = result
 
     def _is_over(self) -> bool:
@@ -88,11 +87,12 @@ class Pool:
                 child = self.children[number]
                 following: list[int] = []
 
-                def on_end(result: TaskResult, number: int = number, following: list[int] = following) -> EndHook:
-                    self._note(number, result)
-                    if self._is_over():
+                def on_end(result: TaskResult, following: list[int] = following) -> EndHook:
+                    # Called again with another result if the first one is refused: nothing is stored yet.
+                    if self.decided(result) is not None:
                         return EndHook()
-                    following.extend(islice(queue, 1))
+                    if not following:
+                        following.extend(islice(queue, 1))
                     return EndHook(write=partial(_begin, [self.children[found].row() for found in following]))
 
                 self._note(number, await self.run_task(child, started=number in self._begun, on_end=on_end))

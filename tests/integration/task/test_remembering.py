@@ -214,6 +214,29 @@ async def test_a_conflict_leads_to_the_task_on_error(database: Database) -> None
     assert ran.states == {"ask": "FAILED", "bad": "SUCCESS"}
 
 
+@pytest.mark.parametrize("strategy", ["best_effort", "race"])
+async def test_a_conflict_decides_a_container_as_any_other_failure(database: Database, strategy: str) -> None:
+    """The next item was left out, and a race was won by the task that failed."""
+    model = Listening()
+    asked = model._answer  # pyright: ignore[reportPrivateUsage] - the conversation changes while it answers
+
+    async def answer(prompt: str) -> str:
+        if prompt == "q0":
+            with database.write() as connection:
+                touch_memory(connection, lock_memory(connection, "chat", "ana"), ttl_ms=None)
+        return await asked(prompt)
+
+    model._answer = answer  # pyright: ignore[reportPrivateUsage] - see above
+    task = {**asking("q{{ .index }}", strict=True)["tasks"][0], "id": "ask"}
+    items = {"id": "all", "type": "collection", "items": 3, "max_workers": 1, "strategy": strategy, "task": task}
+    async with flowing(database, answers=model) as flows:
+        ran = await flows.run({"tasks": [items]})
+    check_run(ran)
+    last = "SUCCESS" if strategy == "best_effort" else "CANCELED"
+    assert ran.run.status.value == "SUCCESS"
+    assert ran.states == {"all": "SUCCESS", "all/ask-0": "FAILED", "all/ask-1": "SUCCESS", "all/ask-2": last}
+
+
 async def test_concurrent_runs_keep_their_turns_together(database: Database) -> None:
     model = Listening()
     async with flowing(database, answers=model, max_concurrent=20) as flows:
