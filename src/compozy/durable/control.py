@@ -97,6 +97,8 @@ class Controller:
                     await self._look(contexts)
             except DatabaseError as error:
                 _log.warning("cannot look for requests and signals", cause=error.message)
+            except Exception:  # noqa: BLE001 - the worker's edge: the next look may succeed
+                _log.exception("cannot look for requests and signals")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), _POLL_S)
 

@@ -14,6 +14,7 @@ from dbos import DBOS
 
 from compozy.database.database import Database
 from compozy.database.executions import EndedRun, NewExecution, list_ended
+from compozy.database.failures import explain_failures
 from compozy.database.status import Status
 from compozy.durable.entries import Ended, Entries
 from compozy.durable.records import end_early
@@ -36,10 +37,15 @@ _PAUSE_S = 1.0
 
 
 async def end_run_early(database: Database, run_id: str, status: Status, error: dict[str, Any] | None) -> bool:
-    """End a run as CANCELED or TIMED_OUT; False when it had already ended."""
+    """End a run as CANCELED or TIMED_OUT; False when it had already ended.
+
+    Raises:
+        DatabaseError: the database refused.
+    """
     # The journal first: if this process dies in between, the next one finds it canceled there and ends it here.
-    if await find_start(run_id) is RunStart.RESUME:
-        await DBOS.cancel_workflow_async(run_id)
+    with explain_failures(database.location):
+        if await find_start(run_id) is RunStart.RESUME:
+            await DBOS.cancel_workflow_async(run_id)
     ended = await database.write_async(partial(end_early, run_id=run_id, status=status, error=error))
     if ended:
         await log_ended(database, [run_id])

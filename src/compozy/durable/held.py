@@ -44,6 +44,7 @@ class HeldRun:
         context: of the body, and of a run that is suspended until it is released.
         timeout: the limit of time that ended the body.
         failure: why the run cannot continue in this process for now.
+        is_replayed: whether its end is stored, and it is executed again only to close its journal entry.
     """
 
     run_id: str
@@ -53,6 +54,7 @@ class HeldRun:
     context: RunContext | None = None
     timeout: RunTimeoutError | None = None
     failure: DatabaseError | None = None
+    is_replayed: bool = False
 
     async def execute(self, body: Coroutine[Any, Any, None], is_stopping: Callable[[], bool]) -> None:
         """Execute the body, and keep how it ended.

@@ -66,6 +66,9 @@ class Lease:
             except DatabaseError as error:
                 self._judges_from_s = monotonic_s() + LEASE_S
                 _log.warning("the lease could not be renewed", cause=error.message)
+            except Exception:  # noqa: BLE001 - the worker's edge: without this thread, others take this process's runs
+                self._judges_from_s = monotonic_s() + LEASE_S
+                _log.exception("the lease could not be renewed")
 
     def _renew(self, connection: sa.Connection) -> None:
         if renew_lease(connection, self.executor_id, lease_ms=_ms(LEASE_S)):

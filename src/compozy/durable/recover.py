@@ -23,6 +23,7 @@ from compozy.database.failures import explain_failures
 from compozy.database.status import Status
 from compozy.durable.journal import resume_queue_name
 from compozy.durable.lease import Lease
+from compozy.durable.records import end_unknown
 from compozy.errors import DatabaseError, NotFoundError
 
 _log = structlog.get_logger(__name__)
@@ -123,6 +124,8 @@ async def supervise(database: Database, lease: Lease, begin: Callable[[str], Non
                     begin(run_id)
         except DatabaseError as error:
             _log.warning("cannot take over runs", cause=error.message)
+        except Exception:  # noqa: BLE001 - the worker's edge: the next look may succeed
+            _log.exception("cannot take over runs")
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), _SUPERVISE_S)
 
@@ -155,22 +158,45 @@ async def find_run(database: Database, run_id: str) -> Execution | None:
         return None
 
 
-async def let_go_of_lost(database: Database, run_id: str, executor_id: str) -> None:
+async def let_go_of_lost(database: Database, run_id: str, executor_id: str) -> bool:
     """Release a run that cannot be recorded here, unless another process has it or it has ended.
 
     A standby that became the primary lacks commits that it had not received: it may know neither the run nor what the
     journal recorded of it. If the journal contains the run, another execution of it
     is about to begin in this process, and the run is kept.
 
+    Returns:
+        Whether the run ended in this process after all, because only the answer to the commit of its end was lost:
+        replaying it closes its journal entry.
+
     Raises:
+        sqlalchemy.exc.DBAPIError: the journal refused.
         DatabaseError: the database refused.
     """
     run = await find_run(database, run_id)
+    if run is not None and run.status in {Status.SUCCESS, Status.FAILED}:
+        known = await DBOS.get_workflow_status_async(run_id)
+        return known is not None and known.status in _OPEN_IN_JOURNAL and known.executor_id == executor_id
     if run is None:
         _log.error("the database does not contain this execution any more; it stops here", execution_id=run_id)
     elif run.owner == executor_id and await find_start(run_id) is RunStart.FRESH:
         _log.warning("the journal does not contain this execution any more; it starts again", execution_id=run_id)
         await database.write_async(partial(release_run, workflow_exec_id=run_id, owner=executor_id))
+    return False
+
+
+async def end_or_let_go(database: Database, run_id: str, executor_id: str, start: RunStart) -> bool:
+    """Do what a claimed run needs that the journal cannot resume; False if it can.
+
+    Raises:
+        DatabaseError: the database refused.
+    """
+    if start in {RunStart.CANCELED, RunStart.ENDED}:
+        await database.write_async(partial(end_unknown, run_id=run_id, is_canceled=start is RunStart.CANCELED))
+    elif start is RunStart.FRESH:
+        # The database lost its entry since this process claimed the run.
+        await let_go_of_lost(database, run_id, executor_id)
+    return start is not RunStart.RESUME
 
 
 async def forget_queue(executor_id: str) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from compozy.clock import monotonic_s
 from compozy.database.database import Database
 from compozy.database.executions import NewExecution, get_status, release_run
-from compozy.database.failures import explain_failure, explain_failures
+from compozy.database.failures import explain_failures
 from compozy.database.status import Status
 from compozy.durable import recover
 from compozy.durable.claims import Claims
@@ -40,8 +40,7 @@ from compozy.ids import new_executor_id
 _log = structlog.get_logger(__name__)
 
 Execute = Callable[[str], Awaitable[None]]
-# How often a process with free slots looks for runs without an owner.
-_POLL_S = 1.0
+_POLL_S = 1.0  # how often a process with free slots looks for runs without an owner
 _STOP_S = 5.0  # how long a graceful stop waits for the journal's last entries, and for log lines
 _ENDS = frozenset({BodyEnd.DONE, BodyEnd.BROKEN})
 _JOURNAL_POLL_S = 0.01  # how soon a process notices that the journal closed a run whose body has ended
@@ -82,13 +81,8 @@ class Runtime:
         self._runs: dict[str, HeldRun] = {}
         # Runs that cannot continue here for now; the next poll releases them.
         self._failures: dict[str, DatabaseError] = {}
-        self._controller = Controller(
-            database,
-            self.executor_id,
-            partial(executing_contexts, self._runs),
-            cancel=self.cancel,
-            lays_aside=lays_aside,
-        )
+        contexts = partial(executing_contexts, self._runs)
+        self._controller = Controller(database, self.executor_id, contexts, cancel=self.cancel, lays_aside=lays_aside)
         self._unrecorded = Unrecorded(database)
         self._writer = Writer(database)
         self._ends = Ends(database, self._entries)
@@ -215,19 +209,30 @@ class Runtime:
 
         Returns:
             False when it had already ended.
+
+        Raises:
+            DatabaseError: the database refused; the run continues when it is available.
         """
         body = None
         if (held := self._runs.get(run_id)) is not None and (body := held.body) is not None:
             body.cancel()
             await asyncio.gather(held.task or body, return_exceptions=True)
-        known = await self._database.read_async(partial(get_status, workflow_exec_id=run_id))
-        if known is not None and known.is_final:
-            # It ended while it was being stopped; only the journal's last entry is missing.
-            if body is not None and await find_start(run_id) is RunStart.RESUME:
-                self._begin(run_id, start=RunStart.RESUME)
-                await self.wait(run_id)
-            return False
-        return await end_run_early(self._database, run_id, status, error)
+        try:
+            with explain_failures(self._database.location):
+                known = await self._database.read_async(partial(get_status, workflow_exec_id=run_id))
+                if known is None or not known.is_final:
+                    return await end_run_early(self._database, run_id, status, error)
+                # It ended while it was being stopped; only the journal's last entry is missing.
+                is_open = body is not None and await find_start(run_id) is RunStart.RESUME
+        except DatabaseError as failure:
+            if body is not None and run_id not in self._runs:
+                # Nothing executes it any more: the next poll releases it.
+                self._failures.setdefault(run_id, failure)
+            raise
+        if is_open:
+            self._begin(run_id, start=RunStart.RESUME)
+            await self.wait(run_id)
+        return False
 
     def _free_slots(self) -> int:
         return self._max_concurrent - len(self._runs) - self._reserved
@@ -248,6 +253,8 @@ class Runtime:
                 self._claimed_s = monotonic_s()
             except DatabaseError as error:
                 _log.warning("cannot look for waiting runs", cause=error.message)
+            except Exception:  # noqa: BLE001 - the worker's edge: the next look may succeed
+                _log.exception("cannot look for waiting runs")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), _POLL_S)
 
@@ -289,9 +296,11 @@ class Runtime:
         held.failure = None
         held.body_end = asyncio.get_running_loop().create_future()
         try:
-            await self._see_through(held, opened, start)
-        except DBAPIError as error:
-            held.failure = explain_failure(error, self._database.location)
+            with explain_failures(self._database.location):
+                if opened is None:
+                    await self._resume(held, start or await find_start(held.run_id))
+                else:
+                    await self._execute_here(held, opened)
         except DatabaseError as error:
             held.failure = error
         except Exception as error:  # noqa: BLE001 - the worker's edge: one run must not end the others
@@ -313,12 +322,6 @@ class Runtime:
         if held.failure is not None:
             self._failures[held.run_id] = held.failure
 
-    async def _see_through(self, held: HeldRun, opened: Opened | None, start: RunStart | None) -> None:
-        if opened is None:
-            await self._resume(held, start or await find_start(held.run_id))
-        else:
-            await self._execute_here(held, opened)
-
     async def _execute_here(self, held: HeldRun, opened: Opened) -> None:
         """Execute a run that this process starts; the engine is needed only to resume it."""
         error = None
@@ -337,13 +340,7 @@ class Runtime:
     async def _resume(self, held: HeldRun, start: RunStart) -> None:
         """Let the engine continue a run that the journal has."""
         run_id = held.run_id
-        if start in {RunStart.CANCELED, RunStart.ENDED}:
-            end = partial(end_unknown, run_id=run_id, is_canceled=start is RunStart.CANCELED)
-            await self._database.write_async(end)
-            return
-        if start is RunStart.FRESH:
-            # The database lost its entry since this process claimed the run.
-            await recover.let_go_of_lost(self._database, run_id, self.executor_id)
+        if await recover.end_or_let_go(self._database, run_id, self.executor_id, start):
             return
         handle = await resume(run_id, self.executor_id)
         how = await wait_for_body(held, self._database, self.executor_id)
@@ -360,7 +357,10 @@ class Runtime:
         elif how is BodyEnd.SUSPENDED and held.context is not None:
             await self._controller.let_go(held.context)
         elif how is BodyEnd.LOST and held.task is asyncio.current_task():
-            await recover.let_go_of_lost(self._database, held.run_id, self.executor_id)
+            has_ended = await recover.let_go_of_lost(self._database, held.run_id, self.executor_id)
+            if has_ended and not held.is_replayed and not self._stop_requested.is_set():
+                held.is_replayed = True
+                self._begin(held.run_id, start=RunStart.RESUME)
         elif how is BodyEnd.BROKEN:
             await self._database.write_async(partial(end_unknown, run_id=held.run_id, is_canceled=False))
 

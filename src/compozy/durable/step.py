@@ -11,6 +11,7 @@ import structlog
 
 from compozy.clock import by_clock, stopped_clock
 from compozy.database.database import Database
+from compozy.database.jsontext import dump_json
 from compozy.durable.context import Recorded, RunContext, current_run
 from compozy.durable.holder import Record
 from compozy.durable.journal import JournalSerializer
@@ -140,7 +141,12 @@ async def _record_outcome(
 async def _record_later(
     context: RunContext, key: Key, outcome: dict[str, Any], write: Callable[[sa.Connection, Any], None] | None
 ) -> None:
-    """Record a result with the next transaction; it is kept if the database refuses that."""
+    """Record a result with the next transaction; it is kept if the database refuses that.
+
+    Raises:
+        ValueError: JSON cannot represent the result. Later, this would fail all other records of the transaction.
+    """
+    dump_json(outcome)
     record = Record(
         change=(lambda _: outcome) if write is None else partial(_written, outcome, write),
         function_id=context.next_id(),

@@ -13,13 +13,11 @@ from typing import Any
 
 import sqlalchemy as sa
 import structlog
-from dbos._utils import retriable_postgres_exception, retriable_sqlite_exception
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from compozy.database.database import Database
 from compozy.database.transitions import HOLD_RUN
 from compozy.durable.holder import STEP_COLUMNS, Holder, Record, make
+from compozy.durable.retry import may_pass
 from compozy.errors import DatabaseError
 
 _log = structlog.get_logger(__name__)
@@ -175,7 +173,9 @@ class Writer:
             DatabaseError: as for `store`.
             asyncio.CancelledError: as for `store`.
         """
-        if holder.deferred or holder.storing:
+        with self._changed:
+            is_waiting = bool(holder.deferred or holder.storing)
+        if is_waiting:
             await self.store(holder, Record(change=_nothing), is_seen_through=True)
 
     def tell(self, holder: Holder, told: Callable[[], None]) -> None:
@@ -304,6 +304,9 @@ class Writer:
             error = self._tell_stored(outcome.waiting.holder)
         elif isinstance(error, DatabaseError):
             self._tell_refused(outcome.waiting.holder)
+        elif isinstance(error, Exception):
+            # Its change failed, and what was to be stored with it waits again.
+            self._set_timer(outcome.waiting.holder)
         if stored.done():
             return
         if error is None:
@@ -354,7 +357,7 @@ class Writer:
                     self._apply([waiting], connection, results)
             except BaseException as error:
                 self._restore_deferred([waiting])
-                if self._is_closing or not _may_pass(error):
+                if self._is_closing or not may_pass(error):
                     raise
                 _log.warning(
                     "a step cannot be recorded for now; it is tried again",
@@ -365,14 +368,6 @@ class Writer:
                 return results[0]
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-
-
-def _may_pass(error: BaseException) -> bool:
-    """Return whether a lock, a deadlock or a lost connection is the reason, which another attempt may not meet."""
-    cause = error.__cause__ if isinstance(error, DatabaseError) else None
-    return isinstance(cause, PoolTimeoutError) or (
-        isinstance(cause, DBAPIError) and (retriable_postgres_exception(cause) or retriable_sqlite_exception(cause))
-    )
 
 
 def _nothing(_: sa.Connection) -> None:

@@ -109,6 +109,43 @@ async def test_later_records_survive_a_transaction_that_is_refused(database: Dat
     assert read_steps(database, "r") == ["a", "b", "end"]
 
 
+async def test_an_answer_is_recorded_soon_after_a_change_that_failed(database: Database) -> None:
+    """The failed change of another branch had stopped the timer."""
+
+    def refuse(_: sa.Connection) -> None:
+        raise InternalError("refused")
+
+    async def execute(run_id: str) -> None:
+        assert await step("ask", _answer, can_wait=True) == "answer"
+        with pytest.raises(InternalError):
+            await transact("refused", refuse)
+        async with asyncio.timeout(20):
+            while read_steps(database, run_id) != ["ask"]:  # noqa: ASYNC110 - a database sends no events
+                await asyncio.sleep(0.02)
+        await finish(run_id)
+
+    async with running(database, execute) as runtime:
+        await runtime.submit(new_run("r"), "t")
+        await runtime.wait("r")
+    assert read_steps(database, "r") == ["ask", "end"]
+
+
+async def test_an_answer_that_json_cannot_represent_fails_its_task_only(database: Database) -> None:
+    async def ask() -> float:
+        return float("inf")
+
+    async def execute(run_id: str) -> None:
+        with pytest.raises(ValueError, match="JSON"):
+            await step("ask", ask, can_wait=True)
+        await finish(run_id)
+
+    async with running(database, execute) as runtime:
+        await runtime.submit(new_run("r"), "t")
+        await runtime.wait("r")
+    assert read_run(database, "r").status is Status.SUCCESS
+    assert read_steps(database, "r") == ["end"]
+
+
 async def test_a_pause_stores_later_records(database: Database) -> None:
     async def execute(_: str) -> None:
         await transact_later("a", partial(insert_name, "a"), None, _nothing)
