@@ -6,9 +6,11 @@ next request: with ten concurrent runs on PostgreSQL that took half of the time.
 
 from __future__ import annotations
 
+import select
 from collections.abc import Iterator
 from typing import Any
 
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from compozy.clock import monotonic_s
@@ -46,3 +48,18 @@ def pool_that_keeps(kept: int, *, idle_s: float) -> type[QueuePool]:
         return min(_BURST_S, idle_s) if waiting > kept else idle_s
 
     return KeepingPool
+
+
+def refuse_closed(connection: Any, *_: Any) -> None:
+    """Let the pool replace its connections if the server has closed this one meanwhile: a "checkout" listener.
+
+    An idle connection is readable only if the server said something, which is mostly that it closes it. This costs no
+    round trip.
+
+    Raises:
+        sqlalchemy.exc.InvalidatePoolError: the pool makes a new connection.
+    """
+    waiting = select.poll()
+    waiting.register(connection.pgconn.socket, select.POLLIN)
+    if waiting.poll(0):
+        raise InvalidatePoolError("the server closed the connection")

@@ -22,7 +22,7 @@ from compozy.database.changes import Announcer, ChangeFeed
 from compozy.database.commits import watch_commits
 from compozy.database.driver import Inspection
 from compozy.database.live_text import TextListener
-from compozy.database.pool import pool_that_keeps
+from compozy.database.pool import pool_that_keeps, refuse_closed
 from compozy.database.postgres_changes import PostgresAnnouncer, PostgresFeed
 from compozy.database.postgres_inspect import inspect_server
 from compozy.database.postgres_schemas import JOURNAL_SCHEMA
@@ -46,8 +46,7 @@ _SERVER_TIMEOUT_MS = 8_000
 # For a transaction that reads a document while it is open, and for one that only reads.
 _BULK_IDLE_MS = 600_000
 _POOL_TIMEOUT_S = 60.0
-# The engine's notification listener permanently takes one connection from the pool.
-_LISTENER = 1
+_LISTENER = 1  # the connection of the pool that the engine's notification listener permanently takes
 # One connection announces changes, and one listens to them.
 _CHANGES = 2
 # Connections for the requests of a server; they are part of `max_open_conns`.
@@ -375,11 +374,12 @@ def _engine(
         connection.autocommit = False
         return connection
 
-    # The URL is for messages only; `connect` has the real address.
+    # The URL is for messages; `connect` has the real address.
     url = sa.URL.create("postgresql+psycopg", host="database", database=str(parameters["dbname"]))
     engine = sa.create_engine(
         url, creator=connect, poolclass=poolclass, isolation_level="READ COMMITTED", hide_parameters=True, **pool
     )
+    event.listen(engine, "checkout", refuse_closed)
     engine.dialect.use_insertmanyvalues_wo_returning = True  # several rows are one INSERT
     watch_commits(engine, wrote=_has_written)
     if not read_only:
