@@ -90,6 +90,8 @@ WORKFLOWS: dict[str, dict[str, Any]] = {
                 "wait_for": "review",
                 "form": {
                     "type": "object",
+                    "title": "Publish this article?",
+                    "description": "It cannot be withdrawn.\nMarkup such as <b>this</b> is text.",
                     "required": ["publish"],
                     "properties": {
                         "publish": {"type": "boolean", "description": "Whether the article is published."},

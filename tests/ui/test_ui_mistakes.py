@@ -39,6 +39,21 @@ def test_an_input_that_is_not_json_is_not_sent(page: Page, site: Site, mode: str
     status_is(page, "WAITING")
 
 
+def test_a_form_that_was_not_filled_in_denies_nothing(page: Page, site: Site) -> None:
+    run_id = site.start("news", {"topic": "a bridge"})
+    page.goto(f"/ui/runs/{run_id}")
+    page.get_by_role("button", name="Send answer").click()
+    expect(page.get_by_text("This value is required.")).to_be_visible()
+    choice = page.get_by_role("radiogroup", name="publish")
+    expect(choice).to_have_attribute("aria-invalid", "true")
+    assert [task["status"] for task in site.run(run_id)["tasks"] if task["path"] == "review"] == ["WAITING"]
+    choice.get_by_label("No").check()
+    page.get_by_role("button", name="Send answer").click()
+    status_is(page, "SUCCESS")
+    answered = next(task for task in site.run(run_id)["tasks"] if task["path"] == "review")
+    assert answered["output"]["payload"] == {"publish": False}
+
+
 @pytest.mark.parametrize(("text", "refusal"), [('{"order": "17", "amount": 2', INVALID), ("", "order")])
 def test_a_call_is_not_approved_with_its_old_arguments(page: Page, site: Site, text: str, refusal: str) -> None:
     """The arguments in the field count, not the last valid ones."""

@@ -1,5 +1,5 @@
 // A form for a JSON Schema, and for everything that it cannot show a field with JSON.
-import { useEffect, useId, useState } from "react";
+import { useEffect, useId, useState, type ReactNode } from "react";
 import { fieldText, InvalidJson, isEqual, readJson } from "../lib/json";
 import { isObject, kindOf, propertiesOf, withProperty, type Mismatch, type Property, type Schema } from "../lib/schema";
 
@@ -45,11 +45,13 @@ function SchemaField({ root, property, value, onChange, mismatches = [], path, d
   const kind = kindOf(schema, depth);
   const wrong = mismatches.filter((each) => matches(each.path, path)).map((each) => each.message);
   const title = typeof schema.title === "string" ? schema.title : name;
-  // A box that is not checked means no, so that no box is missing.
+  // A box has no state for "not answered": without a default, a required yes or no is chosen.
+  const isChosen = kind === "boolean" && isRequired && schema.default === undefined;
+  const isBox = kind === "boolean" && !isChosen;
   const label = (
     <>
       {title}
-      {isRequired && kind !== "boolean" && <span className="ml-1 font-normal text-faint">(required)</span>}
+      {isRequired && !isBox && <span className="ml-1 font-normal text-faint">(required)</span>}
     </>
   );
   const about = typeof schema.description === "string" ? schema.description : "";
@@ -65,7 +67,9 @@ function SchemaField({ root, property, value, onChange, mismatches = [], path, d
   const control = { id, schema, value, onChange, isRequired, describedBy: `${id}-about`, isWrong: wrong.length > 0 };
   return (
     <div>
-      {kind === "boolean" ? (
+      {isChosen ? (
+        <YesNo label={label} {...control} />
+      ) : isBox ? (
         <label className="flex items-center gap-2 text-sm font-medium" htmlFor={id}>
           <input
             id={id}
@@ -144,6 +148,25 @@ function Control({ kind, id, schema, value, onChange, isRequired, describedBy, i
     <textarea {...common} rows={5} value={text} onChange={(event) => change(event.target.value)} />
   ) : (
     <input {...common} type="text" value={text} onChange={(event) => change(event.target.value)} />
+  );
+}
+
+/** Two options, of which none is chosen at first. */
+function YesNo({ label, id, value, onChange, describedBy, isWrong }: Omit<ControlProps, "kind"> & { label: ReactNode }) {
+  return (
+    <div role="radiogroup" aria-labelledby={`${id}-label`} aria-describedby={describedBy} aria-invalid={isWrong || undefined}>
+      <div id={`${id}-label`} className="mb-1 text-sm font-medium">
+        {label}
+      </div>
+      <div className="flex gap-6 text-sm">
+        {[true, false].map((option) => (
+          <label key={String(option)} className="flex items-center gap-2">
+            <input type="radio" name={id} className="size-4 accent-accent" checked={value === option} onChange={() => onChange(option)} />
+            {option ? "Yes" : "No"}
+          </label>
+        ))}
+      </div>
+    </div>
   );
 }
 

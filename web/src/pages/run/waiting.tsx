@@ -3,7 +3,7 @@ import { useQueryClient } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import { ApiError, explain } from "../../api/client";
 import { approve, sendSignal, type Run, type Task } from "../../api/runs";
-import { hasForm, initialValue, isObject, mismatchesOf, resolve, type Schema } from "../../lib/schema";
+import { hasForm, initialValue, mismatchesOf, resolve, type Schema } from "../../lib/schema";
 import { money, plural } from "../../lib/format";
 import { useMay } from "../../lib/me";
 import { Button } from "../../ui/button";
@@ -118,9 +118,10 @@ function Answer({ run, task, form }: { run: Run; task: Task; form: Schema }) {
     <form
       onSubmit={(event) => {
         event.preventDefault();
-        void send(() => approve(run.execution_id, { input: withBooleans(form, value), task: task.path }));
+        void send(() => approve(run.execution_id, { input: value, task: task.path }));
       }}
     >
+      <Question form={resolve(form, form)} />
       <InputEditor schema={hasForm(form) ? form : null} value={value} onChange={setValue} mismatches={mismatches} />
       <Refused error={error} />
       <Button type="submit" look="primary" className="mt-3" busy={isBusy}>
@@ -130,13 +131,14 @@ function Answer({ run, task, form }: { run: Run; task: Task; form: Schema }) {
   );
 }
 
-/** A box that was not checked means no: required booleans are false. */
-function withBooleans(form: Schema, value: unknown): unknown {
-  if (!isObject(value)) return value;
-  const properties = (form.properties ?? {}) as Record<string, Schema>;
-  const required = (form.required ?? []) as string[];
-  const missing = required.filter((name) => properties[name]?.type === "boolean" && value[name] === undefined);
-  return { ...value, ...Object.fromEntries(missing.map((name) => [name, false])) };
+/** The question of a form, as text: its title and its description. */
+function Question({ form: { title, description } }: { form: Schema }) {
+  return (
+    <>
+      {typeof title === "string" && <h3 className="mb-1 text-base">{title}</h3>}
+      {typeof description === "string" && <p className="mb-3 text-sm whitespace-pre-wrap">{description}</p>}
+    </>
+  );
 }
 
 function Approval({ run, task, form }: { run: Run; task: Task; form: Schema }) {
