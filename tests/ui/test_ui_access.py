@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 from tests.harness.processes import Commands
-from tests.harness.servers import start_server
+from tests.harness.servers import API, start_server
 from tests.harness.showcase import write_showcase
 from tests.harness.stores import open_store
 from tests.ui.axe import find_violations
@@ -15,6 +15,8 @@ from tests.ui.conftest import Site
 from tests.ui.test_ui_runs import tab_to
 
 KEY = "correct-horse-battery-staple"
+PHONE = 390
+LINE = 20
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
@@ -73,6 +75,35 @@ def test_a_viewer_sees_runs_and_cannot_start_them(page: Page) -> None:
     expect(page.get_by_text("eve@example.com")).to_be_visible()
     expect(page.get_by_text("Your role does not permit starting one.")).to_be_visible()
     expect(page.get_by_role("link", name="Start a run")).to_have_count(0)
+
+
+def test_tables_are_cards_on_a_phone(page: Page, site: Site) -> None:
+    """Each value has the label of its column, and words and buttons stay whole."""
+    email, name, secret = "grace.hopper@operations.example.com", "import of parcels", {"Authorization": f"Bearer {KEY}"}
+    for path, body in (("users", {"email": email, "role": "viewer"}), ("auth/generate", {"name": name, "user": email})):
+        created = site.server.ask("POST", f"{API}/{path}", body, **secret)
+        assert created.status == 201, created.content
+    page.goto("/ui/access")
+    page.get_by_role("button", name="Use an API key").click()
+    sign_in(page, KEY)
+    wide = page.get_by_role("table").get_by_role("row").filter(has_text=name)
+    expect(wide.get_by_role("button", name="Revoke")).to_be_in_viewport(ratio=1)
+    page.set_viewport_size({"width": PHONE, "height": 800})
+    expect(wide.get_by_role("button", name="Revoke")).to_be_in_viewport(ratio=1)
+    # The second one has a label above it.
+    for text, lines in ((name, 1), (email, 2)):
+        box = wide.get_by_text(text, exact=True).bounding_box()
+        assert box is not None
+        assert box["height"] < (lines + 0.5) * LINE
+    label = "cell => getComputedStyle(cell, '::before').content"
+    assert wide.get_by_role("cell").nth(2).evaluate(label) == '"User"'
+    for view in ("keys", "users", "audit"):
+        page.goto(f"/ui/access?view={view}")
+        table = page.get_by_role("region").filter(has=page.get_by_role("table"))
+        expect(table).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") == PHONE
+        assert table.evaluate("table => table.scrollWidth - table.clientWidth") == 0
+        assert find_violations(page) == []
 
 
 def test_sign_in_and_out_by_keyboard_alone(page: Page) -> None:

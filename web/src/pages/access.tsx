@@ -65,7 +65,7 @@ function ApiKeys() {
         <Table label="API keys" heads={["Name", "State", "User", "Role", "Workflows", "Last use", "Expires", ""]}>
           {keys.data.map((key) => (
             <tr key={key.key_id}>
-              <td>
+              <td className="long">
                 <span className="font-medium">{key.name}</span>
                 <br />
                 <code className="text-xs text-faint">{key.prefix}…</code>
@@ -73,9 +73,9 @@ function ApiKeys() {
               <td>
                 <Tag tone={TONES[key.status] ?? "idle"}>{key.status}</Tag>
               </td>
-              <td>{key.user}</td>
+              <td className="long">{key.user}</td>
               <td>{key.role}</td>
-              <td>{key.workflows?.join(", ") ?? "all"}</td>
+              <td className="long">{key.workflows?.join(", ") ?? "all"}</td>
               <td>{key.last_used_at ? <Ago at={key.last_used_at} /> : "never"}</td>
               <td>{key.expires_at ? <Ago at={key.expires_at} /> : "never"}</td>
               <td>
@@ -189,7 +189,7 @@ function Users() {
         <Table label="Users" heads={["Email address", "Role", "Password", "Created", ""]}>
           {users.data.map((user) => (
             <tr key={user.user_id}>
-              <td className="font-medium">{user.email}</td>
+              <td className="long font-medium">{user.email}</td>
               <td>
                 <select aria-label={`Role of ${user.email}`} className="field w-auto!" value={user.role} onChange={(event) => void setRole(user, event.target.value as Role)}>
                   {ROLES.map((role) => (
@@ -303,10 +303,10 @@ function Audit() {
         {entries.map((entry) => (
           <tr key={entry.audit_id}>
             <td className="whitespace-nowrap">{dateTime(entry.created_at)}</td>
-            <td>{entry.actor}</td>
-            <td className="text-soft">{entry.credential}</td>
+            <td className="long">{entry.actor}</td>
+            <td className="long text-soft">{entry.credential}</td>
             <td>{entry.action}</td>
-            <td>
+            <td className="long">
               {entry.execution_id ? (
                 <Link to="/runs/$runId" params={{ runId: entry.execution_id }} className="text-accent hover:underline">
                   {entry.execution_id}

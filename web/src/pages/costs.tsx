@@ -150,7 +150,7 @@ function Sums({ list, group }: { list: Schemas["CostList"]; group: CostGroup }) 
     <Table label={`Costs by ${label.toLowerCase()}`} heads={[label, "Cost", "Share", "Requests", "Input tokens", "Output tokens"]}>
       {list.costs.map((sum, index) => (
         <tr key={index}>
-          <td className="max-w-80 min-w-32">
+          <td className="long max-w-80">
             <Name sum={sum} group={group} />
           </td>
           <td>

@@ -152,10 +152,10 @@ function Documents({ id }: { id: string }) {
             <td>
               <Tag tone={TONES[each.status] ?? "idle"}>{each.status.toLowerCase()}</Tag>
             </td>
-            <td>{each.document}</td>
+            <td className="long">{each.document}</td>
             <td className="whitespace-nowrap text-soft">{bytes(each.size)}</td>
             <td className="text-soft tabular-nums">{number(each.chunks)}</td>
-            <td className="text-bad">{each.error ? String(each.error.message ?? each.error.code) : ""}</td>
+            <td className="long text-bad">{each.error ? String(each.error.message ?? each.error.code) : ""}</td>
           </tr>
         ))}
       </Table>

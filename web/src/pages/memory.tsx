@@ -91,12 +91,12 @@ function Conversations({ memory }: { memory: string | undefined }) {
 function Row({ conversation: { memory_id, key, message_count, token_count, updated_at, expires_at } }: { conversation: Conversation }) {
   return (
     <tr>
-      <td>
+      <td className="long">
         <Link to="/memory" search={{ memory: memory_id, key }} data-row={key} className="font-medium text-accent hover:underline">
           {key}
         </Link>
       </td>
-      <td>
+      <td className="long">
         <Link to="/memory" search={{ memory: memory_id }} className="text-soft hover:underline">
           {memory_id}
         </Link>

@@ -90,7 +90,7 @@ function Test({ test }: { test: TestResult }) {
       <td>
         <Result of={test} />
       </td>
-      <td>
+      <td className="long">
         <p className="font-medium">{test.name}</p>
         <p className="font-mono text-xs text-faint">{test.file}</p>
         {test.problems.map((problem, index) => (

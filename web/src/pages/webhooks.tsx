@@ -150,7 +150,7 @@ function Row({ delivery, onOpen }: { delivery: Delivery; onOpen: () => void }) {
         <Outcome of={delivery.outcome} />
         {delivery.reason && <p className="mt-1 max-w-96 text-xs text-bad">{delivery.reason}</p>}
       </td>
-      <td>{delivery.event ?? "–"}</td>
+      <td className="long">{delivery.event ?? "–"}</td>
       <td>
         <RunOf id={delivery.execution_id} />
       </td>
