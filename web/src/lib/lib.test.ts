@@ -3,6 +3,7 @@ import type { Run, Task } from "../api/runs";
 import { diffLines } from "./diff";
 import { fieldText, InvalidJson, isEqual, readJson, requestBody } from "./json";
 import { duration, firstDay, localTime, money, relative } from "./format";
+import { withoutTemplates } from "../pages/run/layout";
 import { readReport } from "./report";
 import { failedTask, keptTasks } from "./rerun";
 import { hasForm, initialValue, kindOf, mismatchesOf, withProperty } from "./schema";
@@ -56,6 +57,14 @@ describe("a rerun", () => {
     const kept = (from: string | null) => keptTasks(run, from).map((each) => each.task_id);
     expect([kept(null), kept("a"), kept("b"), kept("c"), kept("new")]).toEqual([[], [], ["a"], ["a", "b"], ["a", "b"]]);
   });
+});
+
+test("a template is left out of a graph with what is inside of it, once its items have started", () => {
+  const node = (path: string, parent: string | null, status: "RUNNING" | null) => ({ path, task_id: path, parent, type: "basic", status, attempts: 0 });
+  const template = [node("each", null, null), node("each/item-{{ .index }}", "each", null), node("each/item-{{ .index }}/ask", "each/item-{{ .index }}", null)];
+  const started = [...template, node("each/item-0", "each", "RUNNING"), node("each/item-0/ask", "each/item-0", "RUNNING")];
+  expect(withoutTemplates(template)).toEqual(template);
+  expect(withoutTemplates(started).map((each) => each.path)).toEqual(["each", "each/item-0", "each/item-0/ask"]);
 });
 
 describe("a form", () => {

@@ -6,7 +6,7 @@ import { plural } from "../../lib/format";
 import { shownStatus } from "../../lib/status";
 import { Button, Tabs } from "../../ui/button";
 import { Fault, Loading } from "../../ui/layout";
-import { draw, FOLD_ABOVE, type Box, type Line } from "./layout";
+import { draw, FOLD_ABOVE, withoutTemplates, type Box, type Line } from "./layout";
 
 interface Props {
   run: Run;
@@ -46,7 +46,7 @@ export function GraphView({ graph: data, tasks = NONE, selected = null, onSelect
   const [opened, setOpened] = useState<ReadonlyMap<string, boolean>>(new Map());
   const [size, setSize] = useState<"fit" | "full">("fit");
   // Tasks of a run are added to it and never removed.
-  const nodes = useMemo(() => withTasks(data.nodes, tasks), [data, tasks.length]);
+  const nodes = useMemo(() => withoutTemplates(withTasks(data.nodes, tasks)), [data, tasks.length]);
   const drawing = useMemo(() => draw({ nodes, edges: data.edges }, (path, count) => opened.get(path) ?? count <= FOLD_ABOVE), [nodes, data, opened]);
   const states = useMemo(() => {
     const known = new Map<string, State>();

@@ -52,7 +52,7 @@ type Edge = Graph["edges"][number];
 /** Draw a graph. `open` says whether a container with many tasks is open. */
 export function draw(graph: Pick<Graph, "nodes" | "edges">, open: (path: string, count: number) => boolean): Drawing {
   const below = new Map<string | null, Node[]>();
-  for (const node of graph.nodes.filter(isShown(graph.nodes))) below.set(node.parent, [...(below.get(node.parent) ?? []), node]);
+  for (const node of graph.nodes) below.set(node.parent, [...(below.get(node.parent) ?? []), node]);
   const edges = new Map<string | null, Edge[]>();
   const parentOf = new Map(graph.nodes.map((node) => [node.path, node.parent]));
   for (const edge of graph.edges) {
@@ -65,10 +65,11 @@ export function draw(graph: Pick<Graph, "nodes" | "edges">, open: (path: string,
   return { ...placed, left: budget.out };
 }
 
-/** The template of a collection's task is drawn until the tasks of its items exist. */
-function isShown(nodes: Node[]): (node: Node) => boolean {
+/** The nodes without the templates of collections whose items have started, and without the tasks in these templates. */
+export function withoutTemplates(nodes: Node[]): Node[] {
   const started = new Set(nodes.filter((node) => node.status !== null).map((node) => node.parent));
-  return (node) => node.status !== null || !node.path.includes("{{") || !started.has(node.parent);
+  const templates = nodes.filter((node) => node.status === null && node.path.includes("{{") && started.has(node.parent)).map((node) => node.path);
+  return nodes.filter((node) => !templates.some((path) => node.path === path || node.path.startsWith(`${path}/`)));
 }
 
 type Below = ReadonlyMap<string | null, Node[]>;
