@@ -91,7 +91,7 @@ WORKFLOWS: dict[str, dict[str, Any]] = {
                 "form": {
                     "type": "object",
                     "title": "Publish this article?",
-                    "description": "It cannot be withdrawn.\nMarkup such as <b>this</b> is text.",
+                    "description": "Its sources are marked <archive> and <press>.\nIt cannot be withdrawn.",
                     "required": ["publish"],
                     "properties": {
                         "publish": {"type": "boolean", "description": "Whether the article is published."},

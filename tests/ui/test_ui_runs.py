@@ -61,7 +61,7 @@ def test_answer_a_form(page: Page, site: Site) -> None:
     status_is(page, "WAITING")
     asked = page.get_by_role("region", name="Waiting for an answer")
     expect(asked.get_by_role("heading", name="Publish this article?", exact=True)).to_be_visible()
-    expect(asked.get_by_text("Markup such as <b>this</b> is text.")).to_be_visible()
+    expect(asked.get_by_text("Its sources are marked <archive> and <press>.")).to_be_visible()
     page.get_by_role("radiogroup", name="publish").get_by_label("Yes").check()
     page.get_by_role("textbox", name="remark").fill("fine")
     page.get_by_role("button", name="Send answer").click()
