@@ -93,7 +93,9 @@ def import_command(
     options: ProjectOptions,
     file: Annotated[str, typer.Argument(metavar="FILE", help="Document of `compozy db export`; - is stdin.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes without making them.")] = False,
-    replace: Annotated[bool, typer.Option("--replace", help="Replace runs that exist here in another state.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace runs in another state, never by an older one.")
+    ] = False,
     take_back: Annotated[
         bool, typer.Option("--take-back", help="Resume the runs of a move in this database instead.")
     ] = False,

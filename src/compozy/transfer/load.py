@@ -20,6 +20,7 @@ from compozy.errors import ConflictError, ExportFileError
 from compozy.plural import plural
 from compozy.transfer.document import Header, Row, read_rows
 from compozy.transfer.load_memories import mark_of, replace_older
+from compozy.transfer.progress import count_hops, has_continued
 from compozy.transfer.sections import Section, list_sections
 
 _AT_ONCE = 500
@@ -33,7 +34,7 @@ class ImportOptions:
     """How to import runs that already exist.
 
     Args:
-        replace: replace existing runs in another state.
+        replace: replace existing runs in another state, except by an older one.
         take_back: import a move into the database that it came from, and continue its runs there.
         dry_run: report what would be done, and change nothing.
     """
@@ -167,6 +168,8 @@ class _Import:
         self._is_source = header.database_id.partition(".")[0] == get_database_id(connection)
         self._has_passed = False
         self._conflicts: list[str] = []
+        self._has_outdated = False
+        self._has_different = False
 
     def store(self, source: IO[bytes], report: Callable[[int], None] | None) -> None:
         check_header(self._header, self._database, self._connection, take_back=self._options.take_back)
@@ -267,21 +270,42 @@ class _Import:
         run_id = run["workflow_exec_id"]
         if (run["workflow_id"], run["created_ms"]) != (old["workflow_id"], old["created_ms"]):
             self._conflicts.append(f"{run_id} is a different run of workflow {old['workflow_id']!r} here")
+            self._has_different = True
             return False
         if old["status"] == Status.MOVED:
             return self._replaces_moved(run, old)
-        origin: dict[str, Any] = old["origin"] or {}
-        if (run["status"], run["updated_ms"]) != (old["status"], old["updated_ms"]):
-            if self._options.replace and old["owner"] is None:
-                return True
-            arrived_before = self._header.is_move and origin.get("move_id") == self._header.move_id
-            if not arrived_before:
-                if self._header.is_move and run["status"] in OPEN:
-                    self._conflicts.append(f"{run_id} is {old['status']} here")
-                self._imported.left += 1
-                return False
+        if (run["status"], run["updated_ms"]) == (old["status"], old["updated_ms"]):
+            self._imported.there += 1
+            return False
+        if has_continued(run, old):
+            self._keep_later(run, old)
+            return False
+        return self._replaces_other(run, old)
+
+    def _keep_later(self, run: Mapping[str, Any], old: Mapping[str, Any]) -> None:
+        """Count a run that continued after the document, or refuse the document if it is meant to replace it."""
+        is_asked = self._options.replace or (self._header.is_move and not self._arrived_before(old))
+        if run["status"] in OPEN and is_asked:
+            self._conflicts.append(f"{run['workflow_exec_id']} has continued since, and is {old['status']} here")
+            self._has_outdated = True
         self._imported.there += 1
+
+    def _replaces_other(self, run: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
+        """Return whether to replace a run in another state, which is not a later one."""
+        if self._options.replace and old["owner"] is None:
+            return True
+        if self._arrived_before(old):
+            self._imported.there += 1
+            return False
+        if self._header.is_move and run["status"] in OPEN:
+            self._conflicts.append(f"{run['workflow_exec_id']} is {old['status']} here")
+        self._imported.left += 1
         return False
+
+    def _arrived_before(self, old: Mapping[str, Any]) -> bool:
+        """Return whether a run arrived with an earlier import of this document."""
+        origin: dict[str, Any] = old["origin"] or {}
+        return self._header.is_move and origin.get("move_id") == self._header.move_id
 
     def _replaces_moved(self, run: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
         if run["status"] == Status.MOVED:
@@ -302,8 +326,8 @@ class _Import:
             return self._options.take_back or not self._is_source
         if self._options.take_back:
             return False
-        left_with = _hops(old) + 1
-        came_with = _hops(run)
+        left_with = count_hops(old) + 1
+        came_with = count_hops(run)
         if run["status"] in OPEN:
             return self._header.is_move and came_with > left_with
         return came_with >= left_with
@@ -336,15 +360,18 @@ class _Import:
         raise ConflictError(
             f"{plural(len(self._conflicts), 'run')} of the document cannot be stored in {self._database.location}: "
             f"{named}" + (f"; and {more} more" if more > 0 else ""),
-            hint="nothing was changed. --replace replaces runs that have another state here, but not "
-            "different runs with the same id",
+            hint=f"nothing was changed. {self._explain_conflicts()}",
         )
 
-
-def _hops(run: Mapping[str, Any]) -> int:
-    """Return how often a run was moved."""
-    origin: dict[str, Any] = run["origin"] or {}
-    return int(origin.get("hops", 0))
+    def _explain_conflicts(self) -> str:
+        if self._has_outdated:
+            return (
+                "The document is older than these runs, and would repeat their steps: import the document of their "
+                "latest move. To return to a whole older state, run `compozy db restore` with a backup"
+            )
+        if self._has_different:
+            return "Different runs with the same ID are never replaced: import the document into another database"
+        return "--replace replaces runs that have another state here"
 
 
 def delete_runs(connection: sa.Connection, sections: Iterable[Section], ids: Sequence[str]) -> int:

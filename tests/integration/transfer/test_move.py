@@ -347,3 +347,58 @@ async def test_a_document_of_another_project_is_refused(pair: Pair, tmp_path: Pa
         pytest.raises(ConflictError, match=r"contains runs of project 'demo', but .* belongs to 'shop'"),
     ):
         load(other, export(source))
+
+
+async def test_an_outdated_document_never_replaces_a_run_that_continued(pair: Pair) -> None:
+    source, target = pair
+    await _wait_at_gate(source)
+    first = _move(source, target)
+    await _finish(target)
+    _refuse_outdated(target, first)
+    load(source, export(target, move_id=freeze_runs(target, RunFilter())[0]))
+    assert _status(source) is Status.SUCCESS
+    _refuse_outdated(source, first, take_back=True)
+    # Without the option, the run stays.
+    assert load(target, first).there == 1
+    assert load(source, first, take_back=True).there == 1
+
+
+def _refuse_outdated(database: Database, document: bytes, **options: bool) -> None:
+    before = rows_of(database)
+    for dry_run in (False, True):
+        with pytest.raises(ConflictError, match="r has continued since, and is") as caught:
+            load(database, document, replace=True, dry_run=dry_run, **options)
+        assert "--replace" not in caught.value.hint
+        assert "compozy db restore" in caught.value.hint
+    assert rows_of(database) == before
+
+
+async def test_an_outdated_document_never_replaces_an_unfinished_run(pair: Pair) -> None:
+    source, target = pair
+    await _wait_at_gate(source)
+    copied = export(source)
+    first = _move(source, target)
+    with target.write() as connection:
+        request_pause(connection, "r")
+        resume_run(connection, "r")
+    _refuse_outdated(target, first)
+    _refuse_outdated(target, copied)
+    # The row of the move in the source is older than the run that arrived with it.
+    assert load(target, export(source), replace=True).there == 1
+    assert _status(target) is not Status.MOVED
+
+
+async def test_a_copy_that_ended_is_kept_and_an_unfinished_one_returns(pair: Pair) -> None:
+    source, target = pair
+    await _wait_at_gate(source)
+    copied = export(source)
+    load(target, copied)
+    with target.write() as connection:
+        resume_run(connection, "r")
+    assert load(target, copied, replace=True).replaced == 1
+    assert _status(target) is Status.PAUSED
+    with target.write() as connection:
+        resume_run(connection, "r")
+    await _finish(target)
+    _refuse_outdated(target, copied)
+    assert load(target, copied).there == 1
