@@ -272,6 +272,7 @@ def migrate_storage_down(
 
     Raises:
         DatabaseError: the database cannot be used, or another process executes runs on it.
+        ConflictError: moved runs would be lost.
         UsageError: `target` is not an earlier revision.
     """
     database = open_database(project.database, location=display_location(project))

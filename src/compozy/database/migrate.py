@@ -16,12 +16,18 @@ import sqlalchemy as sa
 from compozy.database.database import Database
 from compozy.database.executors import list_live_executors
 from compozy.database.facts import name_database
+from compozy.database.status import Status
 from compozy.database.tables import VERSION_TABLE
-from compozy.errors import DatabaseError, DatabaseOwnedError, UsageError
+from compozy.database.tables import workflow_states as runs
+from compozy.errors import ConflictError, DatabaseError, DatabaseOwnedError, UsageError
+from compozy.plural import plural
 
 # All revisions in order. A test compares them with the folders.
 REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 BASE = "base"
+# The revision with the state MOVED, and the number of moved runs that a message names.
+_MOVES_SINCE = "0004"
+_NAMED = 5
 _version = sa.table(VERSION_TABLE, sa.column("version_num"))
 
 
@@ -97,12 +103,15 @@ def measure_down(database: Database, target: str | None) -> Loss | None:
 
     Raises:
         UsageError: `target` is not a revision below the current one.
+        ConflictError: the tables of `target` cannot store that runs were moved.
         DatabaseError: as for `read_status`.
     """
     current = read_status(database).current
     if current == BASE:
         return None
     undone = _revisions_to_undo(current, target)
+    with database.read() as connection:
+        _refuse_moved_runs(database, connection, undone)
     modules = [_revision_module(database.driver.name, revision) for revision in undone]
     names = [table for module in modules for table in getattr(module, "deletes", ())]
     with database.read() as connection:
@@ -118,12 +127,14 @@ def migrate_down(database: Database, target: str) -> None:
 
     Raises:
         DatabaseOwnedError: other processes execute runs on the database.
+        ConflictError: the tables of `target` cannot store that runs were moved. Nothing was changed.
         DatabaseError: the database failed, and is unchanged.
     """
-    current = read_status(database).current
-    modules = [_revision_module(database.driver.name, revision) for revision in _revisions_to_undo(current, target)]
+    undone = _revisions_to_undo(read_status(database).current, target)
+    modules = [_revision_module(database.driver.name, revision) for revision in undone]
     with database.migrating() as alone, alone.write() as connection:
         refuse_while_used(database, connection)
+        _refuse_moved_runs(database, connection, undone)
         if any(getattr(module, "deletes_journal", False) for module in modules):
             database.drop_journal(connection)
         _run_alembic(database, connection, "downgrade", target)
@@ -139,6 +150,24 @@ def _revisions_to_undo(current: str, target: str | None) -> tuple[str, ...]:
         known = ", ".join((BASE, *REVISIONS[:position]))
         raise UsageError(f"cannot roll back from {current} to {target!r}", hint=f"possible: {known}")
     return REVISIONS[REVISIONS.index(target) + 1 : position + 1]
+
+
+def _refuse_moved_runs(database: Database, connection: sa.Connection, undone: tuple[str, ...]) -> None:
+    """Refuse a rollback to tables that know no moves: moved runs would be lost, or continue here and elsewhere."""
+    # The base has no runs at all, whose deletion has been confirmed.
+    if _MOVES_SINCE not in undone or REVISIONS[0] in undone:
+        return
+    query = sa.select(runs.c.workflow_exec_id).where(runs.c.status == Status.MOVED).order_by(runs.c.created_ms)
+    moved = list(connection.execute(query).scalars())
+    if not moved:
+        return
+    more = f" and {len(moved) - _NAMED} more" if len(moved) > _NAMED else ""
+    raise ConflictError(
+        f"{plural(len(moved), 'run')} of {database.location} moved to another database, which revision "
+        f"{REVISIONS[REVISIONS.index(_MOVES_SINCE) - 1]} cannot store: {', '.join(moved[:_NAMED])}{more}",
+        hint="nothing was changed. Move them back first: `compozy db export --move` where they are, and `compozy db "
+        "import` here; or continue them here with `compozy db import --take-back`",
+    )
 
 
 def _run_alembic(database: Database, connection: sa.Connection, direction: str, target: str) -> None:

@@ -23,108 +23,57 @@ from compozy.ids import new_database_id
 from compozy.transfer.export import RunFilter, find_move, freeze_runs
 from tests.harness.databases import migrated, settings
 from tests.harness.moves import body, export, load, ready, rows_of
-from tests.harness.runs import Answers, Flows, check_run, flowing
+from tests.harness.runs import Flows, flowing
+from tests.integration.transfer.waiting import RESULT, WAITS, finish, move, status_of, wait_at_gate
 
-_WAITS = """
-    tasks:
-      - id: first
-        prompt: "one {{ .input.n }}"
-      - id: gate
-        type: wait
-        wait_for: go
-        timeout: 1h
-      - id: fan
-        type: parallel
-        tasks:
-          - {id: left, prompt: "left {{ .tasks.gate.output.signal.payload.n }}"}
-          - {id: right, with: {text: "ü \\u0000 😀"}}
-      - id: last
-        prompt: "last"
-    output:
-      first: "{{ .tasks.first.output.text }}"
-      left: "{{ .tasks.fan.children.left.output.text }}"
-    """
-_RESULT = {"first": "re: one 7", "left": "re: left 3"}
 Pair = tuple[Database, Database]
-
-
-async def _wait_at_gate(database: Database, run_id: str = "r") -> Answers:
-    """Start a run and leave it at its gate, like a process that is stopped."""
-    answers = Answers()
-    async with flowing(database, answers=answers) as flows:
-        await flows.start(_WAITS, {"n": 7}, execution_id=run_id)
-        await flows.until_waiting(run_id, "gate")
-    return answers
-
-
-async def _finish(database: Database, run_id: str = "r") -> Answers:
-    """Send the signal that the run waits for, and execute it to its end."""
-    answers = Answers()
-    async with flowing(database, answers=answers) as flows:
-        await flows.signal(run_id, "go", {"n": 3})
-        ran = await flows.ended(run_id)
-        check_run(ran)
-        assert (ran.status, ran.output) == (Status.SUCCESS, _RESULT)
-    return answers
-
-
-def _status(database: Database, run_id: str = "r") -> Status:
-    with database.read() as connection:
-        return get_execution(connection, run_id).status
-
-
-def _move(source: Database, target: Database) -> bytes:
-    move_id, _ = freeze_runs(source, RunFilter())
-    document = export(source, move_id=move_id)
-    load(target, document)
-    return document
 
 
 async def test_a_waiting_run_continues_where_it_was_moved(pair: Pair) -> None:
     source, target = pair
-    asked = await _wait_at_gate(source)
+    asked = await wait_at_gate(source)
     assert asked.asked == ["one 7"]
-    _move(source, target)
-    assert _status(source) is Status.MOVED
+    move(source, target)
+    assert status_of(source) is Status.MOVED
     with target.read() as connection:
         origin = get_execution(connection, "r").origin
     assert origin is not None
     assert source.location in origin["database"]
     # Recorded answers are not requested again.
-    assert (await _finish(target)).asked == ["left 3", "last"]
-    assert _status(source) is Status.MOVED
+    assert (await finish(target)).asked == ["left 3", "last"]
+    assert status_of(source) is Status.MOVED
 
 
 async def test_a_run_is_moved_there_and_back(pair: Pair) -> None:
     source, target = pair
-    await _wait_at_gate(source)
-    first = _move(source, target)
-    second = _move(target, source)
-    assert _status(target) is Status.MOVED
-    assert _status(source) is not Status.MOVED
+    await wait_at_gate(source)
+    first = move(source, target)
+    second = move(target, source)
+    assert status_of(target) is Status.MOVED
+    assert status_of(source) is not Status.MOVED
     # Neither the first document restores it there, nor the second one here.
     before = rows_of(target)
     assert load(target, first).away == 1
     assert rows_of(target) == before
-    _move(source, target)
+    move(source, target)
     assert load(source, second).away == 1
-    assert _status(source) is Status.MOVED
-    assert (await _finish(target)).asked == ["left 3", "last"]
+    assert status_of(source) is Status.MOVED
+    assert (await finish(target)).asked == ["left 3", "last"]
 
 
 async def test_an_untaken_signal_is_moved_with_its_run(pair: Pair) -> None:
     source, target = pair
-    await _wait_at_gate(source)
+    await wait_at_gate(source)
     with source.write() as connection:
         send_signal(connection, Signal(signal_id="s", workflow_exec_id="r", name="go", payload={"n": 3}))
-    _move(source, target)
+    move(source, target)
     async with flowing(target) as flows:
-        assert (await flows.ended("r")).output == _RESULT
+        assert (await flows.ended("r")).output == RESULT
 
 
 async def test_a_copy_arrives_paused_and_names_its_source(pair: Pair) -> None:
     source, target = pair
-    await _wait_at_gate(source)
+    await wait_at_gate(source)
     imported = load(target, export(source))
     assert (imported.new, imported.paused, imported.unfinished) == (1, 1, 0)
     with target.read() as connection:
@@ -134,14 +83,14 @@ async def test_a_copy_arrives_paused_and_names_its_source(pair: Pair) -> None:
     assert source.location in copied.origin["database"]
     with target.write() as connection:
         resume_run(connection, "r")
-    await _finish(target)
+    await finish(target)
     # The original is independent.
-    await _finish(source)
+    await finish(source)
 
 
 async def test_export_import_export_gives_the_same(pair: Pair) -> None:
     source, target = pair
-    await _wait_at_gate(source)
+    await wait_at_gate(source)
     async with flowing(source) as flows:
         await flows.run("tasks: [{id: a, prompt: 'fail: x'}]", execution_id="bad")
         await flows.run("tasks: [{id: a, with: {deep: [[[{x: 1.5e300, y: -0.0}]]]}}]", execution_id="good")
@@ -155,7 +104,7 @@ async def test_export_import_export_gives_the_same(pair: Pair) -> None:
 
 
 async def test_a_document_of_a_move_can_be_written_again(database: Database) -> None:
-    await _wait_at_gate(database)
+    await wait_at_gate(database)
     move_id, count = freeze_runs(database, RunFilter())
     assert count == 1
     first = export(database, move_id=move_id)
@@ -171,11 +120,11 @@ async def test_moves_arrive_in_any_order(pair: Pair) -> None:
     with target.write() as connection:
         # Databases of the tests are copies of one.
         connection.execute(sa.update(facts).where(facts.c.name == DATABASE_ID).values(value=new_database_id()))
-    await _wait_at_gate(source)
+    await wait_at_gate(source)
     first, _ = freeze_runs(source, RunFilter())
     lost = export(source, move_id=first)
     async with flowing(source) as flows:
-        await flows.start(_WAITS, {"n": 7}, execution_id="later")
+        await flows.start(WAITS, {"n": 7}, execution_id="later")
         await flows.until_waiting("later", "gate")
     second, count = freeze_runs(source, RunFilter())
     assert count == 1
@@ -187,26 +136,26 @@ async def test_moves_arrive_in_any_order(pair: Pair) -> None:
     # The later document records that `r` was moved, but not where to.
     imported = load(target, export(source, move_id=second))
     assert (imported.new, imported.unfinished) == (2, 1)
-    assert _status(target) is Status.MOVED
+    assert status_of(target) is Status.MOVED
     imported = load(target, lost)
     assert (imported.replaced, imported.unfinished, imported.away) == (1, 1, 0)
-    assert (await _finish(target)).asked == ["left 3", "last"]
+    assert (await finish(target)).asked == ["left 3", "last"]
     # Runs that moved on from here stay away, even if an earlier document is imported.
     assert load(target, lost).replaced == 0
-    assert _status(target) is Status.SUCCESS
+    assert status_of(target) is Status.SUCCESS
 
 
 async def test_a_restored_source_does_not_reclaim_its_runs_unasked(tmp_path: Path) -> None:
     copy = tmp_path / "copy.db"
     copy.touch()
     with ready("sqlite", tmp_path / "a") as source:
-        await _wait_at_gate(source)
+        await wait_at_gate(source)
         move_id, _ = freeze_runs(source, RunFilter())
         document = export(source, move_id=move_id)
         back_up_sqlite(Path(str(source.settings.path)), copy, source.settings)
     with migrated(settings(copy)) as restored:
         assert load(restored, document).away == 1
-        assert _status(restored) is Status.MOVED
+        assert status_of(restored) is Status.MOVED
 
 
 def test_without_a_move_no_document_can_be_written_again(database: Database) -> None:
@@ -215,7 +164,7 @@ def test_without_a_move_no_document_can_be_written_again(database: Database) -> 
 
 
 async def test_runs_of_a_lost_move_are_reclaimed(database: Database) -> None:
-    await _wait_at_gate(database)
+    await wait_at_gate(database)
     move_id, _ = freeze_runs(database, RunFilter())
     document = export(database, move_id=move_id)
     with pytest.raises(ConflictError, match="exported from this same database") as caught:
@@ -223,14 +172,14 @@ async def test_runs_of_a_lost_move_are_reclaimed(database: Database) -> None:
     assert "--take-back" in caught.value.hint
     imported = load(database, document, take_back=True)
     assert (imported.replaced, imported.unfinished) == (1, 1)
-    assert (await _finish(database)).asked == ["left 3", "last"]
+    assert (await finish(database)).asked == ["left 3", "last"]
     # Reclaimed once. It has ended meanwhile, and stays so.
     assert load(database, document, take_back=True).replaced == 0
-    assert _status(database) is Status.SUCCESS
+    assert status_of(database) is Status.SUCCESS
 
 
 async def test_a_moved_run_is_not_resumed(database: Database) -> None:
-    await _wait_at_gate(database)
+    await wait_at_gate(database)
     freeze_runs(database, RunFilter())
     with database.write() as connection:
         assert claim_pending(connection, "me", journal_format=JOURNAL_FORMAT, limit=10) == []
@@ -246,12 +195,12 @@ async def test_a_moved_run_is_not_resumed(database: Database) -> None:
         # The engine's own recovery ignores it as well.
         await flows.run("tasks: [{id: a, with: {x: 1}}]")
         assert flows.answers.asked == []
-    assert _status(database) is Status.MOVED
+    assert status_of(database) is Status.MOVED
 
 
 async def test_databases_in_use_are_not_moved_from_nor_into(pair: Pair) -> None:
     source, target = pair
-    await _wait_at_gate(source)
+    await wait_at_gate(source)
     document = export(source)
     for held, act in (
         (source, lambda: freeze_runs(source, RunFilter())),
@@ -263,12 +212,12 @@ async def test_databases_in_use_are_not_moved_from_nor_into(pair: Pair) -> None:
         async with flowing(held):
             with pytest.raises(DatabaseOwnedError, match=r"1 process\(es\) execute runs on"):
                 act()
-    assert _status(source) is not Status.MOVED
+    assert status_of(source) is not Status.MOVED
 
 
 async def test_only_requested_runs_are_exported(pair: Pair, tmp_path: Path) -> None:
     source, target = pair
-    await _wait_at_gate(source)
+    await wait_at_gate(source)
     async with flowing(source) as flows:
         await _run_two(flows)
     with source.read() as connection:
@@ -308,32 +257,32 @@ async def test_another_run_with_the_same_id_is_a_conflict(pair: Pair) -> None:
 
 async def test_an_existing_run_in_another_state_is_kept_or_replaced(pair: Pair) -> None:
     source, target = pair
-    await _wait_at_gate(source)
+    await wait_at_gate(source)
     load(target, export(source))
-    await _finish(source)
+    await finish(source)
     document = export(source)
     assert load(target, document).left == 1
-    assert _status(target) is Status.PAUSED
+    assert status_of(target) is Status.PAUSED
     assert load(target, document, replace=True).replaced == 1
-    assert _status(target) is Status.SUCCESS
+    assert status_of(target) is Status.SUCCESS
     assert body(export(target)) == body(document)
 
 
 async def test_a_moved_run_does_not_replace_a_copy_silently(pair: Pair) -> None:
     source, target = pair
-    await _wait_at_gate(source)
+    await wait_at_gate(source)
     load(target, export(source))
     move_id, _ = freeze_runs(source, RunFilter())
     document = export(source, move_id=move_id)
     with pytest.raises(ConflictError, match="r is PAUSED here"):
         load(target, document)
     load(target, document, replace=True)
-    assert (await _finish(target)).asked == ["left 3", "last"]
+    assert (await finish(target)).asked == ["left 3", "last"]
 
 
 async def test_a_dry_run_changes_nothing(pair: Pair) -> None:
     source, target = pair
-    await _wait_at_gate(source)
+    await wait_at_gate(source)
     before = rows_of(target)
     imported = load(target, export(source), dry_run=True)
     assert (imported.new, imported.paused) == (1, 1)
@@ -347,58 +296,3 @@ async def test_a_document_of_another_project_is_refused(pair: Pair, tmp_path: Pa
         pytest.raises(ConflictError, match=r"contains runs of project 'demo', but .* belongs to 'shop'"),
     ):
         load(other, export(source))
-
-
-async def test_an_outdated_document_never_replaces_a_run_that_continued(pair: Pair) -> None:
-    source, target = pair
-    await _wait_at_gate(source)
-    first = _move(source, target)
-    await _finish(target)
-    _refuse_outdated(target, first)
-    load(source, export(target, move_id=freeze_runs(target, RunFilter())[0]))
-    assert _status(source) is Status.SUCCESS
-    _refuse_outdated(source, first, take_back=True)
-    # Without the option, the run stays.
-    assert load(target, first).there == 1
-    assert load(source, first, take_back=True).there == 1
-
-
-def _refuse_outdated(database: Database, document: bytes, **options: bool) -> None:
-    before = rows_of(database)
-    for dry_run in (False, True):
-        with pytest.raises(ConflictError, match="r has continued since, and is") as caught:
-            load(database, document, replace=True, dry_run=dry_run, **options)
-        assert "--replace" not in caught.value.hint
-        assert "compozy db restore" in caught.value.hint
-    assert rows_of(database) == before
-
-
-async def test_an_outdated_document_never_replaces_an_unfinished_run(pair: Pair) -> None:
-    source, target = pair
-    await _wait_at_gate(source)
-    copied = export(source)
-    first = _move(source, target)
-    with target.write() as connection:
-        request_pause(connection, "r")
-        resume_run(connection, "r")
-    _refuse_outdated(target, first)
-    _refuse_outdated(target, copied)
-    # The row of the move in the source is older than the run that arrived with it.
-    assert load(target, export(source), replace=True).there == 1
-    assert _status(target) is not Status.MOVED
-
-
-async def test_a_copy_that_ended_is_kept_and_an_unfinished_one_returns(pair: Pair) -> None:
-    source, target = pair
-    await _wait_at_gate(source)
-    copied = export(source)
-    load(target, copied)
-    with target.write() as connection:
-        resume_run(connection, "r")
-    assert load(target, copied, replace=True).replaced == 1
-    assert _status(target) is Status.PAUSED
-    with target.write() as connection:
-        resume_run(connection, "r")
-    await _finish(target)
-    _refuse_outdated(target, copied)
-    assert load(target, copied).there == 1
