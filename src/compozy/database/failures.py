@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from compozy.database.filesystem import full_error, is_full, is_read_only, read_only_error
 from compozy.errors import DatabaseError, DatabaseLockedError
 
+_READ_ONLY = ("readonly database", "read-only")
 _SQLITE: tuple[tuple[tuple[str, ...], type[DatabaseError], str, str], ...] = (
     (
         ("database is locked", "database table is locked"),
@@ -18,19 +21,13 @@ _SQLITE: tuple[tuple[tuple[str, ...], type[DatabaseError], str, str], ...] = (
         "stop that program, or raise database.busy_timeout; nothing was lost",
     ),
     (
-        ("database or disk is full",),
-        DatabaseError,
-        "no space left for the database {location}",
-        "free disk space and start again: unfinished runs resume where they were",
-    ),
-    (
         ("file is not a database", "malformed", "database corruption"),
         DatabaseError,
         "the database {location} is damaged",
         "restore it from a backup; the file was not changed",
     ),
     (
-        ("readonly database", "read-only"),
+        _READ_ONLY,
         DatabaseError,
         "the database {location} cannot be written",
         "give this user permission to write the file and its folder",
@@ -86,8 +83,30 @@ def explain_failure(error: Exception, location: str) -> DatabaseError:
         from compozy.database.postgres_failures import explain_postgres
 
         return explain_postgres(original, location)
-    cause = str(original)
+    return _explain_sqlite(str(original), location)
+
+
+def _explain_sqlite(cause: str, location: str) -> DatabaseError:
+    explained = _explain_by_disk(cause.lower(), location)
+    if explained is not None:
+        explained.details = {"cause": cause}
+        return explained
     for signs, kind, message, hint in _SQLITE:
         if any(sign in cause.lower() for sign in signs):
             return kind(message.format(location=location, cause=cause), hint=hint, details={"cause": cause})
     return DatabaseError(f"the database {location} failed: {cause}", details={"cause": cause})
+
+
+def _explain_by_disk(cause: str, location: str) -> DatabaseError | None:
+    """Return the error of a full or read-only file system; the location of a SQLite database is its path.
+
+    Without space for the index of its log, SQLite reports an I/O error or that it cannot open the file.
+    """
+    path = Path(location)
+    if "disk is full" in cause:
+        return full_error(location)
+    if ("disk i/o error" in cause or "unable to open" in cause) and is_full(path):
+        return full_error(location)
+    if (any(sign in cause for sign in _READ_ONLY) or "unable to open" in cause) and is_read_only(path.parent):
+        return read_only_error(location)
+    return None

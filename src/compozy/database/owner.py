@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from compozy.clock import monotonic_s
+from compozy.database.filesystem import full_error, read_only_error
 from compozy.errors import DatabaseError, DatabaseOwnedError
 
 _SUFFIX = ".owner"
@@ -104,6 +105,10 @@ class OwnerLock:
         try:
             return os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         except OSError as error:
+            if error.errno == errno.EROFS:
+                raise read_only_error(repr(str(self._database_path))) from error
+            if error.errno == errno.ENOSPC:
+                raise full_error(repr(str(self._database_path))) from error
             raise DatabaseError(
                 f"cannot write {str(self._path)!r}: {error.strerror}",
                 hint="SQLite needs to write files next to the database; change the folder's owner or mode",

@@ -22,6 +22,7 @@ from compozy.config.settings import DatabaseSettings
 from compozy.database.changes import Announcer, ChangeFeed
 from compozy.database.commits import watch_commits
 from compozy.database.driver import Inspection
+from compozy.database.filesystem import require_writable
 from compozy.database.live_text import TextListener
 from compozy.database.sqlite_changes import SqliteFeed
 from compozy.database.tables import OUR_TABLES
@@ -52,7 +53,7 @@ def prepare_file(path: Path) -> None:
     _refuse_network_file_system(path)
     if is_there:
         check_header(path)
-        _require_writable(path)
+        require_writable(path)
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -353,15 +354,6 @@ def refuse_old_library() -> None:
             f"{'.'.join(map(str, _OLDEST_LIBRARY))} or newer",
             hint="use a Python with a newer SQLite, such as `uv python install 3.12`, or a PostgreSQL database",
         )
-
-
-def _require_writable(path: Path) -> None:
-    for place in (path, path.parent):
-        if not os.access(place, os.W_OK):
-            raise DatabaseError(
-                f"the database {str(path)!r} cannot be written: no permission to write {str(place)!r}",
-                hint="SQLite needs to write the file and its folder; change their owner or mode, or use another path",
-            )
 
 
 def _refuse_network_file_system(path: Path) -> None:

@@ -164,9 +164,10 @@ def judge_space(free_bytes: int, folder: str) -> Check:
     gib, mib = free_bytes / (1 << 30), free_bytes >> 20
     if free_bytes >= _LOW_BYTES:
         return passed("disk", f"{gib:.1f} GiB free in {folder}")
-    hint = "free some space, or delete old runs with `compozy db prune`"
+    hint = "free some space"
     if free_bytes >= _FULL_BYTES:
-        return warned("disk", f"only {mib} MiB free in {folder}", hint)
+        # Deleting rows does not shrink a database file; later runs use the space of deleted ones.
+        return warned("disk", f"only {mib} MiB free in {folder}", f"{hint}; `compozy db prune` limits further growth")
     return failed("disk", f"only {mib} MiB free in {folder}: steps may not be recorded", hint, exit_status=4)
 
 

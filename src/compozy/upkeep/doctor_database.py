@@ -12,6 +12,7 @@ from compozy.database.database import Database, open_for_reading
 from compozy.database.executions import count_by_status
 from compozy.database.executors import list_live_executors
 from compozy.database.facts import refuse_other_project
+from compozy.database.filesystem import is_read_only, read_only_error, require_writable
 from compozy.database.load import count_foreign_formats
 from compozy.database.migrate import MigrationStatus, read_status
 from compozy.database.owner import name_holder, read_holder
@@ -22,7 +23,7 @@ from compozy.plural import plural
 from compozy.project.loaded import LoadedProject
 from compozy.storage import close_storage, connections_danger, display_location
 from compozy.transfer.check import check_database
-from compozy.upkeep.doctor import Check, explained, failed, is_writable, passed, skipped, warned
+from compozy.upkeep.doctor import Check, existing, explained, failed, is_writable, passed, skipped, warned
 
 _NAME = "database"
 _UNFINISHED = (Status.PENDING, Status.RUNNING, Status.WAITING)
@@ -50,6 +51,7 @@ def _check_storage(project: LoadedProject, *, is_deep: bool) -> Iterator[Check]:
         yield _check_new_file(project, location)
         return
     try:
+        yield from _check_writable(project)
         yield from _check_database(project, database)
         if is_deep and not read_status(database).pending:
             yield from _check_rows(database)
@@ -60,6 +62,8 @@ def _check_storage(project: LoadedProject, *, is_deep: bool) -> Iterator[Check]:
 def _check_new_file(project: LoadedProject, location: str) -> Check:
     file = project.database.file
     if file is not None and not is_writable(file.parent):
+        if is_read_only(existing(file.parent)):
+            return explained(_NAME, read_only_error(location))
         return failed(
             _NAME,
             f"{location} does not exist, and its folder cannot be written",
@@ -67,6 +71,16 @@ def _check_new_file(project: LoadedProject, location: str) -> Check:
             exit_status=DatabaseError.exit_status,
         )
     return passed(_NAME, f"{location} does not exist yet; the first run creates it")
+
+
+def _check_writable(project: LoadedProject) -> Iterator[Check]:
+    """Yield the error with which a start refuses a SQLite file that it cannot write."""
+    file = project.database.file
+    try:
+        if file is not None:
+            require_writable(file)
+    except DatabaseError as error:
+        yield explained(_NAME, error)
 
 
 def _check_database(project: LoadedProject, database: Database) -> Iterator[Check]:

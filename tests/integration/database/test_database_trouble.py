@@ -185,6 +185,39 @@ def test_a_disk_that_is_full_from_the_start(commands: Commands, project: Path, s
     check_consistent(project)
 
 
+def test_a_full_disk_is_reported_by_every_command(commands: Commands, project: Path, small_disk: Path) -> None:
+    assert commands.run(project, *RUN).status == 0
+    filler = fill(small_disk)
+    for command in (
+        RUN,
+        ("start", "--port", "0"),
+        ("workflow", "list"),
+        ("db", "prune", "--older-than", "0d", "--yes"),
+    ):
+        finished = commands.run(project, *command)
+        assert finished.status == 4, finished
+        assert "Error: no space left for the database ./data/compozy.db\n  free disk space" in finished.err
+    examined = commands.run(project, "doctor")
+    assert examined.status == 4
+    assert "✗ database: no space left for the database ./data/compozy.db" in examined.out
+    # Deleting runs needs space.
+    assert "prune" not in examined.out
+    filler.unlink()
+    assert commands.run(project, *RUN[:3]).status == 0
+
+
+def test_a_read_only_file_system_is_named(commands: Commands, project: Path, small_disk: Path) -> None:
+    assert commands.run(project, *RUN).status == 0
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    cause = f"the database '{small_disk}/compozy.db' cannot be written: Read-only file system"
+    for command in (RUN, ("start", "--port", "0")):
+        finished = commands.run(project, *command)
+        assert finished.status == 4, finished
+        assert f"Error: {cause}\n  mount the file system writable" in finished.err
+    assert f"✗ database: {cause}" in commands.run(project, "doctor").out
+    assert "SUCCESS" in commands.run(project, "workflow", "list").out
+
+
 def limit_files() -> None:
     """Limit files of this process to half a megabyte: the next write to the log fails."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))
