@@ -25,6 +25,7 @@ from compozy.database.migrate import (
     migrate_up,
     read_status,
 )
+from compozy.database.postgres_schemas import refuse_missing_privileges
 from compozy.errors import DatabaseError, DatabaseOwnedError, UsageError
 from compozy.plural import plural
 from compozy.project.loaded import LoadedProject
@@ -91,6 +92,8 @@ def _prepare_journal(database: Database, *, auto_migrate: bool) -> None:
         return
     from compozy.durable.journal import is_journal_behind, migrate_journal
 
+    with database.read() as connection:
+        refuse_missing_privileges(connection, database.journal_schema, database.location)
     if not auto_migrate and is_journal_behind(database):
         raise DatabaseError(
             f"the journal in {database.location} is out of date and database.auto_migrate is off",

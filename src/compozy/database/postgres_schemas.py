@@ -17,6 +17,14 @@ from compozy.errors import ConflictError, DatabaseError
 JOURNAL_SCHEMA = "compozy_journal"
 _PUBLIC = "public"
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
+# The first privilege that every process needs and this user lacks.
+_MISSING = """
+    SELECT c.relname, p FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    CROSS JOIN unnest(ARRAY['SELECT', 'INSERT']) p
+    WHERE n.nspname = %s AND NOT has_table_privilege(c.oid, p)
+    AND (c.relname IN ('workflow_status', 'operation_outputs') OR (c.relname = 'dbos_migrations' AND p = 'SELECT'))
+    ORDER BY 1, 2 DESC LIMIT 1
+"""
 # The server truncates longer names.
 _NAME_MAX = 63
 
@@ -49,6 +57,31 @@ def find_journal_schema(connection: sa.Connection, location: str) -> str:
             "and drop the other schema there",
         )
     return JOURNAL_SCHEMA
+
+
+def refuse_missing_privileges(connection: sa.Connection, schema: str, location: str) -> None:
+    """Refuse a user that cannot use the journal; a journal that does not exist yet is not examined.
+
+    The engine does not see a schema without privileges, and would report a journal that lacks migrations.
+
+    Raises:
+        DatabaseError: a privilege is missing.
+    """
+    query = "SELECT has_schema_privilege(oid, 'USAGE') FROM pg_namespace WHERE nspname = %s"
+    is_usable = connection.exec_driver_sql(query, (schema,)).scalar()
+    if is_usable is None:
+        return
+    missing = f"USAGE on the schema {schema!r}"
+    if is_usable:
+        row = connection.exec_driver_sql(_MISSING, (schema,)).first()
+        if row is None:
+            return
+        missing = f"{row[1]} on the table {f'{schema}.{row[0]}'!r}"
+    raise DatabaseError(
+        f"this user lacks the privilege {missing} of {location}",
+        hint=f"grant it to {connection.exec_driver_sql('SELECT current_user').scalar()!r}, as the owner: the page "
+        "PostgreSQL, section Rights, lists all that a user needs",
+    )
 
 
 def journal_schema_of(schema: str) -> str:

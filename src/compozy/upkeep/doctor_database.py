@@ -16,6 +16,7 @@ from compozy.database.filesystem import is_read_only, read_only_error, require_w
 from compozy.database.load import count_foreign_formats
 from compozy.database.migrate import MigrationStatus, read_status
 from compozy.database.owner import name_holder, read_holder
+from compozy.database.postgres_schemas import refuse_missing_privileges
 from compozy.database.status import Status
 from compozy.durable.format import FINISH_ELSEWHERE, JOURNAL_FORMAT, describe_foreign_formats
 from compozy.errors import CompozyError, DatabaseError
@@ -101,6 +102,8 @@ def _check_database(project: LoadedProject, database: Database) -> Iterator[Chec
         yield skipped("runs", "not checked before the migration")
         return
     with database.read() as connection:
+        if database.journal_schema is not None:
+            refuse_missing_privileges(connection, database.journal_schema, database.location)
         refuse_other_project(connection, project.name, database.location)
         yield from _check_runs(project, database, connection)
         yield from _check_replica(database, connection)
