@@ -14,7 +14,7 @@ SOURCE = Path(compozy.__file__).parent
 # Modules without hints for requests: commands, the start of the server, and programs that Compozy starts.
 LOCAL = (
     "bench", "verify", "cli", "replay", "upkeep", "transfer", "config", "client.py", "installation.py", "storage.py",
-    "database/backup.py", "database/scratch.py",
+    "database/backup.py", "database/migrate.py", "database/scratch.py",
     "database/database.py", "database/owner.py", "database/postgres.py", "database/sqlite.py", "project/file.py",
     "project/scaffold.py", "project/sources.py", "project/edition2025/tools.py", "server/dev.py", "server/inherited.py",
     "server/ports.py", "server/processes.py", "server/worker.py", "task/kinds/wait.py", "tool/typescript.py",

@@ -1,4 +1,4 @@
-"""What the file system of a SQLite file allows: writing, and more data."""
+"""The file system of a SQLite file: whether it can be written, and has free space."""
 
 from __future__ import annotations
 
@@ -15,6 +15,16 @@ def is_full(path: Path) -> bool:
     """Return whether the file system of a database has nearly no free space."""
     state = _state_of(path.parent)
     return state is not None and state.f_bavail * state.f_frsize < _FULL_BYTES
+
+
+def refuse_full(path: Path, location: str) -> None:
+    """Refuse a database whose file system has nearly no free space.
+
+    Raises:
+        DatabaseError: new runs may not be stored.
+    """
+    if is_full(path):
+        raise full_error(location)
 
 
 def is_read_only(path: Path) -> bool:
@@ -35,7 +45,7 @@ def read_only_error(location: str) -> DatabaseError:
     """Return the error of a database that cannot be written because of its file system."""
     return DatabaseError(
         f"the database {location} cannot be written: Read-only file system",
-        hint="mount the file system writable, or set database.path or --db-path to a folder that you can write to",
+        hint="mount the file system writable, or set database.path to a folder that you can write to",
     )
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 
+import sqlalchemy as sa
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from compozy.app import App
+from compozy.database.database import Database
 from compozy.database.facts import ping
+from compozy.database.filesystem import refuse_full
 from compozy.errors import DatabaseError, StoppingError
 from compozy.server.models import Health
 from compozy.server.problems import JsonResponse
@@ -33,7 +36,7 @@ async def get_health() -> JsonResponse:
 
 @router.get("/readyz", response_model=Health)
 async def get_readiness(request: Request) -> JsonResponse:
-    """Whether the server executes runs: its database answers, waiting runs are claimed, and it is not about to stop."""
+    """Whether the server executes runs: its database is usable, runs are claimed, and it is not about to stop."""
     service = service_of(request)
     await check_ready(service.app, is_stopping=service.stopping.is_set())
     return JsonResponse({"status": "ready"})
@@ -44,17 +47,25 @@ async def check_ready(app: App, *, is_stopping: bool) -> None:
 
     Raises:
         StoppingError: it is about to stop.
-        DatabaseError: its database does not answer, or waiting runs are not claimed.
+        DatabaseError: its database does not answer or has no space, or waiting runs are not claimed.
     """
     if is_stopping:
         raise StoppingError("the server is shutting down")
-    await app.database.read_async(ping)
+    await app.database.read_async(partial(_check_database, app.database))
     stalled_s = app.runtime.claims_stalled_s()
     if stalled_s > _STALLED_S:
         raise DatabaseError(
             f"this server has not claimed waiting runs for {stalled_s:.0f} s",
             hint="the server's log has the cause. Runs are claimed again as soon as the database answers",
         )
+
+
+def _check_database(database: Database, connection: sa.Connection) -> None:
+    ping(connection)
+    file = database.settings.file
+    if file is not None:
+        # Queries succeed on a full disk, but no run can be accepted.
+        refuse_full(file, database.location)
 
 
 @router.get("/docs", include_in_schema=False)

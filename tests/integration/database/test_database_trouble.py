@@ -206,6 +206,21 @@ def test_a_full_disk_is_reported_by_every_command(commands: Commands, project: P
     assert commands.run(project, *RUN[:3]).status == 0
 
 
+def test_a_server_on_a_full_disk_is_not_ready(commands: Commands, project: Path, small_disk: Path) -> None:
+    server = start_server(commands, project)
+    assert server.ask("GET", "/readyz").status == 200
+    filler = fill(small_disk)
+    start = {"input": {"text": "x" * 200_000}}
+    assert server.ask("POST", f"{API}/workflows/three/executions", start).status == 503
+    answer = server.ask("GET", "/readyz")
+    assert (answer.status, answer.document["code"]) == (503, "database")
+    assert "no space left for the database" in answer.document["detail"]
+    check_output(commands.run(project, "health", "--server", server.url), "no space left for the database")
+    filler.unlink()
+    assert server.ask("GET", "/readyz").status == 200
+    assert commands.run(project, "health", "--server", server.url).status == 0
+
+
 def test_a_read_only_file_system_is_named(commands: Commands, project: Path, small_disk: Path) -> None:
     assert commands.run(project, *RUN).status == 0
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
