@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 import sqlalchemy as sa
 
 from compozy.clock import now_ms
+from compozy.database.plaintext import escape_unstorable
 from compozy.database.tables import audit_log
 from compozy.ids import new_audit_id
 
@@ -48,8 +49,11 @@ class AuditFilter:
 
 
 def append_audit(connection: sa.Connection, entry: AuditEntry) -> None:
-    """Store an action with its time."""
-    connection.execute(sa.insert(audit_log), {**asdict(entry), "audit_id": new_audit_id(), "created_ms": now_ms()})
+    """Store an action with its time; characters that a database cannot store, such as NUL, are escaped."""
+    values = {
+        name: escape_unstorable(value) if isinstance(value, str) else value for name, value in asdict(entry).items()
+    }
+    connection.execute(sa.insert(audit_log), {**values, "audit_id": new_audit_id(), "created_ms": now_ms()})
 
 
 def list_audit(connection: sa.Connection, wanted: AuditFilter) -> list[AuditEntry]:

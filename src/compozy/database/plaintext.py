@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import sqlalchemy as sa
 from sqlalchemy.exc import DontWrapMixin
 
 from compozy.errors import UsageError
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class UnstorableTextError(UsageError, DontWrapMixin):
@@ -26,9 +30,14 @@ class PlainText(sa.types.TypeDecorator[str]):
         """
         if value is None or (value.isascii() and "\0" not in value):
             return value
-        if "\0" in value or any("\ud800" <= sign <= "\udfff" for sign in value):
+        if _UNSTORABLE.search(value):
             raise UnstorableTextError(
                 f"{value!r} cannot be stored: names and ids must not contain NUL or half of a surrogate pair",
                 hint="remove that character; it is allowed in JSON, such as inputs and outputs",
             )
         return value
+
+
+def escape_unstorable(text: str) -> str:
+    r"""Return `text` with escapes such as `\x00` in place of the characters that `PlainText` refuses."""
+    return _UNSTORABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)

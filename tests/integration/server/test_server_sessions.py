@@ -7,10 +7,14 @@ from functools import partial
 
 import httpx
 import pytest
+from starlette.types import Message, Scope
 
 from compozy.auth.accounts import change_user
+from compozy.auth.identity import Role
 from compozy.auth.passwords import hash_password
+from compozy.database.audit import AuditEntry, AuditFilter, list_audit
 from compozy.server.gate import GuardSettings
+from compozy.server.http import make_http
 from compozy.server.limits import Rate
 from compozy.server.service import Service
 from tests.integration.server.conftest import API, check_problem, make_client
@@ -43,6 +47,52 @@ async def test_the_audit_log(asks: httpx.AsyncClient, keys: Keys) -> None:
     check_problem(await asks.get(f"{API}/audit", headers=bearer(keys.user)), 403)
     everything = (await asks.get(f"{API}/audit?limit=1000", headers=admin)).text
     assert not any(key in everything for key in (keys.admin, keys.user, keys.viewer))
+
+
+@pytest.mark.parametrize("role", [Role.ADMIN, Role.VIEWER])
+async def test_paths_that_no_database_can_store_are_audited(
+    shared_service: Service, asks: httpx.AsyncClient, keys: Keys, role: Role
+) -> None:
+    for method, path, status in (
+        ("POST", "executions/workflows/%00/cancel", 404),
+        ("DELETE", "users/%00", 400),
+        ("DELETE", "users/%ED%A0%80", 404),
+    ):
+        answer = await asks.request(method, f"{API}/{path}", headers=bearer(keys.of(role)))
+        check_problem(answer, 403 if role is Role.VIEWER else status)
+    entries = await _latest(shared_service, 3)
+    assert [entry.target for entry in entries[1:]] == [
+        f"{API}/users/\\x00",
+        f"{API}/executions/workflows/\\x00/cancel",
+    ]
+    assert {entry.actor for entry in entries} == {ADMIN if role is Role.ADMIN else f"{role.value}@example.com"}
+
+
+async def test_surrogates_in_a_path_are_audited(shared_service: Service, keys: Keys) -> None:
+    """Python decodes no path to half of a surrogate pair, but another ASGI server may."""
+    application, statuses = make_http(shared_service, SETTINGS), list[int]()
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: Message) -> None:
+        statuses.append(message.get("status", 0))
+
+    scope: Scope = {
+        "type": "http",
+        "method": "DELETE",
+        "path": f"{API}/users/\ud800",
+        "query_string": b"",
+        "headers": [(b"host", b"127.0.0.1"), (b"authorization", f"Bearer {keys.admin}".encode())],
+    }
+    await application(scope, receive, send)
+    assert statuses[0] == 422
+    (entry,) = await _latest(shared_service, 1)
+    assert (entry.target, entry.status) == (f"{API}/users/\\ud800", 422)
+
+
+async def _latest(service: Service, count: int) -> list[AuditEntry]:
+    return await service.app.database.read_async(partial(list_audit, wanted=AuditFilter(limit=count)))
 
 
 async def test_limits_of_requests(shared_service: Service, keys: Keys) -> None:
