@@ -20,7 +20,8 @@ class AuditEntry:
         actor: name of the user, or `server.api_key`, `public` or `command`.
         credential: the proof of the actor, without anything secret.
         action: name of the operation, such as `cancel_execution`.
-        status: HTTP status of the answer; 200 for a command on the database.
+        status: HTTP status of the answer; 202 for a run whose request still waits for its end; 200 for a command on
+            the database.
         target: path of the request, or the object of a command.
         execution_id: the run that it was about or that it started.
         address: address of the client; None for a command.
@@ -48,12 +49,22 @@ class AuditFilter:
     execution_id: str | None = None
 
 
-def append_audit(connection: sa.Connection, entry: AuditEntry) -> None:
-    """Store an action with its time; characters that a database cannot store, such as NUL, are escaped."""
+def append_audit(connection: sa.Connection, entry: AuditEntry) -> str:
+    """Store an action with its time, and return the ID of its entry.
+
+    Characters that a database cannot store, such as NUL, are escaped.
+    """
     values = {
         name: escape_unstorable(value) if isinstance(value, str) else value for name, value in asdict(entry).items()
     }
-    connection.execute(sa.insert(audit_log), {**values, "audit_id": new_audit_id(), "created_ms": now_ms()})
+    audit_id = new_audit_id()
+    connection.execute(sa.insert(audit_log), {**values, "audit_id": audit_id, "created_ms": now_ms()})
+    return audit_id
+
+
+def set_audit_status(connection: sa.Connection, audit_id: str, status: int) -> None:
+    """Store the status of the answer in an entry that was stored before the answer was known."""
+    connection.execute(sa.update(audit_log).where(audit_log.c.audit_id == audit_id).values(status=status))
 
 
 def list_audit(connection: sa.Connection, wanted: AuditFilter) -> list[AuditEntry]:

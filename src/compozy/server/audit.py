@@ -34,7 +34,9 @@ class AuditInfo(BaseModel):
     target: str | None = Field(description="Path of the request, or the object of a command.")
     execution_id: str | None = Field(description="The execution that the action was about, or that it started.")
     address: str | None = Field(description="Address of the client.")
-    status: int = Field(description="HTTP status of the answer.")
+    status: int = Field(
+        description="HTTP status of the answer; 202 while a request waits for the end of the execution that it started."
+    )
 
 
 class AuditPage(BaseModel):

@@ -7,6 +7,7 @@ from typing import Annotated, Any, cast
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from compozy import __version__
+from compozy.server.auditor import audit_accepted
 from compozy.server.body import ParsedRoute
 from compozy.server.conditional import CONDITIONAL, answer_if_changed
 from compozy.server.gate import identity_of, refuse_chosen_id
@@ -180,6 +181,7 @@ async def start_execution_and_wait(
         traceparent=traceparent_for_runs(),
     )
     document, created = await service.start(wanted)
+    await audit_accepted(request.scope, document["execution_id"])
     ended = await service.wait(document["execution_id"], timeout_s=given.timeout)
     return JsonResponse(ended, headers=_headers(document, created=created))
 

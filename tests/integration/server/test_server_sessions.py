@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 
 import httpx
@@ -89,6 +90,28 @@ async def test_surrogates_in_a_path_are_audited(shared_service: Service, keys: K
     assert statuses[0] == 422
     (entry,) = await _latest(shared_service, 1)
     assert (entry.target, entry.status) == (f"{API}/users/\\ud800", 422)
+
+
+async def test_a_request_that_waits_for_a_run_is_audited_when_the_run_is_accepted(
+    shared_service: Service, asks: httpx.AsyncClient, keys: Keys
+) -> None:
+    body = {"execution_id": "waited-for", "timeout": 3}
+    path = f"{API}/workflows/slow/executions/sync"
+    waiting = asyncio.create_task(asks.post(path, json=body, headers=bearer(keys.user)))
+    wanted = AuditFilter(limit=10, execution_id="waited-for")
+    open_entries = list[AuditEntry]()
+    while not open_entries:
+        assert not waiting.done()
+        open_entries = await shared_service.app.database.read_async(partial(list_audit, wanted=wanted))
+        await asyncio.sleep(0.05)
+    answer = await waiting
+    check_problem(answer, 408)
+    ended = await shared_service.app.database.read_async(partial(list_audit, wanted=wanted))
+    assert [(entry.status, entry.actor, entry.action) for entry in open_entries] == [
+        (202, "user@example.com", "start_execution_and_wait")
+    ]
+    assert ended == [replace(open_entries[0], status=408)]
+    await asks.post(f"{API}/executions/workflows/waited-for/cancel", headers=bearer(keys.user))
 
 
 async def _latest(service: Service, count: int) -> list[AuditEntry]:
