@@ -71,7 +71,10 @@ def create_key_command(
 ) -> None:
     """Create an API key, which is shown only once."""
     from compozy.auth.accounts import KeyRequest, create_key
+    from compozy.cli.context import open_quietly
 
+    if workflow:
+        open_quietly(options, is_tolerant=True).require_workflows(workflow)
     expires_in_s = None if expires is None else duration_flag("--expires", expires)
     wanted = KeyRequest(name=name, user=user, role=role, workflows=workflow or (), expires_in_s=expires_in_s)
     _, made = _change(options, lambda connection: create_key(connection, wanted))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -138,12 +138,21 @@ class LoadedProject:
         faults = [fault for other in self.invalid_workflows if other.id == workflow_id for fault in other.faults]
         if faults:
             raise ProjectError(faults)
-        found = self.workflows.get(workflow_id)
-        if found is None:
-            known = ", ".join(self.workflows) or "none"
-            hint = suggest(workflow_id, self.workflows) or f"this project has: {known}"
-            raise NotFoundError(f"no workflow {workflow_id!r} in project {self.name!r}", hint=hint)
-        return found
+        self.require_workflows([workflow_id])
+        return self.workflows[workflow_id]
+
+    def require_workflows(self, workflow_ids: Iterable[str]) -> None:
+        """Check that the project has these workflows; their files may have errors.
+
+        Raises:
+            NotFoundError: it does not have one of them.
+        """
+        invalid = {workflow.id for workflow in self.invalid_workflows}
+        for workflow_id in workflow_ids:
+            if workflow_id not in self.workflows and workflow_id not in invalid:
+                known = ", ".join(self.workflows) or "none"
+                hint = suggest(workflow_id, self.workflows) or f"this project has: {known}"
+                raise NotFoundError(f"no workflow {workflow_id!r} in project {self.name!r}", hint=hint)
 
     def receiver(self, workflow_id: str) -> Receiver:
         """Return the receiver of the notifications about failed runs of a workflow.

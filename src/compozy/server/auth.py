@@ -187,6 +187,7 @@ async def generate_api_key(request: Request, body: KeyBody) -> JsonResponse:
     user = body.user or str(who.user_id)
     if not who.may(Permission.MANAGE) and user not in {who.user_id, who.name}:
         raise ForbiddenError("only administrators can create keys for other users")
+    service_of(request).app.project.require_workflows(body.workflows)
     wanted = KeyRequest(
         name=body.name, user=user, role=body.role, workflows=body.workflows, expires_in_s=body.expires_in
     )

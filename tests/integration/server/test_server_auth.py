@@ -36,6 +36,19 @@ async def test_each_role_on_each_route(asks: httpx.AsyncClient, keys: Keys, role
                 check_problem(await asks.request(method, path), 401)
 
 
+async def test_keys_for_workflows_that_do_not_exist(asks: httpx.AsyncClient, keys: Keys) -> None:
+    body = {"name": "of-two", "user": ADMIN, "workflows": ["two", "tpyed"]}
+    refused = await asks.post(f"{API}/auth/generate", json=body, headers=bearer(keys.admin))
+    check_problem(refused, 404)
+    assert (refused.json()["detail"], refused.json()["hint"]) == (
+        "no workflow 'tpyed' in project 'demo'",
+        "did you mean 'typed'?",
+    )
+    body["workflows"] = ["two", "typed"]
+    created = await asks.post(f"{API}/auth/generate", json=body, headers=bearer(keys.admin))
+    assert sorted(created.json()["workflows"]) == ["two", "typed"]
+
+
 async def test_paths_without_a_route(asks: httpx.AsyncClient, keys: Keys) -> None:
     for key in (keys.admin, keys.user, keys.viewer, keys.limited):
         check_problem(await asks.get("/nothing", headers=bearer(key)), 404)
