@@ -39,6 +39,10 @@ _EXPECTED = {
     "dict_type": "a map",
     "model_type": "a map",
     "model_attributes_type": "a map",
+    **dict.fromkeys(
+        ("datetime_type", "datetime_parsing", "datetime_from_date_parsing", "datetime_object_invalid"),
+        "a date and time, such as 2027-01-01T00:00:00Z",
+    ),
     "union_tag_not_found": "a list or a map",
 }
 

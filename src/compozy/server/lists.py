@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import sqlalchemy as sa
 from fastapi import APIRouter, Query, Request
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringConstraints
+from pydantic_core import PydanticKnownError
 
 from compozy.database import lists
 from compozy.database.executions import is_execution_id
@@ -70,7 +71,7 @@ def _check_cursor(cursor: str) -> str:
 def _refuse_number(value: Any) -> Any:
     # Pydantic takes numbers for seconds or milliseconds since 1970, by their size.
     if isinstance(value, (int, float)) or (isinstance(value, str) and _NUMBER.fullmatch(value)):
-        raise ValueError("expected a date and time, such as 2027-01-01T00:00:00Z")
+        raise PydanticKnownError("datetime_type")
     return value
 
 

@@ -21,7 +21,7 @@ from compozy.server.routes import PREFIX, problems, service_of
 Outcome = Literal["accepted", "signaled", "duplicate", "no_matching_event", "refused"]
 _ULID = r"^[0-9A-Z]{26}$"
 Slug = Annotated[str, Path(description="Slug of the webhook.")]
-DeliveryId = Annotated[str, Path(description="ID of the delivery.", pattern=_ULID)]
+DeliveryId = Annotated[str, Path(description="ID of the delivery.")]
 
 router = APIRouter(
     prefix=f"{PREFIX}/hooks",

@@ -243,6 +243,13 @@ async def test_deliveries_need_a_key_and_an_existing_webhook(sender: Sender) -> 
     # A delivery belongs to its webhook.
     check_problem(await sender.client.get(f"{API}/hooks/plain/deliveries/{delivery_id}", headers=HEADERS), 404)
     check_problem(await replay(sender, "plain", delivery_id), 404)
+    missing = await replay(sender, "orders", "abc")
+    check_problem(missing, 404)
+    problem = missing.json()
+    assert problem["detail"] == "delivery 'abc' of webhook 'orders' not found"
+    assert problem["command_hint"].startswith("`compozy webhook deliveries orders` lists them")
+    assert "compozy" not in problem["hint"]
+    check_problem(await replay(sender, "orders", "%00"), 400)
 
 
 async def test_the_webhooks_of_the_project_are_listed(sender: Sender) -> None:

@@ -78,7 +78,13 @@ async def test_an_idempotency_key_requires_the_same_labels(shared_client: httpx.
     check_problem(await shared_client.post(path, json={"labels": {"a": "2"}}, headers=headers), 422)
 
 
-@pytest.mark.parametrize("given", ["0.5", "1767225600", "soon"])
-async def test_times_of_filters_are_not_numbers(shared_client: httpx.AsyncClient, given: str) -> None:
+@pytest.mark.parametrize("given", ["0.5", "1767225600", "soon", "x", "2027-13-01", "2027-01-01T25:00:00Z"])
+async def test_times_of_filters_are_dates(shared_client: httpx.AsyncClient, given: str) -> None:
+    expected = "expected a date and time, such as 2027-01-01T00:00:00Z"
     answer = await shared_client.get(f"{API}/executions/workflows", params={"created_after": given})
     check_problem(answer, 422)
+    assert answer.json()["detail"] == f"query.created_after: {expected}"
+    body = {"action": "cancel", "filter": {"created_before": given}}
+    answer = await shared_client.post(f"{API}/executions/workflows/batch", json=body)
+    check_problem(answer, 422)
+    assert answer.json()["detail"] == f"body.filter.created_before: {expected}"

@@ -177,7 +177,8 @@ def find_delivery(connection: sa.Connection, slug: str, delivery_id: str) -> Web
     if found is None:
         raise NotFoundError(
             f"delivery {delivery_id!r:.64} of webhook {slug!r} not found",
-            hint="`keep_deliveries` of the webhook says how long deliveries are stored",
+            hint=f"`compozy webhook deliveries {slug}` lists them; `keep_deliveries` limits how long they are stored",
+            http_hint="see GET .../deliveries; `keep_deliveries` of the webhook limits how long they are stored",
         )
     return found
 
