@@ -10,7 +10,7 @@ import typer
 
 from compozy.cli.arguments import duration_flag
 from compozy.cli.options import ProjectOptions, number, on_project
-from compozy.cli.output import print_json, print_line, print_note, print_table
+from compozy.cli.output import fit_cell, print_json, print_line, print_note, print_table
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -25,6 +25,7 @@ users_app = typer.Typer(help="Manage users.", no_args_is_help=True)
 auth_app.add_typer(keys_app, name="keys")
 auth_app.add_typer(users_app, name="users")
 
+_WIDEST_CELL = 80
 KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="ID or prefix of the key.")]
 UserArgument = Annotated[str, typer.Argument(metavar="USER", help="Email address or ID of the user.")]
 RoleOption = Annotated[str, typer.Option("--role", metavar="ROLE", help="admin, user or viewer.")]
@@ -223,7 +224,9 @@ def audit_command(
         print_json({"entries": entries})
         return
     names = ("created_at", "actor", "action", "status", "execution_id", "target", "address")
-    rows = [tuple(str(entry[name] if entry[name] is not None else "-") for name in names) for entry in entries]
+    cells = [[str(entry[name] if entry[name] is not None else "-") for name in names] for entry in entries]
+    # The path of one request could make the column of all rows hundreds of characters wide.
+    rows = [[fit_cell(cell, _WIDEST_CELL) for cell in row] for row in cells]
     print_table(("TIME", "ACTOR", "ACTION", "STATUS", "EXECUTION", "TARGET", "ADDRESS"), rows)
 
 

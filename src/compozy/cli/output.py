@@ -251,6 +251,11 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, witho
         print_line(paint(text, "bold", stream=sys.stdout) if number == 0 else text)
 
 
+def fit_cell(text: str, most: int) -> str:
+    """Return `text`, or its first `most` characters if stdout is a terminal; in a pipe nothing is cut."""
+    return text if len(text) <= most or not sys.stdout.isatty() else f"{text[: most - 3]}..."
+
+
 def paint(text: str, style: str, *, stream: Any = None) -> str:
     """Return `text` in a style (red, green, yellow, dim, bold) where `stream`, stderr by default, is a terminal."""
     target = stream or sys.stderr
