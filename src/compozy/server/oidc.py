@@ -21,7 +21,6 @@ from compozy.errors import AuthenticationError, CompozyError, NotFoundError, Usa
 from compozy.ids import new_secret_token
 from compozy.installation import extra_hint
 from compozy.project.loaded import LoadedProject
-from compozy.server.body import ParsedRoute
 from compozy.server.gate import GuardSettings, address_of, gate_of
 from compozy.server.problems import JsonResponse
 from compozy.server.routes import PREFIX, problems, service_of
@@ -37,10 +36,10 @@ _MAX_COOKIE = 2048
 # A path of this server; two slashes would be another host.
 _OWN_PATH = re.compile(r"/(?![/\\])[^\x00-\x20\\]*")
 
+# Not a `ParsedRoute`: providers add their own parameters to the callback.
 router = APIRouter(
     prefix=f"{PREFIX}/auth",
     default_response_class=JsonResponse,
-    route_class=ParsedRoute,
     responses=problems(400, 401, 403, 413, 415, 422, 429, 500, 502, 503),
     tags=["users and keys"],
 )

@@ -63,6 +63,19 @@ async def test_invalid_filters_are_a_problem(client: httpx.AsyncClient) -> None:
         check_problem(await client.get(f"{RUNS}?{query}"), 400)
 
 
+async def test_unknown_parameters_are_a_problem(client: httpx.AsyncClient) -> None:
+    for path, name, message in (
+        (RUNS, "statuss", "unknown parameter; did you mean 'status'?"),
+        (f"{API}/workflows/echo/executions", "cursr", "unknown parameter; did you mean 'cursor'?"),
+        (f"{API}/audit", "actr", "unknown parameter; did you mean 'actor'?"),
+        (f"{API}/workflows", "limit", "unknown parameter"),
+    ):
+        answer = await client.get(f"{path}?{name}=FAILED")
+        check_problem(answer, 422)
+        assert answer.json()["details"]["problems"] == [{"path": f"query.{name}", "message": message}]
+    check_problem(await client.post(f"{API}/workflows/echo/executions?folow=true", json={}), 422)
+
+
 async def fill(service: Service, runs: int, output_bytes: int) -> None:
     """Store runs with large outputs like a process that executes them."""
 
