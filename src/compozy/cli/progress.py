@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from compozy.cli.cutoff import warn_of_cut_off
 from compozy.cli.livetext import LiveText
 from compozy.cli.output import paint, print_note, write_note, write_transient
-from compozy.cli.results import Document, describe_place, seconds_of
+from compozy.cli.results import ANSWER, Document, approve_command, describe_place, seconds_of
 from compozy.config.timespan import format_duration
 from compozy.database.status import Status
 
@@ -48,15 +48,15 @@ class Progress:
     def task_waits(self, execution_id: str, path: str, signal: str | None) -> None:
         """Say what is waited for, and how it is sent."""
         if execution_id == self._execution_id and not self._quiet and path not in self._answered:
-            answer = (
-                f"approve {execution_id} --input '{{...}}'" if signal is None else f"signal {execution_id} {signal}"
-            )
-            print_note(f"{path} waits: compozy workflow {answer}")
+            approve = approve_command(execution_id, _choice(path), ANSWER)
+            command = approve if signal is None else f"compozy workflow signal {execution_id} {signal}"
+            print_note(f"{path} waits: {command}")
 
     def budget_spent(self, execution_id: str, path: str, text: str, option: str) -> None:
         """Say which budget is spent, and how it is raised or denied."""
         if execution_id == self._execution_id and not self._quiet and path not in self._answered:
-            print_note(f"{text}\n  compozy workflow approve {execution_id} --{option.replace('_', '-')} N, or --deny")
+            answer = f"--{option.replace('_', '-')} N, or --deny"
+            print_note(f"{text}\n  {approve_command(execution_id, _choice(path), answer)}")
 
     def run_waits(self, run: Document) -> None:
         """Say once what a run waits for whose limits do not let it start."""
@@ -131,6 +131,14 @@ class Follower:
         else:
             signal = None if "form" in asked else task["waits_for"]
             self._progress.task_waits(self._execution_id, path, signal)
+
+
+def _choice(path: str) -> str | None:
+    """Return the path that an answer has to name; None for a task beside which no other can wait.
+
+    Tasks inside a container can wait at the same time, and the hint of the first is printed before the others wait.
+    """
+    return path if "/" in path else None
 
 
 def _order_of_events(task: Document) -> tuple[bool, str, int, str]:

@@ -5,6 +5,7 @@ Nothing here loads the database or the models, so that a command that asks a ser
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -21,6 +22,8 @@ from compozy.durable.format import JOURNAL_FORMAT
 
 # Tasks of one container that are shown; a collection may have thousands.
 _MAX_CHILDREN = 50
+# How an answer is given, in commands that are suggested.
+ANSWER = "--input '{...}'"
 
 
 def print_result(run: Document, *, as_json: bool) -> int:
@@ -179,8 +182,10 @@ def _print_waits(run: Document) -> None:
     """Print what a run and its tasks wait for, and who answered."""
     if place := describe_place(run):
         print_line(f"The execution {place}")
+    # As many as `workflow approve` has to choose from.
+    several = sum(_asks(task) for task in run["tasks"]) > 1
     for task in run["tasks"]:
-        _print_wait(run, task)
+        _print_wait(run, task, is_one_of_several=several)
         if answered_by := task.get("answered_by"):
             print_line(f"{task['path']} was answered by {answered_by}")
         warn_of_cut_off(task["path"], task["usage"])
@@ -270,21 +275,33 @@ def _task_row(task: Document, indent: str) -> tuple[str, ...]:
     )
 
 
-def _print_wait(run: Document, task: Document) -> None:
+def _asks(task: Document) -> bool:
+    """Return whether a person answers a waiting task."""
+    return task["waits_for"] is not None and "form" in (task["output"] or {})
+
+
+def approve_command(execution_id: str, path: str | None, answer: str) -> str:
+    """Return the command that answers the task `path`; None for the only one of the run that waits."""
+    chosen = "" if path is None else f" --task {shlex.quote(path)}"
+    return f"compozy workflow approve {execution_id}{chosen} {answer}"
+
+
+def _print_wait(run: Document, task: Document, *, is_one_of_several: bool) -> None:
     """Print how to answer a waiting task."""
     if task["waits_for"] is None or Status(run["status"]).is_final:
         return
     run_id: str = run["execution_id"]
     asked: Document = task["output"] or {}
+    chosen: str | None = task["path"] if is_one_of_several else None
     if task["signal_arrived"]:
         resume = f": compozy workflow resume {run_id}" if Status(run["status"]) is Status.PAUSED else ""
         print_line(f"{task['path']} has got its {'answer' if 'form' in asked else 'signal'}, and takes it next{resume}")
     elif "budget" in asked:
         print_line(f"{asked['form']['description']}")
         option = asked["form"]["then"]["required"][0].replace("_", "-")
-        print_line(f"  compozy workflow approve {run_id} --{option} N, or --deny")
+        print_line(f"  {approve_command(run_id, chosen, f'--{option} N, or --deny')}")
     elif "form" in asked:
-        print_line(f"{task['path']} waits for an answer: compozy workflow approve {run_id} --input '{{...}}'")
+        print_line(f"{task['path']} waits for an answer: {approve_command(run_id, chosen, ANSWER)}")
         print_line(f"  its form: {json_text(asked['form'])}")
     else:
         print_line(f"{task['path']} waits: compozy workflow signal {run_id} {task['waits_for']}")

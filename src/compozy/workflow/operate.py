@@ -306,4 +306,8 @@ def _find_form(connection: sa.Connection, execution_id: str, wanted: str | None)
         raise NotFoundError(
             f"no task {wanted!r} of execution {execution_id!r} waits for an approval", hint=f"these wait: {paths}"
         )
-    raise UsageError(f"several tasks of execution {execution_id!r} wait for an approval", hint=f"name one: {paths}")
+    raise UsageError(
+        f"several tasks of execution {execution_id!r} wait for an approval",
+        hint=f"name one with --task: {paths}",
+        http_hint=f"name one as `task` in the body: {paths}",
+    )

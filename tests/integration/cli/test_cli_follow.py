@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -32,6 +33,15 @@ WORKFLOWS: dict[str, dict[str, Any]] = {
         ]
     },
     "approval": {"tasks": [{"id": "ask", "type": "wait", "wait_for": "review", "form": FORM}]},
+    "approvals": {
+        "tasks": [
+            {
+                "id": "both",
+                "type": "parallel",
+                "tasks": [{"id": name, "type": "wait", "wait_for": name, "form": FORM} for name in ("one", "two")],
+            }
+        ]
+    },
 }
 LATE = "Word by word\n\nit \x1b[31mcame."
 RESPONSES = {"quick": {"text": "1"}, "late": {"text": LATE, "delay_ms": 600}, "last": {"text": "3"}}
@@ -104,6 +114,26 @@ def test_ctrl_c_leaves_a_run_that_waits(commands: Commands, project: Path, *, se
     # The answer is stored, so no model is asked again.
     assert "waits" not in ended.err
     assert server is None or server.command.is_alive
+
+
+@pytest.mark.parametrize("served", [False, True], ids=["here", "server"])
+def test_the_commands_that_answer_one_of_several_tasks_work(commands: Commands, project: Path, *, served: bool) -> None:
+    if served:
+        start_server(commands, project)
+    command = commands.start(project, "workflow", "run", "approvals", "--id", "it")
+    command.until(lambda: command.err.count(" waits: ") == 2)
+    hints = [f"compozy workflow approve it --task both/{name} --input '{{...}}'" for name in ("one", "two")]
+    assert sorted(command.err.splitlines()) == [
+        f"both/{name} waits: {hint}" for name, hint in zip(("one", "two"), hints, strict=True)
+    ]
+    shown = commands.run(project, "workflow", "get", "it").out
+    assert [line.partition(": ")[2] for line in shown.splitlines() if " waits for an answer: " in line] == hints
+    refused = commands.run(project, "workflow", "approve", "it", "--input", '{"ok": true}')
+    assert (refused.status, "name one with --task: both/one, both/two" in refused.err) == (2, True)
+    for hint in hints:
+        words = shlex.split(hint.removeprefix("compozy ").replace("{...}", '{"ok": true}'))
+        assert commands.run(project, *words).status == 0
+    assert command.wait().status == 0
 
 
 def test_a_run_is_started_and_detached_on_a_server(commands: Commands, project: Path) -> None:
