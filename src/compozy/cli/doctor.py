@@ -94,7 +94,11 @@ def _check_server(options: ProjectOptions, project: LoadedProject) -> Iterator[C
             "server", f"the server at {url} runs Compozy {version}, this is {__version__}", "restart the server"
         )
     if found.project["files_changed"]:
-        yield warned("server", "project files changed since the server started", "restart the server to use them")
+        yield warned(
+            "server",
+            "project files changed since the server started",
+            "it uses them after a restart; `compozy dev` restarts it when they have no errors",
+        )
 
 
 def _check_port(project: LoadedProject) -> Check:

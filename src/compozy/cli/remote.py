@@ -49,11 +49,6 @@ def run_remotely(found: Found, request: RunRequest) -> int:
     Raises:
         CompozyError: it could not be run, or the server went away.
     """
-    if found.project.get("files_changed") and not request.quiet:
-        print_note(
-            f"note: the project's files changed since the server at {found.client.url} read them; "
-            "restart it to use the changes"
-        )
     if request.repeats is not None:
         request = replace(request, repeats=read_execution(found.client, request.repeats)["execution_id"])
     return _RemoteRun(found.client, request).run()

@@ -113,10 +113,12 @@ def run_command(
 
 def run_somewhere(options: ProjectOptions, search: Search, request: RunRequest) -> int:
     """Execute a run on the project's server, or in this process."""
+    from compozy.cli.changed_files import note_changed_files
     from compozy.cli.find import look
     from compozy.cli.remote import run_remotely
 
     if (found := look(search)) is not None:
+        note_changed_files(found, search)
         return run_remotely(found, request)
     if request.detach:
         hint = "start one with `compozy start`, or run the workflow without --detach"

@@ -91,6 +91,20 @@ def test_changed_files_are_reported(commands: Commands, project: Path) -> None:
     assert commands.run(project, "workflow", "run", "two", "--quiet").err == ""
 
 
+def test_errors_in_changed_files_are_reported(commands: Commands, project: Path) -> None:
+    server = start_server(commands, project)
+    (project / "workflows/two.yaml").write_text("id: two\ntasks: 1\n")
+    done = commands.run(project, "workflow", "run", "two")
+    url = f"http://127.0.0.1:{server.port}"
+    assert done.status == 0
+    note = f"note: the server at {url} uses the last valid version of the project's files, which have errors:"
+    assert note in done.err
+    assert "workflows/two.yaml:2:8: " in done.err
+    assert "restart" not in done.err
+    named = commands.run(project, "workflow", "run", "two", "--server", url)
+    assert "it uses the changes after a restart (`compozy dev` restarts it)" in named.err
+
+
 def test_no_large_library_is_imported(commands: Commands, project: Path) -> None:
     """A command that finds a server imports neither engine nor models."""
     server = start_server(commands, project)
