@@ -61,7 +61,11 @@ class DevServer:
     _stopping: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> int:
-        """Serve until SIGINT or SIGTERM, and return the exit code."""
+        """Serve until SIGINT or SIGTERM, and return the exit code.
+
+        Raises:
+            CompozyError: the first server cannot listen on its address, or is not allowed to.
+        """
         with _on_signal(self._stopping.set):
             try:
                 before: Stamps | None = None
@@ -83,17 +87,20 @@ class DevServer:
     def _reload(self) -> None:
         try:
             project = self.load()
+        except CompozyError as error:
+            self._report(error)
+            return
+        try:
             check_server(project)
             if self._process is not None and self._project is not None and project.is_like(self._project):
                 # Another YAML or JSON file of the folder changed, such as a result of a command.
                 return
             address = self._address_of(project)
         except CompozyError as error:
-            self.reports.error(error)
-            running = self._process is not None
-            self.reports.note(
-                "The last valid version is still being served." if running else "Waiting for a change of the files."
-            )
+            if self._address is None:
+                # The address is usually given on the command line, so no change of a file would end the wait.
+                raise
+            self._report(error)
             return
         if self._process is not None:
             self.reports.note("Files changed; restarting the server.")
@@ -103,6 +110,14 @@ class DevServer:
         if self.tests and (self._testing is None or self._testing.poll() is not None):
             # It looks for changes itself.
             self._testing = _start(self.tests)
+
+    def _report(self, error: CompozyError) -> None:
+        """Report why the files are not served."""
+        self.reports.error(error)
+        running = self._process is not None
+        self.reports.note(
+            "The last valid version is still being served." if running else "Waiting for a change of the files."
+        )
 
     def _address_of(self, project: LoadedProject) -> Address:
         """Return the address to serve at: with port 0, a free one, which stays the same."""

@@ -9,12 +9,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
+from compozy.server.ports import listen
 from tests.conftest import RunCli
 from tests.harness.projects import write_project
 
@@ -130,6 +131,17 @@ def test_a_project_that_is_invalid_at_first_is_served_when_it_is_repaired(tmp_pa
         # The server ends with the command, even if that is killed.
         dev.process.kill()
         dev.until("^stopped")
+
+
+@pytest.mark.timeout(60)
+def test_an_address_that_cannot_be_used_ends_the_command(tmp_path: Path, cli: RunCli) -> None:
+    write_project(tmp_path, {"echo": ECHO})
+    with closing(listen("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ran = cli("dev", "--port", str(port))
+    assert (ran.status, f"port {port} is in use" in ran.err, "Waiting" in ran.err) == (2, True, False)
+    ran = cli("dev", "--host", "no.such.host.invalid", "--port", "0")
+    assert (ran.status, "'no.such.host.invalid'" in ran.err, "Waiting" in ran.err) == (2, True, False)
 
 
 @pytest.mark.timeout(900)
