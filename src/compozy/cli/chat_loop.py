@@ -139,14 +139,25 @@ def _read(*, is_terminal: bool) -> str | None:
         if is_terminal:
             with _noticing_interrupts():
                 # Python would write the prompt into a file that stdout is redirected to.
-                return input(_PROMPT if sys.stdout.isatty() else "")
-        return sys.stdin.readline() or None
+                return _valid(input(_PROMPT if sys.stdout.isatty() else ""))
+        return _valid(sys.stdin.readline()) or None
     except (EOFError, KeyboardInterrupt):
         if is_terminal:
             print_note("")
         return None
     except UnicodeDecodeError as error:
         raise UsageError("the text from stdin is not UTF-8") from error
+
+
+def _valid(line: str) -> str:
+    """Return `line`; Python reads bytes that are not UTF-8 as halves of surrogate pairs if no locale is set.
+
+    Raises:
+        UsageError: it holds such bytes.
+    """
+    if any("\ud800" <= sign <= "\udfff" for sign in line):
+        raise UsageError("the text from stdin is not UTF-8", hint="send it as UTF-8, for example through `iconv`")
+    return line
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from compozy.config.nodes import YamlPath
 from compozy.errors import ConversationError
-from compozy.task.template_context import render_text
+from compozy.task.template_context import render_key
 from compozy.task.tree import TaskCall
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def open_memories(call: TaskCall, written: Sequence[WrittenMemories]) -> MemoryS
     for index, use in enumerate(uses):
         name = "key" if use.key is not None else "default_key_template"
         text = use.key or use.default_key_template or ""
-        key = check_key(use.id, render_text(text, call.at(*path, index, name), call.context))
+        key = check_key(use.id, render_key(text, call.at(*path, index, name), call.context))
         each = BoundMemory(use=use, key=key)
         if each.name in bound:
             raise ConversationError(f"task {call.id!r}: memory {use.id!r} is listed twice with the key {key!r}")

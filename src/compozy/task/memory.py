@@ -16,7 +16,7 @@ from compozy.memory.session import check_key
 from compozy.schema.worker import compute
 from compozy.task.flush import flush_with_summary
 from compozy.task.kinds.memory import MemoryTask
-from compozy.task.template_context import render_text, render_value
+from compozy.task.template_context import render_key, render_value
 from compozy.task.tree import Outcome, Runner, RunTask, TaskCall
 
 Change = Callable[[sa.Connection], Any]
@@ -31,7 +31,7 @@ async def run_memory(call: TaskCall, task: MemoryTask, _: RunTask) -> Outcome:
     name = "key_template" if task.key_template is not None else "memory"
     path = ("key_template",) if name == "key_template" else ("memory", "default_key_template")
     text = task.key_template or use.default_key_template or ""
-    key = check_key(use.id, await compute(partial(render_text, text, call.at(*path), call.context)))
+    key = check_key(use.id, await compute(partial(render_key, text, call.at(*path), call.context)))
     call.shown.update({"operation": task.operation, "memory": use.id, "key": key})
     if task.operation == "flush" and use.flushing.type == "hybrid_summary" and not task.flush_config.dry_run:
         return Outcome(output=await flush_with_summary(call, use, key))

@@ -10,7 +10,7 @@ from typing import Any, cast
 from compozy import template
 from compozy.config.nodes import YamlPath
 from compozy.database.jsontext import dump_json
-from compozy.errors import SourceLocation, TemplateRenderError
+from compozy.errors import ConversationError, SourceLocation, TemplateRenderError
 
 # A path alone keeps the type of what it names.
 _PLAIN_PATH = re.compile(r"\{\{-?\s*\.[\w.-]*\s*-?\}\}")
@@ -93,6 +93,29 @@ def render_text(text: str, path: YamlPath, context: TemplateContext) -> str:
     if not template.has_actions(text):
         return text
     return _compile(text, path, context).render(context.roots(), missing_key="error")
+
+
+def render_key(text: str, path: YamlPath, context: TemplateContext) -> str:
+    """Return `text` rendered to the key of a conversation.
+
+    Raises:
+        TemplateError: with its location in the workflow file.
+        ConversationError: a value in it has half of a surrogate pair. Text replaces it, so that different keys would
+            become the same one.
+    """
+    if not template.has_actions(text):
+        return text
+    escape = template.Escape(quote=_refuse_halves)
+    return _compile(text, path, context).render(context.roots(), missing_key="error", escape=escape)
+
+
+def _refuse_halves(value: str) -> str:
+    if any("\ud800" <= sign <= "\udfff" for sign in value):
+        raise ConversationError(
+            f"{value!r} cannot be part of a key: names and ids must not contain half of a surrogate pair",
+            hint="remove that character from the value that the template of the key reads",
+        )
+    return value
 
 
 def render_value(value: Any, path: YamlPath, context: TemplateContext) -> Any:

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import RunCli
 from tests.harness.processes import Commands
 from tests.harness.projects import SLOW_MS, query, states, write_project
 from tests.harness.servers import free_port, start_server
@@ -195,3 +196,20 @@ def test_invalid_requests_are_explained(project: Path) -> None:
     assert "add --key, the value of 'user'" in piped(project, "x\n", "chat", "talk").stderr
     failed = piped(project, "x\n", "chat", "talk", "--key", "a", "--message", "text")
     assert (failed.returncode, "message" in failed.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+def test_bytes_of_a_pipe_that_are_not_text_are_refused(project: Path, locale: str) -> None:
+    command = [*_COMMAND, "chat", "talk", "--key", "a"]
+    environ = {**os.environ, "LC_ALL": locale}
+    done = subprocess.run(command, cwd=project, input=b"caf\xe9\n", env=environ, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"the text from stdin is not UTF-8" in done.stderr
+
+
+def test_keys_with_half_a_character_do_not_become_the_same(cli: RunCli, tmp_path: Path) -> None:
+    write_project(tmp_path, {"talk": TALK}, responses=RESPONSES, memories=MEMORIES)
+    for half in ("\\ud800", "\\udc80"):
+        done = cli("workflow", "run", "talk", "--input", f'{{"user": "{half}", "message": "x"}}')
+        assert done.status == 1
+        assert "must not contain half of a surrogate pair" in done.err
