@@ -84,6 +84,10 @@ def _modern_variable(node: ScalarNode, path: YamlPath) -> ScalarNode:
     return replace(node, value=text, text=text, span=None)
 
 
+# Stands for the value of a secret whose variable is in the notation of another program.
+_SOME_KEY = "value-of-a-variable"
+
+
 class _UnsetError(Exception):
     """A variable has no value."""
 
@@ -104,7 +108,11 @@ class _Work:
             items = (self.fill(item, (*path, index)) for index, item in enumerate(node.items))
             return SequenceNode(items=tuple[Node, ...](items), place=node.place)
         node = _modern_variable(node, path)
+        before = len(self.faults)
         self._check_notation(node, path)
+        if len(self.faults) > before:
+            # Reported; the value is checked as a key that is valid.
+            return replace(node, value=_SOME_KEY, text=_SOME_KEY, span=None)
         return self._fill_scalar(node, path) if "${" in node.text else node
 
     def _check_notation(self, node: ScalarNode, path: YamlPath) -> None:
@@ -117,14 +125,17 @@ class _Work:
         if found is None:
             return
         if text.lower().startswith("bearer"):
-            self._fault(node, 0, f"{names[-1]}: the key begins with `Bearer`", "remove it; Compozy adds it")
+            message, hint = f"{names[-1]}: the key begins with `Bearer`", "remove it; Compozy adds it"
+            self.faults.append(Diagnostic(location=node.locate(0), message=message, hint=hint, code="value"))
             return
         name = next((group for group in found.groups() if group), "NAME")
         # A password may begin with a dollar sign, and is not shown.
         if names[-1] != "api_key" and not (name.isupper() and "_" in name):
             return
         message = f"{names[-1]}: {text[:60]!r} is not replaced by the value of a variable"
-        self._fault(node, 0, message, f"write `${{{name}}}`")
+        # Not `variable`, which hides other faults of the line as consequences.
+        hint = f"write `${{{name}}}`"
+        self.faults.append(Diagnostic(location=node.locate(0), message=message, hint=hint, code="value"))
 
     def _fill_scalar(self, node: ScalarNode, path: YamlPath) -> ScalarNode:
         # A provider without its own key works without one, or another one answers. A server would answer everyone.

@@ -50,7 +50,9 @@ def _check_fallbacks(providers: tuple[ProviderOutline, ...]) -> Iterator[Diagnos
             continue
         place = place_at(provider.node, ("missing_key_fallback",))
         if provider.missing_key_fallback not in by_id:
-            hint = suggest(provider.missing_key_fallback, by_id) or f"the providers are {', '.join(by_id)}"
+            others = [each for each in dict.fromkeys(each.id for each in providers) if each not in {"", provider.id}]
+            known = f"the other providers are {', '.join(others)}" if others else "add another provider"
+            hint = suggest(provider.missing_key_fallback, others) or known
             message = f"missing_key_fallback: unknown provider {provider.missing_key_fallback!r}"
             yield Diagnostic(location=place, message=message, hint=hint, code="reference")
             continue
