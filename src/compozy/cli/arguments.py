@@ -179,8 +179,9 @@ def read_moment_ms(flag: str, text: str) -> int:
     except ValueError:
         try:
             return now_ms() - int(parse_duration_s(text) * 1000)
-        except ValueError as error:
-            raise UsageError(expected, hint=str(error)) from None
+        except ValueError:
+            # The error of the duration names other notations than those that are expected here.
+            raise UsageError(expected) from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     moment_ms = int(moment.timestamp() * 1000)

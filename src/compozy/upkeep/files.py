@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Generator
@@ -146,4 +147,10 @@ def explain_writing(path: Path) -> Generator[None, None, None]:
     try:
         yield
     except OSError as error:
+        if not path.parent.exists():
+            folder = str(path.parent)
+            raise UsageError(
+                f"cannot write {str(path)!r}: the folder {folder!r} does not exist",
+                hint=f"create it with `mkdir -p {shlex.quote(folder)}`, or name another file",
+            ) from error
         raise UsageError(f"cannot write {str(path)!r}: {error.strerror}", hint="name another file") from error

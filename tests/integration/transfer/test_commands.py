@@ -243,6 +243,16 @@ def test_a_file_used_by_a_server_cannot_be_the_source_of_a_move(cli: RunCli, pro
     assert "MOVED" not in cli("workflow", "list").out
 
 
+def test_a_backup_into_a_missing_folder_names_it(cli: RunCli, project: Path) -> None:
+    done = cli("db", "backup", "no folder/a.db")
+    assert done.status == 2
+    assert "the folder 'no folder' does not exist\n  create it with `mkdir -p 'no folder'`" in done.err
+
+
+def test_an_age_that_is_none_is_explained_once(cli: RunCli, project: Path) -> None:
+    assert len(cli("db", "prune", "--older-than", "abc").err.splitlines()) == 1
+
+
 def test_backup_restore_check_prune(cli: RunCli, project: Path) -> None:
     assert cli("db", "backup", "a.db").out.startswith("Backed up to a.db (")
     assert cli("db", "check").out.startswith("Database: driver=sqlite path=./data/compozy.db\n✓ tables: revision")
