@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +94,8 @@ def name_known_run(error: NotFoundError, execution_id: str) -> NotFoundError:
     return NotFoundError(error.message, hint=hint)
 
 
-def read_input(text: str | None) -> Any:
-    """Return the JSON that `--input` names: itself, `@FILE`, or `-` for stdin.
+def read_input(text: str | None, option: str = "--input") -> Any:
+    """Return the JSON that `option` names: itself, `@FILE`, or `-` for stdin.
 
     A file whose name ends in `.jsonl` or `.ndjson` holds JSON Lines: `{"items": [the value of each line]}`.
 
@@ -103,7 +104,7 @@ def read_input(text: str | None) -> Any:
     """
     if text is None:
         return None
-    source, data = read_source(text)
+    source, data = read_source(text, option)
     if len(data) > MAX_BYTES:
         raise UsageError(f"the input from {source} is larger than 10 MiB")
     try:
@@ -112,7 +113,12 @@ def read_input(text: str | None) -> Any:
         raise UsageError(f"the input from {source} is not UTF-8 text") from error
     if text.startswith("@") and text.lower().endswith(_LINES):
         return {"items": _parse_lines(source, content)}
-    return _parse(source, content, hint="""quote it for the shell, as in --input='{"name": "Ada"}'""")
+    is_argument = text != "-" and not text.startswith("@")
+    return _parse(
+        source,
+        content,
+        quoting="" if not is_argument else f"""quote it for the shell, as in {option}='{{"name": "Ada"}}'""",
+    )
 
 
 def read_inputs(texts: Sequence[str] | None) -> Any:
@@ -142,14 +148,19 @@ def _parse_lines(source: str, content: str) -> list[Any]:
     # Only what ends a line in JSON Lines: texts may hold the other characters that Python takes for one.
     numbered = enumerate(content.split("\n"), start=1)
     hint = "in JSON Lines, every line is a separate value"
-    return [_parse(f"{source}:{number}", line, hint=hint) for number, line in numbered if line.strip()]
+    return [_parse(f"{source}:{number}", line, hint=hint, is_line=True) for number, line in numbered if line.strip()]
 
 
-def _parse(source: str, content: str, *, hint: str) -> Any:
+def _parse(source: str, content: str, *, hint: str = "", quoting: str = "", is_line: bool = False) -> Any:
+    """Parse JSON; `quoting` is the hint for text of the command line that a shell can have changed."""
     try:
         return parse_json(content)
     except ValueError as error:
-        raise UsageError(f"the input from {source} is not JSON: {error}", hint=hint) from error
+        place, cause = "", error.__cause__
+        if isinstance(cause, JSONDecodeError):
+            place = "" if is_line else f" (line {cause.lineno}, column {cause.colno})"
+            hint = hint or quoting
+        raise UsageError(f"the input from {source} is not JSON: {error}{place}", hint=hint) from error
 
 
 def duration_flag(flag: str, text: str) -> float:
@@ -234,12 +245,12 @@ def read_headers(given: Sequence[str] | None) -> dict[str, str]:
     return headers
 
 
-def read_source(text: str) -> tuple[str, bytes]:
+def read_source(text: str, option: str = "--input") -> tuple[str, bytes]:
     """Return where the input comes from, and as much of it as may be accepted and one byte more."""
     if text == "-":
         return "stdin", sys.stdin.buffer.read(MAX_BYTES + 1)
     if not text.startswith("@"):
-        return "--input", os.fsencode(text)
+        return option, os.fsencode(text)
     path = Path(text[1:])
     try:
         with path.open("rb") as file:

@@ -87,7 +87,7 @@ def signal_command(
     from compozy.cli.arguments import read_input
     from compozy.cli.verbs import SendSignal
 
-    verb = SendSignal(execution_id, name=name, payload=read_input(payload), signal_id=signal_id)
+    verb = SendSignal(execution_id, name=name, payload=read_input(payload, "--payload"), signal_id=signal_id)
     return _do(options, verb)
 
 

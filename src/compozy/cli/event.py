@@ -44,7 +44,7 @@ def send_command(
     from compozy.cli.output import print_json, print_line, print_note
     from compozy.errors import UsageError
 
-    body = {"name": name, "payload": read_input(payload), "wake": wake}
+    body = {"name": name, "payload": read_input(payload, "--payload"), "wake": wake}
     found = look(search_for(options))
     if found is None:
         raise UsageError(

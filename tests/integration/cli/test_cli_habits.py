@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from compozy.cli.arguments import read_inputs
+from compozy.cli.arguments import read_input, read_inputs
 from compozy.errors import UsageError
 from compozy.project.sources import search_upwards
 from tests.conftest import RunCli
@@ -49,6 +49,23 @@ def test_input_as_pairs(texts: list[str] | None, value: object) -> None:
 def test_input_pairs_that_are_refused(texts: list[str], message: str) -> None:
     with pytest.raises(UsageError, match=message.replace("[", r"\[")):
         read_inputs(texts)
+
+
+def test_json_errors_name_their_source_and_place(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.json"
+    bad.write_text('{\n "a": }')
+    expected = [
+        ("{", "--payload", "(line 1, column 2)", """quote it for the shell, as in --payload='{"name": "Ada"}'"""),
+        (f"@{bad}", str(bad), "(line 2, column 7)", ""),
+        ('{"a": 1, "a": 2}', "--payload", "twice in one object", ""),
+        ("NaN", "--payload", "NaN is not a JSON value", ""),
+    ]
+    for text, source, place, hint in expected:
+        with pytest.raises(UsageError) as caught:
+            read_input(text, "--payload")
+        assert caught.value.message.startswith(f"the input from {source} is not JSON: ")
+        assert caught.value.message.endswith(place)
+        assert caught.value.hint == hint
 
 
 def test_a_run_takes_pairs(cli: RunCli, project: Path) -> None:
