@@ -134,7 +134,7 @@ class Follower:
 
 
 def _choice(path: str) -> str | None:
-    """Return the path that an answer has to name; None for a task beside which no other can wait.
+    """Return the path that an answer has to name; None if no other task can wait at the same time.
 
     Tasks inside a container can wait at the same time, and the hint of the first is printed before the others wait.
     """

@@ -133,7 +133,7 @@ class _Work:
         if names[-1] != "api_key" and not (name.isupper() and "_" in name):
             return
         message = f"{names[-1]}: {text[:60]!r} is not replaced by the value of a variable"
-        # Not `variable`, which hides other faults of the line as consequences.
+        # Not `variable`, which hides other errors of the line as consequences.
         hint = f"write `${{{name}}}`"
         self.faults.append(Diagnostic(location=node.locate(0), message=message, hint=hint, code="value"))
 
