@@ -136,6 +136,23 @@ def test_the_commands_that_answer_one_of_several_tasks_work(commands: Commands, 
     assert command.wait().status == 0
 
 
+def test_options_that_do_not_fit_the_question_are_explained(commands: Commands, project: Path) -> None:
+    limited = {"budget": {"max_requests": 1}, "tasks": [{"id": "quick", "prompt": "a"}, {"id": "last", "prompt": "b"}]}
+    (project / "workflows/limited.yaml").write_text(json.dumps({"id": "limited", **limited}))
+    command = commands.start(project, "workflow", "run", "limited", "--id", "spent")
+    command.until(lambda: "or --deny" in command.err)
+    refused = commands.run(project, "workflow", "approve", "spent", "--add-tokens", "5")
+    assert "this budget is raised with --add-requests N, and denied with --deny" in refused.err
+    assert commands.run(project, "workflow", "approve", "spent", "--add-requests", "2").status == 0
+    assert command.wait().status == 0
+    command = commands.start(project, "workflow", "run", "approval", "--id", "it")
+    command.until(lambda: "ask waits" in command.err)
+    refused = commands.run(project, "workflow", "approve", "it", "--add-cost", "3")
+    assert "--add-cost raises a spent budget; answer this task with --input='{...}'" in refused.err
+    assert commands.run(project, "workflow", "approve", "it", "--input", '{"ok": true}').status == 0
+    assert command.wait().status == 0
+
+
 def test_a_run_is_started_and_detached_on_a_server(commands: Commands, project: Path) -> None:
     alone = commands.run(project, "workflow", "run", "approval", "--detach")
     assert alone.status != 0
