@@ -219,25 +219,26 @@ def _fit_form(task: TaskState, given: Any, what: str) -> Any:
     problems = validate_value(form, fitted)
     if problems:
         lines = "".join(f"\n  {path or what}: {message}" for path, message in problems)
+        option, is_budget = _option_of(asked, given)
         raise SchemaMismatchError(
             f"the {what} does not match the form of task {task.path!r}:{lines}",
-            hint=_answer_hint(asked, given) or f"give it with --{_OPTIONS[what]}='{{...}}'",
+            hint=f"this budget is raised with --{option} N, and denied with --deny"
+            if is_budget
+            else f"--{option} raises a spent budget; answer this task with --input='{{...}}'"
+            if option
+            else f"give it with --{_OPTIONS[what]}='{{...}}'",
             http_hint=f"send it as `{_OPTIONS[what]}` in the body",
             details={"form": form, "problems": [{"path": path, "message": message} for path, message in problems]},
         )
     return fitted
 
 
-def _answer_hint(asked: Mapping[str, Any], given: Any) -> str:
-    """Return which option answers what a task asks, "" if `--input` does."""
-    added = (
-        [key for key in cast("Mapping[str, Any]", given) if key.startswith("add_")] if isinstance(given, dict) else []
-    )
+def _option_of(asked: Mapping[str, Any], given: Any) -> tuple[str, bool]:
+    """Return the option that raises a budget, and whether the task asks for it; "" if neither side names one."""
     if "budget" in asked:
-        option = asked["form"]["then"]["required"][0].replace("_", "-")
-        return f"this budget is raised with --{option} N, and denied with --deny"
-    option = added[0].replace("_", "-") if added else ""
-    return f"--{option} raises a spent budget; answer this task with --input='{{...}}'" if added else ""
+        return asked["form"]["then"]["required"][0].replace("_", "-"), True
+    keys = cast("Mapping[str, Any]", given) if isinstance(given, dict) else {}
+    return next((key.replace("_", "-") for key in keys if key.startswith("add_")), ""), False
 
 
 def _waited_for(value: Any) -> Iterator[str]:
