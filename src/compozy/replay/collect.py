@@ -17,6 +17,7 @@ from compozy.project.paths import shown_path
 from compozy.replay.cassette import Recording, read_cassette
 from compozy.replay.config import Evaluation, TestCase, TestFile
 from compozy.replay.edition2025 import is_fixture, modernize_fixture
+from compozy.replay.names import check_names
 from compozy.replay.secrets import Secrets
 
 _FOLDER = "tests"
@@ -118,6 +119,7 @@ def _read_file(project: LoadedProject, path: Path, cwd: Path, secrets: Secrets) 
     if config is None:
         return Collected(faults=faults)
     faults += [*_check(project, config, node), *_check_evaluations(project, config, node)]
+    faults += check_names(project, config, node)
     stem = path.name.removesuffix(".yml").removesuffix(".yaml").removesuffix(".test")
     cassette = path.parent / (config.cassette or f"{stem}.cassette.yaml")
     shown_cassette = shown_path(str(cassette), cwd)

@@ -55,7 +55,7 @@ TEST: dict[str, Any] = {
             "input": {"number": "17"},
             "expect": {
                 "output": {"price": 12},
-                "tasks": {"answer": {"status": "SUCCESS", "output": {"price": 12}}, "other": "skipped"},
+                "tasks": {"answer": {"status": "SUCCESS", "output": {"price": 12}}},
                 "tool_calls": [{"tool": "lookup", "input": {"number": "17"}, "times": 1}],
                 "that": ["usage.requests == 2", "usage.tokens == 35", "usage.tool_calls == 2"],
             },
