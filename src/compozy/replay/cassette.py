@@ -19,6 +19,7 @@ from compozy.config.settings import Section
 from compozy.config.text import SourceText
 from compozy.config.validate import validate
 from compozy.errors import Diagnostic, SourceLocation, UsageError
+from compozy.replay.answers import check_answer
 from compozy.replay.config import MomentMs
 from compozy.replay.secrets import Secrets
 from compozy.replay.yamltext import to_yaml
@@ -147,11 +148,14 @@ def _read(node: Node) -> tuple[dict[str, Recording], list[Diagnostic]]:
         return {}, faults
     for name, test in cassette.tests.items():
         for index, each in enumerate(test.requests):
+            path = ("tests", name, "requests", index)
             if each.key is not None and each.key != key_of(each.kind, each.request):
-                place = place_at(node, ("tests", name, "requests", index, "key"))
+                place = place_at(node, (*path, "key"))
                 message = "the key does not belong to this request: the file was edited"
-                hint = "remove the key to keep the change, or run `compozy test --mode refresh`"
+                hint = "remove the key to keep the change, or delete this request and run `compozy test --mode refresh`"
                 faults.append(Diagnostic(location=place, message=message, hint=hint, code="cassette_key"))
+            written = {key: getattr(each, key) for key in each.model_fields_set}
+            faults.extend(check_answer(each.kind, written, node, path))
     return {name: test.recording() for name, test in cassette.tests.items()}, faults
 
 
