@@ -15,7 +15,7 @@ _MAX_LINES = 60
 _MAX_COMPARED = 20_000
 
 
-def explain_miss(kind: str, path: str, request: Mapping[str, Any], recorded: Sequence[Exchange]) -> str:
+def explain_miss(kind: str, path: str, request: Mapping[str, Any], recorded: Sequence[Exchange], missing: str) -> str:
     """Return why a request has no answer: how it differs from the recorded request that is most like it.
 
     Args:
@@ -23,11 +23,12 @@ def explain_miss(kind: str, path: str, request: Mapping[str, Any], recorded: Seq
         path: of its task.
         request: its content.
         recorded: the recording of the test.
+        missing: why it has no request of this kind, and what to do.
     """
     about = f"task {path!r}: no recorded answer for this {_NAMES[kind]}"
     candidates = [exchange for exchange in recorded if exchange.kind == kind]
     if not candidates:
-        return f"{about}; the recording has none"
+        return f"{about}; {missing}"
     text = to_yaml(dict(request))
     closest = max(candidates, key=lambda exchange: (_likeness(text, exchange), exchange.path == path))
     recorded_text = to_yaml(dict(closest.request))

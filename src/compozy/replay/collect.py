@@ -11,7 +11,7 @@ from compozy.config.nodes import MappingNode, Node, key_place_at, place_at
 from compozy.config.parse import read_yaml
 from compozy.config.validate import validate
 from compozy.errors import Diagnostic, SourceLocation, UsageError
-from compozy.nearest import suggest
+from compozy.nearest import nearest, suggest
 from compozy.project.loaded import LoadedProject
 from compozy.project.paths import shown_path
 from compozy.replay.cassette import Recording, read_cassette
@@ -46,16 +46,34 @@ class Test:
         """Return what is recorded for the test."""
         return self.file.recordings.get(self.case.name, Recording())
 
+    @property
+    def missing(self) -> str:
+        """Return why a request of the test has no recorded answer of its kind, and what to do."""
+        source, name = self.file, self.case.name
+        if not source.recordings and not source.cassette.exists():
+            return f"{source.shown_cassette} does not exist; run `compozy test --mode record`"
+        if name in source.recordings:
+            return f"the recording in {source.shown_cassette} has none; run `compozy test --mode refresh`"
+        about = f"{source.shown_cassette} has no recording of test {name!r}"
+        similar = nearest(name, (other for other in source.recordings if other not in source.names))
+        if similar is None:
+            return f"{about}; run `compozy test --mode refresh`"
+        return f"{about}, but one of {similar!r}; rename it there, or run `compozy test --mode refresh`"
+
 
 @dataclass(frozen=True, kw_only=True)
 class TestSource:
-    """A test file and its cassette, as they were read; `shown` and `shown_cassette` are their names in messages."""
+    """A test file and its cassette, as they were read.
+
+    `shown` and `shown_cassette` are their names in messages, `names` those of the tests.
+    """
 
     path: Path
     shown: str
     cassette: Path
     shown_cassette: str
     recordings: Mapping[str, Recording] = field(repr=False)
+    names: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +142,14 @@ def _read_file(project: LoadedProject, path: Path, cwd: Path, secrets: Secrets) 
     cassette = path.parent / (config.cassette or f"{stem}.cassette.yaml")
     shown_cassette = shown_path(str(cassette), cwd)
     recordings, wrong = read_cassette(cassette, file=shown_cassette, secrets=secrets)
-    source = TestSource(path=path, shown=shown, cassette=cassette, shown_cassette=shown_cassette, recordings=recordings)
+    source = TestSource(
+        path=path,
+        shown=shown,
+        cassette=cassette,
+        shown_cassette=shown_cassette,
+        recordings=recordings,
+        names=frozenset(case.name for case in config.tests),
+    )
     tests = [
         Test(
             file=source,

@@ -125,7 +125,7 @@ class _Drive:
         start_ms = next((time for time in (test.now_ms, recorded) if time is not None), now_ms())
         self._clock = VirtualClock(start_ms, self._idle)
         self._start_ms = start_ms
-        new_player = played or partial(Player, test.recording, mode=mode)
+        new_player = played or partial(Player, test.recording, mode=mode, missing=test.missing)
         self._player = new_player(stubs=test.case.stub, secrets=secrets, on_miss=self._attention.set)
 
     def _idle(self) -> None:

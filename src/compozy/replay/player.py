@@ -54,10 +54,18 @@ class Player(Boundary):
         stubs: tools and tasks that are replaced.
         secrets: masked in requests and answers.
         on_miss: called when a request has no answer.
+        missing: why nothing of the kind of such a request is recorded, and what to do.
     """
 
     def __init__(
-        self, recording: Recording, *, mode: Mode, stubs: Stubs, secrets: Secrets, on_miss: Callable[[], None]
+        self,
+        recording: Recording,
+        *,
+        mode: Mode,
+        stubs: Stubs,
+        secrets: Secrets,
+        on_miss: Callable[[], None],
+        missing: str = "the recording has none",
     ) -> None:
         self.calls: list[PlayedCall] = []
         self.misses: list[str] = []
@@ -69,6 +77,7 @@ class Player(Boundary):
         self._mode = mode
         self._secrets = secrets
         self._on_miss = on_miss
+        self._missing = missing
         self._left: defaultdict[str, deque[Exchange]] = defaultdict(deque)
         if mode is not Mode.RECORD:
             for exchange in recording.exchanges:
@@ -185,7 +194,8 @@ class Player(Boundary):
         self.asked += 1
 
     async def _miss(self, request: OutsideRequest, content: Mapping[str, Any], more: str = "") -> Any:
-        self.misses.append(explain_miss(request.kind, request.path, content, self._recording.exchanges) + more)
+        recorded = self._recording.exchanges
+        self.misses.append(explain_miss(request.kind, request.path, content, recorded, self._missing) + more)
         self._on_miss()
         await asyncio.Future()
 

@@ -68,3 +68,16 @@ def test_an_answer_that_is_missing_is_reported(cli: RunCli, cassette: Path) -> N
     done = cli("test")
     assert done.status == 2
     assert "missing key 'answer' in this request" in done.err
+
+
+def test_a_missing_recording_is_named_with_the_way_out(cli: RunCli, cassette: Path) -> None:
+    recorded = cassette.read_text()
+    cassette.unlink()
+    missing = "task 'say': no recorded answer for this model request; "
+    shown = "./tests/hello.cassette.yaml"
+    assert f"{missing}{shown} does not exist; run `compozy test --mode record`" in cli("test").out
+    cassette.write_text(recorded.replace("greets:", "greet:"))
+    similar = f"{shown} has no recording of test 'greets', but one of 'greet'; rename it there, or run"
+    assert f"{missing}{similar} `compozy test --mode refresh`" in cli("test").out
+    cassette.write_text(recorded.replace("greets:", "other things:"))
+    assert f"{missing}{shown} has no recording of test 'greets'; run" in cli("test").out
