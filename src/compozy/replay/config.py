@@ -203,7 +203,7 @@ class TestCase(Section):
     approvals: dict[str, Approval] = Field(
         default_factory=dict[str, ApprovalAnswer],
         description="Answers to calls that need an approval, by tool ID or by the path of the task that waits: "
-        "`approve`, `deny`, or a map.",
+        "`approve`, `deny`, or a map. A budget question can only be denied.",
     )
     conversations: tuple[StoredConversation, ...] = Field(
         default=(), description="Conversations of memories that exist before the run."

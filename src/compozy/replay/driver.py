@@ -205,20 +205,24 @@ class _Drive:
         if self._clock.advance():
             return True
         names = ", ".join(f"task {task.path!r} waits for {_shown(task)}" for task in waiting)
-        self._problems.append(
-            f"the run waits without end: {names or 'nothing wakes it'}; see `signals` and `approvals`"
-        )
+        budget = next((task for task in waiting if _is_budget(task)), None)
+        hint = "see `signals` and `approvals`" if budget is None else _raise_hint(budget)
+        self._problems.append(f"the run waits without end: {names or 'nothing wakes it'}; {hint}")
+        self._problems += self._unused_approvals()
         return False
 
     async def _answer(self, app: App, task: TaskState) -> bool:
         name = str(task.waits_for)
-        if name.startswith(APPROVAL):
+        if name.startswith(APPROVAL) or (_is_budget(task) and task.path in self._approvals):
             tool = task.task_id.split("-", 3)[-1]
             key = task.path if task.path in self._approvals else tool
             answer = self._approvals.get(key)
             if answer is None or task.path in self._answered:
                 return False
             self._used.add(key)
+            if _is_budget(task) and (answer.approve or answer.arguments):
+                # The form asks for an amount, which `approvals` does not have.
+                return False
             self._answered.add(task.path)
             await self._send(app, task, _payload(answer))
             return True
@@ -273,9 +277,12 @@ class _Drive:
         return [
             *(f"the recording has {count} unused: {key}; {hint}" for key, count in counted.items()),
             *(f"the run did not wait for the signal {_name(each)}" for each in self._signals),
-            *(f"the run asked for no approval of {tool!r}" for tool in self._approvals if tool not in self._used),
+            *self._unused_approvals(),
             *(f"the run did not use the stub of {name!r}" for name in sorted(self._player.unused_stubs)),
         ]
+
+    def _unused_approvals(self) -> list[str]:
+        return [f"the run asked for no approval of {key!r}" for key in self._approvals if key not in self._used]
 
     def _new_recording(self) -> Recording | None:
         if self._mode is Mode.REPLAY or (
@@ -306,6 +313,19 @@ def _name(each: TestSignal) -> str:
     return " ".join(part for part in (each.name and repr(each.name), each.at and f"at {each.at!r}") if part)
 
 
+def _is_budget(task: TaskState) -> bool:
+    return "budget" in (task.output or {})
+
+
+def _raise_hint(task: TaskState) -> str:
+    """Return how a test answers the question of a spent budget."""
+    (amount,) = task.output["form"]["then"]["required"]
+    example = f'signals: [{{at: "{task.path}", payload: {{approve: true, {amount}: 1}}}}]'
+    return f'raise it with `{example}`, or deny it with `approvals: {{"{task.path}": deny}}`'
+
+
 def _shown(task: TaskState) -> str:
     name = str(task.waits_for)
+    if _is_budget(task):
+        return "the answer to its budget question"
     return "an approval" if name.startswith(APPROVAL) else f"signal {name!r}"

@@ -53,6 +53,22 @@ def test_a_question_is_answered_by_a_signal(cli: RunCli, tmp_path: Path) -> None
     assert (done.status, done.err) == (0, "")
 
 
+def test_a_question_is_denied_by_an_approval(cli: RunCli, tmp_path: Path) -> None:
+    expect = {"status": "FAILED", "tasks": {"two": "FAILED"}}
+    _write(tmp_path, {"approvals": {"budget:1": "deny"}, "expect": expect}, budget={"max_requests": 1})
+    assert cli("test", "--mode", "record").status == 0
+    done = cli("test")
+    assert (done.status, done.err) == (0, "")
+
+
+def test_a_question_without_an_amount_names_the_signal(cli: RunCli, tmp_path: Path) -> None:
+    approvals = {"budget:1": "approve", "other": "deny"}
+    _write(tmp_path, {"approvals": approvals, "expect": {"status": "SUCCESS"}}, budget={"max_requests": 1})
+    out = cli("test", "--mode", "record").out
+    assert 'raise it with `signals: [{at: "budget:1", payload: {approve: true, add_requests: 1}}]`' in out
+    assert "the run asked for no approval of 'other'" in out
+
+
 def test_the_cost_of_unknown_prices_is_not_0(cli: RunCli, tmp_path: Path) -> None:
     cassette = tmp_path / "tests/two.cassette.yaml"
     _write(tmp_path, {"expect": {"that": "usage.cost < 0.02"}})
