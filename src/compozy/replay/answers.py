@@ -83,7 +83,7 @@ def check_answer(kind: RequestKind, written: Mapping[str, Any], node: Node, path
 def _reader(kind: RequestKind) -> TypeAdapter[Any]:
     # The library of the models is only imported where there is an answer of one.
     if kind == "model":
-        from pydantic_ai.messages import ModelResponse
+        from compozy.agent.checkpoint import ModelResponse
 
         class ModelAnswer(Section):
             response: ModelResponse
