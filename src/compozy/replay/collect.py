@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from compozy.config.nodes import MappingNode, Node, key_place_at, place_at
+from compozy.config.nodes import MappingNode, Node, YamlPath, key_place_at, place_at
 from compozy.config.parse import read_yaml
 from compozy.config.validate import validate
 from compozy.errors import Diagnostic, SourceLocation, UsageError
@@ -34,12 +34,22 @@ class Test:
         case: the test.
         workflow_id: the workflow that it runs.
         now_ms: the time at the start of its run, None for that of the recording.
+        node: the root of its file, None if it is not written in one.
+        path: of the test in it.
     """
 
     file: TestSource
     case: TestCase
     workflow_id: str
     now_ms: int | None
+    node: Node | None = field(default=None, repr=False, compare=False)
+    path: YamlPath = ()
+
+    def locate(self, *path: str | int) -> SourceLocation:
+        """Return where the value at `path` of the test is written."""
+        if self.node is None:
+            return SourceLocation(file=self.file.shown)
+        return place_at(self.node, (*self.path, *path))
 
     @property
     def recording(self) -> Recording:
@@ -156,8 +166,10 @@ def _read_file(project: LoadedProject, path: Path, cwd: Path, secrets: Secrets) 
             case=case,
             workflow_id=case.workflow or config.workflow or "",
             now_ms=config.now if case.now is None else case.now,
+            node=node,
+            path=("tests", index),
         )
-        for case in config.tests
+        for index, case in enumerate(config.tests)
     ]
     evaluations = [
         EvaluationSource(file=source, evaluation=each, workflow_id=each.workflow or config.workflow or "")

@@ -20,7 +20,7 @@ from compozy.database.status import Status
 from compozy.database.tasks import TaskState, list_tasks
 from compozy.database.trigger import Trigger
 from compozy.durable.context import RunContext, current_run
-from compozy.errors import CompozyError, RunCanceledError
+from compozy.errors import CompozyError, RunCanceledError, SchemaMismatchError, UsageError
 from compozy.ids import seeded_chance, uuid_by
 from compozy.memory.verbs import MemoryVerbs
 from compozy.project.definition import snapshot
@@ -116,7 +116,7 @@ class _Drive:
         self._is_idle = False
         self._context: RunContext | None = None
         self._problems: list[str] = []
-        self._signals = list(test.case.signals)
+        self._signals = dict(enumerate(test.case.signals))
         self._approvals = dict(test.case.approvals)
         self._answered: set[str] = set()
         self._used: set[str] = set()
@@ -167,7 +167,9 @@ class _Drive:
     async def _start(self, app: App) -> None:
         workflow = self._project.workflow(self._test.workflow_id).config
         definition = snapshot(self._project, self._test.workflow_id)
-        new = prepare_run(workflow, definition, self._test.case.input, execution_id=self._run_id, trigger=_TRIGGER)
+        given = self._test.case.input
+        with self._located("input"):
+            new = prepare_run(workflow, definition, given, execution_id=self._run_id, trigger=_TRIGGER)
         # It is alone in its database, and starts immediately.
         await start_run(app.runtime, workflow, replace(new, admission=None))
 
@@ -224,14 +226,29 @@ class _Drive:
                 # The form asks for an amount, which `approvals` does not have.
                 return False
             self._answered.add(task.path)
-            await self._send(app, task, _payload(answer))
+            with self._located("approvals", key):
+                await self._send(app, task, _payload(answer))
             return True
-        for index, each in enumerate(self._signals):
+        for index, each in self._signals.items():
             if each.at in {None, task.path, task.task_id} and each.name in {None, name}:
                 del self._signals[index]
-                await self._send(app, task, each.payload)
+                with self._located("signals", index, "payload"):
+                    await self._send(app, task, each.payload)
                 return True
         return False
+
+    @contextmanager
+    def _located(self, *path: str | int) -> Generator[None]:
+        """Let an error inside the block name the value of the test that it is about; hints name other ways to give it.
+
+        Raises:
+            UsageError: the value does not fit.
+        """
+        try:
+            yield
+        except (SchemaMismatchError, UsageError) as error:
+            name = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
+            raise UsageError(f"{self._test.locate(*path)}: {name}: {error.message}") from error
 
     async def _send(self, app: App, task: TaskState, payload: Any) -> None:
         with by_clock(self._clock):
@@ -276,7 +293,7 @@ class _Drive:
         hint = "run `compozy test --mode refresh`"
         return [
             *(f"the recording has {count} unused: {key}; {hint}" for key, count in counted.items()),
-            *(f"the run did not wait for the signal {_name(each)}" for each in self._signals),
+            *(f"the run did not wait for the signal {_name(each)}" for each in self._signals.values()),
             *self._unused_approvals(),
             *(f"the run did not use the stub of {name!r}" for name in sorted(self._player.unused_stubs)),
         ]
