@@ -49,7 +49,9 @@ def run_here(project: LoadedProject, tests: Sequence[Test], mode: Mode, report: 
 def run_in_processes(
     config_file: Path, tests: Sequence[Test], mode: Mode, jobs: int, report: Callable[[Outcome], None]
 ) -> None:
-    """Run tests in `jobs` processes, each of which runs one test at a time; `report` gets each result.
+    """Run tests in `jobs` processes, each of which runs one test at a time.
+
+    `report` gets each result, in the order of `tests`.
 
     Raises:
         InternalError: a process ended before it had run its test.
@@ -61,6 +63,14 @@ async def _distribute(
     config_file: Path, tests: list[tuple[int, Test]], mode: Mode, jobs: int, report: Callable[[Outcome], None]
 ) -> None:
     queue = iter(tests)
+    finished: dict[int, Outcome] = {}
+    next_number = [0]
+
+    def report_in_order(number: int, outcome: Outcome) -> None:
+        finished[number] = outcome
+        while next_number[0] in finished:
+            report(finished.pop(next_number[0]))
+            next_number[0] += 1
 
     async def work() -> None:
         command = [*own_command(), "test", "--worker", "--mode", mode.value, "--config", str(config_file)]
@@ -69,14 +79,14 @@ async def _distribute(
         assert worker.stdin is not None  # noqa: S101 - it is a pipe
         assert worker.stdout is not None  # noqa: S101 - it is a pipe
         try:
-            for _, test in queue:
+            for number, test in queue:
                 line = json.dumps({"file": str(test.file.path), "test": test.case.name})
                 worker.stdin.write(f"{line}\n".encode())
                 await worker.stdin.drain()
                 answer = await worker.stdout.readline()
                 if not answer:
                     raise InternalError(f"the process of test {test.case.name!r} ended with {await worker.wait()}")
-                report(Outcome(test=test, result=_result_of(json.loads(answer))))
+                report_in_order(number, Outcome(test=test, result=_result_of(json.loads(answer))))
         finally:
             worker.stdin.close()
             if worker.returncode is None:
