@@ -196,7 +196,9 @@ def _condition(condition: str, number: int, observed: Observed) -> Iterator[str]
             return
         yield f"that[{number}]: {condition} is false; output: {_show(run['output'])}, usage: {_show(observed.usage)}"
     except CompozyError as error:
-        yield f"that[{number}]: {error.message}"
+        # The message names the condition and the column in it.
+        name = f"that[{number}]:"
+        yield error.message if error.message.startswith(name) else f"{name} {error.message}"
 
 
 def variables_of(observed: Observed) -> dict[str, Any]:

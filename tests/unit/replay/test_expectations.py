@@ -68,13 +68,18 @@ def test_a_met_expectation_passes(expect: Any) -> None:
         ({"output": {"items": []}}, "output.items: expected 0 items, got 1"),
         ({"output": {"price": True}}, "output.price: expected true, got 12"),
         ({"tasks": {"sort": {"route": "left"}}}, "task sort: expected the route 'left', got \"answer\""),
-        ({"that": ["output.none > 1"]}, "that[0]: "),
+        ({"that": ["output.none > 1"]}, "that[0]:1:"),
         ({"that": "usage.cost < 0.01"}, "that[0]: usage.cost < 0.01 is false"),
         ({"error": "boom"}, "error: expected 'boom', got null"),
     ],
 )
 def test_a_difference_is_named(expect: Any, problem: str) -> None:
     assert any(problem in found for found in _problems(expect)), _problems(expect)
+
+
+def test_the_name_of_a_condition_is_not_repeated() -> None:
+    (problem,) = _problems({"that": ["output.none > 1"]})
+    assert problem.count("that[0]") == 1
 
 
 def test_a_cost_is_unknown_if_one_price_is() -> None:
