@@ -58,6 +58,8 @@ def write_junit(path: Path, outcomes: Sequence[Outcome], evaluated: Sequence[Eva
         suite = ET.SubElement(root, "testsuite", {"name": file, **_counts(group)})
         for outcome in group:
             about = {"classname": file, "name": _text(outcome.test.case.name), "file": file}
+            if line := outcome.test.locate("name").line:
+                about["line"] = str(line)
             case = ET.SubElement(suite, "testcase", {**about, "time": f"{outcome.result.seconds:.3f}"})
             if not outcome.has_passed:
                 problems = [_text(problem) for problem in outcome.result.problems]

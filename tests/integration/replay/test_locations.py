@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
@@ -47,3 +48,10 @@ def test_an_input_that_does_not_match_names_its_line(cli: RunCli, tmp_path: Path
     line = _line(tmp_path, '"input"')
     assert f"./tests/a.test.yaml:{line}:13: input: the input does not match the schema of workflow 'hello'" in out
     assert "--input" not in out
+
+
+def test_a_junit_report_has_the_line_of_each_test(cli: RunCli, tmp_path: Path) -> None:
+    _write(tmp_path, {"input": {"name": 17}})
+    cli("test", "--junit", str(tmp_path / "report.xml"))
+    (case,) = ET.parse(tmp_path / "report.xml").iter("testcase")
+    assert case.get("line") == str(_line(tmp_path, '"name": "one"'))
