@@ -190,9 +190,10 @@ def read_moment_ms(flag: str, text: str) -> int:
     except ValueError:
         try:
             return now_ms() - int(parse_duration_s(text) * 1000)
-        except ValueError:
-            # The error of the duration names other notations than those that are expected here.
-            raise UsageError(expected) from None
+        except ValueError as error:
+            # For any other text, the error of the duration names notations that are not expected here.
+            hint = str(error) if text[:1].isdecimal() else ""
+            raise UsageError(expected, hint=hint) from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     moment_ms = int(moment.timestamp() * 1000)

@@ -155,7 +155,7 @@ def test_no_secret_is_in_a_document(cli: RunCli, project: Path) -> None:
         (("export", "--status", "odd"), 2, "--status: expected PENDING, RUNNING"),
         (("export", "--since", "odd"), 2, "--since: expected a date such as 2026-01-31"),
         (("export", "-o", "compozy.yaml"), 2, "the file 'compozy.yaml' already exists"),
-        (("export", "-o", "no/folder/x.json"), 2, "cannot write 'no/folder/x.json': No such file or directory"),
+        (("export", "-o", "no/folder/x.json"), 2, "cannot write 'no/folder/x.json': the folder 'no/folder' does not"),
         (("export", "-o", "/dev/full"), 2, "cannot write '/dev/full': No space left on device"),
         (("backup", "/dev/full", "--force"), 2, "'/dev/full' is not a regular file"),
         (("backup", "data", "--force"), 2, "'data' is not a regular file"),
