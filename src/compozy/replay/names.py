@@ -26,7 +26,6 @@ _MAX_LISTED = 10
 # Sub-workflows cannot contain themselves, but they can contain one another many times.
 _MAX_KNOWN = 2000
 _MAX_DEPTH = 20
-_ANY = None
 
 
 def check_names(project: LoadedProject, config: TestFile, node: Node) -> Iterator[Diagnostic]:
@@ -86,7 +85,7 @@ def _may_be_below(task: Task, steps: Sequence[str]) -> bool:
     if not steps:
         return True
     inside = _inside(task)
-    if inside is not _ANY:
+    if inside is not None:
         return _may_exist(inside, steps)
     # Items, processors and the tasks of tool calls get their IDs in the run.
     single = kind_of(task).tasks_inside(task)
@@ -98,10 +97,10 @@ def _inside(task: Task) -> Sequence[Task] | None:
     kind = kind_of(task)
     if kind.calls:
         called = cast("Mapping[str, Any]", getattr(task, kind.calls)).get("tasks")
-        return read_tasks(called) if called else _ANY
+        return read_tasks(called) if called else None
     if kind.inside is not None and kind.inside.is_list:
         return [planned for planned, _ in kind.tasks_inside(task)]
-    return _ANY
+    return None
 
 
 def _level(tasks: Sequence[Task]) -> Iterator[Task]:

@@ -237,7 +237,7 @@ def _option_of(asked: Mapping[str, Any], given: Any) -> tuple[str, bool]:
     """Return the option that raises a budget, and whether the task asks for it; "" if neither side names one."""
     if "budget" in asked:
         return asked["form"]["then"]["required"][0].replace("_", "-"), True
-    keys = cast("Mapping[str, Any]", given) if isinstance(given, dict) else {}
+    keys: Mapping[str, Any] = cast("Mapping[str, Any]", given) if isinstance(given, dict) else {}
     return next((key.replace("_", "-") for key in keys if key.startswith("add_")), ""), False
 
 
