@@ -60,6 +60,7 @@ def refuse_closed(connection: Any, *_: Any) -> None:
         sqlalchemy.exc.InvalidatePoolError: the pool makes a new connection.
     """
     waiting = select.poll()
-    waiting.register(connection.pgconn.socket, select.POLLIN)
-    if waiting.poll(0):
+    if not connection.closed:
+        waiting.register(connection.pgconn.socket, select.POLLIN)
+    if connection.closed or waiting.poll(0):
         raise InvalidatePoolError("the server closed the connection")

@@ -269,6 +269,10 @@ def test_a_connection_that_the_server_ended_is_replaced(place: DatabaseSettings,
         with database.write() as connection:
             second = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar()
         assert second != first
+        with database.read() as connection:
+            driver_connection: Any = connection.connection.driver_connection
+        driver_connection.close()
+        assert _backend(database) != second
 
 
 def test_a_process_that_stops_in_a_transaction_loses_it(
